@@ -1,0 +1,63 @@
+"""The zoo: classic neural networks that train well today, behind one name and one trainer.
+
+>>> import zoo
+>>> run = zoo.train("cnn", data="digits")  # doctest: +SKIP
+>>> run.metrics["test/accuracy"]  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from zoo.errors import TrainingError, ZooError
+from zoo.registry import create, get, list_data, list_models, register, register_data
+from zoo.spec import DataSpec
+
+if TYPE_CHECKING:
+    from zoo.data import Dataset
+    from zoo.models.cnn import CNN
+    from zoo.models.fnn import FNN
+    from zoo.module import ZooModule
+    from zoo.training import Run, load, train
+
+__version__ = "0.1.0"
+__all__ = [
+    "CNN",
+    "FNN",
+    "DataSpec",
+    "Dataset",
+    "Run",
+    "TrainingError",
+    "ZooError",
+    "ZooModule",
+    "create",
+    "get",
+    "list_data",
+    "list_models",
+    "load",
+    "register",
+    "register_data",
+    "train",
+]
+
+# What needs torch is imported when it is first asked for, so that `import zoo` is instant.
+_LAZY = {
+    "CNN": "zoo.models.cnn",
+    "FNN": "zoo.models.fnn",
+    "Dataset": "zoo.data",
+    "Run": "zoo.training",
+    "ZooModule": "zoo.module",
+    "load": "zoo.training",
+    "train": "zoo.training",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'zoo' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,77 @@
+"""The command line: ``python -m zoo train model=cnn``, of which ``python train.py model=cnn`` is the short form."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from zoo.errors import TrainingError, ZooError
+
+
+def train(arguments: Sequence[str]) -> int:
+    """Train as the arguments say; returns the exit code: 0, 1 for a run that failed, 2 for wrong input."""
+    if {"--help", "-h"} & set(arguments):
+        from zoo.config import help_text
+
+        print(help_text())
+        return 0
+    failures: list[Exception] = []
+    try:
+        _hydra(arguments, failures)
+    except ZooError as error:
+        _report(error, failures)
+    if not failures:
+        return 0
+    return 2 if isinstance(failures[0], ZooError) else 1
+
+
+def _report(error: Exception, failures: list[Exception]) -> None:
+    print(f"error: {error}", file=sys.stderr)
+    failures.append(error)
+
+
+def _hydra(arguments: Sequence[str], failures: list[Exception]) -> None:
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us, instead of a print and an exit inside Hydra
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.errors import HydraException
+    from omegaconf import DictConfig
+    from omegaconf.errors import OmegaConfBaseException
+
+    from zoo.config import conf_dir, explain, store_registered
+
+    @hydra.main(config_path=str(conf_dir()), config_name="train", version_base="1.3")
+    def job(config: DictConfig) -> None:
+        from zoo.training import run
+
+        command = "python train.py " + " ".join(HydraConfig.get().overrides.task)
+        try:
+            run(config, recipe=HydraConfig.get().runtime.choices["model"], command=command.strip())
+        except (ZooError, TrainingError) as error:
+            _report(error, failures)  # and on with the next run, where this one is part of a sweep
+
+    store_registered()
+    old, sys.argv = sys.argv, [sys.argv[0], *arguments]
+    try:
+        job()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explain(error, [a for a in arguments if "=" in a and not a.startswith("-")]) from None
+    finally:
+        sys.argv = old
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a verb: only ``train`` yet."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words and words[0] == "train":
+        return train(words[1:])
+    asked = not words or words[0] in ("-h", "--help")
+    print("usage: zoo train model=NAME [data=NAME] [option=value …]     (zoo train --help shows the choices)")
+    if not asked:
+        print(f"error: unknown verb {words[0]!r}: the verb is train", file=sys.stderr)
+    return 0 if asked else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

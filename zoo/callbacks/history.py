@@ -1,0 +1,53 @@
+"""One row of figures per epoch: kept, written to metrics.csv and sent to the run's logger."""
+
+from __future__ import annotations
+
+import csv
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+
+from zoo.module import ZooModule
+
+
+class History(L.Callback):
+    """Rows of epoch, steps, samples, seconds, learning rate, and every train and val figure; and the run's clock."""
+
+    def __init__(self, path: Path, logger: Any = None) -> None:
+        self.path, self.logger = path, logger
+        self.rows: list[dict[str, Any]] = []
+        self.seconds = 0.0
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Start the clock: data and model are there, the first batch is next."""
+        self._started = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Add the epoch's row."""
+        assert isinstance(module, ZooModule)
+        self.seconds = time.perf_counter() - self._started
+        row: dict[str, Any] = {"epoch": trainer.current_epoch + 1, "steps": module.steps, "samples": module.samples}
+        row |= {"seconds": round(self.seconds, 3), "lr": module.lr_at(module.steps - 1)}
+        row |= module.train_figures()
+        row |= {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
+        self.rows.append(row)
+        self._write()
+        if self.logger is not None:
+            figures = {k: v for k, v in row.items() if k not in ("steps", "samples")}
+            self.logger.log_metrics(figures, step=module.steps)
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Close the logger, so that its last row is on disk."""
+        if self.logger is not None:
+            self.logger.finalize("success")
+
+    def _write(self) -> None:
+        temporary = self.path.with_suffix(".tmp")
+        with temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(self.rows[0]), extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(self.rows)
+        os.replace(temporary, self.path)

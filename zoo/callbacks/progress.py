@@ -1,0 +1,72 @@
+"""A bar with loss, figures and the time left; where no one watches a terminal, a line now and then."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import lightning as L
+from rich.console import Console
+from rich.progress import BarColumn, Progress as Bar, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from zoo.module import ZooModule
+
+REFRESH = 0.25  # seconds between two drawings of the bar
+LINE = 10.0  # seconds between two lines where there is no terminal
+
+
+class Progress(L.Callback):
+    """Progress over the whole run. Reads the loss only when it draws, since reading waits for the device."""
+
+    def __init__(self) -> None:
+        self.live = sys.stderr.isatty()
+        self.figures = ""
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Open the bar."""
+        assert isinstance(module, ZooModule)
+        self._drawn = self._began = time.monotonic()
+        if self.live:
+            columns = (BarColumn(24), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.fields[text]}"))
+            self.bar = Bar(*columns, console=Console(stderr=True), auto_refresh=False, transient=True)
+            self.task = self.bar.add_task("", total=module.total_steps, text="")
+            self.bar.start()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: object, batch: object, batch_idx: int
+    ) -> None:
+        """Draw the bar, if it is time."""
+        now = time.monotonic()
+        if not self.live or now - self._drawn < REFRESH:
+            return
+        assert isinstance(module, ZooModule)
+        self._drawn = now
+        text = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  loss {float(module.last_loss):.4f}{self.figures}"
+        self.bar.update(self.task, completed=module.steps, text=text, refresh=True)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Take up the epoch's validation figures."""
+        assert isinstance(module, ZooModule)
+        values = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
+        self.figures = "".join(f"  {name} {value:.4f}" for name, value in values.items())
+        now = time.monotonic()
+        if not self.live and (now - self._drawn > LINE or trainer.current_epoch + 1 == trainer.max_epochs):
+            self._drawn = now
+            left = (now - self._began) * (module.total_steps / max(module.steps, 1) - 1)
+            loss = float(module.last_loss)
+            print(
+                f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  loss {loss:.4f}{self.figures}  {left:.0f} s left",
+                flush=True,
+            )
+
+    def _close(self) -> None:
+        if self.live and hasattr(self, "bar"):
+            self.bar.stop()
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Close the bar."""
+        self._close()
+
+    def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
+        """Close the bar, so that the error stands on a line of its own."""
+        self._close()

@@ -1,0 +1,197 @@
+"""Configurations: composing them with Hydra, naming the nearest choice on a typo, refusing what does not fit.
+
+Nothing here imports torch, so that help and refusals take well under a second.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from zoo import registry
+from zoo.errors import ZooError, nearest, unknown
+
+GROUPS = ("model", "data", "trainer", "optimizer", "schedule", "logger")
+
+
+def conf_dir() -> Path:
+    """Return the folder of the configurations: inside an installed package, beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def choices(group: str) -> list[str]:
+    """Return the names that ``group=`` takes: those with a YAML, then the registered ones that have none."""
+    found = sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
+    extra = {"model": registry.list_models, "data": registry.list_data}.get(group)
+    return found + [name for name in (extra() if extra else []) if name not in found]
+
+
+def store_registered() -> None:
+    """Give each registered name without a YAML a configuration made from its signature, for Hydra to find."""
+    store = ConfigStore.instance()
+    for name in choices("model"):
+        if not (conf_dir() / "model" / f"{name}.yaml").is_file():
+            options = registry.signature(registry.get(name))
+            node = {"name": name, **{k: v for k, v in options.items() if k != "spec"}}
+            store.store(group="model", name=name, node={"model": node}, package="_global_")
+    for name, entry in registry.registered_data().items():
+        if not (conf_dir() / "data" / f"{name}.yaml").is_file():
+            shared = {"name": name, "kind": entry.kind, "tasks": list(entry.tasks), "batch_size": 128}
+            store.store(group="data", name=name, node={**registry.signature(entry.load), **shared})
+
+
+def store_arrays(kind: str, task: str) -> None:
+    """Let ``data=arrays`` stand for arrays that the caller hands over."""
+    node: dict[str, Any] = {"name": "arrays", "kind": kind, "tasks": [task], "batch_size": 128}
+    node |= {"folds": 5, "fold": 0, "split_seed": 0, "target": None}
+    if kind == "image":
+        node["augment"] = {"rotation": 0.0, "shift": 0.0, "zoom": 0.0, "shear": 0.0}
+    ConfigStore.instance().store(group="data", name="arrays", node=node)
+
+
+def compose(overrides: Sequence[str]) -> DictConfig:
+    """Return the configuration that ``python train.py`` composes from the same words.
+
+    Raises:
+        ZooError: a group, a choice or an option that does not exist, with the nearest one.
+    """
+    store_registered()
+    try:
+        return _compose(overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explain(error, overrides) from None
+
+
+def _compose(overrides: Sequence[str]) -> DictConfig:
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return hydra_compose("train", list(overrides))
+
+
+def explain(error: Exception, overrides: Sequence[str]) -> ZooError:
+    """Return one line for what Hydra said of ``overrides``, with the nearest choice or option."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        if group in GROUPS:
+            return unknown(group, name, choices(group))
+    text = " ".join(str(error).split())
+    wrong = re.search(r"Could not override '([^']+)'|Could not (?:append|delete)[^']*'([^']+)'", text)
+    if isinstance(error, ConfigCompositionException) and wrong:
+        key = (wrong.group(1) or wrong.group(2)).split("@")[0]
+        known = list(_keys(overrides)) + list(GROUPS)
+        near = nearest(key, known)
+        if "." not in key and near is None:
+            near = nearest(key, [k.rsplit(".", 1)[-1] for k in known])
+        hint = f"did you mean {near!r}? " if near else ""
+        return ZooError(f"unknown option {key!r}: {hint}see python train.py --help")
+    return ZooError(text)
+
+
+def _keys(overrides: Sequence[str]) -> Iterator[str]:
+    """Yield the dotted options that exist for the groups that ``overrides`` choose rightly."""
+    right = [o for o in overrides if (p := o.partition("="))[0] in GROUPS and p[2] in choices(p[0])]
+    container = OmegaConf.to_container(_compose(right))
+
+    def walk(node: Any, path: str) -> Iterator[str]:
+        if path:
+            yield path
+        if isinstance(node, dict):
+            for key, value in node.items():
+                yield from walk(value, f"{path}.{key}" if path else str(key))
+
+    return walk(container, "")
+
+
+def update(config: DictConfig, overrides: dict[str, Any]) -> None:
+    """Set options in place: nested dictionaries, or dotted keys.
+
+    Raises:
+        ZooError: an option that does not exist, with the nearest one.
+    """
+    for key, value in overrides.items():
+        node = OmegaConf.select(config, key, default="missing", throw_on_missing=False)
+        if isinstance(value, dict) and isinstance(node, DictConfig):
+            update_at = {f"{key}.{k}": v for k, v in value.items()}
+            update(config, update_at)
+            continue
+        parent, _, leaf = key.rpartition(".")
+        holder = OmegaConf.select(config, parent) if parent else config
+        if not isinstance(holder, DictConfig) or leaf not in holder:
+            known = list(_flat(config))
+            near = nearest(key, known) or nearest(leaf, known)
+            hint = f"did you mean {near!r}?" if near else f"options are {', '.join(map(str, holder or config))}"
+            raise ZooError(f"unknown option {key!r}: {hint}")
+        OmegaConf.update(config, key, list(value) if isinstance(value, tuple) else value)
+
+
+def _flat(config: DictConfig, path: str = "") -> Iterator[str]:
+    for key, value in config.items():
+        here = f"{path}.{key}" if path else str(key)
+        yield here
+        if isinstance(value, DictConfig):
+            yield from _flat(value, here)
+
+
+def fitting_models(task: str | None, kind: str) -> list[str]:
+    """Return the registered models that do ``task`` (any, where None) on data of this kind."""
+    return [n for n, e in registry.registered_models().items() if kind in e.kinds and (not task or task in e.tasks)]
+
+
+def fitting_data(entry: registry.ModelEntry) -> list[str]:
+    """Return the data sets that a model can learn from."""
+    found = []
+    for name in choices("data"):
+        path = conf_dir() / "data" / f"{name}.yaml"
+        node: Any = OmegaConf.load(path) if path.is_file() else vars(registry.data_entry(name))
+        if node["kind"] in entry.kinds and set(node["tasks"]) & set(entry.tasks):
+            found.append(name)
+    return found
+
+
+def task_of(config: DictConfig) -> str:
+    """Return the run's task: ``task=``, else the first of the model's tasks that the data offers.
+
+    Raises:
+        ZooError: the model cannot do any of the data's tasks, or not on such data; names what would fit.
+    """
+    entry, data = registry.entry(config.model.name), config.data
+    wanted = config.task
+    common = [task for task in entry.tasks if task in data.tasks and wanted in (None, task)]
+    if common and data.kind in entry.kinds:
+        return common[0]
+    if wanted is not None and wanted not in data.tasks:
+        raise ZooError(f"task={wanted}: data={data.name} offers {', '.join(data.tasks)}")
+    models, sets = fitting_models(wanted or data.tasks[0], data.kind), fitting_data(entry)
+    raise ZooError(
+        f"model={config.model.name} cannot do {wanted or ' or '.join(data.tasks)} on data={data.name} ({data.kind}): "
+        f"models that fit this data are {', '.join(models) or 'none'}; "
+        f"data that fits this model is {', '.join(sets) or 'none'}"
+    )
+
+
+def help_text() -> str:
+    """Return what ``train.py --help`` prints: groups, choices and the options with their defaults."""
+    config = _compose([])
+    lines = ["Train a model of the zoo: python train.py model=NAME [data=NAME] [option=value …]", ""]
+    lines += [f"  {group + '=':<11} {' | '.join(choices(group))}" for group in GROUPS]
+    lines += ["", "Options of model=cnn data=digits, with their defaults (others show theirs by --cfg job):", ""]
+    lines += ["  " + line for line in OmegaConf.to_yaml(config).splitlines()]
+    lines += [
+        "",
+        "Examples",
+        "  python train.py model=cnn",
+        "  python train.py model=fnn data=mnist trainer.max_epochs=5 seed=1",
+        "  python train.py model=cnn model.network=resnet optimizer=sgd optimizer.lr=0.1 schedule=cosine",
+        "  python train.py -m 'model=glob(*)' seed=0,1,2",
+    ]
+    return "\n".join(lines)

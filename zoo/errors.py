@@ -1,0 +1,28 @@
+"""Errors that a user can cause: one line each, saying what was wrong and what would be right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class ZooError(ValueError):
+    """Wrong input: a name, an option, a file. The command line prints it in one line and exits with 2."""
+
+
+class TrainingError(RuntimeError):
+    """A run that went wrong after it had begun, such as a loss that became NaN. Exits with 1."""
+
+
+def nearest(name: str, choices: Iterable[str]) -> str | None:
+    """Return the choice that is spelled most like ``name``, or None where none comes close."""
+    found = get_close_matches(str(name), [str(c) for c in choices], n=1, cutoff=0.5)
+    return found[0] if found else None
+
+
+def unknown(what: str, name: object, choices: Iterable[str]) -> ZooError:
+    """Return the error for a name that is none of ``choices``, with the nearest of them."""
+    choices = [str(c) for c in choices]
+    near = nearest(str(name), choices)
+    hint = f"did you mean {near!r}? " if near else ""
+    return ZooError(f"unknown {what} {str(name)!r}: {hint}choices are {', '.join(choices)}")

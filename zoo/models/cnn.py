@@ -1,0 +1,111 @@
+"""The convolutional network: small filters that slide over the image, pooling between them, a dense layer at the end.
+
+    hᵢ = φ(norm(pool(Wᵢ ∗ hᵢ₋₁))),   answer = W φ(W' flatten(hₙ) + b') + b
+
+LeCun et al., Gradient-based learning applied to document recognition, 1998, with the rectifiers, batch normalisation
+and dropout of 2010 to 2015. Pooling comes before the normalisation: the same work on a quarter of the numbers, and a
+rising nonlinearity commutes with the maximum. ``network: resnet`` is He et al. 2016, in zoo/networks/resnet.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo.errors import ZooError, unknown
+from zoo.module import ZooModule
+from zoo.networks.layers import activation_of
+from zoo.networks.resnet import ResNet
+from zoo.options import check_number
+from zoo.registry import register
+from zoo.spec import DIGITS, DataSpec
+
+NETWORKS = ("plain", "resnet")
+
+
+class Plain(nn.Sequential):
+    """The stack that every introduction shows: (B, C, H, W) to (B, outputs).
+
+    A 3×3 convolution per entry of ``channels``, each with pooling by 2 for as long as the image is larger than 1,
+    then a dense layer of ``hidden`` (0: none).
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        outputs: int,
+        *,
+        channels: Sequence[int],
+        hidden: int,
+        dropout: float,
+        activation: str,
+    ) -> None:
+        layers: list[nn.Module] = []
+        inputs, height, width = shape
+        for size in channels:
+            layers.append(nn.Conv2d(inputs, size, 3, padding=1, bias=False))
+            if min(height, width) > 1:
+                layers.append(nn.MaxPool2d(2))
+                height, width = height // 2, width // 2
+            layers += [nn.BatchNorm2d(size), activation_of(activation)]
+            inputs = size
+        layers += [nn.Flatten(), nn.Dropout(dropout)]  # (B, inputs · height · width)
+        features = inputs * height * width
+        if hidden:
+            layers += [nn.Linear(features, hidden), activation_of(activation), nn.Dropout(dropout)]
+        super().__init__(*layers, nn.Linear(hidden or features, outputs))
+
+
+@register("cnn")
+class CNN(ZooModule):
+    """A convolutional network over images of any size and number of channels.
+
+    ``network: plain`` takes ``channels`` and ``hidden``; ``network: resnet`` takes ``depth`` (6n+2) and ``width``.
+
+    Raises:
+        ZooError: an option outside its limits, or data that is not images.
+    """
+
+    tasks = ("classification", "regression")
+    kinds = ("image",)
+
+    def __init__(
+        self,
+        *,
+        spec: DataSpec | dict[str, Any] = DIGITS,
+        network: str = "plain",
+        channels: Sequence[int] = (32, 64, 128, 128),
+        hidden: int = 512,
+        depth: int = 20,
+        width: int = 16,
+        activation: str = "relu",
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__(spec=spec)
+        check_number("model.dropout", dropout, low=0, below=1)
+        shape, outputs = self.spec.input_shape, self.spec.outputs
+        if network == "plain":
+            if not isinstance(channels, Sequence) or isinstance(channels, str) or not channels:
+                raise ZooError(f"model.channels={channels}: must be a list of whole numbers, such as [32,64]")
+            for size in channels:
+                check_number("model.channels", size, low=1, whole=True)
+            check_number("model.hidden", hidden, low=0, whole=True)
+            net: nn.Module = Plain(
+                shape, outputs, channels=channels, hidden=hidden, dropout=dropout, activation=activation
+            )
+        elif network == "resnet":
+            check_number("model.depth", depth, low=8, whole=True)
+            check_number("model.width", width, low=1, whole=True)
+            net = ResNet(shape[0], outputs, depth=depth, width=width, activation=activation, dropout=dropout)
+        else:
+            raise unknown("model.network", network, NETWORKS)
+        # Channels innermost: the layout that convolution kernels compute in.
+        self.network = net.to(memory_format=torch.channels_last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (B, classes) for raw images ``x`` (B, C, H, W) in [0, 1]."""
+        out: Tensor = self.network(self.normalise(x).contiguous(memory_format=torch.channels_last))
+        return out

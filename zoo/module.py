@@ -1,0 +1,225 @@
+"""The training loop that every family shares: a ZooModule overrides ``loss``, or ``update`` for an order of its own."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torchmetrics import MetricCollection
+
+from zoo.errors import TrainingError, ZooError
+from zoo.objectives import objective_of
+from zoo.optim import Plateau, build_optimizer, decay_weights, initialise, penalise, schedule_factor
+from zoo.options import Learning
+from zoo.spec import DataSpec
+
+Batch = dict[str, Tensor]
+
+
+class ZooModule(L.LightningModule):
+    """A model of the zoo: a network, its objective, and the shared way of training them.
+
+    A subclass declares ``tasks`` and ``kinds`` of data, calls ``super().__init__(spec=spec)`` first, and defines
+    ``forward(x)``: raw ``x`` (images in [0, 1], columns in their own units) to the objective's output; it begins with
+    ``self.normalise(x)``. Options of its constructor must be Python primitives, since a checkpoint holds them.
+    """
+
+    name: ClassVar[str] = ""
+    tasks: ClassVar[tuple[str, ...]] = ()
+    kinds: ClassVar[tuple[str, ...]] = ()
+    mean: Tensor
+    std: Tensor
+    counters: Tensor
+
+    def __init__(self, *, spec: DataSpec | dict[str, Any]) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.save_hyperparameters(logger=False)  # collects the subclass's arguments too
+        self.spec = DataSpec.of(spec)
+        if self.spec.task not in self.tasks or self.spec.kind not in self.kinds:
+            raise ZooError(
+                f"{type(self).__name__} does {' and '.join(self.tasks)} of {' or '.join(self.kinds)} data; "
+                f"{self.spec.name} is {self.spec.task} of {self.spec.kind} data"
+            )
+        self.hparams["spec"] = self.spec.to_dict()
+        self.objective = objective_of(self.spec)
+        self.learning = Learning()
+        shape = (-1,) + (1,) * (len(self.spec.input_shape) - 1)
+        self.register_buffer("mean", torch.tensor(self.spec.mean).view(shape))
+        self.register_buffer("std", torch.tensor(self.spec.std).view(shape))
+        self.register_buffer("counters", torch.zeros(2, dtype=torch.int64))
+        self.steps = self.samples = self.total_steps = 0
+        self.plateau: Plateau | None = None
+        self.metrics: dict[str, MetricCollection] = {}
+
+    # --- what a family writes, or leaves as it is ---
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return a batch's mean loss, and sums over the batch that are reported as training means."""
+        output = self(batch["x"])
+        return self.objective.loss(output, batch), self.objective.count(output.detach(), batch)
+
+    def update(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Learn from one batch: gradient, and an optimiser step once ``accumulate`` batches are in."""
+        loss, counts = self.loss(batch)
+        rows = len(batch["x"])
+        # A group's gradient is that of its whole mean, also when its last batch is short.
+        self.manual_backward(loss * rows if self.learning.accumulate > 1 else loss)
+        self._waiting += 1
+        self._waiting_rows += rows
+        if self._waiting == self.learning.accumulate:
+            self.optimizer_step()
+        return loss, counts
+
+    def normalise(self, x: Tensor) -> Tensor:
+        """Return ``x`` with the training data's mean taken off, divided by its deviation."""
+        return (x - self.mean) / self.std
+
+    # --- the shared loop ---
+
+    def configure(self, learning: Learning) -> None:
+        """Set how this model learns, before a fit; draws its weights anew where ``init`` asks for it."""
+        self.learning = learning
+        self.objective.label_smoothing = learning.regularization.label_smoothing
+        initialise(self, learning.init)
+        if learning.schedule.name == "plateau":
+            self.plateau = Plateau(learning.schedule, mode=self.objective.mode)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return the optimiser of the run's options."""
+        return build_optimizer(self.parameters(), self.learning.optimizer)
+
+    def on_train_start(self) -> None:
+        """Count the run's steps and make its metrics."""
+        batches = self.trainer.train_dataloader.batches  # type: ignore[union-attr]
+        self.total_steps = -(-batches // self.learning.accumulate) * (self.trainer.max_epochs or 1)
+        self.metrics["val"] = self.objective.metrics("val").to(self.device)
+
+    def on_train_epoch_start(self) -> None:
+        """Begin an epoch's counts."""
+        self._sums: dict[str, Tensor] = {}
+        self._rows = self._waiting = self._waiting_rows = 0
+
+    def training_step(self, chunk: Any, index: int) -> None:
+        """Learn from a chunk of batches, and refuse to go on once a loss is not finite."""
+        losses, sizes, steps = [], [], []
+        for batch in chunk:
+            steps.append(self.steps)
+            loss, counts = self.update(batch)
+            rows = len(batch["x"])
+            self.samples += rows
+            losses.append(loss.detach())
+            sizes.append(rows)
+            for key, value in counts.items():
+                self._sums[key] = self._sums[key] + value if key in self._sums else value
+        if self._waiting and self.trainer.is_last_batch:
+            self.optimizer_step()
+        every = torch.stack(losses).float()
+        if not torch.isfinite(every).all():
+            self._stop_at(every, steps)
+        total = torch.dot(every, torch.tensor(sizes, dtype=torch.float32).to(every.device))
+        self._sums["loss"] = self._sums["loss"] + total if "loss" in self._sums else total
+        self._rows += sum(sizes)
+        self.last_loss = every[-1]
+        self.counters.copy_(torch.tensor([self.steps, self.samples]))
+
+    def _stop_at(self, losses: Tensor, steps: list[int]) -> None:
+        bad = int((~torch.isfinite(losses)).nonzero()[0])
+        raise TrainingError(
+            f"the loss became {float(losses[bad])} at step {steps[bad]} (learning rate {self.lr_at(steps[bad]):.3g}); "
+            f"try a smaller optimizer.lr, regularization.clip=1 or a longer schedule.warmup"
+        )
+
+    def lr_at(self, step: int) -> float:
+        """Return the learning rate of a step, counted from 0."""
+        scale = self.plateau.scale if self.plateau is not None else 1.0
+        return self.learning.optimizer.lr * scale * schedule_factor(self.learning.schedule, step, self.total_steps)
+
+    def optimizer_step(self) -> None:
+        """Step on the gradients that are there: penalties, clipping, the schedule's rate, the step, clearing."""
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        assert isinstance(optimizer, torch.optim.Optimizer)
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        options = self.learning.regularization
+        if self.learning.accumulate > 1:
+            for parameter in parameters:
+                if parameter.grad is not None:
+                    parameter.grad.div_(self._waiting_rows)
+        if options.l1 or options.l2:
+            penalise(parameters, options)
+        if options.clip is not None:
+            nn.utils.clip_grad_norm_(parameters, options.clip)
+        lr = self.lr_at(self.steps)
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        decay_weights(optimizer)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        # Autocast keeps the weights that it has cast until its context ends, which is a whole chunk.
+        if torch.is_autocast_enabled(self.device.type):
+            torch.clear_autocast_cache()
+        self.steps += 1
+        self._waiting = self._waiting_rows = 0
+
+    def train_figures(self) -> dict[str, float]:
+        """Return the epoch's training means; reads what was counted on the device, so once an epoch."""
+        return {f"train/{key}": float(value) / self._rows for key, value in self._sums.items()}
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        """Add a validation batch to the metrics."""
+        self.objective.update(self.metrics["val"], self(batch["x"]), batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the epoch's validation figures, for callbacks to watch, and tell the plateau."""
+        figures = self._figures("val")
+        self.log_dict(figures)
+        if self.plateau is not None:
+            self.plateau.update(float(figures[f"val/{self.objective.monitor}"]))
+
+    def on_test_start(self) -> None:
+        """Make the test's metrics."""
+        self.metrics["test"] = self.objective.metrics("test").to(self.device)
+
+    def test_step(self, batch: Batch, index: int) -> Tensor:
+        """Add a test batch to the metrics; returns the output."""
+        output = self(batch["x"])
+        self.objective.update(self.metrics["test"], output, batch)
+        return output
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test's figures."""
+        self.log_dict(self._figures("test"))
+
+    def _figures(self, stage: str) -> dict[str, Tensor]:
+        values = self.metrics[stage].compute()
+        self.metrics[stage].reset()
+        return {f"{stage}/{key}": value.double() for key, value in values.items()}
+
+    # --- checkpoints and use ---
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the registered name and the way of learning: with the weights, enough to build the model again."""
+        checkpoint["zoo"] = {"format": 1, "model": self.name, "learning": self.learning.to_dict()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up the counters."""
+        self.steps, self.samples = checkpoint["state_dict"]["counters"].tolist()
+
+    @torch.inference_mode()
+    def predict(self, x: Any) -> dict[str, Any]:
+        """Return what the model says of raw input, as its objective decodes it.
+
+        ``x`` is a batch (B, *input_shape), or one sample without B, as an array or a tensor: images of uint8 or in
+        [0, 1], the columns of a table in their own units.
+
+        Raises:
+            ZooError: the shape is not the one that the model was trained on.
+        """
+        from zoo.encode import encode
+
+        training = self.training
+        output = self.eval()(encode(self.spec, x).to(self.device))
+        self.train(training)
+        return self.objective.decode(output)

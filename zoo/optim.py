@@ -1,0 +1,140 @@
+"""Initialisation, optimisers, schedules and penalties: what the options of a run mean."""
+
+from __future__ import annotations
+
+import bisect
+import math
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+
+from zoo.options import Optimizer, Regularization, Schedule
+
+_INITS: dict[str, Callable[[Tensor], Tensor]] = {
+    "kaiming": lambda w: nn.init.kaiming_normal_(w, nonlinearity="relu"),
+    "xavier": nn.init.xavier_uniform_,
+    "orthogonal": nn.init.orthogonal_,
+}
+
+
+def initialise(network: nn.Module, scheme: str) -> None:
+    """Draw the matrices and kernels of ``network`` anew and set the biases beside them to 0.
+
+    ``kaiming`` is He 2015 (normal, fan in), ``xavier`` Glorot 2010 (uniform), ``orthogonal`` Saxe 2014;
+    ``default`` leaves what each module chose. Embeddings and normalisations stay as they are.
+    """
+    if scheme == "default":
+        return
+    for module in network.modules():
+        if isinstance(module, (nn.Linear, nn.modules.conv._ConvNd)):
+            _INITS[scheme](module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+def is_weight(parameter: nn.Parameter) -> bool:
+    """Tell weights, which penalties shrink, from biases and normalisation scales, which they leave alone."""
+    return parameter.ndim > 1
+
+
+def build_optimizer(parameters: Iterable[nn.Parameter], options: Optimizer) -> torch.optim.Optimizer:
+    """Return the optimiser, fused where torch has it so, in two groups: weights and the rest.
+
+    ``initial_lr`` in each group is the rate that the schedule scales. AdamW's decay is its own; for the others it is
+    ``weight_decay`` of the group ``decay``, applied by ``decay_weights``.
+    """
+    parameters = [p for p in parameters if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if is_weight(p)], "decoupled": options.weight_decay},
+        {"params": [p for p in parameters if not is_weight(p)], "decoupled": 0.0},
+    ]
+    groups = [g for g in groups if g["params"]]
+    lr, momentum = options.lr, options.momentum
+    made: torch.optim.Optimizer
+    if options.name == "sgd":
+        made = torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=options.nesterov, fused=True)
+    elif options.name == "rmsprop":
+        made = torch.optim.RMSprop(groups, lr=lr, alpha=options.alpha, eps=options.eps, momentum=momentum)
+    elif options.name == "adam":
+        made = torch.optim.Adam(groups, lr=lr, betas=tuple(options.betas), eps=options.eps, fused=True)
+    else:
+        for group in groups:
+            group["weight_decay"] = group.pop("decoupled")
+        made = torch.optim.AdamW(groups, lr=lr, betas=tuple(options.betas), eps=options.eps, fused=True)
+    for group in made.param_groups:
+        group["initial_lr"] = lr
+    return made
+
+
+@torch.no_grad()
+def decay_weights(optimizer: torch.optim.Optimizer) -> None:
+    """Shrink weights by ``1 - lr · weight_decay`` where the optimiser has no decoupled decay of its own."""
+    for group in optimizer.param_groups:
+        if group.get("decoupled"):
+            for parameter in group["params"]:
+                parameter.mul_(1 - group["lr"] * group["decoupled"])
+
+
+@torch.no_grad()
+def penalise(parameters: Iterable[nn.Parameter], options: Regularization) -> None:
+    """Add the gradient of ``l1 · Σ|w| + l2/2 · Σw²`` to that of each weight."""
+    for parameter in parameters:
+        if parameter.grad is None or not is_weight(parameter):
+            continue
+        if options.l1:
+            parameter.grad.add_(parameter.sign(), alpha=options.l1)
+        if options.l2:
+            parameter.grad.add_(parameter, alpha=options.l2)
+
+
+def schedule_factor(options: Schedule, step: int, total: int) -> float:
+    """Return the learning rate at ``step`` of ``total``, as a share of ``optimizer.lr``.
+
+    one_cycle rises by half a cosine from ``start`` to 1 over the warm-up and falls by half a cosine to ``final``
+    (Smith 2018, as torch's OneCycleLR); the others rise linearly, then keep to their own curve. A plateau's own
+    factor depends on what validation says: see Plateau.
+    """
+    # Ranges over the steps 0 to total-1, so that a run's last step is taken at the schedule's end.
+    share = min(step / max(total - 1, 1), 1.0)
+    warmup, start = options.warmup, options.start
+    if warmup and share < warmup:
+        rise = share / warmup
+        if options.name == "one_cycle":
+            rise = (1 - math.cos(math.pi * rise)) / 2
+        return start + (1 - start) * rise
+    if options.name in ("cosine", "one_cycle"):
+        after = (share - warmup) / (1 - warmup)
+        return options.final + (1 - options.final) * (1 + math.cos(math.pi * after)) / 2
+    if options.name == "step":
+        return options.gamma ** bisect.bisect_right(list(options.milestones), step / total)
+    return 1.0
+
+
+class Plateau(nn.Module):
+    """Scales the rate by ``factor`` once the watched figure has not improved for more than ``patience`` epochs.
+
+    Its state (scale, best, epochs waited) is a buffer, so that a checkpoint holds it.
+    """
+
+    state: Tensor
+
+    def __init__(self, options: Schedule, *, mode: str) -> None:
+        super().__init__()
+        self.factor, self.patience, self.mode = options.factor, options.patience, mode
+        worst = -math.inf if mode == "max" else math.inf
+        self.register_buffer("state", torch.tensor([1.0, worst, 0.0], dtype=torch.float64))
+
+    @property
+    def scale(self) -> float:
+        """The factor that applies now."""
+        return float(self.state[0])
+
+    def update(self, figure: float) -> None:
+        """Take in one epoch's validation figure."""
+        scale, best, waited = self.state.tolist()
+        better = figure > best if self.mode == "max" else figure < best
+        best, waited = (figure, 0) if better else (best, waited + 1)
+        if waited > self.patience:
+            scale, waited = scale * self.factor, 0
+        self.state.copy_(torch.tensor([scale, best, waited], dtype=torch.float64))

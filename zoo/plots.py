@@ -1,0 +1,122 @@
+"""Pictures of a run: learning curves, confusion matrix, worst mistakes, prediction against truth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from zoo.data.dataset import Dataset
+from zoo.objectives import confusion
+
+INK, TRAIN, VAL = "#333333", "#9a9a9a", "#1f5fbf"
+
+
+def _axes(figure: Figure, *args: Any, **kwargs: Any) -> Any:
+    axes = figure.subplots(*args, **kwargs)
+    for ax in np.atleast_1d(axes).ravel():
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.tick_params(colors=INK, labelsize=8)
+    return axes
+
+
+def _save(figure: Figure, path: Path) -> Path:
+    figure.savefig(path, dpi=120)
+    return path
+
+
+def curves(history: Sequence[Mapping[str, Any]], path: Path) -> Path:
+    """Draw each figure that was measured per epoch, training and validation together, and the learning rate."""
+    names = list(dict.fromkeys(k.split("/")[1] for k in history[0] if "/" in k))
+    # nll is validation's loss: one panel, as one reads it
+    panels = [n for n in names if not (n == "nll" and "loss" in names)] + ["lr"]
+    figure = Figure(figsize=(3.2 * len(panels), 2.8), layout="constrained")
+    epochs = [row["epoch"] for row in history]
+    for ax, name in zip(np.atleast_1d(_axes(figure, 1, len(panels))), panels, strict=True):
+        for key, label, colour in ((f"train/{name}", "train", TRAIN), (f"val/{name}", "validation", VAL)):
+            key = "val/nll" if key == "val/loss" and "val/nll" in history[0] else key
+            if key in history[0]:
+                ax.plot(epochs, [row[key] for row in history], color=colour, label=label, marker="." * (len(epochs) < 3))
+        if name == "lr":
+            ax.plot(epochs, [row["lr"] for row in history], color=INK)
+        else:
+            ax.legend(frameon=False, fontsize=8)
+        if name in ("loss", "rmse", "mae"):
+            ax.set_yscale("log")
+        ax.set_title({"lr": "learning rate"}.get(name, name), fontsize=10, color=INK)
+        ax.set_xlabel("epoch", fontsize=8, color=INK)
+    return _save(figure, path)
+
+
+def confusion_matrix(predicted: Tensor, y: Tensor, classes: Sequence[str], path: Path) -> Path:
+    """Draw how often each class (row) was answered with each other (column); counts where they can be read."""
+    counts = confusion(predicted, y, len(classes)).numpy()
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    size = min(max(3.0, 0.45 * len(classes) + 1.2), 12)
+    figure = Figure(figsize=(size, size), layout="constrained")
+    ax = figure.subplots()
+    ax.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    ticks = range(len(classes))
+    ax.set_xticks(ticks, classes, rotation=90 if max(map(len, classes)) > 2 else 0, fontsize=8)
+    ax.set_yticks(ticks, classes, fontsize=8)
+    ax.set_xlabel("answer", color=INK)
+    ax.set_ylabel("class", color=INK)
+    if len(classes) <= 20:
+        for row, column in np.argwhere(counts > 0):
+            colour = "white" if share[row, column] > 0.5 else INK
+            text = str(counts[row, column])
+            ax.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
+    right = np.trace(counts) / max(counts.sum(), 1)
+    ax.set_title(f"{right:.2%} of {counts.sum():,} right", fontsize=10, color=INK)
+    return _save(figure, path)
+
+
+def mistakes(images: Tensor, probability: Tensor, y: Tensor, classes: Sequence[str], path: Path) -> Path:
+    """Draw the images whose true class got the least probability, of those that were answered wrongly."""
+    wrong = torch.nonzero(probability.argmax(1) != y).squeeze(1)
+    order = wrong[probability[wrong, y[wrong]].argsort()][:24]
+    columns, lines = 8, max(1, -(-len(order) // 8))
+    figure = Figure(figsize=(1.15 * columns, 1.5 * lines + 0.3), layout="constrained")
+    axes = np.atleast_2d(figure.subplots(lines, columns))
+    for ax in axes.ravel():
+        ax.axis("off")
+    for ax, i in zip(axes.ravel(), order.tolist(), strict=False):
+        image = images[i].permute(1, 2, 0).numpy()
+        ax.imshow(image.squeeze(-1) if image.shape[2] == 1 else image, cmap="gray_r")
+        guess = int(probability[i].argmax())
+        ax.set_title(f"{classes[guess]} ({float(probability[i, guess]):.0%})\nis {classes[y[i]]}", fontsize=7, color=INK)
+    title = f"{len(wrong)} of {len(y):,} wrong, the worst first" if len(wrong) else f"none of {len(y):,} wrong"
+    figure.suptitle(title, fontsize=9, color=INK)
+    return _save(figure, path)
+
+
+def truth(value: Tensor, y: Tensor, path: Path) -> Path:
+    """Draw predicted against true values, in original units."""
+    figure = Figure(figsize=(4, 4), layout="constrained")
+    ax = _axes(figure)
+    low, high = float(min(y.min(), value.min())), float(max(y.max(), value.max()))
+    ax.plot([low, high], [low, high], color=TRAIN, linewidth=1)
+    ax.scatter(y.numpy(), value.numpy(), s=10, color=VAL, alpha=0.6, linewidths=0)
+    ax.set_xlabel("true", color=INK)
+    ax.set_ylabel("predicted", color=INK)
+    return _save(figure, path)
+
+
+def run_pictures(dataset: Dataset, history: Sequence[Mapping[str, Any]], decoded: dict[str, Any], folder: Path) -> list[Path]:
+    """Draw all that suits the run's task into ``folder``; ``decoded`` is the test's answers."""
+    folder.mkdir(exist_ok=True)
+    made = [curves(history, folder / "curves.png")] if history else []
+    y, classes = dataset.test["y"], dataset.spec.classes
+    if dataset.spec.task == "classification":
+        probability = decoded["probability"]
+        made.append(confusion_matrix(probability.argmax(1), y, classes, folder / "confusion.png"))
+        if dataset.spec.kind == "image":
+            made.append(mistakes(dataset.test["x"], probability, y, classes, folder / "mistakes.png"))
+    else:
+        made.append(truth(decoded["value"], y, folder / "truth.png"))
+    return made

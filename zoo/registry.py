@@ -1,0 +1,177 @@
+"""Names of models and of data sets. Knows them without importing torch, so that listing and typos cost nothing."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+from zoo.errors import ZooError, unknown
+
+if TYPE_CHECKING:
+    from zoo.module import ZooModule
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A registered model: where its class is and what it can do. ``cls`` is None until it was imported."""
+
+    module: str
+    attribute: str
+    tasks: tuple[str, ...]
+    kinds: tuple[str, ...]
+    cls: type[ZooModule] | None = None
+
+
+@dataclass(frozen=True)
+class DataEntry:
+    """A registered data set of the user's own: the function that loads it and what it offers."""
+
+    load: Callable[..., Any]
+    tasks: tuple[str, ...]
+    kind: str
+
+
+_MODELS: dict[str, ModelEntry] = {
+    "fnn": ModelEntry("zoo.models.fnn", "FNN", ("classification", "regression"), ("image", "table")),
+    "cnn": ModelEntry("zoo.models.cnn", "CNN", ("classification", "regression"), ("image",)),
+}
+# The built-in data sets: name -> module that registers a function of that name. Their tasks stand in conf/data/.
+_DATA_MODULES = {
+    "digits": "zoo.data.images",
+    "mnist": "zoo.data.images",
+    "fashion_mnist": "zoo.data.images",
+    "breast_cancer": "zoo.data.tabular",
+    "wine": "zoo.data.tabular",
+    "diabetes": "zoo.data.tabular",
+}
+_DATA: dict[str, DataEntry] = {}
+ENTRY_POINTS = "zoo.models"
+
+
+def register(name: str) -> Callable[[type[ZooModule]], type[ZooModule]]:
+    """Return a class decorator that puts a ZooModule into the registry under ``name``.
+
+    Raises:
+        ZooError: the name is taken, or a built-in class disagrees with the table.
+    """
+
+    def decorate(cls: type[ZooModule]) -> type[ZooModule]:
+        entry = ModelEntry(cls.__module__, cls.__qualname__, tuple(cls.tasks), tuple(cls.kinds), cls)
+        old = _MODELS.get(name)
+        if old is not None:
+            if (old.module, old.attribute) != (entry.module, entry.attribute):
+                raise ZooError(f"model {name!r} is registered already, by {old.module}.{old.attribute}")
+            if (old.tasks, old.kinds) != (entry.tasks, entry.kinds):
+                raise ZooError(f"model {name!r}: its class and the registry's table name different tasks or kinds")
+        cls.name = name
+        _MODELS[name] = entry
+        return cls
+
+    return decorate
+
+
+def register_data(name: str, *, tasks: tuple[str, ...], kind: str) -> Callable[..., Any]:
+    """Return a decorator that registers a function ``load(**options) -> zoo.data.Dataset`` under ``name``.
+
+    Raises:
+        ZooError: the name is taken.
+    """
+
+    def decorate(load: Callable[..., Any]) -> Callable[..., Any]:
+        taken = _DATA[name].load.__module__ if name in _DATA else _DATA_MODULES.get(name)
+        if taken is not None and (taken, name) != (load.__module__, load.__name__):
+            raise ZooError(f"data {name!r} is registered already, by {taken}")
+        _DATA[name] = DataEntry(load, tuple(tasks), kind)
+        return load
+
+    return decorate
+
+
+def _external() -> dict[str, Any]:
+    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+
+
+def list_models() -> list[str]:
+    """Return the registered names: the built-in ones, then those of installed packages and of the user."""
+    return list(_MODELS) + [name for name in _external() if name not in _MODELS]
+
+
+def list_data() -> list[str]:
+    """Return the names of the data sets that a run can be given by name."""
+    return list(_DATA_MODULES) + [name for name in _DATA if name not in _DATA_MODULES]
+
+
+def entry(name: str) -> ModelEntry:
+    """Return what the registry knows of a model; a package's entry point is imported for it.
+
+    Raises:
+        ZooError: unknown name, with the nearest one.
+    """
+    if name not in _MODELS:
+        point = _external().get(name)
+        if point is None:
+            raise unknown("model", name, list_models())
+        point.load()
+        if name not in _MODELS:
+            raise ZooError(f"{point.value} is named {name!r} in the group {ENTRY_POINTS}, but does not register it")
+    return _MODELS[name]
+
+
+def data_entry(name: str) -> DataEntry:
+    """Return a data set's loading function, imported, with what it offers.
+
+    Raises:
+        ZooError: unknown name, with the nearest one.
+    """
+    if name not in _DATA:
+        if name not in _DATA_MODULES:
+            raise unknown("data", name, list_data())
+        importlib.import_module(_DATA_MODULES[name])
+    return _DATA[name]
+
+
+def get(name: str) -> type[ZooModule]:
+    """Return the LightningModule class registered under ``name``.
+
+    Raises:
+        ZooError: unknown name, with the nearest one.
+    """
+    found = entry(name)
+    if found.cls is None:
+        importlib.import_module(found.module)
+        found = _MODELS[name]
+    assert found.cls is not None, f"{found.module} does not register {name!r}"
+    return found.cls
+
+
+def create(name: str, **options: Any) -> ZooModule:
+    """Return a new model by name, for the digits where no ``spec`` is given.
+
+    Raises:
+        ZooError: unknown name or option, with the nearest one, or a value outside its limits.
+    """
+    cls = get(name)
+    known = signature(cls)
+    for key in options:
+        if key not in known:
+            raise unknown(f"option of {name}", key, known)
+    return cls(**options)
+
+
+def signature(made_by: Callable[..., Any]) -> dict[str, Any]:
+    """Return the options that a model class or a loading function takes, with their defaults."""
+    return {k: p.default for k, p in inspect.signature(made_by).parameters.items()}
+
+
+def registered_models() -> dict[str, ModelEntry]:
+    """Return name and entry of all that is registered in this process (entry points not yet used are not)."""
+    return dict(_MODELS)
+
+
+def registered_data() -> dict[str, DataEntry]:
+    """Return name and entry of the data sets whose modules are imported, the user's own among them."""
+    return dict(_DATA)

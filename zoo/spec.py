@@ -1,0 +1,79 @@
+"""What a data set says of itself: everything that a model needs to be built, and to read raw input later."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from math import prod
+from typing import Any
+
+from zoo.errors import ZooError, unknown
+
+TASKS = ("classification", "regression")
+KINDS = ("image", "table")
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """The shape and meaning of one data set.
+
+    ``input_shape`` has no batch dimension: ``(C, H, W)`` for an image with values in [0, 1], ``(columns,)`` for a
+    table in its own units. ``mean`` and ``std`` are those of the training rows, per channel or per column; the model
+    subtracts and divides. A regression's ``target_mean`` and ``target_std`` turn its outputs into original units.
+    """
+
+    name: str
+    kind: str
+    task: str
+    input_shape: tuple[int, ...]
+    classes: tuple[str, ...] = ()
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    target_mean: float = 0.0
+    target_std: float = 1.0
+    columns: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.task not in TASKS:
+            raise unknown("task", self.task, TASKS)
+        if self.kind not in KINDS:
+            raise unknown("kind of data", self.kind, KINDS)
+        if self.task == "classification" and len(self.classes) < 2:
+            raise ZooError(f"{self.name}: classification needs at least two classes, found {len(self.classes)}")
+
+    @property
+    def inputs(self) -> int:
+        """Numbers in one sample."""
+        return prod(self.input_shape)
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that a network answers with: one per class, or the one that is regressed."""
+        return len(self.classes) if self.task == "classification" else 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return Python primitives alone, which a checkpoint can hold and load safely."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+
+    @classmethod
+    def of(cls, spec: DataSpec | dict[str, Any]) -> DataSpec:
+        """Return ``spec`` itself, or the DataSpec that ``to_dict`` made it from."""
+        if isinstance(spec, DataSpec):
+            return spec
+        known = {f.name for f in fields(cls)}
+        for key in spec:
+            if key not in known:
+                raise unknown("field of a data spec", key, known)
+        return cls(**{k: tuple(v) if isinstance(v, (list, tuple)) else v for k, v in spec.items()})
+
+
+# What a model is built for when nothing is said: scikit-learn's digits, the zoo's default data.
+DIGITS = DataSpec(
+    name="digits",
+    kind="image",
+    task="classification",
+    input_shape=(1, 8, 8),
+    classes=tuple("0123456789"),
+    mean=(0.305,),
+    std=(0.376,),
+)
