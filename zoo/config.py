@@ -13,7 +13,7 @@ from typing import Any
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -84,6 +84,8 @@ def explain(error: Exception, overrides: Sequence[str]) -> ZooError:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         if group in GROUPS:
             return unknown(group, name, choices(group))
+    if isinstance(error, OverrideParseException):
+        return ZooError(f"{error.override!r} cannot be read: must be option=value, with quotes around odd characters")
     text = " ".join(str(error).split())
     wrong = re.search(r"Could not override '([^']+)'|Could not (?:append|delete)[^']*'([^']+)'", text)
     if isinstance(error, ConfigCompositionException) and wrong:
@@ -184,7 +186,11 @@ def help_text() -> str:
     config = _compose([])
     lines = ["Train a model of the zoo: python train.py model=NAME [data=NAME] [option=value …]", ""]
     lines += [f"  {group + '=':<11} {' | '.join(choices(group))}" for group in GROUPS]
-    lines += ["", "Options of model=cnn data=digits, with their defaults (others show theirs by --cfg job):", ""]
+    lines += [
+        "",
+        "Options of model=cnn data=digits, with their defaults (others show theirs by --cfg job):",
+        "",
+    ]
     lines += ["  " + line for line in OmegaConf.to_yaml(config).splitlines()]
     lines += [
         "",

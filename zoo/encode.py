@@ -26,7 +26,7 @@ def encode(spec: DataSpec, raw: Any) -> Tensor:
         if missing:
             raise ZooError(f"{spec.name}: the columns {', '.join(missing)} are missing")
         raw = raw[list(spec.columns)]
-    x = raw if isinstance(raw, Tensor) else torch.as_tensor(np.asarray(raw))
+    x = raw if isinstance(raw, Tensor) else torch.from_numpy(np.array(raw))
     x = x.float() / 255 if x.dtype == torch.uint8 and spec.kind == "image" else x.float()
     shape = spec.input_shape
     if spec.kind == "image" and shape[0] == 1 and tuple(x.shape[-2:]) == shape[1:] and x.shape[-3:-2] != (1,):

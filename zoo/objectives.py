@@ -84,7 +84,10 @@ class Classification:
     def decode(self, output: Tensor) -> dict[str, Any]:
         """Return the class ``label`` of each row and ``probability`` (B, K)."""
         probability = output.float().softmax(1)
-        return {"label": [self.classes[i] for i in probability.argmax(1).tolist()], "probability": probability}
+        return {
+            "label": [self.classes[i] for i in probability.argmax(1).tolist()],
+            "probability": probability,
+        }
 
 
 class Regression:

@@ -41,7 +41,13 @@ def curves(history: Sequence[Mapping[str, Any]], path: Path) -> Path:
         for key, label, colour in ((f"train/{name}", "train", TRAIN), (f"val/{name}", "validation", VAL)):
             key = "val/nll" if key == "val/loss" and "val/nll" in history[0] else key
             if key in history[0]:
-                ax.plot(epochs, [row[key] for row in history], color=colour, label=label, marker="." * (len(epochs) < 3))
+                ax.plot(
+                    epochs,
+                    [row[key] for row in history],
+                    color=colour,
+                    label=label,
+                    marker="." * (len(epochs) < 3),
+                )
         if name == "lr":
             ax.plot(epochs, [row["lr"] for row in history], color=INK)
         else:
@@ -89,7 +95,11 @@ def mistakes(images: Tensor, probability: Tensor, y: Tensor, classes: Sequence[s
         image = images[i].permute(1, 2, 0).numpy()
         ax.imshow(image.squeeze(-1) if image.shape[2] == 1 else image, cmap="gray_r")
         guess = int(probability[i].argmax())
-        ax.set_title(f"{classes[guess]} ({float(probability[i, guess]):.0%})\nis {classes[y[i]]}", fontsize=7, color=INK)
+        ax.set_title(
+            f"{classes[guess]} ({float(probability[i, guess]):.0%})\nis {classes[y[i]]}",
+            fontsize=7,
+            color=INK,
+        )
     title = f"{len(wrong)} of {len(y):,} wrong, the worst first" if len(wrong) else f"none of {len(y):,} wrong"
     figure.suptitle(title, fontsize=9, color=INK)
     return _save(figure, path)
@@ -107,7 +117,9 @@ def truth(value: Tensor, y: Tensor, path: Path) -> Path:
     return _save(figure, path)
 
 
-def run_pictures(dataset: Dataset, history: Sequence[Mapping[str, Any]], decoded: dict[str, Any], folder: Path) -> list[Path]:
+def run_pictures(
+    dataset: Dataset, history: Sequence[Mapping[str, Any]], decoded: dict[str, Any], folder: Path
+) -> list[Path]:
     """Draw all that suits the run's task into ``folder``; ``decoded`` is the test's answers."""
     folder.mkdir(exist_ok=True)
     made = [curves(history, folder / "curves.png")] if history else []

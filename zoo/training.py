@@ -49,8 +49,8 @@ def train(model: str, data: Any = "digits", *, target: str | None = None, **over
     """Train a model by name and return the finished run.
 
     ``data`` is a name, arrays ``(X, y)``, or a data frame with the name of its ``target`` column. ``overrides`` are the
-    options of ``train.py``: groups as a choice or a dictionary (``schedule="cosine"``, ``trainer={"max_epochs": 5}``,
-    ``model={"dropout": 0.1}`` by the name ``options``), dotted keys (``**{"optimizer.lr": 0.01}``) and ``seed=1``.
+    options of ``train.py``: a group as a choice or a dictionary (``schedule="cosine"``, ``trainer={"max_epochs": 5}``),
+    the model's own as ``options={"dropout": 0.1}``, any by its dotted key (``**{"data.batch_size": 64}``), ``seed=1``.
 
     Raises:
         ZooError: a name, an option or data that does not fit, before anything is written.
@@ -63,7 +63,7 @@ def train(model: str, data: Any = "digits", *, target: str | None = None, **over
     if not isinstance(data, str):
         from zoo.data.arrays import from_arrays
 
-        cut = {k: settings.get("data", {}).get(k, v) for k, v in (("folds", 5), ("fold", 0), ("split_seed", 0))}
+        cut = {k: settings.get(f"data.{k}", v) for k, v in (("folds", 5), ("fold", 0), ("split_seed", 0))}
         arrays, name = from_arrays(data, target=target, **cut), "arrays"
         configs.store_arrays(arrays.spec.kind, arrays.spec.task)
     elif target is not None:
@@ -103,9 +103,7 @@ def load(path: str | Path) -> ZooModule:
     return model.eval()
 
 
-def run(
-    config: DictConfig, *, recipe: str | None = None, command: str = "", dataset: Dataset | None = None
-) -> Run:
+def run(config: DictConfig, *, recipe: str | None = None, command: str = "", dataset: Dataset | None = None) -> Run:
     """Train, test and write the folder of one composed configuration.
 
     Raises:
@@ -132,12 +130,22 @@ def run(
     precision = _precision(trainer_options.precision, device)
     print(_opening(recipe or model.name, model, dataset, device, precision), flush=True)
 
-    _make(folder, plain)
     trainer, history = _trainer(plain, trainer_options, stopping, folder, device, precision, model)
+    _make(folder, plain)
     _fit(trainer, model, data, folder)
     figures, decoded = _test(trainer, model, data, folder)
     return _report(
-        plain, recipe or model.name, command, model, dataset, folder, history, figures, decoded, device, precision
+        plain,
+        recipe or model.name,
+        command,
+        model,
+        dataset,
+        folder,
+        history,
+        figures,
+        decoded,
+        device,
+        precision,
     )
 
 

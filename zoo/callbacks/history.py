@@ -29,7 +29,11 @@ class History(L.Callback):
         """Add the epoch's row."""
         assert isinstance(module, ZooModule)
         self.seconds = time.perf_counter() - self._started
-        row: dict[str, Any] = {"epoch": trainer.current_epoch + 1, "steps": module.steps, "samples": module.samples}
+        row: dict[str, Any] = {
+            "epoch": trainer.current_epoch + 1,
+            "steps": module.steps,
+            "samples": module.samples,
+        }
         row |= {"seconds": round(self.seconds, 3), "lr": module.lr_at(module.steps - 1)}
         row |= module.train_figures()
         row |= {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
@@ -47,7 +51,7 @@ class History(L.Callback):
     def _write(self) -> None:
         temporary = self.path.with_suffix(".tmp")
         with temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(self.rows[0]), extrasaction="ignore")
+            writer = csv.DictWriter(file, fieldnames=list(self.rows[0]), lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.rows)
         os.replace(temporary, self.path)

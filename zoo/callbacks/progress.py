@@ -7,7 +7,8 @@ import time
 
 import lightning as L
 from rich.console import Console
-from rich.progress import BarColumn, Progress as Bar, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 
 from zoo.module import ZooModule
 
@@ -27,7 +28,12 @@ class Progress(L.Callback):
         assert isinstance(module, ZooModule)
         self._drawn = self._began = time.monotonic()
         if self.live:
-            columns = (BarColumn(24), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.fields[text]}"))
+            columns = (
+                BarColumn(24),
+                TaskProgressColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[text]}"),
+            )
             self.bar = Bar(*columns, console=Console(stderr=True), auto_refresh=False, transient=True)
             self.task = self.bar.add_task("", total=module.total_steps, text="")
             self.bar.start()
@@ -41,7 +47,7 @@ class Progress(L.Callback):
             return
         assert isinstance(module, ZooModule)
         self._drawn = now
-        text = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  loss {float(module.last_loss):.4f}{self.figures}"
+        text = f"{self._where(trainer, module)}{self.figures}"
         self.bar.update(self.task, completed=module.steps, text=text, refresh=True)
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
@@ -53,11 +59,11 @@ class Progress(L.Callback):
         if not self.live and (now - self._drawn > LINE or trainer.current_epoch + 1 == trainer.max_epochs):
             self._drawn = now
             left = (now - self._began) * (module.total_steps / max(module.steps, 1) - 1)
-            loss = float(module.last_loss)
-            print(
-                f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  loss {loss:.4f}{self.figures}  {left:.0f} s left",
-                flush=True,
-            )
+            print(f"{self._where(trainer, module)}{self.figures}  {left:.0f} s left", flush=True)
+
+    @staticmethod
+    def _where(trainer: L.Trainer, module: ZooModule) -> str:
+        return f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  loss {float(module.last_loss):.4f}"
 
     def _close(self) -> None:
         if self.live and hasattr(self, "bar"):

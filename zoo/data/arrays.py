@@ -17,7 +17,7 @@ def from_arrays(data: Any, *, target: str | None = None, folds: int = 5, fold: i
     """Return a Dataset of ``(X, y)``, or of a data frame whose column ``target`` is y.
 
     X is a table (N, columns) of numbers, or images (N, H, W), (N, C, H, W) or (N, H, W, C): uint8, or float in
-    [0, 1]. Labels that are text, boolean or at most 20 different whole numbers are classes; other numbers are regressed.
+    [0, 1]. Labels that are text, boolean or at most 20 different whole numbers are classes; others are regressed.
 
     Raises:
         ZooError: shapes do not fit, text or missing values in X, an unknown target.

@@ -43,7 +43,15 @@ class Augment:
         right, below = draw[4] * (2 * self.shift / width), draw[5] * (2 * self.shift / height)
         # The inverse map, output position to input position: [cos -sin; sin cos] · [1 shear; 0 1] · scale
         theta = torch.stack(
-            [across * cos, down * (shear * cos - sin), right, across * sin, down * (shear * sin + cos), below], dim=1
+            [
+                across * cos,
+                down * (shear * cos - sin),
+                right,
+                across * sin,
+                down * (shear * sin + cos),
+                below,
+            ],
+            dim=1,
         ).view(batch, 2, 3)
         grid = F.affine_grid(theta, list(x.shape), align_corners=False)
         return F.grid_sample(x, grid, align_corners=False)

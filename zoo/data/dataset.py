@@ -71,9 +71,7 @@ def fold_split(
     kind = StratifiedKFold if stratify else KFold
     cut = kind(folds, shuffle=True, random_state=split_seed)
     rest, test = list(cut.split(np.zeros(len(y)), y))[fold]
-    train, held = train_test_split(
-        rest, test_size=val, random_state=split_seed, stratify=y[rest] if stratify else None
-    )
+    train, held = train_test_split(rest, test_size=val, random_state=split_seed, stratify=y[rest] if stratify else None)
     return np.sort(train), np.sort(held), np.sort(test)
 
 

@@ -49,7 +49,7 @@ DIGITS = Card(
     licence="CC BY 4.0",
     citation="Alpaydin, Kaynak: Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998",
 )
-FASHION_CLASSES = tuple("t-shirt trouser pullover dress coat sandal shirt sneaker bag boot".split())
+FASHION_CLASSES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
 
 
 def image_spec(name: str, x: Tensor, classes: tuple[str, ...]) -> DataSpec:

@@ -155,6 +155,8 @@ class ZooData(L.LightningDataModule):
         """Return the test rows in order."""
         return EvalLoader(self._on_device(self.dataset.test))
 
-    def transfer_batch_to_device(self, batch: Batch | Chunk, device: torch.device, dataloader_idx: int) -> Batch | Chunk:
+    def transfer_batch_to_device(
+        self, batch: Batch | Chunk, device: torch.device, dataloader_idx: int
+    ) -> Batch | Chunk:
         """Return the batch as it is: the whole data lies on the device already."""
         return batch

@@ -58,9 +58,7 @@ def table(
         target_std=1.0 if classes else float(y[train].std()) or 1.0,
         columns=columns,
     )
-    return Dataset(
-        spec, rows(values, target, train), rows(values, target, val), rows(values, target, test), card
-    )
+    return Dataset(spec, rows(values, target, train), rows(values, target, val), rows(values, target, test), card)
 
 
 @register_data("breast_cancer", tasks=("classification",), kind="table")
@@ -93,5 +91,11 @@ def diabetes(*, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
     bunch = load_diabetes(scaled=False)
     cut = {"folds": folds, "fold": fold, "split_seed": split_seed}
     return table(
-        "diabetes", bunch.data, bunch.target, columns=tuple(bunch.feature_names), classes=(), card=DIABETES, **cut
+        "diabetes",
+        bunch.data,
+        bunch.target,
+        columns=tuple(bunch.feature_names),
+        classes=(),
+        card=DIABETES,
+        **cut,
     )

@@ -8,6 +8,7 @@ where both have one width, is the residual connection of He et al. 2016.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -47,7 +48,7 @@ class MLP(nn.Sequential):
 
     def __init__(self, inputs: int, widths: Sequence[int], outputs: int, *, input_dropout: float, **layer: Any) -> None:
         sizes = [inputs, *widths]
-        hidden = [Layer(a, b, **layer) for a, b in zip(sizes, sizes[1:], strict=False)]
+        hidden = [Layer(a, b, **layer) for a, b in itertools.pairwise(sizes)]
         super().__init__(nn.Flatten(), nn.Dropout(input_dropout), *hidden, nn.Linear(sizes[-1], outputs))
 
 

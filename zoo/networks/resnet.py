@@ -28,9 +28,7 @@ class Block(nn.Module):
         self.activation = activation_of(activation)
         self.shortcut: nn.Module = nn.Identity()
         if stride > 1 or inputs != outputs:
-            self.shortcut = nn.Sequential(
-                nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs)
-            )
+            self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return φ(F(x) + shortcut(x))."""
@@ -45,9 +43,7 @@ class ResNet(nn.Sequential):
         ZooError: a depth that is not 6n+2.
     """
 
-    def __init__(
-        self, channels: int, outputs: int, *, depth: int, width: int, activation: str, dropout: float
-    ) -> None:
+    def __init__(self, channels: int, outputs: int, *, depth: int, width: int, activation: str, dropout: float) -> None:
         if depth < 8 or depth % 6 != 2:
             raise ZooError(f"model.depth={depth}: must be 6n+2, such as 8, 14, 20")
         blocks = []

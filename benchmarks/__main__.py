@@ -1,0 +1,57 @@
+"""Run a suite and append its rows to ``benchmarks/results/``.
+
+    python -m benchmarks suite=quality [model=cnn] [data=mnist] [seeds=3] [option=value …]
+    python -m benchmarks suite=speed [repeats=5]
+
+Words that are not the suite's own go to ``train.py`` as they are.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks import quality, speed
+from zoo.errors import ZooError, unknown
+
+SUITES = {"quality": quality.rows, "speed": speed.rows}
+RESULTS = Path(__file__).parent / "results"
+
+
+def main(words: list[str]) -> int:
+    """Return 0, or 1 where a row failed or a promise was missed, 2 for wrong words."""
+    asked: dict[str, str] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals or key.startswith("-"):
+            print(__doc__)
+            return 0 if word in ("-h", "--help") else 2
+        asked[key] = value
+    try:
+        suite = asked.pop("suite", "quality")
+        if suite not in SUITES:
+            raise unknown("suite", suite, SUITES)
+        out = Path(asked.pop("out", RESULTS))
+        out.mkdir(parents=True, exist_ok=True)
+        failed = 0
+        for row in SUITES[suite](asked):
+            failed += bool(row.get("failed"))
+            _append(out / f"{suite}.jsonl", row)
+    except ZooError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 1 if failed else 0
+
+
+def _append(path: Path, row: dict[str, Any]) -> None:
+    with path.open("a") as file:
+        file.write(json.dumps(row) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,138 @@
+"""Render the README's tables from ``benchmarks/results/``: ``python -m benchmarks.report``; ``check`` compares."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from zoo import config as configs
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = Path(__file__).parent / "results"
+
+
+def read(suite: str) -> list[dict[str, Any]]:
+    """Return the rows of a suite that did not fail, in the order in which they were measured."""
+    path = RESULTS / f"{suite}.jsonl"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [row for row in map(json.loads, lines) if not row.get("failed")]
+
+
+def _groups() -> dict[tuple[str, str, tuple[str, ...]], list[dict[str, Any]]]:
+    """Return rows by (model, data, overrides); of two runs of one seed and fold the later one counts."""
+    latest: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in read("quality"):
+        latest[row["model"], row["data"], tuple(row["overrides"]), row["seed"], row["fold"]] = row
+    groups = defaultdict(list)
+    for (model, data, overrides, *_), row in latest.items():
+        groups[model, data, overrides].append(row)
+    return dict(sorted(groups.items()))
+
+
+def _percent(values: list[float]) -> str:
+    spread = statistics.stdev(values) if len(values) > 1 else 0.0
+    return f"{100 * statistics.mean(values):.2f} ± {100 * spread:.2f} %"
+
+
+def _plain(values: list[float]) -> str:
+    spread = statistics.stdev(values) if len(values) > 1 else 0.0
+    return f"{statistics.mean(values):.2f} ± {spread:.2f}"
+
+
+def models_table() -> str:
+    """Return the table of models: command, figure, what stands beside it, time."""
+    lines = [
+        "| model | command | test figure | without a network | reference | parameters | training, whole run |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for (model, data, overrides), rows in _groups().items():
+        if overrides:
+            continue
+        promise = configs.compose([f"model={model}", f"data={data}"]).promise
+        metric = promise.metric if promise else _metric(rows[0])
+        values = [row["metrics"][metric] for row in rows]
+        show = _plain if metric.endswith("rmse") else _percent
+        name = metric.removeprefix("test/").replace("_", " ")
+        beside = ", ".join(
+            f"{key} {show([row['baselines'][key] for row in rows]).split(' ±')[0]}" for key in rows[0]["baselines"]
+        )
+        runs = f"{len({r['seed'] for r in rows})} seeds"
+        runs += f" × {len({r['fold'] for r in rows})} folds" if rows[0]["fold"] is not None else ""
+        train, wall = (statistics.median(r[k] for r in rows) for k in ("train_seconds", "wall_seconds"))
+        reference = f"{promise.reference} ({promise.source})" if promise and promise.reference else ""
+        lines.append(
+            f"| {model} | `python train.py model={model} data={data}` | {name} {show(values)} ({runs}) | {beside} | "
+            f"{reference} | {rows[0]['params']:,} | {train:.0f} s, {wall:.0f} s |"
+        )
+    return "\n".join(lines)
+
+
+def _metric(row: dict[str, Any]) -> str:
+    return "test/accuracy" if "test/accuracy" in row["metrics"] else "test/rmse"
+
+
+def variants_table() -> str:
+    """Return the table of runs whose options differ from the recipe's, by validation figure and training time."""
+    lines = ["| command | validation accuracy | training |", "|---|---|---|"]
+    for (model, data, overrides), rows in _groups().items():
+        if overrides:
+            values, seconds = (
+                [f(r) for r in rows] for f in (lambda r: r["metrics"]["val/accuracy"], lambda r: r["train_seconds"])
+            )
+            words = " ".join(overrides)
+            lines.append(
+                f"| `python train.py model={model} data={data} {words}` | {_percent(values)} (n={len(values)}) | "
+                f"{_plain(seconds)} s |"
+            )
+    return "\n".join(lines)
+
+
+def speed_table() -> str:
+    """Return the table of the speed suite, the latest row of each kind."""
+    latest = {row["what"]: row for row in read("speed")}
+    lines = ["| what | figure | smallest to largest |", "|---|---|---|"]
+    for what, row in latest.items():
+        if "ratio" in row:
+            low, high = row["ratio_spread"]
+            figure = (
+                f"{row['ratio']:.3f} times the plain loop: {row['epoch_seconds']:.2f} s an epoch, "
+                f"plain {row['plain_epoch_seconds']:.2f} s"
+            )
+            lines.append(f"| {what} | {figure} | {low:.3f} to {high:.3f} |")
+        else:
+            low, high = row["spread"]
+            lines.append(f"| `{what}` | {row['seconds']:.2f} s | {low:.2f} to {high:.2f} s |")
+    return "\n".join(lines)
+
+
+TABLES = {"models": models_table, "variants": variants_table, "speed": speed_table}
+
+
+def render(text: str) -> str:
+    """Return ``text`` with each table between its markers made anew."""
+    for name, table in TABLES.items():
+        marked = re.compile(rf"(<!-- table:{name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        made = table()
+        text = marked.sub(lambda m, made=made: f"{m[1]}{made}\n{m[2]}", text)
+    return text
+
+
+def main(words: list[str]) -> int:
+    """Write the README's tables; with ``check``, return 1 where they differ from the results."""
+    readme = ROOT / "README.md"
+    old = readme.read_text()
+    new = render(old)
+    if words == ["check"]:
+        print("README and results agree" if old == new else "README and results differ: python -m benchmarks.report")
+        return int(old != new)
+    readme.write_text(new)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

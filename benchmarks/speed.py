@@ -1,0 +1,141 @@
+"""Speed: the shared trainer with everything on beside a hand-written PyTorch loop, in one session, interleaved.
+
+Both train the same network on the same MNIST rows in memory, with the same fused optimiser, schedule, batch size,
+precision, indexing and validation; the clock runs from the first training batch to the end of the last validation.
+The zoo's side also logs to CSV and TensorBoard, counts training accuracy, guards against NaN, reports progress and
+writes checkpoints. The plain side does none of it, and never reads a value from the device inside an epoch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+BATCH, LR, DECAY = 128, 1e-3, 0.01
+NETWORKS = {
+    "mlp 784-256-256-10": {"widths": [256, 256], "norm": "none", "dropout": 0.0},
+    "mlp 784-64-128-64-10, batch norm": {"widths": [64, 128, 64], "norm": "batch", "dropout": 0.0},
+}
+
+
+def rows(asked: dict[str, str]) -> Iterator[dict[str, Any]]:
+    """Yield a row per network, and one per command whose start-up counts."""
+    repeats, epochs = int(asked.pop("repeats", "5")), int(asked.pop("epochs", "4"))
+    for name, options in NETWORKS.items():
+        yield _overhead(name, options, repeats, epochs)
+    yield _start("import zoo; zoo.list_models()", ["-c", "import zoo; zoo.list_models()"], repeats)
+    yield _start("train.py --help", [str(ROOT / "train.py"), "--help"], repeats)
+
+
+def _start(name: str, words: list[str], repeats: int) -> dict[str, Any]:
+    seconds = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, *words], check=True, capture_output=True)
+        seconds.append(time.perf_counter() - started)
+    print(f"{name}: {statistics.median(seconds):.2f} s", flush=True)
+    return {"what": name, "seconds": statistics.median(seconds), "spread": [min(seconds), max(seconds)]}
+
+
+def _overhead(name: str, options: dict[str, Any], repeats: int, epochs: int) -> dict[str, Any]:
+    from zoo.data import load
+
+    dataset = load("mnist")
+    zoo_seconds, plain_seconds, results = [], [], {}
+    for repeat in range(repeats + 1):
+        plain = _plain(dataset, options, epochs, repeat)
+        results = _zoo(options, epochs, repeat)
+        if repeat:  # the first pair warms up
+            plain_seconds.append(plain)
+            zoo_seconds.append(results["train_seconds"])
+    ratios = [z / p for z, p in zip(zoo_seconds, plain_seconds, strict=True)]
+    row = {
+        "what": f"overhead, {name}",
+        "ratio": statistics.median(zoo_seconds) / statistics.median(plain_seconds),
+        "ratio_spread": [min(ratios), max(ratios)],
+        "epoch_seconds": statistics.median(zoo_seconds) / epochs,
+        "plain_epoch_seconds": statistics.median(plain_seconds) / epochs,
+        "epochs": epochs,
+        "repeats": repeats,
+        **{k: results[k] for k in ("device", "precision", "threads", "versions", "commit")},
+    }
+    print(
+        f"{row['what']}: ratio {row['ratio']:.3f} {row['ratio_spread']}, {row['epoch_seconds']:.3f} s an epoch "
+        f"(plain {row['plain_epoch_seconds']:.3f} s)",
+        flush=True,
+    )
+    return row
+
+
+def _zoo(options: dict[str, Any], epochs: int, seed: int) -> dict[str, Any]:
+    import zoo
+
+    with tempfile.TemporaryDirectory() as above, contextlib.redirect_stdout(io.StringIO()):
+        run = zoo.train(
+            "fnn",
+            data="mnist",
+            options=options,
+            optimizer={"lr": LR, "weight_decay": DECAY},
+            trainer={"max_epochs": epochs},
+            seed=seed,
+            run_dir=str(Path(above) / "run"),
+            **{
+                "data.batch_size": BATCH,
+                "data.augment": {"rotation": 0.0, "shift": 0.0, "zoom": 0.0, "shear": 0.0},
+            },
+        )
+    return run.results
+
+
+def _plain(dataset: Any, options: dict[str, Any], epochs: int, seed: int) -> float:
+    """Train as someone would by hand who wants it fast; returns seconds."""
+    import torch
+    import torch.nn.functional as F
+    from torch import nn
+
+    from zoo.training import _device, _precision
+
+    torch.manual_seed(seed)
+    device = _device("auto")
+    layers: list[nn.Module] = [nn.Flatten()]
+    inputs = 784
+    for width in options["widths"]:
+        layers.append(nn.Linear(inputs, width, bias=options["norm"] == "none"))
+        layers += [nn.BatchNorm1d(width)] if options["norm"] == "batch" else []
+        layers.append(nn.ReLU())
+        inputs = width
+    model = nn.Sequential(*layers, nn.Linear(inputs, 10)).to(device)
+    x, y, val_x, val_y = (t.to(device) for t in (*dataset.train.values(), *dataset.val.values()))
+    mean, std = dataset.spec.mean[0], dataset.spec.std[0]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=LR, weight_decay=DECAY, fused=True)
+    total = epochs * -(-len(x) // BATCH)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, LR, total_steps=total, pct_start=0.25, cycle_momentum=False
+    )
+    cast = torch.autocast(device, torch.bfloat16, enabled=_precision("auto", device) == "bf16-mixed")
+    started = time.perf_counter()
+    for _ in range(epochs):
+        model.train()
+        for index in torch.randperm(len(x)).to(device).split(BATCH):
+            batch = (x[index].float() / 255 - mean) / std
+            with cast:
+                loss = F.cross_entropy(model(batch), y[index])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+        model.eval()
+        right = 0
+        with torch.no_grad(), cast:
+            for batch, labels in zip(val_x.split(1000), val_y.split(1000), strict=True):
+                right += int((model((batch.float() / 255 - mean) / std).argmax(1) == labels).sum())
+    return time.perf_counter() - started

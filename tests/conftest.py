@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+# Real data where it is at hand: $ZOO_DATA, or data/ in the checkout.
+DATA = Path(os.environ.get("ZOO_DATA") or ROOT / "data")
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path, monkeypatch):
+    """Each test writes its runs into a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    if os.environ.get("ZOO_DATA"):
+        monkeypatch.setenv("ZOO_DATA", str(DATA.resolve()))
+
+
+@pytest.fixture
+def mnist_root():
+    if not (DATA / "MNIST" / "raw").is_dir():
+        pytest.skip("MNIST is not at hand (ZOO_DATA)")
+    return str(DATA.resolve())
+
+
+@pytest.fixture
+def quick():
+    """Options of a run of about a second."""
+    return {"trainer": {"max_epochs": 2, "accelerator": "cpu"}, "logger": "csv"}

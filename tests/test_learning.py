@@ -1,0 +1,275 @@
+"""Each option of learning does what it says."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import zoo
+from zoo.objectives import Classification
+from zoo.optim import Plateau, build_optimizer, decay_weights, initialise, penalise, schedule_factor
+from zoo.options import Optimizer, Regularization, Schedule
+from zoo.spec import DIGITS, DataSpec
+
+TABLE = DataSpec("t", "table", "classification", (4,), classes=("a", "b", "c"))
+
+
+def parameters_with_gradients(seed: int = 0) -> list[nn.Parameter]:
+    generator = torch.Generator().manual_seed(seed)
+    made = [
+        nn.Parameter(torch.randn(3, 4, generator=generator)),
+        nn.Parameter(torch.randn(3, generator=generator)),
+    ]
+    for p in made:
+        p.grad = torch.randn(p.shape, generator=generator)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (Regularization(l1=0.3), lambda w: 0.3 * w.sign()),
+        (Regularization(l2=0.2), lambda w: 0.2 * w),
+        (Regularization(l1=0.3, l2=0.2), lambda w: 0.3 * w.sign() + 0.2 * w),
+    ],
+)
+def test_a_penalty_changes_the_gradient_of_weights_by_its_derivative_and_spares_biases(options, expected):
+    weight, bias = parameters_with_gradients()
+    before = weight.grad.clone(), bias.grad.clone()
+    penalise([weight, bias], options)
+    assert torch.allclose(weight.grad - before[0], expected(weight.detach()), atol=1e-7)
+    assert torch.equal(bias.grad, before[1])
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "rmsprop"])
+def test_weight_decay_is_decoupled_for_every_optimiser(name):
+    weight, bias = parameters_with_gradients()
+    plain, decayed = ([nn.Parameter(p.detach().clone()) for p in (weight, bias)] for _ in range(2))
+    for group, decay in ((plain, 0.0), (decayed, 0.1)):
+        for new, old in zip(group, (weight, bias), strict=True):
+            new.grad = old.grad.clone()
+        made = build_optimizer(group, Optimizer(name=name, lr=0.05, weight_decay=decay))
+        decay_weights(made)
+        made.step()
+    # lr · decay · w is taken off, whatever the optimiser made of the gradient
+    assert torch.allclose(plain[0] - decayed[0], 0.05 * 0.1 * weight, atol=1e-6)
+    assert torch.equal(plain[1], decayed[1])
+
+
+def test_each_optimiser_takes_the_step_of_its_paper():
+    g = {name: parameters_with_gradients(3)[0] for name in ("sgd", "adam", "rmsprop")}
+    start, grad = g["sgd"].detach().clone(), g["sgd"].grad.clone()
+    sgd = build_optimizer([g["sgd"]], Optimizer(name="sgd", lr=0.1, momentum=0.9, nesterov=True))
+    sgd.step()
+    g["sgd"].grad = grad.clone()
+    sgd.step()
+    v1 = grad
+    v2 = 0.9 * v1 + grad
+    expected = start - 0.1 * (grad + 0.9 * v1) - 0.1 * (grad + 0.9 * v2)
+    assert torch.allclose(g["sgd"], expected, atol=1e-6)
+    build_optimizer([g["adam"]], Optimizer(name="adam", lr=0.1)).step()
+    assert torch.allclose(g["adam"], start - 0.1 * grad / (grad.abs() + 1e-8), atol=1e-5)
+    build_optimizer([g["rmsprop"]], Optimizer(name="rmsprop", lr=0.1, alpha=0.9)).step()
+    assert torch.allclose(g["rmsprop"], start - 0.1 * grad / ((0.1 * grad**2).sqrt() + 1e-8), atol=1e-5)
+
+
+def test_label_smoothing_is_the_mixture_with_the_uniform_distribution():
+    objective = Classification(DIGITS)
+    objective.label_smoothing = 0.2
+    logits, y = torch.randn(5, 10), torch.arange(5)
+    logp = logits.log_softmax(1)
+    expected = -(0.8 * logp[torch.arange(5), y] + 0.2 * logp.mean(1)).mean()
+    assert torch.allclose(objective.loss(logits, {"y": y}), expected, atol=1e-6)
+
+
+def test_cosine_and_one_cycle_are_torchs():
+    w = [nn.Parameter(torch.zeros(1))]
+    sgd = torch.optim.SGD(w, lr=1.0)
+    reference = torch.optim.lr_scheduler.CosineAnnealingLR(sgd, T_max=49, eta_min=0.1)
+    ours = Schedule(name="cosine", final=0.1)
+    for step in range(50):
+        assert schedule_factor(ours, step, 50) == pytest.approx(reference.get_last_lr()[0], abs=1e-9)
+        sgd.step()
+        reference.step()
+    sgd = torch.optim.SGD(w, lr=1.0)
+    reference = torch.optim.lr_scheduler.OneCycleLR(
+        sgd,
+        1.0,
+        total_steps=101,
+        pct_start=0.25 + 0.75 / 101,
+        div_factor=25,
+        final_div_factor=1e9,
+        cycle_momentum=False,
+    )
+    ours = Schedule(name="one_cycle", warmup=0.25, start=0.04)
+    for step in range(101):
+        assert schedule_factor(ours, step, 101) == pytest.approx(reference.get_last_lr()[0], abs=1e-3)
+        sgd.step()
+        if step < 100:
+            reference.step()
+
+
+def test_step_drops_at_its_milestones_and_warm_up_rises_linearly():
+    factors = [schedule_factor(Schedule(name="step", milestones=(0.5, 0.75), gamma=0.1), s, 100) for s in range(100)]
+    assert factors == [1.0] * 50 + [0.1] * 25 + [pytest.approx(0.01)] * 25
+    warm = [schedule_factor(Schedule(name="constant", warmup=0.5, start=0.2), s, 101) for s in range(101)]
+    assert warm[0] == pytest.approx(0.2)
+    assert warm[25] == pytest.approx(0.6)
+    assert warm[50:] == [1.0] * 51
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_plateau_is_torchs_and_its_state_comes_back(mode):
+    sgd = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    reference = torch.optim.lr_scheduler.ReduceLROnPlateau(sgd, mode=mode, factor=0.5, patience=2, threshold=0)
+    ours = Plateau(Schedule(name="plateau", factor=0.5, patience=2), mode=mode)
+    figures = np.random.default_rng(0).normal(size=40).tolist()
+    for index, figure in enumerate(figures):
+        reference.step(figure)
+        ours.update(figure)
+        assert ours.scale == pytest.approx(sgd.param_groups[0]["lr"])
+        if index == 20:
+            state = ours.state_dict()
+            ours = Plateau(Schedule(name="plateau", factor=0.5, patience=2), mode=mode)
+            ours.load_state_dict(state)
+    assert ours.scale < 0.1
+
+
+def test_initialisations_are_those_of_their_papers():
+    torch.manual_seed(0)
+    layer = nn.Linear(200, 400)
+    initialise(layer.requires_grad_(False), "orthogonal")
+    assert torch.allclose(layer.weight.T @ layer.weight, torch.eye(200), atol=1e-4)
+    initialise(layer, "xavier")
+    bound = math.sqrt(6 / 600)
+    assert 0.99 * bound < layer.weight.abs().max() <= bound
+    initialise(layer, "kaiming")
+    assert layer.weight.std() == pytest.approx(math.sqrt(2 / 200), rel=0.02)
+    assert not layer.bias.any()
+    before = layer.weight.clone()
+    initialise(layer, "default")
+    assert torch.equal(layer.weight, before)
+
+
+def test_the_gradients_of_a_small_network_are_those_of_the_chain_rule():
+    model = zoo.create("fnn", spec=TABLE, widths=[5], norm="none", dropout=0.0, activation="tanh")
+    x, y = torch.randn(7, 4), torch.tensor([0, 1, 2, 0, 1, 2, 0])
+    loss, _ = model.loss({"x": x, "y": y})
+    loss.backward()
+    hidden, out = model.network[2].linear, model.network[3]
+    w1, b1, w2, b2 = (p.detach().double().numpy() for p in (hidden.weight, hidden.bias, out.weight, out.bias))
+    X, Y = x.double().numpy(), np.eye(3)[y.numpy()]
+    H = np.tanh(X @ w1.T + b1)
+    Z = H @ w2.T + b2
+    P = np.exp(Z - Z.max(1, keepdims=True))
+    P /= P.sum(1, keepdims=True)
+    dZ = (P - Y) / len(X)
+    dA = (dZ @ w2) * (1 - H**2)
+    for got, want in (
+        (out.weight, dZ.T @ H),
+        (out.bias, dZ.sum(0)),
+        (hidden.weight, dA.T @ X),
+        (hidden.bias, dA.sum(0)),
+    ):
+        assert np.allclose(got.grad.numpy(), want, atol=1e-6)
+
+
+def fit(batch: int, accumulate: int, **regularization) -> dict[str, torch.Tensor]:
+    x = torch.randn(70, 4, generator=torch.Generator().manual_seed(1)).numpy()
+    y = np.arange(70) % 3
+    learned = zoo.train(
+        "fnn",
+        data=(x, y),
+        options={"widths": [8], "norm": "none", "dropout": 0.0},
+        optimizer="sgd",
+        schedule="constant",
+        trainer={"max_epochs": 2, "accumulate": accumulate, "accelerator": "cpu", "precision": "32"},
+        regularization=regularization,
+        logger="csv",
+        **{"data.batch_size": batch, "optimizer.lr": 0.1},
+    )
+    last = torch.load(learned.folder / "checkpoints" / "last.ckpt", weights_only=True)
+    return last["state_dict"]
+
+
+def test_accumulation_is_one_larger_batch_also_where_the_last_group_is_short():
+    # 50 training rows: batches of 8 in groups of 3 are batches of 24, the last one of 2 rows
+    small, large = fit(8, 3), fit(24, 1)
+    assert small["counters"].tolist() == large["counters"].tolist()
+    for key, value in large.items():
+        assert torch.allclose(small[key].double(), value.double(), atol=1e-6), key
+
+
+def test_clipping_limits_the_norm_of_every_step():
+    start, clipped = fit(50, 1, clip=1e-9), fit(50, 1, clip=1e-3)
+    moved = math.sqrt(sum(float(((clipped[k] - start[k]).double() ** 2).sum()) for k in start if "network" in k))
+    # Two steps of Nesterov's momentum 0.9 on gradients of norm c move by at most lr · c · (1.9 + 2.71)
+    most = 0.1 * 1e-3 * (1.9 + 2.71)
+    assert 0.5 * most < moved < 1.01 * most
+
+
+def test_dropout_silences_its_share_and_scales_the_rest():
+    model = zoo.create("fnn", spec=TABLE, widths=[20000], dropout=0.3)
+    layer = model.network[2].dropout.train()
+    out = layer(torch.ones(1, 20000))
+    assert float((out == 0).float().mean()) == pytest.approx(0.3, abs=0.02)
+    assert out[out > 0].unique().tolist() == pytest.approx([1 / 0.7])
+
+
+def test_bf16_and_float32_learn_the_same_and_no_step_uses_weights_of_an_earlier_one(tmp_path):
+    runs = {
+        p: zoo.train(
+            "fnn",
+            data="digits",
+            options={"dropout": 0.0},
+            optimizer="sgd",
+            schedule="constant",
+            trainer={"max_epochs": 2, "precision": p, "accelerator": "cpu"},
+            logger="csv",
+            run_dir=str(tmp_path / p),
+        )
+        for p in ("32", "bf16")
+    }
+    assert runs["bf16"].results["precision"] == "bf16-mixed"
+    loss = {p: run.results["metrics"]["train/loss"] for p, run in runs.items()}
+    # With weights kept by autocast over a chunk of 16 steps the loss ends at several times this.
+    assert loss["bf16"] == pytest.approx(loss["32"], rel=0.1)
+    for a, b in zip(runs["32"].model.parameters(), runs["bf16"].model.parameters(), strict=True):
+        assert (a - b).norm() < 0.1 * a.norm() + 0.05
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(quick, tmp_path):
+    states = []
+    for folder, seed in (("a", 0), ("b", 0), ("c", 1)):
+        run = zoo.train("cnn", seed=seed, run_dir=str(tmp_path / folder), **quick)
+        states.append(torch.cat([p.detach().flatten() for p in run.model.parameters()]))
+    assert torch.equal(states[0], states[1])
+    assert not torch.equal(states[0], states[2])
+
+
+def test_early_stopping_stops_after_its_patience(quick):
+    quick["trainer"] = {"max_epochs": 50, "accelerator": "cpu"}
+    # A step of almost nothing: no epoch improves on the first
+    run = zoo.train("fnn", optimizer={"lr": 1e-12}, early_stopping={"patience": 3}, **quick)
+    assert run.results["epochs"] == 4
+
+
+def test_a_time_limit_ends_the_run_and_steps_per_epoch_count_batches(quick):
+    quick["trainer"] = {"max_epochs": 100000, "max_time": 2 / 60, "accelerator": "cpu"}
+    run = zoo.train("fnn", **quick)
+    assert 1.5 < run.results["train_seconds"] < 6
+    quick["trainer"] = {"max_epochs": 2, "steps_per_epoch": 50, "accelerator": "cpu"}
+    run = zoo.train("fnn", **quick)
+    assert (run.results["steps"], run.results["samples"]) == (100, 100 * 64)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop"])
+@pytest.mark.parametrize("schedule", ["constant", "step", "cosine", "one_cycle", "plateau"])
+def test_every_optimiser_and_schedule_learns(optimizer, schedule, quick):
+    quick["trainer"] = {"max_epochs": 3, "accelerator": "cpu"}
+    run = zoo.train("fnn", data="wine", optimizer=optimizer, schedule=schedule, **quick)
+    assert run.metrics["test/accuracy"] > run.results["baselines"]["majority"] + 0.2
