@@ -126,9 +126,9 @@ def _plain(dataset: Any, options: dict[str, Any], epochs: int, seed: int) -> flo
     for _ in range(epochs):
         model.train()
         for index in torch.randperm(len(x)).to(device).split(BATCH):
-            batch = (x[index].float() / 255 - mean) / std
+            batch = (x.index_select(0, index).float() / 255 - mean) / std
             with cast:
-                loss = F.cross_entropy(model(batch), y[index])
+                loss = F.cross_entropy(model(batch), y.index_select(0, index))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import lightning as L
@@ -18,6 +19,25 @@ from zoo.spec import DataSpec
 Batch = dict[str, Tensor]
 
 
+@dataclass(slots=True)
+class Loop:
+    """Where training stands. Kept out of the module itself, whose attributes are slow to set in a hot loop.
+
+    ``steps`` of the optimiser and ``samples`` are the only measures of progress; ``waiting`` batches with
+    ``waiting_rows`` rows have left gradients that no step was taken on yet; ``sums`` and ``rows`` are the epoch's.
+    """
+
+    steps: int = 0
+    samples: int = 0
+    total_steps: int = 0
+    waiting: int = 0
+    waiting_rows: int = 0
+    rows: int = 0
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    parameters: list[nn.Parameter] = field(default_factory=list)
+    last_loss: Tensor | None = None
+
+
 class ZooModule(L.LightningModule):
     """A model of the zoo: a network, its objective, and the shared way of training them.
 
@@ -29,8 +49,8 @@ class ZooModule(L.LightningModule):
     name: ClassVar[str] = ""
     tasks: ClassVar[tuple[str, ...]] = ()
     kinds: ClassVar[tuple[str, ...]] = ()
-    mean: Tensor
-    std: Tensor
+    scale: Tensor
+    shift: Tensor
     counters: Tensor
 
     def __init__(self, *, spec: DataSpec | dict[str, Any]) -> None:
@@ -46,11 +66,12 @@ class ZooModule(L.LightningModule):
         self.hparams["spec"] = self.spec.to_dict()
         self.objective = objective_of(self.spec)
         self.learning = Learning()
+        mean, std = (torch.tensor(v, dtype=torch.float64) for v in (self.spec.mean, self.spec.std))
         shape = (-1,) + (1,) * (len(self.spec.input_shape) - 1)
-        self.register_buffer("mean", torch.tensor(self.spec.mean).view(shape))
-        self.register_buffer("std", torch.tensor(self.spec.std).view(shape))
+        self.register_buffer("scale", (1 / std).float().view(shape))
+        self.register_buffer("shift", (-mean / std).float().view(shape))
         self.register_buffer("counters", torch.zeros(2, dtype=torch.int64))
-        self.steps = self.samples = self.total_steps = 0
+        self.loop = Loop()
         self.plateau: Plateau | None = None
         self.metrics: dict[str, MetricCollection] = {}
 
@@ -66,18 +87,25 @@ class ZooModule(L.LightningModule):
         loss, counts = self.loss(batch)
         rows = len(batch["x"])
         # A group's gradient is that of its whole mean, also when its last batch is short.
-        self.manual_backward(loss * rows if self.learning.accumulate > 1 else loss)
-        self._waiting += 1
-        self._waiting_rows += rows
-        if self._waiting == self.learning.accumulate:
+        self.differentiate(loss * rows if self.learning.accumulate > 1 else loss)
+        self.loop.waiting += 1
+        self.loop.waiting_rows += rows
+        if self.loop.waiting == self.learning.accumulate:
             self.optimizer_step()
         return loss, counts
 
     def normalise(self, x: Tensor) -> Tensor:
         """Return ``x`` with the training data's mean taken off, divided by its deviation."""
-        return (x - self.mean) / self.std
+        return x * self.scale + self.shift
 
     # --- the shared loop ---
+
+    def differentiate(self, loss: Tensor) -> None:
+        """Run the backward pass; by way of Lightning only where processes must agree, since its hooks cost 3 %."""
+        if self.trainer.world_size > 1:
+            self.manual_backward(loss)
+        else:
+            loss.backward()
 
     def configure(self, learning: Learning) -> None:
         """Set how this model learns, before a fit; draws its weights anew where ``init`` asks for it."""
@@ -91,39 +119,43 @@ class ZooModule(L.LightningModule):
         """Return the optimiser of the run's options."""
         return build_optimizer(self.parameters(), self.learning.optimizer)
 
+    @property
+    def steps(self) -> int:
+        """Optimiser steps taken so far."""
+        return self.loop.steps
+
     def on_train_start(self) -> None:
         """Count the run's steps and make its metrics."""
         batches = self.trainer.train_dataloader.batches  # type: ignore[union-attr]
-        self.total_steps = -(-batches // self.learning.accumulate) * (self.trainer.max_epochs or 1)
+        self.loop.total_steps = -(-batches // self.learning.accumulate) * (self.trainer.max_epochs or 1)
+        self.loop.parameters = [p for p in self.parameters() if p.requires_grad]
         self.metrics["val"] = self.objective.metrics("val").to(self.device)
 
     def on_train_epoch_start(self) -> None:
         """Begin an epoch's counts."""
-        self._sums: dict[str, Tensor] = {}
-        self._rows = self._waiting = self._waiting_rows = 0
+        self.loop.sums, self.loop.rows, self.loop.waiting, self.loop.waiting_rows = {}, 0, 0, 0
 
     def training_step(self, chunk: Any, index: int) -> None:
         """Learn from a chunk of batches, and refuse to go on once a loss is not finite."""
-        losses, sizes, steps = [], [], []
+        loop, losses, sizes, steps = self.loop, [], [], []
         for batch in chunk:
-            steps.append(self.steps)
+            steps.append(loop.steps)
             loss, counts = self.update(batch)
-            rows = len(batch["x"])
-            self.samples += rows
             losses.append(loss.detach())
-            sizes.append(rows)
+            sizes.append(len(batch["x"]))
             for key, value in counts.items():
-                self._sums[key] = self._sums[key] + value if key in self._sums else value
-        if self._waiting and self.trainer.is_last_batch:
+                loop.sums[key] = loop.sums[key] + value if key in loop.sums else value
+        if loop.waiting and self.trainer.is_last_batch:
             self.optimizer_step()
         every = torch.stack(losses).float()
         if not torch.isfinite(every).all():
             self._stop_at(every, steps)
         total = torch.dot(every, torch.tensor(sizes, dtype=torch.float32).to(every.device))
-        self._sums["loss"] = self._sums["loss"] + total if "loss" in self._sums else total
-        self._rows += sum(sizes)
-        self.last_loss = every[-1]
-        self.counters.copy_(torch.tensor([self.steps, self.samples]))
+        loop.sums["loss"] = loop.sums["loss"] + total if "loss" in loop.sums else total
+        loop.rows += sum(sizes)
+        loop.samples += sum(sizes)
+        loop.last_loss = every[-1]
+        self.counters.copy_(torch.tensor([loop.steps, loop.samples]))
 
     def _stop_at(self, losses: Tensor, steps: list[int]) -> None:
         bad = int((~torch.isfinite(losses)).nonzero()[0])
@@ -135,37 +167,36 @@ class ZooModule(L.LightningModule):
     def lr_at(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""
         scale = self.plateau.scale if self.plateau is not None else 1.0
-        return self.learning.optimizer.lr * scale * schedule_factor(self.learning.schedule, step, self.total_steps)
+        return self.learning.optimizer.lr * scale * schedule_factor(self.learning.schedule, step, self.loop.total_steps)
 
     def optimizer_step(self) -> None:
-        """Step on the gradients that are there: penalties, clipping, the schedule's rate, the step, clearing."""
+        """Step on the gradients that are there: penalties, clipping, the schedule's rate, decay, the step, clearing."""
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        options = self.learning.regularization
+        loop, options = self.loop, self.learning.regularization
         if self.learning.accumulate > 1:
-            for parameter in parameters:
+            for parameter in loop.parameters:
                 if parameter.grad is not None:
-                    parameter.grad.div_(self._waiting_rows)
+                    parameter.grad.div_(loop.waiting_rows)
         if options.l1 or options.l2:
-            penalise(parameters, options)
+            penalise(loop.parameters, options)
         if options.clip is not None:
-            nn.utils.clip_grad_norm_(parameters, options.clip)
-        lr = self.lr_at(self.steps)
+            nn.utils.clip_grad_norm_(loop.parameters, options.clip)
+        lr = self.lr_at(loop.steps)
         for group in optimizer.param_groups:
             group["lr"] = lr
-        decay_weights(optimizer)
+        decay_weights(loop.parameters, lr * self.learning.optimizer.weight_decay)
         optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        for parameter in loop.parameters:
+            parameter.grad = None
         # Autocast keeps the weights that it has cast until its context ends, which is a whole chunk.
-        if torch.is_autocast_enabled(self.device.type):
-            torch.clear_autocast_cache()
-        self.steps += 1
-        self._waiting = self._waiting_rows = 0
+        torch.clear_autocast_cache()
+        loop.steps += 1
+        loop.waiting = loop.waiting_rows = 0
 
     def train_figures(self) -> dict[str, float]:
         """Return the epoch's training means; reads what was counted on the device, so once an epoch."""
-        return {f"train/{key}": float(value) / self._rows for key, value in self._sums.items()}
+        return {f"train/{key}": float(value) / self.loop.rows for key, value in self.loop.sums.items()}
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Add a validation batch to the metrics."""
@@ -205,7 +236,7 @@ class ZooModule(L.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take up the counters."""
-        self.steps, self.samples = checkpoint["state_dict"]["counters"].tolist()
+        self.loop.steps, self.loop.samples = checkpoint["state_dict"]["counters"].tolist()
 
     @torch.inference_mode()
     def predict(self, x: Any) -> dict[str, Any]:

@@ -39,41 +39,23 @@ def is_weight(parameter: nn.Parameter) -> bool:
 
 
 def build_optimizer(parameters: Iterable[nn.Parameter], options: Optimizer) -> torch.optim.Optimizer:
-    """Return the optimiser, fused where torch has it so, in two groups: weights and the rest.
-
-    ``initial_lr`` in each group is the rate that the schedule scales. AdamW's decay is its own; for the others it is
-    ``weight_decay`` of the group ``decay``, applied by ``decay_weights``.
-    """
-    parameters = [p for p in parameters if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if is_weight(p)], "decoupled": options.weight_decay},
-        {"params": [p for p in parameters if not is_weight(p)], "decoupled": 0.0},
-    ]
-    groups = [g for g in groups if g["params"]]
+    """Return the optimiser, fused where torch has it so. Decay is not its affair: see ``decay_weights``."""
+    wanted = [p for p in parameters if p.requires_grad]
     lr, momentum = options.lr, options.momentum
-    made: torch.optim.Optimizer
     if options.name == "sgd":
-        made = torch.optim.SGD(groups, lr=lr, momentum=momentum, nesterov=options.nesterov, fused=True)
-    elif options.name == "rmsprop":
-        made = torch.optim.RMSprop(groups, lr=lr, alpha=options.alpha, eps=options.eps, momentum=momentum)
-    elif options.name == "adam":
-        made = torch.optim.Adam(groups, lr=lr, betas=tuple(options.betas), eps=options.eps, fused=True)
-    else:
-        for group in groups:
-            group["weight_decay"] = group.pop("decoupled")
-        made = torch.optim.AdamW(groups, lr=lr, betas=tuple(options.betas), eps=options.eps, fused=True)
-    for group in made.param_groups:
-        group["initial_lr"] = lr
-    return made
+        return torch.optim.SGD(wanted, lr=lr, momentum=momentum, nesterov=options.nesterov, fused=True)
+    if options.name == "rmsprop":
+        return torch.optim.RMSprop(wanted, lr=lr, alpha=options.alpha, eps=options.eps, momentum=momentum)
+    # AdamW is Adam with decoupled decay
+    return torch.optim.Adam(wanted, lr=lr, betas=tuple(options.betas), eps=options.eps, fused=True)
 
 
 @torch.no_grad()
-def decay_weights(optimizer: torch.optim.Optimizer) -> None:
-    """Shrink weights by ``1 - lr · weight_decay`` where the optimiser has no decoupled decay of its own."""
-    for group in optimizer.param_groups:
-        if group.get("decoupled"):
-            for parameter in group["params"]:
-                parameter.mul_(1 - group["lr"] * group["decoupled"])
+def decay_weights(parameters: Iterable[nn.Parameter], factor: float) -> None:
+    """Shrink weights by ``1 - factor``, factor being lr · weight_decay: decay that is decoupled from the gradient."""
+    weights = [p for p in parameters if is_weight(p)]
+    if factor and weights:
+        torch._foreach_mul_(weights, 1 - factor)
 
 
 @torch.no_grad()

@@ -188,9 +188,13 @@ def _quiet() -> None:
 def _device(accelerator: str) -> str:
     import torch
 
-    if accelerator == "cuda" and not torch.cuda.is_available():
+    if torch.cuda.is_available():
+        return "cpu" if accelerator == "cpu" else "cuda"
+    if accelerator == "cuda":
         raise ZooError("trainer=cuda: no CUDA device was found; trainer=auto takes what there is")
-    return "cuda" if accelerator != "cpu" and torch.cuda.is_available() else "cpu"
+    # Lightning has torch ask the driver library for devices, which every optimiser step then does again: 60 µs each.
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
+    return "cpu"
 
 
 def _precision(asked: str, device: str) -> str:
@@ -291,6 +295,7 @@ def _logger(group: dict[str, Any], folder: Path) -> Any:
     if group["name"] == "csv":
         return None
     if group["name"] == "tensorboard":
+        import torch.utils.tensorboard  # noqa: F401  (here, and not inside the first epoch's time)
         from lightning.fabric.loggers import TensorBoardLogger
 
         return TensorBoardLogger(folder, name="", version="")

@@ -32,7 +32,7 @@ class History(L.Callback):
         row: dict[str, Any] = {
             "epoch": trainer.current_epoch + 1,
             "steps": module.steps,
-            "samples": module.samples,
+            "samples": module.loop.samples,
         }
         row |= {"seconds": round(self.seconds, 3), "lr": module.lr_at(module.steps - 1)}
         row |= module.train_figures()

@@ -35,7 +35,7 @@ class Progress(L.Callback):
                 TextColumn("{task.fields[text]}"),
             )
             self.bar = Bar(*columns, console=Console(stderr=True), auto_refresh=False, transient=True)
-            self.task = self.bar.add_task("", total=module.total_steps, text="")
+            self.task = self.bar.add_task("", total=module.loop.total_steps, text="")
             self.bar.start()
 
     def on_train_batch_end(
@@ -58,12 +58,12 @@ class Progress(L.Callback):
         now = time.monotonic()
         if not self.live and (now - self._drawn > LINE or trainer.current_epoch + 1 == trainer.max_epochs):
             self._drawn = now
-            left = (now - self._began) * (module.total_steps / max(module.steps, 1) - 1)
+            left = (now - self._began) * (module.loop.total_steps / max(module.steps, 1) - 1)
             print(f"{self._where(trainer, module)}{self.figures}  {left:.0f} s left", flush=True)
 
     @staticmethod
     def _where(trainer: L.Trainer, module: ZooModule) -> str:
-        return f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  loss {float(module.last_loss):.4f}"
+        return f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  loss {float(module.loop.last_loss or 0):.4f}"
 
     def _close(self) -> None:
         if self.live and hasattr(self, "bar"):

@@ -21,35 +21,33 @@ from zoo.options import check_flag, check_number
 from zoo.registry import register
 from zoo.spec import DIGITS, DataSpec
 
-NORMS = {"none": nn.Identity, "batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
+NORMS: dict[str, Any] = {"none": None, "batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
 
 
-class Layer(nn.Module):
-    """One hidden layer; with ``residual``, its input is added to its output where the widths agree."""
-
-    def __init__(
-        self, inputs: int, outputs: int, *, activation: str, norm: str, dropout: float, residual: bool
-    ) -> None:
-        super().__init__()
-        self.linear = nn.Linear(inputs, outputs, bias=norm != "batch")  # batch norm's shift is the bias
-        self.norm = nn.Identity() if norm == "none" else NORMS[norm](outputs)
-        self.activation = activation_of(activation)
-        self.dropout = nn.Dropout(dropout)
-        self.residual = residual and inputs == outputs
+class Residual(nn.Sequential):
+    """A layer whose input is added to its output."""
 
     def forward(self, h: Tensor) -> Tensor:
-        """Return (B, outputs) for (B, inputs)."""
-        out: Tensor = self.dropout(self.activation(self.norm(self.linear(h))))
-        return h + out if self.residual else out
+        """Return h + layer(h), (B, width)."""
+        out: Tensor = super().forward(h)
+        return h + out
 
 
-class MLP(nn.Sequential):
-    """A multilayer perceptron: (B, …) to (B, outputs), whatever the shape of a sample."""
+def layer(inputs: int, outputs: int, *, activation: str, norm: str, dropout: float, residual: bool) -> nn.Sequential:
+    """Return one hidden layer, (B, inputs) to (B, outputs); residual where asked for and the widths agree."""
+    parts: list[nn.Module] = [nn.Linear(inputs, outputs, bias=norm != "batch")]  # batch norm's shift is the bias
+    parts += [NORMS[norm](outputs)] if norm != "none" else []
+    parts += [activation_of(activation)]
+    parts += [nn.Dropout(dropout)] if dropout else []
+    return Residual(*parts) if residual and inputs == outputs else nn.Sequential(*parts)
 
-    def __init__(self, inputs: int, widths: Sequence[int], outputs: int, *, input_dropout: float, **layer: Any) -> None:
-        sizes = [inputs, *widths]
-        hidden = [Layer(a, b, **layer) for a, b in itertools.pairwise(sizes)]
-        super().__init__(nn.Flatten(), nn.Dropout(input_dropout), *hidden, nn.Linear(sizes[-1], outputs))
+
+def mlp(inputs: int, widths: Sequence[int], outputs: int, *, input_dropout: float, **options: Any) -> nn.Sequential:
+    """Return a multilayer perceptron: (B, …) to (B, outputs), whatever the shape of a sample."""
+    sizes = [inputs, *widths]
+    hidden = [layer(a, b, **options) for a, b in itertools.pairwise(sizes)]
+    first = [nn.Dropout(input_dropout)] if input_dropout else []
+    return nn.Sequential(nn.Flatten(), *first, *hidden, nn.Linear(sizes[-1], outputs))
 
 
 @register("fnn")
@@ -87,7 +85,7 @@ class FNN(ZooModule):
         check_number("model.dropout", dropout, low=0, below=1)
         check_number("model.input_dropout", input_dropout, low=0, below=1)
         check_flag("model.residual", residual)
-        self.network = MLP(
+        self.network = mlp(
             self.spec.inputs,
             widths,
             self.spec.outputs,
