@@ -189,6 +189,8 @@ def test_arrays_and_frames_say_what_they_are():
     assert from_arrays((x, np.arange(60) % 3)).spec.classes == ("0", "1", "2")
     assert from_arrays((x, rng.normal(size=60))).spec.task == "regression"
     assert from_arrays((x, np.array(["no", "yes"] * 30))).spec.classes == ("no", "yes")
+    assert from_arrays((x, np.arange(60) % 3), task="regression").spec.task == "regression"
+    assert from_arrays((rng.random((60, 8, 9)), rng.normal(size=60))).spec.task == "regression"
     frame = pd.DataFrame({"a": x[:, 0], "price": x[:, 1], "b": x[:, 2]})
     spec = from_arrays(frame, target="price").spec
     assert (spec.task, spec.columns) == ("regression", ("a", "b"))

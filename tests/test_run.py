@@ -84,6 +84,19 @@ def test_the_folder_holds_what_the_design_names(digits_run):
     assert results["command"] == "python train.py model=cnn trainer.max_epochs=5 run_dir=out"
 
 
+def test_tensorboard_shows_the_rows_of_the_csv_by_steps(digits_run):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder, _ = digits_run
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    with (folder / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for name in ("train/loss", "train/accuracy", "val/nll", "val/accuracy", "lr"):
+        shown = [(e.step, e.value) for e in events.Scalars(name)]
+        assert shown == [(int(r["steps"]), pytest.approx(float(r[name]), rel=1e-5)) for r in rows]
+
+
 def test_the_checkpoint_alone_predicts_what_was_reported(digits_run):
     folder, _ = digits_run
     content = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
@@ -163,6 +176,8 @@ def test_arrays_and_a_frame_train(quick):
     y = np.arange(200) % 2
     images[y == 1, :5] += 0.5
     assert zoo.train("cnn", data=(images, y), options={"hidden": 0}, **quick).metrics["test/accuracy"] > 0.9
+    brightness = zoo.train("cnn", data=(images, images.mean((1, 2))), options={"hidden": 0}, **quick)
+    assert brightness.metrics["test/r2"] > 0.8
     frame = pd.DataFrame(x, columns=list("abcd")).assign(target=x @ [1, 2, 3, 4] + 100)
     run = zoo.train("fnn", data=frame, target="target", **quick)
     assert run.metrics["test/r2"] > 0.8
@@ -244,6 +259,7 @@ def test_a_sweep_goes_on_past_a_failure_and_its_code_tells(tmp_path):
 
 def test_help_shows_every_group_and_choice():
     done = command("--help", cwd=ROOT)
+    assert "widths" in command("model=fnn", "--help", cwd=ROOT).stdout
     assert done.returncode == 0
     for word in (
         "model=",

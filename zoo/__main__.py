@@ -11,14 +11,14 @@ from zoo.errors import TrainingError, ZooError
 
 def train(arguments: Sequence[str]) -> int:
     """Train as the arguments say; returns the exit code: 0, 1 for a run that failed, 2 for wrong input."""
-    if {"--help", "-h"} & set(arguments):
-        from zoo.config import help_text
-
-        print(help_text())
-        return 0
     failures: list[Exception] = []
     try:
-        _hydra(arguments, failures)
+        if {"--help", "-h"} & set(arguments):
+            from zoo.config import help_text
+
+            print(help_text([a for a in arguments if "=" in a]))
+        else:
+            _hydra(arguments, failures)
     except ZooError as error:
         _report(error, failures)
     if not failures:

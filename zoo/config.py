@@ -90,28 +90,28 @@ def explain(error: Exception, overrides: Sequence[str]) -> ZooError:
     wrong = re.search(r"Could not override '([^']+)'|Could not (?:append|delete)[^']*'([^']+)'", text)
     if isinstance(error, ConfigCompositionException) and wrong:
         key = (wrong.group(1) or wrong.group(2)).split("@")[0]
-        known = list(_keys(overrides)) + list(GROUPS)
-        near = nearest(key, known)
-        if "." not in key and near is None:
-            near = nearest(key, [k.rsplit(".", 1)[-1] for k in known])
-        hint = f"did you mean {near!r}? " if near else ""
-        return ZooError(f"unknown option {key!r}: {hint}see python train.py --help")
+        return _unknown_option(key, [*_keys(overrides), *GROUPS])
     return ZooError(text)
 
 
-def _keys(overrides: Sequence[str]) -> Iterator[str]:
-    """Yield the dotted options that exist for the groups that ``overrides`` choose rightly."""
+def _unknown_option(key: str, known: Sequence[str]) -> ZooError:
+    leaves = {k.rpartition(".")[2]: k for k in known}
+    near = nearest(key, known) or leaves.get(nearest(key.rpartition(".")[2], leaves) or "")
+    return ZooError(f"unknown option {key!r}: {f'did you mean {near!r}? ' if near else ''}see python train.py --help")
+
+
+def _keys(overrides: Sequence[str]) -> list[str]:
+    """Return the dotted options that exist for the groups that ``overrides`` choose rightly."""
     right = [o for o in overrides if (p := o.partition("="))[0] in GROUPS and p[2] in choices(p[0])]
-    container = OmegaConf.to_container(_compose(right))
+    return list(_flat(OmegaConf.to_container(_compose(right))))
 
-    def walk(node: Any, path: str) -> Iterator[str]:
-        if path:
-            yield path
-        if isinstance(node, dict):
-            for key, value in node.items():
-                yield from walk(value, f"{path}.{key}" if path else str(key))
 
-    return walk(container, "")
+def _flat(node: Any, path: str = "") -> Iterator[str]:
+    for key, value in node.items():
+        here = f"{path}.{key}" if path else str(key)
+        yield here
+        if isinstance(value, dict):
+            yield from _flat(value, here)
 
 
 def update(config: DictConfig, overrides: dict[str, Any]) -> None:
@@ -129,19 +129,8 @@ def update(config: DictConfig, overrides: dict[str, Any]) -> None:
         parent, _, leaf = key.rpartition(".")
         holder = OmegaConf.select(config, parent) if parent else config
         if not isinstance(holder, DictConfig) or leaf not in holder:
-            known = list(_flat(config))
-            near = nearest(key, known) or nearest(leaf, known)
-            hint = f"did you mean {near!r}?" if near else f"options are {', '.join(map(str, holder or config))}"
-            raise ZooError(f"unknown option {key!r}: {hint}")
+            raise _unknown_option(key, list(_flat(OmegaConf.to_container(config))))
         OmegaConf.update(config, key, list(value) if isinstance(value, tuple) else value)
-
-
-def _flat(config: DictConfig, path: str = "") -> Iterator[str]:
-    for key, value in config.items():
-        here = f"{path}.{key}" if path else str(key)
-        yield here
-        if isinstance(value, DictConfig):
-            yield from _flat(value, here)
 
 
 def fitting_models(task: str | None, kind: str) -> list[str]:
@@ -181,16 +170,13 @@ def task_of(config: DictConfig) -> str:
     )
 
 
-def help_text() -> str:
-    """Return what ``train.py --help`` prints: groups, choices and the options with their defaults."""
-    config = _compose([])
+def help_text(overrides: Sequence[str] = ()) -> str:
+    """Return what ``train.py … --help`` prints: groups, choices and the options with their values."""
+    config = compose(overrides)
     lines = ["Train a model of the zoo: python train.py model=NAME [data=NAME] [option=value …]", ""]
     lines += [f"  {group + '=':<11} {' | '.join(choices(group))}" for group in GROUPS]
-    lines += [
-        "",
-        "Options of model=cnn data=digits, with their defaults (others show theirs by --cfg job):",
-        "",
-    ]
+    pair = f"model={config.model.name} data={config.data.name}"
+    lines += ["", f"Options of {pair} (others: python train.py model=NAME --help)", ""]
     lines += ["  " + line for line in OmegaConf.to_yaml(config).splitlines()]
     lines += [
         "",

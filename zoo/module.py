@@ -74,6 +74,7 @@ class ZooModule(L.LightningModule):
         self.loop = Loop()
         self.plateau: Plateau | None = None
         self.metrics: dict[str, MetricCollection] = {}
+        self.answers: list[Tensor] = []  # the test's outputs
 
     # --- what a family writes, or leaves as it is ---
 
@@ -210,14 +211,15 @@ class ZooModule(L.LightningModule):
             self.plateau.update(float(figures[f"val/{self.objective.monitor}"]))
 
     def on_test_start(self) -> None:
-        """Make the test's metrics."""
+        """Make the test's metrics, and room for the answers."""
         self.metrics["test"] = self.objective.metrics("test").to(self.device)
+        self.answers = []
 
-    def test_step(self, batch: Batch, index: int) -> Tensor:
-        """Add a test batch to the metrics; returns the output."""
+    def test_step(self, batch: Batch, index: int) -> None:
+        """Add a test batch to the metrics, its output to the answers."""
         output = self(batch["x"])
         self.objective.update(self.metrics["test"], output, batch)
-        return output
+        self.answers.append(output.float().cpu())
 
     def on_test_epoch_end(self) -> None:
         """Log the test's figures."""

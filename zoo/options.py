@@ -207,16 +207,16 @@ def options(cls: type, where: str, values: dict[str, Any]) -> Any:
     return cls(**values)
 
 
-def learning_of(config: dict[str, Any]) -> Learning:
-    """Return the Learning that a composed configuration asks for.
+def learning_of(values: dict[str, Any]) -> Learning:
+    """Return the Learning of a composed configuration, or of what ``Learning.to_dict`` returned.
 
     Raises:
         ZooError: a value is of the wrong type or outside its limits.
     """
     return Learning(
-        init=config["init"],
-        optimizer=options(Optimizer, "optimizer", config["optimizer"]),
-        schedule=options(Schedule, "schedule", config["schedule"]),
-        regularization=options(Regularization, "regularization", config["regularization"]),
-        accumulate=config["trainer"]["accumulate"],
+        init=values["init"],
+        optimizer=options(Optimizer, "optimizer", values["optimizer"]),
+        schedule=options(Schedule, "schedule", values["schedule"]),
+        regularization=options(Regularization, "regularization", values["regularization"]),
+        accumulate=values["trainer"]["accumulate"] if "trainer" in values else values["accumulate"],
     )

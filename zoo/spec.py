@@ -64,7 +64,8 @@ class DataSpec:
         for key in spec:
             if key not in known:
                 raise unknown("field of a data spec", key, known)
-        return cls(**{k: tuple(v) if isinstance(v, (list, tuple)) else v for k, v in spec.items()})
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, (list, tuple)) else v for k, v in spec.items()}
+        return cls(**values)
 
 
 # What a model is built for when nothing is said: scikit-learn's digits, the zoo's default data.

@@ -34,6 +34,7 @@ class Checkpoints(L.Callback):
             self._save(trainer, self.best, weights_only=True)
         if time.monotonic() - self._written > EVERY:
             self._save(trainer, self.last)
+            self._written = time.monotonic()
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Write the end."""
@@ -44,4 +45,3 @@ class Checkpoints(L.Callback):
         trainer.save_checkpoint(temporary, weights_only=weights_only)
         if trainer.is_global_zero:
             os.replace(temporary, path)
-        self._written = time.monotonic()

@@ -7,17 +7,26 @@ from typing import Any
 import numpy as np
 import torch
 
-from zoo.data.dataset import Dataset, fold_split, rows
-from zoo.data.images import image_spec
+from zoo.data.dataset import Dataset, fold_split
+from zoo.data.images import image_dataset
 from zoo.data.tabular import table
 from zoo.errors import ZooError, unknown
 
 
-def from_arrays(data: Any, *, target: str | None = None, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
+def from_arrays(
+    data: Any,
+    *,
+    target: str | None = None,
+    task: str | None = None,
+    folds: int = 5,
+    fold: int = 0,
+    split_seed: int = 0,
+) -> Dataset:
     """Return a Dataset of ``(X, y)``, or of a data frame whose column ``target`` is y.
 
     X is a table (N, columns) of numbers, or images (N, H, W), (N, C, H, W) or (N, H, W, C): uint8, or float in
-    [0, 1]. Labels that are text, boolean or at most 20 different whole numbers are classes; others are regressed.
+    [0, 1]. Labels that are text, boolean or at most 20 different whole numbers are classes, others are regressed,
+    unless ``task`` says it.
 
     Raises:
         ZooError: shapes do not fit, text or missing values in X, an unknown target.
@@ -25,19 +34,15 @@ def from_arrays(data: Any, *, target: str | None = None, folds: int = 5, fold: i
     x, y, columns = _take_apart(data, target)
     if len(x) != len(y):
         raise ZooError(f"data=(X, y): X has {len(x)} rows and y has {len(y)}")
-    labels, classes = _labels(y)
+    labels, classes = _labels(y, task)
     cut: dict[str, int] = {"folds": folds, "fold": fold, "split_seed": split_seed}
     if x.ndim == 2:
         return table("arrays", x, labels, columns=columns, classes=classes, **cut)
     if x.ndim not in (3, 4):
         raise ZooError(f"data=(X, y): X has shape {x.shape}; must be a table (N, columns) or images (N, C, H, W)")
-    if not classes:
-        raise ZooError("data=(X, y): y of images must be classes (text or whole numbers)")
-    images, target_tensor = torch.from_numpy(np.ascontiguousarray(_images(x))), torch.from_numpy(labels)
-    train, val, test = fold_split(labels, stratify=True, **cut)
-    spec = image_spec("arrays", images[torch.as_tensor(train)], classes)
-    splits = [rows(images, target_tensor, index) for index in (train, val, test)]
-    return Dataset(spec, *splits)
+    images = torch.from_numpy(np.ascontiguousarray(_images(x)))
+    numbers = torch.from_numpy(labels if classes else labels.astype(np.float32))
+    return image_dataset("arrays", images, numbers, fold_split(labels, stratify=bool(classes), **cut), classes)
 
 
 def _take_apart(data: Any, target: str | None) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
@@ -65,17 +70,20 @@ def _take_apart(data: Any, target: str | None) -> tuple[np.ndarray, np.ndarray, 
     return values, np.asarray(y), names
 
 
-def _labels(y: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+def _labels(y: np.ndarray, task: str | None) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return labels as numbers, with the classes' names where they are classes."""
     if y.ndim != 1:
         raise ZooError(f"data: y has shape {y.shape}; must be one value per row")
-    if y.dtype.kind == "f":
-        if not np.isfinite(y).all():
-            raise ZooError("data: y holds NaN or infinity; drop those rows")
-        return y, ()
-    if y.dtype.kind in "iu" and len(np.unique(y)) > 20:
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        raise ZooError("data: y holds NaN or infinity; drop those rows")
+    if task is None:
+        counted = y.dtype.kind == "f" or (y.dtype.kind in "iu" and len(np.unique(y)) > 20)
+        task = "regression" if counted else "classification"
+    if task == "regression":
+        if y.dtype.kind not in "biuf":
+            raise ZooError("task=regression: y holds text; must be numbers")
         return y.astype(np.float64), ()
-    names, numbers = np.unique(y.astype(str) if y.dtype.kind not in "iub" else y, return_inverse=True)
+    names, numbers = np.unique(y if y.dtype.kind in "iubf" else y.astype(str), return_inverse=True)
     return numbers.astype(np.int64), tuple(map(str, names))
 
 

@@ -52,11 +52,33 @@ DIGITS = Card(
 FASHION_CLASSES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
 
 
-def image_spec(name: str, x: Tensor, classes: tuple[str, ...]) -> DataSpec:
-    """Return the spec of labelled training images ``x`` (N, C, H, W)."""
+def image_spec(name: str, x: Tensor, y: Tensor, classes: tuple[str, ...]) -> DataSpec:
+    """Return the spec of training images ``x`` (N, C, H, W): a classification where there are classes."""
     mean, std = channel_statistics(x)
-    shape = tuple(x.shape[1:])
-    return DataSpec(name, "image", "classification", shape, classes=classes, mean=mean, std=std)
+    return DataSpec(
+        name=name,
+        kind="image",
+        task="classification" if classes else "regression",
+        input_shape=tuple(x.shape[1:]),
+        classes=classes,
+        mean=mean,
+        std=std,
+        target_mean=0.0 if classes else float(y.mean()),
+        target_std=1.0 if classes else float(y.std(correction=0)) or 1.0,
+    )
+
+
+def image_dataset(
+    name: str,
+    x: Tensor,
+    y: Tensor,
+    split: tuple[np.ndarray, np.ndarray, np.ndarray],
+    classes: tuple[str, ...],
+    card: Card | None = None,
+) -> Dataset:
+    """Return images ``x`` (N, C, H, W) and their targets ``y`` (N,), split by row numbers."""
+    train, val, test = (rows(x, y, index) for index in split)
+    return Dataset(image_spec(name, train["x"], train["y"], classes), train, val, test, card)
 
 
 @register_data("digits", tasks=("classification",), kind="image")
@@ -69,8 +91,7 @@ def digits(*, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
     x = torch.from_numpy(np.rint(bunch.images * (255 / 16)).astype(np.uint8)).unsqueeze(1)
     y = torch.from_numpy(bunch.target.astype(np.int64))
     train, val, test = fold_split(bunch.target, stratify=True, folds=folds, fold=fold, split_seed=split_seed)
-    spec = image_spec("digits", x[torch.as_tensor(train)], tuple("0123456789"))
-    return Dataset(spec, rows(x, y, train), rows(x, y, val), rows(x, y, test), DIGITS)
+    return image_dataset("digits", x, y, (train, val, test), tuple("0123456789"), DIGITS)
 
 
 @register_data("mnist", tasks=("classification",), kind="image")
@@ -97,8 +118,9 @@ def _idx(
     x, y, test_x, test_y = parts[0].unsqueeze(1), parts[1].long(), parts[2].unsqueeze(1), parts[3].long()
     order = np.random.default_rng(split_seed).permutation(len(x))
     train, val = np.sort(order[VALIDATION:]), np.sort(order[:VALIDATION])
-    spec = image_spec(name, x[torch.as_tensor(train)], classes)
-    return Dataset(spec, rows(x, y, train), rows(x, y, val), {"x": test_x, "y": test_y}, card)
+    seen = rows(x, y, train)
+    spec = image_spec(name, seen["x"], seen["y"], classes)
+    return Dataset(spec, seen, rows(x, y, val), {"x": test_x, "y": test_y}, card)
 
 
 def read_idx(path: Path, md5: str) -> Tensor:

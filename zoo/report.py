@@ -1,0 +1,145 @@
+"""What a run says of itself: its opening line, results.json, its closing lines."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+
+from zoo import __version__, registry
+from zoo import config as configs
+from zoo.data import Dataset
+from zoo.module import ZooModule
+from zoo.plan import Plan
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run in flight: its plan, and what the plan led to. ``precision`` is Lightning's name for it."""
+
+    plan: Plan
+    dataset: Dataset
+    model: ZooModule
+    device: str
+    precision: str
+
+    @property
+    def parameters(self) -> int:
+        """Numbers in the model's parameters."""
+        return sum(p.numel() for p in self.model.parameters())
+
+
+def opening(job: Job) -> str:
+    """Return the line that a run begins with."""
+    spec, (train, val, test) = job.dataset.spec, job.dataset.sizes
+    where = _device_name(job.device) if job.device == "cuda" else f"cpu, {torch.get_num_threads()} threads"
+    return (
+        f"{job.plan.recipe} on {spec.name}   {train:,} train, {val:,} validation, {test:,} test rows of "
+        f"{'×'.join(map(str, spec.input_shape))}   {job.parameters:,} parameters   {where}, {job.precision}"
+    )
+
+
+def results(
+    job: Job, rows: Sequence[Mapping[str, Any]], seconds: float, figures: Mapping[str, float], beside: dict[str, float]
+) -> dict[str, Any]:
+    """Return the content of results.json: ``rows`` of the history, test ``figures``, baselines ``beside``."""
+    last, objective = rows[-1], job.model.objective
+    monitor = f"val/{objective.monitor}"
+    best = max if objective.mode == "max" else min
+    metrics = {k: v for k, v in last.items() if k.startswith("train/")}
+    metrics |= {monitor: best(row[monitor] for row in rows), **figures}
+    return {
+        "model": job.plan.recipe,
+        "class": job.model.name,
+        "data": job.dataset.spec.name,
+        "task": job.plan.task,
+        "seed": job.plan.values["seed"],
+        "epochs": len(rows),
+        "steps": last["steps"],
+        "samples": last["samples"],
+        "train_seconds": round(seconds, 3),
+        "samples_per_second": round(last["samples"] / seconds, 1),
+        "params": job.parameters,
+        "peak_memory_mb": _peak_memory(job.device),
+        "metrics": metrics,
+        "baselines": beside,
+        "device": f"{job.device} ({_device_name(job.device)})",
+        "precision": job.precision,
+        "threads": torch.get_num_threads(),
+        "versions": {
+            "zoo": __version__,
+            "torch": torch.__version__,
+            "lightning": lightning.__version__,
+            "python": platform.python_version(),
+        },
+        "commit": _commit(),
+        "command": job.plan.command,
+        "config_hash": _config_hash(job.plan.values),
+    }
+
+
+def write(content: dict[str, Any], folder: Path) -> None:
+    """Write results.json, whole or not at all."""
+    temporary = folder / "results.tmp"
+    temporary.write_text(json.dumps(content, indent=1) + "\n")
+    os.replace(temporary, folder / "results.json")
+
+
+def closing(job: Job, content: Mapping[str, Any], pictures: Sequence[Path]) -> str:
+    """Return the lines that a run ends with: figure, pictures, what to try next."""
+    monitor, data, model = job.model.objective.monitor, content["data"], content["model"]
+    beside = ", ".join(f"{name} {value:.3g}" for name, value in content["baselines"].items())
+    names = ",".join(p.stem for p in pictures)
+    others = [m for m in configs.fitting_models(job.plan.task, job.dataset.spec.kind) if m != job.model.name]
+    sets = [d for d in configs.fitting_data(registry.entry(job.model.name)) if d != data]
+    following = [f"model={m} data={data}" for m in others[:1] if data != "arrays"]
+    following += [f"model={model} data={d}" for d in sets[:1]]
+    return "\n".join(
+        [
+            f"{model} on {data}   test {monitor} {content['metrics'][f'test/{monitor}']:.4g} ({beside})   "
+            f"{content['params']:,} parameters   {content['train_seconds']:.0f} s   "
+            f"{content['samples_per_second']:,.0f} samples/s",
+            f"pictures        {job.plan.folder}/plots/{{{names}}}.png",
+            "next            " + " · ".join(f"python train.py {words}" for words in following),
+        ]
+    )
+
+
+def _device_name(device: str) -> str:
+    return torch.cuda.get_device_name() if device == "cuda" else platform.machine()
+
+
+def _peak_memory(device: str) -> float:
+    if device == "cuda":
+        return round(torch.cuda.max_memory_allocated() / 2**20, 1)
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is bytes there, kilobytes on Linux
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20, 1)
+
+
+def _config_hash(values: Mapping[str, Any]) -> str:
+    """Return a name for all that decides a run's outcome: two runs of one hash and commit should agree."""
+    kept = {k: v for k, v in values.items() if k not in ("run_dir", "logger", "promise")}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+
+def _commit() -> str | None:
+    """Return the commit of the checkout that the zoo runs from; None where it is installed as a package."""
+    here = Path(__file__).resolve().parent.parent
+    if not (here / ".git").exists():
+        return None
+    words = ["git", "-C", str(here), "rev-parse", "--short=12", "HEAD"]
+    try:
+        return subprocess.run(words, capture_output=True, text=True).stdout.strip() or None
+    except OSError:  # no git on this machine
+        return None
