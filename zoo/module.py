@@ -49,8 +49,8 @@ class ZooModule(L.LightningModule):
     name: ClassVar[str] = ""
     tasks: ClassVar[tuple[str, ...]] = ()
     kinds: ClassVar[tuple[str, ...]] = ()
+    mean: Tensor
     scale: Tensor
-    shift: Tensor
     counters: Tensor
 
     def __init__(self, *, spec: DataSpec | dict[str, Any]) -> None:
@@ -68,8 +68,8 @@ class ZooModule(L.LightningModule):
         self.learning = Learning()
         mean, std = (torch.tensor(v, dtype=torch.float64) for v in (self.spec.mean, self.spec.std))
         shape = (-1,) + (1,) * (len(self.spec.input_shape) - 1)
-        self.register_buffer("scale", (1 / std).float().view(shape))
-        self.register_buffer("shift", (-mean / std).float().view(shape))
+        self.register_buffer("mean", mean.float().view(shape))
+        self.register_buffer("scale", (1 / std).float().view(shape))  # multiplying is cheaper than dividing
         self.register_buffer("counters", torch.zeros(2, dtype=torch.int64))
         self.loop = Loop()
         self.plateau: Plateau | None = None
@@ -97,7 +97,7 @@ class ZooModule(L.LightningModule):
 
     def normalise(self, x: Tensor) -> Tensor:
         """Return ``x`` with the training data's mean taken off, divided by its deviation."""
-        return x * self.scale + self.shift
+        return (x - self.mean) * self.scale
 
     # --- the shared loop ---
 
