@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
@@ -14,6 +17,8 @@ from zoo import registry
 from zoo.module import ZooModule
 from zoo.options import EarlyStopping, TrainerOptions, learning_of, options
 from zoo.spec import DIGITS, DataSpec
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def compose(*words: str):
@@ -200,6 +205,38 @@ def test_a_users_own_model_trains_with_no_yaml_of_its_own(linear, quick):
     assert zoo.load(run.folder / "checkpoints" / "best.ckpt").hparams["bias"] is False
     with pytest.raises(zoo.ZooError, match="did you mean 'model.bias'"):
         zoo.train("test_linear", options={"bais": True})
+
+
+def test_a_package_offers_models_by_an_entry_point_that_is_imported_when_asked_for(tmp_path, quick):
+    (tmp_path / "theirs.py").write_text(
+        "import torch, zoo\n\n"
+        "@zoo.register('test_theirs')\n"
+        "class Theirs(zoo.FNN):\n"
+        "    def __init__(self, *, spec, size: int = 8):\n"
+        "        super().__init__(spec=spec, widths=[size])\n"
+    )
+    meta = tmp_path / "theirs-1.0.dist-info"
+    meta.mkdir()
+    (meta / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+    (meta / "entry_points.txt").write_text("[zoo.models]\ntest_theirs = theirs:Theirs\ntest_broken = nowhere:None\n")
+    path = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    train = [sys.executable, str(ROOT / "train.py")]
+    words = ["model=test_theirs", "data=wine", "model.size=4", "trainer.max_epochs=1", "run_dir=out", "logger=csv"]
+    done = subprocess.run([*train, *words], env=path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "test_theirs on wine" in done.stdout
+    assert zoo_results("out")["params"] == 13 * 4 + 2 * 4 + 5 * 3  # batch norm's scale and shift are the layer's bias
+    listed = subprocess.run([*train, "--help"], env=path, capture_output=True, text=True)
+    assert "test_theirs | test_broken" in listed.stdout
+    typo = subprocess.run([*train, "model=test_their"], env=path, capture_output=True, text=True)
+    assert "did you mean 'test_theirs'" in typo.stderr
+    broken = subprocess.run([*train, "model=test_broken"], env=path, capture_output=True, text=True)
+    assert broken.returncode == 2
+    assert broken.stderr == "error: model 'test_broken': nowhere:None cannot be imported (No module named 'nowhere')\n"
+
+
+def zoo_results(folder: str) -> dict:
+    return json.loads((Path(folder) / "results.json").read_text())
 
 
 def test_a_users_own_data_trains_with_no_yaml_of_its_own(quick):

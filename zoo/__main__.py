@@ -51,7 +51,7 @@ def _hydra(arguments: Sequence[str], failures: list[Exception]) -> None:
         except (ZooError, TrainingError) as error:
             _report(error, failures)  # and on with the next run, where this one is part of a sweep
 
-    store_registered()
+    store_registered(arguments)
     old, sys.argv = sys.argv, [sys.argv[0], *arguments]
     try:
         job()

@@ -37,10 +37,14 @@ def choices(group: str) -> list[str]:
     return found + [name for name in (extra() if extra else []) if name not in found]
 
 
-def store_registered() -> None:
-    """Give each registered name without a YAML a configuration made from its signature, for Hydra to find."""
+def store_registered(overrides: Sequence[str]) -> None:
+    """Give each registered name without a YAML a configuration made from its signature, for Hydra to find.
+
+    Models of installed packages are imported only where ``overrides`` ask for them by ``model=``.
+    """
     store = ConfigStore.instance()
-    for name in choices("model"):
+    asked = {value for key, _, value in (o.partition("=") for o in overrides) if key == "model"}
+    for name in [*registry.registered_models(), *asked.intersection(registry.list_models())]:
         if not (conf_dir() / "model" / f"{name}.yaml").is_file():
             options = registry.signature(registry.get(name))
             node = {"name": name, **{k: v for k, v in options.items() if k != "spec"}}
@@ -66,7 +70,7 @@ def compose(overrides: Sequence[str]) -> DictConfig:
     Raises:
         ZooError: a group, a choice or an option that does not exist, with the nearest one.
     """
-    store_registered()
+    store_registered(overrides)
     try:
         return _compose(overrides)
     except (HydraException, OmegaConfBaseException) as error:

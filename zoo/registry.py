@@ -115,7 +115,10 @@ def entry(name: str) -> ModelEntry:
         point = _external().get(name)
         if point is None:
             raise unknown("model", name, list_models())
-        point.load()
+        try:
+            point.load()
+        except ImportError as error:
+            raise ZooError(f"model {name!r}: {point.value} cannot be imported ({error})") from None
         if name not in _MODELS:
             raise ZooError(f"{point.value} is named {name!r} in the group {ENTRY_POINTS}, but does not register it")
     return _MODELS[name]
