@@ -219,26 +219,24 @@ def test_dropout_silences_its_share_and_scales_the_rest():
     assert out[out > 0].unique().tolist() == pytest.approx([1 / 0.7])
 
 
-def test_bf16_and_float32_learn_the_same_and_no_step_uses_weights_of_an_earlier_one(tmp_path):
-    runs = {
-        p: zoo.train(
+def test_bf16_learns_as_float32_does_and_no_step_uses_weights_of_an_earlier_one(tmp_path):
+    loss = {}
+    for precision in ("32", "bf16"):
+        run = zoo.train(
             "fnn",
             data="digits",
             options={"dropout": 0.0},
             optimizer="sgd",
             schedule="constant",
-            trainer={"max_epochs": 2, "precision": p, "accelerator": "cpu"},
+            # One chunk: with weights that autocast kept from its first step, the loss would stay where it began
+            trainer={"max_epochs": 1, "steps_per_epoch": 16, "precision": precision, "accelerator": "cpu"},
             logger="csv",
-            run_dir=str(tmp_path / p),
+            run_dir=str(tmp_path / precision),
+            **{"optimizer.lr": 0.1},
         )
-        for p in ("32", "bf16")
-    }
-    assert runs["bf16"].results["precision"] == "bf16-mixed"
-    loss = {p: run.results["metrics"]["train/loss"] for p, run in runs.items()}
-    # With weights kept by autocast over a chunk of 16 steps the loss ends at several times this.
-    assert loss["bf16"] == pytest.approx(loss["32"], rel=0.1)
-    for a, b in zip(runs["32"].model.parameters(), runs["bf16"].model.parameters(), strict=True):
-        assert (a - b).norm() < 0.1 * a.norm() + 0.05
+        loss[run.results["precision"]] = run.results["metrics"]["train/loss"]
+    assert loss["32-true"] < 1.5
+    assert loss["bf16-mixed"] == pytest.approx(loss["32-true"], rel=0.03)
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(quick, tmp_path):
@@ -250,11 +248,14 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(quick, tmp
     assert not torch.equal(states[0], states[2])
 
 
-def test_early_stopping_stops_after_its_patience(quick):
+def test_early_stopping_stops_after_its_patience_and_the_later_of_equal_epochs_is_best(quick):
     quick["trainer"] = {"max_epochs": 50, "accelerator": "cpu"}
     # A step of almost nothing: no epoch improves on the first
-    run = zoo.train("fnn", optimizer={"lr": 1e-12}, early_stopping={"patience": 3}, **quick)
+    run = zoo.train("fnn", options={"norm": "none"}, optimizer={"lr": 1e-12}, early_stopping={"patience": 3}, **quick)
     assert run.results["epochs"] == 4
+    # Of equal epochs the last is the best: its rate has come down furthest
+    best = torch.load(run.folder / "checkpoints" / "best.ckpt", weights_only=True)
+    assert best["state_dict"]["counters"][0] == run.results["steps"]
 
 
 def test_a_time_limit_ends_the_run_and_steps_per_epoch_count_batches(quick):

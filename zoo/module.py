@@ -190,8 +190,6 @@ class ZooModule(L.LightningModule):
         optimizer.step()
         for parameter in loop.parameters:
             parameter.grad = None
-        # Autocast keeps the weights that it has cast until its context ends, which is a whole chunk.
-        torch.clear_autocast_cache()
         loop.steps += 1
         loop.waiting = loop.waiting_rows = 0
 
