@@ -12,7 +12,7 @@ import zoo
 ROOT = Path(__file__).resolve().parent.parent
 HEIGHT = 300  # pixels
 # Which pictures of which run; a family adds its line.
-RUNS = {("cnn", "digits"): ("curves", "confusion", "mistakes")}
+RUNS = {("cnn", "digits"): ("curves", "confusion"), ("fnn", "digits"): ("mistakes",)}
 
 
 def main() -> None:

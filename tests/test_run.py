@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import math
 import os
+import pty
+import re
 import subprocess
 import sys
 import venv
@@ -82,6 +85,23 @@ def test_the_folder_holds_what_the_design_names(digits_run):
     needed += "metrics baselines device precision threads versions commit command config_hash"
     assert set(results) == set(needed.split())
     assert results["command"] == "python train.py model=cnn trainer.max_epochs=5 run_dir=out"
+
+
+def test_the_bar_moves_and_shows_loss_figure_and_time_left_on_a_terminal(tmp_path):
+    mine, theirs = pty.openpty()
+    words = [*TRAIN, "model=fnn", "trainer.max_epochs=200", "logger=csv"]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
+    done = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=theirs, env=environment)
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # how a terminal ends on Linux
+        while piece := os.read(mine, 4096):
+            shown += piece
+    assert done.wait() == 0
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    lines = re.findall(r"(\d+)% +(\d\d:\d\d|--:--) +epoch (\d+)/200 +loss \d\.\d+ +val/accuracy 0\.\d+", text)
+    assert len(lines) > 5
+    assert [int(line[0]) for line in lines] == pytest.approx([int(line[2]) / 2 for line in lines], abs=1)
 
 
 def test_tensorboard_shows_the_rows_of_the_csv_by_steps(digits_run):
@@ -229,8 +249,6 @@ def test_a_loss_that_breaks_later_names_the_last_good_checkpoint(tmp_path):
     ],
 )
 def test_the_command_line_refuses_in_one_line_with_code_2_and_leaves_nothing(words, said, tmp_path):
-    import re
-
     if "trainer=cuda" in words and torch.cuda.is_available():
         pytest.skip("a CUDA device is here")
     done = command(*words, cwd=tmp_path)

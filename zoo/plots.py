@@ -86,7 +86,8 @@ def mistakes(images: Tensor, probability: Tensor, y: Tensor, classes: Sequence[s
     """Draw the images whose true class got the least probability, of those that were answered wrongly."""
     wrong = torch.nonzero(probability.argmax(1) != y).squeeze(1)
     order = wrong[probability[wrong, y[wrong]].argsort()][:24]
-    columns, lines = 8, max(1, -(-len(order) // 8))
+    columns = min(max(len(order), 3), 8)
+    lines = max(1, -(-len(order) // columns))
     figure = Figure(figsize=(1.15 * columns, 1.5 * lines + 0.3), layout="constrained")
     axes = np.atleast_2d(figure.subplots(lines, columns))
     for ax in axes.ravel():

@@ -1,4 +1,4 @@
-"""A bar with loss, figures and the time left; where no one watches a terminal, a line now and then."""
+"""A bar with loss, the watched figure and the time left; where no one watches a terminal, a line now and then."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Progress(L.Callback):
 
     def __init__(self) -> None:
         self.live = sys.stderr.isatty()
-        self.figures = ""
+        self.watched = ""
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Open the bar."""
@@ -29,13 +29,13 @@ class Progress(L.Callback):
         self._drawn = self._began = time.monotonic()
         if self.live:
             columns = (
-                BarColumn(24),
+                BarColumn(12),
                 TaskProgressColumn(),
-                TimeRemainingColumn(),
+                TimeRemainingColumn(compact=True),
                 TextColumn("{task.fields[text]}"),
             )
             self.bar = Bar(*columns, console=Console(stderr=True), auto_refresh=False, transient=True)
-            self.task = self.bar.add_task("", total=module.loop.total_steps, text="")
+            self.task = self.bar.add_task("", total=None, text="")
             self.bar.start()
 
     def on_train_batch_end(
@@ -47,19 +47,20 @@ class Progress(L.Callback):
             return
         assert isinstance(module, ZooModule)
         self._drawn = now
-        text = f"{self._where(trainer, module)}{self.figures}"
-        self.bar.update(self.task, completed=module.steps, text=text, refresh=True)
+        text = f"{self._where(trainer, module)}{self.watched}"
+        self.bar.update(self.task, completed=module.steps, total=module.loop.total_steps, text=text, refresh=True)
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Take up the epoch's validation figures."""
         assert isinstance(module, ZooModule)
         values = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
-        self.figures = "".join(f"  {name} {value:.4f}" for name, value in values.items())
+        figures = {name: f"  {name} {value:.4f}" for name, value in values.items()}
+        self.watched = figures[f"val/{module.objective.monitor}"]  # a bar has no room for more
         now = time.monotonic()
         if not self.live and (now - self._drawn > LINE or trainer.current_epoch + 1 == trainer.max_epochs):
             self._drawn = now
             left = (now - self._began) * (module.loop.total_steps / max(module.steps, 1) - 1)
-            print(f"{self._where(trainer, module)}{self.figures}  {left:.0f} s left", flush=True)
+            print(f"{self._where(trainer, module)}{''.join(figures.values())}  {left:.0f} s left", flush=True)
 
     @staticmethod
     def _where(trainer: L.Trainer, module: ZooModule) -> str:
