@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 # Real data where it is at hand: $ZOO_DATA, or data/ in the checkout.
-DATA = Path(os.environ.get("ZOO_DATA") or ROOT / "data")
+DATA = Path(os.environ.get("ZOO_DATA") or ROOT / "data").absolute()  # before any test changes its folder
 
 
 @pytest.fixture(autouse=True)
@@ -15,14 +15,14 @@ def _own_folder(tmp_path, monkeypatch):
     """Each test writes its runs into a folder of its own."""
     monkeypatch.chdir(tmp_path)
     if os.environ.get("ZOO_DATA"):
-        monkeypatch.setenv("ZOO_DATA", str(DATA.resolve()))
+        monkeypatch.setenv("ZOO_DATA", str(DATA))
 
 
 @pytest.fixture
 def mnist_root():
     if not (DATA / "MNIST" / "raw").is_dir():
         pytest.skip("MNIST is not at hand (ZOO_DATA)")
-    return str(DATA.resolve())
+    return str(DATA)
 
 
 @pytest.fixture
