@@ -48,7 +48,8 @@ def test_every_pair_composes_and_is_either_a_task_or_a_refusal_that_names_what_f
 def test_every_choice_of_every_group_is_valid(group):
     for name in all_files(group):
         plain = OmegaConf.to_container(compose(f"{group}={name}"))
-        learning_of(plain)
+        assert plain[group].get("name", name) == name
+        learning_of(plain)  # these refuse a key or a value that they do not know
         options(TrainerOptions, "trainer", plain["trainer"])
         options(EarlyStopping, "early_stopping", plain["early_stopping"])
 
