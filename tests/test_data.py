@@ -12,8 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from omegaconf import OmegaConf
 
 import zoo
+from zoo.config import conf_dir
 from zoo.data import load
 from zoo.data.arrays import from_arrays
 from zoo.data.augment import Augment
@@ -88,8 +90,11 @@ def test_folds_share_no_row_and_cover_all(name):
 
 
 @pytest.mark.parametrize("name", list_data())
-def test_every_ready_made_set_names_its_source(name, monkeypatch):
+def test_every_ready_made_set_names_its_source_and_offers_what_its_yaml_says(name):
     import importlib
+
+    entry, node = data_entry(name), OmegaConf.load(conf_dir() / "data" / f"{name}.yaml")
+    assert (list(entry.tasks), entry.kind) == (list(node.tasks), node.kind)
 
     module = importlib.import_module(data_entry(name).load.__module__)
     card = {"mnist": "MNIST", "fashion_mnist": "FASHION", "breast_cancer": "CANCER"}.get(name, name.upper())

@@ -58,7 +58,7 @@ def store_registered(overrides: Sequence[str]) -> None:
 def store_arrays(kind: str, task: str) -> None:
     """Let ``data=arrays`` stand for arrays that the caller hands over."""
     node: dict[str, Any] = {"name": "arrays", "kind": kind, "tasks": [task], "batch_size": 128}
-    node |= {"folds": 5, "fold": 0, "split_seed": 0, "target": None}
+    node |= {"folds": 5, "fold": 0, "split_seed": 0}
     if kind == "image":
         node["augment"] = {"rotation": 0.0, "shift": 0.0, "zoom": 0.0, "shear": 0.0}
     ConfigStore.instance().store(group="data", name="arrays", node=node)

@@ -12,6 +12,11 @@ from zoo.errors import ZooError
 from zoo.spec import DataSpec
 
 
+def to_float(x: Tensor) -> Tensor:
+    """Return images of uint8 as float in [0, 1], anything else unchanged."""
+    return x * (1 / 255) if x.dtype == torch.uint8 else x
+
+
 def encode(spec: DataSpec, raw: Any) -> Tensor:
     """Return ``raw``, a batch or one sample of it, as float (B, *input_shape).
 
@@ -27,7 +32,8 @@ def encode(spec: DataSpec, raw: Any) -> Tensor:
             raise ZooError(f"{spec.name}: the columns {', '.join(missing)} are missing")
         raw = raw[list(spec.columns)]
     x = raw if isinstance(raw, Tensor) else torch.from_numpy(np.array(raw))
-    x = x.float() / 255 if x.dtype == torch.uint8 and spec.kind == "image" else x.float()
+    x = to_float(x) if spec.kind == "image" else x
+    x = x.float()
     shape = spec.input_shape
     if spec.kind == "image" and shape[0] == 1 and tuple(x.shape[-2:]) == shape[1:] and x.shape[-3:-2] != (1,):
         x = x.unsqueeze(-3)

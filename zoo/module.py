@@ -10,13 +10,12 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
+from zoo.data.dataset import Batch
 from zoo.errors import TrainingError, ZooError
 from zoo.objectives import objective_of
 from zoo.optim import Plateau, build_optimizer, decay_weights, initialise, penalise, schedule_factor
 from zoo.options import Learning
 from zoo.spec import DataSpec
-
-Batch = dict[str, Tensor]
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
@@ -10,9 +11,8 @@ from torch import Tensor
 from torchmetrics import MeanAbsoluteError, MeanMetric, MeanSquaredError, MetricCollection, R2Score
 from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC, MulticlassAveragePrecision
 
+from zoo.data.dataset import Batch
 from zoo.spec import DataSpec
-
-Batch = dict[str, Tensor]
 
 
 class Objective(Protocol):
@@ -122,13 +122,13 @@ class Regression:
         return {"value": output.float().squeeze(1) * self.std + self.mean}
 
 
-_OBJECTIVES: dict[str, type[Classification] | type[Regression]] = {
+_OBJECTIVES: dict[str, Callable[[DataSpec], Objective]] = {
     "classification": Classification,
     "regression": Regression,
 }
 
 
-def objective_of(spec: DataSpec) -> Classification | Regression:
+def objective_of(spec: DataSpec) -> Objective:
     """Return the objective of a spec's task."""
     return _OBJECTIVES[spec.task](spec)
 

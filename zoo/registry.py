@@ -28,7 +28,7 @@ class ModelEntry:
 
 @dataclass(frozen=True)
 class DataEntry:
-    """A registered data set of the user's own: the function that loads it and what it offers."""
+    """A registered data set: the function that loads it and what it offers."""
 
     load: Callable[..., Any]
     tasks: tuple[str, ...]

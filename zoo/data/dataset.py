@@ -14,6 +14,7 @@ from zoo.options import check_number
 from zoo.spec import DataSpec
 
 Split = Mapping[str, Tensor]
+Batch = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
