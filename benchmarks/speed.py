@@ -102,10 +102,10 @@ def _plain(dataset: Any, options: dict[str, Any], epochs: int, seed: int) -> flo
     import torch.nn.functional as F
     from torch import nn
 
-    from zoo.training import _device, _precision
+    from zoo.parts import device_of, precision_of
 
     torch.manual_seed(seed)
-    device = _device("auto")
+    device = device_of("auto")
     layers: list[nn.Module] = [nn.Flatten()]
     inputs = 784
     for width in options["widths"]:
@@ -121,7 +121,7 @@ def _plain(dataset: Any, options: dict[str, Any], epochs: int, seed: int) -> flo
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, LR, total_steps=total, pct_start=0.25, cycle_momentum=False
     )
-    cast = torch.autocast(device, torch.bfloat16, enabled=_precision("auto", device) == "bf16-mixed")
+    cast = torch.autocast(device, torch.bfloat16, enabled=precision_of("auto", device) == "bf16-mixed")
     started = time.perf_counter()
     for _ in range(epochs):
         model.train()

@@ -27,5 +27,5 @@ def mnist_root():
 
 @pytest.fixture
 def quick():
-    """Options of a run of about a second."""
-    return {"trainer": {"max_epochs": 2, "accelerator": "cpu"}, "logger": "csv"}
+    """Options of a run of about a second, in the precision that `predict` computes in."""
+    return {"trainer": {"max_epochs": 2, "accelerator": "cpu", "precision": "32"}, "logger": "csv"}

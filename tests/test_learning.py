@@ -249,7 +249,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(quick, tmp
 
 
 def test_early_stopping_stops_after_its_patience_and_the_later_of_equal_epochs_is_best(quick):
-    quick["trainer"] = {"max_epochs": 50, "accelerator": "cpu"}
+    quick["trainer"] = {"max_epochs": 50, "accelerator": "cpu", "precision": "32"}
     # A step of almost nothing: no epoch improves on the first
     run = zoo.train("fnn", options={"norm": "none"}, optimizer={"lr": 1e-12}, early_stopping={"patience": 3}, **quick)
     assert run.results["epochs"] == 4
@@ -259,10 +259,10 @@ def test_early_stopping_stops_after_its_patience_and_the_later_of_equal_epochs_i
 
 
 def test_a_time_limit_ends_the_run_and_steps_per_epoch_count_batches(quick):
-    quick["trainer"] = {"max_epochs": 100000, "max_time": 2 / 60, "accelerator": "cpu"}
+    quick["trainer"] = {"max_epochs": 100000, "max_time": 2 / 60, "accelerator": "cpu", "precision": "32"}
     run = zoo.train("fnn", **quick)
     assert 1.5 < run.results["train_seconds"] < 6
-    quick["trainer"] = {"max_epochs": 2, "steps_per_epoch": 50, "accelerator": "cpu"}
+    quick["trainer"] = {"max_epochs": 2, "steps_per_epoch": 50, "accelerator": "cpu", "precision": "32"}
     run = zoo.train("fnn", **quick)
     assert (run.results["steps"], run.results["samples"]) == (100, 100 * 64)
 
@@ -270,6 +270,6 @@ def test_a_time_limit_ends_the_run_and_steps_per_epoch_count_batches(quick):
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop"])
 @pytest.mark.parametrize("schedule", ["constant", "step", "cosine", "one_cycle", "plateau"])
 def test_every_optimiser_and_schedule_learns(optimizer, schedule, quick):
-    quick["trainer"] = {"max_epochs": 3, "accelerator": "cpu"}
+    quick["trainer"] = {"max_epochs": 3, "accelerator": "cpu", "precision": "32"}
     run = zoo.train("fnn", data="wine", optimizer=optimizer, schedule=schedule, **quick)
     assert run.metrics["test/accuracy"] > run.results["baselines"]["majority"] + 0.2

@@ -42,7 +42,7 @@ def one_line(done: subprocess.CompletedProcess[str]) -> str:
 def digits_run(tmp_path_factory):
     """The command that the README names first, in a folder of its own, with no data at hand."""
     folder = tmp_path_factory.mktemp("digits")
-    done = command("model=cnn", "trainer.max_epochs=5", "run_dir=out", cwd=folder, ZOO_DATA="")
+    done = command("model=cnn", "trainer.max_epochs=5", "trainer.precision=32", "run_dir=out", cwd=folder, ZOO_DATA="")
     assert done.returncode == 0, done.stderr
     return folder / "out", done
 
@@ -84,12 +84,12 @@ def test_the_folder_holds_what_the_design_names(digits_run):
     needed = "model class data task seed epochs steps samples train_seconds samples_per_second params peak_memory_mb "
     needed += "metrics baselines device precision threads versions commit command config_hash"
     assert set(results) == set(needed.split())
-    assert results["command"] == "python train.py model=cnn trainer.max_epochs=5 run_dir=out"
+    assert results["command"] == "python train.py model=cnn trainer.max_epochs=5 trainer.precision=32 run_dir=out"
 
 
 def test_the_bar_moves_and_shows_loss_figure_and_time_left_on_a_terminal(tmp_path):
     mine, theirs = pty.openpty()
-    words = [*TRAIN, "model=fnn", "trainer.max_epochs=200", "logger=csv"]
+    words = [*TRAIN, "model=fnn", "trainer.max_epochs=80", "logger=csv"]
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
     done = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=theirs, env=environment)
     os.close(theirs)
@@ -99,9 +99,9 @@ def test_the_bar_moves_and_shows_loss_figure_and_time_left_on_a_terminal(tmp_pat
             shown += piece
     assert done.wait() == 0
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
-    lines = re.findall(r"(\d+)% +(\d\d:\d\d|--:--) +epoch (\d+)/200 +loss \d\.\d+ +val/accuracy 0\.\d+", text)
+    lines = re.findall(r"(\d+)% +(\d\d:\d\d|--:--) +epoch (\d+)/80 +loss \d\.\d+ +val/accuracy 0\.\d+", text)
     assert len(lines) > 5
-    assert [int(line[0]) for line in lines] == pytest.approx([int(line[2]) / 2 for line in lines], abs=1)
+    assert [int(line[0]) for line in lines] == pytest.approx([int(line[2]) / 0.8 for line in lines], abs=1)
 
 
 def test_tensorboard_shows_the_rows_of_the_csv_by_steps(digits_run):
@@ -285,7 +285,7 @@ def test_help_shows_every_group_and_choice():
         "breast_cancer",
         "one_cycle",
         "rmsprop",
-        "auto | cpu | cuda",
+        "auto | cpu | cuda | ddp",
         "label_smoothing",
     ):
         assert word in done.stdout

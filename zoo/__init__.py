@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from zoo.errors import TrainingError, ZooError
+from zoo.errors import Stopped, TrainingError, ZooError
 from zoo.registry import create, get, list_data, list_models, register, register_data
 from zoo.spec import DataSpec
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from zoo.models.cnn import CNN
     from zoo.models.fnn import FNN
     from zoo.module import ZooModule
-    from zoo.training import Run, load, train
+    from zoo.training import Run, load, resume, train
 
 __version__ = "0.1.0"
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "DataSpec",
     "Dataset",
     "Run",
+    "Stopped",
     "TrainingError",
     "ZooError",
     "ZooModule",
@@ -38,6 +39,7 @@ __all__ = [
     "load",
     "register",
     "register_data",
+    "resume",
     "train",
 ]
 
@@ -49,6 +51,7 @@ _LAZY = {
     "Run": "zoo.training",
     "ZooModule": "zoo.module",
     "load": "zoo.training",
+    "resume": "zoo.training",
     "train": "zoo.training",
 }
 

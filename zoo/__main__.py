@@ -5,29 +5,55 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from zoo.errors import TrainingError, ZooError
+from zoo.errors import Stopped, TrainingError, ZooError
 
 
 def train(arguments: Sequence[str]) -> int:
-    """Train as the arguments say; returns the exit code: 0, 1 for a run that failed, 2 for wrong input."""
+    """Train as the arguments say; returns the exit code.
+
+    0; 1 for a run that failed, 2 for wrong input, 128 and the signal's number for a run that was stopped by one.
+    """
     failures: list[Exception] = []
     try:
         if {"--help", "-h"} & set(arguments):
             from zoo.config import help_text
 
             print(help_text([a for a in arguments if "=" in a]))
+        elif any(a.startswith("resume=") for a in arguments):
+            _resume(arguments)
         else:
             _hydra(arguments, failures)
-    except ZooError as error:
+    except (ZooError, TrainingError, Stopped) as error:
         _report(error, failures)
     if not failures:
         return 0
+    if isinstance(failures[-1], Stopped):
+        return 128 + (failures[-1].signal or 0)
     return 2 if isinstance(failures[0], ZooError) else 1
 
 
+def _resume(arguments: Sequence[str]) -> None:
+    from omegaconf import OmegaConf
+
+    wrong = [a for a in arguments if "=" not in a]
+    if wrong:
+        raise ZooError(f"{wrong[0]!r}: does not go with resume=")
+    asked = dict(a.split("=", 1) for a in arguments)
+    folder = asked.pop("resume")
+    from zoo.plan import reopen
+    from zoo.training import run
+
+    values = {k: OmegaConf.from_dotlist([f"value={v}"]).value for k, v in asked.items()}
+    config, recipe = reopen(Path(folder), values)
+    if config.data.name == "arrays":
+        raise ZooError(f"{folder}: was trained on arrays; go on in Python with zoo.resume({folder!r}, data=…)")
+    run(config, recipe=recipe, command="python train.py " + " ".join(arguments), resumed=Path(folder))
+
+
 def _report(error: Exception, failures: list[Exception]) -> None:
-    print(f"error: {error}", file=sys.stderr)
+    print(error if isinstance(error, Stopped) else f"error: {error}", file=sys.stderr)
     failures.append(error)
 
 
@@ -45,10 +71,12 @@ def _hydra(arguments: Sequence[str], failures: list[Exception]) -> None:
     def job(config: DictConfig) -> None:
         from zoo.training import run
 
+        if failures and isinstance(failures[-1], Stopped):
+            return  # a sweep stops with its run
         command = "python train.py " + " ".join(HydraConfig.get().overrides.task)
         try:
             run(config, recipe=HydraConfig.get().runtime.choices["model"], command=command.strip())
-        except (ZooError, TrainingError) as error:
+        except (ZooError, TrainingError, Stopped) as error:
             _report(error, failures)  # and on with the next run, where this one is part of a sweep
 
     store_registered(arguments)

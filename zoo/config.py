@@ -189,5 +189,6 @@ def help_text(overrides: Sequence[str] = ()) -> str:
         "  python train.py model=fnn data=mnist trainer.max_epochs=5 seed=1",
         "  python train.py model=cnn model.network=resnet optimizer=sgd optimizer.lr=0.1 schedule=cosine",
         "  python train.py -m 'model=glob(*)' seed=0,1,2",
+        "  python train.py resume=runs/cnn-mnist/…      (goes on where a run was stopped)",
     ]
     return "\n".join(lines)

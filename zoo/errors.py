@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class ZooError(ValueError):
@@ -12,6 +13,14 @@ class ZooError(ValueError):
 
 class TrainingError(RuntimeError):
     """A run that went wrong after it had begun, such as a loss that became NaN. Exits with 1."""
+
+
+class Stopped(RuntimeError):  # noqa: N818  (nothing went wrong)
+    """A run that was asked to stop, by ``signal`` where by one, and wrote all that it goes on from to ``folder``."""
+
+    def __init__(self, said: str, folder: Path, signal: int | None = None) -> None:
+        super().__init__(said)
+        self.folder, self.signal = folder, signal
 
 
 def nearest(name: str, choices: Iterable[str]) -> str | None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
 from zoo.data.dataset import Batch
+from zoo.data.loader import Chunk, Loader
 from zoo.errors import TrainingError, ZooError
 from zoo.objectives import objective_of
 from zoo.optim import Plateau, build_optimizer, decay_weights, initialise, penalise, schedule_factor
@@ -22,19 +23,32 @@ from zoo.spec import DataSpec
 class Loop:
     """Where training stands. Kept out of the module itself, whose attributes are slow to set in a hot loop.
 
-    ``steps`` of the optimiser and ``samples`` are the only measures of progress; ``waiting`` batches with
+    ``steps`` of the optimiser, ``samples`` and finished ``epochs`` of ``max_epochs`` are the only measures of
+    progress. Of the batch at work, this process has ``local_rows`` of ``batch_rows``; ``waiting`` batches with
     ``waiting_rows`` rows have left gradients that no step was taken on yet; ``sums`` and ``rows`` are the epoch's.
+    Training stops, with all that it goes on from, once ``batches`` in this process are ``stop_after``.
     """
 
     steps: int = 0
     samples: int = 0
+    epochs: int = 0
+    max_epochs: int = 0
     total_steps: int = 0
+    batches: int = 0
+    stop_after: int | None = None
+    local_rows: int = 0
+    batch_rows: int = 0
     waiting: int = 0
     waiting_rows: int = 0
     rows: int = 0
     sums: dict[str, Tensor] = field(default_factory=dict)
     parameters: list[nn.Parameter] = field(default_factory=list)
     last_loss: Tensor | None = None
+
+    @property
+    def stopping(self) -> bool:
+        """Tell whether training was asked to stop here."""
+        return self.stop_after is not None and self.batches >= self.stop_after
 
 
 class ZooModule(L.LightningModule):
@@ -85,11 +99,7 @@ class ZooModule(L.LightningModule):
     def update(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Learn from one batch: gradient, and an optimiser step once ``accumulate`` batches are in."""
         loss, counts = self.loss(batch)
-        rows = len(batch["x"])
-        # A group's gradient is that of its whole mean, also when its last batch is short.
-        self.differentiate(loss * rows if self.learning.accumulate > 1 else loss)
-        self.loop.waiting += 1
-        self.loop.waiting_rows += rows
+        self.differentiate(loss)
         if self.loop.waiting == self.learning.accumulate:
             self.optimizer_step()
         return loss, counts
@@ -101,8 +111,20 @@ class ZooModule(L.LightningModule):
     # --- the shared loop ---
 
     def differentiate(self, loss: Tensor) -> None:
-        """Run the backward pass; by way of Lightning only where processes must agree, since its hooks cost 3 %."""
-        if self.trainer.world_size > 1:
+        """Add the gradient of a batch's mean ``loss`` to those that wait for a step.
+
+        A group of batches, and a batch that several processes share, count by their rows: the gradient is that of
+        the whole group's mean, also where one part is short.
+        """
+        loop, world = self.loop, self.trainer.world_size
+        loop.waiting += 1
+        loop.waiting_rows += loop.batch_rows
+        if self.learning.accumulate > 1:
+            loss = loss * (loop.local_rows * world)  # a step divides by the rows of its group
+        elif loop.local_rows * world != loop.batch_rows:
+            loss = loss * (loop.local_rows * world / loop.batch_rows)
+        # By way of Lightning only where processes must agree, since its hooks cost 3 %.
+        if world > 1:
             self.manual_backward(loss)
         else:
             loss.backward()
@@ -124,36 +146,52 @@ class ZooModule(L.LightningModule):
         """Optimiser steps taken so far."""
         return self.loop.steps
 
+    @property
+    def loader(self) -> Loader:
+        """The training loader of the fit that goes on."""
+        found: Any = self.trainer.train_dataloader
+        return found
+
     def on_train_start(self) -> None:
         """Count the run's steps and make its metrics."""
-        batches = self.trainer.train_dataloader.batches  # type: ignore[union-attr]
-        self.loop.total_steps = -(-batches // self.learning.accumulate) * (self.trainer.max_epochs or 1)
-        self.loop.parameters = [p for p in self.parameters() if p.requires_grad]
+        loop = self.loop
+        loop.max_epochs = loop.max_epochs or self.trainer.max_epochs or 1
+        loop.total_steps = -(-self.loader.batches // self.learning.accumulate) * loop.max_epochs
+        loop.parameters = [p for p in self.parameters() if p.requires_grad]
         self.metrics["val"] = self.objective.metrics("val").to(self.device)
 
-    def on_train_epoch_start(self) -> None:
-        """Begin an epoch's counts."""
-        self.loop.sums, self.loop.rows, self.loop.waiting, self.loop.waiting_rows = {}, 0, 0, 0
+    def on_train_epoch_end(self) -> None:
+        """Close the epoch, also one that a time limit cut short; callbacks have read its counts by now."""
+        loop = self.loop
+        loop.epochs += 1
+        loop.sums, loop.rows, loop.waiting, loop.waiting_rows = {}, 0, 0, 0
+        self.loader.load_state_dict({"epoch": loop.epochs, "batch": 0})
 
-    def training_step(self, chunk: Any, index: int) -> None:
+    def training_step(self, chunk: Chunk, index: int) -> None:
         """Learn from a chunk of batches, and refuse to go on once a loss is not finite."""
         loop, losses, sizes, steps = self.loop, [], [], []
-        for batch in chunk:
+        for rows, batch in zip(chunk.sizes, chunk, strict=False):
+            loop.batch_rows, loop.local_rows = rows, len(batch["x"])
             steps.append(loop.steps)
             loss, counts = self.update(batch)
             losses.append(loss.detach())
-            sizes.append(len(batch["x"]))
+            sizes.append(loop.local_rows)
+            loop.samples += rows
+            loop.batches += 1
             for key, value in counts.items():
                 loop.sums[key] = loop.sums[key] + value if key in loop.sums else value
-        if loop.waiting and self.trainer.is_last_batch:
+            if loop.stopping:
+                break
+        if not losses:  # what a resumed epoch has behind it
+            return
+        if loop.waiting and self.loader.batch == 0:  # the epoch's last group may be short
             self.optimizer_step()
-        every = torch.stack(losses).float()
+        every = torch.stack(losses).double()  # whose sum hardly depends on where a chunk was cut
         if not torch.isfinite(every).all():
             self._stop_at(every, steps)
-        total = torch.dot(every, torch.tensor(sizes, dtype=torch.float32).to(every.device))
+        total = torch.dot(every, torch.tensor(sizes, dtype=torch.float64).to(every.device))
         loop.sums["loss"] = loop.sums["loss"] + total if "loss" in loop.sums else total
         loop.rows += sum(sizes)
-        loop.samples += sum(sizes)
         loop.last_loss = every[-1]
         self.counters.copy_(torch.tensor([loop.steps, loop.samples]))
 
@@ -194,7 +232,10 @@ class ZooModule(L.LightningModule):
 
     def train_figures(self) -> dict[str, float]:
         """Return the epoch's training means; reads what was counted on the device, so once an epoch."""
-        return {f"train/{key}": float(value) / self.loop.rows for key, value in self.loop.sums.items()}
+        rows = torch.tensor(self.loop.rows, device=self.device)
+        totals = torch.stack([value.double() for value in (*self.loop.sums.values(), rows)])
+        *sums, count = self.trainer.strategy.reduce(totals, reduce_op="sum").tolist()
+        return {f"train/{key}": value / count for key, value in zip(self.loop.sums, sums, strict=True)}
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Add a validation batch to the metrics."""
@@ -236,6 +277,27 @@ class ZooModule(L.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take up the counters."""
         self.loop.steps, self.loop.samples = checkpoint["state_dict"]["counters"].tolist()
+
+    def training_state(self) -> dict[str, Any]:
+        """Return what training goes on from, beside weights and optimisers, as primitives and tensors.
+
+        A family that has more of it (a hidden state, a replay memory) adds to the dictionary.
+        """
+        loop, waiting = self.loop, self.loop.waiting > 0
+        return {
+            "loader": self.loader.state_dict(),
+            "loop": {key: getattr(loop, key) for key in ("epochs", "waiting", "waiting_rows", "rows", "sums")},
+            "gradients": {name: p.grad for name, p in self.named_parameters() if waiting and p.grad is not None},
+        }
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        """Take up what ``training_state`` returned."""
+        self.loader.load_state_dict(state["loader"])
+        for key, value in state["loop"].items():
+            setattr(self.loop, key, value)
+        for name, gradient in state["gradients"].items():
+            self.get_parameter(name).grad = gradient.to(self.device)
+        self.loop.sums = {key: value.to(self.device) for key, value in self.loop.sums.items()}
 
     @torch.inference_mode()
     def predict(self, x: Any) -> dict[str, Any]:

@@ -157,10 +157,12 @@ class TrainerOptions:
     """Where and how long a run trains.
 
     ``max_time`` is minutes of training, ``steps_per_epoch`` the batches that count as an epoch (null: one pass),
-    ``accumulate`` the batches per optimiser step. ``precision: auto`` takes bf16 where the processor computes in it.
+    ``accumulate`` the batches per optimiser step, ``devices`` the processes that share each batch (on CUDA one per
+    device). ``precision: auto`` takes bf16 where the processor computes in it.
     """
 
     accelerator: str = "auto"
+    devices: int = 1
     max_epochs: int = 20
     max_time: float | None = None
     steps_per_epoch: int | None = None
@@ -169,6 +171,7 @@ class TrainerOptions:
 
     def __post_init__(self) -> None:
         check_choice("trainer.accelerator", self.accelerator, ACCELERATORS)
+        check_number("trainer.devices", self.devices, low=1, whole=True)
         check_number("trainer.max_epochs", self.max_epochs, low=1, whole=True)
         check_number("trainer.max_time", self.max_time, above=0, optional=True)
         check_number("trainer.steps_per_epoch", self.steps_per_epoch, low=1, whole=True, optional=True)

@@ -27,23 +27,27 @@ class Plan:
     trainer: TrainerOptions
     stopping: EarlyStopping
     folder: Path
+    resumed: bool = False  # goes on with what is in the folder
+    changed: bool = False  # with other options than it began with
 
     def make_folder(self) -> None:
-        """Make the folder, with the configuration in it.
+        """Make the folder, with the configuration in it; where a run goes on, write what has changed.
 
         Raises:
             ZooError: the file system does not allow it.
         """
         try:
-            (self.folder / "checkpoints").mkdir(parents=True)
-            OmegaConf.save(OmegaConf.create(self.values), self.folder / "config.yaml")
+            (self.folder / "checkpoints").mkdir(parents=True, exist_ok=self.resumed)
+            temporary = self.folder / "config.tmp"
+            OmegaConf.save(OmegaConf.create({"recipe": self.recipe, **self.values}), temporary)
+            os.replace(temporary, self.folder / "config.yaml")
         except OSError as error:
             said = f"{self.folder}: cannot be written ({error.strerror}); choose another with run_dir="
             raise ZooError(said) from None
 
 
-def plan(config: DictConfig, *, recipe: str | None, command: str) -> Plan:
-    """Return the plan of a composed configuration.
+def plan(config: DictConfig, *, recipe: str | None, command: str, resumed: Path | None = None) -> Plan:
+    """Return the plan of a composed configuration; of a run that goes on in its folder ``resumed``.
 
     Raises:
         ZooError: the model cannot do the data's task, an option is outside its limits, the folder cannot be made.
@@ -60,8 +64,46 @@ def plan(config: DictConfig, *, recipe: str | None, command: str) -> Plan:
         learning=learning_of(values),
         trainer=options(TrainerOptions, "trainer", values["trainer"]),
         stopping=options(EarlyStopping, "early_stopping", values["early_stopping"]),
-        folder=_folder(values["run_dir"], f"{recipe}-{values['data']['name']}"),
+        folder=resumed or _folder(values["run_dir"], f"{recipe}-{values['data']['name']}"),
+        resumed=resumed is not None,
+        changed=resumed is not None and _kept(OmegaConf.load(resumed / "config.yaml")) != values,
     )
+
+
+MAY_CHANGE = ("trainer.max_epochs", "trainer.max_time")
+
+
+def reopen(folder: Path, overrides: dict[str, Any]) -> tuple[DictConfig, str]:
+    """Return configuration and recipe of the run in ``folder``, with ``overrides`` (nested, or by dotted keys).
+
+    Raises:
+        ZooError: there is no run, or an option that may not change.
+    """
+    path = folder / "config.yaml"
+    try:
+        loaded: Any = OmegaConf.load(path)
+        recipe, config = loaded["recipe"], OmegaConf.create(_kept(loaded))
+    except FileNotFoundError:
+        raise ZooError(f"resume={folder}: holds no run (no config.yaml)") from None
+    except Exception as error:
+        raise ZooError(f"{path}: is not the configuration of a run ({type(error).__name__})") from None
+    for key in _dotted(overrides):
+        if key not in MAY_CHANGE:
+            raise ZooError(f"{key}: cannot change where a run goes on; what can is {', '.join(MAY_CHANGE)}")
+    configs.update(config, overrides)
+    return config, recipe
+
+
+def _kept(loaded: Any) -> dict[str, Any]:
+    values: Any = OmegaConf.to_container(loaded)
+    return {key: value for key, value in values.items() if key != "recipe"}
+
+
+def _dotted(values: dict[str, Any], above: str = "") -> list[str]:
+    found = []
+    for key, value in values.items():
+        found += _dotted(value, f"{above}{key}.") if isinstance(value, dict) else [f"{above}{key}"]
+    return found
 
 
 def _folder(asked: str | None, name: str) -> Path:

@@ -24,6 +24,11 @@ from zoo.module import ZooModule
 from zoo.plan import Plan
 
 
+def process_rank() -> int:
+    """Return the number of this process among those of a run, from 0."""
+    return int(os.environ.get("LOCAL_RANK", 0))
+
+
 @dataclass(frozen=True)
 class Job:
     """A run in flight: its plan, and what the plan led to. ``precision`` is Lightning's name for it."""
@@ -35,6 +40,11 @@ class Job:
     precision: str
 
     @property
+    def chief(self) -> bool:
+        """Tell whether this process is the one of the run's that speaks and writes."""
+        return process_rank() == 0
+
+    @property
     def parameters(self) -> int:
         """Numbers in the model's parameters."""
         return sum(p.numel() for p in self.model.parameters())
@@ -43,7 +53,10 @@ class Job:
 def opening(job: Job) -> str:
     """Return the line that a run begins with."""
     spec, (train, val, test) = job.dataset.spec, job.dataset.sizes
-    where = _device_name(job.device) if job.device == "cuda" else f"cpu, {torch.get_num_threads()} threads"
+    count = torch.get_num_threads()
+    cpu = f"cpu, {count} {'thread' if count == 1 else 'threads'}"
+    where = _device_name(job.device) if job.device == "cuda" else cpu
+    where = f"{job.plan.trainer.devices} × {where}" if job.plan.trainer.devices > 1 else where
     return (
         f"{job.plan.recipe} on {spec.name}   {train:,} train, {val:,} validation, {test:,} test rows of "
         f"{'×'.join(map(str, spec.input_shape))}   {job.parameters:,} parameters   {where}, {job.precision}"

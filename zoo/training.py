@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import shutil
-import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +13,8 @@ from omegaconf import DictConfig
 from zoo import config as configs
 from zoo import registry
 from zoo.errors import TrainingError, ZooError
-from zoo.options import learning_of, options
-from zoo.plan import Plan, plan
+from zoo.options import learning_of
+from zoo.plan import Plan, plan, reopen
 
 if TYPE_CHECKING:
     import lightning as L
@@ -38,28 +36,33 @@ class Run:
     results: dict[str, Any]
 
 
-def train(model: str, data: Any = "digits", *, target: str | None = None, **overrides: Any) -> Run:
+def train(
+    model: str,
+    data: Any = "digits",
+    *,
+    target: str | None = None,
+    callbacks: Sequence[L.Callback] = (),
+    **overrides: Any,
+) -> Run:
     """Train a model by name and return the finished run.
 
     ``data`` is a name, arrays ``(X, y)``, or a data frame with the name of its ``target`` column (whole numbers are
     classes where they are few, unless ``task="regression"``). ``overrides`` are the
     options of ``train.py``: a group as a choice or a dictionary (``schedule="cosine"``, ``trainer={"max_epochs": 5}``),
     the model's own as ``options={"dropout": 0.1}``, any by its dotted key (``**{"data.batch_size": 64}``), ``seed=1``.
+    ``callbacks`` are Lightning's, beside the zoo's own.
 
     Raises:
         ZooError: a name, an option or data that does not fit, before anything is written.
         TrainingError: the loss became NaN or infinite.
+        Stopped: by SIGTERM or SIGINT; ``resume`` goes on.
     """
     settings = dict(overrides)
     if "options" in settings:
         settings["model"] = settings.pop("options")
     arrays, name = None, data
     if not isinstance(data, str):
-        from zoo.data.arrays import from_arrays
-
-        cut = {k: settings.get(f"data.{k}", v) for k, v in (("folds", 5), ("fold", 0), ("split_seed", 0))}
-        arrays, name = from_arrays(data, target=target, task=settings.get("task"), **cut), "arrays"
-        configs.store_arrays(arrays.spec.kind, arrays.spec.task)
+        arrays, name = _arrays(data, target, settings), "arrays"
     elif target is not None:
         raise ZooError(f"target={target!r}: is for a data frame; data={data!r} knows its target")
     words = [f"model={model}", f"data={name}"]
@@ -67,7 +70,48 @@ def train(model: str, data: Any = "digits", *, target: str | None = None, **over
     config = configs.compose(words)
     configs.update(config, settings)
     said = ", ".join([repr(model), f"data={name!r}", *(f"{k}={v!r}" for k, v in overrides.items())])
-    return run(config, recipe=model, command=f"zoo.train({said})", dataset=arrays)
+    return run(config, recipe=model, command=f"zoo.train({said})", dataset=arrays, callbacks=callbacks)
+
+
+def _arrays(data: Any, target: str | None, settings: dict[str, Any]) -> Dataset:
+    """Return the caller's own data as a Dataset, known to Hydra as data=arrays."""
+    from zoo.data.arrays import from_arrays
+
+    cut = {k: settings.get(f"data.{k}", v) for k, v in (("folds", 5), ("fold", 0), ("split_seed", 0))}
+    arrays = from_arrays(data, target=target, task=settings.get("task"), **cut)
+    configs.store_arrays(arrays.spec.kind, arrays.spec.task)
+    return arrays
+
+
+def resume(
+    folder: str | Path,
+    data: Any = None,
+    *,
+    target: str | None = None,
+    callbacks: Sequence[L.Callback] = (),
+    **overrides: Any,
+) -> Run:
+    """Go on with the run in ``folder`` from its last checkpoint, to the weights that it would have reached unstopped.
+
+    ``data`` are the arrays or the frame of a run that was given such, ``overrides`` the few options that may change:
+    ``trainer.max_epochs`` and ``trainer.max_time``, as ``trainer={"max_epochs": 50}`` or by the dotted key.
+
+    Raises:
+        ZooError: no run there, one that has finished, other data than before, or an option that may not change.
+        TrainingError, Stopped: as in ``train``.
+    """
+    config, recipe = reopen(Path(folder), overrides)
+    arrays = None
+    if config.data.name == "arrays":
+        if data is None:
+            raise ZooError(f"{folder}: was trained on arrays; give them again, zoo.resume({str(folder)!r}, data=…)")
+        settings = {f"data.{key}": config.data[key] for key in ("folds", "fold", "split_seed")}
+        arrays = _arrays(data, target, {**settings, "task": config.task})
+    elif data is not None:
+        raise ZooError(f"{folder}: was trained on data={config.data.name}, and goes on with it")
+    said = ", ".join([repr(str(folder)), *(f"{k}={v!r}" for k, v in overrides.items())])
+    command = f"zoo.resume({said})"
+    return run(config, recipe=recipe, command=command, dataset=arrays, callbacks=callbacks, resumed=Path(folder))
 
 
 def load(path: str | Path) -> ZooModule:
@@ -93,148 +137,92 @@ def load(path: str | Path) -> ZooModule:
     return model.eval()
 
 
-def run(config: DictConfig, *, recipe: str | None = None, command: str = "", dataset: Dataset | None = None) -> Run:
-    """Train, test and write the folder of one composed configuration.
+def run(
+    config: DictConfig,
+    *,
+    recipe: str | None = None,
+    command: str = "",
+    dataset: Dataset | None = None,
+    callbacks: Sequence[L.Callback] = (),
+    resumed: Path | None = None,
+) -> Run:
+    """Train, test and write the folder of one composed configuration; go on in the folder ``resumed`` where given.
 
     Raises:
         ZooError: an option or data that does not fit, before anything is written.
         TrainingError: the loss became NaN or infinite; the folder keeps the last good checkpoint.
+        Stopped: the run was asked to stop.
     """
-    planned = plan(config, recipe=recipe, command=command)
-    # From here on torch is needed.
+    planned = plan(config, recipe=recipe, command=command, resumed=resumed)
+    from zoo.processes import shared  # from here on torch is needed
+    from zoo.report import process_rank
+
+    devices = planned.trainer.devices
+    if devices == 1 or process_rank():
+        return _work(planned, dataset, callbacks)
+    with shared(devices, _work, planned, dataset, callbacks):
+        return _work(planned, dataset, callbacks)
+
+
+def _work(planned: Plan, dataset: Dataset | None, callbacks: Sequence[L.Callback]) -> Run:
+    """Do a planned run, or this process's share of it."""
     import lightning as L
+    import torch
 
-    from zoo.baselines import baselines
-    from zoo.plots import run_pictures
-    from zoo.report import Job, closing, opening, results, write
+    from zoo import parts
+    from zoo.report import Job, opening
 
-    _quiet()
-    device = _device(planned.trainer.accelerator)
-    dataset, data = _data(planned, dataset)
+    parts.quiet()
+    device = parts.device_of(planned.trainer.accelerator, planned.trainer.devices)
+    dataset, data = parts.data_of(planned, dataset)
     L.seed_everything(planned.values["seed"], verbose=False)
-    job = Job(planned, dataset, _model(planned, dataset), device, _precision(planned.trainer.precision, device))
-    print(opening(job), flush=True)
-
-    trainer, history = _trainer(job)
-    planned.make_folder()
-    _fit(trainer, job.model, data, planned.folder)
-    figures, answers = _test(trainer, job.model, data, planned.folder)
-
-    pictures = run_pictures(dataset, history.rows, answers, planned.folder / "plots")
-    content = results(job, history.rows, history.seconds, figures, baselines(dataset))
-    write(content, planned.folder)
-    print(closing(job, content, pictures), flush=True)
-    return Run(metrics=figures, model=job.model.eval(), folder=planned.folder, plots=pictures, results=content)
-
-
-def _quiet() -> None:
-    """Silence what Lightning says of things that the zoo does on purpose."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module=r"lightning\..*")
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-    warnings.filterwarnings("ignore", message=".*isinstance.treespec.*")
+    model = parts.model_of(planned, dataset)
+    job = Job(planned, dataset, model, device, parts.precision_of(planned.trainer.precision, device))
+    state = _last(job) if planned.resumed else None
+    trainer, history = parts.trainer_of(job, resumed=state, callbacks=callbacks)
+    if job.chief:
+        print(opening(job), flush=True)
+        planned.make_folder()
+    if trainer.world_size > 1:  # each with dropout of its own
+        torch.manual_seed(planned.values["seed"] + 2**20 * trainer.global_rank)
+    ended = state is not None and state["ended"] and not planned.changed
+    if trainer.max_epochs and not ended:
+        _fit(trainer, model, data, planned.folder)
+    figures, answers = _test(trainer, model, data, planned.folder)
+    return _close(job, history, figures, answers)
 
 
-def _device(accelerator: str) -> str:
+def _last(job: Job) -> dict[str, Any] | None:
+    """Return the training state in the run's folder, its weights and counters in the model; None: no such state yet.
+
+    Raises:
+        ZooError: the run has finished, the file is damaged, or the data is not what it was.
+    """
     import torch
 
-    if torch.cuda.is_available():
-        return "cpu" if accelerator == "cpu" else "cuda"
-    if accelerator == "cuda":
-        raise ZooError("trainer=cuda: no CUDA device was found; trainer=auto takes what there is")
-    # Lightning has torch ask the driver library for devices, which every optimiser step then does again: 60 µs each.
-    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
-    return "cpu"
-
-
-def _precision(asked: str, device: str) -> str:
-    """Return Lightning's name of the precision; auto is bf16 where the processor has instructions for it."""
-    import torch
-
-    if str(asked) == "auto":
-        if device == "cuda":
-            fast = torch.cuda.is_bf16_supported(including_emulation=False)
-        else:
-            able: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older torch cannot tell
-            fast = bool(able.get("amx_bf16") or able.get("avx512_bf16"))
-        asked = "bf16" if fast else "32"
-    return "bf16-mixed" if str(asked) == "bf16" else "32-true"
-
-
-def _data(planned: Plan, dataset: Dataset | None) -> tuple[Dataset, Any]:
-    """Return the data set, loaded unless the caller brought it, and its datamodule."""
-    from zoo.data import load as load_data
-    from zoo.data.augment import Augment
-    from zoo.data.loader import ZooData
-
-    asked = planned.values["data"]
-    shared = ("name", "kind", "tasks", "batch_size", "augment")
-    augment = options(Augment, "data.augment", asked.get("augment") or {})
-    if dataset is None:
-        dataset = load_data(asked["name"], **{k: v for k, v in asked.items() if k not in shared})
-    return dataset, ZooData(
-        dataset,
-        batch_size=asked["batch_size"],
-        seed=planned.values["seed"],
-        augment=augment,
-        steps_per_epoch=planned.trainer.steps_per_epoch,
-    )
-
-
-def _model(planned: Plan, dataset: Dataset) -> ZooModule:
-    """Return the model as planned, its weights drawn."""
-    own = {k: v for k, v in planned.values["model"].items() if k != "name"}
-    model = registry.create(planned.values["model"]["name"], spec=dataset.spec, **own)
-    model.configure(planned.learning)
-    return model
-
-
-def _trainer(job: Job) -> tuple[L.Trainer, History]:
-    import lightning as L
-    from lightning.pytorch.callbacks import EarlyStopping
-
-    from zoo.callbacks import Checkpoints, History, Progress
-
-    folder, asked, stopping = job.plan.folder, job.plan.trainer, job.plan.stopping
-    history = History(folder / "metrics.csv", _logger(job.plan.values["logger"], folder))
-    callbacks: list[L.Callback] = [history, Checkpoints(folder / "checkpoints"), Progress()]
-    if stopping.patience is not None:
-        watched, mode = f"val/{job.model.objective.monitor}", job.model.objective.mode
-        callbacks.append(
-            EarlyStopping(watched, mode=mode, patience=stopping.patience, min_delta=stopping.min_delta, verbose=False)
-        )
-    made = L.Trainer(
-        accelerator=job.device,
-        devices=1,
-        precision=job.precision,  # type: ignore[arg-type]
-        max_epochs=asked.max_epochs,
-        max_time={"seconds": asked.max_time * 60} if asked.max_time else None,  # type: ignore[dict-item]
-        callbacks=callbacks,
-        logger=False,  # History logs, by the steps that were really taken
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
-    return made, history
-
-
-def _logger(group: dict[str, Any], folder: Path) -> Any:
-    if group["name"] == "csv":
+    path = job.plan.folder / "checkpoints" / "last.ckpt"
+    if not path.exists():
         return None
-    if group["name"] == "tensorboard":
-        import torch.utils.tensorboard  # noqa: F401  (here, and not inside the first epoch's time)
-        from lightning.fabric.loggers import TensorBoardLogger
-
-        return TensorBoardLogger(folder, name="", version="")
     try:
-        import wandb  # noqa: F401
-    except ImportError:
-        raise ZooError('logger=wandb: is not installed; pip install "zoo[wandb]"') from None
-    from lightning.pytorch.loggers import WandbLogger
-
-    return WandbLogger(project=group["project"], save_dir=folder)
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        spec, processes = content["hyper_parameters"]["spec"], content["processes"]
+    except Exception as error:
+        raise ZooError(f"{path}: holds no state of training to go on from ({type(error).__name__})") from None
+    if spec != job.dataset.spec.to_dict():
+        raise ZooError(f"{job.plan.folder}: the data of {job.dataset.spec.name} is not what the run began with")
+    job.model.load_state_dict(content["state_dict"])
+    job.model.on_load_checkpoint(content)
+    loop = job.model.loop
+    loop.epochs = processes[0]["training"]["loop"]["epochs"]
+    if loop.epochs > job.plan.trainer.max_epochs:
+        raise ZooError(f"trainer.max_epochs={job.plan.trainer.max_epochs}: {loop.epochs} epochs of the run are done")
+    ended = loop.epochs == job.plan.trainer.max_epochs or (content["ended"] and not job.plan.changed)
+    if ended and (job.plan.folder / "results.json").exists():
+        raise ZooError(
+            f"{job.plan.folder}: has finished, after {loop.epochs} epochs; "
+            f"trainer.max_epochs={2 * loop.epochs} would train on"
+        )
+    return content
 
 
 def _fit(trainer: L.Trainer, model: ZooModule, data: Any, folder: Path) -> None:
@@ -242,19 +230,41 @@ def _fit(trainer: L.Trainer, model: ZooModule, data: Any, folder: Path) -> None:
     try:
         trainer.fit(model, datamodule=data)
     except TrainingError as error:
-        best = folder / "checkpoints" / "best.ckpt"
-        if best.exists():
-            raise TrainingError(f"{error}; last good checkpoint: {best}") from None
+        for kept in (folder / "checkpoints" / "best.ckpt", folder / "checkpoints" / "last.ckpt"):
+            if kept.exists():
+                raise TrainingError(f"{error}; last good checkpoint: {kept}") from None
         shutil.rmtree(folder)
         raise TrainingError(f"{error}; no epoch was finished, so there is no checkpoint") from None
 
 
 def _test(trainer: L.Trainer, model: ZooModule, data: Any, folder: Path) -> tuple[dict[str, float], dict[str, Any]]:
-    """Return the test figures of the best epoch's weights, and the decoded answers."""
+    """Return the test figures of the best epoch's weights, and the decoded answers in the order of the rows."""
     import torch
 
     best = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
     model.load_state_dict(best["state_dict"])
     model.on_load_checkpoint(best)
     figures = trainer.test(model, datamodule=data, verbose=False)[0]
-    return dict(figures), model.objective.decode(torch.cat(model.answers))
+    outputs = torch.cat(model.answers)
+    if trainer.world_size > 1:  # each process has every world-th row
+        shares: list[Any] = [None] * trainer.world_size
+        torch.distributed.all_gather_object(shares, outputs)
+        outputs = outputs.new_empty(sum(map(len, shares)), *outputs.shape[1:])
+        for rank, share in enumerate(shares):
+            outputs[rank :: trainer.world_size] = share
+    return dict(figures), model.objective.decode(outputs)
+
+
+def _close(job: Job, history: History, figures: dict[str, float], answers: dict[str, Any]) -> Run:
+    """Draw, write results.json and say how it went; of several processes the first does."""
+    from zoo.baselines import baselines
+    from zoo.plots import run_pictures
+    from zoo.report import closing, results, write
+
+    folder, pictures, content = job.plan.folder, [], {}
+    if job.chief:
+        pictures = run_pictures(job.dataset, history.rows, answers, folder / "plots")
+        content = results(job, history.rows, history.seconds, figures, baselines(job.dataset))
+        write(content, folder)
+        print(closing(job, content, pictures), flush=True)
+    return Run(metrics=figures, model=job.model.eval(), folder=folder, plots=pictures, results=content)

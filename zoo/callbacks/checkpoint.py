@@ -1,47 +1,157 @@
-"""best.ckpt, what the model can do; last.ckpt, with all that training goes on from."""
+"""best.ckpt, what the model can do; last.ckpt, with all that training goes on from, and the way back from it."""
 
 from __future__ import annotations
 
 import os
+import random
+import signal
+import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import lightning as L
+import numpy as np
+import torch
 
+from zoo.errors import Stopped
 from zoo.module import ZooModule
 
-EVERY = 30.0  # seconds between two writes of last.ckpt, at the ends of epochs
+EVERY = 30.0  # seconds between two writes of last.ckpt
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Checkpoints(L.Callback):
     """Writes both files whole or not at all: under another name first, then renamed.
 
-    ``best.ckpt`` is the epoch with the best monitored validation figure, the later of two equal ones.
+    ``best.ckpt`` is the epoch with the best monitored validation figure, the later of two equal ones. ``last.ckpt``
+    is written now and then, at the end, and where the run is asked to stop: by SIGTERM or SIGINT, or because
+    ``loop.stop_after`` batches are done. ``resumed`` is the content of a ``last.ckpt`` to go on from.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, resumed: dict[str, Any] | None = None) -> None:
         self.best, self.last = folder / "best.ckpt", folder / "last.ckpt"
         self.best_figure: float | None = None
+        self.resumed = resumed
+        self.signal: int | None = None
         self._written = time.monotonic()
+        self._handlers: dict[int, Any] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what best.ckpt was chosen by."""
+        return {"best_figure": self.best_figure}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take it up."""
+        self.best_figure = state["best_figure"]
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Go on from where the run was, and listen to signals."""
+        assert isinstance(module, ZooModule)
+        if self.resumed is not None:
+            mine = self.resumed["processes"][trainer.global_rank]
+            for optimizer, state in zip(trainer.optimizers, self.resumed["optimizer_states"], strict=True):
+                optimizer.load_state_dict(state)
+            module.load_training_state(mine["training"])
+            set_random_state(mine["random"])
+            self.resumed = None  # and its memory
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                self._handlers[number] = signal.signal(number, lambda n, _: self._asked(trainer, module, n))
+
+    def _asked(self, trainer: L.Trainer, module: ZooModule, number: int) -> None:
+        self.signal = number
+        if trainer.world_size == 1:  # several processes stop together, at the end of a chunk
+            module.loop.stop_after = 0
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: object, batch: object, batch_idx: int
+    ) -> None:
+        """Write what is due, unless the epoch is at its end: its validation comes first."""
+        assert isinstance(module, ZooModule)
+        if module.loader.batch:
+            self._write_if_due(trainer, module)
+
+    def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Write what became due in the last batch of the epoch before, or in its validation."""
+        assert isinstance(module, ZooModule)
+        self._write_if_due(trainer, module)
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Write what is due."""
+        """Write best.ckpt where the epoch was."""
         assert isinstance(module, ZooModule)
         figure = float(trainer.callback_metrics[f"val/{module.objective.monitor}"])
         old = self.best_figure
         if old is None or (figure >= old if module.objective.mode == "max" else figure <= old):
             self.best_figure = figure
             self._save(trainer, self.best, weights_only=True)
-        if time.monotonic() - self._written > EVERY:
-            self._save(trainer, self.last)
-            self._written = time.monotonic()
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Write the end."""
         self._save(trainer, self.last)
+
+    def teardown(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
+        """Give the signals back."""
+        self._unlisten()
+
+    def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
+        """Give the signals back."""
+        self._unlisten()
+
+    def _unlisten(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}
+
+    def on_save_checkpoint(self, trainer: L.Trainer, module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Add what each process goes on from; last.ckpt alone has it."""
+        assert isinstance(module, ZooModule)
+        checkpoint["ended"] = trainer.should_stop  # early, or by its time
+        mine = {"training": module.training_state(), "random": random_state()}
+        checkpoint["processes"] = [mine]
+        if trainer.world_size > 1:
+            checkpoint["processes"] = [None] * trainer.world_size
+            torch.distributed.all_gather_object(checkpoint["processes"], mine)
+
+    def _write_if_due(self, trainer: L.Trainer, module: ZooModule) -> None:
+        due = time.monotonic() - self._written > EVERY
+        stop = module.loop.stopping or self.signal is not None
+        if trainer.world_size > 1:  # a clock or a signal of one process is all processes' affair
+            due, stop = (trainer.strategy.reduce_boolean_decision(one, all=False) for one in (due, stop))
+        if due or stop:
+            self._save(trainer, self.last)
+            self._written = time.monotonic()
+        if stop:
+            by = f"by {signal.Signals(self.signal).name} " if self.signal else ""
+            where = f"in epoch {module.loop.epochs + 1} of {module.loop.max_epochs}, after {module.steps:,} steps"
+            folder = self.last.parent.parent
+            raise Stopped(f"stopped {by}{where}; go on with python train.py resume={folder}", folder, self.signal)
 
     def _save(self, trainer: L.Trainer, path: Path, *, weights_only: bool = False) -> None:
         temporary = path.with_suffix(".tmp")
         trainer.save_checkpoint(temporary, weights_only=weights_only)
         if trainer.is_global_zero:
             os.replace(temporary, path)
+
+
+def random_state() -> dict[str, Any]:
+    """Return the state of all global random generators, as primitives and tensors."""
+    name, key, *rest = np.random.get_state()
+    state = {
+        "torch": torch.get_rng_state(),
+        "python": random.getstate(),
+        "numpy": [str(name), torch.from_numpy(np.asarray(key, dtype=np.int64)), *(float(v) for v in rest)],
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state_all()
+    return state
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Set all global random generators to what ``random_state`` returned."""
+    torch.set_rng_state(state["torch"])
+    random.setstate(state["python"])
+    name, key, place, has_gauss, gauss = state["numpy"]
+    np.random.set_state((name, key.numpy().astype(np.uint32), int(place), int(has_gauss), gauss))
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])

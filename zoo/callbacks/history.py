@@ -19,7 +19,19 @@ class History(L.Callback):
     def __init__(self, path: Path, logger: Any = None) -> None:
         self.path, self.logger = path, logger
         self.rows: list[dict[str, Any]] = []
-        self.seconds = 0.0
+        self.seconds = self._before = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the rows so far, and the seconds that training took."""
+        return {"rows": self.rows, "seconds": self._clock()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take them up."""
+        self.rows, self._before = state["rows"], state["seconds"]
+        self.seconds = self._before
+
+    def _clock(self) -> float:
+        return self._before + time.perf_counter() - self._started
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Start the clock: data and model are there, the first batch is next."""
@@ -28,9 +40,9 @@ class History(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Add the epoch's row."""
         assert isinstance(module, ZooModule)
-        self.seconds = time.perf_counter() - self._started
+        self.seconds = self._clock()
         row: dict[str, Any] = {
-            "epoch": trainer.current_epoch + 1,
+            "epoch": module.loop.epochs + 1,
             "steps": module.steps,
             "samples": module.loop.samples,
         }
@@ -38,6 +50,8 @@ class History(L.Callback):
         row |= module.train_figures()
         row |= {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
         self.rows.append(row)
+        if not trainer.is_global_zero:
+            return
         self._write()
         if self.logger is not None:
             figures = {k: v for k, v in row.items() if k not in ("steps", "samples")}

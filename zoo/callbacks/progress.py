@@ -27,6 +27,8 @@ class Progress(L.Callback):
         """Open the bar."""
         assert isinstance(module, ZooModule)
         self._drawn = self._began = time.monotonic()
+        self._first = module.steps
+        self.live = self.live and trainer.is_global_zero
         if self.live:
             columns = (
                 BarColumn(12),
@@ -47,7 +49,7 @@ class Progress(L.Callback):
             return
         assert isinstance(module, ZooModule)
         self._drawn = now
-        text = f"{self._where(trainer, module)}{self.watched}"
+        text = f"{self._where(module)}{self.watched}"
         self.bar.update(self.task, completed=module.steps, total=module.loop.total_steps, text=text, refresh=True)
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
@@ -57,14 +59,17 @@ class Progress(L.Callback):
         figures = {name: f"  {name} {value:.4f}" for name, value in values.items()}
         self.watched = figures[f"val/{module.objective.monitor}"]  # a bar has no room for more
         now = time.monotonic()
-        if not self.live and (now - self._drawn > LINE or trainer.current_epoch + 1 == trainer.max_epochs):
+        last = module.loop.epochs + 1 == module.loop.max_epochs
+        if trainer.is_global_zero and not self.live and (now - self._drawn > LINE or last):
             self._drawn = now
-            left = (now - self._began) * (module.loop.total_steps / max(module.steps, 1) - 1)
-            print(f"{self._where(trainer, module)}{''.join(figures.values())}  {left:.0f} s left", flush=True)
+            done = max(module.steps - self._first, 1)
+            left = (now - self._began) * (module.loop.total_steps - module.steps) / done
+            print(f"{self._where(module)}{''.join(figures.values())}  {left:.0f} s left", flush=True)
 
     @staticmethod
-    def _where(trainer: L.Trainer, module: ZooModule) -> str:
-        return f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  loss {float(module.loop.last_loss or 0):.4f}"
+    def _where(module: ZooModule) -> str:
+        loop = module.loop
+        return f"epoch {loop.epochs + 1}/{loop.max_epochs}  loss {float(loop.last_loss or 0):.4f}"
 
     def _close(self) -> None:
         if self.live and hasattr(self, "bar"):

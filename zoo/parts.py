@@ -1,0 +1,154 @@
+"""What a plan is made of: device, precision, data, model, trainer, logger."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo import registry
+from zoo.errors import ZooError
+from zoo.options import options
+from zoo.plan import Plan
+
+if TYPE_CHECKING:
+    import lightning as L
+
+    from zoo.callbacks import History
+    from zoo.data import Dataset
+    from zoo.module import ZooModule
+    from zoo.report import Job
+
+
+def quiet() -> None:
+    """Silence what Lightning says of things that the zoo does on purpose."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"lightning\..*")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*isinstance.treespec.*")
+
+
+def device_of(accelerator: str, devices: int = 1) -> str:
+    """Return cpu or cuda.
+
+    Raises:
+        ZooError: a device was asked for that is not there.
+    """
+    import torch
+
+    found = torch.cuda.device_count()
+    if found and accelerator != "cpu":
+        if devices > found:
+            raise ZooError(f"trainer.devices={devices}: {found} CUDA devices were found; trainer=cpu takes processes")
+        return "cuda"
+    if accelerator == "cuda":
+        raise ZooError("trainer=cuda: no CUDA device was found; trainer=auto takes what there is")
+    # Lightning has torch ask the driver library for devices, which every optimiser step then does again: 60 µs each.
+    os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
+    return "cpu"
+
+
+def precision_of(asked: str, device: str) -> str:
+    """Return Lightning's name of the precision; auto is bf16 where the processor has instructions for it."""
+    import torch
+
+    if str(asked) == "auto":
+        if device == "cuda":
+            fast = torch.cuda.is_bf16_supported(including_emulation=False)
+        else:
+            able: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older torch cannot tell
+            fast = bool(able.get("amx_bf16") or able.get("avx512_bf16"))
+        asked = "bf16" if fast else "32"
+    return "bf16-mixed" if str(asked) == "bf16" else "32-true"
+
+
+def data_of(planned: Plan, dataset: Dataset | None) -> tuple[Dataset, Any]:
+    """Return the data set, loaded unless the caller brought it, and its datamodule."""
+    from zoo.data import load as load_data
+    from zoo.data.augment import Augment
+    from zoo.data.loader import ZooData
+
+    asked = planned.values["data"]
+    shared = ("name", "kind", "tasks", "batch_size", "augment")
+    augment = options(Augment, "data.augment", asked.get("augment") or {})
+    if asked["batch_size"] < planned.trainer.devices:
+        raise ZooError(
+            f"data.batch_size={asked['batch_size']}: must be at least trainer.devices={planned.trainer.devices}"
+        )
+    if dataset is None:
+        dataset = load_data(asked["name"], **{k: v for k, v in asked.items() if k not in shared})
+    return dataset, ZooData(
+        dataset,
+        batch_size=asked["batch_size"],
+        seed=planned.values["seed"],
+        augment=augment,
+        steps_per_epoch=planned.trainer.steps_per_epoch,
+    )
+
+
+def model_of(planned: Plan, dataset: Dataset) -> ZooModule:
+    """Return the model as planned, its weights drawn."""
+    own = {k: v for k, v in planned.values["model"].items() if k != "name"}
+    model = registry.create(planned.values["model"]["name"], spec=dataset.spec, **own)
+    model.configure(planned.learning)
+    return model
+
+
+def trainer_of(
+    job: Job, *, resumed: dict[str, Any] | None = None, callbacks: Sequence[L.Callback] = ()
+) -> tuple[L.Trainer, History]:
+    """Return the trainer, and the record that it will write; with ``resumed``, a last.ckpt, both go on from there."""
+    import lightning as L
+    from lightning.pytorch.callbacks import EarlyStopping
+
+    from zoo.callbacks import Checkpoints, History, Progress
+
+    folder, asked, stopping = job.plan.folder, job.plan.trainer, job.plan.stopping
+    logger = _logger(job.plan.values["logger"], folder, job.model.steps) if job.chief else None
+    history = History(folder / "metrics.csv", logger)
+    mine: list[L.Callback] = [history, Checkpoints(folder / "checkpoints", resumed=resumed), Progress(), *callbacks]
+    if stopping.patience is not None:
+        watched, mode = f"val/{job.model.objective.monitor}", job.model.objective.mode
+        mine.append(
+            EarlyStopping(watched, mode=mode, patience=stopping.patience, min_delta=stopping.min_delta, verbose=False)
+        )
+    made = L.Trainer(
+        accelerator=job.device,
+        devices=asked.devices,
+        strategy="ddp" if asked.devices > 1 else "auto",
+        precision=job.precision,  # type: ignore[arg-type]
+        max_epochs=asked.max_epochs - job.model.loop.epochs,  # of this process; the loop counts those of the run
+        max_time={"seconds": asked.max_time * 60} if asked.max_time else None,  # type: ignore[dict-item]
+        callbacks=mine,
+        logger=False,  # History logs, by the steps that were really taken
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    for callback in made.callbacks if resumed else ():  # type: ignore[attr-defined]
+        if callback.state_key in resumed["callbacks"]:  # type: ignore[index]
+            callback.load_state_dict(resumed["callbacks"][callback.state_key])  # type: ignore[index]
+    return made, history
+
+
+def _logger(group: dict[str, Any], folder: Path, steps: int) -> Any:
+    if group["name"] == "csv":
+        return None
+    if group["name"] == "tensorboard":
+        import torch.utils.tensorboard  # noqa: F401  (here, and not inside the first epoch's time)
+        from lightning.fabric.loggers import TensorBoardLogger
+
+        # Events of a run that went on after its last checkpoint are cut back to it
+        return TensorBoardLogger(folder, name="", version="", purge_step=steps + 1 if steps else None)
+    try:
+        import wandb  # noqa: F401
+    except ImportError:
+        raise ZooError('logger=wandb: is not installed; pip install "zoo[wandb]"') from None
+    from lightning.pytorch.loggers import WandbLogger
+
+    return WandbLogger(project=group["project"], save_dir=folder)

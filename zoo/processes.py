@@ -1,0 +1,87 @@
+"""The other processes of a run that several share: started here, joined by Lightning's DDP."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from zoo.errors import TrainingError
+
+PRELOAD = ["lightning", "zoo.training", "zoo.parts", "zoo.report", "zoo.plots", "zoo.baselines"]
+
+
+def context() -> multiprocessing.context.BaseContext:
+    """Return how processes are started: forked from one that has imported torch and has computed nothing."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    found = multiprocessing.get_context("forkserver")
+    found.set_forkserver_preload(PRELOAD)
+    return found
+
+
+@contextlib.contextmanager
+def shared(world: int, work: Callable[..., Any], *arguments: Any) -> Iterator[None]:
+    """Start ``work(*arguments)`` in processes 1 to ``world`` - 1, and make this one process 0 until the block ends.
+
+    Raises:
+        TrainingError: another process failed.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    threads = max(1, (os.cpu_count() or 1) // world)
+    processes = context()
+    others = [
+        processes.Process(target=_member, args=(rank, threads, place, work, arguments), daemon=True)  # type: ignore[attr-defined]
+        for rank in range(1, world)
+    ]
+    with _environment({**place, "LOCAL_RANK": "0"}), _threads(threads):
+        for other in others:
+            other.start()
+        try:
+            yield
+            for other in others:
+                other.join()
+        except BaseException:
+            for other in others:
+                other.terminate()
+            raise
+    if any(other.exitcode for other in others):
+        raise TrainingError(f"one of {world} processes failed; its own message stands above")
+
+
+def _member(rank: int, threads: int, place: dict[str, str], work: Callable[..., Any], arguments: Any) -> None:
+    os.environ.update(place, LOCAL_RANK=str(rank))
+    with _threads(threads):
+        work(*arguments)
+
+
+@contextlib.contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    old = {key: os.environ.get(key) for key in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for key, value in old.items():
+            if value is None:
+                os.environ.pop(key, None)
+            else:
+                os.environ[key] = value
+
+
+@contextlib.contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Compute with ``count`` threads: more of them than cores slow all processes a hundredfold."""
+    import torch
+
+    old = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(old)
