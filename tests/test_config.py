@@ -67,6 +67,14 @@ def test_every_recipe_names_a_model_and_data_that_fit_and_is_picked_up_in_either
     assert set(own.promise) == {"metric", "least", "reference", "source"}
 
 
+def test_names_yamls_and_the_readme_agree():
+    named = {name: compose(f"model={name}").model.name for name in all_files("model")}
+    assert set(named.values()) == set(zoo.list_models())  # each YAML names a registered class
+    assert {name: name for name in zoo.list_models()}.items() <= named.items()  # and each has one of its own
+    table = (ROOT / "README.md").read_text().partition("<!-- table:models -->")[2].partition("<!-- end -->")[0]
+    assert {row.split("|")[1].strip() for row in table.strip().splitlines()[2:]} == set(named)
+
+
 def test_every_model_yaml_says_the_defaults_of_its_class_or_better_and_every_option():
     for name in all_files("model"):
         node = OmegaConf.to_container(compose(f"model={name}").model)

@@ -242,12 +242,12 @@ def test_encode_takes_one_sample_or_a_batch_and_names_what_does_not_fit():
 
     image = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
     for raw in (image, image[None], image[None, None], torch.from_numpy(image).float() / 255):
-        assert torch.allclose(encode(DIGITS, raw), torch.from_numpy(image).float().view(1, 1, 8, 8) / 255)
-    assert encode(DIGITS, np.zeros((5, 8, 8))).shape == (5, 1, 8, 8)
+        assert torch.allclose(encode(DIGITS, raw)["x"], torch.from_numpy(image).float().view(1, 1, 8, 8) / 255)
+    assert encode(DIGITS, np.zeros((5, 8, 8)))["x"].shape == (5, 1, 8, 8)
     with pytest.raises(zoo.ZooError, match=r"must be \(batch, 1, 8, 8\)"):
         encode(DIGITS, np.zeros((5, 9, 9)))
     spec = load("wine").spec
     frame = pd.DataFrame(np.arange(26.0).reshape(2, 13), columns=spec.columns)
-    assert torch.equal(encode(spec, frame[list(reversed(spec.columns))]), torch.arange(26.0).view(2, 13))
+    assert torch.equal(encode(spec, frame[list(reversed(spec.columns))])["x"], torch.arange(26.0).view(2, 13))
     with pytest.raises(zoo.ZooError, match="columns alcohol are missing"):
         encode(spec, frame.drop(columns="alcohol"))

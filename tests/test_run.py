@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
-import math
 import os
 import pty
 import re
@@ -291,24 +290,6 @@ def test_help_shows_every_group_and_choice():
         assert word in done.stdout
 
 
-@pytest.mark.parametrize("name", zoo.list_models())
-def test_every_weight_gets_a_gradient_and_samples_do_not_mix(name):
-    torch.manual_seed(0)
-    model = zoo.create(name)
-    x = torch.rand(6, *model.spec.input_shape)
-    loss, counts = model.train().loss({"x": x, "y": torch.arange(6)})
-    loss.backward()
-    assert math.isfinite(float(loss))
-    assert 0 <= int(counts["accuracy"]) <= 6
-    for key, parameter in model.named_parameters():
-        assert parameter.grad is not None, key
-        assert parameter.grad.any(), key
-    model.eval()
-    alone = torch.cat([model(x[i : i + 1]) for i in range(6)])
-    assert torch.allclose(model(x), alone, atol=1e-5)
-    assert model(x).shape == (6, model.spec.outputs)
-
-
 @pytest.mark.parametrize("size", [(1, 1, 1), (1, 5, 7), (3, 32, 32), (2, 3, 40)])
 @pytest.mark.parametrize("network", ["plain", "resnet"])
 def test_the_cnn_is_cut_to_fit_any_size(network, size):
@@ -370,14 +351,3 @@ def test_the_wheel_carries_the_configurations_and_runs_from_any_folder(tmp_path)
     assert len(list(work.glob("runs/fnn-digits/*/results.json"))) == 1
     where = [home / "bin" / "python", "-c", "import zoo; print(zoo.__file__)"]
     assert str(home) in subprocess.run(where, cwd=work, capture_output=True, text=True).stdout
-
-
-@pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@pytest.mark.parametrize("name", zoo.list_models())
-def test_cuda_trains_and_its_checkpoint_answers_on_the_cpu(name):
-    run = zoo.train(name, trainer={"max_epochs": 3, "accelerator": "cuda"}, logger="csv")
-    assert run.metrics["test/accuracy"] > 0.9
-    x = load("digits").test["x"]
-    here = zoo.load(run.folder / "checkpoints" / "best.ckpt").predict(x)["probability"]
-    assert torch.allclose(run.model.predict(x)["probability"].cpu(), here, atol=2e-2)

@@ -16,6 +16,7 @@ from zoo.spec import DataSpec
 
 if TYPE_CHECKING:
     from zoo.data import Dataset
+    from zoo.exporting import export
     from zoo.models.cnn import CNN
     from zoo.models.fnn import FNN
     from zoo.module import ZooModule
@@ -33,6 +34,7 @@ __all__ = [
     "ZooError",
     "ZooModule",
     "create",
+    "export",
     "get",
     "list_data",
     "list_models",
@@ -50,6 +52,7 @@ _LAZY = {
     "Dataset": "zoo.data",
     "Run": "zoo.training",
     "ZooModule": "zoo.module",
+    "export": "zoo.exporting",
     "load": "zoo.training",
     "resume": "zoo.training",
     "train": "zoo.training",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +28,9 @@ def train(arguments: Sequence[str]) -> int:
             _hydra(arguments, failures)
     except (ZooError, TrainingError, Stopped) as error:
         _report(error, failures)
+    except KeyboardInterrupt:  # before the first batch or after the last: what is on disk is whole
+        print("stopped by SIGINT", file=sys.stderr)
+        return 128 + signal.SIGINT
     if not failures:
         return 0
     if isinstance(failures[-1], Stopped):

@@ -15,7 +15,7 @@ from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException, UnsupportedValueType
 
 from zoo import registry
 from zoo.errors import ZooError, nearest, unknown
@@ -48,7 +48,12 @@ def store_registered(overrides: Sequence[str]) -> None:
         if not (conf_dir() / "model" / f"{name}.yaml").is_file():
             options = registry.signature(registry.get(name))
             node = {"name": name, **{k: v for k, v in options.items() if k != "spec"}}
-            store.store(group="model", name=name, node={"model": node}, package="_global_")
+            try:
+                store.store(group="model", name=name, node=OmegaConf.create({"model": node}), package="_global_")
+            except UnsupportedValueType as error:
+                if name in asked:  # elsewhere it is in no one's way
+                    said = f"{name}: the default of {error.key!r} is no number, text, flag, list or dictionary of such"
+                    raise ZooError(said) from None
     for name, entry in registry.registered_data().items():
         if not (conf_dir() / "data" / f"{name}.yaml").is_file():
             shared = {"name": name, "kind": entry.kind, "tasks": list(entry.tasks), "batch_size": 128}

@@ -56,12 +56,15 @@ class ZooModule(L.LightningModule):
 
     A subclass declares ``tasks`` and ``kinds`` of data, calls ``super().__init__(spec=spec)`` first, and defines
     ``forward(x)``: raw ``x`` (images in [0, 1], columns in their own units) to the objective's output; it begins with
-    ``self.normalise(x)``. Options of its constructor must be Python primitives, since a checkpoint holds them.
+    ``self.normalise(x)``. Sequences come as ``forward(x, lengths)``. Options of its constructor must be Python
+    primitives, since a checkpoint holds them. Parts that are not trained but follow others (a target network, a moving
+    average) are ``followers``, by their attributes' names. ``zoo.contract`` checks all of it.
     """
 
     name: ClassVar[str] = ""
     tasks: ClassVar[tuple[str, ...]] = ()
     kinds: ClassVar[tuple[str, ...]] = ()
+    followers: ClassVar[tuple[str, ...]] = ()
     mean: Tensor
     scale: Tensor
     counters: Tensor
@@ -77,10 +80,14 @@ class ZooModule(L.LightningModule):
                 f"{self.spec.name} is {self.spec.task} of {self.spec.kind} data"
             )
         self.hparams["spec"] = self.spec.to_dict()
+        for option, value in self.hparams.items():
+            if not _is_primitive(value):
+                said = f"{type(self).__name__}: its option {option!r} is a {type(value).__name__}"
+                raise ZooError(f"{said}; a checkpoint holds numbers, text, flags, lists and dictionaries of such")
         self.objective = objective_of(self.spec)
         self.learning = Learning()
         mean, std = (torch.tensor(v, dtype=torch.float64) for v in (self.spec.mean, self.spec.std))
-        shape = (-1,) + (1,) * (len(self.spec.input_shape) - 1)
+        shape = (-1, 1, 1) if self.spec.kind == "image" else (-1,)  # channels come first in images, last in others
         self.register_buffer("mean", mean.float().view(shape))
         self.register_buffer("scale", (1 / std).float().view(shape))  # multiplying is cheaper than dividing
         self.register_buffer("counters", torch.zeros(2, dtype=torch.int64))
@@ -93,7 +100,7 @@ class ZooModule(L.LightningModule):
 
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return a batch's mean loss, and sums over the batch that are reported as training means."""
-        output = self(batch["x"])
+        output = self.output(batch)
         return self.objective.loss(output, batch), self.objective.count(output.detach(), batch)
 
     def update(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -103,6 +110,11 @@ class ZooModule(L.LightningModule):
         if self.loop.waiting == self.learning.accumulate:
             self.optimizer_step()
         return loss, counts
+
+    def output(self, batch: Batch) -> Tensor:
+        """Return ``forward(x)``, for sequences ``forward(x, lengths)``."""
+        out: Tensor = self(batch["x"], batch["lengths"]) if "lengths" in batch else self(batch["x"])
+        return out
 
     def normalise(self, x: Tensor) -> Tensor:
         """Return ``x`` with the training data's mean taken off, divided by its deviation."""
@@ -155,7 +167,6 @@ class ZooModule(L.LightningModule):
     def on_train_start(self) -> None:
         """Count the run's steps and make its metrics."""
         loop = self.loop
-        loop.max_epochs = loop.max_epochs or self.trainer.max_epochs or 1
         loop.total_steps = -(-self.loader.batches // self.learning.accumulate) * loop.max_epochs
         loop.parameters = [p for p in self.parameters() if p.requires_grad]
         self.metrics["val"] = self.objective.metrics("val").to(self.device)
@@ -237,9 +248,15 @@ class ZooModule(L.LightningModule):
         *sums, count = self.trainer.strategy.reduce(totals, reduce_op="sum").tolist()
         return {f"train/{key}": value / count for key, value in zip(self.loop.sums, sums, strict=True)}
 
+    def on_validation_start(self) -> None:
+        """Let all processes have the buffers of the first, which are those that a checkpoint holds."""
+        if self.trainer.world_size > 1:
+            for buffer in self.buffers():
+                torch.distributed.broadcast(buffer, 0)
+
     def validation_step(self, batch: Batch, index: int) -> None:
         """Add a validation batch to the metrics."""
-        self.objective.update(self.metrics["val"], self(batch["x"]), batch)
+        self.objective.update(self.metrics["val"], self.output(batch), batch)
 
     def on_validation_epoch_end(self) -> None:
         """Log the epoch's validation figures, for callbacks to watch, and tell the plateau."""
@@ -255,7 +272,7 @@ class ZooModule(L.LightningModule):
 
     def test_step(self, batch: Batch, index: int) -> None:
         """Add a test batch to the metrics, its output to the answers."""
-        output = self(batch["x"])
+        output = self.output(batch)
         self.objective.update(self.metrics["test"], output, batch)
         self.answers.append(output.float().cpu())
 
@@ -304,7 +321,7 @@ class ZooModule(L.LightningModule):
         """Return what the model says of raw input, as its objective decodes it.
 
         ``x`` is a batch (B, *input_shape), or one sample without B, as an array or a tensor: images of uint8 or in
-        [0, 1], the columns of a table in their own units.
+        [0, 1], the columns of a table in their own units, sequences also as a list of arrays (T, C).
 
         Raises:
             ZooError: the shape is not the one that the model was trained on.
@@ -312,6 +329,14 @@ class ZooModule(L.LightningModule):
         from zoo.encode import encode
 
         training = self.training
-        output = self.eval()(encode(self.spec, x).to(self.device))
+        output = self.eval().output({key: value.to(self.device) for key, value in encode(self.spec, x).items()})
         self.train(training)
         return self.objective.decode(output)
+
+
+def _is_primitive(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_primitive(one) for key, one in value.items())
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_primitive, value))
+    return value is None or type(value) in (bool, int, float, str)

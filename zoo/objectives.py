@@ -33,8 +33,11 @@ class Objective(Protocol):
     def update(self, metrics: MetricCollection, output: Tensor, batch: Batch) -> None:
         """Add a batch to metrics of ``metrics``."""
 
+    def answer(self, output: Tensor) -> dict[str, Tensor]:
+        """Return what the output means, by name: probabilities, or values in original units."""
+
     def decode(self, output: Tensor) -> dict[str, Any]:
-        """Return what a user reads: labels and probabilities, or values in original units."""
+        """Return what a user reads: the answer, and the labels of classes."""
 
 
 class _Metrics(MetricCollection):
@@ -81,13 +84,14 @@ class Classification:
         pair = (probability, y)
         metrics.feed(nll=(nll,), accuracy=pair, balanced_accuracy=pair, auroc=pair, average_precision=pair)
 
+    def answer(self, output: Tensor) -> dict[str, Tensor]:
+        """Return ``probability`` (B, K)."""
+        return {"probability": output.float().softmax(1)}
+
     def decode(self, output: Tensor) -> dict[str, Any]:
         """Return the class ``label`` of each row and ``probability`` (B, K)."""
-        probability = output.float().softmax(1)
-        return {
-            "label": [self.classes[i] for i in probability.argmax(1).tolist()],
-            "probability": probability,
-        }
+        found = self.answer(output)
+        return {"label": [self.classes[i] for i in found["probability"].argmax(1).tolist()], **found}
 
 
 class Regression:
@@ -113,13 +117,17 @@ class Regression:
 
     def update(self, metrics: MetricCollection, output: Tensor, batch: Batch) -> None:
         """Add a batch, in original units."""
-        pair = (self.decode(output)["value"], batch["y"])
+        pair = (self.answer(output)["value"], batch["y"])
         assert isinstance(metrics, _Metrics)
         metrics.feed(rmse=pair, mae=pair, r2=pair)
 
-    def decode(self, output: Tensor) -> dict[str, Any]:
+    def answer(self, output: Tensor) -> dict[str, Tensor]:
         """Return ``value`` (B,) in original units."""
         return {"value": output.float().squeeze(1) * self.std + self.mean}
+
+    def decode(self, output: Tensor) -> dict[str, Any]:
+        """Return ``value`` (B,) in original units."""
+        return {**self.answer(output)}
 
 
 _OBJECTIVES: dict[str, Callable[[DataSpec], Objective]] = {

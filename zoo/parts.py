@@ -42,6 +42,7 @@ def device_of(accelerator: str, devices: int = 1) -> str:
 
     found = torch.cuda.device_count()
     if found and accelerator != "cpu":
+        torch.backends.cudnn.deterministic = True  # or a run that goes on ends with other weights
         if devices > found:
             raise ZooError(f"trainer.devices={devices}: {found} CUDA devices were found; trainer=cpu takes processes")
         return "cuda"
@@ -116,12 +117,13 @@ def trainer_of(
         mine.append(
             EarlyStopping(watched, mode=mode, patience=stopping.patience, min_delta=stopping.min_delta, verbose=False)
         )
+    job.model.loop.max_epochs = asked.max_epochs
     made = L.Trainer(
         accelerator=job.device,
         devices=asked.devices,
         strategy="ddp" if asked.devices > 1 else "auto",
         precision=job.precision,  # type: ignore[arg-type]
-        max_epochs=asked.max_epochs - job.model.loop.epochs,  # of this process; the loop counts those of the run
+        max_epochs=asked.max_epochs - job.model.loop.epochs,  # of this process; the loop has those of the run
         max_time={"seconds": asked.max_time * 60} if asked.max_time else None,  # type: ignore[dict-item]
         callbacks=mine,
         logger=False,  # History logs, by the steps that were really taken

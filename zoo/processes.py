@@ -6,10 +6,11 @@ import contextlib
 import multiprocessing
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from zoo.errors import TrainingError
+from zoo.errors import Stopped, TrainingError, ZooError
 
 PRELOAD = ["lightning", "zoo.training", "zoo.parts", "zoo.report", "zoo.plots", "zoo.baselines"]
 
@@ -50,14 +51,31 @@ def shared(world: int, work: Callable[..., Any], *arguments: Any) -> Iterator[No
             for other in others:
                 other.terminate()
             raise
+        finally:
+            _leave()
     if any(other.exitcode for other in others):
         raise TrainingError(f"one of {world} processes failed; its own message stands above")
 
 
+def _leave() -> None:
+    """Leave the group that Lightning joined, so that another run can join one of its own."""
+    import torch
+
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
 def _member(rank: int, threads: int, place: dict[str, str], work: Callable[..., Any], arguments: Any) -> None:
     os.environ.update(place, LOCAL_RANK=str(rank))
-    with _threads(threads):
-        work(*arguments)
+    try:
+        with _threads(threads):
+            work(*arguments)
+    except Stopped:
+        pass
+    except (ZooError, TrainingError):  # process 0 says it
+        sys.exit(1)
+    finally:
+        _leave()
 
 
 @contextlib.contextmanager

@@ -166,8 +166,9 @@ def create(name: str, **options: Any) -> ZooModule:
 
 
 def signature(made_by: Callable[..., Any]) -> dict[str, Any]:
-    """Return the options that a model class or a loading function takes, with their defaults."""
-    return {k: p.default for k, p in inspect.signature(made_by).parameters.items()}
+    """Return the options that a model class or a loading function takes, with their defaults ("???": has none)."""
+    found = inspect.signature(made_by).parameters.items()
+    return {k: "???" if p.default is inspect.Parameter.empty else p.default for k, p in found}
 
 
 def registered_models() -> dict[str, ModelEntry]:

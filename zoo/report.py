@@ -113,20 +113,19 @@ def closing(job: Job, content: Mapping[str, Any], pictures: Sequence[Path]) -> s
     """Return the lines that a run ends with: figure, pictures, what to try next."""
     monitor, data, model = job.model.objective.monitor, content["data"], content["model"]
     beside = ", ".join(f"{name} {value:.3g}" for name, value in content["baselines"].items())
+    figure = f"{content['metrics'][f'test/{monitor}']:.4g}" + (f" ({beside})" if beside else "")
     names = ",".join(p.stem for p in pictures)
     others = [m for m in configs.fitting_models(job.plan.task, job.dataset.spec.kind) if m != job.model.name]
     sets = [d for d in configs.fitting_data(registry.entry(job.model.name)) if d != data]
     following = [f"model={m} data={data}" for m in others[:1] if data != "arrays"]
     following += [f"model={model} data={d}" for d in sets[:1]]
-    return "\n".join(
-        [
-            f"{model} on {data}   test {monitor} {content['metrics'][f'test/{monitor}']:.4g} ({beside})   "
-            f"{content['params']:,} parameters   {content['train_seconds']:.0f} s   "
-            f"{content['samples_per_second']:,.0f} samples/s",
-            f"pictures        {job.plan.folder}/plots/{{{names}}}.png",
-            "next            " + " · ".join(f"python train.py {words}" for words in following),
-        ]
-    )
+    lines = [
+        f"{model} on {data}   test {monitor} {figure}   {content['params']:,} parameters   "
+        f"{content['train_seconds']:.0f} s   {content['samples_per_second']:,.0f} samples/s"
+    ]
+    lines += [f"pictures        {job.plan.folder}/plots/{{{names}}}.png"] if names else []
+    lines += ["next            " + " · ".join(f"python train.py {words}" for words in following)] if following else []
+    return "\n".join(lines)
 
 
 def _device_name(device: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from zoo.errors import ZooError, unknown
 
 TASKS = ("classification", "regression")
-KINDS = ("image", "table")
+KINDS = ("image", "table", "sequence")
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,9 @@ class DataSpec:
     """The shape and meaning of one data set.
 
     ``input_shape`` has no batch dimension: ``(C, H, W)`` for an image with values in [0, 1], ``(columns,)`` for a
-    table in its own units. ``mean`` and ``std`` are those of the training rows, per channel or per column; the model
-    subtracts and divides. A regression's ``target_mean`` and ``target_std`` turn its outputs into original units.
+    table in its own units, ``(T, C)`` for a sequence of at most T steps, shorter ones padded and told by the batch's
+    ``lengths``. ``mean`` and ``std`` are those of the training rows, per channel or per column; the model subtracts
+    and divides. A regression's ``target_mean`` and ``target_std`` turn its outputs into original units.
     """
 
     name: str
@@ -49,6 +50,11 @@ class DataSpec:
     def outputs(self) -> int:
         """Numbers that a network answers with: one per class, or the one that is regressed."""
         return len(self.classes) if self.task == "classification" else 1
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """What a network answers with for one sample."""
+        return (self.outputs,)
 
     def to_dict(self) -> dict[str, Any]:
         """Return Python primitives alone, which a checkpoint can hold and load safely."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,15 +43,17 @@ def train(
     *,
     target: str | None = None,
     callbacks: Sequence[L.Callback] = (),
+    report: bool = True,
     **overrides: Any,
 ) -> Run:
     """Train a model by name and return the finished run.
 
-    ``data`` is a name, arrays ``(X, y)``, or a data frame with the name of its ``target`` column (whole numbers are
-    classes where they are few, unless ``task="regression"``). ``overrides`` are the
-    options of ``train.py``: a group as a choice or a dictionary (``schedule="cosine"``, ``trainer={"max_epochs": 5}``),
-    the model's own as ``options={"dropout": 0.1}``, any by its dotted key (``**{"data.batch_size": 64}``), ``seed=1``.
-    ``callbacks`` are Lightning's, beside the zoo's own.
+    ``data`` is a name, arrays ``(X, y)``, a data frame with the name of its ``target`` column (whole numbers are
+    classes where they are few, unless ``task="regression"``), or a Dataset with splits of its own. ``overrides``
+    are the options of ``train.py``: a group as a choice or a dictionary (``schedule="cosine"``,
+    ``trainer={"max_epochs": 5}``), the model's own as ``options={"dropout": 0.1}``, any by its dotted key
+    (``**{"data.batch_size": 64}``), ``seed=1``. ``callbacks`` are Lightning's, beside the zoo's own; ``report=False``
+    leaves out baselines and pictures.
 
     Raises:
         ZooError: a name, an option or data that does not fit, before anything is written.
@@ -70,15 +73,18 @@ def train(
     config = configs.compose(words)
     configs.update(config, settings)
     said = ", ".join([repr(model), f"data={name!r}", *(f"{k}={v!r}" for k, v in overrides.items())])
-    return run(config, recipe=model, command=f"zoo.train({said})", dataset=arrays, callbacks=callbacks)
+    command = f"zoo.train({said})"
+    return run(config, recipe=model, command=command, dataset=arrays, callbacks=callbacks, report=report)
 
 
 def _arrays(data: Any, target: str | None, settings: dict[str, Any]) -> Dataset:
     """Return the caller's own data as a Dataset, known to Hydra as data=arrays."""
+    from zoo.data import Dataset
     from zoo.data.arrays import from_arrays
 
     cut = {k: settings.get(f"data.{k}", v) for k, v in (("folds", 5), ("fold", 0), ("split_seed", 0))}
-    arrays = from_arrays(data, target=target, task=settings.get("task"), **cut)
+    whole = isinstance(data, Dataset)
+    arrays = data if whole else from_arrays(data, target=target, task=settings.get("task"), **cut)
     configs.store_arrays(arrays.spec.kind, arrays.spec.task)
     return arrays
 
@@ -89,6 +95,7 @@ def resume(
     *,
     target: str | None = None,
     callbacks: Sequence[L.Callback] = (),
+    report: bool = True,
     **overrides: Any,
 ) -> Run:
     """Go on with the run in ``folder`` from its last checkpoint, to the weights that it would have reached unstopped.
@@ -110,8 +117,15 @@ def resume(
     elif data is not None:
         raise ZooError(f"{folder}: was trained on data={config.data.name}, and goes on with it")
     said = ", ".join([repr(str(folder)), *(f"{k}={v!r}" for k, v in overrides.items())])
-    command = f"zoo.resume({said})"
-    return run(config, recipe=recipe, command=command, dataset=arrays, callbacks=callbacks, resumed=Path(folder))
+    return run(
+        config,
+        recipe=recipe,
+        command=f"zoo.resume({said})",
+        dataset=arrays,
+        callbacks=callbacks,
+        report=report,
+        resumed=Path(folder),
+    )
 
 
 def load(path: str | Path) -> ZooModule:
@@ -144,6 +158,7 @@ def run(
     command: str = "",
     dataset: Dataset | None = None,
     callbacks: Sequence[L.Callback] = (),
+    report: bool = True,
     resumed: Path | None = None,
 ) -> Run:
     """Train, test and write the folder of one composed configuration; go on in the folder ``resumed`` where given.
@@ -159,12 +174,27 @@ def run(
 
     devices = planned.trainer.devices
     if devices == 1 or process_rank():
-        return _work(planned, dataset, callbacks)
-    with shared(devices, _work, planned, dataset, callbacks):
-        return _work(planned, dataset, callbacks)
+        return _work(planned, dataset, callbacks, report)
+    with shared(devices, _share, _homes(planned), planned, dataset, callbacks, report):
+        return _work(planned, dataset, callbacks, report)
 
 
-def _work(planned: Plan, dataset: Dataset | None, callbacks: Sequence[L.Callback]) -> Run:
+def _homes(planned: Plan) -> list[str]:
+    """Return the modules that register the run's model and data."""
+    homes = [registry.entry(planned.values["model"]["name"]).module]
+    name = planned.values["data"]["name"]
+    homes += [registry.data_entry(name).load.__module__] if name != "arrays" else []
+    return [home for home in homes if home not in ("__main__", "__mp_main__")]  # each process runs those by itself
+
+
+def _share(homes: Sequence[str], *work: Any) -> None:
+    """Do this process's share of a run, in a process that knows no more than what ``homes`` register."""
+    for home in homes:
+        importlib.import_module(home)
+    _work(*work)
+
+
+def _work(planned: Plan, dataset: Dataset | None, callbacks: Sequence[L.Callback], report: bool) -> Run:
     """Do a planned run, or this process's share of it."""
     import lightning as L
     import torch
@@ -189,7 +219,7 @@ def _work(planned: Plan, dataset: Dataset | None, callbacks: Sequence[L.Callback
     if trainer.max_epochs and not ended:
         _fit(trainer, model, data, planned.folder)
     figures, answers = _test(trainer, model, data, planned.folder)
-    return _close(job, history, figures, answers)
+    return _close(job, history, figures, answers if report else None)
 
 
 def _last(job: Job) -> dict[str, Any] | None:
@@ -255,16 +285,18 @@ def _test(trainer: L.Trainer, model: ZooModule, data: Any, folder: Path) -> tupl
     return dict(figures), model.objective.decode(outputs)
 
 
-def _close(job: Job, history: History, figures: dict[str, float], answers: dict[str, Any]) -> Run:
-    """Draw, write results.json and say how it went; of several processes the first does."""
+def _close(job: Job, history: History, figures: dict[str, float], answers: dict[str, Any] | None) -> Run:
+    """Draw the answers, write results.json and say how it went; of several processes the first does."""
     from zoo.baselines import baselines
     from zoo.plots import run_pictures
     from zoo.report import closing, results, write
 
-    folder, pictures, content = job.plan.folder, [], {}
-    if job.chief:
+    folder, pictures, beside, content = job.plan.folder, [], {}, {}
+    if job.chief and answers is not None:
         pictures = run_pictures(job.dataset, history.rows, answers, folder / "plots")
-        content = results(job, history.rows, history.seconds, figures, baselines(job.dataset))
+        beside = baselines(job.dataset)
+    if job.chief:
+        content = results(job, history.rows, history.seconds, figures, beside)
         write(content, folder)
         print(closing(job, content, pictures), flush=True)
     return Run(metrics=figures, model=job.model.eval(), folder=folder, plots=pictures, results=content)

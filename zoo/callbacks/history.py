@@ -46,7 +46,7 @@ class History(L.Callback):
             "steps": module.steps,
             "samples": module.loop.samples,
         }
-        row |= {"seconds": round(self.seconds, 3), "lr": module.lr_at(module.steps - 1)}
+        row |= {"seconds": round(self.seconds, 3), "lr": trainer.optimizers[0].param_groups[0]["lr"]}
         row |= module.train_figures()
         row |= {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
         self.rows.append(row)

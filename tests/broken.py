@@ -1,0 +1,241 @@
+"""Models that break one promise of the contract each, and two that keep to it beside the built-in ones.
+
+Each broken one is an FNN with one mistake that people make; ``BROKEN`` says which check is meant to catch it, and what
+its message has to say.
+"""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import zoo
+from zoo.spec import DIGITS, DataSpec
+
+Spec = DataSpec | dict
+BROKEN: dict[str, tuple[str, str]] = {}
+
+
+def breaks(check: str, said: str):
+    """Note the check that is meant to fail, and what it has to say."""
+
+    def decorate(cls: type) -> type:
+        BROKEN[cls.__name__] = (check, said)
+        return cls
+
+    return decorate
+
+
+class Small(zoo.ZooModule):
+    """One hidden layer over images: what the broken ones have in common."""
+
+    tasks, kinds = ("classification",), ("image",)
+
+    def __init__(self, *, spec: Spec = DIGITS) -> None:
+        super().__init__(spec=spec)
+        self.hidden = nn.Linear(self.spec.inputs, 64)
+        self.out = nn.Linear(64, self.spec.outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(torch.relu(self.hidden(self.normalise(x).flatten(1))))
+
+
+@breaks("create", "'width' has no default; give it one")
+@zoo.register("needs_an_argument")
+class NeedsAnArgument(Small):
+    def __init__(self, *, spec: Spec = DIGITS, width: int) -> None:
+        super().__init__(spec=spec)
+        self.out = nn.Linear(width, self.spec.outputs)
+
+
+@breaks("create", "'options' must be a keyword-only argument")
+@zoo.register("takes_anything")
+class TakesAnything(Small):
+    def __init__(self, *, spec: Spec = DIGITS, **options: int) -> None:
+        super().__init__(spec=spec)
+
+
+@breaks("forward", "row 0 alone has another answer than among others")
+@zoo.register("mixes_samples")
+class MixesSamples(Small):
+    def forward(self, x: Tensor) -> Tensor:
+        logits = super().forward(x)
+        return logits - logits.mean(0)
+
+
+@breaks("forward", "does not run on the meta device .*register_buffer")
+@zoo.register("hides_a_tensor")
+class HidesATensor(Small):
+    def __init__(self, *, spec: Spec = DIGITS) -> None:
+        super().__init__(spec=spec)
+        self.prior = torch.zeros(self.spec.outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) + self.prior
+
+
+@breaks("gradients", "unused.weight never had a gradient that is not zero; use it in forward, or take it out")
+@zoo.register("has_an_unused_layer")
+class HasAnUnusedLayer(Small):
+    def __init__(self, *, spec: Spec = DIGITS) -> None:
+        super().__init__(spec=spec)
+        self.unused = nn.Linear(8, 8)
+
+
+@breaks("gradients", "average.weight is not trained; declare what only follows in `followers`")
+@zoo.register("follows_in_secret")
+class FollowsInSecret(Small):
+    def __init__(self, *, spec: Spec = DIGITS) -> None:
+        super().__init__(spec=spec)
+        self.average = nn.Linear(64, self.spec.outputs).requires_grad_(False)
+
+
+@breaks("learns", "does not learn: its test accuracy")
+@zoo.register("sees_one_pixel")
+class SeesOnePixel(Small):
+    def __init__(self, *, spec: Spec = DIGITS) -> None:
+        super().__init__(spec=spec)
+        self.hidden = nn.Linear(1, 64)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(torch.relu(self.hidden(self.normalise(x).flatten(1)[:, :1])))
+
+
+@breaks("seeds", "one seed gave two different first weights")
+@zoo.register("draws_from_elsewhere")
+class DrawsFromElsewhere(Small):
+    def __init__(self, *, spec: Spec = DIGITS) -> None:
+        super().__init__(spec=spec)
+        drawn = np.random.default_rng().normal(size=self.hidden.weight.shape) * 0.05
+        self.hidden.weight.data = torch.from_numpy(drawn).float()
+
+
+@breaks("seeds", "two seeds gave the same first weights")
+@zoo.register("fixes_its_seed")
+class FixesItsSeed(Small):
+    def __init__(self, *, spec: Spec = DIGITS) -> None:
+        torch.manual_seed(7)
+        super().__init__(spec=spec)
+
+
+@breaks("checkpoint", "best.ckpt loaded after its weights were scrambled answers otherwise")
+@zoo.register("keeps_a_scale_in_python")
+class KeepsAScaleInPython(Small):
+    def __init__(self, *, spec: Spec = DIGITS) -> None:
+        super().__init__(spec=spec)
+        self.scale_ = 1.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.scale_ = 1.001 * self.scale_
+        return super().forward(x) * self.scale_
+
+
+@breaks("create", "its option 'cache' is a PosixPath; a checkpoint holds numbers, text")
+@zoo.register("has_a_path_for_an_option")
+class HasAPathForAnOption(Small):
+    def __init__(self, *, spec: Spec = DIGITS, cache: Path = Path("cache")) -> None:
+        super().__init__(spec=spec)
+
+
+@breaks("checkpoint", r"last.ckpt does not load with weights_only=True .* training_state are primitives")
+@zoo.register("saves_an_object")
+class SavesAnObject(Small):
+    def training_state(self):
+        return {**super().training_state(), "saved": datetime.datetime(2000, 1, 1)}
+
+
+@breaks("resume", "and resumed, last.ckpt ends otherwise than without the stop, first in .*training_state")
+@zoo.register("counts_in_python")
+class CountsInPython(Small):
+    def __init__(self, *, spec: Spec = DIGITS) -> None:
+        super().__init__(spec=spec)
+        self.seen = [0]
+
+    def loss(self, batch):
+        self.seen[0] += 1  # a weight that fades in, and begins anew in each process
+        loss, counts = super().loss(batch)
+        return loss * min(1.0, self.seen[0] / 100), counts
+
+
+@breaks("export", "its ONNX|cannot be traced for ONNX")
+@zoo.register("loops_over_rows")
+class LoopsOverRows(Small):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([super(LoopsOverRows, self).forward(row[None])[0] for row in x])
+
+
+@breaks("processes", r"differs between two processes that share a run; have gradients come from self.differentiate")
+@zoo.register("goes_backward_alone")
+class GoesBackwardAlone(Small):
+    def update(self, batch):
+        loss, counts = self.loss(batch)
+        loss.backward()
+        self.optimizer_step()
+        return loss, counts
+
+
+@breaks("precision", "answers in bf16 are .* off those in float32")
+@zoo.register("cancels_large_numbers")
+class CancelsLargeNumbers(Small):
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.hidden(self.normalise(x).flatten(1)) + 1000
+        return self.out(torch.relu(h - 1000))
+
+
+STEPS = DataSpec("steps", "sequence", "classification", (6, 2), classes=("a", "b"))
+
+
+class Sequential(zoo.ZooModule):
+    """A gated recurrent network over sequences, read at each one's last step."""
+
+    tasks, kinds = ("classification", "regression"), ("sequence",)
+
+    def __init__(self, *, spec: Spec = STEPS, size: int = 32) -> None:
+        super().__init__(spec=spec)
+        self.core = nn.GRU(self.spec.input_shape[1], size, batch_first=True)
+        self.out = nn.Linear(size, self.spec.outputs)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        h, _ = self.core(self.normalise(x))  # (B, T, size)
+        last = (lengths - 1)[:, None, None].expand(-1, 1, h.shape[2])
+        return self.out(h.gather(1, last).squeeze(1))
+
+
+@zoo.register("reads_to_the_last_step")
+class ReadsToTheLastStep(Sequential):
+    """Keeps to the contract."""
+
+
+@breaks("forward", "what stands in the padding, or how long it is, changes the answer; mask it by lengths")
+@zoo.register("reads_the_padding")
+class ReadsThePadding(Sequential):
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        h, _ = self.core(self.normalise(x))
+        return self.out(h.mean(1))
+
+
+@zoo.register("averages_its_weights")
+class AveragesItsWeights(Small):
+    """Keeps to the contract, with a moving average of its last layer, declared as a follower."""
+
+    followers = ("average",)
+
+    def __init__(self, *, spec: Spec = DIGITS) -> None:
+        super().__init__(spec=spec)
+        self.average = nn.Linear(64, self.spec.outputs).requires_grad_(False)
+        self.average.load_state_dict(self.out.state_dict())
+
+    def update(self, batch):
+        found = super().update(batch)
+        with torch.no_grad():
+            for slow, fast in zip(self.average.parameters(), self.out.parameters(), strict=True):
+                slow.lerp_(fast, 0.1)
+        return found
+
+
+KEEPERS = ("ReadsToTheLastStep", "AveragesItsWeights")

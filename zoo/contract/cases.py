@@ -1,0 +1,113 @@
+"""The data that models are checked on: one generated set with a structure that can be learnt, per task and kind."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from zoo.data.dataset import Dataset
+from zoo.registry import ModelEntry
+from zoo.spec import DataSpec
+
+TRAIN, VAL, TEST = 384, 96, 95  # rows; an odd number of test rows cannot be shared evenly
+NOISE = 0.05
+# A fit of seconds must beat these: the share of right answers, and the root of the mean squared error as a share of
+# the target's deviation, where the constant answer has 1/3 or 1/2, and 1.
+FLOORS = {"classification": 0.9, "regression": 0.5}
+
+Inputs = tuple[np.ndarray, np.ndarray, np.ndarray | None]  # x, y, lengths
+
+
+@dataclass(frozen=True)
+class Case:
+    """A task on a kind of data."""
+
+    task: str
+    kind: str
+
+    @property
+    def dataset(self) -> Dataset:
+        """The generated data set, the same each time."""
+        return _dataset(self.task, self.kind)
+
+    def __str__(self) -> str:
+        return f"{self.task}-{self.kind}"
+
+
+def cases_of(entry: ModelEntry) -> list[Case]:
+    """Return all that a model claims to do, tasks and kinds in its own order."""
+    return [Case(task, kind) for task in entry.tasks for kind in entry.kinds]
+
+
+def bars(rng: np.random.Generator, rows: int, task: str) -> Inputs:
+    """Return images of two channels, 12×9: a bar across, upright or aslant; or how far up a bar lies."""
+    x = rng.random((rows, 2, 12, 9)) * 0.3
+    way = rng.integers(0, 3, rows) if task == "classification" else np.zeros(rows, int)
+    place = rng.integers(1, 8, rows)
+    for row, (turn, at) in enumerate(zip(way, place, strict=True)):
+        down, right = [(np.full(9, at), np.arange(9)), (np.arange(12), np.full(12, at)), (np.arange(9), np.arange(9))][
+            turn
+        ]
+        x[row, 0, down, right] += 0.7
+    y = way if task == "classification" else 1000 + 50.0 * place
+    return (255 * x.clip(0, 1)).astype(np.uint8), y, None
+
+
+def columns(rng: np.random.Generator, rows: int, task: str) -> Inputs:
+    """Return a table of five columns of very different size: the quadrant's parity, or a curved surface."""
+    z = rng.uniform(-1, 1, (rows, 5))
+    y = (z[:, 0] * z[:, 1] > 0).astype(int) if task == "classification" else 1000 + 100 * (z[:, 0] * z[:, 1] + z[:, 2])
+    z[:, :2] += 0.1 * np.sign(z[:, :2])  # a gap between the classes
+    return z * [1, 30, 1e-3, 5, 1] + [2000, 0, 0.5, -40, 0], y, None
+
+
+def pulses(rng: np.random.Generator, rows: int, task: str) -> Inputs:
+    """Return sequences of 4 to 12 steps with two pulses each: which came first, or how high both were together."""
+    lengths = rng.integers(4, 13, rows)
+    x = rng.normal(size=(rows, 12, 3)) * NOISE
+    height = rng.uniform(0.5, 1.5, (rows, 2))
+    first = rng.integers(0, 2, rows)
+    for row, length in enumerate(lengths):
+        early, late = np.sort(rng.choice(length, 2, replace=False))
+        x[row, early, first[row]] += height[row, 0]
+        x[row, late, 1 - first[row]] += height[row, 1]
+        x[row, length:] = 0
+    y = first if task == "classification" else 1000 + 100 * height.sum(1)
+    return x, y, lengths
+
+
+MAKERS: dict[str, Callable[[np.random.Generator, int, str], Inputs]] = {
+    "image": bars,
+    "table": columns,
+    "sequence": pulses,
+}
+
+
+@functools.cache
+def _dataset(task: str, kind: str) -> Dataset:
+    rng = np.random.default_rng(0)
+    x, y, lengths = MAKERS[kind](rng, TRAIN + VAL + TEST, task)
+    inputs = torch.from_numpy(x if x.dtype == np.uint8 else x.astype(np.float32))
+    target = torch.from_numpy(y.astype(np.int64 if task == "classification" else np.float32))
+    whole = {"x": inputs, "y": target}
+    whole |= {} if lengths is None else {"lengths": torch.from_numpy(lengths)}
+    parts = {key: value.split([TRAIN, VAL, TEST]) for key, value in whole.items()}
+    train, val, test = ({key: part[n] for key, part in parts.items()} for n in range(3))
+    axes = (0, 2, 3) if kind == "image" else (0,) if kind == "table" else (0, 1)
+    seen = x[:TRAIN] / 255 if kind == "image" else x[:TRAIN]
+    spec = DataSpec(
+        name=f"generated {kind}s",
+        kind=kind,
+        task=task,
+        input_shape=tuple(x.shape[1:]),
+        classes=tuple("abc"[: int(y.max()) + 1]) if task == "classification" else (),
+        mean=tuple(map(float, seen.mean(axes))),
+        std=tuple(map(float, seen.std(axes))),
+        target_mean=0.0 if task == "classification" else float(y[:TRAIN].mean()),
+        target_std=1.0 if task == "classification" else float(y[:TRAIN].std()),
+    )
+    return Dataset(spec, train, val, test)

@@ -1,0 +1,152 @@
+"""A model under examination: on one generated data set, on one device, with the fits that the checks share."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import io
+import itertools
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import lightning as L
+import torch
+
+import zoo
+from zoo import registry
+from zoo.contract import ContractError
+from zoo.contract.cases import Case, cases_of
+from zoo.data.dataset import Batch, Dataset
+from zoo.encode import to_float
+from zoo.processes import context
+
+if TYPE_CHECKING:
+    from zoo.module import ZooModule
+    from zoo.training import Run
+
+BATCH = 16
+# What a fit of seconds learns with; all else is the model's own.
+QUICK = {"logger": "csv", "data.batch_size": BATCH, "trainer.precision": "32"}
+STEPS = 8  # of a fit that only has to move
+
+
+class Subject:
+    """A registered model on the generated data of one of its tasks and kinds."""
+
+    def __init__(self, name: str, case: Case, device: str = "cpu") -> None:
+        self.name, self.case, self.device = name, case, device
+        self._above = tempfile.TemporaryDirectory(prefix="zoo-contract-")
+        self._numbers = itertools.count()
+
+    def __str__(self) -> str:
+        where = "" if self.device == "cpu" else f" on {self.device}"
+        return f"{self.name} ({self.case.task} of {self.case.kind} data{where})"
+
+    @property
+    def dataset(self) -> Dataset:
+        """The data set."""
+        return self.case.dataset
+
+    @property
+    def close(self) -> dict[str, float]:
+        """How close two ways to compute the same must come: CUDA's convolutions round their inputs to 10 bits."""
+        return {"rtol": 1e-4, "atol": 1e-5} if self.device == "cpu" else {"rtol": 1e-2, "atol": 5e-3}
+
+    def folder(self) -> Path:
+        """Return a folder that does not exist yet."""
+        return Path(self._above.name) / str(next(self._numbers))
+
+    def create(self, seed: int = 0) -> ZooModule:
+        """Return the model for this data, with its first weights, on the CPU."""
+        with quiet():
+            L.seed_everything(seed, verbose=False)
+            return registry.create(self.name, spec=self.dataset.spec)
+
+    def batch(self, rows: int = 7) -> Batch:
+        """Return the first test rows as a network reads them, on the device."""
+        found = {key: value[:rows].to(self.device) for key, value in self.dataset.test.items()}
+        return {**found, "x": to_float(found["x"])}
+
+    def train(self, *, seed: int = 0, callbacks: tuple[L.Callback, ...] = (), **options: Any) -> Run:
+        """Return a finished run in a folder of its own."""
+        asked = {"run_dir": str(self.folder()), "trainer.accelerator": self.device, **QUICK, **options}
+        with quiet():
+            return zoo.train(self.name, self.dataset, seed=seed, callbacks=callbacks, report=False, **asked)
+
+    def steps(self, **options: Any) -> Run:
+        """Return a run of a few steps."""
+        short = {"trainer.max_epochs": 1, "trainer.steps_per_epoch": STEPS, "schedule": "constant"}
+        return self.train(**{**short, **options})
+
+    @functools.cached_property
+    def fitted(self) -> Run:
+        """The run of seconds that has to learn."""
+        return self.train(**{"trainer.max_epochs": 25})
+
+    def fail(self, said: str) -> ContractError:
+        """Return the error for a promise that is broken."""
+        return ContractError(f"{self}: {said}")
+
+
+def subjects(name: str, device: str = "cpu") -> list[Subject]:
+    """Return a model on each task and kind that it claims."""
+    return [Subject(name, case, device) for case in cases_of(registry.entry(name))]
+
+
+def name_of(model: str | type) -> str:
+    """Return the registered name of a class, of ``module:Class``, or of a registered name.
+
+    Raises:
+        ContractError: cannot be imported, is no ZooModule, or is not registered.
+    """
+    from zoo.module import ZooModule
+
+    if isinstance(model, str):
+        module, colon, attribute = model.partition(":")
+        if not colon:
+            return registry.entry(model) and model
+        try:
+            model = getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise ContractError(f"{module}:{attribute}: cannot be imported ({error})") from None
+    if not (isinstance(model, type) and issubclass(model, ZooModule)):
+        raise ContractError(f"{model}: must be a class that derives from zoo.ZooModule")
+    if not model.__dict__.get("name"):
+        raise ContractError(f'{model.__name__}: has no name; put @zoo.register("{model.__name__.lower()}") above it')
+    return model.name
+
+
+@contextlib.contextmanager
+def quiet() -> Any:
+    """Keep what runs print to themselves."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield
+
+
+class Children:
+    """Fresh processes with one thread each, as many at a time as there are cores for; a process does one thing."""
+
+    def __init__(self, name: str, count: int = 2) -> None:
+        self.home = registry.entry(name).module
+        self._pool = ProcessPoolExecutor(count, mp_context=context(), max_tasks_per_child=1)
+
+    def __enter__(self) -> Children:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Return the coming result of ``function(*arguments)``, computed where nothing was computed before."""
+        return self._pool.submit(_alone, self.home, function, arguments)
+
+
+def _alone(home: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    torch.set_num_threads(1)
+    importlib.import_module(home)
+    with quiet():
+        return function(*arguments)

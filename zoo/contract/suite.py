@@ -1,0 +1,48 @@
+"""The contract as tests: over the models of ``--zoo-model``, else over every registered one, with no exceptions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from zoo.contract import ContractError
+from zoo.contract.checklist import CHECKS, ON_CUDA
+from zoo.contract.creation import check_create
+from zoo.contract.subject import subjects
+from zoo.registry import list_models
+
+
+def _parameters(name: str) -> Iterator[Any]:
+    yield pytest.param(check_create, name, id=f"{name}-create")
+    for device in ("cpu", "cuda"):
+        marks = []
+        if device == "cuda":
+            marks = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
+        for number, subject in enumerate(subjects(name, device)):
+            for check, where in CHECKS.items():
+                if (where == "every" or number == 0) and (device == "cpu" or check in ON_CUDA):
+                    what = check.__name__.removeprefix("check_")
+                    label = "-".join([name, str(subject.case), what] + ([device] if device != "cpu" else []))
+                    yield pytest.param(check, subject, id=label, marks=marks)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make a test of each check, per task and kind of data that a model claims where it is made on each."""
+    if "check" not in metafunc.fixturenames:
+        return
+    names = metafunc.config.getoption("zoo_model", default=[]) or list_models()
+    metafunc.parametrize(("check", "subject"), [p for name in names for p in _parameters(name)])
+
+
+def test_contract(check: Callable[[Any], None], subject: Any) -> None:
+    """Make one check; a broken promise is a message, not a traceback."""
+    broken = None
+    try:
+        check(subject)
+    except ContractError as error:
+        broken = str(error)
+    if broken:
+        pytest.fail(broken, pytrace=False)
