@@ -47,8 +47,8 @@ def _plain(values: list[float]) -> str:
 def models_table() -> str:
     """Return the table of models: command, figure, what stands beside it, time."""
     lines = [
-        "| model | command | test figure | without a network | reference | parameters | training, whole run |",
-        "|---|---|---|---|---|---|---|",
+        "| model | command | test figure | without a network | reference | parameters | training, whole run | machine |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for (model, data, overrides), rows in _groups().items():
         if overrides:
@@ -67,9 +67,18 @@ def models_table() -> str:
         reference = f"{promise.reference} ({promise.source})" if promise and promise.reference else ""
         lines.append(
             f"| {model} | `python train.py model={model} data={data}` | {name} {show(values)} ({runs}) | {beside} | "
-            f"{reference} | {rows[0]['params']:,} | {train:.0f} s, {wall:.0f} s |"
+            f"{reference} | {rows[0]['params']:,} | {train:.0f} s, {wall:.0f} s | {_machine(rows)} |"
         )
     return "\n".join(lines)
+
+
+def _machine(rows: list[dict[str, Any]]) -> str:
+    precision = {"32-true": "float32", "bf16-mixed": "bf16"}
+    found = {
+        f"{row['device']}, {row['threads']} threads, {precision.get(row['precision'], row['precision'])}": None
+        for row in rows
+    }
+    return "; ".join(found)
 
 
 def _metric(row: dict[str, Any]) -> str:
@@ -110,7 +119,19 @@ def speed_table() -> str:
     return "\n".join(lines)
 
 
-TABLES = {"models": models_table, "variants": variants_table, "speed": speed_table}
+def contract_table() -> str:
+    """Return the table of the contract: its time, and the stops after which a run ended bit-equal."""
+    lines = ["| what | figure |", "|---|---|"]
+    for what, row in {row["what"]: row for row in read("contract")}.items():
+        if "equal" in row:
+            figure = f"bit-equal after {row['equal']} of {len(row['points'])} random stops"
+        else:
+            figure = f"{row['checks']['passed']} checks passed in {row['seconds']:.0f} s"
+        lines.append(f"| {what} | {figure} |")
+    return "\n".join(lines)
+
+
+TABLES = {"models": models_table, "variants": variants_table, "speed": speed_table, "contract": contract_table}
 
 
 def render(text: str) -> str:

@@ -19,6 +19,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.words import take_nothing_else, take_number
+
 ROOT = Path(__file__).resolve().parent.parent
 BATCH, LR, DECAY = 128, 1e-3, 0.01
 NETWORKS = {
@@ -29,7 +31,8 @@ NETWORKS = {
 
 def rows(asked: dict[str, str]) -> Iterator[dict[str, Any]]:
     """Yield a row per network, and one per command whose start-up counts."""
-    repeats, epochs = int(asked.pop("repeats", "5")), int(asked.pop("epochs", "4"))
+    repeats, epochs = take_number(asked, "repeats", 5), take_number(asked, "epochs", 4)
+    take_nothing_else(asked, "speed")
     for name, options in NETWORKS.items():
         yield _overhead(name, options, repeats, epochs)
     yield _start("import zoo; zoo.list_models()", ["-c", "import zoo; zoo.list_models()"], repeats)

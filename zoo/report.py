@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -87,8 +88,17 @@ def results(
         "peak_memory_mb": _peak_memory(job.device),
         "metrics": metrics,
         "baselines": beside,
-        "device": f"{job.device} ({_device_name(job.device)})",
         "precision": job.precision,
+        **origin(job.device),
+        "command": job.plan.command,
+        "config_hash": _config_hash(job.plan.values),
+    }
+
+
+def origin(device: str) -> dict[str, Any]:
+    """Return what a figure was made by: machine, threads, versions, commit."""
+    return {
+        "device": f"{device} ({_device_name(device)})",
         "threads": torch.get_num_threads(),
         "versions": {
             "zoo": __version__,
@@ -97,8 +107,6 @@ def results(
             "python": platform.python_version(),
         },
         "commit": _commit(),
-        "command": job.plan.command,
-        "config_hash": _config_hash(job.plan.values),
     }
 
 
@@ -129,7 +137,13 @@ def closing(job: Job, content: Mapping[str, Any], pictures: Sequence[Path]) -> s
 
 
 def _device_name(device: str) -> str:
-    return torch.cuda.get_device_name() if device == "cuda" else platform.machine()
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    try:
+        named = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+    except OSError:  # not Linux
+        named = None
+    return named.group(1) if named else platform.machine()
 
 
 def _peak_memory(device: str) -> float:

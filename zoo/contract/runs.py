@@ -20,9 +20,10 @@ from zoo.module import ZooModule
 
 # The order of batches, random states, waiting gradients, the place in the schedule, plateau and early stopping all have
 # to come back. Plateau and patience are so short that both come into play within few epochs.
+ACCUMULATE = 3
 STOPPING = {
     "trainer.max_epochs": 6,
-    "trainer.accumulate": 3,
+    "trainer.accumulate": ACCUMULATE,
     "schedule": "plateau",
     "schedule.patience": 0,
     "schedule.warmup": 0.3,
@@ -46,10 +47,11 @@ class StopAfter(L.Callback):
 
 
 def check_resume(subject: Subject) -> None:
-    """Check that a run stopped at its first batch, amid an epoch or in its last batch ends as if it never had been."""
-    batches = -(-len(subject.dataset.train["x"]) // BATCH)
-    amid = np.random.default_rng(sum(map(ord, subject.name)))
-    points = [int(amid.integers(1, batches)), batches + int(amid.integers(2, batches - 1)), 2 * batches]
+    """Check that a run stopped early, amid an epoch, and in an epoch's last batch ends as if it never had been."""
+    groups = len(subject.dataset.train["x"]) // BATCH // ACCUMULATE  # steps in an epoch
+    drawn = np.random.default_rng(sum(map(ord, subject.name))).integers(1, groups, 2)
+    first, amid = ACCUMULATE * int(drawn[0]) + 1, ACCUMULATE * int(groups + drawn[1]) + 2  # with gradients that wait
+    points = [first, amid, 2 * ACCUMULATE * groups]
     check_stops(subject, points)
 
 
@@ -122,7 +124,7 @@ def _differences(one: Any, other: Any, where: str = "") -> Iterator[str]:
         if not (isinstance(other, Tensor) and torch.equal(one.cpu(), other.cpu())):
             yield where
     elif isinstance(one, dict):
-        for key in one.keys() | other.keys():
+        for key in [*one, *(key for key in other if key not in one)]:
             yield from _differences(one.get(key), other.get(key), f"{where}.{key}" if where else str(key))
     elif isinstance(one, (list, tuple)):
         if len(one) != len(other):

@@ -1,0 +1,66 @@
+"""The contract: how long it takes over all models, and runs that are stopped at random points and go on."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from benchmarks.words import take_budget, take_nothing_else
+from zoo.registry import entry, list_models
+
+POINTS = {"quick": 3, "full": 20}
+
+
+def rows(asked: dict[str, str]) -> Iterator[dict[str, Any]]:
+    """Yield a row for the whole contract over the models, and one per model for its stops."""
+    budget, model = take_budget(asked), asked.pop("model", None)
+    take_nothing_else(asked, "contract")
+    names = [model] if model else list_models()
+    for name in names:
+        entry(name)  # an unknown one is refused before anything is measured
+    yield _whole(names)
+    for name in names:
+        yield _stops(name, POINTS[budget])
+
+
+def _whole(names: list[str]) -> dict[str, Any]:
+    words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *(f"--zoo-model={name}" for name in names)]
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
+        seconds = time.perf_counter() - started
+    found = {what: int(count) for count, what in re.findall(r"(\d+) (passed|failed|error)", done.stdout)}
+    row = {"what": f"the contract of {' and '.join(names)}", "checks": found, "seconds": round(seconds, 1)} | _made()
+    row |= (
+        {"failed": re.findall(r"^FAILED.*", done.stdout, re.MULTILINE) or ["pytest failed"]} if done.returncode else {}
+    )
+    print(f"{row['what']}: {found}, {seconds:.1f} s", flush=True)
+    return row
+
+
+def _stops(name: str, points: int) -> dict[str, Any]:
+    from zoo.contract import ContractError
+    from zoo.contract.runs import check_stops
+    from zoo.contract.subject import subjects
+
+    row: dict[str, Any] = {"what": f"{name} stopped and resumed", "model": name, "points": points}
+    started = time.perf_counter()
+    try:
+        row["points"] = check_stops(subjects(name)[0], points)
+        row["equal"] = points
+    except ContractError as error:
+        row["failed"] = [str(error)]
+    row |= {"seconds": round(time.perf_counter() - started, 1)} | _made()
+    print(f"{row['what']}: after {row['points']} batches, {row.get('failed', 'bit-equal each')}", flush=True)
+    return row
+
+
+def _made() -> dict[str, Any]:
+    from zoo.report import origin
+
+    return origin("cpu")

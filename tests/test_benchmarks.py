@@ -1,0 +1,99 @@
+"""The runner: rows, promises, failures, and a README that says what was measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks import quality, report
+from benchmarks.__main__ import main
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def rows(suite: str) -> list[dict]:
+    return [json.loads(line) for line in Path("out", f"{suite}.jsonl").read_text().splitlines()]
+
+
+def test_the_readme_says_what_was_measured():
+    text = (ROOT / "README.md").read_text()
+    assert report.render(text) == text
+    for name in report.TABLES:
+        assert f"<!-- table:{name} -->" in text
+
+
+def test_a_run_is_the_command_that_a_user_would_type_and_a_failure_is_a_row(capsys):
+    words = ["suite=quality", "model=fnn", "data=wine", "budget=quick", "out=out", "trainer.max_epochs=2"]
+    assert main(words) == 0
+    (row,) = rows("quality")
+    assert row["command"] == "python train.py model=fnn data=wine seed=0 trainer.max_epochs=2 data.fold=0"
+    assert row["overrides"] == ["trainer.max_epochs=2"]
+    assert row["metrics"]["test/accuracy"] > row["baselines"]["majority"]
+    assert row["wall_seconds"] > row["train_seconds"]
+    assert {"device", "threads", "precision", "versions", "commit", "config_hash"} <= set(row)
+    assert main([*words, "optimizer.lr=-1"]) == 1
+    assert rows("quality")[1]["failed"] == ["error: optimizer.lr=-1: must be a number above 0"]
+
+
+@pytest.mark.parametrize(
+    ("promise", "kept"),
+    [
+        ({"metric": "test/accuracy", "least": 0.9}, True),
+        ({"metric": "test/accuracy", "least": 0.96}, False),
+        ({"metric": "test/rmse", "most": 60.0}, True),
+        ({"metric": "test/rmse", "most": 49.0}, False),
+    ],
+)
+def test_a_promise_is_about_the_mean_and_a_missed_one_is_a_failed_row(promise, kept):
+    done = [{"metrics": {"test/accuracy": a, "test/rmse": 100 * a - 45}} for a in (0.9, 1.0)]
+    found = list(quality.missed(done, {"model": "fnn", "data": "wine"}, promise))
+    assert [row["failed"][0].split(":")[0] for row in found] == ([] if kept else ["promise missed"])
+
+
+def test_a_missed_promise_fails_the_command(monkeypatch):
+    def run(words, extra, fold, promise):
+        return {"metrics": {promise.metric: 0.5}, "commit": "c"}
+
+    monkeypatch.setattr(quality, "_one", run)
+    assert main(["suite=quality", "model=fnn", "data=wine", "seeds=2", "out=out"]) == 1
+    assert [bool(row.get("failed")) for row in rows("quality")] == [False] * 10 + [True]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["suite=qualitty"], "unknown suite 'qualitty': did you mean 'quality'"),
+        (["suite=quality", "budget=fulll"], "unknown budget 'fulll': did you mean 'full'"),
+        (["suite=quality", "seeds=0"], "seeds=0: must be a whole number at least 1"),
+        (["suite=quality", "seeds=many"], "seeds=many: must be a whole number"),
+        (["suite=quality", "model=cnnn"], "no recipe with a promise for model=cnnn"),
+        (["suite=quality", "model=cnnn", "data=digits"], "did you mean 'cnn'"),
+        (["suite=contract", "model=cnnn"], "did you mean 'cnn'"),
+        (["suite=speed", "model=cnn"], "'model': is no word of suite=speed"),
+    ],
+)
+def test_wrong_words_are_one_line_and_code_2(words, said, capsys):
+    assert main([*words, "out=out"]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert not Path("out").exists()
+
+
+def test_failed_rows_and_earlier_ones_of_the_same_run_do_not_count(monkeypatch, tmp_path):
+    made = {"model": "fnn", "data": "wine", "overrides": [], "fold": 0, "seed": 0, "metrics": {"test/accuracy": 0.5}}
+    made |= {"baselines": {"majority": 0.4}, "params": 1, "train_seconds": 1.0, "wall_seconds": 2.0}
+    made |= {"device": "cpu (some)", "threads": 2, "precision": "32-true"}
+    lines = [
+        made,
+        {"failed": ["broken"], "overrides": [], "fold": 0},
+        {**made, "metrics": {"test/accuracy": 0.75}},
+        {**made, "seed": 1, "metrics": {"test/accuracy": 0.85}},
+    ]
+    (tmp_path / "quality.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    monkeypatch.setattr(report, "RESULTS", tmp_path)
+    row = report.models_table().splitlines()[-1]
+    assert "accuracy 80.00 ± 7.07 % (2 seeds × 1 folds)" in row
+    assert row.endswith("| 1 s, 2 s | cpu (some), 2 threads, float32 |")
