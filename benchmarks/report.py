@@ -47,7 +47,8 @@ def _plain(values: list[float]) -> str:
 def models_table() -> str:
     """Return the table of models: command, figure, what stands beside it, time."""
     lines = [
-        "| model | command | test figure | without a network | reference | parameters | training, whole run | machine |",
+        "| model | command | test figure | without a network | reference | parameters | training, whole run "
+        "| machine |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for (model, data, overrides), rows in _groups().items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import socket
 import sys
@@ -22,6 +23,12 @@ def context() -> multiprocessing.context.BaseContext:
     found = multiprocessing.get_context("forkserver")
     found.set_forkserver_preload(PRELOAD)
     return found
+
+
+def warm() -> None:
+    """Have others than this process import what processes will need, while this one goes on."""
+    if context().get_start_method() == "forkserver":
+        multiprocessing.forkserver.ensure_running()
 
 
 @contextlib.contextmanager

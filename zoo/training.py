@@ -169,10 +169,13 @@ def run(
         Stopped: the run was asked to stop.
     """
     planned = plan(config, recipe=recipe, command=command, resumed=resumed)
-    from zoo.processes import shared  # from here on torch is needed
-    from zoo.report import process_rank
+    from zoo.processes import shared, warm
 
     devices = planned.trainer.devices
+    if devices > 1:
+        warm()
+    from zoo.report import process_rank  # from here on torch is needed
+
     if devices == 1 or process_rank():
         return _work(planned, dataset, callbacks, report)
     with shared(devices, _share, _homes(planned), planned, dataset, callbacks, report):

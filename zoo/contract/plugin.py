@@ -30,6 +30,9 @@ def pytest_configure(config: pytest.Config) -> None:
     here = str(config.invocation_params.dir)
     if here not in sys.path:  # where the user's module lies
         sys.path.insert(0, here)
+    from zoo.processes import warm
+
+    warm()
     from zoo.contract.subject import name_of
 
     try:

@@ -65,7 +65,8 @@ def check_stops(subject: Subject, points: Sequence[int] | int) -> list[int]:
     with Children(subject.name) as children:
         reference = children.call(_run, subject.name, subject.case, subject.device, whole, None)
         if isinstance(points, int):
-            chosen = np.random.default_rng(0).integers(1, reference.result(), points)
+            random = np.random.default_rng(sum(map(ord, subject.name)))
+            chosen = random.choice(np.arange(1, reference.result()), points, replace=False)
             points = sorted(int(point) for point in chosen)
         stopped: list[tuple[int, Path, Future[Any]]] = []
         for point in points:
