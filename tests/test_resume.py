@@ -25,8 +25,9 @@ TRAIN = [sys.executable, str(ROOT / "train.py")]
 WORDS = ["model=fnn", "data=wine", "logger=csv", "trainer=cpu", "trainer.precision=32"]
 
 
-def command(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*TRAIN, *words], capture_output=True, text=True, timeout=120)
+def command(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, **environment}
+    return subprocess.run([*TRAIN, *words], env=env, capture_output=True, text=True, timeout=120)
 
 
 def stopped(folder: str, after: int, **options) -> Path:
@@ -75,7 +76,7 @@ def test_the_command_line_goes_on_where_a_run_was_stopped(tmp_path):
     zoo.train("fnn", run_dir="whole", **quick)
     stopped("cut", 9, **quick)
     assert len(rows("cut")) == 2  # of four batches each
-    done = command("resume=cut")
+    done = command("resume=cut", OMP_NUM_THREADS="1")  # its threads are those that it began with
     assert done.returncode == 0, done.stderr
     assert not done.stderr
     assert same(weights("whole"), weights("cut"))
@@ -215,6 +216,19 @@ def test_more_processes_than_rows_in_a_batch_are_refused(tmp_path):
     with pytest.raises(zoo.ZooError, match=r"data.batch_size=1: must be at least trainer.devices=2"):
         zoo.train("fnn", data="wine", trainer={"devices": 2, "accelerator": "cpu"}, **{"data.batch_size": 1})
     assert not list(tmp_path.iterdir())
+
+
+def test_a_script_without_a_guard_is_told_of_it_and_does_not_hang(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import zoo\n"
+        "try:\n"
+        "    zoo.train('fnn', data='wine', trainer={'devices': 2, 'accelerator': 'cpu'}, report=False)\n"
+        "except zoo.TrainingError as error:\n"
+        "    print('told:', error)\n"
+    )
+    done = subprocess.run([sys.executable, "mine.py"], capture_output=True, text=True, timeout=60)
+    assert "told: a process could not begin" in done.stdout
+    assert '__name__ == "__main__"' in done.stdout
 
 
 def test_the_group_of_options_starts_processes(tmp_path):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import multiprocessing
+import multiprocessing.connection
 import multiprocessing.forkserver
 import os
 import socket
@@ -42,15 +44,20 @@ def shared(world: int, work: Callable[..., Any], *arguments: Any) -> Iterator[No
         free.bind(("127.0.0.1", 0))
         place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
     threads = max(1, (os.cpu_count() or 1) // world)
-    processes = context()
+    processes: Any = context()
+    here, there = processes.Pipe(duplex=False)
     others = [
-        processes.Process(target=_member, args=(rank, threads, place, work, arguments), daemon=True)  # type: ignore[attr-defined]
+        processes.Process(target=_member, args=(there, rank, threads, place, work, arguments), daemon=True)
         for rank in range(1, world)
     ]
-    with _environment({**place, "LOCAL_RANK": "0"}), _threads(threads):
+    # With OMP_NUM_THREADS here Lightning does not set it for good
+    with _environment({**place, "LOCAL_RANK": "0", "OMP_NUM_THREADS": str(threads)}), _threads(threads):
         for other in others:
             other.start()
         try:
+            for module in PRELOAD:  # as the others do meanwhile
+                importlib.import_module(module)
+            _await(here, others)
             yield
             for other in others:
                 other.join()
@@ -64,6 +71,19 @@ def shared(world: int, work: Callable[..., Any], *arguments: Any) -> Iterator[No
         raise TrainingError(f"one of {world} processes failed; its own message stands above")
 
 
+def _await(here: multiprocessing.connection.Connection, others: list[Any]) -> None:
+    """Wait until all others have begun: one that could not would be waited for without end."""
+    begun = 0
+    while begun < len(others):
+        ready = multiprocessing.connection.wait([here, *(other.sentinel for other in others)])
+        if here not in ready:
+            raise TrainingError(
+                "a process could not begin, its own message stands above; a script that shares a run among processes "
+                'trains under `if __name__ == "__main__":`'
+            )
+        begun += here.recv()
+
+
 def _leave() -> None:
     """Leave the group that Lightning joined, so that another run can join one of its own."""
     import torch
@@ -72,7 +92,10 @@ def _leave() -> None:
         torch.distributed.destroy_process_group()
 
 
-def _member(rank: int, threads: int, place: dict[str, str], work: Callable[..., Any], arguments: Any) -> None:
+def _member(
+    there: Any, rank: int, threads: int, place: dict[str, str], work: Callable[..., Any], arguments: Any
+) -> None:
+    there.send(1)
     os.environ.update(place, LOCAL_RANK=str(rank))
     try:
         with _threads(threads):

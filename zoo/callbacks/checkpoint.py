@@ -52,6 +52,7 @@ class Checkpoints(L.Callback):
             mine = self.resumed["processes"][trainer.global_rank]
             for optimizer, state in zip(trainer.optimizers, self.resumed["optimizer_states"], strict=True):
                 optimizer.load_state_dict(state)
+            torch.set_num_threads(self.resumed["threads"])  # sums over other threads round otherwise
             module.load_training_state(mine["training"])
             set_random_state(mine["random"])
             self.resumed = None  # and its memory
@@ -107,6 +108,7 @@ class Checkpoints(L.Callback):
         """Add what each process goes on from; last.ckpt alone has it."""
         assert isinstance(module, ZooModule)
         checkpoint["ended"] = trainer.should_stop  # early, or by its time
+        checkpoint["threads"] = torch.get_num_threads()
         mine = {"training": module.training_state(), "random": random_state()}
         checkpoint["processes"] = [mine]
         if trainer.world_size > 1:
