@@ -58,10 +58,14 @@ def bars(rng: np.random.Generator, rows: int, task: str) -> Inputs:
 
 
 def columns(rng: np.random.Generator, rows: int, task: str) -> Inputs:
-    """Return a table of five columns of very different size: the quadrant's parity, or a curved surface."""
+    """Return a table of five columns of very different size: on which side of a plane, or how far from it.
+
+    A plane, so that linear models pass; two columns count alike, so that one that sees but one of them does not.
+    """
     z = rng.uniform(-1, 1, (rows, 5))
-    y = (z[:, 0] * z[:, 1] > 0).astype(int) if task == "classification" else 1000 + 100 * (z[:, 0] * z[:, 1] + z[:, 2])
-    z[:, :2] += 0.1 * np.sign(z[:, :2])  # a gap between the classes
+    height = z[:, 0] - z[:, 1]
+    z[:, 0] += 0.1 * np.sign(height)  # a gap between the classes
+    y = (height > 0).astype(int) if task == "classification" else 1000 + 100 * (height + NOISE * z[:, 2])
     return z * [1, 30, 1e-3, 5, 1] + [2000, 0, 0.5, -40, 0], y, None
 
 

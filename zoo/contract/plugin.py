@@ -40,5 +40,6 @@ def pytest_configure(config: pytest.Config) -> None:
     except (ContractError, ZooError) as error:
         raise pytest.UsageError(f"--zoo-model: {error}") from None
     suite = str(Path(__file__).with_name("suite.py"))
+    config.option.log_level = config.option.log_level or "WARNING"  # torch's traces of an export are thousands of lines
     named = config.args_source is pytest.Config.ArgsSource.ARGS
     config.args[:] = [*config.args, suite] if named else [suite]
