@@ -93,7 +93,7 @@ def _zoo(options: dict[str, Any], epochs: int, seed: int) -> dict[str, Any]:
             run_dir=str(Path(above) / "run"),
             **{
                 "data.batch_size": BATCH,
-                "data.augment": {"rotation": 0.0, "shift": 0.0, "zoom": 0.0, "shear": 0.0},
+                **{f"data.augment.{kind}": 0.0 for kind in ("rotation", "shift", "zoom", "shear")},
             },
         )
     return run.results

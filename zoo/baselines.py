@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
-from zoo.data.dataset import Dataset
+from zoo.data.dataset import Dataset, Values
 
 ROWS = 5000  # training rows that the linear baseline sees at most, so that it takes seconds
 
@@ -15,9 +16,9 @@ def baselines(dataset: Dataset) -> dict[str, float]:
     Classification: accuracy of ``majority`` and of ``logistic regression``. Regression: RMSE of ``mean`` and of
     ``linear regression``.
     """
-    y, test_y = dataset.train["y"].numpy(), dataset.test["y"].numpy()
+    y, test_y = (np.asarray(split["y"]) for split in (dataset.train, dataset.test))
     pick = np.random.default_rng(0).permutation(len(y))[:ROWS]
-    x, test_x = (_flat(dataset, split) for split in (dataset.train["x"][pick], dataset.test["x"]))
+    x, test_x = _flat(dataset.train["x"], pick), _flat(dataset.test["x"], np.arange(len(test_y)))
     from sklearn.preprocessing import StandardScaler
 
     scale = StandardScaler().fit(x)
@@ -40,5 +41,6 @@ def baselines(dataset: Dataset) -> dict[str, float]:
     }
 
 
-def _flat(dataset: Dataset, x: object) -> np.ndarray:
-    return np.asarray(x, dtype=np.float32).reshape(len(x), -1)  # type: ignore[arg-type]
+def _flat(x: Values, index: np.ndarray) -> np.ndarray:
+    picked = x.index_select(0, torch.from_numpy(index))
+    return picked.numpy().astype(np.float32).reshape(len(index), -1)

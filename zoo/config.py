@@ -65,7 +65,7 @@ def store_arrays(kind: str, task: str) -> None:
     node: dict[str, Any] = {"name": "arrays", "kind": kind, "tasks": [task], "batch_size": 128}
     node |= {"folds": 5, "fold": 0, "split_seed": 0}
     if kind == "image":
-        node["augment"] = {"rotation": 0.0, "shift": 0.0, "zoom": 0.0, "shear": 0.0}
+        node["augment"] = OmegaConf.load(conf_dir() / "augment" / "none.yaml")
     ConfigStore.instance().store(group="data", name="arrays", node=node)
 
 

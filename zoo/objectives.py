@@ -59,7 +59,13 @@ class Classification:
         self.label_smoothing = 0.0  # set from the run's regularization; for training alone
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
-        """Return the cross-entropy, a scalar."""
+        """Return the cross-entropy, a scalar; of mixed images that of both classes, by their shares."""
+        if "share" in batch:
+            one, other = (
+                F.cross_entropy(output, batch[y], label_smoothing=self.label_smoothing, reduction="none")
+                for y in ("y", "y2")
+            )
+            return (batch["share"] * one + (1 - batch["share"]) * other).mean()
         return F.cross_entropy(output, batch["y"], label_smoothing=self.label_smoothing)
 
     def count(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
@@ -104,7 +110,10 @@ class Regression:
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
         """Return the mean squared error in units of the target's deviation, a scalar."""
-        return F.mse_loss(output.squeeze(1), (batch["y"] - self.mean) / self.std)
+        y = batch["y"]
+        if "share" in batch:
+            y = batch["share"] * y + (1 - batch["share"]) * batch["y2"]
+        return F.mse_loss(output.squeeze(1), (y - self.mean) / self.std)
 
     def count(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Return nothing: the loss says it."""

@@ -53,7 +53,7 @@ def build_optimizer(parameters: Iterable[nn.Parameter], options: Optimizer) -> t
 @torch.no_grad()
 def decay_weights(parameters: Iterable[nn.Parameter], factor: float) -> None:
     """Shrink weights by ``1 - factor``, factor being lr · weight_decay: decay that is decoupled from the gradient."""
-    weights = [p for p in parameters if is_weight(p)]
+    weights = [p for p in parameters if is_weight(p) and p.requires_grad]  # those that are frozen stay
     if factor and weights:
         torch._foreach_mul_(weights, 1 - factor)
 

@@ -82,6 +82,11 @@ def data_of(planned: Plan, dataset: Dataset | None) -> tuple[Dataset, Any]:
         )
     if dataset is None:
         dataset = load_data(asked["name"], **{k: v for k, v in asked.items() if k not in shared})
+    if dataset.sizes[0] < asked["batch_size"]:
+        raise ZooError(
+            f"data.batch_size={asked['batch_size']}: more than the {dataset.sizes[0]} rows to train on; "
+            f"data.batch_size={max(dataset.sizes[0] // 8, 1)} would make about eight batches of them"
+        )
     return dataset, ZooData(
         dataset,
         batch_size=asked["batch_size"],

@@ -70,6 +70,22 @@ def plan(config: DictConfig, *, recipe: str | None, command: str, resumed: Path 
     )
 
 
+FILES = ("path", "labels", "test")  # options of data that name a file or a folder
+
+
+def check_files(data: dict[str, Any]) -> None:
+    """Refuse files that are not there, before anything heavy is imported.
+
+    Raises:
+        ZooError: ``data.path`` is not given, or one of the data's files does not exist.
+    """
+    if "path" in data and data["path"] is None:
+        raise ZooError(f"data={data['name']}: needs data.path=, the file or folder to read")
+    for key in FILES:
+        if data.get(key) is not None and not Path(data[key]).exists():
+            raise ZooError(f"data.{key}={data[key]}: no such file or folder")
+
+
 MAY_CHANGE = ("trainer.max_epochs", "trainer.max_time")
 
 

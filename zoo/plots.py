@@ -11,7 +11,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from zoo.data.dataset import Dataset
+from zoo.data.dataset import Batch, Dataset, Values
 from zoo.objectives import confusion
 
 INK, TRAIN, VAL = "#333333", "#9a9a9a", "#1f5fbf"
@@ -82,7 +82,7 @@ def confusion_matrix(predicted: Tensor, y: Tensor, classes: Sequence[str], path:
     return _save(figure, path)
 
 
-def mistakes(images: Tensor, probability: Tensor, y: Tensor, classes: Sequence[str], path: Path) -> Path:
+def mistakes(images: Values, probability: Tensor, y: Tensor, classes: Sequence[str], path: Path) -> Path:
     """Draw the images whose true class got the least probability, of those that were answered wrongly."""
     wrong = torch.nonzero(probability.argmax(1) != y).squeeze(1)
     order = wrong[probability[wrong, y[wrong]].argsort()][:24]
@@ -106,6 +106,33 @@ def mistakes(images: Tensor, probability: Tensor, y: Tensor, classes: Sequence[s
     return _save(figure, path)
 
 
+def batch_picture(batch: Batch, classes: Sequence[str], path: Path) -> Path:
+    """Draw the first images of a training batch as the network sees them, augmented, with their classes."""
+    shown = min(len(batch["x"]), 32)
+    columns = min(shown, 8)
+    lines = -(-shown // columns)
+    figure = Figure(figsize=(1.15 * columns, 1.35 * lines + 0.3), layout="constrained")
+    axes = np.atleast_2d(figure.subplots(lines, columns, squeeze=False))
+    for ax in axes.ravel():
+        ax.axis("off")
+    for ax, i in zip(axes.ravel(), range(shown), strict=False):
+        image = batch["x"][i].permute(1, 2, 0).cpu().numpy()
+        ax.imshow(image.squeeze(-1) if image.shape[2] == 1 else image, cmap="gray_r", vmin=0, vmax=1)
+        ax.set_title(_target_of(batch, i, classes), fontsize=7, color=INK)
+    figure.suptitle("training images as the network sees them", fontsize=9, color=INK)
+    return _save(figure, path)
+
+
+def _target_of(batch: Batch, i: int, classes: Sequence[str]) -> str:
+    def name(y: Tensor) -> str:
+        return classes[int(y[i])] if classes else f"{float(y[i]):.3g}"
+
+    if "share" not in batch:
+        return name(batch["y"])
+    share = float(batch["share"][i])
+    return f"{name(batch['y'])} {share:.0%}\n{name(batch['y2'])} {1 - share:.0%}"
+
+
 def truth(value: Tensor, y: Tensor, path: Path) -> Path:
     """Draw predicted against true values, in original units."""
     figure = Figure(figsize=(4, 4), layout="constrained")
@@ -119,11 +146,18 @@ def truth(value: Tensor, y: Tensor, path: Path) -> Path:
 
 
 def run_pictures(
-    dataset: Dataset, history: Sequence[Mapping[str, Any]], decoded: dict[str, Any], folder: Path
+    dataset: Dataset,
+    history: Sequence[Mapping[str, Any]],
+    decoded: dict[str, Any],
+    folder: Path,
+    *,
+    batch: Batch | None = None,
 ) -> list[Path]:
-    """Draw all that suits the run's task into ``folder``; ``decoded`` is the test's answers."""
+    """Draw all that suits the run's task into ``folder``; ``decoded`` are the test's answers."""
     folder.mkdir(exist_ok=True)
     made = [curves(history, folder / "curves.png")] if history else []
+    if batch is not None and dataset.spec.kind == "image":
+        made.append(batch_picture(batch, dataset.spec.classes, folder / "batch.png"))
     y, classes = dataset.test["y"], dataset.spec.classes
     if dataset.spec.task == "classification":
         probability = decoded["probability"]

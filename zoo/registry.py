@@ -44,6 +44,8 @@ _DATA_MODULES = {
     "digits": "zoo.data.images",
     "mnist": "zoo.data.images",
     "fashion_mnist": "zoo.data.images",
+    "image_folder": "zoo.data.folder",
+    "npz": "zoo.data.folder",
     "breast_cancer": "zoo.data.tabular",
     "wine": "zoo.data.tabular",
     "diabetes": "zoo.data.tabular",

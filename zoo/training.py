@@ -15,13 +15,14 @@ from zoo import config as configs
 from zoo import registry
 from zoo.errors import TrainingError, ZooError
 from zoo.options import learning_of
-from zoo.plan import Plan, plan, reopen
+from zoo.plan import Plan, check_files, plan, reopen
 
 if TYPE_CHECKING:
     import lightning as L
 
     from zoo.callbacks import History
     from zoo.data import Dataset
+    from zoo.data.dataset import Batch
     from zoo.module import ZooModule
     from zoo.report import Job
 
@@ -169,6 +170,8 @@ def run(
         Stopped: the run was asked to stop.
     """
     planned = plan(config, recipe=recipe, command=command, resumed=resumed)
+    if dataset is None:
+        check_files(planned.values["data"])
     from zoo.processes import shared, warm
 
     devices = planned.trainer.devices
@@ -222,7 +225,8 @@ def _work(planned: Plan, dataset: Dataset | None, callbacks: Sequence[L.Callback
     if trainer.max_epochs and not ended:
         _fit(trainer, model, data, planned.folder)
     figures, answers = _test(trainer, model, data, planned.folder)
-    return _close(job, history, figures, answers if report else None)
+    batch = data.first_batch() if report and dataset.spec.kind == "image" and job.chief else None
+    return _close(job, history, figures, answers if report else None, batch)
 
 
 def _last(job: Job) -> dict[str, Any] | None:
@@ -288,7 +292,9 @@ def _test(trainer: L.Trainer, model: ZooModule, data: Any, folder: Path) -> tupl
     return dict(figures), model.objective.decode(outputs)
 
 
-def _close(job: Job, history: History, figures: dict[str, float], answers: dict[str, Any] | None) -> Run:
+def _close(
+    job: Job, history: History, figures: dict[str, float], answers: dict[str, Any] | None, batch: Batch | None
+) -> Run:
     """Draw the answers, write results.json and say how it went; of several processes the first does."""
     from zoo.baselines import baselines
     from zoo.plots import run_pictures
@@ -296,7 +302,7 @@ def _close(job: Job, history: History, figures: dict[str, float], answers: dict[
 
     folder, pictures, beside, content = job.plan.folder, [], {}, {}
     if job.chief and answers is not None:
-        pictures = run_pictures(job.dataset, history.rows, answers, folder / "plots")
+        pictures = run_pictures(job.dataset, history.rows, answers, folder / "plots", batch=batch)
         beside = baselines(job.dataset)
     if job.chief:
         content = results(job, history.rows, history.seconds, figures, beside)

@@ -34,13 +34,13 @@ def from_arrays(
     x, y, columns = _take_apart(data, target)
     if len(x) != len(y):
         raise ZooError(f"data=(X, y): X has {len(x)} rows and y has {len(y)}")
-    labels, classes = _labels(y, task)
+    labels, classes = labels_of(y, task)
     cut: dict[str, int] = {"folds": folds, "fold": fold, "split_seed": split_seed}
     if x.ndim == 2:
         return table("arrays", x, labels, columns=columns, classes=classes, **cut)
     if x.ndim not in (3, 4):
         raise ZooError(f"data=(X, y): X has shape {x.shape}; must be a table (N, columns) or images (N, C, H, W)")
-    images = torch.from_numpy(np.ascontiguousarray(_images(x)))
+    images = torch.from_numpy(np.ascontiguousarray(as_images(x, "data")))
     numbers = torch.from_numpy(labels if classes else labels.astype(np.float32))
     return image_dataset("arrays", images, numbers, fold_split(labels, stratify=bool(classes), **cut), classes)
 
@@ -70,7 +70,7 @@ def _take_apart(data: Any, target: str | None) -> tuple[np.ndarray, np.ndarray, 
     return values, np.asarray(y), names
 
 
-def _labels(y: np.ndarray, task: str | None) -> tuple[np.ndarray, tuple[str, ...]]:
+def labels_of(y: np.ndarray, task: str | None) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return labels as numbers, with the classes' names where they are classes."""
     if y.ndim != 1:
         raise ZooError(f"data: y has shape {y.shape}; must be one value per row")
@@ -87,8 +87,14 @@ def _labels(y: np.ndarray, task: str | None) -> tuple[np.ndarray, tuple[str, ...
     return numbers.astype(np.int64), tuple(map(str, names))
 
 
-def _images(x: np.ndarray) -> np.ndarray:
-    """Return images as (N, C, H, W), uint8 or float32 in [0, 1]."""
+def as_images(x: np.ndarray, said: str) -> np.ndarray:
+    """Return images (N, H, W), (N, C, H, W) or (N, H, W, C) as (N, C, H, W), uint8 or float32 in [0, 1].
+
+    Raises:
+        ZooError: another shape, or values outside; the message begins with ``said``.
+    """
+    if x.ndim not in (3, 4):
+        raise ZooError(f"{said}: images of shape {x.shape}; must be (N, H, W), (N, C, H, W) or (N, H, W, C)")
     if x.ndim == 3:
         x = x[:, None]
     elif x.shape[1] not in (1, 3) and x.shape[3] in (1, 3):
@@ -96,6 +102,6 @@ def _images(x: np.ndarray) -> np.ndarray:
     if x.dtype == np.uint8:
         return x
     x = x.astype(np.float32)
-    if x.min() < 0 or x.max() > 1:
-        raise ZooError(f"data: images from {x.min():g} to {x.max():g}; must be uint8, or float in [0, 1]")
+    if not np.isfinite(x).all() or x.min() < 0 or x.max() > 1:
+        raise ZooError(f"{said}: images from {x.min():g} to {x.max():g}; must be uint8, or float in [0, 1]")
     return x

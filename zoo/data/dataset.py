@@ -13,8 +13,48 @@ from zoo.errors import ZooError
 from zoo.options import check_number
 from zoo.spec import DataSpec
 
-Split = Mapping[str, Tensor]
 Batch = dict[str, Tensor]
+PART = 4096  # rows that statistics look at together
+
+
+class Rows:
+    """Some rows of a tensor that stays where it is, such as a memory map: made into tensors batch by batch."""
+
+    def __init__(self, base: Tensor, index: Tensor, *, device: torch.device | str = "cpu") -> None:
+        self.base, self.index, self.device = base, index, torch.device(device)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, row: int) -> Tensor:
+        return self.base[self.index[row]]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the tensor that all rows would make."""
+        return (len(self.index), *self.base.shape[1:])
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the values."""
+        return self.base.dtype
+
+    def index_select(self, dim: int, index: Tensor) -> Tensor:
+        """Return rows as a tensor, as a Tensor's method of that name does (``dim`` is 0)."""
+        return self.base.index_select(dim, self.index[index.cpu()]).to(self.device, non_blocking=True)
+
+    def to(self, device: torch.device) -> Rows | Tensor:
+        """Return the rows for use on a device: there as a whole, where they take less than half of its free memory."""
+        if device.type != "cuda":
+            return Rows(self.base, self.index, device=device)
+        size = len(self) * self.base[0].numel() * self.base.element_size()
+        if size < torch.cuda.mem_get_info(device)[0] / 2:
+            return self.base.index_select(0, self.index).to(device)
+        return Rows(self.base, self.index, device=device)
+
+
+Values = Tensor | Rows
+Split = Mapping[str, Values]
 
 
 @dataclass(frozen=True)
@@ -61,7 +101,7 @@ def fold_split(
 
     ``val`` is the share of the other rows that is validation; it depends on ``split_seed`` and the fold alone.
     """
-    from sklearn.model_selection import KFold, StratifiedKFold, train_test_split
+    from sklearn.model_selection import KFold, StratifiedKFold
 
     check_number("data.folds", folds, low=2, whole=True)
     check_number("data.fold", fold, low=0, high=folds - 1, whole=True)
@@ -72,28 +112,37 @@ def fold_split(
     kind = StratifiedKFold if stratify else KFold
     cut = kind(folds, shuffle=True, random_state=split_seed)
     rest, test = list(cut.split(np.zeros(len(y)), y))[fold]
-    train, held = train_test_split(rest, test_size=val, random_state=split_seed, stratify=y[rest] if stratify else None)
-    return np.sort(train), np.sort(held), np.sort(test)
+    train, held = val_split(y[rest], stratify=stratify, split_seed=split_seed, val=val)
+    return np.sort(rest[train]), np.sort(rest[held]), np.sort(test)
 
 
-def rows(x: Tensor, y: Tensor, index: np.ndarray) -> dict[str, Tensor]:
-    """Return the rows ``index`` as a split."""
+def val_split(y: np.ndarray, *, stratify: bool, split_seed: int, val: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
+    """Return the row numbers of train and of validation, the share ``val``."""
+    from sklearn.model_selection import train_test_split
+
+    check_number("data.split_seed", split_seed, low=0, whole=True)
+    if stratify and np.unique(y, return_counts=True)[1].min() < 2:
+        raise ZooError("validation: a class has one row only, which cannot be in train and in validation too")
+    groups = y if stratify else None
+    train, held = train_test_split(np.arange(len(y)), test_size=val, random_state=split_seed, stratify=groups)
+    return np.sort(train), np.sort(held)
+
+
+def rows(x: Tensor, y: Tensor, index: np.ndarray, *, lazy: bool = False) -> dict[str, Values]:
+    """Return the rows ``index`` as a split; ``lazy`` leaves x where it is."""
     picked = torch.as_tensor(index)
-    return {"x": x[picked], "y": y[picked]}
+    return {"x": Rows(x, picked) if lazy else x[picked], "y": y[picked]}
 
 
-def channel_statistics(x: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def channel_statistics(x: Values) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return mean and deviation per channel of images (N, C, H, W), in [0, 1] also for uint8."""
     scale = 1 / 255 if x.dtype == torch.uint8 else 1.0
-    count = x.numel() // x.shape[1]
-    mean, std = [], []
-    for channel in x.unbind(1):
-        if x.dtype == torch.uint8:  # exact, and without a float copy of the data
-            seen = torch.bincount(channel.reshape(-1), minlength=256).double()
-            value = torch.arange(256, dtype=torch.float64)
-        else:
-            seen, value = torch.ones(count, dtype=torch.float64), channel.reshape(-1).double()
-        centre = (seen * value).sum() / count
-        mean.append(float(centre) * scale)
-        std.append(max(float(((value - centre) ** 2 * seen).sum() / count) ** 0.5 * scale, 1e-6))
-    return tuple(mean), tuple(std)
+    count = len(x) * x.shape[2] * x.shape[3]
+    total, squares = (torch.zeros(x.shape[1], dtype=torch.float64) for _ in range(2))
+    for start in range(0, len(x), PART):  # no copy of the whole as floats
+        part = x.index_select(0, torch.arange(start, min(start + PART, len(x)))).float()
+        total += part.sum((2, 3)).double().sum(0)
+        squares += part.square_().sum((2, 3)).double().sum(0)
+    mean = total / count
+    std = (squares / count - mean**2).clamp(min=0).sqrt()
+    return tuple((mean * scale).tolist()), tuple((std * scale).clamp(min=1e-6).tolist())

@@ -60,7 +60,7 @@ class Chunk:
             batch = {key: value.index_select(0, index) for key, value in loader.split.items()}
             batch["x"] = to_float(batch["x"])
             if loader.augment:
-                batch["x"] = loader.augment(batch["x"], generator_of(loader.seed, 1 + share.rank, self.epoch, number))
+                batch = loader.augment(batch, generator_of(loader.seed, 1 + share.rank, self.epoch, number))
             # before the yield: the last batch's consumer never comes back for more
             loader.epoch, loader.batch = (
                 (self.epoch, number + 1) if number + 1 < loader.batches else (self.epoch + 1, 0)
@@ -112,7 +112,7 @@ class Loader:
         generator = generator_of(self.seed, 0, epoch)
         passes = -(-self.samples // self.rows)
         order = torch.cat([torch.randperm(self.rows, generator=generator) for _ in range(passes)])
-        return order[: self.samples].to(self.split["x"].device)
+        return order[: self.samples].to(self.split["y"].device)
 
     def __iter__(self) -> Iterator[Chunk]:
         """Yield the chunks of the next epoch; those before the place where it begins are empty."""
@@ -130,16 +130,16 @@ class EvalLoader:
     """
 
     def __init__(self, split: Split, *, share: Share = SINGLE) -> None:
-        self.batches = -(-len(split["x"]) // (EVAL_BATCH * share.world))
-        self.split = {key: value[share.rank :: share.world] for key, value in split.items()}
+        self.split, rows = split, len(split["x"])
+        self.batches = -(-rows // (EVAL_BATCH * share.world))
+        self.rows = torch.arange(share.rank, rows, share.world, device=split["y"].device)
 
     def __len__(self) -> int:
         return self.batches
 
     def __iter__(self) -> Iterator[Batch]:
-        parts = {key: value.tensor_split(self.batches) for key, value in self.split.items()}
-        for values in zip(*parts.values(), strict=True):
-            batch = dict(zip(parts, values, strict=True))
+        for index in self.rows.tensor_split(self.batches):
+            batch = {key: value.index_select(0, index) for key, value in self.split.items()}
             batch["x"] = to_float(batch["x"])
             yield batch
 
@@ -182,6 +182,11 @@ class ZooData(L.LightningDataModule):
             steps=self.steps_per_epoch,
             share=self._share(),
         )
+
+    def first_batch(self) -> Batch:
+        """Return the first training batch, augmented as it is in training, on the CPU."""
+        loader = Loader(self.dataset.train, batch_size=self.batch_size, seed=self.seed, augment=self.augment)
+        return next(iter(next(iter(loader))))
 
     def val_dataloader(self) -> EvalLoader:
         """Return the validation rows in order."""

@@ -4,7 +4,7 @@
 
 LeCun et al., Gradient-based learning applied to document recognition, 1998, with the rectifiers, batch normalisation
 and dropout of 2010 to 2015. Pooling comes before the normalisation: the same work on a quarter of the numbers, and a
-rising nonlinearity commutes with the maximum. ``network: resnet`` is He et al. 2016, in zoo/networks/resnet.py.
+rising nonlinearity commutes with the maximum. The other networks are in zoo/networks/, a file each.
 """
 
 from __future__ import annotations
@@ -17,13 +17,17 @@ from torch import Tensor, nn
 
 from zoo.errors import ZooError, unknown
 from zoo.module import ZooModule
-from zoo.networks.layers import activation_of
+from zoo.networks.alexnet import AlexNet
+from zoo.networks.layers import activation_of, pool_for
+from zoo.networks.lenet import LeNet
 from zoo.networks.resnet import ResNet
+from zoo.networks.wide_resnet import WideResNet
 from zoo.options import check_number
 from zoo.registry import register
 from zoo.spec import DIGITS, DataSpec
 
-NETWORKS = ("plain", "resnet")
+NETWORKS = ("plain", "lenet", "alexnet", "resnet", "wide_resnet")
+LIBRARY = "torchvision/"
 
 
 class Plain(nn.Sequential):
@@ -63,7 +67,11 @@ class Plain(nn.Sequential):
 class CNN(ZooModule):
     """A convolutional network over images of any size and number of channels.
 
-    ``network: plain`` takes ``channels`` and ``hidden``; ``network: resnet`` takes ``depth`` (6n+2) and ``width``.
+    ``network`` is plain (with ``channels`` and ``hidden``), lenet, alexnet (``hidden``), resnet (``depth`` 6n+2,
+    ``width``), wide_resnet (``depth`` 6n+4, ``width``), or any of torchvision's classifiers, as
+    ``torchvision/mobilenet_v3_small``. ``pool`` is how many times smaller a residual network's first layer leaves the
+    image (None: so that about 16 pixels a side remain). ``weights`` is for torchvision's: ``imagenet``, or a file; for
+    the first ``freeze`` of the run only the new last layer learns then.
 
     Raises:
         ZooError: an option outside its limits, or data that is not images.
@@ -81,27 +89,47 @@ class CNN(ZooModule):
         hidden: int = 512,
         depth: int = 20,
         width: int = 16,
+        pool: int | None = None,
         activation: str = "relu",
         dropout: float = 0.5,
+        weights: str | None = None,
+        freeze: float = 0.0,
     ) -> None:
         super().__init__(spec=spec)
         check_number("model.dropout", dropout, low=0, below=1)
+        check_number("model.hidden", hidden, low=0, whole=True)
+        check_number("model.pool", pool, low=1, whole=True, optional=True)
+        check_number("model.freeze", freeze, low=0, below=1)
+        if not network.startswith(LIBRARY) and (weights is not None or freeze):
+            raise ZooError(f"model.weights, model.freeze: are for torchvision's networks, not for {network!r}")
         shape, outputs = self.spec.input_shape, self.spec.outputs
+        residual = {"pool": pool or pool_for(shape), "activation": activation, "dropout": dropout}
         if network == "plain":
             if not isinstance(channels, Sequence) or isinstance(channels, str) or not channels:
                 raise ZooError(f"model.channels={channels}: must be a list of whole numbers, such as [32,64]")
             for size in channels:
                 check_number("model.channels", size, low=1, whole=True)
-            check_number("model.hidden", hidden, low=0, whole=True)
             net: nn.Module = Plain(
                 shape, outputs, channels=channels, hidden=hidden, dropout=dropout, activation=activation
             )
-        elif network == "resnet":
+        elif network == "lenet":
+            net = LeNet(shape, outputs, activation=activation)
+        elif network == "alexnet":
+            check_number("model.hidden", hidden, low=1, whole=True)
+            net = AlexNet(shape, outputs, hidden=hidden, dropout=dropout, activation=activation)
+        elif network in ("resnet", "wide_resnet"):
             check_number("model.depth", depth, low=8, whole=True)
             check_number("model.width", width, low=1, whole=True)
-            net = ResNet(shape[0], outputs, depth=depth, width=width, activation=activation, dropout=dropout)
+            made = ResNet if network == "resnet" else WideResNet
+            net = made(shape[0], outputs, depth=depth, width=width, **residual)
+        elif network.startswith(LIBRARY):
+            from zoo.networks.torchvision import torchvision_network
+
+            net = torchvision_network(network.removeprefix(LIBRARY), shape, outputs, weights=weights)
+            self.hparams["weights"] = None  # they are in the state from now on: a checkpoint needs no other file
         else:
-            raise unknown("model.network", network, NETWORKS)
+            raise unknown("model.network", network, [*NETWORKS, f"{LIBRARY}…"])
+        self.freeze = freeze
         # Channels innermost: the layout that convolution kernels compute in.
         self.network = net.to(memory_format=torch.channels_last)
 
@@ -109,3 +137,12 @@ class CNN(ZooModule):
         """Return logits (B, classes) for raw images ``x`` (B, C, H, W) in [0, 1]."""
         out: Tensor = self.network(self.normalise(x).contiguous(memory_format=torch.channels_last))
         return out
+
+    def on_train_epoch_start(self) -> None:
+        """Freeze all but the last layer in the first epochs, release it afterwards."""
+        if self.freeze:
+            from zoo.networks.torchvision import last_layer
+
+            frozen = self.loop.epochs < self.freeze * self.loop.max_epochs
+            self.network.requires_grad_(not frozen).train(not frozen)  # its statistics stay as they are, too
+            last_layer(self.network).requires_grad_(True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from zoo.errors import ZooError
-from zoo.networks.layers import activation_of
+from zoo.networks.layers import activation_of, stem_pool
 
 
 class Block(nn.Module):
@@ -39,11 +39,15 @@ class Block(nn.Module):
 class ResNet(nn.Sequential):
     """ResNet of ``depth`` 6n+2 with ``width``, 2·width and 4·width channels: (B, C, H, W) to (B, outputs).
 
+    ``pool`` is how many times smaller the first layer leaves the image; the paper's 1 is for 32×32.
+
     Raises:
         ZooError: a depth that is not 6n+2.
     """
 
-    def __init__(self, channels: int, outputs: int, *, depth: int, width: int, activation: str, dropout: float) -> None:
+    def __init__(
+        self, channels: int, outputs: int, *, depth: int, width: int, pool: int, activation: str, dropout: float
+    ) -> None:
         if depth < 8 or depth % 6 != 2:
             raise ZooError(f"model.depth={depth}: must be 6n+2, such as 8, 14, 20")
         blocks = []
@@ -55,6 +59,7 @@ class ResNet(nn.Sequential):
                 inputs = width << stage
         super().__init__(
             nn.Conv2d(channels, width, 3, padding=1, bias=False),
+            *stem_pool(pool),
             nn.BatchNorm2d(width),
             activation_of(activation),
             *blocks,

@@ -1,0 +1,194 @@
+"""Decoded images on disk: made once, by all cores, and made anew when the files have changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from rich.console import Console
+from torch import Tensor
+
+from zoo.decoding import GREY, contents
+from zoo.errors import ZooError
+
+FORMAT = 1  # of the cache; another number makes all anew
+LOOKED_AT = 64  # files that say which size and how many channels all get
+LARGEST = 256  # side up to which files of one size keep it
+SIDE = 64  # of photos, where nothing is said
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What each image is made into; ``size`` and ``channels`` None: as the files suggest."""
+
+    size: tuple[int, int] | None
+    fit: str
+    channels: int | None
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Decoded images (N, C, H, W) uint8, a memory map; ``bad`` says what is wrong with the files that are not."""
+
+    x: Tensor
+    bad: dict[int, str]
+
+
+def cache_folder(asked: str | None) -> Path:
+    """Return where decoded data is kept: as asked, else ``$ZOO_CACHE``, else the user's cache folder."""
+    if asked or os.environ.get("ZOO_CACHE"):
+        return Path(asked or os.environ["ZOO_CACHE"])
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zoo"
+
+
+def pixels(path: Path, files: Sequence[tuple[str, int, int]], wanted: Wanted, *, cache: str | None) -> Pixels:
+    """Return the images ``files`` (name, size, time of change) under ``path``, from the cache where it is fresh.
+
+    Raises:
+        ZooError: the cache cannot be written.
+    """
+    names = [name for name, _, _ in files]
+    key = _digest([FORMAT, str(path.resolve()), wanted.size, wanted.fit, wanted.channels, names])
+    entry, state = cache_folder(cache) / "images" / key, _digest(files)
+    try:
+        about = json.loads((entry / "about.json").read_text())
+    except (OSError, ValueError):
+        about = {}
+    if about.get("state") != state:
+        try:
+            entry.parent.mkdir(parents=True, exist_ok=True)
+            temporary = Path(tempfile.mkdtemp(prefix="making-", dir=entry.parent))
+        except OSError as error:
+            said = f"{entry.parent}: cannot be written ({error.strerror}); choose another with data.cache="
+            raise ZooError(said) from None
+        try:
+            about = {"path": str(path), "state": state, "bad": _make(path, names, wanted, temporary / "x.npy")}
+            (temporary / "about.json").write_text(json.dumps(about))
+            shutil.rmtree(entry, ignore_errors=True)
+            os.replace(temporary, entry)
+        except OSError as error:
+            raise ZooError(f"{entry}: cannot be written ({error.strerror or error})") from None
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    # Copy on write: torch asks for an array that could be written to
+    x = torch.from_numpy(np.load(entry / "x.npy", mmap_mode="c"))
+    return Pixels(x, {int(row): said for row, said in about["bad"].items()})
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:20]
+
+
+def _make(path: Path, names: Sequence[str], wanted: Wanted, into: Path) -> dict[int, str]:
+    """Decode all files into the new array ``into``; returns what is wrong with those that could not be."""
+    size, channels = suggest(path, names, wanted)
+    np.lib.format.open_memmap(into, mode="w+", dtype=np.uint8, shape=(len(names), channels, *size)).flush()
+    workers = max(1, min(os.cpu_count() or 1, len(names) // 50))
+    bad: dict[int, str] = {}
+    reports: SimpleQueue[dict[str, Any]] = SimpleQueue()
+    share = -(-len(names) // workers)
+    children = []
+    try:
+        for first in range(0, len(names), share):
+            rows = list(range(first, min(first + share, len(names))))
+            job = {"path": str(path), "names": [names[r] for r in rows], "rows": rows, "into": str(into)}
+            children.append(_child({**job, "size": size, "fit": wanted.fit, "channels": channels}, reports.put))
+        for report in _watched(reports, len(names), len(children)):
+            if "bad" in report:
+                bad[report["bad"]] = report["said"]
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
+    return bad
+
+
+def _child(job: dict[str, Any], report: Callable[[dict[str, Any]], None]) -> subprocess.Popen[str]:
+    """Start a process on a share of the work; what it reports comes by ``report``, and that it ended."""
+    package = str(Path(__file__).resolve().parents[2])
+    above = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+    child = subprocess.Popen(
+        [sys.executable, "-m", "zoo.decoding"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": above},
+    )
+
+    def talk() -> None:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        with child.stdin as given:
+            given.write(json.dumps(job))
+        for line in child.stdout:
+            report(json.loads(line))
+        report({"over": True})
+
+    threading.Thread(target=talk, daemon=True).start()
+    return child
+
+
+def _watched(reports: SimpleQueue[dict[str, Any]], total: int, children: int) -> Any:
+    """Yield reports until all children ended, with a bar where someone looks.
+
+    Raises:
+        ZooError: a child ended before its work did.
+    """
+    over = ended = 0
+
+    def steps() -> Any:
+        nonlocal over, ended
+        while over < children:
+            report = reports.get()
+            over += "over" in report
+            ended += "end" in report
+            yield report
+
+    console = Console(stderr=True)
+    if console.is_terminal and total > 1000:
+        from rich.progress import Progress
+
+        with Progress(console=console, transient=True) as bar:
+            task = bar.add_task(f"decoding {total:,} images", total=total)
+            for report in steps():
+                bar.advance(task, report.get("done", 0))
+                yield report
+    else:
+        yield from steps()
+    if ended < children:
+        raise ZooError("decoding images: a process ended before its time; there may be too little memory or disk")
+
+
+def suggest(path: Path, names: Sequence[str], wanted: Wanted) -> tuple[tuple[int, int], int]:
+    """Return size and channels for all: as wanted, else as up to 64 files spread over the list have them.
+
+    One size up to 256 is kept; otherwise images become 64×64. One channel where all that were looked at are grey.
+    """
+    if wanted.size and wanted.channels:
+        return wanted.size, wanted.channels
+    picked = np.linspace(0, len(names) - 1, min(LOOKED_AT, len(names))).round().astype(int)
+    sizes, grey = set(), True
+    for _, file in contents(path, [names[i] for i in sorted(set(picked))]):
+        try:
+            with Image.open(file) as image:
+                sizes.add((image.height, image.width))
+                grey = grey and image.mode in GREY
+        except Exception:  # named when it is its turn to be decoded
+            continue
+    one = next(iter(sizes)) if len(sizes) == 1 else (SIDE, SIDE)
+    size = wanted.size or (one if max(one) <= LARGEST else (SIDE, SIDE))
+    return size, wanted.channels or (1 if grey else 3)
