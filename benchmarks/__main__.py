@@ -1,12 +1,15 @@
 """Run a suite and append its rows to ``benchmarks/results/``.
 
     python -m benchmarks suite=quality [model=cnn] [data=mnist] [seeds=3] [budget=quick|full] [option=value …]
+    python -m benchmarks suite=quality case=pneumonia [seeds=3]
+    python -m benchmarks suite=peers [model=fnn] [data=adult] [seeds=3]
     python -m benchmarks suite=contract [model=cnn] [budget=quick|full]
     python -m benchmarks suite=speed [repeats=5]
 
 quality trains each recipe that makes a promise, every run by the command that a user would type, in a process of its
 own; words that are not the suite's go to ``train.py`` as they are. ``budget=full`` takes three seeds and all folds,
-``quick`` one seed and the first fold. contract measures the contract's time and, with ``full``, stops each model at
+``quick`` one seed and the first fold. ``case=`` is one of the runs on files that ``benchmarks/files.yaml`` lists.
+peers gives scikit-learn's trees as much time on the same rows as a run of the zoo took. contract measures the contract's time and, with ``full``, stops each model at
 20 random points. A run that fails and a promise that is missed are rows too, and the exit code is 1.
 """
 
@@ -19,11 +22,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import contract, quality, speed
+from benchmarks import contract, peers, quality, speed
 from zoo.errors import ZooError, unknown
 
 SUITES: dict[str, Callable[[dict[str, str]], Iterator[dict[str, Any]]]] = {
     "quality": quality.rows,
+    "peers": peers.rows,
     "contract": contract.rows,
     "speed": speed.rows,
 }

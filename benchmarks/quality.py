@@ -3,59 +3,114 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+
 from benchmarks.words import take_budget, take_number
 from zoo import config as configs
-from zoo.errors import ZooError
+from zoo.errors import ZooError, unknown
 
 ROOT = Path(__file__).resolve().parent.parent
+FILES = Path(__file__).parent / "files.yaml"
 
 
-def promised() -> list[tuple[str, str]]:
-    """Return (model, data) of each recipe that makes a promise."""
-    pairs = []
+@dataclass(frozen=True)
+class Case:
+    """What is measured: a pair, the ``words`` beside it that a user would type, and what they promise.
+
+    Of data that is cut into folds, ``folds`` are the first ones that count (None: all).
+    """
+
+    model: str
+    data: str
+    words: tuple[str, ...] = ()
+    promise: Mapping[str, Any] | None = None
+    name: str | None = None
+
+    def composed(self, *extra: str) -> Any:
+        """Return the configuration of a run of it."""
+        return configs.compose([f"model={self.model}", f"data={self.data}", *self.words, *extra])
+
+    def dataset(self, *extra: str) -> Any:
+        """Return the data of a run of it."""
+        from zoo.parts import data_of
+        from zoo.plan import plan
+
+        words = [os.path.expandvars(word) for word in self.words]  # as a shell does
+        config = configs.compose([f"model={self.model}", f"data={self.data}", *words, *extra])
+        return data_of(plan(config, recipe=None, command=""), None)[0]
+
+    def folds(self, budget: str) -> Sequence[int | None]:
+        """Return the folds to run; one None where the data has none, or a test set of its own."""
+        counted = (self.promise or {}).get("folds", self.composed().data.get("folds"))
+        if not counted:
+            return [None]
+        return range(counted if budget == "full" else 1)
+
+
+def cases() -> list[Case]:
+    """Return each recipe that makes a promise, then the runs on files of ``files.yaml``."""
+    found = []
     for path in sorted((configs.conf_dir() / "recipe").glob("*.yaml")):
         model, _, data = path.stem.partition("-")
-        if configs.compose([f"model={model}", f"data={data}"]).promise:
-            pairs.append((model, data))
-    return pairs
+        promise = configs.compose([f"model={model}", f"data={data}"]).promise
+        if promise:
+            found.append(Case(model, data, promise=OmegaConf.to_container(promise)))
+    for name, about in OmegaConf.to_container(OmegaConf.load(FILES)).items():
+        pair = dict(word.split("=", 1) for word in about["words"][:2])
+        found.append(Case(pair["model"], pair["data"], tuple(about["words"][2:]), about["promise"], name))
+    return found
+
+
+def chosen(asked: dict[str, str]) -> list[Case]:
+    """Take ``case=``, ``model=`` and ``data=``; return the cases that they mean.
+
+    Raises:
+        ZooError: there is no such case.
+    """
+    case, model, data = asked.pop("case", None), asked.pop("model", None), asked.pop("data", None)
+    known = cases()
+    if case is not None:
+        named = [c for c in known if c.name == case]
+        if not named:
+            raise unknown("case", case, [c.name for c in known if c.name])
+        return named
+    own = any(key == "data.path" for key in asked)  # a file that no case knows
+    found = [c for c in known if model in (None, c.model) and data in (None, c.data) and not (own and c.name)]
+    if not found and model and data:
+        found = [Case(model, data)]
+    if not found:
+        raise ZooError(f"no recipe with a promise for model={model} data={data}; name both for any pair")
+    return found
 
 
 def rows(asked: dict[str, str]) -> Iterator[dict[str, Any]]:
     """Yield one row per run: results.json with the wall time, imports included; failures are rows too."""
     budget = take_budget(asked)
     seeds = take_number(asked, "seeds", 3 if budget == "full" else 1)
-    model, data = asked.pop("model", None), asked.pop("data", None)
+    found = chosen(asked)
     extra = [f"{key}={value}" for key, value in asked.items()]
-    pairs = [p for p in promised() if model in (None, p[0]) and data in (None, p[1])]
-    if not pairs and model and data:
-        pairs = [(model, data)]
-    if not pairs:
-        raise ZooError(f"no recipe with a promise for model={model} data={data}; name both for any pair")
-    for model, data in pairs:
-        config = configs.compose([f"model={model}", f"data={data}", *extra])
-        folds = config.data.get("folds")
-        if folds:
-            places: Sequence[int | None] = range(folds if budget == "full" else 1)
-        else:
-            places = [None]
+    for case in found:
+        if case.name and not os.environ.get("ZOO_DATA"):
+            raise ZooError(f"case={case.name}: needs ZOO_DATA, the folder that holds its files")
+        case.composed(*extra)  # a wrong word is refused before anything runs
         done = []
         for seed in range(seeds):
-            for fold in places:
-                words = [f"model={model}", f"data={data}", f"seed={seed}", *extra]
-                words += [f"data.fold={fold}"] if fold is not None else []
-                done.append(_one(words, extra, fold, config.promise))
+            for fold in case.folds(budget):
+                done.append(_one(case, seed, fold, extra))
                 yield done[-1]
-        if config.promise and not extra:
-            yield from missed(done, {"model": model, "data": data}, config.promise)
+        if case.promise and not extra:
+            yield from missed(done, {"model": case.model, "data": case.name or case.data}, case.promise)
 
 
 def missed(done: Sequence[Mapping[str, Any]], pair: dict[str, Any], promise: Mapping[str, Any]) -> Iterator[Any]:
@@ -72,20 +127,24 @@ def missed(done: Sequence[Mapping[str, Any]], pair: dict[str, Any], promise: Map
         yield {**pair, "failed": [f"promise missed: {said}"], "commit": done[-1].get("commit")}
 
 
-def _one(words: list[str], extra: list[str], fold: int | None, promise: Any) -> dict[str, Any]:
+def _one(case: Case, seed: int, fold: int | None, extra: Sequence[str]) -> dict[str, Any]:
+    words = [f"model={case.model}", f"data={case.data}", *case.words, f"seed={seed}", *extra]
+    words += [f"data.fold={fold}"] if fold is not None else []
     with tempfile.TemporaryDirectory() as above:
         folder = Path(above) / "run"
-        command = [sys.executable, str(ROOT / "train.py"), *words, f"run_dir={folder}"]
+        typed = [os.path.expandvars(word) for word in words]  # as a shell does
+        command = [sys.executable, str(ROOT / "train.py"), *typed, f"run_dir={folder}"]
         started = time.perf_counter()
         done = subprocess.run(command, capture_output=True, text=True)
         wall = time.perf_counter() - started
-        row: dict[str, Any] = {"overrides": extra, "fold": fold, "wall_seconds": round(wall, 2)}
+        row: dict[str, Any] = {"overrides": [*case.words, *extra], "fold": fold, "wall_seconds": round(wall, 2)}
         if done.returncode:
-            row |= {"failed": done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]}
+            said = done.stderr.strip().replace(os.environ.get("ZOO_DATA", "$ZOO_DATA"), "$ZOO_DATA").splitlines()
+            row |= {"failed": said[-1:] or [f"exit code {done.returncode}"]}
         else:
             row = json.loads((folder / "results.json").read_text()) | row
         row["command"] = "python train.py " + " ".join(words)
-    metric = promise.metric if promise else None
+    metric = case.promise["metric"] if case.promise else None
     value = row.get("metrics", {}).get(metric)
     print(f"{' '.join(words):<50} {metric} {value}   {wall:.0f} s   {row.get('failed', '')}", flush=True)
     return row

@@ -7,6 +7,7 @@ import re
 import statistics
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,11 @@ def _groups() -> dict[tuple[str, str, tuple[str, ...]], list[dict[str, Any]]]:
     return dict(sorted(groups.items()))
 
 
+def same_runs(model: str, data: str, overrides: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the rows of one case: the latest of each seed and fold."""
+    return _groups().get((model, data, tuple(overrides)), [])
+
+
 def _percent(values: list[float]) -> str:
     spread = statistics.stdev(values) if len(values) > 1 else 0.0
     return f"{100 * statistics.mean(values):.2f} ± {100 * spread:.2f} %"
@@ -58,9 +64,11 @@ def models_table() -> str:
         metric = promise.metric if promise else _metric(rows[0])
         values = [row["metrics"][metric] for row in rows]
         show = _plain if metric.endswith("rmse") else _percent
-        name = metric.removeprefix("test/").replace("_", " ")
+        figure = metric.removeprefix("test/")
+        name = figure.replace("_", " ")
         beside = ", ".join(
-            f"{key} {show([row['baselines'][key] for row in rows]).split(' ±')[0]}" for key in rows[0]["baselines"]
+            f"{key} {show([row['baselines'][key][figure] for row in rows]).split(' ±')[0]}"
+            for key in rows[0]["baselines"]
         )
         runs = f"{len({r['seed'] for r in rows})} seeds"
         runs += f" × {len({r['fold'] for r in rows})} folds" if rows[0]["fold"] is not None else ""

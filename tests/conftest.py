@@ -26,6 +26,13 @@ def mnist_root():
 
 
 @pytest.fixture
+def tabular_root():
+    if not (DATA / "tabular").is_dir():
+        pytest.skip("the tables are not at hand (ZOO_DATA)")
+    return str(DATA)
+
+
+@pytest.fixture
 def quick():
     """Options of a run of about a second, in the precision that `predict` computes in."""
     return {"trainer": {"max_epochs": 2, "accelerator": "cpu", "precision": "32"}, "logger": "csv"}

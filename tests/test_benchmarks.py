@@ -30,7 +30,7 @@ def test_a_run_is_the_command_that_a_user_would_type_and_a_failure_is_a_row(caps
     (row,) = rows("quality")
     assert row["command"] == "python train.py model=fnn data=wine seed=0 trainer.max_epochs=2 data.fold=0"
     assert row["overrides"] == ["trainer.max_epochs=2"]
-    assert row["metrics"]["test/accuracy"] > row["baselines"]["majority"]
+    assert row["metrics"]["test/accuracy"] > row["baselines"]["majority"]["accuracy"]
     assert row["wall_seconds"] > row["train_seconds"]
     assert {"device", "threads", "precision", "versions", "commit", "config_hash"} <= set(row)
     assert main([*words, "optimizer.lr=-1"]) == 1
@@ -84,7 +84,7 @@ def test_wrong_words_are_one_line_and_code_2(words, said, capsys):
 
 def test_failed_rows_and_earlier_ones_of_the_same_run_do_not_count(monkeypatch, tmp_path):
     made = {"model": "fnn", "data": "wine", "overrides": [], "fold": 0, "seed": 0, "metrics": {"test/accuracy": 0.5}}
-    made |= {"baselines": {"majority": 0.4}, "params": 1, "train_seconds": 1.0, "wall_seconds": 2.0}
+    made |= {"baselines": {"majority": {"accuracy": 0.4}}, "params": 1, "train_seconds": 1.0, "wall_seconds": 2.0}
     made |= {"device": "cpu (some)", "threads": 2, "precision": "32-true"}
     lines = [
         made,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
+import lightning as L
 import numpy as np
 import pytest
 import torch
@@ -272,4 +274,70 @@ def test_a_time_limit_ends_the_run_and_steps_per_epoch_count_batches(quick):
 def test_every_optimiser_and_schedule_learns(optimizer, schedule, quick):
     quick["trainer"] = {"max_epochs": 3, "accelerator": "cpu", "precision": "32"}
     run = zoo.train("fnn", data="wine", optimizer=optimizer, schedule=schedule, **quick)
-    assert run.metrics["test/accuracy"] > run.results["baselines"]["majority"] + 0.2
+    assert run.metrics["test/accuracy"] > run.results["baselines"]["majority"]["accuracy"] + 0.2
+
+
+@pytest.mark.parametrize("network", ["plain", "lenet", "alexnet", "resnet", "wide_resnet"])
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 12, 9), (1, 28, 28), (3, 96, 64)])
+def test_every_network_takes_images_of_any_size(network, shape):
+    spec = DataSpec("t", "image", "classification", shape, classes=("a", "b", "c"))
+    made = zoo.create("cnn", spec=spec, network=network, depth=10 if network == "wide_resnet" else 8)
+    assert made(torch.rand(2, *shape)).shape == (2, 3)
+
+
+def test_networks_have_as_many_parameters_as_in_their_papers():
+    def count(shape: tuple[int, ...], **options) -> int:
+        spec = DataSpec("t", "image", "classification", shape, classes=tuple("0123456789"))
+        return sum(p.numel() for p in zoo.create("cnn", spec=spec, **options).parameters())
+
+    assert count((1, 28, 28), network="lenet") == 61706  # 1998's, with full tables
+    assert round(count((3, 32, 32), network="resnet", depth=20, pool=1) / 1e6, 2) == 0.27
+    assert round(count((3, 32, 32), network="resnet", depth=56, pool=1) / 1e6, 2) == 0.86  # paper: 0.85, option A
+    assert round(count((3, 32, 32), network="wide_resnet", depth=28, width=160, pool=1) / 1e6, 1) == 36.5
+
+
+SQUARE = DataSpec("t", "image", "classification", (1, 32, 32), classes=("a", "b"))
+
+
+def test_torchvision_networks_take_weights_from_a_file_and_keep_them_in_the_checkpoint(tmp_path):
+    from torchvision import models
+
+    torch.manual_seed(1)
+    theirs = models.mobilenet_v3_small()
+    torch.save(theirs.state_dict(), tmp_path / "weights.pth")
+    made = zoo.create(
+        "cnn", spec=SQUARE, network="torchvision/mobilenet_v3_small", weights=str(tmp_path / "weights.pth")
+    )
+    ours, state = made.network.state_dict(), theirs.state_dict()
+    fitted = {"features.0.0.weight", "classifier.3.weight", "classifier.3.bias"}
+    assert {k for k in state if ours[k].shape != state[k].shape} == fitted
+    assert all(torch.equal(ours[k], state[k]) for k in set(state) - fitted)
+    grey = state["features.0.0.weight"].sum(1, keepdim=True)
+    assert torch.allclose(ours["features.0.0.weight"], grey)
+    assert made.hparams["weights"] is None
+    for wrong, said in (("nowhere.pth", "no such file"), (__file__, "holds no weights that load safely")):
+        with pytest.raises(zoo.ZooError, match=said):
+            zoo.create("cnn", spec=SQUARE, network="torchvision/mobilenet_v3_small", weights=wrong)
+    with pytest.raises(zoo.ZooError, match="does not fit torchvision/resnet18"):
+        zoo.create("cnn", spec=SQUARE, network="torchvision/resnet18", weights=str(tmp_path / "weights.pth"))
+    with pytest.raises(zoo.ZooError, match="did you mean 'resnet18'"):
+        zoo.create("cnn", spec=SQUARE, network="torchvision/resnet_18")
+
+
+def test_a_frozen_network_is_released_after_its_share_of_the_run(quick):
+    seen = []
+
+    class Watch(L.Callback):
+        def on_train_epoch_end(self, trainer, module):
+            seen.append({k: v.clone() for k, v in module.network.state_dict().items()})
+
+    options = {"network": "torchvision/squeezenet1_1", "freeze": 0.5}
+    run = {"trainer.max_epochs": 4, "trainer.steps_per_epoch": 2, "optimizer.lr": 1e-3, "schedule": "constant"}
+    x = np.random.default_rng(0).random((60, 33, 33))
+    quick.pop("trainer")
+    zoo.train("cnn", data=(x, np.arange(60) % 2), options=options, callbacks=[Watch()], **quick, **run,
+              **{"data.batch_size": 8, "optimizer.weight_decay": 0.1}, report=False)  # fmt: skip
+    last = {"classifier.1.weight", "classifier.1.bias"}
+    changed = [{k for k in a if not torch.equal(a[k], b[k])} for a, b in itertools.pairwise(seen)]
+    assert changed[0] == last
+    assert changed[1] == set(seen[0])

@@ -53,7 +53,7 @@ def rows(folder: str | Path) -> list[dict[str, str]]:
 def test_a_signal_stops_a_run_in_one_line_and_it_goes_on(number, tmp_path):
     words = [*TRAIN, *WORDS, "trainer.max_epochs=4000"]
     with subprocess.Popen([*words, "run_dir=cut"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
-        while not Path("cut/metrics.csv").exists():
+        while not Path("cut/metrics.csv").exists() or len(rows("cut")) < 2:
             time.sleep(0.05)
             assert run.poll() is None
         run.send_signal(number)

@@ -52,9 +52,11 @@ def test_the_first_command_learns_and_says_what_it_did(digits_run):
     assert lines[0].startswith("cnn on digits   1,293 train, 144 validation, 360 test rows of 1×8×8")
     results = json.loads((folder / "results.json").read_text())
     accuracy = results["metrics"]["test/accuracy"]
-    assert accuracy > 0.95 > results["baselines"]["majority"]
-    assert f"test accuracy {accuracy:.4g} (majority 0.1, logistic regression 0.9" in lines[-3]
-    assert lines[-2].endswith("out/plots/{curves,confusion,mistakes}.png")
+    assert accuracy > 0.95 > results["baselines"]["majority"]["accuracy"]
+    assert f"test accuracy {accuracy:.4g} (majority 0.1, logistic regression 0.9" in lines[-4]
+    balanced = results["metrics"]["test/balanced_accuracy"]
+    assert f"balanced accuracy {balanced:.4g} (0.1)" in lines[-3]  # the rest, each beside the majority's
+    assert lines[-2].endswith("out/plots/{curves,batch,confusion,mistakes}.png")
     assert lines[-1].startswith("next            python train.py model=fnn data=digits")
     assert not done.stderr
 
@@ -71,6 +73,7 @@ def test_the_folder_holds_what_the_design_names(digits_run):
         "checkpoints/best.ckpt",
         "checkpoints/last.ckpt",
         "plots/curves.png",
+        "plots/batch.png",
         "plots/confusion.png",
         "plots/mistakes.png",
     }
@@ -169,7 +172,7 @@ def test_regression_reports_original_units(quick):
     assert run.metrics["test/rmse"] == pytest.approx(rmse, rel=1e-4)
     assert run.metrics["test/mae"] == pytest.approx(float((value - y).abs().mean()), rel=1e-4)
     assert run.metrics["test/r2"] == pytest.approx(1 - rmse**2 / float(y.var(correction=0)), rel=1e-3)
-    assert rmse < run.results["baselines"]["mean"]
+    assert rmse < run.results["baselines"]["mean"]["rmse"]
     assert {p.name for p in run.plots} == {"curves.png", "truth.png"}
 
 

@@ -6,39 +6,87 @@ import numpy as np
 import torch
 
 from zoo.data.dataset import Dataset, Values
+from zoo.spec import DataSpec
 
 ROWS = 5000  # training rows that the linear baseline sees at most, so that it takes seconds
 
+Figures = dict[str, float]
 
-def baselines(dataset: Dataset) -> dict[str, float]:
+
+def baselines(dataset: Dataset) -> dict[str, Figures]:
     """Return test figures of the constant answer and of a linear model on the same inputs.
 
-    Classification: accuracy of ``majority`` and of ``logistic regression``. Regression: RMSE of ``mean`` and of
-    ``linear regression``.
+    Classification: of ``majority`` and of ``logistic regression``; regression: of ``mean`` and of ``linear
+    regression``. The figures are those of the objective, by the same names.
     """
     y, test_y = (np.asarray(split["y"]) for split in (dataset.train, dataset.test))
     pick = np.random.default_rng(0).permutation(len(y))[:ROWS]
     x, test_x = _flat(dataset.train["x"], pick), _flat(dataset.test["x"], np.arange(len(test_y)))
-    from sklearn.preprocessing import StandardScaler
-
-    scale = StandardScaler().fit(x)
-    x, test_x, seen = scale.transform(x), scale.transform(test_x), y[pick]
+    x, test_x = _prepared(dataset.spec, x, test_x)
     if dataset.spec.task == "classification":
         from sklearn.linear_model import LogisticRegression
+        from sklearn.multiclass import OneVsRestClassifier
 
-        majority = np.bincount(y).argmax()
-        linear = LogisticRegression(max_iter=200, tol=1e-2).fit(x, seen)
+        linear = LogisticRegression(max_iter=200, tol=1e-2)
+        model = OneVsRestClassifier(linear) if dataset.spec.multilabel else linear
+        probability = model.fit(x, y[pick]).predict_proba(test_x)
+        share = y.mean(0) if dataset.spec.multilabel else np.bincount(y, minlength=len(dataset.spec.classes)) / len(y)
+        constant = np.broadcast_to(share, (len(test_y), len(share)))
         return {
-            "majority": float(np.mean(test_y == majority)),
-            "logistic regression": float(linear.score(test_x, test_y)),
+            "majority": classification_figures(dataset.spec, constant, test_y),
+            "logistic regression": classification_figures(dataset.spec, probability, test_y),
         }
     from sklearn.linear_model import Ridge
 
-    answer = Ridge().fit(x, seen).predict(test_x)
     return {
-        "mean": float(np.sqrt(np.mean((test_y - y.mean()) ** 2))),
-        "linear regression": float(np.sqrt(np.mean((test_y - answer) ** 2))),
+        "mean": regression_figures(np.full(len(test_y), y.mean()), test_y),
+        "linear regression": regression_figures(Ridge().fit(x, y[pick]).predict(test_x), test_y),
     }
+
+
+def classification_figures(spec: DataSpec, probability: np.ndarray, y: np.ndarray) -> Figures:
+    """Return the figures of probabilities (N, K), by the names and in the sense of the objective."""
+    from sklearn.metrics import accuracy_score, average_precision_score, balanced_accuracy_score, roc_auc_score
+
+    if spec.multilabel:
+        right = (probability > 0.5) == (y > 0.5)
+        each = [right[:, k][y[:, k] == on].mean() for k in range(y.shape[1]) for on in (0, 1) if (y[:, k] == on).any()]
+        accuracy, fair, truth, score = right.mean(), np.mean(each), y.astype(int), probability
+    else:
+        answer = probability.argmax(1)
+        accuracy, fair = accuracy_score(y, answer), balanced_accuracy_score(y, answer)
+        two = len(spec.classes) == 2
+        truth = (y == spec.positive).astype(int) if two else np.eye(len(spec.classes), dtype=int)[y]
+        score = probability[:, spec.positive] if two else probability
+    ranked = {"auroc": roc_auc_score, "average_precision": average_precision_score}
+    both = truth.min(0) != truth.max(0)  # a class that is not in test has neither figure
+    if np.ndim(both):
+        truth, score = truth[:, both], score[:, both]
+    found = {name: float(figure(truth, score)) for name, figure in ranked.items() if np.any(both)}
+    return {"accuracy": float(accuracy), "balanced_accuracy": float(fair), **found}
+
+
+def regression_figures(value: np.ndarray, y: np.ndarray) -> Figures:
+    """Return RMSE, MAE and R² of predicted values, in original units."""
+    from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
+
+    rmse, mae, r2 = (f(y, value) for f in (root_mean_squared_error, mean_absolute_error, r2_score))
+    return {"rmse": float(rmse), "mae": float(mae), "r2": float(r2)}
+
+
+def _prepared(spec: DataSpec, x: np.ndarray, test_x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return inputs of a linear model: numbers standardised, texts as one column each."""
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    text = [n for n, levels in enumerate(spec.levels) if levels]
+    number = [n for n in range(x.shape[1]) if n not in set(text)]
+    scale = StandardScaler().fit(x[:, number])
+    parts = [[scale.transform(part[:, number])] for part in (x, test_x)]
+    if text:
+        coded = OneHotEncoder(handle_unknown="ignore", sparse_output=False).fit(x[:, text])
+        for made, part in zip(parts, (x, test_x), strict=True):
+            made.append(coded.transform(part[:, text]))
+    return np.concatenate(parts[0], axis=1), np.concatenate(parts[1], axis=1)
 
 
 def _flat(x: Values, index: np.ndarray) -> np.ndarray:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -12,6 +12,9 @@ from torch import Tensor
 from zoo.data.dataset import Batch
 from zoo.errors import ZooError
 from zoo.spec import DataSpec
+
+if TYPE_CHECKING:
+    import pandas as pd  # slow to import, and for tables alone
 
 
 def to_float(x: Tensor) -> Tensor:
@@ -31,10 +34,7 @@ def encode(spec: DataSpec, raw: Any) -> Batch:
     if spec.kind == "sequence":
         return _sequences(spec, raw)
     if spec.columns and hasattr(raw, "columns"):
-        missing = [c for c in spec.columns if c not in raw.columns]
-        if missing:
-            raise ZooError(f"{spec.name}: the columns {', '.join(missing)} are missing")
-        raw = raw[list(spec.columns)]
+        raw = encode_frame(spec, raw)
     x = _floats(to_float(_tensor(raw)) if spec.kind == "image" else raw)
     shape = spec.input_shape
     if spec.kind == "image" and shape[0] == 1 and tuple(x.shape[-2:]) == shape[1:] and x.shape[-3:-2] != (1,):
@@ -44,6 +44,64 @@ def encode(spec: DataSpec, raw: Any) -> Batch:
     if tuple(x.shape[1:]) != shape:
         raise ZooError(f"{spec.name}: input of shape {tuple(x.shape)}; must be (batch, {', '.join(map(str, shape))})")
     return {"x": x}
+
+
+def encode_frame(spec: DataSpec, frame: pd.DataFrame) -> np.ndarray:
+    """Return the columns of a table as x (N, inputs): texts numbered, missing numbers filled and flagged.
+
+    Raises:
+        ZooError: a column that is missing, text or infinity in a column of numbers.
+    """
+    missing = [c for c in spec.columns if c not in frame.columns]
+    if missing:
+        raise ZooError(f"{spec.name}: the columns {', '.join(missing)} are missing")
+    levels = spec.levels or ((),) * len(spec.columns)
+    fills = spec.fills or (0.0,) * len(spec.columns)
+    made, flags = [], {}
+    for name, known, fill in zip(spec.columns, levels, fills, strict=True):
+        if known:
+            numbers = {text: float(number) for number, text in enumerate(known, start=1)}
+            made.append(as_texts(frame[name]).map(numbers).fillna(0.0).to_numpy(float))
+            continue
+        values = as_numbers(frame[name], lambda row, name=name: f"{spec.name}, row {row + 1}, column {name!r}")
+        flags[name] = np.isnan(values)
+        made.append(np.where(flags[name], fill, values))
+    made += [flags[name].astype(float) for name in spec.flagged]
+    return np.stack(made, axis=1)
+
+
+def as_text(value: Any) -> str:
+    """Return a cell as the text that a level is, nothing where it is missing: 3.0 and 3 are one."""
+    if value is None or value != value:
+        return ""
+    return f"{value:g}" if isinstance(value, (float, np.floating)) else str(value).strip()
+
+
+def as_texts(column: pd.Series) -> pd.Series:
+    """Return a column's cells as texts; each different one is looked at once."""
+    import pandas as pd
+
+    codes, seen = column.factorize(use_na_sentinel=False)
+    return pd.Series(np.array([as_text(value) for value in seen], dtype=object)[codes], index=column.index)
+
+
+def as_numbers(cells: pd.Series, place: Callable[[int], str], advice: str = "") -> np.ndarray:
+    """Return a column as float64, NaN where a value is missing; ``place`` says where a row is.
+
+    Raises:
+        ZooError: text or infinity, with its place.
+    """
+    import pandas as pd
+
+    values = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    stray = np.flatnonzero(np.isnan(values) & cells.notna().to_numpy())
+    if len(stray):
+        text = str(cells.iloc[stray[0]])[:40]
+        raise ZooError(f"{place(stray[0])}: {text!r} is text in a column of numbers; mend or empty it{advice}")
+    endless = np.flatnonzero(np.isinf(values))
+    if len(endless):
+        raise ZooError(f"{place(endless[0])}: is infinite; mend or empty it")
+    return values
 
 
 def _sequences(spec: DataSpec, raw: Any) -> Batch:

@@ -80,6 +80,7 @@ def _trace(answering: Answering, batch: Batch) -> Any:
     names = list(answering(**batch))
     spoken = logging.getLogger("torch.onnx")
     level, spoken.disabled = spoken.level, True
+    _forget_kernels()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -99,5 +100,16 @@ def _trace(answering: Answering, batch: Batch) -> Any:
             f"the number of rows ({said[:300]})"
         ) from None
     finally:
+        _forget_kernels()
         spoken.disabled = False
         spoken.setLevel(level)
+
+
+def _forget_kernels() -> None:
+    """Have torch look its recurrent kernels up anew.
+
+    Its exporter lends these operators other kernels, for any length, but they answer by the one that they found first
+    (torch 2.14): the second export of a process was for one length only.
+    """
+    for operator in (torch.ops.aten.gru.input, torch.ops.aten.lstm.input):
+        getattr(operator, "_dispatch_cache", {}).clear()

@@ -144,7 +144,7 @@ class ZooModule(L.LightningModule):
     def configure(self, learning: Learning) -> None:
         """Set how this model learns, before a fit; draws its weights anew where ``init`` asks for it."""
         self.learning = learning
-        self.objective.label_smoothing = learning.regularization.label_smoothing
+        self.objective.configure(learning.objective, label_smoothing=learning.regularization.label_smoothing)
         initialise(self, learning.init)
         if learning.schedule.name == "plateau":
             self.plateau = Plateau(learning.schedule, mode=self.objective.mode)
@@ -290,9 +290,11 @@ class ZooModule(L.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the registered name and the way of learning: with the weights, enough to build the model again."""
         checkpoint["zoo"] = {"format": 1, "model": self.name, "learning": self.learning.to_dict()}
+        checkpoint["zoo"]["threshold"] = self.objective.threshold
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take up the counters."""
+        """Take up counters and threshold."""
+        self.objective.threshold = checkpoint["zoo"]["threshold"]
         self.loop.steps, self.loop.samples = checkpoint["state_dict"]["counters"].tolist()
 
     def training_state(self) -> dict[str, Any]:

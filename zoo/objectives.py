@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import MeanAbsoluteError, MeanMetric, MeanSquaredError, MetricCollection, R2Score
-from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC, MulticlassAveragePrecision
+from torchmetrics.classification import (
+    BinaryAUROC,
+    BinaryAveragePrecision,
+    MulticlassAccuracy,
+    MulticlassAUROC,
+    MulticlassAveragePrecision,
+    MultilabelAccuracy,
+    MultilabelAUROC,
+    MultilabelAveragePrecision,
+    MultilabelRecall,
+    MultilabelSpecificity,
+)
 
 from zoo.data.dataset import Batch
+from zoo.errors import ZooError, unknown
+from zoo.options import ObjectiveOptions
 from zoo.spec import DataSpec
 
 
@@ -20,6 +33,10 @@ class Objective(Protocol):
 
     monitor: str  # the validation figure that picks the best checkpoint
     mode: str  # min or max
+    threshold: float | None  # on the probability of the positive of two classes; None: the likelier one
+
+    def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
+        """Take up a run's options."""
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
         """Return the mean loss of a batch, a scalar."""
@@ -32,6 +49,9 @@ class Objective(Protocol):
 
     def update(self, metrics: MetricCollection, output: Tensor, batch: Batch) -> None:
         """Add a batch to metrics of ``metrics``."""
+
+    def choose_threshold(self, output: Tensor, y: Tensor, figure: str) -> float:
+        """Return the threshold that is best for ``figure`` on these rows; asked for where one is to be chosen."""
 
     def answer(self, output: Tensor) -> dict[str, Tensor]:
         """Return what the output means, by name: probabilities, or values in original units."""
@@ -49,46 +69,96 @@ class _Metrics(MetricCollection):
                 self[name].update(*values)
 
 
+def _multiclass(classes: int) -> dict[str, Any]:
+    return {
+        "accuracy": MulticlassAccuracy(classes, average="micro"),
+        "balanced_accuracy": MulticlassAccuracy(classes, average="macro"),
+        "auroc": MulticlassAUROC(classes),
+        "average_precision": MulticlassAveragePrecision(classes),
+    }
+
+
 class Classification:
-    """Cross-entropy over classes. ``output`` (B, K) logits, ``y`` (B,) int64."""
+    """Cross-entropy over classes. ``output`` (B, K) logits, ``y`` (B,) int64.
+
+    Of two classes, AUROC and average precision are those of ``spec.positive``; of more, means over the classes.
+    """
 
     monitor, mode = "accuracy", "max"
 
     def __init__(self, spec: DataSpec) -> None:
-        self.classes = spec.classes
-        self.label_smoothing = 0.0  # set from the run's regularization; for training alone
+        self.classes, self.positive, self.counts = spec.classes, spec.positive, spec.counts
+        self.label_smoothing = 0.0  # these are set by configure
+        self.weights: Tensor | None = None
+        self.threshold: float | None = None
+
+    def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
+        """Take up a run's options; smoothing and weights are for the training loss alone."""
+        self.label_smoothing = label_smoothing
+        self.monitor, self.mode = _watched(options.monitor, "accuracy", [*_multiclass(2), "nll"])
+        if options.threshold is not None and len(self.classes) != 2:
+            raise ZooError(f"objective.threshold: is for two classes; there are {len(self.classes)}")
+        if options.class_weights is not None:
+            self.weights = balanced(self.counts)
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
         """Return the cross-entropy, a scalar; of mixed images that of both classes, by their shares."""
+        weight = None if self.weights is None else self.weights.to(output)
         if "share" in batch:
             one, other = (
-                F.cross_entropy(output, batch[y], label_smoothing=self.label_smoothing, reduction="none")
+                F.cross_entropy(output, batch[y], weight, label_smoothing=self.label_smoothing, reduction="none")
                 for y in ("y", "y2")
             )
             return (batch["share"] * one + (1 - batch["share"]) * other).mean()
-        return F.cross_entropy(output, batch["y"], label_smoothing=self.label_smoothing)
+        return F.cross_entropy(output, batch["y"], weight, label_smoothing=self.label_smoothing)
 
     def count(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Return the number of right answers."""
         return {"accuracy": (output.argmax(1) == batch["y"]).sum()}
 
     def metrics(self, stage: str) -> MetricCollection:
-        """Return loss and accuracy, for the test also balanced accuracy and the ranking measures (macro)."""
-        k = len(self.classes)
-        found: dict[str, Any] = {"nll": MeanMetric(), "accuracy": MulticlassAccuracy(k, average="micro")}
-        if stage == "test":
-            found["balanced_accuracy"] = MulticlassAccuracy(k, average="macro")
-            found["auroc"] = MulticlassAUROC(k)
-            found["average_precision"] = MulticlassAveragePrecision(k)
-        return _Metrics(found, compute_groups=False)
+        """Return loss, accuracy and the watched figure; for the test all of them."""
+        found = _multiclass(len(self.classes))
+        if len(self.classes) == 2:
+            found |= {"auroc": BinaryAUROC(), "average_precision": BinaryAveragePrecision()}
+        if stage != "test":
+            found = {name: metric for name, metric in found.items() if name in ("accuracy", self.monitor)}
+        return _Metrics({"nll": MeanMetric(), **found}, compute_groups=False)
 
     def update(self, metrics: MetricCollection, output: Tensor, batch: Batch) -> None:
-        """Add a batch; ``nll`` is the plain cross-entropy, without smoothing."""
+        """Add a batch; ``nll`` is the plain cross-entropy, without smoothing and weights."""
         y, probability = batch["y"], output.float().softmax(1)
         assert isinstance(metrics, _Metrics)
         nll = F.cross_entropy(output.float(), y, reduction="none")
-        pair = (probability, y)
-        metrics.feed(nll=(nll,), accuracy=pair, balanced_accuracy=pair, auroc=pair, average_precision=pair)
+        labels, ranked = (self.labels(probability), y), (probability, y)
+        if len(self.classes) == 2:
+            ranked = (probability[:, self.positive], (y == self.positive).long())
+        metrics.feed(nll=(nll,), accuracy=labels, balanced_accuracy=labels, auroc=ranked, average_precision=ranked)
+
+    def labels(self, probability: Tensor) -> Tensor:
+        """Return the number of each row's class (B,): the likeliest, or by the threshold on the positive's."""
+        if self.threshold is None:
+            return probability.argmax(1)
+        found = (probability[:, self.positive] >= self.threshold).long()
+        return found if self.positive == 1 else 1 - found
+
+    def choose_threshold(self, output: Tensor, y: Tensor, figure: str) -> float:
+        """Return the threshold on the positive class's probability that is best for ``figure`` on these rows."""
+        score, truth = output.float().softmax(1)[:, self.positive].double(), y == self.positive
+        order = score.argsort(descending=True, stable=True)
+        score, truth = score[order], truth[order].double()
+        hit = truth.cumsum(0)  # rows found rightly, with the threshold at each score
+        false = (1 - truth).cumsum(0)
+        positives, negatives = truth.sum().clamp(min=1), (1 - truth).sum().clamp(min=1)
+        value = {
+            "accuracy": hit + negatives - false,
+            "balanced_accuracy": hit / positives + (negatives - false) / negatives,
+            "f1": 2 * hit / (hit + false + positives),
+        }[figure]
+        last = torch.cat([score[1:] < score[:-1], torch.ones(1, dtype=torch.bool)])  # between different scores only
+        best = int(torch.where(last, value, -torch.inf).argmax())
+        below = score[best + 1] if best + 1 < len(score) else torch.zeros(())
+        return float((score[best] + below) / 2)
 
     def answer(self, output: Tensor) -> dict[str, Tensor]:
         """Return ``probability`` (B, K)."""
@@ -97,16 +167,106 @@ class Classification:
     def decode(self, output: Tensor) -> dict[str, Any]:
         """Return the class ``label`` of each row and ``probability`` (B, K)."""
         found = self.answer(output)
-        return {"label": [self.classes[i] for i in found["probability"].argmax(1).tolist()], **found}
+        return {"label": [self.classes[i] for i in self.labels(found["probability"]).tolist()], **found}
+
+
+class Labels:
+    """Several labels that may be true together. ``output`` (B, K) logits, ``y`` (B, K) float, 0 or 1.
+
+    The loss is the mean binary cross-entropy; the figures are means over the labels, accuracy the share of right ones.
+    """
+
+    monitor, mode = "average_precision", "max"
+    threshold = None
+
+    def __init__(self, spec: DataSpec) -> None:
+        self.classes, self.counts, self.rows = spec.classes, spec.counts, spec.rows
+        self.label_smoothing = 0.0
+        self.weights: Tensor | None = None
+
+    def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
+        """Take up a run's options."""
+        self.label_smoothing = label_smoothing
+        self.monitor, self.mode = _watched(options.monitor, "average_precision", [*_multiclass(2), "nll"])
+        if options.threshold is not None:
+            raise ZooError("objective.threshold: is for two classes, not for several labels at once")
+        if options.class_weights is not None:  # of each label's true rows
+            self.weights = torch.tensor([(self.rows - n) / max(n, 1) for n in self.counts])
+
+    def loss(self, output: Tensor, batch: Batch) -> Tensor:
+        """Return the binary cross-entropy, a scalar."""
+        y = batch["y"]
+        if "share" in batch:
+            share = batch["share"].unsqueeze(1)
+            y = share * y + (1 - share) * batch["y2"]
+        y = y * (1 - self.label_smoothing) + self.label_smoothing / 2
+        weight = None if self.weights is None else self.weights.to(output)
+        return F.binary_cross_entropy_with_logits(output, y, pos_weight=weight)
+
+    def count(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Return the sum over rows of the share of right labels."""
+        return {"accuracy": ((output > 0) == (batch["y"] > 0.5)).float().mean(1).sum()}
+
+    def metrics(self, stage: str) -> MetricCollection:
+        """Return loss, accuracy and the watched figure; for the test all of them."""
+        k = len(self.classes)
+        found: dict[str, Any] = {
+            "accuracy": MultilabelAccuracy(k, average="macro"),
+            "balanced_accuracy": (MultilabelRecall(k) + MultilabelSpecificity(k)) / 2,
+            "auroc": MultilabelAUROC(k),
+            "average_precision": MultilabelAveragePrecision(k),
+        }
+        if stage != "test":
+            found = {name: metric for name, metric in found.items() if name in ("accuracy", self.monitor)}
+        return _Metrics({"nll": MeanMetric(), **found}, compute_groups=False)
+
+    def update(self, metrics: MetricCollection, output: Tensor, batch: Batch) -> None:
+        """Add a batch; ``nll`` is summed over the labels."""
+        assert isinstance(metrics, _Metrics)
+        output, y = output.float(), batch["y"]
+        nll = F.binary_cross_entropy_with_logits(output, y, reduction="none").sum(1)
+        pair = (output.sigmoid(), y.long())
+        metrics.feed(nll=(nll,), accuracy=pair, balanced_accuracy=pair, auroc=pair, average_precision=pair)
+
+    def answer(self, output: Tensor) -> dict[str, Tensor]:
+        """Return ``probability`` (B, K), of each label for itself."""
+        return {"probability": output.float().sigmoid()}
+
+    def decode(self, output: Tensor) -> dict[str, Any]:
+        """Return the list of ``label`` that are likely in each row, and ``probability`` (B, K)."""
+        found = self.answer(output)
+        likely = (found["probability"] > 0.5).tolist()
+        return {"label": [[c for c, on in zip(self.classes, row, strict=True) if on] for row in likely], **found}
+
+
+def balanced(counts: Sequence[int]) -> Tensor:
+    """Return weights (K,) by which each class counts alike: N / (K · rows of the class)."""
+    seen = torch.tensor(counts, dtype=torch.float32).clamp(min=1)
+    return seen.sum() / (len(seen) * seen)
+
+
+def _watched(asked: str | None, own: str, known: Sequence[str]) -> tuple[str, str]:
+    """Return the figure that picks the best epoch, and whether more or less of it is better."""
+    name = asked or own
+    if name not in known:
+        raise unknown("objective.monitor", name, known)
+    return name, "min" if name in ("nll", "rmse", "mae") else "max"
 
 
 class Regression:
     """Squared error of the standardised target. ``output`` (B, 1), ``y`` (B,) in original units."""
 
     monitor, mode = "rmse", "min"
+    threshold = None
 
     def __init__(self, spec: DataSpec) -> None:
         self.mean, self.std = spec.target_mean, spec.target_std
+
+    def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
+        """Take up a run's options."""
+        self.monitor, self.mode = _watched(options.monitor, "rmse", ("rmse", "mae", "r2"))
+        if options.class_weights is not None or options.threshold is not None:
+            raise ZooError("objective.class_weights, objective.threshold: are for classes; the target is a number")
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
         """Return the mean squared error in units of the target's deviation, a scalar."""
@@ -141,13 +301,14 @@ class Regression:
 
 _OBJECTIVES: dict[str, Callable[[DataSpec], Objective]] = {
     "classification": Classification,
+    "labels": Labels,
     "regression": Regression,
 }
 
 
 def objective_of(spec: DataSpec) -> Objective:
     """Return the objective of a spec's task."""
-    return _OBJECTIVES[spec.task](spec)
+    return _OBJECTIVES["labels" if spec.multilabel else spec.task](spec)
 
 
 def confusion(predicted: Tensor, y: Tensor, classes: int) -> Tensor:

@@ -12,6 +12,8 @@ from zoo.errors import ZooError, unknown
 INITS = ("default", "kaiming", "xavier", "orthogonal")
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
 SCHEDULES = ("constant", "step", "cosine", "one_cycle", "plateau")
+MONITORS = ("accuracy", "balanced_accuracy", "auroc", "average_precision", "nll", "rmse", "mae", "r2")
+THRESHOLDS = ("accuracy", "balanced_accuracy", "f1")
 PRECISIONS = ("auto", "32", "bf16")
 ACCELERATORS = ("auto", "cpu", "cuda")
 
@@ -141,6 +143,29 @@ class Regularization:
 
 
 @dataclass(frozen=True)
+class ObjectiveOptions:
+    """What counts, where the task's own choice does not suit.
+
+    ``monitor`` is the validation figure that picks the best epoch (None: accuracy, or rmse). ``class_weights:
+    balanced`` lets each class count alike in the loss, however rare it is. ``threshold`` is, for two classes, the
+    figure for which the best epoch's threshold on the probability is chosen, on validation (None: 0.5).
+    """
+
+    monitor: str | None = None
+    class_weights: str | None = None
+    threshold: str | None = None
+
+    def __post_init__(self) -> None:
+        for value, name, choices in (
+            (self.monitor, "monitor", MONITORS),
+            (self.class_weights, "class_weights", ("balanced",)),
+            (self.threshold, "threshold", THRESHOLDS),
+        ):
+            if value is not None:
+                check_choice(f"objective.{name}", value, choices)
+
+
+@dataclass(frozen=True)
 class EarlyStopping:
     """Stop when the monitored figure has not improved by ``min_delta`` for ``patience`` epochs (null: never)."""
 
@@ -158,7 +183,8 @@ class TrainerOptions:
 
     ``max_time`` is minutes of training, ``steps_per_epoch`` the batches that count as an epoch (null: one pass),
     ``accumulate`` the batches per optimiser step, ``devices`` the processes that share each batch (on CUDA one per
-    device). ``precision: auto`` takes bf16 where the processor computes in it.
+    device). ``precision: auto`` takes bf16 where the processor computes in it. ``find_lr`` suggests a learning
+    rate, with its picture, in place of training.
     """
 
     accelerator: str = "auto"
@@ -168,8 +194,10 @@ class TrainerOptions:
     steps_per_epoch: int | None = None
     precision: str = "auto"
     accumulate: int = 1
+    find_lr: bool = False
 
     def __post_init__(self) -> None:
+        check_flag("trainer.find_lr", self.find_lr)
         check_choice("trainer.accelerator", self.accelerator, ACCELERATORS)
         check_number("trainer.devices", self.devices, low=1, whole=True)
         check_number("trainer.max_epochs", self.max_epochs, low=1, whole=True)
@@ -187,6 +215,7 @@ class Learning:
     optimizer: Optimizer = field(default_factory=Optimizer)
     schedule: Schedule = field(default_factory=Schedule)
     regularization: Regularization = field(default_factory=Regularization)
+    objective: ObjectiveOptions = field(default_factory=ObjectiveOptions)
     accumulate: int = 1
 
     def __post_init__(self) -> None:
@@ -221,5 +250,6 @@ def learning_of(values: dict[str, Any]) -> Learning:
         optimizer=options(Optimizer, "optimizer", values["optimizer"]),
         schedule=options(Schedule, "schedule", values["schedule"]),
         regularization=options(Regularization, "regularization", values["regularization"]),
+        objective=options(ObjectiveOptions, "objective", values.get("objective", {})),
         accumulate=values["trainer"]["accumulate"] if "trainer" in values else values["accumulate"],
     )

@@ -81,7 +81,10 @@ def data_of(planned: Plan, dataset: Dataset | None) -> tuple[Dataset, Any]:
             f"data.batch_size={asked['batch_size']}: must be at least trainer.devices={planned.trainer.devices}"
         )
     if dataset is None:
-        dataset = load_data(asked["name"], **{k: v for k, v in asked.items() if k not in shared})
+        own = {k: v for k, v in asked.items() if k not in shared}
+        if "task" in registry.signature(registry.data_entry(asked["name"]).load):  # found out from the data, or asked
+            own["task"] = planned.values["task"]
+        dataset = load_data(asked["name"], **own)
     if dataset.sizes[0] < asked["batch_size"]:
         raise ZooError(
             f"data.batch_size={asked['batch_size']}: more than the {dataset.sizes[0]} rows to train on; "

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from zoo.data.dataset import Batch, Dataset, Values
+from zoo.finding import Found
 from zoo.objectives import confusion
 
 INK, TRAIN, VAL = "#333333", "#9a9a9a", "#1f5fbf"
@@ -56,6 +57,21 @@ def curves(history: Sequence[Mapping[str, Any]], path: Path) -> Path:
             ax.set_yscale("log")
         ax.set_title({"lr": "learning rate"}.get(name, name), fontsize=10, color=INK)
         ax.set_xlabel("epoch", fontsize=8, color=INK)
+    return _save(figure, path)
+
+
+def learning_rates(found: Found, path: Path) -> Path:
+    """Draw the loss of a range test over the rate, and the suggestion."""
+    figure = Figure(figsize=(5, 3.2), layout="constrained")
+    ax = _axes(figure)
+    ax.plot(found.rates, found.losses, color=VAL)
+    ax.axvline(found.suggested, color=INK, linewidth=1, linestyle="--")
+    ax.set_xscale("log")
+    low, first = min(found.losses), found.losses[0]
+    ax.set_ylim(low - 0.1 * (first - low), first + 0.5 * (first - low))
+    ax.set_xlabel("learning rate", color=INK)
+    ax.set_ylabel("loss, smoothed", color=INK)
+    ax.set_title(f"falls fastest at {found.suggested:.2g}", fontsize=10, color=INK)
     return _save(figure, path)
 
 
@@ -133,6 +149,25 @@ def _target_of(batch: Batch, i: int, classes: Sequence[str]) -> str:
     return f"{name(batch['y'])} {share:.0%}\n{name(batch['y2'])} {1 - share:.0%}"
 
 
+def precision_recall(score: Tensor, truth: Tensor, names: Sequence[str], path: Path) -> Path:
+    """Draw precision against recall at each threshold; ``score`` and ``truth`` are (N, names)."""
+    figure = Figure(figsize=(4.4, 4), layout="constrained")
+    ax = _axes(figure)
+    for number, name in enumerate(names[:10]):
+        order = score[:, number].argsort(descending=True)
+        hits = truth[order, number].double().cumsum(0)
+        precision, recall = hits / torch.arange(1, len(hits) + 1), hits / hits[-1].clamp(min=1)
+        colour = VAL if len(names) == 1 else None
+        ax.plot(recall.numpy(), precision.numpy(), color=colour, linewidth=1.2, label=name)
+    if len(names) == 1:
+        ax.axhline(float(truth.mean()), color=TRAIN, linewidth=1, label="by chance")
+    ax.set_ylim(0, 1.02)
+    ax.set_xlabel("recall", color=INK)
+    ax.set_ylabel("precision", color=INK)
+    ax.legend(frameon=False, fontsize=8)
+    return _save(figure, path)
+
+
 def truth(value: Tensor, y: Tensor, path: Path) -> Path:
     """Draw predicted against true values, in original units."""
     figure = Figure(figsize=(4, 4), layout="constrained")
@@ -160,8 +195,16 @@ def run_pictures(
         made.append(batch_picture(batch, dataset.spec.classes, folder / "batch.png"))
     y, classes = dataset.test["y"], dataset.spec.classes
     if dataset.spec.task == "classification":
-        probability = decoded["probability"]
-        made.append(confusion_matrix(probability.argmax(1), y, classes, folder / "confusion.png"))
+        probability, spec = decoded["probability"], dataset.spec
+        if len(classes) == 2 or spec.multilabel:
+            truths = y if spec.multilabel else (y == spec.positive).float().unsqueeze(1)
+            scores = probability if spec.multilabel else probability[:, spec.positive].unsqueeze(1)
+            names = classes if spec.multilabel else [classes[spec.positive]]
+            made.append(precision_recall(scores, truths, names, folder / "precision_recall.png"))
+        if spec.multilabel:
+            return made
+        answered = torch.tensor([classes.index(label) for label in decoded["label"]])
+        made.append(confusion_matrix(answered, y, classes, folder / "confusion.png"))
         if dataset.spec.kind == "image":
             made.append(mistakes(dataset.test["x"], probability, y, classes, folder / "mistakes.png"))
     else:

@@ -65,7 +65,7 @@ def opening(job: Job) -> str:
 
 
 def results(
-    job: Job, rows: Sequence[Mapping[str, Any]], seconds: float, figures: Mapping[str, float], beside: dict[str, float]
+    job: Job, rows: Sequence[Mapping[str, Any]], seconds: float, figures: Mapping[str, float], beside: dict[str, Any]
 ) -> dict[str, Any]:
     """Return the content of results.json: ``rows`` of the history, test ``figures``, baselines ``beside``."""
     last, objective = rows[-1], job.model.objective
@@ -77,7 +77,7 @@ def results(
         "model": job.plan.recipe,
         "class": job.model.name,
         "data": job.dataset.spec.name,
-        "task": job.plan.task,
+        "task": job.dataset.spec.task,
         "seed": job.plan.values["seed"],
         "epochs": len(rows),
         "steps": last["steps"],
@@ -120,10 +120,10 @@ def write(content: dict[str, Any], folder: Path) -> None:
 def closing(job: Job, content: Mapping[str, Any], pictures: Sequence[Path]) -> str:
     """Return the lines that a run ends with: figure, pictures, what to try next."""
     monitor, data, model = job.model.objective.monitor, content["data"], content["model"]
-    beside = ", ".join(f"{name} {value:.3g}" for name, value in content["baselines"].items())
+    beside = ", ".join(f"{name} {values[monitor]:.3g}" for name, values in content["baselines"].items())
     figure = f"{content['metrics'][f'test/{monitor}']:.4g}" + (f" ({beside})" if beside else "")
     names = ",".join(p.stem for p in pictures)
-    others = [m for m in configs.fitting_models(job.plan.task, job.dataset.spec.kind) if m != job.model.name]
+    others = [m for m in configs.fitting_models(job.dataset.spec.task, job.dataset.spec.kind) if m != job.model.name]
     sets = [d for d in configs.fitting_data(registry.entry(job.model.name)) if d != data]
     following = [f"model={m} data={data}" for m in others[:1] if data != "arrays"]
     following += [f"model={model} data={d}" for d in sets[:1]]
@@ -131,9 +131,22 @@ def closing(job: Job, content: Mapping[str, Any], pictures: Sequence[Path]) -> s
         f"{model} on {data}   test {monitor} {figure}   {content['params']:,} parameters   "
         f"{content['train_seconds']:.0f} s   {content['samples_per_second']:,.0f} samples/s"
     ]
+    lines += [_others(content, monitor)]
     lines += [f"pictures        {job.plan.folder}/plots/{{{names}}}.png"] if names else []
     lines += ["next            " + " · ".join(f"python train.py {words}" for words in following)] if following else []
     return "\n".join(lines)
+
+
+def _others(content: Mapping[str, Any], monitor: str) -> str:
+    """Return the line of the other test figures, each beside what the constant answer reaches."""
+    constant: Mapping[str, float] = next(iter(content["baselines"].values()), {})
+    found = {key.removeprefix("test/"): value for key, value in content["metrics"].items() if key.startswith("test/")}
+    said = [
+        f"{name.replace('_', ' ')} {value:.4g}" + (f" ({constant[name]:.3g})" if name in constant else "")
+        for name, value in found.items()
+        if name != monitor
+    ]
+    return f"{'test also':<16}{'   '.join(said)}"
 
 
 def _device_name(device: str) -> str:

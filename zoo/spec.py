@@ -20,6 +20,15 @@ class DataSpec:
     table in its own units, ``(T, C)`` for a sequence of at most T steps, shorter ones padded and told by the batch's
     ``lengths``. ``mean`` and ``std`` are those of the training rows, per channel or per column; the model subtracts
     and divides. A regression's ``target_mean`` and ``target_std`` turn its outputs into original units.
+
+    Classes exclude each other, unless ``multilabel``: then each is true or not for itself. Of two that exclude each
+    other, number ``positive`` is the one whose average precision counts. Of the ``rows`` in
+    training, ``counts`` are those of each class.
+
+    A table's ``columns`` are its own; ``levels`` has for each the texts that it may hold, numbered from 1 in x (0:
+    another text, or none), and nothing for a column of numbers. ``fills`` are what stands in x where a number is
+    missing; for each of the columns ``flagged`` a further column of x, at the end, is 1 there. ``quantiles`` are 65
+    evenly spaced ones of the training rows for each column of numbers, nothing for others.
     """
 
     name: str
@@ -31,14 +40,22 @@ class DataSpec:
     std: tuple[float, ...] = (1.0,)
     target_mean: float = 0.0
     target_std: float = 1.0
+    multilabel: bool = False
+    positive: int = 1
+    counts: tuple[int, ...] = ()
+    rows: int = 0
     columns: tuple[str, ...] = ()
+    levels: tuple[tuple[str, ...], ...] = ()
+    fills: tuple[float, ...] = ()
+    flagged: tuple[str, ...] = ()
+    quantiles: tuple[tuple[float, ...], ...] = ()
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
             raise unknown("task", self.task, TASKS)
         if self.kind not in KINDS:
             raise unknown("kind of data", self.kind, KINDS)
-        if self.task == "classification" and len(self.classes) < 2:
+        if self.task == "classification" and len(self.classes) < 2 and not self.multilabel:
             raise ZooError(f"{self.name}: classification needs at least two classes, found {len(self.classes)}")
 
     @property
@@ -58,8 +75,7 @@ class DataSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Return Python primitives alone, which a checkpoint can hold and load safely."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+        return {f.name: _lists(getattr(self, f.name)) for f in fields(self)}
 
     @classmethod
     def of(cls, spec: DataSpec | dict[str, Any]) -> DataSpec:
@@ -70,8 +86,15 @@ class DataSpec:
         for key in spec:
             if key not in known:
                 raise unknown("field of a data spec", key, known)
-        values: dict[str, Any] = {k: tuple(v) if isinstance(v, (list, tuple)) else v for k, v in spec.items()}
-        return cls(**values)
+        return cls(**{key: _tuples(value) for key, value in spec.items()})
+
+
+def _lists(value: Any) -> Any:
+    return [_lists(one) for one in value] if isinstance(value, tuple) else value
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(one) for one in value) if isinstance(value, (list, tuple)) else value
 
 
 # What a model is built for when nothing is said: scikit-learn's digits, the zoo's default data.

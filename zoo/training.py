@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from zoo.plan import Plan, check_files, plan, reopen
 
 if TYPE_CHECKING:
     import lightning as L
+    from torch import Tensor
 
     from zoo.callbacks import History
     from zoo.data import Dataset
@@ -214,6 +216,8 @@ def _work(planned: Plan, dataset: Dataset | None, callbacks: Sequence[L.Callback
     L.seed_everything(planned.values["seed"], verbose=False)
     model = parts.model_of(planned, dataset)
     job = Job(planned, dataset, model, device, parts.precision_of(planned.trainer.precision, device))
+    if planned.trainer.find_lr:
+        return _suggest_lr(job, data)
     state = _last(job) if planned.resumed else None
     trainer, history = parts.trainer_of(job, resumed=state, callbacks=callbacks)
     if job.chief:
@@ -227,6 +231,26 @@ def _work(planned: Plan, dataset: Dataset | None, callbacks: Sequence[L.Callback
     figures, answers = _test(trainer, model, data, planned.folder)
     batch = data.first_batch() if report and dataset.spec.kind == "image" and job.chief else None
     return _close(job, history, figures, answers if report else None, batch)
+
+
+def _suggest_lr(job: Job, data: Any) -> Run:
+    """Do a range test in place of training: a picture, and a line that says which rate suits."""
+    from zoo.finding import find_lr
+    from zoo.plots import learning_rates
+    from zoo.report import opening
+
+    if job.plan.trainer.devices > 1:
+        raise ZooError("trainer.find_lr: is for one process; trainer.devices=1")
+    print(opening(job), flush=True)
+    found = find_lr(job.model, data.plain_loader(), device=job.device, precision=job.precision)
+    job.plan.make_folder()
+    folder = job.plan.folder / "plots"
+    folder.mkdir()
+    picture = learning_rates(found, folder / "find_lr.png")
+    now = job.plan.learning.optimizer.lr
+    print(f"suggested       optimizer.lr={found.suggested:.2g}   (it is {now:g})", flush=True)
+    print(f"picture         {picture}", flush=True)
+    return Run({"suggested_lr": found.suggested}, job.model.eval(), job.plan.folder, [picture], {})
 
 
 def _last(job: Job) -> dict[str, Any] | None:
@@ -278,10 +302,26 @@ def _test(trainer: L.Trainer, model: ZooModule, data: Any, folder: Path) -> tupl
     """Return the test figures of the best epoch's weights, and the decoded answers in the order of the rows."""
     import torch
 
-    best = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
+    path = folder / "checkpoints" / "best.ckpt"
+    best = torch.load(path, weights_only=True)
     model.load_state_dict(best["state_dict"])
     model.on_load_checkpoint(best)
-    figures = trainer.test(model, datamodule=data, verbose=False)[0]
+    figure = model.learning.objective.threshold
+    if figure is not None:
+        trainer.test(model, dataloaders=data.val_dataloader(), verbose=False)
+        threshold = model.objective.choose_threshold(_answers(trainer, model), data.dataset.val["y"], figure)
+        best["zoo"]["threshold"] = model.objective.threshold = threshold
+        if trainer.is_global_zero:
+            torch.save(best, path.with_suffix(".tmp"))
+            os.replace(path.with_suffix(".tmp"), path)
+    figures = trainer.test(model, dataloaders=data.test_dataloader(), verbose=False)[0]
+    return dict(figures), model.objective.decode(_answers(trainer, model))
+
+
+def _answers(trainer: L.Trainer, model: ZooModule) -> Tensor:
+    """Return the outputs of the last test, in the order of the rows."""
+    import torch
+
     outputs = torch.cat(model.answers)
     if trainer.world_size > 1:  # each process has every world-th row
         shares: list[Any] = [None] * trainer.world_size
@@ -289,7 +329,7 @@ def _test(trainer: L.Trainer, model: ZooModule, data: Any, folder: Path) -> tupl
         outputs = outputs.new_empty(sum(map(len, shares)), *outputs.shape[1:])
         for rank, share in enumerate(shares):
             outputs[rank :: trainer.world_size] = share
-    return dict(figures), model.objective.decode(outputs)
+    return outputs
 
 
 def _close(

@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
-from zoo.data.dataset import Dataset
+from zoo.data.dataset import Dataset, class_counts
 from zoo.registry import ModelEntry
 from zoo.spec import DataSpec
 
@@ -18,6 +19,8 @@ NOISE = 0.05
 # A fit of seconds must beat these: the share of right answers, and the root of the mean squared error as a share of
 # the target's deviation, where the constant answer has 1/3 or 1/2, and 1.
 FLOORS = {"classification": 0.9, "regression": 0.5}
+
+TEXTS = ("low", "middle", "high")  # of the table's last column, which says nothing
 
 Inputs = tuple[np.ndarray, np.ndarray, np.ndarray | None]  # x, y, lengths
 
@@ -58,7 +61,7 @@ def bars(rng: np.random.Generator, rows: int, task: str) -> Inputs:
 
 
 def columns(rng: np.random.Generator, rows: int, task: str) -> Inputs:
-    """Return a table of five columns of very different size: on which side of a plane, or how far from it.
+    """Return a table of five columns of very different size and one of text: the side of a plane, or how far from it.
 
     A plane, so that linear models pass; two columns count alike, so that one that sees but one of them does not.
     """
@@ -66,7 +69,8 @@ def columns(rng: np.random.Generator, rows: int, task: str) -> Inputs:
     height = z[:, 0] - z[:, 1]
     z[:, 0] += 0.1 * np.sign(height)  # a gap between the classes
     y = (height > 0).astype(int) if task == "classification" else 1000 + 100 * (height + NOISE * z[:, 2])
-    return z * [1, 30, 1e-3, 5, 1] + [2000, 0, 0.5, -40, 0], y, None
+    numbers = z * [1, 30, 1e-3, 5, 1] + [2000, 0, 0.5, -40, 0]
+    return np.column_stack([numbers, rng.integers(1, len(TEXTS) + 1, rows)]), y, None
 
 
 def pulses(rng: np.random.Generator, rows: int, task: str) -> Inputs:
@@ -111,7 +115,21 @@ def _dataset(task: str, kind: str) -> Dataset:
         classes=tuple("abc"[: int(y.max()) + 1]) if task == "classification" else (),
         mean=tuple(map(float, seen.mean(axes))),
         std=tuple(map(float, seen.std(axes))),
+        counts=class_counts(y[:TRAIN], int(y.max()) + 1) if task == "classification" else (),
+        rows=TRAIN,
+        **(_columns(x[:TRAIN]) if kind == "table" else {}),
         target_mean=0.0 if task == "classification" else float(y[:TRAIN].mean()),
         target_std=1.0 if task == "classification" else float(y[:TRAIN].std()),
     )
     return Dataset(spec, train, val, test)
+
+
+def _columns(x: np.ndarray) -> dict[str, Any]:
+    """Return what a spec says of the columns."""
+    numbers = x.shape[1] - 1
+    return {
+        "columns": tuple(f"column_{n + 1}" for n in range(numbers + 1)),
+        "levels": ((),) * numbers + (TEXTS,),
+        "fills": (0.0,) * (numbers + 1),
+        "quantiles": (*(tuple(np.quantile(x[:, n], np.linspace(0, 1, 65)).tolist()) for n in range(numbers)), ()),
+    }

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from zoo.data.dataset import Card, Dataset, fold_split
+from zoo.data.dataset import Card, Dataset, Splits
 from zoo.errors import unknown
 from zoo.registry import data_entry, signature
 
-__all__ = ["Card", "Dataset", "fold_split", "load"]
+__all__ = ["Card", "Dataset", "Splits", "load"]
 
 
 def load(name: str, **options: Any) -> Dataset:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from zoo.data.dataset import Dataset, fold_split
+from zoo.data.dataset import Dataset, Splits
+from zoo.data.frames import Reading, Source, frame_dataset
 from zoo.data.images import image_dataset
 from zoo.data.tabular import table
 from zoo.errors import ZooError, unknown
@@ -31,43 +33,54 @@ def from_arrays(
     Raises:
         ZooError: shapes do not fit, text or missing values in X, an unknown target.
     """
-    x, y, columns = _take_apart(data, target)
-    if len(x) != len(y):
-        raise ZooError(f"data=(X, y): X has {len(x)} rows and y has {len(y)}")
+    splits = Splits(folds, fold, split_seed)
+    frame = _as_frame(data, target)
+    if frame is not None:
+        source, reading = frame
+        return frame_dataset("arrays", source, replace(reading, task=task), splits)
+    x, y = _as_arrays(data)
     labels, classes = labels_of(y, task)
-    cut: dict[str, int] = {"folds": folds, "fold": fold, "split_seed": split_seed}
     if x.ndim == 2:
-        return table("arrays", x, labels, columns=columns, classes=classes, **cut)
+        return table("arrays", x, labels, splits, classes=classes)
     if x.ndim not in (3, 4):
         raise ZooError(f"data=(X, y): X has shape {x.shape}; must be a table (N, columns) or images (N, C, H, W)")
     images = torch.from_numpy(np.ascontiguousarray(as_images(x, "data")))
     numbers = torch.from_numpy(labels if classes else labels.astype(np.float32))
-    return image_dataset("arrays", images, numbers, fold_split(labels, stratify=bool(classes), **cut), classes)
+    return image_dataset("arrays", images, numbers, splits.cut(labels, stratify=bool(classes)), classes)
 
 
-def _take_apart(data: Any, target: str | None) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    if isinstance(data, tuple):
-        if len(data) != 2:
-            raise ZooError(f"data: a tuple of {len(data)}; must be (X, y)")
-        x, y = data
-        columns = getattr(x, "columns", None)
-    elif hasattr(data, "columns"):
-        names = [str(c) for c in data.columns]
-        if target is None:
-            raise ZooError(f"data: a data frame needs its target's name, as target={names[-1]!r}; columns: {names}")
-        if target not in names:
-            raise unknown("target", target, names)
-        x, y = data.drop(columns=[target]), data[target]
-        columns = x.columns
-    else:
+def _as_frame(data: Any, target: str | None) -> tuple[Source, Reading] | None:
+    """Return a data frame, or (frame, y), as what frames are read from; None for what is neither."""
+    frame = data[0] if isinstance(data, tuple) and len(data) == 2 else data
+    if not hasattr(frame, "columns"):
+        return None
+    frame = frame.rename(columns=str)
+    if frame is not data and isinstance(data, tuple):
+        if len(frame) != len(data[1]):
+            raise ZooError(f"data=(X, y): X has {len(frame)} rows and y has {len(data[1])}")
+        target = str(getattr(data[1], "name", None) or "y")
+        frame = frame.assign(**{target: np.asarray(data[1])})
+    names = [str(c) for c in frame.columns]
+    if target is None:
+        raise ZooError(f"data: a data frame needs its target's name, as target={names[-1]!r}; columns: {names}")
+    if target not in names:
+        raise unknown("target", target, names)
+    return Source("data", frame, np.arange(1, len(frame) + 1)), Reading([target])
+
+
+def _as_arrays(data: Any) -> tuple[np.ndarray, np.ndarray]:
+    if not isinstance(data, tuple):
         raise ZooError(f"data: a {type(data).__name__}; must be a name, (X, y) or a data frame")
-    values = np.asarray(x)
-    if values.dtype.kind not in "buif":
-        raise ZooError("data: X holds text or objects; must be numbers (encode or drop such columns)")
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
-        raise ZooError("data: X holds NaN or infinity; fill or drop those rows")
-    names = tuple(map(str, columns)) if columns is not None else ()
-    return values, np.asarray(y), names
+    if len(data) != 2:
+        raise ZooError(f"data: a tuple of {len(data)}; must be (X, y)")
+    x, y = map(np.asarray, data)
+    if len(x) != len(y):
+        raise ZooError(f"data=(X, y): X has {len(x)} rows and y has {len(y)}")
+    if x.dtype.kind not in "buif":
+        raise ZooError("data: X holds text or objects; must be numbers, or a data frame with columns of text")
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        raise ZooError("data: X holds NaN or infinity; fill or drop those rows, or give a data frame")
+    return x, y
 
 
 def labels_of(y: np.ndarray, task: str | None) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -14,6 +14,7 @@ from zoo.options import check_number
 from zoo.spec import DataSpec
 
 Batch = dict[str, Tensor]
+VALIDATION = 0.1  # share of the rows that are not test
 PART = 4096  # rows that statistics look at together
 
 
@@ -94,38 +95,66 @@ class Dataset:
         return len(self.train["x"]), len(self.val["x"]), len(self.test["x"])
 
 
-def fold_split(
-    y: np.ndarray, *, stratify: bool, folds: int, fold: int, split_seed: int, val: float = 0.1
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the row numbers of train, validation and test: test is fold ``fold`` of ``folds``.
+@dataclass(frozen=True)
+class Splits:
+    """How rows are cut: test is fold ``fold`` of ``folds``, validation a tenth of the rest, by ``split_seed`` alone."""
 
-    ``val`` is the share of the other rows that is validation; it depends on ``split_seed`` and the fold alone.
-    """
-    from sklearn.model_selection import KFold, StratifiedKFold
+    folds: int = 5
+    fold: int = 0
+    split_seed: int = 0
 
-    check_number("data.folds", folds, low=2, whole=True)
-    check_number("data.fold", fold, low=0, high=folds - 1, whole=True)
-    check_number("data.split_seed", split_seed, low=0, whole=True)
-    rarest = np.unique(y, return_counts=True)[1].min() if stratify else len(y)
-    if rarest < folds:
-        raise ZooError(f"data.folds={folds}: the rarest class or the data has only {rarest} rows")
-    kind = StratifiedKFold if stratify else KFold
-    cut = kind(folds, shuffle=True, random_state=split_seed)
-    rest, test = list(cut.split(np.zeros(len(y)), y))[fold]
-    train, held = val_split(y[rest], stratify=stratify, split_seed=split_seed, val=val)
-    return np.sort(rest[train]), np.sort(rest[held]), np.sort(test)
+    def __post_init__(self) -> None:
+        check_number("data.folds", self.folds, low=2, whole=True)
+        check_number("data.fold", self.fold, low=0, high=self.folds - 1, whole=True)
+        check_number("data.split_seed", self.split_seed, low=0, whole=True)
+
+    def cut(self, y: np.ndarray, *, stratify: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the row numbers of train, validation and test; ``stratify`` keeps the shares of the classes ``y``.
+
+        Raises:
+            ZooError: fewer rows than folds, in the rarest class where they are stratified.
+        """
+        from sklearn.model_selection import KFold, StratifiedKFold
+
+        rarest = np.unique(y, return_counts=True)[1].min() if stratify else len(y)
+        if rarest < self.folds:
+            what = "the rarest class" if stratify else "the data"
+            said = f"data.folds={self.folds}: {what} has only {rarest} {'row' if rarest == 1 else 'rows'}"
+            raise ZooError(f"{said}; give more, or fewer folds")
+        kind = StratifiedKFold if stratify else KFold
+        parts = kind(self.folds, shuffle=True, random_state=self.split_seed).split(np.zeros(len(y)), y)
+        rest, test = list(parts)[self.fold]
+        train, val = self.cut_val(y[rest], stratify=stratify)
+        return rest[train], rest[val], np.sort(test)
+
+    def cut_val(self, y: np.ndarray, *, stratify: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Return the row numbers of train and of validation, where there is a test set already.
+
+        Raises:
+            ZooError: too few rows, or only one of a class.
+        """
+        from sklearn.model_selection import train_test_split
+
+        if stratify and np.unique(y, return_counts=True)[1].min() < 2:
+            raise ZooError("validation: a class has one row only, which cannot be in train and in validation too")
+        try:
+            train, val = train_test_split(
+                np.arange(len(y)), test_size=VALIDATION, random_state=self.split_seed, stratify=y if stratify else None
+            )
+        except ValueError:  # fewer rows than classes in a tenth of them
+            raise ZooError(f"validation: {len(y)} rows are too few to keep a tenth of them back") from None
+        return np.sort(train), np.sort(val)
 
 
-def val_split(y: np.ndarray, *, stratify: bool, split_seed: int, val: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
-    """Return the row numbers of train and of validation, the share ``val``."""
-    from sklearn.model_selection import train_test_split
+def class_counts(y: np.ndarray, classes: int) -> tuple[int, ...]:
+    """Return the rows of each class; of several labels at once, those where each is true."""
+    counts = y.sum(0) if y.ndim > 1 else np.bincount(y.astype(np.int64), minlength=classes) if classes else []
+    return tuple(int(count) for count in counts)
 
-    check_number("data.split_seed", split_seed, low=0, whole=True)
-    if stratify and np.unique(y, return_counts=True)[1].min() < 2:
-        raise ZooError("validation: a class has one row only, which cannot be in train and in validation too")
-    groups = y if stratify else None
-    train, held = train_test_split(np.arange(len(y)), test_size=val, random_state=split_seed, stratify=groups)
-    return np.sort(train), np.sort(held)
+
+def rarer(y: np.ndarray | Tensor) -> int:
+    """Return which of two classes has fewer rows, the second where both have as many."""
+    return int(2 * int((y == 1).sum()) <= len(y))
 
 
 def rows(x: Tensor, y: Tensor, index: np.ndarray, *, lazy: bool = False) -> dict[str, Values]:

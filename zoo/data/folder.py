@@ -13,7 +13,7 @@ from PIL import Image
 
 from zoo.data.cache import Wanted, pixels
 from zoo.data.csvfile import read_labels
-from zoo.data.dataset import Dataset, fold_split, rows, val_split
+from zoo.data.dataset import Dataset, Splits, rows
 from zoo.data.images import image_spec
 from zoo.decoding import listing
 from zoo.errors import ZooError, unknown
@@ -77,7 +77,7 @@ def image_folder(
     keep = _without_bad(decoded.bad, found.files, path, skip_bad)
     y = np.array([names.index(name) for name in found.classes])[keep]
     parts = None if found.parts is None else np.array(found.parts)[keep]
-    split = given_split(y, parts, names, folds=folds, fold=fold, split_seed=split_seed)
+    split = given_split(y, parts, names, Splits(folds, fold, split_seed))
     x, target_of = decoded.x, torch.zeros(len(decoded.x), dtype=torch.int64)
     target_of[torch.from_numpy(keep)] = torch.from_numpy(y)
     train, val, test = (rows(x, target_of, keep[index], lazy=True) for index in split)
@@ -209,7 +209,7 @@ def _without_bad(bad: dict[int, str], files: Sequence[Entry], path: str, skip: b
 
 
 def given_split(
-    y: np.ndarray, parts: np.ndarray | None, names: Sequence[str], *, folds: int, fold: int, split_seed: int
+    y: np.ndarray, parts: np.ndarray | None, names: Sequence[str], splits: Splits
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the row numbers of train, validation and test: as ``parts`` says of each row, the rest cut from train.
 
@@ -217,20 +217,20 @@ def given_split(
         ZooError: a class in validation or test that train lacks.
     """
     if parts is None:
-        return fold_split(y, stratify=True, folds=folds, fold=fold, split_seed=split_seed)
+        return splits.cut(y, stratify=True)
     train, val, test = (np.flatnonzero(parts == part) for part in ("train", "val", "test"))
     for part, index in (("validation", val), ("test", test)):
         strange = set(y[index]) - set(y[train])
         if strange:
             raise ZooError(f"{part}: holds the class {names[min(strange)]!r}, which train lacks")
     if not len(test):
-        kept, more, held = fold_split(y[train], stratify=True, folds=folds, fold=fold, split_seed=split_seed)
+        kept, more, held = splits.cut(y[train], stratify=True)
         rest, test = train[np.sort(np.concatenate([kept, more]))], train[held]
         if len(val):
             return rest, val, test
         return train[kept], train[more], test
     if not len(val):
-        kept, held = val_split(y[train], stratify=True, split_seed=split_seed)
+        kept, held = splits.cut_val(y[train], stratify=True)
         train, val = train[kept], train[held]
     return train, val, test
 
@@ -273,7 +273,7 @@ def npz(
             raise ZooError(f"data.classes={list(classes)}: names {len(classes)} classes; {path} holds {len(names)}")
         names = tuple(map(str, classes))
     given = None if set(parts) == {"train"} else np.array(parts)
-    split = given_split(y, given, names, folds=folds, fold=fold, split_seed=split_seed)
+    split = given_split(y, given, names, Splits(folds, fold, split_seed))
     x, target = torch.from_numpy(np.concatenate(xs)), torch.from_numpy(y)
     train, val, test = (rows(x, target, index) for index in split)
     return Dataset(image_spec("npz", train["x"], train["y"], names), train, val, test)

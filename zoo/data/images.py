@@ -1,22 +1,19 @@
-"""Ready-made images: scikit-learn's digits, MNIST and Fashion-MNIST."""
+"""Ready-made images: scikit-learn's digits, MNIST, Fashion-MNIST, CIFAR-10, the Oxford-IIIT pets."""
 
 from __future__ import annotations
 
 import gzip
-import hashlib
-import os
-import shutil
-import socket
-import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.data.dataset import Card, Dataset, channel_statistics, fold_split, rows
+from zoo.data.dataset import Card, Dataset, Splits, channel_statistics, class_counts, rarer, rows
+from zoo.data.files import fetch, read_checked, root_folder
 from zoo.errors import ZooError
-from zoo.options import check_number
+from zoo.options import check_choice, check_number
 from zoo.registry import register_data
 from zoo.spec import DataSpec
 
@@ -49,6 +46,17 @@ DIGITS = Card(
     licence="CC BY 4.0",
     citation="Alpaydin, Kaynak: Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998",
 )
+CIFAR10 = Card(
+    source="https://www.cs.toronto.edu/~kriz/cifar.html",
+    licence="none stated",
+    citation="Krizhevsky: Learning multiple layers of features from tiny images, 2009",
+    md5={"cifar-10-python.tar.gz": "c58f30108f718f92721af3b95e74349a"},
+)
+PETS = Card(
+    source="https://www.robots.ox.ac.uk/~vgg/data/pets",
+    licence="CC BY-SA 4.0",
+    citation="Parkhi, Vedaldi, Zisserman, Jawahar: Cats and dogs, CVPR 2012",
+)
 FASHION_CLASSES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
 
 
@@ -63,6 +71,9 @@ def image_spec(name: str, x: Tensor, y: Tensor, classes: tuple[str, ...]) -> Dat
         classes=classes,
         mean=mean,
         std=std,
+        positive=rarer(y) if len(classes) == 2 else 1,
+        counts=class_counts(y.numpy(), len(classes)),
+        rows=len(y),
         target_mean=0.0 if classes else float(y.mean()),
         target_std=1.0 if classes else float(y.std(correction=0)) or 1.0,
     )
@@ -90,7 +101,7 @@ def digits(*, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
     # Counts from 0 to 16, stretched to the 0 to 255 of every other image.
     x = torch.from_numpy(np.rint(bunch.images * (255 / 16)).astype(np.uint8)).unsqueeze(1)
     y = torch.from_numpy(bunch.target.astype(np.int64))
-    train, val, test = fold_split(bunch.target, stratify=True, folds=folds, fold=fold, split_seed=split_seed)
+    train, val, test = Splits(folds, fold, split_seed).cut(bunch.target, stratify=True)
     return image_dataset("digits", x, y, (train, val, test), tuple("0123456789"), DIGITS)
 
 
@@ -110,10 +121,12 @@ def _idx(
     name: str, torchvision_name: str, card: Card, classes: tuple[str, ...], root: str | None, split_seed: int
 ) -> Dataset:
     check_number("data.split_seed", split_seed, low=0, whole=True)
-    folder = Path(root or os.environ.get("ZOO_DATA") or "data") / torchvision_name / "raw"
-    missing = [file for file in card.md5 if not (folder / file).is_file()]
-    if missing:
-        _download(name, torchvision_name, card, folder, missing)
+    folder = root_folder(root) / torchvision_name / "raw"
+    if not all((folder / file).is_file() for file in card.md5):
+        from torchvision import datasets
+
+        mirrors = getattr(datasets, torchvision_name).mirrors
+        fetch(name, folder, {file: [mirror + file for mirror in mirrors] for file in card.md5}, card.md5)
     parts = [read_idx(folder / file, md5) for file, md5 in card.md5.items()]
     x, y, test_x, test_y = parts[0].unsqueeze(1), parts[1].long(), parts[2].unsqueeze(1), parts[3].long()
     order = np.random.default_rng(split_seed).permutation(len(x))
@@ -129,14 +142,7 @@ def read_idx(path: Path, md5: str) -> Tensor:
     Raises:
         ZooError: the file cannot be read, or is not the one with this checksum.
     """
-    try:
-        packed = path.read_bytes()
-    except OSError as error:
-        raise ZooError(f"{path}: cannot be read ({error.strerror})") from None
-    found = hashlib.md5(packed, usedforsecurity=False).hexdigest()
-    if found != md5:
-        raise ZooError(f"{path}: truncated or altered, its MD5 is {found} and should be {md5}; delete it and try again")
-    raw = gzip.decompress(packed)
+    raw = gzip.decompress(read_checked(path, md5))
     # Header: two zero bytes, the type (8: uint8), the number of dimensions, then each as a big-endian int32.
     dimensions = raw[3]
     shape = np.frombuffer(raw, ">i4", count=dimensions, offset=4)
@@ -144,35 +150,69 @@ def read_idx(path: Path, md5: str) -> Tensor:
     return torch.from_numpy(values.reshape(shape.tolist()).copy())
 
 
-def _download(name: str, torchvision_name: str, card: Card, folder: Path, missing: list[str]) -> None:
-    """Fetch missing files with torchvision, into place only when complete; leave nothing behind otherwise."""
+@register_data("cifar10", tasks=("classification",), kind="image")
+def cifar10(*, root: str | None = None, split_seed: int = 0) -> Dataset:
+    """Return 60,000 photos of ten kinds, 32×32 in colour: 45,000 to train, 5,000 to validate, 10,000 to test."""
     from torchvision import datasets
-    from torchvision.datasets.utils import download_url
 
-    print(f"{name}: downloading {', '.join(missing)} to {folder}", flush=True)
-    patience = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(15)
-    temporary = Path(tempfile.mkdtemp(prefix="zoo-download-"))
+    parts = [_torchvision("cifar10", datasets.CIFAR10, root, train=train) for train in (True, False)]
+    x, test_x = (torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous() for part in parts)
+    y, test_y = (torch.tensor(part.targets) for part in parts)
+    order = np.random.default_rng(split_seed).permutation(len(x))
+    train, val = rows(x, y, np.sort(order[VALIDATION:])), rows(x, y, np.sort(order[:VALIDATION]))
+    spec = image_spec("cifar10", train["x"], train["y"], tuple(parts[0].classes))
+    return Dataset(spec, train, val, {"x": test_x, "y": test_y}, CIFAR10)
+
+
+@register_data("pets", tasks=("classification",), kind="image")
+def pets(
+    *,
+    target: str = "species",
+    size: int = 64,
+    fit: str = "crop",
+    root: str | None = None,
+    cache: str | None = None,
+    split_seed: int = 0,
+) -> Dataset:
+    """Return 7,349 photos of cats and dogs, the official half to test; ``target`` is species (two) or breed (37)."""
+    from torchvision.datasets import OxfordIIITPet
+
+    from zoo.data.cache import Wanted, pixels
+    from zoo.decoding import listing
+
+    check_choice("data.target", target, ("species", "breed"))
+    check_number("data.size", size, low=8, high=1024, whole=True)
+    kind = "binary-category" if target == "species" else "category"
+    parts = [
+        _torchvision("pets", OxfordIIITPet, root, split=split, target_types=kind) for split in ("trainval", "test")
+    ]
+    folder = Path(parts[0]._images[0]).parent
+    known = {name: (name, *rest) for name, *rest in listing(folder)}
+    files = [known[Path(path).name] for part in parts for path in part._images]
+    decoded = pixels(folder, files, Wanted((size, size), fit, 3), cache=cache)
+    if decoded.bad:
+        raise ZooError(f"{folder / files[min(decoded.bad)][0]}: cannot be decoded; delete {folder} and try again")
+    labels = [part._bin_labels if target == "species" else part._labels for part in parts]
+    y = torch.tensor(labels[0] + labels[1])
+    rest, test = np.arange(len(labels[0])), np.arange(len(labels[0]), len(y))
+    train, val = Splits(split_seed=split_seed).cut_val(y[rest].numpy(), stratify=True)
+    names = tuple(name.lower() for name in (parts[0].bin_classes if target == "species" else parts[0].classes))
+    seen, held, tested = (rows(decoded.x, y, index, lazy=True) for index in (rest[train], rest[val], test))
+    return Dataset(image_spec("pets", seen["x"], seen["y"], names), seen, held, tested, PETS)
+
+
+def _torchvision(name: str, made_by: Any, root: str | None, **options: Any) -> Any:
+    """Return torchvision's data set, downloaded where it is not there."""
+    folder = root_folder(root)
     try:
-        for file in missing:
-            for mirror in getattr(datasets, torchvision_name).mirrors:
-                try:
-                    download_url(mirror + file, str(temporary), file, card.md5[file])
-                    break
-                except (OSError, RuntimeError):
-                    continue
-            else:
-                raise ZooError(
-                    f"data={name}: {', '.join(missing)} not found in {folder}, and no network to download them from; "
-                    f"put them there, or set data.root or ZOO_DATA to the folder that holds "
-                    f"{torchvision_name}/raw (data=digits needs no files)"
-                )
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            for file in missing:
-                shutil.move(temporary / file, folder / file)
-        except OSError as error:
-            raise ZooError(f"{folder}: cannot be written ({error.strerror}); choose another data.root") from None
-    finally:
-        socket.setdefaulttimeout(patience)
-        shutil.rmtree(temporary, ignore_errors=True)
+        return made_by(str(folder), download=False, **options)
+    except RuntimeError:
+        print(f"{name}: downloading to {folder}", flush=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return made_by(str(folder), download=True, **options)
+    except (OSError, RuntimeError):
+        raise ZooError(
+            f"data={name}: not found in {folder}, and no network to download it from; set data.root or ZOO_DATA to the "
+            f"folder that holds it as torchvision lays it out (data=digits needs no files)"
+        ) from None

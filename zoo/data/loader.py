@@ -183,10 +183,13 @@ class ZooData(L.LightningDataModule):
             share=self._share(),
         )
 
+    def plain_loader(self) -> Loader:
+        """Return training chunks as a process by itself has them, on the CPU, augmented as in training."""
+        return Loader(self.dataset.train, batch_size=self.batch_size, seed=self.seed, augment=self.augment)
+
     def first_batch(self) -> Batch:
-        """Return the first training batch, augmented as it is in training, on the CPU."""
-        loader = Loader(self.dataset.train, batch_size=self.batch_size, seed=self.seed, augment=self.augment)
-        return next(iter(next(iter(loader))))
+        """Return the first training batch."""
+        return next(iter(next(iter(self.plain_loader()))))
 
     def val_dataloader(self) -> EvalLoader:
         """Return the validation rows in order."""

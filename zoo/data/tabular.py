@@ -1,13 +1,22 @@
-"""Ready-made tables, bundled with scikit-learn."""
+"""Tables: any CSV, and ready-made ones that are bundled with scikit-learn."""
 
 from __future__ import annotations
 
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import numpy as np
+import pandas as pd
 import torch
 
-from zoo.data.dataset import Card, Dataset, fold_split, rows
+from zoo.data.csvfile import column_named, read_csv
+from zoo.data.dataset import Card, Dataset, Splits, rows
+from zoo.data.files import fetch, read_checked, root_folder
+from zoo.data.frames import Learnt, Reading, Source, described, frame_dataset, table_spec
+from zoo.errors import ZooError
 from zoo.registry import register_data
-from zoo.spec import DataSpec
 
 CANCER = Card(
     source="https://archive.ics.uci.edu/dataset/17, as bundled with scikit-learn",
@@ -26,39 +35,44 @@ DIABETES = Card(
 )
 
 
+ADULT = Card(
+    source="https://archive.ics.uci.edu/dataset/2",
+    licence="CC BY 4.0",
+    citation="Becker, Kohavi: Adult, UCI Machine Learning Repository, 1996",
+    md5={"adult.data": "5d7c39d7b8804f071cdd1f2a7c460872", "adult.test": "35238206dfdf7f1fe215bbb874adecdc"},
+)
+CALIFORNIA_HOUSING = Card(
+    source="https://www.dcc.fc.up.pt/~ltorgo/Regression/cal_housing.html, with a text column and 207 gaps by Géron",
+    licence="public statistics of the 1990 census",
+    citation="Pace, Barry: Sparse spatial autoregressions, Statistics and Probability Letters, 1997",
+    md5={"california_housing.csv": "d1c47305887e2252bf1ccbd74ff159a6"},
+)
+ADULT_COLUMNS = (
+    *("age", "workclass", "fnlwgt", "education", "education-num", "marital-status", "occupation", "relationship"),
+    *("race", "sex", "capital-gain", "capital-loss", "hours-per-week", "native-country", "income"),
+)
+
+
 def table(
     name: str,
     x: np.ndarray,
     y: np.ndarray,
+    splits: Splits,
     *,
-    columns: tuple[str, ...],
-    classes: tuple[str, ...],
-    folds: int,
-    fold: int,
-    split_seed: int,
+    columns: tuple[str, ...] = (),
+    classes: tuple[str, ...] = (),
     card: Card | None = None,
 ) -> Dataset:
-    """Return a table ``x`` (N, columns) as a Dataset: classification where there are ``classes``, else regression.
-
-    Mean and deviation are those of the training rows; a constant column has deviation 1.
-    """
-    train, val, test = fold_split(y, stratify=bool(classes), folds=folds, fold=fold, split_seed=split_seed)
-    values = torch.as_tensor(np.asarray(x, dtype=np.float32))
-    target = torch.as_tensor(y.astype(np.int64 if classes else np.float32))
-    std = np.asarray(x, dtype=np.float64)[train].std(axis=0)
-    spec = DataSpec(
-        name=name,
-        kind="table",
-        task="classification" if classes else "regression",
-        input_shape=(x.shape[1],),
-        classes=classes,
-        mean=tuple(np.asarray(x, dtype=np.float64)[train].mean(axis=0).tolist()),
-        std=tuple(np.where(std > 0, std, 1.0).tolist()),
-        target_mean=0.0 if classes else float(y[train].mean()),
-        target_std=1.0 if classes else float(y[train].std()) or 1.0,
-        columns=columns,
+    """Return numbers ``x`` (N, columns) as a Dataset: classification where there are ``classes``, else regression."""
+    learnt = Learnt(
+        y.astype(np.int64 if classes else np.float32), "classification" if classes else "regression", classes
     )
-    return Dataset(spec, rows(values, target, train), rows(values, target, val), rows(values, target, test), card)
+    index = splits.cut(y, stratify=bool(classes))
+    frame = pd.DataFrame(x, columns=columns or [f"column_{n + 1}" for n in range(x.shape[1])])
+    spec = table_spec(name, frame, dict.fromkeys(frame.columns, True), learnt, index[0])
+    values, target = torch.from_numpy(np.asarray(x, dtype=np.float32)), torch.from_numpy(learnt.y)
+    train, val, test = (rows(values, target, part) for part in index)
+    return Dataset(spec, train, val, test, card)
 
 
 @register_data("breast_cancer", tasks=("classification",), kind="table")
@@ -68,8 +82,8 @@ def breast_cancer(*, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Data
 
     bunch = load_breast_cancer()
     columns, classes = tuple(map(str, bunch.feature_names)), tuple(map(str, bunch.target_names))
-    cut = {"folds": folds, "fold": fold, "split_seed": split_seed}
-    return table("breast_cancer", bunch.data, bunch.target, columns=columns, classes=classes, card=CANCER, **cut)
+    splits = Splits(folds, fold, split_seed)
+    return table("breast_cancer", bunch.data, bunch.target, splits, columns=columns, classes=classes, card=CANCER)
 
 
 @register_data("wine", tasks=("classification",), kind="table")
@@ -79,8 +93,8 @@ def wine(*, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
 
     bunch = load_wine()
     columns, classes = tuple(bunch.feature_names), tuple(map(str, bunch.target_names))
-    cut = {"folds": folds, "fold": fold, "split_seed": split_seed}
-    return table("wine", bunch.data, bunch.target, columns=columns, classes=classes, card=WINE, **cut)
+    splits = Splits(folds, fold, split_seed)
+    return table("wine", bunch.data, bunch.target, splits, columns=columns, classes=classes, card=WINE)
 
 
 @register_data("diabetes", tasks=("regression",), kind="table")
@@ -89,13 +103,78 @@ def diabetes(*, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
     from sklearn.datasets import load_diabetes
 
     bunch = load_diabetes(scaled=False)
-    cut = {"folds": folds, "fold": fold, "split_seed": split_seed}
-    return table(
-        "diabetes",
-        bunch.data,
-        bunch.target,
-        columns=tuple(bunch.feature_names),
-        classes=(),
-        card=DIABETES,
-        **cut,
+    splits = Splits(folds, fold, split_seed)
+    return table("diabetes", bunch.data, bunch.target, splits, columns=tuple(bunch.feature_names), card=DIABETES)
+
+
+@register_data("csv", tasks=("classification", "regression"), kind="table")
+def csv(
+    *,
+    path: str | None = None,
+    target: str | int | Sequence[str | int] | None = None,
+    task: str | None = None,
+    test: str | None = None,
+    drop: Sequence[str] = (),
+    text: Sequence[str] = (),
+    positive: str | None = None,
+    delimiter: str | None = None,
+    header: bool | None = None,
+    folds: int = 5,
+    fold: int = 0,
+    split_seed: int = 0,
+) -> Dataset:
+    """Return the rows of a CSV, ``target`` (a name, or a place, -1 the last) being what is learnt; several are labels.
+
+    ``test`` is a file of its own for the test, else that is one of ``folds``. ``drop`` leaves columns out, ``text``
+    takes columns of numbers as kinds, ``positive`` names the one of two classes to find (null: the rarer).
+    ``delimiter`` and ``header`` are found out where they are not given.
+
+    Raises:
+        ZooError: not a table, or one that cannot be learnt from, with place and remedy.
+    """
+    if path is None:
+        raise ZooError("data.path: must name the table, as data.path=prices.csv")
+    found = read_csv(Path(path), delimiter=delimiter, header=header)
+    asked: Any = target if isinstance(target, Sequence) and not isinstance(target, str) else [target]
+    named = [column_named(found, one, "data.target") for one in asked]
+    source = Source(str(path), found.cells, found.lines)
+    other = None
+    if test is not None:
+        cells = read_csv(Path(test), delimiter=delimiter, header=header)
+        other = Source(str(test), cells.cells, cells.lines)
+    reading = Reading(named, task=task, text=tuple(text), drop=tuple(drop), positive=positive)
+    made = frame_dataset("csv", source, reading, Splits(folds, fold, split_seed), test=other)
+    print(described(source, made.spec, named), flush=True)
+    return made
+
+
+@register_data("adult", tasks=("classification",), kind="table")
+def adult(*, root: str | None = None, split_seed: int = 0) -> Dataset:
+    """Return 48,842 people of a census, 14 columns: income over 50,000 a year or not; the official third to test."""
+    folder = root_folder(root) / "tabular"
+    address = "https://archive.ics.uci.edu/ml/machine-learning-databases/adult/"
+    fetch("adult", folder, {file: [address + file] for file in ADULT.md5}, ADULT.md5)
+    parts = []
+    for file, md5 in ADULT.md5.items():
+        text = read_checked(folder / file, md5)
+        skipped = int(file == "adult.test")  # a remark
+        options: dict[str, Any] = {"header": None, "names": ADULT_COLUMNS, "skipinitialspace": True}
+        frame = pd.read_csv(io.BytesIO(text), na_values="?", skiprows=skipped, **options)
+        frame["income"] = frame["income"].str.rstrip(".")
+        parts.append(Source(file, frame, np.arange(1, len(frame) + 1)))
+    return frame_dataset(
+        "adult", parts[0], Reading(["income"]), Splits(split_seed=split_seed), test=parts[1], card=ADULT
     )
+
+
+@register_data("california_housing", tasks=("regression",), kind="table")
+def california_housing(*, root: str | None = None, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
+    """Return 20,640 districts of California, 9 columns, one of text, 207 gaps: the median value of a house."""
+    folder, (file, md5) = root_folder(root) / "tabular", next(iter(CALIFORNIA_HOUSING.md5.items()))
+    address = "https://raw.githubusercontent.com/ageron/handson-ml2/master/datasets/housing/housing.csv"
+    fetch("california_housing", folder, {file: [address]}, CALIFORNIA_HOUSING.md5)
+    frame = pd.read_csv(io.BytesIO(read_checked(folder / file, md5)))
+    source = Source(file, frame, np.arange(2, len(frame) + 2))
+    reading = Reading(["median_house_value"], task="regression")
+    splits = Splits(folds, fold, split_seed)
+    return frame_dataset("california_housing", source, reading, splits, card=CALIFORNIA_HOUSING)

@@ -71,7 +71,8 @@ class CNN(ZooModule):
     ``width``), wide_resnet (``depth`` 6n+4, ``width``), or any of torchvision's classifiers, as
     ``torchvision/mobilenet_v3_small``. ``pool`` is how many times smaller a residual network's first layer leaves the
     image (None: so that about 16 pixels a side remain). ``weights`` is for torchvision's: ``imagenet``, or a file; for
-    the first ``freeze`` of the run only the new last layer learns then.
+    the first ``freeze`` of the run only the new last layer learns then. ``mirror`` answers, once trained, with the mean
+    over the image and its mirror image, where left and right mean the same.
 
     Raises:
         ZooError: an option outside its limits, or data that is not images.
@@ -94,6 +95,7 @@ class CNN(ZooModule):
         dropout: float = 0.5,
         weights: str | None = None,
         freeze: float = 0.0,
+        mirror: bool = False,
     ) -> None:
         super().__init__(spec=spec)
         check_number("model.dropout", dropout, low=0, below=1)
@@ -129,13 +131,16 @@ class CNN(ZooModule):
             self.hparams["weights"] = None  # they are in the state from now on: a checkpoint needs no other file
         else:
             raise unknown("model.network", network, [*NETWORKS, f"{LIBRARY}…"])
-        self.freeze = freeze
+        self.freeze, self.mirror = freeze, mirror
         # Channels innermost: the layout that convolution kernels compute in.
         self.network = net.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (B, classes) for raw images ``x`` (B, C, H, W) in [0, 1]."""
-        out: Tensor = self.network(self.normalise(x).contiguous(memory_format=torch.channels_last))
+        x = self.normalise(x).contiguous(memory_format=torch.channels_last)
+        out: Tensor = self.network(x)
+        if self.mirror and not self.training:
+            out = (out + self.network(x.flip(3))) / 2
         return out
 
     def on_train_epoch_start(self) -> None:

@@ -16,11 +16,13 @@ from torch import Tensor, nn
 
 from zoo.errors import ZooError, unknown
 from zoo.module import ZooModule
+from zoo.networks.columns import Columns
 from zoo.networks.layers import activation_of
-from zoo.options import check_flag, check_number
+from zoo.options import check_choice, check_flag, check_number
 from zoo.registry import register
 from zoo.spec import DIGITS, DataSpec
 
+NUMBERS = ("plain", "piecewise")
 NORMS: dict[str, Any] = {"none": None, "batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
 
 
@@ -55,7 +57,9 @@ class FNN(ZooModule):
     """A feed-forward network over images or tables, for classification and regression.
 
     ``widths`` are the hidden layers' sizes; ``norm`` is none, batch (Ioffe & Szegedy 2015) or layer (Ba 2016);
-    ``dropout`` and ``input_dropout`` are shares of the hidden and of the input numbers (Srivastava 2014).
+    ``dropout`` and ``input_dropout`` are shares of the hidden and of the input numbers (Srivastava 2014). Texts in a
+    table are embedded in at most ``embedding_dim`` numbers; ``numbers: piecewise`` embeds its numbers in as many too,
+    by ``bins`` between their quantiles (Gorishniy 2022).
 
     Raises:
         ZooError: an option outside its limits, or data that is neither image nor table.
@@ -74,6 +78,9 @@ class FNN(ZooModule):
         dropout: float = 0.1,
         input_dropout: float = 0.0,
         residual: bool = False,
+        numbers: str = "plain",
+        bins: int = 48,
+        embedding_dim: int = 16,
     ) -> None:
         super().__init__(spec=spec)
         if norm not in NORMS:
@@ -85,8 +92,14 @@ class FNN(ZooModule):
         check_number("model.dropout", dropout, low=0, below=1)
         check_number("model.input_dropout", input_dropout, low=0, below=1)
         check_flag("model.residual", residual)
+        check_choice("model.numbers", numbers, NUMBERS)
+        check_number("model.bins", bins, low=1, high=64, whole=True)
+        check_number("model.embedding_dim", embedding_dim, low=1, whole=True)
+        self.columns = None
+        if self.spec.kind == "table" and (numbers == "piecewise" or any(self.spec.levels)):
+            self.columns = Columns(self.spec, numbers=numbers, bins=bins, dim=embedding_dim)
         self.network = mlp(
-            self.spec.inputs,
+            self.columns.features if self.columns else self.spec.inputs,
             widths,
             self.spec.outputs,
             input_dropout=input_dropout,
@@ -98,5 +111,6 @@ class FNN(ZooModule):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (B, classes), or standardised answers (B, 1), for raw ``x`` (B, *input_shape)."""
-        out: Tensor = self.network(self.normalise(x))
+        h = self.normalise(x)
+        out: Tensor = self.network(self.columns(x, h) if self.columns else h)
         return out
