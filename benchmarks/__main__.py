@@ -8,9 +8,11 @@
 
 quality trains each recipe that makes a promise, every run by the command that a user would type, in a process of its
 own; words that are not the suite's go to ``train.py`` as they are. ``budget=full`` takes three seeds and all folds,
-``quick`` one seed and the first fold. ``case=`` is one of the runs on files that ``benchmarks/files.yaml`` lists.
-peers gives scikit-learn's trees as much time on the same rows as a run of the zoo took. contract measures the contract's time and, with ``full``, stops each model at
-20 random points. A run that fails and a promise that is missed are rows too, and the exit code is 1.
+``quick`` one seed and the first fold; ``case=`` is one of the runs on files that ``benchmarks/files.yaml`` lists. A run
+whose row is there already, of the same configuration, is not made again unless ``fresh=true``. peers gives
+scikit-learn's trees as much time on the same rows as a run of the zoo took. contract measures the contract's time and,
+with ``full``, stops each model at 20 random points. A run that fails and a promise that is missed are rows too, and the
+exit code is 1.
 """
 
 from __future__ import annotations
@@ -23,9 +25,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import contract, peers, quality, speed
+from benchmarks.report import read
 from zoo.errors import ZooError, unknown
 
-SUITES: dict[str, Callable[[dict[str, str]], Iterator[dict[str, Any]]]] = {
+Rows = list[dict[str, Any]]
+SUITES: dict[str, Callable[[dict[str, str], Rows], Iterator[dict[str, Any]]]] = {
     "quality": quality.rows,
     "peers": peers.rows,
     "contract": contract.rows,
@@ -48,10 +52,10 @@ def main(words: list[str]) -> int:
         suite = asked.pop("suite", "quality")
         if suite not in SUITES:
             raise unknown("suite", suite, SUITES)
-        out = Path(asked.pop("out", RESULTS))
-        for row in SUITES[suite](asked):
+        path = Path(asked.pop("out", RESULTS)) / f"{suite}.jsonl"
+        for row in SUITES[suite](asked, read(path)):
             failed += bool(row.get("failed"))
-            _append(out / f"{suite}.jsonl", row)
+            _append(path, row)
     except ZooError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from benchmarks.words import take_budget, take_nothing_else
@@ -16,7 +16,7 @@ from zoo.registry import entry, list_models
 POINTS = {"quick": 3, "full": 20}
 
 
-def rows(asked: dict[str, str]) -> Iterator[dict[str, Any]]:
+def rows(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Yield a row for the whole contract over the models, and one per model for its stops."""
     budget, model = take_budget(asked), asked.pop("model", None)
     take_nothing_else(asked, "contract")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ PEER = "HistGradientBoosting"
 ROUNDS = 2000  # trees at most, where validation does not end it before
 
 
-def rows(asked: dict[str, str]) -> Iterator[dict[str, Any]]:
+def rows(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Yield a row per seed and fold of each case on tables that the zoo's fnn was measured on."""
     budget = take_budget(asked)
     seeds = take_number(asked, "seeds", 3 if budget == "full" else 1)
@@ -42,8 +42,10 @@ def rows(asked: dict[str, str]) -> Iterator[dict[str, Any]]:
 
 
 def _one(case: Case, seed: int, fold: int | None, seconds: float) -> dict[str, Any]:
+    from zoo.parts import data_of
+
     assert case.promise is not None
-    dataset = case.dataset(*([f"data.fold={fold}"] if fold is not None else []))
+    dataset, _ = data_of(case.plan(*([f"data.fold={fold}"] if fold is not None else [])), None)
     figure = case.promise["metric"].removeprefix("test/")
     figures, tried, fitted = tuned(dataset, figure, seconds, seed)
     row = {"model": case.model, "data": case.data, "overrides": list(case.words), "seed": seed, "fold": fold}

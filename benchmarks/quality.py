@@ -16,7 +16,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from benchmarks.words import take_budget, take_number
+from benchmarks.words import take_budget, take_flag, take_number
 from zoo import config as configs
 from zoo.errors import ZooError, unknown
 
@@ -41,14 +41,13 @@ class Case:
         """Return the configuration of a run of it."""
         return configs.compose([f"model={self.model}", f"data={self.data}", *self.words, *extra])
 
-    def dataset(self, *extra: str) -> Any:
-        """Return the data of a run of it."""
-        from zoo.parts import data_of
+    def plan(self, *extra: str) -> Any:
+        """Return the plan of a run of it, with the words as a shell gives them to a program."""
         from zoo.plan import plan
 
-        words = [os.path.expandvars(word) for word in self.words]  # as a shell does
+        words = [os.path.expandvars(word) for word in self.words]
         config = configs.compose([f"model={self.model}", f"data={self.data}", *words, *extra])
-        return data_of(plan(config, recipe=None, command=""), None)[0]
+        return plan(config, recipe=self.model, command="")
 
     def folds(self, budget: str) -> Sequence[int | None]:
         """Return the folds to run; one None where the data has none, or a test set of its own."""
@@ -94,11 +93,17 @@ def chosen(asked: dict[str, str]) -> list[Case]:
     return found
 
 
-def rows(asked: dict[str, str]) -> Iterator[dict[str, Any]]:
-    """Yield one row per run: results.json with the wall time, imports included; failures are rows too."""
-    budget = take_budget(asked)
+def rows(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield one row per run: results.json with the wall time, imports included; failures are rows too.
+
+    What is among the ``earlier`` rows, by the hash of its configuration, is not run again, unless ``fresh=true``.
+    """
+    from zoo.report import config_hash
+
+    budget, fresh = take_budget(asked), take_flag(asked, "fresh")
     seeds = take_number(asked, "seeds", 3 if budget == "full" else 1)
     found = chosen(asked)
+    known = {} if fresh else {(row["config_hash"], tuple(row["overrides"])): row for row in earlier}
     extra = [f"{key}={value}" for key, value in asked.items()]
     for case in found:
         if case.name and not os.environ.get("ZOO_DATA"):
@@ -107,8 +112,12 @@ def rows(asked: dict[str, str]) -> Iterator[dict[str, Any]]:
         done = []
         for seed in range(seeds):
             for fold in case.folds(budget):
-                done.append(_one(case, seed, fold, extra))
-                yield done[-1]
+                at = [f"seed={seed}", *extra, *([f"data.fold={fold}"] if fold is not None else [])]
+                row = known.get((config_hash(case.plan(*at).values), (*case.words, *extra)))
+                if row is None:
+                    row = _one(case, at, fold, extra)
+                    yield row
+                done.append(row)
         if case.promise and not extra:
             yield from missed(done, {"model": case.model, "data": case.name or case.data}, case.promise)
 
@@ -127,9 +136,8 @@ def missed(done: Sequence[Mapping[str, Any]], pair: dict[str, Any], promise: Map
         yield {**pair, "failed": [f"promise missed: {said}"], "commit": done[-1].get("commit")}
 
 
-def _one(case: Case, seed: int, fold: int | None, extra: Sequence[str]) -> dict[str, Any]:
-    words = [f"model={case.model}", f"data={case.data}", *case.words, f"seed={seed}", *extra]
-    words += [f"data.fold={fold}"] if fold is not None else []
+def _one(case: Case, at: Sequence[str], fold: int | None, extra: Sequence[str]) -> dict[str, Any]:
+    words = [f"model={case.model}", f"data={case.data}", *case.words, *at]
     with tempfile.TemporaryDirectory() as above:
         folder = Path(above) / "run"
         typed = [os.path.expandvars(word) for word in words]  # as a shell does

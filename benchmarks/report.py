@@ -17,9 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).parent / "results"
 
 
-def read(suite: str) -> list[dict[str, Any]]:
-    """Return the rows of a suite that did not fail, in the order in which they were measured."""
-    path = RESULTS / f"{suite}.jsonl"
+def read(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a file of results that did not fail, in the order in which they were measured."""
     lines = path.read_text().splitlines() if path.exists() else []
     return [row for row in map(json.loads, lines) if not row.get("failed")]
 
@@ -27,7 +26,7 @@ def read(suite: str) -> list[dict[str, Any]]:
 def _groups() -> dict[tuple[str, str, tuple[str, ...]], list[dict[str, Any]]]:
     """Return rows by (model, data, overrides); of two runs of one seed and fold the later one counts."""
     latest: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for row in read("quality"):
+    for row in read(RESULTS / "quality.jsonl"):
         latest[row["model"], row["data"], tuple(row["overrides"]), row["seed"], row["fold"]] = row
     groups = defaultdict(list)
     for (model, data, overrides, *_), row in latest.items():
@@ -112,7 +111,7 @@ def variants_table() -> str:
 
 def speed_table() -> str:
     """Return the table of the speed suite, the latest row of each kind."""
-    latest = {row["what"]: row for row in read("speed")}
+    latest = {row["what"]: row for row in read(RESULTS / "speed.jsonl")}
     lines = ["| what | figure | smallest to largest |", "|---|---|---|"]
     for what, row in latest.items():
         if "ratio" in row:
@@ -131,7 +130,7 @@ def speed_table() -> str:
 def contract_table() -> str:
     """Return the table of the contract: its time, and the stops after which a run ended bit-equal."""
     lines = ["| what | figure |", "|---|---|"]
-    for what, row in {row["what"]: row for row in read("contract")}.items():
+    for what, row in {row["what"]: row for row in read(RESULTS / "contract.jsonl")}.items():
         if "equal" in row:
             figure = f"bit-equal after {row['equal']} of {len(row['points'])} random stops"
         else:

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ NETWORKS = {
 }
 
 
-def rows(asked: dict[str, str]) -> Iterator[dict[str, Any]]:
+def rows(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Yield a row per network, and one per command whose start-up counts."""
     repeats, epochs = take_number(asked, "repeats", 5), take_number(asked, "epochs", 4)
     take_nothing_else(asked, "speed")

@@ -23,6 +23,13 @@ def take_number(asked: dict[str, str], name: str, default: int) -> int:
     return int(number)
 
 
+def take_flag(asked: dict[str, str], name: str) -> bool:
+    """Take ``name=``: true or false, false where it is not said."""
+    text = asked.pop(name, "false")
+    check_choice(name, text, ("true", "false"))
+    return text == "true"
+
+
 def take_nothing_else(asked: dict[str, str], suite: str) -> None:
     """Refuse what a suite does not know.
 

@@ -91,7 +91,7 @@ def results(
         "precision": job.precision,
         **origin(job.device),
         "command": job.plan.command,
-        "config_hash": _config_hash(job.plan.values),
+        "config_hash": config_hash(job.plan.values),
     }
 
 
@@ -166,7 +166,7 @@ def _peak_memory(device: str) -> float:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20, 1)
 
 
-def _config_hash(values: Mapping[str, Any]) -> str:
+def config_hash(values: Mapping[str, Any]) -> str:
     """Return a name for all that decides a run's outcome: two runs of one hash and commit should agree."""
     kept = {k: v for k, v in values.items() if k not in ("run_dir", "logger", "promise")}
     return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:12]
