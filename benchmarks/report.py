@@ -7,11 +7,11 @@ import re
 import statistics
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo import config as configs
+from benchmarks.quality import cases, each_of
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).parent / "results"
@@ -23,15 +23,22 @@ def read(path: Path) -> list[dict[str, Any]]:
     return [row for row in map(json.loads, lines) if not row.get("failed")]
 
 
-def _groups() -> dict[tuple[str, str, tuple[str, ...]], list[dict[str, Any]]]:
-    """Return rows by (model, data, overrides); of two runs of one seed and fold the later one counts."""
+Key = tuple[str, str, tuple[str, ...]]  # model, data, words beside them
+
+
+def _latest(rows: Iterable[dict[str, Any]]) -> dict[Key, list[dict[str, Any]]]:
+    """Return rows by model, data and overrides; of two runs of one seed and fold the later one counts."""
     latest: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for row in read(RESULTS / "quality.jsonl"):
+    for row in rows:
         latest[row["model"], row["data"], tuple(row["overrides"]), row["seed"], row["fold"]] = row
     groups = defaultdict(list)
     for (model, data, overrides, *_), row in latest.items():
         groups[model, data, overrides].append(row)
     return dict(sorted(groups.items()))
+
+
+def _groups() -> dict[Key, list[dict[str, Any]]]:
+    return _latest(read(RESULTS / "quality.jsonl"))
 
 
 def same_runs(model: str, data: str, overrides: Sequence[str]) -> list[dict[str, Any]]:
@@ -49,6 +56,10 @@ def _plain(values: list[float]) -> str:
     return f"{statistics.mean(values):.2f} ± {spread:.2f}"
 
 
+def _promises() -> dict[Key, Mapping[str, Any]]:
+    return {(case.model, case.data, case.words): case.promise or {} for case in cases()}
+
+
 def models_table() -> str:
     """Return the table of models: command, figure, what stands beside it, time."""
     lines = [
@@ -56,26 +67,54 @@ def models_table() -> str:
         "| machine |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for (model, data, overrides), rows in _groups().items():
-        if overrides:
+    promises = _promises()
+    for (model, data, words), rows in _groups().items():
+        if words and (model, data, words) not in promises:
             continue
-        promise = configs.compose([f"model={model}", f"data={data}"]).promise
-        metric = promise.metric if promise else _metric(rows[0])
-        values = [row["metrics"][metric] for row in rows]
-        show = _plain if metric.endswith("rmse") else _percent
-        figure = metric.removeprefix("test/")
-        name = figure.replace("_", " ")
+        promise = promises.get((model, data, words), {})
+        figure, *others = _promised(promise) or [_metric(rows[0])]
+        show = _show(figure)
         beside = ", ".join(
             f"{key} {show([row['baselines'][key][figure] for row in rows]).split(' ±')[0]}"
             for key in rows[0]["baselines"]
         )
-        runs = f"{len({r['seed'] for r in rows})} seeds"
-        runs += f" × {len({r['fold'] for r in rows})} folds" if rows[0]["fold"] is not None else ""
         train, wall = (statistics.median(r[k] for r in rows) for k in ("train_seconds", "wall_seconds"))
-        reference = f"{promise.reference} ({promise.source})" if promise and promise.reference else ""
+        reference = f"{promise['reference']} ({promise['source']})" if promise.get("reference") else ""
+        command = " ".join([f"python train.py model={model} data={data}", *words])
         lines.append(
-            f"| {model} | `python train.py model={model} data={data}` | {name} {show(values)} ({runs}) | {beside} | "
-            f"{reference} | {rows[0]['params']:,} | {train:.0f} s, {wall:.0f} s | {_machine(rows)} |"
+            f"| {model} | `{command}` | {_figures(rows, [figure, *others])} | {beside} | {reference} | "
+            f"{rows[0]['params']:,} | {train:.0f} s, {wall:.0f} s | {_machine(rows)} |"
+        )
+    return "\n".join(lines)
+
+
+def _show(figure: str) -> Callable[[list[float]], str]:
+    return _plain if figure in ("rmse", "mae") else _percent
+
+
+def _figures(rows: list[dict[str, Any]], figures: Sequence[str]) -> str:
+    """Return each figure's mean and deviation, and over what."""
+    said = [f"{f.replace('_', ' ')} {_show(f)([row['metrics'][f'test/{f}'] for row in rows])}" for f in figures]
+    runs = f"{len({r['seed'] for r in rows})} seeds"
+    runs += f" × {len({r['fold'] for r in rows})} folds" if rows[0]["fold"] is not None else ""
+    return f"{', '.join(said)} ({runs})"
+
+
+def peers_table() -> str:
+    """Return the table of peers: figures on the same rows, with the same time."""
+    lines = ["| data | figure | zoo | peer | seconds each, settings that the peer tried |", "|---|---|---|---|---|"]
+    promises, groups = _promises(), _groups()
+    for key, rows in _latest(read(RESULTS / "peers.jsonl")).items():
+        ours = groups.get(key)
+        if not ours:
+            continue
+        figure, *_ = _promised(promises.get(key, {})) or [_metric(ours[0])]
+        tried, seconds = (statistics.median(row[k] for row in rows) for k in ("tried", "seconds"))
+        data = next((word.rpartition("/")[2] for word in key[2] if word.startswith("data.path=")), key[1])
+        zoo, peer = (_show(figure)([row["metrics"][f"test/{figure}"] for row in made]) for made in (ours, rows))
+        lines.append(
+            f"| {data} | {figure.replace('_', ' ')} | {key[0]} {zoo} | {rows[0]['peer']} {peer} | "
+            f"{seconds:.0f} s, {tried:.0f} |"
         )
     return "\n".join(lines)
 
@@ -89,15 +128,20 @@ def _machine(rows: list[dict[str, Any]]) -> str:
     return "; ".join(found)
 
 
+def _promised(promise: Mapping[str, Any]) -> list[str]:
+    return [one["metric"].removeprefix("test/") for one in each_of(promise)]
+
+
 def _metric(row: dict[str, Any]) -> str:
-    return "test/accuracy" if "test/accuracy" in row["metrics"] else "test/rmse"
+    return "accuracy" if "test/accuracy" in row["metrics"] else "rmse"
 
 
 def variants_table() -> str:
     """Return the table of runs whose options differ from the recipe's, by validation figure and training time."""
     lines = ["| command | validation accuracy | training |", "|---|---|---|"]
+    promises = _promises()
     for (model, data, overrides), rows in _groups().items():
-        if overrides:
+        if overrides and (model, data, overrides) not in promises:
             values, seconds = (
                 [f(r) for r in rows] for f in (lambda r: r["metrics"]["val/accuracy"], lambda r: r["train_seconds"])
             )
@@ -123,7 +167,8 @@ def speed_table() -> str:
             lines.append(f"| {what} | {figure} | {low:.3f} to {high:.3f} |")
         else:
             low, high = row["spread"]
-            lines.append(f"| `{what}` | {row['seconds']:.2f} s | {low:.2f} to {high:.2f} s |")
+            name = what if what.startswith("set-up") else f"`{what}`"
+            lines.append(f"| {name} | {row['seconds']:.2f} s | {low:.2f} to {high:.2f} s |")
     return "\n".join(lines)
 
 
@@ -139,7 +184,13 @@ def contract_table() -> str:
     return "\n".join(lines)
 
 
-TABLES = {"models": models_table, "variants": variants_table, "speed": speed_table, "contract": contract_table}
+TABLES = {
+    "models": models_table,
+    "variants": variants_table,
+    "peers": peers_table,
+    "speed": speed_table,
+    "contract": contract_table,
+}
 
 
 def render(text: str) -> str:

@@ -4,6 +4,8 @@ Both train the same network on the same MNIST rows in memory, with the same fuse
 precision, indexing and validation; the clock runs from the first training batch to the end of the last validation.
 The zoo's side also logs to CSV and TensorBoard, counts training accuracy, guards against NaN, reports progress and
 writes checkpoints. The plain side does none of it, and never reads a value from the device inside an epoch.
+
+Also: how long it takes until a folder of JPEGs is ready to train on, and until a command answers.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import io
 import statistics
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -35,6 +38,7 @@ def rows(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> Iterator[d
     take_nothing_else(asked, "speed")
     for name, options in NETWORKS.items():
         yield _overhead(name, options, repeats, epochs)
+    yield from _setting_up(repeats)
     yield _start("import zoo; zoo.list_models()", ["-c", "import zoo; zoo.list_models()"], repeats)
     yield _start("train.py --help", [str(ROOT / "train.py"), "--help"], repeats)
 
@@ -47,6 +51,33 @@ def _start(name: str, words: list[str], repeats: int) -> dict[str, Any]:
         seconds.append(time.perf_counter() - started)
     print(f"{name}: {statistics.median(seconds):.2f} s", flush=True)
     return {"what": name, "seconds": statistics.median(seconds), "spread": [min(seconds), max(seconds)]}
+
+
+def _setting_up(repeats: int) -> Iterator[dict[str, Any]]:
+    """Yield how long 60,000 JPEGs in class folders take to be ready, decoded for the first time and later."""
+    from zoo.data import load
+    from zoo.data.files import root_folder
+    from zoo.report import origin
+
+    archive = root_folder(None) / "cifar10_jpeg" / "cifar10_jpeg_q75.tar.xz"
+    if not archive.is_file():
+        return
+    with tempfile.TemporaryDirectory() as above:
+        folder = Path(above) / "images"
+        with tarfile.open(archive) as packed:
+            packed.extractall(folder, filter="data")
+        files = sum(1 for _ in folder.rglob("*.jpg"))
+        first, later = [], []
+        for repeat in range(repeats):
+            for seconds in (first, later):
+                started = time.perf_counter()
+                load("image_folder", path=str(folder), cache=f"{above}/cache-{repeat}")
+                seconds.append(time.perf_counter() - started)
+    for what, seconds in (("the first time", first), ("later", later)):
+        row = {"what": f"set-up of {files:,} JPEGs of 32×32 in folders, {what}"}
+        row |= {"seconds": statistics.median(seconds), "spread": [min(seconds), max(seconds)], "repeats": repeats}
+        print(f"{row['what']}: {row['seconds']:.2f} s", flush=True)
+        yield row | origin("cpu")
 
 
 def _overhead(name: str, options: dict[str, Any], repeats: int, epochs: int) -> dict[str, Any]:

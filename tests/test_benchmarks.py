@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
-from benchmarks import quality, report
+from benchmarks import peers, quality, report
 from benchmarks.__main__ import main
+from zoo.data.arrays import from_arrays
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -35,6 +38,10 @@ def test_a_run_is_the_command_that_a_user_would_type_and_a_failure_is_a_row(caps
     assert {"device", "threads", "precision", "versions", "commit", "config_hash"} <= set(row)
     assert main([*words, "optimizer.lr=-1"]) == 1
     assert rows("quality")[1]["failed"] == ["error: optimizer.lr=-1: must be a number above 0"]
+    assert main(words) == 0  # is there already
+    assert len(rows("quality")) == 2
+    assert main([*words, "fresh=true"]) == 0
+    assert [row.get("failed") is None for row in rows("quality")] == [True, False, True]
 
 
 @pytest.mark.parametrize(
@@ -52,9 +59,36 @@ def test_a_promise_is_about_the_mean_and_a_missed_one_is_a_failed_row(promise, k
     assert [row["failed"][0].split(":")[0] for row in found] == ([] if kept else ["promise missed"])
 
 
+def test_one_missed_figure_of_several_is_a_failed_row():
+    promise = {"metric": "test/accuracy", "least": 0.9, "also": [{"metric": "test/auroc", "least": 0.99}]}
+    done = [{"metrics": {"test/accuracy": 0.95, "test/auroc": 0.95}}]
+    (row,) = quality.missed(done, {"model": "cnn", "data": "npz"}, promise)
+    assert row["failed"] == ["promise missed: test/auroc 0.9500 over 1 runs; promised is at least 0.99"]
+
+
+def test_every_case_on_files_is_a_command_that_composes():
+    for case in quality.cases():
+        if case.name:
+            assert case.composed().data.path.startswith("$ZOO_DATA/")
+            assert case.folds("quick") in ([None], range(1))
+
+
+def test_trees_are_tuned_on_the_rows_and_gaps_that_the_model_saw():
+    frame = pd.DataFrame({"a": np.arange(300.0), "kind": ["x", "y", "z"] * 100})
+    frame["y"] = frame["a"] + 100 * (frame["kind"] == "y")
+    frame.loc[::10, "a"] = np.nan
+    data = from_arrays(frame, target="y")
+    figures, tried, _ = peers.tuned(data, "rmse", 0.0, 0)
+    assert tried == 1  # its own settings at least, whatever the time
+    assert figures["rmse"] < 0.5 * data.spec.target_std
+    gaps = peers._with_gaps(data.spec, data.train["x"].numpy())
+    assert gaps.shape[1] == 2
+    assert (np.isnan(gaps[:, 0]) == (data.train["x"][:, 2].numpy() == 1)).all()
+
+
 def test_a_missed_promise_fails_the_command(monkeypatch):
-    def run(words, extra, fold, promise):
-        return {"metrics": {promise.metric: 0.5}, "commit": "c"}
+    def run(case, at, fold, extra):
+        return {"metrics": {case.promise["metric"]: 0.5}, "commit": "c", "config_hash": at, "overrides": []}
 
     monkeypatch.setattr(quality, "_one", run)
     assert main(["suite=quality", "model=fnn", "data=wine", "seeds=2", "out=out"]) == 1
@@ -70,6 +104,9 @@ def test_a_missed_promise_fails_the_command(monkeypatch):
         (["suite=quality", "seeds=many"], "seeds=many: must be a whole number"),
         (["suite=quality", "model=cnnn"], "no recipe with a promise for model=cnnn"),
         (["suite=quality", "model=cnnn", "data=digits"], "did you mean 'cnn'"),
+        (["suite=quality", "case=pneumona"], "did you mean 'pneumonia'"),
+        (["suite=quality", "fresh=yes"], "unknown fresh 'yes'"),
+        (["suite=peers", "data=digits"], "no case with a peer"),
         (["suite=contract", "model=cnnn"], "did you mean 'cnn'"),
         (["suite=speed", "model=cnn"], "'model': is no word of suite=speed"),
     ],

@@ -321,6 +321,34 @@ def test_the_piecewise_embedding_is_the_paper_s():
     assert embed(x).isfinite().all()
 
 
+@pytest.mark.parametrize("task", ["classification", "labels", "regression"])
+def test_members_are_networks_of_their_own_that_share_their_hidden_layers(task):
+    classes = () if task == "regression" else ("a", "b", "c")
+    asked = "classification" if classes else "regression"
+    spec = DataSpec("t", "table", asked, (4,), classes=classes, multilabel=task == "labels", target_std=2.0)
+    many = zoo.create("fnn", spec=spec, widths=[8, 8], norm="none", dropout=0.0, members=3)
+    x, y = torch.randn(5, 4), torch.arange(5) % 3
+    y = {"classification": y, "labels": torch.eye(3)[y], "regression": y.float()}[task]
+    each = []
+    for k in range(3):  # one network by itself, with the member's numbers
+        alone = zoo.create("fnn", spec=spec, widths=[8, 8], norm="none", dropout=0.0)
+        last = alone.network[-1]
+        alone.network[:-1].load_state_dict(many.network.hidden.state_dict())
+        last.weight.data, last.bias.data = many.network.weight[k].T.clone(), many.network.bias[k].clone()
+        alone.network[0][0].weight.data *= many.network.scale[k]
+        each.append(alone(x))
+    loss, counts = many.loss({"x": x, "y": y})
+    assert torch.allclose(loss, torch.stack([many.objective.loss(out, {"y": y}) for out in each]).mean())
+    answers = [next(iter(many.objective.answer(out).values())) for out in (*each, many(x))]
+    assert torch.allclose(answers[3], torch.stack(answers[:3]).mean(0), atol=1e-6)
+    assert counts == pytest.approx(many.objective.count(many(x), {"y": y}))
+
+
+def test_members_do_not_mix_their_batches():
+    with pytest.raises(zoo.ZooError, match="model.norm=batch: would mix the members"):
+        zoo.create("fnn", members=2)
+
+
 def test_adult_and_california_housing_are_the_published_ones(tabular_root):
     adult = load("adult", root=tabular_root)
     assert (sum(adult.sizes[:2]), adult.sizes[2]) == (32561, 16281)
