@@ -27,8 +27,9 @@ class DataSpec:
 
     A table's ``columns`` are its own; ``levels`` has for each the texts that it may hold, numbered from 1 in x (0:
     another text, or none), and nothing for a column of numbers. ``fills`` are what stands in x where a number is
-    missing; for each of the columns ``flagged`` a further column of x, at the end, is 1 there. ``quantiles`` are 65
-    evenly spaced ones of the training rows for each column of numbers, nothing for others.
+    missing; for each of the columns ``flagged`` a further column of x, at the end, is 1 there. ``edges`` are at most 65
+    of the training rows' values, from the smallest to the largest, between which a column of numbers falls into bins;
+    nothing for others.
     """
 
     name: str
@@ -48,7 +49,7 @@ class DataSpec:
     levels: tuple[tuple[str, ...], ...] = ()
     fills: tuple[float, ...] = ()
     flagged: tuple[str, ...] = ()
-    quantiles: tuple[tuple[float, ...], ...] = ()
+    edges: tuple[tuple[float, ...], ...] = ()
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from zoo.data.dataset import Dataset, class_counts
+from zoo.data.frames import bin_edges
 from zoo.registry import ModelEntry
 from zoo.spec import DataSpec
 
@@ -131,5 +132,5 @@ def _columns(x: np.ndarray) -> dict[str, Any]:
         "columns": tuple(f"column_{n + 1}" for n in range(numbers + 1)),
         "levels": ((),) * numbers + (TEXTS,),
         "fills": (0.0,) * (numbers + 1),
-        "quantiles": (*(tuple(np.quantile(x[:, n], np.linspace(0, 1, 65)).tolist()) for n in range(numbers)), ()),
+        "edges": (*(bin_edges(x[:, n]) for n in range(numbers)), ()),
     }

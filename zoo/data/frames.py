@@ -15,7 +15,7 @@ from zoo.encode import as_numbers, as_texts, encode_frame
 from zoo.errors import ZooError, unknown
 from zoo.spec import DataSpec
 
-QUANTILES = 64
+BINS = 64  # that a column of numbers is cut into, for networks that embed it piece by piece
 FEW = 20  # different whole numbers up to which they are taken for classes
 STRAY = 0.1  # share of texts up to which a column is one of numbers with text by mistake
 DATE = re.compile(
@@ -235,7 +235,7 @@ def table_spec(
     positive: str | None = None,
 ) -> DataSpec:
     """Return the spec of a table, all of its statistics those of the rows ``train``."""
-    levels, fills, flagged, mean, std, quantiles = [], [], [], [], [], []
+    levels, fills, flagged, mean, std, edges = [], [], [], [], [], []
     for column in frame.columns:
         seen = frame[column].iloc[train]
         if not numeric[column]:
@@ -243,7 +243,7 @@ def table_spec(
             fills.append(0.0)
             mean.append(0.0)
             std.append(1.0)
-            quantiles.append(())
+            edges.append(())
             continue
         values = as_numbers(seen, lambda row: f"{name}, row {row + 1}")
         missing = np.isnan(values)
@@ -253,7 +253,7 @@ def table_spec(
         flagged += [column] if missing.any() else []
         mean.append(float(values.mean()))
         std.append(float(values.std()) or 1.0)
-        quantiles.append(tuple(np.quantile(values, np.linspace(0, 1, QUANTILES + 1)).tolist()))
+        edges.append(bin_edges(values))
     y, classes = learnt.y[train], learnt.classes
     regressed = learnt.task == "regression"
     return DataSpec(
@@ -274,8 +274,19 @@ def table_spec(
         levels=tuple(levels),
         fills=tuple(fills),
         flagged=tuple(flagged),
-        quantiles=tuple(quantiles),
+        edges=tuple(edges),
     )
+
+
+def bin_edges(values: np.ndarray) -> tuple[float, ...]:
+    """Return at most 65 different values that cut a column into bins: quantiles of its rows.
+
+    Where these coincide, as in a column that is mostly 0, the rest are spread evenly over its other values.
+    """
+    edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)))
+    others = np.setdiff1d(values, edges)
+    places = np.linspace(0, max(len(others) - 1, 0), min(BINS + 1 - len(edges), len(others))).round().astype(int)
+    return tuple(np.union1d(edges, others[places]).tolist())
 
 
 def _positive(y: np.ndarray, classes: tuple[str, ...], asked: str | None) -> int:

@@ -82,7 +82,7 @@ class FNN(ZooModule):
     ``widths`` are the hidden layers' sizes; ``norm`` is none, batch (Ioffe & Szegedy 2015) or layer (Ba 2016);
     ``dropout`` and ``input_dropout`` are shares of the hidden and of the input numbers (Srivastava 2014). Texts in a
     table are embedded in at most ``embedding_dim`` numbers; ``numbers: piecewise`` embeds its numbers in as many too,
-    by ``bins`` between their quantiles (Gorishniy 2022). ``members`` above 1 are as many networks in one (TabM).
+    by at most ``bins`` bins (Gorishniy 2022). ``members`` above 1 are as many networks in one (TabM).
 
     Raises:
         ZooError: an option outside its limits, or data that is neither image nor table.
@@ -102,7 +102,7 @@ class FNN(ZooModule):
         input_dropout: float = 0.0,
         residual: bool = False,
         numbers: str = "plain",
-        bins: int = 48,
+        bins: int = 64,
         embedding_dim: int = 16,
         members: int = 1,
     ) -> None:

@@ -1,7 +1,7 @@
 """The columns of a table as a network reads them: numbers standardised or embedded piece by piece, texts embedded.
 
 Piecewise-linear embedding (Gorishniy, Rubachev, Babenko: On embeddings for numerical features, NeurIPS 2022): with bins
-between a column's quantiles b₀ < b₁ < … < b_T, a number x becomes
+between a column's edges b₀ < b₁ < … < b_T, a number x becomes
 
     eₜ = clamp((x − bₜ₋₁) / (bₜ − bₜ₋₁), 0, 1),   t = 1 … T   (the first may fall below 0, the last rise above 1)
 
@@ -28,9 +28,9 @@ class Piecewise(nn.Module):
     last: Tensor
     used: Tensor
 
-    def __init__(self, quantiles: Sequence[Sequence[float]], *, bins: int, dim: int) -> None:
+    def __init__(self, edges: Sequence[Sequence[float]], *, bins: int, dim: int) -> None:
         super().__init__()
-        edges = [_edges(column, bins) for column in quantiles]
+        edges = [_edges(column, bins) for column in edges]
         most = max(len(e) - 1 for e in edges)
         low, width = torch.zeros(len(edges), most), torch.ones(len(edges), most)
         used = torch.zeros(len(edges), most)
@@ -54,10 +54,10 @@ class Piecewise(nn.Module):
         return torch.einsum("bct,ctd->bcd", code, self.weight) + self.bias
 
 
-def _edges(quantiles: Sequence[float], bins: int) -> np.ndarray:
-    """Return the different edges of at most ``bins`` bins; of a constant column, one bin around it."""
-    places = np.linspace(0, 1, min(bins, len(quantiles) - 1) + 1)
-    edges = np.unique(np.quantile(np.asarray(quantiles, dtype=np.float64), places).astype(np.float32))
+def _edges(known: Sequence[float], bins: int) -> np.ndarray:
+    """Return the edges of at most ``bins`` bins, evenly out of those known; of a constant column, one bin around it."""
+    places = np.linspace(0, len(known) - 1, min(bins, len(known) - 1) + 1).round().astype(int)
+    edges = np.unique(np.asarray(known)[places].astype(np.float32))
     return edges if len(edges) > 1 else np.array([edges[0], edges[0] + 1], dtype=np.float32)
 
 
@@ -74,7 +74,7 @@ class Columns(nn.Module):
         levels = spec.levels or ((),) * count
         text = [n for n, known in enumerate(levels) if known]
         number = [n for n in range(count) if n not in set(text)]
-        pieces = [n for n in number if n < len(spec.quantiles) and len(spec.quantiles[n])]
+        pieces = [n for n in number if n < len(spec.edges) and len(spec.edges[n])]
         self.text, self.number = text, number
         self.pieces = pieces if numbers == "piecewise" else []
         self.tables = nn.ModuleList()
@@ -83,7 +83,7 @@ class Columns(nn.Module):
             self.tables.append(nn.Embedding(size + 1, min(dim, size), padding_idx=0))
         self.piecewise = None
         if self.pieces:
-            self.piecewise = Piecewise([spec.quantiles[n] for n in self.pieces], bins=bins, dim=dim)
+            self.piecewise = Piecewise([spec.edges[n] for n in self.pieces], bins=bins, dim=dim)
         self.features = len(number) + sum(t.embedding_dim for t in self.tables) + dim * len(self.pieces)  # type: ignore
 
     def forward(self, x: Tensor, standard: Tensor) -> Tensor:
