@@ -122,6 +122,11 @@ def rows(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> Iterator[d
             yield from missed(done, {"model": case.model, "data": case.name or case.data}, case.promise)
 
 
+def command_of(words: Sequence[str]) -> str:
+    """Return what a user types for these words; those that a shell would read otherwise stand in quotes."""
+    return " ".join(["python train.py", *(f"'{word}'" if set(word) & set("{}[]*") else word for word in words)])
+
+
 def each_of(promise: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
     """Return a promise's figures: its own ``metric``, then those of ``also``."""
     return [promise, *promise.get("also", [])] if promise else []
@@ -156,7 +161,7 @@ def _one(case: Case, at: Sequence[str], fold: int | None, extra: Sequence[str]) 
             row |= {"failed": said[-1:] or [f"exit code {done.returncode}"]}
         else:
             row = json.loads((folder / "results.json").read_text()) | row
-        row["command"] = "python train.py " + " ".join(words)
+        row["command"] = command_of(words)
     metric = case.promise["metric"] if case.promise else None
     value = row.get("metrics", {}).get(metric)
     print(f"{' '.join(words):<50} {metric} {value}   {wall:.0f} s   {row.get('failed', '')}", flush=True)

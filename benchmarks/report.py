@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.quality import cases, each_of
+from benchmarks.quality import cases, command_of, each_of
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).parent / "results"
@@ -80,7 +80,7 @@ def models_table() -> str:
         )
         train, wall = (statistics.median(r[k] for r in rows) for k in ("train_seconds", "wall_seconds"))
         reference = f"{promise['reference']} ({promise['source']})" if promise.get("reference") else ""
-        command = " ".join([f"python train.py model={model} data={data}", *words])
+        command = command_of([f"model={model}", f"data={data}", *words])
         lines.append(
             f"| {model} | `{command}` | {_figures(rows, [figure, *others])} | {beside} | {reference} | "
             f"{rows[0]['params']:,} | {train:.0f} s, {wall:.0f} s | {_machine(rows)} |"
@@ -145,11 +145,8 @@ def variants_table() -> str:
             values, seconds = (
                 [f(r) for r in rows] for f in (lambda r: r["metrics"]["val/accuracy"], lambda r: r["train_seconds"])
             )
-            words = " ".join(overrides)
-            lines.append(
-                f"| `python train.py model={model} data={data} {words}` | {_percent(values)} (n={len(values)}) | "
-                f"{_plain(seconds)} s |"
-            )
+            command = command_of([f"model={model}", f"data={data}", *overrides])
+            lines.append(f"| `{command}` | {_percent(values)} (n={len(values)}) | {_plain(seconds)} s |")
     return "\n".join(lines)
 
 
