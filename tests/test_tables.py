@@ -346,6 +346,19 @@ def test_members_are_networks_of_their_own_that_share_their_hidden_layers(task):
         assert torch.allclose(counts[key], count)
 
 
+def test_members_and_embeddings_are_exported_too(tmp_path, quick):
+    import onnxruntime
+
+    own = {**quick, "data.batch_size": 16, "options": {"norm": "none", "members": 3, "numbers": "piecewise"}}
+    run = zoo.train("fnn", data=frame().drop(columns="height"), target="tall", **own)
+    session = onnxruntime.InferenceSession(str(zoo.export(run.model, tmp_path / "m.onnx")))
+    data = from_arrays(frame().drop(columns="height"), target="tall")
+    for rows in (1, 9):
+        x = data.test["x"][:rows]
+        (theirs,) = session.run(["probability"], {"x": x.numpy()})
+        assert np.allclose(theirs, run.model.predict(x)["probability"].numpy(), atol=1e-5)
+
+
 def test_members_do_not_mix_their_batches():
     with pytest.raises(zoo.ZooError, match="model.norm=batch: would mix the members"):
         zoo.create("fnn", members=2)
