@@ -36,8 +36,9 @@ def test_a_run_is_the_command_that_a_user_would_type_and_a_failure_is_a_row(caps
     assert row["metrics"]["test/accuracy"] > row["baselines"]["majority"]["accuracy"]
     assert row["wall_seconds"] > row["train_seconds"]
     assert {"device", "threads", "precision", "versions", "commit", "config_hash"} <= set(row)
-    assert main([*words, "optimizer.lr=-1"]) == 1
-    assert rows("quality")[1]["failed"] == ["error: optimizer.lr=-1: must be a number above 0"]
+    assert main([*words, "optimizer.lr=-1"]) == 2  # refused before anything runs
+    assert main([*words, "data.batch_size=1000"]) == 1
+    assert rows("quality")[1]["failed"][0].startswith("error: data.batch_size=1000: more than the 127 rows to train on")
     assert main(words) == 0  # is there already
     assert len(rows("quality")) == 2
     assert main([*words, "fresh=true"]) == 0

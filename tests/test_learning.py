@@ -161,7 +161,7 @@ def test_the_gradients_of_a_small_network_are_those_of_the_chain_rule():
     x, y = torch.randn(7, 4), torch.tensor([0, 1, 2, 0, 1, 2, 0])
     loss, _ = model.loss({"x": x, "y": y})
     loss.backward()
-    hidden, out = model.network[1][0], model.network[2]
+    hidden, out = model.network[0][0], model.network[1]
     w1, b1, w2, b2 = (p.detach().double().numpy() for p in (hidden.weight, hidden.bias, out.weight, out.bias))
     X, Y = x.double().numpy(), np.eye(3)[y.numpy()]
     H = np.tanh(X @ w1.T + b1)
@@ -215,7 +215,7 @@ def test_clipping_limits_the_norm_of_every_step():
 
 def test_dropout_silences_its_share_and_scales_the_rest():
     model = zoo.create("fnn", spec=TABLE, widths=[20000], dropout=0.3)
-    layer = model.network[1][-1].train()
+    layer = model.network[0][-1].train()
     out = layer(torch.ones(1, 20000))
     assert float((out == 0).float().mean()) == pytest.approx(0.3, abs=0.02)
     assert out[out > 0].unique().tolist() == pytest.approx([1 / 0.7])
