@@ -57,7 +57,7 @@ def test_the_first_command_learns_and_says_what_it_did(digits_run):
     balanced = results["metrics"]["test/balanced_accuracy"]
     assert f"balanced accuracy {balanced:.4g} (0.1)" in lines[-3]  # the rest, each beside the majority's
     assert lines[-2].endswith("out/plots/{curves,batch,confusion,mistakes}.png")
-    assert lines[-1].startswith("next            python train.py model=fnn data=digits")
+    assert lines[-1] == "next            python train.py model=fnn data=digits · python train.py model=cnn data=mnist"
     assert not done.stderr
 
 

@@ -124,7 +124,8 @@ def closing(job: Job, content: Mapping[str, Any], pictures: Sequence[Path]) -> s
     figure = f"{content['metrics'][f'test/{monitor}']:.4g}" + (f" ({beside})" if beside else "")
     names = ",".join(p.stem for p in pictures)
     others = [m for m in configs.fitting_models(job.dataset.spec.task, job.dataset.spec.kind) if m != job.model.name]
-    sets = [d for d in configs.fitting_data(registry.entry(job.model.name)) if d != data]
+    fitting = set(configs.fitting_data(registry.entry(job.model.name)))
+    sets = [d for d in registry.list_data() if d in fitting and d != data and not _needs_a_path(d)]
     following = [f"model={m} data={data}" for m in others[:1] if data != "arrays"]
     following += [f"model={model} data={d}" for d in sets[:1]]
     lines = [
@@ -135,6 +136,10 @@ def closing(job: Job, content: Mapping[str, Any], pictures: Sequence[Path]) -> s
     lines += [f"pictures        {job.plan.folder}/plots/{{{names}}}.png"] if names else []
     lines += ["next            " + " · ".join(f"python train.py {words}" for words in following)] if following else []
     return "\n".join(lines)
+
+
+def _needs_a_path(data: str) -> bool:
+    return "path" in registry.signature(registry.data_entry(data).load)
 
 
 def _others(content: Mapping[str, Any], monitor: str) -> str:
