@@ -108,7 +108,6 @@ def rows(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> Iterator[d
     for case in found:
         if case.name and not os.environ.get("ZOO_DATA"):
             raise ZooError(f"case={case.name}: needs ZOO_DATA, the folder that holds its files")
-        case.composed(*extra)  # a wrong word is refused before anything runs
         done = []
         for seed in range(seeds):
             for fold in case.folds(budget):

@@ -14,6 +14,7 @@ from zoo.baselines import baselines
 from zoo.data import load
 from zoo.data.arrays import from_arrays
 from zoo.data.frames import bin_edges
+from zoo.finding import suggest
 from zoo.networks.columns import Piecewise
 from zoo.objectives import Classification, Labels
 from zoo.options import ObjectiveOptions
@@ -399,3 +400,12 @@ def test_a_learning_rate_is_suggested_with_its_picture_and_nothing_is_trained(qu
         assert torch.equal(one, other)
     good = zoo.train("cnn", data="digits", **quick, **{"optimizer.lr": run.metrics["suggested_lr"]})
     assert good.metrics["test/accuracy"] > 0.8
+
+
+def test_a_suggested_rate_lies_where_the_loss_falls_not_where_it_trembles():
+    rates = [1e-6 * 10 ** (7 * n / 149) for n in range(150)]
+    fall = 1 / (1 + np.exp((np.arange(150) - 90) / 5))  # steepest at 90
+    tremble = np.where(np.arange(150) < 15, 0.5 * np.cos(np.arange(150)), 0)  # of the first few batches
+    assert suggest(rates, (fall + tremble).tolist()) == pytest.approx(rates[90], rel=0.2)
+    with pytest.raises(zoo.ZooError, match="made the loss fall"):
+        suggest(rates, np.linspace(1, 2, 150).tolist())

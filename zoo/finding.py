@@ -19,6 +19,8 @@ from zoo.optim import build_optimizer, decay_weights, penalise
 
 LOWEST, HIGHEST, BATCHES = 1e-6, 10.0, 150
 SMOOTH = 0.9  # of the loss before, in its moving average
+SETTLED = 15  # batches after which the average no longer follows each one
+WINDOW = 9  # batches that a slope is taken over
 BURST = 3.0  # times the best loss, after which the test ends
 
 
@@ -78,7 +80,7 @@ def suggest(rates: list[float], losses: list[float]) -> float:
     """
     seen = torch.tensor([loss for loss in losses if math.isfinite(loss)], dtype=torch.float64)
     lowest = int(seen.argmin())
-    if lowest < 5:
+    if lowest <= SETTLED + WINDOW:
         raise ZooError("trainer.find_lr: no rate from 1e-6 to 10 made the loss fall; look at the data, or try init=")
-    slope = torch.gradient(seen)[0][: lowest + 1]
-    return rates[int(slope.argmin())]
+    slope = torch.gradient(seen)[0][SETTLED : lowest + 1].unfold(0, WINDOW, 1).mean(1)
+    return rates[SETTLED + WINDOW // 2 + int(slope.argmin())]
