@@ -3,6 +3,7 @@
     python -m benchmarks suite=quality [model=cnn] [data=mnist] [seeds=3] [budget=quick|full] [option=value …]
     python -m benchmarks suite=quality case=pneumonia [seeds=3]
     python -m benchmarks suite=peers [model=fnn] [data=adult] [seeds=3]
+    python -m benchmarks suite=families [model=lstm] [data=shakespeare] [seconds=60] [seeds=3]
     python -m benchmarks suite=contract [model=cnn] [budget=quick|full]
     python -m benchmarks suite=speed [repeats=5]
 
@@ -10,7 +11,8 @@ quality trains each recipe that makes a promise, every run by the command that a
 own; words that are not the suite's go to ``train.py`` as they are. ``budget=full`` takes three seeds and all folds,
 ``quick`` one seed and the first fold; ``case=`` is one of the runs on files that ``benchmarks/files.yaml`` lists. A run
 whose row is there already, of the same configuration, is not made again unless ``fresh=true``. peers gives
-scikit-learn's trees as much time on the same rows as a run of the zoo took. contract measures the contract's time and,
+scikit-learn's trees as much time on the same rows as a run of the zoo took. families gives rnn, lstm, gru and
+transformer the same data, parameters and time. contract measures the contract's time and,
 with ``full``, stops each model at 20 random points. A run that fails and a promise that is missed are rows too, and the
 exit code is 1.
 """
@@ -24,7 +26,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import contract, peers, quality, speed
+from benchmarks import contract, families, peers, quality, speed
 from benchmarks.report import read
 from zoo.errors import ZooError, unknown
 
@@ -32,6 +34,7 @@ Rows = list[dict[str, Any]]
 SUITES: dict[str, Callable[[dict[str, str], Rows], Iterator[dict[str, Any]]]] = {
     "quality": quality.rows,
     "peers": peers.rows,
+    "families": families.rows,
     "contract": contract.rows,
     "speed": speed.rows,
 }

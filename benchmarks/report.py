@@ -53,7 +53,9 @@ def _percent(values: list[float]) -> str:
 
 def _plain(values: list[float]) -> str:
     spread = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.2f} ± {spread:.2f}"
+    mean = statistics.mean(values)
+    digits = 2 if abs(mean) >= 10 else 4
+    return f"{mean:.{digits}f} ± {spread:.{digits}f}"
 
 
 def _promises() -> dict[Key, Mapping[str, Any]]:
@@ -77,6 +79,7 @@ def models_table() -> str:
         beside = ", ".join(
             f"{key} {show([row['baselines'][key][figure] for row in rows]).split(' ±')[0]}"
             for key in rows[0]["baselines"]
+            if figure in rows[0]["baselines"][key]
         )
         train, wall = (statistics.median(r[k] for r in rows) for k in ("train_seconds", "wall_seconds"))
         reference = f"{promise['reference']} ({promise['source']})" if promise.get("reference") else ""
@@ -89,7 +92,7 @@ def models_table() -> str:
 
 
 def _show(figure: str) -> Callable[[list[float]], str]:
-    return _plain if figure in ("rmse", "mae") else _percent
+    return _plain if figure in ("rmse", "mae", "mse", "nll", "perplexity", "bits_per_character") else _percent
 
 
 def _figures(rows: list[dict[str, Any]], figures: Sequence[str]) -> str:
@@ -133,7 +136,8 @@ def _promised(promise: Mapping[str, Any]) -> list[str]:
 
 
 def _metric(row: dict[str, Any]) -> str:
-    return "accuracy" if "test/accuracy" in row["metrics"] else "rmse"
+    task = row.get("task")
+    return {"regression": "rmse", "language_modeling": "nll", "forecasting": "mse"}.get(str(task), "accuracy")
 
 
 def variants_table() -> str:
@@ -155,7 +159,11 @@ def speed_table() -> str:
     latest = {row["what"]: row for row in read(RESULTS / "speed.jsonl")}
     lines = ["| what | figure | smallest to largest |", "|---|---|---|"]
     for what, row in latest.items():
-        if "ratio" in row:
+        if "step_ratio" in row:
+            low, high = row["ratio_spread"]
+            figure = f"{row['step_ratio']:.3f} times the bare layers: {1000 * row['step_seconds']:.1f} ms"
+            lines.append(f"| {what} | {figure} | {low:.3f} to {high:.3f} |")
+        elif "ratio" in row:
             low, high = row["ratio_spread"]
             figure = (
                 f"{row['ratio']:.3f} times the plain loop: {row['epoch_seconds']:.2f} s an epoch, "
@@ -181,7 +189,32 @@ def contract_table() -> str:
     return "\n".join(lines)
 
 
+def families_table() -> str:
+    """Return the table of suite=families: data sets by the four kinds of network, with parameters and time alike."""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
+    latest = {(row["data"], row["model"], row["seed"]): row for row in read(RESULTS / "families.jsonl")}
+    for (data, model, _), row in latest.items():
+        groups[data, model].append(row)
+    models = list(dict.fromkeys(model for _, model in groups))
+    lines = [f"| data, figure | {' | '.join(models)} | parameters | training |", "|---" * (len(models) + 3) + "|"]
+    for data in dict.fromkeys(data for data, _ in groups):
+        made = {model: groups[data, model] for model in models if groups.get((data, model))}
+        every = [row for rows in made.values() for row in rows]
+        figure = every[0]["figure"]
+        cells = [
+            _show(figure)([row["metrics"][f"test/{figure}"] for row in made[m]]) if m in made else "" for m in models
+        ]
+        low, high = (f(row["params"] for row in every) for f in (min, max))
+        seconds = [row["train_seconds"] for row in every]
+        lines.append(
+            f"| {data}, {figure} | {' | '.join(cells)} | {low:,} to {high:,} | "
+            f"{min(seconds):.0f} to {max(seconds):.0f} s |"
+        )
+    return "\n".join(lines)
+
+
 TABLES = {
+    "families": families_table,
     "models": models_table,
     "variants": variants_table,
     "peers": peers_table,

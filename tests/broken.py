@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import zoo
+from zoo.models.recurrent import GRU
 from zoo.spec import DIGITS, DataSpec
 
 Spec = DataSpec | dict
@@ -239,3 +240,34 @@ class AveragesItsWeights(Small):
 
 
 KEEPERS = ("ReadsToTheLastStep", "AveragesItsWeights")
+
+
+LETTERS = DataSpec("letters", "text", "language_modeling", (8,), vocabulary=("", "\ufffd", "a", "b"))
+
+
+@breaks("forward", "what it expects before symbol 2 changes with that symbol; a language model sees no later one")
+@zoo.register("sees_what_comes")
+class SeesWhatComes(zoo.ZooModule):
+    tasks, kinds = ("language_modeling",), ("text",)
+
+    def __init__(self, *, spec: Spec = LETTERS) -> None:
+        super().__init__(spec=spec)
+        self.embedding = nn.Embedding(len(self.spec.vocabulary), 16)
+        self.both_ways = nn.GRU(16, 16, batch_first=True, bidirectional=True)
+        self.out = nn.Linear(32, self.spec.outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(self.both_ways(self.embedding(x))[0])
+
+
+@breaks("resume", "ends otherwise than without the stop")
+@zoo.register("forgets_its_state")
+class ForgetsItsState(GRU):
+    tasks, kinds = ("language_modeling",), ("text",)
+
+    def __init__(self, *, spec: Spec = LETTERS) -> None:
+        super().__init__(spec=spec, hidden_size=16)
+        self.hparams.pop("hidden_size", None)
+
+    def training_state(self) -> dict:
+        return {**super().training_state(), "carried": None}

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from zoo.exporting import export
     from zoo.models.cnn import CNN
     from zoo.models.fnn import FNN
+    from zoo.models.recurrent import GRU, LSTM, RNN
+    from zoo.models.transformer import Transformer
     from zoo.module import ZooModule
     from zoo.training import Run, load, resume, train
 
@@ -26,11 +28,15 @@ __version__ = "0.1.0"
 __all__ = [
     "CNN",
     "FNN",
+    "GRU",
+    "LSTM",
+    "RNN",
     "DataSpec",
     "Dataset",
     "Run",
     "Stopped",
     "TrainingError",
+    "Transformer",
     "ZooError",
     "ZooModule",
     "create",
@@ -49,6 +55,10 @@ __all__ = [
 _LAZY = {
     "CNN": "zoo.models.cnn",
     "FNN": "zoo.models.fnn",
+    "GRU": "zoo.models.recurrent",
+    "LSTM": "zoo.models.recurrent",
+    "RNN": "zoo.models.recurrent",
+    "Transformer": "zoo.models.transformer",
     "Dataset": "zoo.data",
     "Run": "zoo.training",
     "ZooModule": "zoo.module",

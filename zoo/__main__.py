@@ -7,8 +7,9 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from zoo.errors import Stopped, TrainingError, ZooError
+from zoo.errors import Stopped, TrainingError, ZooError, unknown
 
 
 def train(arguments: Sequence[str]) -> int:
@@ -93,15 +94,55 @@ def _hydra(arguments: Sequence[str], failures: list[Exception]) -> None:
         sys.argv = old
 
 
+def generate(arguments: Sequence[str]) -> int:
+    """Print what the language model of a checkpoint or a run's folder writes; returns the exit code."""
+    try:
+        places = [a for a in arguments if "=" not in a]
+        if len(places) != 1:
+            raise ZooError(
+                "generate: takes one checkpoint or run folder, then prompt= length= temperature= top_k= seed="
+            )
+        options = dict(a.split("=", 1) for a in arguments if "=" in a)
+        asked: dict[str, Any] = {"prompt": options.pop("prompt", "").replace("\\n", "\n")}
+        for name, kind in (("length", int), ("temperature", float), ("top_k", int), ("seed", int)):
+            if name in options:
+                asked[name] = _number(name, options.pop(name), kind)
+        if options:
+            raise unknown(
+                "option of generate", next(iter(options)), ("prompt", "length", "temperature", "top_k", "seed")
+            )
+        path = Path(places[0])
+        if path.is_dir():
+            path = path / "checkpoints" / "best.ckpt"
+        from zoo.training import load
+
+        model: Any = load(path)
+        if not hasattr(model, "generate"):
+            raise ZooError(f"{path}: holds a {model.name}, which writes no text")
+        print(model.generate(**asked))
+    except ZooError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _number(name: str, text: str, kind: type) -> Any:
+    try:
+        return kind(text)
+    except ValueError:
+        raise ZooError(f"{name}={text}: must be a {'whole number' if kind is int else 'number'}") from None
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a verb: only ``train`` yet."""
+    """Run a verb: ``train`` or ``generate``."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words and words[0] == "train":
-        return train(words[1:])
+    if words and words[0] in ("train", "generate"):
+        return (train if words[0] == "train" else generate)(words[1:])
     asked = not words or words[0] in ("-h", "--help")
     print("usage: zoo train model=NAME [data=NAME] [option=value …]     (zoo train --help shows the choices)")
+    print("       zoo generate RUN|CKPT [prompt=TEXT] [length=200] [temperature=1] [top_k=N] [seed=0]")
     if not asked:
-        print(f"error: unknown verb {words[0]!r}: the verb is train", file=sys.stderr)
+        print(f"error: unknown verb {words[0]!r}: the verbs are train and generate", file=sys.stderr)
     return 0 if asked else 2
 
 

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from zoo.data.dataset import Batch
 from zoo.errors import ZooError
-from zoo.spec import DataSpec
+from zoo.spec import PADDING, DataSpec
+from zoo.tokens import cut, encoded, numbers
 
 if TYPE_CHECKING:
     import pandas as pd  # slow to import, and for tables alone
@@ -26,13 +27,18 @@ def encode(spec: DataSpec, raw: Any) -> Batch:
     """Return ``raw``, a batch or one sample of it, as a batch: ``x`` float (B, *input_shape), ``lengths`` of sequences.
 
     Images may lack the channel where there is one, be uint8 or float in [0, 1]; a data frame's columns are taken by
-    name; sequences may be a list of arrays (T, C), each with a T of its own.
+    name; sequences may be a list of arrays (T, C), each with a T of its own; a text is a string, or a list of such;
+    the past of a time series (L, C) may be a data frame's last rows.
 
     Raises:
         ZooError: another shape than ``spec.input_shape``, or a column that is missing.
     """
     if spec.kind == "sequence":
         return _sequences(spec, raw)
+    if spec.kind == "text":
+        return _texts(spec, raw)
+    if spec.kind == "series":
+        return _series(spec, raw)
     if spec.columns and hasattr(raw, "columns"):
         raw = encode_frame(spec, raw)
     x = _floats(to_float(_tensor(raw)) if spec.kind == "image" else raw)
@@ -114,6 +120,38 @@ def _sequences(spec: DataSpec, raw: Any) -> Batch:
             raise ZooError(f"{spec.name}: a sequence of shape {tuple(part.shape)}; must be (T, {spec.input_shape[1]})")
     lengths = torch.tensor([len(part) for part in parts])
     return {"x": torch.nn.utils.rnn.pad_sequence(parts, batch_first=True), "lengths": lengths}
+
+
+def _texts(spec: DataSpec, raw: Any) -> Batch:
+    """Return texts as numbers (B, T), of a classification with ``lengths``; numbers are taken as they are."""
+    if isinstance(raw, str):
+        raw = [raw]
+    if len(raw) and isinstance(raw[0], str):
+        known = numbers(spec.vocabulary)
+        parts = [torch.from_numpy(encoded(cut(text, spec.tokens), known)).long() for text in raw]
+    else:
+        parts = [_tensor(part).long() for part in (raw if _tensor(raw[0]).ndim else [raw])]
+    for number, part in enumerate(parts):
+        if not len(part):
+            raise ZooError(f"{spec.name}: text {number + 1} is empty")
+    whole = spec.task == "language_modeling"
+    parts = parts if whole else [part[: spec.input_shape[0]] for part in parts]
+    x = torch.nn.utils.rnn.pad_sequence(parts, batch_first=True, padding_value=PADDING)
+    return {"x": x} if whole else {"x": x, "lengths": torch.tensor([len(part) for part in parts])}
+
+
+def _series(spec: DataSpec, raw: Any) -> Batch:
+    if hasattr(raw, "columns"):
+        missing = [c for c in spec.columns if c not in raw.columns]
+        if missing:
+            raise ZooError(f"{spec.name}: the columns {', '.join(missing)} are missing")
+        raw = raw[list(spec.columns)].to_numpy(float)[-spec.input_shape[0] :]
+    x = _floats(raw)
+    x = x.unsqueeze(0) if x.ndim == 2 else x
+    if tuple(x.shape[1:]) != spec.input_shape:
+        said = f"the last {spec.input_shape[0]} steps of {', '.join(spec.columns)}"
+        raise ZooError(f"{spec.name}: input of shape {tuple(x.shape)}; must be {spec.input_shape}, {said}")
+    return {"x": x}
 
 
 def _tensor(raw: Any) -> Tensor:

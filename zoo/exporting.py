@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import os
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from zoo.data.dataset import Batch
 from zoo.errors import ZooError
 from zoo.module import ZooModule
+from zoo.spec import UNKNOWN
 
 
 class Answering(nn.Module):
@@ -30,12 +32,46 @@ class Answering(nn.Module):
         return self.model.objective.answer(self.model.output(batch))
 
 
+class Elman(nn.Module):
+    """A layer of nn.RNN as ONNX's own operator, for any length: torch's exporter unrolls it for one length alone."""
+
+    def __init__(self, cell: nn.RNN) -> None:
+        super().__init__()
+        self.cell = cell
+
+    def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return what stands for the outputs (B, T, hidden) and the last state (1, B, hidden) while it is traced."""
+        cell = self.cell
+        weights = [cell.weight_ih_l0, cell.weight_hh_l0, torch.cat([cell.bias_ih_l0, cell.bias_hh_l0])]
+        inputs = [x.transpose(0, 1), *(one.unsqueeze(0) for one in weights), *([] if state is None else [None, state])]
+        rows, size = x.shape[0], cell.hidden_size
+        h, last = torch.onnx.ops.symbolic_multi_out(
+            "RNN",
+            inputs,
+            attrs={"hidden_size": size, "activations": [cell.nonlinearity.capitalize()]},
+            dtypes=(x.dtype, x.dtype),
+            shapes=((x.shape[1], 1, rows, size), (1, rows, size)),
+        )
+        return h.squeeze(1).transpose(0, 1), last
+
+    @classmethod
+    def replace(cls, model: nn.Module) -> None:
+        """Put it in the place of each layer of one direction in ``model``."""
+        for name, child in model.named_children():
+            plain = isinstance(child, nn.RNN) and child.batch_first and child.bias
+            if plain and (child.num_layers, child.bidirectional) == (1, False):
+                setattr(model, name, cls(child))
+            else:
+                cls.replace(child)
+
+
 def export(model: ZooModule, path: str | Path) -> Path:
     """Write ``model`` as ONNX and return the path.
 
     Input ``x`` is float (batch, *input_shape), as ``predict`` takes it: images in [0, 1], columns in their own units;
-    batch is any number, for sequences the length too, with ``lengths`` (batch,) int64 beside it. Output is
-    ``probability`` (batch, classes) or ``value`` (batch,) in original units. The file's metadata names the classes
+    batch is any number, for sequences and texts (int64) the length too, with ``lengths`` (batch,) int64 beside it where
+    there is a label. Output is ``probability`` (batch, classes) or (batch, length, symbols), or ``value`` (batch,) or
+    (batch, horizon, columns) in original units. The file's metadata names the classes
     and holds the data's spec as JSON.
 
     Raises:
@@ -46,11 +82,10 @@ def export(model: ZooModule, path: str | Path) -> Path:
         import onnxscript  # noqa: F401  (what torch writes with)
     except ImportError:
         raise ZooError('zoo.export: onnx is not installed; pip install "zoo[export]"') from None
-    path, spec, training = Path(path), model.spec, model.training
-    try:
-        proto = _trace(Answering(model).eval(), _example(model)).model_proto
-    finally:
-        model.train(training)
+    path, spec = Path(path), model.spec
+    answering = Answering(copy.deepcopy(model)).eval()
+    Elman.replace(answering)
+    proto = _trace(answering, _example(model)).model_proto
     described = {"model": model.name, "classes": json.dumps(spec.classes), "spec": json.dumps(spec.to_dict())}
     onnx.helper.set_model_props(proto, described)
     temporary = path.with_name(path.name + ".tmp")
@@ -67,7 +102,9 @@ def _example(model: ZooModule) -> Batch:
     """Return a batch whose sizes stand for any: two rows, since one would be taken for a constant."""
     shape = model.spec.input_shape
     batch = {"x": torch.rand(2, *shape)}
-    if model.spec.kind == "sequence":
+    if model.spec.kind == "text":
+        batch["x"] = torch.randint(UNKNOWN, len(model.spec.vocabulary), (2, *shape))
+    if model.spec.kind == "sequence" or (model.spec.kind == "text" and model.spec.task == "classification"):
         batch["lengths"] = torch.tensor([shape[0], 1])
     return {key: value.to(model.device) for key, value in batch.items()}
 
@@ -75,9 +112,11 @@ def _example(model: ZooModule) -> Batch:
 def _trace(answering: Answering, batch: Batch) -> Any:
     many = torch.export.Dim("batch")
     sizes: dict[str, Any] = {"x": {0: many}}
-    if "lengths" in batch:
-        sizes = {"x": {0: many, 1: torch.export.Dim("length")}, "lengths": {0: many}}
-    names = list(answering(**batch))
+    if "lengths" in batch or batch["x"].dtype == torch.int64:
+        sizes = {"x": {0: many, 1: torch.export.Dim("length")}}
+        sizes |= {"lengths": {0: many}} if "lengths" in batch else {}
+    with torch.no_grad():
+        names = list(answering(**batch))
     spoken = logging.getLogger("torch.onnx")
     level, spoken.disabled = spoken.level, True
     _forget_kernels()
@@ -106,10 +145,12 @@ def _trace(answering: Answering, batch: Batch) -> Any:
 
 
 def _forget_kernels() -> None:
-    """Have torch look its recurrent kernels up anew.
+    """Have torch look its recurrent kernels up anew, and trace their loops anew.
 
-    Its exporter lends these operators other kernels, for any length, but they answer by the one that they found first
-    (torch 2.14): the second export of a process was for one length only.
+    Its exporter lends these operators other kernels, for any length, but they answer by the one that they found first,
+    and a loop that was traced for one length is taken for another (torch 2.14): the second export of a process was for
+    one length only.
     """
     for operator in (torch.ops.aten.gru.input, torch.ops.aten.lstm.input):
         getattr(operator, "_dispatch_cache", {}).clear()
+    torch.compiler.reset()

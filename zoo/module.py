@@ -58,13 +58,15 @@ class ZooModule(L.LightningModule):
     ``forward(x)``: raw ``x`` (images in [0, 1], columns in their own units) to the objective's output; it begins with
     ``self.normalise(x)``. Sequences come as ``forward(x, lengths)``. Options of its constructor must be Python
     primitives, since a checkpoint holds them. Parts that are not trained but follow others (a target network, a moving
-    average) are ``followers``, by their attributes' names. ``zoo.contract`` checks all of it.
+    average) are ``followers``, by their attributes' names. A model that ``carries`` a state from one window of a text
+    to the next is trained on them in turn. ``zoo.contract`` checks all of it.
     """
 
     name: ClassVar[str] = ""
     tasks: ClassVar[tuple[str, ...]] = ()
     kinds: ClassVar[tuple[str, ...]] = ()
     followers: ClassVar[tuple[str, ...]] = ()
+    carries: ClassVar[bool] = False
     mean: Tensor
     scale: Tensor
     counters: Tensor
@@ -116,9 +118,20 @@ class ZooModule(L.LightningModule):
         out: Tensor = self(batch["x"], batch["lengths"]) if "lengths" in batch else self(batch["x"])
         return out
 
+    def evaluated(self, batch: Batch) -> Tensor:
+        """Return the output that a validation or test batch counts by, where batches come in their order."""
+        return self.output(batch)
+
+    def begin_evaluation(self) -> None:
+        """Get ready for the first of such batches."""
+
     def normalise(self, x: Tensor) -> Tensor:
-        """Return ``x`` with the training data's mean taken off, divided by its deviation."""
-        return (x - self.mean) * self.scale
+        """Return ``x`` with the training data's mean taken off, divided by its deviation; symbols as they are."""
+        return (x - self.mean) * self.scale if x.is_floating_point() else x
+
+    def insights(self, batch: Batch) -> dict[str, Tensor]:
+        """Return what a picture may show of the trained model, by name, from a training batch."""
+        return {}
 
     # --- the shared loop ---
 
@@ -253,10 +266,11 @@ class ZooModule(L.LightningModule):
         if self.trainer.world_size > 1:
             for buffer in self.buffers():
                 torch.distributed.broadcast(buffer, 0)
+        self.begin_evaluation()
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Add a validation batch to the metrics."""
-        self.objective.update(self.metrics["val"], self.output(batch), batch)
+        self.objective.update(self.metrics["val"], self.evaluated(batch), batch)
 
     def on_validation_epoch_end(self) -> None:
         """Log the epoch's validation figures, for callbacks to watch, and tell the plateau."""
@@ -269,12 +283,15 @@ class ZooModule(L.LightningModule):
         """Make the test's metrics, and room for the answers."""
         self.metrics["test"] = self.objective.metrics("test").to(self.device)
         self.answers = []
+        self.begin_evaluation()
 
     def test_step(self, batch: Batch, index: int) -> None:
-        """Add a test batch to the metrics, its output to the answers."""
-        output = self.output(batch)
+        """Add a test batch to the metrics, what is kept of its output to the answers."""
+        output = self.evaluated(batch)
         self.objective.update(self.metrics["test"], output, batch)
-        self.answers.append(output.float().cpu())
+        kept = self.objective.keep(output, batch)
+        if kept is not None:
+            self.answers.append(kept.float().cpu())
 
     def on_test_epoch_end(self) -> None:
         """Log the test's figures."""
@@ -323,7 +340,7 @@ class ZooModule(L.LightningModule):
         """Return what the model says of raw input, as its objective decodes it.
 
         ``x`` is a batch (B, *input_shape), or one sample without B, as an array or a tensor: images of uint8 or in
-        [0, 1], the columns of a table in their own units, sequences also as a list of arrays (T, C).
+        [0, 1], the columns of a table in their own units, sequences also as a list of arrays (T, C), texts as strings.
 
         Raises:
             ZooError: the shape is not the one that the model was trained on.

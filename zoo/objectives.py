@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -25,7 +26,7 @@ from torchmetrics.classification import (
 from zoo.data.dataset import Batch
 from zoo.errors import ZooError, unknown
 from zoo.options import ObjectiveOptions
-from zoo.spec import DataSpec
+from zoo.spec import PADDING, DataSpec
 
 
 class Objective(Protocol):
@@ -58,6 +59,9 @@ class Objective(Protocol):
 
     def decode(self, output: Tensor) -> dict[str, Any]:
         """Return what a user reads: the answer, and the labels of classes."""
+
+    def keep(self, output: Tensor, batch: Batch) -> Tensor | None:
+        """Return what is kept of a test batch, for ``decode`` and pictures; None: nothing."""
 
 
 class _Metrics(MetricCollection):
@@ -96,6 +100,7 @@ class Classification:
         """Take up a run's options; smoothing and weights are for the training loss alone."""
         self.label_smoothing = label_smoothing
         self.monitor, self.mode = _watched(options.monitor, "accuracy", [*_multiclass(2), "nll"])
+        _refuse(options, "the target is a class", "loss")
         if options.threshold is not None and len(self.classes) != 2:
             raise ZooError(f"objective.threshold: is for two classes; there are {len(self.classes)}")
         if options.class_weights is not None:
@@ -164,6 +169,10 @@ class Classification:
         """Return ``probability`` (B, K)."""
         return {"probability": output.float().softmax(1)}
 
+    def keep(self, output: Tensor, batch: Batch) -> Tensor | None:
+        """Return the output."""
+        return output
+
     def decode(self, output: Tensor) -> dict[str, Any]:
         """Return the class ``label`` of each row and ``probability`` (B, K)."""
         found = self.answer(output)
@@ -188,8 +197,7 @@ class Labels:
         """Take up a run's options."""
         self.label_smoothing = label_smoothing
         self.monitor, self.mode = _watched(options.monitor, "average_precision", [*_multiclass(2), "nll"])
-        if options.threshold is not None:
-            raise ZooError("objective.threshold: is for two classes, not for several labels at once")
+        _refuse(options, "there are several labels at once", "threshold", "loss")
         if options.class_weights is not None:  # of each label's true rows
             self.weights = torch.tensor([(self.rows - n) / max(n, 1) for n in self.counts])
 
@@ -232,6 +240,10 @@ class Labels:
         """Return ``probability`` (B, K), of each label for itself."""
         return {"probability": output.float().sigmoid()}
 
+    def keep(self, output: Tensor, batch: Batch) -> Tensor | None:
+        """Return the output."""
+        return output
+
     def decode(self, output: Tensor) -> dict[str, Any]:
         """Return the list of ``label`` that are likely in each row, and ``probability`` (B, K)."""
         found = self.answer(output)
@@ -250,30 +262,31 @@ def _watched(asked: str | None, own: str, known: Sequence[str]) -> tuple[str, st
     name = asked or own
     if name not in known:
         raise unknown("objective.monitor", name, known)
-    return name, "min" if name in ("nll", "rmse", "mae") else "max"
+    return name, "min" if name in ("nll", "perplexity", "rmse", "mae", "mse") else "max"
 
 
 class Regression:
-    """Squared error of the standardised target. ``output`` (B, 1), ``y`` (B,) in original units."""
+    """Error of the standardised target. ``output`` (B, 1), ``y`` (B,) in original units."""
 
     monitor, mode = "rmse", "min"
     threshold = None
 
     def __init__(self, spec: DataSpec) -> None:
         self.mean, self.std = spec.target_mean, spec.target_std
+        self.error = F.mse_loss
 
     def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
         """Take up a run's options."""
         self.monitor, self.mode = _watched(options.monitor, "rmse", ("rmse", "mae", "r2"))
-        if options.class_weights is not None or options.threshold is not None:
-            raise ZooError("objective.class_weights, objective.threshold: are for classes; the target is a number")
+        self.error = F.l1_loss if options.loss == "mae" else F.mse_loss
+        _refuse(options, "the target is a number", "class_weights", "threshold")
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
-        """Return the mean squared error in units of the target's deviation, a scalar."""
+        """Return the mean error in units of the target's deviation, squared unless ``objective.loss=mae``; a scalar."""
         y = batch["y"]
         if "share" in batch:
             y = batch["share"] * y + (1 - batch["share"]) * batch["y2"]
-        return F.mse_loss(output.squeeze(1), (y - self.mean) / self.std)
+        return self.error(output.squeeze(1), (y - self.mean) / self.std)
 
     def count(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Return nothing: the loss says it."""
@@ -294,15 +307,170 @@ class Regression:
         """Return ``value`` (B,) in original units."""
         return {"value": output.float().squeeze(1) * self.std + self.mean}
 
+    def keep(self, output: Tensor, batch: Batch) -> Tensor | None:
+        """Return the output."""
+        return output
+
     def decode(self, output: Tensor) -> dict[str, Any]:
         """Return ``value`` (B,) in original units."""
         return {**self.answer(output)}
+
+
+class _Scaled(MeanMetric):
+    """A function of a mean: what is summed over processes is the mean, not its function."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def compute(self) -> Tensor:
+        return self.function(super().compute())
+
+
+class LanguageModeling:
+    """Cross-entropy of each next symbol. ``output`` (B, T, V) logits, ``y`` (B, T) int64; padding does not count.
+
+    ``nll`` is in nats per symbol; perplexity is its exponential, and where symbols are characters it is given in bits
+    too.
+    """
+
+    monitor, mode = "nll", "min"
+    threshold = None
+
+    def __init__(self, spec: DataSpec) -> None:
+        self.vocabulary, self.characters = spec.vocabulary, spec.tokens == "characters"
+        self.label_smoothing = 0.0
+
+    def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
+        """Take up a run's options."""
+        self.label_smoothing = label_smoothing
+        self.monitor, self.mode = _watched(options.monitor, "nll", ("nll", "accuracy", "perplexity"))
+        _refuse(options, "the target is the next symbol", "class_weights", "threshold", "loss")
+
+    def loss(self, output: Tensor, batch: Batch) -> Tensor:
+        """Return the mean cross-entropy, a scalar."""
+        logits, y = output.flatten(0, 1), batch["y"].flatten()
+        return F.cross_entropy(logits.float(), y, ignore_index=PADDING, label_smoothing=self.label_smoothing)
+
+    def count(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Return nothing: the loss says it."""
+        return {}
+
+    def metrics(self, stage: str) -> MetricCollection:
+        """Return nll, perplexity, accuracy and, of characters, bits per character."""
+        found: dict[str, Any] = {"nll": MeanMetric(), "perplexity": _Scaled(torch.exp), "accuracy": MeanMetric()}
+        if self.characters:
+            found["bits_per_character"] = _Scaled(lambda nll: nll / math.log(2))
+        return _Metrics(found, compute_groups=False)
+
+    def update(self, metrics: MetricCollection, output: Tensor, batch: Batch) -> None:
+        """Add a batch: each symbol counts alike."""
+        assert isinstance(metrics, _Metrics)
+        nll, right = self.surprise(output, batch), (output.argmax(2) == batch["y"]).float()
+        inside = (batch["y"] != PADDING).float()
+        pair = (nll, inside)
+        metrics.feed(nll=pair, perplexity=pair, bits_per_character=pair, accuracy=(right, inside))
+
+    def surprise(self, output: Tensor, batch: Batch) -> Tensor:
+        """Return the nats of each next symbol (B, T), 0 where it is padding."""
+        logits = output.float().transpose(1, 2)
+        return F.cross_entropy(logits, batch["y"], ignore_index=PADDING, reduction="none")
+
+    def answer(self, output: Tensor) -> dict[str, Tensor]:
+        """Return ``probability`` (B, T, V) of each symbol to come next."""
+        return {"probability": output.float().softmax(2)}
+
+    def keep(self, output: Tensor, batch: Batch) -> Tensor | None:
+        """Return nothing: a test's outputs are the size of its text times that of the vocabulary."""
+        return None
+
+    def decode(self, output: Tensor) -> dict[str, Any]:
+        """Return the likeliest next ``label`` of each text and ``probability`` (B, V) of what follows its end."""
+        probability = output[:, -1].float().softmax(1)
+        return {"label": [self.vocabulary[i] for i in probability.argmax(1).tolist()], "probability": probability}
+
+
+class Forecasting:
+    """Error of the standardised future. ``output`` (B, H, C), ``y`` (B, H, C) in original units.
+
+    ``mse`` and ``mae`` are in units of the training deviation of each column, as the field gives them;
+    ``mse_original`` and ``mae_original`` are in the columns' own.
+    """
+
+    monitor, mode = "mse", "min"
+    threshold = None
+    mean: Tensor
+
+    def __init__(self, spec: DataSpec) -> None:
+        every = len(spec.input_shape) and spec.input_shape[1]
+        mean, std = (v if len(v) == every else v * every for v in (spec.mean, spec.std))
+        self.mean, self.std = (torch.tensor([v[n] for n in spec.targets]) for v in (mean, std))
+        self.error = F.mse_loss
+
+    def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
+        """Take up a run's options."""
+        self.monitor, self.mode = _watched(options.monitor, "mse", ("mse", "mae"))
+        self.error = F.l1_loss if options.loss == "mae" else F.mse_loss
+        _refuse(options, "the target is the future of a series", "class_weights", "threshold")
+
+    def loss(self, output: Tensor, batch: Batch) -> Tensor:
+        """Return the mean error over steps and columns, squared or, by ``objective.loss=mae``, absolute; a scalar."""
+        return self.error(output.float(), self.standard(batch["y"]))
+
+    def standard(self, y: Tensor) -> Tensor:
+        """Return values in units of the training data's deviation."""
+        return (y - self.mean.to(y)) / self.std.to(y)
+
+    def count(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Return nothing: the loss says it."""
+        return {}
+
+    def metrics(self, stage: str) -> MetricCollection:
+        """Return squared and absolute errors, standardised and in original units."""
+        return _Metrics(
+            {
+                "mse": MeanSquaredError(),
+                "mae": MeanAbsoluteError(),
+                "mse_original": MeanSquaredError(),
+                "mae_original": MeanAbsoluteError(),
+            },
+            compute_groups=False,
+        )
+
+    def update(self, metrics: MetricCollection, output: Tensor, batch: Batch) -> None:
+        """Add a batch."""
+        assert isinstance(metrics, _Metrics)
+        # contiguous: torchmetrics flattens by view
+        pair = (output.float().contiguous(), self.standard(batch["y"]).contiguous())
+        original = (self.answer(output)["value"].contiguous(), batch["y"].contiguous())
+        metrics.feed(mse=pair, mae=pair, mse_original=original, mae_original=original)
+
+    def answer(self, output: Tensor) -> dict[str, Tensor]:
+        """Return ``value`` (B, H, C) in original units."""
+        output = output.float()
+        return {"value": output * self.std.to(output) + self.mean.to(output)}
+
+    def keep(self, output: Tensor, batch: Batch) -> Tensor | None:
+        """Return the output."""
+        return output
+
+    def decode(self, output: Tensor) -> dict[str, Any]:
+        """Return ``value`` (B, H, C) in original units."""
+        return {**self.answer(output)}
+
+
+def _refuse(options: ObjectiveOptions, why: str, *names: str) -> None:
+    asked = [name for name in names if getattr(options, name) is not None]
+    if asked:
+        raise ZooError(f"objective.{asked[0]}: does not go with this task; {why}")
 
 
 _OBJECTIVES: dict[str, Callable[[DataSpec], Objective]] = {
     "classification": Classification,
     "labels": Labels,
     "regression": Regression,
+    "language_modeling": LanguageModeling,
+    "forecasting": Forecasting,
 }
 
 

@@ -12,7 +12,19 @@ from zoo.errors import ZooError, unknown
 INITS = ("default", "kaiming", "xavier", "orthogonal")
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
 SCHEDULES = ("constant", "step", "cosine", "one_cycle", "plateau")
-MONITORS = ("accuracy", "balanced_accuracy", "auroc", "average_precision", "nll", "rmse", "mae", "r2")
+MONITORS = (
+    "accuracy",
+    "balanced_accuracy",
+    "auroc",
+    "average_precision",
+    "nll",
+    "perplexity",
+    "rmse",
+    "mae",
+    "mse",
+    "r2",
+)
+LOSSES = ("mse", "mae")
 THRESHOLDS = ("accuracy", "balanced_accuracy", "f1")
 PRECISIONS = ("auto", "32", "bf16")
 ACCELERATORS = ("auto", "cpu", "cuda")
@@ -148,18 +160,21 @@ class ObjectiveOptions:
 
     ``monitor`` is the validation figure that picks the best epoch (None: accuracy, or rmse). ``class_weights:
     balanced`` lets each class count alike in the loss, however rare it is. ``threshold`` is, for two classes, the
-    figure for which the best epoch's threshold on the probability is chosen, on validation (None: 0.5).
+    figure for which the best epoch's threshold on the probability is chosen, on validation (None: 0.5). ``loss`` is
+    what training minimises where numbers are predicted: mse, the squared error (None), or mae, the absolute one.
     """
 
     monitor: str | None = None
     class_weights: str | None = None
     threshold: str | None = None
+    loss: str | None = None
 
     def __post_init__(self) -> None:
         for value, name, choices in (
             (self.monitor, "monitor", MONITORS),
             (self.class_weights, "class_weights", ("balanced",)),
             (self.threshold, "threshold", THRESHOLDS),
+            (self.loss, "loss", LOSSES),
         ):
             if value is not None:
                 check_choice(f"objective.{name}", value, choices)

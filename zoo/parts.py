@@ -70,12 +70,14 @@ def precision_of(asked: str, device: str) -> str:
 def data_of(planned: Plan, dataset: Dataset | None) -> tuple[Dataset, Any]:
     """Return the data set, loaded unless the caller brought it, and its datamodule."""
     from zoo.data import load as load_data
-    from zoo.data.augment import Augment
+    from zoo.data.augment import AUGMENTS
     from zoo.data.loader import ZooData
 
     asked = planned.values["data"]
     shared = ("name", "kind", "tasks", "batch_size", "augment")
-    augment = options(Augment, "data.augment", asked.get("augment") or {})
+    augment = None
+    if asked["kind"] in AUGMENTS:
+        augment = options(AUGMENTS[asked["kind"]], "data.augment", asked.get("augment") or {})
     if asked["batch_size"] < planned.trainer.devices:
         raise ZooError(
             f"data.batch_size={asked['batch_size']}: must be at least trainer.devices={planned.trainer.devices}"
@@ -96,6 +98,7 @@ def data_of(planned: Plan, dataset: Dataset | None) -> tuple[Dataset, Any]:
         seed=planned.values["seed"],
         augment=augment,
         steps_per_epoch=planned.trainer.steps_per_epoch,
+        carried=registry.get(planned.values["model"]["name"]).carries,
     )
 
 
@@ -120,6 +123,10 @@ def trainer_of(
     logger = _logger(job.plan.values["logger"], folder, job.model.steps) if job.chief else None
     history = History(folder / "metrics.csv", logger)
     mine: list[L.Callback] = [history, Checkpoints(folder / "checkpoints", resumed=resumed), Progress(), *callbacks]
+    if job.chief and job.dataset.spec.task == "language_modeling" and hasattr(job.model, "generate"):
+        from zoo.callbacks.samples import Samples
+
+        mine.append(Samples(folder / "samples.txt"))
     if stopping.patience is not None:
         watched, mode = f"val/{job.model.objective.monitor}", job.model.objective.mode
         mine.append(

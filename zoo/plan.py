@@ -70,6 +70,7 @@ def plan(config: DictConfig, *, recipe: str | None, command: str, resumed: Path 
     )
 
 
+BUNDLED = ("text_file", "series")  # data with files of its own, where no path is given
 FILES = ("path", "labels", "test")  # options of data that name a file or a folder
 
 
@@ -79,10 +80,10 @@ def check_files(data: dict[str, Any]) -> None:
     Raises:
         ZooError: ``data.path`` is not given, or one of the data's files does not exist.
     """
-    if "path" in data and data["path"] is None:
+    if "path" in data and data["path"] is None and data["name"] not in BUNDLED:
         raise ZooError(f"data={data['name']}: needs data.path=, the file or folder to read")
     for key in FILES:
-        if data.get(key) is not None and not Path(data[key]).exists():
+        if isinstance(data.get(key), str) and not Path(data[key]).exists():
             raise ZooError(f"data.{key}={data[key]}: no such file or folder")
 
 

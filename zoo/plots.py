@@ -180,6 +180,56 @@ def truth(value: Tensor, y: Tensor, path: Path) -> Path:
     return _save(figure, path)
 
 
+def forecasts(dataset: Dataset, value: Tensor, path: Path) -> Path:
+    """Draw test windows, evenly through the test part: the past, the true future, the forecast; by column."""
+    spec, rows = dataset.spec, 3
+    shown = list(range(min(len(spec.targets), 3)))
+    figure = Figure(figsize=(4.2 * len(shown), 2.1 * rows), layout="constrained")
+    axes = np.atleast_2d(_axes(figure, rows, len(shown), squeeze=False))
+    past, horizon = spec.input_shape[0], spec.target_shape[0]
+    context = min(past, 3 * horizon)
+    for line, row in enumerate(np.linspace(0, len(value) - 1, rows).astype(int).tolist()):
+        x, y = dataset.test["x"][row], dataset.test["y"][row]
+        for column in shown:
+            ax, ahead = axes[line, column], np.arange(1, horizon + 1)
+            ax.plot(np.arange(1 - context, 1), x[-context:, spec.targets[column]].numpy(), color=TRAIN, linewidth=1)
+            ax.plot(ahead, y[:, column].numpy(), color=INK, linewidth=1, label="truth")
+            ax.plot(ahead, value[row, :, column].numpy(), color=VAL, linewidth=1.4, label="forecast")
+            ax.axvline(0.5, color=TRAIN, linewidth=0.6, linestyle=":")
+            if line == 0:
+                ax.set_title(spec.columns[spec.targets[column]], fontsize=9, color=INK)
+    axes[0, 0].legend(frameon=False, fontsize=7)
+    return _save(figure, path)
+
+
+def errors_by_step(dataset: Dataset, value: Tensor, path: Path) -> Path:
+    """Draw the root of the mean squared error over the steps ahead, by column, in units of training's deviation."""
+    spec = dataset.spec
+    y = dataset.test["y"].index_select(0, torch.arange(len(value)))
+    scale = torch.tensor([spec.std[n] for n in spec.targets])
+    error = ((value - y) / scale).square().mean(0).sqrt().numpy()  # (H, columns)
+    figure = Figure(figsize=(4.6, 3), layout="constrained")
+    ax = _axes(figure)
+    for column, number in enumerate(spec.targets[:10]):
+        ax.plot(np.arange(1, len(error) + 1), error[:, column], linewidth=1, label=spec.columns[number])
+    ax.set_ylim(0)
+    ax.set_xlabel("steps ahead", fontsize=8, color=INK)
+    ax.set_ylabel("RMSE, standardised", fontsize=8, color=INK)
+    ax.legend(frameon=False, fontsize=7)
+    return _save(figure, path)
+
+
+def gradient_norms(norm: Tensor, path: Path) -> Path:
+    """Draw how much the last output depends on each step before it."""
+    figure = Figure(figsize=(4.6, 3), layout="constrained")
+    ax = _axes(figure)
+    ax.plot(np.arange(1 - len(norm), 1), norm.clamp(min=1e-12).numpy(), color=VAL, linewidth=1.2)
+    ax.set_yscale("log")
+    ax.set_xlabel("step, counted from the last", fontsize=8, color=INK)
+    ax.set_ylabel("norm of the last output's gradient", fontsize=8, color=INK)
+    return _save(figure, path)
+
+
 def run_pictures(
     dataset: Dataset,
     history: Sequence[Mapping[str, Any]],
@@ -187,13 +237,23 @@ def run_pictures(
     folder: Path,
     *,
     batch: Batch | None = None,
+    insights: Mapping[str, Tensor] | None = None,
 ) -> list[Path]:
-    """Draw all that suits the run's task into ``folder``; ``decoded`` are the test's answers."""
+    """Draw all that suits the run's task into ``folder``, from the test's answers and the model's ``insights``."""
     folder.mkdir(exist_ok=True)
     made = [curves(history, folder / "curves.png")] if history else []
+    if insights and "gradient" in insights:
+        made.append(gradient_norms(insights["gradient"], folder / "gradient.png"))
     if batch is not None and dataset.spec.kind == "image":
         made.append(batch_picture(batch, dataset.spec.classes, folder / "batch.png"))
+    if dataset.spec.task == "forecasting":
+        made.append(forecasts(dataset, decoded["value"], folder / "forecasts.png"))
+        made.append(errors_by_step(dataset, decoded["value"], folder / "errors.png"))
+        return made
+    if dataset.spec.task == "language_modeling":
+        return made
     y, classes = dataset.test["y"], dataset.spec.classes
+    assert isinstance(y, Tensor)
     if dataset.spec.task == "classification":
         probability, spec = decoded["probability"], dataset.spec
         if len(classes) == 2 or spec.multilabel:

@@ -35,9 +35,15 @@ class DataEntry:
     kind: str
 
 
+SEQUENCE_TASKS = ("classification", "regression", "language_modeling", "forecasting")
+SEQUENCE_KINDS = ("image", "sequence", "text", "series")
 _MODELS: dict[str, ModelEntry] = {
     "fnn": ModelEntry("zoo.models.fnn", "FNN", ("classification", "regression"), ("image", "table")),
     "cnn": ModelEntry("zoo.models.cnn", "CNN", ("classification", "regression"), ("image",)),
+    "rnn": ModelEntry("zoo.models.recurrent", "RNN", SEQUENCE_TASKS, SEQUENCE_KINDS),
+    "lstm": ModelEntry("zoo.models.recurrent", "LSTM", SEQUENCE_TASKS, SEQUENCE_KINDS),
+    "gru": ModelEntry("zoo.models.recurrent", "GRU", SEQUENCE_TASKS, SEQUENCE_KINDS),
+    "transformer": ModelEntry("zoo.models.transformer", "Transformer", SEQUENCE_TASKS, SEQUENCE_KINDS),
 }
 # The built-in data sets: name -> module that registers a function of that name. Their tasks stand in conf/data/.
 _DATA_MODULES = {
@@ -54,6 +60,13 @@ _DATA_MODULES = {
     "breast_cancer": "zoo.data.tabular",
     "wine": "zoo.data.tabular",
     "diabetes": "zoo.data.tabular",
+    "text_file": "zoo.data.text",
+    "shakespeare": "zoo.data.text",
+    "text": "zoo.data.text",
+    "sentiment": "zoo.data.text",
+    "series": "zoo.data.series",
+    "etth1": "zoo.data.series",
+    "spoken_digits": "zoo.data.audio",
 }
 _DATA: dict[str, DataEntry] = {}
 ENTRY_POINTS = "zoo.models"

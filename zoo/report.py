@@ -22,7 +22,7 @@ from zoo import __version__, registry
 from zoo import config as configs
 from zoo.data import Dataset
 from zoo.module import ZooModule
-from zoo.plan import Plan
+from zoo.plan import BUNDLED, Plan
 
 
 def process_rank() -> int:
@@ -120,7 +120,8 @@ def write(content: dict[str, Any], folder: Path) -> None:
 def closing(job: Job, content: Mapping[str, Any], pictures: Sequence[Path]) -> str:
     """Return the lines that a run ends with: figure, pictures, what to try next."""
     monitor, data, model = job.model.objective.monitor, content["data"], content["model"]
-    beside = ", ".join(f"{name} {values[monitor]:.3g}" for name, values in content["baselines"].items())
+    known = {name: values[monitor] for name, values in content["baselines"].items() if monitor in values}
+    beside = ", ".join(f"{name} {value:.3g}" for name, value in known.items())
     figure = f"{content['metrics'][f'test/{monitor}']:.4g}" + (f" ({beside})" if beside else "")
     names = ",".join(p.stem for p in pictures)
     others = [m for m in configs.fitting_models(job.dataset.spec.task, job.dataset.spec.kind) if m != job.model.name]
@@ -139,7 +140,7 @@ def closing(job: Job, content: Mapping[str, Any], pictures: Sequence[Path]) -> s
 
 
 def _needs_a_path(data: str) -> bool:
-    return "path" in registry.signature(registry.data_entry(data).load)
+    return data not in BUNDLED and "path" in registry.signature(registry.data_entry(data).load)
 
 
 def _others(content: Mapping[str, Any], monitor: str) -> str:
@@ -173,8 +174,13 @@ def _peak_memory(device: str) -> float:
 
 def config_hash(values: Mapping[str, Any]) -> str:
     """Return a name for all that decides a run's outcome: two runs of one hash and commit should agree."""
-    kept = {k: v for k, v in values.items() if k not in ("run_dir", "logger", "promise")}
+    kept = {k: _said(v) for k, v in values.items() if k not in ("run_dir", "logger", "promise")}
     return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+
+def _said(node: Any) -> Any:
+    """Return options without those that say nothing, so that an option more leaves the hash of others as it was."""
+    return {k: _said(v) for k, v in node.items() if v is not None} if isinstance(node, Mapping) else node
 
 
 def _commit() -> str | None:

@@ -8,8 +8,17 @@ from typing import Any
 
 from zoo.errors import ZooError, unknown
 
-TASKS = ("classification", "regression")
-KINDS = ("image", "table", "sequence")
+# What can be asked of each kind of data.
+OFFERS: dict[str, tuple[str, ...]] = {
+    "image": ("classification", "regression"),
+    "table": ("classification", "regression"),
+    "sequence": ("classification", "regression"),
+    "text": ("classification", "language_modeling"),
+    "series": ("forecasting",),
+}
+KINDS = tuple(OFFERS)
+TASKS = ("classification", "regression", "language_modeling", "forecasting")
+PADDING, UNKNOWN = 0, 1  # the first two symbols of each vocabulary
 
 
 @dataclass(frozen=True)
@@ -18,8 +27,9 @@ class DataSpec:
 
     ``input_shape`` has no batch dimension: ``(C, H, W)`` for an image with values in [0, 1], ``(columns,)`` for a
     table in its own units, ``(T, C)`` for a sequence of at most T steps, shorter ones padded and told by the batch's
-    ``lengths``. ``mean`` and ``std`` are those of the training rows, per channel or per column; the model subtracts
-    and divides. A regression's ``target_mean`` and ``target_std`` turn its outputs into original units.
+    ``lengths``, ``(T,)`` for a text of at most T symbols, ``(L, C)`` for the past L steps of a time series. ``mean``
+    and ``std`` are those of the training rows, per channel or per column; the model subtracts and divides. A
+    regression's ``target_mean`` and ``target_std`` turn its outputs into original units.
 
     Classes exclude each other, unless ``multilabel``: then each is true or not for itself. Of two that exclude each
     other, number ``positive`` is the one whose average precision counts. Of the ``rows`` in
@@ -30,6 +40,12 @@ class DataSpec:
     missing; for each of the columns ``flagged`` a further column of x, at the end, is 1 there. ``edges`` are at most 65
     of the training rows' values, from the smallest to the largest, between which a column of numbers falls into bins;
     nothing for others.
+
+    A text's symbols are numbered by their place in ``vocabulary``, whose first two are padding and whatever is not in
+    it; ``tokens`` says what a symbol is: characters or words. A language model's y is x shifted by one symbol.
+
+    A forecast is ``target_shape`` (H, columns), of the ``columns`` with the numbers ``targets`` over the next H steps;
+    ``season`` is how many steps lie between alike ones, 1 where none are known to be.
     """
 
     name: str
@@ -50,12 +66,19 @@ class DataSpec:
     fills: tuple[float, ...] = ()
     flagged: tuple[str, ...] = ()
     edges: tuple[tuple[float, ...], ...] = ()
+    vocabulary: tuple[str, ...] = ()
+    tokens: str = "characters"
+    target_shape: tuple[int, ...] = ()
+    targets: tuple[int, ...] = ()
+    season: int = 1
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
             raise unknown("task", self.task, TASKS)
         if self.kind not in KINDS:
             raise unknown("kind of data", self.kind, KINDS)
+        if self.task not in OFFERS[self.kind]:
+            raise ZooError(f"{self.name}: {self.task} of {self.kind} data; must be {' or '.join(OFFERS[self.kind])}")
         if self.task == "classification" and len(self.classes) < 2 and not self.multilabel:
             raise ZooError(f"{self.name}: classification needs at least two classes, found {len(self.classes)}")
 
@@ -66,13 +89,20 @@ class DataSpec:
 
     @property
     def outputs(self) -> int:
-        """Numbers that a network answers with: one per class, or the one that is regressed."""
-        return len(self.classes) if self.task == "classification" else 1
+        """Numbers that a network answers with: one per class or symbol, all of a forecast, or the one regressed."""
+        return {
+            "classification": len(self.classes),
+            "regression": 1,
+            "language_modeling": len(self.vocabulary),
+            "forecasting": prod(self.target_shape),
+        }[self.task]
 
     @property
     def output_shape(self) -> tuple[int, ...]:
         """What a network answers with for one sample."""
-        return (self.outputs,)
+        if self.task == "language_modeling":
+            return (*self.input_shape, self.outputs)
+        return self.target_shape if self.task == "forecasting" else (self.outputs,)
 
     def to_dict(self) -> dict[str, Any]:
         """Return Python primitives alone, which a checkpoint can hold and load safely."""

@@ -229,7 +229,7 @@ def _work(planned: Plan, dataset: Dataset | None, callbacks: Sequence[L.Callback
     if trainer.max_epochs and not ended:
         _fit(trainer, model, data, planned.folder)
     figures, answers = _test(trainer, model, data, planned.folder)
-    batch = data.first_batch() if report and dataset.spec.kind == "image" and job.chief else None
+    batch = data.first_batch() if report and job.chief else None
     return _close(job, history, figures, answers if report else None, batch)
 
 
@@ -315,7 +315,7 @@ def _test(trainer: L.Trainer, model: ZooModule, data: Any, folder: Path) -> tupl
             torch.save(best, path.with_suffix(".tmp"))
             os.replace(path.with_suffix(".tmp"), path)
     figures = trainer.test(model, dataloaders=data.test_dataloader(), verbose=False)[0]
-    return dict(figures), model.objective.decode(_answers(trainer, model))
+    return dict(figures), model.objective.decode(_answers(trainer, model)) if model.answers else {}
 
 
 def _answers(trainer: L.Trainer, model: ZooModule) -> Tensor:
@@ -342,7 +342,8 @@ def _close(
 
     folder, pictures, beside, content = job.plan.folder, [], {}, {}
     if job.chief and answers is not None:
-        pictures = run_pictures(job.dataset, history.rows, answers, folder / "plots", batch=batch)
+        insights = job.model.insights(batch) if batch is not None else {}
+        pictures = run_pictures(job.dataset, history.rows, answers, folder / "plots", batch=batch, insights=insights)
         beside = baselines(job.dataset)
     if job.chief:
         content = results(job, history.rows, history.seconds, figures, beside)

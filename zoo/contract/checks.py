@@ -15,6 +15,7 @@ from zoo.contract.subject import Children, Subject
 from zoo.data.dataset import Batch
 from zoo.errors import ZooError
 from zoo.module import ZooModule
+from zoo.spec import UNKNOWN
 
 # Largest difference of bf16 from float32, as a share: of trained answers, and of the loss over a few small steps.
 ANSWERS, LOSS = 0.05, 0.02
@@ -44,6 +45,8 @@ def check_forward(subject: Subject) -> None:
             )
     if "lengths" in batch:
         _check_padding(subject, model, batch, first)
+    if subject.case.task == "language_modeling":
+        _check_causal(subject, model, batch, first)
     _check_state(subject, batch)
 
 
@@ -54,9 +57,10 @@ def _rows(batch: Batch) -> Iterator[Batch]:
 
 def _check_padding(subject: Subject, model: ZooModule, batch: Batch, first: Tensor) -> None:
     x, lengths = batch["x"], batch["lengths"]
-    longer = torch.nn.functional.pad(x, (0, 0, 0, 5))
+    text = x.ndim == 2
+    longer = torch.nn.functional.pad(x, (0, 5) if text else (0, 0, 0, 5))
     inside = torch.arange(longer.shape[1], device=x.device)[None] < lengths[:, None]
-    garbage = torch.where(inside[..., None], longer, 100.0)
+    garbage = torch.where(inside, longer, UNKNOWN) if text else torch.where(inside[..., None], longer, 100.0)
     if not torch.allclose(model.output({"x": garbage, "lengths": lengths}), first, **subject.close):
         raise subject.fail(
             "what stands in the padding, or how long it is, changes the answer; mask it by lengths in forward"
@@ -65,6 +69,17 @@ def _check_padding(subject: Subject, model: ZooModule, batch: Batch, first: Tens
         cut = {"x": alone["x"][:, : int(alone["lengths"])], "lengths": alone["lengths"]}
         if not torch.allclose(model.output(cut)[0], first[row], **subject.close):
             raise subject.fail(f"sequence {row} without its padding has another answer; mask it by lengths in forward")
+
+
+def _check_causal(subject: Subject, model: ZooModule, batch: Batch, first: Tensor) -> None:
+    x = batch["x"]
+    for step in range(1, x.shape[1]):
+        other = torch.cat([x[:, :step], x[:, step:].flip(1) * 0 + UNKNOWN], 1)
+        if not torch.allclose(model.output({"x": other})[:, :step], first[:, :step], **subject.close):
+            raise subject.fail(
+                f"what it expects before symbol {step + 1} changes with that symbol; a language model sees no later "
+                f"one (mask attention, read in one direction)"
+            )
 
 
 def _check_state(subject: Subject, batch: Batch) -> None:
@@ -124,16 +139,31 @@ def check_learns(subject: Subject) -> None:
     run, task = subject.fitted, subject.case.task
     floor = FLOORS[task]
     if task == "classification":
-        figure, good = run.metrics["test/accuracy"], run.metrics["test/accuracy"] >= floor
+        figure, most = run.metrics["test/accuracy"], None
+    elif task == "regression":
+        figure, most = run.metrics["test/rmse"] / subject.dataset.spec.target_std, floor
+    elif task == "language_modeling":
+        figure, most = run.metrics["test/nll"] / _unigram(subject), floor
     else:
-        figure = run.metrics["test/rmse"] / subject.dataset.spec.target_std
-        good = figure <= floor
-    if not good:
-        what = f"accuracy {figure:.3f} is below" if task == "classification" else f"RMSE {figure:.3f} σ is above"
+        figure, most = run.metrics["test/mse"], floor
+    if not (figure >= floor if most is None else figure <= most):
+        said = {
+            "classification": "accuracy {:.3f} is below",
+            "regression": "RMSE {:.3f} σ is above",
+            "language_modeling": "nll {:.3f} times that of single symbols' frequencies is above",
+            "forecasting": "MSE {:.3f} σ² is above",
+        }[task].format(figure)
         raise subject.fail(
-            f"does not learn: its test {what} {floor} after {run.results['epochs']} epochs on data of a plain "
+            f"does not learn: its test {said} {floor} after {run.results['epochs']} epochs on data of a plain "
             f"structure; look at forward (does it see all of x, normalised?), at the loss, and at the defaults"
         )
+
+
+def _unigram(subject: Subject) -> float:
+    """Return the nats of a test symbol by how frequent it is there."""
+    y = subject.dataset.test["y"].index_select(0, torch.arange(len(subject.dataset.test["y"])))[:, 0]
+    share = torch.bincount(y).double() / len(y)
+    return float(-(share * share.clamp(min=1e-12).log()).sum())
 
 
 # --- 5: seeds ---
@@ -163,10 +193,10 @@ def _check_seeds(subject: Subject, what: str, states: list[Tensor]) -> None:
 
 def check_checkpoint(subject: Subject) -> None:
     """Check that a checkpoint holds primitives and tensors, and answers alone, in another process, as the model did."""
-    run, raw = subject.fitted, subject.dataset.test["x"][:7].numpy()
-    if "lengths" in subject.dataset.test:
-        lengths = subject.dataset.test["lengths"][:7].tolist()
-        raw = [row[:length] for row, length in zip(raw, lengths, strict=True)]
+    run, batch = subject.fitted, {key: value.cpu() for key, value in subject.batch(7).items()}
+    raw: Any = batch["x"].numpy()
+    if "lengths" in batch:
+        raw = [row[:length] for row, length in zip(raw, batch["lengths"].tolist(), strict=True)]
     for name in ("best", "last"):
         path = run.folder / "checkpoints" / f"{name}.ckpt"
         try:

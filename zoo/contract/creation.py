@@ -13,7 +13,7 @@ from zoo.contract.subject import quiet
 from zoo.errors import ZooError
 from zoo.module import ZooModule
 from zoo.plan import plan
-from zoo.spec import KINDS, TASKS, DataSpec
+from zoo.spec import KINDS, OFFERS, TASKS, DataSpec
 
 
 def check_create(name: str) -> None:
@@ -27,8 +27,8 @@ def check_create(name: str) -> None:
     except ZooError as error:
         raise ContractError(f"{said}: its defaults are refused ({error}); choose defaults that fit") from None
     other = next((kind for kind in KINDS if kind not in cls.kinds), None)
-    shape = {"image": (1, 4, 4), "table": (4,), "sequence": (4, 1)}
-    for kind, task in [(other, cls.tasks[0])] if other else []:
+    shape = {"image": (1, 4, 4), "table": (4,), "sequence": (4, 1), "text": (4,), "series": (4, 1)}
+    for kind, task in [(other, OFFERS[other][0])] if other else []:
         spec = DataSpec("other", kind, task, shape[kind], classes=("a", "b") if task == "classification" else ())
         if not _refuses(lambda spec=spec: cls(spec=spec)):
             raise ContractError(f"{said}: takes {kind} data, which it does not claim; call super().__init__(spec=spec)")

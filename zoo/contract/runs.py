@@ -48,7 +48,7 @@ class StopAfter(L.Callback):
 
 def check_resume(subject: Subject) -> None:
     """Check that a run stopped early, amid an epoch, and in an epoch's last batch ends as if it never had been."""
-    groups = len(subject.dataset.train["x"]) // BATCH // ACCUMULATE  # steps in an epoch
+    groups = subject.dataset.sizes[0] // BATCH // ACCUMULATE  # steps in an epoch
     drawn = np.random.default_rng(sum(map(ord, subject.name))).integers(1, groups, 2)
     first, amid = ACCUMULATE * int(drawn[0]) + 1, ACCUMULATE * int(groups + drawn[1]) + 2  # with gradients that wait
     points = [first, amid, 2 * ACCUMULATE * groups]
@@ -167,7 +167,7 @@ def check_processes(subject: Subject) -> None:
                 f"{name} differs between two processes that share a run; have gradients come from "
                 f"self.differentiate(loss), never from loss.backward()"
             )
-    rows, seen = len(subject.dataset.train["x"]), run.results["samples"] / run.results["epochs"]
+    rows, seen = subject.dataset.sizes[0], run.results["samples"] / run.results["epochs"]
     if seen != rows:
         raise subject.fail(
             f"two processes counted {seen:g} samples an epoch of {rows}; leave the counters to ZooModule"
@@ -185,7 +185,8 @@ def check_processes(subject: Subject) -> None:
 def _figures_of(model: ZooModule, subject: Subject) -> dict[str, float]:
     """Return the test figures of a model over all rows in one process."""
     metrics = model.objective.metrics("test").to(model.device)
-    for batch in EvalLoader(subject.dataset.test):
+    model.eval().begin_evaluation()
+    for batch in EvalLoader(subject.dataset.test, stride=subject.dataset.stride):
         here = {key: value.to(model.device) for key, value in batch.items()}
-        model.objective.update(metrics, model.eval().output(here), here)
+        model.objective.update(metrics, model.evaluated(here), here)
     return {f"test/{key}": float(value) for key, value in metrics.compute().items()}

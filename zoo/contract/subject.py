@@ -68,8 +68,8 @@ class Subject:
 
     def batch(self, rows: int = 7) -> Batch:
         """Return the first test rows as a network reads them, on the device."""
-        found = {key: value[:rows].to(self.device) for key, value in self.dataset.test.items()}
-        return {**found, "x": to_float(found["x"])}
+        found = {key: value.index_select(0, torch.arange(rows)) for key, value in self.dataset.test.items()}
+        return {key: to_float(value).to(self.device) for key, value in found.items()}
 
     def train(self, *, seed: int = 0, callbacks: tuple[L.Callback, ...] = (), **options: Any) -> Run:
         """Return a finished run in a folder of its own."""

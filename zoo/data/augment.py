@@ -1,9 +1,10 @@
-"""Augmentation of a whole batch of images at once, with draws of its own for each sample."""
+"""Augmentation of a whole batch at once, with draws of its own for each sample: images, sequences, texts."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -11,9 +12,19 @@ from torch import Tensor
 
 from zoo.data.dataset import Batch
 from zoo.options import check_flag, check_number
+from zoo.spec import UNKNOWN
 
 # Luminance of red, green and blue (ITU-R BT.601), as photographs are turned grey
 GREY = (0.299, 0.587, 0.114)
+
+
+class Augmentation(Protocol):
+    """What a kind of data's augmentation is; false where it does nothing."""
+
+    def __bool__(self) -> bool: ...
+
+    def __call__(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """Return an augmented batch; ``generator`` lives on the CPU."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +136,81 @@ class Augment:
             if self.hue:
                 x = _turn_hue(x, draw[3] * (2 * math.pi * self.hue))
         return x.clamp(0, 1)
+
+
+@dataclass(frozen=True)
+class SequenceAugment:
+    """What happens to training sequences (B, T, C), drawn per sample.
+
+    ``time_mask`` and ``channel_mask`` blank a stretch of at most so many steps or channels (SpecAugment, Park 2019),
+    ``masks`` of each; ``shift`` moves by at most so many steps to either side, ``noise`` adds a normal deviate of so
+    many times the deviation of each sequence's values.
+    """
+
+    time_mask: int = 0
+    channel_mask: int = 0
+    masks: int = 1
+    shift: int = 0
+    noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("time_mask", "channel_mask", "shift"):
+            check_number(f"data.augment.{name}", getattr(self, name), low=0, whole=True)
+        check_number("data.augment.masks", self.masks, low=1, whole=True)
+        check_number("data.augment.noise", self.noise, low=0)
+
+    def __bool__(self) -> bool:
+        return bool(self.time_mask or self.channel_mask or self.shift or self.noise)
+
+    def __call__(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """Return a batch whose ``x`` (B, T, C) is augmented; blanks are each sequence's mean, per channel."""
+        x, lengths = batch["x"], batch["lengths"]
+        rows, steps, channels = x.shape
+        if self.noise:
+            size = x.flatten(1).std(1)[:, None, None] * self.noise
+            x = x + size * torch.randn(x.shape, generator=generator).to(x.device)
+        if self.shift:
+            by = torch.randint(-self.shift, self.shift + 1, (rows, 1), generator=generator).to(x.device)
+            # The ends are repeated, so that a sequence is as long as it was
+            at = (torch.arange(steps, device=x.device) + by).clamp(min=0).minimum(lengths[:, None] - 1)
+            x = x.gather(1, at[..., None].expand_as(x))
+        blank = x.mean(1, keepdim=True)
+        for _ in range(self.masks):
+            if self.time_mask:
+                x = torch.where(stretch(generator, rows, steps, self.time_mask, x)[:, :, None], blank, x)
+            if self.channel_mask:
+                x = torch.where(stretch(generator, rows, channels, self.channel_mask, x)[:, None, :], blank, x)
+        return {**batch, "x": x}
+
+
+@dataclass(frozen=True)
+class TextAugment:
+    """What happens to training texts (B, T): ``unknown`` is the share of symbols that become the unknown one."""
+
+    unknown: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_number("data.augment.unknown", self.unknown, low=0, below=1)
+
+    def __bool__(self) -> bool:
+        return self.unknown > 0
+
+    def __call__(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """Return a batch whose ``x`` (B, T) has symbols replaced; padding stays."""
+        x = batch["x"]
+        drawn = (torch.rand(x.shape, generator=generator) < self.unknown).to(x.device)
+        return {**batch, "x": torch.where(drawn & (x > UNKNOWN), UNKNOWN, x)}
+
+
+AUGMENTS: dict[str, Any] = {"image": Augment, "sequence": SequenceAugment, "text": TextAugment}
+
+
+def stretch(generator: torch.Generator, rows: int, size: int, most: int, like: Tensor) -> Tensor:
+    """Return (rows, size) that is true in a stretch of 0 to ``most``, at a place of its own in each row."""
+    width = torch.randint(0, most + 1, (rows, 1), generator=generator)
+    begin = (torch.rand(rows, 1, generator=generator) * (size - width + 1).clamp(min=1)).long()
+    place = torch.arange(size)
+    return ((place >= begin) & (place < begin + width)).to(like.device)
 
 
 def _draw(generator: torch.Generator, *shape: int) -> Tensor:

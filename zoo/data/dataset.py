@@ -54,7 +54,51 @@ class Rows:
         return Rows(self.base, self.index, device=device)
 
 
-Values = Tensor | Rows
+class Windows:
+    """Each stretch of ``length`` consecutive entries of ``base`` (N, …): number i begins at entry ``first`` + i.
+
+    Symbols of texts are kept as int32 and are int64 in what is taken out.
+    """
+
+    def __init__(self, base: Tensor, length: int, *, first: int = 0, drop: int = 0) -> None:
+        self.base, self.length, self.first = base, length, first
+        self.drop = drop  # last ones that are left out
+
+    def __len__(self) -> int:
+        return max(len(self.base) - self.first - self.length + 1 - self.drop, 0)
+
+    def __getitem__(self, row: int) -> Tensor:
+        return self.index_select(0, torch.tensor([row]))[0]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the tensor that all would make."""
+        return (len(self), self.length, *self.base.shape[1:])
+
+    @property
+    def device(self) -> torch.device:
+        """Where the values lie."""
+        return self.base.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the values."""
+        return torch.int64 if self.base.dtype == torch.int32 else self.base.dtype
+
+    def index_select(self, dim: int, index: Tensor) -> Tensor:
+        """Return stretches (B, length, …) by their numbers, as a Tensor's method of that name does (``dim`` is 0)."""
+        entries = (index.to(self.base.device) + self.first)[:, None] + torch.arange(
+            self.length, device=self.base.device
+        )
+        found = self.base.index_select(0, entries.flatten()).view(*entries.shape, *self.base.shape[1:])
+        return found.to(self.dtype)
+
+    def to(self, device: torch.device) -> Windows:
+        """Return the same with ``base`` on a device."""
+        return Windows(self.base.to(device), self.length, first=self.first, drop=self.drop)
+
+
+Values = Tensor | Rows | Windows
 Split = Mapping[str, Values]
 
 
@@ -72,7 +116,8 @@ class Card:
 class Dataset:
     """Train, validation and test rows, each a mapping of ``x`` (N, *input_shape) and ``y`` (N,).
 
-    Images may be uint8 (0 to 255): a batch of them becomes float in [0, 1].
+    Images may be uint8 (0 to 255): a batch of them becomes float in [0, 1]. Sequences have ``lengths`` (N,). A text's
+    rows are Windows, one at each symbol; those that are ``stride`` apart make up the whole.
     """
 
     spec: DataSpec
@@ -80,6 +125,7 @@ class Dataset:
     val: Split
     test: Split
     card: Card | None = None
+    stride: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("train", "val", "test"):
@@ -91,8 +137,9 @@ class Dataset:
 
     @property
     def sizes(self) -> tuple[int, int, int]:
-        """Rows in train, validation and test."""
-        return len(self.train["x"]), len(self.val["x"]), len(self.test["x"])
+        """Rows in train, validation and test; of a text those that make up the whole."""
+        train, val, test = (-(-len(split["x"]) // (self.stride or 1)) for split in (self.train, self.val, self.test))
+        return train, val, test
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,98 @@
+"""Families: rnn, lstm, gru and transformer on the same data, with as many parameters and as much time each.
+
+``families.yaml`` has, per data set, the words that all four share, how many parameters each gets (by its hidden size)
+and the figure that counts. How many steps fit the time is found out by two short runs of each; the schedule then ends
+with the time. One row per run.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from benchmarks.words import take_flag, take_nothing_else, take_number
+from zoo import config as configs
+from zoo.errors import ZooError, unknown
+
+ROOT = Path(__file__).resolve().parent.parent
+FILE = Path(__file__).parent / "families.yaml"
+FAMILIES = ("rnn", "lstm", "gru", "transformer")
+EPOCHS = 8  # validations in a run
+PROBES = (10, 40)  # steps in an epoch of the two short runs
+
+
+def rows(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield a row per data set, family and seed; those that are there already are not run again."""
+    known: Any = OmegaConf.to_container(OmegaConf.load(FILE))
+    seconds, seeds = take_number(asked, "seconds", 60), take_number(asked, "seeds", 3)
+    fresh, data, model = take_flag(asked, "fresh"), asked.pop("data", None), asked.pop("model", None)
+    take_nothing_else(asked, "families")
+    for name, given, choices in (("data", data, known), ("model", model, FAMILIES)):
+        if given is not None and given not in choices:
+            raise unknown(name, given, choices)
+    done = set() if fresh else {(r["data"], r["model"], r["seed"], r["asked_seconds"]) for r in earlier}
+    for name, about in known.items():
+        for family in FAMILIES:
+            wanted = [seed for seed in range(seeds) if (name, family, seed, seconds) not in done]
+            if data in (None, name) and model in (None, family) and wanted:
+                yield from _runs(name, family, about, wanted, seconds)
+
+
+def _runs(data: str, family: str, about: Mapping[str, Any], seeds: Sequence[int], seconds: int) -> Iterator[Any]:
+    words = [f"model={family}", f"data={data}", *about["words"], *about.get(family, [])]
+    words.append(f"model.hidden_size={hidden_size(words, family, about['parameters'])}")
+    short, long = (_epoch_seconds([*words, f"trainer.steps_per_epoch={steps}"]) for steps in PROBES)
+    step = max(long - short, 1e-6) / (PROBES[1] - PROBES[0])
+    validation = max(short - PROBES[0] * step, 0.0)
+    steps = max(int((seconds / EPOCHS - validation) / step), 1)
+    for seed in seeds:
+        extra = [f"trainer.steps_per_epoch={steps}", f"trainer.max_epochs={EPOCHS}", f"seed={seed}"]
+        content, _ = _run([*words, *extra])
+        row = {"what": f"{family} on {data}", "asked_seconds": seconds, "figure": about["figure"], **content}
+        figure = row.get("metrics", {}).get(f"test/{about['figure']}")
+        print(f"{row['what']} seed={seed}: {about['figure']} {figure}, {row.get('train_seconds')} s", flush=True)
+        yield {**row, "model": family, "data": data, "seed": seed}
+
+
+def hidden_size(words: Sequence[str], family: str, parameters: int) -> int:
+    """Return the hidden size, a multiple of 8, whose network has about so many parameters."""
+    from zoo import registry
+    from zoo.data import load
+
+    config: Any = OmegaConf.to_container(configs.compose(list(words)), resolve=True)
+    own = {k: v for k, v in config["data"].items() if k not in ("name", "kind", "tasks", "batch_size", "augment")}
+    spec = load(config["data"]["name"], **own).spec
+    options = {k: v for k, v in config["model"].items() if k not in ("name", "hidden_size")}
+
+    def count(size: int) -> int:
+        model = registry.create(family, spec=spec, hidden_size=size, **options)
+        return sum(p.numel() for p in model.parameters())
+
+    return min(range(8, 1024, 8), key=lambda size: (abs(count(size) - parameters), size))
+
+
+def _epoch_seconds(words: Sequence[str]) -> float:
+    """Return how long the second and third epoch took; the first warms up."""
+    _, seconds = _run([*words, "trainer.max_epochs=3"])
+    return (seconds[2] - seconds[0]) / 2
+
+
+def _run(words: Sequence[str]) -> tuple[dict[str, Any], list[float]]:
+    with tempfile.TemporaryDirectory() as above:
+        folder = Path(above) / "run"
+        typed = [os.path.expandvars(word) for word in [*words, f"run_dir={folder}", "logger=csv"]]
+        done = subprocess.run([sys.executable, str(ROOT / "train.py"), *typed], capture_output=True, text=True)
+        if done.returncode:
+            raise ZooError(f"{' '.join(words)}: {done.stderr.strip().splitlines()[-1]}")
+        with (folder / "metrics.csv").open() as file:
+            seconds = [float(row["seconds"]) for row in csv.DictReader(file)]
+        return json.loads((folder / "results.json").read_text()), seconds

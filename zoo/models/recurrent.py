@@ -1,0 +1,397 @@
+"""Recurrent networks: one cell applied to each step of a sequence, with a state that is handed on.
+
+    rnn    hₜ = φ(W xₜ + U hₜ₋₁ + b)                                          Elman: Finding structure in time, 1990
+    lstm   i, f, o = σ(W xₜ + U hₜ₋₁ + b),  g = tanh(…),                      Hochreiter & Schmidhuber 1997; with the
+           cₜ = f ∘ cₜ₋₁ + i ∘ g,  hₜ = o ∘ tanh cₜ                           forget gate f of Gers 2000
+    gru    r, z = σ(W xₜ + U hₜ₋₁ + b),  n = tanh(W xₜ + r ∘ (U hₜ₋₁ + b) + b),   Cho 2014
+           hₜ = (1 − z) ∘ n + z ∘ hₜ₋₁
+
+What is not the cell is the same for all three: layers, directions, dropout, and what is done with the states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zoo.networks.sequences import Label, Locked, Output, Segments, Symbols, inside, refuse
+from zoo.options import check_choice, check_flag, check_number
+from zoo.registry import register
+from zoo.sequence import SequenceModule
+from zoo.spec import DIGITS, DataSpec
+
+State = list[Any]  # of each layer: h (1, B, hidden), or [h, c]
+
+
+def backwards(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """Return each sequence of ``x`` (B, T, C) from its last step to its first; padding stays where it is."""
+    if lengths is None:
+        return x.flip(1)
+    step = torch.arange(x.shape[1], device=x.device)
+    at = torch.where(inside(x, lengths), lengths[:, None] - 1 - step, step)
+    return x.gather(1, at.unsqueeze(2).expand_as(x))
+
+
+class Layers(nn.Module):
+    """``layers`` of cells, in one direction or two: (B, T, inputs) to (B, T, features).
+
+    Each is a kernel of torch's for one layer and one direction. Padding is at the end, where no valid step sees it: the
+    second direction reads each sequence from its own last step. ``weight_dropout`` drops entries of U, the same for all
+    steps (Merity 2018).
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        steps: int,
+        *,
+        cell: Callable[[int], nn.RNNBase],
+        layers: int,
+        bidirectional: bool,
+        between: Callable[[], nn.Module],
+        weight_dropout: float,
+    ) -> None:
+        super().__init__()
+        self.directions = 1 + bidirectional
+        self.cells = nn.ModuleList()
+        for _ in range(layers):
+            self.cells.append(nn.ModuleList(cell(inputs) for _ in range(self.directions)))
+            made: Any = self.cells[-1][0]  # type: ignore[index]
+            inputs = self.directions * (getattr(made, "proj_size", 0) or made.hidden_size)
+        self.features = inputs
+        self.between = nn.ModuleList(between() for _ in range(layers - 1))
+        self.weight_dropout = weight_dropout
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None) -> tuple[Tensor, State]:
+        """Return what the last layer says at each step, and each layer's state after the last one (forwards)."""
+        left = []
+        for number, cells in enumerate(self.cells):
+            x = self.between[number - 1](x) if number else x
+            out, after = self._run(cells[0], x, None if state is None else state[number])
+            left.append(after)
+            if self.directions == 2:
+                back, _ = self._run(cells[1], backwards(x, lengths), None)
+                out = torch.cat([out, backwards(back, lengths)], 2)
+            x = out
+        return x, left
+
+    def _run(self, cell: Any, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        state = tuple(state) if isinstance(state, list) else state
+        if self.training and self.weight_dropout:
+            out, *after = self._dropped(cell, x, state)
+            return out, after if len(after) > 1 else after[0]
+        out, after = cell(x, state)
+        return out, list(after) if isinstance(after, tuple) else after
+
+    def _dropped(self, cell: Any, x: Tensor, state: Any) -> Any:
+        """Return what torch's kernel answers with some of U left out."""
+        w, u, *rest = (getattr(cell, name) for name in cell._flat_weights_names)
+        if state is None:
+            state = x.new_zeros(1, len(x), cell.hidden_size)
+            if isinstance(cell, nn.LSTM):
+                state = (x.new_zeros(1, len(x), cell.proj_size or cell.hidden_size), state)
+        kernel = {"LSTM": torch.lstm, "GRU": torch.gru, "RNN_TANH": torch.rnn_tanh, "RNN_RELU": torch.rnn_relu}[
+            cell.mode
+        ]
+        weights = [w, F.dropout(u, self.weight_dropout), *rest]
+        return kernel(x, state, weights, True, 1, 0.0, True, False, True)
+
+
+class NextSymbol(nn.Module):
+    """Language modelling: symbols, core, logits for the symbol that follows each."""
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        core: Callable[[int, int], Layers],
+        *,
+        embedding_dim: int,
+        input_dropout: nn.Module,
+        output_dropout: nn.Module,
+        tied: bool,
+    ) -> None:
+        super().__init__()
+        count = len(spec.vocabulary)
+        self.reader = Symbols(count, embedding_dim, steps=spec.input_shape[0], dropout=input_dropout)
+        self.core = core(self.reader.features, self.reader.steps)
+        self.head = Output(self.core.features, self.reader.embedding, tied=tied, dropout=output_dropout)
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Return logits (B, T, V), from no state."""
+        return self.continued(x, None)[0]
+
+    def continued(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """Return logits (B, T, V) and the state to go on from."""
+        h, state = self.core(self.reader(x), None, state)
+        return self.head(h), state
+
+
+class Future(nn.Module):
+    """Forecasting: segments of the past through the core, whose state then answers segments of the future.
+
+    ``direct`` answers all at once: each is one step of the last cell from the state after the past, on a vector that
+    says which segment of which column it is (Lin 2023: SegRNN, parallel decoding). Else each answer is read as the next
+    step's input.
+    """
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        core: Callable[[int, int], Layers],
+        *,
+        segments: Segments,
+        width: int,
+        direct: bool,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.segments, self.direct = segments, direct
+        same = segments.apart or segments.targets == list(range(segments.columns))
+        refuse(
+            not direct and not same,
+            "model.direct=false: reads its answers again, so that it must forecast all columns; set data.columns, or "
+            "model.channels_apart=true",
+        )
+        self.embed = nn.Sequential(nn.Linear(segments.features, width), nn.ReLU())
+        self.core = core(width, segments.steps)
+        columns = segments.outputs if segments.apart else 1
+        if direct:
+            self.place = nn.Parameter(torch.randn(segments.later, width) * 0.1)
+            self.column = nn.Parameter(torch.randn(columns, width) * 0.1) if columns > 1 else None
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(self.core.features, segments.answered))
+
+    def reader(self, x: Tensor) -> Tensor:
+        """Return the past as vectors (B', N, width)."""
+        out: Tensor = self.embed(self.segments(x))
+        return out
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Return the standardised future (B, H, columns)."""
+        h, state = self.core(self.reader(x))
+        answers = self._at_once(state, x.shape[0]) if self.direct else self._in_turn(h, state)
+        return self.segments.restore(answers, x)
+
+    def _at_once(self, state: State, rows: int) -> Tensor:
+        later, width = self.place.shape
+        place = self.place if self.column is None else self.place + self.column[:, None]  # (C, M, width)
+        place = place.expand(rows, *place.shape).reshape(-1, 1, width)  # (B'·M, 1, width)
+        spread = [_spread(one, later) for one in state]
+        h, _ = self.core(place, None, spread)
+        return self.head(h).view(-1, later, self.segments.answered)
+
+    def _in_turn(self, h: Tensor, state: State) -> Tensor:
+        answers = [self.head(h[:, -1:])]
+        while len(answers) < self.segments.later:
+            h, state = self.core(self.embed(answers[-1]), None, state)
+            answers.append(self.head(h))
+        return torch.cat(answers, 1)
+
+
+def _spread(state: Any, times: int) -> Any:
+    """Return a state (1, B, hidden) with each row ``times`` times in a row."""
+    if isinstance(state, list):
+        return [_spread(one, times) for one in state]
+    return state.repeat_interleave(times, 1)
+
+
+class Recurrent(SequenceModule):
+    """What rnn, lstm and gru share.
+
+    ``hidden_size`` and ``layers`` of the core, ``bidirectional`` for labels. ``dropout`` is between layers and before
+    the answer, ``input_dropout`` on symbols' vectors (``embedding_dim``), ``locked`` makes both the same at each step,
+    and ``weight_dropout`` drops recurrent weights. Images are read by ``view`` (rows, pixels, permuted); ``pooling``
+    over time makes one answer (last, mean, max, attention); ``tied`` uses the symbols' vectors for the output too. Time
+    series are read in ``segment`` steps, ``channels_apart`` column by column, ``reversible`` without their last value,
+    and answered ``direct`` (see Segments and Future).
+
+    Raises:
+        ZooError: an option outside its limits, or one that does not go with the task.
+    """
+
+    carries = True
+
+    def build(
+        self,
+        *,
+        hidden_size: int,
+        layers: int,
+        bidirectional: bool,
+        dropout: float,
+        input_dropout: float,
+        weight_dropout: float,
+        locked: bool,
+        view: str,
+        pooling: str,
+        embedding_dim: int,
+        tied: bool,
+        segment: int,
+        reversible: bool,
+        channels_apart: bool,
+        direct: bool,
+    ) -> nn.Module:
+        """Return the network for the spec's task."""
+        check_number("model.hidden_size", hidden_size, low=1, whole=True)
+        check_number("model.layers", layers, low=1, whole=True)
+        for name, value in (("dropout", dropout), ("input_dropout", input_dropout), ("weight_dropout", weight_dropout)):
+            check_number(f"model.{name}", value, low=0, below=1)
+        flags = {"bidirectional": bidirectional, "locked": locked, "tied": tied, "reversible": reversible}
+        for name, flag in {**flags, "channels_apart": channels_apart, "direct": direct}.items():
+            check_flag(f"model.{name}", flag)
+        drop = Locked if locked else nn.Dropout
+        core = partial(
+            Layers,
+            cell=self.cell,
+            layers=layers,
+            bidirectional=bidirectional,
+            between=lambda: drop(dropout),
+            weight_dropout=weight_dropout,
+        )
+        task = self.spec.task
+        refuse(
+            bidirectional and task in ("language_modeling", "forecasting"),
+            f"model.bidirectional=true: does not go with {task}, where nothing is known of what comes",
+        )
+        if task == "language_modeling":
+            drops = {"input_dropout": drop(input_dropout), "output_dropout": drop(dropout)}
+            return NextSymbol(self.spec, core, embedding_dim=embedding_dim, tied=tied, **drops)
+        if task == "forecasting":
+            segments = Segments(self.spec, size=segment, reversible=reversible, apart=channels_apart)
+            return Future(self.spec, core, segments=segments, width=hidden_size, direct=direct, dropout=dropout)
+        options: dict[str, Any] = {"view": view, "embedding_dim": embedding_dim, "input_dropout": drop(input_dropout)}
+        return Label(self.spec, core, dropout=dropout, pooling=pooling, **options)
+
+    def cell(self, inputs: int) -> nn.RNNBase:
+        """Return one layer in one direction, (B, T, inputs) to (B, T, hidden)."""
+        raise NotImplementedError
+
+
+@register("rnn")
+class RNN(Recurrent):
+    """The simple recurrent network, tanh or relu; ``identity`` begins with U = 1, b = 0 (Le, Jaitly, Hinton 2015)."""
+
+    def __init__(
+        self,
+        *,
+        spec: DataSpec | dict[str, Any] = DIGITS,
+        hidden_size: int = 128,
+        layers: int = 1,
+        activation: str = "relu",
+        identity: bool = False,
+        bidirectional: bool = False,
+        dropout: float = 0.1,
+        input_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
+        locked: bool = False,
+        view: str = "rows",
+        pooling: str = "last",
+        embedding_dim: int = 64,
+        tied: bool = False,
+        segment: int = 1,
+        reversible: bool = True,
+        channels_apart: bool = True,
+        direct: bool = True,
+    ) -> None:
+        super().__init__(spec=spec)
+        check_choice("model.activation", activation, ("tanh", "relu"))
+        check_flag("model.identity", identity)
+        self.activation, self.identity, self.hidden_size = activation, identity, hidden_size
+        self.network = self.build(**shared(locals()))
+
+    def cell(self, inputs: int) -> nn.RNNBase:
+        """Return an Elman layer."""
+        made = nn.RNN(inputs, self.hidden_size, nonlinearity=self.activation, batch_first=True)
+        if self.identity:
+            nn.init.eye_(made.weight_hh_l0)
+            nn.init.zeros_(made.bias_hh_l0)
+            nn.init.zeros_(made.bias_ih_l0)
+        return made
+
+
+@register("lstm")
+class LSTM(Recurrent):
+    """Long short-term memory. ``forget_bias`` begins f's b (Jozefowicz 2015: 1); ``projection`` is h's size (Sak 2014).
+
+    0 leaves it as large as c.
+    """
+
+    def __init__(
+        self,
+        *,
+        spec: DataSpec | dict[str, Any] = DIGITS,
+        hidden_size: int = 128,
+        layers: int = 1,
+        forget_bias: float = 1.0,
+        projection: int = 0,
+        bidirectional: bool = False,
+        dropout: float = 0.1,
+        input_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
+        locked: bool = False,
+        view: str = "rows",
+        pooling: str = "last",
+        embedding_dim: int = 64,
+        tied: bool = False,
+        segment: int = 1,
+        reversible: bool = True,
+        channels_apart: bool = True,
+        direct: bool = True,
+    ) -> None:
+        super().__init__(spec=spec)
+        check_number("model.forget_bias", forget_bias, low=-10, high=10)
+        check_number("model.projection", projection, low=0, high=hidden_size - 1, whole=True)
+        self.hidden_size, self.forget_bias, self.projection = hidden_size, forget_bias, projection
+        self.network = self.build(**shared(locals()))
+
+    def cell(self, inputs: int) -> nn.RNNBase:
+        """Return an LSTM layer."""
+        made = nn.LSTM(inputs, self.hidden_size, proj_size=self.projection, batch_first=True)
+        with torch.no_grad():  # torch has two biases per gate, in the order i f g o: their sum counts
+            made.bias_ih_l0[self.hidden_size : 2 * self.hidden_size] = self.forget_bias
+            made.bias_hh_l0[self.hidden_size : 2 * self.hidden_size] = 0
+        return made
+
+
+@register("gru")
+class GRU(Recurrent):
+    """The gated recurrent unit."""
+
+    def __init__(
+        self,
+        *,
+        spec: DataSpec | dict[str, Any] = DIGITS,
+        hidden_size: int = 128,
+        layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.1,
+        input_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
+        locked: bool = False,
+        view: str = "rows",
+        pooling: str = "last",
+        embedding_dim: int = 64,
+        tied: bool = False,
+        segment: int = 1,
+        reversible: bool = True,
+        channels_apart: bool = True,
+        direct: bool = True,
+    ) -> None:
+        super().__init__(spec=spec)
+        self.hidden_size = hidden_size
+        self.network = self.build(**shared(locals()))
+
+    def cell(self, inputs: int) -> nn.RNNBase:
+        """Return a GRU layer."""
+        return nn.GRU(inputs, self.hidden_size, batch_first=True)
+
+
+OWN = ("self", "spec", "__class__", "activation", "identity", "forget_bias", "projection")
+
+
+def shared(given: dict[str, Any]) -> dict[str, Any]:
+    """Return a constructor's arguments without those that are one cell's own."""
+    return {name: value for name, value in given.items() if name not in OWN}

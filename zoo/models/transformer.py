@@ -1,0 +1,248 @@
+"""The transformer: each step of a sequence reads from all others, by how well its query fits their keys.
+
+    attention(Q, K, V) = softmax(Q Kᵀ / √d) V                       Vaswani et al.: Attention is all you need, 2017
+    x ← x + attention(norm(x) W_q, norm(x) W_k, norm(x) W_v) W_o    in ``heads`` parts side by side,
+    x ← x + W₂ gelu(W₁ norm(x))                                     normalised first (Xiong 2020)
+
+Causal for language modelling, where a step sees no later one (Radford 2018: GPT); an encoder else (Devlin 2019: BERT).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zoo.networks.sequences import Label, Output, Segments, Symbols, inside, refuse
+from zoo.options import check_choice, check_flag, check_number
+from zoo.registry import register
+from zoo.sequence import SequenceModule
+from zoo.spec import DIGITS, DataSpec
+
+POSITIONS = ("rotary", "learned")
+
+
+def rotate(x: Tensor) -> Tensor:
+    """Return queries or keys (B, heads, T, d) turned by an angle that grows with their step (Su 2021: RoFormer).
+
+    A product of two then depends on how far apart their steps are.
+    """
+    half = x.shape[3] // 2
+    rate = 10000.0 ** (-torch.arange(half, device=x.device) / half)
+    angle = torch.arange(x.shape[2], device=x.device)[:, None] * rate  # (T, d/2)
+    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+    one, other = x[..., :half], x[..., half:]
+    return torch.cat([one * cos - other * sin, one * sin + other * cos], 3)
+
+
+class Attention(nn.Module):
+    """Self-attention (B, T, size) to (B, T, size)."""
+
+    def __init__(self, size: int, *, heads: int, causal: bool, rotary: bool, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.causal, self.rotary, self.dropout = heads, causal, rotary, dropout
+        self.read = nn.Linear(size, 3 * size, bias=False)
+        self.write = nn.Linear(size, size, bias=False)
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Return what each step reads; ``mask`` (B, 1, 1, T) is true where there is something to read."""
+        parts = self.read(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (3, B, heads, T, d)
+        q, k, v = parts.unbind(0)
+        if self.rotary:
+            q, k = rotate(q), rotate(k)
+        dropout = self.dropout if self.training else 0.0
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout, is_causal=self.causal)
+        written: Tensor = self.write(out.transpose(1, 2).flatten(2))
+        return written
+
+
+class Block(nn.Module):
+    """Attention and two layers on each step by itself, both beside a shortcut."""
+
+    def __init__(self, size: int, *, heads: int, causal: bool, rotary: bool, dropout: float) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(2))
+        self.attention = Attention(size, heads=heads, causal=causal, rotary=rotary, dropout=dropout)
+        self.layers = nn.Sequential(nn.Linear(size, 4 * size), nn.GELU(), nn.Linear(4 * size, size))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Return (B, T, size)."""
+        x = x + self.dropout(self.attention(self.norms[0](x), mask))
+        out: Tensor = x + self.dropout(self.layers(self.norms[1](x)))
+        return out
+
+
+class Blocks(nn.Module):
+    """``layers`` of attention over what is read: (B, T, inputs) to (B, T, features)."""
+
+    def __init__(
+        self,
+        inputs: int,
+        steps: int,
+        *,
+        size: int,
+        layers: int,
+        heads: int,
+        positions: str,
+        causal: bool,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.features, self.steps = size, steps
+        self.enter = nn.Linear(inputs, size) if inputs != size else nn.Identity()
+        self.place = nn.Parameter(torch.randn(steps, size) * 0.02) if positions == "learned" else None
+        self.dropout = nn.Dropout(dropout)
+        options: dict[str, Any] = {
+            "heads": heads,
+            "causal": causal,
+            "rotary": positions == "rotary",
+            "dropout": dropout,
+        }
+        self.blocks = nn.ModuleList(Block(size, **options) for _ in range(layers))
+        self.norm = nn.LayerNorm(size)
+        self.apply(self._draw)
+        for block in self.blocks:  # what is added to the shortcut begins small (Radford 2019)
+            for last in (block.attention.write, block.layers[2]):  # type: ignore[union-attr,index]
+                nn.init.normal_(last.weight, std=0.02 / (2 * layers) ** 0.5)  # type: ignore[union-attr,arg-type]
+
+    @staticmethod
+    def _draw(module: nn.Module) -> None:
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=0.02)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, None]:
+        """Return what each step has become, and no state."""
+        h = self.enter(x)
+        if self.place is not None:
+            h = h + self.place[: h.shape[1]]
+        h = self.dropout(h)
+        mask = None if lengths is None else inside(h, lengths)[:, None, None, :]
+        for block in self.blocks:
+            h = block(h, mask)
+        return self.norm(h), None
+
+
+class NextSymbol(nn.Module):
+    """Language modelling: symbols, causal blocks, logits for the symbol that follows each."""
+
+    def __init__(
+        self, spec: DataSpec, core: Callable[[int, int], Blocks], *, size: int, tied: bool, dropout: float
+    ) -> None:
+        super().__init__()
+        self.steps = spec.input_shape[0]
+        self.reader = Symbols(len(spec.vocabulary), size, steps=self.steps, dropout=nn.Identity())
+        nn.init.normal_(self.reader.embedding.weight, std=0.02)
+        self.core = core(size, self.steps)
+        self.head = Output(size, self.reader.embedding, tied=tied, dropout=nn.Dropout(dropout))
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Return logits (B, T, V); a step sees those before it in ``x``."""
+        h, _ = self.core(self.reader(x))
+        out: Tensor = self.head(h)
+        return out
+
+    def continued(self, x: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return logits (B, T, V) and the last symbols, which are the state.
+
+        ``x`` is read in parts of half a training window, each behind as many symbols as make it a whole one, so that no
+        step stands where none stood in training.
+        """
+        seen = x[:, :0] if state is None else state
+        answers = []
+        for part in x.split(max(self.steps // 2, 1), 1):
+            whole = torch.cat([seen, part], 1)[:, -self.steps :]
+            answers.append(self.forward(whole)[:, -part.shape[1] :])
+            seen = torch.cat([seen, part], 1)[:, -self.steps :]
+        return torch.cat(answers, 1), seen
+
+
+class Future(nn.Module):
+    """Forecasting: segments of the past as steps, one layer from them all to the whole future (Nie 2023: PatchTST)."""
+
+    def __init__(
+        self, spec: DataSpec, core: Callable[[int, int], Blocks], *, segments: Segments, size: int, dropout: float
+    ) -> None:
+        super().__init__()
+        self.segments = segments
+        self.embed = nn.Linear(segments.features, size)
+        self.core = core(size, segments.steps)
+        answered = segments.later * segments.answered
+        self.head = nn.Sequential(nn.Flatten(1), nn.Dropout(dropout), nn.Linear(segments.steps * size, answered))
+
+    def reader(self, x: Tensor) -> Tensor:
+        """Return the past as vectors (B', N, size)."""
+        out: Tensor = self.embed(self.segments(x))
+        return out
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Return the standardised future (B, H, columns)."""
+        h, _ = self.core(self.reader(x))
+        return self.segments.restore(self.head(h), x)
+
+
+@register("transformer")
+class Transformer(SequenceModule):
+    """A transformer of ``layers`` blocks of ``hidden_size`` numbers a step, in ``heads`` parts.
+
+    ``positions`` are rotary or learned. Images are read by ``view`` (rows, pixels, permuted); ``pooling`` over time
+    makes one answer (last, mean, max, attention); ``tied`` uses the symbols' vectors for the output too. Time series
+    are read in ``segment`` steps, ``channels_apart`` column by column, ``reversible`` without their last value (see
+    Segments).
+
+    Raises:
+        ZooError: an option outside its limits.
+    """
+
+    def __init__(
+        self,
+        *,
+        spec: DataSpec | dict[str, Any] = DIGITS,
+        hidden_size: int = 128,
+        layers: int = 2,
+        heads: int = 4,
+        positions: str = "rotary",
+        dropout: float = 0.1,
+        view: str = "rows",
+        pooling: str = "mean",
+        tied: bool = True,
+        segment: int = 1,
+        reversible: bool = True,
+        channels_apart: bool = True,
+    ) -> None:
+        super().__init__(spec=spec)
+        for name, value in (("hidden_size", hidden_size), ("layers", layers), ("heads", heads)):
+            check_number(f"model.{name}", value, low=1, whole=True)
+        check_choice("model.positions", positions, POSITIONS)
+        check_number("model.dropout", dropout, low=0, below=1)
+        for name, flag in (("tied", tied), ("reversible", reversible), ("channels_apart", channels_apart)):
+            check_flag(f"model.{name}", flag)
+        refuse(
+            hidden_size % (2 * heads) > 0,
+            f"model.hidden_size={hidden_size}: must be a multiple of twice model.heads={heads}",
+        )
+        task = self.spec.task
+        core = partial(
+            Blocks,
+            size=hidden_size,
+            layers=layers,
+            heads=heads,
+            positions=positions,
+            causal=task == "language_modeling",
+            dropout=dropout,
+        )
+        if task == "language_modeling":
+            self.network: nn.Module = NextSymbol(self.spec, core, size=hidden_size, tied=tied, dropout=dropout)
+        elif task == "forecasting":
+            segments = Segments(self.spec, size=segment, reversible=reversible, apart=channels_apart)
+            self.network = Future(self.spec, core, segments=segments, size=hidden_size, dropout=dropout)
+        else:
+            drop = nn.Dropout(dropout)
+            options: dict[str, Any] = {"view": view, "embedding_dim": hidden_size, "input_dropout": drop}
+            self.network = Label(self.spec, core, dropout=dropout, pooling=pooling, **options)
