@@ -97,7 +97,7 @@ def test_what_is_no_model_is_refused(reference, said, tmp_path, monkeypatch):
 def test_the_command_refuses_in_one_line(tmp_path):
     done = contract(tmp_path, "--zoo-model=cnnn")
     assert done.returncode == 4
-    assert done.stderr == "ERROR: --zoo-model: unknown model 'cnnn': did you mean 'cnn'? choices are fnn, cnn\n\n"
+    assert done.stderr == "ERROR: --zoo-model: unknown model 'cnnn': did you mean 'cnn'? choices are fnn, cnn, rnn, lstm, gru, transformer\n\n"
 
 
 def test_the_contract_is_a_function_too(monkeypatch):

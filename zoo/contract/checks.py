@@ -10,7 +10,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from zoo.contract.cases import FLOORS
+from zoo.contract.cases import FLOORS, share
 from zoo.contract.subject import Children, Subject
 from zoo.data.dataset import Batch
 from zoo.errors import ZooError
@@ -138,15 +138,9 @@ def check_learns(subject: Subject) -> None:
     """Check that a fit of seconds beats a floor that no constant answer reaches."""
     run, task = subject.fitted, subject.case.task
     floor = FLOORS[task]
-    if task == "classification":
-        figure, most = run.metrics["test/accuracy"], None
-    elif task == "regression":
-        figure, most = run.metrics["test/rmse"] / subject.dataset.spec.target_std, floor
-    elif task == "language_modeling":
-        figure, most = run.metrics["test/nll"] / _unigram(subject), floor
-    else:
-        figure, most = run.metrics["test/mse"], floor
-    if not (figure >= floor if most is None else figure <= most):
+    figures = {key.removeprefix("test/"): value for key, value in run.metrics.items()}
+    figure = share(task, figures, subject.dataset)
+    if not (figure >= floor if task == "classification" else figure <= floor):
         said = {
             "classification": "accuracy {:.3f} is below",
             "regression": "RMSE {:.3f} σ is above",
@@ -157,13 +151,6 @@ def check_learns(subject: Subject) -> None:
             f"does not learn: its test {said} {floor} after {run.results['epochs']} epochs on data of a plain "
             f"structure; look at forward (does it see all of x, normalised?), at the loss, and at the defaults"
         )
-
-
-def _unigram(subject: Subject) -> float:
-    """Return the nats of a test symbol by how frequent it is there."""
-    y = subject.dataset.test["y"].index_select(0, torch.arange(len(subject.dataset.test["y"])))[:, 0]
-    share = torch.bincount(y).double() / len(y)
-    return float(-(share * share.clamp(min=1e-12).log()).sum())
 
 
 # --- 5: seeds ---

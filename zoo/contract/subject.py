@@ -19,7 +19,7 @@ import torch
 import zoo
 from zoo import registry
 from zoo.contract import ContractError
-from zoo.contract.cases import Case, cases_of
+from zoo.contract.cases import ENOUGH, Case, cases_of, share
 from zoo.data.dataset import Batch, Dataset
 from zoo.encode import to_float
 from zoo.processes import context
@@ -32,6 +32,21 @@ BATCH = 16
 # What a fit of seconds learns with; all else is the model's own.
 QUICK = {"logger": "csv", "data.batch_size": BATCH, "trainer.precision": "32"}
 STEPS = 8  # of a fit that only has to move
+
+
+class UntilLearnt(L.Callback):
+    """Ends a run once its validation figure is well beyond the floor for two epochs."""
+
+    def __init__(self, case: Case) -> None:
+        self.case, self.good = case, 0
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Look at the epoch's figures."""
+        named = {key.removeprefix("val/"): float(value) for key, value in trainer.callback_metrics.items()}
+        found, enough = share(self.case.task, named, self.case.dataset), ENOUGH[self.case.task]
+        good = found >= enough if self.case.task == "classification" else found <= enough
+        self.good = self.good + 1 if good else 0
+        trainer.should_stop = self.good > 1
 
 
 class Subject:
@@ -84,8 +99,8 @@ class Subject:
 
     @functools.cached_property
     def fitted(self) -> Run:
-        """The run of seconds that has to learn."""
-        return self.train(**{"trainer.max_epochs": 25})
+        """The run of seconds that has to learn: until validation says that it has, or for 25 epochs."""
+        return self.train(callbacks=(UntilLearnt(self.case),), **{"trainer.max_epochs": 25})
 
     def fail(self, said: str) -> ContractError:
         """Return the error for a promise that is broken."""
