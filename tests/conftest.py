@@ -3,6 +3,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+if os.environ.get("PYTEST_XDIST_WORKER"):  # two workers with two threads each would wait for each other
+    os.environ["OMP_NUM_THREADS"] = "1"
+
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent

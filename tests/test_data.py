@@ -99,7 +99,8 @@ def test_every_ready_made_set_names_its_source_and_offers_what_its_yaml_says(nam
     if "path" in node:  # the user's own files
         return
     module = importlib.import_module(data_entry(name).load.__module__)
-    card = {"mnist": "MNIST", "fashion_mnist": "FASHION", "breast_cancer": "CANCER"}.get(name, name.upper())
+    named = {"fashion_mnist": "FASHION", "breast_cancer": "CANCER", "sentiment": "SST2", "etth1": "ETT"}
+    card = {**named, "spoken_digits": "FSDD"}.get(name, name.upper())
     said = getattr(module, card)
     assert said.source.startswith("http")
     assert len(said.citation) > 20

@@ -25,6 +25,7 @@ NOISE = 0.05
 FLOORS = {"classification": 0.9, "regression": 0.5, "language_modeling": 0.7, "forecasting": 0.5}
 ENOUGH = {"classification": 0.98, "regression": 0.35, "language_modeling": 0.6, "forecasting": 0.3}  # on validation
 
+
 def share(task: str, figures: Mapping[str, float], dataset: Dataset) -> float:
     """Return what FLOORS are about, from the figures of a part: ``accuracy``, ``rmse``, ``nll`` or ``mse`` by name."""
     if task == "regression":
