@@ -142,15 +142,15 @@ def _metric(row: dict[str, Any]) -> str:
 
 def variants_table() -> str:
     """Return the table of runs whose options differ from the recipe's, by validation figure and training time."""
-    lines = ["| command | validation accuracy | training |", "|---|---|---|"]
+    lines = ["| command | validation figure | training |", "|---|---|---|"]
     promises = _promises()
     for (model, data, overrides), rows in _groups().items():
         if overrides and (model, data, overrides) not in promises:
-            values, seconds = (
-                [f(r) for r in rows] for f in (lambda r: r["metrics"]["val/accuracy"], lambda r: r["train_seconds"])
-            )
+            figure = _metric(rows[0])
+            values = _show(figure)([row["metrics"][f"val/{figure}"] for row in rows])
+            seconds = statistics.median(row["train_seconds"] for row in rows)
             command = command_of([f"model={model}", f"data={data}", *overrides])
-            lines.append(f"| `{command}` | {_percent(values)} (n={len(values)}) | {_plain(seconds)} s |")
+            lines.append(f"| `{command}` | {figure} {values} ({len(rows)} seeds) | {seconds:.0f} s |")
     return "\n".join(lines)
 
 

@@ -358,7 +358,7 @@ class LSTM(Recurrent):
 
 @register("gru")
 class GRU(Recurrent):
-    """The gated recurrent unit."""
+    """The gated recurrent unit. ``forget_bias`` is added to z's first b: above 0 the state is kept for longer."""
 
     def __init__(
         self,
@@ -366,6 +366,7 @@ class GRU(Recurrent):
         spec: DataSpec | dict[str, Any] = DIGITS,
         hidden_size: int = 128,
         layers: int = 1,
+        forget_bias: float = 0.0,
         bidirectional: bool = False,
         dropout: float = 0.1,
         input_dropout: float = 0.0,
@@ -381,12 +382,16 @@ class GRU(Recurrent):
         direct: bool = True,
     ) -> None:
         super().__init__(spec=spec)
-        self.hidden_size = hidden_size
+        check_number("model.forget_bias", forget_bias, low=-10, high=10)
+        self.hidden_size, self.forget_bias = hidden_size, forget_bias
         self.network = self.build(**shared(locals()))
 
     def cell(self, inputs: int) -> nn.RNNBase:
         """Return a GRU layer."""
-        return nn.GRU(inputs, self.hidden_size, batch_first=True)
+        made = nn.GRU(inputs, self.hidden_size, batch_first=True)
+        with torch.no_grad():  # in the order r z n
+            made.bias_ih_l0[self.hidden_size : 2 * self.hidden_size] += self.forget_bias
+        return made
 
 
 OWN = ("self", "spec", "__class__", "activation", "identity", "forget_bias", "projection")
