@@ -16,7 +16,6 @@ from zoo import registry
 from zoo.contract import ContractError, check_model
 from zoo.contract.subject import name_of
 
-pytestmark = pytest.mark.xdist_group("broken")  # all look at one report
 PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
 
 

@@ -22,7 +22,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Collect the contract, instead of the project's own tests where none are named."""
     config.addinivalue_line("markers", "cuda: needs a CUDA device")
-    config.addinivalue_line("markers", "xdist_group(name): what pytest-xdist gives to one worker")
     if not config.getoption("zoo_model"):
         return
     from zoo.contract import ContractError  # a run without the option needs none of it

@@ -26,8 +26,7 @@ def _parameters(name: str) -> Iterator[Any]:
                 if (where == "every" or number == 0) and (device == "cpu" or check in ON_CUDA):
                     what = check.__name__.removeprefix("check_")
                     label = "-".join([name, str(subject.case), what] + ([device] if device != "cpu" else []))
-                    together = pytest.mark.xdist_group(f"{name}-{subject.case}-{device}")  # they share a fit
-                    yield pytest.param(check, subject, id=label, marks=[*marks, together])
+                    yield pytest.param(check, subject, id=label, marks=marks)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
