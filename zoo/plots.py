@@ -215,7 +215,7 @@ def errors_by_step(dataset: Dataset, value: Tensor, path: Path) -> Path:
     ax.set_ylim(0)
     ax.set_xlabel("steps ahead", fontsize=8, color=INK)
     ax.set_ylabel("RMSE, standardised", fontsize=8, color=INK)
-    ax.legend(frameon=False, fontsize=7)
+    ax.legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
     return _save(figure, path)
 
 
