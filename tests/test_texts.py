@@ -14,6 +14,9 @@ from conftest import DATA
 import zoo
 from zoo.__main__ import main
 from zoo.baselines import ngram
+from zoo.contract.cases import Case
+from zoo.contract.runs import check_processes, check_resume
+from zoo.contract.subject import Subject
 from zoo.data import load
 from zoo.data.augment import TextAugment
 from zoo.data.loader import STREAMS, EvalLoader, Loader, generator_of
@@ -287,3 +290,10 @@ def test_numbers_and_strings_are_read_alike():
     spec = load("text_file").spec
     text = "while x: pass"
     assert torch.equal(encode(spec, text)["x"], encode(spec, encoded(text, numbers(spec.vocabulary))[None])["x"])
+
+
+def test_a_language_model_stops_resumes_and_is_shared_like_any_other():
+    """The contract makes these checks on a model's first task alone; here a state is carried along the text."""
+    subject = Subject("lstm", Case("language_modeling", "text"))
+    check_resume(subject)
+    check_processes(subject)
