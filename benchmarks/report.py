@@ -125,7 +125,7 @@ def peers_table() -> str:
 def _machine(rows: list[dict[str, Any]]) -> str:
     precision = {"32-true": "float32", "bf16-mixed": "bf16"}
     found = {
-        f"{row['device']}, {row['threads']} threads, {precision.get(row['precision'], row['precision'])}": None
+        f"{row['device']}, {row['threads']} thread{'s' * (row['threads'] > 1)}, {precision.get(row['precision'], row['precision'])}": None
         for row in rows
     }
     return "; ".join(found)
