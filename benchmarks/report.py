@@ -124,10 +124,10 @@ def peers_table() -> str:
 
 def _machine(rows: list[dict[str, Any]]) -> str:
     precision = {"32-true": "float32", "bf16-mixed": "bf16"}
-    found = {
-        f"{row['device']}, {row['threads']} thread{'s' * (row['threads'] > 1)}, {precision.get(row['precision'], row['precision'])}": None
-        for row in rows
-    }
+    found = {}
+    for row in rows:
+        threads = f"{row['threads']} thread{'s' * (row['threads'] > 1)}"
+        found[f"{row['device']}, {threads}, {precision.get(row['precision'], row['precision'])}"] = None
     return "; ".join(found)
 
 
