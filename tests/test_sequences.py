@@ -195,7 +195,7 @@ def test_what_cannot_be_written_is_said():
     model = zoo.create("gru", spec=text_spec())
     with pytest.raises(ZooError, match="prompt: 'é' is not among the 8 characters that it knows"):
         model.generate("abé")
-    with pytest.raises(ZooError, match="temperature=-1: must be a number, at least 0|temperature=-1"):
+    with pytest.raises(ZooError, match="temperature=-1: must be"):
         model.generate("a", temperature=-1)
     with pytest.raises(ZooError, match="writes no text"):
         zoo.create("gru").generate("a")

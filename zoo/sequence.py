@@ -93,8 +93,7 @@ class SequenceModule(ZooModule):
         drawn = torch.from_numpy(checked(begin, self.spec.tokens, vocabulary)).long().tolist()
         if not drawn:
             raise ZooError(f"prompt: {prompt!r} holds no {self.spec.tokens}")
-        given = len(drawn) if prompt else 0
-        first = len(drawn)
+        given = len(drawn)
         generator, training = torch.Generator().manual_seed(seed), self.training
         self.eval()
         x, state = torch.tensor([drawn], device=self.device), None
@@ -103,8 +102,8 @@ class SequenceModule(ZooModule):
             drawn.append(_draw(logits[0, -1].float().cpu(), temperature, top_k, generator))
             x = torch.tensor([[drawn[-1]]], device=self.device)
         self.train(training)
-        written = join((vocabulary[n] for n in drawn[first:]), self.spec.tokens)
-        if not given:
+        written = join((vocabulary[n] for n in drawn[given:]), self.spec.tokens)
+        if not prompt:
             return written
         glue = " " if self.spec.tokens == "words" and written[:1].isalnum() else ""
         return prompt + glue + written

@@ -74,7 +74,7 @@ def _check_padding(subject: Subject, model: ZooModule, batch: Batch, first: Tens
 def _check_causal(subject: Subject, model: ZooModule, batch: Batch, first: Tensor) -> None:
     x = batch["x"]
     for step in range(1, x.shape[1]):
-        other = torch.cat([x[:, :step], x[:, step:].flip(1) * 0 + UNKNOWN], 1)
+        other = torch.cat([x[:, :step], torch.full_like(x[:, step:], UNKNOWN)], 1)
         if not torch.allclose(model.output({"x": other})[:, :step], first[:, :step], **subject.close):
             raise subject.fail(
                 f"what it expects before symbol {step + 1} changes with that symbol; a language model sees no later "

@@ -112,7 +112,7 @@ class Loader:
         carried: bool = False,
     ) -> None:
         self.split, self.batch_size, self.seed, self.augment = split, batch_size, seed, augment
-        self.share, self.stride, self.carried, self.steps = share, stride, carried, steps
+        self.share, self.stride, self.carried = share, stride, carried
         self.lengths = split["lengths"].cpu() if "lengths" in split else None
         self.rows = len(split["x"]) // (stride or 1)
         self.samples = steps * batch_size if steps else self.rows
