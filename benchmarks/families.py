@@ -65,6 +65,8 @@ def _runs(data: str, family: str, about: Mapping[str, Any], seeds: Sequence[int]
 
 def hidden_size(words: Sequence[str], family: str, parameters: int) -> int:
     """Return the hidden size, a multiple of 8, whose network has about so many parameters."""
+    import torch
+
     from zoo import registry
     from zoo.data import load
 
@@ -74,7 +76,8 @@ def hidden_size(words: Sequence[str], family: str, parameters: int) -> int:
     options = {k: v for k, v in config["model"].items() if k not in ("name", "hidden_size")}
 
     def count(size: int) -> int:
-        model = registry.create(family, spec=spec, hidden_size=size, **options)
+        with torch.device("meta"):  # shapes alone
+            model = registry.create(family, spec=spec, hidden_size=size, **options)
         return sum(p.numel() for p in model.parameters())
 
     return min(range(8, 1024, 8), key=lambda size: (abs(count(size) - parameters), size))

@@ -142,15 +142,18 @@ def _metric(row: dict[str, Any]) -> str:
 
 def variants_table() -> str:
     """Return the table of runs whose options differ from the recipe's, by validation figure and training time."""
-    lines = ["| command | validation figure | training |", "|---|---|---|"]
-    promises = _promises()
-    for (model, data, overrides), rows in _groups().items():
+    lines = ["| command | validation figure | the recipe's own | training |", "|---|---|---|---|"]
+    promises, groups = _promises(), _groups()
+    for (model, data, overrides), rows in groups.items():
         if overrides and (model, data, overrides) not in promises:
             figure = _metric(rows[0])
-            values = _show(figure)([row["metrics"][f"val/{figure}"] for row in rows])
+            values, own = (
+                _show(figure)([row["metrics"][f"val/{figure}"] for row in made]) if made else ""
+                for made in (rows, groups.get((model, data, ()), []))
+            )
             seconds = statistics.median(row["train_seconds"] for row in rows)
             command = command_of([f"model={model}", f"data={data}", *overrides])
-            lines.append(f"| `{command}` | {figure} {values} ({len(rows)} seeds) | {seconds:.0f} s |")
+            lines.append(f"| `{command}` | {figure} {values} ({len(rows)} seeds) | {own} | {seconds:.0f} s |")
     return "\n".join(lines)
 
 

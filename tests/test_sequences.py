@@ -333,7 +333,7 @@ def test_gradients_vanish_in_the_rnn_and_not_in_the_gated_ones(name):
     data = copying()
     torch.manual_seed(0)
     model = zoo.create(name, spec=data.spec, hidden_size=32, dropout=0.0, **REACHING[name])
-    norm = model.insights({**data.train})["gradient"]
+    norm = model.insights({**data.train}, data)["gradient"]
     assert norm.shape == (GAP,)
     reach = float(norm[0] / norm[-1])
     options = {"hidden_size": 32, "dropout": 0.0, **REACHING[name]}

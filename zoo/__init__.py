@@ -17,10 +17,12 @@ from zoo.spec import DataSpec
 if TYPE_CHECKING:
     from zoo.data import Dataset
     from zoo.exporting import export
+    from zoo.models.autoencoder import Autoencoder
     from zoo.models.cnn import CNN
     from zoo.models.fnn import FNN
     from zoo.models.recurrent import GRU, LSTM, RNN
     from zoo.models.transformer import Transformer
+    from zoo.models.vae import VAE
     from zoo.module import ZooModule
     from zoo.training import Run, load, resume, train
 
@@ -31,6 +33,8 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "VAE",
+    "Autoencoder",
     "DataSpec",
     "Dataset",
     "Run",
@@ -53,12 +57,14 @@ __all__ = [
 
 # What needs torch is imported when it is first asked for, so that `import zoo` is instant.
 _LAZY = {
+    "Autoencoder": "zoo.models.autoencoder",
     "CNN": "zoo.models.cnn",
     "FNN": "zoo.models.fnn",
     "GRU": "zoo.models.recurrent",
     "LSTM": "zoo.models.recurrent",
     "RNN": "zoo.models.recurrent",
     "Transformer": "zoo.models.transformer",
+    "VAE": "zoo.models.vae",
     "Dataset": "zoo.data",
     "Run": "zoo.training",
     "ZooModule": "zoo.module",

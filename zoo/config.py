@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException, UnsupportedValueType
 
 from zoo import registry
 from zoo.errors import ZooError, nearest, unknown
+from zoo.spec import OFFERS, UNLABELLED
 
 GROUPS = ("model", "data", "trainer", "optimizer", "schedule", "logger")
 
@@ -153,9 +154,14 @@ def fitting_data(entry: registry.ModelEntry) -> list[str]:
     for name in choices("data"):
         path = conf_dir() / "data" / f"{name}.yaml"
         node: Any = OmegaConf.load(path) if path.is_file() else vars(registry.data_entry(name))
-        if node["kind"] in entry.kinds and set(node["tasks"]) & set(entry.tasks):
+        if node["kind"] in entry.kinds and set(offered(node["kind"], node["tasks"])) & set(entry.tasks):
             found.append(name)
     return found
+
+
+def offered(kind: str, tasks: Sequence[str]) -> list[str]:
+    """Return what data of a kind can be asked for: its own ``tasks``, then those that need no labels."""
+    return [*tasks, *(task for task in OFFERS[kind] if task in UNLABELLED and task not in tasks)]
 
 
 def task_of(config: DictConfig) -> str:
@@ -166,11 +172,12 @@ def task_of(config: DictConfig) -> str:
     """
     entry, data = registry.entry(config.model.name), config.data
     wanted = config.task
-    common = [task for task in entry.tasks if task in data.tasks and wanted in (None, task)]
+    offers = offered(data.kind, data.tasks)
+    common = [task for task in entry.tasks if task in offers and wanted in (None, task)]
     if common and data.kind in entry.kinds:
         return common[0]
-    if wanted is not None and wanted not in data.tasks:
-        raise ZooError(f"task={wanted}: data={data.name} offers {', '.join(data.tasks)}")
+    if wanted is not None and wanted not in offers:
+        raise ZooError(f"task={wanted}: data={data.name} offers {', '.join(offers)}")
     models, sets = fitting_models(wanted or data.tasks[0], data.kind), fitting_data(entry)
     raise ZooError(
         f"model={config.model.name} cannot do {wanted or ' or '.join(data.tasks)} on data={data.name} ({data.kind}): "

@@ -52,6 +52,18 @@ def encode(spec: DataSpec, raw: Any) -> Batch:
     return {"x": x}
 
 
+def coded(spec: DataSpec, x: Tensor, standard: Tensor) -> Tensor:
+    """Return a table's rows (B, spec.coded): ``standard``, the standardised numbers of ``x``, then each text as 0 or 1.
+
+    A text that training lacks is 0 throughout.
+    """
+    text = {n: len(known) for n, known in enumerate(spec.levels) if known}
+    parts = [standard[:, [n for n in range(spec.inputs) if n not in text]]]
+    for n, count in text.items():
+        parts.append((x[:, n : n + 1] == torch.arange(1, count + 1, device=x.device)).to(standard.dtype))
+    return torch.cat(parts, 1)
+
+
 def encode_frame(spec: DataSpec, frame: pd.DataFrame) -> np.ndarray:
     """Return the columns of a table as x (N, inputs): texts numbered, missing numbers filled and flagged.
 

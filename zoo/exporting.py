@@ -29,7 +29,7 @@ class Answering(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> dict[str, Tensor]:
         """Return probabilities (B, classes), or values (B,) in original units."""
         batch = {"x": x} if lengths is None else {"x": x, "lengths": lengths}
-        return self.model.objective.answer(self.model.output(batch))
+        return self.model.answer(batch)
 
 
 class Elman(nn.Module):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
-from zoo.data.dataset import Batch
+from zoo.data.dataset import Batch, Dataset
 from zoo.data.loader import Chunk, Loader
 from zoo.errors import TrainingError, ZooError
 from zoo.objectives import objective_of
@@ -118,19 +118,27 @@ class ZooModule(L.LightningModule):
         out: Tensor = self(batch["x"], batch["lengths"]) if "lengths" in batch else self(batch["x"])
         return out
 
-    def evaluated(self, batch: Batch) -> Tensor:
-        """Return the output that a validation or test batch counts by, where batches come in their order."""
+    def evaluated(self, batch: Batch) -> Any:
+        """Return what a validation or test batch counts by, the output; batches come in their order."""
         return self.output(batch)
 
-    def begin_evaluation(self) -> None:
-        """Get ready for the first of such batches."""
+    def begin_evaluation(self, stage: str) -> None:
+        """Get ready for the first of such batches, of ``val`` or ``test``."""
+
+    def answer(self, batch: Batch) -> dict[str, Tensor]:
+        """Return what the model says of a batch, by name, in tensors alone: what an exported file answers."""
+        return self.objective.answer(self.output(batch))
 
     def normalise(self, x: Tensor) -> Tensor:
         """Return ``x`` with the training data's mean taken off, divided by its deviation; symbols as they are."""
         return (x - self.mean) * self.scale if x.is_floating_point() else x
 
-    def insights(self, batch: Batch) -> dict[str, Tensor]:
-        """Return what a picture may show of the trained model, by name, from a training batch."""
+    def insights(self, batch: Batch, dataset: Dataset) -> dict[str, Tensor]:
+        """Return what pictures may show of the trained model, by name, from a training batch or all of the data."""
+        return {}
+
+    def figures(self, dataset: Dataset) -> dict[str, float]:
+        """Return further figures of the trained model, by name, that are no means over test batches."""
         return {}
 
     # --- the shared loop ---
@@ -266,7 +274,7 @@ class ZooModule(L.LightningModule):
         if self.trainer.world_size > 1:
             for buffer in self.buffers():
                 torch.distributed.broadcast(buffer, 0)
-        self.begin_evaluation()
+        self.begin_evaluation("val")
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Add a validation batch to the metrics."""
@@ -283,7 +291,7 @@ class ZooModule(L.LightningModule):
         """Make the test's metrics, and room for the answers."""
         self.metrics["test"] = self.objective.metrics("test").to(self.device)
         self.answers = []
-        self.begin_evaluation()
+        self.begin_evaluation("test")
 
     def test_step(self, batch: Batch, index: int) -> None:
         """Add a test batch to the metrics, what is kept of its output to the answers."""
@@ -348,9 +356,9 @@ class ZooModule(L.LightningModule):
         from zoo.encode import encode
 
         training = self.training
-        output = self.eval().output({key: value.to(self.device) for key, value in encode(self.spec, x).items()})
+        answer = self.eval().answer({key: value.to(self.device) for key, value in encode(self.spec, x).items()})
         self.train(training)
-        return self.objective.decode(output)
+        return self.objective.decode(answer)
 
 
 def _is_primitive(value: Any) -> bool:

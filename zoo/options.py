@@ -23,6 +23,9 @@ MONITORS = (
     "mae",
     "mse",
     "r2",
+    "sse",
+    "psnr",
+    "elbo",
 )
 LOSSES = ("mse", "mae")
 THRESHOLDS = ("accuracy", "balanced_accuracy", "f1")

@@ -13,6 +13,7 @@ from zoo import registry
 from zoo.errors import ZooError
 from zoo.options import options
 from zoo.plan import Plan
+from zoo.spec import UNLABELLED
 
 if TYPE_CHECKING:
     import lightning as L
@@ -30,6 +31,7 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", module=r"lightning\..*")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*isinstance.treespec.*")
+    warnings.filterwarnings("ignore", message="LSTM with projections.*")  # has no oneDNN kernel, and is right without
 
 
 def device_of(accelerator: str, devices: int = 1) -> str:
@@ -72,9 +74,10 @@ def data_of(planned: Plan, dataset: Dataset | None) -> tuple[Dataset, Any]:
     from zoo.data import load as load_data
     from zoo.data.augment import AUGMENTS
     from zoo.data.loader import ZooData
+    from zoo.data.unlabelled import unlabelled
 
     asked = planned.values["data"]
-    shared = ("name", "kind", "tasks", "batch_size", "augment")
+    shared = ("name", "kind", "tasks", "batch_size", "augment", "normal_classes")
     augment = None
     if asked["kind"] in AUGMENTS:
         augment = options(AUGMENTS[asked["kind"]], "data.augment", asked.get("augment") or {})
@@ -85,8 +88,10 @@ def data_of(planned: Plan, dataset: Dataset | None) -> tuple[Dataset, Any]:
     if dataset is None:
         own = {k: v for k, v in asked.items() if k not in shared}
         if "task" in registry.signature(registry.data_entry(asked["name"]).load):  # found out from the data, or asked
-            own["task"] = planned.values["task"]
+            own["task"] = None if planned.task in UNLABELLED else planned.values["task"]
         dataset = load_data(asked["name"], **own)
+    if planned.task in UNLABELLED:
+        dataset = unlabelled(dataset, planned.task, normal=asked.get("normal_classes"))
     if dataset.sizes[0] < asked["batch_size"]:
         raise ZooError(
             f"data.batch_size={asked['batch_size']}: more than the {dataset.sizes[0]} rows to train on; "

@@ -55,12 +55,15 @@ def plan(config: DictConfig, *, recipe: str | None, command: str, resumed: Path 
     values: Any = OmegaConf.to_container(config, resolve=True)
     check_number("data.batch_size", values["data"]["batch_size"], low=1, whole=True)
     check_number("seed", values["seed"], low=0, whole=True)
-    recipe = recipe or values["model"]["name"]
+    recipe, task = recipe or values["model"]["name"], configs.task_of(config)
+    if values["data"].get("normal_classes") is not None and task != "reconstruction":
+        fitting = configs.fitting_models("reconstruction", values["data"]["kind"])
+        raise ZooError(f"data.normal_classes: is for models that find anomalies: {', '.join(fitting)}")
     return Plan(
         values=values,
         recipe=recipe,
         command=command,
-        task=configs.task_of(config),
+        task=task,
         learning=learning_of(values),
         trainer=options(TrainerOptions, "trainer", values["trainer"]),
         stopping=options(EarlyStopping, "early_stopping", values["early_stopping"]),

@@ -37,6 +37,7 @@ class DataEntry:
 
 SEQUENCE_TASKS = ("classification", "regression", "language_modeling", "forecasting")
 SEQUENCE_KINDS = ("image", "sequence", "text", "series")
+CODED_KINDS = ("image", "table", "series")
 _MODELS: dict[str, ModelEntry] = {
     "fnn": ModelEntry("zoo.models.fnn", "FNN", ("classification", "regression"), ("image", "table")),
     "cnn": ModelEntry("zoo.models.cnn", "CNN", ("classification", "regression"), ("image",)),
@@ -44,6 +45,8 @@ _MODELS: dict[str, ModelEntry] = {
     "lstm": ModelEntry("zoo.models.recurrent", "LSTM", SEQUENCE_TASKS, SEQUENCE_KINDS),
     "gru": ModelEntry("zoo.models.recurrent", "GRU", SEQUENCE_TASKS, SEQUENCE_KINDS),
     "transformer": ModelEntry("zoo.models.transformer", "Transformer", SEQUENCE_TASKS, SEQUENCE_KINDS),
+    "autoencoder": ModelEntry("zoo.models.autoencoder", "Autoencoder", ("reconstruction",), CODED_KINDS),
+    "vae": ModelEntry("zoo.models.vae", "VAE", ("reconstruction",), CODED_KINDS),
 }
 # The built-in data sets: name -> module that registers a function of that name. Their tasks stand in conf/data/.
 _DATA_MODULES = {
@@ -185,9 +188,27 @@ def create(name: str, **options: Any) -> ZooModule:
     return cls(**options)
 
 
+def parameters(made_by: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """Return what a model class or a loading function takes; a constructor's ``**options`` are its base class's."""
+    if not isinstance(made_by, type):
+        return dict(inspect.signature(made_by).parameters)
+    found: dict[str, inspect.Parameter] = {}
+    for cls in made_by.__mro__:
+        if "__init__" not in vars(cls):
+            continue
+        own = dict(list(inspect.signature(cls.__init__).parameters.items())[1:])  # type: ignore[misc]
+        handed_on = [name for name, p in own.items() if p.kind is inspect.Parameter.VAR_KEYWORD]
+        for name in handed_on:
+            del own[name]
+        found = {**own, **found}
+        if not handed_on:
+            break
+    return found
+
+
 def signature(made_by: Callable[..., Any]) -> dict[str, Any]:
     """Return the options that a model class or a loading function takes, with their defaults ("???": has none)."""
-    found = inspect.signature(made_by).parameters.items()
+    found = parameters(made_by).items()
     return {k: "???" if p.default is inspect.Parameter.empty else p.default for k, p in found}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.data.dataset import Batch
+from zoo.data.dataset import Batch, Dataset
 from zoo.errors import ZooError
 from zoo.module import ZooModule
 from zoo.options import check_number
@@ -51,7 +51,7 @@ class SequenceModule(ZooModule):
         self.trained_from = _detached(state)
         return self.objective.loss(output, batch), self.objective.count(output.detach(), batch)
 
-    def begin_evaluation(self) -> None:
+    def begin_evaluation(self, stage: str) -> None:
         """Begin with no state."""
         self.evaluated_from = None
 
@@ -108,7 +108,7 @@ class SequenceModule(ZooModule):
         glue = " " if self.spec.tokens == "words" and written[:1].isalnum() else ""
         return prompt + glue + written
 
-    def insights(self, batch: Batch) -> dict[str, Tensor]:
+    def insights(self, batch: Batch, dataset: Dataset) -> dict[str, Tensor]:
         """Return the ``gradient`` (T,): how much the core's last output depends on what it reads at each step.
 
         That is the norm of ∂(v·h_T)/∂x_t for a random direction v, a mean over rows; t counts from the end where

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from math import prod
 from typing import Any
 
@@ -10,14 +10,15 @@ from zoo.errors import ZooError, unknown
 
 # What can be asked of each kind of data.
 OFFERS: dict[str, tuple[str, ...]] = {
-    "image": ("classification", "regression"),
-    "table": ("classification", "regression"),
+    "image": ("classification", "regression", "reconstruction"),
+    "table": ("classification", "regression", "reconstruction"),
     "sequence": ("classification", "regression"),
     "text": ("classification", "language_modeling"),
-    "series": ("forecasting",),
+    "series": ("forecasting", "reconstruction"),
 }
 KINDS = tuple(OFFERS)
-TASKS = ("classification", "regression", "language_modeling", "forecasting")
+TASKS = ("classification", "regression", "language_modeling", "forecasting", "reconstruction")
+UNLABELLED = ("reconstruction",)  # what any data of a kind that offers it can be asked for, whatever its labels are
 PADDING, UNKNOWN = 0, 1  # the first two symbols of each vocabulary
 
 
@@ -46,6 +47,9 @@ class DataSpec:
 
     A forecast is ``target_shape`` (H, columns), of the ``columns`` with the numbers ``targets`` over the next H steps;
     ``season`` is how many steps lie between alike ones, 1 where none are known to be.
+
+    A reconstruction answers with x itself; y is then a label that nothing is learnt from. Where ``normal`` names
+    classes, training has no others, and y says of validation and test rows whether they are ``classes[1]``, anomalies.
     """
 
     name: str
@@ -71,6 +75,7 @@ class DataSpec:
     target_shape: tuple[int, ...] = ()
     targets: tuple[int, ...] = ()
     season: int = 1
+    normal: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -88,13 +93,19 @@ class DataSpec:
         return prod(self.input_shape)
 
     @property
+    def coded(self) -> int:
+        """Numbers in one sample once each text of a table's column is a column of its own, 0 or 1."""
+        return self.inputs + sum(len(known) - 1 for known in self.levels if known)
+
+    @property
     def outputs(self) -> int:
-        """Numbers that a network answers with: one per class or symbol, all of a forecast, or the one regressed."""
+        """Numbers that a network answers with: one per class or symbol, all of a forecast or of x, or one."""
         return {
             "classification": len(self.classes),
             "regression": 1,
             "language_modeling": len(self.vocabulary),
             "forecasting": prod(self.target_shape),
+            "reconstruction": self.coded,
         }[self.task]
 
     @property
@@ -102,6 +113,8 @@ class DataSpec:
         """What a network answers with for one sample."""
         if self.task == "language_modeling":
             return (*self.input_shape, self.outputs)
+        if self.task == "reconstruction" and self.kind != "table":
+            return self.input_shape
         return self.target_shape if self.task == "forecasting" else (self.outputs,)
 
     def to_dict(self) -> dict[str, Any]:
@@ -138,3 +151,4 @@ DIGITS = DataSpec(
     mean=(0.305,),
     std=(0.376,),
 )
+UNLABELLED_DIGITS = replace(DIGITS, task="reconstruction")

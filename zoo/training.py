@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from zoo.callbacks import History
     from zoo.data import Dataset
-    from zoo.data.dataset import Batch
+    from zoo.data.dataset import Batch, Split
     from zoo.module import ZooModule
     from zoo.report import Job
 
@@ -306,30 +306,32 @@ def _test(trainer: L.Trainer, model: ZooModule, data: Any, folder: Path) -> tupl
     best = torch.load(path, weights_only=True)
     model.load_state_dict(best["state_dict"])
     model.on_load_checkpoint(best)
-    figure = model.learning.objective.threshold
-    if figure is not None:
+    if model.objective.chosen_for is not None:
         trainer.test(model, dataloaders=data.val_dataloader(), verbose=False)
-        threshold = model.objective.choose_threshold(_answers(trainer, model), data.dataset.val["y"], figure)
+        threshold = model.objective.choose_threshold(_answers(trainer, model, data.dataset.val), data.dataset.val["y"])
         best["zoo"]["threshold"] = model.objective.threshold = threshold
         if trainer.is_global_zero:
             torch.save(best, path.with_suffix(".tmp"))
             os.replace(path.with_suffix(".tmp"), path)
     figures = trainer.test(model, dataloaders=data.test_dataloader(), verbose=False)[0]
-    return dict(figures), model.objective.decode(_answers(trainer, model)) if model.answers else {}
+    return dict(figures), model.objective.tell(_answers(trainer, model, data.dataset.test)) if model.answers else {}
 
 
-def _answers(trainer: L.Trainer, model: ZooModule) -> Tensor:
-    """Return the outputs of the last test, in the order of the rows."""
+def _answers(trainer: L.Trainer, model: ZooModule, split: Split) -> Tensor:
+    """Return what was kept of the last test, of ``split``, in the order of its rows."""
     import torch
 
-    outputs = torch.cat(model.answers)
-    if trainer.world_size > 1:  # each process has every world-th row
-        shares: list[Any] = [None] * trainer.world_size
-        torch.distributed.all_gather_object(shares, outputs)
-        outputs = outputs.new_empty(sum(map(len, shares)), *outputs.shape[1:])
-        for rank, share in enumerate(shares):
-            outputs[rank :: trainer.world_size] = share
-    return outputs
+    from zoo.data.loader import EvalLoader, Share
+
+    kept = torch.cat(model.answers)
+    if trainer.world_size == 1:
+        return kept
+    shares: list[Any] = [None] * trainer.world_size
+    torch.distributed.all_gather_object(shares, kept)
+    kept = kept.new_empty(sum(map(len, shares)), *kept.shape[1:])
+    for rank, share in enumerate(shares):
+        kept[torch.cat(EvalLoader(split, share=Share(rank, trainer.world_size)).index).cpu()] = share
+    return kept
 
 
 def _close(
@@ -342,9 +344,10 @@ def _close(
 
     folder, pictures, beside, content = job.plan.folder, [], {}, {}
     if job.chief and answers is not None:
-        insights = job.model.insights(batch) if batch is not None else {}
+        insights = job.model.insights(batch, job.dataset) if batch is not None else {}
         pictures = run_pictures(job.dataset, history.rows, answers, folder / "plots", batch=batch, insights=insights)
-        beside = baselines(job.dataset)
+        figures |= {f"test/{name}": value for name, value in job.model.figures(job.dataset).items()}
+        beside = baselines(job.dataset, options=job.model.hparams)
     if job.chief:
         content = results(job, history.rows, history.seconds, figures, beside)
         write(content, folder)

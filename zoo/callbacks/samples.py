@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 
@@ -16,12 +18,23 @@ class Samples(L.Callback):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.written = ""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the samples so far."""
+        return {"written": self.written}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take them up."""
+        self.written = state["written"]
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Write."""
         assert isinstance(module, SequenceModule)
         length = LENGTH if module.spec.tokens == "characters" else WORDS
         text = module.generate(length=length, temperature=0.8)
-        with self.path.open("a") as file:
-            file.write(f"--- epoch {module.loop.epochs + 1} ---\n{text}\n")
+        self.written += f"--- epoch {module.loop.epochs + 1} ---\n{text}\n"
+        temporary = self.path.with_suffix(".tmp")
+        temporary.write_text(self.written)
+        os.replace(temporary, self.path)
         print(f"  writes: {' '.join(text.split())}", flush=True)

@@ -146,6 +146,7 @@ def check_learns(subject: Subject) -> None:
             "regression": "RMSE {:.3f} σ is above",
             "language_modeling": "nll {:.3f} times that of single symbols' frequencies is above",
             "forecasting": "MSE {:.3f} σ² is above",
+            "reconstruction": "MSE {:.3f} times that of the mean row is above",
         }[task].format(figure)
         raise subject.fail(
             f"does not learn: its test {said} {floor} after {run.results['epochs']} epochs on data of a plain "

@@ -42,12 +42,12 @@ def _check_signature(cls: type[ZooModule], said: str) -> None:
         raise ContractError(
             f"{said}: declares tasks {cls.tasks} and kinds {cls.kinds}; must be some of {TASKS} and of {KINDS}"
         )
-    for option, parameter in inspect.signature(cls).parameters.items():
+    for option, parameter in registry.parameters(cls).items():
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
             raise ContractError(f"{said}: {option!r} must be a keyword-only argument (after *), so that a typo fails")
         if parameter.default is inspect.Parameter.empty:
             raise ContractError(f"{said}: {option!r} has no default; give it one (spec: zoo.spec.DIGITS or your own)")
-    if "spec" not in inspect.signature(cls).parameters:
+    if "spec" not in registry.parameters(cls):
         raise ContractError(f"{said}: takes no spec; it must be built for the data that spec describes")
 
 

@@ -185,7 +185,7 @@ def check_processes(subject: Subject) -> None:
 def _figures_of(model: ZooModule, subject: Subject) -> dict[str, float]:
     """Return the test figures of a model over all rows in one process."""
     metrics = model.objective.metrics("test").to(model.device)
-    model.eval().begin_evaluation()
+    model.eval().begin_evaluation("test")
     for batch in EvalLoader(subject.dataset.test, stride=subject.dataset.stride):
         here = {key: value.to(model.device) for key, value in batch.items()}
         model.objective.update(metrics, model.evaluated(here), here)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -62,8 +63,8 @@ def series(
         ZooError: gaps, duplicates or text, a past or horizon longer than a part allows, an unknown column.
     """
     if path is None:
-        values = _co2()
-        return cut_series("series", "carbon dioxide", values, ["co2"], [0], past, horizon, (val, test), 52, CO2)
+        recorded = Recorded("series", "carbon dioxide", _co2(), ["co2"], [0], season=52)
+        return cut_series(recorded, past=past, horizon=horizon, val=val, test=test, card=CO2)
     if fill is not None:
         check_choice("data.fill", fill, FILLS)
     table = read_csv(Path(path), delimiter=delimiter, header=header)
@@ -79,17 +80,9 @@ def series(
     whole = pd.DataFrame(values)
     whole = whole.interpolate(limit_direction="both") if fill == "linear" else whole.ffill().bfill()
     found = season or SEASONS.get(step, 1)
-    return cut_series(
-        Path(path).stem,
-        str(path),
-        whole.to_numpy(),
-        read,
-        [read.index(n) for n in wanted],
-        past,
-        horizon,
-        (val, test),
-        found,
-    )
+    targeted = [read.index(name) for name in wanted]
+    recorded = Recorded(Path(path).stem, str(path), whole.to_numpy(), read, targeted, season=found)
+    return cut_series(recorded, past=past, horizon=horizon, val=val, test=test)
 
 
 @register_data("etth1", tasks=("forecasting",), kind="series")
@@ -106,8 +99,8 @@ def etth1(
     wanted = list(targets or names)
     for name in wanted:
         check_choice("data.targets", name, tuple(names))
-    values, parts = frame.to_numpy(float), (0.2, 0.2)
-    return cut_series("etth1", "ETTh1", values, names, [names.index(n) for n in wanted], past, horizon, parts, 24, ETT)
+    recorded = Recorded("etth1", "ETTh1", frame.to_numpy(float), names, [names.index(n) for n in wanted], season=24)
+    return cut_series(recorded, past=past, horizon=horizon, val=0.2, test=0.2, card=ETT)
 
 
 def _co2() -> np.ndarray:
@@ -116,31 +109,38 @@ def _co2() -> np.ndarray:
     return co2.load_pandas().data["co2"].interpolate().to_numpy(float)[:, None]  # 59 weeks of 2,284 are missing
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """Numbers at even steps of time: ``values`` (N, columns), which columns are forecast, and how long a season is.
+
+    ``where`` is what errors call it.
+    """
+
+    name: str
+    where: str
+    values: np.ndarray
+    columns: Sequence[str]
+    targets: list[int]
+    season: int
+
+
 def cut_series(
-    name: str,
-    where: str,
-    values: np.ndarray,
-    columns: Sequence[str],
-    targets: list[int],
-    past: int,
-    horizon: int,
-    parts: tuple[float, float],
-    season: int,
-    card: Card | None = None,
+    recorded: Recorded, *, past: int, horizon: int, val: float, test: float, card: Card | None = None
 ) -> Dataset:
-    """Return the windows of ``values`` (N, columns) by time; statistics are those of the training rows.
+    """Return the windows by time, ``val`` and ``test`` being shares of the rows; statistics are of the training rows.
 
     Raises:
         ZooError: a part is too short for ``past`` and ``horizon``.
     """
     check_number("data.past", past, low=1, whole=True)
     check_number("data.horizon", horizon, low=1, whole=True)
-    check_number("data.val", parts[0], above=0, below=1)
-    check_number("data.test", parts[1], above=0, below=1)
-    check_number("data.season", season, low=1, whole=True)
+    check_number("data.val", val, above=0, below=1)
+    check_number("data.test", test, above=0, below=1)
+    check_number("data.season", recorded.season, low=1, whole=True)
+    values, where, targets = recorded.values, recorded.where, recorded.targets
     count = len(values)
-    first_test = count - round(count * parts[1])
-    first_val = first_test - round(count * parts[0])
+    first_test = count - round(count * test)
+    first_val = first_test - round(count * val)
     for part, rows in (("validation", first_test - first_val), ("test", count - first_test)):
         if rows < horizon:
             raise ZooError(f"{where}: data.horizon={horizon} is longer than its {rows} rows of {part}; shorten it")
@@ -151,21 +151,20 @@ def cut_series(
     seen = values[:first_val]
     base = torch.from_numpy(values.astype(np.float32))
     spec = DataSpec(
-        name=name,
+        name=recorded.name,
         kind="series",
         task="forecasting",
-        input_shape=(past, len(columns)),
+        input_shape=(past, len(recorded.columns)),
         target_shape=(horizon, len(targets)),
-        columns=tuple(map(str, columns)),
+        columns=tuple(map(str, recorded.columns)),
         targets=tuple(targets),
         mean=tuple(map(float, seen.mean(0))),
         std=tuple(float(s) or 1.0 for s in seen.std(0)),
-        season=season,
+        season=recorded.season,
         rows=first_val,
     )
     bounds = [(0, first_val), (first_val - past, first_test), (first_test - past, count)]
-    train, val, test = (_windows(base[low:high], targets, past, horizon) for low, high in bounds)
-    return Dataset(spec, train, val, test, card)
+    return Dataset(spec, *(_windows(base[low:high], targets, past, horizon) for low, high in bounds), card)
 
 
 def _windows(base: torch.Tensor, targets: list[int], past: int, horizon: int) -> dict[str, Windows]:

@@ -12,7 +12,6 @@ mean over the members, of probabilities where there are classes.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -21,41 +20,15 @@ import torch
 from torch import Tensor, nn
 
 from zoo.data.dataset import Batch
-from zoo.errors import ZooError, unknown
+from zoo.errors import ZooError
 from zoo.module import ZooModule
 from zoo.networks.columns import Columns
-from zoo.networks.layers import activation_of
+from zoo.networks.mlp import check_layers, mlp
 from zoo.options import check_choice, check_flag, check_number
 from zoo.registry import register
 from zoo.spec import DIGITS, DataSpec
 
 NUMBERS = ("plain", "piecewise")
-NORMS: dict[str, Any] = {"none": None, "batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
-
-
-class Residual(nn.Sequential):
-    """A layer whose input is added to its output."""
-
-    def forward(self, h: Tensor) -> Tensor:
-        """Return h + layer(h), (B, width)."""
-        out: Tensor = super().forward(h)
-        return h + out
-
-
-def layer(inputs: int, outputs: int, *, activation: str, norm: str, dropout: float, residual: bool) -> nn.Sequential:
-    """Return one hidden layer, (B, inputs) to (B, outputs); residual where asked for and the widths agree."""
-    parts: list[nn.Module] = [nn.Linear(inputs, outputs, bias=norm != "batch")]  # batch norm's shift is the bias
-    parts += [NORMS[norm](outputs)] if norm != "none" else []
-    parts += [activation_of(activation)]
-    parts += [nn.Dropout(dropout)] if dropout else []
-    return Residual(*parts) if residual and inputs == outputs else nn.Sequential(*parts)
-
-
-def mlp(inputs: int, widths: Sequence[int], *, input_dropout: float, **options: Any) -> nn.Sequential:
-    """Return the hidden layers of a multilayer perceptron: (…, inputs) to (…, the last of ``widths``)."""
-    hidden = [layer(a, b, **options) for a, b in itertools.pairwise([inputs, *widths])]
-    first = [nn.Dropout(input_dropout)] if input_dropout else []
-    return nn.Sequential(*first, *hidden)
 
 
 class Members(nn.Module):
@@ -107,13 +80,7 @@ class FNN(ZooModule):
         members: int = 1,
     ) -> None:
         super().__init__(spec=spec)
-        if norm not in NORMS:
-            raise unknown("model.norm", norm, NORMS)
-        if not isinstance(widths, Sequence) or isinstance(widths, str):
-            raise ZooError(f"model.widths={widths}: must be a list of whole numbers, such as [256,256]")
-        for width in widths:
-            check_number("model.widths", width, low=1, whole=True)
-        check_number("model.dropout", dropout, low=0, below=1)
+        check_layers(widths=widths, norm=norm, dropout=dropout)
         check_number("model.input_dropout", input_dropout, low=0, below=1)
         check_flag("model.residual", residual)
         check_choice("model.numbers", numbers, NUMBERS)

@@ -215,26 +215,27 @@ class Recurrent(SequenceModule):
 
     carries = True
 
-    def build(
+    def __init__(
         self,
         *,
-        hidden_size: int,
-        layers: int,
-        bidirectional: bool,
-        dropout: float,
-        input_dropout: float,
-        weight_dropout: float,
-        locked: bool,
-        view: str,
-        pooling: str,
-        embedding_dim: int,
-        tied: bool,
-        segment: int,
-        reversible: bool,
-        channels_apart: bool,
-        direct: bool,
-    ) -> nn.Module:
-        """Return the network for the spec's task."""
+        spec: DataSpec | dict[str, Any] = DIGITS,
+        hidden_size: int = 128,
+        layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.1,
+        input_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
+        locked: bool = False,
+        view: str = "rows",
+        pooling: str = "last",
+        embedding_dim: int = 64,
+        tied: bool = False,
+        segment: int = 1,
+        reversible: bool = True,
+        channels_apart: bool = True,
+        direct: bool = True,
+    ) -> None:
+        super().__init__(spec=spec)
         check_number("model.hidden_size", hidden_size, low=1, whole=True)
         check_number("model.layers", layers, low=1, whole=True)
         for name, value in (("dropout", dropout), ("input_dropout", input_dropout), ("weight_dropout", weight_dropout)):
@@ -245,7 +246,7 @@ class Recurrent(SequenceModule):
         drop = Locked if locked else nn.Dropout
         core = partial(
             Layers,
-            cell=self.cell,
+            cell=partial(self.cell, hidden_size=hidden_size),
             layers=layers,
             bidirectional=bidirectional,
             between=lambda: drop(dropout),
@@ -258,15 +259,17 @@ class Recurrent(SequenceModule):
         )
         if task == "language_modeling":
             drops = {"input_dropout": drop(input_dropout), "output_dropout": drop(dropout)}
-            return NextSymbol(self.spec, core, embedding_dim=embedding_dim, tied=tied, **drops)
-        if task == "forecasting":
+            self.network = NextSymbol(self.spec, core, embedding_dim=embedding_dim, tied=tied, **drops)
+        elif task == "forecasting":
             segments = Segments(self.spec, size=segment, reversible=reversible, apart=channels_apart)
-            return Future(self.spec, core, segments=segments, width=hidden_size, direct=direct, dropout=dropout)
-        options: dict[str, Any] = {"view": view, "embedding_dim": embedding_dim, "input_dropout": drop(input_dropout)}
-        return Label(self.spec, core, dropout=dropout, pooling=pooling, **options)
+            self.network = Future(self.spec, core, segments=segments, width=hidden_size, direct=direct, dropout=dropout)
+        else:
+            options: dict[str, Any] = {"view": view, "embedding_dim": embedding_dim}
+            options["input_dropout"] = drop(input_dropout)
+            self.network = Label(self.spec, core, dropout=dropout, pooling=pooling, **options)
 
-    def cell(self, inputs: int) -> nn.RNNBase:
-        """Return one layer in one direction, (B, T, inputs) to (B, T, hidden)."""
+    def cell(self, inputs: int, *, hidden_size: int) -> nn.RNNBase:
+        """Return one layer in one direction, (B, T, inputs) to (B, T, hidden); its own options are in ``hparams``."""
         raise NotImplementedError
 
 
@@ -275,37 +278,17 @@ class RNN(Recurrent):
     """The simple recurrent network, tanh or relu; ``identity`` begins with U = 1, b = 0 (Le, Jaitly, Hinton 2015)."""
 
     def __init__(
-        self,
-        *,
-        spec: DataSpec | dict[str, Any] = DIGITS,
-        hidden_size: int = 128,
-        layers: int = 1,
-        activation: str = "tanh",
-        identity: bool = False,
-        bidirectional: bool = False,
-        dropout: float = 0.1,
-        input_dropout: float = 0.0,
-        weight_dropout: float = 0.0,
-        locked: bool = False,
-        view: str = "rows",
-        pooling: str = "max",
-        embedding_dim: int = 64,
-        tied: bool = False,
-        segment: int = 1,
-        reversible: bool = True,
-        channels_apart: bool = True,
-        direct: bool = True,
+        self, *, activation: str = "tanh", identity: bool = False, pooling: str = "max", **shared: Any
     ) -> None:
-        super().__init__(spec=spec)
+        super().__init__(pooling=pooling, **shared)
+
+    def cell(self, inputs: int, *, hidden_size: int) -> nn.RNNBase:
+        """Return an Elman layer."""
+        activation, identity = self.hparams["activation"], self.hparams["identity"]
         check_choice("model.activation", activation, ("tanh", "relu"))
         check_flag("model.identity", identity)
-        self.activation, self.identity, self.hidden_size = activation, identity, hidden_size
-        self.network = self.build(**shared(locals()))
-
-    def cell(self, inputs: int) -> nn.RNNBase:
-        """Return an Elman layer."""
-        made = nn.RNN(inputs, self.hidden_size, nonlinearity=self.activation, batch_first=True)
-        if self.identity:
+        made = nn.RNN(inputs, hidden_size, nonlinearity=activation, batch_first=True)
+        if identity:
             nn.init.eye_(made.weight_hh_l0)
             nn.init.zeros_(made.bias_hh_l0)
             nn.init.zeros_(made.bias_ih_l0)
@@ -319,40 +302,18 @@ class LSTM(Recurrent):
     0 leaves it as large as c.
     """
 
-    def __init__(
-        self,
-        *,
-        spec: DataSpec | dict[str, Any] = DIGITS,
-        hidden_size: int = 128,
-        layers: int = 1,
-        forget_bias: float = 1.0,
-        projection: int = 0,
-        bidirectional: bool = False,
-        dropout: float = 0.1,
-        input_dropout: float = 0.0,
-        weight_dropout: float = 0.0,
-        locked: bool = False,
-        view: str = "rows",
-        pooling: str = "last",
-        embedding_dim: int = 64,
-        tied: bool = False,
-        segment: int = 1,
-        reversible: bool = True,
-        channels_apart: bool = True,
-        direct: bool = True,
-    ) -> None:
-        super().__init__(spec=spec)
+    def __init__(self, *, forget_bias: float = 1.0, projection: int = 0, **shared: Any) -> None:
+        super().__init__(**shared)
+
+    def cell(self, inputs: int, *, hidden_size: int) -> nn.RNNBase:
+        """Return an LSTM layer."""
+        forget_bias, projection = self.hparams["forget_bias"], self.hparams["projection"]
         check_number("model.forget_bias", forget_bias, low=-10, high=10)
         check_number("model.projection", projection, low=0, high=hidden_size - 1, whole=True)
-        self.hidden_size, self.forget_bias, self.projection = hidden_size, forget_bias, projection
-        self.network = self.build(**shared(locals()))
-
-    def cell(self, inputs: int) -> nn.RNNBase:
-        """Return an LSTM layer."""
-        made = nn.LSTM(inputs, self.hidden_size, proj_size=self.projection, batch_first=True)
+        made = nn.LSTM(inputs, hidden_size, proj_size=projection, batch_first=True)
         with torch.no_grad():  # torch has two biases per gate, in the order i f g o: their sum counts
-            made.bias_ih_l0[self.hidden_size : 2 * self.hidden_size] = self.forget_bias
-            made.bias_hh_l0[self.hidden_size : 2 * self.hidden_size] = 0
+            made.bias_ih_l0[hidden_size : 2 * hidden_size] = forget_bias
+            made.bias_hh_l0[hidden_size : 2 * hidden_size] = 0
         return made
 
 
@@ -360,43 +321,14 @@ class LSTM(Recurrent):
 class GRU(Recurrent):
     """The gated recurrent unit. ``forget_bias`` is added to z's first b: above 0 the state is kept for longer."""
 
-    def __init__(
-        self,
-        *,
-        spec: DataSpec | dict[str, Any] = DIGITS,
-        hidden_size: int = 128,
-        layers: int = 1,
-        forget_bias: float = 0.0,
-        bidirectional: bool = False,
-        dropout: float = 0.1,
-        input_dropout: float = 0.0,
-        weight_dropout: float = 0.0,
-        locked: bool = False,
-        view: str = "rows",
-        pooling: str = "last",
-        embedding_dim: int = 64,
-        tied: bool = False,
-        segment: int = 1,
-        reversible: bool = True,
-        channels_apart: bool = True,
-        direct: bool = True,
-    ) -> None:
-        super().__init__(spec=spec)
-        check_number("model.forget_bias", forget_bias, low=-10, high=10)
-        self.hidden_size, self.forget_bias = hidden_size, forget_bias
-        self.network = self.build(**shared(locals()))
+    def __init__(self, *, forget_bias: float = 0.0, **shared: Any) -> None:
+        super().__init__(**shared)
 
-    def cell(self, inputs: int) -> nn.RNNBase:
+    def cell(self, inputs: int, *, hidden_size: int) -> nn.RNNBase:
         """Return a GRU layer."""
-        made = nn.GRU(inputs, self.hidden_size, batch_first=True)
+        forget_bias = self.hparams["forget_bias"]
+        check_number("model.forget_bias", forget_bias, low=-10, high=10)
+        made = nn.GRU(inputs, hidden_size, batch_first=True)
         with torch.no_grad():  # in the order r z n
-            made.bias_ih_l0[self.hidden_size : 2 * self.hidden_size] += self.forget_bias
+            made.bias_ih_l0[hidden_size : 2 * hidden_size] += forget_bias
         return made
-
-
-OWN = ("self", "spec", "__class__", "activation", "identity", "forget_bias", "projection")
-
-
-def shared(given: dict[str, Any]) -> dict[str, Any]:
-    """Return a constructor's arguments without those that are one cell's own."""
-    return {name: value for name, value in given.items() if name not in OWN}

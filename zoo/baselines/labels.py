@@ -1,4 +1,4 @@
-"""What no network is needed for: the figures that stand beside every result."""
+"""The constant answer and a linear model, for classes and numbers."""
 
 from __future__ import annotations
 
@@ -6,33 +6,23 @@ import numpy as np
 import torch
 from scipy.sparse import csr_array
 
-from zoo.data.dataset import Dataset, Split, Values, Windows
-from zoo.data.loader import EvalLoader
-from zoo.objectives import Forecasting, objective_of
-from zoo.spec import PADDING, DataSpec
+from zoo.data.dataset import Dataset, Values
+from zoo.spec import DataSpec
 
 ROWS = 5000  # training rows that the linear baseline sees at most, so that it takes seconds
 
 Figures = dict[str, float]
 
 
-def baselines(dataset: Dataset) -> dict[str, Figures]:
-    """Return test figures of the constant answer and of a linear model on the same inputs.
-
-    Classification: of ``majority`` and of ``logistic regression`` (of texts: on which words are in them); regression:
-    of ``mean`` and of ``linear regression``; a language: of single symbols' frequencies and of a ``5-gram``; forecasts:
-    ``repeat last`` and, where a season is known, ``seasonal naive``. The figures are those of the objective, by the
-    same names.
-    """
-    if dataset.spec.task in ("language_modeling", "forecasting"):
-        return _language(dataset) if dataset.spec.task == "language_modeling" else _naive(dataset)
+def simple(dataset: Dataset) -> dict[str, Figures]:
+    """Return figures of the constant answer, and of a linear model on the same inputs (of texts: on their words)."""
     y, test_y = (np.asarray(split["y"]) for split in (dataset.train, dataset.test))
     pick = np.random.default_rng(0).permutation(len(y))[:ROWS]
-    x, test_x = _flat(dataset.train["x"], pick), _flat(dataset.test["x"], np.arange(len(test_y)))
+    x, test_x = flat(dataset.train["x"], pick), flat(dataset.test["x"], np.arange(len(test_y)))
     if dataset.spec.kind == "text":
         x, test_x = (_bags(part, len(dataset.spec.vocabulary)) for part in (x, test_x))
     else:
-        x, test_x = _prepared(dataset.spec, x, test_x)
+        x, test_x = prepared(dataset.spec, x, test_x)
     if dataset.spec.task == "classification":
         from sklearn.linear_model import LogisticRegression
         from sklearn.multiclass import OneVsRestClassifier
@@ -84,7 +74,7 @@ def regression_figures(value: np.ndarray, y: np.ndarray) -> Figures:
     return {"rmse": float(rmse), "mae": float(mae), "r2": float(r2)}
 
 
-def _prepared(spec: DataSpec, x: np.ndarray, test_x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def prepared(spec: DataSpec, x: np.ndarray, test_x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return inputs of a linear model: numbers standardised, texts as one column each."""
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -106,70 +96,7 @@ def _bags(x: np.ndarray, symbols: int) -> csr_array:
     return coded.sign()
 
 
-def _naive(dataset: Dataset) -> dict[str, Figures]:
-    """Return figures of forecasts that say what was: at the last step, a season before."""
-    spec = dataset.spec
-    names = {"repeat last": 1, **({"seasonal naive": spec.season} if 1 < spec.season <= spec.input_shape[0] else {})}
-    objective = objective_of(spec)
-    assert isinstance(objective, Forecasting)
-    found = {}
-    for name, period in names.items():
-        metrics = objective.metrics("test")
-        at = torch.arange(spec.target_shape[0]) % period - period  # from the end
-        for batch in EvalLoader(dataset.test):
-            objective.update(metrics, objective.standard(batch["x"][:, at][:, :, list(spec.targets)]), batch)
-        found[name] = {key: float(value) for key, value in metrics.compute().items()}
-    return found
-
-
-def _language(dataset: Dataset) -> dict[str, Figures]:
-    """Return nats of a test symbol by the training text's frequencies, alone and after the four symbols before it."""
-    train, test = (symbols_of(split) for split in (dataset.train, dataset.test))
-    test = test[test != PADDING]
-    found = {}
-    for name, order in (("frequencies", 1), ("5-gram", 5)):
-        nll = float(-np.log(ngram(train, test, order, len(dataset.spec.vocabulary))[1:]).mean())
-        found[name] = {"nll": nll, "perplexity": float(np.exp(nll))}
-        if dataset.spec.tokens == "characters":
-            found[name]["bits_per_character"] = nll / float(np.log(2))
-    return found
-
-
-def symbols_of(split: Split) -> np.ndarray:
-    """Return the whole text of a split (N,)."""
-    x = split["x"]
-    assert isinstance(x, Windows)
-    return x.base.numpy().astype(np.int64)
-
-
-def ngram(train: np.ndarray, test: np.ndarray, order: int, symbols: int) -> np.ndarray:
-    """Return the probability of each test symbol after the ``order`` - 1 before it, backing off to fewer.
-
-    Witten & Bell 1991: p(w | h) = (c(h w) + t(h) · p(w | h')) / (c(h) + t(h)), c being counts in training, t(h) how
-    many different symbols were seen after h, and h' being h without its first symbol.
-    """
-    p = np.full(len(test), 1 / symbols)
-    for size in range(1, order + 1):  # of h w
-        if len(test) < size:
-            break
-        seen, asked = (_stretches(part, size) for part in (train, test))
-        grams, code = np.unique(np.concatenate([seen, asked]), axis=0, return_inverse=True)
-        contexts, context_of = np.unique(grams[:, :-1], axis=0, return_inverse=True)
-        code, context_of = code.reshape(-1), context_of.reshape(-1)
-        count = np.bincount(code[: len(seen)], minlength=len(grams))
-        total = np.bincount(context_of, weights=count, minlength=len(contexts))
-        kinds = np.bincount(context_of, weights=count > 0, minlength=len(contexts))
-        mine = code[len(seen) :]
-        c, n, t = count[mine], total[context_of[mine]], kinds[context_of[mine]]
-        lower = p[size - 1 :]
-        p[size - 1 :] = np.where(n > 0, (c + t * lower) / np.maximum(n + t, 1), lower)
-    return p
-
-
-def _stretches(symbols: np.ndarray, size: int) -> np.ndarray:
-    return np.lib.stride_tricks.sliding_window_view(symbols, size)
-
-
-def _flat(x: Values, index: np.ndarray) -> np.ndarray:
+def flat(x: Values, index: np.ndarray) -> np.ndarray:
+    """Return the rows ``index`` as float32 (rows, numbers)."""
     picked = x.index_select(0, torch.from_numpy(index))
     return picked.numpy().astype(np.float32).reshape(len(index), -1)

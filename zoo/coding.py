@@ -1,0 +1,134 @@
+"""What models that compress share beside networks: codes, figures of them, what pictures show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.codes import code_figures
+from zoo.data.dataset import Batch, Dataset, Split
+from zoo.data.loader import EvalLoader
+from zoo.errors import ZooError
+from zoo.module import ZooModule
+from zoo.networks.coders import Bounded
+from zoo.noise import Draws, corrupt
+from zoo.objectives import Reconstruction
+from zoo.spec import DataSpec
+
+SHOWN, STEPS = 12, 10  # rows in a picture; of a walk from one to another
+
+
+class CodingModule(ZooModule):
+    """A model that makes a code of few numbers from each row, and the row again from its code.
+
+    A subclass makes ``encoder`` and ``decoder`` and defines ``code``. Where it has a ``noise``, validation and test
+    count what it restores of rows with such noise on them, the same each time; where it looks for anomalies, and in
+    ``predict``, rows are read as they are.
+    """
+
+    tasks = ("reconstruction",)
+    kinds = ("image", "table", "series")
+    encoder: Any
+    decoder: Any
+    noise: tuple[str, float] = ("none", 0.0)
+    objective: Reconstruction
+
+    def __init__(self, *, spec: DataSpec | dict[str, Any]) -> None:
+        super().__init__(spec=spec)
+        self.values = Bounded(self.spec)
+
+    def read(self, target: Tensor) -> Tensor:
+        """Return what the encoder reads of (B, *output_shape), images in [0, 1] or standardised numbers."""
+        return self.normalise(target) if self.spec.kind == "image" else target
+
+    def code(self, target: Tensor) -> Tensor:
+        """Return the code (B, latent_dim) of (B, *output_shape)."""
+        raise NotImplementedError
+
+    def restore(self, code: Tensor) -> Tensor:
+        """Return what a code (B, latent_dim) stands for: images in [0, 1], else standardised numbers."""
+        out: Tensor = self.values(self.decoder(code))
+        return out
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return raw ``x`` (B, *input_shape) as its code tells it (B, *output_shape)."""
+        return self.restore(self.code(self.objective.target(x)))
+
+    def corrupted(self, target: Tensor, draws: Draws | None = None) -> Tensor:
+        """Return (B, *output_shape) with the model's noise on it."""
+        name, level = self.noise
+        return corrupt(target, name, level, image=self.spec.kind == "image", draws=draws)
+
+    def evaluated(self, batch: Batch) -> Any:
+        """Return what is restored of the batch, with noise on it where the model is a denoiser."""
+        if self.objective.ranked or self.noise[0] == "none":
+            return self.output(batch)
+        return self.restore(self.code(self.corrupted(self.objective.target(batch["x"]), Draws(batch["row"]))))
+
+    def answer(self, batch: Batch) -> dict[str, Tensor]:
+        """Return ``reconstruction``, ``code`` and ``error``, the mean squared one of each row (B,); ``score`` too,
+        where anomalies are looked for.
+        """
+        code = self.code(self.objective.target(batch["x"]))
+        out = self.restore(code)
+        error = self.objective.error(out, batch["x"]) / self.spec.outputs
+        found = {**self.objective.answer(out), "code": code.float(), "error": error}
+        return {**found, "score": error} if self.objective.ranked else found
+
+    @torch.inference_mode()
+    def codes(self, split: Split) -> Tensor:
+        """Return the code of each row of a split (N, latent_dim), on the CPU."""
+        training = self.training
+        self.eval()
+        found = [
+            self.code(self.objective.target(batch["x"].to(self.device))).float().cpu() for batch in EvalLoader(split)
+        ]
+        self.train(training)
+        return torch.cat(found)
+
+    def figures(self, dataset: Dataset) -> dict[str, float]:
+        """Return ``knn_accuracy`` and ``probe_accuracy`` of the codes where rows have classes."""
+        if not labelled(dataset):
+            return {}
+        parts = [(self.codes(split).numpy(), split["y"].numpy()) for split in (dataset.train, dataset.test)]  # type: ignore[union-attr]
+        return code_figures(*parts[0], *parts[1])
+
+    @torch.inference_mode()
+    def walk(self, one: Any, other: Any, *, steps: int = STEPS) -> Tensor:
+        """Return what lies between two raw samples: codes evenly on the line from one's to the other's, restored.
+
+        Raises:
+            ZooError: a sample of another shape, less than two steps.
+        """
+        from zoo.encode import encode
+
+        if steps < 2:
+            raise ZooError(f"steps={steps}: must be at least 2")
+        ends = [
+            self.code(self.objective.target(encode(self.spec, raw)["x"][:1].to(self.device))) for raw in (one, other)
+        ]
+        share = torch.linspace(0, 1, steps, device=self.device)[:, None]
+        return self.restore((1 - share) * ends[0] + share * ends[1])
+
+    @torch.inference_mode()
+    def insights(self, batch: Batch, dataset: Dataset) -> dict[str, Tensor]:
+        """Return test rows ``clean``, ``noisy`` and ``restored``, a ``walk`` between two, and the test's ``codes``."""
+        self.eval()
+        rows = torch.arange(min(SHOWN, len(dataset.test["x"])))
+        x = next(iter(EvalLoader({"x": dataset.test["x"]})))["x"][: len(rows)].to(self.device)
+        clean = self.objective.target(x)
+        read = clean if self.objective.ranked else self.corrupted(clean, Draws(rows))
+        found = {"clean": clean, "restored": self.restore(self.code(read)), "codes": self.codes(dataset.test)}
+        if self.noise[0] != "none" and not self.objective.ranked:
+            found["noisy"] = read
+        if self.spec.kind == "image" and len(x) > 1:
+            found["walk"] = self.walk(x[0], x[1])
+        return {key: value.cpu() for key, value in found.items()}
+
+
+def labelled(dataset: Dataset) -> bool:
+    """Tell whether rows have classes that codes can be tried on."""
+    spec = dataset.spec
+    return len(spec.classes) > 1 and not spec.normal and not spec.multilabel

@@ -1,0 +1,87 @@
+"""Any data as what nothing is labelled in: to give it back, to tell what is normal from what is not."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.data.dataset import Dataset, Rows, Split, Values, channel_statistics, class_counts
+from zoo.errors import ZooError, unknown
+from zoo.spec import DataSpec
+
+
+def unlabelled(dataset: Dataset, task: str, *, normal: Sequence[Any] | None = None) -> Dataset:
+    """Return a data set for a ``task`` that needs no labels; they stay beside it as y, where rows have such.
+
+    With ``normal``, names of classes, the training rows are theirs alone; y of the others says 1, anomaly, or 0.
+
+    Raises:
+        ZooError: a class that does not exist, no row of another class to find.
+    """
+    spec = replace(dataset.spec, task=task)
+    if normal is not None:
+        return _one_class(replace(dataset, spec=spec), normal)
+    if spec.kind != "series":
+        return replace(dataset, spec=spec)
+    train, val, test = ({"x": split["x"]} for split in (dataset.train, dataset.val, dataset.test))
+    return Dataset(replace(spec, target_shape=(), targets=()), train, val, test, dataset.card)
+
+
+def _one_class(dataset: Dataset, normal: Sequence[Any]) -> Dataset:
+    spec = dataset.spec
+    if not spec.classes or spec.multilabel:
+        raise ZooError(f"data.normal_classes: {spec.name} has no classes that exclude each other")
+    if isinstance(normal, str) or not isinstance(normal, Sequence) or not normal:
+        raise ZooError(f"data.normal_classes={normal}: must be a list of classes, such as [{spec.classes[0]}]")
+    names = [str(name) for name in normal]
+    for name in names:
+        if name not in spec.classes:
+            raise unknown("data.normal_classes", name, spec.classes)
+    others = [name for name in spec.classes if name not in names]
+    if not others:
+        raise ZooError(f"data.normal_classes: are all classes of {spec.name}, so that nothing is an anomaly")
+    numbers = torch.tensor([spec.classes.index(name) for name in names])
+    seen, val, test = (_marked(split, numbers) for split in (dataset.train, dataset.val, dataset.test))
+    train = _picked(seen, seen["y"] == 0)
+    if not len(train["x"]):
+        raise ZooError(f"data.normal_classes={names}: {spec.name} has no row of them to train on")
+    classes: tuple[str, ...] = ("normal", "anomaly")
+    if not bool((test["y"] == 1).any()):
+        print(f"note: {spec.name} has no anomaly in test, so that AUROC is not defined", file=sys.stderr)
+        classes = classes[:1]
+    counts = class_counts(train["y"].numpy(), len(classes))
+    spec = replace(spec, normal=tuple(names), classes=classes, positive=1, counts=counts, rows=len(train["x"]))
+    return Dataset(_statistics(spec, train["x"]), train, val, test, dataset.card)
+
+
+def _marked(split: Split, numbers: Tensor) -> dict[str, Any]:
+    y = split["y"]
+    assert isinstance(y, Tensor)
+    return {**split, "y": (~torch.isin(y, numbers)).long()}
+
+
+def _picked(split: dict[str, Any], where: Tensor) -> dict[str, Any]:
+    return {
+        key: Rows(value.base, value.index[where], device=value.device) if isinstance(value, Rows) else value[where]
+        for key, value in split.items()
+    }
+
+
+def _statistics(spec: DataSpec, x: Values) -> DataSpec:
+    """Return the spec with mean and deviation of these rows; numbers of a table that stand for texts keep theirs."""
+    if spec.kind == "image":
+        mean, std = channel_statistics(x)
+        return replace(spec, mean=mean, std=std)
+    if spec.kind != "table":
+        return spec
+    assert isinstance(x, Tensor)
+    text = {n for n, known in enumerate(spec.levels) if known}
+    mean, std = list(spec.mean), list(spec.std)
+    for n in set(range(spec.inputs)) - text:
+        mean[n], std[n] = float(x[:, n].double().mean()), float(x[:, n].double().std(correction=0)) or 1.0
+    return replace(spec, mean=tuple(mean), std=tuple(std))

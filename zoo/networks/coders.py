@@ -1,0 +1,125 @@
+"""Networks that make few numbers of many, and many of few again: dense, or convolutional for images of any size."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from math import prod
+
+from torch import Tensor, nn
+
+from zoo.errors import ZooError
+from zoo.networks.layers import activation_of
+from zoo.networks.mlp import check_layers, check_sizes, mlp
+from zoo.options import check_choice, check_number
+from zoo.spec import DataSpec
+
+KINDS = ("dense", "conv")
+
+
+def check_coder(
+    spec: DataSpec,
+    *,
+    network: str,
+    widths: Sequence[int],
+    channels: Sequence[int],
+    latent_dim: int,
+    norm: str,
+    dropout: float,
+) -> None:
+    """Raise ZooError where an option of ``encoder`` and ``decoder`` is outside its limits."""
+    check_choice("model.network", network, KINDS)
+    check_number("model.latent_dim", latent_dim, low=1, whole=True)
+    check_layers(widths=widths, norm=norm, dropout=dropout)
+    check_sizes("model.channels", channels)
+    if network == "conv" and spec.kind != "image":
+        raise ZooError(f"model.network=conv: is for images; {spec.name} is {spec.kind} data, model.network=dense")
+
+
+def encoder(
+    spec: DataSpec,
+    *,
+    network: str,
+    widths: Sequence[int],
+    channels: Sequence[int],
+    outputs: int,
+    activation: str,
+    norm: str,
+    dropout: float,
+) -> nn.Sequential:
+    """Return a network from what is read, (B, *output_shape) of the spec, to (B, outputs)."""
+    options = {"activation": activation, "norm": norm, "dropout": dropout, "residual": False}
+    if network == "dense":
+        size = prod(spec.output_shape)
+        layers = mlp(size, widths, **options)
+        return nn.Sequential(nn.Flatten(), *layers, nn.Linear([size, *widths][-1], outputs))
+    parts: list[nn.Module] = []
+    for inputs, made in itertools.pairwise([spec.output_shape[0], *channels]):
+        parts += [nn.Conv2d(inputs, made, 3, stride=2, padding=1, bias=norm == "none"), *_after(made, activation, norm)]
+    *_, last = _sizes(spec, len(channels))
+    parts += [nn.Dropout2d(dropout)] if dropout else []
+    return nn.Sequential(*parts, nn.Flatten(), nn.Linear(channels[-1] * prod(last), outputs))
+
+
+def decoder(
+    spec: DataSpec,
+    *,
+    network: str,
+    widths: Sequence[int],
+    channels: Sequence[int],
+    inputs: int,
+    activation: str,
+    norm: str,
+    dropout: float,
+) -> nn.Sequential:
+    """Return a network from (B, inputs) to (B, *output_shape) of the spec, the encoder's layers in reverse."""
+    options = {"activation": activation, "norm": norm, "dropout": dropout, "residual": False}
+    shape = spec.output_shape
+    if network == "dense":
+        back = list(reversed(widths))
+        last = nn.Linear([inputs, *back][-1], prod(shape))
+        return nn.Sequential(*mlp(inputs, back, **options), last, nn.Unflatten(1, shape))
+    sizes = _sizes(spec, len(channels))
+    first = (channels[-1], *sizes[-1])
+    parts: list[nn.Module] = [nn.Linear(inputs, prod(first), bias=norm == "none"), nn.Unflatten(1, first)]
+    parts += _after(channels[-1], activation, norm)
+    below = [*reversed(channels[:-1]), shape[0]]
+    for number, (before, made) in enumerate(zip(reversed(channels), below, strict=True), start=2):
+        size = sizes[-number]
+        even = tuple(1 - side % 2 for side in size)  # a side of 2n and one of 2n − 1 both came down to n
+        end = number == len(sizes)
+        parts.append(
+            nn.ConvTranspose2d(before, made, 3, stride=2, padding=1, output_padding=even, bias=end or norm == "none")
+        )
+        parts += [] if end else _after(made, activation, norm)
+    return nn.Sequential(*parts)
+
+
+def _after(channels: int, activation: str, norm: str) -> list[nn.Module]:
+    """Return what follows a convolution; layer norm of an image is over all of its channels and places."""
+    norms: dict[str, list[nn.Module]] = {
+        "none": [],
+        "batch": [nn.BatchNorm2d(channels)],
+        "layer": [nn.GroupNorm(1, channels)],
+    }
+    return [*norms[norm], activation_of(activation)]
+
+
+def _sizes(spec: DataSpec, halvings: int) -> list[tuple[int, ...]]:
+    """Return the sides of the image, and after each convolution."""
+    sizes = [tuple(spec.output_shape[1:])]
+    for _ in range(halvings):
+        sizes.append(tuple(-(-side // 2) for side in sizes[-1]))
+    return sizes
+
+
+class Bounded(nn.Module):
+    """What a decoder says as values: of images between 0 and 1, else as it is."""
+
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__()
+        self.image = spec.kind == "image"
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """Return values of the same shape."""
+        return logits.float().sigmoid() if self.image else logits.float()

@@ -1,0 +1,56 @@
+"""Noise: what a denoiser takes away, and what an evaluation draws."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from zoo.data.loader import EVAL_BATCH
+from zoo.options import check_choice, check_number
+
+NOISES = ("none", "gaussian", "salt_pepper", "masking")
+ROOM = 64  # rows that an evaluation's batch may have above EVAL_BATCH
+
+
+class Draws:
+    """Random numbers for rows (B,) of an evaluation: the same each time, however many processes share the rows."""
+
+    def __init__(self, rows: Tensor) -> None:
+        first = int(rows[0]) // EVAL_BATCH
+        self.generator = torch.Generator().manual_seed(first)
+        self.place = (rows - first * EVAL_BATCH).cpu()
+
+    def normal(self, *shape: int) -> Tensor:
+        """Return (B, *shape) from N(0, 1)."""
+        return torch.randn(EVAL_BATCH + ROOM, *shape, generator=self.generator)[self.place]
+
+    def uniform(self, *shape: int) -> Tensor:
+        """Return (B, *shape) between 0 and 1."""
+        return torch.rand(EVAL_BATCH + ROOM, *shape, generator=self.generator)[self.place]
+
+
+def check_noise(name: str, level: float) -> None:
+    """Raise ZooError unless ``name`` is a noise and ``level`` one that it can have."""
+    check_choice("model.noise", name, NOISES)
+    if name == "gaussian":
+        check_number("model.noise_level", level, low=0)
+    else:
+        check_number("model.noise_level", level, low=0, high=1)
+
+
+def corrupt(x: Tensor, name: str, level: float, *, image: bool, draws: Draws | None = None) -> Tensor:
+    """Return ``x`` (B, …), images in [0, 1] or standardised numbers, with noise (Vincent et al. 2010).
+
+    ``gaussian`` adds numbers of deviation ``level``, ``salt_pepper`` sets so large a share to 0 or 1 (to -3 or 3 where
+    these are no images), ``masking`` to 0. Images stay in [0, 1]. Without ``draws`` torch's own generator draws.
+    """
+    if name == "none":
+        return x
+    if name == "gaussian":
+        noisy = x + level * (torch.randn_like(x) if draws is None else draws.normal(*x.shape[1:]).to(x))
+        return noisy.clamp(0, 1) if image else noisy
+    drawn = torch.rand_like(x) if draws is None else draws.uniform(*x.shape[1:]).to(x)
+    low, high = (0.0, 1.0) if image else (-3.0, 3.0)
+    if name == "masking":
+        return torch.where(drawn < level, 0.0, x)
+    return torch.where(drawn < level / 2, low, torch.where(drawn < level, high, x))

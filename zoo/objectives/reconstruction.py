@@ -1,0 +1,137 @@
+"""Data given back: how far off it is, and whether that tells anomalies from what is normal."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics.classification import BinaryAUROC, BinaryAveragePrecision, BinaryF1Score
+from torchmetrics.image import StructuralSimilarityIndexMeasure
+
+from zoo.data.dataset import Batch
+from zoo.encode import coded
+from zoo.objectives.base import Metrics, Objective, Scaled, best_threshold, refuse, watched
+from zoo.options import ObjectiveOptions
+from zoo.spec import DataSpec
+
+SMALLEST = 16  # pixels a side: SSIM looks at windows of 11
+FALSE_ALARMS = 0.01  # of normal rows, by the threshold that is set where validation holds no anomaly
+
+
+class Reconstruction(Objective):
+    """Squared error of what is given back. ``output`` is like ``target(x)``: images in [0, 1], else standardised.
+
+    ``mse`` is the mean per number, ``sse`` the sum per row; of images, ``psnr`` is −10 log₁₀ mse in decibels. Where
+    there are anomalies, they are ranked by their error, which then is that of the normal rows alone, and ``f1`` is
+    found with a threshold from validation.
+    """
+
+    monitor, mode = "mse", "min"
+
+    def __init__(self, spec: DataSpec) -> None:
+        self.spec, self.ranked = spec, len(spec.classes) == 2 and bool(spec.normal)
+        self.mean, self.std = torch.tensor(spec.mean), torch.tensor(spec.std)
+
+    def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
+        """Take up a run's options."""
+        known = [*self.names("val"), *(["sse", "psnr"] if self.spec.kind == "image" else ["sse"])]
+        self.monitor, self.mode = watched(options.monitor, self.monitor, known)
+        refuse(options, "the target is the input itself", "class_weights", "loss")
+        if not self.ranked:
+            refuse(options, "there are no anomalies to find; data.normal_classes says what is normal", "threshold")
+        self.chosen_for = options.threshold or ("f1" if self.ranked else None)
+
+    def target(self, x: Tensor) -> Tensor:
+        """Return what raw ``x`` is to be given back as: images as they are, tables coded, series standardised."""
+        if self.spec.kind == "image":
+            return x
+        standard = (x - self.mean.to(x)) / self.std.to(x)
+        return coded(self.spec, x, standard) if self.spec.kind == "table" else standard
+
+    def loss(self, output: Tensor, batch: Batch) -> Tensor:
+        """Return the mean squared error, a scalar."""
+        return F.mse_loss(output.float(), self.target(batch["x"]))
+
+    def error(self, output: Tensor, x: Tensor) -> Tensor:
+        """Return the squared error of each row (B,), summed over its numbers."""
+        return (output.float() - self.target(x)).square().flatten(1).sum(1)
+
+    def names(self, stage: str) -> list[str]:
+        """Return the figures of a stage."""
+        found = ["mse", "sse"] + (["psnr"] if self.spec.kind == "image" else [])
+        ranked = ["auroc", "average_precision"] + (["f1"] if stage == "test" else [])
+        if stage == "test" and self.spec.kind == "image" and min(self.spec.input_shape[1:]) >= SMALLEST:
+            found.append("ssim")
+        found = found if stage == "test" else [name for name in ("mse", self.monitor) if name in found]
+        return list(dict.fromkeys([*found, *(ranked if self.ranked else [])]))
+
+    def metrics(self, stage: str) -> MetricCollection:
+        """Return the error, and how well it ranks anomalies; for the test in each form."""
+        known: dict[str, Any] = {
+            "psnr": lambda: Scaled(lambda mse: -10 * mse.log10()),
+            "ssim": lambda: StructuralSimilarityIndexMeasure(data_range=1.0),
+            "auroc": BinaryAUROC,
+            "average_precision": BinaryAveragePrecision,
+            "f1": BinaryF1Score,
+        }
+        return Metrics({name: known.get(name, MeanMetric)() for name in self.names(stage)}, compute_groups=False)
+
+    def update(self, metrics: MetricCollection, output: Any, batch: Batch) -> None:
+        """Add a batch; ``output`` as of the network, or with a ``score`` (B,) that ranks anomalies beside it."""
+        named = output if isinstance(output, dict) else {"output": output}
+        assert isinstance(metrics, Metrics)
+        out, x = named["output"].float(), batch["x"]
+        error = self.error(out, x)
+        weight = 1.0 - batch["y"].float() if self.ranked else torch.ones_like(error)
+        score = self.score(named, x)
+        pair = (error / self.spec.outputs, weight)
+        metrics.feed(mse=pair, psnr=pair, sse=(error, weight), ssim=(out, x))
+        if self.ranked:
+            alarm = score >= (math.inf if self.threshold is None else self.threshold)
+            both = (score.double(), batch["y"])
+            metrics.feed(auroc=both, average_precision=both, f1=(alarm.long(), batch["y"]))
+
+    def score(self, named: dict[str, Tensor], x: Tensor) -> Tensor:
+        """Return how odd each row is (B,): the more, the likelier an anomaly."""
+        found = named.get("score")
+        return self.error(named["output"], x) / self.spec.outputs if found is None else found
+
+    def keep(self, output: Any, batch: Batch) -> Tensor | None:
+        """Return each row's score."""
+        return self.score(output if isinstance(output, dict) else {"output": output}, batch["x"])
+
+    def tell(self, kept: Tensor) -> dict[str, Any]:
+        """Return the scores."""
+        return {"score": kept}
+
+    def choose_threshold(self, kept: Tensor, y: Tensor) -> float:
+        """Return the threshold on the score; of normal rows alone, one that few of them pass."""
+        assert self.chosen_for is not None
+        if not bool((y == 1).any()):
+            return float(kept.double().quantile(1 - FALSE_ALARMS))
+        return best_threshold(kept, y == 1, self.chosen_for)
+
+    def answer(self, output: Tensor) -> dict[str, Tensor]:
+        """Return ``reconstruction``, in original units; of a table its numbers, then each text as 0 to 1."""
+        out = output.float()
+        if self.spec.kind == "series":
+            return {"reconstruction": out * self.std.to(out) + self.mean.to(out)}
+        if self.spec.kind == "table":
+            number = [n for n in range(self.spec.inputs) if n >= len(self.spec.levels) or not self.spec.levels[n]]
+            scale, shift = torch.ones(self.spec.coded), torch.zeros(self.spec.coded)
+            scale[: len(number)], shift[: len(number)] = self.std[number], self.mean[number]
+            return {"reconstruction": out * scale.to(out) + shift.to(out)}
+        return {"reconstruction": out}
+
+    def decode(self, answer: dict[str, Tensor]) -> dict[str, Any]:
+        """Return the answer and, where anomalies are looked for, each row's ``label`` by its score."""
+        if "score" not in answer or self.threshold is None:
+            return {**answer}
+        return {
+            "label": [self.spec.classes[on] for on in (answer["score"] >= self.threshold).long().tolist()],
+            **answer,
+        }

@@ -1,0 +1,82 @@
+"""What all pictures share, and those of any run: learning curves, learning rates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from zoo.finding import Found
+
+INK, TRAIN, VAL = "#333333", "#9a9a9a", "#1f5fbf"
+
+
+def axes_of(figure: Figure, *args: Any, **kwargs: Any) -> Any:
+    """Return the panels of a figure, plain."""
+    axes = figure.subplots(*args, **kwargs)
+    for ax in np.atleast_1d(axes).ravel():
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.tick_params(colors=INK, labelsize=8)
+    return axes
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a picture and return where."""
+    figure.savefig(path, dpi=120)
+    return path
+
+
+def show(ax: Any, image: Tensor) -> None:
+    """Draw an image (C, H, W) in [0, 1] or of bytes, dark on white where it has one channel."""
+    pixels = image.permute(1, 2, 0).cpu().numpy()
+    brightest = 1 if pixels.dtype.kind == "f" else 255
+    ax.imshow(pixels.squeeze(-1) if pixels.shape[2] == 1 else pixels, cmap="gray_r", vmin=0, vmax=brightest)
+    ax.axis("off")
+
+
+def curves(history: Sequence[Mapping[str, Any]], path: Path) -> Path:
+    """Draw each figure that was measured per epoch, training and validation together, and the learning rate."""
+    names = list(dict.fromkeys(k.split("/")[1] for k in history[0] if "/" in k))
+    # nll is validation's loss: one panel, as one reads it
+    panels = [n for n in names if not (n == "nll" and "loss" in names)] + ["lr"]
+    figure = Figure(figsize=(3.2 * len(panels), 2.8), layout="constrained")
+    epochs = [row["epoch"] for row in history]
+    for ax, name in zip(np.atleast_1d(axes_of(figure, 1, len(panels))), panels, strict=True):
+        for key, label, colour in ((f"train/{name}", "train", TRAIN), (f"val/{name}", "validation", VAL)):
+            key = "val/nll" if key == "val/loss" and "val/nll" in history[0] else key
+            if key in history[0]:
+                ax.plot(
+                    epochs,
+                    [row[key] for row in history],
+                    color=colour,
+                    label=label,
+                    marker="." * (len(epochs) < 3),
+                )
+        if name == "lr":
+            ax.plot(epochs, [row["lr"] for row in history], color=INK)
+        else:
+            ax.legend(frameon=False, fontsize=8)
+        if name in ("loss", "rmse", "mae"):
+            ax.set_yscale("log")
+        ax.set_title({"lr": "learning rate"}.get(name, name), fontsize=10, color=INK)
+        ax.set_xlabel("epoch", fontsize=8, color=INK)
+    return save(figure, path)
+
+
+def learning_rates(found: Found, path: Path) -> Path:
+    """Draw the loss of a range test over the rate, and the suggestion."""
+    figure = Figure(figsize=(5, 3.2), layout="constrained")
+    ax = axes_of(figure)
+    ax.plot(found.rates, found.losses, color=VAL)
+    ax.axvline(found.suggested, color=INK, linewidth=1, linestyle="--")
+    ax.set_xscale("log")
+    low, first = min(found.losses), found.losses[0]
+    ax.set_ylim(low - 0.1 * (first - low), first + 0.5 * (first - low))
+    ax.set_xlabel("learning rate", color=INK)
+    ax.set_ylabel("loss, smoothed", color=INK)
+    ax.set_title(f"falls fastest at {found.suggested:.2g}", fontsize=10, color=INK)
+    return save(figure, path)
