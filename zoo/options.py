@@ -161,13 +161,15 @@ class Regularization:
 class ObjectiveOptions:
     """What counts, where the task's own choice does not suit.
 
-    ``monitor`` is the validation figure that picks the best epoch (None: accuracy, or rmse). ``class_weights:
-    balanced`` lets each class count alike in the loss, however rare it is. ``threshold`` is, for two classes, the
+    ``monitor`` is the validation figure that picks the best epoch (None: accuracy, or rmse); ``select: last`` takes the
+    last one instead (None: the best), where validation has so few rows that it is a draw. ``class_weights: balanced``
+    lets each class count alike in the loss, however rare it is. ``threshold`` is, for two classes, the
     figure for which the best epoch's threshold on the probability is chosen, on validation (None: 0.5). ``loss`` is
     what training minimises where numbers are predicted: mse, the squared error (None), or mae, the absolute one.
     """
 
     monitor: str | None = None
+    select: str | None = None
     class_weights: str | None = None
     threshold: str | None = None
     loss: str | None = None
@@ -175,6 +177,7 @@ class ObjectiveOptions:
     def __post_init__(self) -> None:
         for value, name, choices in (
             (self.monitor, "monitor", MONITORS),
+            (self.select, "select", ("best", "last")),
             (self.class_weights, "class_weights", ("balanced",)),
             (self.threshold, "threshold", THRESHOLDS),
             (self.loss, "loss", LOSSES),

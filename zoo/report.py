@@ -71,8 +71,9 @@ def results(
     last, objective = rows[-1], job.model.objective
     monitor = f"val/{objective.monitor}"
     best = max if objective.mode == "max" else min
+    chosen = last[monitor] if job.plan.learning.objective.select == "last" else best(row[monitor] for row in rows)
     metrics = {k: v for k, v in last.items() if k.startswith("train/")}
-    metrics |= {monitor: best(row[monitor] for row in rows), **figures}
+    metrics |= {monitor: chosen, **figures}
     return {
         "model": job.plan.recipe,
         "class": job.model.name,

@@ -24,7 +24,8 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 class Checkpoints(L.Callback):
     """Writes both files whole or not at all: under another name first, then renamed.
 
-    ``best.ckpt`` is the epoch with the best monitored validation figure, the later of two equal ones. ``last.ckpt``
+    ``best.ckpt`` is the epoch with the best monitored validation figure, the later of two equal ones; where the run
+    is to ``select`` the last, it is that. ``last.ckpt``
     is written now and then, at the end, and where the run is asked to stop: by SIGTERM or SIGINT, or because
     ``loop.stop_after`` batches are done. ``resumed`` is the content of a ``last.ckpt`` to go on from.
     """
@@ -83,7 +84,8 @@ class Checkpoints(L.Callback):
         assert isinstance(module, ZooModule)
         figure = float(trainer.callback_metrics[f"val/{module.objective.monitor}"])
         old = self.best_figure
-        if old is None or (figure >= old if module.objective.mode == "max" else figure <= old):
+        better = old is None or (figure >= old if module.objective.mode == "max" else figure <= old)
+        if better or module.learning.objective.select == "last":
             self.best_figure = figure
             self._save(trainer, self.best, weights_only=True)
 
