@@ -94,36 +94,71 @@ def _hydra(arguments: Sequence[str], failures: list[Exception]) -> None:
         sys.argv = old
 
 
-def generate(arguments: Sequence[str]) -> int:
-    """Print what the language model of a checkpoint or a run's folder writes; returns the exit code."""
+def generate(model: Any, options: dict[str, str]) -> list[str]:
+    """Return what a language model writes."""
+    asked: dict[str, Any] = {"prompt": options.pop("prompt", "").replace("\\n", "\n")}
+    asked |= _numbers(options, length=int, temperature=float, top_k=int, seed=int)
+    if not hasattr(model, "generate"):
+        raise ZooError(f"generate: a {model.name} writes no text")
+    return [model.generate(**asked)]
+
+
+# What is done with a trained model: the options of each verb and what they are at first; data's own come beside them.
+VERBS: dict[str, dict[str, str]] = {
+    "generate": {"prompt": "TEXT", "length": "200", "temperature": "1", "top_k": "N", "seed": "0"},
+    "encode": {"out": "codes.npz"},
+    "denoise": {"out": "denoised.png"},
+    "detect": {"out": "scores.csv"},
+    "sample": {"out": "samples.png", "count": "64", "seed": "0", "label": "CLASS"},
+    "walk": {"out": "walk.png", "from": "0", "to": "1", "steps": "10"},
+}
+
+
+def use(verb: str, arguments: Sequence[str]) -> int:
+    """Do something with the model of a checkpoint or a run's folder and say how it went; returns the exit code."""
     try:
         places = [a for a in arguments if "=" not in a]
         if len(places) != 1:
-            raise ZooError(
-                "generate: takes one checkpoint or run folder, then prompt= length= temperature= top_k= seed="
-            )
-        options = dict(a.split("=", 1) for a in arguments if "=" in a)
-        asked: dict[str, Any] = {"prompt": options.pop("prompt", "").replace("\\n", "\n")}
-        for name, kind in (("length", int), ("temperature", float), ("top_k", int), ("seed", int)):
-            if name in options:
-                asked[name] = _number(name, options.pop(name), kind)
-        if options:
-            raise unknown(
-                "option of generate", next(iter(options)), ("prompt", "length", "temperature", "top_k", "seed")
-            )
-        path = Path(places[0])
-        if path.is_dir():
-            path = path / "checkpoints" / "best.ckpt"
-        from zoo.training import load
+            raise ZooError(f"{verb}: takes one checkpoint or run folder, then {'= '.join(VERBS[verb])}=")
+        given = [a for a in arguments if "=" in a]
+        own = {key: value for key, _, value in (a.partition("=") for a in given) if key in VERBS[verb]}
+        words = [a for a in given if a.partition("=")[0] not in own]
+        for key in (word.partition("=")[0] for word in words):
+            if verb in ("generate", "sample") or not (key == "data" or key.startswith("data.")):
+                raise unknown(f"option of {verb}", key, VERBS[verb])
+        from zoo import uses
 
-        model: Any = load(path)
-        if not hasattr(model, "generate"):
-            raise ZooError(f"{path}: holds a {model.name}, which writes no text")
-        print(model.generate(**asked))
+        model, _, folder = uses.opened(places[0])
+        lines = generate(model, own) if verb == "generate" else _coded(verb, model, folder, own, words)
+        print("\n".join(lines))
     except ZooError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _coded(verb: str, model: Any, folder: Path | None, own: dict[str, str], words: Sequence[str]) -> list[str]:
+    """Return what a verb says that is about codes."""
+    from zoo import uses
+
+    out = Path(own.pop("out", VERBS[verb]["out"]))
+    if not out.absolute().parent.is_dir():
+        raise ZooError(f"out={out}: there is no such folder")
+    if verb == "sample":
+        label = {"label": own.pop("label")} if "label" in own else {}
+        return uses.sample(model, out, **_numbers(own, count=int, seed=int), **label)
+    if not hasattr(model, "codes"):
+        raise ZooError(f"{verb}: a {model.name} makes no codes")
+    dataset = uses.data_for(model, folder, words)
+    if verb == "walk":
+        asked = _numbers(own, **{"from": int, "to": int, "steps": int})
+        named = {{"from": "first", "to": "last"}.get(key, key): value for key, value in asked.items()}
+        return uses.walk(model, dataset, out, **named)
+    return {"encode": uses.encode, "denoise": uses.denoise, "detect": uses.detect}[verb](model, dataset, out)
+
+
+def _numbers(options: dict[str, str], **kinds: type) -> dict[str, Any]:
+    return {name: _number(name, options.pop(name), kind) for name, kind in kinds.items() if name in options}
 
 
 def _number(name: str, text: str, kind: type) -> Any:
@@ -134,15 +169,19 @@ def _number(name: str, text: str, kind: type) -> Any:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a verb: ``train`` or ``generate``."""
+    """Run a verb: ``train``, or one of ``VERBS``."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words and words[0] in ("train", "generate"):
-        return (train if words[0] == "train" else generate)(words[1:])
-    asked = not words or words[0] in ("-h", "--help")
+    if words and words[0] == "train":
+        return train(words[1:])
+    if words and words[0] in VERBS and not {"-h", "--help"} & set(words):
+        return use(words[0], words[1:])
+    asked = not words or bool({"-h", "--help"} & set(words))
     print("usage: zoo train model=NAME [data=NAME] [option=value …]     (zoo train --help shows the choices)")
-    print("       zoo generate RUN|CKPT [prompt=TEXT] [length=200] [temperature=1] [top_k=N] [seed=0]")
+    for verb, options in VERBS.items():
+        data = "" if verb in ("generate", "sample") else "[data=NAME …] "
+        print(f"       zoo {verb} RUN|CKPT {data}{' '.join(f'[{key}={value}]' for key, value in options.items())}")
     if not asked:
-        print(f"error: unknown verb {words[0]!r}: the verbs are train and generate", file=sys.stderr)
+        print(f"error: unknown verb {words[0]!r}: the verbs are train, {', '.join(VERBS)}", file=sys.stderr)
     return 0 if asked else 2
 
 

@@ -38,6 +38,12 @@ class CodingModule(ZooModule):
     def __init__(self, *, spec: DataSpec | dict[str, Any]) -> None:
         super().__init__(spec=spec)
         self.values = Bounded(self.spec)
+        self.latent_dim = 0
+
+    def settle(self, latent_dim: int) -> int:
+        """Note how many numbers a code has, for checkpoints too."""
+        self.latent_dim = self.hparams["latent_dim"] = latent_dim
+        return latent_dim
 
     def read(self, target: Tensor) -> Tensor:
         """Return what the encoder reads of (B, *output_shape), images in [0, 1] or standardised numbers."""

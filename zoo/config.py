@@ -61,6 +61,11 @@ def store_registered(overrides: Sequence[str]) -> None:
             store.store(group="data", name=name, node={**registry.signature(entry.load), **shared})
 
 
+def recipe_class(model: str) -> str:
+    """Return the registered name behind a recipe's; any other name as it is."""
+    return str(compose([f"model={model}"]).model.name) if model in choices("model") else model
+
+
 def store_arrays(kind: str, task: str) -> None:
     """Let ``data=arrays`` stand for arrays that the caller hands over."""
     node: dict[str, Any] = {"name": "arrays", "kind": kind, "tasks": [task], "batch_size": 128}

@@ -69,15 +69,28 @@ def precision_of(asked: str, device: str) -> str:
     return "bf16-mixed" if str(asked) == "bf16" else "32-true"
 
 
+SHARED = ("name", "kind", "tasks", "batch_size", "augment", "normal_classes")  # options of data that any data has
+
+
+def load_asked(asked: dict[str, Any], task: str, wanted: str | None = None) -> Dataset:
+    """Return the data set of a configuration's ``data`` for a task; ``wanted`` is the one that a user named."""
+    from zoo.data import load as load_data
+    from zoo.data.unlabelled import unlabelled
+
+    own = {k: v for k, v in asked.items() if k not in SHARED}
+    if "task" in registry.signature(registry.data_entry(asked["name"]).load):  # found out from the data, or asked
+        own["task"] = task if task in UNLABELLED else wanted
+    dataset = load_data(asked["name"], **own)
+    return unlabelled(dataset, task, normal=asked.get("normal_classes")) if task in UNLABELLED else dataset
+
+
 def data_of(planned: Plan, dataset: Dataset | None) -> tuple[Dataset, Any]:
     """Return the data set, loaded unless the caller brought it, and its datamodule."""
-    from zoo.data import load as load_data
     from zoo.data.augment import AUGMENTS
     from zoo.data.loader import ZooData
     from zoo.data.unlabelled import unlabelled
 
     asked = planned.values["data"]
-    shared = ("name", "kind", "tasks", "batch_size", "augment", "normal_classes")
     augment = None
     if asked["kind"] in AUGMENTS:
         augment = options(AUGMENTS[asked["kind"]], "data.augment", asked.get("augment") or {})
@@ -86,11 +99,8 @@ def data_of(planned: Plan, dataset: Dataset | None) -> tuple[Dataset, Any]:
             f"data.batch_size={asked['batch_size']}: must be at least trainer.devices={planned.trainer.devices}"
         )
     if dataset is None:
-        own = {k: v for k, v in asked.items() if k not in shared}
-        if "task" in registry.signature(registry.data_entry(asked["name"]).load):  # found out from the data, or asked
-            own["task"] = None if planned.task in UNLABELLED else planned.values["task"]
-        dataset = load_data(asked["name"], **own)
-    if planned.task in UNLABELLED:
+        dataset = load_asked(asked, planned.task, planned.values["task"])
+    elif planned.task in UNLABELLED:
         dataset = unlabelled(dataset, planned.task, normal=asked.get("normal_classes"))
     if dataset.sizes[0] < asked["batch_size"]:
         raise ZooError(

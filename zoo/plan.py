@@ -73,7 +73,7 @@ def plan(config: DictConfig, *, recipe: str | None, command: str, resumed: Path 
     )
 
 
-BUNDLED = ("text_file", "series")  # data with files of its own, where no path is given
+BUNDLED = ("text_file", "series", "binarized_mnist")  # data with files of its own, where no path is given
 FILES = ("path", "labels", "test")  # options of data that name a file or a folder
 
 

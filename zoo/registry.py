@@ -54,6 +54,7 @@ _DATA_MODULES = {
     "mnist": "zoo.data.images",
     "fashion_mnist": "zoo.data.images",
     "cifar10": "zoo.data.images",
+    "binarized_mnist": "zoo.data.binarized",
     "pets": "zoo.data.images",
     "image_folder": "zoo.data.folder",
     "npz": "zoo.data.folder",

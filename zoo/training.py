@@ -17,6 +17,7 @@ from zoo import registry
 from zoo.errors import TrainingError, ZooError
 from zoo.options import learning_of
 from zoo.plan import Plan, check_files, plan, reopen
+from zoo.spec import UNLABELLED
 
 if TYPE_CHECKING:
     import lightning as L
@@ -68,7 +69,7 @@ def train(
         settings["model"] = settings.pop("options")
     arrays, name = None, data
     if not isinstance(data, str):
-        arrays, name = _arrays(data, target, settings), "arrays"
+        arrays, name = _arrays(data, target, settings, configs.recipe_class(model)), "arrays"
     elif target is not None:
         raise ZooError(f"target={target!r}: is for a data frame; data={data!r} knows its target")
     words = [f"model={model}", f"data={name}"]
@@ -80,14 +81,16 @@ def train(
     return run(config, recipe=model, command=command, dataset=arrays, callbacks=callbacks, report=report)
 
 
-def _arrays(data: Any, target: str | None, settings: dict[str, Any]) -> Dataset:
-    """Return the caller's own data as a Dataset, known to Hydra as data=arrays."""
+def _arrays(data: Any, target: str | None, settings: dict[str, Any], model: str) -> Dataset:
+    """Return the caller's own data as a Dataset for a registered model, known to Hydra as data=arrays."""
     from zoo.data import Dataset
     from zoo.data.arrays import from_arrays
 
     cut = {k: settings.get(f"data.{k}", v) for k, v in (("folds", 5), ("fold", 0), ("split_seed", 0))}
     whole = isinstance(data, Dataset)
-    arrays = data if whole else from_arrays(data, target=target, task=settings.get("task"), **cut)
+    tasks = registry.entry(model).tasks
+    task = settings.get("task") or (tasks[0] if set(tasks) <= set(UNLABELLED) else None)
+    arrays = data if whole else from_arrays(data, target=target, task=task, **cut)
     configs.store_arrays(arrays.spec.kind, arrays.spec.task)
     return arrays
 
@@ -116,7 +119,7 @@ def resume(
         if data is None:
             raise ZooError(f"{folder}: was trained on arrays; give them again, zoo.resume({str(folder)!r}, data=…)")
         settings = {f"data.{key}": config.data[key] for key in ("folds", "fold", "split_seed")}
-        arrays = _arrays(data, target, {**settings, "task": config.task})
+        arrays = _arrays(data, target, {**settings, "task": config.task}, config.model.name)
     elif data is not None:
         raise ZooError(f"{folder}: was trained on data={config.data.name}, and goes on with it")
     said = ", ".join([repr(str(folder)), *(f"{k}={v!r}" for k, v in overrides.items())])

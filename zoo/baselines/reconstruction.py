@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,13 @@ import torch
 from torch import Tensor
 
 from zoo.codes import code_figures
-from zoo.data.dataset import Dataset, Split
+from zoo.data.dataset import Batch, Dataset, Split
 from zoo.data.loader import EvalLoader
 from zoo.noise import Draws, corrupt
 from zoo.objectives import Reconstruction, objective_of
 
-FILTERED = 1000  # images that filters take a look at: each takes milliseconds
+FILTERED, CHOSEN = 1000, 50  # images that filters are tested on, and chosen by: each takes milliseconds
+STRENGTHS = (0.4, 0.6, 0.8, 1.0, 1.3)  # as shares of the noise
 FITTED = 20_000  # rows that principal components and the forest are fitted to
 
 Figures = dict[str, float]
@@ -30,32 +32,56 @@ def given_back(dataset: Dataset, options: Mapping[str, Any]) -> dict[str, Figure
     """
     objective = objective_of(dataset.spec)
     assert isinstance(objective, Reconstruction)
-    noise, image = (options.get("noise", "none"), options.get("noise_level", 0.0)), dataset.spec.kind == "image"
+    noise = options.get("noise", "none"), options.get("noise_level", 0.0)
     train = _rows(objective, dataset.train)
-    found = {"pca": _components(dataset, objective, train, options.get("latent_dim", 16))}
+    if objective.ranked:
+        noise = ("none", 0.0)
+    found = {"pca": _components(dataset, objective, train, options.get("latent_dim", 16), noise)}
+    if "beta" in options:
+        found |= _densities(objective, train, dataset.test, options)
     if objective.ranked:
         found["isolation forest"] = _forest(objective, train, dataset.test)
-    elif noise[0] != "none":
-        found |= _filters(dataset, objective, noise) if image else {}
+    if noise[0] != "none" and dataset.spec.kind == "image":
+        found |= _filters(dataset, objective, noise)
     return found
 
 
-def _components(dataset: Dataset, objective: Reconstruction, train: np.ndarray, count: int) -> Figures:
+def _components(
+    dataset: Dataset, objective: Reconstruction, train: np.ndarray, count: int, noise: tuple[str, float]
+) -> Figures:
     from sklearn.decomposition import PCA
 
     pca = PCA(min(count, *train.shape), random_state=0).fit(train)
 
-    def restored(x: Tensor) -> Tensor:
-        target = objective.target(x)
-        code = pca.transform(target.flatten(1).numpy())
+    def restored(batch: Batch) -> Tensor:
+        target = objective.target(batch["x"])
+        read = corrupt(target, *noise, image=dataset.spec.kind == "image", draws=Draws(batch["row"]))
+        code = pca.transform(read.flatten(1).numpy())
         return torch.from_numpy(pca.inverse_transform(code)).float().view_as(target)
 
-    found = _figures(objective, ((restored(batch["x"]), batch) for batch in EvalLoader(dataset.test)))
+    found = _figures(objective, ((restored(batch), batch) for batch in EvalLoader(dataset.test)))
     spec = dataset.spec
     if len(spec.classes) > 1 and not spec.normal and not spec.multilabel:
         codes = [pca.transform(_rows(objective, split, every=True)) for split in (dataset.train, dataset.test)]
         found |= code_figures(codes[0], dataset.train["y"].numpy(), codes[1], dataset.test["y"].numpy())  # type: ignore[union-attr]
     return found
+
+
+def _densities(
+    objective: Reconstruction, train: np.ndarray, test: Split, options: Mapping[str, Any]
+) -> dict[str, Figures]:
+    """Return nats a test row: of pixels that are black by their share in training alone, or of probabilistic PCA."""
+    x = _rows(objective, test, every=True)
+    likelihood = options["likelihood"]
+    if likelihood == "bernoulli" or (likelihood == "auto" and objective.spec.kind == "image"):
+        share = train.mean(0, dtype=np.float64).clip(1e-4, 1 - 1e-4)
+        nll = -(x * np.log(share) + (1 - x) * np.log(1 - share)).sum(1).mean()
+        return {"independent pixels": {"nll": float(nll), "elbo": -float(nll)}}
+    from sklearn.decomposition import PCA
+
+    pca = PCA(min(options["latent_dim"], train.shape[1] - 1), random_state=0).fit(train.astype(np.float64))
+    nll = -float(pca.score(x.astype(np.float64)))
+    return {"probabilistic pca": {"nll": nll, "elbo": -nll}}
 
 
 def _forest(objective: Reconstruction, train: np.ndarray, test: Split) -> Figures:
@@ -69,38 +95,43 @@ def _forest(objective: Reconstruction, train: np.ndarray, test: Split) -> Figure
 
 
 def _filters(dataset: Dataset, objective: Reconstruction, noise: tuple[str, float]) -> dict[str, Figures]:
-    """Return figures of filters on the same noisy test images, each told how strong the noise is."""
+    """Return figures of filters on the same noisy test images; how strong they are is chosen on validation."""
     try:
         from skimage.restoration import denoise_nl_means, denoise_wavelet
     except ImportError:
         print('note: filters to compare with need scikit-image; pip install "zoo[images]"', file=sys.stderr)
         return {}
     name, level = noise
-    sigma = level if name == "gaussian" else None
+    grey = dataset.spec.input_shape[0] == 1
 
-    def means(image: np.ndarray) -> np.ndarray:
-        strength = 0.8 * sigma if sigma else 0.3
+    def means(image: np.ndarray, strength: float) -> np.ndarray:
         made: np.ndarray = denoise_nl_means(
-            image, h=strength, sigma=sigma or 0.0, patch_size=5, patch_distance=6, fast_mode=True, channel_axis=0
+            image, h=strength * level, patch_size=5, patch_distance=6, fast_mode=False, channel_axis=None if grey else 0
         )
         return made
 
-    def wavelets(image: np.ndarray) -> np.ndarray:
-        made: np.ndarray = denoise_wavelet(image, sigma=sigma, channel_axis=0, rescale_sigma=True)
+    def wavelets(image: np.ndarray, strength: float) -> np.ndarray:
+        axis = None if grey else 0
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of how small the images are
+            made: np.ndarray = denoise_wavelet(image, sigma=strength * level, channel_axis=axis, rescale_sigma=True)
         return made
 
-    known = {"noisy input": lambda image: image, "non-local means": means, "wavelets": wavelets}
-    first = {key: value.index_select(0, torch.arange(min(FILTERED, len(value)))) for key, value in dataset.test.items()}
-    found = {}
-    for filtered, made_by in known.items():
+    def tried(split: Split, made_by: Callable[..., np.ndarray], strength: float, most: int) -> Figures:
+        first = {key: value.index_select(0, torch.arange(min(most, len(value)))) for key, value in split.items()}
 
-        def pairs(made_by: Any = made_by) -> Iterator[tuple[Tensor, Any]]:
+        def pairs() -> Iterator[tuple[Tensor, Any]]:
             for batch in EvalLoader(first):
                 noisy = corrupt(batch["x"], name, level, image=True, draws=Draws(batch["row"])).numpy()
-                made = np.stack([made_by(image) for image in noisy]).clip(0, 1)
-                yield torch.from_numpy(made).float(), batch
+                made = [made_by(image[0] if grey else image, strength).reshape(image.shape) for image in noisy]
+                yield torch.from_numpy(np.stack(made).clip(0, 1)).float(), batch
 
-        found[filtered] = _figures(objective, pairs())
+        return _figures(objective, pairs())
+
+    found = {"noisy input": tried(dataset.test, lambda image, _: image, 1.0, FILTERED)}
+    for filtered, made_by in (("non-local means", means), ("wavelets", wavelets)):
+        strength = min(STRENGTHS, key=lambda s, by=made_by: tried(dataset.val, by, s, CHOSEN)["mse"])
+        found[filtered] = tried(dataset.test, made_by, strength, FILTERED)
     return found
 
 

@@ -13,6 +13,7 @@ from zoo.data.frames import Reading, Source, frame_dataset
 from zoo.data.images import image_dataset
 from zoo.data.tabular import table
 from zoo.errors import ZooError, unknown
+from zoo.spec import UNLABELLED
 
 
 def from_arrays(
@@ -28,12 +29,15 @@ def from_arrays(
 
     X is a table (N, columns) of numbers, or images (N, H, W), (N, C, H, W) or (N, H, W, C): uint8, or float in
     [0, 1]. Labels that are text, boolean or at most 20 different whole numbers are classes, others are regressed,
-    unless ``task`` says it.
+    unless ``task`` says it. For a task that needs none, X alone will do.
 
     Raises:
         ZooError: shapes do not fit, text or missing values in X, an unknown target.
     """
     splits = Splits(folds, fold, split_seed)
+    if task in UNLABELLED and target is None and not isinstance(data, tuple):
+        return _alone(data, splits)
+    task = None if task in UNLABELLED else task
     frame = _as_frame(data, target)
     if frame is not None:
         source, reading = frame
@@ -47,6 +51,23 @@ def from_arrays(
     images = torch.from_numpy(np.ascontiguousarray(as_images(x, "data")))
     numbers = torch.from_numpy(labels if classes else labels.astype(np.float32))
     return image_dataset("arrays", images, numbers, splits.cut(labels, stratify=bool(classes)), classes)
+
+
+def _alone(data: Any, splits: Splits) -> Dataset:
+    """Return rows without labels."""
+    if hasattr(data, "columns"):
+        frame = data.rename(columns=str)
+        return frame_dataset("arrays", Source("data", frame, np.arange(1, len(frame) + 1)), Reading([]), splits)
+    whole = from_arrays(
+        (data, np.arange(len(data))),
+        task="regression",
+        folds=splits.folds,
+        fold=splits.fold,
+        split_seed=splits.split_seed,
+    )
+    train, val, test = ({"x": split["x"]} for split in (whole.train, whole.val, whole.test))
+    spec = replace(whole.spec, task="reconstruction", target_mean=0.0, target_std=1.0)
+    return Dataset(spec, train, val, test)
 
 
 def _as_frame(data: Any, target: str | None) -> tuple[Source, Reading] | None:

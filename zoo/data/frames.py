@@ -13,7 +13,7 @@ import torch
 from zoo.data.dataset import Card, Dataset, Splits, class_counts, rarer, rows
 from zoo.encode import as_numbers, as_texts, encode_frame
 from zoo.errors import ZooError, unknown
-from zoo.spec import DataSpec
+from zoo.spec import UNLABELLED, DataSpec
 
 BINS = 64  # that a column of numbers is cut into, for networks that embed it piece by piece
 FEW = 20  # different whole numbers up to which they are taken for classes
@@ -38,7 +38,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Reading:
-    """How a frame is read: ``task`` None is found out, ``text`` are columns of numbers that stand for kinds."""
+    """How a frame is read: ``task`` None is found out, ``text`` are columns of numbers that stand for kinds.
+
+    Where a task needs no labels, there may be no ``target``.
+    """
 
     target: Sequence[str]
     task: str | None = None
@@ -88,6 +91,8 @@ def frame_dataset(
     else:
         parts = [rows(x, y, index) for index in (train, val)]
         parts.append(_test_split(test, spec, learnt, reading))
+    if not reading.target:
+        parts = [{"x": part["x"]} for part in parts]
     return Dataset(spec, parts[0], parts[1], parts[2], card)
 
 
@@ -98,7 +103,7 @@ def _test_split(test: Source, spec: DataSpec, learnt: Learnt, reading: Reading) 
     for column, levels in zip(spec.columns, spec.levels, strict=True):
         if not levels:
             numbers_of(test, column)
-    y = targets(test, reading.target, learnt)
+    y = targets(test, reading.target, learnt) if reading.target else np.zeros(len(test.frame))
     return {"x": torch.from_numpy(encode_frame(spec, test.frame).astype(np.float32)), "y": torch.tensor(y)}
 
 
@@ -159,6 +164,8 @@ def learn_from(source: Source, reading: Reading) -> Learnt:
     Raises:
         ZooError: missing values, one value only, text where numbers are to be regressed, labels that are not 0 or 1.
     """
+    if not reading.target:
+        return Learnt(np.zeros(len(source.frame), dtype=np.int64), "reconstruction")
     several = len(reading.target) > 1
     for column in reading.target:
         missing = np.flatnonzero(source.frame[column].isna().to_numpy())
@@ -174,7 +181,9 @@ def learn_from(source: Source, reading: Reading) -> Learnt:
         numbers = pd.to_numeric(cells, errors="coerce")
         numeric = bool(numbers.notna().all()) and not pd.api.types.is_bool_dtype(cells)
         few = numeric and bool((numbers == numbers.round()).all()) and numbers.nunique() <= FEW
-        task = reading.task or ("regression" if numeric and not few else "classification")
+        task = (reading.task if reading.task not in UNLABELLED else None) or (
+            "regression" if numeric and not few else "classification"
+        )
         if task == "regression":
             blank = Learnt(np.empty(0), task)
         else:
@@ -315,4 +324,5 @@ def described(source: Source, spec: DataSpec, target: Sequence[str]) -> str:
         what = f"classification: {shown}"
         if len(spec.classes) == 2:
             what += f"; to find: {spec.classes[spec.positive]}"
-    return f"{source.name}: learns {', '.join(target)} ({what}) from {'; '.join(said)}"
+    learnt = f"{', '.join(target)} ({what})" if target else "to give it back"
+    return f"{source.name}: learns {learnt} from {'; '.join(said)}"

@@ -17,6 +17,7 @@ from zoo.data.files import fetch, read_checked, root_folder
 from zoo.data.frames import Learnt, Reading, Source, described, frame_dataset, table_spec
 from zoo.errors import ZooError
 from zoo.registry import register_data
+from zoo.spec import UNLABELLED
 
 CANCER = Card(
     source="https://archive.ics.uci.edu/dataset/17, as bundled with scikit-learn",
@@ -125,6 +126,8 @@ def csv(
 ) -> Dataset:
     """Return the rows of a CSV, ``target`` (a name, or a place, -1 the last) being what is learnt; several are labels.
 
+    Models that give their input back need none; where there is one, it tells normal classes and colours codes.
+
     ``test`` is a file of its own for the test, else that is one of ``folds``. ``drop`` leaves columns out, ``text``
     takes columns of numbers as kinds, ``positive`` names the one of two classes to find (null: the rarer).
     ``delimiter`` and ``header`` are found out where they are not given.
@@ -136,6 +139,8 @@ def csv(
         raise ZooError("data.path: must name the table, as data.path=prices.csv")
     found = read_csv(Path(path), delimiter=delimiter, header=header)
     asked: Any = target if isinstance(target, Sequence) and not isinstance(target, str) else [target]
+    if target is None and task in UNLABELLED:
+        asked = []
     named = [column_named(found, one, "data.target") for one in asked]
     source = Source(str(path), found.cells, found.lines)
     other = None

@@ -38,10 +38,13 @@ def _one_class(dataset: Dataset, normal: Sequence[Any]) -> Dataset:
         raise ZooError(f"data.normal_classes: {spec.name} has no classes that exclude each other")
     if isinstance(normal, str) or not isinstance(normal, Sequence) or not normal:
         raise ZooError(f"data.normal_classes={normal}: must be a list of classes, such as [{spec.classes[0]}]")
-    names = [str(name) for name in normal]
-    for name in names:
-        if name not in spec.classes:
-            raise unknown("data.normal_classes", name, spec.classes)
+    known = {name.strip("'\""): name for name in spec.classes}  # some files have their labels in quotes
+    names = []
+    for name in normal:
+        found = known.get(str(name).strip("'\""))
+        if found is None:
+            raise unknown("data.normal_classes", str(name), spec.classes)
+        names.append(found)
     others = [name for name in spec.classes if name not in names]
     if not others:
         raise ZooError(f"data.normal_classes: are all classes of {spec.name}, so that nothing is an anomaly")

@@ -18,7 +18,7 @@ from torch import Tensor
 from zoo.coding import CodingModule
 from zoo.data.dataset import Batch
 from zoo.errors import ZooError
-from zoo.networks.coders import check_coder, decoder, encoder
+from zoo.networks.coders import check_coder, decoder, encoder, latent_size
 from zoo.noise import check_noise
 from zoo.options import check_choice, check_number
 from zoo.registry import register
@@ -32,7 +32,8 @@ class Autoencoder(CodingModule):
     """An autoencoder over images, tables or windows of time series.
 
     ``network`` is dense, with hidden layers of ``widths``, or conv, with as many ``channels`` after each halving of the
-    image; the decoder mirrors it. ``latent_dim`` numbers are the code. ``noise`` (none, gaussian, salt_pepper, masking)
+    image; the decoder mirrors it. ``latent_dim`` numbers are the
+    code (None: 16, or half of the input's where these are few). ``noise`` (none, gaussian, salt_pepper, masking)
     of ``noise_level`` is put on what is read in training; ``sparsity`` is λ. ``likelihood`` is what the loss takes
     values for: mse, or bernoulli, the cross-entropy of images whose pixels are nearly black or white.
 
@@ -47,7 +48,7 @@ class Autoencoder(CodingModule):
         network: str = "dense",
         widths: Sequence[int] = (256, 128),
         channels: Sequence[int] = (32, 64),
-        latent_dim: int = 16,
+        latent_dim: int | None = None,
         activation: str = "relu",
         norm: str = "none",
         dropout: float = 0.0,
@@ -59,7 +60,8 @@ class Autoencoder(CodingModule):
         super().__init__(spec=spec)
         layers: dict[str, Any] = {"network": network, "widths": widths, "channels": channels, "norm": norm}
         layers["dropout"] = dropout
-        check_coder(self.spec, latent_dim=latent_dim, **layers)
+        check_coder(self.spec, **layers)
+        latent_dim = self.settle(latent_size(self.spec, latent_dim, 16))
         check_noise(noise, noise_level)
         check_number("model.sparsity", sparsity, low=0)
         check_choice("model.likelihood", likelihood, LIKELIHOODS)

@@ -21,7 +21,7 @@ from torchmetrics import MetricCollection
 from zoo.coding import CodingModule
 from zoo.data.dataset import Batch, Dataset
 from zoo.errors import ZooError
-from zoo.networks.coders import check_coder, decoder, encoder
+from zoo.networks.coders import check_coder, decoder, encoder, latent_size
 from zoo.noise import Draws
 from zoo.objectives import Reconstruction
 from zoo.objectives.base import Metrics
@@ -70,11 +70,11 @@ def log_ratio(z: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
 class VAE(CodingModule):
     """A variational autoencoder over images, tables or windows of time series.
 
-    Networks are those of ``autoencoder``. The loss is the bound with ``samples`` codes, in it KL weighted by ``beta``
-    (Higgins 2017), which rises from 0 over the share ``kl_warmup`` of the run (Sønderby 2016); each number of the code
-    may take ``free_bits`` nats at no cost (Kingma 2016). ``likelihood`` is bernoulli, which images have unless said
-    otherwise, or gaussian with one deviation that is learnt (Rybkin 2021). ``conditional`` tells both networks the
-    label. The test's nll draws ``test_samples`` codes a row.
+    Networks and ``latent_dim`` (None: 8 at most) are those of ``autoencoder``. The loss is the bound with ``samples``
+    codes, in it KL weighted by ``beta`` (Higgins 2017), which rises from 0 over the share ``kl_warmup`` of the run
+    (Sønderby 2016); each number of the code may take ``free_bits`` nats at no cost (Kingma 2016). ``likelihood`` is
+    bernoulli, which images have unless said otherwise, or gaussian with one deviation that is learnt (Rybkin 2021).
+    ``conditional`` tells both networks the label. The test's nll draws ``test_samples`` codes a row.
 
     Raises:
         ZooError: an option outside its limits, or one that does not go with the data.
@@ -87,7 +87,7 @@ class VAE(CodingModule):
         network: str = "dense",
         widths: Sequence[int] = (256, 128),
         channels: Sequence[int] = (32, 64),
-        latent_dim: int = 8,
+        latent_dim: int | None = None,
         activation: str = "relu",
         norm: str = "none",
         dropout: float = 0.0,
@@ -102,7 +102,8 @@ class VAE(CodingModule):
         super().__init__(spec=spec)
         layers: dict[str, Any] = {"network": network, "widths": widths, "channels": channels, "norm": norm}
         layers["dropout"] = dropout
-        check_coder(self.spec, latent_dim=latent_dim, **layers)
+        check_coder(self.spec, **layers)
+        latent_dim = self.settle(latent_size(self.spec, latent_dim, 8))
         check_choice("model.likelihood", likelihood, LIKELIHOODS)
         for name, value in (("beta", beta), ("kl_warmup", kl_warmup), ("free_bits", free_bits)):
             check_number(f"model.{name}", value, low=0, **({"high": 1} if name == "kl_warmup" else {}))
@@ -230,7 +231,7 @@ class VAE(CodingModule):
         """
         check_number("count", count, low=1, whole=True)
         generator = torch.Generator().manual_seed(seed)
-        z = torch.randn(count, self.hparams["latent_dim"], generator=generator).to(self.device)
+        z = torch.randn(count, self.latent_dim, generator=generator).to(self.device)
         y = None
         if self.labels:
             if label is not None:

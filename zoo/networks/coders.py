@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Sequence
 from math import prod
 
@@ -23,17 +24,28 @@ def check_coder(
     network: str,
     widths: Sequence[int],
     channels: Sequence[int],
-    latent_dim: int,
     norm: str,
     dropout: float,
 ) -> None:
     """Raise ZooError where an option of ``encoder`` and ``decoder`` is outside its limits."""
     check_choice("model.network", network, KINDS)
-    check_number("model.latent_dim", latent_dim, low=1, whole=True)
     check_layers(widths=widths, norm=norm, dropout=dropout)
     check_sizes("model.channels", channels)
     if network == "conv" and spec.kind != "image":
         raise ZooError(f"model.network=conv: is for images; {spec.name} is {spec.kind} data, model.network=dense")
+
+
+def latent_size(spec: DataSpec, asked: int | None, usual: int) -> int:
+    """Return how many numbers a code has: as asked, else the usual, or half of the input's where these are few.
+
+    Raises:
+        ZooError: less than one.
+    """
+    check_number("model.latent_dim", asked, low=1, whole=True, optional=True)
+    if asked is not None and asked > spec.outputs:
+        said = f"note: model.latent_dim={asked} is more than the {spec.outputs} numbers of a row of {spec.name}"
+        print(f"{said}, so that nothing need be compressed", file=sys.stderr)
+    return asked or max(min(usual, spec.outputs // 2), 1)
 
 
 def encoder(

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from zoo.data.dataset import Batch, Dataset
 from zoo.plots.base import curves, learning_rates
-from zoo.plots.codes import coding_pictures, grid
+from zoo.plots.codes import coding_pictures, grid, plane
 from zoo.plots.labels import batch_picture, confusion_matrix, mistakes, precision_recall, truth
 from zoo.plots.sequences import errors_by_step, forecasts, gradient_norms
 
-__all__ = ["grid", "learning_rates", "run_pictures"]
+__all__ = ["grid", "learning_rates", "plane", "run_pictures"]
 
 
 def run_pictures(

@@ -1,0 +1,204 @@
+"""What a trained model is used for, from its run's folder or from a checkpoint: each a figure, a picture, a file."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import OmegaConf
+
+from zoo import config as configs
+from zoo.errors import ZooError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from zoo.coding import CodingModule
+    from zoo.data import Dataset
+
+
+def opened(place: str) -> tuple[Any, Path, Path | None]:
+    """Return the model of a run's folder or of a checkpoint, the checkpoint, and the run's folder where there is one.
+
+    Raises:
+        ZooError: no such file, or not a checkpoint of the zoo.
+    """
+    from zoo.training import load
+
+    path = Path(place)
+    path = path / "checkpoints" / "best.ckpt" if path.is_dir() else path
+    folder = path.parent.parent
+    return load(path), path, folder if (folder / "config.yaml").is_file() else None
+
+
+def data_for(model: Any, folder: Path | None, words: Sequence[str]) -> Dataset:
+    """Return the data that ``words`` name, as ``train.py`` takes them, else that of the model's run.
+
+    Raises:
+        ZooError: neither is there, or the data is not like what the model was trained on.
+    """
+    from zoo.parts import load_asked
+
+    if any(word.startswith("data=") for word in words):
+        asked: Any = OmegaConf.to_container(configs.compose([f"model={model.name}", *words]).data, resolve=True)
+    elif folder is not None:
+        kept: Any = OmegaConf.load(folder / "config.yaml")
+        configs.update(kept, {key: OmegaConf.from_dotlist([f"v={value}"]).v for key, value in _pairs(words).items()})
+        asked = OmegaConf.to_container(kept.data)
+    else:
+        raise ZooError("a checkpoint away from its run does not know its data; name it by data=")
+    if asked["name"] == "arrays":
+        raise ZooError("the run was trained on arrays, which it does not keep; name data by data=")
+    dataset = load_asked(asked, model.spec.task)
+    if dataset.spec.input_shape != model.spec.input_shape:
+        theirs, ours = dataset.spec.input_shape, model.spec.input_shape
+        raise ZooError(f"{dataset.spec.name}: has rows of {theirs}; the model was trained on {ours}")
+    return dataset
+
+
+def _pairs(words: Sequence[str]) -> dict[str, str]:
+    return {key: value for key, _, value in (word.partition("=") for word in words)}
+
+
+def encode(model: CodingModule, dataset: Dataset, out: Path) -> list[str]:
+    """Write the code of each test row, with its class where there is one, and a picture beside it.
+
+    ``out`` ends in .npz (``codes``, ``y``) or .csv. Returns what to say: accuracies by the codes beside PCA's.
+    """
+    import numpy as np
+
+    from zoo.plots import plane
+
+    codes, y = model.codes(dataset.test), dataset.test.get("y")
+    labels = y.numpy() if y is not None and dataset.spec.classes else None  # type: ignore[union-attr]
+    if out.suffix == ".npz":
+        np.savez(out, codes=codes.numpy(), **({} if labels is None else {"y": labels}))
+    elif out.suffix == ".csv":
+        rows = codes.tolist()
+        header = [f"code_{n + 1}" for n in range(codes.shape[1])] + (["class"] if labels is not None else [])
+        named = [] if labels is None else [[dataset.spec.classes[k]] for k in labels]
+        _write_csv(out, header, [row + (named[n] if named else []) for n, row in enumerate(rows)])
+    else:
+        raise ZooError(f"out={out}: must end in .npz or .csv")
+    picture = plane(codes, y if labels is not None else None, dataset.spec.classes, out.with_suffix(".png"))  # type: ignore[arg-type]
+    lines = [f"codes           {out}   {codes.shape[0]:,} test rows of {codes.shape[1]} numbers"]
+    lines.append(f"picture         {picture}")
+    figures = model.figures(dataset)
+    known = {model.name: figures, **(_others(model, dataset) if "knn_accuracy" in figures else {})}
+    return lines + _beside(known, ("knn_accuracy", "probe_accuracy"))
+
+
+def denoise(model: CodingModule, dataset: Dataset, out: Path) -> list[str]:
+    """Draw test images clean, with the model's noise, and restored, into ``out``; return PSNR and SSIM beside filters'.
+
+    Raises:
+        ZooError: the model was not trained to take noise off, or not on images.
+    """
+    from zoo.plots.codes import given_back
+
+    name, level = model.noise
+    if name == "none" or model.spec.kind != "image":
+        raise ZooError("denoise: needs a denoiser of images, such as model=autoencoder model.noise=gaussian")
+    figures, _ = _tested(model, dataset)
+    picture = given_back(model.insights({}, dataset), out)
+    lines = [f"picture         {picture}", f"{name} noise of {level:g} on {len(dataset.test['x']):,} test images:"]
+    return lines + _beside({"restored": figures, **_others(model, dataset)}, ("psnr", "ssim"))
+
+
+def detect(model: CodingModule, dataset: Dataset, out: Path) -> list[str]:
+    """Write each test row's score, whether it is an alarm, and whether it is an anomaly, to ``out`` (.csv).
+
+    Returns what to say: AUROC and average precision beside others'.
+
+    Raises:
+        ZooError: the model was not trained on what is normal alone.
+    """
+    from zoo.plots.codes import oddity
+
+    if not model.objective.ranked:
+        raise ZooError("detect: needs a model of what is normal, trained with data.normal_classes=[…]")
+    if out.suffix != ".csv":
+        raise ZooError(f"out={out}: must end in .csv")
+    figures, score = _tested(model, dataset)
+    threshold, y = model.objective.threshold, dataset.test["y"]
+    alarm = score >= (float("inf") if threshold is None else threshold)
+    rows = zip(score.tolist(), alarm.int().tolist(), y.tolist(), strict=True)  # type: ignore[union-attr]
+    _write_csv(out, ["score", "alarm", "anomaly"], [list(row) for row in rows])
+    said = f"{int(alarm.sum()):,} alarms in {len(score):,} test rows, from a score of {threshold:.4g}"
+    lines = [f"scores          {out}   {said}", f"picture         {oddity(score, y, out.with_suffix('.png'))}"]  # type: ignore[arg-type]
+    return lines + _beside({model.name: figures, **_others(model, dataset)}, ("auroc", "average_precision", "f1"))
+
+
+def _tested(model: CodingModule, dataset: Dataset) -> tuple[dict[str, float], Tensor]:
+    """Return the test figures of a model on data, and what it keeps of each row."""
+    import torch
+
+    from zoo.data.loader import EvalLoader
+
+    metrics, kept = model.objective.metrics("test"), []
+    model.begin_evaluation("test")
+    with torch.inference_mode():
+        for batch in EvalLoader(dataset.test):
+            output = model.evaluated(batch)
+            model.objective.update(metrics, output, batch)
+            kept.append(model.objective.keep(output, batch))
+    return {name: float(value) for name, value in metrics.compute().items()}, torch.cat(kept)  # type: ignore[arg-type]
+
+
+def _others(model: CodingModule, dataset: Dataset) -> dict[str, dict[str, float]]:
+    from zoo.baselines import baselines
+
+    return baselines(dataset, options=dict(model.hparams))
+
+
+def _beside(known: Mapping[str, Mapping[str, float]], names: Sequence[str]) -> list[str]:
+    """Return a line for each of those that have one of the figures ``names``."""
+    lines = []
+    for title, figures in known.items():
+        said = "   ".join(f"{key.replace('_', ' ')} {figures[key]:.4g}" for key in names if key in figures)
+        lines += [f"  {title:<17} {said}"] if said else []
+    return lines
+
+
+def sample(model: Any, out: Path, *, count: int = 64, seed: int = 0, label: str | None = None) -> list[str]:
+    """Draw new images into ``out``.
+
+    Raises:
+        ZooError: a model that draws none.
+    """
+    from zoo.plots import grid
+
+    if not hasattr(model, "sample") or model.spec.kind != "image":
+        raise ZooError(f"sample: a {model.name} of {model.spec.kind} data draws no images")
+    return [f"picture         {grid(model.sample(count, seed=seed, label=label), 'new images', out)}"]
+
+
+def walk(
+    model: CodingModule, dataset: Dataset, out: Path, *, first: int = 0, last: int = 1, steps: int = 10
+) -> list[str]:
+    """Draw the way from one test image to another, by their numbers, into ``out``.
+
+    Raises:
+        ZooError: no such rows, or no images.
+    """
+    from zoo.plots import grid
+
+    x = dataset.test["x"]
+    if model.spec.kind != "image":
+        raise ZooError(f"walk: is drawn of images; {model.spec.name} is {model.spec.kind} data")
+    for name, row in (("from", first), ("to", last)):
+        if not 0 <= row < len(x):
+            raise ZooError(f"{name}={row}: must be from 0 to {len(x) - 1}, the test rows")
+    images = model.walk(x[first].numpy(), x[last].numpy(), steps=steps)
+    return [f"picture         {grid(images, f'from test image {first} to {last}', out, columns=steps)}"]
+
+
+def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+    temporary.replace(path)
