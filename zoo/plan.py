@@ -56,9 +56,10 @@ def plan(config: DictConfig, *, recipe: str | None, command: str, resumed: Path 
     check_number("data.batch_size", values["data"]["batch_size"], low=1, whole=True)
     check_number("seed", values["seed"], low=0, whole=True)
     recipe, task = recipe or values["model"]["name"], configs.task_of(config)
-    if values["data"].get("normal_classes") is not None and task != "reconstruction":
-        fitting = configs.fitting_models("reconstruction", values["data"]["kind"])
-        raise ZooError(f"data.normal_classes: is for models that find anomalies: {', '.join(fitting)}")
+    for option in ("normal_classes", "anomalies"):
+        if values["data"].get(option) is not None and task != "reconstruction":
+            fitting = configs.fitting_models("reconstruction", values["data"]["kind"])
+            raise ZooError(f"data.{option}: is for models that find anomalies: {', '.join(fitting)}")
     return Plan(
         values=values,
         recipe=recipe,
@@ -74,7 +75,7 @@ def plan(config: DictConfig, *, recipe: str | None, command: str, resumed: Path 
 
 
 BUNDLED = ("text_file", "series", "binarized_mnist")  # data with files of its own, where no path is given
-FILES = ("path", "labels", "test")  # options of data that name a file or a folder
+FILES = ("path", "labels", "test", "anomalies")  # options of data that name a file or a folder
 
 
 def check_files(data: dict[str, Any]) -> None:

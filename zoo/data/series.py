@@ -13,6 +13,7 @@ import torch
 from zoo.data.csvfile import Table, column_named, read_csv
 from zoo.data.dataset import Card, Dataset, Windows
 from zoo.data.files import fetch, read_checked, root_folder
+from zoo.data.spans import marked
 from zoo.encode import as_numbers
 from zoo.errors import ZooError
 from zoo.options import check_choice, check_number
@@ -48,6 +49,7 @@ def series(
     test: float = 0.2,
     fill: str | None = None,
     season: int | None = None,
+    anomalies: str | None = None,
     delimiter: str | None = None,
     header: bool | None = None,
 ) -> Dataset:
@@ -57,12 +59,15 @@ def series(
     what is read). The last share ``test`` of the rows is test, ``val`` before it validation; each window whose future
     lies in a part counts. ``time`` names the column of times (null: found out), which must rise evenly, unless ``fill``
     fills gaps: linear, or with the last value. ``season`` is how many steps lie between alike ones, for the naive
-    forecast beside the result (null: found out).
+    forecast beside the result (null: found out). ``anomalies`` is a file of stretches in which something was wrong
+    (see ``zoo.data.spans``), for models that find such windows.
 
     Raises:
         ZooError: gaps, duplicates or text, a past or horizon longer than a part allows, an unknown column.
     """
     if path is None:
+        if anomalies is not None:
+            raise ZooError("data.anomalies: tells of a series of your own; name it by data.path=")
         recorded = Recorded("series", "carbon dioxide", _co2(), ["co2"], [0], season=52)
         return cut_series(recorded, past=past, horizon=horizon, val=val, test=test, card=CO2)
     if fill is not None:
@@ -75,13 +80,14 @@ def series(
     read += [name for name in wanted if name not in read]
     where = {name: _place(table, name) for name in read}
     values = np.stack([as_numbers(table.cells[name], where[name]) for name in read], 1)
-    values, step = evenly(table, times, clock, values, fill)
+    values, whole_times, step = evenly(table, times, clock, values, fill)
     _check_missing(table, read, values, fill)
     whole = pd.DataFrame(values)
     whole = whole.interpolate(limit_direction="both") if fill == "linear" else whole.ffill().bfill()
     found = season or SEASONS.get(step, 1)
     targeted = [read.index(name) for name in wanted]
-    recorded = Recorded(Path(path).stem, str(path), whole.to_numpy(), read, targeted, season=found)
+    odd = None if anomalies is None else marked(Path(anomalies), Path(path), whole_times)
+    recorded = Recorded(Path(path).stem, str(path), whole.to_numpy(), read, targeted, season=found, odd=odd)
     return cut_series(recorded, past=past, horizon=horizon, val=val, test=test)
 
 
@@ -113,7 +119,7 @@ def _co2() -> np.ndarray:
 class Recorded:
     """Numbers at even steps of time: ``values`` (N, columns), which columns are forecast, and how long a season is.
 
-    ``where`` is what errors call it.
+    ``where`` is what errors call it; ``odd`` (N,) are the rows that are anomalies, where that is known.
     """
 
     name: str
@@ -122,6 +128,7 @@ class Recorded:
     columns: Sequence[str]
     targets: list[int]
     season: int
+    odd: np.ndarray | None = None
 
 
 def cut_series(
@@ -164,7 +171,12 @@ def cut_series(
         rows=first_val,
     )
     bounds = [(0, first_val), (first_val - past, first_test), (first_test - past, count)]
-    return Dataset(spec, *(_windows(base[low:high], targets, past, horizon) for low, high in bounds), card)
+    parts = [_windows(base[low:high], targets, past, horizon) for low, high in bounds]
+    if recorded.odd is not None:
+        odd = torch.from_numpy(recorded.odd)
+        for part, (low, high) in zip(parts, bounds, strict=True):
+            part["odd"] = Windows(odd[low:high], past, drop=horizon)
+    return Dataset(spec, *parts, card)
 
 
 def _windows(base: torch.Tensor, targets: list[int], past: int, horizon: int) -> dict[str, Windows]:
@@ -199,8 +211,8 @@ def read_times(table: Table, asked: str | int | None) -> tuple[pd.Series, str]:
 
 def evenly(
     table: Table, times: pd.Series, clock: str, values: np.ndarray, fill: str | None
-) -> tuple[np.ndarray, str | None]:
-    """Return values at even times, NaN where there was a gap, and how long a step is, where it has a name.
+) -> tuple[np.ndarray, np.ndarray, str | None]:
+    """Return values at even times, NaN where there was a gap, the times, and how long a step is, where it has a name.
 
     Raises:
         ZooError: times that come twice, run backwards, or leave a gap that ``fill`` does not fill.
@@ -219,7 +231,7 @@ def evenly(
     missing = ~np.isin(whole, times.to_numpy())
     strays = ~np.isin(times.to_numpy(), whole)
     if not missing.any() and not strays.any():
-        return values, step
+        return values, whole, step
     if strays.any() or fill is None:
         after = int(np.flatnonzero(np.diff(times.to_numpy()) != np.diff(whole[:2]))[0]) if step != "months" else 0
         after = int(np.flatnonzero(missing)[0]) - 1 if missing.any() else after
@@ -229,7 +241,7 @@ def evenly(
     at = np.searchsorted(whole, times.to_numpy())
     even = np.full((len(whole), values.shape[1]), np.nan)
     even[at] = values
-    return even, step
+    return even, whole, step
 
 
 def _grid(times: pd.Series) -> tuple[np.ndarray, str | None]:

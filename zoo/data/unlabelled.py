@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.data.dataset import Dataset, Rows, Split, Values, channel_statistics, class_counts
+from zoo.data.dataset import Dataset, Rows, Split, Values, Windows, channel_statistics
 from zoo.errors import ZooError, unknown
 from zoo.spec import DataSpec
 
@@ -28,8 +28,39 @@ def unlabelled(dataset: Dataset, task: str, *, normal: Sequence[Any] | None = No
         return _one_class(replace(dataset, spec=spec), normal)
     if spec.kind != "series":
         return replace(dataset, spec=spec)
+    spec = replace(spec, target_shape=(), targets=())
+    if "odd" in dataset.train:
+        return _odd_windows(replace(dataset, spec=spec))
     train, val, test = ({"x": split["x"]} for split in (dataset.train, dataset.val, dataset.test))
-    return Dataset(replace(spec, target_shape=(), targets=()), train, val, test, dataset.card)
+    return Dataset(spec, train, val, test, dataset.card)
+
+
+def _odd_windows(dataset: Dataset) -> Dataset:
+    """Return windows of a series, with y whether one of their steps is an anomaly; training has none."""
+    parts: list[dict[str, Any]] = []
+    for split in (dataset.train, dataset.val, dataset.test):
+        odd = split["odd"]
+        assert isinstance(odd, Windows)
+        sums = torch.cat([torch.zeros(1, dtype=torch.int64), odd.base.long().cumsum(0)])
+        count = len(split["x"])
+        y = ((sums[odd.length :] - sums[: -odd.length])[:count] > 0).long()
+        parts.append({"x": split["x"], "y": y})
+    normal = torch.nonzero(parts[0]["y"] == 0).squeeze(1)
+    if not len(normal):
+        raise ZooError(f"{dataset.spec.name}: every window to train on holds an anomaly; shorten data.past")
+    parts[0] = {"x": Rows(parts[0]["x"], normal), "y": parts[0]["y"][normal]}
+    spec = replace(dataset.spec, normal=("normal",), rows=len(normal))
+    return Dataset(_two_kinds(spec, parts[2]["y"]), *parts, dataset.card)
+
+
+def _two_kinds(spec: DataSpec, test_y: Tensor) -> DataSpec:
+    """Return the spec with normal and anomaly as classes, as far as test has both."""
+    classes: tuple[str, ...] = ("normal", "anomaly")
+    if not bool((test_y == 1).any()):
+        print(f"note: {spec.name} has no anomaly in test, so that AUROC is not defined", file=sys.stderr)
+        classes = classes[:1]
+    counts = (spec.rows, *(0 for _ in classes[1:]))
+    return replace(spec, classes=classes, positive=1, counts=counts)
 
 
 def _one_class(dataset: Dataset, normal: Sequence[Any]) -> Dataset:
@@ -53,12 +84,7 @@ def _one_class(dataset: Dataset, normal: Sequence[Any]) -> Dataset:
     train = _picked(seen, seen["y"] == 0)
     if not len(train["x"]):
         raise ZooError(f"data.normal_classes={names}: {spec.name} has no row of them to train on")
-    classes: tuple[str, ...] = ("normal", "anomaly")
-    if not bool((test["y"] == 1).any()):
-        print(f"note: {spec.name} has no anomaly in test, so that AUROC is not defined", file=sys.stderr)
-        classes = classes[:1]
-    counts = class_counts(train["y"].numpy(), len(classes))
-    spec = replace(spec, normal=tuple(names), classes=classes, positive=1, counts=counts, rows=len(train["x"]))
+    spec = _two_kinds(replace(spec, normal=tuple(names), rows=len(train["x"])), test["y"])
     return Dataset(_statistics(spec, train["x"]), train, val, test, dataset.card)
 
 

@@ -38,7 +38,7 @@ class Reconstruction(Objective):
 
     def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
         """Take up a run's options."""
-        known = [*self.names("val"), *(["sse", "psnr"] if self.spec.kind == "image" else ["sse"])]
+        known = [name for name in self.names("test") if name not in ("f1", "ssim")]
         self.monitor, self.mode = watched(options.monitor, self.monitor, known)
         refuse(options, "the target is the input itself", "class_weights", "loss")
         if not self.ranked:
@@ -66,8 +66,8 @@ class Reconstruction(Objective):
         ranked = ["auroc", "average_precision"] + (["f1"] if stage == "test" else [])
         if stage == "test" and self.spec.kind == "image" and min(self.spec.input_shape[1:]) >= SMALLEST:
             found.append("ssim")
-        found = found if stage == "test" else [name for name in ("mse", self.monitor) if name in found]
-        return list(dict.fromkeys([*found, *(ranked if self.ranked else [])]))
+        found += ranked if self.ranked else []
+        return found if stage == "test" else [name for name in found if name in ("mse", self.monitor)]
 
     def metrics(self, stage: str) -> MetricCollection:
         """Return the error, and how well it ranks anomalies; for the test in each form."""

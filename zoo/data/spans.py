@@ -1,0 +1,39 @@
+"""Stretches of time in which something was wrong, as the Numenta Anomaly Benchmark gives them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from zoo.errors import ZooError
+
+
+def marked(path: Path, series: Path, times: np.ndarray) -> np.ndarray:
+    """Return which of ``times`` (N,) lie in one of a file's stretches, (N,) bool.
+
+    The file is JSON: a list of pairs [from, to], or a mapping from files' names to such lists.
+
+    Raises:
+        ZooError: the file cannot be read, or says nothing of this series.
+    """
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ZooError(f"data.anomalies={path}: cannot be read as JSON ({type(error).__name__})") from None
+    if isinstance(content, dict):
+        names = [name for name in content if Path(name).name == series.name]
+        if len(names) != 1:
+            raise ZooError(f"data.anomalies={path}: names {series.name} {len(names)} times; must be once")
+        content = content[names[0]]
+    found = np.zeros(len(times), dtype=bool)
+    dates = np.issubdtype(times.dtype, np.datetime64)
+    for pair in content if isinstance(content, list) else [None]:
+        try:
+            first, last = (pd.Timestamp(end).to_datetime64() if dates else float(end) for end in pair)
+        except (TypeError, ValueError):
+            raise ZooError(f"data.anomalies={path}: {str(pair)[:60]} is no pair of times [from, to]") from None
+        found |= (times >= first) & (times <= last)
+    return found
