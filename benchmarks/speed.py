@@ -5,9 +5,8 @@ precision, indexing and validation; the clock runs from the first training batch
 The zoo's side also logs to CSV and TensorBoard, counts training accuracy, guards against NaN, reports progress and
 writes checkpoints. The plain side does none of it, and never reads a value from the device inside an epoch.
 
-Language models are measured beside the bare forward and backward passes of torch's own layers of the same size,
-without a step of the optimiser. Also: how long it takes until a folder of JPEGs is ready to train on, and until a
-command answers.
+A step of other families stands beside bare layers (``benchmarks/steps.py``). Also: how long it takes until a folder of
+JPEGs is ready to train on, and until a command answers.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import steps
 from benchmarks.words import take_nothing_else, take_number
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,21 +34,13 @@ NETWORKS = {
 }
 
 
-LANGUAGE: dict[str, dict[str, Any]] = {
-    "lstm": {"hidden_size": 256, "layers": 2, "embedding_dim": 64, "dropout": 0.2},
-    "transformer": {"hidden_size": 128, "layers": 3, "heads": 4, "dropout": 0.1},
-}
-ROWS, WINDOW, STEPS = 64, 128, 64  # of a batch of text, and batches that are measured together
-
-
 def rows(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Yield a row per network, and one per command whose start-up counts."""
     repeats, epochs = take_number(asked, "repeats", 5), take_number(asked, "epochs", 4)
     take_nothing_else(asked, "speed")
     for name, options in NETWORKS.items():
         yield _overhead(name, options, repeats, epochs)
-    for name, options in LANGUAGE.items():
-        yield _stack(name, options, repeats)
+    yield from steps.rows(repeats)
     yield from _setting_up(repeats)
     yield _start("import zoo; zoo.list_models()", ["-c", "import zoo; zoo.list_models()"], repeats)
     yield _start("train.py --help", [str(ROOT / "train.py"), "--help"], repeats)
@@ -119,89 +111,6 @@ def _overhead(name: str, options: dict[str, Any], repeats: int, epochs: int) -> 
         flush=True,
     )
     return row
-
-
-def _stack(name: str, options: dict[str, Any], repeats: int) -> dict[str, Any]:
-    """Return the row of a language model's step beside that of torch's own layers."""
-    import zoo
-    from zoo.data import load
-    from zoo.data.dataset import Dataset, Windows
-    from zoo.report import origin
-
-    whole = load("text_file", window=WINDOW)
-    text = whole.train["x"]
-    assert isinstance(text, Windows)
-    short = {"x": Windows(text.base[: 16 * WINDOW + 1], WINDOW, drop=1)}  # validation that takes no time
-    short["y"] = Windows(text.base[: 16 * WINDOW + 1], WINDOW, first=1)
-    dataset = Dataset(whole.spec, whole.train, short, short, stride=WINDOW)
-    ours, bare = [], []
-    for repeat in range(repeats + 1):
-        plain = _bare(name, options, len(whole.spec.vocabulary), text.base, repeat)
-        with tempfile.TemporaryDirectory() as above, contextlib.redirect_stdout(io.StringIO()):
-            run = zoo.train(
-                name,
-                dataset,
-                options=options,
-                trainer={"max_epochs": 1, "steps_per_epoch": STEPS},
-                seed=repeat,
-                report=False,
-                run_dir=str(Path(above) / "run"),
-                **{"data.batch_size": ROWS},
-            )
-        if repeat:  # the first pair warms up
-            bare.append(plain)
-            ours.append(run.results["train_seconds"])
-    ratios = [o / b for o, b in zip(ours, bare, strict=True)]
-    row = {
-        "what": f"a step of {name} on text, {run.results['params']:,} parameters",
-        "step_ratio": statistics.median(ours) / statistics.median(bare),
-        "ratio_spread": [min(ratios), max(ratios)],
-        "step_seconds": statistics.median(ours) / STEPS,
-        "bare_step_seconds": statistics.median(bare) / STEPS,
-        "repeats": repeats,
-        "precision": run.results["precision"],
-        **origin("cpu"),
-    }
-    print(f"{row['what']}: {row['step_ratio']:.3f} times the bare layers {row['ratio_spread']}", flush=True)
-    return row
-
-
-def _bare(name: str, options: dict[str, Any], symbols: int, text: Any, seed: int) -> float:
-    """Return the seconds of forward and backward passes of torch's own layers over STEPS batches."""
-    import torch
-    import torch.nn.functional as F
-    from torch import nn
-
-    from zoo.parts import device_of, precision_of
-
-    torch.manual_seed(seed)
-    device = device_of("auto")
-    size, layers, dropout = (options[key] for key in ("hidden_size", "layers", "dropout"))
-    embedding = nn.Embedding(symbols, options.get("embedding_dim", size))
-    if name == "lstm":
-        stack: Any = nn.LSTM(embedding.embedding_dim, size, layers, batch_first=True, dropout=dropout)
-    else:
-        layer = nn.TransformerEncoderLayer(
-            size, options["heads"], 4 * size, dropout, F.gelu, batch_first=True, norm_first=True
-        )
-        stack = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
-    model = nn.ModuleList([embedding, stack, nn.Linear(size, symbols)]).to(device).train()
-    mask = nn.Transformer.generate_square_subsequent_mask(WINDOW, device=device)
-    starts = torch.randint(len(text) - WINDOW - 1, (STEPS, ROWS))
-    rows = (starts[..., None] + torch.arange(WINDOW + 1)).to(device)
-    text = text.to(device)
-    cast = torch.autocast(device, torch.bfloat16, enabled=precision_of("auto", device) == "bf16-mixed")
-    started = time.perf_counter()
-    for step in range(STEPS):
-        batch = text[rows[step]].long()
-        with cast:
-            h = embedding(batch[:, :-1])
-            h = stack(h)[0] if name == "lstm" else stack(h, mask=mask, is_causal=True)
-            loss = F.cross_entropy(model[2](h).flatten(0, 1).float(), batch[:, 1:].flatten())
-        loss.backward()
-        for parameter in model.parameters():
-            parameter.grad = None
-    return time.perf_counter() - started
 
 
 def _zoo(options: dict[str, Any], epochs: int, seed: int) -> dict[str, Any]:

@@ -136,6 +136,15 @@ def test_the_checkpoint_alone_predicts_what_was_reported(digits_run):
         model.predict(np.zeros((3, 9, 9)))
 
 
+def test_the_last_epoch_is_kept_where_it_is_asked_for(quick):
+    harsh = {"optimizer": {"lr": 0.3}, "schedule": "constant", "trainer": {**quick["trainer"], "max_epochs": 4}}
+    run = zoo.train("fnn", **{"objective.select": "last", "logger": "csv", **harsh}, report=False)
+    best, last = (torch.load(run.folder / "checkpoints" / f"{n}.ckpt", weights_only=True) for n in ("best", "last"))
+    assert all(torch.equal(best["state_dict"][key], value) for key, value in last["state_dict"].items())
+    rows = list(csv.DictReader((run.folder / "metrics.csv").open()))
+    assert run.results["metrics"]["val/accuracy"] == float(rows[-1]["val/accuracy"])
+
+
 def test_best_is_the_epoch_with_the_best_validation(digits_run):
     folder, _ = digits_run
     with (folder / "metrics.csv").open() as file:

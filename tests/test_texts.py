@@ -297,3 +297,15 @@ def test_a_language_model_stops_resumes_and_is_shared_like_any_other():
     subject = Subject("lstm", Case("language_modeling", "text"))
     check_resume(subject)
     check_processes(subject)
+
+
+def test_a_run_that_goes_on_from_before_its_last_sample_has_each_once(prose):
+    options = {"data.path": str(prose), "data.window": 16, "run_dir": "cut", "trainer.max_epochs": 1}
+    zoo.train("lstm", "text_file", **options, report=False)
+    last = Path("cut/checkpoints/last.ckpt")
+    earlier = last.read_bytes()
+    zoo.resume("cut", report=False, **{"trainer.max_epochs": 2})
+    last.write_bytes(earlier)  # as a crash after the second epoch leaves it
+    zoo.resume("cut", report=False, **{"trainer.max_epochs": 3})
+    heads = [line for line in Path("cut/samples.txt").read_text().splitlines() if line.startswith("--- epoch")]
+    assert heads == [f"--- epoch {n} ---" for n in (1, 2, 3)]

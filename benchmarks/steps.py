@@ -1,0 +1,200 @@
+"""Steps: what a training step of a family takes beside the bare layers of the same size, in one session, interleaved.
+
+Language models stand beside forward and backward passes of torch's own layers, without a step of the optimiser;
+models that give their input back beside a loop by hand over the same networks, with the same optimiser.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+LANGUAGE: dict[str, dict[str, Any]] = {
+    "lstm": {"hidden_size": 256, "layers": 2, "embedding_dim": 64, "dropout": 0.2},
+    "transformer": {"hidden_size": 128, "layers": 3, "heads": 4, "dropout": 0.1},
+}
+ROWS, WINDOW, STEPS = 64, 128, 64  # of a batch of text, and batches that are measured together
+CODERS: dict[str, dict[str, Any]] = {
+    "autoencoder": {"widths": [512, 256], "latent_dim": 30},
+    "vae": {"widths": [512, 256], "latent_dim": 30},
+}
+IMAGES, BATCHES = 256, 200  # of a batch, and batches that are measured together
+
+
+def rows(repeats: int) -> Iterator[dict[str, Any]]:
+    """Yield a row per model."""
+    for name, options in LANGUAGE.items():
+        yield _language(name, options, repeats)
+    for name, options in CODERS.items():
+        yield _coder(name, options, repeats)
+
+
+def _row(what: str, run: Any, ours: Sequence[float], bare: Sequence[float], steps: int) -> dict[str, Any]:
+    from zoo.report import origin
+
+    ratios = [o / b for o, b in zip(ours, bare, strict=True)]
+    row = {
+        "what": f"{what}, {run.results['params']:,} parameters",
+        "step_ratio": statistics.median(ours) / statistics.median(bare),
+        "ratio_spread": [min(ratios), max(ratios)],
+        "step_seconds": statistics.median(ours) / steps,
+        "bare_step_seconds": statistics.median(bare) / steps,
+        "repeats": len(ours),
+        "precision": run.results["precision"],
+        **origin("cpu"),
+    }
+    print(f"{row['what']}: {row['step_ratio']:.3f} times the bare layers {row['ratio_spread']}", flush=True)
+    return row
+
+
+def _language(name: str, options: dict[str, Any], repeats: int) -> dict[str, Any]:
+    """Return the row of a language model's step beside that of torch's own layers."""
+    import zoo
+    from zoo.data import load
+    from zoo.data.dataset import Dataset, Windows
+
+    whole = load("text_file", window=WINDOW)
+    text = whole.train["x"]
+    assert isinstance(text, Windows)
+    short = {"x": Windows(text.base[: 16 * WINDOW + 1], WINDOW, drop=1)}  # validation that takes no time
+    short["y"] = Windows(text.base[: 16 * WINDOW + 1], WINDOW, first=1)
+    dataset = Dataset(whole.spec, whole.train, short, short, stride=WINDOW)
+    ours, bare = [], []
+    for repeat in range(repeats + 1):
+        plain = _bare(name, options, len(whole.spec.vocabulary), text.base, repeat)
+        with tempfile.TemporaryDirectory() as above, contextlib.redirect_stdout(io.StringIO()):
+            run = zoo.train(
+                name,
+                dataset,
+                options=options,
+                trainer={"max_epochs": 1, "steps_per_epoch": STEPS},
+                seed=repeat,
+                report=False,
+                run_dir=str(Path(above) / "run"),
+                **{"data.batch_size": ROWS},
+            )
+        if repeat:  # the first pair warms up
+            bare.append(plain)
+            ours.append(run.results["train_seconds"])
+    return _row(f"a step of {name} on text", run, ours, bare, STEPS)
+
+
+def _bare(name: str, options: dict[str, Any], symbols: int, text: Any, seed: int) -> float:
+    """Return the seconds of forward and backward passes of torch's own layers over STEPS batches."""
+    import torch
+    import torch.nn.functional as F
+    from torch import nn
+
+    from zoo.parts import device_of, precision_of
+
+    torch.manual_seed(seed)
+    device = device_of("auto")
+    size, layers, dropout = (options[key] for key in ("hidden_size", "layers", "dropout"))
+    embedding = nn.Embedding(symbols, options.get("embedding_dim", size))
+    if name == "lstm":
+        stack: Any = nn.LSTM(embedding.embedding_dim, size, layers, batch_first=True, dropout=dropout)
+    else:
+        layer = nn.TransformerEncoderLayer(
+            size, options["heads"], 4 * size, dropout, F.gelu, batch_first=True, norm_first=True
+        )
+        stack = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
+    model = nn.ModuleList([embedding, stack, nn.Linear(size, symbols)]).to(device).train()
+    mask = nn.Transformer.generate_square_subsequent_mask(WINDOW, device=device)
+    starts = torch.randint(len(text) - WINDOW - 1, (STEPS, ROWS))
+    rows = (starts[..., None] + torch.arange(WINDOW + 1)).to(device)
+    text = text.to(device)
+    cast = torch.autocast(device, torch.bfloat16, enabled=precision_of("auto", device) == "bf16-mixed")
+    started = time.perf_counter()
+    for step in range(STEPS):
+        batch = text[rows[step]].long()
+        with cast:
+            h = embedding(batch[:, :-1])
+            h = stack(h)[0] if name == "lstm" else stack(h, mask=mask, is_causal=True)
+            loss = F.cross_entropy(model[2](h).flatten(0, 1).float(), batch[:, 1:].flatten())
+        loss.backward()
+        for parameter in model.parameters():
+            parameter.grad = None
+    return time.perf_counter() - started
+
+
+def _coder(name: str, options: dict[str, Any], repeats: int) -> dict[str, Any]:
+    """Return the row of a step on MNIST beside a loop by hand over the same networks."""
+    from dataclasses import replace
+
+    import zoo
+    from zoo.data import load
+
+    whole = load("mnist")
+    few = {key: value[:IMAGES] for key, value in whole.val.items()}  # type: ignore[index]
+    dataset = replace(whole, val=few, test=few)
+    ours, bare = [], []
+    for repeat in range(repeats + 1):
+        plain = _by_hand(name, options, whole, repeat)
+        with tempfile.TemporaryDirectory() as above, contextlib.redirect_stdout(io.StringIO()):
+            run = zoo.train(
+                name,
+                dataset,
+                options={**options, **({"test_samples": 1} if name == "vae" else {})},
+                trainer={"max_epochs": 1, "steps_per_epoch": BATCHES},
+                seed=repeat,
+                report=False,
+                run_dir=str(Path(above) / "run"),
+                **{"data.batch_size": IMAGES},
+            )
+        if repeat:  # the first pair warms up
+            bare.append(plain)
+            ours.append(run.results["train_seconds"])
+    return _row(f"a step of {name} on MNIST", run, ours, bare, BATCHES)
+
+
+def _by_hand(name: str, options: dict[str, Any], dataset: Any, seed: int) -> float:
+    """Return the seconds of BATCHES steps as someone would write them who wants them fast."""
+    import itertools
+
+    import torch
+    import torch.nn.functional as F
+    from torch import nn
+
+    from zoo.parts import device_of, precision_of
+
+    torch.manual_seed(seed)
+    device, code = device_of("auto"), options["latent_dim"]
+
+    def stack(sizes: Sequence[int]) -> nn.Sequential:
+        layers = [[nn.Linear(a, b), nn.ReLU()] for a, b in itertools.pairwise(sizes)]
+        return nn.Sequential(*itertools.chain(*layers[:-1]), layers[-1][0])
+
+    widths = [784, *options["widths"]]
+    encoder = stack([*widths, code * (2 if name == "vae" else 1)]).to(device)
+    decoder = stack([code, *reversed(widths)]).to(device)
+    parameters = [*encoder.parameters(), *decoder.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0.0, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=BATCHES, cycle_momentum=False)
+    x, mean, std = dataset.train["x"].flatten(1).to(device), dataset.spec.mean[0], dataset.spec.std[0]
+    order = torch.randperm(len(x))[: BATCHES * IMAGES].to(device).split(IMAGES)
+    cast = torch.autocast(device, torch.bfloat16, enabled=precision_of("auto", device) == "bf16-mixed")
+    started = time.perf_counter()
+    for index in order:
+        batch = x.index_select(0, index).float() / 255
+        with cast:
+            z = encoder((batch - mean) / std).float()
+            if name == "vae":
+                mu, log_var = z.chunk(2, 1)
+                z = mu + (0.5 * log_var).exp() * torch.randn_like(mu)
+                kl = 0.5 * (mu.square() + log_var.exp() - log_var - 1).sum(1).mean()
+            out = decoder(z).float()
+            if name == "vae":
+                loss = F.binary_cross_entropy_with_logits(out, batch, reduction="none").sum(1).mean() + kl
+            else:
+                loss = F.mse_loss(out.sigmoid(), batch)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return time.perf_counter() - started
