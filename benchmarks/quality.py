@@ -28,7 +28,8 @@ FILES = Path(__file__).parent / "files.yaml"
 class Case:
     """What is measured: a pair, the ``words`` beside it that a user would type, and what they promise.
 
-    Of data that is cut into folds, ``folds`` are the first ones that count (None: all).
+    Of data that is cut into folds, ``folds`` of the promise are the first ones that count (None: all); ``each`` is the
+    word that a fold's number goes into, for one.
     """
 
     model: str
@@ -48,6 +49,11 @@ class Case:
         words = [os.path.expandvars(word) for word in self.words]
         config = configs.compose([f"model={self.model}", f"data={self.data}", *words, *extra])
         return plan(config, recipe=self.model, command="")
+
+    @property
+    def each(self) -> str:
+        """The word that says which fold."""
+        return str((self.promise or {}).get("each", "data.fold={}"))
 
     def folds(self, budget: str) -> Sequence[int | None]:
         """Return the folds to run; one None where the data has none, or a test set of its own."""
@@ -111,7 +117,7 @@ def rows(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> Iterator[d
         done = []
         for seed in range(seeds):
             for fold in case.folds(budget):
-                at = [f"seed={seed}", *extra, *([f"data.fold={fold}"] if fold is not None else [])]
+                at = [f"seed={seed}", *extra, *([case.each.format(fold)] if fold is not None else [])]
                 row = known.get((config_hash(case.plan(*at).values), (*case.words, *extra)))
                 if row is None:
                     row = _one(case, at, fold, extra)
