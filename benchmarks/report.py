@@ -137,7 +137,7 @@ def _promised(promise: Mapping[str, Any]) -> list[str]:
 
 def _metric(row: dict[str, Any]) -> str:
     task = row.get("task")
-    return {"regression": "rmse", "language_modeling": "nll", "forecasting": "mse"}.get(str(task), "accuracy")
+    return {"regression": "rmse", "language_modeling": "nll", "forecasting": "mse", "reconstruction": "mse"}.get(str(task), "accuracy")
 
 
 def variants_table() -> str:
@@ -145,12 +145,10 @@ def variants_table() -> str:
     lines = ["| command | validation figure | the recipe's own | training |", "|---|---|---|---|"]
     promises, groups = _promises(), _groups()
     for (model, data, overrides), rows in groups.items():
-        if overrides and (model, data, overrides) not in promises:
+        recipe = groups.get((model, data, ()))
+        if overrides and recipe and (model, data, overrides) not in promises:
             figure = _metric(rows[0])
-            values, own = (
-                _show(figure)([row["metrics"][f"val/{figure}"] for row in made]) if made else ""
-                for made in (rows, groups.get((model, data, ()), []))
-            )
+            values, own = (_show(figure)([row["metrics"][f"val/{figure}"] for row in made]) for made in (rows, recipe))
             seconds = statistics.median(row["train_seconds"] for row in rows)
             command = command_of([f"model={model}", f"data={data}", *overrides])
             lines.append(f"| `{command}` | {figure} {values} ({len(rows)} seeds) | {own} | {seconds:.0f} s |")
