@@ -346,6 +346,10 @@ def test_scores_samples_and_walks_come_from_a_checkpoint(run, capsys, tmp_path):
     assert code == 0
     assert "isolation forest" in out
     rows = list(csv.DictReader((tmp_path / "s.csv").open()))
+    model = zoo.load(run / "vae" / "checkpoints" / "best.ckpt")
+    told = model.predict(load("digits").test["x"].numpy())
+    assert [float(r["score"]) for r in rows] == pytest.approx(told["score"].tolist(), rel=1e-4)
+    assert [r["alarm"] == "1" for r in rows] == [label == "anomaly" for label in told["label"]]
     assert sum(int(r["anomaly"]) for r in rows) == int((load("digits").test["y"] != 1).sum())
     for words in (("sample", run / "vae"), ("walk", run / "ae", "from=3", "to=5"), ("denoise", run / "ae")):
         assert said(capsys, *words, f"out={tmp_path / 'p.png'}")[0] == 0

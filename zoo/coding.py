@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.codes import code_figures
+from zoo.codes import code_figures, labelled
 from zoo.data.dataset import Batch, Dataset, Split
 from zoo.data.loader import EvalLoader
 from zoo.errors import ZooError
@@ -96,7 +96,7 @@ class CodingModule(ZooModule):
 
     def figures(self, dataset: Dataset) -> dict[str, float]:
         """Return ``knn_accuracy`` and ``probe_accuracy`` of the codes where rows have classes."""
-        if not labelled(dataset):
+        if not labelled(dataset.spec):
             return {}
         parts = [(self.codes(split).numpy(), split["y"].numpy()) for split in (dataset.train, dataset.test)]  # type: ignore[union-attr]
         return code_figures(*parts[0], *parts[1])
@@ -132,9 +132,3 @@ class CodingModule(ZooModule):
         if self.spec.kind == "image" and len(x) > 1:
             found["walk"] = self.walk(x[0], x[1])
         return {key: value.cpu() for key, value in found.items()}
-
-
-def labelled(dataset: Dataset) -> bool:
-    """Tell whether rows have classes that codes can be tried on."""
-    spec = dataset.spec
-    return len(spec.classes) > 1 and not spec.normal and not spec.multilabel

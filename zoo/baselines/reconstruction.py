@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.codes import code_figures
+from zoo.codes import code_figures, labelled
 from zoo.data.dataset import Batch, Dataset, Split
 from zoo.data.loader import EvalLoader
 from zoo.noise import Draws, corrupt
@@ -60,8 +60,7 @@ def _components(
         return torch.from_numpy(pca.inverse_transform(code)).float().view_as(target)
 
     found = _figures(objective, ((restored(batch), batch) for batch in EvalLoader(dataset.test)))
-    spec = dataset.spec
-    if len(spec.classes) > 1 and not spec.normal and not spec.multilabel:
+    if labelled(dataset.spec):
         codes = [pca.transform(_rows(objective, split, every=True)) for split in (dataset.train, dataset.test)]
         found |= code_figures(codes[0], dataset.train["y"].numpy(), codes[1], dataset.test["y"].numpy())  # type: ignore[union-attr]
     return found

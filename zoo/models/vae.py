@@ -186,19 +186,30 @@ class VAE(CodingModule):
         """Return the mean of q(z|x) (B, latent_dim)."""
         return self.posterior(target, y)[0]
 
+    def answer(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the answer of an autoencoder; ``score`` is KL − log p(x|z) at the mean of q(z|x)."""
+        found = super().answer(batch)
+        if self.objective.ranked:
+            target = self.objective.target(batch["x"])
+            mean, log_var = self.posterior(target)
+            seen = self.log_likelihood(target, self.decoded(mean))
+            found["score"] = kl_to_prior(mean, log_var).sum(1) - seen
+        return found
+
     def begin_evaluation(self, stage: str) -> None:
         """Note whether it is the test, where many codes are drawn."""
         self.testing = stage == "test"
 
     def evaluated(self, batch: Batch) -> dict[str, Tensor]:
-        """Return what each row's mean code gives, its ``elbo``, ``score`` = −elbo and ``kl``, in test ``nll``."""
+        """Return what each row's mean code gives, its ``score``, ``elbo`` and ``kl``, in test ``nll``."""
         draws = Draws(batch["row"])
         with torch.autocast(self.device.type, enabled=False):  # nats are sums over all of a row's numbers
             target, y = self.objective.target(batch["x"].float()), batch.get("y")
             mean, log_var = self.posterior(target, y)
-            kl = kl_to_prior(mean, log_var).sum(1)
+            kl, logits = kl_to_prior(mean, log_var).sum(1), self.decoded(mean, y)
             elbo = self._seen(target, y, mean, log_var, draws.normal(1, mean.shape[1]).to(mean))[1][:, 0] - kl
-            found = {"output": self.values(self.decoded(mean, y)), "elbo": elbo, "score": -elbo, "kl": kl}
+            found = {"output": self.values(logits), "elbo": elbo, "kl": kl}
+            found["score"] = kl - self.log_likelihood(target, logits)
             return {**found, "nll": self._nll(target, y, mean, log_var, draws)} if self.testing else found
 
     def _seen(
