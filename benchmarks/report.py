@@ -137,7 +137,9 @@ def _promised(promise: Mapping[str, Any]) -> list[str]:
 
 def _metric(row: dict[str, Any]) -> str:
     task = row.get("task")
-    return {"regression": "rmse", "language_modeling": "nll", "forecasting": "mse", "reconstruction": "mse"}.get(str(task), "accuracy")
+    return {"regression": "rmse", "language_modeling": "nll", "forecasting": "mse", "reconstruction": "mse"}.get(
+        str(task), "accuracy"
+    )
 
 
 def variants_table() -> str:

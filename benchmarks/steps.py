@@ -11,7 +11,7 @@ import io
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,17 +35,30 @@ def rows(repeats: int) -> Iterator[dict[str, Any]]:
         yield _coder(name, options, repeats)
 
 
-def _row(what: str, run: Any, ours: Sequence[float], bare: Sequence[float], steps: int) -> dict[str, Any]:
+def _paired(
+    what: str, name: str, dataset: Any, options: dict[str, Any], bare: Callable[[int], float], repeats: int
+) -> dict[str, Any]:
+    """Return the row of runs of the zoo beside ``bare``, which returns the seconds of as many steps, in turn."""
+    import zoo
     from zoo.report import origin
 
-    ratios = [o / b for o, b in zip(ours, bare, strict=True)]
+    ours, theirs, steps = [], [], options["trainer"]["steps_per_epoch"]
+    for repeat in range(repeats + 1):
+        plain = bare(repeat)
+        with tempfile.TemporaryDirectory() as above, contextlib.redirect_stdout(io.StringIO()):
+            folder = str(Path(above) / "run")
+            run = zoo.train(name, dataset, seed=repeat, report=False, run_dir=folder, **options)
+        if repeat:  # the first pair warms up
+            theirs.append(plain)
+            ours.append(run.results["train_seconds"])
+    ratios = [o / b for o, b in zip(ours, theirs, strict=True)]
     row = {
         "what": f"{what}, {run.results['params']:,} parameters",
-        "step_ratio": statistics.median(ours) / statistics.median(bare),
+        "step_ratio": statistics.median(ours) / statistics.median(theirs),
         "ratio_spread": [min(ratios), max(ratios)],
         "step_seconds": statistics.median(ours) / steps,
-        "bare_step_seconds": statistics.median(bare) / steps,
-        "repeats": len(ours),
+        "bare_step_seconds": statistics.median(theirs) / steps,
+        "repeats": repeats,
         "precision": run.results["precision"],
         **origin("cpu"),
     }
@@ -55,7 +68,6 @@ def _row(what: str, run: Any, ours: Sequence[float], bare: Sequence[float], step
 
 def _language(name: str, options: dict[str, Any], repeats: int) -> dict[str, Any]:
     """Return the row of a language model's step beside that of torch's own layers."""
-    import zoo
     from zoo.data import load
     from zoo.data.dataset import Dataset, Windows
 
@@ -65,24 +77,11 @@ def _language(name: str, options: dict[str, Any], repeats: int) -> dict[str, Any
     short = {"x": Windows(text.base[: 16 * WINDOW + 1], WINDOW, drop=1)}  # validation that takes no time
     short["y"] = Windows(text.base[: 16 * WINDOW + 1], WINDOW, first=1)
     dataset = Dataset(whole.spec, whole.train, short, short, stride=WINDOW)
-    ours, bare = [], []
-    for repeat in range(repeats + 1):
-        plain = _bare(name, options, len(whole.spec.vocabulary), text.base, repeat)
-        with tempfile.TemporaryDirectory() as above, contextlib.redirect_stdout(io.StringIO()):
-            run = zoo.train(
-                name,
-                dataset,
-                options=options,
-                trainer={"max_epochs": 1, "steps_per_epoch": STEPS},
-                seed=repeat,
-                report=False,
-                run_dir=str(Path(above) / "run"),
-                **{"data.batch_size": ROWS},
-            )
-        if repeat:  # the first pair warms up
-            bare.append(plain)
-            ours.append(run.results["train_seconds"])
-    return _row(f"a step of {name} on text", run, ours, bare, STEPS)
+    ours = {"options": options, "trainer": {"max_epochs": 1, "steps_per_epoch": STEPS}, "data.batch_size": ROWS}
+    symbols = len(whole.spec.vocabulary)
+    return _paired(
+        f"a step of {name} on text", name, dataset, ours, lambda r: _bare(name, options, symbols, text.base, r), repeats
+    )
 
 
 def _bare(name: str, options: dict[str, Any], symbols: int, text: Any, seed: int) -> float:
@@ -127,30 +126,16 @@ def _coder(name: str, options: dict[str, Any], repeats: int) -> dict[str, Any]:
     """Return the row of a step on MNIST beside a loop by hand over the same networks."""
     from dataclasses import replace
 
-    import zoo
     from zoo.data import load
 
     whole = load("mnist")
     few = {key: value[:IMAGES] for key, value in whole.val.items()}  # type: ignore[index]
     dataset = replace(whole, val=few, test=few)
-    ours, bare = [], []
-    for repeat in range(repeats + 1):
-        plain = _by_hand(name, options, whole, repeat)
-        with tempfile.TemporaryDirectory() as above, contextlib.redirect_stdout(io.StringIO()):
-            run = zoo.train(
-                name,
-                dataset,
-                options={**options, **({"test_samples": 1} if name == "vae" else {})},
-                trainer={"max_epochs": 1, "steps_per_epoch": BATCHES},
-                seed=repeat,
-                report=False,
-                run_dir=str(Path(above) / "run"),
-                **{"data.batch_size": IMAGES},
-            )
-        if repeat:  # the first pair warms up
-            bare.append(plain)
-            ours.append(run.results["train_seconds"])
-    return _row(f"a step of {name} on MNIST", run, ours, bare, BATCHES)
+    asked = {**options, **({"test_samples": 1} if name == "vae" else {})}
+    ours = {"options": asked, "trainer": {"max_epochs": 1, "steps_per_epoch": BATCHES}, "data.batch_size": IMAGES}
+    return _paired(
+        f"a step of {name} on MNIST", name, dataset, ours, lambda r: _by_hand(name, options, whole, r), repeats
+    )
 
 
 def _by_hand(name: str, options: dict[str, Any], dataset: Any, seed: int) -> float:

@@ -69,20 +69,22 @@ def test_importance_sampling_finds_the_likelihood_of_a_linear_gaussian():
 
 
 def test_the_bound_with_more_samples_is_closer_and_with_one_is_the_plain_one():
+    torch.manual_seed(1)
     x = torch.randn(512, 5)
     batch = {"x": x}
     means = []
     for k in (1, 5, 50):
         model = linear_vae(samples=k)
         with torch.no_grad():
-            means.append(float(torch.stack([model.loss(batch)[0] for _ in range(20)]).mean()))
+            means.append(float(torch.stack([model.loss(batch)[0] for _ in range(100)]).mean()))
     assert means[0] > means[1] > means[2]
     model = linear_vae()
     mean, log_var = model.posterior(x)
     z = mean + (0.5 * log_var).exp() * torch.randn(400, *mean.shape)
     seen = log_normal(x, model.decoder[0](z), torch.full((1,), 2 * math.log(0.7)))
     plain = -(seen + log_ratio(z, mean, log_var)).mean()
-    assert means[0] == pytest.approx(float(plain), abs=0.1)
+    assert means[0] == pytest.approx(float(plain), abs=0.3)
+    assert means[0] - means[1] > 1
 
 
 def test_free_bits_cost_nothing_and_the_weight_of_kl_rises():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -12,10 +13,11 @@ from zoo.data.dataset import Batch, Dataset, Split
 from zoo.data.loader import EvalLoader
 from zoo.errors import ZooError
 from zoo.module import ZooModule
-from zoo.networks.coders import Bounded
+from zoo.networks.coders import Bounded, check_coder, latent_size
 from zoo.noise import Draws, corrupt
 from zoo.objectives import Reconstruction
-from zoo.spec import DataSpec
+from zoo.options import check_choice
+from zoo.spec import UNLABELLED_DIGITS, DataSpec
 
 SHOWN, STEPS = 12, 10  # rows in a picture; of a walk from one to another
 
@@ -23,9 +25,13 @@ SHOWN, STEPS = 12, 10  # rows in a picture; of a walk from one to another
 class CodingModule(ZooModule):
     """A model that makes a code of few numbers from each row, and the row again from its code.
 
-    A subclass makes ``encoder`` and ``decoder`` and defines ``code``. Where it has a ``noise``, validation and test
-    count what it restores of rows with such noise on them, the same each time; where it looks for anomalies, and in
-    ``predict``, rows are read as they are.
+    ``network`` is dense, with hidden layers of ``widths``, or conv, with as many ``channels`` after each halving of the
+    image; the decoder mirrors the encoder. ``latent_dim`` numbers are the code (None: the ``usual``, or half of the
+    input's where these are few).
+
+    A subclass makes ``encoder`` and ``decoder`` of ``layers`` and defines ``code``. Where it has a ``noise``,
+    validation and test count what it restores of rows with such noise on them, the same each time; where it looks for
+    anomalies, and in ``predict``, rows are read as they are.
     """
 
     tasks = ("reconstruction",)
@@ -33,17 +39,34 @@ class CodingModule(ZooModule):
     encoder: Any
     decoder: Any
     noise: tuple[str, float] = ("none", 0.0)
+    usual: ClassVar[int] = 16
     objective: Reconstruction
 
-    def __init__(self, *, spec: DataSpec | dict[str, Any]) -> None:
+    def __init__(
+        self,
+        *,
+        spec: DataSpec | dict[str, Any] = UNLABELLED_DIGITS,
+        network: str = "dense",
+        widths: Sequence[int] = (256, 128),
+        channels: Sequence[int] = (32, 64),
+        latent_dim: int | None = None,
+        activation: str = "relu",
+        norm: str = "none",
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__(spec=spec)
+        layers: dict[str, Any] = {"network": network, "widths": widths, "channels": channels, "norm": norm}
+        layers["dropout"] = dropout
+        check_coder(self.spec, **layers)
+        self.layers = {**layers, "activation": activation}
+        self.latent_dim = self.hparams["latent_dim"] = latent_size(self.spec, latent_dim, self.usual)
         self.values = Bounded(self.spec)
-        self.latent_dim = 0
 
-    def settle(self, latent_dim: int) -> int:
-        """Note how many numbers a code has, for checkpoints too."""
-        self.latent_dim = self.hparams["latent_dim"] = latent_dim
-        return latent_dim
+    def check_likelihood(self, likelihood: str, choices: Sequence[str]) -> None:
+        """Raise ZooError where the likelihood is none of the choices, or not of such data."""
+        check_choice("model.likelihood", likelihood, choices)
+        if likelihood == "bernoulli" and self.spec.kind != "image":
+            raise ZooError(f"model.likelihood=bernoulli: is for images; {self.spec.name} is {self.spec.kind} data")
 
     def read(self, target: Tensor) -> Tensor:
         """Return what the encoder reads of (B, *output_shape), images in [0, 1] or standardised numbers."""

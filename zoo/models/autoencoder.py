@@ -9,7 +9,6 @@ numbers of the code near 0 (a sparse code).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch.nn.functional as F
@@ -17,25 +16,21 @@ from torch import Tensor
 
 from zoo.coding import CodingModule
 from zoo.data.dataset import Batch
-from zoo.errors import ZooError
-from zoo.networks.coders import check_coder, decoder, encoder, latent_size
+from zoo.networks.coders import decoder, encoder
 from zoo.noise import check_noise
-from zoo.options import check_choice, check_number
+from zoo.options import check_number
 from zoo.registry import register
-from zoo.spec import UNLABELLED_DIGITS, DataSpec
 
 LIKELIHOODS = ("mse", "bernoulli")
 
 
 @register("autoencoder")
 class Autoencoder(CodingModule):
-    """An autoencoder over images, tables or windows of time series.
+    """An autoencoder over images, tables or windows of time series; its networks are those of ``CodingModule``.
 
-    ``network`` is dense, with hidden layers of ``widths``, or conv, with as many ``channels`` after each halving of the
-    image; the decoder mirrors it. ``latent_dim`` numbers are the
-    code (None: 16, or half of the input's where these are few). ``noise`` (none, gaussian, salt_pepper, masking)
-    of ``noise_level`` is put on what is read in training; ``sparsity`` is λ. ``likelihood`` is what the loss takes
-    values for: mse, or bernoulli, the cross-entropy of images whose pixels are nearly black or white.
+    ``noise`` (none, gaussian, salt_pepper, masking) of ``noise_level`` is put on what is read in training; ``sparsity``
+    is λ. ``likelihood`` is what the loss takes values for: mse, or bernoulli, the cross-entropy of images whose pixels
+    are nearly black or white.
 
     Raises:
         ZooError: an option outside its limits, or one that does not go with the data.
@@ -44,32 +39,19 @@ class Autoencoder(CodingModule):
     def __init__(
         self,
         *,
-        spec: DataSpec | dict[str, Any] = UNLABELLED_DIGITS,
-        network: str = "dense",
-        widths: Sequence[int] = (256, 128),
-        channels: Sequence[int] = (32, 64),
-        latent_dim: int | None = None,
-        activation: str = "relu",
-        norm: str = "none",
-        dropout: float = 0.0,
         noise: str = "none",
         noise_level: float = 0.3,
         sparsity: float = 0.0,
         likelihood: str = "mse",
+        **shared: Any,
     ) -> None:
-        super().__init__(spec=spec)
-        layers: dict[str, Any] = {"network": network, "widths": widths, "channels": channels, "norm": norm}
-        layers["dropout"] = dropout
-        check_coder(self.spec, **layers)
-        latent_dim = self.settle(latent_size(self.spec, latent_dim, 16))
+        super().__init__(**shared)
         check_noise(noise, noise_level)
         check_number("model.sparsity", sparsity, low=0)
-        check_choice("model.likelihood", likelihood, LIKELIHOODS)
-        if likelihood == "bernoulli" and self.spec.kind != "image":
-            raise ZooError(f"model.likelihood=bernoulli: is for images; {self.spec.name} is {self.spec.kind} data")
+        self.check_likelihood(likelihood, LIKELIHOODS)
         self.noise, self.sparsity, self.likelihood = (noise, noise_level), sparsity, likelihood
-        self.encoder = encoder(self.spec, outputs=latent_dim, activation=activation, **layers)
-        self.decoder = decoder(self.spec, inputs=latent_dim, activation=activation, **layers)
+        self.encoder = encoder(self.spec, outputs=self.latent_dim, **self.layers)
+        self.decoder = decoder(self.spec, inputs=self.latent_dim, **self.layers)
 
     def code(self, target: Tensor) -> Tensor:
         """Return the code (B, latent_dim) of (B, *output_shape)."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -21,13 +20,12 @@ from torchmetrics import MetricCollection
 from zoo.coding import CodingModule
 from zoo.data.dataset import Batch, Dataset
 from zoo.errors import ZooError
-from zoo.networks.coders import check_coder, decoder, encoder, latent_size
+from zoo.networks.coders import decoder, encoder
 from zoo.noise import Draws
 from zoo.objectives import Reconstruction
 from zoo.objectives.base import Metrics
 from zoo.options import check_choice, check_flag, check_number
 from zoo.registry import register
-from zoo.spec import UNLABELLED_DIGITS, DataSpec
 
 LIKELIHOODS = ("auto", "bernoulli", "gaussian")
 AT_ONCE = 20  # codes of a row that are decoded together in an evaluation
@@ -70,7 +68,7 @@ def log_ratio(z: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
 class VAE(CodingModule):
     """A variational autoencoder over images, tables or windows of time series.
 
-    Networks and ``latent_dim`` (None: 8 at most) are those of ``autoencoder``. The loss is the bound with ``samples``
+    Its networks are those of ``CodingModule``. The loss is the bound with ``samples``
     codes, in it KL weighted by ``beta`` (Higgins 2017), which rises from 0 over the share ``kl_warmup`` of the run
     (Sønderby 2016); each number of the code may take ``free_bits`` nats at no cost (Kingma 2016). ``likelihood`` is
     bernoulli, which images have unless said otherwise, or gaussian with one deviation that is learnt (Rybkin 2021).
@@ -80,17 +78,11 @@ class VAE(CodingModule):
         ZooError: an option outside its limits, or one that does not go with the data.
     """
 
+    usual = 8
+
     def __init__(
         self,
         *,
-        spec: DataSpec | dict[str, Any] = UNLABELLED_DIGITS,
-        network: str = "dense",
-        widths: Sequence[int] = (256, 128),
-        channels: Sequence[int] = (32, 64),
-        latent_dim: int | None = None,
-        activation: str = "relu",
-        norm: str = "none",
-        dropout: float = 0.0,
         likelihood: str = "auto",
         beta: float = 1.0,
         kl_warmup: float = 0.0,
@@ -98,20 +90,15 @@ class VAE(CodingModule):
         samples: int = 1,
         conditional: bool = False,
         test_samples: int = 1000,
+        **shared: Any,
     ) -> None:
-        super().__init__(spec=spec)
-        layers: dict[str, Any] = {"network": network, "widths": widths, "channels": channels, "norm": norm}
-        layers["dropout"] = dropout
-        check_coder(self.spec, **layers)
-        latent_dim = self.settle(latent_size(self.spec, latent_dim, 8))
-        check_choice("model.likelihood", likelihood, LIKELIHOODS)
+        super().__init__(**shared)
+        self.check_likelihood(likelihood, LIKELIHOODS)
         for name, value in (("beta", beta), ("kl_warmup", kl_warmup), ("free_bits", free_bits)):
             check_number(f"model.{name}", value, low=0, **({"high": 1} if name == "kl_warmup" else {}))
         for name, count in (("samples", samples), ("test_samples", test_samples)):
             check_number(f"model.{name}", count, low=1, whole=True)
         check_flag("model.conditional", conditional)
-        if likelihood == "bernoulli" and self.spec.kind != "image":
-            raise ZooError(f"model.likelihood=bernoulli: is for images; {self.spec.name} is {self.spec.kind} data")
         if samples > 1 and free_bits:
             raise ZooError("model.free_bits: are of the KL, which the bound of several model.samples has not by itself")
         if conditional and (not self.spec.classes or self.spec.normal):
@@ -121,9 +108,9 @@ class VAE(CodingModule):
         self.labels = len(self.spec.classes) if conditional else 0
         self.testing = False
         self.objective = Bound(self.spec)
-        self.encoder = encoder(self.spec, outputs=2 * latent_dim, activation=activation, **layers)
-        self.decoder = decoder(self.spec, inputs=latent_dim + self.labels, activation=activation, **layers)
-        self.told = nn.Embedding(self.labels, 2 * latent_dim) if conditional else None
+        self.encoder = encoder(self.spec, outputs=2 * self.latent_dim, **self.layers)
+        self.decoder = decoder(self.spec, inputs=self.latent_dim + self.labels, **self.layers)
+        self.told = nn.Embedding(self.labels, 2 * self.latent_dim) if conditional else None
         bernoulli = likelihood == "bernoulli" or (likelihood == "auto" and self.spec.kind == "image")
         self.log_scale = None if bernoulli else nn.Parameter(torch.zeros(()))  # log σ of p(x|z)
 
