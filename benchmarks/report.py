@@ -23,6 +23,7 @@ def read(path: Path) -> list[dict[str, Any]]:
     return [row for row in map(json.loads, lines) if not row.get("failed")]
 
 
+PLAIN = ("rmse", "mae", "mse", "sse", "psnr", "nll", "elbo", "perplexity", "bits_per_character")  # no shares
 Key = tuple[str, str, tuple[str, ...]]  # model, data, words beside them
 
 
@@ -83,7 +84,8 @@ def models_table() -> str:
         )
         train, wall = (statistics.median(r[k] for r in rows) for k in ("train_seconds", "wall_seconds"))
         reference = f"{promise['reference']} ({promise['source']})" if promise.get("reference") else ""
-        command = command_of([f"model={model}", f"data={data}", *words])
+        each = [promise["each"].format("K")] if promise.get("each") else []
+        command = command_of([f"model={model}", f"data={data}", *words, *each])
         lines.append(
             f"| {model} | `{command}` | {_figures(rows, [figure, *others])} | {beside} | {reference} | "
             f"{rows[0]['params']:,} | {train:.0f} s, {wall:.0f} s | {_machine(rows)} |"
@@ -92,7 +94,7 @@ def models_table() -> str:
 
 
 def _show(figure: str) -> Callable[[list[float]], str]:
-    return _plain if figure in ("rmse", "mae", "mse", "nll", "perplexity", "bits_per_character") else _percent
+    return _plain if figure in PLAIN else _percent
 
 
 def _figures(rows: list[dict[str, Any]], figures: Sequence[str]) -> str:

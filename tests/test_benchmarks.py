@@ -45,6 +45,14 @@ def test_a_run_is_the_command_that_a_user_would_type_and_a_failure_is_a_row(caps
     assert [row.get("failed") is None for row in rows("quality")] == [True, False, True]
 
 
+def test_a_case_may_be_about_each_class_in_turn():
+    (case,) = [case for case in quality.cases() if case.name == "mnist_one_class"]
+    assert list(case.folds("full")) == list(range(10))
+    values = case.plan(case.each.format(7)).values
+    assert values["data"]["normal_classes"] == [7]
+    assert [c.each for c in quality.cases() if c.name == "pets_sample"] == ["data.fold={}"]
+
+
 @pytest.mark.parametrize(
     ("promise", "kept"),
     [
