@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import statistics
@@ -63,7 +64,8 @@ class Case:
         return range(counted if budget == "full" else 1)
 
 
-def cases() -> list[Case]:
+@functools.cache
+def cases() -> tuple[Case, ...]:
     """Return each recipe that makes a promise, then the runs on files of ``files.yaml``."""
     found = []
     for path in sorted((configs.conf_dir() / "recipe").glob("*.yaml")):
@@ -74,7 +76,7 @@ def cases() -> list[Case]:
     for name, about in OmegaConf.to_container(OmegaConf.load(FILES)).items():
         pair = dict(word.split("=", 1) for word in about["words"][:2])
         found.append(Case(pair["model"], pair["data"], tuple(about["words"][2:]), about["promise"], name))
-    return found
+    return tuple(found)
 
 
 def chosen(asked: dict[str, str]) -> list[Case]:
