@@ -69,12 +69,15 @@ def text_file(
 
 @register_data("shakespeare", tasks=("language_modeling",), kind="text")
 def shakespeare(*, root: str | None = None, tokens: str = "characters", window: int = 128) -> Dataset:
-    """Return Tiny Shakespeare, 1,115,394 characters: the last tenth is test, the tenth before it validation."""
+    """Return Tiny Shakespeare, 1,115,394 characters: the last tenth is test, as is customary, the first validation.
+
+    Others train on all but the last tenth; the tenth before it begins the play that test goes on with.
+    """
     folder = root_folder(root) / "tinyshakespeare"
     address = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
     fetch("shakespeare", folder, {"input.txt": [address]}, SHAKESPEARE.md5)
     text = read_checked(folder / "input.txt", SHAKESPEARE.md5["input.txt"]).decode()
-    return long_text("shakespeare", "shakespeare", text, tokens, window, 30_000, SHAKESPEARE)
+    return long_text("shakespeare", "shakespeare", text, tokens, window, 30_000, SHAKESPEARE, val_first=True)
 
 
 def read_text(path: Path) -> str:
@@ -98,15 +101,29 @@ def read_text(path: Path) -> str:
 
 
 def long_text(
-    name: str, where: str, text: str, tokens: str, window: int, vocabulary: int, card: Card | None = None
+    name: str,
+    where: str,
+    text: str,
+    tokens: str,
+    window: int,
+    vocabulary: int,
+    card: Card | None = None,
+    *,
+    val_first: bool = False,
 ) -> Dataset:
-    """Return windows of a text; ``where`` is what an error calls it."""
+    """Return windows of a text, its last tenth test, the tenth before it validation, or the first where ``val_first``.
+
+    ``where`` is what an error calls it.
+    """
     check_choice("data.tokens", tokens, TOKENS)
     check_number("data.window", window, low=2, whole=True)
     check_number("data.vocabulary", vocabulary, low=1, whole=True)
     symbols = cut(text, tokens)
     held, kept = round(len(symbols) * TEST), round(len(symbols) * (TEST + VALIDATION))
-    parts = [symbols[: len(symbols) - kept], symbols[len(symbols) - kept : len(symbols) - held], symbols[-held:]]
+    rest, apart = symbols[: len(symbols) - held], kept - held
+    parts = [rest[: len(rest) - apart], rest[len(rest) - apart :], symbols[-held:]]
+    if val_first:
+        parts[:2] = [rest[apart:], rest[:apart]]
     if held <= window:
         least = int((window + 1) / min(TEST, VALIDATION)) + 1
         raise ZooError(
