@@ -92,7 +92,7 @@ def chosen(asked: dict[str, str]) -> list[Case]:
         if not named:
             raise unknown("case", case, [c.name for c in known if c.name])
         return named
-    own = any(key == "data.path" for key in asked)  # a file that no case knows
+    own = bool(asked)  # words beside a recipe, or a file that no case knows
     found = [c for c in known if model in (None, c.model) and data in (None, c.data) and not (own and c.name)]
     if not found and model and data:
         found = [Case(model, data)]

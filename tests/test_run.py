@@ -142,7 +142,9 @@ def test_the_last_epoch_is_kept_where_it_is_asked_for(quick):
     best, last = (torch.load(run.folder / "checkpoints" / f"{n}.ckpt", weights_only=True) for n in ("best", "last"))
     assert all(torch.equal(best["state_dict"][key], value) for key, value in last["state_dict"].items())
     rows = list(csv.DictReader((run.folder / "metrics.csv").open()))
-    assert run.results["metrics"]["val/accuracy"] == float(rows[-1]["val/accuracy"])
+    figures = [float(row["val/accuracy"]) for row in rows]
+    assert figures[-1] < max(figures)  # or the test shows nothing
+    assert run.results["metrics"]["val/accuracy"] == figures[-1]
 
 
 def test_best_is_the_epoch_with_the_best_validation(digits_run):

@@ -134,6 +134,9 @@ def use(verb: str, arguments: Sequence[str]) -> int:
     except ZooError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"error: {error.filename}: cannot be written ({error.strerror})", file=sys.stderr)
+        return 2
     return 0
 
 

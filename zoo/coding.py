@@ -92,9 +92,11 @@ class CodingModule(ZooModule):
 
     def evaluated(self, batch: Batch) -> Any:
         """Return what is restored of the batch, with noise on it where the model is a denoiser."""
-        if self.objective.ranked or self.noise[0] == "none":
-            return self.output(batch)
-        return self.restore(self.code(self.corrupted(self.objective.target(batch["x"]), Draws(batch["row"]))))
+        target = self.objective.target(batch["x"])
+        if self.noise[0] != "none" and not self.objective.ranked:
+            target = self.corrupted(target, Draws(batch["row"]))
+        with torch.autocast(self.device.type, enabled=False):  # a threshold on the error holds in predict too
+            return self.restore(self.code(target.float()))
 
     def answer(self, batch: Batch) -> dict[str, Tensor]:
         """Return ``reconstruction``, ``code`` and ``error``, the mean squared one of each row (B,); ``score`` too,
@@ -126,7 +128,7 @@ class CodingModule(ZooModule):
 
     @torch.inference_mode()
     def walk(self, one: Any, other: Any, *, steps: int = STEPS) -> Tensor:
-        """Return what lies between two raw samples: codes evenly on the line from one's to the other's, restored.
+        """Return what lies between two raw samples, in original units: codes evenly on a line, restored.
 
         Raises:
             ZooError: a sample of another shape, less than two steps.
@@ -139,7 +141,7 @@ class CodingModule(ZooModule):
             self.code(self.objective.target(encode(self.spec, raw)["x"][:1].to(self.device))) for raw in (one, other)
         ]
         share = torch.linspace(0, 1, steps, device=self.device)[:, None]
-        return self.restore((1 - share) * ends[0] + share * ends[1])
+        return self.objective.answer(self.restore((1 - share) * ends[0] + share * ends[1]))["reconstruction"]
 
     @torch.inference_mode()
     def insights(self, batch: Batch, dataset: Dataset) -> dict[str, Tensor]:

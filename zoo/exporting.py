@@ -27,7 +27,7 @@ class Answering(nn.Module):
         self.model = model
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> dict[str, Tensor]:
-        """Return probabilities (B, classes), or values (B,) in original units."""
+        """Return the answers, such as probabilities (B, classes), or values (B,) in original units."""
         batch = {"x": x} if lengths is None else {"x": x, "lengths": lengths}
         return self.model.answer(batch)
 
@@ -71,7 +71,8 @@ def export(model: ZooModule, path: str | Path) -> Path:
     Input ``x`` is float (batch, *input_shape), as ``predict`` takes it: images in [0, 1], columns in their own units;
     batch is any number, for sequences and texts (int64) the length too, with ``lengths`` (batch,) int64 beside it where
     there is a label. Output is ``probability`` (batch, classes) or (batch, length, symbols), or ``value`` (batch,) or
-    (batch, horizon, columns) in original units. The file's metadata names the classes
+    (batch, horizon, columns) in original units; of models that give their input back ``reconstruction``, ``code``,
+    ``error`` and, where anomalies are looked for, ``score``. The file's metadata names the classes
     and holds the data's spec as JSON.
 
     Raises:

@@ -97,6 +97,7 @@ class ZooModule(L.LightningModule):
         self.plateau: Plateau | None = None
         self.metrics: dict[str, MetricCollection] = {}
         self.answers: list[Tensor] = []  # the test's outputs
+        self.stage = "test"  # val where a threshold is chosen by what is a test in Lightning's eyes
 
     # --- what a family writes, or leaves as it is ---
 
@@ -289,9 +290,9 @@ class ZooModule(L.LightningModule):
 
     def on_test_start(self) -> None:
         """Make the test's metrics, and room for the answers."""
-        self.metrics["test"] = self.objective.metrics("test").to(self.device)
+        self.metrics["test"] = self.objective.metrics(self.stage).to(self.device)
         self.answers = []
-        self.begin_evaluation("test")
+        self.begin_evaluation(self.stage)
 
     def test_step(self, batch: Batch, index: int) -> None:
         """Add a test batch to the metrics, what is kept of its output to the answers."""
@@ -308,7 +309,8 @@ class ZooModule(L.LightningModule):
     def _figures(self, stage: str) -> dict[str, Tensor]:
         values = self.metrics[stage].compute()
         self.metrics[stage].reset()
-        return {f"{stage}/{key}": value.double() for key, value in values.items()}
+        # what is not defined on these rows is left out
+        return {f"{stage}/{key}": value.double() for key, value in values.items() if not torch.isnan(value)}
 
     # --- checkpoints and use ---
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoo.data.loader import EVAL_BATCH
+from zoo.data.loader import EVAL_BATCH, ROOM
 from zoo.options import check_choice, check_number
 
 NOISES = ("none", "gaussian", "salt_pepper", "masking")
-ROOM = 64  # rows that an evaluation's batch may have above EVAL_BATCH
 
 
 class Draws:

@@ -161,10 +161,10 @@ class Regularization:
 class ObjectiveOptions:
     """What counts, where the task's own choice does not suit.
 
-    ``monitor`` is the validation figure that picks the best epoch (None: accuracy, or rmse); ``select: last`` takes the
+    ``monitor`` is the validation figure that picks the best epoch (None: the task's own); ``select: last`` takes the
     last one instead (None: the best), where validation has so few rows that it is a draw. ``class_weights: balanced``
-    lets each class count alike in the loss, however rare it is. ``threshold`` is, for two classes, the
-    figure for which the best epoch's threshold on the probability is chosen, on validation (None: 0.5). ``loss`` is
+    lets each class count alike in the loss, however rare it is. ``threshold`` is, for two classes, the figure for which
+    the best epoch's threshold on the probability is chosen, on validation (None: 0.5, of anomalies f1). ``loss`` is
     what training minimises where numbers are predicted: mse, the squared error (None), or mae, the absolute one.
     """
 

@@ -310,7 +310,9 @@ def _test(trainer: L.Trainer, model: ZooModule, data: Any, folder: Path) -> tupl
     model.load_state_dict(best["state_dict"])
     model.on_load_checkpoint(best)
     if model.objective.chosen_for is not None:
+        model.stage = "val"
         trainer.test(model, dataloaders=data.val_dataloader(), verbose=False)
+        model.stage = "test"
         threshold = model.objective.choose_threshold(_answers(trainer, model, data.dataset.val), data.dataset.val["y"])
         best["zoo"]["threshold"] = model.objective.threshold = threshold
         if trainer.is_global_zero:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ from omegaconf import OmegaConf
 
 from zoo import config as configs
 from zoo.errors import ZooError
+
+MOST = 1024  # samples in a picture
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,10 +55,15 @@ def data_for(model: Any, folder: Path | None, words: Sequence[str]) -> Dataset:
     if asked["name"] == "arrays":
         raise ZooError("the run was trained on arrays, which it does not keep; name data by data=")
     dataset = load_asked(asked, model.spec.task)
-    if dataset.spec.input_shape != model.spec.input_shape:
-        theirs, ours = dataset.spec.input_shape, model.spec.input_shape
-        raise ZooError(f"{dataset.spec.name}: has rows of {theirs}; the model was trained on {ours}")
-    return dataset
+    theirs, ours = dataset.spec, model.spec
+    if theirs.input_shape != ours.input_shape:
+        raise ZooError(f"{theirs.name}: has rows of {theirs.input_shape}; the model was trained on {ours.input_shape}")
+    for what in ("columns", "levels", "flagged"):  # which decide what a number in a row means
+        if getattr(theirs, what) != getattr(ours, what):
+            said = {"levels": "other texts in its columns", "flagged": "numbers missing in other columns"}
+            raise ZooError(f"{theirs.name}: has {said.get(what, 'other columns')} than the model was trained on")
+    kept = {name: getattr(theirs, name) for name in ("classes", "normal", "positive", "multilabel", "counts", "name")}
+    return replace(dataset, spec=replace(ours, **kept))
 
 
 def _pairs(words: Sequence[str]) -> dict[str, str]:
@@ -72,14 +80,15 @@ def encode(model: CodingModule, dataset: Dataset, out: Path) -> list[str]:
     from zoo.plots import plane
 
     codes, y = model.codes(dataset.test), dataset.test.get("y")
-    labels = y.numpy() if y is not None and dataset.spec.classes else None  # type: ignore[union-attr]
+    named = len(dataset.spec.classes) > 1 and not dataset.spec.multilabel
+    labels = y.numpy() if y is not None and named else None  # type: ignore[union-attr]
     if out.suffix == ".npz":
         np.savez(out, codes=codes.numpy(), **({} if labels is None else {"y": labels}))
     elif out.suffix == ".csv":
         rows = codes.tolist()
         header = [f"code_{n + 1}" for n in range(codes.shape[1])] + (["class"] if labels is not None else [])
-        named = [] if labels is None else [[dataset.spec.classes[k]] for k in labels]
-        _write_csv(out, header, [row + (named[n] if named else []) for n, row in enumerate(rows)])
+        names = [[] for _ in rows] if labels is None else [[dataset.spec.classes[k]] for k in labels]
+        _write_csv(out, header, [row + name for row, name in zip(rows, names, strict=True)])
     else:
         raise ZooError(f"out={out}: must end in .npz or .csv")
     picture = plane(codes, y if labels is not None else None, dataset.spec.classes, out.with_suffix(".png"))  # type: ignore[arg-type]
@@ -101,9 +110,15 @@ def denoise(model: CodingModule, dataset: Dataset, out: Path) -> list[str]:
     name, level = model.noise
     if name == "none" or model.spec.kind != "image":
         raise ZooError("denoise: needs a denoiser of images, such as model=autoencoder model.noise=gaussian")
+    if model.objective.ranked:
+        raise ZooError(
+            "denoise: the model looks for anomalies and reads rows as they are; train without normal_classes"
+        )
+    _check_picture(out)
     figures, _ = _tested(model, dataset)
     picture = given_back(model.insights({}, dataset), out)
-    lines = [f"picture         {picture}", f"{name} noise of {level:g} on {len(dataset.test['x']):,} test images:"]
+    said = f"{name} noise of {level:g} on {len(dataset.test['x']):,} test images (filters: on at most the first 1,000)"
+    lines = [f"picture         {picture}", said]
     return lines + _beside({"restored": figures, **_others(model, dataset)}, ("psnr", "ssim"))
 
 
@@ -119,13 +134,19 @@ def detect(model: CodingModule, dataset: Dataset, out: Path) -> list[str]:
 
     if not model.objective.ranked:
         raise ZooError("detect: needs a model of what is normal, trained with data.normal_classes=[…]")
+    if not dataset.spec.normal:
+        raise ZooError(f"detect: {dataset.spec.name} does not say what is normal; name it by data.normal_classes=[…]")
+    if model.objective.threshold is None:
+        raise ZooError(
+            "detect: the checkpoint has no threshold yet, which a run chooses at its end; take best.ckpt then"
+        )
     if out.suffix != ".csv":
         raise ZooError(f"out={out}: must end in .csv")
     figures, score = _tested(model, dataset)
     threshold, y = model.objective.threshold, dataset.test["y"]
-    alarm = score >= (float("inf") if threshold is None else threshold)
-    rows = zip(score.tolist(), alarm.int().tolist(), y.tolist(), strict=True)  # type: ignore[union-attr]
-    _write_csv(out, ["score", "alarm", "anomaly"], [list(row) for row in rows])
+    alarm = score >= threshold
+    rows = zip(range(len(score)), score.tolist(), alarm.int().tolist(), y.tolist(), strict=True)  # type: ignore[union-attr]
+    _write_csv(out, ["test_row", "score", "alarm", "anomaly"], [list(row) for row in rows])
     said = f"{int(alarm.sum()):,} alarms in {len(score):,} test rows, from a score of {threshold:.4g}"
     lines = [f"scores          {out}   {said}", f"picture         {oddity(score, y, out.with_suffix('.png'))}"]  # type: ignore[arg-type]
     return lines + _beside({model.name: figures, **_others(model, dataset)}, ("auroc", "average_precision", "f1"))
@@ -136,15 +157,17 @@ def _tested(model: CodingModule, dataset: Dataset) -> tuple[dict[str, float], Te
     import torch
 
     from zoo.data.loader import EvalLoader
+    from zoo.objectives.base import Metrics
 
     metrics, kept = model.objective.metrics("test"), []
-    model.begin_evaluation("test")
+    model.begin_evaluation("val")  # what takes long in a test is not asked for here
     with torch.inference_mode():
         for batch in EvalLoader(dataset.test):
             output = model.evaluated(batch)
             model.objective.update(metrics, output, batch)
             kept.append(model.objective.keep(output, batch))
-    return {name: float(value) for name, value in metrics.compute().items()}, torch.cat(kept)  # type: ignore[arg-type]
+    assert isinstance(metrics, Metrics)
+    return metrics.alone(), torch.cat(kept)  # type: ignore[arg-type]
 
 
 def _others(model: CodingModule, dataset: Dataset) -> dict[str, dict[str, float]]:
@@ -170,6 +193,9 @@ def sample(model: Any, out: Path, *, count: int = 64, seed: int = 0, label: str 
     """
     from zoo.plots import grid
 
+    _check_picture(out)
+    if not 1 <= count <= MOST:
+        raise ZooError(f"count={count}: must be from 1 to {MOST}")
     if not hasattr(model, "sample") or model.spec.kind != "image":
         raise ZooError(f"sample: a {model.name} of {model.spec.kind} data draws no images")
     return [f"picture         {grid(model.sample(count, seed=seed, label=label), 'new images', out)}"]
@@ -185,6 +211,9 @@ def walk(
     """
     from zoo.plots import grid
 
+    _check_picture(out)
+    if not 2 <= steps <= 50:
+        raise ZooError(f"steps={steps}: must be from 2 to 50")
     x = dataset.test["x"]
     if model.spec.kind != "image":
         raise ZooError(f"walk: is drawn of images; {model.spec.name} is {model.spec.kind} data")
@@ -193,6 +222,11 @@ def walk(
             raise ZooError(f"{name}={row}: must be from 0 to {len(x) - 1}, the test rows")
     images = model.walk(x[first].numpy(), x[last].numpy(), steps=steps)
     return [f"picture         {grid(images, f'from test image {first} to {last}', out, columns=steps)}"]
+
+
+def _check_picture(out: Path) -> None:
+    if out.suffix not in (".png", ".pdf", ".svg"):
+        raise ZooError(f"out={out}: must end in .png, .pdf or .svg")
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

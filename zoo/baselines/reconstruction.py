@@ -16,6 +16,7 @@ from zoo.data.dataset import Batch, Dataset, Split
 from zoo.data.loader import EvalLoader
 from zoo.noise import Draws, corrupt
 from zoo.objectives import Reconstruction, objective_of
+from zoo.objectives.base import Metrics
 
 FILTERED, CHOSEN = 1000, 50  # images that filters are tested on, and chosen by: each takes milliseconds
 STRENGTHS = (0.4, 0.6, 0.8, 1.0, 1.3)  # as shares of the noise
@@ -71,6 +72,7 @@ def _densities(
 ) -> dict[str, Figures]:
     """Return nats a test row: of pixels that are black by their share in training alone, or of probabilistic PCA."""
     x = _rows(objective, test, every=True)
+    x = x[test["y"].numpy() == 0] if objective.ranked else x  # type: ignore[union-attr]
     likelihood = options["likelihood"]
     if likelihood == "bernoulli" or (likelihood == "auto" and objective.spec.kind == "image"):
         share = train.mean(0, dtype=np.float64).clip(1e-4, 1 - 1e-4)
@@ -90,12 +92,15 @@ def _forest(objective: Reconstruction, train: np.ndarray, test: Split) -> Figure
     forest = IsolationForest(random_state=0).fit(train)
     score = -forest.score_samples(_rows(objective, test, every=True))
     y = test["y"].numpy()  # type: ignore[union-attr]
+    if y.min() == y.max():
+        return {}
     return {"auroc": float(roc_auc_score(y, score)), "average_precision": float(average_precision_score(y, score))}
 
 
 def _filters(dataset: Dataset, objective: Reconstruction, noise: tuple[str, float]) -> dict[str, Figures]:
     """Return figures of filters on the same noisy test images; how strong they are is chosen on validation."""
     try:
+        import pywt  # noqa: F401  (which the wavelets import later)
         from skimage.restoration import denoise_nl_means, denoise_wavelet
     except ImportError:
         print('note: filters to compare with need scikit-image; pip install "zoo[images]"', file=sys.stderr)
@@ -138,7 +143,8 @@ def _figures(objective: Reconstruction, pairs: Iterator[tuple[Tensor, Any]]) -> 
     metrics = objective.metrics("test")
     for output, batch in pairs:
         objective.update(metrics, output, batch)
-    return {name: float(value) for name, value in metrics.compute().items() if name != "f1"}
+    assert isinstance(metrics, Metrics)
+    return {name: value for name, value in metrics.alone().items() if name != "f1"}
 
 
 def _rows(objective: Reconstruction, split: Split, *, every: bool = False) -> np.ndarray:

@@ -8,6 +8,7 @@ import torch
 from zoo.data.dataset import Dataset, Split, Windows
 from zoo.data.loader import EvalLoader
 from zoo.objectives import Forecasting, objective_of
+from zoo.objectives.base import Metrics
 from zoo.spec import PADDING
 
 Figures = dict[str, float]
@@ -25,7 +26,8 @@ def naive(dataset: Dataset) -> dict[str, Figures]:
         at = torch.arange(spec.target_shape[0]) % period - period  # from the end
         for batch in EvalLoader(dataset.test):
             objective.update(metrics, objective.standard(batch["x"][:, at][:, :, list(spec.targets)]), batch)
-        found[name] = {key: float(value) for key, value in metrics.compute().items()}
+        assert isinstance(metrics, Metrics)
+        found[name] = metrics.alone()
     return found
 
 

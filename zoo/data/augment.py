@@ -253,7 +253,8 @@ def mix(batch: Batch, generator: torch.Generator, *, alpha: float) -> Batch:
     share = torch.maximum(share, 1 - share).to(x.device)
     other = torch.randperm(len(x), generator=generator).to(x.device)
     weight = share.view(-1, 1, 1, 1)
-    return {**batch, "x": weight * x + (1 - weight) * x[other], "y2": batch["y"][other], "share": share}
+    mixed = {**batch, "x": weight * x + (1 - weight) * x[other]}
+    return {**mixed, "y2": batch["y"][other], "share": share} if "y" in batch else mixed
 
 
 def _grey(x: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from zoo.options import check_number
 
 CHUNK = 16  # batches per chunk: hooks cost a sixteenth per step, and progress still moves
 EVAL_BATCH = 1000  # rows per batch without gradients
+ROOM = 64  # rows by which such a batch may be longer, so that none is so short that a process has no part in it
 STREAMS = 16  # places of a text that are read side by side without gradients
 POOL = 50  # batches' rows that are sorted by length together
 
@@ -191,7 +192,7 @@ class EvalLoader:
             self.index = [(streams + place) * stride for place in range(long)]
         else:
             blocks = list(torch.arange(rows, device=device).split(EVAL_BATCH))
-            if len(blocks) > 1 and len(blocks[-1]) < share.world:  # each process has some of each
+            if len(blocks) > 1 and len(blocks[-1]) < ROOM:  # each process has some of each
                 blocks[-2:] = [torch.cat(blocks[-2:])]
             self.index = [block[share.rank :: share.world] for block in blocks]
         self.steps = longest(split, self.index)

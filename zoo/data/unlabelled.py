@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,44 +24,55 @@ def unlabelled(dataset: Dataset, task: str, *, normal: Sequence[Any] | None = No
     Raises:
         ZooError: a class that does not exist, no row of another class to find.
     """
+    if dataset.spec.task == task and normal is None:
+        return dataset
     spec = replace(dataset.spec, task=task)
     if normal is not None:
         return _one_class(replace(dataset, spec=spec), normal)
     if spec.kind != "series":
         return replace(dataset, spec=spec)
-    spec = replace(spec, target_shape=(), targets=())
-    if "odd" in dataset.train:
-        return _odd_windows(replace(dataset, spec=spec))
-    train, val, test = ({"x": split["x"]} for split in (dataset.train, dataset.val, dataset.test))
-    return Dataset(spec, train, val, test, dataset.card)
+    return _windows(replace(dataset, spec=replace(spec, target_shape=(), targets=())))
 
 
-def _odd_windows(dataset: Dataset) -> Dataset:
-    """Return windows of a series, with y whether one of their steps is an anomaly; training has none."""
-    parts: list[dict[str, Any]] = []
-    for split in (dataset.train, dataset.val, dataset.test):
-        odd = split["odd"]
-        assert isinstance(odd, Windows)
-        sums = torch.cat([torch.zeros(1, dtype=torch.int64), odd.base.long().cumsum(0)])
-        count = len(split["x"])
-        y = ((sums[odd.length :] - sums[: -odd.length])[:count] > 0).long()
-        parts.append({"x": split["x"], "y": y})
+def _windows(dataset: Dataset) -> Dataset:
+    """Return windows of a series that lie in one part each; of validation and test forecasts read the past before too.
+
+    Where it is known which rows are anomalies, y says whether a window holds one, and training has none of these.
+    """
+    spec, parts = dataset.spec, []
+    for name in ("train", "val", "test"):
+        whole = getattr(dataset, name)
+        before = 0 if name == "train" else whole["x"].length
+        part = {key: Windows(value.base, value.length, first=before) for key, value in whole.items() if key != "y"}
+        if not len(part["x"]):
+            raise ZooError(f"{spec.name}: data.past={before or spec.input_shape[0]} is longer than its rows of {name}")
+        parts.append(part)
+    if "odd" not in parts[0]:
+        return Dataset(spec, *parts, dataset.card)
+    good = ~parts[0]["odd"].base.numpy()
+    parts = [{"x": part["x"], "y": _held(part["odd"])} for part in parts]
     normal = torch.nonzero(parts[0]["y"] == 0).squeeze(1)
     if not len(normal):
-        raise ZooError(f"{dataset.spec.name}: every window to train on holds an anomaly; shorten data.past")
+        raise ZooError(f"{spec.name}: every window to train on holds an anomaly; shorten data.past")
+    seen = parts[0]["x"].base.numpy()[good].astype(np.float64)
     parts[0] = {"x": Rows(parts[0]["x"], normal), "y": parts[0]["y"][normal]}
-    spec = replace(dataset.spec, normal=("normal",), rows=len(normal))
-    return Dataset(_two_kinds(spec, parts[2]["y"]), *parts, dataset.card)
+    mean, std = seen.mean(0), seen.std(0)
+    spec = replace(spec, mean=tuple(map(float, mean)), std=tuple(float(one) or 1.0 for one in std))
+    return Dataset(_two_kinds(replace(spec, normal=("normal",), rows=len(normal)), parts[2]["y"]), *parts, dataset.card)
+
+
+def _held(odd: Windows) -> Tensor:
+    """Return for each window whether one of its rows is an anomaly, (N,) 0 or 1."""
+    sums = torch.cat([torch.zeros(1, dtype=torch.int64), odd.base.long().cumsum(0)])
+    ends = sums[odd.first + odd.length :]
+    return (ends - sums[odd.first : odd.first + len(ends)] > 0).long()
 
 
 def _two_kinds(spec: DataSpec, test_y: Tensor) -> DataSpec:
-    """Return the spec with normal and anomaly as classes, as far as test has both."""
-    classes: tuple[str, ...] = ("normal", "anomaly")
+    """Return the spec with normal and anomaly as classes; where test has no anomaly this is said."""
     if not bool((test_y == 1).any()):
         print(f"note: {spec.name} has no anomaly in test, so that AUROC is not defined", file=sys.stderr)
-        classes = classes[:1]
-    counts = (spec.rows, *(0 for _ in classes[1:]))
-    return replace(spec, classes=classes, positive=1, counts=counts)
+    return replace(spec, classes=("normal", "anomaly"), positive=1, counts=(spec.rows, 0))
 
 
 def _one_class(dataset: Dataset, normal: Sequence[Any]) -> Dataset:

@@ -17,8 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
+from zoo.codes import labelled
 from zoo.coding import CodingModule
 from zoo.data.dataset import Batch, Dataset
+from zoo.data.loader import EVAL_BATCH
 from zoo.errors import ZooError
 from zoo.networks.coders import decoder, encoder
 from zoo.noise import Draws
@@ -28,7 +30,7 @@ from zoo.options import check_choice, check_flag, check_number
 from zoo.registry import register
 
 LIKELIHOODS = ("auto", "bernoulli", "gaussian")
-AT_ONCE = 20  # codes of a row that are decoded together in an evaluation
+AT_ONCE, ROOM = 20, 2e7  # codes of a row, and numbers in all, that are decoded together in an evaluation
 ACTIVE = 0.01  # variance of a number's mean over the data, below which it tells nothing (Burda 2016)
 
 
@@ -101,7 +103,7 @@ class VAE(CodingModule):
         check_flag("model.conditional", conditional)
         if samples > 1 and free_bits:
             raise ZooError("model.free_bits: are of the KL, which the bound of several model.samples has not by itself")
-        if conditional and (not self.spec.classes or self.spec.normal):
+        if conditional and not labelled(self.spec):
             raise ZooError(f"model.conditional=true: needs rows with classes, which {self.spec.name} has not")
         self.beta, self.kl_warmup, self.free_bits = beta, kl_warmup, free_bits
         self.samples, self.test_samples = samples, test_samples
@@ -211,9 +213,10 @@ class VAE(CodingModule):
 
     def _nll(self, target: Tensor, y: Tensor | None, mean: Tensor, log_var: Tensor, draws: Draws) -> Tensor:
         """Return −log (1/k) Σ p(x, zᵢ)/q(zᵢ|x) of each row (B,), k being ``test_samples``."""
+        at_once = max(1, min(AT_ONCE, int(ROOM // (EVAL_BATCH * self.spec.outputs))))
         done, total = 0, torch.full((len(target),), -torch.inf, device=target.device)
         while done < self.test_samples:
-            k = min(AT_ONCE, self.test_samples - done)
+            k = min(at_once, self.test_samples - done)
             z, seen = self._seen(target, y, mean, log_var, draws.normal(k, mean.shape[1]).to(mean))
             ratio = seen + log_ratio(z, mean[:, None], log_var[:, None])
             total = torch.logaddexp(total, ratio.logsumexp(1))
@@ -222,12 +225,14 @@ class VAE(CodingModule):
 
     @torch.inference_mode()
     def sample(self, count: int = 64, *, seed: int = 0, label: str | None = None) -> Tensor:
-        """Return so many new rows (count, *output_shape), from codes of the prior; of a conditional model by classes.
+        """Return so many new rows in original units, from codes of the prior; of a conditional model by classes.
 
         Raises:
-            ZooError: no such class.
+            ZooError: no such class, or a model that was told none.
         """
         check_number("count", count, low=1, whole=True)
+        if label is not None and not self.labels:
+            raise ZooError(f"label={label}: is for a model that was trained with model.conditional=true")
         generator = torch.Generator().manual_seed(seed)
         z = torch.randn(count, self.latent_dim, generator=generator).to(self.device)
         y = None
@@ -239,7 +244,7 @@ class VAE(CodingModule):
         training = self.training
         out: Tensor = self.values(self.eval().decoded(z, y))
         self.train(training)
-        return out
+        return self.objective.answer(out)["reconstruction"]
 
     def insights(self, batch: Batch, dataset: Dataset) -> dict[str, Tensor]:
         """Return what pictures show of an autoencoder, and ``samples``."""

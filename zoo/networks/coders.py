@@ -31,6 +31,8 @@ def check_coder(
     check_choice("model.network", network, KINDS)
     check_layers(widths=widths, norm=norm, dropout=dropout)
     check_sizes("model.channels", channels)
+    if network == "conv" and not channels:
+        raise ZooError("model.channels=[]: must be at least one number where model.network=conv")
     if network == "conv" and spec.kind != "image":
         raise ZooError(f"model.network=conv: is for images; {spec.name} is {spec.kind} data, model.network=dense")
 

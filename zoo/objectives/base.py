@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -80,6 +81,14 @@ class Metrics(MetricCollection):
             if name in self:
                 self[name].update(*values)
 
+    def alone(self) -> dict[str, float]:
+        """Return the figures of what this process has seen, those that are not defined left out."""
+        for metric in self.values():
+            metric.sync_on_compute = False
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of figures that nothing was added to
+            return {name: float(value) for name, value in self.compute().items() if not torch.isnan(value)}
+
 
 class Scaled(MeanMetric):
     """A function of a mean: what is summed over processes is the mean, not its function."""
@@ -127,5 +136,5 @@ def best_threshold(score: Tensor, truth: Tensor, figure: str) -> float:
     }[figure]
     last = torch.cat([score[1:] < score[:-1], torch.ones(1, dtype=torch.bool)])  # between different scores only
     best = int(torch.where(last, value, -torch.inf).argmax())
-    below = score[best + 1] if best + 1 < len(score) else torch.zeros(())
+    below = score[best + 1] if best + 1 < len(score) else torch.minimum(torch.zeros(()), 2 * score[best])
     return float((score[best] + below) / 2)

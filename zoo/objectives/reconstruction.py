@@ -11,6 +11,7 @@ from torch import Tensor
 from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import BinaryAUROC, BinaryAveragePrecision, BinaryF1Score
 from torchmetrics.image import StructuralSimilarityIndexMeasure
+from torchmetrics.utilities.data import dim_zero_cat
 
 from zoo.data.dataset import Batch
 from zoo.encode import coded
@@ -20,6 +21,28 @@ from zoo.spec import DataSpec
 
 SMALLEST = 16  # pixels a side: SSIM looks at windows of 11
 FALSE_ALARMS = 0.01  # of normal rows, by the threshold that is set where validation holds no anomaly
+
+
+def _one_sided(target: Any) -> bool:
+    """Tell whether all rows are of one kind, so that none can be ranked before others."""
+    y = dim_zero_cat(target)
+    return bool((y == y[0]).all())
+
+
+class Auroc(BinaryAUROC):
+    """AUROC, NaN where it is not defined."""
+
+    def compute(self) -> Tensor:
+        """Return it."""
+        return torch.tensor(torch.nan) if _one_sided(self.target) else super().compute()
+
+
+class Precision(BinaryAveragePrecision):
+    """Average precision, NaN where it is not defined."""
+
+    def compute(self) -> Tensor:
+        """Return it."""
+        return torch.tensor(torch.nan) if _one_sided(self.target) else super().compute()
 
 
 class Reconstruction(Objective):
@@ -33,12 +56,12 @@ class Reconstruction(Objective):
     monitor, mode = "mse", "min"
 
     def __init__(self, spec: DataSpec) -> None:
-        self.spec, self.ranked = spec, len(spec.classes) == 2 and bool(spec.normal)
+        self.spec, self.ranked = spec, bool(spec.normal)
         self.mean, self.std = torch.tensor(spec.mean), torch.tensor(spec.std)
 
     def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
         """Take up a run's options."""
-        known = [name for name in self.names("test") if name not in ("f1", "ssim")]
+        known = [name for name in self.names("test") if name not in ("f1", "ssim", "kl", "nll")]
         self.monitor, self.mode = watched(options.monitor, self.monitor, known)
         refuse(options, "the target is the input itself", "class_weights", "loss")
         if not self.ranked:
@@ -74,8 +97,8 @@ class Reconstruction(Objective):
         known: dict[str, Any] = {
             "psnr": lambda: Scaled(lambda mse: -10 * mse.log10()),
             "ssim": lambda: StructuralSimilarityIndexMeasure(data_range=1.0),
-            "auroc": BinaryAUROC,
-            "average_precision": BinaryAveragePrecision,
+            "auroc": Auroc,
+            "average_precision": Precision,
             "f1": BinaryF1Score,
         }
         return Metrics({name: known.get(name, MeanMetric)() for name in self.names(stage)}, compute_groups=False)
@@ -85,14 +108,18 @@ class Reconstruction(Objective):
         named = output if isinstance(output, dict) else {"output": output}
         assert isinstance(metrics, Metrics)
         out, x = named["output"].float(), batch["x"]
-        error = self.error(out, x)
-        weight = 1.0 - batch["y"].float() if self.ranked else torch.ones_like(error)
-        score = self.score(named, x)
-        pair = (error / self.spec.outputs, weight)
-        metrics.feed(mse=pair, psnr=pair, sse=(error, weight), ssim=(out, x))
+        normal = batch["y"] == 0 if self.ranked else torch.ones(len(x), dtype=torch.bool, device=x.device)
+        with torch.autocast(x.device.type, enabled=False):  # SSIM is a difference of large numbers
+            error, weight = self.error(out, x), normal.float()
+            pair = (error / self.spec.outputs, weight)
+            metrics.feed(mse=pair, psnr=pair, sse=(error, weight))
+            if bool(normal.any()) and "ssim" in metrics:
+                metrics.feed(ssim=(out[normal], x[normal]))
         if self.ranked:
+            score = self.score(named, x).double()
             alarm = score >= (math.inf if self.threshold is None else self.threshold)
-            both = (score.double(), batch["y"])
+            share = 0.5 + 0.5 * score / (1 + score.abs())  # torchmetrics takes what is not in [0, 1] for logits
+            both = (share, batch["y"])
             metrics.feed(auroc=both, average_precision=both, f1=(alarm.long(), batch["y"]))
 
     def score(self, named: dict[str, Tensor], x: Tensor) -> Tensor:

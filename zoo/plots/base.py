@@ -60,7 +60,7 @@ def curves(history: Sequence[Mapping[str, Any]], path: Path) -> Path:
             ax.plot(epochs, [row["lr"] for row in history], color=INK)
         else:
             ax.legend(frameon=False, fontsize=8)
-        if name in ("loss", "rmse", "mae"):
+        if name in ("loss", "rmse", "mae") and all(row.get(f"train/{name}", 1) > 0 for row in history):
             ax.set_yscale("log")
         ax.set_title({"lr": "learning rate"}.get(name, name), fontsize=10, color=INK)
         ax.set_xlabel("epoch", fontsize=8, color=INK)

@@ -120,8 +120,9 @@ def coding_pictures(dataset: Dataset, shown: Mapping[str, Tensor], score: Tensor
         made.append(grid(shown["samples"], "new images", folder / "samples.png"))
     y = dataset.test.get("y")
     if "codes" in shown:
-        made.append(plane(shown["codes"], y if isinstance(y, Tensor) else None, spec.classes, folder / "codes.png"))
-    if score is not None and len(spec.classes) == 2 and spec.normal and isinstance(y, Tensor):
+        told = y if isinstance(y, Tensor) and y.ndim == 1 else None
+        made.append(plane(shown["codes"], told, spec.classes, folder / "codes.png"))
+    if score is not None and spec.normal and isinstance(y, Tensor):
         made.append(oddity(score, y, folder / "scores.png"))
         made += [oddest(dataset.test["x"], score, y, folder / "oddest.png")] if image else []
     return made
