@@ -277,7 +277,7 @@ def test_scores_of_any_size_rank_as_they_do_elsewhere():
     for part in (slice(0, 200), slice(200, 400)):
         output = {"output": x, "score": torch.from_numpy(score[part])}
         objective.update(metrics, output, {"x": x, "y": torch.from_numpy(y[part])})
-    found = metrics.alone()
+    found = metrics.figures()
     assert found["auroc"] == pytest.approx(roc_auc_score(y, score), abs=1e-6)
     assert found["average_precision"] == pytest.approx(average_precision_score(y, score), abs=1e-6)
 

@@ -66,7 +66,7 @@ def shared(world: int, work: Callable[..., Any], *arguments: Any) -> Iterator[No
                 other.terminate()
             raise
         finally:
-            _leave()
+            leave()
     if any(other.exitcode for other in others):
         raise TrainingError(f"one of {world} processes failed; its own message stands above")
 
@@ -84,8 +84,8 @@ def _await(here: multiprocessing.connection.Connection, others: list[Any]) -> No
         begun += here.recv()
 
 
-def _leave() -> None:
-    """Leave the group that Lightning joined, so that another run can join one of its own."""
+def leave() -> None:
+    """Leave the group that Lightning joined, so that this process counts alone, and another run can join its own."""
     import torch
 
     if torch.distributed.is_available() and torch.distributed.is_initialized():
@@ -105,7 +105,7 @@ def _member(
     except (ZooError, TrainingError):  # process 0 says it
         sys.exit(1)
     finally:
-        _leave()
+        leave()
 
 
 @contextlib.contextmanager

@@ -211,6 +211,7 @@ def _work(planned: Plan, dataset: Dataset | None, callbacks: Sequence[L.Callback
     import torch
 
     from zoo import parts
+    from zoo.processes import leave
     from zoo.report import Job, opening
 
     parts.quiet()
@@ -232,6 +233,7 @@ def _work(planned: Plan, dataset: Dataset | None, callbacks: Sequence[L.Callback
     if trainer.max_epochs and not ended:
         _fit(trainer, model, data, planned.folder)
     figures, answers = _test(trainer, model, data, planned.folder)
+    leave()  # what follows is the first process's own affair
     batch = data.first_batch() if report and job.chief else None
     return _close(job, history, figures, answers if report else None, batch)
 

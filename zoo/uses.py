@@ -167,7 +167,7 @@ def _tested(model: CodingModule, dataset: Dataset) -> tuple[dict[str, float], Te
             model.objective.update(metrics, output, batch)
             kept.append(model.objective.keep(output, batch))
     assert isinstance(metrics, Metrics)
-    return metrics.alone(), torch.cat(kept)  # type: ignore[arg-type]
+    return metrics.figures(), torch.cat(kept)  # type: ignore[arg-type]
 
 
 def _others(model: CodingModule, dataset: Dataset) -> dict[str, dict[str, float]]:

@@ -144,7 +144,7 @@ def _figures(objective: Reconstruction, pairs: Iterator[tuple[Tensor, Any]]) -> 
     for output, batch in pairs:
         objective.update(metrics, output, batch)
     assert isinstance(metrics, Metrics)
-    return {name: value for name, value in metrics.alone().items() if name != "f1"}
+    return {name: value for name, value in metrics.figures().items() if name != "f1"}
 
 
 def _rows(objective: Reconstruction, split: Split, *, every: bool = False) -> np.ndarray:

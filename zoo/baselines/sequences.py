@@ -27,7 +27,7 @@ def naive(dataset: Dataset) -> dict[str, Figures]:
         for batch in EvalLoader(dataset.test):
             objective.update(metrics, objective.standard(batch["x"][:, at][:, :, list(spec.targets)]), batch)
         assert isinstance(metrics, Metrics)
-        found[name] = metrics.alone()
+        found[name] = metrics.figures()
     return found
 
 

@@ -81,10 +81,8 @@ class Metrics(MetricCollection):
             if name in self:
                 self[name].update(*values)
 
-    def alone(self) -> dict[str, float]:
-        """Return the figures of what this process has seen, those that are not defined left out."""
-        for metric in self.values():
-            metric.sync_on_compute = False
+    def figures(self) -> dict[str, float]:
+        """Return the figures, those that are not defined left out."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of figures that nothing was added to
             return {name: float(value) for name, value in self.compute().items() if not torch.isnan(value)}
