@@ -19,7 +19,8 @@ from zoo.spec import DataSpec
 def unlabelled(dataset: Dataset, task: str, *, normal: Sequence[Any] | None = None) -> Dataset:
     """Return a data set for a ``task`` that needs no labels; they stay beside it as y, where rows have such.
 
-    With ``normal``, names of classes, the training rows are theirs alone; y of the others says 1, anomaly, or 0.
+    With ``normal``, names of classes, the training rows and the statistics of numbers are theirs alone (which texts a
+    table's columns know, and what fills its gaps, is of all training rows); y of the others says 1, anomaly, or 0.
 
     Raises:
         ZooError: a class that does not exist, no row of another class to find.
