@@ -53,7 +53,7 @@ class NeedsAnArgument(Small):
         self.out = nn.Linear(width, self.spec.outputs)
 
 
-@breaks("create", "'options' must be a keyword-only argument")
+@breaks("create", r"takes options that do not exist; hand \*\*options on to the base class, or name them")
 @zoo.register("takes_anything")
 class TakesAnything(Small):
     def __init__(self, *, spec: Spec = DIGITS, **options: int) -> None:

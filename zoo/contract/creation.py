@@ -49,6 +49,11 @@ def _check_signature(cls: type[ZooModule], said: str) -> None:
             raise ContractError(f"{said}: {option!r} has no default; give it one (spec: zoo.spec.DIGITS or your own)")
     if "spec" not in registry.parameters(cls):
         raise ContractError(f"{said}: takes no spec; it must be built for the data that spec describes")
+    try:
+        cls(no_such_option=0)  # type: ignore[call-arg]
+    except TypeError:
+        return
+    raise ContractError(f"{said}: takes options that do not exist; hand **options on to the base class, or name them")
 
 
 def _check_pairing(name: str, said: str) -> None:
