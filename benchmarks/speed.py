@@ -87,14 +87,9 @@ def _overhead(name: str, options: dict[str, Any], repeats: int, epochs: int) -> 
     from zoo.data import load
 
     dataset = load("mnist")
-    zoo_seconds, plain_seconds, results = [], [], {}
-    for repeat in range(repeats + 1):
-        plain = _plain(dataset, options, epochs, repeat)
-        results = _zoo(options, epochs, repeat)
-        if repeat:  # the first pair warms up
-            plain_seconds.append(plain)
-            zoo_seconds.append(results["train_seconds"])
-    ratios = [z / p for z, p in zip(zoo_seconds, plain_seconds, strict=True)]
+    plain_seconds, zoo_seconds, ratios, results = steps.in_turn(
+        lambda repeat: _plain(dataset, options, epochs, repeat), lambda repeat: _zoo(options, epochs, repeat), repeats
+    )
     row = {
         "what": f"overhead, {name}",
         "ratio": statistics.median(zoo_seconds) / statistics.median(plain_seconds),

@@ -35,6 +35,20 @@ def rows(repeats: int) -> Iterator[dict[str, Any]]:
         yield _coder(name, options, repeats)
 
 
+def in_turn(
+    bare: Callable[[int], float], ours: Callable[[int], dict[str, Any]], repeats: int
+) -> tuple[list[float], list[float], list[float], dict[str, Any]]:
+    """Return seconds of ``bare`` and of our runs' training, measured in turn, their ratios, and our last results."""
+    plain, mine, results = [], [], {}
+    for repeat in range(repeats + 1):
+        seconds = bare(repeat)
+        results = ours(repeat)
+        if repeat:  # the first pair warms up
+            plain.append(seconds)
+            mine.append(results["train_seconds"])
+    return plain, mine, [m / p for m, p in zip(mine, plain, strict=True)], results
+
+
 def _paired(
     what: str, name: str, dataset: Any, options: dict[str, Any], bare: Callable[[int], float], repeats: int
 ) -> dict[str, Any]:
@@ -42,24 +56,21 @@ def _paired(
     import zoo
     from zoo.report import origin
 
-    ours, theirs, steps = [], [], options["trainer"]["steps_per_epoch"]
-    for repeat in range(repeats + 1):
-        plain = bare(repeat)
+    def run(repeat: int) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as above, contextlib.redirect_stdout(io.StringIO()):
             folder = str(Path(above) / "run")
-            run = zoo.train(name, dataset, seed=repeat, report=False, run_dir=folder, **options)
-        if repeat:  # the first pair warms up
-            theirs.append(plain)
-            ours.append(run.results["train_seconds"])
-    ratios = [o / b for o, b in zip(ours, theirs, strict=True)]
+            return zoo.train(name, dataset, seed=repeat, report=False, run_dir=folder, **options).results
+
+    theirs, ours, ratios, results = in_turn(bare, run, repeats)
+    steps = options["trainer"]["steps_per_epoch"]
     row = {
-        "what": f"{what}, {run.results['params']:,} parameters",
+        "what": f"{what}, {results['params']:,} parameters",
         "step_ratio": statistics.median(ours) / statistics.median(theirs),
         "ratio_spread": [min(ratios), max(ratios)],
         "step_seconds": statistics.median(ours) / steps,
         "bare_step_seconds": statistics.median(theirs) / steps,
         "repeats": repeats,
-        "precision": run.results["precision"],
+        "precision": results["precision"],
         **origin("cpu"),
     }
     print(f"{row['what']}: {row['step_ratio']:.3f} times the bare layers {row['ratio_spread']}", flush=True)

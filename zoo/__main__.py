@@ -128,7 +128,7 @@ def use(verb: str, arguments: Sequence[str]) -> int:
                 raise unknown(f"option of {verb}", key, VERBS[verb])
         from zoo import uses
 
-        model, _, folder = uses.opened(places[0])
+        model, folder = uses.opened(places[0])
         lines = generate(model, own) if verb == "generate" else _coded(verb, model, folder, own, words)
         print("\n".join(lines))
     except ZooError as error:

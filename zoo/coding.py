@@ -10,7 +10,7 @@ from torch import Tensor
 
 from zoo.codes import code_figures, labelled
 from zoo.data.dataset import Batch, Dataset, Split
-from zoo.data.loader import EvalLoader
+from zoo.data.loader import EvalLoader, take
 from zoo.errors import ZooError
 from zoo.module import ZooModule
 from zoo.networks.coders import Bounded, check_coder, latent_size
@@ -144,16 +144,20 @@ class CodingModule(ZooModule):
         return self.objective.answer(self.restore((1 - share) * ends[0] + share * ends[1]))["reconstruction"]
 
     @torch.inference_mode()
-    def insights(self, batch: Batch, dataset: Dataset) -> dict[str, Tensor]:
-        """Return test rows ``clean``, ``noisy`` and ``restored``, a ``walk`` between two, and the test's ``codes``."""
+    def shown(self, dataset: Dataset) -> dict[str, Tensor]:
+        """Return the first test rows ``clean``, ``noisy`` where the model takes noise off, and ``restored``."""
         self.eval()
         rows = torch.arange(min(SHOWN, len(dataset.test["x"])))
-        x = next(iter(EvalLoader({"x": dataset.test["x"]})))["x"][: len(rows)].to(self.device)
-        clean = self.objective.target(x)
-        read = clean if self.objective.ranked else self.corrupted(clean, Draws(rows))
-        found = {"clean": clean, "restored": self.restore(self.code(read)), "codes": self.codes(dataset.test)}
+        clean = self.objective.target(take({"x": dataset.test["x"]}, rows)["x"].to(self.device))
+        noisy = {}
         if self.noise[0] != "none" and not self.objective.ranked:
-            found["noisy"] = read
-        if self.spec.kind == "image" and len(x) > 1:
-            found["walk"] = self.walk(x[0], x[1])
+            noisy["noisy"] = self.corrupted(clean, Draws(rows))
+        found = {"clean": clean, **noisy, "restored": self.restore(self.code(noisy.get("noisy", clean)))}
         return {key: value.cpu() for key, value in found.items()}
+
+    def insights(self, batch: Batch, dataset: Dataset) -> dict[str, Tensor]:
+        """Return what ``shown`` does, a ``walk`` between two test images, and the test's ``codes``."""
+        found = {**self.shown(dataset), "codes": self.codes(dataset.test)}
+        if self.spec.kind == "image" and len(found["clean"]) > 1:
+            found["walk"] = self.walk(found["clean"][0], found["clean"][1]).cpu()
+        return found

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from zoo import config as configs
 from zoo.errors import ZooError
 
-MOST = 1024  # samples in a picture
+MOST, STEPS = 1024, 50  # samples, and images of a walk, in a picture
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from zoo.data import Dataset
 
 
-def opened(place: str) -> tuple[Any, Path, Path | None]:
-    """Return the model of a run's folder or of a checkpoint, the checkpoint, and the run's folder where there is one.
+def opened(place: str) -> tuple[Any, Path | None]:
+    """Return the model of a run's folder or of a checkpoint, and the run's folder where there is one.
 
     Raises:
         ZooError: no such file, or not a checkpoint of the zoo.
@@ -33,7 +33,7 @@ def opened(place: str) -> tuple[Any, Path, Path | None]:
     path = Path(place)
     path = path / "checkpoints" / "best.ckpt" if path.is_dir() else path
     folder = path.parent.parent
-    return load(path), path, folder if (folder / "config.yaml").is_file() else None
+    return load(path), folder if (folder / "config.yaml").is_file() else None
 
 
 def data_for(model: Any, folder: Path | None, words: Sequence[str]) -> Dataset:
@@ -116,7 +116,7 @@ def denoise(model: CodingModule, dataset: Dataset, out: Path) -> list[str]:
         )
     _check_picture(out)
     figures, _ = _tested(model, dataset)
-    picture = given_back(model.insights({}, dataset), out)
+    picture = given_back(model.shown(dataset), out)
     said = f"{name} noise of {level:g} on {len(dataset.test['x']):,} test images (filters: on at most the first 1,000)"
     lines = [f"picture         {picture}", said]
     return lines + _beside({"restored": figures, **_others(model, dataset)}, ("psnr", "ssim"))
@@ -212,8 +212,8 @@ def walk(
     from zoo.plots import grid
 
     _check_picture(out)
-    if not 2 <= steps <= 50:
-        raise ZooError(f"steps={steps}: must be from 2 to 50")
+    if steps > STEPS:
+        raise ZooError(f"steps={steps}: must be at most {STEPS}")
     x = dataset.test["x"]
     if model.spec.kind != "image":
         raise ZooError(f"walk: is drawn of images; {model.spec.name} is {model.spec.kind} data")

@@ -30,7 +30,7 @@ from zoo.options import check_choice, check_flag, check_number
 from zoo.registry import register
 
 LIKELIHOODS = ("auto", "bernoulli", "gaussian")
-AT_ONCE, ROOM = 20, 2e7  # codes of a row, and numbers in all, that are decoded together in an evaluation
+AT_ONCE, NUMBERS = 20, 2e7  # codes of a row, and numbers in all, that are decoded together in an evaluation
 ACTIVE = 0.01  # variance of a number's mean over the data, below which it tells nothing (Burda 2016)
 
 
@@ -46,7 +46,7 @@ class Bound(Reconstruction):
     def update(self, metrics: MetricCollection, output: Any, batch: Batch) -> None:
         """Add a batch; ``output`` has the figures of each row (B,)."""
         super().update(metrics, output, batch)
-        weight = 1.0 - batch["y"].float() if self.ranked else torch.ones_like(output["elbo"])
+        weight = self.normal(batch).float()
         assert isinstance(metrics, Metrics)
         metrics.feed(**{name: (output[name], weight) for name in ("elbo", "kl", "nll") if name in output})
 
@@ -70,11 +70,11 @@ def log_ratio(z: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
 class VAE(CodingModule):
     """A variational autoencoder over images, tables or windows of time series.
 
-    Its networks are those of ``CodingModule``. The loss is the bound with ``samples``
-    codes, in it KL weighted by ``beta`` (Higgins 2017), which rises from 0 over the share ``kl_warmup`` of the run
-    (Sønderby 2016); each number of the code may take ``free_bits`` nats at no cost (Kingma 2016). ``likelihood`` is
-    bernoulli, which images have unless said otherwise, or gaussian with one deviation that is learnt (Rybkin 2021).
-    ``conditional`` tells both networks the label. The test's nll draws ``test_samples`` codes a row.
+    Its networks are those of ``CodingModule``. The loss is the bound with ``samples`` codes, in it KL weighted by
+    ``beta`` (Higgins 2017), which rises from 0 over the share ``kl_warmup`` of the run (Sønderby 2016); each number of
+    the code may take ``free_bits`` nats at no cost (Kingma 2016). ``likelihood`` is bernoulli, which images have unless
+    said otherwise, or gaussian with one deviation that is learnt (Rybkin 2021). ``conditional`` tells both networks the
+    label. The test's nll draws ``test_samples`` codes a row.
 
     Raises:
         ZooError: an option outside its limits, or one that does not go with the data.
@@ -213,7 +213,7 @@ class VAE(CodingModule):
 
     def _nll(self, target: Tensor, y: Tensor | None, mean: Tensor, log_var: Tensor, draws: Draws) -> Tensor:
         """Return −log (1/k) Σ p(x, zᵢ)/q(zᵢ|x) of each row (B,), k being ``test_samples``."""
-        at_once = max(1, min(AT_ONCE, int(ROOM // (EVAL_BATCH * self.spec.outputs))))
+        at_once = max(1, min(AT_ONCE, int(NUMBERS // (EVAL_BATCH * self.spec.outputs))))
         done, total = 0, torch.full((len(target),), -torch.inf, device=target.device)
         while done < self.test_samples:
             k = min(at_once, self.test_samples - done)

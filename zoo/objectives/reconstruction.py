@@ -108,12 +108,12 @@ class Reconstruction(Objective):
         named = output if isinstance(output, dict) else {"output": output}
         assert isinstance(metrics, Metrics)
         out, x = named["output"].float(), batch["x"]
-        normal = batch["y"] == 0 if self.ranked else torch.ones(len(x), dtype=torch.bool, device=x.device)
+        normal = self.normal(batch)
         with torch.autocast(x.device.type, enabled=False):  # SSIM is a difference of large numbers
             error, weight = self.error(out, x), normal.float()
             pair = (error / self.spec.outputs, weight)
             metrics.feed(mse=pair, psnr=pair, sse=(error, weight))
-            if bool(normal.any()) and "ssim" in metrics:
+            if "ssim" in metrics and bool(normal.any()):
                 metrics.feed(ssim=(out[normal], x[normal]))
         if self.ranked:
             score = self.score(named, x).double()
@@ -121,6 +121,12 @@ class Reconstruction(Objective):
             share = 0.5 + 0.5 * score / (1 + score.abs())  # torchmetrics takes what is not in [0, 1] for logits
             both = (share, batch["y"])
             metrics.feed(auroc=both, average_precision=both, f1=(alarm.long(), batch["y"]))
+
+    def normal(self, batch: Batch) -> Tensor:
+        """Return which rows (B,) the error is of: those that are no anomalies."""
+        if self.ranked:
+            return batch["y"] == 0
+        return torch.ones(len(batch["x"]), dtype=torch.bool, device=batch["x"].device)
 
     def score(self, named: dict[str, Tensor], x: Tensor) -> Tensor:
         """Return how odd each row is (B,): the more, the likelier an anomaly."""
