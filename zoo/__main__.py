@@ -99,7 +99,7 @@ def generate(model: Any, options: dict[str, str]) -> list[str]:
     asked: dict[str, Any] = {"prompt": options.pop("prompt", "").replace("\\n", "\n")}
     asked |= _numbers(options, length=int, temperature=float, top_k=int, seed=int)
     if not hasattr(model, "generate"):
-        raise ZooError(f"generate: a {model.name} writes no text")
+        raise ZooError(f"generate: model={model.name} writes no text")
     return [model.generate(**asked)]
 
 
@@ -151,7 +151,7 @@ def _coded(verb: str, model: Any, folder: Path | None, own: dict[str, str], word
         label = {"label": own.pop("label")} if "label" in own else {}
         return uses.sample(model, out, **_numbers(own, count=int, seed=int), **label)
     if not hasattr(model, "codes"):
-        raise ZooError(f"{verb}: a {model.name} makes no codes")
+        raise ZooError(f"{verb}: model={model.name} makes no codes")
     dataset = uses.data_for(model, folder, words)
     if verb == "walk":
         asked = _numbers(own, **{"from": int, "to": int, "steps": int})

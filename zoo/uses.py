@@ -197,7 +197,7 @@ def sample(model: Any, out: Path, *, count: int = 64, seed: int = 0, label: str 
     if not 1 <= count <= MOST:
         raise ZooError(f"count={count}: must be from 1 to {MOST}")
     if not hasattr(model, "sample") or model.spec.kind != "image":
-        raise ZooError(f"sample: a {model.name} of {model.spec.kind} data draws no images")
+        raise ZooError(f"sample: model={model.name} of {model.spec.kind} data draws no images")
     return [f"picture         {grid(model.sample(count, seed=seed, label=label), 'new images', out)}"]
 
 

@@ -99,12 +99,6 @@ def _forest(objective: Reconstruction, train: np.ndarray, test: Split) -> Figure
 
 def _filters(dataset: Dataset, objective: Reconstruction, noise: tuple[str, float]) -> dict[str, Figures]:
     """Return figures of filters on the same noisy test images; how strong they are is chosen on validation."""
-    try:
-        import pywt  # noqa: F401  (which the wavelets import later)
-        from skimage.restoration import denoise_nl_means, denoise_wavelet
-    except ImportError:
-        print('note: filters to compare with need scikit-image; pip install "zoo[images]"', file=sys.stderr)
-        return {}
     name, level = noise
     grey = dataset.spec.input_shape[0] == 1
 
@@ -133,6 +127,12 @@ def _filters(dataset: Dataset, objective: Reconstruction, noise: tuple[str, floa
         return _figures(objective, pairs())
 
     found = {"noisy input": tried(dataset.test, lambda image, _: image, 1.0, FILTERED)}
+    try:
+        import pywt  # noqa: F401  (which the wavelets import later)
+        from skimage.restoration import denoise_nl_means, denoise_wavelet
+    except ImportError:
+        print('note: filters to compare with need scikit-image; pip install "zoo[images]"', file=sys.stderr)
+        return found
     for filtered, made_by in (("non-local means", means), ("wavelets", wavelets)):
         strength = min(STRENGTHS, key=lambda s, by=made_by: tried(dataset.val, by, s, CHOSEN)["mse"])
         found[filtered] = tried(dataset.test, made_by, strength, FILTERED)
