@@ -14,7 +14,7 @@ from zoo.data import Dataset
 from zoo.errors import ZooError
 from zoo.models.recurrent import GRU, LSTM, RNN, Layers, backwards
 from zoo.models.transformer import Attention, rotate
-from zoo.networks.sequences import Locked, Pool, Segments, View
+from zoo.networks.sequences import Locked, Pool, Segments, View, together
 from zoo.spec import DataSpec
 
 ALL = ("rnn", "lstm", "gru", "transformer")
@@ -244,6 +244,23 @@ def test_views_of_an_image():
     assert not torch.equal(permuted, pixels)
     assert torch.equal(permuted.sort(1).values, pixels)
     assert torch.equal(permuted, View((2, 3, 4), view="permuted")(x))
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "transformer"])
+def test_steps_read_together_do_not_see_the_padding(name):
+    spec = DataSpec(name="s", kind="sequence", task="classification", input_shape=(11, 2), classes=("a", "b"))
+    model = zoo.create(name, spec=spec, segment=3, pooling="mean").eval()
+    x, lengths = torch.randn(2, 11, 2), torch.tensor([4, 11])
+    whole = model(x, lengths)
+    alone = torch.cat([model(x[:1, :4], lengths[:1]), model(x[1:], lengths[1:])])
+    torch.testing.assert_close(whole, alone)
+    x[0, 4:] = 99.0
+    torch.testing.assert_close(model(x, lengths), whole)
+    h, sizes = together(x[1:], lengths[1:], 3)
+    assert torch.equal(h.view(-1)[:22], x[1].view(-1))
+    assert h.shape == (1, 4, 6) and int(sizes[0]) == 4 and not h.view(-1)[22:].any()
+    with pytest.raises(ZooError, match="model.segment=12: must be a whole .* at most 11"):
+        zoo.create(name, spec=spec, segment=12)
 
 
 def test_pooling_looks_at_each_sequence_alone():

@@ -16,7 +16,7 @@ from conftest import DATA
 import zoo
 from zoo.baselines import baselines
 from zoo.data import load
-from zoo.data.audio import RATE, log_mel, mel_bands, read_wav
+from zoo.data.audio import RANGE, RATE, levelled, log_mel, mel_bands, read_wav
 from zoo.data.augment import SequenceAugment
 from zoo.data.loader import generator_of
 from zoo.errors import ZooError
@@ -245,10 +245,27 @@ def test_spoken_digits_are_split_as_published_or_by_speaker(tmp_path):
     assert int(data.train["lengths"].min()) == 1 + int(8000 * 0.3) // 80
     held = load("spoken_digits", root=root, cache=cache, split="speaker", fold=1)
     assert held.sizes == (108, 12, 120)
+    chosen = load("spoken_digits", root=root, cache=cache, fold=1, validation="speaker")
+    assert chosen.sizes == (70, 70, 100)
+    with pytest.raises(ZooError, match="validation=speaker: leaves none of 2"):
+        load("spoken_digits", root=root, cache=cache, split="speaker", validation="speaker")
     (tmp_path / "fsdd" / "fsdd_recordings.tar.gz").touch()
     assert len(list((tmp_path / "cache" / "audio").iterdir())) == 1
     with pytest.raises(ZooError, match="data.fold .of 2 speakers.=2"):
         load("spoken_digits", root=root, cache=cache, split="speaker", fold=2)
+
+
+def test_a_recordings_own_level_and_sound_of_the_microphone_are_taken_off():
+    x = 6 * torch.rand(4, 30, 40, generator=generator_of(0))
+    lengths = torch.tensor([30, 30, 12, 1])
+    inside = (torch.arange(30) < lengths[:, None])[..., None]
+    found = levelled(x * inside - 50 * ~inside, lengths)
+    assert torch.equal(found[2, 12:], torch.zeros(18, 40))
+    assert found.sum(1).abs().max() < 1e-4
+    louder = levelled(x + 5 + torch.linspace(0, 1, 40), lengths)  # within RANGE of the loudest
+    torch.testing.assert_close(found, louder, atol=1e-5, rtol=0)
+    x[0, 3, 5] = -90.0
+    assert levelled(x, lengths)[0].min() >= -RANGE - 0.5
 
 
 def test_a_broken_recording_is_named(tmp_path):
@@ -257,6 +274,18 @@ def test_a_broken_recording_is_named(tmp_path):
     assert not (tmp_path / "cache").exists()
     with pytest.raises(ZooError, match="fsdd_recordings.tar.gz is not there; download"):
         load("spoken_digits", root=str(tmp_path / "elsewhere"))
+
+
+def test_speed_moves_each_sequences_steps_and_length():
+    x = torch.arange(40.0).view(1, 40, 1).expand(64, 40, 2) * torch.tensor([1.0, -2.0])
+    batch = {"x": x, "lengths": torch.full((64,), 21)}
+    after = SequenceAugment(speed=0.5)(batch, generator_of(0))
+    lengths = after["lengths"]
+    assert 10 <= lengths.min() < 13
+    assert 29 < lengths.max() <= 32
+    for row, length in zip(after["x"], lengths.tolist(), strict=True):
+        wanted = (torch.arange(length) * 21 / length).clamp(max=20)  # a line is a line at any speed
+        torch.testing.assert_close(row[:length], wanted[:, None] * torch.tensor([1.0, -2.0]))
 
 
 def test_masks_and_shifts_are_drawn_per_sequence():

@@ -35,21 +35,32 @@ FLOOR = 1e-6  # power that silence counts as
 LONGEST = 128  # frames that are read of each recording
 FORMAT = 1  # of the cache
 OFFICIAL_TEST = 5  # recordings 0 to 4 of each speaker and digit
+RANGE = 8.0  # natural logarithms of power (35 dB) below a recording's loudest that are told apart
 
 
 @register_data("spoken_digits", tasks=("classification",), kind="sequence")
 def spoken_digits(
-    *, root: str | None = None, cache: str | None = None, split: str = "official", fold: int = 0, split_seed: int = 0
+    *,
+    root: str | None = None,
+    cache: str | None = None,
+    split: str = "official",
+    fold: int = 0,
+    validation: str = "rows",
+    normalize: str = "recording",
+    split_seed: int = 0,
 ) -> Dataset:
     """Return 3,000 spoken digits of six speakers as log-mel frames (T, 40), one every 10 ms.
 
     ``split`` official: recordings 0 to 4 of each speaker and digit are test (300). ``speaker``: all of speaker number
-    ``fold``, from 0, is test. A tenth of the rest is validation.
+    ``fold``, from 0, is test. ``validation`` is a tenth of the other rows or all of the next speaker, by whom a recipe
+    for voices that it has not heard is chosen. ``normalize`` recording takes from each its own level (see ``levelled``).
 
     Raises:
         ZooError: the recordings are not there, or one of them cannot be read.
     """
     check_choice("data.split", split, ("official", "speaker"))
+    check_choice("data.validation", validation, ("rows", "speaker"))
+    check_choice("data.normalize", normalize, ("none", "recording"))
     check_number("data.fold", fold, low=0, whole=True)
     archive = root_folder(root) / "fsdd" / "fsdd_recordings.tar.gz"
     names, frames, lengths = _cached(archive, cache)
@@ -59,11 +70,18 @@ def spoken_digits(
     tested = number.astype(int) < OFFICIAL_TEST if split == "official" else speaker == speakers[fold]
     y = digit.astype(np.int64)
     rest = np.flatnonzero(~tested)
-    train, val = Splits(split_seed=split_seed).cut_val(y[rest], stratify=True)
+    if validation == "speaker":
+        after = speaker == speakers[(fold + 1) % len(speakers)]
+        train, val = rest[~after[rest]], rest[after[rest]]
+        if not len(train):
+            raise ZooError(f"data.validation=speaker: leaves none of {len(speakers)} speakers to learn from; set rows")
+    else:
+        train, val = (rest[part] for part in Splits(split_seed=split_seed).cut_val(y[rest], stratify=True))
     x, sizes, labels = torch.from_numpy(frames), torch.from_numpy(lengths), torch.from_numpy(y)
+    if normalize == "recording":
+        x = levelled(x, sizes)
     parts = [
-        {"x": x[index], "y": labels[index], "lengths": sizes[index]}
-        for index in (rest[train], rest[val], np.flatnonzero(tested))
+        {"x": x[index], "y": labels[index], "lengths": sizes[index]} for index in (train, val, np.flatnonzero(tested))
     ]
     seen = torch.cat([row[:size] for row, size in zip(parts[0]["x"], parts[0]["lengths"].tolist(), strict=True)])
     spec = DataSpec(
@@ -74,7 +92,7 @@ def spoken_digits(
         classes=tuple("0123456789"),
         mean=tuple(seen.double().mean(0).tolist()),
         std=tuple(seen.double().std(0).tolist()),
-        counts=class_counts(y[rest[train]], 10),
+        counts=class_counts(y[train], 10),
         rows=len(train),
     )
     return Dataset(spec, *parts, FSDD)
@@ -175,6 +193,15 @@ def log_mel(samples: np.ndarray) -> np.ndarray:
     spectrum = torch.stft(x, WINDOW, HOP, window=torch.hann_window(WINDOW), return_complex=True).abs().square()
     found: np.ndarray = (mel_bands() @ spectrum + FLOOR).log().T.contiguous().numpy()
     return found
+
+
+def levelled(x: Tensor, lengths: Tensor) -> Tensor:
+    """Return log power (N, T, bands) without what microphone, room and loudness make of it: no less than RANGE below
+    the loudest of a recording, then less the recording's own mean in each band (Atal 1974: cepstral mean); padding is 0.
+    """
+    inside = (torch.arange(x.shape[1]) < lengths[:, None]).unsqueeze(2)
+    x = x.maximum(x.masked_fill(~inside, -torch.inf).amax((1, 2), keepdim=True) - RANGE) * inside
+    return (x - x.sum(1, keepdim=True) / lengths.view(-1, 1, 1)) * inside
 
 
 def mel_bands() -> Tensor:

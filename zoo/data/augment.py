@@ -144,7 +144,8 @@ class SequenceAugment:
 
     ``time_mask`` and ``channel_mask`` blank a stretch of at most so many steps or channels (SpecAugment, Park 2019),
     ``masks`` of each; ``shift`` moves by at most so many steps to either side, ``noise`` adds a normal deviate of so
-    many times the deviation of each sequence's values.
+    many times the deviation of each sequence's values. ``speed`` makes them longer or shorter by at most such a share (Ko
+    2015), as far as they still fit.
     """
 
     time_mask: int = 0
@@ -152,15 +153,17 @@ class SequenceAugment:
     masks: int = 1
     shift: int = 0
     noise: float = 0.0
+    speed: float = 0.0
 
     def __post_init__(self) -> None:
+        check_number("data.augment.speed", self.speed, low=0, below=1)
         for name in ("time_mask", "channel_mask", "shift"):
             check_number(f"data.augment.{name}", getattr(self, name), low=0, whole=True)
         check_number("data.augment.masks", self.masks, low=1, whole=True)
         check_number("data.augment.noise", self.noise, low=0)
 
     def __bool__(self) -> bool:
-        return bool(self.time_mask or self.channel_mask or self.shift or self.noise)
+        return bool(self.time_mask or self.channel_mask or self.shift or self.noise or self.speed)
 
     def __call__(self, batch: Batch, generator: torch.Generator) -> Batch:
         """Return a batch whose ``x`` (B, T, C) is augmented; blanks are each sequence's mean, per channel."""
@@ -169,6 +172,9 @@ class SequenceAugment:
         if self.noise:
             size = x.flatten(1).std(1)[:, None, None] * self.noise
             x = x + size * torch.randn(x.shape, generator=generator).to(x.device)
+        if self.speed:
+            times = 1 + (_draw(generator, rows) * 2 - 1).to(x.device) * self.speed
+            x, lengths = at_speed(x, lengths, times)
         if self.shift:
             by = torch.randint(-self.shift, self.shift + 1, (rows, 1), generator=generator).to(x.device)
             # The ends are repeated, so that a sequence is as long as it was
@@ -180,7 +186,7 @@ class SequenceAugment:
                 x = torch.where(stretch(generator, rows, steps, self.time_mask, x)[:, :, None], blank, x)
             if self.channel_mask:
                 x = torch.where(stretch(generator, rows, channels, self.channel_mask, x)[:, None, :], blank, x)
-        return {**batch, "x": x}
+        return {**batch, "x": x, "lengths": lengths}
 
 
 @dataclass(frozen=True)
@@ -211,6 +217,18 @@ def stretch(generator: torch.Generator, rows: int, size: int, most: int, like: T
     begin = (torch.rand(rows, 1, generator=generator) * (size - width + 1).clamp(min=1)).long()
     place = torch.arange(size)
     return ((place >= begin) & (place < begin + width)).to(like.device)
+
+
+def at_speed(x: Tensor, lengths: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
+    """Return sequences (B, T, C) ``times`` (B,) as long, at least one step and at most T, and their lengths."""
+    steps = x.shape[1]
+    longer = (lengths * times).round().long().clamp(1, steps)
+    at = torch.arange(steps, device=x.device) * (lengths / longer)[:, None]  # in the old sequence
+    at = at.minimum(lengths[:, None] - 1.0)
+    low = at.long()
+    high = (low + 1).minimum(lengths[:, None] - 1)
+    before, after = (x.gather(1, place[..., None].expand_as(x)) for place in (low, high))
+    return torch.lerp(before, after, (at - low)[..., None].to(x.dtype)), longer
 
 
 def _draw(generator: torch.Generator, *shape: int) -> Tensor:

@@ -205,8 +205,8 @@ class Recurrent(SequenceModule):
     ``hidden_size`` and ``layers`` of the core, ``bidirectional`` for labels. ``dropout`` is between layers and before
     the answer, ``input_dropout`` on symbols' vectors (``embedding_dim``), ``locked`` makes both the same at each step,
     and ``weight_dropout`` drops recurrent weights. Images are read by ``view`` (rows, pixels, permuted); ``pooling``
-    over time makes one answer (last, mean, max, attention); ``tied`` uses the symbols' vectors for the output too. Time
-    series are read in ``segment`` steps, ``channels_apart`` column by column, ``reversible`` without their last value,
+    over time makes one answer (last, mean, max, attention); ``tied`` uses the symbols' vectors for the output too. What is
+    labelled is read ``segment`` steps at a time, and so are time series, ``channels_apart`` column by column, ``reversible`` without their last value,
     and answered ``direct`` (see Segments and Future).
 
     Raises:
@@ -264,7 +264,7 @@ class Recurrent(SequenceModule):
             segments = Segments(self.spec, size=segment, reversible=reversible, apart=channels_apart)
             self.network = Future(self.spec, core, segments=segments, width=hidden_size, direct=direct, dropout=dropout)
         else:
-            options: dict[str, Any] = {"view": view, "embedding_dim": embedding_dim}
+            options: dict[str, Any] = {"view": view, "embedding_dim": embedding_dim, "segment": segment}
             options["input_dropout"] = drop(input_dropout)
             self.network = Label(self.spec, core, dropout=dropout, pooling=pooling, **options)
 

@@ -201,8 +201,8 @@ class Transformer(SequenceModule):
 
     ``positions`` are rotary or learned; ``dropout`` is on what each block adds and before the answer. Images are read
     by ``view`` (rows, pixels, permuted); ``pooling`` over time makes one answer (last, mean, max, attention); ``tied``
-    uses the symbols' vectors for the output too. Time series are read in ``segment`` steps, ``channels_apart`` column
-    by column, ``reversible`` without their last value (see Segments).
+    uses the symbols' vectors for the output too. What is labelled is read ``segment`` steps at a time, and so are time
+    series, ``channels_apart`` column by column, ``reversible`` without their last value (see Segments).
 
     Raises:
         ZooError: an option outside its limits.
@@ -252,5 +252,6 @@ class Transformer(SequenceModule):
             self.network = Future(self.spec, core, segments=segments, size=hidden_size, dropout=dropout)
         else:
             drop = nn.Dropout(dropout)
-            options: dict[str, Any] = {"view": view, "embedding_dim": hidden_size, "input_dropout": drop}
+            options: dict[str, Any] = {"view": view, "embedding_dim": hidden_size, "segment": segment}
+            options["input_dropout"] = drop
             self.network = Label(self.spec, core, dropout=dropout, pooling=pooling, **options)

@@ -88,6 +88,15 @@ def inside(h: Tensor, lengths: Tensor) -> Tensor:
     return torch.arange(h.shape[1], device=h.device) < lengths[:, None]
 
 
+def together(h: Tensor, lengths: Tensor | None, size: int) -> tuple[Tensor, Tensor | None]:
+    """Return steps (B, T, C) ``size`` at a time, (B, ⌈T / size⌉, size · C), and their lengths; padding is 0."""
+    if lengths is not None:
+        h = h * inside(h, lengths).unsqueeze(2)
+        lengths = (lengths + size - 1) // size
+    h = F.pad(h, (0, 0, 0, -h.shape[1] % size))
+    return h.unflatten(1, (-1, size)).flatten(2), lengths
+
+
 class Pool(nn.Module):
     """A sequence (B, T, features) as one vector (B, features).
 
@@ -161,7 +170,9 @@ class Segments(nn.Module):
 
 
 class Label(nn.Module):
-    """Classification and regression: reader, core, pooling over time, one layer."""
+    """Classification and regression: reader, core, pooling over time, one layer; the core reads ``segment`` steps as one
+    (Chan 2016 halves the time between layers; here it is done before the first).
+    """
 
     def __init__(
         self,
@@ -173,16 +184,22 @@ class Label(nn.Module):
         input_dropout: nn.Module,
         dropout: float,
         pooling: str,
+        segment: int,
     ) -> None:
         super().__init__()
         self.reader = reader_of(spec, view=view, embedding_dim=embedding_dim, dropout=input_dropout)
-        self.core = core(self.reader.features, self.reader.steps)
+        check_number("model.segment", segment, low=1, high=self.reader.steps, whole=True)
+        self.segment = segment
+        self.core = core(self.reader.features * segment, -(-self.reader.steps // segment))
         self.pool = Pool(self.core.features, pooling=pooling, halves=getattr(self.core, "directions", 1))
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(self.core.features, spec.outputs))
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         """Return logits (B, classes), or standardised answers (B, 1)."""
-        h, _ = self.core(self.reader(x), lengths)  # (B, T, features)
+        h = self.reader(x)
+        if self.segment > 1:
+            h, lengths = together(h, lengths, self.segment)
+        h, _ = self.core(h, lengths)  # (B, T, features)
         out: Tensor = self.head(self.pool(h, lengths))
         return out
 
