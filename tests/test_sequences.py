@@ -258,7 +258,9 @@ def test_steps_read_together_do_not_see_the_padding(name):
     torch.testing.assert_close(model(x, lengths), whole)
     h, sizes = together(x[1:], lengths[1:], 3)
     assert torch.equal(h.view(-1)[:22], x[1].view(-1))
-    assert h.shape == (1, 4, 6) and int(sizes[0]) == 4 and not h.view(-1)[22:].any()
+    assert h.shape == (1, 4, 6)
+    assert int(sizes[0]) == 4
+    assert not h.view(-1)[22:].any()
     with pytest.raises(ZooError, match="model.segment=12: must be a whole .* at most 11"):
         zoo.create(name, spec=spec, segment=12)
 

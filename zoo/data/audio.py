@@ -53,7 +53,7 @@ def spoken_digits(
 
     ``split`` official: recordings 0 to 4 of each speaker and digit are test (300). ``speaker``: all of speaker number
     ``fold``, from 0, is test. ``validation`` is a tenth of the other rows or all of the next speaker, by whom a recipe
-    for voices that it has not heard is chosen. ``normalize`` recording takes from each its own level (see ``levelled``).
+    for voices that it has not heard is chosen. ``normalize`` recording takes from each its own level (``levelled``).
 
     Raises:
         ZooError: the recordings are not there, or one of them cannot be read.
@@ -197,7 +197,7 @@ def log_mel(samples: np.ndarray) -> np.ndarray:
 
 def levelled(x: Tensor, lengths: Tensor) -> Tensor:
     """Return log power (N, T, bands) without what microphone, room and loudness make of it: no less than RANGE below
-    the loudest of a recording, then less the recording's own mean in each band (Atal 1974: cepstral mean); padding is 0.
+    a recording's loudest, then less the recording's own mean in each band (Atal 1974: cepstral mean); padding is 0.
     """
     inside = (torch.arange(x.shape[1]) < lengths[:, None]).unsqueeze(2)
     x = x.maximum(x.masked_fill(~inside, -torch.inf).amax((1, 2), keepdim=True) - RANGE) * inside

@@ -144,8 +144,8 @@ class SequenceAugment:
 
     ``time_mask`` and ``channel_mask`` blank a stretch of at most so many steps or channels (SpecAugment, Park 2019),
     ``masks`` of each; ``shift`` moves by at most so many steps to either side, ``noise`` adds a normal deviate of so
-    many times the deviation of each sequence's values. ``speed`` makes them longer or shorter by at most such a share (Ko
-    2015), as far as they still fit.
+    many times the deviation of each sequence's values. ``speed`` makes them longer or shorter by at most such a share
+    (Ko 2015), as far as they still fit.
     """
 
     time_mask: int = 0

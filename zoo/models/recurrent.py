@@ -205,9 +205,9 @@ class Recurrent(SequenceModule):
     ``hidden_size`` and ``layers`` of the core, ``bidirectional`` for labels. ``dropout`` is between layers and before
     the answer, ``input_dropout`` on symbols' vectors (``embedding_dim``), ``locked`` makes both the same at each step,
     and ``weight_dropout`` drops recurrent weights. Images are read by ``view`` (rows, pixels, permuted); ``pooling``
-    over time makes one answer (last, mean, max, attention); ``tied`` uses the symbols' vectors for the output too. What is
-    labelled is read ``segment`` steps at a time, and so are time series, ``channels_apart`` column by column, ``reversible`` without their last value,
-    and answered ``direct`` (see Segments and Future).
+    over time makes one answer (last, mean, max, attention); ``tied`` uses the symbols' vectors for the output too.
+    What is labelled is read ``segment`` steps at a time, and so are time series, ``channels_apart`` column by column,
+    ``reversible`` without their last value, and answered ``direct`` (see Segments and Future).
 
     Raises:
         ZooError: an option outside its limits, or one that does not go with the task.

@@ -170,8 +170,9 @@ class Segments(nn.Module):
 
 
 class Label(nn.Module):
-    """Classification and regression: reader, core, pooling over time, one layer; the core reads ``segment`` steps as one
-    (Chan 2016 halves the time between layers; here it is done before the first).
+    """Classification and regression: reader, core, pooling over time, one layer.
+
+    The core reads ``segment`` steps as one (Chan 2016 halves the time between layers; here it is before the first).
     """
 
     def __init__(
