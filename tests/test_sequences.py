@@ -256,6 +256,7 @@ def test_steps_read_together_do_not_see_the_padding(name):
     torch.testing.assert_close(whole, alone)
     x[0, 4:] = 99.0
     torch.testing.assert_close(model(x, lengths), whole)
+    assert model.insights({"x": x, "lengths": lengths}, None)["gradient"].shape == (4,)
     h, sizes = together(x[1:], lengths[1:], 3)
     assert torch.equal(h.view(-1)[:22], x[1].view(-1))
     assert h.shape == (1, 4, 6)

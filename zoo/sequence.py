@@ -18,10 +18,10 @@ from zoo.tokens import SPECIAL, checked, join
 class SequenceModule(ZooModule):
     """A model of images read as sequences, of sequences, texts and time series.
 
-    Its ``network`` maps (x, lengths) to the objective's output and has a ``reader`` and a ``core``. As a language
-    model it has ``continued(x, state)`` too, which returns logits (B, T, V) and the state that the next window of the
-    same texts goes on from; None begins. Training goes on from it where the class ``carries`` (truncated
-    backpropagation through time: the state's gradient ends at the window), validation and test always.
+    Its ``network`` maps (x, lengths) to the objective's output by a ``core``, and ``read(x, lengths)`` is what that is
+    given. As a language model it has ``continued(x, state)`` too, which returns logits (B, T, V) and the state that the
+    next window of the same texts goes on from; None begins. Training goes on from it where the class ``carries``
+    (truncated backpropagation through time: the state's gradient ends at the window), validation and test always.
     """
 
     tasks = ("classification", "regression", "language_modeling", "forecasting")
@@ -119,7 +119,7 @@ class SequenceModule(ZooModule):
         training = self.training
         self.eval()
         with torch.no_grad():
-            read = self.network.reader(self.normalise(x))
+            read, lengths = self.network.read(self.normalise(x), lengths)
         with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):  # which has no gradient in evaluation
             read = read.detach().requires_grad_()
             h, _ = self.network.core(read, lengths)

@@ -121,6 +121,10 @@ class NextSymbol(nn.Module):
         self.core = core(self.reader.features, self.reader.steps)
         self.head = Output(self.core.features, self.reader.embedding, tied=tied, dropout=output_dropout)
 
+    def read(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, None]:
+        """Return the symbols' vectors (B, T, C), all of one length."""
+        return self.reader(x), None
+
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return logits (B, T, V), from no state."""
         return self.continued(x, None)[0]
@@ -165,14 +169,13 @@ class Future(nn.Module):
             self.column = nn.Parameter(torch.randn(columns, width) * 0.1) if columns > 1 else None
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(self.core.features, segments.answered))
 
-    def reader(self, x: Tensor) -> Tensor:
-        """Return the past as vectors (B', N, width)."""
-        out: Tensor = self.embed(self.segments(x))
-        return out
+    def read(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, None]:
+        """Return the past as vectors (B', N, width), all of one length."""
+        return self.embed(self.segments(x)), None
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return the standardised future (B, H, columns)."""
-        h, state = self.core(self.reader(x))
+        h, state = self.core(self.embed(self.segments(x)))
         answers = self._at_once(state, x.shape[0]) if self.direct else self._in_turn(h, state)
         return self.segments.restore(answers, x)
 

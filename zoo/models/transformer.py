@@ -150,6 +150,10 @@ class NextSymbol(nn.Module):
         self.core = core(size, self.steps)
         self.head = Output(size, self.reader.embedding, tied=tied, dropout=nn.Dropout(dropout))
 
+    def read(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, None]:
+        """Return the symbols' vectors (B, T, C), all of one length."""
+        return self.reader(x), None
+
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return logits (B, T, V); a step sees those before it in ``x``."""
         h, _ = self.core(self.reader(x))
@@ -184,14 +188,13 @@ class Future(nn.Module):
         answered = segments.later * segments.answered
         self.head = nn.Sequential(nn.Flatten(1), nn.Dropout(dropout), nn.Linear(segments.steps * size, answered))
 
-    def reader(self, x: Tensor) -> Tensor:
-        """Return the past as vectors (B', N, size)."""
-        out: Tensor = self.embed(self.segments(x))
-        return out
+    def read(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, None]:
+        """Return the past as vectors (B', N, size), all of one length."""
+        return self.embed(self.segments(x)), None
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return the standardised future (B, H, columns)."""
-        h, _ = self.core(self.reader(x))
+        h, _ = self.core(self.embed(self.segments(x)))
         return self.segments.restore(self.head(h), x)
 
 

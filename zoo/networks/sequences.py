@@ -195,11 +195,14 @@ class Label(nn.Module):
         self.pool = Pool(self.core.features, pooling=pooling, halves=getattr(self.core, "directions", 1))
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(self.core.features, spec.outputs))
 
+    def read(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Return what the core reads (B, T, C), and the lengths of that."""
+        h = self.reader(x)
+        return together(h, lengths, self.segment) if self.segment > 1 else (h, lengths)
+
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         """Return logits (B, classes), or standardised answers (B, 1)."""
-        h = self.reader(x)
-        if self.segment > 1:
-            h, lengths = together(h, lengths, self.segment)
+        h, lengths = self.read(x, lengths)
         h, _ = self.core(h, lengths)  # (B, T, features)
         out: Tensor = self.head(self.pool(h, lengths))
         return out
