@@ -55,7 +55,7 @@ def test_weight_decay_is_decoupled_for_every_optimiser(name):
         for new, old in zip(group, (weight, bias), strict=True):
             new.grad = old.grad.clone()
         decay_weights(group, 0.05 * decay)
-        build_optimizer(group, Optimizer(name=name, lr=0.05, weight_decay=decay)).step()
+        build_optimizer([(group, 1.0)], Optimizer(name=name, lr=0.05, weight_decay=decay)).step()
     # lr · decay · w is taken off, whatever the optimiser made of the gradient
     assert torch.allclose(plain[0] - decayed[0], 0.05 * 0.1 * weight, atol=1e-6)
     assert torch.equal(plain[1], decayed[1])
@@ -64,7 +64,7 @@ def test_weight_decay_is_decoupled_for_every_optimiser(name):
 def test_each_optimiser_takes_the_step_of_its_paper():
     g = {name: parameters_with_gradients(3)[0] for name in ("sgd", "adam", "rmsprop")}
     start, grad = g["sgd"].detach().clone(), g["sgd"].grad.clone()
-    sgd = build_optimizer([g["sgd"]], Optimizer(name="sgd", lr=0.1, momentum=0.9, nesterov=True))
+    sgd = build_optimizer([([g["sgd"]], 1.0)], Optimizer(name="sgd", lr=0.1, momentum=0.9, nesterov=True))
     sgd.step()
     g["sgd"].grad = grad.clone()
     sgd.step()
@@ -72,9 +72,9 @@ def test_each_optimiser_takes_the_step_of_its_paper():
     v2 = 0.9 * v1 + grad
     expected = start - 0.1 * (grad + 0.9 * v1) - 0.1 * (grad + 0.9 * v2)
     assert torch.allclose(g["sgd"], expected, atol=1e-6)
-    build_optimizer([g["adam"]], Optimizer(name="adam", lr=0.1)).step()
+    build_optimizer([([g["adam"]], 1.0)], Optimizer(name="adam", lr=0.1)).step()
     assert torch.allclose(g["adam"], start - 0.1 * grad / (grad.abs() + 1e-8), atol=1e-5)
-    build_optimizer([g["rmsprop"]], Optimizer(name="rmsprop", lr=0.1, alpha=0.9)).step()
+    build_optimizer([([g["rmsprop"]], 1.0)], Optimizer(name="rmsprop", lr=0.1, alpha=0.9)).step()
     assert torch.allclose(g["rmsprop"], start - 0.1 * grad / ((0.1 * grad**2).sqrt() + 1e-8), atol=1e-5)
 
 

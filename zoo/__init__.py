@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from zoo.models.transformer import Transformer
     from zoo.models.vae import VAE
     from zoo.module import ZooModule
-    from zoo.training import Run, load, resume, train
+    from zoo.training import Run, resume, train
 
 __version__ = "0.1.0"
 __all__ = [
@@ -60,6 +60,7 @@ _LAZY = {
     "Autoencoder": "zoo.models.autoencoder",
     "CNN": "zoo.models.cnn",
     "FNN": "zoo.models.fnn",
+    "GAN": "zoo.models.gan",
     "GRU": "zoo.models.recurrent",
     "LSTM": "zoo.models.recurrent",
     "RNN": "zoo.models.recurrent",
@@ -69,7 +70,7 @@ _LAZY = {
     "Run": "zoo.training",
     "ZooModule": "zoo.module",
     "export": "zoo.exporting",
-    "load": "zoo.training",
+    "load": "zoo.checkpoints",
     "resume": "zoo.training",
     "train": "zoo.training",
 }

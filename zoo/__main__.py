@@ -109,8 +109,8 @@ VERBS: dict[str, dict[str, str]] = {
     "encode": {"out": "codes.npz"},
     "denoise": {"out": "denoised.png"},
     "detect": {"out": "scores.csv"},
-    "sample": {"out": "samples.png", "count": "64", "seed": "0", "label": "CLASS"},
-    "walk": {"out": "walk.png", "from": "0", "to": "1", "steps": "10"},
+    "sample": {"out": "samples.png", "count": "64", "seed": "0", "label": "CLASS", "truncation": "X"},
+    "walk": {"out": "walk.png", "from": "0", "to": "1", "steps": "10", "seed": "0", "label": "CLASS"},
 }
 
 
@@ -148,13 +148,19 @@ def _coded(verb: str, model: Any, folder: Path | None, own: dict[str, str], word
     if not out.absolute().parent.is_dir():
         raise ZooError(f"out={out}: there is no such folder")
     if verb == "sample":
-        label = {"label": own.pop("label")} if "label" in own else {}
-        return uses.sample(model, out, **_numbers(own, count=int, seed=int), **label)
+        return uses.sample(model, out, **_numbers(own, count=int, seed=int, truncation=float), **own)
+    if verb == "walk" and model.spec.task == "generation":  # where no image has a code
+        for name in ("from", "to"):
+            if name in own:
+                raise ZooError(f"{name}={own[name]}: is for models that code images; {model.name} has seed=")
+        return uses.noise_walk(model, out, **_numbers(own, steps=int, seed=int), **own)
     if not hasattr(model, "codes"):
         raise ZooError(f"{verb}: model={model.name} makes no codes")
     dataset = uses.data_for(model, folder, words)
     if verb == "walk":
         asked = _numbers(own, **{"from": int, "to": int, "steps": int})
+        for name in own:
+            raise ZooError(f"{name}={own[name]}: is for models that make images of noise; {model.name} has from=, to=")
         named = {{"from": "first", "to": "last"}.get(key, key): value for key, value in asked.items()}
         return uses.walk(model, dataset, out, **named)
     return {"encode": uses.encode, "denoise": uses.denoise, "detect": uses.detect}[verb](model, dataset, out)

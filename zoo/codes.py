@@ -4,15 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from zoo.spec import DataSpec
-
 NEIGHBOURS = 5
 ROWS = 5000  # that the linear probe learns from, at most
-
-
-def labelled(spec: DataSpec) -> bool:
-    """Tell whether rows have classes that codes can be tried on."""
-    return len(spec.classes) > 1 and not spec.normal and not spec.multilabel
 
 
 def code_figures(codes: np.ndarray, y: np.ndarray, test_codes: np.ndarray, test_y: np.ndarray) -> dict[str, float]:

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from zoo.codes import code_figures, labelled
+from zoo.classes import labelled
+from zoo.codes import code_figures
 from zoo.data.dataset import Batch, Dataset, Split
 from zoo.data.loader import EvalLoader, take
 from zoo.errors import ZooError

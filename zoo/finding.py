@@ -39,11 +39,11 @@ def find_lr(model: ZooModule, loader: Loader, *, device: str, precision: str) ->
     Raises:
         ZooError: the model's steps are of an order of its own, or no rate made its loss fall.
     """
-    if type(model).update is not ZooModule.update:
+    if type(model).update is not ZooModule.update or len(model.parameter_groups()) > 1:
         raise ZooError(f"trainer.find_lr: {model.name} takes steps in an order of its own, with more than one rate")
     learner = copy.deepcopy(model).to(device).train()
     options, penalties = learner.learning.optimizer, learner.learning.regularization
-    optimizer = build_optimizer(learner.parameters(), options)
+    optimizer = build_optimizer(learner.parameter_groups(), options)
     parameters = [p for p in learner.parameters() if p.requires_grad]
     factor = (HIGHEST / LOWEST) ** (1 / (BATCHES - 1))
     rates: list[float] = []

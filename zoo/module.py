@@ -171,9 +171,13 @@ class ZooModule(L.LightningModule):
         if learning.schedule.name == "plateau":
             self.plateau = Plateau(learning.schedule, mode=self.objective.mode)
 
+    def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
+        """Return parameters that are clipped together, and their share of the learning rate."""
+        return [(list(self.parameters()), 1.0)]
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimiser of the run's options."""
-        return build_optimizer(self.parameters(), self.learning.optimizer)
+        return build_optimizer(self.parameter_groups(), self.learning.optimizer)
 
     @property
     def steps(self) -> int:
@@ -251,12 +255,12 @@ class ZooModule(L.LightningModule):
                     parameter.grad.div_(loop.waiting_rows)
         if options.l1 or options.l2:
             penalise(loop.parameters, options)
-        if options.clip is not None:
-            nn.utils.clip_grad_norm_(loop.parameters, options.clip)
         lr = self.lr_at(loop.steps)
         for group in optimizer.param_groups:
-            group["lr"] = lr
-        decay_weights(loop.parameters, lr * self.learning.optimizer.weight_decay)
+            if options.clip is not None:
+                nn.utils.clip_grad_norm_(group["params"], options.clip)
+            group["lr"] = lr * group["share"]
+            decay_weights(group["params"], group["lr"] * self.learning.optimizer.weight_decay)
         optimizer.step()
         for parameter in loop.parameters:
             parameter.grad = None

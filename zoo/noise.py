@@ -28,6 +28,21 @@ class Draws:
         return torch.rand(EVAL_BATCH + ROOM, *shape, generator=self.generator)[self.place]
 
 
+def latent(count: int, size: int, *, seed: int, truncation: float | None = None) -> Tensor:
+    """Return (count, size) from N(0, 1); numbers farther from 0 than ``truncation`` are drawn again (Brock 2019).
+
+    Raises:
+        ZooError: less than one row, or nothing left by the truncation.
+    """
+    check_number("count", count, low=1, whole=True)
+    check_number("truncation", truncation, low=0.01, optional=True)
+    generator = torch.Generator().manual_seed(seed)
+    z = torch.randn(count, size, generator=generator)
+    while truncation is not None and bool((far := z.abs() > truncation).any()):
+        z[far] = torch.randn(int(far.sum()), generator=generator)
+    return z
+
+
 def check_noise(name: str, level: float) -> None:
     """Raise ZooError unless ``name`` is a noise and ``level`` one that it can have."""
     check_choice("model.noise", name, NOISES)

@@ -38,9 +38,12 @@ def is_weight(parameter: nn.Parameter) -> bool:
     return parameter.ndim > 1
 
 
-def build_optimizer(parameters: Iterable[nn.Parameter], options: Optimizer) -> torch.optim.Optimizer:
-    """Return the optimiser, fused where torch has it so. Decay is not its affair: see ``decay_weights``."""
-    wanted = [p for p in parameters if p.requires_grad]
+def build_optimizer(groups: Iterable[tuple[list[nn.Parameter], float]], options: Optimizer) -> torch.optim.Optimizer:
+    """Return the optimiser of parameters with their shares of the learning rate, fused where torch has it so.
+
+    Decay is not its affair: see ``decay_weights``.
+    """
+    wanted = [{"params": [p for p in group if p.requires_grad], "share": share} for group, share in groups]
     lr, momentum = options.lr, options.momentum
     if options.name == "sgd":
         return torch.optim.SGD(wanted, lr=lr, momentum=momentum, nesterov=options.nesterov, fused=True)
@@ -53,7 +56,7 @@ def build_optimizer(parameters: Iterable[nn.Parameter], options: Optimizer) -> t
 @torch.no_grad()
 def decay_weights(parameters: Iterable[nn.Parameter], factor: float) -> None:
     """Shrink weights by ``1 - factor``, factor being lr · weight_decay: decay that is decoupled from the gradient."""
-    weights = [p for p in parameters if is_weight(p) and p.requires_grad]  # those that are frozen stay
+    weights = [p for p in parameters if is_weight(p) and p.grad is not None]  # those that take no step stay
     if factor and weights:
         torch._foreach_mul_(weights, 1 - factor)
 

@@ -26,6 +26,9 @@ MONITORS = (
     "sse",
     "psnr",
     "elbo",
+    "frechet_pca",
+    "frechet_zoo_cnn",
+    "coverage",
 )
 LOSSES = ("mse", "mae")
 THRESHOLDS = ("accuracy", "balanced_accuracy", "f1")

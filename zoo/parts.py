@@ -142,6 +142,10 @@ def trainer_of(
         from zoo.callbacks.samples import Samples
 
         mine.append(Samples(folder / "samples.txt"))
+    if job.chief and job.dataset.spec.task == "generation" and hasattr(job.model, "sample"):
+        from zoo.callbacks.grids import Grids
+
+        mine.append(Grids(folder / "samples"))
     if stopping.patience is not None:
         watched, mode = f"val/{job.model.objective.monitor}", job.model.objective.mode
         mine.append(

@@ -46,6 +46,7 @@ _MODELS: dict[str, ModelEntry] = {
     "gru": ModelEntry("zoo.models.recurrent", "GRU", SEQUENCE_TASKS, SEQUENCE_KINDS),
     "transformer": ModelEntry("zoo.models.transformer", "Transformer", SEQUENCE_TASKS, SEQUENCE_KINDS),
     "autoencoder": ModelEntry("zoo.models.autoencoder", "Autoencoder", ("reconstruction",), CODED_KINDS),
+    "gan": ModelEntry("zoo.models.gan", "GAN", ("generation",), ("image",)),
     "vae": ModelEntry("zoo.models.vae", "VAE", ("reconstruction",), CODED_KINDS),
 }
 # The built-in data sets: name -> module that registers a function of that name. Their tasks stand in conf/data/.

@@ -10,15 +10,15 @@ from zoo.errors import ZooError, unknown
 
 # What can be asked of each kind of data.
 OFFERS: dict[str, tuple[str, ...]] = {
-    "image": ("classification", "regression", "reconstruction"),
+    "image": ("classification", "regression", "reconstruction", "generation"),
     "table": ("classification", "regression", "reconstruction"),
     "sequence": ("classification", "regression"),
     "text": ("classification", "language_modeling"),
     "series": ("forecasting", "reconstruction"),
 }
 KINDS = tuple(OFFERS)
-TASKS = ("classification", "regression", "language_modeling", "forecasting", "reconstruction")
-UNLABELLED = ("reconstruction",)  # what any data of a kind that offers it can be asked for, whatever its labels are
+TASKS = ("classification", "regression", "language_modeling", "forecasting", "reconstruction", "generation")
+UNLABELLED = ("reconstruction", "generation")  # for which any data of such a kind will do, whatever its labels are
 PADDING, UNKNOWN = 0, 1  # the first two symbols of each vocabulary
 
 
@@ -47,6 +47,8 @@ class DataSpec:
 
     A forecast is ``target_shape`` (H, columns), of the ``columns`` with the numbers ``targets`` over the next H steps;
     ``season`` is how many steps lie between alike ones, 1 where none are known to be.
+
+    In generation x is what there is to be more of, and a network answers how real it looks; y may be a label of it.
 
     A reconstruction answers with x itself; y is then a label that nothing is learnt from. Where ``normal`` names
     classes, training has no others, and y says of validation and test rows whether they are ``classes[1]``, anomalies.
@@ -103,6 +105,7 @@ class DataSpec:
         return {
             "classification": len(self.classes),
             "regression": 1,
+            "generation": 1,  # how real it looks
             "language_modeling": len(self.vocabulary),
             "forecasting": prod(self.target_shape),
             "reconstruction": self.coded,
@@ -152,3 +155,4 @@ DIGITS = DataSpec(
     std=(0.376,),
 )
 UNLABELLED_DIGITS = replace(DIGITS, task="reconstruction")
+REAL_DIGITS = replace(DIGITS, task="generation")

@@ -15,7 +15,6 @@ from omegaconf import DictConfig
 from zoo import config as configs
 from zoo import registry
 from zoo.errors import TrainingError, ZooError
-from zoo.options import learning_of
 from zoo.plan import Plan, check_files, plan, reopen
 from zoo.spec import UNLABELLED
 
@@ -132,29 +131,6 @@ def resume(
         report=report,
         resumed=Path(folder),
     )
-
-
-def load(path: str | Path) -> ZooModule:
-    """Return the model of a checkpoint, ready to ``predict``; loads weights and primitives alone, never code.
-
-    Raises:
-        ZooError: no such file, or not a checkpoint of the zoo.
-    """
-    import torch
-
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        made_by, arguments = content["zoo"], content["hyper_parameters"]
-        learning = dict(made_by["learning"])
-    except FileNotFoundError:
-        raise ZooError(f"{path}: no such file") from None
-    except Exception as error:
-        raise ZooError(f"{path}: not a checkpoint of the zoo ({type(error).__name__})") from None
-    model = registry.create(made_by["model"], **arguments)
-    model.configure(learning_of(learning))
-    model.load_state_dict(content["state_dict"])
-    model.on_load_checkpoint(content)
-    return model.eval()
 
 
 def run(

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from zoo import config as configs
 from zoo.errors import ZooError
 
-MOST, STEPS = 1024, 50  # samples, and images of a walk, in a picture
+MOST, STEPS, STORED = 1024, 50, 100_000  # samples, and images of a walk, in a picture; samples in a file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +28,7 @@ def opened(place: str) -> tuple[Any, Path | None]:
     Raises:
         ZooError: no such file, or not a checkpoint of the zoo.
     """
-    from zoo.training import load
+    from zoo.checkpoints import load
 
     path = Path(place)
     path = path / "checkpoints" / "best.ckpt" if path.is_dir() else path
@@ -185,20 +185,51 @@ def _beside(known: Mapping[str, Mapping[str, float]], names: Sequence[str]) -> l
     return lines
 
 
-def sample(model: Any, out: Path, *, count: int = 64, seed: int = 0, label: str | None = None) -> list[str]:
-    """Draw new images into ``out``.
+def sample(model: Any, out: Path, *, count: int = 64, **options: Any) -> list[str]:
+    """Draw new images into ``out``: a picture, or an ``.npz`` of ``x`` (count, C, H, W) of bytes, with ``y`` where the
+    model was told classes.
+
+    ``options`` are those of the model's ``sample``: ``seed``, ``label``, ``truncation``.
 
     Raises:
         ZooError: a model that draws none.
     """
+    import numpy as np
+
+    from zoo.classes import labels_of
+    from zoo.plots import grid
+
+    stored = out.suffix == ".npz"
+    if not stored:
+        _check_picture(out, ".npz")
+    most = STORED if stored else MOST
+    if not 1 <= count <= most:
+        raise ZooError(f"count={count}: must be from 1 to {most} in a {out.suffix}")
+    if not hasattr(model, "sample") or model.spec.kind != "image":
+        raise ZooError(f"sample: model={model.name} of {model.spec.kind} data draws no images")
+    images = model.sample(count, **options)
+    if not stored:
+        return [f"picture         {grid(images, 'new images', out)}"]
+    content = {"x": (255 * images.clamp(0, 1)).round().byte().cpu().numpy()}
+    y = labels_of(model.spec, count, options.get("label"), told=getattr(model, "labels", 0) > 0, device="cpu")
+    content |= {} if y is None else {"y": y.numpy()}
+    temporary = out.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        np.savez_compressed(file, **content)
+    temporary.replace(out)
+    return [f"images          {out}   x {content['x'].shape}{'' if y is None else ', y'}"]
+
+
+def noise_walk(model: Any, out: Path, *, steps: int = 10, **options: Any) -> list[str]:
+    """Draw the way from one noise to another into ``out``; ``options`` are ``seed`` and ``label``."""
     from zoo.plots import grid
 
     _check_picture(out)
-    if not 1 <= count <= MOST:
-        raise ZooError(f"count={count}: must be from 1 to {MOST}")
-    if not hasattr(model, "sample") or model.spec.kind != "image":
-        raise ZooError(f"sample: model={model.name} of {model.spec.kind} data draws no images")
-    return [f"picture         {grid(model.sample(count, seed=seed, label=label), 'new images', out)}"]
+    if steps > STEPS:
+        raise ZooError(f"steps={steps}: must be at most {STEPS}")
+    return [
+        f"picture         {grid(model.walk(steps=steps, **options), 'from one noise to another', out, columns=steps)}"
+    ]
 
 
 def walk(
@@ -224,9 +255,10 @@ def walk(
     return [f"picture         {grid(images, f'from test image {first} to {last}', out, columns=steps)}"]
 
 
-def _check_picture(out: Path) -> None:
-    if out.suffix not in (".png", ".pdf", ".svg"):
-        raise ZooError(f"out={out}: must end in .png, .pdf or .svg")
+def _check_picture(out: Path, *others: str) -> None:
+    known = (".png", ".pdf", ".svg", *others)
+    if out.suffix not in known:
+        raise ZooError(f"out={out}: must end in {', '.join(known[:-1])} or {known[-1]}")
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

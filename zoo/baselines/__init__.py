@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from zoo.baselines.generation import real_to_real
 from zoo.baselines.labels import classification_figures, regression_figures, simple
 from zoo.baselines.reconstruction import given_back
 from zoo.baselines.sequences import language, naive, ngram
@@ -21,11 +22,13 @@ def baselines(dataset: Dataset, *, options: Mapping[str, Any] | None = None) -> 
     Classification: of ``majority`` and of ``logistic regression`` (of texts: on which words are in them); regression:
     of ``mean`` and of ``linear regression``; a language: of single symbols' frequencies and of a ``5-gram``; forecasts:
     ``repeat last`` and, where a season is known, ``seasonal naive``; reconstructions: see ``given_back``, which a
-    model's ``options`` decide.
+    model's ``options`` decide; generation: of ``other real images``.
     """
     task = dataset.spec.task
     if task == "reconstruction":
         return given_back(dataset, options or {})
+    if task == "generation":
+        return real_to_real(dataset)
     if task == "language_modeling":
         return language(dataset)
     return naive(dataset) if task == "forecasting" else simple(dataset)

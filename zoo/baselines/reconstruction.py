@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.codes import code_figures, labelled
+from zoo.classes import labelled
+from zoo.codes import code_figures
 from zoo.data.dataset import Batch, Dataset, Split
 from zoo.data.loader import EvalLoader
 from zoo.noise import Draws, corrupt

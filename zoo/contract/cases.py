@@ -16,7 +16,7 @@ from zoo.data.loader import EvalLoader
 from zoo.data.unlabelled import unlabelled
 from zoo.objectives import Reconstruction
 from zoo.registry import ModelEntry
-from zoo.spec import OFFERS, UNKNOWN, DataSpec
+from zoo.spec import OFFERS, UNKNOWN, UNLABELLED, DataSpec
 from zoo.tokens import SPECIAL
 
 TRAIN, VAL, TEST = 384, 96, 95  # rows; an odd number of test rows cannot be shared evenly
@@ -25,12 +25,14 @@ NOISE = 0.05
 # the target's deviation, where the constant answer has 1/3 or 1/2, and 1.
 # The nats of a next symbol as a share of those that its frequency alone costs; the squared error of a forecast as a
 # share of the variance; that of a reconstruction as a share of what the mean row has (images are noisy to 0.4 of it).
+# The Fréchet distance of samples as a share of the one that their mean alone has, which is the variance.
 FLOORS = {
     "classification": 0.9,
     "regression": 0.5,
     "language_modeling": 0.7,
     "forecasting": 0.5,
     "reconstruction": 0.9,
+    "generation": 0.5,
 }
 ENOUGH = {  # on validation
     "classification": 0.98,
@@ -38,17 +40,21 @@ ENOUGH = {  # on validation
     "language_modeling": 0.6,
     "forecasting": 0.3,
     "reconstruction": 0.8,
+    "generation": 0.3,
 }
 
 
 def share(task: str, figures: Mapping[str, float], dataset: Dataset) -> float:
-    """Return what FLOORS are about, from the figures of a part: ``accuracy``, ``rmse``, ``nll`` or ``mse`` by name."""
+    """Return what FLOORS are about, from the figures of a part: ``accuracy``, ``rmse``, ``nll``, … by name."""
     if task == "regression":
         return figures["rmse"] / dataset.spec.target_std
     if task == "language_modeling":
         return figures["nll"] / single_symbols(dataset)
     if task == "reconstruction":
         return figures["mse"] / mean_row(dataset)
+    if task == "generation":
+        x = next(iter(EvalLoader(dataset.test)))["x"]
+        return figures["frechet_pca"] / float(x.flatten(1).var(0).sum())
     return figures["accuracy" if task == "classification" else "mse"]
 
 
@@ -212,7 +218,7 @@ def _dataset(task: str, kind: str) -> Dataset:
         return _language()
     if kind == "series":
         return _waves() if task == "forecasting" else unlabelled(_waves(), task)
-    if task == "reconstruction":
+    if task in UNLABELLED:
         return unlabelled(_dataset("classification", kind), task)
     rng = np.random.default_rng(0)
     x, y, lengths = MAKERS[kind](rng, TRAIN + VAL + TEST, task)

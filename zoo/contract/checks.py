@@ -147,6 +147,7 @@ def check_learns(subject: Subject) -> None:
             "language_modeling": "nll {:.3f} times that of single symbols' frequencies is above",
             "forecasting": "MSE {:.3f} σ² is above",
             "reconstruction": "MSE {:.3f} times that of the mean row is above",
+            "generation": "Fréchet distance {:.3f} times that of the mean row is above",
         }[task].format(figure)
         raise subject.fail(
             f"does not learn: its test {said} {floor} after {run.results['epochs']} epochs on data of a plain "
@@ -233,7 +234,7 @@ def _tensors(answers: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def _predict(path: Path, raw: Any) -> dict[str, Any]:
-    from zoo.training import load
+    from zoo.checkpoints import load
 
     return {key: value.numpy() for key, value in _tensors(load(path).predict(raw)).items()}
 

@@ -17,16 +17,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
-from zoo.codes import labelled
+from zoo.classes import labelled, labels_of
 from zoo.coding import CodingModule
 from zoo.data.dataset import Batch, Dataset
 from zoo.data.loader import EVAL_BATCH
 from zoo.errors import ZooError
 from zoo.networks.coders import decoder, encoder
-from zoo.noise import Draws
+from zoo.noise import Draws, latent
 from zoo.objectives import Reconstruction
 from zoo.objectives.base import Metrics
-from zoo.options import check_choice, check_flag, check_number
+from zoo.options import check_flag, check_number
 from zoo.registry import register
 
 LIKELIHOODS = ("auto", "bernoulli", "gaussian")
@@ -224,23 +224,18 @@ class VAE(CodingModule):
         return math.log(self.test_samples) - total
 
     @torch.inference_mode()
-    def sample(self, count: int = 64, *, seed: int = 0, label: str | None = None) -> Tensor:
+    def sample(
+        self, count: int = 64, *, seed: int = 0, label: str | None = None, truncation: float | None = None
+    ) -> Tensor:
         """Return so many new rows in original units, from codes of the prior; of a conditional model by classes.
+
+        With a ``truncation`` of their codes they are more alike.
 
         Raises:
             ZooError: no such class, or a model that was told none.
         """
-        check_number("count", count, low=1, whole=True)
-        if label is not None and not self.labels:
-            raise ZooError(f"label={label}: is for a model that was trained with model.conditional=true")
-        generator = torch.Generator().manual_seed(seed)
-        z = torch.randn(count, self.latent_dim, generator=generator).to(self.device)
-        y = None
-        if self.labels:
-            if label is not None:
-                check_choice("label", label, self.spec.classes)
-            every = torch.arange(count, device=self.device) % self.labels
-            y = every if label is None else torch.full_like(every, self.spec.classes.index(label))
+        z = latent(count, self.latent_dim, seed=seed, truncation=truncation).to(self.device)
+        y = labels_of(self.spec, count, label, told=self.labels > 0, device=self.device)
         training = self.training
         out: Tensor = self.values(self.eval().decoded(z, y))
         self.train(training)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from zoo.objectives.base import Objective
 from zoo.objectives.classification import Classification, Labels, confusion
+from zoo.objectives.generation import Generation
 from zoo.objectives.language import LanguageModeling
 from zoo.objectives.reconstruction import Reconstruction
 from zoo.objectives.values import Forecasting, Regression
@@ -14,6 +15,7 @@ from zoo.spec import DataSpec
 __all__ = [
     "Classification",
     "Forecasting",
+    "Generation",
     "Labels",
     "LanguageModeling",
     "Objective",
@@ -30,6 +32,7 @@ _OBJECTIVES: dict[str, Callable[[DataSpec], Objective]] = {
     "language_modeling": LanguageModeling,
     "forecasting": Forecasting,
     "reconstruction": Reconstruction,
+    "generation": Generation,
 }
 
 

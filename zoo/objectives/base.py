@@ -14,7 +14,7 @@ from zoo.data.dataset import Batch
 from zoo.errors import ZooError, unknown
 from zoo.options import ObjectiveOptions
 
-LESS_IS_BETTER = ("nll", "perplexity", "rmse", "mae", "mse", "sse")
+LESS_IS_BETTER = ("nll", "perplexity", "rmse", "mae", "mse", "sse", "frechet_pca", "frechet_zoo_cnn")
 
 
 class Objective:

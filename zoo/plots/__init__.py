@@ -11,7 +11,7 @@ from torch import Tensor
 
 from zoo.data.dataset import Batch, Dataset
 from zoo.plots.base import curves, learning_rates
-from zoo.plots.codes import coding_pictures, grid, plane
+from zoo.plots.codes import coding_pictures, generated, grid, plane
 from zoo.plots.labels import batch_picture, confusion_matrix, mistakes, precision_recall, truth
 from zoo.plots.sequences import errors_by_step, forecasts, gradient_norms
 
@@ -36,6 +36,8 @@ def run_pictures(
         made.append(batch_picture(batch, dataset.spec.classes, folder / "batch.png"))
     if dataset.spec.task == "reconstruction":
         return made + coding_pictures(dataset, insights or {}, decoded.get("score"), folder)
+    if dataset.spec.task == "generation":
+        return made + generated(insights or {}, folder)
     if dataset.spec.task == "forecasting":
         made.append(forecasts(dataset, decoded["value"], folder / "forecasts.png"))
         made.append(errors_by_step(dataset, decoded["value"], folder / "errors.png"))

@@ -106,6 +106,21 @@ def oddest(images: Values, score: Tensor, y: Tensor, path: Path) -> Path:
     return save(figure, path)
 
 
+def generated(insights: Mapping[str, Tensor], folder: Path) -> list[Path]:
+    """Draw what suits a model that makes images of noise."""
+    made = []
+    if "samples" in insights:
+        made.append(grid(insights["samples"], "new images", folder / "samples.png"))
+    if "walk" in insights:
+        walk = insights["walk"]
+        made.append(grid(walk, "from one noise to another", folder / "walk.png", columns=len(walk)))
+    if "nearest" in insights:
+        both = insights["nearest"]
+        said = "new images, and the training images that are nearest to them"
+        made.append(grid(both, said, folder / "nearest.png", columns=len(both) // 2))
+    return made
+
+
 def coding_pictures(dataset: Dataset, shown: Mapping[str, Tensor], score: Tensor | None, folder: Path) -> list[Path]:
     """Draw what suits a model that gives its input back."""
     spec, made = dataset.spec, []

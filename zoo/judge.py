@@ -1,0 +1,43 @@
+"""The zoo's own classifiers, by which generated images are measured: checkpoints that come with the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from zoo.checkpoints import load
+from zoo.spec import DataSpec
+
+WEIGHTS = Path(__file__).parent / "weights"
+SURE = 0.9  # probability from which the judge counts as sure
+
+
+def path_of(spec: DataSpec) -> Path:
+    """Return where the judge of such data is, if there is one."""
+    return WEIGHTS / f"cnn-{spec.name}.ckpt"
+
+
+class Judge:
+    """A classifier of the zoo and its last hidden layer, which images are compared by. It is no part of a model."""
+
+    def __init__(self, spec: DataSpec) -> None:
+        self.model = load(path_of(spec)).requires_grad_(False)
+        *_, last = (m for m in self.model.modules() if isinstance(m, nn.Linear))
+        last.register_forward_pre_hook(self._keep)
+        self._features = torch.empty(0)
+
+    def _keep(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self._features = inputs[0]
+
+    def __call__(self, images: Tensor) -> dict[str, Tensor]:
+        """Return ``features`` (B, K) of images (B, C, H, W), ``label``, and ``sure``, its probability (B,)."""
+        probability = self.model.to(images.device).eval()(images).float().softmax(1)
+        sure, label = probability.max(1)
+        return {"features": self._features.float(), "label": label, "sure": sure}
+
+
+def judge_of(spec: DataSpec) -> Judge | None:
+    """Return the judge of such data; None where there is none."""
+    return Judge(spec) if path_of(spec).is_file() else None
