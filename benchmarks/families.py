@@ -68,11 +68,11 @@ def hidden_size(words: Sequence[str], family: str, parameters: int) -> int:
     import torch
 
     from zoo import registry
-    from zoo.data import load
+    from zoo.parts import load_asked
 
-    config: Any = OmegaConf.to_container(configs.compose(list(words)), resolve=True)
-    own = {k: v for k, v in config["data"].items() if k not in ("name", "kind", "tasks", "batch_size", "augment")}
-    spec = load(config["data"]["name"], **own).spec
+    composed = configs.compose(list(words))
+    config: Any = OmegaConf.to_container(composed, resolve=True)
+    spec = load_asked(config["data"], configs.task_of(composed)).spec
     options = {k: v for k, v in config["model"].items() if k not in ("name", "hidden_size")}
 
     def count(size: int) -> int:

@@ -428,7 +428,7 @@ def test_scores_samples_and_walks_come_from_a_checkpoint(run, capsys, tmp_path):
         (("sample", "vae", "cuont=3"), "did you mean 'count'"),
         (("sample", "vae", "label=3"), "is for a model that was trained with model.conditional=true"),
         (("sample", "vae", "count=6000"), "count=6000: must be from 1 to 1024"),
-        (("sample", "vae", "out=x.txt"), "must end in .png, .pdf or .svg"),
+        (("sample", "vae", "out=x.txt"), "must end in .png, .pdf, .svg or .npz"),
         (("detect", "vae", "data=digits"), "does not say what is normal"),
         (("encode",), "takes one checkpoint or run folder"),
     ],

@@ -34,6 +34,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "check" not in metafunc.fixturenames:
         return
     names = metafunc.config.getoption("zoo_model", default=[]) or list_models()
+    here = getattr(metafunc.module, "belongs", lambda name: True)  # a file of tests may leave models to another
+    names = [name for name in names if here(name)]
     metafunc.parametrize(("check", "subject"), [p for name in names for p in _parameters(name)])
 
 
