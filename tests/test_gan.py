@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import zoo
+from zoo.__main__ import main
 from zoo.distances import density_and_coverage, frechet, nearest, principal_components
 from zoo.errors import ZooError
 from zoo.models.gan import GAN, LOSSES, slope
@@ -106,7 +107,7 @@ def test_spectral_norm_makes_matrices_of_norm_one():
     for _ in range(50):
         model.discriminator(torch.randn(4, 1, 8, 8))
     for layer in model.discriminator.weighted():
-        assert float(torch.linalg.matrix_norm(layer.weight.flatten(1), 2)) == pytest.approx(1, abs=0.02)
+        assert torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2).item() == pytest.approx(1, abs=0.02)
 
 
 def test_the_discriminator_of_classes_is_a_projection():
@@ -134,7 +135,7 @@ def test_images_of_any_size(shape, network):
 
 def test_what_a_gan_refuses():
     for options, said in (
-        ({"channels": [8, 8, 8]}, "model.channels=.*must be 1 to 2 numbers"),
+        ({"network": "conv", "channels": [8, 8, 8]}, "model.channels=.*must be 1 to 2 numbers"),
         ({"adversarial": "hing"}, "hinge"),
         ({"shake": ["rotation"]}, "model.shake"),
         ({"shake": "cutout"}, "must be a list"),
@@ -237,3 +238,88 @@ def test_truncated_noise_is_drawn_again():
     kept = same.abs() <= 0.5
     assert torch.equal(z[kept], same[kept])
     assert not torch.equal(latent(4, 2, seed=0), latent(4, 2, seed=1))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("gan")
+    options = {"conditional": True, "widths": [64, 128]}
+    return zoo.train("gan", "digits", options=options, **{"run_dir": str(folder / "run"), "trainer.max_epochs": 3})
+
+
+def test_a_run_is_measured_beside_real_images_and_drawn(trained):
+    metrics, beside = trained.metrics, trained.results["baselines"]["other real images"]
+    named = {"frechet_pca", "density", "coverage", "frechet_zoo_cnn", "sure", "least_class_share", "label_accuracy"}
+    assert named <= {name.removeprefix("test/") for name in metrics}
+    assert 0 < beside["frechet_pca"] < metrics["test/frechet_pca"]
+    assert beside["coverage"] > 0.9
+    assert beside["sure"] > 0.95
+    assert beside["least_class_share"] > 0.05
+    assert metrics["test/nearest"] > 0.5
+    assert {path.name for path in trained.plots} >= {"samples.png", "walk.png", "nearest.png"}
+    frames = sorted((trained.folder / "samples").glob("*.png"))
+    assert [path.stem for path in frames] == ["0001", "0002", "0003"]
+    from PIL import Image
+
+    with Image.open(trained.folder / "samples.gif") as moving:
+        assert moving.n_frames == 3
+
+
+def test_measures_are_the_same_each_time_and_see_what_a_generator_does(trained, capsys):
+    from zoo.data import load
+    from zoo.data.loader import EvalLoader
+    from zoo.data.unlabelled import unlabelled
+
+    model, dataset = zoo.load(trained.folder / "checkpoints" / "best.ckpt"), unlabelled(load("digits"), "generation")
+
+    def figures():
+        metrics = model.objective.metrics("test")
+        with torch.inference_mode():
+            for batch in EvalLoader(dataset.test):
+                model.objective.update(metrics, model.evaluated(batch), batch)
+        return {key: float(value) for key, value in metrics.compute().items()}
+
+    first = figures()
+    assert first == figures()
+    assert first["frechet_pca"] == pytest.approx(trained.metrics["test/frechet_pca"], rel=1e-4)
+    digit = torch.from_numpy(np.asarray(dataset.train["x"][:1])).float() / 255
+    model._made = lambda z, y: digit.expand(len(z), -1, -1, -1)  # one digit, whatever the noise
+    collapsed = figures()
+    model.figures(dataset)
+    assert "the generator has collapsed" in capsys.readouterr().err
+    assert collapsed["coverage"] < 0.05
+    assert collapsed["least_class_share"] == 0
+    test = dataset.test["x"].float() / 255
+    model._made = lambda z, y: test[: len(z)]  # the real images themselves
+    perfect = figures()
+    assert perfect["frechet_pca"] == pytest.approx(0, abs=1e-4)
+    assert perfect["coverage"] == 1
+    assert perfect["label_accuracy"] > 0.95
+
+
+def test_samples_of_a_checkpoint_are_a_function_of_seed_and_class(trained, tmp_path, capsys):
+    place = str(trained.folder)
+    sevens = ["label=7", "count=30", "truncation=0.8"]
+    for name, seed in (("a", "seed=1"), ("b", "seed=1"), ("c", "seed=2")):
+        assert main(["sample", place, f"out={tmp_path / name}.npz", *sevens, seed]) == 0
+    a, b, c = (np.load(tmp_path / f"{name}.npz") for name in "abc")
+    assert a["x"].shape == (30, 1, 8, 8)
+    assert a["x"].dtype == np.uint8
+    assert a["y"].tolist() == [7] * 30
+    assert np.array_equal(a["x"], b["x"])
+    assert not np.array_equal(a["x"], c["x"])
+    assert main(["sample", place, f"out={tmp_path / 'all.npz'}", "count=20"]) == 0
+    assert np.load(tmp_path / "all.npz")["y"].tolist() == [*range(10)] * 2
+    assert main(["walk", place, f"out={tmp_path / 'w.png'}", "label=3", "steps=5"]) == 0
+    assert (tmp_path / "w.png").stat().st_size > 2000
+    capsys.readouterr()
+    for words, line in (
+        (["sample", "label=11"], "label"),
+        (["sample", "truncation=0"], "truncation=0.0: must be a number at least 0.01"),
+        (["sample", "count=0"], "count=0: must be from 1 to 1024"),
+        (["walk", "from=1"], "from=1: is for models that code images; gan has seed="),
+        (["encode"], "encode: model=gan makes no codes"),
+    ):
+        assert main([words[0], place, *words[1:]]) == 2
+        out = capsys.readouterr()
+        assert line in out.out + out.err

@@ -13,6 +13,7 @@ COMPONENTS = 64  # of the training images, in whose space distances are measured
 FITTED = 20_000  # rows that the components are found from, at most
 DENSE = 2000  # numbers in a row up to which all components are found at once
 NEIGHBOURS, AT_ONCE = 5, 1000
+FEW = 50  # rows above which neighbours say something
 
 
 def principal_components(images: Values, count: int) -> tuple[Tensor, Tensor]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -26,7 +27,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from zoo.classes import labelled, labels_of
 from zoo.data.dataset import Batch, Dataset
 from zoo.data.loader import EVAL_BATCH
-from zoo.distances import COMPONENTS, nearest, principal_components
+from zoo.distances import COMPONENTS, FEW, density_and_coverage, nearest, principal_components
 from zoo.encode import to_float
 from zoo.errors import ZooError
 from zoo.judge import judge_of
@@ -41,6 +42,7 @@ from zoo.spec import REAL_DIGITS, DataSpec
 
 Pair = tuple[Tensor, Tensor]
 relu, zeta = F.relu, F.softplus
+COLLAPSED, WON = 0.2, 0.99  # coverage, and share that D tells rightly, from which a run has gone wrong
 LOOKED_AT = 1000  # samples whose nearest training images are looked for
 LOSSES: dict[str, Callable[[Tensor, Tensor], Pair]] = {  # of r and f (B,): what D and what G minimise
     "minimax": lambda r, f: (zeta(-r) + zeta(f), -zeta(f)),
@@ -284,9 +286,25 @@ class GAN(ZooModule):
         """Return ``nearest``: how far samples are from the nearest training image, as a multiple of what real test
         images are (1: as far; far below: learnt by heart).
         """
-        real = to_float(dataset.test["x"].index_select(0, torch.arange(min(LOOKED_AT, len(dataset.test["x"])))))
-        made, own = (self._nearest(images, dataset)[0].median() for images in (self.sample(LOOKED_AT), real))
-        return {"nearest": float(made / own)}
+        rows = torch.arange(min(LOOKED_AT, len(dataset.test["x"])))
+        real = to_float(dataset.test["x"].index_select(0, rows)).to(self.device)
+        made = self.sample(len(rows))
+        self._warn(real, made)
+        made_far, real_far = (self._nearest(images, dataset)[0].median() for images in (made, real))
+        return {"nearest": float(made_far / real_far)}
+
+    @torch.inference_mode()
+    def _warn(self, real: Tensor, made: Tensor) -> None:
+        """Say where samples are too much alike, or D has won."""
+        said = None
+        told = [(self(images) > 0).double().mean() for images in (real, made)]
+        if len(real) > FEW and density_and_coverage(self._placed(real), self._placed(made))[1] < COLLAPSED:
+            said = "the generator has collapsed, its images are far from most real ones"
+        elif float(told[0]) > WON and float(told[1]) < 1 - WON:
+            said = "the discriminator tells all images apart, so that the generator learns nothing more"
+        if said is not None:
+            advice = "try a smaller optimizer.lr, a larger model.r1, model.adversarial=relativistic"
+            print(f"warning: {said}; {advice}, or more images", file=sys.stderr)
 
     @torch.inference_mode()
     def _nearest(self, images: Tensor, dataset: Dataset) -> tuple[Tensor, Tensor]:

@@ -10,13 +10,12 @@ from torchmetrics import Metric, MetricCollection
 from torchmetrics.utilities.data import dim_zero_cat
 
 from zoo.data.dataset import Batch
-from zoo.distances import density_and_coverage, frechet
+from zoo.distances import FEW, density_and_coverage, frechet
 from zoo.judge import SURE, path_of
 from zoo.objectives.base import Metrics, Objective, refuse, watched
 from zoo.options import ObjectiveOptions
 from zoo.spec import DataSpec
 
-FEW = 50  # rows from which a distance between two samples says something
 STATES = ("real", "made", "real_features", "made_features", "made_label", "made_sure", "y")
 
 
