@@ -23,7 +23,7 @@ def read(path: Path) -> list[dict[str, Any]]:
     return [row for row in map(json.loads, lines) if not row.get("failed")]
 
 
-PLAIN = ("rmse", "mae", "mse", "sse", "psnr", "nll", "elbo", "perplexity", "bits_per_character")  # no shares
+PLAIN = ("rmse", "mae", "mse", "sse", "psnr", "nll", "elbo", "perplexity", "bits_per_character", "frechet_pca")
 Key = tuple[str, str, tuple[str, ...]]  # model, data, words beside them
 
 
@@ -138,10 +138,8 @@ def _promised(promise: Mapping[str, Any]) -> list[str]:
 
 
 def _metric(row: dict[str, Any]) -> str:
-    task = row.get("task")
-    return {"regression": "rmse", "language_modeling": "nll", "forecasting": "mse", "reconstruction": "mse"}.get(
-        str(task), "accuracy"
-    )
+    known = {"regression": "rmse", "language_modeling": "nll", "forecasting": "mse", "reconstruction": "mse"}
+    return {**known, "generation": "frechet_pca"}.get(str(row.get("task")), "accuracy")
 
 
 def variants_table() -> str:

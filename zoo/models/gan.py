@@ -276,11 +276,13 @@ class GAN(ZooModule):
         return self._made(z, labels_of(self.spec, steps, first, told=self.labels > 0, device=self.device))
 
     def insights(self, batch: Batch, dataset: Dataset) -> dict[str, Tensor]:
-        """Return ``samples``, a ``walk``, and samples above the training images that are ``nearest`` to them."""
-        samples = self.sample(64)
+        """Return ``samples``, of a model of classes a column each, a ``walk``, and samples above the training images
+        that are ``nearest`` to them.
+        """
+        samples = self.sample(8 * (self.labels or 8)).cpu()
         _, index = self._nearest(samples[:10], dataset)
-        nearest = torch.cat([samples[:10].cpu(), to_float(dataset.train["x"].index_select(0, index.cpu())).cpu()])
-        return {"samples": samples.cpu(), "walk": self.walk().cpu(), "nearest": nearest}
+        nearest = torch.cat([samples[:10], to_float(dataset.train["x"].index_select(0, index.cpu())).cpu()])
+        return {"samples": samples, "walk": self.walk().cpu(), "nearest": nearest}
 
     def figures(self, dataset: Dataset) -> dict[str, float]:
         """Return ``nearest``: how far samples are from the nearest training image, as a multiple of what real test

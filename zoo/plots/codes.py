@@ -110,7 +110,8 @@ def generated(insights: Mapping[str, Tensor], folder: Path) -> list[Path]:
     """Draw what suits a model that makes images of noise."""
     made = []
     if "samples" in insights:
-        made.append(grid(insights["samples"], "new images", folder / "samples.png"))
+        samples = insights["samples"]
+        made.append(grid(samples, "new images", folder / "samples.png", columns=len(samples) // 8))
     if "walk" in insights:
         walk = insights["walk"]
         made.append(grid(walk, "from one noise to another", folder / "walk.png", columns=len(walk)))
