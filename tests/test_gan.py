@@ -283,14 +283,14 @@ def test_measures_are_the_same_each_time_and_see_what_a_generator_does(trained, 
     assert first == figures()
     assert first["frechet_pca"] == pytest.approx(trained.metrics["test/frechet_pca"], rel=1e-4)
     digit = torch.from_numpy(np.asarray(dataset.train["x"][:1])).float() / 255
-    model._made = lambda z, y: digit.expand(len(z), -1, -1, -1)  # one digit, whatever the noise
+    model.made = lambda z, y: digit.expand(len(z), -1, -1, -1)  # one digit, whatever the noise
     collapsed = figures()
     model.figures(dataset)
     assert "the generator has collapsed" in capsys.readouterr().err
     assert collapsed["coverage"] < 0.05
     assert collapsed["least_class_share"] == 0
     test = dataset.test["x"].float() / 255
-    model._made = lambda z, y: test[: len(z)]  # the real images themselves
+    model.made = lambda z, y: test[: len(z)]  # the real images themselves
     perfect = figures()
     assert perfect["frechet_pca"] == pytest.approx(0, abs=1e-4)
     assert perfect["coverage"] == 1

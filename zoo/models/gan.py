@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -24,26 +23,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from zoo.classes import labelled, labels_of
-from zoo.data.dataset import Batch, Dataset
-from zoo.data.loader import EVAL_BATCH
-from zoo.distances import COMPONENTS, FEW, density_and_coverage, nearest, principal_components
-from zoo.encode import to_float
-from zoo.errors import ZooError
-from zoo.judge import judge_of
-from zoo.module import ZooModule
+from zoo.data.dataset import Batch
+from zoo.generative import GenerativeModule
 from zoo.networks.adversarial import Discriminator, Generator, check_networks
 from zoo.networks.shaken import check_shaking, shaken
-from zoo.noise import Draws, latent
-from zoo.objectives import Generation
 from zoo.options import Learning, check_choice, check_flag, check_number
 from zoo.registry import register
 from zoo.spec import REAL_DIGITS, DataSpec
 
 Pair = tuple[Tensor, Tensor]
 relu, zeta = F.relu, F.softplus
-COLLAPSED, WON = 0.2, 0.99  # coverage, and share that D tells rightly, from which a run has gone wrong
-LOOKED_AT = 1000  # samples whose nearest training images are looked for
 LOSSES: dict[str, Callable[[Tensor, Tensor], Pair]] = {  # of r and f (B,): what D and what G minimise
     "minimax": lambda r, f: (zeta(-r) + zeta(f), -zeta(f)),
     "non_saturating": lambda r, f: (zeta(-r) + zeta(f), zeta(-f)),
@@ -63,12 +52,14 @@ def slope(logit: Tensor, x: Tensor) -> Tensor:
 def frozen(network: nn.Module) -> Iterator[None]:
     """Have what is computed in the block not be the network's parameters' affair."""
     network.requires_grad_(False)
-    yield
-    network.requires_grad_(True)
+    try:
+        yield
+    finally:
+        network.requires_grad_(True)
 
 
 @register("gan")
-class GAN(ZooModule):
+class GAN(GenerativeModule):
     """A GAN over images of any size from 8 pixels a side.
 
     Its ``network``s are dense (``widths``) or convolutional (``channels`` after each halving; see Generator and
@@ -109,24 +100,19 @@ class GAN(ZooModule):
         shake: Sequence[str] = (),
         conditional: bool = False,
     ) -> None:
-        super().__init__(spec=spec)
+        super().__init__(spec=spec, latent_dim=latent_dim, conditional=conditional)
         check_choice("model.adversarial", adversarial, tuple(LOSSES))
-        check_number("model.latent_dim", latent_dim, low=1, whole=True)
         check_number("model.discriminator_steps", discriminator_steps, low=1, whole=True)
         check_number("model.discriminator_lr", discriminator_lr, above=0)
         check_number("model.average", average, low=0, below=1)
         for name, value in (("r1", r1), ("r2", r2), ("gradient_penalty", gradient_penalty)):
             check_number(f"model.{name}", value, low=0)
-        for name, flag in (("spectral", spectral), ("conditional", conditional)):
-            check_flag(f"model.{name}", flag)
+        check_flag("model.spectral", spectral)
         check_networks(self.spec, network=network, widths=widths, channels=channels)
         check_shaking(shake)
-        if conditional and not labelled(self.spec):
-            raise ZooError(f"model.conditional=true: needs rows with classes, which {self.spec.name} has not")
         self.r1, self.r2, self.gradient_penalty = r1, r2, gradient_penalty
-        self.losses, self.shake, self.latent_dim = LOSSES[adversarial], tuple(shake), latent_dim
+        self.losses, self.shake = LOSSES[adversarial], tuple(shake)
         self.discriminator_steps, self.discriminator_lr, self.decay = discriminator_steps, discriminator_lr, average
-        self.labels = len(self.spec.classes) if conditional else 0
         sizes: dict[str, Any] = {"network": network, "widths": widths, "channels": channels, "labels": self.labels}
         shape = self.spec.input_shape
         self.generator = Generator(shape, latent_dim=latent_dim, norm=norm, **sizes)
@@ -135,11 +121,6 @@ class GAN(ZooModule):
             for layer in self.discriminator.weighted():
                 spectral_norm(layer)
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
-        self.objective = Generation(self.spec, conditional=conditional)
-        count = min(COMPONENTS, self.spec.inputs, max(self.spec.rows - 1, 1))
-        self.register_buffer("centre", torch.zeros(self.spec.inputs))
-        self.register_buffer("components", torch.zeros(self.spec.inputs, count))
-        self.judge = judge_of(self.spec)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return how real raw images (B, C, H, W) in [0, 1] look (B, 1): the logit of D, of any class."""
@@ -160,18 +141,19 @@ class GAN(ZooModule):
     def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the sum of both losses, of which each network has a gradient from its own alone."""
         real, y = 2 * batch["x"] - 1, batch["y"] if self.labels else None
-        made = self.generator(torch.randn(len(real), self.latent_dim, device=real.device), y)
+        with torch.set_grad_enabled(self.turn or self.trainer.world_size > 1):  # processes need a gradient of all
+            made = self.generator(torch.randn(len(real), self.latent_dim, device=real.device), y)
         seen, fake = shaken(real, self.shake), shaken(made, self.shake)
         r, f, penalty = self._judged(seen, fake.detach(), y)
         loss_d = self.losses(r, f)[0].mean()
         loss = loss_d + penalty
         counts = {"d_loss": loss_d.detach() * len(real), "d_accuracy": ((r > 0).sum() + (f < 0).sum()) / 2}
-        if (self.loop.steps + 1) % self.discriminator_steps == 0:
+        if self.turn:
             with frozen(self.discriminator):
                 loss_g = self.losses(r.detach(), self.discriminator(fake, y))[1].mean()
             loss = loss + loss_g
             counts["g_loss"] = loss_g.detach() * len(real) * self.discriminator_steps
-        elif self.trainer.world_size > 1:  # where each step must have a gradient of all
+        elif made.requires_grad:
             loss = loss + 0 * made.sum()
         return loss, counts
 
@@ -191,9 +173,14 @@ class GAN(ZooModule):
             penalty = penalty + self.gradient_penalty * (norm - 1).square().mean()
         return r, f, penalty
 
+    @property
+    def turn(self) -> bool:
+        """Whether G learns in the step at work."""
+        return (self.loop.steps + 1) % self.discriminator_steps == 0
+
     def optimizer_step(self) -> None:
         """Step, G in its turn alone, and have the average follow."""
-        turn = (self.loop.steps + 1) % self.discriminator_steps == 0
+        turn = self.turn
         if not turn:
             for parameter in self.generator.parameters():
                 parameter.grad = None
@@ -213,104 +200,9 @@ class GAN(ZooModule):
             if not a.is_floating_point():
                 a.copy_(b)
 
-    # --- evaluation ---
-
-    def on_train_start(self) -> None:
-        """Find the training images' principal components, in whose space distances are measured."""
-        super().on_train_start()
-        if not bool(self.components.any()):
-            centre, components = principal_components(self.loader.split["x"], self.components.shape[1])
-            self.centre.copy_(centre)
-            self.components.copy_(components)
-
-    def evaluated(self, batch: Batch) -> dict[str, Tensor]:
-        """Return of real and made images, as many, what the objective compares; noise is that of the rows."""
-        z = Draws(batch["row"]).normal(self.latent_dim).to(batch["x"].device)
-        y = batch["y"] if self.labels else None
-        with torch.autocast(self.device.type, enabled=False):
-            real, made = batch["x"].float(), self._made(z.float(), y)
-            found = {"real": self._placed(real), "made": self._placed(made)}
-            for name, images in (("real", real), ("made", made)):
-                found[f"{name}_logit"] = self.discriminator(2 * images - 1, y)
-                if self.judge is not None:
-                    found |= {f"{name}_{key}": value for key, value in self.judge(images).items()}
-        return found
-
-    def _placed(self, images: Tensor) -> Tensor:
-        """Return images (B, C, H, W) as their principal components (B, K)."""
-        return (images.flatten(1) - self.centre) @ self.components
-
-    def _made(self, z: Tensor, y: Tensor | None) -> Tensor:
-        """Return the average's images in [0, 1] of noise (B, latent_dim)."""
+    def made(self, z: Tensor, y: Tensor | None) -> Tensor:
+        """Return the average's images (B, C, H, W) in [0, 1]."""
         training = self.average.training
         images: Tensor = (self.average.eval()(z, y) + 1) / 2
         self.average.train(training)
         return images
-
-    # --- use ---
-
-    @torch.inference_mode()
-    def sample(
-        self, count: int = 64, *, seed: int = 0, label: str | None = None, truncation: float | None = None
-    ) -> Tensor:
-        """Return so many new images (count, C, H, W) in [0, 1]; of a conditional model of a class, or of all in turn.
-
-        With a ``truncation`` of their noise they are better, and more alike (Brock 2019).
-
-        Raises:
-            ZooError: no such class, or a model that was told none.
-        """
-        z = latent(count, self.latent_dim, seed=seed, truncation=truncation).to(self.device)
-        y = labels_of(self.spec, count, label, told=self.labels > 0, device=self.device)
-        rows = torch.arange(count, device=self.device).split(EVAL_BATCH)
-        return torch.cat([self._made(z[part], None if y is None else y[part]) for part in rows])
-
-    @torch.inference_mode()
-    def walk(self, *, steps: int = 10, seed: int = 0, label: str | None = None) -> Tensor:
-        """Return images (steps, C, H, W) on the way from one noise to another, along a circle around 0."""
-        check_number("steps", steps, low=2, whole=True)
-        ends = latent(2, self.latent_dim, seed=seed)
-        turn = torch.linspace(0, torch.pi / 2, steps)[:, None]
-        z = (turn.cos() * ends[0] + turn.sin() * ends[1]).to(self.device)
-        first = self.spec.classes[0] if self.labels and label is None else label
-        return self._made(z, labels_of(self.spec, steps, first, told=self.labels > 0, device=self.device))
-
-    def insights(self, batch: Batch, dataset: Dataset) -> dict[str, Tensor]:
-        """Return ``samples``, of a model of classes a column each, a ``walk``, and samples above the training images
-        that are ``nearest`` to them.
-        """
-        samples = self.sample(8 * (self.labels or 8)).cpu()
-        _, index = self._nearest(samples[:10], dataset)
-        nearest = torch.cat([samples[:10], to_float(dataset.train["x"].index_select(0, index.cpu())).cpu()])
-        return {"samples": samples, "walk": self.walk().cpu(), "nearest": nearest}
-
-    def figures(self, dataset: Dataset) -> dict[str, float]:
-        """Return ``nearest``: how far samples are from the nearest training image, as a multiple of what real test
-        images are (1: as far; far below: learnt by heart).
-        """
-        rows = torch.arange(min(LOOKED_AT, len(dataset.test["x"])))
-        real = to_float(dataset.test["x"].index_select(0, rows)).to(self.device)
-        made = self.sample(len(rows))
-        self._warn(real, made)
-        made_far, real_far = (self._nearest(images, dataset)[0].median() for images in (made, real))
-        return {"nearest": float(made_far / real_far)}
-
-    @torch.inference_mode()
-    def _warn(self, real: Tensor, made: Tensor) -> None:
-        """Say where samples are too much alike, or D has won."""
-        said = None
-        told = [(self(images) > 0).double().mean() for images in (real, made)]
-        if len(real) > FEW and density_and_coverage(self._placed(real), self._placed(made))[1] < COLLAPSED:
-            said = "the generator has collapsed, its images are far from most real ones"
-        elif float(told[0]) > WON and float(told[1]) < 1 - WON:
-            said = "the discriminator tells all images apart, so that the generator learns nothing more"
-        if said is not None:
-            advice = "try a smaller optimizer.lr, a larger model.r1, model.adversarial=relativistic"
-            print(f"warning: {said}; {advice}, or more images", file=sys.stderr)
-
-    @torch.inference_mode()
-    def _nearest(self, images: Tensor, dataset: Dataset) -> tuple[Tensor, Tensor]:
-        """Return distance (N,) and number of the nearest training image, in the space of the components."""
-        every = torch.arange(len(dataset.train["x"])).split(EVAL_BATCH)
-        among = [self._placed(to_float(dataset.train["x"].index_select(0, part)).to(self.device)) for part in every]
-        return nearest(self._placed(images.to(self.device)), torch.cat(among))
