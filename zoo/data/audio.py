@@ -36,6 +36,7 @@ LONGEST = 128  # frames that are read of each recording
 FORMAT = 1  # of the cache
 OFFICIAL_TEST = 5  # recordings 0 to 4 of each speaker and digit
 RANGE = 8.0  # natural logarithms of power (35 dB) below a recording's loudest that are told apart
+SMOOTH = 3  # cosines over the bands by which a recording's own sound is taken off
 
 
 @register_data("spoken_digits", tasks=("classification",), kind="sequence")
@@ -196,12 +197,18 @@ def log_mel(samples: np.ndarray) -> np.ndarray:
 
 
 def levelled(x: Tensor, lengths: Tensor) -> Tensor:
-    """Return log power (N, T, bands) without what microphone, room and loudness make of it: no less than RANGE below
-    a recording's loudest, then less the recording's own mean in each band (Atal 1974: cepstral mean); padding is 0.
+    """Return log power (N, T, bands) without what loudness, microphone and room make of it; padding is 0.
+
+    It is no less than RANGE below a recording's loudest, then less the SMOOTH first cosines over bands of the
+    recording's own mean: its level, slope and bend. All of the mean (Atal 1974) would take a short word's vowel off.
     """
     inside = (torch.arange(x.shape[1]) < lengths[:, None]).unsqueeze(2)
     x = x.maximum(x.masked_fill(~inside, -torch.inf).amax((1, 2), keepdim=True) - RANGE) * inside
-    return (x - x.sum(1, keepdim=True) / lengths.view(-1, 1, 1)) * inside
+    band, bands = torch.arange(x.shape[2]), x.shape[2]
+    cosines = torch.cos(torch.pi / bands * (band[:, None] + 0.5) * torch.arange(SMOOTH))  # (bands, SMOOTH)
+    cosines = cosines / cosines.norm(dim=0)
+    mean = x.sum(1, keepdim=True) / lengths.view(-1, 1, 1)
+    return (x - mean @ cosines @ cosines.T) * inside
 
 
 def mel_bands() -> Tensor:
