@@ -13,6 +13,8 @@ from torch import Tensor
 from zoo.finding import Found
 
 INK, TRAIN, VAL = "#333333", "#9a9a9a", "#1f5fbf"
+ACROSS = 5  # panels in a line
+WIDE = 3  # times as large, from which an axis is logarithmic
 
 
 def axes_of(figure: Figure, *args: Any, **kwargs: Any) -> Any:
@@ -43,9 +45,14 @@ def curves(history: Sequence[Mapping[str, Any]], path: Path) -> Path:
     names = list(dict.fromkeys(k.split("/")[1] for k in history[0] if "/" in k))
     # nll is validation's loss: one panel, as one reads it
     panels = [n for n in names if not (n == "nll" and "loss" in names)] + ["lr"]
-    figure = Figure(figsize=(3.2 * len(panels), 2.8), layout="constrained")
+    columns = min(len(panels), ACROSS)
+    lines = -(-len(panels) // columns)
+    figure = Figure(figsize=(3.2 * columns, 2.8 * lines), layout="constrained")
     epochs = [row["epoch"] for row in history]
-    for ax, name in zip(np.atleast_1d(axes_of(figure, 1, len(panels))), panels, strict=True):
+    axes = axes_of(figure, lines, columns, squeeze=False).ravel()
+    for ax in axes[len(panels) :]:
+        ax.axis("off")
+    for ax, name in zip(axes, panels, strict=False):
         for key, label, colour in ((f"train/{name}", "train", TRAIN), (f"val/{name}", "validation", VAL)):
             key = "val/nll" if key == "val/loss" and "val/nll" in history[0] else key
             if key in history[0]:
@@ -60,7 +67,8 @@ def curves(history: Sequence[Mapping[str, Any]], path: Path) -> Path:
             ax.plot(epochs, [row["lr"] for row in history], color=INK)
         else:
             ax.legend(frameon=False, fontsize=8)
-        if name in ("loss", "rmse", "mae") and all(row.get(f"train/{name}", 1) > 0 for row in history):
+        seen = [row.get(f"train/{name}", 1.0) for row in history]
+        if name in ("loss", "rmse", "mae") and min(seen) > 0 and max(seen) > WIDE * min(seen):
             ax.set_yscale("log")
         ax.set_title({"lr": "learning rate"}.get(name, name), fontsize=10, color=INK)
         ax.set_xlabel("epoch", fontsize=8, color=INK)
