@@ -103,6 +103,25 @@ def generate(model: Any, options: dict[str, str]) -> list[str]:
     return [model.generate(**asked)]
 
 
+def judge(arguments: Sequence[str]) -> int:
+    """Train a classifier that generated images are measured by; returns the exit code."""
+    from zoo.judge import JUDGES, make, path_of
+
+    names = [a for a in arguments if "=" not in a]
+    roots = [a.removeprefix("root=") for a in arguments if a.startswith("root=")]
+    try:
+        if len(names) != 1 or len(names) + len(roots) != len(arguments):
+            raise ZooError(f"judge: takes one of {', '.join(JUDGES)}, and root=FOLDER")
+        if names[0] not in JUDGES:
+            raise unknown("judge of", names[0], JUDGES)
+        accuracy = make(names[0], roots[0] if roots else None)
+    except ZooError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"judge           {path_of(names[0])}   accuracy on test {accuracy:.4f}")
+    return 0
+
+
 # What is done with a trained model: the options of each verb and what they are at first; data's own come beside them.
 VERBS: dict[str, dict[str, str]] = {
     "generate": {"prompt": "TEXT", "length": "200", "temperature": "1", "top_k": "N", "seed": "0"},
@@ -182,6 +201,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words and words[0] == "train":
         return train(words[1:])
+    if words and words[0] == "judge":
+        return judge(words[1:])
     if words and words[0] in VERBS and not {"-h", "--help"} & set(words):
         return use(words[0], words[1:])
     asked = not words or bool({"-h", "--help"} & set(words))
@@ -189,6 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for verb, options in VERBS.items():
         data = "" if verb in ("generate", "sample") else "[data=NAME …] "
         print(f"       zoo {verb} RUN|CKPT {data}{' '.join(f'[{key}={value}]' for key, value in options.items())}")
+    print("       zoo judge digits|mnist|fashion_mnist [root=FOLDER]     (the classifier that samples are measured by)")
     if not asked:
         print(f"error: unknown verb {words[0]!r}: the verbs are train, {', '.join(VERBS)}", file=sys.stderr)
     return 0 if asked else 2

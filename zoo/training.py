@@ -158,6 +158,10 @@ def run(
     devices = planned.trainer.devices
     if devices > 1:
         warm()
+    if planned.task == "generation":
+        from zoo.judge import prepare
+
+        prepare(planned.values["data"]["name"], planned.values["data"].get("root"))
     from zoo.report import process_rank  # from here on torch is needed
 
     if devices == 1 or process_rank():

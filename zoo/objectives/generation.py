@@ -11,7 +11,7 @@ from torchmetrics.utilities.data import dim_zero_cat
 
 from zoo.data.dataset import Batch
 from zoo.distances import FEW, density_and_coverage, frechet
-from zoo.judge import SURE, path_of
+from zoo.judge import SURE, judged
 from zoo.objectives.base import Metrics, Objective, refuse, watched
 from zoo.options import ObjectiveOptions
 from zoo.spec import DataSpec
@@ -67,7 +67,7 @@ class Generation(Objective):
 
     def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
         """Take up a run's options."""
-        known = ["frechet_pca", "coverage", *(["frechet_zoo_cnn"] if path_of(self.spec).is_file() else [])]
+        known = ["frechet_pca", "coverage", *(["frechet_zoo_cnn"] if judged(self.spec) else [])]
         self.monitor, self.mode = watched(options.monitor, self.monitor, known)
         refuse(options, "nothing is predicted", "class_weights", "loss", "threshold")
 
@@ -75,7 +75,7 @@ class Generation(Objective):
         """Return what compares samples, and the discriminator's shares."""
         from torchmetrics import MeanMetric
 
-        samples = Samples(path_of(self.spec).is_file(), len(self.spec.classes), self.conditional)
+        samples = Samples(judged(self.spec), len(self.spec.classes), self.conditional)
         return Metrics({"samples": samples, "d_real": MeanMetric(), "d_made": MeanMetric()}, compute_groups=False)
 
     def update(self, metrics: MetricCollection, output: Any, batch: Batch) -> None:
