@@ -14,7 +14,8 @@ from zoo.__main__ import main
 from zoo.distances import density_and_coverage, frechet, nearest, principal_components
 from zoo.errors import ZooError
 from zoo.models.gan import GAN, LOSSES, slope
-from zoo.networks.adversarial import Discriminator, Generator, halved, most_halvings
+from zoo.networks.adversarial import Discriminator, Generator, most_halvings
+from zoo.networks.layers import halved
 from zoo.networks.shaken import WAYS, shaken
 from zoo.noise import latent
 from zoo.spec import DataSpec
@@ -130,7 +131,7 @@ def test_images_of_any_size(shape, network):
         assert images.shape == (3, *shape)
         assert images.abs().max() <= 1
         assert Discriminator(shape, **sizes)(images).shape == (3,)
-    assert halved((1, 28, 28), 3) == [(28, 28), (14, 14), (7, 7), (4, 4)]
+    assert halved((28, 28), 3) == [(28, 28), (14, 14), (7, 7), (4, 4)]
 
 
 def test_what_a_gan_refuses():

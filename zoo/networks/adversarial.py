@@ -5,18 +5,20 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.errors import ZooError
-from zoo.networks.mlp import check_sizes
+from zoo.networks.layers import NORMS, activation_of, halved, norm_of
+from zoo.networks.mlp import check_sizes, mlp
 from zoo.options import check_choice
 from zoo.spec import DataSpec
 
-KINDS, NORMS = ("dense", "conv"), ("none", "batch", "layer")
-SMALLEST, LEAK = 8, 0.2  # pixels a side; of leaky ReLU (Radford 2016: DCGAN)
+KINDS, SMALLEST = ("dense", "conv"), 8  # pixels a side
+PLAIN: dict[str, Any] = {"dropout": 0.0, "residual": False}  # of dense layers
 
 
 def check_networks(spec: DataSpec, *, network: str, widths: Sequence[int], channels: Sequence[int]) -> None:
@@ -35,14 +37,6 @@ def check_networks(spec: DataSpec, *, network: str, widths: Sequence[int], chann
 def most_halvings(shape: tuple[int, ...]) -> int:
     """Return how often an image can be halved before a side is below 2 pixels."""
     return min(shape[1:]).bit_length() - 2
-
-
-def halved(shape: tuple[int, ...], times: int) -> list[tuple[int, int]]:
-    """Return height and width of an image, and after each halving, rounded up."""
-    sizes = [(shape[1], shape[2])]
-    for _ in range(times):
-        sizes.append((-(-sizes[-1][0] // 2), -(-sizes[-1][1] // 2)))
-    return sizes
 
 
 class Doubled(nn.ConvTranspose2d):
@@ -81,18 +75,17 @@ class Generator(nn.Module):
         parts: list[nn.Module] = []
         if network == "dense":
             sizes = [latent_dim + labels, *widths]
-            for before, after in itertools.pairwise(sizes):
-                parts += [nn.Linear(before, after, bias=plain), *_norm(norm, after, flat=True), nn.ReLU()]
+            parts += mlp(sizes[0], widths, activation="relu", norm=norm, **PLAIN)
             parts += [nn.Linear(sizes[-1], math.prod(shape)), nn.Unflatten(1, shape)]
         else:
-            *larger, least = halved(shape, len(channels))
+            *larger, least = halved(shape[1:], len(channels))
             first = (channels[-1], *least)
             parts += [nn.Linear(latent_dim + labels, math.prod(first), bias=plain), nn.Unflatten(1, first)]
-            parts += [*_norm(norm, channels[-1]), nn.ReLU()]
+            parts += [*norm_of(norm, channels[-1]), nn.ReLU()]
             for number in reversed(range(len(channels))):
                 made = channels[number - 1] if number else shape[0]
                 parts.append(Doubled(channels[number], made, size=larger[number], bias=plain or not number))
-                parts += [*_norm(norm, made), nn.ReLU()] if number else []
+                parts += [*norm_of(norm, made), nn.ReLU()] if number else []
         self.network = nn.Sequential(*parts)
         draw(self)
 
@@ -125,15 +118,14 @@ class Discriminator(nn.Module):
         check_choice("model.discriminator_norm", norm, NORMS)
         parts: list[nn.Module] = []
         if network == "dense":
-            parts.append(nn.Flatten())
-            for before, after in itertools.pairwise([math.prod(shape), *reversed(widths)]):
-                parts += [nn.Linear(before, after), *_norm(norm, after, flat=True), nn.LeakyReLU(LEAK)]
-            features = [math.prod(shape), *reversed(widths)][-1]
+            sizes = [math.prod(shape), *reversed(widths)]
+            parts += [nn.Flatten(), *mlp(sizes[0], sizes[1:], activation="leaky_relu", norm=norm, **PLAIN)]
+            features = sizes[-1]
         else:
             for number, (before, after) in enumerate(itertools.pairwise([shape[0], *channels])):
                 # the first layer has no norm (Radford 2016)
-                norms = _norm(norm, after) if number else []
-                parts += [nn.Conv2d(before, after, 4, stride=2, padding=1), *norms, nn.LeakyReLU(LEAK)]
+                norms = norm_of(norm, after) if number else []
+                parts += [nn.Conv2d(before, after, 4, stride=2, padding=1), *norms, activation_of("leaky_relu")]
             parts.append(nn.Flatten())
             features = channels[-1] * (shape[1] >> len(channels)) * (shape[2] >> len(channels))
         self.network = nn.Sequential(*parts)
@@ -162,12 +154,3 @@ def draw(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
             nn.init.normal_(module.weight, std=0.02)
-
-
-def _norm(name: str, size: int, *, flat: bool = False) -> list[nn.Module]:
-    """Return what normalises hidden numbers (B, size), where ``flat``, or maps (B, size, H, W)."""
-    if name == "batch":
-        return [nn.BatchNorm1d(size) if flat else nn.BatchNorm2d(size)]
-    if name == "layer":
-        return [nn.LayerNorm(size) if flat else nn.GroupNorm(1, size)]
-    return []

@@ -10,7 +10,7 @@ from math import prod
 from torch import Tensor, nn
 
 from zoo.errors import ZooError
-from zoo.networks.layers import activation_of
+from zoo.networks.layers import activation_of, halved, norm_of
 from zoo.networks.mlp import check_layers, check_sizes, mlp
 from zoo.options import check_choice, check_number
 from zoo.spec import DataSpec
@@ -70,7 +70,7 @@ def encoder(
     parts: list[nn.Module] = []
     for inputs, made in itertools.pairwise([spec.output_shape[0], *channels]):
         parts += [nn.Conv2d(inputs, made, 3, stride=2, padding=1, bias=norm == "none"), *_after(made, activation, norm)]
-    *_, last = _sizes(spec, len(channels))
+    *_, last = halved(spec.output_shape[1:], len(channels))
     parts += [nn.Dropout2d(dropout)] if dropout else []
     return nn.Sequential(*parts, nn.Flatten(), nn.Linear(channels[-1] * prod(last), outputs))
 
@@ -93,7 +93,7 @@ def decoder(
         back = list(reversed(widths))
         last = nn.Linear([inputs, *back][-1], prod(shape))
         return nn.Sequential(*mlp(inputs, back, **options), last, nn.Unflatten(1, shape))
-    sizes = _sizes(spec, len(channels))
+    sizes = halved(spec.output_shape[1:], len(channels))
     first = (channels[-1], *sizes[-1])
     parts: list[nn.Module] = [nn.Linear(inputs, prod(first), bias=norm == "none"), nn.Unflatten(1, first)]
     parts += _after(channels[-1], activation, norm)
@@ -110,21 +110,8 @@ def decoder(
 
 
 def _after(channels: int, activation: str, norm: str) -> list[nn.Module]:
-    """Return what follows a convolution; layer norm of an image is over all of its channels and places."""
-    norms: dict[str, list[nn.Module]] = {
-        "none": [],
-        "batch": [nn.BatchNorm2d(channels)],
-        "layer": [nn.GroupNorm(1, channels)],
-    }
-    return [*norms[norm], activation_of(activation)]
-
-
-def _sizes(spec: DataSpec, halvings: int) -> list[tuple[int, ...]]:
-    """Return the sides of the image, and after each convolution."""
-    sizes = [tuple(spec.output_shape[1:])]
-    for _ in range(halvings):
-        sizes.append(tuple(-(-side // 2) for side in sizes[-1]))
-    return sizes
+    """Return what follows a convolution."""
+    return [*norm_of(norm, channels), activation_of(activation)]
 
 
 class Bounded(nn.Module):

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from torch import nn
 
 from zoo.errors import unknown
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "gelu": nn.GELU,
     "silu": nn.SiLU,
     "elu": nn.ELU,
     "tanh": nn.Tanh,
     "sigmoid": nn.Sigmoid,
+    "leaky_relu": partial(nn.LeakyReLU, 0.2),  # of GANs (Radford 2016)
 }
+NORMS = ("none", "batch", "layer")
 
 
 def activation_of(name: str) -> nn.Module:
@@ -25,6 +30,23 @@ def activation_of(name: str) -> nn.Module:
     if name not in ACTIVATIONS:
         raise unknown("model.activation", name, ACTIVATIONS)
     return ACTIVATIONS[name]()
+
+
+def norm_of(name: str, size: int, *, flat: bool = False) -> list[nn.Module]:
+    """Return what normalises numbers (B, size), where ``flat``, or maps (B, size, H, W), by layer over all of them."""
+    if name == "batch":
+        return [nn.BatchNorm1d(size) if flat else nn.BatchNorm2d(size)]
+    if name == "layer":
+        return [nn.LayerNorm(size) if flat else nn.GroupNorm(1, size)]
+    return []
+
+
+def halved(size: tuple[int, ...], times: int) -> list[tuple[int, ...]]:
+    """Return the sides of an image, and after each halving, rounded up."""
+    sizes = [tuple(size)]
+    for _ in range(times):
+        sizes.append(tuple(-(-side // 2) for side in sizes[-1]))
+    return sizes
 
 
 def stem_pool(factor: int) -> list[nn.Module]:

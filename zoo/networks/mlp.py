@@ -9,10 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from zoo.errors import ZooError, unknown
-from zoo.networks.layers import activation_of
+from zoo.networks.layers import NORMS, activation_of, norm_of
 from zoo.options import check_number
-
-NORMS: dict[str, Any] = {"none": None, "batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
 
 
 class Residual(nn.Sequential):
@@ -27,7 +25,7 @@ class Residual(nn.Sequential):
 def layer(inputs: int, outputs: int, *, activation: str, norm: str, dropout: float, residual: bool) -> nn.Sequential:
     """Return one hidden layer, (B, inputs) to (B, outputs); residual where asked for and the widths agree."""
     parts: list[nn.Module] = [nn.Linear(inputs, outputs, bias=norm != "batch")]  # batch norm's shift is the bias
-    parts += [NORMS[norm](outputs)] if norm != "none" else []
+    parts += norm_of(norm, outputs, flat=True)
     parts += [activation_of(activation)]
     parts += [nn.Dropout(dropout)] if dropout else []
     return Residual(*parts) if residual and inputs == outputs else nn.Sequential(*parts)
