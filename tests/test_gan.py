@@ -200,6 +200,7 @@ def test_distances_of_normal_samples_are_the_closed_form():
     # of diagonal covariances: Σ (μ − μ')² + (σ − σ')²
     assert frechet(a, b) == pytest.approx(0.25 + 1 + 1 + 0 + 4, rel=0.02)
     assert frechet(a, a) == pytest.approx(0, abs=1e-6)
+    assert frechet(a[:, :1], b[:, :1]) == pytest.approx(0.25 + 1, rel=0.02)
     turn = torch.linalg.qr(torch.from_numpy(rng.normal(size=(3, 3)))).Q
     assert frechet(a @ turn, b @ turn) == pytest.approx(frechet(a, b), rel=1e-6)
 
@@ -324,3 +325,25 @@ def test_samples_of_a_checkpoint_are_a_function_of_seed_and_class(trained, tmp_p
         assert main([words[0], place, *words[1:]]) == 2
         out = capsys.readouterr()
         assert line in out.out + out.err
+
+
+def test_without_a_judge_samples_are_not_classified(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
+    model = GAN()
+    assert model.judge is None
+    found = model.objective.metrics("val")
+    for _ in range(2):
+        batch = {"x": torch.rand(40, 1, 8, 8), "row": torch.arange(40)}
+        model.objective.update(found, model.evaluated(batch), batch)
+    assert {"frechet_pca", "coverage"} <= set(found.compute())
+    assert not {"sure", "frechet_zoo_cnn"} & set(found.compute())
+    for words, line in (
+        (["judge", "digts"], "unknown judge of 'digts': did you mean 'digits'"),
+        (["judge"], "judge: takes one of digits, mnist, fashion_mnist"),
+        (["judge", "mnist", f"root={tmp_path}"], "mnist"),
+    ):
+        assert main(words) == 2
+        out = capsys.readouterr()
+        assert line in out.err
+        assert out.err.count("\n") == 1
+    assert not list(tmp_path.glob("judges/*"))

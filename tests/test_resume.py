@@ -97,6 +97,7 @@ def test_events_are_cut_back_to_the_checkpoint(tmp_path):
 
     options = {"data": "wine", "trainer": {"max_epochs": 4, "accelerator": "cpu"}}
     folder = stopped("cut", 10, **options)
+    time.sleep(1.1)  # TensorBoard reads files in the order of their names, which begin with the second
     zoo.resume(folder, report=False)
     events = EventAccumulator(str(folder))
     events.Reload()

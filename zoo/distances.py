@@ -36,7 +36,7 @@ def frechet(one: Tensor, other: Tensor) -> float:
     """
     one, other = one.double(), other.double()
     between = (one.mean(0) - other.mean(0)).square().sum()
-    first, second = one.T.cov(), other.T.cov()
+    first, second = (torch.atleast_2d(part.T.cov()) for part in (one, other))
     # The eigenvalues of Σ Σ' are those of the symmetric Σ^½ Σ' Σ^½
     values, vectors = torch.linalg.eigh(first)
     root = vectors * values.clamp(min=0).sqrt() @ vectors.T
