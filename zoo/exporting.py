@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from zoo.data.dataset import Batch
 from zoo.errors import ZooError
 from zoo.module import ZooModule
-from zoo.spec import UNKNOWN
+from zoo.spec import UNKNOWN, DataSpec
 
 
 class Answering(nn.Module):
@@ -84,9 +84,9 @@ def export(model: ZooModule, path: str | Path) -> Path:
     except ImportError:
         raise ZooError('zoo.export: onnx is not installed; pip install "zoo[export]"') from None
     path, spec = Path(path), model.spec
-    answering = Answering(copy.deepcopy(model)).eval()
+    answering = Answering(copy.deepcopy(model).cpu()).eval()  # CUDA has operators of its own, which ONNX has not
     Elman.replace(answering)
-    proto = _trace(answering, _example(model)).model_proto
+    proto = _trace(answering, _example(spec)).model_proto
     described = {"model": model.name, "classes": json.dumps(spec.classes), "spec": json.dumps(spec.to_dict())}
     onnx.helper.set_model_props(proto, described)
     temporary = path.with_name(path.name + ".tmp")
@@ -99,15 +99,15 @@ def export(model: ZooModule, path: str | Path) -> Path:
     return path
 
 
-def _example(model: ZooModule) -> Batch:
+def _example(spec: DataSpec) -> Batch:
     """Return a batch whose sizes stand for any: two rows, since one would be taken for a constant."""
-    shape = model.spec.input_shape
+    shape = spec.input_shape
     batch = {"x": torch.rand(2, *shape)}
-    if model.spec.kind == "text":
-        batch["x"] = torch.randint(UNKNOWN, len(model.spec.vocabulary), (2, *shape))
-    if model.spec.kind == "sequence" or (model.spec.kind == "text" and model.spec.task == "classification"):
+    if spec.kind == "text":
+        batch["x"] = torch.randint(UNKNOWN, len(spec.vocabulary), (2, *shape))
+    if spec.kind == "sequence" or (spec.kind == "text" and spec.task == "classification"):
         batch["lengths"] = torch.tensor([shape[0], 1])
-    return {key: value.to(model.device) for key, value in batch.items()}
+    return batch
 
 
 def _trace(answering: Answering, batch: Batch) -> Any:
