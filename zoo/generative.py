@@ -22,7 +22,7 @@ from zoo.options import check_flag, check_number
 from zoo.spec import DataSpec
 
 COLLAPSED, WON = 0.2, 0.99  # coverage, and share that D tells rightly, from which a run has gone wrong
-LOOKED_AT = 1000  # samples whose nearest training images are looked for
+LOOKED_AT = 1000  # samples that tell whether a run has
 
 
 class GenerativeModule(ZooModule):
@@ -34,6 +34,7 @@ class GenerativeModule(ZooModule):
 
     centre: Tensor
     components: Tensor
+    learnt: Tensor
 
     def __init__(self, *, spec: DataSpec | dict[str, Any], latent_dim: int, conditional: bool) -> None:
         super().__init__(spec=spec)
@@ -46,6 +47,7 @@ class GenerativeModule(ZooModule):
         count = min(COMPONENTS, self.spec.inputs, max(self.spec.rows - 1, 1))
         self.register_buffer("centre", torch.zeros(self.spec.inputs))
         self.register_buffer("components", torch.zeros(self.spec.inputs, count))
+        self.register_buffer("learnt", torch.zeros(0, count), persistent=False)  # where the training images are
         self.judge = judge_of(self.spec)
 
     def made(self, z: Tensor, y: Tensor | None) -> Tensor:
@@ -54,13 +56,24 @@ class GenerativeModule(ZooModule):
 
     # --- measures ---
 
+    def realness(self, images: Tensor, y: Tensor | None) -> Tensor:
+        """Return the logit of a discriminator (B,) for images, of classes (B,) where the model was told them."""
+        return self(images).squeeze(1)
+
     def on_train_start(self) -> None:
-        """Find the training images' principal components."""
+        """Find the training images' principal components, and the images' places among them."""
         super().on_train_start()
+        x = self.loader.split["x"]
         if not bool(self.components.any()):
-            centre, components = principal_components(self.loader.split["x"], self.components.shape[1])
+            centre, components = principal_components(x, self.components.shape[1])
             self.centre.copy_(centre)
             self.components.copy_(components)
+        self._learn_places(x)
+
+    @torch.no_grad()
+    def _learn_places(self, x: Values) -> None:
+        parts = torch.arange(len(x)).split(EVAL_BATCH)
+        self.learnt = torch.cat([self.placed(self._taken(x, rows)) for rows in parts])
 
     def evaluated(self, batch: Batch) -> dict[str, Tensor]:
         """Return of real and made images, as many, what the objective compares; noise is that of the rows."""
@@ -70,7 +83,9 @@ class GenerativeModule(ZooModule):
         with torch.autocast(self.device.type, enabled=False):
             for name, images in (("real", batch["x"].float()), ("made", self.made(z.float(), y))):
                 found[name] = self.placed(images)
-                found[f"{name}_logit"] = self(images).squeeze(1)
+                found[f"{name}_logit"] = self.realness(images, y)
+                if len(self.learnt):
+                    found[f"{name}_far"] = nearest(found[name], self.learnt)[0]
                 if self.judge is not None:
                     found |= {f"{name}_{key}": value for key, value in self.judge(images).items()}
         return found
@@ -81,17 +96,16 @@ class GenerativeModule(ZooModule):
 
     @torch.inference_mode()
     def figures(self, dataset: Dataset) -> dict[str, float]:
-        """Return ``nearest``: how far samples are from the nearest training image, as a multiple of what real test
-        images are (1: as far; far below: learnt by heart). Say where a run has gone wrong.
-        """
+        """Return no figures more; say where a run has gone wrong."""
         rows = torch.arange(min(LOOKED_AT, len(dataset.test["x"])))
         real, made = self._taken(dataset.test["x"], rows), self.sample(len(rows))
-        self._warn(real, made)
-        far = [self._nearest(images, dataset)[0].median() for images in (made, real)]
-        return {"nearest": float(far[0] / far[1])}
+        y = dataset.test["y"].index_select(0, rows).to(self.device) if self.labels else None
+        given = labels_of(self.spec, len(rows), None, told=self.labels > 0, device=self.device)
+        told = [float((self.realness(*pair) > 0).double().mean()) for pair in ((real, y), (made, given))]
+        self._warn(real, made, told)
+        return {}
 
-    def _warn(self, real: Tensor, made: Tensor) -> None:
-        told = [float((self(images) > 0).double().mean()) for images in (real, made)]
+    def _warn(self, real: Tensor, made: Tensor, told: list[float]) -> None:
         if len(real) > FEW and density_and_coverage(self.placed(real), self.placed(made))[1] < COLLAPSED:
             said = "the generator has collapsed, its images are far from most real ones"
         elif told[0] > WON and told[1] < 1 - WON:
@@ -100,12 +114,6 @@ class GenerativeModule(ZooModule):
             return
         advice = "try a smaller optimizer.lr, a larger model.r1, model.adversarial=relativistic, or more images"
         print(f"warning: {said}; {advice}", file=sys.stderr)
-
-    def _nearest(self, images: Tensor, dataset: Dataset) -> tuple[Tensor, Tensor]:
-        """Return distance (N,) and number of the nearest training image, in the space of the components."""
-        every = torch.arange(len(dataset.train["x"])).split(EVAL_BATCH)
-        among = torch.cat([self.placed(self._taken(dataset.train["x"], rows)) for rows in every])
-        return nearest(self.placed(images.to(self.device)), among)
 
     def _taken(self, x: Values, rows: Tensor) -> Tensor:
         return to_float(x.index_select(0, rows)).to(self.device)
@@ -144,6 +152,7 @@ class GenerativeModule(ZooModule):
         that are ``nearest`` to them.
         """
         samples = self.sample(8 * (self.labels or 8))
-        _, index = self._nearest(samples[:10], dataset)
+        self._learn_places(dataset.train["x"])
+        _, index = nearest(self.placed(samples[:10]), self.learnt)
         pairs = torch.cat([samples[:10], self._taken(dataset.train["x"], index.cpu())])
         return {"samples": samples.cpu(), "walk": self.walk().cpu(), "nearest": pairs.cpu()}

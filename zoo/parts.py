@@ -69,18 +69,27 @@ def precision_of(asked: str, device: str) -> str:
     return "bf16-mixed" if str(asked) == "bf16" else "32-true"
 
 
-SHARED = ("name", "kind", "tasks", "batch_size", "augment", "normal_classes")  # options of data that any data has
+TRAINED_ON = {"rows": "train_rows", "seed": "rows_seed", "generated": "generated"}  # of trained_on, and of data
+# Options of data that any data has
+SHARED = ("name", "kind", "tasks", "batch_size", "augment", "normal_classes", *TRAINED_ON.values())
 
 
 def load_asked(asked: dict[str, Any], task: str, wanted: str | None = None) -> Dataset:
     """Return the data set of a configuration's ``data`` for a task; ``wanted`` is the one that a user named."""
     from zoo.data import load as load_data
-    from zoo.data.unlabelled import unlabelled
 
     own = {k: v for k, v in asked.items() if k not in SHARED}
     if "task" in registry.signature(registry.data_entry(asked["name"]).load):  # found out from the data, or asked
         own["task"] = task if task in UNLABELLED else wanted
-    dataset = load_data(asked["name"], **own)
+    return _as_asked(load_data(asked["name"], **own), asked, task)
+
+
+def _as_asked(dataset: Dataset, asked: dict[str, Any], task: str) -> Dataset:
+    """Return a data set with the training rows and for the task that were asked for."""
+    from zoo.data.training import trained_on
+    from zoo.data.unlabelled import unlabelled
+
+    dataset = trained_on(dataset, **{name: asked.get(option) for name, option in TRAINED_ON.items()})
     return unlabelled(dataset, task, normal=asked.get("normal_classes")) if task in UNLABELLED else dataset
 
 
@@ -88,7 +97,6 @@ def data_of(planned: Plan, dataset: Dataset | None) -> tuple[Dataset, Any]:
     """Return the data set, loaded unless the caller brought it, and its datamodule."""
     from zoo.data.augment import AUGMENTS
     from zoo.data.loader import ZooData
-    from zoo.data.unlabelled import unlabelled
 
     asked = planned.values["data"]
     augment = None
@@ -100,8 +108,8 @@ def data_of(planned: Plan, dataset: Dataset | None) -> tuple[Dataset, Any]:
         )
     if dataset is None:
         dataset = load_asked(asked, planned.task, planned.values["task"])
-    elif planned.task in UNLABELLED:
-        dataset = unlabelled(dataset, planned.task, normal=asked.get("normal_classes"))
+    else:
+        dataset = _as_asked(dataset, asked, planned.task)
     if dataset.sizes[0] < asked["batch_size"]:
         raise ZooError(
             f"data.batch_size={asked['batch_size']}: more than the {dataset.sizes[0]} rows to train on; "

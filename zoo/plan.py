@@ -75,7 +75,7 @@ def plan(config: DictConfig, *, recipe: str | None, command: str, resumed: Path 
 
 
 BUNDLED = ("text_file", "series", "binarized_mnist")  # data with files of its own, where no path is given
-FILES = ("path", "labels", "test", "anomalies")  # options of data that name a file or a folder
+FILES = ("path", "labels", "test", "anomalies", "generated")  # options of data that name a file or a folder
 
 
 def check_files(data: dict[str, Any]) -> None:

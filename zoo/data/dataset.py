@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -206,8 +207,8 @@ def rarer(y: np.ndarray | Tensor) -> int:
 
 def rows(x: Tensor, y: Tensor, index: np.ndarray, *, lazy: bool = False) -> dict[str, Values]:
     """Return the rows ``index`` as a split; ``lazy`` leaves x where it is."""
-    picked = torch.as_tensor(index)
-    return {"x": Rows(x, picked) if lazy else x[picked], "y": y[picked]}
+    numbers = torch.as_tensor(index)
+    return {"x": Rows(x, numbers) if lazy else x[numbers], "y": y[numbers]}
 
 
 def channel_statistics(x: Values) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -222,3 +223,26 @@ def channel_statistics(x: Values) -> tuple[tuple[float, ...], tuple[float, ...]]
     mean = total / count
     std = (squares / count - mean**2).clamp(min=0).sqrt()
     return tuple((mean * scale).tolist()), tuple((std * scale).clamp(min=1e-6).tolist())
+
+
+def picked(split: Split, where: Tensor) -> dict[str, Any]:
+    """Return the rows ``where`` of a split, by a mask or by numbers; what lies in a file stays there."""
+    return {
+        key: Rows(value.base, value.index[where], device=value.device) if isinstance(value, Rows) else value[where]
+        for key, value in split.items()
+    }
+
+
+def restated(spec: DataSpec, x: Values) -> DataSpec:
+    """Return the spec with mean and deviation of these rows; numbers of a table that stand for texts keep theirs."""
+    if spec.kind == "image":
+        mean, std = channel_statistics(x)
+        return replace(spec, mean=mean, std=std)
+    if spec.kind != "table":
+        return spec
+    assert isinstance(x, Tensor)
+    text = {n for n, known in enumerate(spec.levels) if known}
+    mean, std = list(spec.mean), list(spec.std)
+    for n in set(range(spec.inputs)) - text:
+        mean[n], std[n] = float(x[:, n].double().mean()), float(x[:, n].double().std(correction=0)) or 1.0
+    return replace(spec, mean=tuple(mean), std=tuple(std))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from zoo.data.archives import labelled_arrays
 from zoo.data.cache import Wanted, pixels
 from zoo.data.csvfile import read_labels
 from zoo.data.dataset import Dataset, Splits, rows
@@ -256,7 +256,7 @@ def npz(
 
     if path is None:
         raise ZooError("data.path: must name the archive, as data.path=pneumoniamnist.npz")
-    arrays = _arrays(Path(path))
+    arrays = labelled_arrays(Path(path))
     xs, ys, parts = [], [], []
     for part in ("train", "val", "test"):
         if part in arrays:
@@ -277,33 +277,3 @@ def npz(
     x, target = torch.from_numpy(np.concatenate(xs)), torch.from_numpy(y)
     train, val, test = (rows(x, target, index) for index in split)
     return Dataset(image_spec("npz", train["x"], train["y"], names), train, val, test)
-
-
-NAMES = (("{}_images", "{}_labels"), ("x_{}", "y_{}"), ("X_{}", "y_{}"))
-WHOLE = (("images", "labels"), ("x", "y"), ("X", "y"))
-
-
-def _arrays(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return images and labels by part; an archive without parts is all train."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            known = set(archive.files)
-            pairs = {part: (x.format(part), y.format(part)) for x, y in NAMES for part in ("train", "val", "test")}
-            for x, y in NAMES:
-                for part in ("train", "val", "test"):
-                    if {x.format(part), y.format(part)} <= known:
-                        pairs[part] = (x.format(part), y.format(part))
-            if not set(pairs["train"]) <= known:
-                pairs = dict([("train", pair) for pair in WHOLE if set(pair) <= known][:1])
-            found = {part: (archive[x], archive[y]) for part, (x, y) in pairs.items() if {x, y} <= known}
-    except OSError as error:
-        raise ZooError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except (ValueError, zipfile.BadZipFile, AttributeError, KeyError) as error:
-        raise ZooError(f"{path}: is not an .npz archive of plain arrays ({error})") from None
-    if not found:
-        said = f"must hold train_images and train_labels, or images and labels; holds {', '.join(sorted(known))}"
-        raise ZooError(f"{path}: {said}")
-    for part, (x, y) in found.items():
-        if len(x) != len(y) or (y.ndim > 1 and y.size != len(y)):
-            raise ZooError(f"{path}: {part} has images {x.shape} and labels {y.shape}; must be one label per image")
-    return found

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.data.dataset import Dataset, Rows, Split, Values, Windows, channel_statistics
+from zoo.data.dataset import Dataset, Rows, Split, Windows, picked, restated
 from zoo.errors import ZooError, unknown
 from zoo.spec import DataSpec
 
@@ -94,36 +94,14 @@ def _one_class(dataset: Dataset, normal: Sequence[Any]) -> Dataset:
         raise ZooError(f"data.normal_classes: are all classes of {spec.name}, so that nothing is an anomaly")
     numbers = torch.tensor([spec.classes.index(name) for name in names])
     seen, val, test = (_marked(split, numbers) for split in (dataset.train, dataset.val, dataset.test))
-    train = _picked(seen, seen["y"] == 0)
+    train = picked(seen, seen["y"] == 0)
     if not len(train["x"]):
         raise ZooError(f"data.normal_classes={names}: {spec.name} has no row of them to train on")
     spec = _two_kinds(replace(spec, normal=tuple(names), rows=len(train["x"])), test["y"])
-    return Dataset(_statistics(spec, train["x"]), train, val, test, dataset.card)
+    return Dataset(restated(spec, train["x"]), train, val, test, dataset.card)
 
 
 def _marked(split: Split, numbers: Tensor) -> dict[str, Any]:
     y = split["y"]
     assert isinstance(y, Tensor)
     return {**split, "y": (~torch.isin(y, numbers)).long()}
-
-
-def _picked(split: dict[str, Any], where: Tensor) -> dict[str, Any]:
-    return {
-        key: Rows(value.base, value.index[where], device=value.device) if isinstance(value, Rows) else value[where]
-        for key, value in split.items()
-    }
-
-
-def _statistics(spec: DataSpec, x: Values) -> DataSpec:
-    """Return the spec with mean and deviation of these rows; numbers of a table that stand for texts keep theirs."""
-    if spec.kind == "image":
-        mean, std = channel_statistics(x)
-        return replace(spec, mean=mean, std=std)
-    if spec.kind != "table":
-        return spec
-    assert isinstance(x, Tensor)
-    text = {n for n, known in enumerate(spec.levels) if known}
-    mean, std = list(spec.mean), list(spec.std)
-    for n in set(range(spec.inputs)) - text:
-        mean[n], std[n] = float(x[:, n].double().mean()), float(x[:, n].double().std(correction=0)) or 1.0
-    return replace(spec, mean=tuple(mean), std=tuple(std))

@@ -126,6 +126,10 @@ class GAN(GenerativeModule):
         """Return how real raw images (B, C, H, W) in [0, 1] look (B, 1): the logit of D, of any class."""
         return self.discriminator(2 * x - 1)[:, None]
 
+    def realness(self, images: Tensor, y: Tensor | None) -> Tensor:
+        """Return D's logit (B,) of raw images, and of the classes that they are said to be of."""
+        return self.discriminator(2 * images - 1, y if self.labels else None)
+
     # --- learning ---
 
     def configure(self, learning: Learning) -> None:

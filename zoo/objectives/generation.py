@@ -16,7 +16,7 @@ from zoo.objectives.base import Metrics, Objective, refuse, watched
 from zoo.options import ObjectiveOptions
 from zoo.spec import DataSpec
 
-STATES = ("real", "made", "real_features", "made_features", "made_label", "made_sure", "y")
+STATES = ("real", "made", "real_far", "made_far", "real_features", "made_features", "made_label", "made_sure", "y")
 
 
 class Samples(Metric):
@@ -40,6 +40,8 @@ class Samples(Metric):
         found = {"frechet_pca": frechet(whole["real"], whole["made"])}
         if len(whole["real"]) > FEW:
             found["density"], found["coverage"] = density_and_coverage(whole["real"], whole["made"])
+        if "made_far" in whole:
+            found["nearest"] = float(whole["made_far"].median() / whole["real_far"].median())
         if self.judged:
             found["frechet_zoo_cnn"] = frechet(whole["real_features"], whole["made_features"])
             found["sure"] = float((whole["made_sure"] > SURE).double().mean())
@@ -54,10 +56,12 @@ class Generation(Objective):
     """Samples beside real rows, as many.
 
     ``frechet_pca`` is the Fréchet distance in the space of 64 principal components of the training images, ``density``
-    and ``coverage`` (Naeem 2020) are in the same space. Where the zoo has a classifier of the data (see ``zoo.judge``),
-    ``frechet_zoo_cnn`` is the distance in its features (no Inception FID), ``sure`` the share of samples of which it is
-    surer than 0.9, ``least_class_share`` that of the rarest class, ``label_accuracy`` how often a sample of a class is
-    taken for one. ``d_real`` and ``d_made`` are the shares that the discriminator tells rightly.
+    and ``coverage`` (Naeem 2020) are in the same space, and so is ``nearest``: how far samples are from the nearest
+    training image, as a multiple of what the real rows are (1: as far; far below: learnt by heart). Where the zoo has a
+    classifier of the data (see ``zoo.judge``), ``frechet_zoo_cnn`` is the distance in its features (no Inception FID),
+    ``sure`` the share of samples of which it is surer than 0.9, ``least_class_share`` that of the rarest class,
+    ``label_accuracy`` how often a sample of a class is taken for one. ``d_real`` and ``d_made`` are the shares that the
+    discriminator tells rightly.
     """
 
     monitor, mode = "frechet_pca", "min"
