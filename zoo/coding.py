@@ -87,9 +87,12 @@ class CodingModule(ZooModule):
         return self.restore(self.code(self.objective.target(x)))
 
     def corrupted(self, target: Tensor, draws: Draws | None = None) -> Tensor:
-        """Return (B, *output_shape) with the model's noise on it."""
+        """Return (B, *output_shape) with the model's noise on it.
+
+        Where rows are read as they are in the end, images are not cut to [0, 1]: black ones would be grey on average.
+        """
         name, level = self.noise
-        return corrupt(target, name, level, image=self.spec.kind == "image", draws=draws)
+        return corrupt(target, name, level, image=self.spec.kind == "image", cut=not self.objective.ranked, draws=draws)
 
     def evaluated(self, batch: Batch) -> Any:
         """Return what is restored of the batch, with noise on it where the model is a denoiser."""

@@ -52,17 +52,17 @@ def check_noise(name: str, level: float) -> None:
         check_number("model.noise_level", level, low=0, high=1)
 
 
-def corrupt(x: Tensor, name: str, level: float, *, image: bool, draws: Draws | None = None) -> Tensor:
+def corrupt(x: Tensor, name: str, level: float, *, image: bool, cut: bool = True, draws: Draws | None = None) -> Tensor:
     """Return ``x`` (B, …), images in [0, 1] or standardised numbers, with noise (Vincent et al. 2010).
 
     ``gaussian`` adds numbers of deviation ``level``, ``salt_pepper`` sets so large a share to 0 or 1 (to -3 or 3 where
-    these are no images), ``masking`` to 0. Images stay in [0, 1]. Without ``draws`` torch's own generator draws.
+    these are no images), ``masking`` to 0. Images are ``cut`` to [0, 1]. Without ``draws`` torch's own generator draws.
     """
     if name == "none":
         return x
     if name == "gaussian":
         noisy = x + level * (torch.randn_like(x) if draws is None else draws.normal(*x.shape[1:]).to(x))
-        return noisy.clamp(0, 1) if image else noisy
+        return noisy.clamp(0, 1) if image and cut else noisy
     drawn = torch.rand_like(x) if draws is None else draws.uniform(*x.shape[1:]).to(x)
     low, high = (0.0, 1.0) if image else (-3.0, 3.0)
     if name == "masking":
