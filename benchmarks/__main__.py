@@ -4,6 +4,7 @@
     python -m benchmarks suite=quality case=pneumonia [seeds=3]
     python -m benchmarks suite=peers [model=fnn] [data=adult] [seeds=3]
     python -m benchmarks suite=families [model=lstm] [data=shakespeare] [seconds=60] [seeds=3]
+    python -m benchmarks suite=samples [data=mnist] [seeds=3]
     python -m benchmarks suite=contract [model=cnn] [budget=quick|full]
     python -m benchmarks suite=speed [repeats=5]
 
@@ -11,8 +12,8 @@ quality trains each recipe that makes a promise, every run by the command that a
 own; words that are not the suite's go to ``train.py`` as they are. ``budget=full`` takes three seeds and all folds,
 ``quick`` one seed and the first fold; ``case=`` is one of the runs on files that ``benchmarks/files.yaml`` lists. A run
 whose row is there already, of the same configuration, is not made again unless ``fresh=true``. peers gives
-scikit-learn's trees as much time on the same rows as a run of the zoo took. families gives rnn, lstm, gru and
-transformer the same data, parameters and time. contract measures the contract's time and,
+scikit-learn's trees as much time on the same rows as a run of the zoo took. families gives models of a kind the same
+data and time. samples has a classifier learn from images that a cgan made. contract measures the contract's time and,
 with ``full``, stops each model at 20 random points. A run that fails and a promise that is missed are rows too, and the
 exit code is 1.
 """
@@ -26,7 +27,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import contract, families, peers, quality, speed
+from benchmarks import contract, families, peers, quality, samples, speed
 from benchmarks.report import read
 from zoo.errors import ZooError, unknown
 
@@ -35,6 +36,7 @@ SUITES: dict[str, Callable[[dict[str, str], Rows], Iterator[dict[str, Any]]]] = 
     "quality": quality.rows,
     "peers": peers.rows,
     "families": families.rows,
+    "samples": samples.rows,
     "contract": contract.rows,
     "speed": speed.rows,
 }

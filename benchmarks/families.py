@@ -1,17 +1,13 @@
-"""Families: rnn, lstm, gru and transformer on the same data, with as many parameters and as much time each.
+"""Families: models of a kind on the same data for the same time: rnn, lstm, gru, transformer; gan, dcgan, wgan_gp.
 
-``families.yaml`` has, per data set, the words that all four share, how many parameters each gets (by its hidden size)
-and the figure that counts. How many steps fit the time, validation not counted, is found out by two short runs of each;
-the schedule then ends with the time. One row per run.
+``families.yaml`` has, per case, the words that all share and the figure that counts; of sequences also how many
+parameters each gets, by its hidden size. How many steps fit the time, validation not counted, is found out by two short
+runs of each; the schedule then ends with the time. One row per run.
 """
 
 from __future__ import annotations
 
 import csv
-import json
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,11 +15,11 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from benchmarks.runs import trained
 from benchmarks.words import take_flag, take_nothing_else, take_number
 from zoo import config as configs
-from zoo.errors import ZooError, unknown
+from zoo.errors import unknown
 
-ROOT = Path(__file__).resolve().parent.parent
 FILE = Path(__file__).parent / "families.yaml"
 FAMILIES = ("rnn", "lstm", "gru", "transformer")
 EPOCHS = 3  # validations in a run
@@ -36,29 +32,31 @@ def rows(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> Iterator[d
     seconds, seeds = take_number(asked, "seconds", 60), take_number(asked, "seeds", 3)
     fresh, data, model = take_flag(asked, "fresh"), asked.pop("data", None), asked.pop("model", None)
     take_nothing_else(asked, "families")
-    for name, given, choices in (("data", data, known), ("model", model, FAMILIES)):
+    models = list(dict.fromkeys(family for about in known.values() for family in about.get("models", FAMILIES)))
+    for name, given, choices in (("data", data, known), ("model", model, models)):
         if given is not None and given not in choices:
             raise unknown(name, given, choices)
     done = set() if fresh else {(r["data"], r["model"], r["seed"], r["asked_seconds"]) for r in earlier}
     for name, about in known.items():
-        for family in FAMILIES:
+        for family in about.get("models", FAMILIES):
             wanted = [seed for seed in range(seeds) if (name, family, seed, seconds) not in done]
             if data in (None, name) and model in (None, family) and wanted:
                 yield from _runs(name, family, about, wanted, seconds)
 
 
-def _runs(data: str, family: str, about: Mapping[str, Any], seeds: Sequence[int], seconds: int) -> Iterator[Any]:
-    words = [f"model={family}", f"data={data}", *about["words"], *about.get(family, [])]
-    words.append(f"model.hidden_size={hidden_size(words, family, about['parameters'])}")
+def _runs(name: str, family: str, about: Mapping[str, Any], seeds: Sequence[int], seconds: int) -> Iterator[Any]:
+    words = [f"model={family}", f"data={about.get('data', name)}", *about["words"], *about.get(family, [])]
+    if "parameters" in about:
+        words.append(f"model.hidden_size={hidden_size(words, family, about['parameters'])}")
     short, long = (_epoch_seconds([*words, f"trainer.steps_per_epoch={steps}"]) for steps in PROBES)
     steps = max(int(seconds / EPOCHS * (PROBES[1] - PROBES[0]) / max(long - short, 1e-3)), 1)
     for seed in seeds:
         extra = [f"trainer.steps_per_epoch={steps}", f"trainer.max_epochs={EPOCHS}", f"seed={seed}"]
         content, _ = _run([*words, *extra])
-        row = {"what": f"{family} on {data}", "asked_seconds": seconds, "figure": about["figure"], **content}
+        row = {"what": f"{family} on {name}", "asked_seconds": seconds, "figure": about["figure"], **content}
         figure = row.get("metrics", {}).get(f"test/{about['figure']}")
         print(f"{row['what']} seed={seed}: {about['figure']} {figure}, {row.get('train_seconds')} s", flush=True)
-        yield {**row, "model": family, "data": data, "seed": seed}
+        yield {**row, "model": family, "data": name, "seed": seed}
 
 
 def hidden_size(words: Sequence[str], family: str, parameters: int) -> int:
@@ -90,10 +88,6 @@ def _epoch_seconds(words: Sequence[str]) -> float:
 def _run(words: Sequence[str]) -> tuple[dict[str, Any], list[float]]:
     with tempfile.TemporaryDirectory() as above:
         folder = Path(above) / "run"
-        typed = [os.path.expandvars(word) for word in [*words, f"run_dir={folder}", "logger=csv"]]
-        done = subprocess.run([sys.executable, str(ROOT / "train.py"), *typed], capture_output=True, text=True)
-        if done.returncode:
-            raise ZooError(f"{' '.join(words)}: {done.stderr.strip().splitlines()[-1]}")
+        content = trained([*words, "logger=csv"], folder)
         with (folder / "metrics.csv").open() as file:
-            seconds = [float(row["seconds"]) for row in csv.DictReader(file)]
-        return json.loads((folder / "results.json").read_text()), seconds
+            return content, [float(row["seconds"]) for row in csv.DictReader(file)]

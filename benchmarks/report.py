@@ -143,17 +143,24 @@ def _metric(row: dict[str, Any]) -> str:
 
 
 def variants_table() -> str:
-    """Return the table of runs whose options differ from the recipe's, by validation figure and training time."""
-    lines = ["| command | validation figure | the recipe's own | training |", "|---|---|---|---|"]
+    """Return the table of runs whose options differ from the recipe's: figures of both, and training time."""
+    lines = [
+        "| command | on validation, the recipe's own | on test, the recipe's own | training |",
+        "|---|---|---|---|",
+    ]
     promises, groups = _promises(), _groups()
     for (model, data, overrides), rows in groups.items():
         recipe = groups.get((model, data, ()))
         if overrides and recipe and (model, data, overrides) not in promises:
             figure = _metric(rows[0])
-            values, own = (_show(figure)([row["metrics"][f"val/{figure}"] for row in made]) for made in (rows, recipe))
+            said = []
+            for stage in ("val", "test"):
+                named = f"{stage}/{figure}"
+                values, own = (_show(figure)([row["metrics"][named] for row in made]) for made in (rows, recipe))
+                said.append(f"{values}, {own}")
             seconds = statistics.median(row["train_seconds"] for row in rows)
             command = command_of([f"model={model}", f"data={data}", *overrides])
-            lines.append(f"| `{command}` | {figure} {values} ({len(rows)} seeds) | {own} | {seconds:.0f} s |")
+            lines.append(f"| `{command}` | {figure} {' | '.join(said)} | {seconds:.0f} s, {len(rows)} seeds |")
     return "\n".join(lines)
 
 
@@ -193,30 +200,75 @@ def contract_table() -> str:
 
 
 def families_table() -> str:
-    """Return the table of suite=families: data sets by the four kinds of network, with parameters and time alike."""
+    """Return the tables of suite=families, of each kind one: cases by models, with time alike."""
     groups: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
     latest = {(row["data"], row["model"], row["seed"]): row for row in read(RESULTS / "families.jsonl")}
     for (data, model, _), row in latest.items():
         groups[data, model].append(row)
-    models = list(dict.fromkeys(model for _, model in groups))
-    lines = [f"| data, figure | {' | '.join(models)} | parameters | training |", "|---" * (len(models) + 3) + "|"]
+    kinds: dict[tuple[str, ...], list[str]] = defaultdict(list)  # cases that the same models were on
     for data in dict.fromkeys(data for data, _ in groups):
-        made = {model: groups[data, model] for model in models if groups.get((data, model))}
-        every = [row for rows in made.values() for row in rows]
+        kinds[tuple(model for case, model in groups if case == data)].append(data)
+    return "\n\n".join(_of_a_kind(models, cases, groups) for models, cases in kinds.items())
+
+
+def _of_a_kind(models: Sequence[str], cases: Sequence[str], groups: Mapping[tuple[str, str], list[Any]]) -> str:
+    lines = [f"| data, figure | {' | '.join(models)} | parameters | training |", "|---" * (len(models) + 3) + "|"]
+    for data in cases:
+        every = [row for model in models for row in groups[data, model]]
         figure = every[0]["figure"]
-        cells = [
-            _show(figure)([row["metrics"][f"test/{figure}"] for row in made[m]]) if m in made else "" for m in models
-        ]
+        cells = [_show(figure)([row["metrics"][f"test/{figure}"] for row in groups[data, m]]) for m in models]
         low, high = (f(row["params"] for row in every) for f in (min, max))
         seconds = [row["train_seconds"] for row in every]
         lines.append(
-            f"| {data}, {figure} | {' | '.join(cells)} | {low:,} to {high:,} | "
+            f"| {data.replace('_', ' ')}, {figure.replace('_', ' ')} | {' | '.join(cells)} | {low:,} to {high:,} | "
             f"{min(seconds):.0f} to {max(seconds):.0f} s |"
         )
     return "\n".join(lines)
 
 
+LEARNT_FROM = {  # rows of suite=samples
+    "generated": "20,000 images of a cgan that saw all labels, alone",
+    "few": "100 real images alone",
+    "few and generated of few": "these 100 and 20,000 images of a cgan that saw these 100 alone",
+    "both": "these 100 and 20,000 images of a cgan that saw all labels",
+}
+
+
+def samples_table() -> str:
+    """Return the table of suite=samples: a classifier's accuracy on real images by what it learnt from."""
+    lines = [
+        "| data | learns from | test accuracy | more than from the 100 alone, 95 % interval |",
+        "|---|---|---|---|",
+    ]
+    rows = {(row["data"], row["what"], row["seed"]): row for row in read(RESULTS / "samples.jsonl")}
+    for data in dict.fromkeys(data for data, _, _ in rows):
+        found = {
+            what: {s: row["metrics"]["test/accuracy"] for (d, w, s), row in rows.items() if (d, w) == (data, what)}
+            for what in LEARNT_FROM
+        }
+        for what, said in LEARNT_FROM.items():
+            values = found[what]
+            gains = [values[seed] - found["few"][seed] for seed in values if seed in found["few"]]
+            beside = _interval(gains) if what not in ("few", "generated") else ""
+            lines.append(
+                f"| {data} | {said} | {_show('accuracy')(list(values.values()))} ({len(values)} seeds) | {beside} |"
+            )
+    return "\n".join(lines)
+
+
+def _interval(values: Sequence[float]) -> str:
+    """Return the mean in percent with the 95 % interval of Student's t."""
+    from scipy.stats import t
+
+    mean = 100 * statistics.mean(values)
+    if len(values) < 2:
+        return f"{mean:+.2f}"
+    half = 100 * float(t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / len(values) ** 0.5
+    return f"{mean:+.2f} [{mean - half:+.2f}, {mean + half:+.2f}]"
+
+
 TABLES = {
+    "samples": samples_table,
     "families": families_table,
     "models": models_table,
     "variants": variants_table,

@@ -1,7 +1,7 @@
 """Steps: what a training step of a family takes beside the bare layers of the same size, in one session, interleaved.
 
 Language models stand beside forward and backward passes of torch's own layers, without a step of the optimiser;
-models that give their input back beside a loop by hand over the same networks, with the same optimiser.
+models that give their input back, and a GAN, beside a loop by hand over the same networks, with the same optimiser.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ CODERS: dict[str, dict[str, Any]] = {
     "vae": {"widths": [512, 256], "latent_dim": 30},
 }
 IMAGES, BATCHES = 256, 200  # of a batch, and batches that are measured together
+GAN: dict[str, Any] = {"network": "conv", "channels": [32, 64], "latent_dim": 64, "r1": 0.5, "average": 0.999}
+MADE = 64  # images of a batch of the GAN's
 
 
 def rows(repeats: int) -> Iterator[dict[str, Any]]:
@@ -33,6 +35,7 @@ def rows(repeats: int) -> Iterator[dict[str, Any]]:
         yield _language(name, options, repeats)
     for name, options in CODERS.items():
         yield _coder(name, options, repeats)
+    yield _gan(repeats)
 
 
 def in_turn(
@@ -135,18 +138,23 @@ def _bare(name: str, options: dict[str, Any], symbols: int, text: Any, seed: int
 
 def _coder(name: str, options: dict[str, Any], repeats: int) -> dict[str, Any]:
     """Return the row of a step on MNIST beside a loop by hand over the same networks."""
+    whole, dataset = _mnist()
+    asked = {**options, **({"test_samples": 1} if name == "vae" else {})}
+    ours = {"options": asked, "trainer": {"max_epochs": 1, "steps_per_epoch": BATCHES}, "data.batch_size": IMAGES}
+    return _paired(
+        f"a step of {name} on MNIST", name, dataset, ours, lambda r: _by_hand(name, options, whole, r), repeats
+    )
+
+
+def _mnist() -> tuple[Any, Any]:
+    """Return MNIST, and the same with so few rows in validation and test that they take no time."""
     from dataclasses import replace
 
     from zoo.data import load
 
     whole = load("mnist")
     few = {key: value[:IMAGES] for key, value in whole.val.items()}  # type: ignore[index]
-    dataset = replace(whole, val=few, test=few)
-    asked = {**options, **({"test_samples": 1} if name == "vae" else {})}
-    ours = {"options": asked, "trainer": {"max_epochs": 1, "steps_per_epoch": BATCHES}, "data.batch_size": IMAGES}
-    return _paired(
-        f"a step of {name} on MNIST", name, dataset, ours, lambda r: _by_hand(name, options, whole, r), repeats
-    )
+    return whole, replace(whole, val=few, test=few)
 
 
 def _by_hand(name: str, options: dict[str, Any], dataset: Any, seed: int) -> float:
@@ -193,4 +201,66 @@ def _by_hand(name: str, options: dict[str, Any], dataset: Any, seed: int) -> flo
         loss.backward()
         optimizer.step()
         schedule.step()
+    return time.perf_counter() - started
+
+
+def _gan(repeats: int) -> dict[str, Any]:
+    """Return the row of a GAN's step, of both networks, on MNIST beside a loop by hand."""
+    whole, dataset = _mnist()
+    ours = {"options": GAN, "trainer": {"max_epochs": 1, "steps_per_epoch": BATCHES}, "data.batch_size": MADE}
+    return _paired("a step of gan on MNIST", "gan", dataset, ours, lambda r: _gan_by_hand(whole, r), repeats)
+
+
+def _gan_by_hand(dataset: Any, seed: int) -> float:
+    """Return the seconds of BATCHES steps of both networks as someone would write them who wants them fast."""
+    import copy
+
+    import torch
+    from torch import nn
+    from torch.nn.functional import softplus
+
+    from zoo.parts import device_of, precision_of
+
+    torch.manual_seed(seed)
+    device, size = device_of("auto"), GAN["latent_dim"]
+    few, many = GAN["channels"]
+    up = {"kernel_size": 4, "stride": 2, "padding": 1}
+    generator = nn.Sequential(
+        *(nn.Linear(size, many * 49, bias=False), nn.Unflatten(1, (many, 7, 7)), nn.BatchNorm2d(many), nn.ReLU()),
+        *(nn.ConvTranspose2d(many, few, **up, bias=False), nn.BatchNorm2d(few), nn.ReLU()),
+        *(nn.ConvTranspose2d(few, 1, **up), nn.Tanh()),
+    ).to(device)
+    discriminator = nn.Sequential(
+        *(nn.Conv2d(1, few, **up), nn.LeakyReLU(0.2), nn.Conv2d(few, many, **up), nn.LeakyReLU(0.2)),
+        *(nn.Flatten(), nn.Linear(many * 49, 1)),
+    ).to(device)
+    average = copy.deepcopy(generator)
+    optimizers = [
+        torch.optim.AdamW(net.parameters(), lr=5e-4, betas=(0.0, 0.99), weight_decay=0.0, fused=True)
+        for net in (discriminator, generator)
+    ]
+    x = dataset.train["x"].to(device)
+    order = torch.randperm(len(x))[: BATCHES * MADE].to(device).split(MADE)
+    cast = torch.autocast(device, torch.bfloat16, enabled=precision_of("auto", device) == "bf16-mixed")
+    started = time.perf_counter()
+    for index in order:
+        real = (x.index_select(0, index).float() / 127.5 - 1).requires_grad_()
+        with cast:
+            made = generator(torch.randn(MADE, size, device=device))
+            r, f = discriminator(real).float(), discriminator(made.detach()).float()
+            (slope,) = torch.autograd.grad(r.sum(), real, create_graph=True)
+            penalty = GAN["r1"] / 2 * slope.float().square().flatten(1).sum(1).mean()
+            of_d = softplus(-r).mean() + softplus(f).mean() + penalty
+        of_d.backward()
+        optimizers[0].step()
+        optimizers[0].zero_grad()
+        discriminator.requires_grad_(False)
+        with cast:
+            of_g = softplus(-discriminator(made).float()).mean()
+        of_g.backward()
+        discriminator.requires_grad_(True)
+        optimizers[1].step()
+        optimizers[1].zero_grad()
+        with torch.no_grad():
+            torch._foreach_lerp_(list(average.parameters()), list(generator.parameters()), 1 - GAN["average"])
     return time.perf_counter() - started

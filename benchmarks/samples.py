@@ -1,0 +1,61 @@
+"""Samples: what images that a cgan made are worth to a classifier that learns from them and is tested on real ones.
+
+Per seed, LeNet learns from IMAGES of them alone, from FEW real images alone, and from both; and from these few beside
+images of a cgan that saw no others either. The last epoch counts, so that no real image but the few chooses anything.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.runs import called, trained
+from benchmarks.words import take_flag, take_nothing_else, take_number
+
+IMAGES, FEW = 20_000, 100
+DATA = ("mnist", "fashion_mnist")
+# Words beside the recipes': of LeNet on few images, and of a cgan that sees few
+LITTLE = ["data.batch_size=25", "trainer.steps_per_epoch=100", "trainer.max_epochs=15"]
+LITTLE_GAN = ["model.shake=[translation,cutout]", "data.batch_size=50", "trainer.steps_per_epoch=500"]
+LITTLE_GAN += ["trainer.max_epochs=6"]
+
+
+def rows(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of each seed: the cgan's, then LeNet's; seeds that are there already are not run again."""
+    from zoo.options import check_choice
+
+    data, seeds, fresh = asked.pop("data", "mnist"), take_number(asked, "seeds", 3), take_flag(asked, "fresh")
+    take_nothing_else(asked, "samples")
+    check_choice("data", data, DATA)
+    done = set() if fresh else {(row["what"], row["data"], row["seed"]) for row in earlier}
+    for seed in range(seeds):
+        if ("both", data, seed) not in done:
+            yield from _seed(data, seed)
+
+
+def _seed(data: str, seed: int) -> Iterator[dict[str, Any]]:
+    few = [f"data.train_rows={FEW}", f"data.rows_seed={seed}"]
+    with tempfile.TemporaryDirectory() as above:
+        folder = Path(above)
+
+        def run(what: str, *words: str) -> dict[str, Any]:
+            content = trained([*words, f"seed={seed}", "logger=csv"], folder / what)
+            figures = {key: round(value, 4) for key, value in content["metrics"].items() if key.startswith("test/")}
+            print(f"{what} on {data}, seed {seed}: {figures}, {content['train_seconds']} s", flush=True)
+            return {**content, "what": what, "data": data, "seed": seed}
+
+        def images(what: str) -> str:
+            out = folder / f"{what}.npz"
+            called(["-m", "zoo", "sample", str(folder / what), f"count={IMAGES}", f"seed={seed}", f"out={out}"])
+            return f"data.generated={out}"
+
+        lenet = ["model=lenet", f"data={data}", "objective.select=last"]
+        yield run("cgan", "model=cgan", f"data={data}")
+        yield run("cgan of few", "model=cgan", f"data={data}", *few, *LITTLE_GAN)
+        of_all, of_few = images("cgan"), images("cgan of few")
+        yield run("generated", *lenet, of_all, "data.train_rows=0")
+        yield run("few", *lenet, *few, *LITTLE)
+        yield run("few and generated of few", *lenet, *few, of_few)
+        yield run("both", *lenet, *few, of_all)
