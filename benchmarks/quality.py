@@ -139,15 +139,22 @@ def each_of(promise: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
     return [promise, *promise.get("also", [])] if promise else []
 
 
+def measured(row: Mapping[str, Any], one: Mapping[str, Any]) -> float:
+    """Return a promised figure of a run; ``times`` names what stands beside it, as a multiple of which it counts."""
+    value: float = row["metrics"][one["metric"]]
+    return value / row["baselines"][one["times"]][one["metric"].removeprefix("test/")] if one.get("times") else value
+
+
 def missed(done: Sequence[Mapping[str, Any]], pair: dict[str, Any], promise: Mapping[str, Any]) -> Iterator[Any]:
     """Yield a row for each mean over ``done`` that is not as promised: at ``least``, or at ``most``."""
     kept = [row for row in done if not row.get("failed")]
     for one in each_of(promise) if kept else []:
-        mean = statistics.mean(row["metrics"][one["metric"]] for row in kept)
+        mean = statistics.mean(measured(row, one) for row in kept)
         least, most = one.get("least"), one.get("most")
         right = (least is None or mean >= least) and (most is None or mean <= most)
         limit = f"at least {least}" if least is not None else f"at most {most}"
-        said = f"{one['metric']} {mean:.4f} over {len(kept)} runs; promised is {limit}"
+        times = f" times {one['times']}" if one.get("times") else ""
+        said = f"{one['metric']} {mean:.4f}{times} over {len(kept)} runs; promised is {limit}"
         print(f"{pair['model']} on {pair['data']}: {said}{'' if right else ', which is missed'}", flush=True)
         if not right:
             yield {**pair, "failed": [f"promise missed: {said}"], "commit": done[-1].get("commit")}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.quality import cases, command_of, each_of
+from benchmarks.quality import cases, command_of, each_of, measured
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = Path(__file__).parent / "results"
@@ -23,7 +23,19 @@ def read(path: Path) -> list[dict[str, Any]]:
     return [row for row in map(json.loads, lines) if not row.get("failed")]
 
 
-PLAIN = ("rmse", "mae", "mse", "sse", "psnr", "nll", "elbo", "perplexity", "bits_per_character", "frechet_pca")
+PLAIN = (
+    "rmse",
+    "mae",
+    "mse",
+    "sse",
+    "psnr",
+    "nll",
+    "elbo",
+    "perplexity",
+    "bits_per_character",
+    "frechet_pca",
+    "frechet_zoo_cnn",
+)
 Key = tuple[str, str, tuple[str, ...]]  # model, data, words beside them
 
 
@@ -75,7 +87,8 @@ def models_table() -> str:
         if words and (model, data, words) not in promises:
             continue
         promise = promises.get((model, data, words), {})
-        figure, *others = _promised(promise) or [_metric(rows[0])]
+        counted = each_of(promise) or [{"metric": f"test/{_metric(rows[0])}"}]
+        figure = _name(counted[0])
         show = _show(figure)
         beside = ", ".join(
             f"{key} {show([row['baselines'][key][figure] for row in rows]).split(' ±')[0]}"
@@ -87,7 +100,7 @@ def models_table() -> str:
         each = [promise["each"].format("K")] if promise.get("each") else []
         command = command_of([f"model={model}", f"data={data}", *words, *each])
         lines.append(
-            f"| {model} | `{command}` | {_figures(rows, [figure, *others])} | {beside} | {reference} | "
+            f"| {model} | `{command}` | {_figures(rows, counted)} | {beside} | {reference} | "
             f"{rows[0]['params']:,} | {train:.0f} s, {wall:.0f} s | {_machine(rows)} |"
         )
     return "\n".join(lines)
@@ -97,9 +110,13 @@ def _show(figure: str) -> Callable[[list[float]], str]:
     return _plain if figure in PLAIN else _percent
 
 
-def _figures(rows: list[dict[str, Any]], figures: Sequence[str]) -> str:
+def _figures(rows: list[dict[str, Any]], counted: Sequence[Mapping[str, Any]]) -> str:
     """Return each figure's mean and deviation, and over what."""
-    said = [f"{f.replace('_', ' ')} {_show(f)([row['metrics'][f'test/{f}'] for row in rows])}" for f in figures]
+    said = []
+    for one in counted:
+        show = _plain if one.get("times") else _show(_name(one))
+        times = f" times {one['times']}" if one.get("times") else ""
+        said.append(f"{_name(one).replace('_', ' ')} {show([measured(row, one) for row in rows])}{times}")
     runs = f"{len({r['seed'] for r in rows})} seeds"
     runs += f" × {len({r['fold'] for r in rows})} folds" if rows[0]["fold"] is not None else ""
     return f"{', '.join(said)} ({runs})"
@@ -113,7 +130,8 @@ def peers_table() -> str:
         ours = groups.get(key)
         if not ours:
             continue
-        figure, *_ = _promised(promises.get(key, {})) or [_metric(ours[0])]
+        promised = each_of(promises.get(key, {}))
+        figure = _name(promised[0]) if promised else _metric(ours[0])
         tried, seconds = (statistics.median(row[k] for row in rows) for k in ("tried", "seconds"))
         data = next((word.rpartition("/")[2] for word in key[2] if word.startswith("data.path=")), key[1])
         zoo, peer = (_show(figure)([row["metrics"][f"test/{figure}"] for row in made]) for made in (ours, rows))
@@ -133,8 +151,8 @@ def _machine(rows: list[dict[str, Any]]) -> str:
     return "; ".join(found)
 
 
-def _promised(promise: Mapping[str, Any]) -> list[str]:
-    return [one["metric"].removeprefix("test/") for one in each_of(promise)]
+def _name(promised: Mapping[str, Any]) -> str:
+    return str(promised["metric"]).removeprefix("test/")
 
 
 def _metric(row: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks import peers, quality, report
 from benchmarks.__main__ import main
+from benchmarks.quality import measured, missed
 from zoo.data.arrays import from_arrays
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,6 +44,16 @@ def test_a_run_is_the_command_that_a_user_would_type_and_a_failure_is_a_row(caps
     assert len(rows("quality")) == 2
     assert main([*words, "fresh=true"]) == 0
     assert [row.get("failed") is None for row in rows("quality")] == [True, False, True]
+
+
+def test_a_promise_may_be_a_multiple_of_what_stands_beside_it():
+    row = {"metrics": {"test/far": 6.0}, "baselines": {"other real images": {"far": 2.0}}}
+    promise = {"metric": "test/far", "most": 3.5, "times": "other real images"}
+    assert measured(row, promise) == 3.0
+    assert measured(row, {**promise, "times": None}) == 6.0
+    assert list(missed([row], {"model": "gan", "data": "mnist"}, promise)) == []
+    (said,) = missed([row], {"model": "gan", "data": "mnist"}, {**promise, "most": 2.5})
+    assert "3.0000 times other real images" in said["failed"][0]
 
 
 def test_a_case_may_be_about_each_class_in_turn():
