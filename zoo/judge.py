@@ -16,8 +16,8 @@ from zoo.checkpoints import load
 from zoo.data.cache import cache_folder
 from zoo.spec import DataSpec
 
-# By data, what of the recipe of cnn on it is another: a last hidden layer, epochs for a minute or two, and labels as they
-# are, so that it may be sure
+# By data, what differs from the recipe of cnn on it: a last hidden layer, epochs for a minute or two, and labels as
+# they are, so that it may be sure
 LARGE: dict[str, Any] = {"trainer.max_epochs": 10, "regularization.label_smoothing": 0.0}
 JUDGES: dict[str, dict[str, Any]] = {
     "digits": {"options": {"channels": [32, 64], "hidden": 64, "dropout": 0.2}},
