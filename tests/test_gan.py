@@ -347,3 +347,56 @@ def test_without_a_judge_samples_are_not_classified(monkeypatch, tmp_path, capsy
         assert line in out.err
         assert out.err.count("\n") == 1
     assert not list(tmp_path.glob("judges/*"))
+
+
+@pytest.fixture(scope="module")
+def inception(tmp_path_factory):
+    """A file of Inception's weights as torch-fidelity wants it, drawn at random."""
+    extractor = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3").FeatureExtractorInceptionV3
+
+    class Drawn(extractor):
+        def load_state_dict(self, *_, **__):
+            return None
+
+    path = tmp_path_factory.mktemp("inception") / "weights.pth"
+    torch.save({}, path)
+    drawn = Drawn("drawn", ["2048"], str(path))
+    torch.manual_seed(0)
+    for module in drawn.modules():
+        if isinstance(module, nn.Conv2d):  # or nothing of the image is left after as many layers
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    torch.save(drawn.state_dict(), path)
+    return path
+
+
+def test_inception_fid_is_the_distance_of_its_features(trained, inception, capsys):
+    words = ["fid", str(trained.folder), f"weights={inception}", "count=8"]
+    assert main(words) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line.rpartition(" inception fid ")[0].strip() for line in said] == ["samples", "other real images"]
+    far, real = (float(line.split()[-1]) for line in said)
+    assert 0 < real < far
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["weights=none.pth"], "none.pth: cannot be read"),
+        ([], "weights=: must name pt_inception-2015-12-05-6726825d.pth"),
+        (["weights=bad.pth"], "bad.pth: is no file of tensors alone"),
+        (["weights=other.pth"], "are not those of torch-fidelity's Inception v3"),
+        (["weights=other.pth", "count=1"], "count=1: must be from 2 to"),
+        (["weights=other.pth", "count=x"], "count=x: must be a whole number"),
+    ],
+)
+def test_weights_that_are_none_of_inceptions_are_one_line(trained, words, said, capsys):
+    import pickle
+    from pathlib import Path
+
+    pytest.importorskip("torch_fidelity")
+    with Path("bad.pth").open("wb") as file:
+        pickle.dump(print, file)
+    torch.save({"a": torch.zeros(1)}, "other.pth")
+    assert main(["fid", str(trained.folder), *words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line

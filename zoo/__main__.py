@@ -129,6 +129,7 @@ VERBS: dict[str, dict[str, str]] = {
     "denoise": {"out": "denoised.png"},
     "detect": {"out": "scores.csv"},
     "sample": {"out": "samples.png", "count": "64", "seed": "0", "label": "CLASS", "truncation": "X"},
+    "fid": {"weights": "FILE", "count": "10000", "seed": "0"},
     "walk": {"out": "walk.png", "from": "0", "to": "1", "steps": "10", "seed": "0", "label": "CLASS"},
 }
 
@@ -160,9 +161,11 @@ def use(verb: str, arguments: Sequence[str]) -> int:
 
 
 def _coded(verb: str, model: Any, folder: Path | None, own: dict[str, str], words: Sequence[str]) -> list[str]:
-    """Return what a verb says that is about codes."""
+    """Return what a verb says that is about codes or images."""
     from zoo import uses
 
+    if verb == "fid":
+        return uses.fid(model, uses.data_for(model, folder, words), **_numbers(own, count=int, seed=int), **own)
     out = Path(own.pop("out", VERBS[verb]["out"]))
     if not out.absolute().parent.is_dir():
         raise ZooError(f"out={out}: there is no such folder")

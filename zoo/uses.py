@@ -220,6 +220,22 @@ def sample(model: Any, out: Path, *, count: int = 64, **options: Any) -> list[st
     return [f"images          {out}   x {content['x'].shape}{'' if y is None else ', y'}"]
 
 
+def fid(model: Any, dataset: Dataset, **options: Any) -> list[str]:
+    """Return the Inception FID of a model's samples beside that of other real images.
+
+    ``options`` are those of ``inception_fid``: ``weights``, ``count``, ``seed``.
+
+    Raises:
+        ZooError: a model that draws no images.
+    """
+    from zoo.inception import inception_fid
+
+    if not hasattr(model, "sample") or model.spec.kind != "image":
+        raise ZooError(f"fid: model={model.name} of {model.spec.kind} data draws no images")
+    found = inception_fid(model, dataset, **options)
+    return [f"  {name:<17} inception fid {value:.2f}" for name, value in found.items()]
+
+
 def noise_walk(model: Any, out: Path, *, steps: int = 10, **options: Any) -> list[str]:
     """Draw the way from one noise to another into ``out``; ``options`` are ``seed`` and ``label``."""
     from zoo.plots import grid
