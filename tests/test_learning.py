@@ -270,7 +270,7 @@ def test_a_time_limit_ends_the_run_and_steps_per_epoch_count_batches(quick):
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop"])
-@pytest.mark.parametrize("schedule", ["constant", "step", "cosine", "one_cycle", "plateau"])
+@pytest.mark.parametrize("schedule", ["constant", "step", "linear", "cosine", "one_cycle", "plateau"])
 def test_every_optimiser_and_schedule_learns(optimizer, schedule, quick):
     quick["trainer"] = {"max_epochs": 3, "accelerator": "cpu", "precision": "32"}
     run = zoo.train("fnn", data="wine", optimizer=optimizer, schedule=schedule, **quick)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from zoo.models.autoencoder import Autoencoder
     from zoo.models.cnn import CNN
     from zoo.models.fnn import FNN
+    from zoo.models.policy import Policy
     from zoo.models.recurrent import GRU, LSTM, RNN
     from zoo.models.transformer import Transformer
     from zoo.models.vae import VAE
@@ -37,6 +38,7 @@ __all__ = [
     "Autoencoder",
     "DataSpec",
     "Dataset",
+    "Policy",
     "Run",
     "Stopped",
     "TrainingError",
@@ -58,6 +60,7 @@ __all__ = [
 # What needs torch is imported when it is first asked for, so that `import zoo` is instant.
 _LAZY = {
     "Autoencoder": "zoo.models.autoencoder",
+    "Policy": "zoo.models.policy",
     "CNN": "zoo.models.cnn",
     "FNN": "zoo.models.fnn",
     "GAN": "zoo.models.gan",

@@ -88,8 +88,10 @@ def schedule_factor(options: Schedule, step: int, total: int) -> float:
         if options.name == "one_cycle":
             rise = (1 - math.cos(math.pi * rise)) / 2
         return start + (1 - start) * rise
+    after = (share - warmup) / (1 - warmup)
+    if options.name == "linear":
+        return options.final + (1 - options.final) * (1 - after)
     if options.name in ("cosine", "one_cycle"):
-        after = (share - warmup) / (1 - warmup)
         return options.final + (1 - options.final) * (1 + math.cos(math.pi * after)) / 2
     if options.name == "step":
         return options.gamma ** bisect.bisect_right(list(options.milestones), step / total)

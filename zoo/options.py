@@ -11,7 +11,7 @@ from zoo.errors import ZooError, unknown
 
 INITS = ("default", "kaiming", "xavier", "orthogonal")
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
-SCHEDULES = ("constant", "step", "cosine", "one_cycle", "plateau")
+SCHEDULES = ("constant", "step", "linear", "cosine", "one_cycle", "plateau")
 MONITORS = (
     "accuracy",
     "balanced_accuracy",
@@ -114,7 +114,7 @@ class Schedule:
     """The learning rate over a run, as a factor of ``optimizer.lr``. Points in time are shares of the run.
 
     ``warmup`` rises linearly from ``start`` times the rate. ``milestones`` and ``gamma`` belong to step, ``final``
-    (the factor at the end) to cosine and one_cycle, ``factor`` and ``patience`` (epochs) to plateau.
+    (the factor at the end) to linear, cosine and one_cycle, ``factor`` and ``patience`` (epochs) to plateau.
     """
 
     name: str = "constant"

@@ -89,6 +89,11 @@ def _as_asked(dataset: Dataset, asked: dict[str, Any], task: str) -> Dataset:
     from zoo.data.training import trained_on
     from zoo.data.unlabelled import unlabelled
 
+    if task == "control":
+        for option in TRAINED_ON.values():
+            if asked.get(option) is not None:
+                raise ZooError(f"data.{option}: is for data with rows; {dataset.spec.name} is an environment")
+        return dataset
     dataset = trained_on(dataset, **{name: asked.get(option) for name, option in TRAINED_ON.items()})
     return unlabelled(dataset, task, normal=asked.get("normal_classes")) if task in UNLABELLED else dataset
 
@@ -108,8 +113,12 @@ def data_of(planned: Plan, dataset: Dataset | None) -> tuple[Dataset, Any]:
         )
     if dataset is None:
         dataset = load_asked(asked, planned.task, planned.values["task"])
-    else:
+    elif planned.task != "control":
         dataset = _as_asked(dataset, asked, planned.task)
+    if planned.task == "control":
+        from zoo.data.environment import EnvironmentData
+
+        return dataset, EnvironmentData(dataset, batch_size=asked["batch_size"], seed=planned.values["seed"])
     if dataset.sizes[0] < asked["batch_size"]:
         raise ZooError(
             f"data.batch_size={asked['batch_size']}: more than the {dataset.sizes[0]} rows to train on; "
@@ -123,6 +132,16 @@ def data_of(planned: Plan, dataset: Dataset | None) -> tuple[Dataset, Any]:
         steps_per_epoch=planned.trainer.steps_per_epoch,
         carried=registry.get(planned.values["model"]["name"]).carries,
     )
+
+
+def in_order(dataset: Dataset, part: str) -> Any:
+    """Return the batches of ``val`` or ``test`` as a process by itself has them, on the CPU."""
+    from zoo.data.environment import Environments, EpisodeLoader
+    from zoo.data.loader import EvalLoader
+
+    if isinstance(dataset, Environments):
+        return EpisodeLoader(dataset, part)
+    return EvalLoader(getattr(dataset, part), stride=dataset.stride)
 
 
 def model_of(planned: Plan, dataset: Dataset) -> ZooModule:

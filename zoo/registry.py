@@ -47,6 +47,7 @@ _MODELS: dict[str, ModelEntry] = {
     "transformer": ModelEntry("zoo.models.transformer", "Transformer", SEQUENCE_TASKS, SEQUENCE_KINDS),
     "autoencoder": ModelEntry("zoo.models.autoencoder", "Autoencoder", ("reconstruction",), CODED_KINDS),
     "gan": ModelEntry("zoo.models.gan", "GAN", ("generation",), ("image",)),
+    "policy": ModelEntry("zoo.models.policy", "Policy", ("control",), ("discrete", "continuous")),
     "vae": ModelEntry("zoo.models.vae", "VAE", ("reconstruction",), CODED_KINDS),
 }
 # The built-in data sets: name -> module that registers a function of that name. Their tasks stand in conf/data/.
@@ -72,6 +73,10 @@ _DATA_MODULES = {
     "series": "zoo.data.series",
     "etth1": "zoo.data.series",
     "spoken_digits": "zoo.data.audio",
+    "cartpole": "zoo.data.environment",
+    "acrobot": "zoo.data.environment",
+    "mountain_car": "zoo.data.environment",
+    "pendulum": "zoo.data.environment",
 }
 _DATA: dict[str, DataEntry] = {}
 ENTRY_POINTS = "zoo.models"

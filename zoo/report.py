@@ -53,14 +53,14 @@ class Job:
 
 def opening(job: Job) -> str:
     """Return the line that a run begins with."""
-    spec, (train, val, test) = job.dataset.spec, job.dataset.sizes
+    spec = job.dataset.spec
     count = torch.get_num_threads()
     cpu = f"cpu, {count} {'thread' if count == 1 else 'threads'}"
     where = _device_name(job.device) if job.device == "cuda" else cpu
     where = f"{job.plan.trainer.devices} × {where}" if job.plan.trainer.devices > 1 else where
     return (
-        f"{job.plan.recipe} on {spec.name}   {train:,} train, {val:,} validation, {test:,} test rows of "
-        f"{'×'.join(map(str, spec.input_shape))}   {job.parameters:,} parameters   {where}, {job.precision}"
+        f"{job.plan.recipe} on {spec.name}   {job.dataset.described}   {job.parameters:,} parameters   "
+        f"{where}, {job.precision}"
     )
 
 

@@ -15,9 +15,11 @@ OFFERS: dict[str, tuple[str, ...]] = {
     "sequence": ("classification", "regression"),
     "text": ("classification", "language_modeling"),
     "series": ("forecasting", "reconstruction"),
+    "discrete": ("control",),  # environments, by the actions that they take
+    "continuous": ("control",),
 }
 KINDS = tuple(OFFERS)
-TASKS = ("classification", "regression", "language_modeling", "forecasting", "reconstruction", "generation")
+TASKS = ("classification", "regression", "language_modeling", "forecasting", "reconstruction", "generation", "control")
 UNLABELLED = ("reconstruction", "generation")  # for which any data of such a kind will do, whatever its labels are
 PADDING, UNKNOWN = 0, 1  # the first two symbols of each vocabulary
 
@@ -50,6 +52,9 @@ class DataSpec:
 
     In generation x is what there is to be more of, and a network answers how real it looks; y may be a label of it.
 
+    In control x is what an environment shows, images in [0, 1]; its actions are ``classes``, by their numbers, or
+    numbers between ``low`` and ``high``.
+
     A reconstruction answers with x itself; y is then a label that nothing is learnt from. Where ``normal`` names
     classes, training has no others, and y says of validation and test rows whether they are ``classes[1]``, anomalies.
     """
@@ -78,6 +83,8 @@ class DataSpec:
     targets: tuple[int, ...] = ()
     season: int = 1
     normal: tuple[str, ...] = ()
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -109,6 +116,7 @@ class DataSpec:
             "language_modeling": len(self.vocabulary),
             "forecasting": prod(self.target_shape),
             "reconstruction": self.coded,
+            "control": len(self.classes) or len(self.low),
         }[self.task]
 
     @property
@@ -156,3 +164,4 @@ DIGITS = DataSpec(
 )
 UNLABELLED_DIGITS = replace(DIGITS, task="reconstruction")
 REAL_DIGITS = replace(DIGITS, task="generation")
+CARTPOLE = DataSpec(name="cartpole", kind="discrete", task="control", input_shape=(4,), classes=("0", "1"))

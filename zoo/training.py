@@ -84,9 +84,10 @@ def _arrays(data: Any, target: str | None, settings: dict[str, Any], model: str)
     """Return the caller's own data as a Dataset for a registered model, known to Hydra as data=arrays."""
     from zoo.data import Dataset
     from zoo.data.arrays import from_arrays
+    from zoo.data.environment import Environments
 
     cut = {k: settings.get(f"data.{k}", v) for k, v in (("folds", 5), ("fold", 0), ("split_seed", 0))}
-    whole = isinstance(data, Dataset)
+    whole = isinstance(data, (Dataset, Environments))
     tasks = registry.entry(model).tasks
     task = settings.get("task") or (tasks[0] if set(tasks) <= set(UNLABELLED) else None)
     arrays = data if whole else from_arrays(data, target=target, task=task, **cut)

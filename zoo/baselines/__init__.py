@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from zoo.baselines.control import at_random
 from zoo.baselines.generation import real_to_real
 from zoo.baselines.labels import classification_figures, regression_figures, simple
 from zoo.baselines.reconstruction import given_back
@@ -22,11 +23,14 @@ def baselines(dataset: Dataset, *, options: Mapping[str, Any] | None = None) -> 
     Classification: of ``majority`` and of ``logistic regression`` (of texts: on which words are in them); regression:
     of ``mean`` and of ``linear regression``; a language: of single symbols' frequencies and of a ``5-gram``; forecasts:
     ``repeat last`` and, where a season is known, ``seasonal naive``; reconstructions: see ``given_back``, which a
-    model's ``options`` decide; generation: of ``other real images``.
+    model's ``options`` decide; generation: of ``other real images``; control: of ``random``
+    actions.
     """
     task = dataset.spec.task
     if task == "reconstruction":
         return given_back(dataset, options or {})
+    if task == "control":
+        return at_random(dataset)
     if task == "generation":
         return real_to_real(dataset)
     if task == "language_modeling":

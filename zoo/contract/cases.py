@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from zoo.baselines.control import at_random
+from zoo.contract.games import CONTINUOUS, DISCRETE, STEPS
 from zoo.data.dataset import Dataset, Windows, class_counts
+from zoo.data.environment import Environments, environments
 from zoo.data.frames import bin_edges
 from zoo.data.loader import EvalLoader
 from zoo.data.unlabelled import unlabelled
@@ -25,7 +28,8 @@ NOISE = 0.05
 # the target's deviation, where the constant answer has 1/3 or 1/2, and 1.
 # The nats of a next symbol as a share of those that its frequency alone costs; the squared error of a forecast as a
 # share of the variance; that of a reconstruction as a share of what the mean row has (images are noisy to 0.4 of it).
-# The Fréchet distance of samples as a share of the one that their mean alone has, which is the variance.
+# The Fréchet distance of samples as a share of the one that their mean alone has, which is the variance. What a return
+# lacks of the best one as a share of what actions at random lack.
 FLOORS = {
     "classification": 0.9,
     "regression": 0.5,
@@ -33,6 +37,7 @@ FLOORS = {
     "forecasting": 0.5,
     "reconstruction": 0.9,
     "generation": 0.5,
+    "control": 0.5,
 }
 ENOUGH = {  # on validation
     "classification": 0.98,
@@ -41,6 +46,7 @@ ENOUGH = {  # on validation
     "forecasting": 0.3,
     "reconstruction": 0.8,
     "generation": 0.3,
+    "control": 0.3,
 }
 
 
@@ -55,6 +61,9 @@ def share(task: str, figures: Mapping[str, float], dataset: Dataset) -> float:
     if task == "generation":
         x = next(iter(EvalLoader(dataset.test)))["x"]
         return figures["frechet_pca"] / float(x.flatten(1).var(0).sum())
+    if task == "control":
+        best = float(STEPS)
+        return (best - figures["return"]) / (best - at_random(dataset)["random"]["return"])
     return figures["accuracy" if task == "classification" else "mse"]
 
 
@@ -212,8 +221,19 @@ def _waves() -> Dataset:
     return Dataset(spec, *parts)
 
 
+def _game(kind: str) -> Environments:
+    """Return an environment; a batch of steps has as many as one of rows."""
+    identity = {"discrete": DISCRETE, "continuous": CONTINUOUS}[kind]
+    sizes = {"envs": 4, "rollout": 4, "epoch_steps": TRAIN, "val_episodes": 8, "test_episodes": 15}
+    return environments(
+        f"generated {kind} actions", f"zoo.contract.games:{identity}", kind, vectorization="sync", **sizes
+    )
+
+
 @functools.cache
-def _dataset(task: str, kind: str) -> Dataset:
+def _dataset(task: str, kind: str) -> Any:
+    if task == "control":
+        return _game(kind)
     if task == "language_modeling":
         return _language()
     if kind == "series":

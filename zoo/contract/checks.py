@@ -148,6 +148,7 @@ def check_learns(subject: Subject) -> None:
             "forecasting": "MSE {:.3f} σ² is above",
             "reconstruction": "MSE {:.3f} times that of the mean row is above",
             "generation": "Fréchet distance {:.3f} times that of the mean row is above",
+            "control": "return lacks {:.3f} of what actions at random lack, which is above",
         }[task].format(figure)
         raise subject.fail(
             f"does not learn: its test {said} {floor} after {run.results['epochs']} epochs on data of a plain "

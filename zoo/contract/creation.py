@@ -28,6 +28,7 @@ def check_create(name: str) -> None:
         raise ContractError(f"{said}: its defaults are refused ({error}); choose defaults that fit") from None
     other = next((kind for kind in KINDS if kind not in cls.kinds), None)
     shape = {"image": (1, 4, 4), "table": (4,), "sequence": (4, 1), "text": (4,), "series": (4, 1)}
+    shape |= {"discrete": (4,), "continuous": (4,)}
     for kind, task in [(other, OFFERS[other][0])] if other else []:
         spec = DataSpec("other", kind, task, shape[kind], classes=("a", "b") if task == "classification" else ())
         if not _refuses(lambda spec=spec: cls(spec=spec)):

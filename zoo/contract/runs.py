@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from zoo.contract.subject import BATCH, Children, Subject
-from zoo.data.loader import EvalLoader
 from zoo.errors import Stopped
 from zoo.module import ZooModule
+from zoo.parts import in_order
 
 # The order of batches, random states, waiting gradients, the place in the schedule, plateau and early stopping all have
 # to come back. Plateau and patience are so short that both come into play within few epochs.
@@ -186,7 +186,7 @@ def _figures_of(model: ZooModule, subject: Subject) -> dict[str, float]:
     """Return the test figures of a model over all rows in one process."""
     metrics = model.objective.metrics("test").to(model.device)
     model.eval().begin_evaluation("test")
-    for batch in EvalLoader(subject.dataset.test, stride=subject.dataset.stride):
-        here = {key: value.to(model.device) for key, value in batch.items()}
+    for batch in in_order(subject.dataset, "test"):
+        here = {key: value.to(model.device) if isinstance(value, Tensor) else value for key, value in batch.items()}
         model.objective.update(metrics, model.evaluated(here), here)
     return {f"test/{key}": float(value) for key, value in metrics.compute().items()}

@@ -142,6 +142,13 @@ class Dataset:
         train, val, test = (-(-len(split["x"]) // (self.stride or 1)) for split in (self.train, self.val, self.test))
         return train, val, test
 
+    @property
+    def described(self) -> str:
+        """What a run says of it."""
+        train, val, test = self.sizes
+        shape = "×".join(map(str, self.spec.input_shape))
+        return f"{train:,} train, {val:,} validation, {test:,} test rows of {shape}"
+
 
 @dataclass(frozen=True)
 class Splits:

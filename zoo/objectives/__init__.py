@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from zoo.objectives.base import Objective
 from zoo.objectives.classification import Classification, Labels, confusion
+from zoo.objectives.control import Control
 from zoo.objectives.generation import Generation
 from zoo.objectives.language import LanguageModeling
 from zoo.objectives.reconstruction import Reconstruction
@@ -14,6 +15,7 @@ from zoo.spec import DataSpec
 
 __all__ = [
     "Classification",
+    "Control",
     "Forecasting",
     "Generation",
     "Labels",
@@ -33,6 +35,7 @@ _OBJECTIVES: dict[str, Callable[[DataSpec], Objective]] = {
     "forecasting": Forecasting,
     "reconstruction": Reconstruction,
     "generation": Generation,
+    "control": Control,
 }
 
 

@@ -42,7 +42,7 @@ def run_pictures(
         made.append(forecasts(dataset, decoded["value"], folder / "forecasts.png"))
         made.append(errors_by_step(dataset, decoded["value"], folder / "errors.png"))
         return made
-    if dataset.spec.task == "language_modeling":
+    if dataset.spec.task in ("language_modeling", "control"):
         return made
     y, classes = dataset.test["y"], dataset.spec.classes
     assert isinstance(y, Tensor)

@@ -1,0 +1,152 @@
+"""What models that act in environments share: acting, what observations and rewards are scaled by, episodes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.data.dataset import Batch
+from zoo.module import ZooModule
+from zoo.noise import Draws
+from zoo.objectives import Control
+from zoo.options import check_flag, check_number
+from zoo.spec import CARTPOLE, DataSpec
+
+SMALL, FAR = 1e-8, 10.0  # of variances, and deviations beyond which an observation or a reward is cut
+
+
+class ControlModule(ZooModule):
+    """A model that acts. A subclass defines ``act``, and ``update`` from what was played.
+
+    With ``normalize_observations`` what is seen is brought to mean 0 and deviation 1, with ``normalize_rewards``
+    rewards are divided by the deviation of discounted returns (Engstrom 2020), both as found in training so far; these
+    statistics are buffers, so that a checkpoint acts as its run did. ``gamma`` discounts.
+    """
+
+    tasks = ("control",)
+    objective: Control
+    low: Tensor
+    high: Tensor
+    seen: Tensor
+    squares: Tensor
+    gained: Tensor
+
+    def __init__(
+        self,
+        *,
+        spec: DataSpec | dict[str, Any] = CARTPOLE,
+        gamma: float = 0.99,
+        normalize_observations: bool = False,
+        normalize_rewards: bool = False,
+    ) -> None:
+        super().__init__(spec=spec)
+        check_number("model.gamma", gamma, low=0, high=1)
+        for name, flag in (("observations", normalize_observations), ("rewards", normalize_rewards)):
+            check_flag(f"model.normalize_{name}", flag)
+        self.gamma, self.of_observations, self.of_rewards = gamma, normalize_observations, normalize_rewards
+        self.register_buffer("low", torch.tensor(self.spec.low))
+        self.register_buffer("high", torch.tensor(self.spec.high))
+        # of observations their number and sums of squares about the mean, of discounted returns the same with the mean
+        self.register_buffer("seen", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("squares", torch.zeros(self.spec.input_shape, dtype=torch.float64))
+        self.register_buffer("gained", torch.zeros(3, dtype=torch.float64))
+        if normalize_observations:
+            self.register_buffer("mean", torch.zeros(self.spec.input_shape))
+            self.register_buffer("scale", torch.ones(self.spec.input_shape))
+        self._discounted: Tensor | None = None
+        self.testing = False
+
+    def act(self, x: Tensor, *, greedy: bool = False, draws: Draws | None = None) -> dict[str, Tensor]:
+        """Return for observations (N, *input_shape) the ``action`` (N, …) in the environment's units, and what learning
+        wants kept of it. Without ``draws`` torch's own generator draws.
+        """
+        raise NotImplementedError
+
+    def normalise(self, x: Tensor) -> Tensor:
+        """Return observations as the networks read them."""
+        return super().normalise(x).clamp(-FAR, FAR) if self.of_observations else x
+
+    @property
+    def updates(self) -> int:
+        """Optimiser steps that each training batch leads to, where no gradients wait."""
+        return 1
+
+    # --- training ---
+
+    def on_train_start(self) -> None:
+        """Have the environments ask this model for actions."""
+        super().on_train_start()
+        updates = -(-self.loader.batches * self.updates // self.learning.accumulate)
+        self.loop.total_steps = updates * self.loop.max_epochs
+        loader: Any = self.loader
+        loader.actor = self.act
+
+    def train_figures(self) -> dict[str, float]:
+        """Return the epoch's means, that of the return over the episodes that ended in it."""
+        found = super().train_figures()
+        episodes, total = found.pop("train/episodes", 0.0), found.pop("train/return", 0.0)
+        return found | ({"train/return": total / episodes} if episodes else {})
+
+    @torch.no_grad()
+    def rewards(self, batch: Batch) -> Tensor:
+        """Return a rollout's rewards (T, N) as they are learnt from, and count them in."""
+        if not self.of_rewards:
+            return batch["reward"]
+        running = self._discounted if self._discounted is not None else torch.zeros_like(batch["reward"][0])
+        sums = []
+        for reward, ended in zip(batch["reward"], batch["ended"], strict=True):
+            running = self.gamma * running + reward
+            sums.append(running)
+            running = running * (1 - ended)
+        self._discounted = running
+        values = torch.stack(sums)[batch["valid"] > 0].double()
+        count, mean, squares = merged(*self.gained, len(values), values.mean(), (values - values.mean()).square().sum())
+        self.gained.copy_(torch.stack([count, mean, squares]))
+        return (batch["reward"] / (squares / count + SMALL).sqrt().float()).clamp(-FAR, FAR)
+
+    @torch.no_grad()
+    def count_in(self, x: Tensor) -> None:
+        """Count observations (B, *input_shape) in, once they were learnt from."""
+        if not self.of_observations:
+            return
+        x = x.double()
+        mean, squares = x.mean(0), (x - x.mean(0)).square().sum(0)
+        seen, mean, squares = merged(self.seen, self.mean.double(), self.squares, len(x), mean, squares)
+        self.seen.copy_(seen)
+        self.mean.copy_(mean)
+        self.squares.copy_(squares)
+        self.scale.copy_((squares / seen + SMALL).rsqrt())
+
+    def training_state(self) -> dict[str, Any]:
+        """Add the discounted returns that go on."""
+        return {**super().training_state(), "discounted": self._discounted}
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        """Take them up."""
+        super().load_training_state(state)
+        self._discounted = state["discounted"]
+
+    # --- episodes ---
+
+    def evaluated(self, batch: Any) -> dict[str, Tensor]:
+        """Return the figures of the batch's episodes, played by this model."""
+        found: dict[str, Tensor] = batch["play"](lambda x: self.act(x, greedy=True))
+        if self.testing:
+            draws = Draws(batch["row"])
+            found["return_sampled"] = batch["play"](lambda x: self.act(x, draws=draws))["return"]
+        return found
+
+    def begin_evaluation(self, stage: str) -> None:
+        """Note whether it is the test, where actions are drawn too."""
+        self.testing = stage == "test"
+
+
+def merged(
+    count: Tensor | int, mean: Tensor, squares: Tensor, more: Tensor | int, other: Tensor, others: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return number, mean and sum of squares about it of two samples together (Chan, Golub, LeVeque 1983)."""
+    total = torch.as_tensor(count + more, dtype=torch.float64)
+    shift = other - mean
+    return total, mean + shift * more / total, squares + others + shift.square() * count * more / total

@@ -1,0 +1,217 @@
+"""Policy gradients: a network acts, and what turned out better than expected becomes likelier.
+
+    δₜ = rₜ + γ V(sₜ₊₁) − V(sₜ)          (V = 0 where an episode was lost or won, V of the last state where it was cut)
+    Aₜ = δₜ + γλ Aₜ₊₁                    (0 beyond an episode's end)           Schulman et al. 2016: GAE
+    reinforce    −log π(aₜ|sₜ) Aₜ with λ = 1, of whole episodes                Williams 1992, with V as baseline
+    a2c          −log π(aₜ|sₜ) Aₜ                                              Mnih et al. 2016
+    ppo          −min(ρₜ Aₜ, clip(ρₜ, 1 − ε, 1 + ε) Aₜ),  ρₜ = π/π_old          Schulman et al. 2017
+
+Each adds c₁ (V(sₜ) − Aₜ − V_old(sₜ))² and −c₂ H(π(·|sₜ)).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo.control import ControlModule
+from zoo.data.dataset import Batch
+from zoo.networks.acting import body, check_body
+from zoo.noise import Draws
+from zoo.objectives.control import scaled
+from zoo.options import check_choice, check_flag, check_number
+from zoo.registry import register
+
+ALGORITHMS = ("reinforce", "a2c", "ppo")
+
+
+def gae(reward: Tensor, value: Tensor, terminated: Tensor, ended: Tensor, *, gamma: float, lam: float) -> Tensor:
+    """Return advantages (T, N) of rewards (T, N) and values (T + 1, N): the equations above.
+
+    An episode that is ``terminated`` has no future; one that ``ended`` otherwise was cut, and its future counts as the
+    value of what was seen last.
+    """
+    delta = reward + gamma * value[1:] * (1 - terminated) - value[:-1]
+    onward = gamma * lam * (1 - ended)
+    found, running = torch.empty_like(delta), torch.zeros_like(delta[0])
+    for t in reversed(range(len(delta))):
+        running = delta[t] + onward[t] * running
+        found[t] = running
+    return found
+
+
+def whole(ended: Tensor) -> Tensor:
+    """Return (T, N) whether the episode of a step ended within the rollout."""
+    return ended.flip(0).cumsum(0).flip(0).clamp(max=1)
+
+
+@register("policy")
+class Policy(ControlModule):
+    """An actor and its critic, with networks of their own: dense (``widths``), before which images are halved by
+    convolutions (``channels``; ``network`` auto: where an image is seen).
+
+    ``algorithm`` names the loss. PPO learns from each rollout ``epochs`` times, in minibatches of ``data.batch_size``
+    steps, with ε = ``clip_range``; the others once, from all of it. ``gae_lambda`` is λ, ``value_weight`` c₁,
+    ``entropy`` c₂; advantages are brought to mean 0 and deviation 1 where ``normalize_advantages``. Actions that are
+    numbers are normal around the actor's answer, with a deviation that is learnt, exp(``log_std``) at first, in units
+    of half their range.
+
+    Raises:
+        ZooError: an option outside its limits.
+    """
+
+    kinds = ("discrete", "continuous")
+
+    def __init__(
+        self,
+        *,
+        algorithm: str = "ppo",
+        network: str = "auto",
+        widths: Sequence[int] = (64, 64),
+        channels: Sequence[int] = (16, 32),
+        activation: str = "tanh",
+        gae_lambda: float = 0.95,
+        clip_range: float = 0.2,
+        epochs: int = 10,
+        value_weight: float = 0.5,
+        entropy: float = 0.0,
+        normalize_advantages: bool = True,
+        log_std: float = 0.0,
+        **shared: Any,
+    ) -> None:
+        super().__init__(**shared)
+        check_choice("model.algorithm", algorithm, ALGORITHMS)
+        check_body(self.spec, network=network, widths=widths, channels=channels)
+        check_number("model.gae_lambda", gae_lambda, low=0, high=1)
+        check_number("model.epochs", epochs, low=1, whole=True)
+        check_number("model.clip_range", clip_range, above=0)
+        check_number("model.log_std", log_std)
+        for name, weight in (("value_weight", value_weight), ("entropy", entropy)):
+            check_number(f"model.{name}", weight, low=0)
+        check_flag("model.normalize_advantages", normalize_advantages)
+        self.algorithm, self.epochs = algorithm, epochs if algorithm == "ppo" else 1
+        self.lam = 1.0 if algorithm == "reinforce" else gae_lambda
+        self.clip_range, self.value_weight, self.entropy = clip_range, value_weight, entropy
+        self.standard = normalize_advantages
+        sizes: dict[str, Any] = {"network": network, "widths": widths, "channels": channels, "activation": activation}
+        self.actor = body(self.spec, **sizes, outputs=self.spec.outputs, gain=0.01)
+        self.critic = body(self.spec, **sizes, outputs=1, gain=1.0)
+        numbers = len(self.spec.low)
+        self.log_std = nn.Parameter(torch.full((numbers,), float(log_std))) if numbers else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits of actions (B, actions), or the mean ones (B, numbers) in units of half their range."""
+        out: Tensor = self.actor(self.normalise(x))
+        return out.float()
+
+    # --- acting ---
+
+    @torch.no_grad()
+    def act(self, x: Tensor, *, greedy: bool = False, draws: Draws | None = None) -> dict[str, Tensor]:
+        """Return ``action`` in the environment's units, ``taken`` in the policy's, and ``log_probability`` (N,)."""
+        with torch.autocast(x.device.type, enabled=False):  # or other precisions would learn from other episodes
+            out = self(x)
+        if self.log_std is None:
+            taken = out.argmax(1) if greedy else drawn(out, draws)
+            return {"action": taken, "taken": taken, "log_probability": self.of(out, taken)[0]}
+        taken = out
+        if not greedy:
+            noise = torch.randn_like(out) if draws is None else draws.normal(out.shape[1]).to(out)
+            taken = out + self.log_std.exp() * noise
+        action = scaled(taken, self.low, self.high)
+        return {"action": action, "taken": taken, "log_probability": self.of(out, taken)[0]}
+
+    def of(self, out: Tensor, taken: Tensor) -> tuple[Tensor, Tensor]:
+        """Return log π(a|s) and the entropy of π(·|s) (B,), of the actor's answers and of what was taken."""
+        if self.log_std is None:
+            every = out.log_softmax(1)
+            return every.gather(1, taken[:, None]).squeeze(1), -(every.exp() * every).sum(1)
+        log_std = self.log_std.expand_as(out)
+        far = (taken - out) * (-log_std).exp()
+        each = -0.5 * far.square() - log_std - 0.5 * math.log(2 * math.pi)
+        return each.sum(1), (log_std + 0.5 * math.log(2 * math.pi * math.e)).sum(1)
+
+    # --- learning ---
+
+    @property
+    def parts(self) -> int:
+        """Minibatches of a rollout."""
+        if self.algorithm != "ppo":
+            return 1
+        loader: Any = self.loader
+        return max(-(-loader.rows // loader.batch_size), 1)
+
+    @property
+    def updates(self) -> int:
+        """Optimiser steps that each rollout leads to."""
+        return self.epochs * self.parts
+
+    def update(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Learn from a rollout, a few times."""
+        rows, advantage, value = self.rows_of(batch)
+        x, taken, old = batch["x"][rows], batch["taken"].flatten(0, 1)[rows], batch["log_probability"].flatten()[rows]
+        target = advantage + value
+        if self.standard:
+            advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+        sums: dict[str, Tensor] = {}
+        for _ in range(self.epochs):
+            for part in torch.randperm(len(rows), device=x.device).tensor_split(self.parts):
+                loss, said = self._loss(x[part], taken[part], old[part], advantage[part], target[part])
+                self.differentiate(loss)
+                if self.loop.waiting == self.learning.accumulate:
+                    self.optimizer_step()
+                for name, one in {**said, "mean": loss.detach()}.items():
+                    sums[name] = sums[name] + one if name in sums else one
+        self.count_in(batch["x"])
+        count = self.loop.local_rows
+        counts = {name: total * (count / self.updates) for name, total in sums.items()}
+        finished = batch["finished"]
+        counts |= {"return": finished.sum(), "episodes": torch.tensor(float(len(finished)), device=x.device)}
+        return counts.pop("mean") / count, counts
+
+    @torch.no_grad()
+    def rows_of(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Return which of a rollout's T·N steps are learnt from, (K,), their advantages and their values before."""
+        steps, count = batch["reward"].shape
+        seen = torch.cat([batch["x"], batch["last"]])
+        value = self.critic(self.normalise(seen)).float().view(steps + 1, count)
+        reward = self.rewards(batch)
+        advantage = gae(reward, value, batch["terminated"], batch["ended"], gamma=self.gamma, lam=self.lam)
+        good = batch["valid"] > 0
+        if self.algorithm == "reinforce":
+            good = good & (whole(batch["ended"]) > 0)
+        rows = good.flatten().nonzero().squeeze(1)
+        if not len(rows):  # no episode ended: all that there is
+            rows = (batch["valid"] > 0).flatten().nonzero().squeeze(1)
+        return rows, advantage.flatten()[rows], value[:-1].flatten()[rows]
+
+    def _loss(
+        self, x: Tensor, taken: Tensor, old: Tensor, advantage: Tensor, target: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the loss of some steps (B,), and its parts."""
+        log_probability, entropy = self.of(self(x), taken)
+        value = self.critic(self.normalise(x)).float().squeeze(1)
+        ratio = (log_probability - old).exp()
+        gain = policy_gain(self.algorithm, log_probability, ratio, advantage, self.clip_range).mean()
+        far, spread = (value - target).square().mean(), entropy.mean()
+        loss = -gain + self.value_weight * far - self.entropy * spread
+        with torch.no_grad():
+            clipped = ((ratio - 1).abs() > self.clip_range).float().mean()
+        return loss, {"value_loss": far.detach(), "entropy": spread.detach(), "clipped": clipped}
+
+
+def drawn(logits: Tensor, draws: Draws | None) -> Tensor:
+    """Return actions (B,) with the probabilities of logits (B, actions)."""
+    share = torch.rand(len(logits), 1, device=logits.device) if draws is None else draws.uniform(1).to(logits)
+    return (logits.softmax(1).cumsum(1)[:, :-1] < share).sum(1)
+
+
+def policy_gain(algorithm: str, log_probability: Tensor, ratio: Tensor, advantage: Tensor, clip_range: float) -> Tensor:
+    """Return what a policy gains by each step (B,), the equations above without their minus."""
+    if algorithm != "ppo":
+        return log_probability * advantage
+    return torch.minimum(ratio * advantage, ratio.clamp(1 - clip_range, 1 + clip_range) * advantage)
