@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from zoo.exporting import export
     from zoo.models.autoencoder import Autoencoder
     from zoo.models.cnn import CNN
+    from zoo.models.dqn import DQN
     from zoo.models.fnn import FNN
     from zoo.models.policy import Policy
     from zoo.models.recurrent import GRU, LSTM, RNN
+    from zoo.models.sac import SAC
     from zoo.models.transformer import Transformer
     from zoo.models.vae import VAE
     from zoo.module import ZooModule
@@ -30,10 +32,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "CNN",
+    "DQN",
     "FNN",
     "GRU",
     "LSTM",
     "RNN",
+    "SAC",
     "VAE",
     "Autoencoder",
     "DataSpec",
@@ -61,6 +65,8 @@ __all__ = [
 _LAZY = {
     "Autoencoder": "zoo.models.autoencoder",
     "Policy": "zoo.models.policy",
+    "DQN": "zoo.models.dqn",
+    "SAC": "zoo.models.sac",
     "CNN": "zoo.models.cnn",
     "FNN": "zoo.models.fnn",
     "GAN": "zoo.models.gan",

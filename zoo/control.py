@@ -143,6 +143,64 @@ class ControlModule(ZooModule):
         self.testing = stage == "test"
 
 
+class RememberingModule(ControlModule):
+    """A model that learns from all that was played, steps drawn evenly from what is remembered.
+
+    For each step of the environments it takes ``replay_ratio`` steps of the optimiser, each on ``data.batch_size``
+    remembered ones with what came of them within ``n_step``. A subclass defines ``loss_of`` such steps.
+    """
+
+    remembers = True
+
+    def __init__(self, *, replay_ratio: float = 0.5, n_step: int = 1, **shared: Any) -> None:
+        super().__init__(**shared)
+        check_number("model.replay_ratio", replay_ratio, above=0)
+        check_number("model.n_step", n_step, low=1, whole=True)
+        self.replay_ratio, self.n_step = replay_ratio, n_step
+        self.warming, self.total_samples = False, 0
+
+    def loss_of(self, steps: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the mean loss of remembered steps, and means that are reported."""
+        raise NotImplementedError
+
+    @property
+    def updates(self) -> int:
+        """Optimiser steps that each rollout leads to."""
+        loader: Any = self.loader
+        return max(round(self.replay_ratio * loader.rows), 1)
+
+    def on_train_start(self) -> None:
+        """Begin with actions at random, until enough is remembered."""
+        super().on_train_start()
+        loader: Any = self.loader
+        self.total_samples = loader.rows * loader.batches * self.loop.max_epochs
+        self.warming = len(loader.memory) <= loader.games.warmup // loader.share.world
+
+    def update(self, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        """Learn from what is remembered, once that is enough."""
+        count, sums = self.loop.local_rows, {"mean": torch.zeros((), device=batch["x"].device)}
+        memory = batch.get("memory")
+        if memory is not None and memory.ready(self.n_step):
+            self.warming = False
+            rows = max(self.loader.batch_size // self.trainer.world_size, 1)
+            for _ in range(self.updates):
+                loss, said = self.loss_of(memory.draw(rows, ahead=self.n_step, gamma=self.gamma))
+                self.differentiate(loss)
+                if self.loop.waiting == self.learning.accumulate:
+                    self.optimizer_step()
+                for name, one in {**said, "mean": loss.detach()}.items():
+                    sums[name] = sums.get(name, 0) + one
+        self.count_in(batch["x"])
+        counts = {name: total * (count / self.updates) for name, total in sums.items()}
+        return counts.pop("mean") / count, counts | ended_in(batch)
+
+
+def ended_in(batch: Any) -> dict[str, Tensor]:
+    """Return the sum of the returns of the episodes that ended in a batch, and their number."""
+    finished = batch["finished"]
+    return {"return": finished.sum(), "episodes": torch.tensor(float(len(finished)), device=finished.device)}
+
+
 def merged(
     count: Tensor | int, mean: Tensor, squares: Tensor, more: Tensor | int, other: Tensor, others: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:

@@ -59,7 +59,8 @@ class ZooModule(L.LightningModule):
     ``self.normalise(x)``. Sequences come as ``forward(x, lengths)``. Options of its constructor must be Python
     primitives, since a checkpoint holds them. Parts that are not trained but follow others (a target network, a moving
     average) are ``followers``, by their attributes' names. A model that ``carries`` a state from one window of a text
-    to the next is trained on them in turn. ``zoo.contract`` checks all of it.
+    to the next is trained on them in turn; one that ``remembers`` learns from all that was played in an environment.
+    ``zoo.contract`` checks all of it.
     """
 
     name: ClassVar[str] = ""
@@ -67,6 +68,7 @@ class ZooModule(L.LightningModule):
     kinds: ClassVar[tuple[str, ...]] = ()
     followers: ClassVar[tuple[str, ...]] = ()
     carries: ClassVar[bool] = False
+    remembers: ClassVar[bool] = False
     mean: Tensor
     scale: Tensor
     counters: Tensor

@@ -118,7 +118,9 @@ def data_of(planned: Plan, dataset: Dataset | None) -> tuple[Dataset, Any]:
     if planned.task == "control":
         from zoo.data.environment import EnvironmentData
 
-        return dataset, EnvironmentData(dataset, batch_size=asked["batch_size"], seed=planned.values["seed"])
+        remembers = registry.get(planned.values["model"]["name"]).remembers
+        settings = {"batch_size": asked["batch_size"], "seed": planned.values["seed"], "remembers": remembers}
+        return dataset, EnvironmentData(dataset, **settings)
     if dataset.sizes[0] < asked["batch_size"]:
         raise ZooError(
             f"data.batch_size={asked['batch_size']}: more than the {dataset.sizes[0]} rows to train on; "

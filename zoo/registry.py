@@ -47,6 +47,8 @@ _MODELS: dict[str, ModelEntry] = {
     "transformer": ModelEntry("zoo.models.transformer", "Transformer", SEQUENCE_TASKS, SEQUENCE_KINDS),
     "autoencoder": ModelEntry("zoo.models.autoencoder", "Autoencoder", ("reconstruction",), CODED_KINDS),
     "gan": ModelEntry("zoo.models.gan", "GAN", ("generation",), ("image",)),
+    "dqn": ModelEntry("zoo.models.dqn", "DQN", ("control",), ("discrete",)),
+    "sac": ModelEntry("zoo.models.sac", "SAC", ("control",), ("continuous",)),
     "policy": ModelEntry("zoo.models.policy", "Policy", ("control",), ("discrete", "continuous")),
     "vae": ModelEntry("zoo.models.vae", "VAE", ("reconstruction",), CODED_KINDS),
 }

@@ -165,3 +165,4 @@ DIGITS = DataSpec(
 UNLABELLED_DIGITS = replace(DIGITS, task="reconstruction")
 REAL_DIGITS = replace(DIGITS, task="generation")
 CARTPOLE = DataSpec(name="cartpole", kind="discrete", task="control", input_shape=(4,), classes=("0", "1"))
+PENDULUM = DataSpec(name="pendulum", kind="continuous", task="control", input_shape=(3,), low=(-2.0,), high=(2.0,))

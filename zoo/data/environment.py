@@ -16,6 +16,7 @@ from torch import Tensor
 
 from zoo.data.dataset import Batch
 from zoo.data.loader import SINGLE, Share
+from zoo.data.replay import Memory
 from zoo.data.snapshots import restored, snapshot
 from zoo.encode import to_float
 from zoo.errors import TrainingError, ZooError
@@ -35,7 +36,8 @@ class Environments:
     """An environment as a data set: rows are episodes, each of a seed; those of training are played as it goes on.
 
     ``envs`` of them are played side by side, ``rollout`` steps of each between two updates; ``epoch_steps`` steps of
-    all together count as an epoch.
+    all together count as an epoch. For models that learn from what they remember, that are the last ``memory`` steps,
+    and learning begins after ``warmup``.
     """
 
     spec: DataSpec
@@ -46,6 +48,8 @@ class Environments:
     val_episodes: int = 20
     test_episodes: int = 100
     vectorization: str = "auto"
+    memory: int = 100_000
+    warmup: int = 1000
     options: dict[str, Any] = field(default_factory=dict)
     card: None = None
     stride: None = None
@@ -185,6 +189,9 @@ class RolloutLoader:
     ``reward``, ``terminated``, ``ended`` (or truncated) and ``valid`` (T, N), all that the actor said, by its names,
     (T, N, …), and ``finished``, the returns of the episodes that ended in it. A step that is not valid only began an
     episode. Several processes have environments of their own.
+
+    Where the model ``remembers``, all steps go into ``memory``, which the batch has too once they are more than the
+    environment's ``warmup``.
     """
 
     def __init__(
@@ -193,6 +200,7 @@ class RolloutLoader:
         *,
         seed: int,
         batch_size: int,
+        remembers: bool = False,
         share: Share = SINGLE,
         device: torch.device | str = "cpu",
     ) -> None:
@@ -201,6 +209,7 @@ class RolloutLoader:
         self.rows = games.envs * games.rollout
         self.epoch = self.batch = 0
         self.actor: Actor | None = None
+        self.memory = Memory(games.memory, games.envs // share.world, device=device) if remembers else None
         self._play: Play | None = None
 
     def __len__(self) -> int:
@@ -246,15 +255,23 @@ class RolloutLoader:
         }
         batch |= {name: torch.from_numpy(value) for name, value in numbers.items()}
         batch |= {name: torch.stack(values) for name, values in kept.items()}
-        return {name: value.to(self.device) for name, value in batch.items()}
+        found = {name: value.to(self.device) for name, value in batch.items()}
+        if self.memory is not None:
+            self.memory.add({**found, "x": x})
+            found |= {"memory": self.memory} if len(self.memory) > self.games.warmup // self.share.world else {}
+        return found
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the place of the batch that comes next, and where the environments stand."""
-        return {"epoch": self.epoch, "batch": self.batch, "play": self._play.state_dict() if self._play else None}
+        """Return the place of the batch that comes next, where the environments stand, and what is remembered."""
+        state: dict[str, Any] = {"epoch": self.epoch, "batch": self.batch}
+        state["play"] = self._play.state_dict() if self._play else None
+        return state | ({"memory": self.memory.state_dict()} if self.memory else {})
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there, with new episodes where an environment cannot tell where it stands."""
         self.epoch, self.batch = state["epoch"], state["batch"]
+        if self.memory is not None and "memory" in state:
+            self.memory.load_state_dict(state["memory"])
         if state.get("play"):
             self.play.load_state_dict(state["play"])
         elif "play" in state and (state["epoch"] or state["batch"]):
@@ -310,9 +327,9 @@ class EpisodeLoader:
 class EnvironmentData(L.LightningDataModule):
     """Environments as Lightning takes them; training, validation and test have each their own."""
 
-    def __init__(self, games: Environments, *, batch_size: int, seed: int) -> None:
+    def __init__(self, games: Environments, *, batch_size: int, seed: int, remembers: bool = False) -> None:
         super().__init__()
-        self.dataset, self.batch_size, self.seed = games, batch_size, seed
+        self.dataset, self.batch_size, self.seed, self.remembers = games, batch_size, seed, remembers
 
     @property
     def _where(self) -> dict[str, Any]:
@@ -323,7 +340,8 @@ class EnvironmentData(L.LightningDataModule):
 
     def train_dataloader(self) -> RolloutLoader:
         """Return the training batches."""
-        return RolloutLoader(self.dataset, seed=self.seed, batch_size=self.batch_size, **self._where)
+        asked = {"seed": self.seed, "batch_size": self.batch_size, "remembers": self.remembers}
+        return RolloutLoader(self.dataset, **asked, **self._where)
 
     def val_dataloader(self) -> EpisodeLoader:
         """Return validation's episodes."""
@@ -377,6 +395,8 @@ def environments(
     check_choice("data.vectorization", settings["vectorization"], ("auto", "sync", "async"))
     for option in ("envs", "rollout", "epoch_steps", "val_episodes", "test_episodes"):
         check_number(f"data.{option}", settings[option], low=1, whole=True)
+    for option in ("memory", "warmup"):
+        check_number(f"data.{option}", settings.get(option, 1), low=0, whole=True)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -420,6 +440,8 @@ def _register(name: str, identity: str, kind: str) -> Callable[..., Environments
         val_episodes: int = 20,
         test_episodes: int = 100,
         vectorization: str = "auto",
+        memory: int = 100_000,
+        warmup: int = 1000,
     ) -> Environments:
         return environments(
             name,
@@ -431,6 +453,8 @@ def _register(name: str, identity: str, kind: str) -> Callable[..., Environments
             val_episodes=val_episodes,
             test_episodes=test_episodes,
             vectorization=vectorization,
+            memory=memory,
+            warmup=warmup,
         )
 
     load.__name__ = load.__qualname__ = name

@@ -13,9 +13,8 @@ Both learn in each step, from gradients at the same weights. With r = logit of D
 
 from __future__ import annotations
 
-import contextlib
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -26,6 +25,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from zoo.data.dataset import Batch
 from zoo.generative import GenerativeModule
 from zoo.networks.adversarial import Discriminator, Generator, check_networks
+from zoo.networks.layers import frozen
 from zoo.networks.shaken import check_shaking, shaken
 from zoo.options import Learning, check_choice, check_flag, check_number
 from zoo.registry import register
@@ -46,16 +46,6 @@ def slope(logit: Tensor, x: Tensor) -> Tensor:
     """Return ‖∂D/∂x‖² of each image (B,), itself differentiable."""
     (gradient,) = torch.autograd.grad(logit.sum(), x, create_graph=True)
     return gradient.float().square().flatten(1).sum(1)
-
-
-@contextlib.contextmanager
-def frozen(network: nn.Module) -> Iterator[None]:
-    """Have what is computed in the block not be the network's parameters' affair."""
-    network.requires_grad_(False)
-    try:
-        yield
-    finally:
-        network.requires_grad_(True)
 
 
 @register("gan")

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.control import ControlModule
+from zoo.control import ControlModule, ended_in
 from zoo.data.dataset import Batch
 from zoo.networks.acting import body, check_body
 from zoo.noise import Draws
@@ -169,9 +169,7 @@ class Policy(ControlModule):
         self.count_in(batch["x"])
         count = self.loop.local_rows
         counts = {name: total * (count / self.updates) for name, total in sums.items()}
-        finished = batch["finished"]
-        counts |= {"return": finished.sum(), "episodes": torch.tensor(float(len(finished)), device=x.device)}
-        return counts.pop("mean") / count, counts
+        return counts.pop("mean") / count, counts | ended_in(batch)
 
     @torch.no_grad()
     def rows_of(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from torch import nn
@@ -60,3 +61,13 @@ def pool_for(shape: tuple[int, ...]) -> int:
     while side // (2 * factor) >= 14:
         factor *= 2
     return factor
+
+
+@contextlib.contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Have what is computed in the block not be the network's parameters' affair."""
+    network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        network.requires_grad_(True)

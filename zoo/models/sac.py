@@ -1,0 +1,138 @@
+"""Soft actor-critic: as much reward as can be had, by a policy that is as random as that allows.
+
+    y = r + γ (min_i Qᵢ⁻(s', a') − α log π(a'|s')),   a' ~ π(·|s')
+    critics      ½ Σᵢ (Qᵢ(s, a) − y)²
+    actor        α log π(ã|s) − min_i Qᵢ(s, ã),   ã = tanh(μ(s) + σ(s) ε)
+    temperature  −log α · (log π(ã|s) + H),   H = −numbers of an action by default
+
+Haarnoja et al.: Soft actor-critic algorithms and applications, 2018. All three are learnt in each step, each network by
+its own loss alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zoo.control import RememberingModule
+from zoo.data.dataset import Batch
+from zoo.networks.acting import body, check_body
+from zoo.networks.layers import frozen
+from zoo.noise import Draws
+from zoo.objectives.control import scaled
+from zoo.options import check_number
+from zoo.registry import register
+from zoo.spec import PENDULUM, DataSpec
+
+LEAST, MOST = -5.0, 2.0  # of log σ
+
+
+class Critics(nn.Module):
+    """Two judges of an action (B, numbers) in [−1, 1] where (B, *input_shape) is seen: flat observations alone."""
+
+    def __init__(self, spec: Any, **sizes: Any) -> None:
+        super().__init__()
+        inputs = math.prod(spec.input_shape) + spec.outputs
+        self.both = nn.ModuleList(body(spec, **sizes, inputs=inputs, outputs=1, gain=1.0) for _ in range(2))
+
+    def forward(self, x: Tensor, action: Tensor) -> Tensor:
+        """Return what both say (2, B)."""
+        seen = torch.cat([x.flatten(1), action], 1)
+        return torch.stack([one(seen).float().squeeze(1) for one in self.both])
+
+
+def squashed(mean: Tensor, log_std: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """Return tanh(μ + σ ε) (B, numbers) and its log density (B,), which the tanh narrows."""
+    u = mean + log_std.exp() * noise
+    normal = -0.5 * noise.square() - log_std - 0.5 * math.log(2 * math.pi)
+    narrowed = 2 * (math.log(2) - u - F.softplus(-2 * u))  # log(1 − tanh² u)
+    return u.tanh(), (normal - narrowed).sum(1)
+
+
+@register("sac")
+class SAC(RememberingModule):
+    """An actor, two critics and a temperature α, for actions that are numbers; dense networks of ``widths``.
+
+    α begins at ``temperature`` and keeps the policy's entropy near ``entropy`` (None: minus the numbers of an action).
+    The critics' targets follow by the share ``follow`` in each step.
+
+    Raises:
+        ZooError: an option outside its limits.
+    """
+
+    kinds = ("continuous",)
+    followers = ("target",)
+
+    def __init__(
+        self,
+        *,
+        spec: DataSpec | dict[str, Any] = PENDULUM,
+        widths: Sequence[int] = (256, 256),
+        activation: str = "relu",
+        temperature: float = 1.0,
+        entropy: float | None = None,
+        follow: float = 0.005,
+        **shared: Any,
+    ) -> None:
+        super().__init__(spec=spec, **shared)
+        check_body(self.spec, network="dense", widths=widths, channels=())
+        check_number("model.temperature", temperature, above=0)
+        check_number("model.entropy", entropy, optional=True)
+        check_number("model.follow", follow, above=0, high=1)
+        numbers = self.spec.outputs
+        self.entropy, self.follow = -float(numbers) if entropy is None else entropy, follow
+        sizes: dict[str, Any] = {"network": "dense", "widths": widths, "channels": (), "activation": activation}
+        self.actor = body(self.spec, **sizes, outputs=2 * numbers, gain=0.01)
+        self.critics = Critics(self.spec, **sizes)
+        self.target = Critics(self.spec, **sizes).requires_grad_(False)
+        self.target.load_state_dict(self.critics.state_dict())
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the likeliest actions (B, numbers), before they are squashed to [−1, 1]: tanh of the mean."""
+        return self.distribution(x)[0].tanh()
+
+    def distribution(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return μ and log σ (B, numbers) of the policy before the tanh."""
+        mean, log_std = self.actor(self.normalise(x)).float().chunk(2, 1)
+        return mean, LEAST + (MOST - LEAST) / 2 * (log_std.tanh() + 1)
+
+    @torch.no_grad()
+    def act(self, x: Tensor, *, greedy: bool = False, draws: Draws | None = None) -> dict[str, Tensor]:
+        """Return ``action`` in the environment's units and ``taken`` in [−1, 1]; evenly drawn ones in the warm-up."""
+        with torch.autocast(x.device.type, enabled=False):
+            mean, log_std = self.distribution(x)
+        if greedy:
+            taken = mean.tanh()
+        elif draws is None and self.warming:
+            taken = 2 * torch.rand_like(mean) - 1
+        else:
+            noise = torch.randn_like(mean) if draws is None else draws.normal(mean.shape[1]).to(mean)
+            taken = squashed(mean, log_std, noise)[0]
+        return {"action": scaled(taken, self.low, self.high), "taken": taken}
+
+    def loss_of(self, steps: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the sum of the losses of remembered steps (B,), of which each part has a gradient from its own."""
+        x, after, alpha = self.normalise(steps["x"]), self.normalise(steps["next"]), self.log_temperature.detach().exp()
+        with torch.no_grad():
+            action, log_density = squashed(*self.distribution(steps["next"]), torch.randn_like(steps["taken"]))
+            future = self.target(after, action).amin(0) - alpha * log_density
+            wanted = steps["reward"] + steps["discount"] * future
+        of_critics = 0.5 * (self.critics(x, steps["taken"]) - wanted).square().sum(0).mean()
+        action, log_density = squashed(*self.distribution(steps["x"]), torch.randn_like(steps["taken"]))
+        with frozen(self.critics):
+            of_actor = (alpha * log_density - self.critics(x, action).amin(0)).mean()
+        of_temperature = -self.log_temperature * (log_density.detach().mean() + self.entropy)
+        said = {"critic_loss": of_critics.detach(), "entropy": -log_density.detach().mean(), "temperature": alpha}
+        return of_critics + of_actor + of_temperature, said
+
+    @torch.no_grad()
+    def optimizer_step(self) -> None:
+        """Step, and have the targets follow."""
+        super().optimizer_step()
+        torch._foreach_lerp_(list(self.target.parameters()), list(self.critics.parameters()), self.follow)
