@@ -14,8 +14,11 @@ import zoo
 from zoo.control import merged
 from zoo.data import load
 from zoo.data.environment import SEEDS, EpisodeLoader, Play, RolloutLoader, environments
+from zoo.data.replay import Memory
 from zoo.errors import TrainingError, ZooError
+from zoo.models.dqn import DQN
 from zoo.models.policy import Policy, gae, policy_gain, whole
+from zoo.models.sac import SAC, squashed
 from zoo.spec import CARTPOLE, DataSpec
 
 SIZES = {"envs": 4, "rollout": 8, "epoch_steps": 32, "val_episodes": 3, "test_episodes": 3, "vectorization": "auto"}
@@ -245,3 +248,123 @@ def test_images_are_seen_by_convolutions():
     assert any(isinstance(part, torch.nn.Conv2d) for part in model.actor)
     with pytest.raises(ZooError, match=r"network=conv: is for images; cartpole shows \(4,\)"):
         Policy(spec=CARTPOLE, network="conv")
+
+
+# --- what is remembered ---
+
+
+@pytest.mark.parametrize("ahead", [1, 3])
+def test_remembered_steps_come_with_what_became_of_them(ahead):
+    torch.manual_seed(0)
+    count, total, gamma = 3, 57, 0.9
+    played = {
+        "x": torch.randn(total, count, 2),
+        "taken": torch.randint(4, (total, count)),
+        "reward": torch.randn(total, count),
+        "terminated": (torch.rand(total, count) < 0.2).float(),
+    }
+    played["ended"] = torch.maximum(played["terminated"], (torch.rand(total, count) < 0.1).float())
+    played["valid"] = torch.cat([torch.ones(1, count), 1 - played["ended"][:-1]])
+    memory = Memory(20 * count, count)
+    for part in range(0, total, 7):  # beyond its end
+        memory.add({name: value[part : part + 7] for name, value in played.items()})
+    assert len(memory) == 20 * count
+    rows = {tuple(x.tolist()): (t, n) for t, step in enumerate(played["x"]) for n, x in enumerate(step)}
+    drawn = memory.draw(500, ahead=ahead, gamma=gamma)
+    seen = set()
+    for row in range(500):
+        t, n = rows[tuple(drawn["x"][row].tolist())]
+        seen.add((t, n))
+        assert t >= total - 20
+        assert played["valid"][t, n] == 1
+        assert drawn["taken"][row] == played["taken"][t, n]
+        reward, discount, after = 0.0, 1.0, t
+        for _ in range(ahead):
+            reward += discount * float(played["reward"][after, n])
+            discount *= gamma * (1 - float(played["terminated"][after, n]))
+            after += 1
+            if played["ended"][after - 1, n]:
+                break
+        assert float(drawn["reward"][row]) == pytest.approx(reward, abs=1e-6)
+        assert float(drawn["discount"][row]) == pytest.approx(discount, abs=1e-6)
+        assert torch.equal(drawn["next"][row], played["x"][after, n])
+    there = {(t, n) for t in range(total - 20, total - ahead) for n in range(count) if played["valid"][t, n]}
+    assert seen == there
+
+
+def remembered(model, rows=6):
+    torch.manual_seed(1)
+    taken = torch.randint(2, (rows,)) if model.spec.classes else torch.rand(rows, model.spec.outputs) * 2 - 1
+    shape = model.spec.input_shape
+    steps = {"x": torch.randn(rows, *shape), "next": torch.randn(rows, *shape), "taken": taken}
+    return {**steps, "reward": torch.randn(rows), "discount": torch.rand(rows)}
+
+
+@pytest.mark.parametrize("double", [False, True])
+@pytest.mark.parametrize("dueling", [False, True])
+def test_the_loss_of_values_is_the_papers(double, dueling):
+    torch.manual_seed(0)
+    model = DQN(double=double, dueling=dueling, widths=(8,))
+    with torch.no_grad():
+        for parameter in model.target.parameters():
+            parameter.add_(torch.randn_like(parameter))
+    steps, expected = remembered(model), []
+
+    def worth(net, x):
+        a = net.advantage(x)[0]
+        return (a - a.mean() + net.state(x)[0] if dueling else a).tolist()
+
+    for row in range(6):
+        x, after = steps["x"][row : row + 1], steps["next"][row : row + 1]
+        later, here = worth(model.target, after), worth(model.network, after)
+        best = max(range(2), key=lambda a, by=here if double else later: by[a])
+        wanted = float(steps["reward"][row]) + float(steps["discount"][row]) * later[best]
+        far = abs(worth(model.network, x)[int(steps["taken"][row])] - wanted)
+        expected.append(0.5 * far * far if far < 1 else far - 0.5)
+    assert float(model.loss_of(steps)[0].detach()) == pytest.approx(sum(expected) / 6, abs=1e-6)
+
+
+def test_a_squashed_density_is_torchs():
+    mean, log_std, noise = (torch.randn(9, 2, dtype=torch.float64) for _ in range(3))
+    action, density = squashed(mean, log_std, noise)
+    normal = torch.distributions.Normal(mean, log_std.exp())
+    known = torch.distributions.TransformedDistribution(normal, torch.distributions.TanhTransform(cache_size=1))
+    known.transforms[0]._cached_x_y = (mean + log_std.exp() * noise, action)  # else atanh loses digits
+    torch.testing.assert_close(density, known.log_prob(action).sum(1), atol=1e-6, rtol=0)
+
+
+def test_actor_critics_and_temperature_have_the_gradients_of_their_own_losses():
+    torch.manual_seed(0)
+    model = SAC(widths=(8,), temperature=0.3)
+    with torch.no_grad():
+        for parameter in (*model.target.parameters(), model.actor[-1].weight):
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    steps = remembered(model)
+    torch.manual_seed(2)
+    loss, _ = model.loss_of(steps)
+    loss.backward()
+    torch.manual_seed(2)
+    alpha = model.log_temperature.exp()
+    after, density = squashed(*model.distribution(steps["next"]), torch.randn(6, 1))
+    future = torch.minimum(*model.target(steps["next"], after)) - alpha * density
+    wanted = (steps["reward"] + steps["discount"] * future).detach()
+    critics = sum(0.5 * (one - wanted).square().mean() for one in model.critics(steps["x"], steps["taken"]))
+    action, density = squashed(*model.distribution(steps["x"]), torch.randn(6, 1))
+    actor = (alpha.detach() * density - torch.minimum(*model.critics(steps["x"], action))).mean()
+    temperature = -model.log_temperature * (density.detach().mean() - 1)
+    assert float(loss.detach()) == pytest.approx(float((critics + actor + temperature).detach()), abs=1e-5)
+    for own, part in ((critics, model.critics), (actor, model.actor)):
+        for parameter, wished in zip(
+            part.parameters(), torch.autograd.grad(own, list(part.parameters()), retain_graph=True), strict=True
+        ):
+            torch.testing.assert_close(parameter.grad, wished, atol=1e-6, rtol=1e-5)
+    (wished,) = torch.autograd.grad(temperature, [model.log_temperature])
+    torch.testing.assert_close(model.log_temperature.grad, wished)
+    assert all(parameter.grad is None for parameter in model.target.parameters())
+
+
+def test_values_learn_to_balance_a_pole_for_longer():
+    sizes = {"data.epoch_steps": 4096, "data.val_episodes": 5, "data.test_episodes": 10, "trainer.max_epochs": 4}
+    run = zoo.train("dqn", "cartpole", report=False, options={"widths": [64], "epsilon_share": 0.3}, **sizes)
+    assert run.metrics["test/return"] > 60  # 21 at random
+    assert run.results["samples"] == 4 * 4096

@@ -14,6 +14,7 @@ from zoo.objectives import Control
 from zoo.options import check_flag, check_number
 from zoo.spec import CARTPOLE, DataSpec
 
+MAP = 60  # points a side of a map
 SMALL, FAR = 1e-8, 10.0  # of variances, and deviations beyond which an observation or a reward is cut
 
 
@@ -129,6 +130,30 @@ class ControlModule(ZooModule):
         self._discounted = state["discounted"]
 
     # --- episodes ---
+
+    def worth(self, x: Tensor) -> Tensor | None:
+        """Return what is expected (N,) where observations (N, *input_shape) are seen; None: not known."""
+        return None
+
+    @torch.no_grad()
+    def insights(self, batch: Batch, dataset: Any) -> dict[str, Tensor]:
+        """Return ``frames`` of an episode, and where two numbers are seen a ``map`` over their ``range``."""
+        found = {}
+        frames = dataset.filmed(lambda x: self.act(x.to(self.device), greedy=True))
+        if frames is not None:
+            found["frames"] = frames
+        if self.spec.input_shape == (2,):
+            found |= self._mapped(batch["x"])
+        return found
+
+    def _mapped(self, x: Tensor) -> dict[str, Tensor]:
+        sides = torch.stack([x.amin(0), x.amax(0)], 1)  # (2, 2): of each number the least and the most
+        across, up = (torch.linspace(*side, MAP).tolist() for side in sides.tolist())
+        grid = torch.tensor([[a, b] for b in up for a in across], device=self.device)
+        action = self.act(grid, greedy=True)["action"].reshape(MAP * MAP, -1)[:, 0].float()
+        found = {"range": sides, "map": action.view(MAP, MAP)}
+        worth = self.worth(grid)
+        return found if worth is None else {**found, "worth": worth.view(MAP, MAP)}
 
     def evaluated(self, batch: Any) -> dict[str, Tensor]:
         """Return the figures of the batch's episodes, played by this model."""

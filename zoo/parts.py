@@ -90,6 +90,9 @@ def _as_asked(dataset: Dataset, asked: dict[str, Any], task: str) -> Dataset:
     from zoo.data.unlabelled import unlabelled
 
     if task == "control":
+        kind = dataset.spec.kind
+        if asked.get("kind") != kind:
+            raise ZooError(f"data={asked['name']}: its environment takes {kind} actions; data.kind={kind}")
         for option in TRAINED_ON.values():
             if asked.get(option) is not None:
                 raise ZooError(f"data.{option}: is for data with rows; {dataset.spec.name} is an environment")

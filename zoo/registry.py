@@ -79,6 +79,9 @@ _DATA_MODULES = {
     "acrobot": "zoo.data.environment",
     "mountain_car": "zoo.data.environment",
     "pendulum": "zoo.data.environment",
+    "lunar_lander": "zoo.data.environment",
+    "mujoco": "zoo.data.environment",
+    "gym": "zoo.data.environment",
 }
 _DATA: dict[str, DataEntry] = {}
 ENTRY_POINTS = "zoo.models"

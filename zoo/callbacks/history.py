@@ -65,7 +65,8 @@ class History(L.Callback):
     def _write(self) -> None:
         temporary = self.path.with_suffix(".tmp")
         with temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(self.rows[0]), lineterminator="\n")
+            names = dict.fromkeys(name for row in self.rows for name in row)  # some are not there from the first on
+            writer = csv.DictWriter(file, fieldnames=list(names), lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.rows)
         os.replace(temporary, self.path)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -97,6 +99,31 @@ class Environments:
             warnings.simplefilter("ignore")
             return gymnasium.make_vec(self.identity, num_envs=count, vectorization_mode=mode, **self.options)
 
+    def filmed(self, actor: Actor, *, most: int = 500) -> Tensor | None:
+        """Return frames (T, H, W, 3) of an episode that ``actor`` plays, up to ``most``; None where none are drawn."""
+        import gymnasium
+
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame draws where no screen is
+        os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                one = gymnasium.make(self.identity, render_mode="rgb_array", **self.options)
+                seen, _ = one.reset(seed=SEEDS["test"])
+                frames, over = [one.render()], False
+                while not over and len(frames) < most:
+                    action = actor(as_read(self.spec, np.asarray(seen)[None]))["action"][0].cpu().numpy()
+                    seen, _, terminated, truncated, _ = one.step(action)
+                    frames.append(one.render())
+                    over = terminated or truncated
+                one.close()
+        except (gymnasium.error.Error, ImportError, NotImplementedError, AttributeError) as error:
+            if isinstance(error, gymnasium.error.DependencyNotInstalled):
+                print('note: no film of an episode; pip install "zoo[render]"', file=sys.stderr)
+            return None
+        pictures = [frame for frame in frames if isinstance(frame, np.ndarray) and frame.ndim == 3]
+        return torch.from_numpy(np.stack(pictures)) if pictures else None
+
 
 class Play:
     """Environments that go on from step to step. Where an episode has ended the next step only begins another one.
@@ -135,16 +162,13 @@ class Play:
 
     def _checked(self, observation: Any, action: np.ndarray | None) -> Tensor:
         """Return observations (count, *input_shape) as a network reads them."""
-        found, shape = np.asarray(observation), self.games.spec.input_shape
-        if len(shape) == 3 and found.ndim == 4:
-            found = found.transpose(0, 3, 1, 2)
+        found = as_read(self.games.spec, np.asarray(observation))
+        shape = self.games.spec.input_shape
         if found.shape != (self.count, *shape):
-            raise self._broken(f"shows {found.shape[1:]}; must be {shape}, as it said", action)
-        if found.dtype != np.uint8:
-            found = found.astype(np.float32)
-            if not np.isfinite(found).all():
-                raise self._broken("shows NaN or infinity", action)
-        return to_float(torch.from_numpy(found.copy()))
+            raise self._broken(f"shows {tuple(found.shape[1:])}; must be {shape}, as it said", action)
+        if not torch.isfinite(found).all():
+            raise self._broken("shows NaN or infinity", action)
+        return found
 
     def _broken(self, said: str, action: np.ndarray | None) -> TrainingError:
         where = "when it began" if action is None else f"at step {self.steps}, after the actions {action.tolist()}"
@@ -360,6 +384,13 @@ class EnvironmentData(L.LightningDataModule):
         return batch
 
 
+def as_read(spec: DataSpec, seen: np.ndarray) -> Tensor:
+    """Return observations (N, …) as a network reads them: (N, *input_shape), images in [0, 1] with channels first."""
+    if len(spec.input_shape) == 3 and seen.ndim == 4:
+        seen = seen.transpose(0, 3, 1, 2)
+    return to_float(torch.from_numpy(np.array(seen, seen.dtype if seen.dtype == np.uint8 else np.float32)))
+
+
 @functools.lru_cache(maxsize=8)
 def _native(identity: str) -> bool:
     import gymnasium
@@ -382,9 +413,9 @@ def observed(games: Environments, part: str) -> Tensor:
 
 
 def environments(
-    name: str, identity: str, kind: str, *, options: dict[str, Any] | None = None, **settings: Any
+    name: str, identity: str, kind: str | None, *, options: dict[str, Any] | None = None, **settings: Any
 ) -> Environments:
-    """Return an environment of gymnasium as a data set.
+    """Return an environment of gymnasium as a data set; ``kind`` None is found out.
 
     Raises:
         ZooError: unknown, not installed, or with observations or actions of another kind.
@@ -402,7 +433,9 @@ def environments(
             warnings.simplefilter("ignore")
             one = gymnasium.make(identity, **(options or {}))
     except (gymnasium.error.Error, ImportError, TypeError, ValueError) as error:
-        raise ZooError(f"data={name}: {identity} cannot be made ({' '.join(str(error).split())[:200]})") from None
+        extra = next((f'; pip install "zoo[{x}]"' for x in ("box2d", "mujoco") if x in str(error).lower()), "")
+        said = "it needs more" if extra else " ".join(str(error).split())[:160]
+        raise ZooError(f"data={name}: {identity} cannot be made ({said}){extra}") from None
     seen, acts = one.observation_space, one.action_space
     one.close()
     if not isinstance(seen, Box) or len(seen.shape) not in (1, 3):
@@ -410,7 +443,7 @@ def environments(
     if not isinstance(acts, (Discrete, Box)) or (isinstance(acts, Box) and len(acts.shape) != 1):
         raise ZooError(f"data={name}: {identity} takes {acts}; must be Discrete, or a Box of one dimension")
     right = "discrete" if isinstance(acts, Discrete) else "continuous"
-    if right != kind:
+    if kind not in (None, right):
         raise ZooError(f"data={name}: {identity} takes {right} actions; data.kind={right}")
     shape = tuple(seen.shape) if len(seen.shape) == 1 else (seen.shape[2], *seen.shape[:2])
     bounds: dict[str, Any] = {}
@@ -420,7 +453,7 @@ def environments(
         bounds = {"low": tuple(map(float, acts.low)), "high": tuple(map(float, acts.high))}
     else:
         bounds = {"classes": tuple(str(int(acts.start) + n) for n in range(int(acts.n)))}
-    spec = DataSpec(name=name, kind=kind, task="control", input_shape=shape, **bounds)
+    spec = DataSpec(name=name, kind=right, task="control", input_shape=shape, **bounds)
     made = Environments(spec, identity, options=dict(options or {}), **settings)
     if made.epoch_steps % (made.envs * made.rollout):
         each = made.envs * made.rollout
@@ -434,6 +467,7 @@ def environments(
 def _register(name: str, identity: str, kind: str) -> Callable[..., Environments]:
     def load(
         *,
+        env: str = identity,
         envs: int = 64,
         rollout: int = 64,
         epoch_steps: int = 8192,
@@ -443,10 +477,12 @@ def _register(name: str, identity: str, kind: str) -> Callable[..., Environments
         memory: int = 100_000,
         warmup: int = 1000,
     ) -> Environments:
+        if not env:
+            raise ZooError("data=gym: needs data.env=, an id of gymnasium, or module:id where a module registers it")
         return environments(
             name,
-            identity,
-            kind,
+            env,
+            None if name == "gym" else kind,
             envs=envs,
             rollout=rollout,
             epoch_steps=epoch_steps,
@@ -458,7 +494,7 @@ def _register(name: str, identity: str, kind: str) -> Callable[..., Environments
         )
 
     load.__name__ = load.__qualname__ = name
-    load.__doc__ = f"Return gymnasium's {identity}."
+    load.__doc__ = f"Return gymnasium's {identity or 'environment of any id'}."
     return register_data(name, tasks=("control",), kind=kind)(load)
 
 
@@ -466,3 +502,6 @@ cartpole = _register("cartpole", "CartPole-v1", "discrete")
 acrobot = _register("acrobot", "Acrobot-v1", "discrete")
 mountain_car = _register("mountain_car", "MountainCar-v0", "discrete")
 pendulum = _register("pendulum", "Pendulum-v1", "continuous")
+lunar_lander = _register("lunar_lander", "LunarLander-v3", "discrete")
+mujoco = _register("mujoco", "HalfCheetah-v5", "continuous")
+gym = _register("gym", "", "discrete")

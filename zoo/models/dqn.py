@@ -86,6 +86,10 @@ class DQN(RememberingModule):
         out: Tensor = self.network(self.normalise(x))
         return out
 
+    def worth(self, x: Tensor) -> Tensor:
+        """Return what the best action is worth (N,)."""
+        return self(x).amax(1)
+
     @property
     def epsilon(self) -> float:
         """The probability of an even draw at this step of the run."""

@@ -110,6 +110,11 @@ class Policy(ControlModule):
 
     # --- acting ---
 
+    def worth(self, x: Tensor) -> Tensor:
+        """Return the critic's V(s) (N,)."""
+        value: Tensor = self.critic(self.normalise(x)).float().squeeze(1)
+        return value
+
     @torch.no_grad()
     def act(self, x: Tensor, *, greedy: bool = False, draws: Draws | None = None) -> dict[str, Tensor]:
         """Return ``action`` in the environment's units, ``taken`` in the policy's, and ``log_probability`` (N,)."""

@@ -12,6 +12,7 @@ from torch import Tensor
 from zoo.data.dataset import Batch, Dataset
 from zoo.plots.base import curves, learning_rates
 from zoo.plots.codes import coding_pictures, generated, grid, plane
+from zoo.plots.control import control_pictures
 from zoo.plots.labels import batch_picture, confusion_matrix, mistakes, precision_recall, truth
 from zoo.plots.sequences import errors_by_step, forecasts, gradient_norms
 
@@ -29,7 +30,8 @@ def run_pictures(
 ) -> list[Path]:
     """Draw all that suits the run's task into ``folder``, from the test's answers and the model's ``insights``."""
     folder.mkdir(exist_ok=True)
-    made = [curves(history, folder / "curves.png")] if history else []
+    along = "samples" if dataset.spec.task == "control" else "epoch"
+    made = [curves(history, folder / "curves.png", along=along)] if history else []
     if insights and "gradient" in insights:
         made.append(gradient_norms(insights["gradient"], folder / "gradient.png"))
     if batch is not None and dataset.spec.kind == "image":
@@ -42,7 +44,9 @@ def run_pictures(
         made.append(forecasts(dataset, decoded["value"], folder / "forecasts.png"))
         made.append(errors_by_step(dataset, decoded["value"], folder / "errors.png"))
         return made
-    if dataset.spec.task in ("language_modeling", "control"):
+    if dataset.spec.task == "control":
+        return made + control_pictures(insights or {}, folder)
+    if dataset.spec.task == "language_modeling":
         return made
     y, classes = dataset.test["y"], dataset.spec.classes
     assert isinstance(y, Tensor)

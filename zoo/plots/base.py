@@ -40,25 +40,28 @@ def show(ax: Any, image: Tensor) -> None:
     ax.axis("off")
 
 
-def curves(history: Sequence[Mapping[str, Any]], path: Path) -> Path:
-    """Draw each figure that was measured per epoch, training and validation together, and the learning rate."""
-    names = list(dict.fromkeys(k.split("/")[1] for k in history[0] if "/" in k))
+def curves(history: Sequence[Mapping[str, Any]], path: Path, *, along: str = "epoch") -> Path:
+    """Draw each figure that was measured per epoch, training and validation together, and the learning rate, over
+    epochs or ``along`` samples.
+    """
+    known = list(dict.fromkeys(key for row in history for key in row))  # some are not there from the first epoch on
+    names = list(dict.fromkeys(k.split("/")[1] for k in known if "/" in k))
     # nll is validation's loss: one panel, as one reads it
     panels = [n for n in names if not (n == "nll" and "loss" in names)] + ["lr"]
     columns = min(len(panels), ACROSS)
     lines = -(-len(panels) // columns)
     figure = Figure(figsize=(3.2 * columns, 2.8 * lines), layout="constrained")
-    epochs = [row["epoch"] for row in history]
+    epochs = [row[along] for row in history]
     axes = axes_of(figure, lines, columns, squeeze=False).ravel()
     for ax in axes[len(panels) :]:
         ax.axis("off")
     for ax, name in zip(axes, panels, strict=False):
         for key, label, colour in ((f"train/{name}", "train", TRAIN), (f"val/{name}", "validation", VAL)):
-            key = "val/nll" if key == "val/loss" and "val/nll" in history[0] else key
-            if key in history[0]:
+            key = "val/nll" if key == "val/loss" and "val/nll" in known else key
+            if key in known:
                 ax.plot(
                     epochs,
-                    [row[key] for row in history],
+                    [row.get(key, float("nan")) for row in history],
                     color=colour,
                     label=label,
                     marker="." * (len(epochs) < 3),
@@ -71,7 +74,7 @@ def curves(history: Sequence[Mapping[str, Any]], path: Path) -> Path:
         if name in ("loss", "rmse", "mae") and min(seen) > 0 and max(seen) > WIDE * min(seen):
             ax.set_yscale("log")
         ax.set_title({"lr": "learning rate"}.get(name, name), fontsize=10, color=INK)
-        ax.set_xlabel("epoch", fontsize=8, color=INK)
+        ax.set_xlabel({"samples": "environment steps"}.get(along, along), fontsize=8, color=INK)
     return save(figure, path)
 
 
