@@ -35,6 +35,7 @@ PLAIN = (
     "bits_per_character",
     "frechet_pca",
     "frechet_zoo_cnn",
+    "return",
 )
 Key = tuple[str, str, tuple[str, ...]]  # model, data, words beside them
 
