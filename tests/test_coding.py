@@ -282,6 +282,21 @@ def test_scores_of_any_size_rank_as_they_do_elsewhere():
     assert found["average_precision"] == pytest.approx(average_precision_score(y, score), abs=1e-6)
 
 
+def test_an_image_is_odd_where_parts_are_missing_more_than_where_edges_are_beside():
+    spec = DataSpec("x", "image", "reconstruction", (1, 6, 6), classes=("normal", "anomaly"), normal=("normal",))
+    objective = Reconstruction(spec)
+    x, made = torch.zeros(2, 1, 6, 6), torch.zeros(2, 1, 6, 6)
+    made[0, 0, 2, 2], made[0, 0, 2, 3] = 0.6, -0.6  # a line a pixel beside
+    made[1, 0, 2, 2], made[1, 0, 2, 3] = 0.6, 0.6  # a part that is not there
+    assert torch.allclose(*objective.error(made, x).split(1))
+    padded = np.pad((made - x)[:, 0].numpy(), ((0, 0), (1, 1), (1, 1)))
+    means = [[padded[:, i : i + 3, j : j + 3].mean((1, 2)) for j in range(6)] for i in range(6)]
+    expected = np.square(means).mean((0, 1))
+    found = objective.score({"output": made}, x)
+    assert found.tolist() == pytest.approx(expected.tolist(), rel=1e-5)
+    assert found[1] > 3 * found[0]
+
+
 def test_a_threshold_is_right_for_negative_scores_too():
     from zoo.objectives.base import best_threshold
 

@@ -110,7 +110,7 @@ class CodingModule(ZooModule):
         out = self.restore(code)
         error = self.objective.error(out, batch["x"]) / self.spec.outputs
         found = {**self.objective.answer(out), "code": code.float(), "error": error}
-        return {**found, "score": error} if self.objective.ranked else found
+        return {**found, "score": self.objective.oddity(out, batch["x"])} if self.objective.ranked else found
 
     @torch.inference_mode()
     def codes(self, split: Split) -> Tensor:
