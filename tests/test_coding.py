@@ -22,6 +22,7 @@ from zoo.data.unlabelled import unlabelled
 from zoo.errors import ZooError
 from zoo.models.vae import kl_to_prior, log_normal, log_ratio
 from zoo.noise import Draws, corrupt
+from zoo.objectives import Reconstruction
 from zoo.spec import UNLABELLED_DIGITS, DataSpec
 
 TABLE = DataSpec("made", "table", "reconstruction", (5,), mean=(0.0,) * 5, std=(1.0,) * 5)
