@@ -162,12 +162,12 @@ class Play:
 
     def _checked(self, observation: Any, action: np.ndarray | None) -> Tensor:
         """Return observations (count, *input_shape) as a network reads them."""
-        found = as_read(self.games.spec, np.asarray(observation))
-        shape = self.games.spec.input_shape
+        seen = np.asarray(observation)
+        if seen.dtype.kind == "f" and not np.isfinite(seen).all():
+            raise self._broken("shows NaN or infinity", action)
+        found, shape = as_read(self.games.spec, seen), self.games.spec.input_shape
         if found.shape != (self.count, *shape):
             raise self._broken(f"shows {tuple(found.shape[1:])}; must be {shape}, as it said", action)
-        if not torch.isfinite(found).all():
-            raise self._broken("shows NaN or infinity", action)
         return found
 
     def _broken(self, said: str, action: np.ndarray | None) -> TrainingError:
