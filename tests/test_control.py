@@ -361,10 +361,3 @@ def test_actor_critics_and_temperature_have_the_gradients_of_their_own_losses():
     (wished,) = torch.autograd.grad(temperature, [model.log_temperature])
     torch.testing.assert_close(model.log_temperature.grad, wished)
     assert all(parameter.grad is None for parameter in model.target.parameters())
-
-
-def test_values_learn_to_balance_a_pole_for_longer():
-    sizes = {"data.epoch_steps": 4096, "data.val_episodes": 5, "data.test_episodes": 10, "trainer.max_epochs": 4}
-    run = zoo.train("dqn", "cartpole", report=False, options={"widths": [64], "epsilon_share": 0.3}, **sizes)
-    assert run.metrics["test/return"] > 60  # 21 at random
-    assert run.results["samples"] == 4 * 4096
