@@ -188,7 +188,28 @@ class Breaks(gymnasium.Env):
         return seen, reward, False, False, {}
 
 
+class FromThree(gymnasium.Env):
+    """Takes the actions 3 and 4, and rewards with what it was given."""
+
+    action_space = spaces.Discrete(2, start=3)
+    observation_space = spaces.Box(-1, 1, (2,), np.float32)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        return np.zeros(2, np.float32), float(action), False, False, {}
+
+
 gymnasium.register("zoo-breaks-v0", entry_point=Breaks)
+gymnasium.register("zoo-from-three-v0", entry_point=FromThree)
+
+
+def test_actions_that_begin_elsewhere_are_counted_from_nought():
+    games = environments("x", "zoo-from-three-v0", "discrete", **{**SIZES, "vectorization": "sync"})
+    assert games.spec.classes == ("3", "4")
+    assert Play(games, 2, 0).step(np.array([0, 1]))[0].tolist() == [3.0, 4.0]
 
 
 @pytest.mark.parametrize(

@@ -121,6 +121,9 @@ def data_of(planned: Plan, dataset: Dataset | None) -> tuple[Dataset, Any]:
     if planned.task == "control":
         from zoo.data.environment import EnvironmentData
 
+        if dataset.envs % planned.trainer.devices:  # type: ignore[attr-defined]
+            said = f"trainer.devices={planned.trainer.devices}: must share data.envs={dataset.envs} evenly"  # type: ignore[attr-defined]
+            raise ZooError(said)
         remembers = registry.get(planned.values["model"]["name"]).remembers
         settings = {"batch_size": asked["batch_size"], "seed": planned.values["seed"], "remembers": remembers}
         return dataset, EnvironmentData(dataset, **settings)

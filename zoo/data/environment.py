@@ -113,6 +113,7 @@ class Environments:
                 frames, over = [one.render()], False
                 while not over and len(frames) < most:
                     action = actor(as_read(self.spec, np.asarray(seen)[None]))["action"][0].cpu().numpy()
+                    action = action + int(self.spec.classes[0]) if self.spec.classes else action
                     seen, _, terminated, truncated, _ = one.step(action)
                     frames.append(one.render())
                     over = terminated or truncated
@@ -133,20 +134,21 @@ class Play:
 
     def __init__(self, games: Environments, count: int, seed: int | list[int]) -> None:
         self.games, self.count, self.steps = games, count, 0
+        self.first = int(games.spec.classes[0]) if games.spec.classes else 0  # gymnasium's may begin elsewhere
         self.vector = games.vector(count)
         self.observation = self._checked(self.vector.reset(seed=seed)[0], None)
         self.fresh = np.zeros(count, bool)
         self.returns, self.lengths = np.zeros(count), np.zeros(count, int)
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return reward, terminated and truncated (count,) of an action of each (count, …).
+        """Return reward, terminated and truncated (count,) of an action of each (count, …); those of classes from 0.
 
         Raises:
             TrainingError: an environment crashed, or answered with what it should not.
         """
         self.steps += 1
         try:
-            observation, reward, terminated, truncated, _ = self.vector.step(action)
+            observation, reward, terminated, truncated, _ = self.vector.step(action + self.first)
         except Exception as error:
             raise self._broken(
                 f"raised {type(error).__name__} ({' '.join(str(error).split())[:200]})", action
@@ -408,7 +410,7 @@ def observed(games: Environments, part: str) -> Tensor:
     found = []
     for _ in range(LOOKED_AT):
         found.append(play.observation[0])
-        play.step(play.vector.action_space.sample())
+        play.step(play.vector.action_space.sample() - play.first)
     return torch.stack(found)
 
 
@@ -420,18 +422,33 @@ def environments(
     Raises:
         ZooError: unknown, not installed, or with observations or actions of another kind.
     """
-    import gymnasium
-    from gymnasium.spaces import Box, Discrete
-
     check_choice("data.vectorization", settings["vectorization"], ("auto", "sync", "async"))
     for option in ("envs", "rollout", "epoch_steps", "val_episodes", "test_episodes"):
         check_number(f"data.{option}", settings[option], low=1, whole=True)
     for option in ("memory", "warmup"):
         check_number(f"data.{option}", settings.get(option, 1), low=0, whole=True)
+    spec = _looked_at(name, identity, options or {})
+    if kind not in (None, spec.kind):
+        raise ZooError(f"data={name}: {identity} takes {spec.kind} actions; data.kind={spec.kind}")
+    made = Environments(spec, identity, options=dict(options or {}), **settings)
+    each = made.envs * made.rollout
+    if made.epoch_steps % each:
+        raise ZooError(
+            f"data.epoch_steps={made.epoch_steps}: must be a multiple of data.envs · data.rollout = {each}; "
+            f"{max(round(made.epoch_steps / each), 1) * each} is near"
+        )
+    return made
+
+
+def _looked_at(name: str, identity: str, options: dict[str, Any]) -> DataSpec:
+    """Return what an environment shows and takes."""
+    import gymnasium
+    from gymnasium.spaces import Box, Discrete
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            one = gymnasium.make(identity, **(options or {}))
+            one = gymnasium.make(identity, **options)
     except (gymnasium.error.Error, ImportError, TypeError, ValueError) as error:
         extra = next((f'; pip install "zoo[{x}]"' for x in ("box2d", "mujoco") if x in str(error).lower()), "")
         said = "it needs more" if extra else " ".join(str(error).split())[:160]
@@ -442,26 +459,16 @@ def environments(
         raise ZooError(f"data={name}: {identity} shows {seen}; must be a Box of one dimension, or an image")
     if not isinstance(acts, (Discrete, Box)) or (isinstance(acts, Box) and len(acts.shape) != 1):
         raise ZooError(f"data={name}: {identity} takes {acts}; must be Discrete, or a Box of one dimension")
-    right = "discrete" if isinstance(acts, Discrete) else "continuous"
-    if kind not in (None, right):
-        raise ZooError(f"data={name}: {identity} takes {right} actions; data.kind={right}")
     shape = tuple(seen.shape) if len(seen.shape) == 1 else (seen.shape[2], *seen.shape[:2])
-    bounds: dict[str, Any] = {}
-    if isinstance(acts, Box):
-        if not (np.isfinite(acts.low).all() and np.isfinite(acts.high).all()):
-            raise ZooError(f"data={name}: {identity} takes actions without bounds; must have low and high")
-        bounds = {"low": tuple(map(float, acts.low)), "high": tuple(map(float, acts.high))}
-    else:
-        bounds = {"classes": tuple(str(int(acts.start) + n) for n in range(int(acts.n)))}
-    spec = DataSpec(name=name, kind=right, task="control", input_shape=shape, **bounds)
-    made = Environments(spec, identity, options=dict(options or {}), **settings)
-    if made.epoch_steps % (made.envs * made.rollout):
-        each = made.envs * made.rollout
-        raise ZooError(
-            f"data.epoch_steps={made.epoch_steps}: must be a multiple of data.envs · data.rollout = {each}; "
-            f"{max(round(made.epoch_steps / each), 1) * each} is near"
+    described: dict[str, Any] = {"name": name, "task": "control", "input_shape": shape}
+    if isinstance(acts, Discrete):
+        return DataSpec(
+            kind="discrete", classes=tuple(str(int(acts.start) + n) for n in range(int(acts.n))), **described
         )
-    return made
+    if not (np.isfinite(acts.low).all() and np.isfinite(acts.high).all()):
+        raise ZooError(f"data={name}: {identity} takes actions without bounds; must have low and high")
+    low, high = (tuple(map(float, bound)) for bound in (acts.low, acts.high))
+    return DataSpec(kind="continuous", low=low, high=high, **described)
 
 
 def _register(name: str, identity: str, kind: str) -> Callable[..., Environments]:
