@@ -370,7 +370,7 @@ def inception(tmp_path_factory):
 
 
 def test_inception_fid_is_the_distance_of_its_features(trained, inception, capsys):
-    words = ["fid", str(trained.folder), f"weights={inception}", "count=8"]
+    words = ["fid", str(trained.folder), f"weights={inception}", "count=4"]
     assert main(words) == 0
     said = capsys.readouterr().out.splitlines()
     assert [line.rpartition(" inception fid ")[0].strip() for line in said] == ["samples", "other real images"]

@@ -294,7 +294,7 @@ def test_help_shows_every_group_and_choice():
     assert done.returncode == 0
     for word in (
         "model=",
-        "cnn | dcgan | fnn",
+        "cnn | dcgan | dqn | fnn",
         "breast_cancer",
         "one_cycle",
         "rmsprop",

@@ -22,7 +22,7 @@ from zoo.parts import in_order
 # to come back. Plateau and patience are so short that both come into play within few epochs.
 ACCUMULATE = 3
 STOPPING = {
-    "trainer.max_epochs": 6,
+    "trainer.max_epochs": 5,
     "trainer.accumulate": ACCUMULATE,
     "schedule": "plateau",
     "schedule.patience": 0,

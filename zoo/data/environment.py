@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.data.dataset import Batch
+from zoo.data.dataset import Batch, Card
 from zoo.data.loader import SINGLE, Share
 from zoo.data.replay import Memory
 from zoo.data.snapshots import restored, snapshot
@@ -28,6 +28,11 @@ from zoo.spec import DataSpec
 
 # What a policy says of observations (N, *shape): "action", in the environment's own units, and what learning wants kept
 Actor = Callable[..., dict[str, Tensor]]
+GYMNASIUM = Card(
+    source="https://gymnasium.farama.org",
+    licence="MIT",
+    citation="Towers et al.: Gymnasium: a standard interface for reinforcement learning environments, 2024",
+)
 SEEDS = {"train": 0, "val": 1_000_000, "test": 2_000_000}  # from which each part's episodes are drawn
 FOREVER = 100_000  # steps after which an episode of an evaluation has gone wrong
 LOOKED_AT = 128  # observations of random play that stand for the environment's rows
@@ -53,7 +58,7 @@ class Environments:
     memory: int = 100_000
     warmup: int = 1000
     options: dict[str, Any] = field(default_factory=dict)
-    card: None = None
+    card: Card = GYMNASIUM
     stride: None = None
 
     @property
