@@ -21,9 +21,8 @@ SMALL, FAR = 1e-8, 10.0  # of variances, and deviations beyond which an observat
 class ControlModule(ZooModule):
     """A model that acts. A subclass defines ``act``, and ``update`` from what was played.
 
-    With ``normalize_observations`` what is seen is brought to mean 0 and deviation 1, with ``normalize_rewards``
-    rewards are divided by the deviation of discounted returns (Engstrom 2020), both as found in training so far; these
-    statistics are buffers, so that a checkpoint acts as its run did. ``gamma`` discounts.
+    With ``normalize_observations`` what is seen is brought to mean 0 and deviation 1, as found in training so far;
+    these statistics are buffers, so that a checkpoint acts as its run did. ``gamma`` discounts.
     """
 
     tasks = ("control",)
@@ -32,7 +31,6 @@ class ControlModule(ZooModule):
     high: Tensor
     seen: Tensor
     squares: Tensor
-    gained: Tensor
 
     def __init__(
         self,
@@ -40,23 +38,19 @@ class ControlModule(ZooModule):
         spec: DataSpec | dict[str, Any] = CARTPOLE,
         gamma: float = 0.99,
         normalize_observations: bool = False,
-        normalize_rewards: bool = False,
     ) -> None:
         super().__init__(spec=spec)
         check_number("model.gamma", gamma, low=0, high=1)
-        for name, flag in (("observations", normalize_observations), ("rewards", normalize_rewards)):
-            check_flag(f"model.normalize_{name}", flag)
-        self.gamma, self.of_observations, self.of_rewards = gamma, normalize_observations, normalize_rewards
+        check_flag("model.normalize_observations", normalize_observations)
+        self.gamma, self.of_observations = gamma, normalize_observations
         self.register_buffer("low", torch.tensor(self.spec.low))
         self.register_buffer("high", torch.tensor(self.spec.high))
-        # of observations their number and sums of squares about the mean, of discounted returns the same with the mean
+        # observations that were counted in, and their sums of squares about the mean
         self.register_buffer("seen", torch.zeros((), dtype=torch.float64))
         self.register_buffer("squares", torch.zeros(self.spec.input_shape, dtype=torch.float64))
-        self.register_buffer("gained", torch.zeros(3, dtype=torch.float64))
         if normalize_observations:
             self.register_buffer("mean", torch.zeros(self.spec.input_shape))
             self.register_buffer("scale", torch.ones(self.spec.input_shape))
-        self._discounted: Tensor | None = None
         self.testing = False
 
     def act(self, x: Tensor, *, greedy: bool = False, draws: Draws | None = None) -> dict[str, Tensor]:
@@ -68,6 +62,12 @@ class ControlModule(ZooModule):
     def normalise(self, x: Tensor) -> Tensor:
         """Return observations as the networks read them."""
         return super().normalise(x).clamp(-FAR, FAR) if self.of_observations else x
+
+    @torch.no_grad()
+    def acted(self, x: Tensor, **how: Any) -> dict[str, Tensor]:
+        """Return what ``act`` does, in float32: other precisions would learn from other episodes."""
+        with torch.autocast(x.device.type, enabled=False):
+            return self.act(x, **how)
 
     @property
     def updates(self) -> int:
@@ -82,30 +82,13 @@ class ControlModule(ZooModule):
         updates = -(-self.loader.batches * self.updates // self.learning.accumulate)
         self.loop.total_steps = updates * self.loop.max_epochs
         loader: Any = self.loader
-        loader.actor = self.act
+        loader.actor = self.acted
 
     def train_figures(self) -> dict[str, float]:
         """Return the epoch's means, that of the return over the episodes that ended in it."""
         found = super().train_figures()
         episodes, total = found.pop("train/episodes", 0.0), found.pop("train/return", 0.0)
         return found | ({"train/return": total / episodes} if episodes else {})
-
-    @torch.no_grad()
-    def rewards(self, batch: Batch) -> Tensor:
-        """Return a rollout's rewards (T, N) as they are learnt from, and count them in."""
-        if not self.of_rewards:
-            return batch["reward"]
-        running = self._discounted if self._discounted is not None else torch.zeros_like(batch["reward"][0])
-        sums = []
-        for reward, ended in zip(batch["reward"], batch["ended"], strict=True):
-            running = self.gamma * running + reward
-            sums.append(running)
-            running = running * (1 - ended)
-        self._discounted = running
-        values = torch.stack(sums)[batch["valid"] > 0].double()
-        count, mean, squares = merged(*self.gained, len(values), values.mean(), (values - values.mean()).square().sum())
-        self.gained.copy_(torch.stack([count, mean, squares]))
-        return (batch["reward"] / (squares / count + SMALL).sqrt().float()).clamp(-FAR, FAR)
 
     @torch.no_grad()
     def count_in(self, x: Tensor) -> None:
@@ -120,15 +103,6 @@ class ControlModule(ZooModule):
         self.squares.copy_(squares)
         self.scale.copy_((squares / seen + SMALL).rsqrt())
 
-    def training_state(self) -> dict[str, Any]:
-        """Add the discounted returns that go on."""
-        return {**super().training_state(), "discounted": self._discounted}
-
-    def load_training_state(self, state: dict[str, Any]) -> None:
-        """Take them up."""
-        super().load_training_state(state)
-        self._discounted = state["discounted"]
-
     # --- episodes ---
 
     def worth(self, x: Tensor) -> Tensor | None:
@@ -139,7 +113,7 @@ class ControlModule(ZooModule):
     def insights(self, batch: Batch, dataset: Any) -> dict[str, Tensor]:
         """Return ``frames`` of an episode, and where two numbers are seen a ``map`` over their ``range``."""
         found = {}
-        frames = dataset.filmed(lambda x: self.act(x.to(self.device), greedy=True))
+        frames = dataset.filmed(lambda x: self.acted(x.to(self.device), greedy=True))
         if frames is not None:
             found["frames"] = frames
         if self.spec.input_shape == (2,):
@@ -150,17 +124,17 @@ class ControlModule(ZooModule):
         sides = torch.stack([x.amin(0), x.amax(0)], 1)  # (2, 2): of each number the least and the most
         across, up = (torch.linspace(*side, MAP).tolist() for side in sides.tolist())
         grid = torch.tensor([[a, b] for b in up for a in across], device=self.device)
-        action = self.act(grid, greedy=True)["action"].reshape(MAP * MAP, -1)[:, 0].float()
+        action = self.acted(grid, greedy=True)["action"].reshape(MAP * MAP, -1)[:, 0].float()
         found = {"range": sides, "map": action.view(MAP, MAP)}
         worth = self.worth(grid)
         return found if worth is None else {**found, "worth": worth.view(MAP, MAP)}
 
     def evaluated(self, batch: Any) -> dict[str, Tensor]:
         """Return the figures of the batch's episodes, played by this model."""
-        found: dict[str, Tensor] = batch["play"](lambda x: self.act(x, greedy=True))
+        found: dict[str, Tensor] = batch["play"](lambda x: self.acted(x, greedy=True))
         if self.testing:
             draws = Draws(batch["row"])
-            found["return_sampled"] = batch["play"](lambda x: self.act(x, draws=draws))["return"]
+            found["return_sampled"] = batch["play"](lambda x: self.acted(x, draws=draws))["return"]
         return found
 
     def begin_evaluation(self, stage: str) -> None:

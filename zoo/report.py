@@ -124,7 +124,8 @@ def closing(job: Job, content: Mapping[str, Any], pictures: Sequence[Path]) -> s
     known = {name: values[monitor] for name, values in content["baselines"].items() if monitor in values}
     beside = ", ".join(f"{name} {value:.3g}" for name, value in known.items())
     figure = f"{content['metrics'][f'test/{monitor}']:.4g}" + (f" ({beside})" if beside else "")
-    names = ",".join(p.stem if p.suffix == ".png" else p.name for p in pictures)
+    drawn = all(p.suffix == ".png" for p in pictures)
+    names = ",".join(p.stem if drawn else p.name for p in pictures)
     others = [m for m in configs.fitting_models(job.dataset.spec.task, job.dataset.spec.kind) if m != job.model.name]
     fitting = set(configs.fitting_data(registry.entry(job.model.name)))
     sets = [d for d in registry.list_data() if d in fitting and d != data and not _needs_a_path(d)]
@@ -135,8 +136,7 @@ def closing(job: Job, content: Mapping[str, Any], pictures: Sequence[Path]) -> s
         f"{content['train_seconds']:.0f} s   {content['samples_per_second']:,.0f} samples/s"
     ]
     lines += [_others(content, monitor)]
-    ending = "" if "." in names else ".png"
-    lines += [f"pictures        {job.plan.folder}/plots/{{{names}}}{ending}"] if names else []
+    lines += [f"pictures        {job.plan.folder}/plots/{{{names}}}{'.png' if drawn else ''}"] if names else []
     lines += ["next            " + " · ".join(f"python train.py {words}" for words in following)] if following else []
     return "\n".join(lines)
 

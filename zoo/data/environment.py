@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import importlib
+import inspect
 import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import lightning as L
@@ -59,7 +60,6 @@ class Environments:
     warmup: int = 1000
     options: dict[str, Any] = field(default_factory=dict)
     card: Card = GYMNASIUM
-    stride: None = None
 
     @property
     def sizes(self) -> tuple[int, int, int]:
@@ -312,8 +312,7 @@ class RolloutLoader:
 class EpisodeLoader:
     """The episodes of validation or test, each of a seed of its own, played by whom the batch is given to.
 
-    The batch has ``x``, the first observations (E, *input_shape), ``row``, and ``play(actor)``, which returns the
-    episodes' ``return`` and ``length`` (E,).
+    The batch has their numbers, ``row``, and ``play(actor)``, which returns their ``return`` and ``length`` (E,).
     """
 
     def __init__(
@@ -328,8 +327,7 @@ class EpisodeLoader:
         return 1
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        play = self._begun()
-        yield {"x": play.observation.to(self.device), "row": self.rows, "play": self.play}
+        yield {"row": self.rows, "play": self.play}
 
     def _begun(self) -> Play:
         many = self.games.vectorization == "auto" and _native(self.games.identity)  # one generator for all of them
@@ -477,39 +475,25 @@ def _looked_at(name: str, identity: str, options: dict[str, Any]) -> DataSpec:
 
 
 def _register(name: str, identity: str, kind: str) -> Callable[..., Environments]:
-    def load(
-        *,
-        env: str = identity,
-        envs: int = 64,
-        rollout: int = 64,
-        epoch_steps: int = 8192,
-        val_episodes: int = 20,
-        test_episodes: int = 100,
-        vectorization: str = "auto",
-        memory: int = 100_000,
-        warmup: int = 1000,
-    ) -> Environments:
+    """Register an environment; its options are ``env`` and the settings of Environments."""
+
+    def load(*, env: str = identity, **settings: Any) -> Environments:
         if not env:
             raise ZooError("data=gym: needs data.env=, an id of gymnasium, or module:id where a module registers it")
-        return environments(
-            name,
-            env,
-            None if name == "gym" else kind,
-            envs=envs,
-            rollout=rollout,
-            epoch_steps=epoch_steps,
-            val_episodes=val_episodes,
-            test_episodes=test_episodes,
-            vectorization=vectorization,
-            memory=memory,
-            warmup=warmup,
-        )
+        asked = {**{one.name: one.default for one in SETTINGS}, **settings}
+        return environments(name, env, None if name == "gym" else kind, **asked)
 
+    options = [("env", identity), *((one.name, one.default) for one in SETTINGS)]
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    load.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [inspect.Parameter(option, keyword, default=value) for option, value in options]
+    )
     load.__name__ = load.__qualname__ = name
     load.__doc__ = f"Return gymnasium's {identity or 'environment of any id'}."
     return register_data(name, tasks=("control",), kind=kind)(load)
 
 
+SETTINGS = [one for one in fields(Environments) if one.name not in ("spec", "identity", "options", "card")]
 cartpole = _register("cartpole", "CartPole-v1", "discrete")
 acrobot = _register("acrobot", "Acrobot-v1", "discrete")
 mountain_car = _register("mountain_car", "MountainCar-v0", "discrete")

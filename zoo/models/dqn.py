@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -78,8 +79,7 @@ class DQN(RememberingModule):
         self.epsilons = epsilon_start, epsilon_end, epsilon_share
         sizes: dict[str, Any] = {"network": network, "widths": widths, "channels": channels, "activation": activation}
         self.network = Values(self.spec, dueling=dueling, **sizes)
-        self.target = Values(self.spec, dueling=dueling, **sizes).requires_grad_(False)
-        self.target.load_state_dict(self.network.state_dict())
+        self.target = copy.deepcopy(self.network).requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the worth of each action (B, actions)."""
@@ -97,11 +97,9 @@ class DQN(RememberingModule):
         done = self.loop.samples / max(share * self.total_samples, 1)
         return max(start + (end - start) * done, end) if start > end else end
 
-    @torch.no_grad()
     def act(self, x: Tensor, *, greedy: bool = False, draws: Draws | None = None) -> dict[str, Tensor]:
         """Return ``action`` and ``taken`` (N,): the best, or with the probability ``epsilon`` any."""
-        with torch.autocast(x.device.type, enabled=False):
-            taken = self(x).argmax(1)
+        taken = self(x).argmax(1)
         if not greedy:
             share = torch.rand(len(x), 2) if draws is None else draws.uniform(2)
             epsilon = self.epsilon if draws is None else self.epsilons[1]

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.control import ControlModule, ended_in
+from zoo.control import FAR, SMALL, ControlModule, ended_in, merged
 from zoo.data.dataset import Batch
 from zoo.networks.acting import body, check_body
 from zoo.noise import Draws
@@ -56,15 +56,17 @@ class Policy(ControlModule):
 
     ``algorithm`` names the loss. PPO learns from each rollout ``epochs`` times, in minibatches of ``data.batch_size``
     steps, with ε = ``clip_range``; the others once, from all of it. ``gae_lambda`` is λ, ``value_weight`` c₁,
-    ``entropy`` c₂; advantages are brought to mean 0 and deviation 1 where ``normalize_advantages``. Actions that are
-    numbers are normal around the actor's answer, with a deviation that is learnt, exp(``log_std``) at first, in units
-    of half their range.
+    ``entropy`` c₂; advantages are brought to mean 0 and deviation 1 where ``normalize_advantages``, with
+    ``normalize_rewards`` rewards are divided by the deviation of discounted returns so far (Engstrom 2020). Actions
+    that are numbers are normal around the actor's answer, with a deviation that is learnt, exp(``log_std``) at first,
+    in units of half their range.
 
     Raises:
         ZooError: an option outside its limits.
     """
 
     kinds = ("discrete", "continuous")
+    gained: Tensor
 
     def __init__(
         self,
@@ -80,6 +82,7 @@ class Policy(ControlModule):
         value_weight: float = 0.5,
         entropy: float = 0.0,
         normalize_advantages: bool = True,
+        normalize_rewards: bool = False,
         log_std: float = 0.0,
         **shared: Any,
     ) -> None:
@@ -92,11 +95,14 @@ class Policy(ControlModule):
         check_number("model.log_std", log_std)
         for name, weight in (("value_weight", value_weight), ("entropy", entropy)):
             check_number(f"model.{name}", weight, low=0)
-        check_flag("model.normalize_advantages", normalize_advantages)
+        for name, flag in (("advantages", normalize_advantages), ("rewards", normalize_rewards)):
+            check_flag(f"model.normalize_{name}", flag)
         self.algorithm, self.epochs = algorithm, epochs if algorithm == "ppo" else 1
         self.lam = 1.0 if algorithm == "reinforce" else gae_lambda
         self.clip_range, self.value_weight, self.entropy = clip_range, value_weight, entropy
-        self.standard = normalize_advantages
+        self.standard, self.of_rewards = normalize_advantages, normalize_rewards
+        self.register_buffer("gained", torch.zeros(3, dtype=torch.float64))  # of returns number, mean, sum of squares
+        self._discounted: Tensor | None = None  # returns that go on
         sizes: dict[str, Any] = {"network": network, "widths": widths, "channels": channels, "activation": activation}
         self.actor = body(self.spec, **sizes, outputs=self.spec.outputs, gain=0.01)
         self.critic = body(self.spec, **sizes, outputs=1, gain=1.0)
@@ -115,11 +121,9 @@ class Policy(ControlModule):
         value: Tensor = self.critic(self.normalise(x)).float().squeeze(1)
         return value
 
-    @torch.no_grad()
     def act(self, x: Tensor, *, greedy: bool = False, draws: Draws | None = None) -> dict[str, Tensor]:
         """Return ``action`` in the environment's units, ``taken`` in the policy's, and ``log_probability`` (N,)."""
-        with torch.autocast(x.device.type, enabled=False):  # or other precisions would learn from other episodes
-            out = self(x)
+        out = self(x)
         if self.log_std is None:
             taken = out.argmax(1) if greedy else drawn(out, draws)
             return {"action": taken, "taken": taken, "log_probability": self.of(out, taken)[0]}
@@ -191,6 +195,32 @@ class Policy(ControlModule):
         if not len(rows):  # no episode ended: all that there is
             rows = (batch["valid"] > 0).flatten().nonzero().squeeze(1)
         return rows, advantage.flatten()[rows], value[:-1].flatten()[rows]
+
+    @torch.no_grad()
+    def rewards(self, batch: Batch) -> Tensor:
+        """Return a rollout's rewards (T, N) as they are learnt from, and count them in."""
+        if not self.of_rewards:
+            return batch["reward"]
+        running = self._discounted if self._discounted is not None else torch.zeros_like(batch["reward"][0])
+        sums = []
+        for reward, ended in zip(batch["reward"], batch["ended"], strict=True):
+            running = self.gamma * running + reward
+            sums.append(running)
+            running = running * (1 - ended)
+        self._discounted = running
+        values = torch.stack(sums)[batch["valid"] > 0].double()
+        count, mean, squares = merged(*self.gained, len(values), values.mean(), (values - values.mean()).square().sum())
+        self.gained.copy_(torch.stack([count, mean, squares]))
+        return (batch["reward"] / (squares / count + SMALL).sqrt().float()).clamp(-FAR, FAR)
+
+    def training_state(self) -> dict[str, Any]:
+        """Add the discounted returns that go on."""
+        return {**super().training_state(), "discounted": self._discounted}
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        """Take them up."""
+        super().load_training_state(state)
+        self._discounted = state["discounted"]
 
     def _loss(
         self, x: Tensor, taken: Tensor, old: Tensor, advantage: Tensor, target: Tensor

@@ -11,6 +11,7 @@ its own loss alone.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -89,8 +90,7 @@ class SAC(RememberingModule):
         sizes: dict[str, Any] = {"network": "dense", "widths": widths, "channels": (), "activation": activation}
         self.actor = body(self.spec, **sizes, outputs=2 * numbers, gain=0.01)
         self.critics = Critics(self.spec, **sizes)
-        self.target = Critics(self.spec, **sizes).requires_grad_(False)
-        self.target.load_state_dict(self.critics.state_dict())
+        self.target = copy.deepcopy(self.critics).requires_grad_(False)
         self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -102,11 +102,9 @@ class SAC(RememberingModule):
         mean, log_std = self.actor(self.normalise(x)).float().chunk(2, 1)
         return mean, LEAST + (MOST - LEAST) / 2 * (log_std.tanh() + 1)
 
-    @torch.no_grad()
     def act(self, x: Tensor, *, greedy: bool = False, draws: Draws | None = None) -> dict[str, Tensor]:
         """Return ``action`` in the environment's units and ``taken`` in [−1, 1]; evenly drawn ones in the warm-up."""
-        with torch.autocast(x.device.type, enabled=False):
-            mean, log_std = self.distribution(x)
+        mean, log_std = self.distribution(x)
         if greedy:
             taken = mean.tanh()
         elif draws is None and self.warming:
