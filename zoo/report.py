@@ -128,8 +128,8 @@ def closing(job: Job, content: Mapping[str, Any], pictures: Sequence[Path]) -> s
     names = ",".join(p.stem if drawn else p.name for p in pictures)
     others = [m for m in configs.fitting_models(job.dataset.spec.task, job.dataset.spec.kind) if m != job.model.name]
     fitting = set(configs.fitting_data(registry.entry(job.model.name)))
-    sets = [d for d in registry.list_data() if d in fitting and d != data and not _needs_more(d)]
-    following = [f"model={m} data={data}" for m in others[:1] if data != "arrays" and not _needs_more(data)]
+    sets = [d for d in registry.list_data() if d in fitting and d != data and _by_name(d)]
+    following = [f"model={m} data={data}" for m in others[:1] if _by_name(data)]
     following += [f"model={model} data={d}" for d in sets[:1]]
     lines = [
         f"{model} on {data}   test {monitor} {figure}   {content['params']:,} parameters   "
@@ -141,10 +141,12 @@ def closing(job: Job, content: Mapping[str, Any], pictures: Sequence[Path]) -> s
     return "\n".join(lines)
 
 
-def _needs_more(data: str) -> bool:
-    """Tell whether such data has to be told which file, or which environment."""
+def _by_name(data: str) -> bool:
+    """Tell whether a name alone says which data: no user's own arrays or file, no environment to be named."""
+    if data not in registry.list_data():
+        return False
     options = registry.signature(registry.data_entry(data).load)
-    return options.get("env") == "" or ("path" in options and data not in BUNDLED)
+    return options.get("env") != "" and ("path" not in options or data in BUNDLED)
 
 
 def _others(content: Mapping[str, Any], monitor: str) -> str:
