@@ -6,7 +6,7 @@
     python -m benchmarks suite=families [model=lstm] [data=shakespeare] [seconds=60] [seeds=3]
     python -m benchmarks suite=samples [data=mnist] [seeds=3]
     python -m benchmarks suite=contract [model=cnn] [budget=quick|full]
-    python -m benchmarks suite=speed [repeats=5]
+    python -m benchmarks suite=speed [model=gan] [repeats=5]
 
 quality trains each recipe that makes a promise, every run by the command that a user would type, in a process of its
 own; words that are not the suite's go to ``train.py`` as they are. ``budget=full`` takes three seeds and all folds,

@@ -35,12 +35,17 @@ NETWORKS = {
 
 
 def rows(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield a row per network, and one per command whose start-up counts."""
+    """Yield a row per network, and one per command whose start-up counts; of ``model=`` its step alone."""
     repeats, epochs = take_number(asked, "repeats", 5), take_number(asked, "epochs", 4)
+    model = asked.pop("model", None)
     take_nothing_else(asked, "speed")
+    if model is not None:
+        yield steps.row(model, repeats)
+        return
     for name, options in NETWORKS.items():
         yield _overhead(name, options, repeats, epochs)
-    yield from steps.rows(repeats)
+    for model in steps.MODELS:
+        yield steps.row(model, repeats)
     yield from _setting_up(repeats)
     yield _start("import zoo; zoo.list_models()", ["-c", "import zoo; zoo.list_models()"], repeats)
     yield _start("train.py --help", [str(ROOT / "train.py"), "--help"], repeats)

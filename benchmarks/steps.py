@@ -11,7 +11,7 @@ import io
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,21 @@ GAN: dict[str, Any] = {"network": "conv", "channels": [32, 64], "latent_dim": 64
 MADE = 64  # images of a batch of the GAN's
 
 
-def rows(repeats: int) -> Iterator[dict[str, Any]]:
-    """Yield a row per model."""
-    for name, options in LANGUAGE.items():
-        yield _language(name, options, repeats)
-    for name, options in CODERS.items():
-        yield _coder(name, options, repeats)
-    yield _gan(repeats)
+MODELS = (*LANGUAGE, *CODERS, "gan")
+
+
+def row(model: str, repeats: int) -> dict[str, Any]:
+    """Return the row of a step of ``model``.
+
+    Raises:
+        ZooError: its step is not measured.
+    """
+    from zoo.options import check_choice
+
+    check_choice("model", model, MODELS)
+    if model in LANGUAGE:
+        return _language(model, LANGUAGE[model], repeats)
+    return _coder(model, CODERS[model], repeats) if model in CODERS else _gan(repeats)
 
 
 def in_turn(

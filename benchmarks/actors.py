@@ -1,0 +1,254 @@
+"""Actors: the zoo's policies beside stable-baselines3 in the same environments, for as many steps, in turn.
+
+Per seed three rows: the zoo's recipe; stable-baselines3 with the settings that rl-baselines3-zoo lists for the
+environment; and PPO of stable-baselines3 with the recipe's own. Each is tested greedily on the zoo's schedule, in
+environments apart and with the clock stopped, so that ``steps_to`` is the first test whose mean return is ``goal``.
+"""
+
+from __future__ import annotations
+
+import csv
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from benchmarks.quality import Case
+from benchmarks.runs import trained
+
+PEER = "stable-baselines3"
+# By model and data: the mean return that counts as solved, and what rl-baselines3-zoo's hyperparams/*.yml say
+PAIRS: dict[tuple[str, str], tuple[float, dict[str, Any]]] = {
+    ("policy", "cartpole"): (
+        475,
+        {
+            "n_envs": 8,
+            "n_steps": 32,
+            "batch_size": 256,
+            "gae_lambda": 0.8,
+            "gamma": 0.98,
+            "n_epochs": 20,
+            "learning_rate": "lin_0.001",
+            "clip_range": "lin_0.2",
+        },
+    ),
+    ("policy", "acrobot"): (
+        -82,
+        {"n_envs": 16, "n_steps": 256, "gae_lambda": 0.94, "n_epochs": 4, "normalize": True},
+    ),
+    ("policy", "pendulum"): (
+        -250,
+        {
+            "n_envs": 4,
+            "n_steps": 1024,
+            "gamma": 0.9,
+            "learning_rate": 1e-3,
+            "use_sde": True,
+            "sde_sample_freq": 4,
+        },
+    ),
+    ("policy", "lunar_lander"): (
+        200,
+        {
+            "n_envs": 16,
+            "n_steps": 1024,
+            "batch_size": 64,
+            "gae_lambda": 0.98,
+            "gamma": 0.999,
+            "n_epochs": 4,
+            "ent_coef": 0.01,
+        },
+    ),
+    ("dqn", "cartpole"): (
+        475,
+        {
+            "learning_rate": 2.3e-3,
+            "batch_size": 64,
+            "buffer_size": 100_000,
+            "learning_starts": 1000,
+            "target_update_interval": 10,
+            "train_freq": 256,
+            "gradient_steps": 128,
+            "exploration_fraction": 0.16,
+            "exploration_final_eps": 0.04,
+            "net_arch": [256, 256],
+        },
+    ),
+    ("sac", "pendulum"): (-170, {"learning_rate": 1e-3}),
+}
+
+
+def fits(case: Case) -> bool:
+    """Tell whether there are settings for a case."""
+    return (case.model, case.data) in PAIRS and not case.words
+
+
+def rows(case: Case, seeds: int, earlier: list[dict[str, Any]], fresh: bool) -> Iterator[dict[str, Any]]:
+    """Yield the rows of each seed; those that are there already are not made again, unless ``fresh``.
+
+    Raises:
+        ZooError: stable-baselines3 is not installed.
+    """
+    from zoo.errors import ZooError
+
+    if find_spec("stable_baselines3") is None:
+        raise ZooError(f'suite=peers model={case.model}: needs {PEER}; pip install "zoo[peers]"')
+    goal, listed = PAIRS[case.model, case.data]
+    plan = case.plan()
+    ours: dict[str, Callable[[int], dict[str, Any]]] = {
+        "zoo": lambda seed: _zoo(case, seed, goal),
+        f"{PEER}, its settings": lambda seed: _stable(case.model, listed, plan.values, seed, goal),
+    }
+    if case.model == "policy":
+        same = _as_ours(plan.values)
+        ours[f"{PEER}, our settings"] = lambda seed: _stable("policy", same, plan.values, seed, goal)
+    done = set() if fresh else {(r["model"], r["data"], r["by"], r["seed"]) for r in earlier if r["peer"] == PEER}
+    for seed in range(seeds):
+        for by, run in ours.items():
+            if (case.model, case.data, by, seed) not in done:
+                row = {"model": case.model, "data": case.data, "peer": PEER, "by": by, "seed": seed, **run(seed)}
+                print(
+                    f"{case.model} on {case.data} by {by}, seed {seed}: return {row['metrics']['test/return']:.1f}, "
+                    f"{row['steps_per_second']:,.0f} steps/s, {goal} after {row['steps_to']}",
+                    flush=True,
+                )
+                yield row
+
+
+def _first(tested: list[tuple[int, float]], goal: float) -> int | None:
+    """Return after how many steps a test first reached ``goal``."""
+    return next((steps for steps, value in tested if value >= goal), None)
+
+
+def _zoo(case: Case, seed: int, goal: float) -> dict[str, Any]:
+    """Return the row of the recipe, run by the command that a user would type."""
+    with tempfile.TemporaryDirectory() as above:
+        folder = Path(above) / "run"
+        content = trained([f"model={case.model}", f"data={case.data}", f"seed={seed}", "logger=csv"], folder)
+        with (folder / "metrics.csv").open() as file:
+            tested = [(int(float(r["samples"])), float(r["val/return"])) for r in csv.DictReader(file)]
+    steps = tested[-1][0]
+    kept = ("metrics", "train_seconds", "device", "threads", "precision", "versions", "commit")
+    row = {key: content[key] for key in kept}
+    return row | {
+        "steps": steps,
+        "steps_per_second": steps / content["train_seconds"],
+        "goal": goal,
+        "steps_to": _first(tested, goal),
+    }
+
+
+def _as_ours(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return stable-baselines3's names for the settings of a run of ``model=policy``."""
+    model, data, optimizer = values["model"], values["data"], values["optimizer"]
+    rate = optimizer["lr"]
+    return {
+        "n_envs": data["envs"],
+        "n_steps": data["rollout"],
+        "batch_size": data["batch_size"],
+        "n_epochs": model["epochs"],
+        "gamma": model["gamma"],
+        "gae_lambda": model["gae_lambda"],
+        "clip_range": model["clip_range"],
+        "ent_coef": model["entropy"],
+        "vf_coef": model["value_weight"],
+        "max_grad_norm": values["regularization"]["clip"],
+        "learning_rate": f"lin_{rate}" if values["schedule"]["name"] == "linear" else rate,
+        "net_arch": list(model["widths"]),
+        "activation": model["activation"],
+        "log_std_init": model["log_std"],
+        "normalize": model["normalize_observations"] or model["normalize_rewards"],
+    }
+
+
+def _stable(model: str, settings: Mapping[str, Any], values: Mapping[str, Any], seed: int, goal: float) -> Any:
+    """Return the row of a run of stable-baselines3 over as many steps as the zoo's, tested as often."""
+    import stable_baselines3
+    from stable_baselines3 import DQN, PPO, SAC
+    from stable_baselines3.common.env_util import make_vec_env
+    from stable_baselines3.common.vec_env import VecNormalize
+
+    from zoo.data.environment import SEEDS
+    from zoo.report import origin
+
+    asked, data = dict(settings), values["data"]
+    count, scaled = asked.pop("n_envs", 1), asked.pop("normalize", False)
+    about = {key: asked.pop(key) for key in ("net_arch", "log_std_init") if key in asked}
+    if asked.pop("activation", "tanh") != "tanh":
+        raise NotImplementedError("an activation other than tanh")
+    for key in ("learning_rate", "clip_range"):
+        if str(asked.get(key)).startswith("lin_"):
+            asked[key] = _falling(float(asked[key][4:]))
+    env: Any = make_vec_env(data["env"], n_envs=count, seed=SEEDS["train"] + 10_000 * seed)
+    env = VecNormalize(env, gamma=asked.get("gamma", 0.99)) if scaled else env
+    kind: Any = {"policy": PPO, "dqn": DQN, "sac": SAC}[model]
+    actor = kind("MlpPolicy", env, seed=seed, device="cpu", policy_kwargs=about, **asked)
+
+    def returns(part: str, episodes: int) -> list[float]:
+        return _played(actor, data["env"], env if scaled else None, SEEDS[part], episodes)
+
+    steps = values["trainer"]["max_epochs"] * data["epoch_steps"]
+    watch = _watch(lambda: statistics.mean(returns("val", data["val_episodes"])), data["epoch_steps"])
+    started = time.perf_counter()
+    actor.learn(steps, callback=watch)
+    seconds = time.perf_counter() - started - watch.stopped
+    return {
+        "metrics": {"test/return": statistics.mean(returns("test", data["test_episodes"]))},
+        "train_seconds": round(seconds, 3),
+        "steps": actor.num_timesteps,
+        "steps_per_second": actor.num_timesteps / seconds,
+        "goal": goal,
+        "steps_to": _first(watch.tested, goal),
+        "settings": dict(settings),
+        "peer_version": stable_baselines3.__version__,
+        "precision": "32-true",
+        **origin("cpu"),
+    }
+
+
+def _falling(begin: float) -> Callable[[float], float]:
+    """Return a schedule that falls to 0 in a line; stable-baselines3 gives the share of the run that is left."""
+    return lambda left: begin * left
+
+
+def _watch(tested: Callable[[], float], every: int) -> Any:
+    """Return a callback that tests every so many steps and notes how long that took."""
+    from stable_baselines3.common.callbacks import BaseCallback
+
+    class Watch(BaseCallback):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stopped, self.tested, self.next = 0.0, [], every
+
+        def _on_step(self) -> bool:
+            if self.num_timesteps >= self.next:
+                began = time.perf_counter()
+                self.tested.append((self.num_timesteps, tested()))
+                self.next += every
+                self.stopped += time.perf_counter() - began
+            return True
+
+    return Watch()
+
+
+def _played(actor: Any, identity: str, scaling: Any, seed: int, episodes: int) -> list[float]:
+    """Return the returns of episodes that ``actor`` plays greedily, each of its own seed, in environments apart."""
+    import gymnasium
+    import numpy as np
+
+    games = [gymnasium.make(identity) for _ in range(episodes)]
+    seen = np.stack([game.reset(seed=seed + n)[0] for n, game in enumerate(games)])
+    totals, going = np.zeros(episodes), list(range(episodes))
+    while going:
+        read = scaling.normalize_obs(seen[going]) if scaling is not None else seen[going]
+        actions, _ = actor.predict(read, deterministic=True)
+        left = []
+        for place, action in zip(going, actions, strict=True):
+            seen[place], reward, terminated, truncated, _ = games[place].step(action)
+            totals[place] += float(reward)
+            left += [] if terminated or truncated else [place]
+        going = left
+    return totals.tolist()
