@@ -3,6 +3,7 @@
     python -m benchmarks suite=quality [model=cnn] [data=mnist] [seeds=3] [budget=quick|full] [option=value …]
     python -m benchmarks suite=quality case=pneumonia [seeds=3]
     python -m benchmarks suite=peers [model=fnn] [data=adult] [seeds=3]
+    python -m benchmarks suite=peers model=policy [data=cartpole] [seeds=5]
     python -m benchmarks suite=families [model=lstm] [data=shakespeare] [seconds=60] [seeds=3]
     python -m benchmarks suite=samples [data=mnist] [seeds=3]
     python -m benchmarks suite=contract [model=cnn] [budget=quick|full]
@@ -12,7 +13,8 @@ quality trains each recipe that makes a promise, every run by the command that a
 own; words that are not the suite's go to ``train.py`` as they are. ``budget=full`` takes three seeds and all folds,
 ``quick`` one seed and the first fold; ``case=`` is one of the runs on files that ``benchmarks/files.yaml`` lists. A run
 whose row is there already, of the same configuration, is not made again unless ``fresh=true``. peers gives
-scikit-learn's trees as much time on the same rows as a run of the zoo took. families gives models of a kind the same
+scikit-learn's trees as much time on the same rows as a run of the zoo took, and stable-baselines3 as many steps of the
+same environments. families gives models of a kind the same
 data and time. samples has a classifier learn from images that a cgan made. contract measures the contract's time and,
 with ``full``, stops each model at 20 random points. A run that fails and a promise that is missed are rows too, and the
 exit code is 1.

@@ -11,13 +11,14 @@ import csv
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from benchmarks.quality import Case
 from benchmarks.runs import trained
+from zoo.errors import ZooError
 
 PEER = "stable-baselines3"
 # By model and data: the mean return that counts as solved, and what rl-baselines3-zoo's hyperparams/*.yml say
@@ -86,14 +87,12 @@ def fits(case: Case) -> bool:
     return (case.model, case.data) in PAIRS and not case.words
 
 
-def rows(case: Case, seeds: int, earlier: list[dict[str, Any]], fresh: bool) -> Iterator[dict[str, Any]]:
-    """Yield the rows of each seed; those that are there already are not made again, unless ``fresh``.
+def rows(case: Case, seeds: int, earlier: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of each seed; those among the ``earlier`` ones are not made again.
 
     Raises:
         ZooError: stable-baselines3 is not installed.
     """
-    from zoo.errors import ZooError
-
     if find_spec("stable_baselines3") is None:
         raise ZooError(f'suite=peers model={case.model}: needs {PEER}; pip install "zoo[peers]"')
     goal, listed = PAIRS[case.model, case.data]
@@ -105,7 +104,7 @@ def rows(case: Case, seeds: int, earlier: list[dict[str, Any]], fresh: bool) -> 
     if case.model == "policy":
         same = _as_ours(plan.values)
         ours[f"{PEER}, our settings"] = lambda seed: _stable("policy", same, plan.values, seed, goal)
-    done = set() if fresh else {(r["model"], r["data"], r["by"], r["seed"]) for r in earlier if r["peer"] == PEER}
+    done = {(r["model"], r["data"], r["by"], r["seed"]) for r in earlier if r["peer"] == PEER}
     for seed in range(seeds):
         for by, run in ours.items():
             if (case.model, case.data, by, seed) not in done:

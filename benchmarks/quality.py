@@ -114,7 +114,7 @@ def rows(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> Iterator[d
     known = {} if fresh else {(row["config_hash"], tuple(row["overrides"])): row for row in earlier}
     extra = [f"{key}={value}" for key, value in asked.items()]
     for case in found:
-        if case.name and not os.environ.get("ZOO_DATA"):
+        if "$ZOO_DATA" in " ".join(case.words) and not os.environ.get("ZOO_DATA"):
             raise ZooError(f"case={case.name}: needs ZOO_DATA, the folder that holds its files")
         done = []
         for seed in range(seeds):

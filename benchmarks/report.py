@@ -127,7 +127,8 @@ def peers_table() -> str:
     """Return the table of peers: figures on the same rows, with the same time."""
     lines = ["| data | figure | zoo | peer | seconds each, settings that the peer tried |", "|---|---|---|---|---|"]
     promises, groups = _promises(), _groups()
-    for key, rows in _latest(read(RESULTS / "peers.jsonl")).items():
+    trees = [row for row in read(RESULTS / "peers.jsonl") if "by" not in row]
+    for key, rows in _latest(trees).items():
         ours = groups.get(key)
         if not ours:
             continue
@@ -139,6 +140,30 @@ def peers_table() -> str:
         lines.append(
             f"| {data} | {figure.replace('_', ' ')} | {key[0]} {zoo} | {rows[0]['peer']} {peer} | "
             f"{seconds:.0f} s, {tried:.0f} |"
+        )
+    return "\n".join(lines)
+
+
+def actors_table() -> str:
+    """Return the table of policies: returns, pace and steps until solved, the zoo's and stable-baselines3's."""
+    lines = [
+        "| environment | by | return in the test | steps per second | steps until a mean of | time for all steps |",
+        "|---|---|---|---|---|---|",
+    ]
+    groups: dict[tuple[str, str, str], dict[int, dict[str, Any]]] = defaultdict(dict)
+    for row in read(RESULTS / "peers.jsonl"):
+        if "by" in row:
+            groups[row["model"], row["data"], row["by"]][row["seed"]] = row
+    for (model, data, by), seeds in sorted(groups.items(), key=lambda one: one[0][:2]):
+        rows = list(seeds.values())
+        reached = sorted(row["steps_to"] for row in rows if row["steps_to"])
+        first = f"{statistics.median(reached):,.0f} (median)" if reached else "never"
+        first += f" in {len(reached)} of {len(rows)}" if len(reached) < len(rows) else ""
+        pace, seconds = (statistics.median(row[k] for row in rows) for k in ("steps_per_second", "train_seconds"))
+        returns = _plain([row["metrics"]["test/return"] for row in rows])
+        lines.append(
+            f"| {data.replace('_', ' ')}, {model} | {by} | {returns} ({len(rows)} seeds) | {pace:,.0f} | "
+            f"{rows[0]['goal']:g}: {first} | {seconds:.0f} s, {rows[0]['steps']:,} |"
         )
     return "\n".join(lines)
 
@@ -292,6 +317,7 @@ TABLES = {
     "models": models_table,
     "variants": variants_table,
     "peers": peers_table,
+    "actors": actors_table,
     "speed": speed_table,
     "contract": contract_table,
 }

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import peers, quality, report
+from benchmarks import quality, report, trees
 from benchmarks.__main__ import main
 from benchmarks.quality import measured, missed
 from zoo.data.arrays import from_arrays
@@ -98,10 +98,10 @@ def test_trees_are_tuned_on_the_rows_and_gaps_that_the_model_saw():
     frame["y"] = frame["a"] + 100 * (frame["kind"] == "y")
     frame.loc[::10, "a"] = np.nan
     data = from_arrays(frame, target="y")
-    figures, tried, _ = peers.tuned(data, "rmse", 0.0, 0)
+    figures, tried, _ = trees.tuned(data, "rmse", 0.0, 0)
     assert tried == 1  # its own settings at least, whatever the time
     assert figures["rmse"] < 0.5 * data.spec.target_std
-    gaps = peers._with_gaps(data.spec, data.train["x"].numpy())
+    gaps = trees._with_gaps(data.spec, data.train["x"].numpy())
     assert gaps.shape[1] == 2
     assert (np.isnan(gaps[:, 0]) == (data.train["x"][:, 2].numpy() == 1)).all()
 

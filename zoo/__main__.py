@@ -132,6 +132,7 @@ VERBS: dict[str, dict[str, str]] = {
     "fid": {"weights": "FILE", "count": "10000", "seed": "0"},
     "walk": {"out": "walk.png", "from": "0", "to": "1", "steps": "10", "seed": "0", "label": "CLASS"},
 }
+PLOT = {"figure": "NAME", "over": "epoch|steps|samples|seconds", "out": "runs.png"}
 
 
 def use(verb: str, arguments: Sequence[str]) -> int:
@@ -188,6 +189,29 @@ def _coded(verb: str, model: Any, folder: Path | None, own: dict[str, str], word
     return {"encode": uses.encode, "denoise": uses.denoise, "detect": uses.detect}[verb](model, dataset, out)
 
 
+def plot(arguments: Sequence[str]) -> int:
+    """Draw runs in one picture and say where; returns the exit code."""
+    from zoo.plots.together import found_in, together
+
+    places = [a for a in arguments if "=" not in a]
+    asked = dict(a.split("=", 1) for a in arguments if "=" in a)
+    try:
+        for key in asked:
+            if key not in PLOT:
+                raise unknown("option of plot", key, PLOT)
+        if not places:
+            raise ZooError("plot: takes run folders, or a folder that has some below it")
+        out = Path(asked.pop("out", PLOT["out"]))
+        if not out.absolute().parent.is_dir():
+            raise ZooError(f"out={out}: there is no such folder")
+        runs = found_in(places)
+        print(f"{together(runs, out, **asked)}   {len(runs)} runs")
+    except ZooError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
 def _numbers(options: dict[str, str], **kinds: type) -> dict[str, Any]:
     return {name: _number(name, options.pop(name), kind) for name, kind in kinds.items() if name in options}
 
@@ -200,12 +224,14 @@ def _number(name: str, text: str, kind: type) -> Any:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a verb: ``train``, or one of ``VERBS``."""
+    """Run a verb: ``train``, ``plot``, ``judge``, or one of ``VERBS``."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words and words[0] == "train":
         return train(words[1:])
     if words and words[0] == "judge":
         return judge(words[1:])
+    if words and words[0] == "plot" and not {"-h", "--help"} & set(words):
+        return plot(words[1:])
     if words and words[0] in VERBS and not {"-h", "--help"} & set(words):
         return use(words[0], words[1:])
     asked = not words or bool({"-h", "--help"} & set(words))
@@ -213,9 +239,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for verb, options in VERBS.items():
         data = "" if verb in ("generate", "sample") else "[data=NAME …] "
         print(f"       zoo {verb} RUN|CKPT {data}{' '.join(f'[{key}={value}]' for key, value in options.items())}")
+    print(f"       zoo plot RUN… {' '.join(f'[{key}={value}]' for key, value in PLOT.items())}")
     print("       zoo judge digits|mnist|fashion_mnist [root=FOLDER]     (the classifier that samples are measured by)")
     if not asked:
-        print(f"error: unknown verb {words[0]!r}: the verbs are train, {', '.join(VERBS)}", file=sys.stderr)
+        print(
+            f"error: unknown verb {words[0]!r}: the verbs are train, plot, judge, {', '.join(VERBS)}", file=sys.stderr
+        )
     return 0 if asked else 2
 
 
