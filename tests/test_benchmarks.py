@@ -128,7 +128,8 @@ def test_a_missed_promise_fails_the_command(monkeypatch):
         (["suite=quality", "fresh=yes"], "unknown fresh 'yes'"),
         (["suite=peers", "data=digits"], "no case with a peer"),
         (["suite=contract", "model=cnnn"], "did you mean 'cnn'"),
-        (["suite=speed", "model=cnn"], "'model': is no word of suite=speed"),
+        (["suite=speed", "model=cnn"], "unknown model 'cnn'"),
+        (["suite=speed", "data=mnist"], "'data': is no word of suite=speed"),
     ],
 )
 def test_wrong_words_are_one_line_and_code_2(words, said, capsys):
