@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from zoo.data.dataset import Batch
+from zoo.errors import ZooError
 from zoo.generative import GenerativeModule
 from zoo.networks.adversarial import Discriminator, Generator, check_networks
 from zoo.networks.layers import frozen
@@ -59,7 +60,8 @@ class GAN(GenerativeModule):
     ``discriminator_steps``-th step, at the optimiser's rate; D's is ``discriminator_lr`` times that. Samples are of G's
     moving ``average`` (0: of G itself). ``shake`` shows D all images moved, cut and in other shades (Zhao 2020:
     differentiable augmentation), for data that is little. ``conditional`` tells both networks the class: D by
-    projection (Miyato & Koyama 2018).
+    projection (Miyato & Koyama 2018); D then counts real images under a wrong class as made, too, with the share
+    ``mismatched`` of its loss for these (Reed 2016).
 
     Raises:
         ZooError: an option outside its limits, or one that does not go with the data.
@@ -89,19 +91,23 @@ class GAN(GenerativeModule):
         average: float = 0.999,
         shake: Sequence[str] = (),
         conditional: bool = False,
+        mismatched: float = 0.0,
     ) -> None:
         super().__init__(spec=spec, latent_dim=latent_dim, conditional=conditional)
         check_choice("model.adversarial", adversarial, tuple(LOSSES))
         check_number("model.discriminator_steps", discriminator_steps, low=1, whole=True)
         check_number("model.discriminator_lr", discriminator_lr, above=0)
         check_number("model.average", average, low=0, below=1)
+        check_number("model.mismatched", mismatched, low=0, below=1)
+        if mismatched and not (conditional and self.labels > 1):
+            raise ZooError(f"model.mismatched={mismatched}: needs model.conditional=true, and two classes at least")
         for name, value in (("r1", r1), ("r2", r2), ("gradient_penalty", gradient_penalty)):
             check_number(f"model.{name}", value, low=0)
         check_flag("model.spectral", spectral)
         check_networks(self.spec, network=network, widths=widths, channels=channels)
         check_shaking(shake)
         self.r1, self.r2, self.gradient_penalty = r1, r2, gradient_penalty
-        self.losses, self.shake = LOSSES[adversarial], tuple(shake)
+        self.losses, self.shake, self.mismatched = LOSSES[adversarial], tuple(shake), mismatched
         self.discriminator_steps, self.discriminator_lr, self.decay = discriminator_steps, discriminator_lr, average
         sizes: dict[str, Any] = {"network": network, "widths": widths, "channels": channels, "labels": self.labels}
         shape = self.spec.input_shape
@@ -140,6 +146,11 @@ class GAN(GenerativeModule):
         seen, fake = shaken(real, self.shake), shaken(made, self.shake)
         r, f, penalty = self._judged(seen, fake.detach(), y)
         loss_d = self.losses(r, f)[0].mean()
+        if self.mismatched:
+            assert y is not None
+            other = (y + torch.randint(1, self.labels, y.shape, device=y.device)) % self.labels
+            wrong = self.losses(r, self.discriminator(seen, other))[0].mean()
+            loss_d = torch.lerp(loss_d, wrong, self.mismatched)
         loss = loss_d + penalty
         counts = {"d_loss": loss_d.detach() * len(real), "d_accuracy": ((r > 0).sum() + (f < 0).sum()) / 2}
         if self.turn:
