@@ -103,6 +103,30 @@ def test_each_network_has_the_gradient_of_its_own_loss_alone(options):
     assert not any(name.startswith("average") for name in got)
 
 
+def test_real_images_of_a_wrong_class_count_as_made():
+    torch.manual_seed(0)
+    spec = DataSpec("two", "image", "generation", (1, 8, 8), classes=("a", "b"))  # one other class: no draw
+    model = GAN(spec=spec, conditional=True, mismatched=0.25, r1=0.0).train()
+    nn.init.normal_(model.discriminator.told.weight)
+    batch = {"x": torch.rand(16, 1, 8, 8), "y": torch.randint(0, 2, (16,))}
+    torch.manual_seed(1)
+    _, counts = model.loss(batch)
+    torch.manual_seed(1)
+    fake = model.generator(torch.randn(16, model.latent_dim), batch["y"])
+    r, f, w = (
+        model.discriminator(x, y)
+        for x, y in (
+            (2 * batch["x"] - 1, batch["y"]),
+            (fake, batch["y"]),
+            (2 * batch["x"] - 1, 1 - batch["y"]),
+        )
+    )
+    expected = -(r.sigmoid().log() + 0.75 * (-f).sigmoid().log() + 0.25 * (-w).sigmoid().log()).sum()
+    assert float(counts["d_loss"]) == pytest.approx(float(expected.detach()), rel=1e-5)
+    with pytest.raises(ZooError, match=r"model\.mismatched=0\.5: needs model\.conditional=true"):
+        GAN(mismatched=0.5)
+
+
 def test_spectral_norm_makes_matrices_of_norm_one():
     model = GAN(spectral=True).train()
     for _ in range(50):
