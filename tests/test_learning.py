@@ -341,3 +341,18 @@ def test_a_frozen_network_is_released_after_its_share_of_the_run(quick):
     changed = [{k for k in a if not torch.equal(a[k], b[k])} for a, b in itertools.pairwise(seen)]
     assert changed[0] == last
     assert changed[1] == set(seen[0])
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a driver to ask")
+def test_a_step_does_not_ask_for_a_missing_driver(monkeypatch):
+    layer = torch.nn.Linear(2, 2)
+    optimizer = build_optimizer([(list(layer.parameters()), 1.0)], Optimizer())
+    layer(torch.ones(1, 2)).sum().backward()
+
+    def asked() -> int:
+        raise AssertionError("a step counts devices")
+
+    monkeypatch.setattr(torch.cuda, "device_count", asked)
+    before = layer.weight.detach().clone()
+    optimizer.step()
+    assert not torch.equal(layer.weight, before)

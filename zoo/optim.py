@@ -52,7 +52,8 @@ def build_optimizer(groups: Iterable[tuple[list[nn.Parameter], float]], options:
     # AdamW is Adam with decoupled decay
     adam = torch.optim.Adam(wanted, lr=lr, betas=tuple(options.betas), eps=options.eps, fused=True)
     if not torch.cuda.is_available():  # each step would ask a missing driver whether it records a graph: 70 µs
-        adam._cuda_graph_capture_health_check = _nothing  # type: ignore[method-assign]
+        for check in ("_accelerator_graph_capture_health_check", "_cuda_graph_capture_health_check"):  # the older name
+            setattr(adam, check, _nothing)
     return adam
 
 
