@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import quality, report, trees
+from benchmarks import actors, quality, report, trees
 from benchmarks.__main__ import main
 from benchmarks.quality import measured, missed
 from zoo.data.arrays import from_arrays
@@ -104,6 +104,23 @@ def test_trees_are_tuned_on_the_rows_and_gaps_that_the_model_saw():
     gaps = trees._with_gaps(data.spec, data.train["x"].numpy())
     assert gaps.shape[1] == 2
     assert (np.isnan(gaps[:, 0]) == (data.train["x"][:, 2].numpy() == 1)).all()
+
+
+def test_a_peer_that_is_not_installed_is_one_line_that_names_the_extra(monkeypatch, capsys):
+    monkeypatch.setattr(actors, "find_spec", lambda name: None)
+    assert main(["suite=peers", "model=policy", "data=cartpole", "out=out"]) == 2
+    assert capsys.readouterr().err.endswith('needs stable-baselines3; pip install "zoo[peers]"\n')
+
+
+def test_the_settings_of_a_recipe_are_given_to_the_peer_by_its_names():
+    (case,) = (case for case in quality.cases() if (case.model, case.data, case.words) == ("policy", "cartpole", ()))
+    values = case.plan().values
+    same = actors._as_ours(values)
+    assert same["n_envs"] * same["n_steps"] == values["data"]["envs"] * values["data"]["rollout"]
+    assert same["learning_rate"] == f"lin_{values['optimizer']['lr']}"
+    assert (same["gamma"], same["n_epochs"]) == (values["model"]["gamma"], values["model"]["epochs"])
+    assert actors._first([(10, 3.0), (20, 5.0), (30, 9.0)], 5.0) == 20
+    assert actors._first([(10, 3.0)], 5.0) is None
 
 
 def test_a_missed_promise_fails_the_command(monkeypatch):
