@@ -14,6 +14,7 @@ Both learn in each step, from gradients at the same weights. With r = logit of D
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -108,6 +109,7 @@ class GAN(GenerativeModule):
         check_shaking(shake)
         self.r1, self.r2, self.gradient_penalty = r1, r2, gradient_penalty
         self.losses, self.shake, self.mismatched = LOSSES[adversarial], tuple(shake), mismatched
+        self.even = math.log1p(-mismatched)  # D weighs made images by 1 − mismatched, which is taken off its odds
         self.discriminator_steps, self.discriminator_lr, self.decay = discriminator_steps, discriminator_lr, average
         sizes: dict[str, Any] = {"network": network, "widths": widths, "channels": channels, "labels": self.labels}
         shape = self.spec.input_shape
@@ -120,11 +122,11 @@ class GAN(GenerativeModule):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return how real raw images (B, C, H, W) in [0, 1] look (B, 1): the logit of D, of any class."""
-        return self.discriminator(2 * x - 1)[:, None]
+        return self.discriminator(2 * x - 1)[:, None] + self.even
 
     def realness(self, images: Tensor, y: Tensor | None) -> Tensor:
         """Return D's logit (B,) of raw images, and of the classes that they are said to be of."""
-        return self.discriminator(2 * images - 1, y if self.labels else None)
+        return self.discriminator(2 * images - 1, y if self.labels else None) + self.even
 
     # --- learning ---
 
@@ -152,7 +154,10 @@ class GAN(GenerativeModule):
             wrong = self.losses(r, self.discriminator(seen, other))[0].mean()
             loss_d = torch.lerp(loss_d, wrong, self.mismatched)
         loss = loss_d + penalty
-        counts = {"d_loss": loss_d.detach() * len(real), "d_accuracy": ((r > 0).sum() + (f < 0).sum()) / 2}
+        counts = {
+            "d_loss": loss_d.detach() * len(real),
+            "d_accuracy": ((r > -self.even).sum() + (f < -self.even).sum()) / 2,
+        }
         if self.turn:
             with frozen(self.discriminator):
                 loss_g = self.losses(r.detach(), self.discriminator(fake, y))[1].mean()
