@@ -201,6 +201,26 @@ class EarlyStopping:
         check_number("early_stopping.min_delta", self.min_delta, low=0)
 
 
+EVERY = 30.0  # seconds between two writes of last.ckpt
+
+
+@dataclass(frozen=True)
+class CheckpointOptions:
+    """How often last.ckpt is written: ``every`` so many seconds (None: EVERY), or ``every_steps`` of the optimiser.
+
+    A run that is killed without a warning loses no more than that; it is written between two chunks of batches.
+    """
+
+    every: float | None = None
+    every_steps: int | None = None
+
+    def __post_init__(self) -> None:
+        check_number("checkpoint.every", self.every, above=0, optional=True)
+        check_number("checkpoint.every_steps", self.every_steps, low=1, whole=True, optional=True)
+        if self.every is not None and self.every_steps is not None:
+            raise ZooError("checkpoint.every and checkpoint.every_steps: give one of them")
+
+
 @dataclass(frozen=True)
 class TrainerOptions:
     """Where and how long a run trains.

@@ -172,7 +172,8 @@ def trainer_of(
     folder, asked, stopping = job.plan.folder, job.plan.trainer, job.plan.stopping
     logger = _logger(job.plan.values["logger"], folder, job.model.steps) if job.chief else None
     history = History(folder / "metrics.csv", logger)
-    mine: list[L.Callback] = [history, Checkpoints(folder / "checkpoints", resumed=resumed), Progress(), *callbacks]
+    kept = Checkpoints(folder / "checkpoints", options=job.plan.checkpoint, resumed=resumed)
+    mine: list[L.Callback] = [history, kept, Progress(), *callbacks]
     if job.chief and job.dataset.spec.task == "language_modeling" and hasattr(job.model, "generate"):
         from zoo.callbacks.samples import Samples
 

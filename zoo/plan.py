@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from zoo import config as configs
 from zoo.errors import ZooError
-from zoo.options import EarlyStopping, Learning, TrainerOptions, check_number, learning_of, options
+from zoo.options import CheckpointOptions, EarlyStopping, Learning, TrainerOptions, check_number, learning_of, options
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Plan:
     learning: Learning
     trainer: TrainerOptions
     stopping: EarlyStopping
+    checkpoint: CheckpointOptions
     folder: Path
     resumed: bool = False  # goes on with what is in the folder
     changed: bool = False  # with other options than it began with
@@ -68,6 +69,7 @@ def plan(config: DictConfig, *, recipe: str | None, command: str, resumed: Path 
         learning=learning_of(values),
         trainer=options(TrainerOptions, "trainer", values["trainer"]),
         stopping=options(EarlyStopping, "early_stopping", values["early_stopping"]),
+        checkpoint=options(CheckpointOptions, "checkpoint", values.get("checkpoint") or {}),
         folder=resumed or _folder(values["run_dir"], f"{recipe}-{values['data']['name']}"),
         resumed=resumed is not None,
         changed=resumed is not None and _kept(OmegaConf.load(resumed / "config.yaml")) != values,
@@ -91,7 +93,7 @@ def check_files(data: dict[str, Any]) -> None:
             raise ZooError(f"data.{key}={data[key]}: no such file or folder")
 
 
-MAY_CHANGE = ("trainer.max_epochs", "trainer.max_time")
+MAY_CHANGE = ("trainer.max_epochs", "trainer.max_time", "checkpoint.every", "checkpoint.every_steps")
 
 
 def reopen(folder: Path, overrides: dict[str, Any]) -> tuple[DictConfig, str]:

@@ -21,6 +21,7 @@ import torch
 from zoo import __version__, registry
 from zoo import config as configs
 from zoo.data import Dataset
+from zoo.files import write_whole
 from zoo.module import ZooModule
 from zoo.plan import BUNDLED, Plan
 
@@ -113,9 +114,7 @@ def origin(device: str) -> dict[str, Any]:
 
 def write(content: dict[str, Any], folder: Path) -> None:
     """Write results.json, whole or not at all."""
-    temporary = folder / "results.tmp"
-    temporary.write_text(json.dumps(content, indent=1) + "\n")
-    os.replace(temporary, folder / "results.json")
+    write_whole(folder / "results.json", lambda to: to.write_text(json.dumps(content, indent=1) + "\n"))
 
 
 def closing(job: Job, content: Mapping[str, Any], pictures: Sequence[Path]) -> str:
@@ -180,7 +179,7 @@ def _peak_memory(device: str) -> float:
 
 def config_hash(values: Mapping[str, Any]) -> str:
     """Return a name for all that decides a run's outcome: two runs of one hash and commit should agree."""
-    kept = {k: _said(v) for k, v in values.items() if k not in ("run_dir", "logger", "promise")}
+    kept = {k: _said(v) for k, v in values.items() if k not in ("run_dir", "logger", "checkpoint", "promise")}
     return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import os
+import io
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from zoo import config as configs
 from zoo import registry
 from zoo.errors import TrainingError, ZooError
+from zoo.files import kept_whole, write_whole
 from zoo.plan import Plan, check_files, plan, reopen
 from zoo.spec import UNLABELLED
 
@@ -211,12 +212,13 @@ def _work(planned: Plan, dataset: Dataset | None, callbacks: Sequence[L.Callback
     if trainer.world_size > 1:  # each with dropout of its own
         torch.manual_seed(planned.values["seed"] + 2**20 * trainer.global_rank)
     ended = state is not None and state["ended"] and not planned.changed
-    if trainer.max_epochs and not ended:
-        _fit(trainer, model, data, planned.folder)
-    figures, answers = _test(trainer, model, data, planned.folder)
-    leave()  # what follows is the first process's own affair
-    batch = data.first_batch() if report and job.chief else None
-    return _close(job, history, figures, answers if report else None, batch)
+    with kept_whole(planned.folder):
+        if trainer.max_epochs and not ended:
+            _fit(trainer, model, data, planned.folder)
+        figures, answers = _test(trainer, model, data, planned.folder)
+        leave()  # what follows is the first process's own affair
+        batch = data.first_batch() if report and job.chief else None
+        return _close(job, history, figures, answers if report else None, batch)
 
 
 def _suggest_lr(job: Job, data: Any) -> Run:
@@ -299,10 +301,17 @@ def _test(trainer: L.Trainer, model: ZooModule, data: Any, folder: Path) -> tupl
         threshold = model.objective.choose_threshold(_answers(trainer, model, data.dataset.val), data.dataset.val["y"])
         best["zoo"]["threshold"] = model.objective.threshold = threshold
         if trainer.is_global_zero:
-            torch.save(best, path.with_suffix(".tmp"))
-            os.replace(path.with_suffix(".tmp"), path)
+            write_whole(path, lambda to: _saved(best, to))
     figures = trainer.test(model, dataloaders=data.test_dataloader(), verbose=False)[0]
     return dict(figures), model.objective.tell(_answers(trainer, model, data.dataset.test)) if model.answers else {}
+
+
+def _saved(content: dict[str, Any], path: Path) -> None:
+    import torch
+
+    buffer = io.BytesIO()  # torch's own writer says less of a full disk
+    torch.save(content, buffer)
+    path.write_bytes(buffer.getvalue())
 
 
 def _answers(trainer: L.Trainer, model: ZooModule, split: Split) -> Tensor:

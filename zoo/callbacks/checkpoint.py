@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import threading
@@ -15,27 +14,31 @@ import numpy as np
 import torch
 
 from zoo.errors import Stopped
+from zoo.files import write_whole
 from zoo.module import ZooModule
+from zoo.options import EVERY, CheckpointOptions
 
-EVERY = 30.0  # seconds between two writes of last.ckpt
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Checkpoints(L.Callback):
-    """Writes both files whole or not at all: under another name first, then renamed.
+    """Writes both files whole or not at all.
 
     ``best.ckpt`` is the epoch with the best monitored validation figure, the later of two equal ones; where the run
-    is to ``select`` the last, it is that. ``last.ckpt``
-    is written now and then, at the end, and where the run is asked to stop: by SIGTERM or SIGINT, or because
-    ``loop.stop_after`` batches are done. ``resumed`` is the content of a ``last.ckpt`` to go on from.
+    is to ``select`` the last, it is that. ``last.ckpt`` is written now and then (see CheckpointOptions), at the end,
+    and where the run is asked to stop: by SIGTERM or SIGINT, or because ``loop.stop_after`` batches are done.
+    ``resumed`` is the content of a ``last.ckpt`` to go on from.
     """
 
-    def __init__(self, folder: Path, *, resumed: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, options: CheckpointOptions | None = None, resumed: dict[str, Any] | None = None
+    ) -> None:
+        self.options = options or CheckpointOptions()
         self.best, self.last = folder / "best.ckpt", folder / "last.ckpt"
         self.best_figure: float | None = None
         self.resumed = resumed
         self.signal: int | None = None
-        self._written = time.monotonic()
+        self._written, self._steps = time.monotonic(), 0  # when, and after which step, last.ckpt was written
         self._handlers: dict[int, Any] = {}
 
     def state_dict(self) -> dict[str, Any]:
@@ -57,6 +60,7 @@ class Checkpoints(L.Callback):
             module.load_training_state(mine["training"])
             set_random_state(mine["random"])
             self.resumed = None  # and its memory
+        self._steps = module.steps
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 self._handlers[number] = signal.signal(number, lambda n, _: self._asked(trainer, module, n))
@@ -118,13 +122,15 @@ class Checkpoints(L.Callback):
             torch.distributed.all_gather_object(checkpoint["processes"], mine)
 
     def _write_if_due(self, trainer: L.Trainer, module: ZooModule) -> None:
-        due = time.monotonic() - self._written > EVERY
+        due = time.monotonic() - self._written > (self.options.every or EVERY)
+        if self.options.every_steps is not None:
+            due = module.steps >= self._steps + self.options.every_steps
         stop = module.loop.stopping or self.signal is not None
         if trainer.world_size > 1:  # a clock or a signal of one process is all processes' affair
             due, stop = (trainer.strategy.reduce_boolean_decision(one, all=False) for one in (due, stop))
         if due or stop:
             self._save(trainer, self.last)
-            self._written = time.monotonic()
+            self._written, self._steps = time.monotonic(), module.steps
         if stop:
             by = f"by {signal.Signals(self.signal).name} " if self.signal else ""
             where = f"in epoch {module.loop.epochs + 1} of {module.loop.max_epochs}, after {module.steps:,} steps"
@@ -132,10 +138,10 @@ class Checkpoints(L.Callback):
             raise Stopped(f"stopped {by}{where}; go on with python train.py resume={folder}", folder, self.signal)
 
     def _save(self, trainer: L.Trainer, path: Path, *, weights_only: bool = False) -> None:
-        temporary = path.with_suffix(".tmp")
-        trainer.save_checkpoint(temporary, weights_only=weights_only)
         if trainer.is_global_zero:
-            os.replace(temporary, path)
+            write_whole(path, lambda to: trainer.save_checkpoint(to, weights_only=weights_only))
+        else:
+            trainer.save_checkpoint(path, weights_only=weights_only)  # which writes in the first process alone
 
 
 def random_state() -> dict[str, Any]:

@@ -92,14 +92,14 @@ class GAN(GenerativeModule):
         average: float = 0.999,
         shake: Sequence[str] = (),
         conditional: bool = False,
-        mismatched: float = 0.0,
+        mismatched: float | None = None,
     ) -> None:
         super().__init__(spec=spec, latent_dim=latent_dim, conditional=conditional)
         check_choice("model.adversarial", adversarial, tuple(LOSSES))
         check_number("model.discriminator_steps", discriminator_steps, low=1, whole=True)
         check_number("model.discriminator_lr", discriminator_lr, above=0)
         check_number("model.average", average, low=0, below=1)
-        check_number("model.mismatched", mismatched, low=0, below=1)
+        check_number("model.mismatched", mismatched, low=0, below=1, optional=True)
         if mismatched and not (conditional and self.labels > 1):
             raise ZooError(f"model.mismatched={mismatched}: needs model.conditional=true, and two classes at least")
         for name, value in (("r1", r1), ("r2", r2), ("gradient_penalty", gradient_penalty)):
@@ -108,8 +108,8 @@ class GAN(GenerativeModule):
         check_networks(self.spec, network=network, widths=widths, channels=channels)
         check_shaking(shake)
         self.r1, self.r2, self.gradient_penalty = r1, r2, gradient_penalty
-        self.losses, self.shake, self.mismatched = LOSSES[adversarial], tuple(shake), mismatched
-        self.even = math.log1p(-mismatched)  # D weighs made images by 1 − mismatched, which is taken off its odds
+        self.losses, self.shake, self.mismatched = LOSSES[adversarial], tuple(shake), mismatched or 0.0
+        self.even = math.log1p(-self.mismatched)  # D weighs made images by 1 − mismatched, which is taken off its odds
         self.discriminator_steps, self.discriminator_lr, self.decay = discriminator_steps, discriminator_lr, average
         sizes: dict[str, Any] = {"network": network, "widths": widths, "channels": channels, "labels": self.labels}
         shape = self.spec.input_shape

@@ -1,0 +1,64 @@
+"""Files that are written whole or not at all, also where the power goes, the disk is full, or a folder is read-only."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from zoo.errors import TrainingError
+
+# A disk that is full, a quota that is reached, a folder or a disk that takes nothing (any more)
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Have ``write`` make a file under another name, and give it its own once all of it is on the disk.
+
+    Raises:
+        OSError: it could not be written; what was at ``path`` is there as before, and nothing beside it.
+    """
+    temporary = path.with_suffix(".tmp")
+    try:
+        write(temporary)
+        _sync(temporary)
+        os.replace(temporary, path)
+        _sync(path.parent)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def _sync(path: Path) -> None:
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+@contextlib.contextmanager
+def kept_whole(folder: Path) -> Iterator[None]:
+    """End a run whose ``folder`` takes nothing more in one line that says what is left and how to go on.
+
+    Raises:
+        TrainingError: in place of an OSError of such a kind.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        said = f"{folder}: cannot be written ({os.strerror(error.errno)})"
+        if (folder / "checkpoints" / "last.ckpt").exists():
+            then = f"once that is mended, go on with python train.py resume={folder}"
+        elif (folder / "checkpoints" / "best.ckpt").exists():
+            then = f"last good checkpoint: {folder / 'checkpoints' / 'best.ckpt'}"
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+            then = "no checkpoint was written yet"
+        raise TrainingError(f"{said}; {then}") from None
