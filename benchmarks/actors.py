@@ -130,11 +130,12 @@ def _zoo(case: Case, seed: int, goal: float) -> dict[str, Any]:
         with (folder / "metrics.csv").open() as file:
             tested = [(int(float(r["samples"])), float(r["val/return"])) for r in csv.DictReader(file)]
     steps = tested[-1][0]
-    kept = ("metrics", "train_seconds", "device", "threads", "precision", "versions", "commit")
-    row = {key: content[key] for key in kept}
+    row = {key: content[key] for key in ("metrics", "device", "threads", "precision", "versions", "commit")}
+    seconds = content["train_seconds"] - content["validation_seconds"]
     return row | {
+        "train_seconds": round(seconds, 3),
         "steps": steps,
-        "steps_per_second": steps / content["train_seconds"],
+        "steps_per_second": steps / seconds,
         "goal": goal,
         "steps_to": _first(tested, goal),
     }

@@ -66,9 +66,15 @@ def opening(job: Job) -> str:
 
 
 def results(
-    job: Job, rows: Sequence[Mapping[str, Any]], seconds: float, figures: Mapping[str, float], beside: dict[str, Any]
+    job: Job,
+    rows: Sequence[Mapping[str, Any]],
+    seconds: tuple[float, float],
+    figures: Mapping[str, float],
+    beside: dict[str, Any],
 ) -> dict[str, Any]:
-    """Return the content of results.json: ``rows`` of the history, test ``figures``, baselines ``beside``."""
+    """Return the content of results.json: ``rows`` of the history, ``seconds`` of training and of validation within
+    it, test ``figures``, baselines ``beside``.
+    """
     last, objective = rows[-1], job.model.objective
     monitor = f"val/{objective.monitor}"
     best = max if objective.mode == "max" else min
@@ -84,8 +90,9 @@ def results(
         "epochs": len(rows),
         "steps": last["steps"],
         "samples": last["samples"],
-        "train_seconds": round(seconds, 3),
-        "samples_per_second": round(last["samples"] / seconds, 1),
+        "train_seconds": round(seconds[0], 3),
+        "validation_seconds": round(seconds[1], 3),
+        "samples_per_second": round(last["samples"] / seconds[0], 1),
         "params": job.parameters,
         "peak_memory_mb": _peak_memory(job.device),
         "metrics": metrics,

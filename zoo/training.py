@@ -346,7 +346,7 @@ def _close(
         figures |= {f"test/{name}": value for name, value in job.model.figures(job.dataset).items()}
         beside = baselines(job.dataset, options=job.model.hparams)
     if job.chief:
-        content = results(job, history.rows, history.seconds, figures, beside)
+        content = results(job, history.rows, (history.seconds, history.validating), figures, beside)
         write(content, folder)
         print(closing(job, content, pictures), flush=True)
     return Run(metrics=figures, model=job.model.eval(), folder=folder, plots=pictures, results=content)

@@ -14,21 +14,24 @@ from zoo.module import ZooModule
 
 
 class History(L.Callback):
-    """Rows of epoch, steps, samples, seconds, learning rate, and every train and val figure; and the run's clock."""
+    """Rows of epoch, steps, samples, seconds, learning rate, and every train and val figure; and the run's clocks.
+
+    ``seconds`` is from the first batch to the end of the last validation, of which ``validating`` were validation's.
+    """
 
     def __init__(self, path: Path, logger: Any = None) -> None:
         self.path, self.logger = path, logger
         self.rows: list[dict[str, Any]] = []
-        self.seconds = self._before = 0.0
+        self.seconds = self._before = self.validating = 0.0
 
     def state_dict(self) -> dict[str, Any]:
         """Return the rows so far, and the seconds that training took."""
-        return {"rows": self.rows, "seconds": self._clock()}
+        return {"rows": self.rows, "seconds": self._clock(), "validating": self.validating}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take them up."""
         self.rows, self._before = state["rows"], state["seconds"]
-        self.seconds = self._before
+        self.seconds, self.validating = self._before, state.get("validating", 0.0)
 
     def _clock(self) -> float:
         return self._before + time.perf_counter() - self._started
@@ -36,6 +39,14 @@ class History(L.Callback):
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Start the clock: data and model are there, the first batch is next."""
         self._started = time.perf_counter()
+
+    def on_validation_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Start validation's clock."""
+        self._validation = time.perf_counter()
+
+    def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Stop it."""
+        self.validating += time.perf_counter() - self._validation
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Add the epoch's row."""
