@@ -84,7 +84,7 @@ def test_the_folder_holds_what_the_design_names(digits_run):
     assert float(rows[-1]["train/loss"]) < float(rows[0]["train/loss"])
     results = json.loads((folder / "results.json").read_text())
     needed = "model class data task seed epochs steps samples train_seconds samples_per_second params peak_memory_mb "
-    needed += "metrics baselines device precision threads versions commit command config_hash"
+    needed += "validation_seconds metrics baselines device precision threads versions commit command config_hash"
     assert set(results) == set(needed.split())
     assert results["command"] == "python train.py model=cnn trainer.max_epochs=5 trainer.precision=32 run_dir=out"
 
