@@ -11,8 +11,12 @@ from pathlib import Path
 
 from zoo.errors import TrainingError
 
-# A disk that is full, a quota that is reached, a folder or a disk that takes nothing (any more)
-UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+UNWRITABLE = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+)  # a full disk, a quota that is reached, a disk that takes nothing
+DENIED = (errno.EACCES, errno.EPERM)  # which reading may bring too, elsewhere
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -27,7 +31,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         _sync(temporary)
         os.replace(temporary, path)
         _sync(path.parent)
-    except OSError:
+    except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
@@ -51,7 +55,8 @@ def kept_whole(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in UNWRITABLE:
+        within = str(error.filename or "").startswith(str(folder))
+        if error.errno not in UNWRITABLE and not (error.errno in DENIED and within):
             raise
         said = f"{folder}: cannot be written ({os.strerror(error.errno)})"
         if (folder / "checkpoints" / "last.ckpt").exists():

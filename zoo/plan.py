@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from zoo import config as configs
 from zoo.errors import ZooError
+from zoo.files import write_whole
 from zoo.options import CheckpointOptions, EarlyStopping, Learning, TrainerOptions, check_number, learning_of, options
 
 
@@ -39,9 +40,8 @@ class Plan:
         """
         try:
             (self.folder / "checkpoints").mkdir(parents=True, exist_ok=self.resumed)
-            temporary = self.folder / "config.tmp"
-            OmegaConf.save(OmegaConf.create({"recipe": self.recipe, **self.values}), temporary)
-            os.replace(temporary, self.folder / "config.yaml")
+            content = OmegaConf.create({"recipe": self.recipe, **self.values})
+            write_whole(self.folder / "config.yaml", lambda to: OmegaConf.save(content, to))
         except OSError as error:
             said = f"{self.folder}: cannot be written ({error.strerror}); choose another with run_dir="
             raise ZooError(said) from None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import os
 import time
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 
+from zoo.files import write_whole
 from zoo.module import ZooModule
 
 
@@ -74,10 +74,11 @@ class History(L.Callback):
             self.logger.finalize("success")
 
     def _write(self) -> None:
-        temporary = self.path.with_suffix(".tmp")
-        with temporary.open("w", newline="") as file:
+        write_whole(self.path, self._write_to)
+
+    def _write_to(self, path: Path) -> None:
+        with path.open("w", newline="") as file:
             names = dict.fromkeys(name for row in self.rows for name in row)  # some are not there from the first on
             writer = csv.DictWriter(file, fieldnames=list(names), lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.rows)
-        os.replace(temporary, self.path)
