@@ -79,11 +79,13 @@ def test_probabilities_and_entropies_are_torchs():
     logits = torch.randn(7, 2)
     known: Any = torch.distributions.Categorical(logits=logits)
     taken = known.sample()
-    torch.testing.assert_close(choosing.of(logits, taken), (known.log_prob(taken), known.entropy()))
+    torch.testing.assert_close(choosing.log_probability(logits, taken), known.log_prob(taken))
+    torch.testing.assert_close(choosing.spread(logits), known.entropy())
     torch.nn.init.normal_(moving.log_std)
     known = torch.distributions.Normal(logits, moving.log_std.exp())
     taken = known.sample()
-    torch.testing.assert_close(moving.of(logits, taken), (known.log_prob(taken).sum(1), known.entropy().sum(1)))
+    torch.testing.assert_close(moving.log_probability(logits, taken), known.log_prob(taken).sum(1))
+    torch.testing.assert_close(moving.spread(logits), known.entropy().sum(1))
 
 
 def test_actions_are_drawn_with_their_probabilities():

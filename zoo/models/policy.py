@@ -126,23 +126,28 @@ class Policy(ControlModule):
         out = self(x)
         if self.log_std is None:
             taken = out.argmax(1) if greedy else drawn(out, draws)
-            return {"action": taken, "taken": taken, "log_probability": self.of(out, taken)[0]}
+            return {"action": taken, "taken": taken, "log_probability": self.log_probability(out, taken)}
         taken = out
         if not greedy:
             noise = torch.randn_like(out) if draws is None else draws.normal(out.shape[1]).to(out)
             taken = out + self.log_std.exp() * noise
         action = scaled(taken, self.low, self.high)
-        return {"action": action, "taken": taken, "log_probability": self.of(out, taken)[0]}
+        return {"action": action, "taken": taken, "log_probability": self.log_probability(out, taken)}
 
-    def of(self, out: Tensor, taken: Tensor) -> tuple[Tensor, Tensor]:
-        """Return log π(a|s) and the entropy of π(·|s) (B,), of the actor's answers and of what was taken."""
+    def log_probability(self, out: Tensor, taken: Tensor) -> Tensor:
+        """Return log π(a|s) (B,) of the actor's answers and of what was taken."""
         if self.log_std is None:
-            every = out.log_softmax(1)
-            return every.gather(1, taken[:, None]).squeeze(1), -(every.exp() * every).sum(1)
+            return out.log_softmax(1).gather(1, taken[:, None]).squeeze(1)
         log_std = self.log_std.expand_as(out)
         far = (taken - out) * (-log_std).exp()
-        each = -0.5 * far.square() - log_std - 0.5 * math.log(2 * math.pi)
-        return each.sum(1), (log_std + 0.5 * math.log(2 * math.pi * math.e)).sum(1)
+        return (-0.5 * far.square() - log_std - 0.5 * math.log(2 * math.pi)).sum(1)
+
+    def spread(self, out: Tensor) -> Tensor:
+        """Return the entropy of π(·|s) (B,) of the actor's answers."""
+        if self.log_std is None:
+            every = out.log_softmax(1)
+            return -(every.exp() * every).sum(1)
+        return (self.log_std.expand_as(out) + 0.5 * math.log(2 * math.pi * math.e)).sum(1)
 
     # --- learning ---
 
@@ -168,8 +173,10 @@ class Policy(ControlModule):
             advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
         sums: dict[str, Tensor] = {}
         for _ in range(self.epochs):
-            for part in torch.randperm(len(rows), device=x.device).tensor_split(self.parts):
-                loss, said = self._loss(x[part], taken[part], old[part], advantage[part], target[part])
+            order = torch.randperm(len(rows), device=x.device)
+            shuffled = [one[order].tensor_split(self.parts) for one in (x, taken, old, advantage, target)]
+            for part in zip(*shuffled, strict=True):
+                loss, said = self._loss(*part)
                 self.differentiate(loss)
                 if self.loop.waiting == self.learning.accumulate:
                     self.optimizer_step()
@@ -226,12 +233,13 @@ class Policy(ControlModule):
         self, x: Tensor, taken: Tensor, old: Tensor, advantage: Tensor, target: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of some steps (B,), and its parts."""
-        log_probability, entropy = self.of(self(x), taken)
-        value = self.critic(self.normalise(x)).float().squeeze(1)
+        out, value = self(x), self.critic(self.normalise(x)).float().squeeze(1)
+        log_probability = self.log_probability(out, taken)
         ratio = (log_probability - old).exp()
         gain = policy_gain(self.algorithm, log_probability, ratio, advantage, self.clip_range).mean()
-        far, spread = (value - target).square().mean(), entropy.mean()
-        loss = -gain + self.value_weight * far - self.entropy * spread
+        far = nn.functional.mse_loss(value, target)
+        spread = self.spread(out if self.entropy else out.detach()).mean()  # backward is half of a small step
+        loss = self.value_weight * far - gain - (self.entropy * spread if self.entropy else 0)
         with torch.no_grad():
             clipped = ((ratio - 1).abs() > self.clip_range).float().mean()
         return loss, {"value_loss": far.detach(), "entropy": spread.detach(), "clipped": clipped}
