@@ -8,6 +8,7 @@
     python -m benchmarks suite=samples [data=mnist] [seeds=3]
     python -m benchmarks suite=contract [model=cnn] [budget=quick|full]
     python -m benchmarks suite=speed [model=gan] [repeats=5]
+    python -m benchmarks suite=scaling [axis=rows] [repeats=3]
 
 quality trains each recipe that makes a promise, every run by the command that a user would type, in a process of its
 own; words that are not the suite's go to ``train.py`` as they are. ``budget=full`` takes three seeds and all folds,
@@ -29,7 +30,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import contract, families, peers, quality, samples, speed
+from benchmarks import contract, families, peers, quality, samples, scaling, speed
 from benchmarks.report import read
 from zoo.errors import ZooError, unknown
 
@@ -41,6 +42,7 @@ SUITES: dict[str, Callable[[dict[str, str], Rows], Iterator[dict[str, Any]]]] = 
     "samples": samples.rows,
     "contract": contract.rows,
     "speed": speed.rows,
+    "scaling": scaling.rows,
 }
 RESULTS = Path(__file__).parent / "results"
 

@@ -66,6 +66,8 @@ class ControlModule(ZooModule):
     @torch.no_grad()
     def acted(self, x: Tensor, **how: Any) -> dict[str, Tensor]:
         """Return what ``act`` does, in float32: other precisions would learn from other episodes."""
+        if not torch.is_autocast_enabled(x.device.type):
+            return self.act(x, **how)
         with torch.autocast(x.device.type, enabled=False):
             return self.act(x, **how)
 

@@ -64,8 +64,10 @@ def _nothing() -> None:
 @torch.no_grad()
 def decay_weights(parameters: Iterable[nn.Parameter], factor: float) -> None:
     """Shrink weights by ``1 - factor``, factor being lr · weight_decay: decay that is decoupled from the gradient."""
+    if not factor:
+        return
     weights = [p for p in parameters if is_weight(p) and p.grad is not None]  # those that take no step stay
-    if factor and weights:
+    if weights:
         torch._foreach_mul_(weights, 1 - factor)
 
 

@@ -171,21 +171,22 @@ class Policy(ControlModule):
         target = advantage + value
         if self.standard:
             advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-        sums: dict[str, Tensor] = {}
+        told: list[Tensor] = []  # of each minibatch loss, value loss and share that was clipped
         for _ in range(self.epochs):
             order = torch.randperm(len(rows), device=x.device)
             shuffled = [one[order].tensor_split(self.parts) for one in (x, taken, old, advantage, target)]
             for part in zip(*shuffled, strict=True):
-                loss, said = self._loss(*part)
+                loss, far, clipped = self._loss(*part)
                 self.differentiate(loss)
                 if self.loop.waiting == self.learning.accumulate:
                     self.optimizer_step()
-                for name, one in {**said, "mean": loss.detach()}.items():
-                    sums[name] = sums[name] + one if name in sums else one
+                told += [loss.detach(), far, clipped]
         self.count_in(batch["x"])
         count = self.loop.local_rows
-        counts = {name: total * (count / self.updates) for name, total in sums.items()}
-        return counts.pop("mean") / count, counts | ended_in(batch)
+        loss, far, clipped = torch.stack(told).view(-1, 3).mean(0)
+        entropy = -old.mean()  # of what was done, so that it costs nothing
+        counts = {"value_loss": far * count, "entropy": entropy * count, "clipped": clipped * count}
+        return loss, counts | ended_in(batch)
 
     @torch.no_grad()
     def rows_of(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
@@ -229,20 +230,17 @@ class Policy(ControlModule):
         super().load_training_state(state)
         self._discounted = state["discounted"]
 
-    def _loss(
-        self, x: Tensor, taken: Tensor, old: Tensor, advantage: Tensor, target: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss of some steps (B,), and its parts."""
+    def _loss(self, x: Tensor, taken: Tensor, old: Tensor, advantage: Tensor, target: Tensor) -> tuple[Tensor, ...]:
+        """Return the loss of some steps (B,), that of their values, and the share of them that was clipped."""
         out, value = self(x), self.critic(self.normalise(x)).float().squeeze(1)
         log_probability = self.log_probability(out, taken)
         ratio = (log_probability - old).exp()
         gain = policy_gain(self.algorithm, log_probability, ratio, advantage, self.clip_range).mean()
         far = nn.functional.mse_loss(value, target)
-        spread = self.spread(out if self.entropy else out.detach()).mean()  # backward is half of a small step
-        loss = self.value_weight * far - gain - (self.entropy * spread if self.entropy else 0)
-        with torch.no_grad():
-            clipped = ((ratio - 1).abs() > self.clip_range).float().mean()
-        return loss, {"value_loss": far.detach(), "entropy": spread.detach(), "clipped": clipped}
+        loss = self.value_weight * far - gain
+        if self.entropy:
+            loss = loss - self.entropy * self.spread(out).mean()
+        return loss, far.detach(), ((ratio.detach() - 1).abs() > self.clip_range).float().mean()
 
 
 def drawn(logits: Tensor, draws: Draws | None) -> Tensor:

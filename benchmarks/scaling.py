@@ -1,0 +1,127 @@
+"""Scaling: how the cost of training grows with one size while all else stays, and the exponent that fits it.
+
+    cost = a · size^b,   b the slope of a straight line through (log size, log cost), by least squares
+
+Cost is seconds of training, validation not counted: of a pass over the rows, of a step, of a step of all environments
+with what is learnt from it. All sizes of an axis are measured in turn, several times; the median of each counts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.words import take_flag, take_nothing_else, take_number
+from zoo.errors import unknown
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What grows: runs of ``model`` on ``data``, of each size with the options that ``asked`` returns for it.
+
+    The cost is that of one of ``units`` alike that a run has, named ``per``; ``most`` is the largest exponent that is
+    right.
+    """
+
+    model: str
+    data: str
+    sizes: tuple[int, ...]
+    asked: Callable[[int], dict[str, Any]]
+    per: str = "step"
+    units: int = 60
+    most: float | None = None
+
+
+STEPS = {"trainer.max_epochs": 1, "trainer.steps_per_epoch": Axis.units}
+PLAIN = {f"data.augment.{kind}": 0.0 for kind in ("rotation", "shift", "zoom", "shear")}
+EPOCHS = {**PLAIN, "trainer.max_epochs": 3}
+LENGTHS = (32, 64, 128, 256)
+ROLLOUT = 32  # steps of each environment between two updates
+AXES: dict[str, Axis] = {
+    "rows": Axis(
+        "fnn", "mnist", (4000, 8000, 16000, 32000), lambda n: {**EPOCHS, "data.train_rows": n}, "epoch", 3, 1.1
+    ),
+    "batch": Axis(
+        "fnn", "mnist", (64, 128, 256, 512, 1024), lambda n: {**PLAIN, **STEPS, "data.batch_size": n}, most=1.1
+    ),
+    "width": Axis("fnn", "mnist", (128, 256, 512, 1024), lambda n: {**PLAIN, **STEPS, "model.widths": [n, n]}),
+    "length, lstm": Axis("lstm", "text_file", LENGTHS, lambda n: {**STEPS, "data.window": n}, most=1.1),
+    "length, transformer": Axis("transformer", "text_file", LENGTHS, lambda n: {**STEPS, "data.window": n}, most=2),
+    "environments": Axis(
+        "policy",
+        "cartpole",
+        (16, 32, 64, 128, 256),
+        lambda n: {
+            "data.envs": n,
+            "data.rollout": ROLLOUT,
+            "data.epoch_steps": n * ROLLOUT * 4,
+            "trainer.max_epochs": 2,
+        },
+        "rollout with its updates",
+        8,
+        1.1,
+    ),
+    "processes": Axis("fnn", "mnist", (1, 2), lambda n: {**EPOCHS, "trainer.devices": n}, "epoch", 3),
+}
+
+
+def rows(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield a row per axis, or that of ``axis=``; an exponent that is too large is a failure."""
+    axis, repeats, fresh = asked.pop("axis", None), take_number(asked, "repeats", 3), take_flag(asked, "fresh")
+    take_nothing_else(asked, "scaling")
+    if axis is not None and axis not in AXES:
+        raise unknown("axis", axis, AXES)
+    done = set() if fresh else {row["what"] for row in earlier if not row.get("failed")}
+    for name in AXES if axis is None else [axis]:
+        if name not in done:
+            yield _measured(name, AXES[name], repeats)
+
+
+def exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:
+    """Return b of cost = a · size^b by least squares on logarithms."""
+    return statistics.linear_regression([math.log(s) for s in sizes], [math.log(c) for c in costs]).slope
+
+
+def _measured(name: str, axis: Axis, repeats: int) -> dict[str, Any]:
+    costs: dict[int, list[float]] = {size: [] for size in axis.sizes}
+    for repeat in range(repeats + 1):
+        for size in axis.sizes:
+            cost, results = _cost(axis, size, repeat)
+            if repeat:  # the first round warms up
+                costs[size].append(cost)
+    medians = [statistics.median(costs[size]) for size in axis.sizes]
+    found = exponent(axis.sizes, medians)
+    row = {
+        "what": name,
+        "model": axis.model,
+        "data": axis.data,
+        "per": axis.per,
+        "sizes": axis.sizes,
+        "seconds": medians,
+        "spread": [[min(costs[size]), max(costs[size])] for size in axis.sizes],
+        "exponent": found,
+        "most": axis.most,
+        "repeats": repeats,
+        **{key: results[key] for key in ("device", "precision", "threads", "versions", "commit")},
+    }
+    if axis.most is not None and found > axis.most:
+        row["failed"] = [f"{name}: cost grows with exponent {found:.2f}, more than {axis.most}"]
+    said = ", ".join(f"{s:,}: {1000 * c:.1f} ms" for s, c in zip(axis.sizes, medians, strict=True))
+    print(f"{name}: {axis.per} of {said}; exponent {found:.2f}", flush=True)
+    return row
+
+
+def _cost(axis: Axis, size: int, seed: int) -> tuple[float, dict[str, Any]]:
+    """Return the seconds of training that one unit of the axis takes, and the run's results."""
+    import zoo
+
+    with tempfile.TemporaryDirectory() as above, contextlib.redirect_stdout(io.StringIO()):
+        asked = {**axis.asked(size), "seed": seed, "run_dir": f"{above}/run"}
+        results = zoo.train(axis.model, axis.data, report=False, **asked).results
+    return (results["train_seconds"] - results["validation_seconds"]) / axis.units, results
