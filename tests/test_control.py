@@ -257,7 +257,13 @@ def test_what_cannot_be_played_is_one_line(kind, identity, sizes, said):
     [{"algorithm": "a2c"}, {"algorithm": "reinforce"}, {"normalize_observations": True, "normalize_rewards": True}],
 )
 def test_each_algorithm_learns_to_balance_a_pole_for_longer(words):
-    quick = {"trainer.max_epochs": 3, "data.envs": 16, "data.rollout": 32, "data.epoch_steps": 8192}
+    quick = {
+        "trainer.max_epochs": 3,
+        "data.envs": 16,
+        "data.rollout": 32,
+        "data.epoch_steps": 8192,
+        "optimizer.lr": 1e-2,
+    }
     run = zoo.train("policy", "cartpole", options=words, report=False, **{**quick, "data.val_episodes": 10})
     assert run.metrics["test/return"] > 60  # 21 at random
     assert run.results["samples"] == 3 * 8192
