@@ -1,24 +1,26 @@
 """Run a suite and append its rows to ``benchmarks/results/``.
 
+    python -m benchmarks suite=all [budget=quick|full] [fresh=true]
     python -m benchmarks suite=quality [model=cnn] [data=mnist] [seeds=3] [budget=quick|full] [option=value …]
     python -m benchmarks suite=quality case=pneumonia [seeds=3]
     python -m benchmarks suite=peers [model=fnn] [data=adult] [seeds=3]
-    python -m benchmarks suite=peers model=policy [data=cartpole] [seeds=5]
+    python -m benchmarks suite=speed [model=gan] [repeats=5]
+    python -m benchmarks suite=scaling [axis=rows] [repeats=3]
     python -m benchmarks suite=families [model=lstm] [data=shakespeare] [seconds=60] [seeds=3]
     python -m benchmarks suite=samples [data=mnist] [seeds=3]
     python -m benchmarks suite=contract [model=cnn] [budget=quick|full]
-    python -m benchmarks suite=speed [model=gan] [repeats=5]
-    python -m benchmarks suite=scaling [axis=rows] [repeats=3]
 
 quality trains each recipe that makes a promise, every run by the command that a user would type, in a process of its
 own; words that are not the suite's go to ``train.py`` as they are. ``budget=full`` takes three seeds and all folds,
-``quick`` one seed and the first fold; ``case=`` is one of the runs on files that ``benchmarks/files.yaml`` lists. A run
-whose row is there already, of the same configuration, is not made again unless ``fresh=true``. peers gives
-scikit-learn's trees as much time on the same rows as a run of the zoo took, and stable-baselines3 as many steps of the
-same environments. families gives models of a kind the same
-data and time. samples has a classifier learn from images that a cgan made. contract measures the contract's time and,
-with ``full``, stops each model at 20 random points. A run that fails and a promise that is missed are rows too, and the
-exit code is 1.
+``quick`` one seed and the first fold, and where nothing is named a recipe or two per model; ``case=`` is one of the
+runs on files that ``benchmarks/files.yaml`` lists. peers gives scikit-learn's trees as much time on the same rows as a
+run of the zoo took, and has stable-baselines3 learn in the same environments. speed has a step of the zoo beside
+one of plain PyTorch, scaling what training costs by rows, batch, width, length, environments and processes. families
+gives models of a kind the same data and time. samples has a classifier learn from images that a cgan made. contract
+measures the contract's time and, with ``full``, stops each model at 20 random points. all is the first four, in turn.
+
+What is there already is not made again unless ``fresh=true``: a suite that was stopped goes on where it was. ``out=``
+is another folder for the rows. A run that fails and a promise that is missed are rows too, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -26,24 +28,26 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from benchmarks import contract, families, peers, quality, samples, scaling, speed
+from benchmarks.jobs import Job, done
 from benchmarks.report import read
 from zoo.errors import ZooError, unknown
 
 Rows = list[dict[str, Any]]
-SUITES: dict[str, Callable[[dict[str, str], Rows], Iterator[dict[str, Any]]]] = {
-    "quality": quality.rows,
-    "peers": peers.rows,
-    "families": families.rows,
-    "samples": samples.rows,
-    "contract": contract.rows,
-    "speed": speed.rows,
-    "scaling": scaling.rows,
+SUITES: dict[str, Callable[[dict[str, str], Rows], list[Job]]] = {
+    "quality": quality.jobs,
+    "peers": peers.jobs,
+    "families": families.jobs,
+    "samples": samples.jobs,
+    "contract": contract.jobs,
+    "speed": speed.jobs,
+    "scaling": scaling.jobs,
 }
+ALL = ("quality", "peers", "speed", "scaling")  # what suite=all does, with budget= alone
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -58,13 +62,14 @@ def main(words: list[str]) -> int:
         asked[key] = value
     failed = 0
     try:
-        suite = asked.pop("suite", "quality")
-        if suite not in SUITES:
-            raise unknown("suite", suite, SUITES)
-        path = Path(asked.pop("out", RESULTS)) / f"{suite}.jsonl"
-        for row in SUITES[suite](asked, read(path)):
-            failed += bool(row.get("failed"))
-            _append(path, row)
+        suite, out = asked.pop("suite", "quality"), Path(asked.pop("out", RESULTS))
+        if suite not in (*SUITES, "all"):
+            raise unknown("suite", suite, [*SUITES, "all"])
+        for name in ALL if suite == "all" else [suite]:
+            path = out / f"{name}.jsonl"
+            for row in done(SUITES[name](dict(asked), read(path))):
+                failed += bool(row.get("failed"))
+                _append(path, row)
     except ZooError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

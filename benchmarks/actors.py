@@ -1,8 +1,9 @@
-"""Actors: the zoo's policies beside stable-baselines3 in the same environments, for as many steps, in turn.
+"""Actors: the zoo's policies beside stable-baselines3 in the same environments, in turn.
 
-Per seed three rows: the zoo's recipe; stable-baselines3 with the settings that rl-baselines3-zoo lists for the
-environment; and PPO of stable-baselines3 with the recipe's own. Each is tested greedily on the zoo's schedule, in
-environments apart and with the clock stopped, so that ``steps_to`` is the first test whose mean return is ``goal``.
+Per seed three rows: the zoo's recipe; stable-baselines3 with what rl-baselines3-zoo lists for the environment, number
+of steps included; and PPO of stable-baselines3 with the recipe's own settings. Each is tested greedily on the zoo's
+schedule, in environments apart and with the clock stopped, so that ``steps_to`` is the first test whose mean return is
+``goal``.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from benchmarks.jobs import Job, timed
 from benchmarks.quality import Case
 from benchmarks.runs import trained
 from zoo.errors import ZooError
@@ -26,6 +29,7 @@ PAIRS: dict[tuple[str, str], tuple[float, dict[str, Any]]] = {
     ("policy", "cartpole"): (
         475,
         {
+            "n_timesteps": 100_000,
             "n_envs": 8,
             "n_steps": 32,
             "batch_size": 256,
@@ -38,11 +42,19 @@ PAIRS: dict[tuple[str, str], tuple[float, dict[str, Any]]] = {
     ),
     ("policy", "acrobot"): (
         -82,
-        {"n_envs": 16, "n_steps": 256, "gae_lambda": 0.94, "n_epochs": 4, "normalize": True},
+        {
+            "n_timesteps": 1_000_000,
+            "n_envs": 16,
+            "n_steps": 256,
+            "gae_lambda": 0.94,
+            "n_epochs": 4,
+            "normalize": True,
+        },
     ),
     ("policy", "pendulum"): (
         -250,
         {
+            "n_timesteps": 100_000,
             "n_envs": 4,
             "n_steps": 1024,
             "gamma": 0.9,
@@ -54,6 +66,7 @@ PAIRS: dict[tuple[str, str], tuple[float, dict[str, Any]]] = {
     ("policy", "lunar_lander"): (
         200,
         {
+            "n_timesteps": 1_000_000,
             "n_envs": 16,
             "n_steps": 1024,
             "batch_size": 64,
@@ -66,6 +79,7 @@ PAIRS: dict[tuple[str, str], tuple[float, dict[str, Any]]] = {
     ("dqn", "cartpole"): (
         475,
         {
+            "n_timesteps": 50_000,
             "learning_rate": 2.3e-3,
             "batch_size": 64,
             "buffer_size": 100_000,
@@ -78,7 +92,7 @@ PAIRS: dict[tuple[str, str], tuple[float, dict[str, Any]]] = {
             "net_arch": [256, 256],
         },
     ),
-    ("sac", "pendulum"): (-170, {"learning_rate": 1e-3}),
+    ("sac", "pendulum"): (-170, {"n_timesteps": 20_000, "learning_rate": 1e-3}),
 }
 
 
@@ -87,8 +101,8 @@ def fits(case: Case) -> bool:
     return (case.model, case.data) in PAIRS and not case.words
 
 
-def rows(case: Case, seeds: int, earlier: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of each seed; those among the ``earlier`` ones are not made again.
+def jobs(case: Case, seeds: int, earlier: Sequence[dict[str, Any]]) -> list[Job]:
+    """Return the jobs of each seed; those among the ``earlier`` rows are not made again.
 
     Raises:
         ZooError: stable-baselines3 is not installed.
@@ -104,17 +118,29 @@ def rows(case: Case, seeds: int, earlier: Sequence[dict[str, Any]]) -> Iterator[
     if case.model == "policy":
         same = _as_ours(plan.values)
         ours[f"{PEER}, our settings"] = lambda seed: _stable("policy", same, plan.values, seed, goal)
-    done = {(r["model"], r["data"], r["by"], r["seed"]) for r in earlier if r["peer"] == PEER}
-    for seed in range(seeds):
-        for by, run in ours.items():
-            if (case.model, case.data, by, seed) not in done:
-                row = {"model": case.model, "data": case.data, "peer": PEER, "by": by, "seed": seed, **run(seed)}
-                print(
-                    f"{case.model} on {case.data} by {by}, seed {seed}: return {row['metrics']['test/return']:.1f}, "
-                    f"{row['steps_per_second']:,.0f} steps/s, {goal} after {row['steps_to']}",
-                    flush=True,
-                )
-                yield row
+    earlier = [row for row in earlier if row["peer"] == PEER]
+    done = {(row["model"], row["data"], row["by"], row["seed"]) for row in earlier}
+    took = timed(earlier, lambda row: (row["model"], row["data"], row["by"]), "train_seconds")
+    return [
+        Job(
+            f"{case.model} on {case.data} by {by}, seed {seed}",
+            partial(_one, {"model": case.model, "data": case.data, "peer": PEER, "by": by, "seed": seed}, run),
+            took.get((case.model, case.data, by)),
+        )
+        for seed in range(seeds)
+        for by, run in ours.items()
+        if (case.model, case.data, by, seed) not in done
+    ]
+
+
+def _one(about: dict[str, Any], run: Callable[[int], dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    row = {**about, **run(about["seed"])}
+    print(
+        f"    return {row['metrics']['test/return']:.1f}, {row['steps_per_second']:,.0f} steps/s, "
+        f"{row['goal']} after {row['steps_to']}",
+        flush=True,
+    )
+    yield row
 
 
 def _first(tested: list[tuple[int, float]], goal: float) -> int | None:
@@ -165,7 +191,7 @@ def _as_ours(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _stable(model: str, settings: Mapping[str, Any], values: Mapping[str, Any], seed: int, goal: float) -> Any:
-    """Return the row of a run of stable-baselines3 over as many steps as the zoo's, tested as often."""
+    """Return the row of a run of stable-baselines3, over as many steps as the zoo's where none are said."""
     import stable_baselines3
     from stable_baselines3 import DQN, PPO, SAC
     from stable_baselines3.common.env_util import make_vec_env
@@ -175,6 +201,7 @@ def _stable(model: str, settings: Mapping[str, Any], values: Mapping[str, Any], 
     from zoo.report import origin
 
     asked, data = dict(settings), values["data"]
+    steps = asked.pop("n_timesteps", values["trainer"]["max_epochs"] * data["epoch_steps"])
     count, scaled = asked.pop("n_envs", 1), asked.pop("normalize", False)
     about = {key: asked.pop(key) for key in ("net_arch", "log_std_init") if key in asked}
     if asked.pop("activation", "tanh") != "tanh":
@@ -190,7 +217,6 @@ def _stable(model: str, settings: Mapping[str, Any], values: Mapping[str, Any], 
     def returns(part: str, episodes: int) -> list[float]:
         return _played(actor, data["env"], env if scaled else None, SEEDS[part], episodes)
 
-    steps = values["trainer"]["max_epochs"] * data["epoch_steps"]
     watch = _watch(lambda: statistics.mean(returns("val", data["val_episodes"])), data["epoch_steps"])
     started = time.perf_counter()
     actor.learn(steps, callback=watch)

@@ -8,47 +8,53 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
+from benchmarks.jobs import Job, timed
 from benchmarks.words import take_budget, take_nothing_else
 from zoo.registry import entry, list_models
 
 POINTS = {"quick": 3, "full": 20}
 
 
-def rows(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield a row for the whole contract over the models, and one per model for its stops."""
+def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
+    """Return a job for the whole contract over the models, and one per model for its stops."""
     budget, model = take_budget(asked), asked.pop("model", None)
     take_nothing_else(asked, "contract")
     names = [model] if model else list_models()
     for name in names:
         entry(name)  # an unknown one is refused before anything is measured
-    yield _whole(names)
-    for name in names:
-        yield _stops(name, POINTS[budget])
+    took = timed(earlier, lambda row: row["what"], "seconds")
+    whole = f"the contract of {' and '.join(names)}"
+    stops = {f"{name} stopped and resumed": name for name in names}
+    return [
+        Job(whole, partial(_whole, whole, names), took.get(whole)),
+        *(Job(what, partial(_stops, what, name, POINTS[budget]), took.get(what)) for what, name in stops.items()),
+    ]
 
 
-def _whole(names: list[str]) -> dict[str, Any]:
+def _whole(what: str, names: list[str]) -> Iterator[dict[str, Any]]:
     words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *(f"--zoo-model={name}" for name in names)]
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
         seconds = time.perf_counter() - started
     found = {what: int(count) for count, what in re.findall(r"(\d+) (passed|failed|error)", done.stdout)}
-    row = {"what": f"the contract of {' and '.join(names)}", "checks": found, "seconds": round(seconds, 1)} | _made()
+    row = {"what": what, "checks": found, "seconds": round(seconds, 1)} | _made()
     row |= (
         {"failed": re.findall(r"^FAILED.*", done.stdout, re.MULTILINE) or ["pytest failed"]} if done.returncode else {}
     )
-    print(f"{row['what']}: {found}, {seconds:.1f} s", flush=True)
-    return row
+    print(f"    {found}, {seconds:.1f} s", flush=True)
+    yield row
 
 
-def _stops(name: str, points: int) -> dict[str, Any]:
+def _stops(what: str, name: str, points: int) -> Iterator[dict[str, Any]]:
     from zoo.contract import ContractError
     from zoo.contract.runs import check_stops
     from zoo.contract.subject import subjects
 
-    row: dict[str, Any] = {"what": f"{name} stopped and resumed", "model": name, "points": points}
+    row: dict[str, Any] = {"what": what, "model": name, "points": points}
     started = time.perf_counter()
     try:
         row["points"] = check_stops(subjects(name)[0], points)
@@ -56,8 +62,8 @@ def _stops(name: str, points: int) -> dict[str, Any]:
     except ContractError as error:
         row["failed"] = [str(error)]
     row |= {"seconds": round(time.perf_counter() - started, 1)} | _made()
-    print(f"{row['what']}: after {row['points']} batches, {row.get('failed', 'bit-equal each')}", flush=True)
-    return row
+    print(f"    after {row['points']} batches, {row.get('failed', 'bit-equal each')}", flush=True)
+    yield row
 
 
 def _made() -> dict[str, Any]:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import csv
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
+from benchmarks.jobs import Job
 from benchmarks.runs import trained
 from benchmarks.words import take_flag, take_nothing_else, take_number
 from zoo import config as configs
@@ -26,8 +28,8 @@ EPOCHS = 3  # validations in a run
 PROBES = (10, 40)  # steps in an epoch of the two short runs
 
 
-def rows(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield a row per data set, family and seed; those that are there already are not run again."""
+def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
+    """Return a job per data set and family, a row per seed; what is there already is not run again."""
     known: Any = OmegaConf.to_container(OmegaConf.load(FILE))
     seconds, seeds = take_number(asked, "seconds", 60), take_number(asked, "seeds", 3)
     fresh, data, model = take_flag(asked, "fresh"), asked.pop("data", None), asked.pop("model", None)
@@ -37,11 +39,14 @@ def rows(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> Iterator[d
         if given is not None and given not in choices:
             raise unknown(name, given, choices)
     done = set() if fresh else {(r["data"], r["model"], r["seed"], r["asked_seconds"]) for r in earlier}
+    found = []
     for name, about in known.items():
         for family in about.get("models", FAMILIES):
             wanted = [seed for seed in range(seeds) if (name, family, seed, seconds) not in done]
             if data in (None, name) and model in (None, family) and wanted:
-                yield from _runs(name, family, about, wanted, seconds)
+                run = partial(_runs, name, family, about, wanted, seconds)
+                found.append(Job(f"{family} on {name}", run, seconds * len(wanted)))
+    return found
 
 
 def _runs(name: str, family: str, about: Mapping[str, Any], seeds: Sequence[int], seconds: int) -> Iterator[Any]:
@@ -55,7 +60,7 @@ def _runs(name: str, family: str, about: Mapping[str, Any], seeds: Sequence[int]
         content, _ = _run([*words, *extra])
         row = {"what": f"{family} on {name}", "asked_seconds": seconds, "figure": about["figure"], **content}
         figure = row.get("metrics", {}).get(f"test/{about['figure']}")
-        print(f"{row['what']} seed={seed}: {about['figure']} {figure}, {row.get('train_seconds')} s", flush=True)
+        print(f"    seed {seed}: {about['figure']} {figure}, {row.get('train_seconds')} s", flush=True)
         yield {**row, "model": family, "data": name, "seed": seed}
 
 

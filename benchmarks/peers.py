@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from benchmarks import actors, trees
+from benchmarks.jobs import Job
 from benchmarks.quality import chosen
 from benchmarks.words import take_budget, take_flag, take_nothing_else, take_number
 from zoo.errors import ZooError
 
 
-def rows(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of each case that has a peer.
+def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
+    """Return the jobs of each case that has a peer.
 
     Raises:
         ZooError: none has.
@@ -23,8 +24,9 @@ def rows(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> Iterator[d
     take_nothing_else(asked, "peers")
     if not found:
         raise ZooError("no case with a peer: those of tables say so in their promise, of policies see actors.py")
-    for case in found:
-        if trees.fits(case):
-            yield from trees.rows(case, seeds, budget)
-        else:
-            yield from actors.rows(case, seeds, [] if fresh else earlier)
+    earlier = [] if fresh else earlier
+    return [
+        job
+        for case in found
+        for job in (trees.jobs(case, seeds, budget, earlier) if trees.fits(case) else actors.jobs(case, seeds, earlier))
+    ]

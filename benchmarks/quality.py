@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import statistics
@@ -12,11 +11,13 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
+from benchmarks.jobs import Job, timed
 from benchmarks.words import take_budget, take_flag, take_number
 from zoo import config as configs
 from zoo.errors import ZooError, unknown
@@ -39,16 +40,20 @@ class Case:
     promise: Mapping[str, Any] | None = None
     name: str | None = None
 
+    @property
+    def typed(self) -> list[str]:
+        """What a user types for it."""
+        return [f"model={self.model}", f"data={self.data}", *self.words]
+
     def composed(self, *extra: str) -> Any:
         """Return the configuration of a run of it."""
-        return configs.compose([f"model={self.model}", f"data={self.data}", *self.words, *extra])
+        return configs.compose([*self.typed, *extra])
 
     def plan(self, *extra: str) -> Any:
         """Return the plan of a run of it, with the words as a shell gives them to a program."""
         from zoo.plan import plan
 
-        words = [os.path.expandvars(word) for word in self.words]
-        config = configs.compose([f"model={self.model}", f"data={self.data}", *words, *extra])
+        config = configs.compose([*(os.path.expandvars(word) for word in self.typed), *extra])
         return plan(config, recipe=self.model, command="")
 
     @property
@@ -64,7 +69,7 @@ class Case:
         return range(counted if budget == "full" else 1)
 
 
-@functools.cache
+@cache
 def cases() -> tuple[Case, ...]:
     """Return each recipe that makes a promise, then the runs on files of ``files.yaml``."""
     found = []
@@ -101,32 +106,46 @@ def chosen(asked: dict[str, str]) -> list[Case]:
     return found
 
 
-def rows(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield one row per run: results.json with the wall time, imports included; failures are rows too.
+def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
+    """Return a job per run, and one per promise that their figures are held to.
 
-    What is among the ``earlier`` rows, by the hash of its configuration, is not run again, unless ``fresh=true``.
+    A run's row is results.json with the wall time, imports included; failures are rows too. What is among the
+    ``earlier`` rows, by the hash of its configuration, is not run again, unless ``fresh=true``.
     """
     from zoo.report import config_hash
 
     budget, fresh = take_budget(asked), take_flag(asked, "fresh")
     seeds = take_number(asked, "seeds", 3 if budget == "full" else 1)
-    found = chosen(asked)
+    named = {"case", "model", "data"} & set(asked)
+    found = [case for case in chosen(asked) if budget == "full" or named or (case.promise or {}).get("quick")]
     known = {} if fresh else {(row["config_hash"], tuple(row["overrides"])): row for row in earlier}
+    took = timed(earlier, lambda row: (row["model"], row["data"], tuple(row["overrides"])), "wall_seconds")
     extra = [f"{key}={value}" for key, value in asked.items()]
+    wanted = []
     for case in found:
         if "$ZOO_DATA" in " ".join(case.words) and not os.environ.get("ZOO_DATA"):
             raise ZooError(f"case={case.name}: needs ZOO_DATA, the folder that holds its files")
-        done = []
+        made: list[dict[str, Any]] = []
+        seconds = took.get((case.model, case.data, (*case.words, *extra)))
         for seed in range(seeds):
             for fold in case.folds(budget):
                 at = [f"seed={seed}", *extra, *([case.each.format(fold)] if fold is not None else [])]
                 row = known.get((config_hash(case.plan(*at).values), (*case.words, *extra)))
-                if row is None:
-                    row = _one(case, at, fold, extra)
-                    yield row
-                done.append(row)
+                if row is not None:
+                    made.append(row)
+                else:
+                    what = command_of([*case.typed, *at])
+                    wanted.append(Job(what, partial(_kept, made, case, at, fold, extra), seconds))
         if case.promise and not extra:
-            yield from missed(done, {"model": case.model, "data": case.name or case.data}, case.promise)
+            wanted.append(Job("", partial(missed, made, case), 0.0))
+    return wanted
+
+
+def _kept(made: list[dict[str, Any]], case: Case, at: Sequence[str], fold: int | None, extra: Sequence[str]) -> Any:
+    """Yield the row of a run, and add it to those that were ``made``."""
+    row = _one(case, at, fold, extra)
+    made.append(row)
+    yield row
 
 
 def command_of(words: Sequence[str]) -> str:
@@ -145,10 +164,11 @@ def measured(row: Mapping[str, Any], one: Mapping[str, Any]) -> float:
     return value / row["baselines"][one["times"]][one["metric"].removeprefix("test/")] if one.get("times") else value
 
 
-def missed(done: Sequence[Mapping[str, Any]], pair: dict[str, Any], promise: Mapping[str, Any]) -> Iterator[Any]:
+def missed(done: Sequence[Mapping[str, Any]], case: Case) -> Iterator[Any]:
     """Yield a row for each mean over ``done`` that is not as promised: at ``least``, or at ``most``."""
+    pair = {"model": case.model, "data": case.name or case.data}
     kept = [row for row in done if not row.get("failed")]
-    for one in each_of(promise) if kept else []:
+    for one in each_of(case.promise) if kept else []:
         mean = statistics.mean(measured(row, one) for row in kept)
         least, most = one.get("least"), one.get("most")
         right = (least is None or mean >= least) and (most is None or mean <= most)
@@ -161,7 +181,7 @@ def missed(done: Sequence[Mapping[str, Any]], pair: dict[str, Any], promise: Map
 
 
 def _one(case: Case, at: Sequence[str], fold: int | None, extra: Sequence[str]) -> dict[str, Any]:
-    words = [f"model={case.model}", f"data={case.data}", *case.words, *at]
+    words = [*case.typed, *at]
     with tempfile.TemporaryDirectory() as above:
         folder = Path(above) / "run"
         typed = [os.path.expandvars(word) for word in words]  # as a shell does
@@ -174,9 +194,9 @@ def _one(case: Case, at: Sequence[str], fold: int | None, extra: Sequence[str]) 
             said = done.stderr.strip().replace(os.environ.get("ZOO_DATA", "$ZOO_DATA"), "$ZOO_DATA").splitlines()
             row |= {"failed": said[-1:] or [f"exit code {done.returncode}"]}
         else:
-            row = json.loads((folder / "results.json").read_text()) | row
+            row = json.loads((folder / "results.json").read_text()) | row | {"data": case.data}  # not a file's name
         row["command"] = command_of(words)
     metric = case.promise["metric"] if case.promise else None
     value = row.get("metrics", {}).get(metric)
-    print(f"{' '.join(words):<50} {metric} {value}   {wall:.0f} s   {row.get('failed', '')}", flush=True)
+    print(f"    {metric} {value}   {wall:.0f} s   {row.get('failed', '')}", flush=True)
     return row

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.jobs import Job
 from benchmarks.runs import called, trained
 from benchmarks.words import take_flag, take_nothing_else, take_number
 
@@ -22,17 +24,19 @@ LITTLE_GAN = ["model.shake=[translation,cutout]", "data.batch_size=50", "trainer
 LITTLE_GAN += ["trainer.max_epochs=6"]
 
 
-def rows(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of each seed: the cgan's, then LeNet's; seeds that are there already are not run again."""
+def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
+    """Return a job per seed: the cgan's rows, then LeNet's; seeds that are there already are not run again."""
     from zoo.options import check_choice
 
     data, seeds, fresh = asked.pop("data", "mnist"), take_number(asked, "seeds", 3), take_flag(asked, "fresh")
     take_nothing_else(asked, "samples")
     check_choice("data", data, DATA)
     done = set() if fresh else {(row["what"], row["data"], row["seed"]) for row in earlier}
-    for seed in range(seeds):
-        if ("both", data, seed) not in done:
-            yield from _seed(data, seed)
+    return [
+        Job(f"a cgan's images of {data}, seed {seed}", partial(_seed, data, seed))
+        for seed in range(seeds)
+        if ("both", data, seed) not in done
+    ]
 
 
 def _seed(data: str, seed: int) -> Iterator[dict[str, Any]]:
@@ -43,7 +47,7 @@ def _seed(data: str, seed: int) -> Iterator[dict[str, Any]]:
         def run(what: str, *words: str) -> dict[str, Any]:
             content = trained([*words, f"seed={seed}", "logger=csv"], folder / what)
             figures = {key: round(value, 4) for key, value in content["metrics"].items() if key.startswith("test/")}
-            print(f"{what} on {data}, seed {seed}: {figures}, {content['train_seconds']} s", flush=True)
+            print(f"    {what}: {figures}, {content['train_seconds']} s", flush=True)
             return {**content, "what": what, "data": data, "seed": seed}
 
         def images(what: str) -> str:

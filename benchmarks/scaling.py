@@ -15,9 +15,11 @@ import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from benchmarks.words import take_flag, take_nothing_else, take_number
+from benchmarks.jobs import Job
+from benchmarks.words import take_budget, take_flag, take_nothing_else, take_number
 from zoo.errors import unknown
 
 
@@ -71,16 +73,19 @@ AXES: dict[str, Axis] = {
 }
 
 
-def rows(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield a row per axis, or that of ``axis=``; an exponent that is too large is a failure."""
-    axis, repeats, fresh = asked.pop("axis", None), take_number(asked, "repeats", 3), take_flag(asked, "fresh")
+def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
+    """Return a job per axis, or that of ``axis=``; an exponent that is too large is a failure."""
+    repeats = take_number(asked, "repeats", 1 if take_budget(asked) == "quick" else 3)
+    axis, fresh = asked.pop("axis", None), take_flag(asked, "fresh")
     take_nothing_else(asked, "scaling")
     if axis is not None and axis not in AXES:
         raise unknown("axis", axis, AXES)
     done = set() if fresh else {row["what"] for row in earlier if not row.get("failed")}
-    for name in AXES if axis is None else [axis]:
-        if name not in done:
-            yield _measured(name, AXES[name], repeats)
+    return [
+        Job(f"cost by {name}", partial(_measured, name, AXES[name], repeats))
+        for name in (AXES if axis is None else [axis])
+        if name not in done
+    ]
 
 
 def exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:
@@ -88,7 +93,7 @@ def exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:
     return statistics.linear_regression([math.log(s) for s in sizes], [math.log(c) for c in costs]).slope
 
 
-def _measured(name: str, axis: Axis, repeats: int) -> dict[str, Any]:
+def _measured(name: str, axis: Axis, repeats: int) -> Iterator[dict[str, Any]]:
     costs: dict[int, list[float]] = {size: [] for size in axis.sizes}
     for repeat in range(repeats + 1):
         for size in axis.sizes:
@@ -113,8 +118,8 @@ def _measured(name: str, axis: Axis, repeats: int) -> dict[str, Any]:
     if axis.most is not None and found > axis.most:
         row["failed"] = [f"{name}: cost grows with exponent {found:.2f}, more than {axis.most}"]
     said = ", ".join(f"{s:,}: {1000 * c:.1f} ms" for s, c in zip(axis.sizes, medians, strict=True))
-    print(f"{name}: {axis.per} of {said}; exponent {found:.2f}", flush=True)
-    return row
+    print(f"    {axis.per} of {said}; exponent {found:.2f}", flush=True)
+    yield row
 
 
 def _cost(axis: Axis, size: int, seed: int) -> tuple[float, dict[str, Any]]:

@@ -20,45 +20,66 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks import steps
-from benchmarks.words import take_nothing_else, take_number
+from benchmarks.jobs import Job
+from benchmarks.words import take_budget, take_flag, take_nothing_else, take_number
 
 ROOT = Path(__file__).resolve().parent.parent
 BATCH, LR, DECAY = 128, 1e-3, 0.01
+COMMANDS = {
+    "import zoo; zoo.list_models()": ["-c", "import zoo; zoo.list_models()"],
+    "train.py --help": [str(ROOT / "train.py"), "--help"],
+}
 NETWORKS = {
     "mlp 784-256-256-10": {"widths": [256, 256], "norm": "none", "dropout": 0.0},
     "mlp 784-64-128-64-10, batch norm": {"widths": [64, 128, 64], "norm": "batch", "dropout": 0.0},
 }
 
 
-def rows(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield a row per network, and one per command whose start-up counts; of ``model=`` its step alone."""
-    repeats, epochs = take_number(asked, "repeats", 5), take_number(asked, "epochs", 4)
-    model = asked.pop("model", None)
+def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
+    """Return a job per network, and one per command whose start-up counts; of ``model=`` its step alone.
+
+    What this commit was measured for is not measured again, unless ``fresh=true``.
+    """
+    from zoo.report import origin
+
+    quick = take_budget(asked) == "quick"
+    repeats, epochs = take_number(asked, "repeats", 2 if quick else 5), take_number(asked, "epochs", 4)
+    model, fresh = asked.pop("model", None), take_flag(asked, "fresh")
     take_nothing_else(asked, "speed")
     if model is not None:
-        yield steps.row(model, repeats)
-        return
-    for name, options in NETWORKS.items():
-        yield _overhead(name, options, repeats, epochs)
-    for model in steps.MODELS:
-        yield steps.row(model, repeats)
-    yield from _setting_up(repeats)
-    yield _start("import zoo; zoo.list_models()", ["-c", "import zoo; zoo.list_models()"], repeats)
-    yield _start("train.py --help", [str(ROOT / "train.py"), "--help"], repeats)
+        steps.check(model)
+    found = [Job(f"a step of {name}", partial(_step, name, repeats)) for name in steps.MODELS if model in (None, name)]
+    if model is None:
+        found = [
+            *(Job(f"overhead, {name}", partial(_overhead, name, repeats, epochs)) for name in NETWORKS),
+            *found,
+            Job("set-up of JPEGs", partial(_setting_up, repeats)),
+            *(Job(name, partial(_start, name, words, repeats)) for name, words in COMMANDS.items()),
+        ]
+    commit = origin("cpu")["commit"]
+    done = set() if fresh else {row["what"] for row in earlier if row.get("commit") == commit}
+    return [job for job in found if not any(what.startswith(job.what) for what in done)]
 
 
-def _start(name: str, words: list[str], repeats: int) -> dict[str, Any]:
+def _step(name: str, repeats: int) -> Iterator[dict[str, Any]]:
+    yield steps.row(name, repeats)
+
+
+def _start(name: str, words: list[str], repeats: int) -> Iterator[dict[str, Any]]:
+    from zoo.report import origin
+
     seconds = []
     for _ in range(repeats):
         started = time.perf_counter()
         subprocess.run([sys.executable, *words], check=True, capture_output=True)
         seconds.append(time.perf_counter() - started)
-    print(f"{name}: {statistics.median(seconds):.2f} s", flush=True)
-    return {"what": name, "seconds": statistics.median(seconds), "spread": [min(seconds), max(seconds)]}
+    print(f"    {statistics.median(seconds):.2f} s", flush=True)
+    yield {"what": name, "seconds": statistics.median(seconds), "spread": [min(seconds), max(seconds)], **origin("cpu")}
 
 
 def _setting_up(repeats: int) -> Iterator[dict[str, Any]]:
@@ -82,16 +103,16 @@ def _setting_up(repeats: int) -> Iterator[dict[str, Any]]:
                 load("image_folder", path=str(folder), cache=f"{above}/cache-{repeat}")
                 seconds.append(time.perf_counter() - started)
     for what, seconds in (("the first time", first), ("later", later)):
-        row = {"what": f"set-up of {files:,} JPEGs of 32×32 in folders, {what}"}
+        row = {"what": f"set-up of JPEGs, {files:,} of 32×32 in folders, {what}"}
         row |= {"seconds": statistics.median(seconds), "spread": [min(seconds), max(seconds)], "repeats": repeats}
-        print(f"{row['what']}: {row['seconds']:.2f} s", flush=True)
+        print(f"    {row['what']}: {row['seconds']:.2f} s", flush=True)
         yield row | origin("cpu")
 
 
-def _overhead(name: str, options: dict[str, Any], repeats: int, epochs: int) -> dict[str, Any]:
+def _overhead(name: str, repeats: int, epochs: int) -> Iterator[dict[str, Any]]:
     from zoo.data import load
 
-    dataset = load("mnist")
+    dataset, options = load("mnist"), NETWORKS[name]
     plain_seconds, zoo_seconds, ratios, results = steps.in_turn(
         lambda repeat: _plain(dataset, options, epochs, repeat), lambda repeat: _zoo(options, epochs, repeat), repeats
     )
@@ -106,11 +127,11 @@ def _overhead(name: str, options: dict[str, Any], repeats: int, epochs: int) -> 
         **{k: results[k] for k in ("device", "precision", "threads", "versions", "commit")},
     }
     print(
-        f"{row['what']}: ratio {row['ratio']:.3f} {row['ratio_spread']}, {row['epoch_seconds']:.3f} s an epoch "
+        f"    ratio {row['ratio']:.3f} {row['ratio_spread']}, {row['epoch_seconds']:.3f} s an epoch "
         f"(plain {row['plain_epoch_seconds']:.3f} s)",
         flush=True,
     )
-    return row
+    yield row
 
 
 def _zoo(options: dict[str, Any], epochs: int, seed: int) -> dict[str, Any]:

@@ -32,15 +32,15 @@ MADE = 64  # images of a batch of the GAN's
 MODELS = (*LANGUAGE, *CODERS, "gan")
 
 
-def row(model: str, repeats: int) -> dict[str, Any]:
-    """Return the row of a step of ``model``.
-
-    Raises:
-        ZooError: its step is not measured.
-    """
+def check(model: str) -> None:
+    """Raise ZooError where no step of ``model`` is measured."""
     from zoo.options import check_choice
 
     check_choice("model", model, MODELS)
+
+
+def row(model: str, repeats: int) -> dict[str, Any]:
+    """Return the row of a step of ``model``, one of MODELS."""
     if model in LANGUAGE:
         return _language(model, LANGUAGE[model], repeats)
     return _coder(model, CODERS[model], repeats) if model in CODERS else _gan(repeats)

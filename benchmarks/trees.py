@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from benchmarks.jobs import Job
 from benchmarks.quality import Case
 from benchmarks.report import same_runs
 from zoo.errors import ZooError
@@ -27,8 +29,8 @@ def fits(case: Case) -> bool:
     return bool((case.promise or {}).get("peer"))
 
 
-def rows(case: Case, seeds: int, budget: str) -> Iterator[dict[str, Any]]:
-    """Yield a row per seed and fold of a case on a table that the zoo's fnn was measured on.
+def jobs(case: Case, seeds: int, budget: str, earlier: Sequence[dict[str, Any]]) -> list[Job]:
+    """Return a job per seed and fold of a case on a table that the zoo's fnn was measured on; not of ``earlier`` ones.
 
     Raises:
         ZooError: it was not.
@@ -37,12 +39,20 @@ def rows(case: Case, seeds: int, budget: str) -> Iterator[dict[str, Any]]:
     if not measured:
         raise ZooError(f"model={case.model} data={case.data}: measure it first, by suite=quality")
     seconds = statistics.median(row["train_seconds"] for row in measured)
-    for seed in range(seeds):
-        for fold in case.folds(budget):
-            yield _one(case, seed, fold, seconds)
+    done = {(r["model"], r["data"], tuple(r["overrides"]), r["seed"], r["fold"]) for r in earlier if r["peer"] == PEER}
+    return [
+        Job(
+            f"{PEER} on {case.name or case.data}, seed {seed}, fold {fold}",
+            partial(_one, case, seed, fold, seconds),
+            seconds,
+        )
+        for seed in range(seeds)
+        for fold in case.folds(budget)
+        if (case.model, case.data, case.words, seed, fold) not in done
+    ]
 
 
-def _one(case: Case, seed: int, fold: int | None, seconds: float) -> dict[str, Any]:
+def _one(case: Case, seed: int, fold: int | None, seconds: float) -> Iterator[dict[str, Any]]:
     from zoo.parts import data_of
 
     assert case.promise is not None
@@ -52,11 +62,10 @@ def _one(case: Case, seed: int, fold: int | None, seconds: float) -> dict[str, A
     row = {"model": case.model, "data": case.data, "overrides": list(case.words), "seed": seed, "fold": fold}
     row |= {"peer": PEER, "metrics": {f"test/{key}": value for key, value in figures.items()}}
     row |= {"seconds": round(seconds, 1), "tried": tried, "settings": fitted}
-    what = f"{PEER} on {case.name or case.data}, seed {seed}, fold {fold}"
-    print(f"{what}: {figure} {figures[figure]:.4f}, {tried} tried", flush=True)
+    print(f"    {figure} {figures[figure]:.4f}, {tried} tried", flush=True)
     from zoo.report import origin
 
-    return row | origin("cpu")
+    yield row | origin("cpu")
 
 
 def tuned(dataset: Any, figure: str, seconds: float, seed: int) -> tuple[dict[str, float], int, dict[str, Any]]:

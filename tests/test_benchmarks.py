@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks import actors, quality, report, trees
 from benchmarks.__main__ import main
-from benchmarks.quality import measured, missed
+from benchmarks.quality import Case, measured, missed
 from zoo.data.arrays import from_arrays
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,8 +51,8 @@ def test_a_promise_may_be_a_multiple_of_what_stands_beside_it():
     promise = {"metric": "test/far", "most": 3.5, "times": "other real images"}
     assert measured(row, promise) == 3.0
     assert measured(row, {**promise, "times": None}) == 6.0
-    assert list(missed([row], {"model": "gan", "data": "mnist"}, promise)) == []
-    (said,) = missed([row], {"model": "gan", "data": "mnist"}, {**promise, "most": 2.5})
+    assert list(missed([row], Case("gan", "mnist", promise=promise))) == []
+    (said,) = missed([row], Case("gan", "mnist", promise={**promise, "most": 2.5}))
     assert "3.0000 times other real images" in said["failed"][0]
 
 
@@ -75,14 +75,14 @@ def test_a_case_may_be_about_each_class_in_turn():
 )
 def test_a_promise_is_about_the_mean_and_a_missed_one_is_a_failed_row(promise, kept):
     done = [{"metrics": {"test/accuracy": a, "test/rmse": 100 * a - 45}} for a in (0.9, 1.0)]
-    found = list(quality.missed(done, {"model": "fnn", "data": "wine"}, promise))
+    found = list(missed(done, Case("fnn", "wine", promise=promise)))
     assert [row["failed"][0].split(":")[0] for row in found] == ([] if kept else ["promise missed"])
 
 
 def test_one_missed_figure_of_several_is_a_failed_row():
     promise = {"metric": "test/accuracy", "least": 0.9, "also": [{"metric": "test/auroc", "least": 0.99}]}
     done = [{"metrics": {"test/accuracy": 0.95, "test/auroc": 0.95}}]
-    (row,) = quality.missed(done, {"model": "cnn", "data": "npz"}, promise)
+    (row,) = missed(done, Case("cnn", "npz", promise=promise))
     assert row["failed"] == ["promise missed: test/auroc 0.9500 over 1 runs; promised is at least 0.99"]
 
 

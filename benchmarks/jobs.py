@@ -1,0 +1,70 @@
+"""Jobs: what a suite is made of. They are done in turn, and each row is kept as soon as it is there."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A part of a suite: ``run`` yields its rows; ``seconds`` is how long it took earlier, where that is known.
+
+    One without a name is not counted: it looks at what the others made.
+    """
+
+    what: str
+    run: Callable[[], Iterable[Row]]
+    seconds: float | None = None
+
+
+def done(jobs: Sequence[Job], *, say: Callable[[str], None] = print) -> Iterator[Row]:
+    """Yield the rows of each job in turn; say before each how many are left and for how long.
+
+    A job that was not timed earlier counts as long as those of this session did, per second that they were expected to
+    take; where none is known nothing is said of time.
+    """
+    took: list[tuple[float, float | None]] = []  # seconds, and those expected
+    counted = [job for job in jobs if job.what]
+    for job in jobs:
+        if not job.what:
+            yield from job.run()
+            continue
+        left = remaining(counted[len(took) :], took)
+        about = f", about {spoken(left)} left" if left is not None else ""
+        say(f"[{len(took) + 1} of {len(counted)}{about}] {job.what}")
+        started = time.perf_counter()
+        yield from job.run()
+        took.append((time.perf_counter() - started, job.seconds))
+
+
+def remaining(jobs: Sequence[Job], took: Sequence[tuple[float, float | None]]) -> float | None:
+    """Return the seconds that ``jobs`` will take, by what those before ``took`` beside what they were expected to."""
+    both = [(seconds, expected) for seconds, expected in took if expected]
+    pace = sum(s for s, _ in both) / sum(e for _, e in both) if both else 1.0
+    known = [job.seconds for job in jobs if job.seconds is not None]
+    typical = [s for s, _ in took] or [pace * s for s in known]
+    if not typical:
+        return None
+    return pace * sum(known) + statistics.mean(typical) * (len(jobs) - len(known))
+
+
+def spoken(seconds: float) -> str:
+    """Return a time as it is said: 40 s, 12 min, 3.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def timed(rows: Iterable[Row], key: Callable[[Row], Any], field: str) -> dict[Any, float]:
+    """Return by ``key`` the median of ``field`` over earlier rows."""
+    found: dict[Any, list[float]] = {}
+    for row in rows:
+        if field in row:
+            found.setdefault(key(row), []).append(row[field])
+    return {name: statistics.median(values) for name, values in found.items()}
