@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import statistics
@@ -23,6 +24,7 @@ from zoo import config as configs
 from zoo.errors import ZooError, unknown
 
 ROOT = Path(__file__).resolve().parent.parent
+POINTS = 60  # of a curve that is kept
 FILES = Path(__file__).parent / "files.yaml"
 
 
@@ -195,8 +197,21 @@ def _one(case: Case, at: Sequence[str], fold: int | None, extra: Sequence[str]) 
             row |= {"failed": said[-1:] or [f"exit code {done.returncode}"]}
         else:
             row = json.loads((folder / "results.json").read_text()) | row | {"data": case.data}  # not a file's name
+            row["curve"] = _curve(folder / "metrics.csv", case.promise)
         row["command"] = command_of(words)
     metric = case.promise["metric"] if case.promise else None
     value = row.get("metrics", {}).get(metric)
     print(f"    {metric} {value}   {wall:.0f} s   {row.get('failed', '')}", flush=True)
     return row
+
+
+def _curve(path: Path, promise: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the promised figure on validation by samples and seconds, POINTS epochs at most."""
+    with path.open(newline="") as file:
+        epochs = list(csv.DictReader(file))
+    figures = [name for name in epochs[-1] if name.startswith("val/")]
+    wanted = str((promise or {}).get("metric")).replace("test/", "val/")
+    figure = wanted if wanted in figures else figures[0]
+    kept = [row for row in epochs[:: -(-len(epochs) // POINTS)] if row[figure]]
+    columns = {"samples": "samples", "seconds": "seconds", "values": figure}
+    return {"figure": figure, **{key: [float(f"{float(row[c]):.5g}") for row in kept] for key, c in columns.items()}}
