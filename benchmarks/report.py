@@ -40,19 +40,19 @@ PLAIN = (
 Key = tuple[str, str, tuple[str, ...]]  # model, data, words beside them
 
 
-def _latest(rows: Iterable[dict[str, Any]]) -> dict[Key, list[dict[str, Any]]]:
+def latest(rows: Iterable[dict[str, Any]]) -> dict[Key, list[dict[str, Any]]]:
     """Return rows by model, data and overrides; of two runs of one seed and fold the later one counts."""
-    latest: dict[tuple[Any, ...], dict[str, Any]] = {}
+    last: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in rows:
-        latest[row["model"], row["data"], tuple(row["overrides"]), row["seed"], row["fold"]] = row
+        last[row["model"], row["data"], tuple(row["overrides"]), row["seed"], row["fold"]] = row
     groups = defaultdict(list)
-    for (model, data, overrides, *_), row in latest.items():
+    for (model, data, overrides, *_), row in last.items():
         groups[model, data, overrides].append(row)
     return dict(sorted(groups.items()))
 
 
 def _groups() -> dict[Key, list[dict[str, Any]]]:
-    return _latest(read(RESULTS / "quality.jsonl"))
+    return latest(read(RESULTS / "quality.jsonl"))
 
 
 def same_runs(model: str, data: str, overrides: Sequence[str]) -> list[dict[str, Any]]:
@@ -72,7 +72,8 @@ def _plain(values: list[float]) -> str:
     return f"{mean:.{digits}f} ± {spread:.{digits}f}"
 
 
-def _promises() -> dict[Key, Mapping[str, Any]]:
+def promises() -> dict[Key, Mapping[str, Any]]:
+    """Return what each case promises."""
     return {(case.model, case.data, case.words): case.promise or {} for case in cases()}
 
 
@@ -83,12 +84,12 @@ def models_table() -> str:
         "| machine |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    promises = _promises()
+    promised = promises()
     for (model, data, words), rows in _groups().items():
-        if words and (model, data, words) not in promises:
+        if words and (model, data, words) not in promised:
             continue
-        promise = promises.get((model, data, words), {})
-        counted = each_of(promise) or [{"metric": f"test/{_metric(rows[0])}"}]
+        promise = promised.get((model, data, words), {})
+        counted = each_of(promise) or [{"metric": f"test/{metric_of(rows[0])}"}]
         figure = _name(counted[0])
         show = _show(figure)
         beside = ", ".join(
@@ -126,14 +127,14 @@ def _figures(rows: list[dict[str, Any]], counted: Sequence[Mapping[str, Any]]) -
 def peers_table() -> str:
     """Return the table of peers: figures on the same rows, with the same time."""
     lines = ["| data | figure | zoo | peer | seconds each, settings that the peer tried |", "|---|---|---|---|---|"]
-    promises, groups = _promises(), _groups()
+    promised, groups = promises(), _groups()
     trees = [row for row in read(RESULTS / "peers.jsonl") if "by" not in row]
-    for key, rows in _latest(trees).items():
+    for key, rows in latest(trees).items():
         ours = groups.get(key)
         if not ours:
             continue
-        promised = each_of(promises.get(key, {}))
-        figure = _name(promised[0]) if promised else _metric(ours[0])
+        wanted = each_of(promised.get(key, {}))
+        figure = _name(wanted[0]) if wanted else metric_of(ours[0])
         tried, seconds = (statistics.median(row[k] for row in rows) for k in ("tried", "seconds"))
         data = next((word.rpartition("/")[2] for word in key[2] if word.startswith("data.path=")), key[1])
         zoo, peer = (_show(figure)([row["metrics"][f"test/{figure}"] for row in made]) for made in (ours, rows))
@@ -181,7 +182,8 @@ def _name(promised: Mapping[str, Any]) -> str:
     return str(promised["metric"]).removeprefix("test/")
 
 
-def _metric(row: dict[str, Any]) -> str:
+def metric_of(row: dict[str, Any]) -> str:
+    """Return the figure that counts where nothing is promised, by a run's task."""
     known = {"regression": "rmse", "language_modeling": "nll", "forecasting": "mse", "reconstruction": "mse"}
     return {**known, "generation": "frechet_pca"}.get(str(row.get("task")), "accuracy")
 
@@ -192,11 +194,11 @@ def variants_table() -> str:
         "| command | on validation, the recipe's own | on test, the recipe's own | training |",
         "|---|---|---|---|",
     ]
-    promises, groups = _promises(), _groups()
+    promised, groups = promises(), _groups()
     for (model, data, overrides), rows in groups.items():
         recipe = groups.get((model, data, ()))
-        if overrides and recipe and (model, data, overrides) not in promises:
-            figure = _metric(rows[0])
+        if overrides and recipe and (model, data, overrides) not in promised:
+            figure = metric_of(rows[0])
             said = []
             for stage in ("val", "test"):
                 named = f"{stage}/{figure}"

@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import actors, quality, report, trees
+import zoo
+from benchmarks import actors, compare, quality, report, scaling, trees
 from benchmarks.__main__ import main
+from benchmarks.jobs import Job, done, remaining
 from benchmarks.quality import Case, measured, missed
 from zoo.data.arrays import from_arrays
 
@@ -172,3 +174,63 @@ def test_failed_rows_and_earlier_ones_of_the_same_run_do_not_count(monkeypatch, 
     row = report.models_table().splitlines()[-1]
     assert "accuracy 80.00 ± 7.07 % (2 seeds × 1 folds)" in row
     assert row.endswith("| 1 s, 2 s | cpu (some), 2 threads, float32 |")
+
+
+def test_a_figure_that_is_worse_beyond_the_noise_and_one_that_is_gone_are_named(capsys):
+    def write(folder: str, accuracies: list[float], ratio: float, more: bool) -> None:
+        Path(folder).mkdir()
+        made = [
+            {"model": "fnn", "data": "wine", "overrides": [], "seed": s, "fold": 0, "metrics": {"test/accuracy": a}}
+            for s, a in enumerate(accuracies)
+        ]
+        times = [{"what": "overhead", "ratio": ratio, "ratio_spread": [ratio - 0.02, ratio + 0.02]}]
+        times += [{"what": "start", "seconds": 1.0, "spread": [0.9, 1.1]}] if more else []
+        for suite, rows_ in (("quality", made), ("speed", times)):
+            Path(folder, f"{suite}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows_))
+
+    write("before", [0.97, 0.98, 0.99], 1.02, True)
+    write("noise", [0.965, 0.975, 0.985], 1.04, True)
+    write("after", [0.91, 0.92, 0.93], 1.10, False)
+    assert compare.main(["before", "noise"]) == 0
+    assert compare.main(["after", "before"]) == 0  # better is not worse
+    capsys.readouterr()
+    assert compare.main(["before", "after"]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "worse   fnn on wine: test/accuracy: 0.98 → 0.92",
+        "worse   overhead: ratio: 1.02 → 1.1",
+        "gone    start: seconds (was 1)",
+    ]
+    assert compare.main(["before", "nowhere"]) == 2
+    assert "nowhere: no folder of results" in capsys.readouterr().err
+
+
+def test_what_is_left_is_said_by_what_was_expected_and_what_it_took():
+    def job(seconds: float | None) -> Job:
+        return Job("x", lambda: [{}], seconds)
+
+    assert remaining([job(10), job(20)], []) == 30
+    assert remaining([job(10), job(20)], [(8, 4.0)]) == 60  # this machine takes twice as long
+    assert remaining([job(None), job(20)], [(8, 4.0)]) == 48
+    assert remaining([job(None)], []) is None
+    said: list[str] = []
+    assert list(done([Job("one", lambda: [{"a": 1}], 60.0), Job("", lambda: [{"b": 2}])], say=said.append)) == [
+        {"a": 1},
+        {"b": 2},
+    ]
+    assert said == ["[1 of 1, about 60 s left] one"]
+
+
+def test_an_exponent_is_the_slope_of_logarithms():
+    assert scaling.exponent((1, 2, 4, 8), [3 * n**1.5 for n in (1, 2, 4, 8)]) == pytest.approx(1.5)
+    axis = scaling.Axis(
+        "fnn", "wine", (20, 40), lambda n: {"data.train_rows": n, "trainer.max_epochs": 2}, "epoch", 2, -9.0
+    )
+    (row,) = scaling._measured("rows", axis, 1)
+    assert row["sizes"] == (50, 100)
+    assert row["failed"][0].startswith("rows: cost grows with exponent")  # more than -9
+
+
+def test_the_quick_budget_has_every_model_that_ships():
+    quick = {case.model for case in quality.cases() if (case.promise or {}).get("quick")}
+    families = {"alexnet", "cgan", "cnn", "dcgan", "wgan_gp", "wide_resnet"} | set(zoo.list_models())
+    assert quick >= families - {"lenet", "resnet"}  # classes whose other recipes are there

@@ -1,0 +1,106 @@
+"""Compare two folders of results: ``python -m benchmarks.compare OLD NEW`` names what became worse, and what is gone.
+
+A figure is its mean over seeds and folds, a ratio or a time its median. It became worse where it moved the wrong way by
+more than both noises together: √(a² + b²), of means half the 95 % interval of Student's t, of medians half the range.
+Where a row was made once the other's noise stands for its own. The exit code is 1 where something is worse or gone.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.quality import each_of
+from benchmarks.report import latest, metric_of, promises, read
+
+FALLS = ("rmse", "mae", "mse", "nll", "perplexity", "bits_per_character", "frechet", "seconds", "ratio", "exponent")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A measured figure, how far it may be off (None: not known), and whether more is better."""
+
+    value: float
+    noise: float | None
+    rises: bool
+
+
+def figures(folder: Path) -> dict[str, Figure]:
+    """Return what a folder of results says, by what a person calls it."""
+    found = {}
+    for key, rows in latest(read(folder / "quality.jsonl")).items():
+        promised = each_of(promises().get(key)) or [{"metric": f"test/{metric_of(rows[0])}"}]
+        for one in promised:
+            name = str(one["metric"])
+            values = [row["metrics"][name] for row in rows if name in row["metrics"]]
+            if values:
+                found[f"{' '.join([f'{key[0]} on {key[1]}', *key[2]])}: {name}"] = _mean(values, name)
+    paces: dict[str, dict[int, float]] = defaultdict(dict)  # the later run of a seed counts
+    for row in read(folder / "peers.jsonl"):
+        if row.get("by") == "zoo":
+            paces[f"{row['model']} on {row['data']}: steps per second"][row["seed"]] = row["steps_per_second"]
+    found |= {name: _mean(list(seeds.values()), name) for name, seeds in paces.items()}
+    for suite in ("speed", "scaling"):
+        for row in read(folder / f"{suite}.jsonl"):
+            found |= _timed(row)
+    for row in read(folder / "contract.jsonl"):
+        if "equal" in row:
+            found[f"{row['what']}: bit-equal"] = Figure(row["equal"], 0.0, True)
+    return found
+
+
+def _mean(values: Sequence[float], name: str) -> Figure:
+    from scipy.stats import t
+
+    noise = None
+    if len(values) > 1:
+        noise = float(t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / math.sqrt(len(values))
+    return Figure(statistics.mean(values), noise, not any(part in name for part in FALLS))
+
+
+def _timed(row: dict[str, Any]) -> dict[str, Figure]:
+    for name, spread in (("step_ratio", "ratio_spread"), ("ratio", "ratio_spread"), ("exponent", None)):
+        if name in row:
+            noise = (row[spread][1] - row[spread][0]) / 2 if spread else 0.1  # of exponents: as two sessions differ
+            return {f"{row['what']}: {name.replace('_', ' ')}": Figure(row[name], noise, False)}
+    low, high = row["spread"]
+    return {f"{row['what']}: seconds": Figure(row["seconds"], (high - low) / 2, False)}
+
+
+def worse(old: Figure, new: Figure) -> bool:
+    """Tell whether ``new`` is worse beyond the noise of both."""
+    noises = [n for n in (old.noise, new.noise) if n is not None]
+    limit = math.hypot(noises[0], noises[-1]) if noises else 0.05 * abs(old.value)  # a run each: 5 %
+    return (old.value - new.value if old.rises else new.value - old.value) > limit
+
+
+def differences(old: dict[str, Figure], new: dict[str, Figure]) -> Iterable[str]:
+    """Yield a line for each figure that became worse, and for each that is gone."""
+    for name, before in old.items():
+        if name not in new:
+            yield f"gone    {name} (was {before.value:.4g})"
+        elif worse(before, new[name]):
+            yield f"worse   {name}: {before.value:.4g} → {new[name].value:.4g}"
+
+
+def main(words: Sequence[str]) -> int:
+    """Return 0 where nothing is worse, 1 where something is, 2 for wrong words."""
+    folders = [Path(word) for word in words]
+    missing = [folder for folder in folders if not list(folder.glob("*.jsonl"))]
+    if len(folders) != 2 or missing:
+        print(f"error: {missing[0]}: no folder of results" if missing else __doc__, file=sys.stderr)
+        return 2
+    old, new = map(figures, folders)
+    lines = list(differences(old, new))
+    print("\n".join(lines) if lines else f"nothing is worse, of {len(old)} figures")
+    return 1 if lines else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
