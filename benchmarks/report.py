@@ -233,6 +233,19 @@ def speed_table() -> str:
     return "\n".join(lines)
 
 
+def scaling_table() -> str:
+    """Return the table of suite=scaling: costs by size, and the exponent that fits."""
+    lines = ["| what grows | model, data | cost | by size | exponent |", "|---|---|---|---|---|"]
+    for what, row in {row["what"]: row for row in read(RESULTS / "scaling.jsonl")}.items():
+        costs = ", ".join(
+            f"{s:,}: {1000 * c:,.{1 if c < 0.1 else 0}f}" for s, c in zip(row["sizes"], row["seconds"], strict=True)
+        )
+        limit = f" (at most {row['most']})" if row["most"] else ""
+        about = f"{row['model']}, {row['data'].replace('_', ' ')}"
+        lines.append(f"| {what} | {about} | ms a {row['per']} | {costs} | {row['exponent']:.2f}{limit} |")
+    return "\n".join(lines)
+
+
 def contract_table() -> str:
     """Return the table of the contract: its time, and the stops after which a run ended bit-equal."""
     lines = ["| what | figure |", "|---|---|"]
@@ -321,6 +334,7 @@ TABLES = {
     "peers": peers_table,
     "actors": actors_table,
     "speed": speed_table,
+    "scaling": scaling_table,
     "contract": contract_table,
 }
 

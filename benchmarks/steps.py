@@ -1,7 +1,7 @@
 """Steps: what a training step of a family takes beside the bare layers of the same size, in one session, interleaved.
 
-Language models stand beside forward and backward passes of torch's own layers, without a step of the optimiser;
-models that give their input back, and a GAN, beside a loop by hand over the same networks, with the same optimiser.
+Language models stand beside forward and backward passes of torch's own layers, without a step of the optimiser; a cnn,
+models that give their input back, and a GAN beside a loop by hand over the same networks, with the same optimiser.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+RECURRENT = {"hidden_size": 256, "layers": 2, "embedding_dim": 64, "dropout": 0.2}
 LANGUAGE: dict[str, dict[str, Any]] = {
-    "lstm": {"hidden_size": 256, "layers": 2, "embedding_dim": 64, "dropout": 0.2},
+    "rnn": RECURRENT,
+    "lstm": RECURRENT,
+    "gru": RECURRENT,
     "transformer": {"hidden_size": 128, "layers": 3, "heads": 4, "dropout": 0.1},
 }
 ROWS, WINDOW, STEPS = 64, 128, 64  # of a batch of text, and batches that are measured together
@@ -29,7 +32,8 @@ GAN: dict[str, Any] = {"network": "conv", "channels": [32, 64], "latent_dim": 64
 MADE = 64  # images of a batch of the GAN's
 
 
-MODELS = (*LANGUAGE, *CODERS, "gan")
+CNN: dict[str, Any] = {"network": "lenet", "activation": "relu", "dropout": 0.0}
+MODELS = ("cnn", *LANGUAGE, *CODERS, "gan")
 
 
 def check(model: str) -> None:
@@ -43,7 +47,9 @@ def row(model: str, repeats: int) -> dict[str, Any]:
     """Return the row of a step of ``model``, one of MODELS."""
     if model in LANGUAGE:
         return _language(model, LANGUAGE[model], repeats)
-    return _coder(model, CODERS[model], repeats) if model in CODERS else _gan(repeats)
+    if model in CODERS:
+        return _coder(model, CODERS[model], repeats)
+    return _cnn(repeats) if model == "cnn" else _gan(repeats)
 
 
 def in_turn(
@@ -118,8 +124,10 @@ def _bare(name: str, options: dict[str, Any], symbols: int, text: Any, seed: int
     device = device_of("auto")
     size, layers, dropout = (options[key] for key in ("hidden_size", "layers", "dropout"))
     embedding = nn.Embedding(symbols, options.get("embedding_dim", size))
-    if name == "lstm":
-        stack: Any = nn.LSTM(embedding.embedding_dim, size, layers, batch_first=True, dropout=dropout)
+    recurrent = name != "transformer"
+    if recurrent:
+        kind = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}[name]
+        stack: Any = kind(embedding.embedding_dim, size, layers, batch_first=True, dropout=dropout)
     else:
         layer = nn.TransformerEncoderLayer(
             size, options["heads"], 4 * size, dropout, F.gelu, batch_first=True, norm_first=True
@@ -136,11 +144,46 @@ def _bare(name: str, options: dict[str, Any], symbols: int, text: Any, seed: int
         batch = text[rows[step]].long()
         with cast:
             h = embedding(batch[:, :-1])
-            h = stack(h)[0] if name == "lstm" else stack(h, mask=mask, is_causal=True)
+            h = stack(h)[0] if recurrent else stack(h, mask=mask, is_causal=True)
             loss = F.cross_entropy(model[2](h).flatten(0, 1).float(), batch[:, 1:].flatten())
         loss.backward()
         for parameter in model.parameters():
             parameter.grad = None
+    return time.perf_counter() - started
+
+
+def _cnn(repeats: int) -> dict[str, Any]:
+    """Return the row of LeNet's step on MNIST beside a loop by hand over the same network."""
+    whole, dataset = _mnist()
+    ours = {"options": CNN, "trainer": {"max_epochs": 1, "steps_per_epoch": BATCHES}, "data.batch_size": IMAGES}
+    return _paired("a step of cnn on MNIST", "cnn", dataset, ours, lambda r: _cnn_by_hand(whole, r), repeats)
+
+
+def _cnn_by_hand(dataset: Any, seed: int) -> float:
+    """Return the seconds of BATCHES steps as someone would write them who wants them fast."""
+    import torch
+    import torch.nn.functional as F
+
+    import zoo
+    from zoo.parts import device_of, precision_of
+
+    torch.manual_seed(seed)
+    device = device_of("auto")
+    network = zoo.create("cnn", spec=dataset.spec, **CNN).network.to(device).train()  # type: ignore[union-attr,operator]
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.01, fused=True)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=BATCHES, cycle_momentum=False)
+    x, y, mean, std = (*(dataset.train[key].to(device) for key in "xy"), dataset.spec.mean[0], dataset.spec.std[0])
+    order = torch.randperm(len(x))[: BATCHES * IMAGES].to(device).split(IMAGES)
+    cast = torch.autocast(device, torch.bfloat16, enabled=precision_of("auto", device) == "bf16-mixed")
+    started = time.perf_counter()
+    for index in order:
+        batch = (x.index_select(0, index).float() / 255 - mean) / std
+        with cast:
+            loss = F.cross_entropy(network(batch).float(), y.index_select(0, index))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
     return time.perf_counter() - started
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 
 import zoo
-from benchmarks import actors, compare, quality, report, scaling, trees
+from benchmarks import actors, compare, page, quality, report, scaling, trees
 from benchmarks.__main__ import main
 from benchmarks.jobs import Job, done, remaining
 from benchmarks.quality import Case, measured, missed
@@ -222,15 +223,29 @@ def test_what_is_left_is_said_by_what_was_expected_and_what_it_took():
 
 def test_an_exponent_is_the_slope_of_logarithms():
     assert scaling.exponent((1, 2, 4, 8), [3 * n**1.5 for n in (1, 2, 4, 8)]) == pytest.approx(1.5)
-    axis = scaling.Axis(
-        "fnn", "wine", (20, 40), lambda n: {"data.train_rows": n, "trainer.max_epochs": 2}, "epoch", 2, -9.0
-    )
-    (row,) = scaling._measured("rows", axis, 1)
+
+
+def test_an_exponent_that_is_too_large_is_a_failure():
+    def asked(rows: int) -> dict:
+        return {"trainer.max_epochs": 2, "data.train_rows": rows}
+
+    (row,) = scaling._measured("rows", scaling.Axis("fnn", "wine", (50, 100), asked, "epoch", 2, -9.0), 1)
     assert row["sizes"] == (50, 100)
-    assert row["failed"][0].startswith("rows: cost grows with exponent")  # more than -9
+    assert row["failed"][0].startswith("rows: cost grows with exponent")
 
 
 def test_the_quick_budget_has_every_model_that_ships():
     quick = {case.model for case in quality.cases() if (case.promise or {}).get("quick")}
     families = {"alexnet", "cgan", "cnn", "dcgan", "wgan_gp", "wide_resnet"} | set(zoo.list_models())
     assert quick >= families - {"lenet", "resnet"}  # classes whose other recipes are there
+
+
+def test_the_page_has_every_section_and_asks_no_server_for_anything():
+    text = page.page()
+    for name in report.TABLES:
+        assert f'<h2 id="{name}">' in text
+    assert "http" not in re.sub(r'xmlns(:\w+)?="[^"]*"|"http://www.w3.org[^"]*"', "", text)
+    assert "<script" not in text
+    assert str(ROOT) not in text
+    assert text.count("<svg") > 10
+    assert text.count("<figcaption>") == text.count("<svg")
