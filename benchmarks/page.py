@@ -42,6 +42,7 @@ SECTIONS = {  # table: title, what it is about
         "Every recipe that promises a figure: mean ± deviation over seeds and folds of the epoch that was best on "
         "validation, beside what stands without a network, and a published reference.",
     ),
+    "variants": ("Options", "Recipes with options changed, beside the recipe's own figure."),
     "peers": ("Beside trees", "scikit-learn's HistGradientBoosting, same rows, tuned for as long as a run trained."),
     "actors": ("Beside stable-baselines3", "The same environments, in turn; no clock runs while a policy is tested."),
     "families": ("Families", "Models of a kind with the same data, and the same time for their steps."),
@@ -278,6 +279,7 @@ def _quality() -> Iterator[tuple[Figure, str]]:
 
 PLOTS: dict[str, Callable[[], Iterable[tuple[Figure, str]]]] = {
     "models": _quality,
+    "variants": _none,
     "peers": _trees,
     "actors": _actors,
     "families": _none,
