@@ -1,4 +1,4 @@
-"""The contract: how long it takes over all models, and runs that are stopped at random points and go on."""
+"""The contract: how long it takes over all models, and runs that are stopped or killed at random and go on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ POINTS = {"quick": 3, "full": 20}
 
 
 def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
-    """Return a job for the whole contract over the models, and one per model for its stops."""
+    """Return a job for the whole contract over the models, and per model one for its stops, one for its kills."""
     budget, model = take_budget(asked), asked.pop("model", None)
     take_nothing_else(asked, "contract")
     names = [model] if model else list_models()
@@ -27,11 +27,12 @@ def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
         entry(name)  # an unknown one is refused before anything is measured
     took = timed(earlier, lambda row: row["what"], "seconds")
     whole = f"the contract of {' and '.join(names)}"
-    stops = {f"{name} stopped and resumed": name for name in names}
-    return [
-        Job(whole, partial(_whole, whole, names), took.get(whole)),
-        *(Job(what, partial(_stops, what, name, POINTS[budget]), took.get(what)) for what, name in stops.items()),
-    ]
+    found = [Job(whole, partial(_whole, whole, names), took.get(whole))]
+    for name in names:
+        for how in ("stopped", "killed"):
+            what = f"{name} {how} and resumed"
+            found.append(Job(what, partial(_stops, what, how, name, POINTS[budget]), took.get(what)))
+    return found
 
 
 def _whole(what: str, names: list[str]) -> Iterator[dict[str, Any]]:
@@ -49,20 +50,20 @@ def _whole(what: str, names: list[str]) -> Iterator[dict[str, Any]]:
     yield row
 
 
-def _stops(what: str, name: str, points: int) -> Iterator[dict[str, Any]]:
+def _stops(what: str, how: str, name: str, points: int) -> Iterator[dict[str, Any]]:
     from zoo.contract import ContractError
-    from zoo.contract.runs import check_stops
+    from zoo.contract.runs import check_kills, check_stops
     from zoo.contract.subject import subjects
 
     row: dict[str, Any] = {"what": what, "model": name, "points": points}
     started = time.perf_counter()
     try:
-        row["points"] = check_stops(subjects(name)[0], points)
+        row["points"] = (check_stops if how == "stopped" else check_kills)(subjects(name)[0], points)
         row["equal"] = points
     except ContractError as error:
         row["failed"] = [str(error)]
     row |= {"seconds": round(time.perf_counter() - started, 1)} | _made()
-    print(f"    after {row['points']} batches, {row.get('failed', 'bit-equal each')}", flush=True)
+    print(f"    {row.get('failed', f'bit-equal after {points}')}", flush=True)
     yield row
 
 

@@ -251,7 +251,8 @@ def contract_table() -> str:
     lines = ["| what | figure |", "|---|---|"]
     for what, row in {row["what"]: row for row in read(RESULTS / "contract.jsonl")}.items():
         if "equal" in row:
-            figure = f"bit-equal after {row['equal']} of {len(row['points'])} random stops"
+            kind = "kills" if "killed" in what else "stops"
+            figure = f"bit-equal after {row['equal']} of {len(row['points'])} random {kind}"
         else:
             figure = f"{row['checks']['passed']} checks passed in {row['seconds']:.0f} s"
         lines.append(f"| {what} | {figure} |")

@@ -8,6 +8,8 @@ import pytest
 import torch
 
 import zoo
+from zoo.contract.runs import check_kills
+from zoo.contract.subject import subjects
 from zoo.errors import TrainingError, ZooError
 from zoo.files import write_whole
 
@@ -117,3 +119,7 @@ def test_last_is_written_every_so_many_steps(tmp_path):
     assert len(set(written)) >= 2
     with pytest.raises(ZooError, match="give one of them"):
         zoo.train("fnn", "digits", **{"checkpoint.every_steps": 20, "checkpoint.every": 3})
+
+
+def test_a_run_that_is_killed_at_any_moment_goes_on_to_the_same_weights():
+    assert len(check_kills(subjects("fnn")[0], 2)) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -13,10 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.contract.subject import BATCH, Children, Subject
+from zoo import registry
+from zoo.contract.subject import BATCH, Children, Subject, alone
 from zoo.errors import Stopped
 from zoo.module import ZooModule
 from zoo.parts import in_order
+from zoo.processes import context
 
 # The order of batches, random states, waiting gradients, the place in the schedule, plateau and early stopping all have
 # to come back. Plateau and patience are so short that both come into play within few epochs.
@@ -78,8 +81,67 @@ def check_stops(subject: Subject, points: Sequence[int] | int) -> list[int]:
         reference.result()
         for point, folder, done in resumed:
             done.result()
-            _compare(subject, point, whole, folder)
+            _compare(subject, f"stopped after {point} batches", whole, folder)
     return list(points)
+
+
+# Written so often that kills fall within writing too
+KILLED = {**STOPPING, "checkpoint.every_steps": 2}
+
+
+class Began(L.Callback):
+    """Tells the process above that training begins."""
+
+    def __init__(self, there: Any) -> None:
+        self.there = there
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Tell."""
+        self.there.send(True)
+
+
+def check_kills(subject: Subject, count: int) -> list[float]:
+    """Check ``count`` kills by SIGKILL at random moments of training; return them, in shares of its time.
+
+    Raises:
+        ContractError: a run that was killed and went on ended otherwise than the one that never was.
+    """
+    random = np.random.default_rng(sum(map(ord, subject.name)))
+    whole = subject.folder()
+    seconds = _killed(subject, whole, None)
+    moments: list[float] = []
+    with Children(subject.name) as children:
+        while len(moments) < count:
+            share, folder = float(random.uniform()), subject.folder()
+            if _killed(subject, folder, share * seconds) < share * seconds:
+                continue  # it had ended before
+            children.call(_resume, subject.case, subject.device, folder).result()
+            _compare(subject, f"killed after {share:.0%} of its time", whole, folder)
+            moments.append(share)
+    return moments
+
+
+def _killed(subject: Subject, folder: Path, after: float | None) -> float:
+    """Run in a process, kill it ``after`` seconds of training; return after how many it ended."""
+    processes: Any = context()
+    here, there = processes.Pipe(duplex=False)
+    home = registry.entry(subject.name).module
+    arguments = (home, _run_telling, (there, subject.name, subject.case, subject.device, folder))
+    process = processes.Process(target=alone, args=arguments, daemon=True)
+    process.start()
+    there.close()
+    here.recv()
+    began = time.perf_counter()
+    process.join(after)
+    seconds = time.perf_counter() - began
+    process.kill()
+    process.join()
+    return seconds
+
+
+def _run_telling(there: Any, name: str, case: Any, device: str, folder: Path) -> None:
+    subject = Subject(name, case, device)
+    subject.train(callbacks=(Began(there),), **{"run_dir": str(folder), **KILLED})
 
 
 def _then(children: Children, before: Future[Any], subject: Subject, folder: Path) -> Future[Any]:
@@ -105,19 +167,19 @@ def _resume(case: Any, device: str, folder: Path) -> None:
     resume(folder, case.dataset, report=False)
 
 
-def _compare(subject: Subject, point: int, whole: Path, folder: Path) -> None:
+def _compare(subject: Subject, how: str, whole: Path, folder: Path) -> None:
     for name in ("last", "best"):
         states = [torch.load(f / "checkpoints" / f"{name}.ckpt", weights_only=True) for f in (whole, folder)]
         kept = [{k: v for k, v in s.items() if k in ("state_dict", "optimizer_states", "processes")} for s in states]
         different = next(_differences(*kept), None)
         if different:
             raise subject.fail(
-                f"stopped after {point} batches and resumed, {name}.ckpt ends otherwise than without the stop, "
+                f"{how} and resumed, {name}.ckpt ends otherwise than without the stop, "
                 f"first in {different}; what training goes on from must be a buffer, or be in training_state()"
             )
     rows = [_figures(f / "metrics.csv") for f in (whole, folder)]
     if rows[0] != rows[1]:
-        raise subject.fail(f"stopped after {point} batches and resumed, metrics.csv differs: {rows[0]}, {rows[1]}")
+        raise subject.fail(f"{how} and resumed, metrics.csv differs: {rows[0]}, {rows[1]}")
 
 
 def _differences(one: Any, other: Any, where: str = "") -> Iterator[str]:

@@ -157,10 +157,11 @@ class Children:
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Return the coming result of ``function(*arguments)``, computed where nothing was computed before."""
-        return self._pool.submit(_alone, self.home, function, arguments)
+        return self._pool.submit(alone, self.home, function, arguments)
 
 
-def _alone(home: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+def alone(home: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """Return ``function(*arguments)`` in a process with one thread that knows the models of the module ``home``."""
     torch.set_num_threads(1)
     importlib.import_module(home)
     with quiet():
