@@ -2,16 +2,19 @@
 
 import contextlib
 import subprocess
+from dataclasses import replace
 
 import lightning as L
 import pytest
 import torch
 
 import zoo
+from zoo.config import compose
 from zoo.contract.runs import check_kills
 from zoo.contract.subject import subjects
 from zoo.errors import TrainingError, ZooError
 from zoo.files import write_whole
+from zoo.plan import plan
 
 SIZE = 3_000_000  # bytes of the disk, room for a small run
 
@@ -123,3 +126,22 @@ def test_last_is_written_every_so_many_steps(tmp_path):
 
 def test_a_run_that_is_killed_at_any_moment_goes_on_to_the_same_weights():
     assert len(check_kills(subjects("fnn")[0], 2)) == 2
+
+
+def test_two_runs_of_one_second_have_folders_of_their_own_and_one_that_writes_nothing_leaves_none(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    one, other = (plan(compose(["model=fnn", "data=wine"]), recipe=None, command="") for _ in range(2))
+    other = replace(other, folder=one.folder)  # planned in the same second
+    with one.claimed() as first, other.claimed() as second:
+        assert first.folder == one.folder
+        assert second.folder == one.folder.with_name(f"{one.folder.name}_2")
+        (second.folder / "file").touch()
+    assert [p.name for p in one.folder.parent.iterdir()] == [second.folder.name]
+    (second.folder / "file").unlink()
+    second.folder.rmdir()
+    (tmp_path / "runs" / "fnn-wine").rmdir()
+    with pytest.raises(ZeroDivisionError), one.claimed():
+        1 / 0  # noqa: B018
+    assert list((tmp_path / "runs").iterdir()) == []  # which was there before

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +34,41 @@ class Plan:
     resumed: bool = False  # goes on with what is in the folder
     changed: bool = False  # with other options than it began with
 
+    @contextlib.contextmanager
+    def claimed(self) -> Iterator[Plan]:
+        """Yield the plan with an empty folder that it alone has: two runs of one second get two.
+
+        Where nothing was written into it in the end, it is gone again, as are those above it that were made for it.
+
+        Raises:
+            ZooError: the file system does not allow it.
+        """
+        if self.resumed:
+            yield self
+            return
+        folder, number = self.folder, 1
+        made = [above for above in (folder, *folder.parents) if not above.exists()]
+        while True:
+            try:
+                folder.mkdir(parents=True, exist_ok=self.values["run_dir"] is not None)
+                break
+            except FileExistsError:
+                number += 1
+                folder = self.folder.with_name(f"{self.folder.name}_{number}")
+            except OSError as error:
+                raise self._unwritable(error) from None
+        try:
+            yield replace(self, folder=folder)
+        finally:
+            with contextlib.suppress(OSError):  # one is not empty
+                for above in [folder, *(one for one in made if one != self.folder)]:
+                    above.rmdir()
+
+    def _unwritable(self, error: OSError) -> ZooError:
+        return ZooError(f"{self.folder}: cannot be written ({error.strerror}); choose another with run_dir=")
+
     def make_folder(self) -> None:
-        """Make the folder, with the configuration in it; where a run goes on, write what has changed.
+        """Fill the folder, with the configuration; where a run goes on, write what has changed.
 
         Raises:
             ZooError: the file system does not allow it.
@@ -43,8 +78,7 @@ class Plan:
             content = OmegaConf.create({"recipe": self.recipe, **self.values})
             write_whole(self.folder / "config.yaml", lambda to: OmegaConf.save(content, to))
         except OSError as error:
-            said = f"{self.folder}: cannot be written ({error.strerror}); choose another with run_dir="
-            raise ZooError(said) from None
+            raise self._unwritable(error) from None
 
 
 def plan(config: DictConfig, *, recipe: str | None, command: str, resumed: Path | None = None) -> Plan:
@@ -135,11 +169,7 @@ def _folder(asked: str | None, name: str) -> Path:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ZooError(f"run_dir={folder}: exists already; choose a folder that does not")
     else:
-        folder = first = Path("runs") / name / time.strftime("%Y-%m-%d_%H-%M-%S")
-        number = 1
-        while folder.exists():  # two runs in one second
-            number += 1
-            folder = first.with_name(f"{first.name}_{number}")
+        folder = Path("runs") / name / time.strftime("%Y-%m-%d_%H-%M-%S")
     above = next(p for p in [folder, *folder.absolute().parents] if p.exists())
     if not above.is_dir() or not os.access(above, os.W_OK):
         raise ZooError(f"{folder}: cannot be written, {above} does not allow it; choose another with run_dir=")

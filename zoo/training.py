@@ -166,10 +166,13 @@ def run(
         prepare(planned.values["data"]["name"], planned.values["data"].get("root"))
     from zoo.report import process_rank  # from here on torch is needed
 
-    if devices == 1 or process_rank():
+    if process_rank():
         return _work(planned, dataset, callbacks, report)
-    with shared(devices, _share, _homes(planned), planned, dataset, callbacks, report):
-        return _work(planned, dataset, callbacks, report)
+    with planned.claimed() as planned:
+        if devices == 1:
+            return _work(planned, dataset, callbacks, report)
+        with shared(devices, _share, _homes(planned), planned, dataset, callbacks, report):
+            return _work(planned, dataset, callbacks, report)
 
 
 def _homes(planned: Plan) -> list[str]:
