@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import lightning as L
 import numpy as np
 import pytest
 import torch
@@ -239,3 +240,21 @@ def test_the_group_of_options_starts_processes(tmp_path):
     assert "2 × cpu, 1 thread" in done.stdout or os.cpu_count() != 2
     assert done.stdout.count("test mse") == 1
     assert not done.stderr
+
+
+class Dies(L.Callback):
+    """Has process 1 be killed as its second epoch begins."""
+
+    def on_train_epoch_start(self, trainer, module):
+        if module.loop.epochs == 1 and trainer.global_rank == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_dies_takes_the_run_down_in_one_line_and_it_goes_on(tmp_path):
+    trainer = {"accelerator": "cpu", "devices": 2, "max_epochs": 3}
+    asked = {"trainer": trainer, "report": False, "run_dir": str(tmp_path / "run"), "checkpoint.every_steps": 1}
+    with pytest.raises(zoo.TrainingError) as caught:
+        zoo.train("fnn", data="wine", callbacks=(Dies(),), **asked)
+    resume = f"once that is mended, go on with python train.py resume={tmp_path / 'run'}"
+    assert str(caught.value) == f"process 1 of 2 was ended by SIGKILL; {resume}"
+    assert zoo.resume(tmp_path / "run").results["epochs"] == 3

@@ -58,12 +58,14 @@ def kept_whole(folder: Path) -> Iterator[None]:
         within = str(error.filename or "").startswith(str(folder))
         if error.errno not in UNWRITABLE and not (error.errno in DENIED and within):
             raise
-        said = f"{folder}: cannot be written ({os.strerror(error.errno)})"
-        if (folder / "checkpoints" / "last.ckpt").exists():
-            then = f"once that is mended, go on with python train.py resume={folder}"
-        elif (folder / "checkpoints" / "best.ckpt").exists():
-            then = f"last good checkpoint: {folder / 'checkpoints' / 'best.ckpt'}"
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
-            then = "no checkpoint was written yet"
-        raise TrainingError(f"{said}; {then}") from None
+        raise TrainingError(f"{folder}: cannot be written ({os.strerror(error.errno)}); {way_on(folder)}") from None
+
+
+def way_on(folder: Path) -> str:
+    """Return what is left of a run that ended before its time; of one that left no checkpoint, nothing stays."""
+    if (folder / "checkpoints" / "last.ckpt").exists():
+        return f"once that is mended, go on with python train.py resume={folder}"
+    if (folder / "checkpoints" / "best.ckpt").exists():
+        return f"last good checkpoint: {folder / 'checkpoints' / 'best.ckpt'}"
+    shutil.rmtree(folder, ignore_errors=True)
+    return "no checkpoint was written yet"

@@ -8,6 +8,7 @@ import multiprocessing
 import multiprocessing.connection
 import multiprocessing.forkserver
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -38,7 +39,7 @@ def shared(world: int, work: Callable[..., Any], *arguments: Any) -> Iterator[No
     """Start ``work(*arguments)`` in processes 1 to ``world`` - 1, and make this one process 0 until the block ends.
 
     Raises:
-        TrainingError: another process failed.
+        ProcessError: another process failed, or was killed.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -61,14 +62,37 @@ def shared(world: int, work: Callable[..., Any], *arguments: Any) -> Iterator[No
             yield
             for other in others:
                 other.join()
-        except BaseException:
+        except (ZooError, TrainingError, Stopped, KeyboardInterrupt):
             for other in others:
                 other.terminate()
             raise
+        except BaseException as error:
+            died = _died(others)
+            for other in others:
+                other.terminate()
+            if died is None:
+                raise
+            raise ProcessError(died) from error  # torch says no more than that a connection was closed
         finally:
             leave()
-    if any(other.exitcode for other in others):
-        raise TrainingError(f"one of {world} processes failed; its own message stands above")
+    if died := _died(others):
+        raise ProcessError(died)
+
+
+class ProcessError(TrainingError):
+    """Another process of a run failed, or was killed."""
+
+
+def _died(others: list[Any]) -> str | None:
+    """Return which process has ended before its time, and how; one that fails takes a moment to be gone."""
+    multiprocessing.connection.wait([other.sentinel for other in others], timeout=5)
+    for rank, other in enumerate(others, start=1):
+        if other.exitcode:
+            world = len(others) + 1
+            if other.exitcode < 0:
+                return f"process {rank} of {world} was ended by {signal.Signals(-other.exitcode).name}"
+            return f"process {rank} of {world} failed, its own message stands above"
+    return None
 
 
 def _await(here: multiprocessing.connection.Connection, others: list[Any]) -> None:

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from zoo import config as configs
 from zoo import registry
 from zoo.errors import TrainingError, ZooError
-from zoo.files import kept_whole, write_whole
+from zoo.files import kept_whole, way_on, write_whole
 from zoo.plan import Plan, check_files, plan, reopen
 from zoo.spec import UNLABELLED
 
@@ -155,7 +155,7 @@ def run(
     planned = plan(config, recipe=recipe, command=command, resumed=resumed)
     if dataset is None:
         check_files(planned.values["data"])
-    from zoo.processes import shared, warm
+    from zoo.processes import ProcessError, shared, warm
 
     devices = planned.trainer.devices
     if devices > 1:
@@ -171,8 +171,11 @@ def run(
     with planned.claimed() as planned:
         if devices == 1:
             return _work(planned, dataset, callbacks, report)
-        with shared(devices, _share, _homes(planned), planned, dataset, callbacks, report):
-            return _work(planned, dataset, callbacks, report)
+        try:
+            with shared(devices, _share, _homes(planned), planned, dataset, callbacks, report):
+                return _work(planned, dataset, callbacks, report)
+        except ProcessError as error:
+            raise TrainingError(f"{error}; {way_on(planned.folder)}") from error.__cause__
 
 
 def _homes(planned: Plan) -> list[str]:
