@@ -43,7 +43,10 @@ SECTIONS = {  # table: title, what it is about
         "validation, beside what stands without a network, and a published reference.",
     ),
     "variants": ("Options", "Recipes with options changed, beside the recipe's own figure."),
-    "peers": ("Beside trees", "scikit-learn's HistGradientBoosting, same rows, tuned for as long as a run trained."),
+    "peers": (
+        "Beside what else one would take",
+        "The same rows and figure; scikit-learn is tuned for as long as a run.",
+    ),
     "actors": ("Beside stable-baselines3", "The same environments, in turn; no clock runs while a policy is tested."),
     "families": ("Families", "Models of a kind with the same data, and the same time for their steps."),
     "samples": ("What samples are worth", "LeNet learns from images that a cgan made, and is tested on real ones."),
@@ -199,13 +202,13 @@ def _range(name: str, values: Sequence[float]) -> tuple[str, float, float, float
     return name, statistics.mean(values), min(values), max(values)
 
 
-def _trees() -> Iterator[tuple[Figure, str]]:
+def _peers() -> Iterator[tuple[Figure, str]]:
     promised, ours = report.promises(), report.latest(read(RESULTS / "quality.jsonl"))
-    for key, rows in report.latest(r for r in read(RESULTS / "peers.jsonl") if "by" not in r).items():
+    for (key, peer), rows in report.peers().items():
         wanted = report.each_of(promised.get(key))
         if key in ours and wanted:
             figure = str(wanted[0]["metric"])
-            both = {f"zoo's {key[0]}": ours[key], "trees": rows}
+            both = {f"zoo's {key[0]}": ours[key], peer: rows}
             bars = [_range(name, [row["metrics"][figure] for row in made]) for name, made in both.items()]
             data = next((w.rpartition("/")[2] for w in key[2] if w.startswith("data.path=")), key[1])
             yield (
@@ -280,7 +283,7 @@ def _quality() -> Iterator[tuple[Figure, str]]:
 PLOTS: dict[str, Callable[[], Iterable[tuple[Figure, str]]]] = {
     "models": _quality,
     "variants": _none,
-    "peers": _trees,
+    "peers": _peers,
     "actors": _actors,
     "families": _none,
     "samples": _none,

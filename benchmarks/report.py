@@ -124,12 +124,19 @@ def _figures(rows: list[dict[str, Any]], counted: Sequence[Mapping[str, Any]]) -
     return f"{', '.join(said)} ({runs})"
 
 
+def peers() -> dict[tuple[Key, str], list[dict[str, Any]]]:
+    """Return the rows of peers by case and name; those of policies have a table of their own."""
+    rows = [row for row in read(RESULTS / "peers.jsonl") if "by" not in row]
+    names = dict.fromkeys(row["peer"] for row in rows)
+    found = {(key, name): made for name in names for key, made in latest(r for r in rows if r["peer"] == name).items()}
+    return dict(sorted(found.items()))
+
+
 def peers_table() -> str:
     """Return the table of peers: figures on the same rows, with the same time."""
-    lines = ["| data | figure | zoo | peer | seconds each, settings that the peer tried |", "|---|---|---|---|---|"]
+    lines = ["| data | figure | zoo | peer | seconds: zoo, peer; settings that it tried |", "|---|---|---|---|---|"]
     promised, groups = promises(), _groups()
-    trees = [row for row in read(RESULTS / "peers.jsonl") if "by" not in row]
-    for key, rows in latest(trees).items():
+    for (key, peer), rows in peers().items():
         ours = groups.get(key)
         if not ours:
             continue
@@ -137,10 +144,11 @@ def peers_table() -> str:
         figure = _name(wanted[0]) if wanted else metric_of(ours[0])
         tried, seconds = (statistics.median(row[k] for row in rows) for k in ("tried", "seconds"))
         data = next((word.rpartition("/")[2] for word in key[2] if word.startswith("data.path=")), key[1])
-        zoo, peer = (_show(figure)([row["metrics"][f"test/{figure}"] for row in made]) for made in (ours, rows))
+        zoo, theirs = (_show(figure)([row["metrics"][f"test/{figure}"] for row in made]) for made in (ours, rows))
+        own = statistics.median(row["train_seconds"] for row in ours)
         lines.append(
-            f"| {data} | {figure.replace('_', ' ')} | {key[0]} {zoo} | {rows[0]['peer']} {peer} | "
-            f"{seconds:.0f} s, {tried:.0f} |"
+            f"| {data} | {figure.replace('_', ' ')} | {key[0]} {zoo} | {peer} {theirs} | "
+            f"{own:.0f} s, {seconds:.0f} s; {tried:.0f} |"
         )
     return "\n".join(lines)
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import zoo
-from benchmarks import actors, compare, page, quality, report, scaling, trees
+from benchmarks import actors, compare, page, quality, report, scaling, tables
 from benchmarks.__main__ import main
 from benchmarks.jobs import Job, done, remaining
 from benchmarks.quality import Case, measured, missed
@@ -101,10 +101,10 @@ def test_trees_are_tuned_on_the_rows_and_gaps_that_the_model_saw():
     frame["y"] = frame["a"] + 100 * (frame["kind"] == "y")
     frame.loc[::10, "a"] = np.nan
     data = from_arrays(frame, target="y")
-    figures, tried, _ = trees.tuned(data, "rmse", 0.0, 0)
+    figures, tried, _ = tables.tuned(data, "HistGradientBoosting", "rmse", 0.0, 0)
     assert tried == 1  # its own settings at least, whatever the time
     assert figures["rmse"] < 0.5 * data.spec.target_std
-    gaps = trees._with_gaps(data.spec, data.train["x"].numpy())
+    gaps = tables._with_gaps(data.spec, data.train["x"].numpy())
     assert gaps.shape[1] == 2
     assert (np.isnan(gaps[:, 0]) == (data.train["x"][:, 2].numpy() == 1)).all()
 
