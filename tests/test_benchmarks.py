@@ -146,9 +146,9 @@ def test_a_missed_promise_fails_the_command(monkeypatch):
         (["suite=quality", "model=cnnn", "data=digits"], "did you mean 'cnn'"),
         (["suite=quality", "case=pneumona"], "did you mean 'pneumonia'"),
         (["suite=quality", "fresh=yes"], "unknown fresh 'yes'"),
-        (["suite=peers", "data=digits"], "no case with a peer"),
+        (["suite=peers", "model=gan"], "no case with a peer"),
         (["suite=contract", "model=cnnn"], "did you mean 'cnn'"),
-        (["suite=speed", "model=cnn"], "unknown model 'cnn'"),
+        (["suite=speed", "model=fnn"], "unknown model 'fnn'"),
         (["suite=speed", "data=mnist"], "'data': is no word of suite=speed"),
     ],
 )
