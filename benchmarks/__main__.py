@@ -14,8 +14,8 @@ quality trains each recipe that makes a promise, every run by the command that a
 own; words that are not the suite's go to ``train.py`` as they are. ``budget=full`` takes three seeds and all folds,
 ``quick`` one seed and the first fold, and where nothing is named a recipe or two per model; ``case=`` is one of the
 runs on files that ``benchmarks/files.yaml`` lists. peers gives scikit-learn as much time on the same rows as a run of
-the zoo took, has stable-baselines3 learn in the same environments, and others (benchmarks/others.py). speed has a step of
-the zoo beside one of plain PyTorch, scaling what training costs by rows, batch, width, length, environments and
+the zoo took, has stable-baselines3 learn in the same environments, and others (benchmarks/others.py). speed has a step
+of the zoo beside one of plain PyTorch, scaling what training costs by rows, batch, width, length, environments and
 processes. families gives models of a kind the same data and time. samples has a classifier learn from images that a
 cgan made. contract measures the contract's time and stops and kills each model at random moments, 20 with ``full``. all
 is quality, peers, speed and scaling, in turn.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -9,12 +10,16 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from benchmarks.jobs import Job, timed
 from benchmarks.words import take_budget, take_nothing_else
 from zoo.registry import entry, list_models
 
+STEPS, EPOCHS = 100_000, 100  # of the long run
+MOST = 0.02  # by which its memory may grow
+MEMORY = f"memory over {STEPS:,} steps of fnn"
 POINTS = {"quick": 3, "full": 20}
 
 
@@ -28,6 +33,7 @@ def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
     took = timed(earlier, lambda row: row["what"], "seconds")
     whole = f"the contract of {' and '.join(names)}"
     found = [Job(whole, partial(_whole, whole, names), took.get(whole))]
+    found.append(Job(MEMORY, _memory, took.get(MEMORY)))
     for name in names:
         for how in ("stopped", "killed"):
             what = f"{name} {how} and resumed"
@@ -64,6 +70,37 @@ def _stops(what: str, how: str, name: str, points: int) -> Iterator[dict[str, An
         row["failed"] = [str(error)]
     row |= {"seconds": round(time.perf_counter() - started, 1)} | _made()
     print(f"    {row.get('failed', f'bit-equal after {points}')}", flush=True)
+    yield row
+
+
+def _memory() -> Iterator[dict[str, Any]]:
+    """Yield the row of the memory that a long run has once it is warm, and at its end."""
+    import contextlib
+    import io
+
+    import lightning as L
+    import numpy as np
+
+    import zoo
+
+    held: list[float] = []
+
+    class Watch(L.Callback):
+        def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+            held.append(int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20)
+
+    x = np.random.default_rng(0).normal(size=(512, 8))
+    trainer = {"max_epochs": EPOCHS, "steps_per_epoch": STEPS // EPOCHS, "accelerator": "cpu"}
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory() as above, contextlib.redirect_stdout(io.StringIO()):
+        asked = {"trainer": trainer, "options": {"widths": [8]}, "run_dir": f"{above}/run", "data.batch_size": 16}
+        zoo.train("fnn", (x, (x.sum(1) > 0).astype(int)), callbacks=(Watch(),), report=False, **asked)
+    warm, last = held[EPOCHS // 10], held[-1]
+    row = {"what": MEMORY, "megabytes": [round(warm, 1), round(last, 1)], "growth": last / warm - 1}
+    row |= {"seconds": round(time.perf_counter() - started, 1)} | _made()
+    if row["growth"] > MOST:
+        row["failed"] = [f"{MEMORY}: {warm:.0f} MB after a tenth of them, {last:.0f} MB at the end"]
+    print(f"    {warm:.1f} MB after a tenth of them, {last:.1f} MB at the end", flush=True)
     yield row
 
 

@@ -258,7 +258,10 @@ def contract_table() -> str:
     """Return the table of the contract: its time, and the stops after which a run ended bit-equal."""
     lines = ["| what | figure |", "|---|---|"]
     for what, row in {row["what"]: row for row in read(RESULTS / "contract.jsonl")}.items():
-        if "equal" in row:
+        if "growth" in row:
+            figure = f"{row['megabytes'][0]:.0f} MB after a tenth of them, {row['megabytes'][1]:.0f} MB at the end"
+            figure += f" ({row['growth']:+.1%})"
+        elif "equal" in row:
             kind = "kills" if "killed" in what else "stops"
             figure = f"bit-equal after {row['equal']} of {len(row['points'])} random {kind}"
         else:
