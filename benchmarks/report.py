@@ -324,6 +324,26 @@ def samples_table() -> str:
             lines.append(
                 f"| {data} | {said} | {_show('accuracy')(list(values.values()))} ({len(values)} seeds) | {beside} |"
             )
+    return "\n".join(lines) + "\n\n" + _of_cgans(list(rows.values()))
+
+
+def _of_cgans(rows: Sequence[dict[str, Any]]) -> str:
+    """Return the table of the cgan's images themselves."""
+    lines = [
+        "| data | images of | with the label that was asked for | least share of a class | distance, times that of "
+        "other real images | training |",
+        "|---|---|---|---|---|---|",
+    ]
+    who = {"cgan": "a cgan that saw all labels", "cgan of few": "a cgan that saw 100 images"}
+    for data, what in dict.fromkeys((row["data"], row["what"]) for row in rows if row["what"] in who):
+        made = [row for row in rows if (row["data"], row["what"]) == (data, what)]
+        right, least = ([r["metrics"][f"test/{k}"] for r in made] for k in ("label_accuracy", "least_class_share"))
+        one = {"metric": "test/frechet_zoo_cnn", "times": "other real images"}
+        seconds = statistics.median(row["train_seconds"] for row in made)
+        lines.append(
+            f"| {data} | {who[what]} | {_percent(right)} ({len(made)} seeds) | {_percent(least)} | "
+            f"{_plain([measured(row, one) for row in made])} | {seconds:.0f} s |"
+        )
     return "\n".join(lines)
 
 
