@@ -285,6 +285,9 @@ def test_a_sweep_goes_on_past_a_failure_and_its_code_tells(tmp_path):
     )
     assert done.returncode == 2
     assert "model=cnn cannot do" in done.stderr
+    table = {line.split()[0]: line for line in done.stdout.splitlines() if line.startswith("model=")}
+    assert re.fullmatch(r"model=fnn +val/accuracy \d\.\d{4} +runs/fnn-wine/\S+", table["model=fnn"])
+    assert re.match(r"model=cnn +failed +model=cnn cannot do", table["model=cnn"])
     assert len(list(tmp_path.glob("runs/fnn-wine/*/results.json"))) == 1
 
 

@@ -78,12 +78,18 @@ def _hydra(arguments: Sequence[str], failures: list[Exception]) -> None:
 
         if failures and isinstance(failures[-1], Stopped):
             return  # a sweep stops with its run
-        command = "python train.py " + " ".join(HydraConfig.get().overrides.task)
+        words = list(HydraConfig.get().overrides.task)
+        command = "python train.py " + " ".join(words)
         try:
-            run(config, recipe=HydraConfig.get().runtime.choices["model"], command=command.strip())
+            done = run(config, recipe=HydraConfig.get().runtime.choices["model"], command=command.strip())
+            figure = f"val/{done.model.objective.monitor}"  # which one chooses by; the test is for the chosen one
+            found = done.results.get("metrics", {}).get(figure)
+            swept.append((words, f"{figure} {found:.4f}" if found is not None else "", str(done.folder)))
         except (ZooError, TrainingError, Stopped) as error:
             _report(error, failures)  # and on with the next run, where this one is part of a sweep
+            swept.append((words, "failed" if not isinstance(error, Stopped) else "stopped", str(error)))
 
+    swept: list[tuple[list[str], str, str]] = []  # of each run its words, its figure, its folder or its error
     store_registered(arguments)
     old, sys.argv = sys.argv, [sys.argv[0], *arguments]
     try:
@@ -92,6 +98,16 @@ def _hydra(arguments: Sequence[str], failures: list[Exception]) -> None:
         raise explain(error, [a for a in arguments if "=" in a and not a.startswith("-")]) from None
     finally:
         sys.argv = old
+    if len(swept) > 1:
+        print(_table(swept), flush=True)
+
+
+def _table(swept: Sequence[tuple[list[str], str, str]]) -> str:
+    """Return the runs of a sweep side by side, by the words in which they differ."""
+    common = set.intersection(*(set(words) for words, _, _ in swept))
+    rows = [(" ".join(w for w in words if w not in common), figure, where) for words, figure, where in swept]
+    wide = [max(len(row[k]) for row in rows) for k in (0, 1)]
+    return "\n".join(["", *(f"{what:<{wide[0]}}  {figure:<{wide[1]}}  {where}" for what, figure, where in rows)])
 
 
 def generate(model: Any, options: dict[str, str]) -> list[str]:
