@@ -69,6 +69,12 @@ def _timed(row: dict[str, Any]) -> dict[str, Figure]:
         if name in row:
             noise = (row[spread][1] - row[spread][0]) / 2 if spread else 0.1  # of exponents: as two sessions differ
             return {f"{row['what']}: {name.replace('_', ' ')}": Figure(row[name], noise, False)}
+    if "answers" in row:
+        return {
+            f"{row['what']}, {rows}, {way}: ms": Figure(one["ms"], (one["spread"][1] - one["spread"][0]) / 2, False)
+            for rows, by in row["answers"].items()
+            for way, one in by.items()
+        }
     low, high = row["spread"]
     return {f"{row['what']}: seconds": Figure(row["seconds"], (high - low) / 2, False)}
 

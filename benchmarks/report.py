@@ -220,7 +220,7 @@ def variants_table() -> str:
 
 def speed_table() -> str:
     """Return the table of the speed suite, the latest row of each kind."""
-    latest = {row["what"]: row for row in read(RESULTS / "speed.jsonl")}
+    latest = {row["what"]: row for row in read(RESULTS / "speed.jsonl") if "answers" not in row}
     lines = ["| what | figure | smallest to largest |", "|---|---|---|"]
     for what, row in latest.items():
         if "step_ratio" in row:
@@ -251,6 +251,20 @@ def scaling_table() -> str:
         limit = f" (at most {row['most']})" if row["most"] else ""
         about = f"{row['model']}, {row['data'].replace('_', ' ')}"
         lines.append(f"| {what} | {about} | ms a {row['per']} | {costs} | {row['exponent']:.2f}{limit} |")
+    return "\n".join(lines)
+
+
+def inference_table() -> str:
+    """Return the table of answers: milliseconds for a row by itself and rows per second among many, by way."""
+    rows = {row["what"]: row for row in read(RESULTS / "speed.jsonl") if "answers" in row}
+    ways = list(dict.fromkeys(way for row in rows.values() for way in row["answers"]["one row"]))
+    heads = [*(f"one row, {way}" for way in ways), *(f"rows a second, {way}" for way in ways)]
+    lines = [f"| model, data | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
+    for what, row in rows.items():
+        one, many = row["answers"]["one row"], row["answers"]["many rows"]
+        cells = [f"{one[way]['ms']:.2f} ms" if way in one else "" for way in ways]
+        cells += [f"{1000 * row['rows']['many rows'] / many[way]['ms']:,.0f}" if way in many else "" for way in ways]
+        lines.append(f"| {what.removeprefix('inference of ').replace('_', ' ')} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -366,6 +380,7 @@ TABLES = {
     "peers": peers_table,
     "actors": actors_table,
     "speed": speed_table,
+    "inference": inference_table,
     "scaling": scaling_table,
     "contract": contract_table,
 }

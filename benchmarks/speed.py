@@ -5,8 +5,8 @@ precision, indexing and validation; the clock runs from the first training batch
 The zoo's side also logs to CSV and TensorBoard, counts training accuracy, guards against NaN, reports progress and
 writes checkpoints. The plain side does none of it, and never reads a value from the device inside an epoch.
 
-A step of other families stands beside bare layers (``benchmarks/steps.py``). Also: how long it takes until a folder of
-JPEGs is ready to train on, and until a command answers.
+A step of other families stands beside bare layers (``benchmarks/steps.py``). Also: how long an answer takes
+(``benchmarks/inference.py``), until a folder of JPEGs is ready to train on, and until a command answers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import steps
+from benchmarks import inference, steps
 from benchmarks.jobs import Job
 from benchmarks.words import take_budget, take_flag, take_nothing_else, take_number
 
@@ -41,10 +41,11 @@ NETWORKS = {
 
 
 def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
-    """Return a job per network, and one per command whose start-up counts; of ``model=`` its step alone.
+    """Return a job per network and model, and one per command whose start-up counts; of ``model=`` its own alone.
 
     What this commit was measured for is not measured again, unless ``fresh=true``.
     """
+    from zoo.registry import entry, list_models
     from zoo.report import origin
 
     quick = take_budget(asked) == "quick"
@@ -52,8 +53,10 @@ def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
     model, fresh = asked.pop("model", None), take_flag(asked, "fresh")
     take_nothing_else(asked, "speed")
     if model is not None:
-        steps.check(model)
+        entry(model)  # an unknown one is refused
     found = [Job(f"a step of {name}", partial(_step, name, repeats)) for name in steps.MODELS if model in (None, name)]
+    names = [name for name in list_models() if model in (None, name)]
+    found += [Job(f"inference of {name}", partial(inference.rows, name, repeats, quick)) for name in names]
     if model is None:
         found = [
             *(Job(f"overhead, {name}", partial(_overhead, name, repeats, epochs)) for name in NETWORKS),

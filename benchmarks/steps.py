@@ -36,13 +36,6 @@ CNN: dict[str, Any] = {"network": "lenet", "activation": "relu", "dropout": 0.0}
 MODELS = ("cnn", *LANGUAGE, *CODERS, "gan")
 
 
-def check(model: str) -> None:
-    """Raise ZooError where no step of ``model`` is measured."""
-    from zoo.options import check_choice
-
-    check_choice("model", model, MODELS)
-
-
 def row(model: str, repeats: int) -> dict[str, Any]:
     """Return the row of a step of ``model``, one of MODELS."""
     if model in LANGUAGE:

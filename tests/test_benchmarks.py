@@ -148,7 +148,7 @@ def test_a_missed_promise_fails_the_command(monkeypatch):
         (["suite=quality", "fresh=yes"], "unknown fresh 'yes'"),
         (["suite=peers", "model=gan"], "no case with a peer"),
         (["suite=contract", "model=cnnn"], "did you mean 'cnn'"),
-        (["suite=speed", "model=fnn"], "unknown model 'fnn'"),
+        (["suite=speed", "model=fnnn"], "did you mean 'fnn'"),
         (["suite=speed", "data=mnist"], "'data': is no word of suite=speed"),
     ],
 )

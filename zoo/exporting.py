@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import logging
-import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from zoo.data.dataset import Batch
 from zoo.errors import ZooError
+from zoo.files import write_whole
 from zoo.module import ZooModule
 from zoo.spec import UNKNOWN, DataSpec
 
@@ -89,12 +89,9 @@ def export(model: ZooModule, path: str | Path) -> Path:
     proto = _trace(answering, _example(spec)).model_proto
     described = {"model": model.name, "classes": json.dumps(spec.classes), "spec": json.dumps(spec.to_dict())}
     onnx.helper.set_model_props(proto, described)
-    temporary = path.with_name(path.name + ".tmp")
     try:
-        onnx.save(proto, temporary)
-        os.replace(temporary, path)
+        write_whole(path, lambda to: onnx.save(proto, to))
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise ZooError(f"{path}: cannot be written ({error.strerror})") from None
     return path
 

@@ -28,16 +28,17 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     temporary = path.with_suffix(".tmp")
     try:
         write(temporary)
-        _sync(temporary)
+        synced(temporary)
         os.replace(temporary, path)
-        _sync(path.parent)
+        synced(path.parent)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
 
 
-def _sync(path: Path) -> None:
+def synced(path: Path) -> None:
+    """Return once a file, or the names in a folder, are on the disk."""
     number = os.open(path, os.O_RDONLY)
     try:
         os.fsync(number)

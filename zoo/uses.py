@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 
 from zoo import config as configs
 from zoo.errors import ZooError
+from zoo.files import write_whole
 
 MOST, STEPS, STORED = 1024, 50, 100_000  # samples, and images of a walk, in a picture; samples in a file
 
@@ -213,10 +214,12 @@ def sample(model: Any, out: Path, *, count: int = 64, **options: Any) -> list[st
     content = {"x": (255 * images.clamp(0, 1)).round().byte().cpu().numpy()}
     y = labels_of(model.spec, count, options.get("label"), told=getattr(model, "labels", 0) > 0, device="cpu")
     content |= {} if y is None else {"y": y.numpy()}
-    temporary = out.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        np.savez_compressed(file, **content)
-    temporary.replace(out)
+
+    def write(to: Path) -> None:
+        with to.open("wb") as file:
+            np.savez_compressed(file, **content)
+
+    write_whole(out, write)
     return [f"images          {out}   x {content['x'].shape}{'' if y is None else ', y'}"]
 
 
@@ -278,9 +281,10 @@ def _check_picture(out: Path, *others: str) -> None:
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
-    temporary.replace(path)
+    def write(to: Path) -> None:
+        with to.open("w", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(header)
+            writer.writerows(rows)
+
+    write_whole(path, write)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zoo.files import write_whole
 from zoo.module import ZooModule
 
 COLUMNS, SHOWN = 10, 100
@@ -30,8 +30,7 @@ class Grids(L.Callback):
         sample: Any = module.sample
         self.folder.mkdir(exist_ok=True)
         picture, path = _picture(sample(SHOWN)), self.folder / f"{module.loop.epochs + 1:04}.png"
-        picture.save(path.with_suffix(".tmp"), format="png")
-        os.replace(path.with_suffix(".tmp"), path)
+        write_whole(path, lambda to: picture.save(to, format="png"))
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Write the one that moves, of the epochs of this run."""

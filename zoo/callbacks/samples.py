@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 
+from zoo.files import write_whole
 from zoo.sequence import SequenceModule
 
 LENGTH, WORDS = 120, 40  # symbols that are written
@@ -34,7 +34,5 @@ class Samples(L.Callback):
         length = LENGTH if module.spec.tokens == "characters" else WORDS
         text = module.generate(length=length, temperature=0.8)
         self.written += f"--- epoch {module.loop.epochs + 1} ---\n{text}\n"
-        temporary = self.path.with_suffix(".tmp")
-        temporary.write_text(self.written)
-        os.replace(temporary, self.path)
+        write_whole(self.path, lambda to: to.write_text(self.written))
         print(f"  writes: {' '.join(text.split())}", flush=True)

@@ -8,6 +8,7 @@ import os
 import tarfile
 import tempfile
 import wave
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -113,7 +114,7 @@ def _cached(archive: Path, cache: str | None) -> tuple[list[str], np.ndarray, np
     try:
         with np.load(entry) as kept:
             return kept["names"].tolist(), kept["frames"], kept["lengths"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # none, or one that a crash cut
         pass
     names, parts = [], []
     for name, raw in _members(archive):

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from zoo.decoding import GREY, contents
 from zoo.errors import ZooError
+from zoo.files import synced
 
 FORMAT = 1  # of the cache; another number makes all anew
 LOOKED_AT = 64  # files that say which size and how many channels all get
@@ -78,6 +79,8 @@ def pixels(path: Path, files: Sequence[tuple[str, int, int]], wanted: Wanted, *,
         try:
             about = {"path": str(path), "state": state, "bad": _make(path, names, wanted, temporary / "x.npy")}
             (temporary / "about.json").write_text(json.dumps(about))
+            for file in (temporary / "x.npy", temporary / "about.json"):
+                synced(file)
             shutil.rmtree(entry, ignore_errors=True)
             os.replace(temporary, entry)
         except OSError as error:

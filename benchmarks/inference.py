@@ -1,0 +1,97 @@
+"""Inference: how long a model of each family takes to answer, one row and many, in float32, in bf16 and compiled.
+
+Each model has its own options and the first rows of the data that it brings, with its first weights. The ways are
+measured in turn, in rounds that take a tenth of a second each; medians count.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+ROWS = {"one row": 1, "many rows": 256}
+ROUND = 0.1  # seconds
+WAYS = ("float32", "bf16", "compiled")  # the last in float32
+
+
+def row(name: str, repeats: int, ways: tuple[str, ...] = WAYS) -> dict[str, Any]:
+    """Return the row of a model: milliseconds an answer and their range, by rows and way."""
+    import torch
+
+    from zoo.parts import device_of
+    from zoo.report import origin
+
+    device = device_of("auto")
+    model, data, batch = _model(name, device)
+    answers = {way: _answering(model, way, device) for way in ways}
+    found: dict[str, Any] = {}
+    with torch.inference_mode():
+        for what, count in ROWS.items():
+            asked = {key: value.index_select(0, torch.arange(count) % len(value)) for key, value in batch.items()}
+            asked = {key: value.to(device) for key, value in asked.items()}
+            for answer in answers.values():
+                answer(asked)  # compiles, warms up
+            rounds: dict[str, list[float]] = {way: [] for way in ways}
+            for _ in range(repeats):
+                for way, answer in answers.items():
+                    rounds[way].append(1000 * _seconds(answer, asked, device))
+            found[what] = {
+                way: {"ms": statistics.median(each), "spread": [min(each), max(each)]} for way, each in rounds.items()
+            }
+    said = [f"{what}, {way} {one['ms']:.2f}" for what, by in found.items() for way, one in by.items()]
+    print(f"    ms an answer: {'; '.join(said)}", flush=True)
+    return {"what": f"inference of {name} on {data}", "answers": found, "rows": ROWS, "repeats": repeats} | origin(
+        device
+    )
+
+
+def _model(name: str, device: str) -> tuple[Any, str, dict[str, Any]]:
+    import torch
+
+    from zoo import config as configs
+    from zoo.data.environment import Environments
+    from zoo.parts import data_of, in_order, model_of
+    from zoo.plan import plan
+
+    planned = plan(configs.compose([f"model={name}"]), recipe=name, command="")
+    dataset, _ = data_of(planned, None)
+    model = model_of(planned, dataset).to(device).eval()
+    if isinstance(dataset, Environments):
+        return model, dataset.spec.name, {"x": torch.rand(1, *dataset.spec.input_shape)}
+    first = next(iter(in_order(dataset, "test")))
+    return model, dataset.spec.name, {k: v for k, v in first.items() if isinstance(v, torch.Tensor) and v.ndim}
+
+
+def _answering(model: Any, way: str, device: str) -> Callable[[Any], Any]:
+    import torch
+
+    if way == "compiled":
+        return torch.compile(model.output)
+    if way == "float32":
+        return model.output  # type: ignore[no-any-return]
+
+    def answer(batch: Any) -> Any:
+        with torch.autocast(device, torch.bfloat16):
+            return model.output(batch)
+
+    return answer
+
+
+def _seconds(answer: Callable[[Any], Any], batch: Any, device: str) -> float:
+    """Return the seconds of one answer, over a round of them."""
+    import torch
+
+    count, started = 0, time.perf_counter()
+    while time.perf_counter() - started < ROUND:
+        answer(batch)
+        if device == "cuda":
+            torch.cuda.synchronize()
+        count += 1
+    return (time.perf_counter() - started) / count
+
+
+def rows(name: str, repeats: int, quick: bool) -> Iterator[dict[str, Any]]:
+    """Yield the row of a model; compiling takes too long where it has to be ``quick``."""
+    yield row(name, repeats, WAYS[:2] if quick else WAYS)
