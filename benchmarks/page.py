@@ -268,7 +268,7 @@ def _scaled() -> Iterator[tuple[Figure, str]]:
         ax.minorticks_off()
         ax.set_title(f"exponent {slope:.2f}", fontsize=9, color=INK)
         ax.set_xlabel(row["what"].split(",")[0], fontsize=8, color=INK)
-        ax.set_ylabel(f"seconds a {row['per'].split()[0]}", fontsize=8, color=INK)
+        ax.set_ylabel(f"seconds per {row['per'].split()[0]}", fontsize=8, color=INK)
         yield figure, f"{row['what']}: {row['model']} on {row['data']}, seconds of training per {row['per']}."
 
 

@@ -250,7 +250,7 @@ def scaling_table() -> str:
         )
         limit = f" (at most {row['most']})" if row["most"] else ""
         about = f"{row['model']}, {row['data'].replace('_', ' ')}"
-        lines.append(f"| {what} | {about} | ms a {row['per']} | {costs} | {row['exponent']:.2f}{limit} |")
+        lines.append(f"| {what} | {about} | ms per {row['per']} | {costs} | {row['exponent']:.2f}{limit} |")
     return "\n".join(lines)
 
 
