@@ -35,7 +35,7 @@ from typing import Any
 
 from benchmarks import contract, families, peers, quality, samples, scaling, speed
 from benchmarks.jobs import Job, done
-from benchmarks.report import read
+from benchmarks.report import RESULTS, read
 from zoo.errors import ZooError, unknown
 
 Rows = list[dict[str, Any]]
@@ -49,7 +49,6 @@ SUITES: dict[str, Callable[[dict[str, str], Rows], list[Job]]] = {
     "scaling": scaling.jobs,
 }
 ALL = ("quality", "peers", "speed", "scaling")  # what suite=all does, with budget= alone
-RESULTS = Path(__file__).parent / "results"
 
 
 def main(words: list[str]) -> int:

@@ -16,7 +16,7 @@ ROUND = 0.1  # seconds
 WAYS = ("float32", "bf16", "compiled")  # the last in float32
 
 
-def row(name: str, repeats: int, ways: tuple[str, ...] = WAYS) -> dict[str, Any]:
+def row(name: str, repeats: int, ways: tuple[str, ...]) -> dict[str, Any]:
     """Return the row of a model: milliseconds an answer and their range, by rows and way."""
     import torch
 

@@ -104,7 +104,8 @@ def _cells(line: str) -> list[str]:
 
 def _plots(name: str) -> str:
     drawn = "".join(
-        f"<figure>{_svg(figure)}<figcaption>{html.escape(said)}</figcaption></figure>" for figure, said in PLOTS[name]()
+        f"<figure>{_svg(figure)}<figcaption>{html.escape(said)}</figcaption></figure>"
+        for figure, said in PLOTS.get(name, tuple)()
     )
     return f'<div class="plots">{drawn}</div>' if drawn else ""
 
@@ -272,10 +273,6 @@ def _scaled() -> Iterator[tuple[Figure, str]]:
         yield figure, f"{row['what']}: {row['model']} on {row['data']}, seconds of training per {row['per']}."
 
 
-def _none() -> Iterable[tuple[Figure, str]]:
-    return ()
-
-
 def _quality() -> Iterator[tuple[Figure, str]]:
     yield from _time_against_quality()
     yield from _curves()
@@ -283,15 +280,10 @@ def _quality() -> Iterator[tuple[Figure, str]]:
 
 PLOTS: dict[str, Callable[[], Iterable[tuple[Figure, str]]]] = {
     "models": _quality,
-    "variants": _none,
     "peers": _peers,
     "actors": _actors,
-    "families": _none,
-    "samples": _none,
     "speed": _ratios,
-    "inference": _none,
     "scaling": _scaled,
-    "contract": _none,
 }
 
 if __name__ == "__main__":

@@ -220,9 +220,9 @@ def variants_table() -> str:
 
 def speed_table() -> str:
     """Return the table of the speed suite, the latest row of each kind."""
-    latest = {row["what"]: row for row in read(RESULTS / "speed.jsonl") if "answers" not in row}
+    measured_last = {row["what"]: row for row in read(RESULTS / "speed.jsonl") if "answers" not in row}
     lines = ["| what | figure | smallest to largest |", "|---|---|---|"]
-    for what, row in latest.items():
+    for what, row in measured_last.items():
         if "step_ratio" in row:
             low, high = row["ratio_spread"]
             figure = f"{row['step_ratio']:.3f} times the bare layers: {1000 * row['step_seconds']:.1f} ms"

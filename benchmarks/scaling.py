@@ -27,8 +27,7 @@ from zoo.errors import unknown
 class Axis:
     """What grows: runs of ``model`` on ``data``, of each size with the options that ``asked`` returns for it.
 
-    The cost is that of one of ``units`` alike that a run has, named ``per``; ``most`` is the largest exponent that is
-    right.
+    The cost is that of one unit, ``per``; ``most`` is the largest exponent that is right.
     """
 
     model: str
@@ -36,19 +35,22 @@ class Axis:
     sizes: tuple[int, ...]
     asked: Callable[[int], dict[str, Any]]
     per: str = "step"
-    units: int = 60
     most: float | None = None
 
 
-STEPS = {"trainer.max_epochs": 1, "trainer.steps_per_epoch": Axis.units}
+STEPS = {"trainer.max_epochs": 1, "trainer.steps_per_epoch": 60}
 PLAIN = {f"data.augment.{kind}": 0.0 for kind in ("rotation", "shift", "zoom", "shear")}
 EPOCHS = {**PLAIN, "trainer.max_epochs": 3}
 LENGTHS = (32, 64, 128, 256)
 ROLLOUT = 32  # steps of each environment between two updates
+# How many of them a run had, by what it says of itself and the axis's size
+UNITS: dict[str, Callable[[dict[str, Any], int], float]] = {
+    "epoch": lambda results, _: results["epochs"],
+    "step": lambda results, _: results["steps"],
+    "rollout with its updates": lambda results, envs: results["samples"] / (envs * ROLLOUT),
+}
 AXES: dict[str, Axis] = {
-    "rows": Axis(
-        "fnn", "mnist", (4000, 8000, 16000, 32000), lambda n: {**EPOCHS, "data.train_rows": n}, "epoch", 3, 1.1
-    ),
+    "rows": Axis("fnn", "mnist", (4000, 8000, 16000, 32000), lambda n: {**EPOCHS, "data.train_rows": n}, "epoch", 1.1),
     "batch": Axis(
         "fnn", "mnist", (64, 128, 256, 512, 1024), lambda n: {**PLAIN, **STEPS, "data.batch_size": n}, most=1.1
     ),
@@ -66,10 +68,9 @@ AXES: dict[str, Axis] = {
             "trainer.max_epochs": 2,
         },
         "rollout with its updates",
-        8,
         1.1,
     ),
-    "processes": Axis("fnn", "mnist", (1, 2), lambda n: {**EPOCHS, "trainer.devices": n}, "epoch", 3),
+    "processes": Axis("fnn", "mnist", (1, 2), lambda n: {**EPOCHS, "trainer.devices": n}, "epoch"),
 }
 
 
@@ -129,4 +130,5 @@ def _cost(axis: Axis, size: int, seed: int) -> tuple[float, dict[str, Any]]:
     with tempfile.TemporaryDirectory() as above, contextlib.redirect_stdout(io.StringIO()):
         asked = {**axis.asked(size), "seed": seed, "run_dir": f"{above}/run"}
         results = zoo.train(axis.model, axis.data, report=False, **asked).results
-    return (results["train_seconds"] - results["validation_seconds"]) / axis.units, results
+    units = UNITS[axis.per](results, size)
+    return (results["train_seconds"] - results["validation_seconds"]) / units, results

@@ -130,7 +130,10 @@ def _killed(subject: Subject, folder: Path, after: float | None) -> float:
     process = processes.Process(target=alone, args=arguments, daemon=True)
     process.start()
     there.close()
-    here.recv()
+    try:
+        here.recv()
+    except EOFError:
+        raise subject.fail("a process could not begin to train; its own message stands above") from None
     began = time.perf_counter()
     process.join(after)
     seconds = time.perf_counter() - began
