@@ -33,7 +33,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import contract, families, peers, quality, samples, scaling, speed
+from benchmarks import contract, families, hostile, peers, quality, samples, scaling, speed
 from benchmarks.jobs import Job, done
 from benchmarks.report import RESULTS, read
 from zoo.errors import ZooError, unknown
@@ -45,6 +45,7 @@ SUITES: dict[str, Callable[[dict[str, str], Rows], list[Job]]] = {
     "families": families.jobs,
     "samples": samples.jobs,
     "contract": contract.jobs,
+    "files": hostile.jobs,
     "speed": speed.jobs,
     "scaling": scaling.jobs,
 }

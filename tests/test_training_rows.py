@@ -87,7 +87,7 @@ def test_made_images_come_after_the_real_ones(tmp_path):
         ("digits", {"generated": "eleven.npz"}, "whole numbers from 0 to 9"),
         ("digits", {"generated": "parts.npz"}, "has parts; must be x and y"),
         ("digits", {"generated": "none.npz"}, "none.npz: cannot be read"),
-        ("digits", {"generated": "words.npz"}, "is not an .npz archive of plain arrays"),
+        ("digits", {"generated": "words.npz"}, "is not a whole .npz archive of plain arrays"),
     ],
 )
 def test_what_cannot_be_trained_on_is_one_line(tmp_path, monkeypatch, data, asked, said):

@@ -10,7 +10,8 @@ import json
 import sys
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ def listing(path: Path) -> list[tuple[str, int, int]]:
         changed = path.stat().st_mtime_ns
         if path.name.lower().endswith(".zip"):
             with zipfile.ZipFile(path) as archive:
+                for entry in archive.infolist():
+                    archive.open(entry).close()  # which finds names that are not those in the archive's directory
                 found = [(i.filename, i.file_size, changed) for i in archive.infolist() if not i.is_dir()]
         else:
             with tarfile.open(path) as archive:
@@ -61,15 +64,17 @@ def _walk(folder: Path, above: str) -> Iterator[tuple[str, int, int]]:
                 yield name, state.st_size, state.st_mtime_ns
 
 
-def contents(path: Path, names: list[str]) -> Iterator[tuple[int, io.BytesIO | Path]]:
-    """Yield (place in ``names``, file) for files of a folder or an archive, in the order that reads fastest."""
+def contents(path: Path, names: list[str]) -> Iterator[tuple[int, Callable[[], io.BytesIO | Path]]]:
+    """Yield (place in ``names``, what opens the file) for files of a folder or an archive, in the order that reads
+    fastest. One that is damaged raises when it is opened, before the next is asked for.
+    """
     if not is_archive(path):
         for place, name in enumerate(names):
-            yield place, path / name
+            yield place, partial(Path, path, name)
     elif path.name.lower().endswith(".zip"):
         with zipfile.ZipFile(path) as archive:
             for place, name in enumerate(names):
-                yield place, io.BytesIO(archive.read(name))
+                yield place, partial(_member, archive, name)
     else:
         places = {name: place for place, name in enumerate(names)}
         with tarfile.open(path) as archive:
@@ -77,7 +82,11 @@ def contents(path: Path, names: list[str]) -> Iterator[tuple[int, io.BytesIO | P
                 if member.isfile() and member.name in places:
                     file = archive.extractfile(member)
                     assert file is not None
-                    yield places[member.name], io.BytesIO(file.read())
+                    yield places[member.name], partial(io.BytesIO, file.read())
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> io.BytesIO:
+    return io.BytesIO(archive.read(name))
 
 
 def decode(file: Any, *, size: tuple[int, int] | None, fit: str, channels: int) -> np.ndarray:
@@ -89,6 +98,9 @@ def decode(file: Any, *, size: tuple[int, int] | None, fit: str, channels: int) 
     Raises:
         OSError, ValueError, SyntaxError: not an image, or a damaged one.
     """
+    with Image.open(file) as opened:
+        if opened.format == "PNG":
+            opened.verify()  # checksums, which decoding itself does not look at
     with Image.open(file) as opened:
         if size is not None and opened.format == "JPEG":
             opened.draft(None, (2 * size[1], 2 * size[0]))  # decodes no more than twice what is needed
@@ -124,9 +136,9 @@ def main() -> None:
     job = json.loads(sys.stdin.read())
     array = np.lib.format.open_memmap(job["into"], mode="r+")
     size, done = tuple(job["size"]), 0
-    for place, file in contents(Path(job["path"]), job["names"]):
+    for place, opened in contents(Path(job["path"]), job["names"]):
         try:
-            array[job["rows"][place]] = decode(file, size=size, fit=job["fit"], channels=job["channels"])
+            array[job["rows"][place]] = decode(opened(), size=size, fit=job["fit"], channels=job["channels"])
         except Exception as error:  # whatever a damaged file makes a decoder say
             said = " ".join(str(error).split()) or type(error).__name__
             print(json.dumps({"bad": job["rows"][place], "said": said.partition(" <_io")[0]}), flush=True)

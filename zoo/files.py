@@ -25,7 +25,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         OSError: it could not be written; what was at ``path`` is there as before, and nothing beside it.
     """
-    temporary = path.with_suffix(".tmp")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")  # no other process's
     try:
         write(temporary)
         synced(temporary)

@@ -18,6 +18,8 @@ from zoo.optim import Plateau, build_optimizer, decay_weights, initialise, penal
 from zoo.options import Learning
 from zoo.spec import DataSpec
 
+FORMAT = 1  # of checkpoints; one of another is refused by name
+
 
 @dataclass(slots=True)
 class Loop:
@@ -322,7 +324,7 @@ class ZooModule(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the registered name and the way of learning: with the weights, enough to build the model again."""
-        checkpoint["zoo"] = {"format": 1, "model": self.name, "learning": self.learning.to_dict()}
+        checkpoint["zoo"] = {"format": FORMAT, "model": self.name, "learning": self.learning.to_dict()}
         checkpoint["zoo"]["threshold"] = self.objective.threshold
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -226,13 +226,15 @@ class TrainerOptions:
     """Where and how long a run trains.
 
     ``max_time`` is minutes of training, ``steps_per_epoch`` the batches that count as an epoch (null: one pass),
-    ``accumulate`` the batches per optimiser step, ``devices`` the processes that share each batch (on CUDA one per
-    device). ``precision: auto`` takes bf16 where the processor computes in it. ``find_lr`` suggests a learning
-    rate, with its picture, in place of training.
+    ``accumulate`` the batches per optimiser step, ``devices`` the processes on a machine that share each batch (on CUDA
+    one per device), ``num_nodes`` the machines, on each of which torchrun or SLURM starts them (null: as many as did).
+    ``precision: auto`` takes bf16 where the processor computes in it. ``find_lr`` suggests a learning rate, with its
+    picture, in place of training.
     """
 
     accelerator: str = "auto"
     devices: int = 1
+    num_nodes: int | None = None
     max_epochs: int = 20
     max_time: float | None = None
     steps_per_epoch: int | None = None
@@ -244,11 +246,17 @@ class TrainerOptions:
         check_flag("trainer.find_lr", self.find_lr)
         check_choice("trainer.accelerator", self.accelerator, ACCELERATORS)
         check_number("trainer.devices", self.devices, low=1, whole=True)
+        check_number("trainer.num_nodes", self.num_nodes, low=1, whole=True, optional=True)
         check_number("trainer.max_epochs", self.max_epochs, low=1, whole=True)
         check_number("trainer.max_time", self.max_time, above=0, optional=True)
         check_number("trainer.steps_per_epoch", self.steps_per_epoch, low=1, whole=True, optional=True)
         check_choice("trainer.precision", str(self.precision), PRECISIONS)
         check_number("trainer.accumulate", self.accumulate, low=1, whole=True)
+
+    @property
+    def world(self) -> int:
+        """How many processes share a batch, on all machines."""
+        return self.devices * (self.num_nodes or 1)
 
 
 @dataclass(frozen=True)

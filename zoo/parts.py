@@ -110,9 +110,9 @@ def data_of(planned: Plan, dataset: Dataset | None) -> tuple[Dataset, Any]:
     augment = None
     if asked["kind"] in AUGMENTS:
         augment = options(AUGMENTS[asked["kind"]], "data.augment", asked.get("augment") or {})
-    if asked["batch_size"] < planned.trainer.devices:
+    if asked["batch_size"] < planned.trainer.world:
         raise ZooError(
-            f"data.batch_size={asked['batch_size']}: must be at least trainer.devices={planned.trainer.devices}"
+            f"data.batch_size={asked['batch_size']}: must be at least 1 for each of {planned.trainer.world} processes"
         )
     if dataset is None:
         dataset = load_asked(asked, planned.task, planned.values["task"])
@@ -121,8 +121,9 @@ def data_of(planned: Plan, dataset: Dataset | None) -> tuple[Dataset, Any]:
     if planned.task == "control":
         from zoo.data.environment import EnvironmentData
 
-        if dataset.envs % planned.trainer.devices:  # type: ignore[attr-defined]
-            said = f"trainer.devices={planned.trainer.devices}: must share data.envs={dataset.envs} evenly"  # type: ignore[attr-defined]
+        world, envs = planned.trainer.world, dataset.envs  # type: ignore[attr-defined]
+        if envs % world:
+            said = f"trainer.devices={planned.trainer.devices}: {world} processes must share data.envs={envs} evenly"
             raise ZooError(said)
         remembers = registry.get(planned.values["model"]["name"]).remembers
         settings = {"batch_size": asked["batch_size"], "seed": planned.values["seed"], "remembers": remembers}
@@ -191,7 +192,8 @@ def trainer_of(
     made = L.Trainer(
         accelerator=job.device,
         devices=asked.devices,
-        strategy="ddp" if asked.devices > 1 else "auto",
+        num_nodes=asked.num_nodes or 1,
+        strategy="ddp" if asked.world > 1 else "auto",
         precision=job.precision,  # type: ignore[arg-type]
         max_epochs=asked.max_epochs - job.model.loop.epochs,  # of this process; the loop has those of the run
         max_time={"seconds": asked.max_time * 60} if asked.max_time else None,  # type: ignore[dict-item]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from zoo import config as configs
@@ -106,7 +107,7 @@ def plan(config: DictConfig, *, recipe: str | None, command: str, resumed: Path 
         checkpoint=options(CheckpointOptions, "checkpoint", values.get("checkpoint") or {}),
         folder=resumed or _folder(values["run_dir"], f"{recipe}-{values['data']['name']}"),
         resumed=resumed is not None,
-        changed=resumed is not None and _kept(OmegaConf.load(resumed / "config.yaml")) != values,
+        changed=resumed is not None and config_of(resumed) != {"recipe": recipe, **values},
     )
 
 
@@ -136,14 +137,10 @@ def reopen(folder: Path, overrides: dict[str, Any]) -> tuple[DictConfig, str]:
     Raises:
         ZooError: there is no run, or an option that may not change.
     """
-    path = folder / "config.yaml"
-    try:
-        loaded: Any = OmegaConf.load(path)
-        recipe, config = loaded["recipe"], OmegaConf.create(_kept(loaded))
-    except FileNotFoundError:
-        raise ZooError(f"resume={folder}: holds no run (no config.yaml)") from None
-    except Exception as error:
-        raise ZooError(f"{path}: is not the configuration of a run ({type(error).__name__})") from None
+    if not (folder / "config.yaml").exists():
+        raise ZooError(f"resume={folder}: holds no run (no config.yaml)")
+    values = config_of(folder)
+    recipe, config = values.pop("recipe"), OmegaConf.create(values)
     for key in _dotted(overrides):
         if key not in MAY_CHANGE:
             raise ZooError(f"{key}: cannot change where a run goes on; what can is {', '.join(MAY_CHANGE)}")
@@ -151,9 +148,37 @@ def reopen(folder: Path, overrides: dict[str, Any]) -> tuple[DictConfig, str]:
     return config, recipe
 
 
-def _kept(loaded: Any) -> dict[str, Any]:
-    values: Any = OmegaConf.to_container(loaded)
-    return {key: value for key, value in values.items() if key != "recipe"}
+# What each configuration has, and what its groups have
+GROUPS = {"model": ("name",), "data": ("name", "kind", "tasks", "batch_size"), "logger": ("name",)}
+GROUPS |= {"trainer": ("accumulate",)} | dict.fromkeys(("optimizer", "schedule", "regularization"), ())
+GROUPS |= {"early_stopping": ()}
+SINGLE = ("recipe", "seed", "task", "run_dir", "init")
+LARGEST = 1 << 20  # bytes of a configuration, which has some thousand
+
+
+def config_of(folder: Path) -> dict[str, Any]:
+    """Return the configuration of a run's folder, with its ``recipe``; it may come from anyone, and builds nothing.
+
+    Raises:
+        ZooError: there is none, or it is not the configuration of a run.
+    """
+    path = folder / "config.yaml"
+    try:
+        raw = path.read_bytes()
+        text = raw[:LARGEST].decode()
+        if len(raw) > LARGEST or any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+            raise ZooError("larger than any, or with aliases")  # a few of which make gigabytes of a line
+        values: Any = OmegaConf.to_container(OmegaConf.create(text), resolve=True)
+        lacks = [key for key in SINGLE if key not in values]
+        lacks += [f"{group}.{key}" for group, keys in GROUPS.items() for key in keys if key not in values[group]]
+        if lacks or not all(isinstance(values[group], dict) for group in GROUPS):
+            raise ZooError(f"without {', '.join(lacks) or 'groups of options'}")
+    except FileNotFoundError:
+        raise ZooError(f"{folder}: holds no run (no config.yaml)") from None
+    except Exception as error:  # whatever a damaged file makes the two parsers say
+        said = error if isinstance(error, ZooError) else type(error).__name__
+        raise ZooError(f"{path}: is not the configuration of a run ({said})") from None
+    return values
 
 
 def _dotted(values: dict[str, Any], above: str = "") -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import re
 import resource
@@ -22,13 +21,9 @@ from zoo import __version__, registry
 from zoo import config as configs
 from zoo.data import Dataset
 from zoo.files import write_whole
+from zoo.launched import rank
 from zoo.module import ZooModule
 from zoo.plan import BUNDLED, Plan
-
-
-def process_rank() -> int:
-    """Return the number of this process among those of a run, from 0."""
-    return int(os.environ.get("LOCAL_RANK", 0))
 
 
 @dataclass(frozen=True)
@@ -44,7 +39,7 @@ class Job:
     @property
     def chief(self) -> bool:
         """Tell whether this process is the one of the run's that speaks and writes."""
-        return process_rank() == 0
+        return rank() == 0
 
     @property
     def parameters(self) -> int:
@@ -58,7 +53,7 @@ def opening(job: Job) -> str:
     count = torch.get_num_threads()
     cpu = f"cpu, {count} {'thread' if count == 1 else 'threads'}"
     where = _device_name(job.device) if job.device == "cuda" else cpu
-    where = f"{job.plan.trainer.devices} × {where}" if job.plan.trainer.devices > 1 else where
+    where = f"{job.plan.trainer.world} × {where}" if job.plan.trainer.world > 1 else where
     return (
         f"{job.plan.recipe} on {spec.name}   {job.dataset.described}   {job.parameters:,} parameters   "
         f"{where}, {job.precision}"

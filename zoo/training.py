@@ -6,7 +6,7 @@ import importlib
 import io
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from zoo import config as configs
 from zoo import registry
 from zoo.errors import TrainingError, ZooError
 from zoo.files import kept_whole, way_on, write_whole
+from zoo.launched import group
 from zoo.plan import Plan, check_files, plan, reopen
 from zoo.spec import UNLABELLED
 
@@ -157,17 +158,24 @@ def run(
         check_files(planned.values["data"])
     from zoo.processes import ProcessError, shared, warm
 
-    devices = planned.trainer.devices
-    if devices > 1:
+    others, devices = group(), planned.trainer.devices
+    if others is not None:
+        planned = replace(planned, trainer=others.checked(planned.trainer))
+    elif (planned.trainer.num_nodes or 1) > 1:
+        nodes = planned.trainer.num_nodes
+        raise ZooError(f"trainer.num_nodes={nodes}: start it by torchrun --nnodes {nodes} on each, or by SLURM's srun")
+    elif devices > 1:
         warm()
     if planned.task == "generation":
         from zoo.judge import prepare
 
         prepare(planned.values["data"]["name"], planned.values["data"].get("root"))
-    from zoo.report import process_rank  # from here on torch is needed
+    if others is not None:
+        from zoo.parts import device_of
 
-    if process_rank():
-        return _work(planned, dataset, callbacks, report)
+        device = device_of(planned.trainer.accelerator, devices)
+        with others.shared(planned, device) as planned:
+            return _work(planned, dataset, callbacks, report)
     with planned.claimed() as planned:
         if devices == 1:
             return _work(planned, dataset, callbacks, report)
@@ -233,7 +241,7 @@ def _suggest_lr(job: Job, data: Any) -> Run:
     from zoo.plots import learning_rates
     from zoo.report import opening
 
-    if job.plan.trainer.devices > 1:
+    if job.plan.trainer.world > 1:
         raise ZooError("trainer.find_lr: is for one process; trainer.devices=1")
     print(opening(job), flush=True)
     found = find_lr(job.model, data.plain_loader(), device=job.device, precision=job.precision)
@@ -253,15 +261,15 @@ def _last(job: Job) -> dict[str, Any] | None:
     Raises:
         ZooError: the run has finished, the file is damaged, or the data is not what it was.
     """
-    import torch
+    from zoo.checkpoints import read
 
     path = job.plan.folder / "checkpoints" / "last.ckpt"
     if not path.exists():
         return None
+    content = read(path)
     try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         spec, processes = content["hyper_parameters"]["spec"], content["processes"]
-    except Exception as error:
+    except (KeyError, TypeError) as error:
         raise ZooError(f"{path}: holds no state of training to go on from ({type(error).__name__})") from None
     if spec != job.dataset.spec.to_dict():
         raise ZooError(f"{job.plan.folder}: the data of {job.dataset.spec.name} is not what the run began with")
@@ -297,7 +305,8 @@ def _test(trainer: L.Trainer, model: ZooModule, data: Any, folder: Path) -> tupl
     import torch
 
     path = folder / "checkpoints" / "best.ckpt"
-    best = torch.load(path, weights_only=True)
+    mine = torch.load(path, map_location="cpu", weights_only=True) if trainer.is_global_zero else {}
+    best = trainer.strategy.broadcast(mine)  # other machines may not have the folder
     model.load_state_dict(best["state_dict"])
     model.on_load_checkpoint(best)
     if model.objective.chosen_for is not None:

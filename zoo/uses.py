@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from zoo import config as configs
 from zoo.errors import ZooError
 from zoo.files import write_whole
+from zoo.plan import config_of
 
 MOST, STEPS, STORED = 1024, 50, 100_000  # samples, and images of a walk, in a picture; samples in a file
 
@@ -48,7 +49,7 @@ def data_for(model: Any, folder: Path | None, words: Sequence[str]) -> Dataset:
     if any(word.startswith("data=") for word in words):
         asked: Any = OmegaConf.to_container(configs.compose([f"model={model.name}", *words]).data, resolve=True)
     elif folder is not None:
-        kept: Any = OmegaConf.load(folder / "config.yaml")
+        kept: Any = OmegaConf.create(config_of(folder))
         configs.update(kept, {key: OmegaConf.from_dotlist([f"v={value}"]).v for key, value in _pairs(words).items()})
         asked = OmegaConf.to_container(kept.data)
     else:

@@ -30,6 +30,7 @@ FSDD = Card(
     citation="Jackson et al.: Free Spoken Digit Dataset, 2018",
 )
 RATE = 8000  # samples a second that everything is brought to
+SLOWEST, FASTEST = 1000, 768_000  # of a file
 WINDOW, HOP = 256, 80  # samples: 32 ms, every 10 ms
 BANDS, LOWEST, HIGHEST = 40, 50.0, 3900.0  # mel bands and their range in Hz
 FLOOR = 1e-6  # power that silence counts as
@@ -167,8 +168,10 @@ def read_wav(raw: bytes | Path, where: str | None = None) -> np.ndarray:
             samples = file.readframes(frames)
     except OSError as error:
         raise ZooError(f"{said}: cannot be read ({error.strerror})") from None
-    except (wave.Error, EOFError) as error:
+    except Exception as error:  # whatever a damaged file makes the reader say
         raise ZooError(f"{said}: is no wav that can be read ({error or 'cut short'}); save it as PCM") from None
+    if width > 4 or not SLOWEST <= rate <= FASTEST:
+        raise ZooError(f"{said}: has {rate:,} samples a second of {8 * width} bits; record it anew, or save it as PCM")
     if not frames or len(samples) < frames * channels * width:
         held = len(samples) // (channels * width)
         raise ZooError(f"{said}: is cut short, it holds {held} of {frames} samples; record or fetch it again")

@@ -185,9 +185,9 @@ def suggest(path: Path, names: Sequence[str], wanted: Wanted) -> tuple[tuple[int
         return wanted.size, wanted.channels
     picked = np.linspace(0, len(names) - 1, min(LOOKED_AT, len(names))).round().astype(int)
     sizes, grey = set(), True
-    for _, file in contents(path, [names[i] for i in sorted(set(picked))]):
+    for _, opened in contents(path, [names[i] for i in sorted(set(picked))]):
         try:
-            with Image.open(file) as image:
+            with Image.open(opened()) as image:
                 sizes.add((image.height, image.width))
                 grey = grey and image.mode in GREY
         except Exception:  # named when it is its turn to be decoded

@@ -111,7 +111,7 @@ def _images(path: Path) -> tuple[list[Entry], list[Entry]]:
     except OSError as error:
         raise ZooError(f"{path}: cannot be read ({error.strerror or error})") from None
     except Exception as error:  # an archive that is none, or a damaged one
-        raise ZooError(f"{path}: is not a whole archive ({error})") from None
+        raise ZooError(f"{path}: is not a whole archive ({' '.join(str(error).split())})") from None
     images = [entry for entry in files if _is_image(entry[0])]
     if not images:
         said = f"holds no image among {len(files):,} files" if files else "is empty"

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
-from omegaconf import OmegaConf
 
 from zoo.errors import ZooError, unknown
+from zoo.plan import config_of
 from zoo.plots.base import INK, axes_of, save
 
 OVER = ("epoch", "steps", "samples", "seconds")
@@ -56,8 +56,7 @@ def found_in(places: Sequence[str]) -> list[Run]:
             config = file.parent / "config.yaml"
             if not rows or not config.is_file():
                 raise ZooError(f"{file.parent}: has no {'config.yaml' if rows else 'epoch behind it'}")
-            content: Any = OmegaConf.to_container(OmegaConf.load(config))
-            runs.append(Run(file.parent, _flat(content), rows))
+            runs.append(Run(file.parent, _flat(config_of(file.parent)), rows))
     return runs
 
 

@@ -1,0 +1,164 @@
+"""Broken files: each reader's formats, region by region, with bits flipped, cut short, and with sizes that lie."""
+
+from __future__ import annotations
+
+import random
+import resource
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks.jobs import Job, timed
+from benchmarks.readers import READERS, Reader, digest
+from benchmarks.words import take_budget, take_nothing_else
+from zoo.errors import TrainingError, ZooError
+
+KINDS = ("bit flip", "cut short", "size that lies")
+TRIES = {"quick": 4, "full": 40}  # of each kind in each region
+PATIENCE = 60  # seconds after which a reader counts as hanging
+MEMORY = 1 << 30  # bytes that reading a file of some thousand may take
+
+
+@dataclass(frozen=True)
+class Damage:
+    """What was done to a file: its ``kind``, the ``region``, the byte ``at`` which, and by which ``value``."""
+
+    kind: str
+    region: str
+    at: int
+    value: int
+
+    def __str__(self) -> str:
+        return f"{self.kind} in {self.region}, byte {self.at}, {self.value}"
+
+
+def damaged(reader: Reader, raw: bytes, kind: str, region: str, place: float, value: int) -> tuple[bytes, Damage]:
+    """Return a file damaged at ``place`` (0 to 1) of a region, or of its sizes for one that lies; and what was done.
+
+    A flip turns bit ``value`` over; a size that lies becomes 0, one more, twice, all ones, or ``value``.
+    """
+    if kind == "size that lies":
+        sizes = reader.lies(raw)
+        at, width, order = sizes[min(int(place * len(sizes)), len(sizes) - 1)]
+        content = raw[at : at + width]
+        if order == "octal":
+            lie = (b"77777777777", b"00000000000", b"%011o" % value)[value % 3]
+        else:
+            true, most = int.from_bytes(content, order), 256**width - 1  # type: ignore[arg-type]
+            lies = (0, true + 1, 2 * true, most, most // 2, value)
+            lie = min(lies[value % len(lies)], most).to_bytes(width, order)  # type: ignore[arg-type]
+        return raw[:at] + lie + raw[at + width :], Damage(kind, region, at, int.from_bytes(lie, "big"))
+    first, after = reader.regions(raw)[region]
+    at = min(first + int(place * (after - first)), len(raw) - 1)
+    if kind == "cut short":
+        return raw[:at], Damage(kind, region, at, 0)
+    return raw[:at] + bytes([raw[at] ^ (1 << value % 8)]) + raw[at + 1 :], Damage(kind, region, at, value % 8)
+
+
+class Trial:
+    """A process that reads files of one format, and is begun anew where a file ends it."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name, self.reader, self.folder = name, READERS[name], folder
+        self.path = folder / self.reader.file
+        self.reader.make(self.path)
+        self.raw = self.path.read_bytes()
+        self._begin()
+        how, self.whole = self.read(self.raw)
+        assert how == "read", self.whole
+
+    def _begin(self) -> None:
+        from zoo.processes import context
+
+        made: Any = context()
+        self.here, there = made.Pipe()
+        self.process = made.Process(target=_reads, args=(self.name, self.path, there), daemon=True)
+        self.process.start()
+        there.close()
+
+    def read(self, raw: bytes) -> tuple[str, str]:
+        """Return how a file of this content ends: read, refused, error, crash or hang; and what was said."""
+        self.path.write_bytes(raw)
+        self.here.send(True)
+        try:
+            if self.here.poll(PATIENCE):
+                return tuple(self.here.recv())
+            how = "hang"
+        except (EOFError, ConnectionError):
+            how = "crash"
+        self.close()
+        self._begin()
+        return how, f"exit code {self.process.exitcode}"
+
+    def outcome(self, raw: bytes) -> tuple[str, str | None]:
+        """Return how a damaged file ends, and what is wrong with that, if anything."""
+        how, said = self.read(raw)
+        if how == "refused":
+            return how, "more than a line" if "\n" in said else None
+        if how != "read":
+            return how, said
+        if said == self.whole:
+            return "read as it was", None
+        if self.reader.sealed:
+            return "read wrongly", "other values than were written, without a word"
+        return "read as it is", None
+
+    def close(self) -> None:
+        """End the process."""
+        self.process.kill()
+        self.process.join()
+
+
+def _reads(name: str, path: Path, there: Any) -> None:
+    """Read the file whenever told to, within memory; say how that ends."""
+    reader = READERS[name]
+    used = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_DATA, (used + MEMORY, used + MEMORY))
+    while there.recv():
+        try:
+            there.send(("read", digest(reader.read(path))))
+        except (ZooError, TrainingError) as error:
+            there.send(("refused", str(error)))
+        except BaseException as error:
+            there.send(("error", f"{type(error).__name__}: {error}"[:300]))
+
+
+def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
+    """Return a job per reader, or for the one that ``reader=`` names."""
+    budget, one = take_budget(asked), asked.pop("reader", None)
+    take_nothing_else(asked, "files")
+    if one not in (None, *READERS):
+        raise ZooError(f"reader={one}: must be one of {', '.join(READERS)}")
+    took = timed(earlier, lambda row: row["reader"], "seconds")
+    names = [one] if one else list(READERS)
+    return [Job(f"broken files: {name}", partial(_tried, name, TRIES[budget]), took.get(name)) for name in names]
+
+
+def _tried(name: str, tries: int) -> Iterator[dict[str, Any]]:
+    """Yield the row of a reader: how many files were tried, and how they ended."""
+    from zoo.report import origin
+
+    drawn, started = random.Random(name), time.perf_counter()
+    outcomes: Counter[str] = Counter()
+    wrong: list[str] = []
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Trial(name, Path(folder))
+        regions = list(trial.reader.regions(trial.raw))
+        wanted = [(kind, region) for kind in KINDS[:2] for region in regions for _ in range(tries)]
+        wanted += [(KINDS[2], "its sizes")] * (3 * tries if trial.reader.lies(trial.raw) else 0)
+        for kind, region in wanted:
+            values = drawn.random(), drawn.randrange(2**32)
+            raw, damage = damaged(trial.reader, trial.raw, kind, region, *values)
+            how, bad = trial.outcome(raw)
+            outcomes[how] += 1
+            wrong += [f"{name}: {damage}: {how}: {bad}"] if bad else []
+        trial.close()
+    row = {"reader": name, "tried": len(wanted), "sealed": trial.reader.sealed, "outcomes": dict(outcomes)}
+    row |= {"failed": wrong[:20]} if wrong else {}
+    print(f"    {dict(outcomes)} {wrong[:3]}", flush=True)
+    yield row | {"seconds": round(time.perf_counter() - started, 1)} | origin("cpu")

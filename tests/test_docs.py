@@ -1,0 +1,58 @@
+"""The pages in docs/: each command and each script of them runs as it stands."""
+
+import os
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+import zoo
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+BLOCK = re.compile(r"```(bash|python)\n(.*?)```", re.DOTALL)
+TWICE = "$NUMBER"  # a command that stands for one on each of two machines
+
+
+def started(words, folder, **more):
+    """Run a command as a user of an installed zoo does; return what it said."""
+    scripts = Path(sys.executable).parent
+    known = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1", **more}
+    known["PYTHONPATH"] = str(Path(zoo.__file__).parents[1])
+    folder.mkdir(exist_ok=True)
+    done = subprocess.run(words, cwd=folder, env=known, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def commands(content):
+    """Return the commands of a block, those over several lines as one."""
+    return [line for line in content.replace("\\\n", " ").splitlines() if line.strip() and not line.startswith("#")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_command_of_a_page_runs(page, tmp_path):
+    blocks = BLOCK.findall(page.read_text())
+    for kind, content in blocks:
+        if kind == "python":
+            (tmp_path / "script.py").write_text(content)
+            started([sys.executable, "script.py"], tmp_path)
+            continue
+        for command in commands(content):
+            if TWICE not in command:
+                started(["bash", "-c", command], tmp_path)
+                continue
+            with ThreadPoolExecutor() as two:
+                wanted = [(["bash", "-c", command], tmp_path / f"machine{n}", str(n)) for n in (0, 1)]
+                said = list(two.map(lambda w: started(w[0], w[1], NUMBER=w[2], FIRST="127.0.0.1"), wanted))
+            assert "test accuracy" in said[0]
+            assert [len(list((tmp_path / f"machine{n}").rglob("results.json"))) for n in (0, 1)] == [1, 0]
+
+
+def test_pages_lead_to_files_that_are_there():
+    for page in [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)[^)]*\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
