@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.quality import each_of
-from benchmarks.report import latest, metric_of, promises, read
+from benchmarks.report import latest, metric_of, promises
+from benchmarks.rows import read
 
 FALLS = ("rmse", "mae", "mse", "nll", "perplexity", "bits_per_character", "frechet", "seconds", "ratio", "exponent")
 

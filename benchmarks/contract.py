@@ -8,13 +8,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.jobs import Job, timed
-from benchmarks.words import take_budget, take_nothing_else
+from benchmarks.rows import of_this_commit
+from benchmarks.words import take_budget, take_flag, take_nothing_else
 from zoo.registry import entry, list_models
 
 STEPS, EPOCHS = 100_000, 100  # of the long run
@@ -24,44 +25,57 @@ POINTS = {"quick": 3, "full": 20}
 
 
 def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
-    """Return a job for the whole contract over the models, and per model one for its stops, one for its kills."""
-    budget, model = take_budget(asked), asked.pop("model", None)
+    """Return per model a job for the contract, one for its stops, one for its kills, and one for a long run's memory.
+
+    What this commit has measured already is not measured again, unless ``fresh=true``.
+    """
+    budget, model, fresh = take_budget(asked), asked.pop("model", None), take_flag(asked, "fresh")
     take_nothing_else(asked, "contract")
-    names = [model] if model else list_models()
+    names, points = [model] if model else list_models(), POINTS[budget]
     for name in names:
         entry(name)  # an unknown one is refused before anything is measured
-    took = timed(earlier, lambda row: row["what"], "seconds")
-    whole = f"the contract of {' and '.join(names)}"
-    found = [Job(whole, partial(_whole, whole, names), took.get(whole))]
-    found.append(Job(MEMORY, _memory, took.get(MEMORY)))
-    for name in names:
-        for how in ("stopped", "killed"):
-            what = f"{name} {how} and resumed"
-            found.append(Job(what, partial(_stops, what, how, name, POINTS[budget]), took.get(what)))
-    return found
+    works: dict[str, Callable[[str, str], Iterator[dict[str, Any]]]] = {
+        "checks": _checks,
+        "stopped": partial(_stops, points=points),
+        "killed": partial(_stops, points=points),
+    }
+    wanted = [("fnn", "memory", _memory)] if model in (None, "fnn") else []
+    wanted += [(name, how, work) for name in names for how, work in works.items()]
+    took = timed(earlier, lambda row: (row["model"], row["how"]), "seconds")
+    done = (
+        set()
+        if fresh
+        else {(r["model"], r["how"], len(r.get("points", "x" * points))) for r in of_this_commit(earlier)}
+    )
+    return [
+        Job(f"{name}: {how}", partial(work, name, how), took.get((name, how)))
+        for name, how, work in wanted
+        if (name, how, points) not in done
+    ]
 
 
-def _whole(what: str, names: list[str]) -> Iterator[dict[str, Any]]:
-    words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *(f"--zoo-model={name}" for name in names)]
+def _checks(name: str, how: str) -> Iterator[dict[str, Any]]:
+    """Yield the row of a model's contract: how many checks passed, and how many of them were of two processes."""
+    words = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", f"--zoo-model={name}"]
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
         seconds = time.perf_counter() - started
-    found = {what: int(count) for count, what in re.findall(r"(\d+) (passed|failed|error)", done.stdout)}
-    row = {"what": what, "checks": found, "seconds": round(seconds, 1)} | _made()
-    row |= (
-        {"failed": re.findall(r"^FAILED.*", done.stdout, re.MULTILINE) or ["pytest failed"]} if done.returncode else {}
-    )
-    print(f"    {found}, {seconds:.1f} s", flush=True)
+    passed = re.findall(r"test_contract\[(\S+)\] PASSED", done.stdout)
+    row = {"model": name, "how": how, "passed": len(passed), "seconds": round(seconds, 1)} | _made()
+    row |= {"processes": sum(one.endswith("-processes") for one in passed)}
+    if done.returncode or not passed:
+        row["failed"] = re.findall(r"^FAILED.*", done.stdout, re.MULTILINE) or ["pytest failed"]
+    print(f"    {len(passed)} passed, {row.get('failed', '')} {seconds:.1f} s", flush=True)
     yield row
 
 
-def _stops(what: str, how: str, name: str, points: int) -> Iterator[dict[str, Any]]:
+def _stops(name: str, how: str, *, points: int) -> Iterator[dict[str, Any]]:
     from zoo.contract import ContractError
     from zoo.contract.runs import check_kills, check_stops
     from zoo.contract.subject import subjects
 
-    row: dict[str, Any] = {"what": what, "model": name, "points": points}
+    row: dict[str, Any] = {"model": name, "how": how, "points": points}
     started = time.perf_counter()
     try:
         row["points"] = (check_stops if how == "stopped" else check_kills)(subjects(name)[0], points)
@@ -73,7 +87,7 @@ def _stops(what: str, how: str, name: str, points: int) -> Iterator[dict[str, An
     yield row
 
 
-def _memory() -> Iterator[dict[str, Any]]:
+def _memory(name: str, how: str) -> Iterator[dict[str, Any]]:
     """Yield the row of the memory that a long run has once it is warm, and at its end."""
     import contextlib
     import io
@@ -96,7 +110,13 @@ def _memory() -> Iterator[dict[str, Any]]:
         asked = {"trainer": trainer, "options": {"widths": [8]}, "run_dir": f"{above}/run", "data.batch_size": 16}
         zoo.train("fnn", (x, (x.sum(1) > 0).astype(int)), callbacks=(Watch(),), report=False, **asked)
     warm, last = held[EPOCHS // 10], held[-1]
-    row = {"what": MEMORY, "megabytes": [round(warm, 1), round(last, 1)], "growth": last / warm - 1}
+    row = {
+        "model": name,
+        "how": how,
+        "what": MEMORY,
+        "megabytes": [round(warm, 1), round(last, 1)],
+        "growth": last / warm - 1,
+    }
     row |= {"seconds": round(time.perf_counter() - started, 1)} | _made()
     if row["growth"] > MOST:
         row["failed"] = [f"{MEMORY}: {warm:.0f} MB after a tenth of them, {last:.0f} MB at the end"]

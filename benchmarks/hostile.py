@@ -15,7 +15,8 @@ from typing import Any
 
 from benchmarks.jobs import Job, timed
 from benchmarks.readers import READERS, Reader, digest
-from benchmarks.words import take_budget, take_nothing_else
+from benchmarks.rows import of_this_commit
+from benchmarks.words import take_budget, take_flag, take_nothing_else
 from zoo.errors import TrainingError, ZooError
 
 KINDS = ("bit flip", "cut short", "size that lies")
@@ -129,14 +130,16 @@ def _reads(name: str, path: Path, there: Any) -> None:
 
 
 def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
-    """Return a job per reader, or for the one that ``reader=`` names."""
-    budget, one = take_budget(asked), asked.pop("reader", None)
+    """Return a job per reader, or for the one that ``reader=`` names; none for what this commit has done already."""
+    budget, one, fresh = take_budget(asked), asked.pop("reader", None), take_flag(asked, "fresh")
     take_nothing_else(asked, "files")
     if one not in (None, *READERS):
         raise ZooError(f"reader={one}: must be one of {', '.join(READERS)}")
     took = timed(earlier, lambda row: row["reader"], "seconds")
-    names = [one] if one else list(READERS)
-    return [Job(f"broken files: {name}", partial(_tried, name, TRIES[budget]), took.get(name)) for name in names]
+    tries = TRIES[budget]
+    done = set() if fresh else {row["reader"] for row in of_this_commit(earlier) if row["tries"] == tries}
+    names = [name for name in ([one] if one else READERS) if name not in done]
+    return [Job(f"broken files: {name}", partial(_tried, name, tries), took.get(name)) for name in names]
 
 
 def _tried(name: str, tries: int) -> Iterator[dict[str, Any]]:
@@ -158,7 +161,13 @@ def _tried(name: str, tries: int) -> Iterator[dict[str, Any]]:
             outcomes[how] += 1
             wrong += [f"{name}: {damage}: {how}: {bad}"] if bad else []
         trial.close()
-    row = {"reader": name, "tried": len(wanted), "sealed": trial.reader.sealed, "outcomes": dict(outcomes)}
+    row = {
+        "reader": name,
+        "tries": tries,
+        "tried": len(wanted),
+        "sealed": trial.reader.sealed,
+        "outcomes": dict(outcomes),
+    }
     row |= {"failed": wrong[:20]} if wrong else {}
     print(f"    {dict(outcomes)} {wrong[:3]}", flush=True)
     yield row | {"seconds": round(time.perf_counter() - started, 1)} | origin("cpu")

@@ -16,7 +16,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from benchmarks import report
-from benchmarks.report import RESULTS, read
+from benchmarks.rows import RESULTS, read
 from zoo.plots.base import INK, axes_of
 
 PAGE = Path(__file__).parent / "report.html"
@@ -53,7 +53,12 @@ SECTIONS = {  # table: title, what it is about
     "speed": ("Speed", "The shared trainer beside a loop by hand, and steps beside bare layers: a session, in turn."),
     "inference": ("Answers", "Models with their first weights: a row by itself, and 256 at once, in turn; medians."),
     "scaling": ("Scaling", "What training costs as one size grows: medians, and the exponent that fits."),
-    "contract": ("The contract", "Checks that every model passes, and runs that were stopped and went on."),
+    "contract": ("Reliability", "Checks that every model passes, and runs that were stopped or killed and went on."),
+    "files": (
+        "Damaged files",
+        "Bits flipped, files cut short, sizes that lie, in each region of each format. Where checksums lie over all, "
+        "no damage may be read as something else.",
+    ),
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import statistics
 import sys
@@ -12,15 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.quality import cases, command_of, each_of, measured
+from benchmarks.reliability import contract_table, files_table
+from benchmarks.rows import RESULTS, read
 
 ROOT = Path(__file__).resolve().parent.parent
-RESULTS = Path(__file__).parent / "results"
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    """Return the rows of a file of results that did not fail, in the order in which they were measured."""
-    lines = path.read_text().splitlines() if path.exists() else []
-    return [row for row in map(json.loads, lines) if not row.get("failed")]
 
 
 PLAIN = (
@@ -268,22 +262,6 @@ def inference_table() -> str:
     return "\n".join(lines)
 
 
-def contract_table() -> str:
-    """Return the table of the contract: its time, and the stops after which a run ended bit-equal."""
-    lines = ["| what | figure |", "|---|---|"]
-    for what, row in {row["what"]: row for row in read(RESULTS / "contract.jsonl")}.items():
-        if "growth" in row:
-            figure = f"{row['megabytes'][0]:.0f} MB after a tenth of them, {row['megabytes'][1]:.0f} MB at the end"
-            figure += f" ({row['growth']:+.1%})"
-        elif "equal" in row:
-            kind = "kills" if "killed" in what else "stops"
-            figure = f"bit-equal after {row['equal']} of {len(row['points'])} random {kind}"
-        else:
-            figure = f"{row['checks']['passed']} checks passed in {row['seconds']:.0f} s"
-        lines.append(f"| {what} | {figure} |")
-    return "\n".join(lines)
-
-
 def families_table() -> str:
     """Return the tables of suite=families, of each kind one: cases by models, with time alike."""
     groups: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
@@ -353,10 +331,16 @@ def _of_cgans(rows: Sequence[dict[str, Any]]) -> str:
         made = [row for row in rows if (row["data"], row["what"]) == (data, what)]
         right, least = ([r["metrics"][f"test/{k}"] for r in made] for k in ("label_accuracy", "least_class_share"))
         one = {"metric": "test/frechet_zoo_cnn", "times": "other real images"}
-        seconds = statistics.median(row["train_seconds"] for row in made)
+        by_threads: dict[int, list[float]] = defaultdict(list)
+        for row in made:
+            by_threads[row["threads"]].append(row["train_seconds"])
+        times = [
+            f"{statistics.median(taken):.0f} s on {count} thread{'s' if count > 1 else ''}"
+            for count, taken in sorted(by_threads.items(), reverse=True)
+        ]
         lines.append(
             f"| {data} | {who[what]} | {_percent(right)} ({len(made)} seeds) | {_percent(least)} | "
-            f"{_plain([measured(row, one) for row in made])} | {seconds:.0f} s |"
+            f"{_plain([measured(row, one) for row in made])} | {', '.join(times)} |"
         )
     return "\n".join(lines)
 
@@ -383,6 +367,7 @@ TABLES = {
     "inference": inference_table,
     "scaling": scaling_table,
     "contract": contract_table,
+    "files": files_table,
 }
 
 

@@ -90,15 +90,19 @@ def archive_of_a_size(count):
     return file.getvalue()
 
 
+def yaml_of_aliases():
+    """Nine lines that are nine to the ninth items."""
+    lines = [f"{n}: &{n} [{','.join([f'*{above}'] * 9)}]\n" for above, n in zip("abcdefgh", "bcdefghi", strict=True)]
+    return ("a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(lines)).encode()
+
+
 @pytest.mark.parametrize(
     ("reader", "content"),
     [
         ("png", lambda: png_of_a_size(60_000)),
         ("wav", lambda: wav_of_a_rate(1)),
         ("npz", lambda: archive_of_a_size(1_500_000)),
-        ("yaml", lambda: b"a: &a [x,x,x,x,x,x,x,x,x]\n" + b"".join(
-            f"{n}: &{n} [{','.join([f'*{above}'] * 9)}]\n".encode() for above, n in zip("abcdefgh", "bcdefghi")
-        )),
+        ("yaml", yaml_of_aliases),
         ("yaml", lambda: b"model: !!python/object/apply:os._exit [7]\n"),
         ("csv", lambda: b'a,price\n"' + b"x" * 1_000_000),
         ("csv", lambda: b"\xff\xfe" + "a,b\n1".encode("utf-16-le")[:-1]),
@@ -178,10 +182,11 @@ def test_a_configuration_that_lacks_something_is_named(tmp_path):
 
 
 FILL = """
-import sys, hashlib
+import sys, hashlib, torch
 from zoo.data import load
 data = load("image_folder", path=sys.argv[1], size=16, cache=sys.argv[2])
-print(data.sizes, hashlib.sha256(data.train["x"].index_select(0, __import__("torch").arange(data.sizes[0])).numpy()).hexdigest())
+x = data.train["x"].index_select(0, torch.arange(data.sizes[0]))
+print(data.sizes, hashlib.sha256(x.numpy()).hexdigest())
 """
 
 

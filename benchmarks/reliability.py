@@ -1,0 +1,49 @@
+"""The README's tables of what was tried to break: runs that were stopped and killed, and files that were damaged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.rows import RESULTS, read
+
+
+def contract_table() -> str:
+    """Return the tables of suite=contract: per model its checks, stops and kills; and the memory of a long run."""
+    lines = ["| model | checks of the contract | of two processes | stopped at random | killed at random |"]
+    lines += ["|---" * 5 + "|"]
+    last: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in read(RESULTS / "contract.jsonl"):
+        last[row["model"], row["how"]] = row
+    for model in dict.fromkeys(model for model, how in last if how != "memory"):
+        checks, stopped, killed = (last.get((model, how)) for how in ("checks", "stopped", "killed"))
+        cells = [f"{checks['passed']} passed in {checks['seconds']:.0f} s", str(checks["processes"])] if checks else []
+        cells = cells or ["", ""]
+        cells += [_equal(stopped, "stops"), _equal(killed, "kills")]
+        lines.append(f"| {model} | {' | '.join(cells)} |")
+    for (_, how), row in last.items():
+        if how == "memory":
+            warm, end = row["megabytes"]
+            lines += ["", f"{row['what']}: {warm:.0f} MB after a tenth of them, {end:.0f} MB at the end."]
+    return "\n".join(lines)
+
+
+def _equal(row: dict[str, Any] | None, what: str) -> str:
+    return f"bit-equal after {row['equal']} of {len(row['points'])} {what}" if row else ""
+
+
+ENDS = {
+    "refused": "refused in a line",
+    "read as it was": "read, nothing was harmed",
+    "read as it is": "read as the file now says",
+}
+
+
+def files_table() -> str:
+    """Return the table of suite=files: per reader how damaged files ended."""
+    lines = [f"| reader | checksums over all | tried | {' | '.join(ENDS.values())} | otherwise |", "|---" * 7 + "|"]
+    for name, row in {row["reader"]: row for row in read(RESULTS / "files.jsonl")}.items():
+        found = dict(row["outcomes"])
+        cells = [str(found.pop(end, 0)) for end in ENDS]
+        sealed = "yes" if row["sealed"] else ""
+        lines.append(f"| {name} | {sealed} | {row['tried']:,} | {' | '.join(cells)} | {sum(found.values())} |")
+    return "\n".join(lines)
