@@ -52,7 +52,7 @@ def figures(folder: Path) -> dict[str, Figure]:
             found |= _timed(row)
     for row in read(folder / "contract.jsonl"):
         if "equal" in row:
-            found[f"{row['what']}: bit-equal"] = Figure(row["equal"], 0.0, True)
+            found[f"{row['model']} {row['how']}: bit-equal"] = Figure(row["equal"], 0.0, True)
     return found
 
 
@@ -75,6 +75,13 @@ def _timed(row: dict[str, Any]) -> dict[str, Figure]:
             f"{row['what']}, {rows}, {way}: ms": Figure(one["ms"], (one["spread"][1] - one["spread"][0]) / 2, False)
             for rows, by in row["answers"].items()
             for way, one in by.items()
+        }
+    if "training" in row:
+        return {
+            f"{row['what']}, {way}: samples a second": Figure(
+                one["samples"], (one["spread"][1] - one["spread"][0]) / 2, True
+            )
+            for way, one in row["training"].items()
         }
     low, high = row["spread"]
     return {f"{row['what']}: seconds": Figure(row["seconds"], (high - low) / 2, False)}

@@ -51,6 +51,7 @@ SECTIONS = {  # table: title, what it is about
     "families": ("Families", "Models of a kind with the same data, and the same time for their steps."),
     "samples": ("What samples are worth", "LeNet learns from images that a cgan made, and is tested on real ones."),
     "speed": ("Speed", "The shared trainer beside a loop by hand, and steps beside bare layers: a session, in turn."),
+    "training": ("Training", "Samples a second of each model on the data that it brings, whole trainer, in turn."),
     "inference": ("Answers", "Models with their first weights: a row by itself, and 256 at once, in turn; medians."),
     "scaling": ("Scaling", "What training costs as one size grows: medians, and the exponent that fits."),
     "contract": ("Reliability", "Checks that every model passes, and runs that were stopped or killed and went on."),

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.costs import inference_table, scaling_table, speed_table, training_table
 from benchmarks.quality import cases, command_of, each_of, measured
 from benchmarks.reliability import contract_table, files_table
 from benchmarks.rows import RESULTS, read
@@ -212,56 +213,6 @@ def variants_table() -> str:
     return "\n".join(lines)
 
 
-def speed_table() -> str:
-    """Return the table of the speed suite, the latest row of each kind."""
-    measured_last = {row["what"]: row for row in read(RESULTS / "speed.jsonl") if "answers" not in row}
-    lines = ["| what | figure | smallest to largest |", "|---|---|---|"]
-    for what, row in measured_last.items():
-        if "step_ratio" in row:
-            low, high = row["ratio_spread"]
-            figure = f"{row['step_ratio']:.3f} times the bare layers: {1000 * row['step_seconds']:.1f} ms"
-            lines.append(f"| {what} | {figure} | {low:.3f} to {high:.3f} |")
-        elif "ratio" in row:
-            low, high = row["ratio_spread"]
-            figure = (
-                f"{row['ratio']:.3f} times the plain loop: {row['epoch_seconds']:.2f} s an epoch, "
-                f"plain {row['plain_epoch_seconds']:.2f} s"
-            )
-            lines.append(f"| {what} | {figure} | {low:.3f} to {high:.3f} |")
-        else:
-            low, high = row["spread"]
-            name = what if what.startswith("set-up") else f"`{what}`"
-            lines.append(f"| {name} | {row['seconds']:.2f} s | {low:.2f} to {high:.2f} s |")
-    return "\n".join(lines)
-
-
-def scaling_table() -> str:
-    """Return the table of suite=scaling: costs by size, and the exponent that fits."""
-    lines = ["| what grows | model, data | cost | by size | exponent |", "|---|---|---|---|---|"]
-    for what, row in {row["what"]: row for row in read(RESULTS / "scaling.jsonl")}.items():
-        costs = ", ".join(
-            f"{s:,}: {1000 * c:,.{1 if c < 0.1 else 0}f}" for s, c in zip(row["sizes"], row["seconds"], strict=True)
-        )
-        limit = f" (at most {row['most']})" if row["most"] else ""
-        about = f"{row['model']}, {row['data'].replace('_', ' ')}"
-        lines.append(f"| {what} | {about} | ms per {row['per']} | {costs} | {row['exponent']:.2f}{limit} |")
-    return "\n".join(lines)
-
-
-def inference_table() -> str:
-    """Return the table of answers: milliseconds for a row by itself and rows per second among many, by way."""
-    rows = {row["what"]: row for row in read(RESULTS / "speed.jsonl") if "answers" in row}
-    ways = list(dict.fromkeys(way for row in rows.values() for way in row["answers"]["one row"]))
-    heads = [*(f"one row, {way}" for way in ways), *(f"rows a second, {way}" for way in ways)]
-    lines = [f"| model, data | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
-    for what, row in rows.items():
-        one, many = row["answers"]["one row"], row["answers"]["many rows"]
-        cells = [f"{one[way]['ms']:.2f} ms" if way in one else "" for way in ways]
-        cells += [f"{1000 * row['rows']['many rows'] / many[way]['ms']:,.0f}" if way in many else "" for way in ways]
-        lines.append(f"| {what.removeprefix('inference of ').replace('_', ' ')} | {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
 def families_table() -> str:
     """Return the tables of suite=families, of each kind one: cases by models, with time alike."""
     groups: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
@@ -364,6 +315,7 @@ TABLES = {
     "peers": peers_table,
     "actors": actors_table,
     "speed": speed_table,
+    "training": training_table,
     "inference": inference_table,
     "scaling": scaling_table,
     "contract": contract_table,

@@ -5,8 +5,9 @@ precision, indexing and validation; the clock runs from the first training batch
 The zoo's side also logs to CSV and TensorBoard, counts training accuracy, guards against NaN, reports progress and
 writes checkpoints. The plain side does none of it, and never reads a value from the device inside an epoch.
 
-A step of other families stands beside bare layers (``benchmarks/steps.py``). Also: how long an answer takes
-(``benchmarks/inference.py``), until a folder of JPEGs is ready to train on, and until a command answers.
+A step of other families stands beside bare layers (``benchmarks/steps.py``). Also: how many samples a second each
+model trains on (``benchmarks/training.py``), how long an answer takes (``benchmarks/inference.py``), until a folder of
+JPEGs is ready to train on, and until a command answers.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import inference, steps
+from benchmarks import inference, steps, training
 from benchmarks.jobs import Job
 from benchmarks.words import take_budget, take_flag, take_nothing_else, take_number
 
@@ -56,6 +57,7 @@ def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
         entry(model)  # an unknown one is refused
     found = [Job(f"a step of {name}", partial(_step, name, repeats)) for name in steps.MODELS if model in (None, name)]
     names = [name for name in list_models() if model in (None, name)]
+    found += [Job(f"training of {name}", partial(training.rows, name, repeats)) for name in names]
     found += [Job(f"inference of {name}", partial(inference.rows, name, repeats, quick)) for name in names]
     if model is None:
         found = [
