@@ -2,7 +2,7 @@
 
 import sys
 
-from zoo.__main__ import train
+from zoo.verbs.training import train
 
 if __name__ == "__main__":
     sys.exit(train(sys.argv[1:]))

@@ -155,7 +155,7 @@ def test_names_are_listed_without_torch():
     code = "import sys, zoo; zoo.list_models(); zoo.list_data(); assert not {'torch', 'lightning'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
     code = (
-        "import sys\nfrom zoo.__main__ import train\nassert train(['model=cnn', 'data=wine']) == 2\n"
+        "import sys\nfrom zoo.verbs.training import train\nassert train(['model=cnn', 'data=wine']) == 2\n"
         "assert 'torch' not in sys.modules"
     )
     # the refusal of a pair is made in zoo.training, which imports torch only once the pair fits

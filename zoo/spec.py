@@ -55,6 +55,9 @@ class DataSpec:
     In control x is what an environment shows, images in [0, 1]; its actions are ``classes``, by their numbers, or
     numbers between ``low`` and ``high``.
 
+    A sequence that was ``recorded`` is a recording's log-mel frames: as they are, or ``levelled``, each without its own
+    level and sound of the microphone.
+
     A reconstruction answers with x itself; y is then a label that nothing is learnt from. Where ``normal`` names
     classes, training has no others, and y says of validation and test rows whether they are ``classes[1]``, anomalies.
     """
@@ -85,6 +88,7 @@ class DataSpec:
     normal: tuple[str, ...] = ()
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
+    recorded: str = ""
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:

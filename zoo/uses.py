@@ -18,8 +18,6 @@ from zoo.plan import config_of
 MOST, STEPS, STORED = 1024, 50, 100_000  # samples, and images of a walk, in a picture; samples in a file
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from zoo.coding import CodingModule
     from zoo.data import Dataset
 
@@ -97,7 +95,7 @@ def encode(model: CodingModule, dataset: Dataset, out: Path) -> list[str]:
     lines = [f"codes           {out}   {codes.shape[0]:,} test rows of {codes.shape[1]} numbers"]
     lines.append(f"picture         {picture}")
     figures = model.figures(dataset)
-    known = {model.name: figures, **(_others(model, dataset) if "knn_accuracy" in figures else {})}
+    known = {model.name: figures, **(others(model, dataset) if "knn_accuracy" in figures else {})}
     return lines + _beside(known, ("knn_accuracy", "probe_accuracy"))
 
 
@@ -117,11 +115,11 @@ def denoise(model: CodingModule, dataset: Dataset, out: Path) -> list[str]:
             "denoise: the model looks for anomalies and reads rows as they are; train without normal_classes"
         )
     _check_picture(out)
-    figures, _ = _tested(model, dataset)
+    figures, _ = measured(model, dataset, stage="val")
     picture = given_back(model.shown(dataset), out)
     said = f"{name} noise of {level:g} on {len(dataset.test['x']):,} test images (filters: on at most the first 1,000)"
     lines = [f"picture         {picture}", said]
-    return lines + _beside({"restored": figures, **_others(model, dataset)}, ("psnr", "ssim"))
+    return lines + _beside({"restored": figures, **others(model, dataset)}, ("psnr", "ssim"))
 
 
 def detect(model: CodingModule, dataset: Dataset, out: Path) -> list[str]:
@@ -132,6 +130,8 @@ def detect(model: CodingModule, dataset: Dataset, out: Path) -> list[str]:
     Raises:
         ZooError: the model was not trained on what is normal alone.
     """
+    import torch
+
     from zoo.plots.codes import oddity
 
     if not model.objective.ranked:
@@ -144,35 +144,41 @@ def detect(model: CodingModule, dataset: Dataset, out: Path) -> list[str]:
         )
     if out.suffix != ".csv":
         raise ZooError(f"out={out}: must end in .csv")
-    figures, score = _tested(model, dataset)
+    figures, kept = measured(model, dataset, stage="val")
+    score = torch.cat(kept)
     threshold, y = model.objective.threshold, dataset.test["y"]
     alarm = score >= threshold
     rows = zip(range(len(score)), score.tolist(), alarm.int().tolist(), y.tolist(), strict=True)  # type: ignore[union-attr]
     _write_csv(out, ["test_row", "score", "alarm", "anomaly"], [list(row) for row in rows])
     said = f"{int(alarm.sum()):,} alarms in {len(score):,} test rows, from a score of {threshold:.4g}"
     lines = [f"scores          {out}   {said}", f"picture         {oddity(score, y, out.with_suffix('.png'))}"]  # type: ignore[arg-type]
-    return lines + _beside({model.name: figures, **_others(model, dataset)}, ("auroc", "average_precision", "f1"))
+    return lines + _beside({model.name: figures, **others(model, dataset)}, ("auroc", "average_precision", "f1"))
 
 
-def _tested(model: CodingModule, dataset: Dataset) -> tuple[dict[str, float], Tensor]:
-    """Return the test figures of a model on data, and what it keeps of each row."""
+def measured(
+    model: Any, dataset: Dataset, *, parts: Sequence[str] = ("test",), stage: str = "test"
+) -> tuple[dict[str, float], list[Any]]:
+    """Return figures of a model on ``parts`` of data, and what it keeps of each batch; stage val leaves out what takes
+    long.
+    """
     import torch
 
-    from zoo.data.loader import EvalLoader
-    from zoo.objectives.base import Metrics
+    from zoo.parts import in_order
 
-    metrics, kept = model.objective.metrics("test"), []
-    model.begin_evaluation("val")  # what takes long in a test is not asked for here
+    metrics, kept = model.objective.metrics("test").to(model.device), []
+    model.eval().begin_evaluation(stage)
     with torch.inference_mode():
-        for batch in EvalLoader(dataset.test):
-            output = model.evaluated(batch)
-            model.objective.update(metrics, output, batch)
-            kept.append(model.objective.keep(output, batch))
-    assert isinstance(metrics, Metrics)
-    return metrics.figures(), torch.cat(kept)  # type: ignore[arg-type]
+        for part in parts:
+            for batch in in_order(dataset, part):
+                here = {k: v.to(model.device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
+                output = model.evaluated(here)
+                model.objective.update(metrics, output, here)
+                kept.append(model.objective.keep(output, here))
+    return metrics.figures(), kept
 
 
-def _others(model: CodingModule, dataset: Dataset) -> dict[str, dict[str, float]]:
+def others(model: Any, dataset: Dataset) -> dict[str, dict[str, float]]:
+    """Return the figures of what stands without a network."""
     from zoo.baselines import baselines
 
     return baselines(dataset, options=dict(model.hparams))

@@ -96,6 +96,7 @@ def spoken_digits(
         mean=tuple(seen.double().mean(0).tolist()),
         std=tuple(seen.double().std(0).tolist()),
         counts=class_counts(y[train], 10),
+        recorded="levelled" if normalize == "recording" else "as it is",
         rows=len(train),
     )
     return Dataset(spec, *parts, FSDD)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -67,6 +69,84 @@ def read_csv(path: Path, *, delimiter: str | None = None, header: bool | None = 
     body, lines = (rows[1:], lines[1:]) if header else (rows, lines)
     if not body:
         raise ZooError(f"{path}: has a header and no rows")
+    return _table(path, body, names, lines)
+
+
+def stream_csv(file: BinaryIO, where: str, *, rows: int, known: Sequence[str] = ()) -> Iterator[Table]:
+    """Yield a CSV's cells as ``read_csv`` reads them, so many ``rows`` at a time, in memory for these alone.
+
+    A first row that has all ``known`` names is a header; where it has not, it is looked at as in ``read_csv``.
+
+    Raises:
+        ZooError: not text, not a table, or a row of another length than the first.
+    """
+    path = Path(where)
+    start = file.read(len(codecs.BOM_UTF8))
+    wide = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    whole = io.BufferedReader(_Behind(start, file))
+    lines = io.TextIOWrapper(whole, encoding="utf-16" if wide else "utf-8-sig", newline="")
+    try:
+        head = list(itertools.islice(lines, LOOKED_AT))
+        if "\0" in "".join(head):
+            raise ZooError(f"{path}: is not a CSV, it holds bytes that are no text")
+        if not "".join(head).strip():
+            raise ZooError(f"{path}: is empty")
+        delimiter = "," if [head[0].strip()] == list(known) else _delimiter(path, "".join(head))
+        looked = [row for row in csv.reader(head, delimiter=delimiter, skipinitialspace=True) if any(row)]
+        looked = [[cell.strip() for cell in row] for row in looked]
+        headed = bool(known) and set(known) <= set(looked[0])
+        headed = headed or _has_header(looked)
+        names = looked[0] if headed else [f"column_{n + 1}" for n in range(len(looked[0]))]
+        reader = csv.reader(itertools.chain(head, lines), delimiter=delimiter, skipinitialspace=True, strict=True)
+        yield from _batches(path, reader, names, skip=headed, rows=rows)
+    except csv.Error as error:
+        raise ZooError(f"{path}: {error}; a quotation mark may be missing") from None
+    except UnicodeError:
+        raise ZooError(f"{path}: is not UTF-8 text; save it as UTF-8") from None
+
+
+class _Behind(io.RawIOBase):
+    """A file whose first bytes were read already."""
+
+    def __init__(self, start: bytes, file: BinaryIO) -> None:
+        self.start, self.file = start, file
+
+    def readable(self) -> bool:
+        """Tell that it can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill a buffer; return how many bytes of it."""
+        part = self.start or self.file.read(len(buffer))
+        self.start = b""
+        buffer[: len(part)] = part
+        return len(part)
+
+
+def _batches(path: Path, reader: Any, names: list[str], *, skip: bool, rows: int) -> Iterator[Table]:
+    body: list[list[str]] = []
+    lines: list[int] = []
+    line = 1
+    for row in reader:
+        cells, first = [cell.strip() for cell in row], line
+        line = reader.line_num + 1
+        if not any(cells):
+            continue
+        if skip:
+            skip = False
+            continue
+        if len(cells) != len(names):
+            raise ZooError(f"{path}, line {first}: has {len(cells)} fields where the first row has {len(names)}")
+        body.append(cells)
+        lines.append(first)
+        if len(body) == rows:
+            yield _table(path, body, names, lines)
+            body, lines = [], []
+    if body:
+        yield _table(path, body, names, lines)
+
+
+def _table(path: Path, body: Sequence[Sequence[str]], names: Sequence[str], lines: Sequence[int]) -> Table:
     cells = pd.DataFrame(body, columns=names, dtype=object)
     return Table(path, cells.mask(cells.isin(MISSING)), np.array(lines))
 

@@ -268,6 +268,18 @@ def _grid(times: pd.Series) -> tuple[np.ndarray, str | None]:
     return grid.to_numpy(raw.dtype), names.get(step)
 
 
+def times_after(times: np.ndarray, step: str | None, count: int) -> list[str]:
+    """Return the ``count`` times after even ``times``, as text; ``step`` as ``evenly`` returns it."""
+    if not np.issubdtype(times.dtype, np.datetime64):
+        each = times[-1] - times[-2]
+        return [f"{times[-1] + each * (number + 1):g}" for number in range(count)]
+    months = {"months": 1, "quarters": 3, "years": 12}.get(step or "")
+    by = pd.DateOffset(months=months) if months else pd.Timedelta(times[-1] - times[-2])
+    found = pd.date_range(times[-1], periods=count + 1, freq=by)[1:]
+    whole = (found.normalize() == found).all()
+    return [str(time.date()) if whole else str(time) for time in found]
+
+
 def _place(table: Table, name: str):  # type: ignore[no-untyped-def]
     return lambda row: f"{table.path}, line {table.lines[row]}, column {name!r}"
 

@@ -1,0 +1,183 @@
+"""Predicting: what a trained model says of files that it has never seen."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from zoo.errors import ZooError
+from zoo.verbs.base import Asked, Verb
+
+Row = dict[str, Any]
+FORMATS = ("table", "csv", "json")
+
+
+def rows_of(spec: Any, names: Sequence[str], answer: dict[str, Any], times: Sequence[str], top: int) -> Iterator[Row]:
+    """Yield for each row of a batch what is printed of its answer: a label with probabilities, or values."""
+    label, probability = answer.get("label"), answer.get("probability")
+    for number, name in enumerate(names):
+        row: Row = {"input": name}
+        if label is not None:
+            row["label"] = "+".join(label[number]) if isinstance(label[number], list) else label[number]
+        if probability is not None:
+            each = probability[number].float()
+            best = each.argsort(descending=True)[:top].tolist()
+            row |= {f"p({spec.classes[k]})": round(float(each[k]), 6) for k in best}
+        for key in ("score", "error", "realness"):
+            row |= {key: float(answer[key][number])} if key in answer else {}
+        if "value" not in answer:
+            yield row
+        elif spec.task == "forecasting":
+            columns = [spec.columns[k] for k in spec.targets]
+            for time, values in zip(times, answer["value"][number].tolist(), strict=True):
+                yield {**row, "time": time, **dict(zip(columns, values, strict=True))}
+        else:
+            yield {**row, "value": float(answer["value"][number])}
+
+
+class Printer:
+    """Writes rows as they come: aligned for the eye, as CSV, or each as a line of JSON.
+
+    In a CSV each row has the columns of the first; probabilities are then of all classes.
+    """
+
+    def __init__(self, form: str, to: TextIO) -> None:
+        self.form, self.to = form, to
+        self.columns: list[str] = []
+        self.wide: list[int] = []
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Write some rows."""
+        if self.form == "json":
+            self.to.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        elif self.form == "csv":
+            writer = csv.writer(self.to, lineterminator="\n")
+            if not self.columns and rows:
+                self.columns = list(rows[0])
+                writer.writerow(self.columns)
+            writer.writerows([row.get(column, "") for column in self.columns] for row in rows)
+        else:
+            self._aligned(rows)
+        self.to.flush()
+
+    def _aligned(self, rows: Sequence[Row]) -> None:
+        cells = [[self._cell(key, value) for key, value in row.items()] for row in rows]
+        if not self.wide and cells:
+            count = max(map(len, cells))
+            self.wide = [max(len(row[n]) for row in cells if n < len(row)) for n in range(count)]
+        for row in cells:
+            self.to.write("  ".join(f"{c:<{w}}" for c, w in zip(row, self.wide, strict=False)).rstrip() + "\n")
+
+    @staticmethod
+    def _cell(key: str, value: Any) -> str:
+        if key in ("input", "label", "time"):
+            return str(value)
+        name = key.removeprefix("p(").removesuffix(")")
+        return f"{name} {value:.1%}" if key.startswith("p(") else f"{name} {value:.6g}"
+
+
+def _predict(asked: Asked) -> int:
+    from zoo.checkpoints import load
+    from zoo.incoming import pieces
+
+    if len(asked.places) < 2:
+        raise ZooError("predict: takes a checkpoint or run folder, then files, folders, or - for standard input")
+    place, *inputs = asked.places
+    form = asked.choice("format", FORMATS, "table")
+    out = asked.out(None)
+    path = Path(place) / "checkpoints" / "best.ckpt" if Path(place).is_dir() else Path(place)
+    model = load(path)
+    model.to(_device())
+    classes = len(model.spec.classes)
+    top = classes if form == "csv" else asked.number("top", 3, low=1)
+    wrong = 0
+    progress = _Progress(sys.stderr.isatty() and (out is not None or not sys.stdout.isatty()))
+    with out.open("w", newline="") if out else _kept(sys.stdout) as to:
+        printer = Printer(form, to)
+        for piece in pieces(model.spec, inputs):
+            said = piece.wrong
+            if said is None:
+                try:
+                    rows = list(rows_of(model.spec, piece.names, model.predict(piece.raw), piece.times, top))
+                    printer.write(_in_order(rows, model.spec) if form == "csv" else rows)
+                except ZooError as error:
+                    said = str(error)
+            if said is not None:
+                wrong += 1
+                print(f"error: {said}", file=sys.stderr)
+            progress.show(piece.done)
+    progress.end()
+    return 1 if wrong else 0
+
+
+def _in_order(rows: Sequence[Row], spec: Any) -> list[Row]:
+    """Return rows whose probabilities stand in the order of the classes, as one table needs them."""
+    order = [f"p({name})" for name in spec.classes]
+    return [
+        {**{k: v for k, v in row.items() if k not in order}, **{k: row[k] for k in order if k in row}} for row in rows
+    ]
+
+
+def _device() -> str:
+    from zoo.parts import device_of
+
+    return device_of("auto")
+
+
+class _kept:  # noqa: N801  (a context that leaves its file open)
+    def __init__(self, file: TextIO) -> None:
+        self.file = file
+
+    def __enter__(self) -> TextIO:
+        return self.file
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class _Progress:
+    """A bar on a terminal that does not show the answers themselves."""
+
+    def __init__(self, shown: bool) -> None:
+        self.bar: Any = None
+        if shown:
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
+
+            columns = BarColumn(20), TaskProgressColumn(), TimeRemainingColumn(compact=True)
+            self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self.task = self.bar.add_task("", total=1.0)
+            self.bar.start()
+
+    def show(self, done: float | None) -> None:
+        """Show how much is done."""
+        if self.bar is not None:
+            self.bar.update(self.task, completed=done)
+
+    def end(self) -> None:
+        """Take the bar away."""
+        if self.bar is not None:
+            self.bar.stop()
+
+
+VERBS = {
+    "predict": Verb(
+        "predict",
+        "RUN|CKPT INPUT…",
+        "Say what a model makes of new photos, rows of a CSV, lines of a text, wav files, or a series.\n\n"
+        "INPUT is a file, a folder or an archive of images, or - for standard input. A file that cannot be read is\n"
+        "named and the others go on; the exit code is then 1.",
+        _predict,
+        {"format": "table|csv|json", "top": "3", "out": "FILE"},
+        (
+            "zoo predict runs/cnn-mnist/… digit.png photos/ format=csv out=answers.csv",
+            "zoo predict runs/fnn-adult/… people.csv",
+            "echo 'a film to remember' | zoo predict runs/lstm-sentiment/… -",
+            "zoo predict runs/gru-series/… series.csv",
+        ),
+    )
+}
