@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import warnings
 import zipfile
 from pathlib import Path
@@ -15,6 +17,19 @@ if TYPE_CHECKING:
     from zoo.module import ZooModule
 
 
+def check_format(path: str | Path, written: object) -> None:
+    """Refuse a checkpoint that another version of the zoo wrote in another way.
+
+    Raises:
+        ZooError: its format is older, or newer.
+    """
+    from zoo.module import FORMAT
+
+    if written != FORMAT:
+        by = "a newer" if isinstance(written, int) and written > FORMAT else "an older"
+        raise ZooError(f"{path}: was written by {by} zoo, in format {written}; this one reads {FORMAT}")
+
+
 FOLDER = 0x10  # the bit of a zip's entry by which torch takes it for a folder, and a tensor as it finds memory
 
 
@@ -26,8 +41,6 @@ def read(path: str | Path) -> dict[str, Any]:
     """
     import torch
 
-    from zoo.module import FORMAT
-
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()  # torch takes tensors without a look at their checksums
@@ -36,10 +49,7 @@ def read(path: str | Path) -> dict[str, Any]:
         if damaged is not None:
             raise ZooError(f"{path}: is damaged, in {damaged}; fetch or make it again")
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        written = content["zoo"]["format"]
-        if written != FORMAT:
-            by = "a newer" if isinstance(written, int) and written > FORMAT else "an older"
-            raise ZooError(f"{path}: was written by {by} zoo, in format {written}; this one reads {FORMAT}")
+        check_format(path, content["zoo"]["format"])
     except FileNotFoundError:
         raise ZooError(f"{path}: no such file") from None
     except ZooError:
@@ -49,13 +59,63 @@ def read(path: str | Path) -> dict[str, Any]:
     return content
 
 
+def save_weights(model: ZooModule, path: Path) -> None:
+    """Write a model as safetensors: its weights, and as JSON all else that ``load`` needs, with a digest of both."""
+    from safetensors.torch import save
+
+    kept: dict[str, Any] = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
+    model.on_save_checkpoint(kept)
+    weights = {name: value.detach().cpu().contiguous().clone() for name, value in kept["state_dict"].items()}
+    about = json.dumps({"zoo": kept["zoo"], "hyper_parameters": kept["hyper_parameters"]})
+    path.write_bytes(save(weights, {"zoo": about, "digest": _digest(about, weights)}))
+
+
+def load_weights(path: Path) -> ZooModule:
+    """Return the model of such a file.
+
+    Raises:
+        ZooError: no such file, one that is damaged, or not one of the zoo.
+    """
+    from safetensors import safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            about, weights = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if about["digest"] != _digest(about["zoo"], weights):
+            raise ZooError(f"{path}: is damaged; fetch or make it again")
+        content = {**json.loads(about["zoo"]), "state_dict": weights}
+        check_format(path, content["zoo"]["format"])
+    except FileNotFoundError:
+        raise ZooError(f"{path}: no such file") from None
+    except ZooError:
+        raise
+    except Exception as error:  # whatever a damaged file, or one of another kind, makes the reader say
+        raise ZooError(f"{path}: not a checkpoint of the zoo ({type(error).__name__})") from None
+    return _made(path, content)
+
+
+def _digest(about: str, weights: dict[str, Any]) -> str:
+    import torch
+
+    found = hashlib.sha256(about.encode())
+    for name in sorted(weights):
+        found.update(f"{name} {weights[name].dtype} {tuple(weights[name].shape)}".encode())
+        found.update(weights[name].reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
+
+
 def load(path: str | Path) -> ZooModule:
     """Return the model of a checkpoint, ready to ``predict``; loads weights and primitives alone, never code.
 
     Raises:
         ZooError: no such file, or not a checkpoint of the zoo.
     """
-    content = read(path)
+    if str(path).endswith(".safetensors"):
+        return load_weights(Path(path))
+    return _made(path, read(path))
+
+
+def _made(path: str | Path, content: dict[str, Any]) -> ZooModule:
     try:
         made_by, arguments, weights = content["zoo"], content["hyper_parameters"], content["state_dict"]
         if _shapes(made_by["model"], arguments) not in (None, {name: value.shape for name, value in weights.items()}):

@@ -1,11 +1,13 @@
-"""A trained model as one ONNX file, which runs without the zoo and without torch."""
+"""A trained model as one file for use elsewhere: ONNX, a program of torch.export, or weights as safetensors."""
 
 from __future__ import annotations
 
 import copy
+import io
 import json
 import logging
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.data.dataset import Batch
-from zoo.errors import ZooError
+from zoo.errors import ZooError, unknown
 from zoo.files import write_whole
 from zoo.module import ZooModule
 from zoo.spec import UNKNOWN, DataSpec
@@ -65,54 +67,154 @@ class Elman(nn.Module):
                 cls.replace(child)
 
 
-def export(model: ZooModule, path: str | Path) -> Path:
-    """Write ``model`` as ONNX and return the path.
+FORMATS = {"onnx": ".onnx", "torch_export": ".pt2", "safetensors": ".safetensors"}
+CLOSE = {"rtol": 1e-3, "atol": 1e-4}  # to which a file answers as the model does
+
+
+def export(model: ZooModule, path: str | Path, *, format: str | None = None) -> Path:
+    """Write ``model`` for use elsewhere, have the file answer a few rows as the model does, and return the path.
+
+    ``format`` is ``onnx`` (runs without torch), ``torch_export`` (a program of torch.export, which runs without the
+    zoo) or ``safetensors`` (weights and all that ``zoo.load`` needs); None: as the ending of ``path`` says: .onnx, .pt2
+    or .safetensors.
 
     Input ``x`` is float (batch, *input_shape), as ``predict`` takes it: images in [0, 1], columns in their own units;
     batch is any number, for sequences and texts (int64) the length too, with ``lengths`` (batch,) int64 beside it where
     there is a label. Output is ``probability`` (batch, classes) or (batch, length, symbols), or ``value`` (batch,) or
     (batch, horizon, columns) in original units; of models that give their input back ``reconstruction``, ``code``,
     ``error`` and, where anomalies are looked for, ``score``. The file's metadata names the classes
-    and holds the data's spec as JSON.
+    and holds the data's spec as JSON; of torch.export's the extra file ``zoo.json`` does.
 
     Raises:
-        ZooError: the extra ``export`` is not installed, the model's code cannot be traced, or the path not written.
+        ZooError: an unknown format, the extra ``export`` is not installed, the model's code cannot be traced, the file
+            answers otherwise than the model, or the path cannot be written.
     """
+    path = Path(path)
+    known = {ending: name for name, ending in FORMATS.items()}
+    chosen = format or known.get(path.suffix)
+    if chosen not in FORMATS:
+        raise unknown("format", chosen or path.suffix, FORMATS)
+    plain = copy.deepcopy(model).cpu().eval()  # CUDA has operators of its own, which ONNX has not
+    write, answers = {"onnx": _onnx, "torch_export": _program, "safetensors": _weights}[chosen](plain)
     try:
-        import onnx
-        import onnxscript  # noqa: F401  (what torch writes with)
-    except ImportError:
-        raise ZooError('zoo.export: onnx is not installed; pip install "zoo[export]"') from None
-    path, spec = Path(path), model.spec
-    answering = Answering(copy.deepcopy(model).cpu()).eval()  # CUDA has operators of its own, which ONNX has not
-    Elman.replace(answering)
-    proto = _trace(answering, _example(spec)).model_proto
-    described = {"model": model.name, "classes": json.dumps(spec.classes), "spec": json.dumps(spec.to_dict())}
-    onnx.helper.set_model_props(proto, described)
-    try:
-        write_whole(path, lambda to: onnx.save(proto, to))
+        write_whole(path, lambda to: _checked(plain, write, answers, to))
     except OSError as error:
         raise ZooError(f"{path}: cannot be written ({error.strerror})") from None
     return path
 
 
-def _example(spec: DataSpec) -> Batch:
-    """Return a batch whose sizes stand for any: two rows, since one would be taken for a constant."""
+Write = Callable[[Path], object]
+Answers = Callable[[Path, Batch], dict[str, Tensor]]  # of a file, for a batch
+
+
+@torch.no_grad()
+def _checked(model: ZooModule, write: Write, answers: Answers, to: Path) -> None:
+    """Write a file and compare its answers with the model's.
+
+    Raises:
+        ZooError: they differ.
+    """
+    write(to)
+    batch = _example(model.spec, rows=3, shorter=1)
+    found = answers(to, batch)
+    for name, value in Answering(model)(**batch).items():
+        if not torch.allclose(found[name], value.float(), **CLOSE):
+            most = float((found[name] - value).abs().max())
+            raise ZooError(
+                f"{model.name}: the exported file answers {name} otherwise, by up to {most:.2g}; not written"
+            )
+
+
+def _onnx(model: ZooModule) -> tuple[Write, Answers]:
+    try:
+        import onnx
+        import onnxruntime
+        import onnxscript  # noqa: F401  (what torch writes with)
+    except ImportError:
+        raise ZooError('zoo.export: onnx is not installed; pip install "zoo[export]"') from None
+    answering = Answering(copy.deepcopy(model)).eval()
+    Elman.replace(answering)
+    proto = _trace(answering, _example(model.spec)).model_proto
+    onnx.helper.set_model_props(proto, {"model": model.name, **_described(model.spec)})
+
+    def answers(path: Path, batch: Batch) -> dict[str, Tensor]:
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        names = [node.name for node in session.get_outputs()]
+        found = session.run(names, {key: value.numpy() for key, value in batch.items()})
+        return {name: torch.from_numpy(value).float() for name, value in zip(names, found, strict=True)}
+
+    return lambda to: onnx.save(proto, to), answers
+
+
+def _described(spec: DataSpec) -> dict[str, str]:
+    return {"classes": json.dumps(spec.classes), "spec": json.dumps(spec.to_dict())}
+
+
+def _program(model: ZooModule) -> tuple[Write, Answers]:
+    batch = _example(model.spec)
+    try:
+        with torch.no_grad():
+            program = torch.export.export(Answering(model), (), dict(batch), dynamic_shapes=_sizes(batch), strict=False)
+    except Exception as error:
+        raise _untraced(model, error) from None
+
+    def write(to: Path) -> None:
+        file, about = io.BytesIO(), json.dumps({"model": model.name, **_described(model.spec)})
+        with warnings.catch_warnings(action="ignore"):  # of weights that share memory with others
+            torch.export.save(program, file, extra_files={"zoo.json": about})
+        to.write_bytes(file.getvalue())
+
+    def answers(path: Path, batch: Batch) -> dict[str, Tensor]:
+        found = torch.export.load(io.BytesIO(path.read_bytes())).module()(**batch)
+        return {name: value.float() for name, value in found.items()}
+
+    return write, answers
+
+
+def _weights(model: ZooModule) -> tuple[Write, Answers]:
+    from zoo.checkpoints import load_weights, save_weights
+
+    def answers(path: Path, batch: Batch) -> dict[str, Tensor]:
+        return {name: value.float() for name, value in Answering(load_weights(path))(**batch).items()}
+
+    return lambda to: save_weights(model, to), answers
+
+
+def _example(spec: DataSpec, *, rows: int = 2, shorter: int = 0) -> Batch:
+    """Return a batch whose sizes stand for any: two rows, since one would be taken for a constant.
+
+    Where the length may be any it is ``shorter`` by so many steps than the longest.
+    """
     shape = spec.input_shape
-    batch = {"x": torch.rand(2, *shape)}
+    any_length = spec.kind in ("sequence", "text")
+    length = max(shape[0] - shorter, 1) if any_length else shape[0]
+    batch = {"x": torch.rand(rows, length, *shape[1:])}
     if spec.kind == "text":
-        batch["x"] = torch.randint(UNKNOWN, len(spec.vocabulary), (2, *shape))
+        batch["x"] = torch.randint(UNKNOWN, len(spec.vocabulary), (rows, length))
     if spec.kind == "sequence" or (spec.kind == "text" and spec.task == "classification"):
-        batch["lengths"] = torch.tensor([shape[0], 1])
+        batch["lengths"] = torch.tensor([length] + [1] * (rows - 1))
     return batch
 
 
-def _trace(answering: Answering, batch: Batch) -> Any:
+def _sizes(batch: Batch) -> dict[str, Any]:
+    """Return which of a batch's sizes may be any."""
     many = torch.export.Dim("batch")
-    sizes: dict[str, Any] = {"x": {0: many}}
-    if "lengths" in batch or batch["x"].dtype == torch.int64:
-        sizes = {"x": {0: many, 1: torch.export.Dim("length")}}
-        sizes |= {"lengths": {0: many}} if "lengths" in batch else {}
+    if "lengths" not in batch and batch["x"].dtype != torch.int64:
+        return {"x": {0: many}}
+    sizes: dict[str, Any] = {"x": {0: many, 1: torch.export.Dim("length")}}
+    return sizes | ({"lengths": {0: many}} if "lengths" in batch else {})
+
+
+def _untraced(model: ZooModule, error: Exception) -> ZooError:
+    said = " ".join(str(error).split())
+    return ZooError(
+        f"{model.name}: forward cannot be traced; its steps must not depend on values or on the number of rows "
+        f"({said[:300]})"
+    )
+
+
+def _trace(answering: Answering, batch: Batch) -> Any:
+    sizes = _sizes(batch)
     with torch.no_grad():
         names = list(answering(**batch))
     spoken = logging.getLogger("torch.onnx")
@@ -131,11 +233,7 @@ def _trace(answering: Answering, batch: Batch) -> Any:
                 verbose=False,
             )
     except Exception as error:
-        said = " ".join(str(error).split())
-        raise ZooError(
-            f"{answering.model.name}: forward cannot be traced for ONNX; its steps must not depend on values or on "
-            f"the number of rows ({said[:300]})"
-        ) from None
+        raise _untraced(answering.model, error) from None
     finally:
         _forget_kernels()
         spoken.disabled = False

@@ -13,6 +13,7 @@ MODULES = {
     "info": "showing",
     "evaluate": "evaluating",
     "predict": "predicting",
+    "export": "exporting",
     "generate": "making",
     "sample": "making",
     "walk": "making",
