@@ -87,6 +87,18 @@ def _checkpoint(path: Path) -> None:
     path.write_bytes((run.folder / "checkpoints" / "best.ckpt").read_bytes())
 
 
+def _weights(path: Path) -> None:
+    from zoo import export, load
+
+    _checkpoint(path.parent / "best.ckpt")
+    export(load(path.parent / "best.ckpt"), path)
+
+
+def _head_and_data(raw: bytes) -> dict[str, Region]:
+    after = 8 + int.from_bytes(raw[:8], "little")
+    return {"length": (0, 8), "header": (8, after), "data": (after, len(raw))}
+
+
 def _loaded(path: Path) -> Any:
     from zoo import load
 
@@ -294,6 +306,9 @@ def _none(raw: bytes) -> list[tuple[int, int, str]]:
 
 READERS: dict[str, Reader] = {
     "checkpoint": Reader("best.ckpt", _checkpoint, _loaded, _zip_regions, _zip_lies, sealed=True),
+    "safetensors": Reader(
+        "a.safetensors", _weights, _loaded, _head_and_data, lambda raw: [(0, 8, "little")], sealed=True
+    ),
     "npz": Reader("a.npz", _npz, lambda path: _data("npz", path), _zip_regions, _zip_lies, sealed=True),
     "gz": Reader("a.gz", _idx, _unpacked, _gz_regions, lambda raw: [(len(raw) - 4, 4, "little")], sealed=True),
     "zip of images": Reader("a.zip", _zip, _archived, _zip_regions, _zip_lies, sealed=True),

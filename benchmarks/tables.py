@@ -7,7 +7,6 @@ zoo's fnn trained: their own settings first, then draws, on the validation rows.
 from __future__ import annotations
 
 import statistics
-import time
 import warnings
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -18,10 +17,10 @@ import numpy as np
 from benchmarks.jobs import Job
 from benchmarks.quality import Case
 from benchmarks.report import same_runs
+from zoo.baselines.tuned import draw_trees, fit_trees, texts, tuned
 from zoo.errors import ZooError
 
 PEERS = ("HistGradientBoosting", "MLP")
-ROUNDS = 2000  # trees at most, where validation does not end it before
 
 
 def fits(case: Case) -> bool:
@@ -63,61 +62,15 @@ def _one(case: Case, peer: str, seed: int, fold: int | None, seconds: float) -> 
     assert case.promise is not None
     dataset, _ = data_of(case.plan(*([f"data.fold={fold}"] if fold is not None else [])), None)
     figure = case.promise["metric"].removeprefix("test/")
-    figures, tried, fitted = tuned(dataset, peer, figure, seconds, seed)
+    draw, fit = {"HistGradientBoosting": (draw_trees, fit_trees), "MLP": (_draw_mlp, _mlp)}[peer]
+    best = tuned(dataset, figure, seconds, seed, draw=draw, fit=fit)
     row = {"model": case.model, "data": case.data, "overrides": list(case.words), "seed": seed, "fold": fold}
-    row |= {"peer": peer, "metrics": {f"test/{key}": value for key, value in figures.items()}}
-    row |= {"seconds": round(seconds, 1), "tried": tried, "settings": fitted}
-    print(f"    {figure} {figures[figure]:.4f}, {tried} tried", flush=True)
+    row |= {"peer": peer, "metrics": {f"test/{key}": value for key, value in best.test.items()}}
+    row |= {"seconds": round(seconds, 1), "tried": best.tried, "settings": best.settings}
+    print(f"    {figure} {best.test[figure]:.4f}, {best.tried} tried", flush=True)
     from zoo.report import origin
 
     yield row | origin("cpu")
-
-
-def tuned(
-    dataset: Any, peer: str, figure: str, seconds: float, seed: int
-) -> tuple[dict[str, float], int, dict[str, Any]]:
-    """Return test figures of the best settings found in ``seconds``, how many were tried, and the settings."""
-    from zoo.baselines import classification_figures, regression_figures
-
-    spec, parts = dataset.spec, [dataset.train, dataset.val, dataset.test]
-    x, val_x, test_x = (_with_gaps(spec, part["x"].flatten(1).numpy()) for part in parts)
-    y, val_y, test_y = (part["y"].numpy() for part in parts)
-    draw, fit = {"HistGradientBoosting": (_draw_trees, _trees), "MLP": (_draw_mlp, _mlp)}[peer]
-    rng, ended = np.random.default_rng(seed), time.perf_counter() + seconds
-    best, tried = None, 0
-    while best is None or time.perf_counter() < ended:
-        settings = draw(rng) if tried else {}
-        model = fit(spec, settings, seed, (x, y), (val_x, val_y))
-        tried += 1
-
-        def figures(x: np.ndarray, y: np.ndarray, model: Any = model) -> dict[str, float]:
-            if spec.task == "classification":
-                return classification_figures(spec, model.predict_proba(x), y)
-            return regression_figures(model.predict(x), y)
-
-        value = figures(val_x, val_y)[figure]
-        value = -value if figure in ("rmse", "mae") else value
-        if best is None or value > best[0]:
-            best = (value, settings, figures)
-    return best[2](test_x, test_y), tried, best[1]
-
-
-def _draw_trees(rng: np.random.Generator) -> dict[str, Any]:
-    return {
-        "learning_rate": float(10 ** rng.uniform(-1.7, -0.6)),
-        "max_leaf_nodes": int(rng.choice([7, 15, 31, 63, 127])),
-        "min_samples_leaf": int(rng.choice([5, 10, 20, 50, 100])),
-        "l2_regularization": float(10 ** rng.uniform(-3, 1)),
-        "max_features": float(rng.choice([0.3, 0.5, 0.75, 1.0])),
-    }
-
-
-def _trees(spec: Any, settings: dict[str, Any], seed: int, train: Any, val: Any) -> Any:
-    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-
-    kind = HistGradientBoostingClassifier if spec.task == "classification" else HistGradientBoostingRegressor
-    asked = {"max_iter": ROUNDS, "early_stopping": True, "n_iter_no_change": 20, **settings}
-    return kind(categorical_features=_texts(spec), random_state=seed, **asked).fit(*train, X_val=val[0], y_val=val[1])
 
 
 def _draw_mlp(rng: np.random.Generator) -> dict[str, Any]:
@@ -138,7 +91,7 @@ def _mlp(spec: Any, settings: dict[str, Any], seed: int, train: Any, val: Any) -
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-    text = _texts(spec) or [False] * train[0].shape[1]
+    text = texts(spec) or [False] * train[0].shape[1]
     kinds = [
         ("numbers", make_pipeline(SimpleImputer(), StandardScaler()), [k for k, one in enumerate(text) if not one]),
         ("texts", OneHotEncoder(handle_unknown="ignore"), [k for k, one in enumerate(text) if one]),
@@ -150,17 +103,3 @@ def _mlp(spec: Any, settings: dict[str, Any], seed: int, train: Any, val: Any) -
     with warnings.catch_warnings():  # its own settings end after 200 passes, converged or not
         warnings.simplefilter("ignore")
         return make_pipeline(ColumnTransformer(kinds), network).fit(*train)
-
-
-def _texts(spec: Any) -> list[bool]:
-    return [bool(levels) and len(levels) < 255 for levels in spec.levels[: len(spec.columns)]]
-
-
-def _with_gaps(spec: Any, x: np.ndarray) -> np.ndarray:
-    """Return a table's own columns with NaN where a number is missing; of what is no table all."""
-    if not spec.columns:
-        return x.astype(np.float64)
-    own = x[:, : len(spec.columns)].astype(np.float64)
-    for place, column in enumerate(spec.flagged, start=len(spec.columns)):
-        own[x[:, place] == 1, spec.columns.index(column)] = np.nan
-    return own

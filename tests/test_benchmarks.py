@@ -11,10 +11,11 @@ import pandas as pd
 import pytest
 
 import zoo
-from benchmarks import actors, compare, page, quality, report, scaling, tables
+from benchmarks import actors, compare, page, quality, report, scaling
 from benchmarks.__main__ import main
 from benchmarks.jobs import Job, done, remaining
 from benchmarks.quality import Case, measured, missed
+from zoo.baselines.tuned import draw_trees, fit_trees, tuned, with_gaps
 from zoo.data.arrays import from_arrays
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -112,10 +113,10 @@ def test_trees_are_tuned_on_the_rows_and_gaps_that_the_model_saw():
     frame["y"] = frame["a"] + 100 * (frame["kind"] == "y")
     frame.loc[::10, "a"] = np.nan
     data = from_arrays(frame, target="y")
-    figures, tried, _ = tables.tuned(data, "HistGradientBoosting", "rmse", 0.0, 0)
-    assert tried == 1  # its own settings at least, whatever the time
-    assert figures["rmse"] < 0.5 * data.spec.target_std
-    gaps = tables._with_gaps(data.spec, data.train["x"].numpy())
+    best = tuned(data, "rmse", 0.0, 0, draw=draw_trees, fit=fit_trees)
+    assert best.tried == 1  # its own settings at least, whatever the time
+    assert best.test["rmse"] < 0.5 * data.spec.target_std
+    gaps = with_gaps(data.spec, data.train["x"].numpy())
     assert gaps.shape[1] == 2
     assert (np.isnan(gaps[:, 0]) == (data.train["x"][:, 2].numpy() == 1)).all()
 

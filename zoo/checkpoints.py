@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from zoo import registry
 from zoo.errors import ZooError
 from zoo.options import learning_of
+from zoo.pretrained import found
 
 if TYPE_CHECKING:
     from zoo.module import ZooModule
@@ -59,13 +60,19 @@ def read(path: str | Path) -> dict[str, Any]:
     return content
 
 
-def save_weights(model: ZooModule, path: Path) -> None:
-    """Write a model as safetensors: its weights, and as JSON all else that ``load`` needs, with a digest of both."""
+def save_weights(model: ZooModule, path: Path, *, half: bool = False) -> None:
+    """Write a model as safetensors: its weights, and as JSON all else that ``load`` needs, with a digest of both.
+
+    ``half`` keeps numbers in 16 bits.
+    """
+    import torch
     from safetensors.torch import save
 
     kept: dict[str, Any] = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
     model.on_save_checkpoint(kept)
     weights = {name: value.detach().cpu().contiguous().clone() for name, value in kept["state_dict"].items()}
+    if half:
+        weights = {name: v.half() if v.dtype == torch.float32 else v for name, v in weights.items()}
     about = json.dumps({"zoo": kept["zoo"], "hyper_parameters": kept["hyper_parameters"]})
     path.write_bytes(save(weights, {"zoo": about, "digest": _digest(about, weights)}))
 
@@ -110,9 +117,8 @@ def load(path: str | Path) -> ZooModule:
     Raises:
         ZooError: no such file, or not a checkpoint of the zoo.
     """
-    if str(path).endswith(".safetensors"):
-        return load_weights(Path(path))
-    return _made(path, read(path))
+    place = found(path)
+    return load_weights(place) if place.suffix == ".safetensors" else _made(place, read(place))
 
 
 def _made(path: str | Path, content: dict[str, Any]) -> ZooModule:

@@ -104,8 +104,13 @@ def decode(file: Any, *, size: tuple[int, int] | None, fit: str, channels: int) 
     with Image.open(file) as opened:
         if size is not None and opened.format == "JPEG":
             opened.draft(None, (2 * size[1], 2 * size[0]))  # decodes no more than twice what is needed
-        image = ImageOps.exif_transpose(opened)
-        image = to_eight_bits(image).convert("L" if channels == 1 else "RGB")
+        return fitted(opened, size=size, fit=fit, channels=channels)
+
+
+def fitted(opened: Image.Image, *, size: tuple[int, int] | None, fit: str, channels: int) -> np.ndarray:
+    """Return an image as ``decode`` does a file's."""
+    image = ImageOps.exif_transpose(opened)
+    image = to_eight_bits(image).convert("L" if channels == 1 else "RGB")
     if size is not None and image.size != (size[1], size[0]):
         wanted = (size[1], size[0])
         if fit == "crop":

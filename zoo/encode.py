@@ -26,7 +26,8 @@ def to_float(x: Tensor) -> Tensor:
 def encode(spec: DataSpec, raw: Any) -> Batch:
     """Return ``raw``, a batch or one sample of it, as a batch: ``x`` float (B, *input_shape), ``lengths`` of sequences.
 
-    Images may lack the channel where there is one, be uint8 or float in [0, 1]; a data frame's columns are taken by
+    Images may lack the channel where there is one, be uint8 or float in [0, 1], or PIL's, which are brought to size;
+    a data frame's columns are taken by
     name; sequences may be a list of arrays (T, C), each with a T of its own; a text is a string, or a list of such;
     the past of a time series (L, C) may be a data frame's last rows.
 
@@ -41,6 +42,8 @@ def encode(spec: DataSpec, raw: Any) -> Batch:
         return _series(spec, raw)
     if spec.columns and hasattr(raw, "columns"):
         raw = encode_frame(spec, raw)
+    if spec.kind == "image":
+        raw = _pictures(spec, raw)
     x = _floats(to_float(_tensor(raw)) if spec.kind == "image" else raw)
     shape = spec.input_shape
     if spec.kind == "image" and shape[0] == 1 and tuple(x.shape[-2:]) == shape[1:] and x.shape[-3:-2] != (1,):
@@ -50,6 +53,17 @@ def encode(spec: DataSpec, raw: Any) -> Batch:
     if tuple(x.shape[1:]) != shape:
         raise ZooError(f"{spec.name}: input of shape {tuple(x.shape)}; must be (batch, {', '.join(map(str, shape))})")
     return {"x": x}
+
+
+def _pictures(spec: DataSpec, raw: Any) -> Any:
+    """Return PIL's image, or a list of such, as uint8 (B, C, H, W); anything else as it is."""
+    many = list(raw) if isinstance(raw, (list, tuple)) else [raw]
+    if not many or not all(hasattr(image, "getexif") for image in many):
+        return raw
+    from zoo.decoding import fitted
+
+    channels, height, width = spec.input_shape
+    return np.stack([fitted(image, size=(height, width), fit="crop", channels=channels) for image in many])
 
 
 def coded(spec: DataSpec, x: Tensor, standard: Tensor) -> Tensor:
@@ -138,6 +152,8 @@ def _texts(spec: DataSpec, raw: Any) -> Batch:
     """Return texts as numbers (B, T), of a classification with ``lengths``; numbers are taken as they are."""
     if isinstance(raw, str):
         raw = [raw]
+    if not isinstance(raw, (list, Tensor)) and getattr(raw, "dtype", None) in (object, "str"):  # a frame's column
+        raw = raw.tolist()
     if len(raw) and isinstance(raw[0], str):
         known = numbers(spec.vocabulary)
         parts = [torch.from_numpy(encoded(cut(text, spec.tokens), known)).long() for text in raw]

@@ -166,10 +166,6 @@ def run(
         raise ZooError(f"trainer.num_nodes={nodes}: start it by torchrun --nnodes {nodes} on each, or by SLURM's srun")
     elif devices > 1:
         warm()
-    if planned.task == "generation":
-        from zoo.judge import prepare
-
-        prepare(planned.values["data"]["name"], planned.values["data"].get("root"))
     if others is not None:
         from zoo.parts import device_of
 

@@ -14,6 +14,7 @@ from zoo import config as configs
 from zoo.errors import ZooError
 from zoo.files import write_whole
 from zoo.plan import config_of
+from zoo.pretrained import card, list_weights
 
 MOST, STEPS, STORED = 1024, 50, 100_000  # samples, and images of a walk, in a picture; samples in a file
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def opened(place: str) -> tuple[Any, Path | None]:
-    """Return the model of a run's folder or of a checkpoint, and the run's folder where there is one.
+    """Return the model of a run's folder, a checkpoint or weights by name, and the run's folder where there is one.
 
     Raises:
         ZooError: no such file, or not a checkpoint of the zoo.
@@ -33,17 +34,21 @@ def opened(place: str) -> tuple[Any, Path | None]:
     path = Path(place)
     path = path / "checkpoints" / "best.ckpt" if path.is_dir() else path
     folder = path.parent.parent
-    return load(path), folder if (folder / "config.yaml").is_file() else None
+    return load(place if place in list_weights() else path), folder if (folder / "config.yaml").is_file() else None
 
 
-def data_for(model: Any, folder: Path | None, words: Sequence[str]) -> Dataset:
+def data_for(model: Any, folder: Path | None, words: Sequence[str], *, place: str = "") -> Dataset:
     """Return the data that ``words`` name, as ``train.py`` takes them, else that of the model's run.
+
+    The data of weights that come with the zoo, named by ``place``, is what they were trained on.
 
     Raises:
         ZooError: neither is there, or the data is not like what the model was trained on.
     """
     from zoo.parts import load_asked
 
+    if place in list_weights() and not any(word.startswith("data=") for word in words):
+        words = [f"data={card(place)['data']}", *words]
     if any(word.startswith("data=") for word in words):
         asked: Any = OmegaConf.to_container(configs.compose([f"model={model.name}", *words]).data, resolve=True)
     elif folder is not None:

@@ -104,17 +104,21 @@ class Environments:
             warnings.simplefilter("ignore")
             return gymnasium.make_vec(self.identity, num_envs=count, vectorization_mode=mode, **self.options)
 
-    def filmed(self, actor: Actor, *, most: int = 500) -> Tensor | None:
-        """Return frames (T, H, W, 3) of an episode that ``actor`` plays, up to ``most``; None where none are drawn."""
+    def filmed(self, actor: Actor, *, most: int = 500, seed: int = 0, window: bool = False) -> Tensor | None:
+        """Return frames (T, H, W, 3) of an episode that ``actor`` plays, up to ``most``; None where none are drawn.
+
+        In a ``window`` it is shown as it is played, and nothing returned.
+        """
         import gymnasium
 
-        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame draws where no screen is
+        if not window:
+            os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame draws where no screen is
         os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                one = gymnasium.make(self.identity, render_mode="rgb_array", **self.options)
-                seen, _ = one.reset(seed=SEEDS["test"])
+                one = gymnasium.make(self.identity, render_mode="human" if window else "rgb_array", **self.options)
+                seen, _ = one.reset(seed=SEEDS["test"] + seed)
                 frames, over = [one.render()], False
                 while not over and len(frames) < most:
                     action = actor(as_read(self.spec, np.asarray(seen)[None]))["action"][0].cpu().numpy()

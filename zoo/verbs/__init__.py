@@ -13,6 +13,7 @@ MODULES = {
     "info": "showing",
     "evaluate": "evaluating",
     "predict": "predicting",
+    "compare": "comparing",
     "export": "exporting",
     "generate": "making",
     "sample": "making",
@@ -21,8 +22,8 @@ MODULES = {
     "denoise": "coding",
     "detect": "coding",
     "fid": "making",
+    "play": "making",
     "plot": "showing",
-    "judge": "showing",
 }
 
 

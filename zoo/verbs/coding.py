@@ -18,7 +18,7 @@ def _coded(asked: Asked, use: Callable[[Any, Any, Path], Sequence[str]], default
     if not hasattr(model, "codes"):
         raise ZooError(f"{asked.verb}: model={model.name} makes no codes")
     assert out is not None
-    return use(model, uses.data_for(model, folder, asked.words), out)
+    return use(model, uses.data_for(model, folder, asked.words, place=asked.places[0]), out)
 
 
 def _encode(asked: Asked) -> Sequence[str]:

@@ -15,7 +15,7 @@ def _evaluate(asked: Asked) -> Sequence[str]:
     from zoo import uses
 
     model, folder = uses.opened(asked.one("checkpoint or run folder"))
-    dataset = uses.data_for(model, folder, asked.words)
+    dataset = uses.data_for(model, folder, asked.words, place=asked.places[0])
     whole = asked.choice("rows", ("test", "all"), "test") == "all"
     if whole and dataset.spec.task == "control":
         raise ZooError("rows=all: is for data with rows; an environment is played")

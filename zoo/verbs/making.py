@@ -61,7 +61,7 @@ def _walk(asked: Asked) -> Sequence[str]:
         return uses.noise_walk(model, out, steps=steps, seed=asked.number("seed", 0), **given)
     if not hasattr(model, "codes"):
         raise ZooError(f"walk: model={model.name} makes no codes")
-    dataset = uses.data_for(model, folder, asked.words)
+    dataset = uses.data_for(model, folder, asked.words, place=asked.places[0])
     return uses.walk(model, dataset, out, first=asked.number("from", 0), last=asked.number("to", 1), steps=steps)
 
 
@@ -70,7 +70,32 @@ def _fid(asked: Asked) -> Sequence[str]:
 
     model, folder = _opened(asked)
     options = {"count": asked.number("count"), "seed": asked.number("seed", 0)}
-    return uses.fid(model, uses.data_for(model, folder, asked.words), weights=asked.own.get("weights"), **options)
+    return uses.fid(
+        model,
+        uses.data_for(model, folder, asked.words, place=asked.places[0]),
+        weights=asked.own.get("weights"),
+        **options,
+    )
+
+
+def _play(asked: Asked) -> Sequence[str]:
+    from zoo import uses
+    from zoo.plots.control import film
+
+    model, folder = _opened(asked)
+    out = asked.out("episode.gif", ".gif")
+    if model.spec.task != "control":
+        raise ZooError(f"play: model={model.name} was trained for {model.spec.task}; zoo predict is for it")
+    games: Any = uses.data_for(model, folder, asked.words, place=asked.places[0])
+    seed, window = asked.number("seed", 0, low=0), asked.flag("window")
+    options = {"most": asked.number("steps", 500, low=1), "seed": seed, "window": window}
+    frames = games.filmed(lambda x: model.acted(x.to(model.device), greedy=True), **options)
+    if window:
+        return []
+    if frames is None:
+        raise ZooError(f'play: {games.spec.name} draws no pictures here; pip install "zoo[render]"')
+    assert out is not None
+    return [f"film            {film(frames, out)}   {len(frames)} frames of episode {seed}"]
 
 
 VERBS = {
@@ -97,6 +122,15 @@ VERBS = {
         _walk,
         {"out": "walk.png", "from": "0", "to": "1", "steps": "10", "seed": "0", "label": "CLASS"},
         ("zoo walk runs/vae-mnist/… from=3 to=8",),
+        data=True,
+    ),
+    "play": Verb(
+        "play",
+        RUN,
+        "Show an episode that a policy plays, as a film or in a window.",
+        _play,
+        {"out": "episode.gif", "seed": "0", "steps": "500", "window": "false"},
+        ("zoo play runs/policy-cartpole/…", "zoo play policy/cartpole data=cartpole window=true"),
         data=True,
     ),
     "fid": Verb(

@@ -6,7 +6,6 @@ import csv
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, TextIO
 
 from zoo.errors import ZooError
@@ -81,16 +80,15 @@ class Printer:
 
 
 def _predict(asked: Asked) -> int:
-    from zoo.checkpoints import load
     from zoo.incoming import pieces
+    from zoo.uses import opened
 
     if len(asked.places) < 2:
         raise ZooError("predict: takes a checkpoint or run folder, then files, folders, or - for standard input")
     place, *inputs = asked.places
     form = asked.choice("format", FORMATS, "table")
     out = asked.out(None)
-    path = Path(place) / "checkpoints" / "best.ckpt" if Path(place).is_dir() else Path(place)
-    model = load(path)
+    model, _ = opened(place)
     model.to(_device())
     classes = len(model.spec.classes)
     top = classes if form == "csv" else asked.number("top", 3, low=1)
@@ -174,7 +172,8 @@ VERBS = {
         _predict,
         {"format": "table|csv|json", "top": "3", "out": "FILE"},
         (
-            "zoo predict runs/cnn-mnist/… digit.png photos/ format=csv out=answers.csv",
+            "zoo predict cnn/mnist digit.png",
+            "zoo predict runs/cnn-mnist/… photos/ format=csv out=answers.csv",
             "zoo predict runs/fnn-adult/… people.csv",
             "echo 'a film to remember' | zoo predict runs/lstm-sentiment/… -",
             "zoo predict runs/gru-series/… series.csv",

@@ -1,4 +1,4 @@
-"""What there is, and what became of runs: lists, a model's card, curves of runs side by side, judges."""
+"""What there is, and what became of runs: lists, a model's card, curves of runs side by side."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from zoo import config as configs
 from zoo import registry
 from zoo.errors import ZooError, unknown
+from zoo.pretrained import card, list_weights
 from zoo.verbs.base import PICTURES, Asked, Verb
 
 
@@ -38,14 +39,29 @@ def _list(asked: Asked) -> Sequence[str]:
         entries = [(name, registry.data_entry(name) if name in registry.list_data() else None) for name in names]
         rows = [(name, entry.kind, ", ".join(entry.tasks)) for name, entry in entries if entry]
         return _columns([("data", "kind", "tasks"), *rows])
+    if what == "weights":
+        cards = [card(name) for name in list_weights()]
+        rows = [
+            (c["name"], f"{c['parameters']:,}", f"{c['bytes']:,} bytes", figures_of(c), c["command"]) for c in cards
+        ]
+        return _columns([("weights", "parameters", "size", "on test", "made by"), *rows])
     if what != "models":
-        raise unknown("list of", what, ("models", "data"))
+        raise unknown("list of", what, ("models", "data", "weights"))
     rows = []
     for name in configs.choices("model"):
         entry = registry.entry(configs.recipe_class(name))
         best = [f"{data}: {said(promise)}".partition("   (")[0] for data, promise in promises(name)]
         rows.append((name, ", ".join(entry.tasks), ", ".join(entry.kinds), "; ".join(best[:2])))
-    return [*_columns([("model", "tasks", "data", "promises"), *rows]), "", "zoo info NAME says more; zoo list data"]
+    return [
+        *_columns([("model", "tasks", "data", "promises"), *rows]),
+        "",
+        "zoo info NAME says more; zoo list data, zoo list weights",
+    ]
+
+
+def figures_of(card: Mapping[str, Any]) -> str:
+    """Return the first figures of a card of weights."""
+    return ", ".join(f"{key.replace('_', ' ')} {value:.4g}" for key, value in list(card["metrics"].items())[:2])
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -102,23 +118,13 @@ def _plot(asked: Asked) -> Sequence[str]:
     return [f"{together(runs, out, **given)}   {len(runs)} runs"]
 
 
-def _judge(asked: Asked) -> Sequence[str]:
-    from zoo.judge import JUDGES, make, path_of
-
-    name = asked.one(f"of {', '.join(JUDGES)}")
-    if name not in JUDGES:
-        raise unknown("judge of", name, JUDGES)
-    accuracy = make(name, asked.own.get("root"))
-    return [f"judge           {path_of(name)}   accuracy on test {accuracy:.4f}"]
-
-
 VERBS = {
     "list": Verb(
         "list",
-        "[models|data]",
-        "List the models with their tasks and promised figures, or the data.",
+        "[models|data|weights]",
+        "List the models with their tasks and promised figures, the data, or the weights that come with the zoo.",
         _list,
-        examples=("zoo list", "zoo list data"),
+        examples=("zoo list", "zoo list data", "zoo list weights"),
     ),
     "info": Verb(
         "info",
@@ -134,13 +140,5 @@ VERBS = {
         _plot,
         {"figure": "NAME", "over": "epoch|steps|samples|seconds", "out": "runs.png"},
         ("zoo plot runs/policy-cartpole", "zoo plot runs/cnn-digits runs/fnn-digits figure=accuracy over=seconds"),
-    ),
-    "judge": Verb(
-        "judge",
-        "digits|mnist|fashion_mnist",
-        "Train the classifier that generated images are measured by, and say what it reaches.",
-        _judge,
-        {"root": "FOLDER"},
-        ("zoo judge digits",),
     ),
 }

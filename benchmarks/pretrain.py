@@ -1,0 +1,96 @@
+"""Make the weights that come with the zoo: ``python -m benchmarks.pretrain [NAME …]``, all of them where none is named.
+
+Each is trained by the command that its card says, written to ``zoo/weights/`` in 16 bits, read again, and measured on
+the test data as it was read.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.quality import command_of
+from benchmarks.runs import trained
+from zoo.errors import ZooError, unknown
+from zoo.files import write_whole
+
+LARGEST = 1_000_000  # bytes of a file
+# A classifier that generated images are measured by has a last hidden layer to compare them in, and labels as they are,
+# so that it may be sure
+JUDGE = ["model=cnn", "model.hidden=64", "model.dropout=0.2"]
+SURE = ["trainer.max_epochs=10", "regularization.label_smoothing=0.0"]
+WANTED: dict[str, list[str]] = {
+    "judge/digits": [*JUDGE, "data=digits", "model.channels=[32,64]"],
+    "judge/mnist": [*JUDGE, "data=mnist", "model.channels=[16,32,64]", *SURE],
+    "judge/fashion_mnist": [*JUDGE, "data=fashion_mnist", "model.channels=[32,64,64]", *SURE],
+    "fnn/wine": ["model=fnn", "data=wine"],
+    "fnn/digits": ["model=fnn", "data=digits"],
+    "cnn/digits": ["model=cnn", "data=digits"],
+    "cnn/mnist": ["model=cnn", "data=mnist"],
+    "rnn/digits": ["model=rnn", "data=digits"],
+    "gru/series": ["model=gru", "data=series"],
+    "lstm/text_file": ["model=lstm", "data=text_file"],
+    "transformer/text_file": ["model=transformer", "data=text_file"],
+    "autoencoder/digits": ["model=autoencoder", "data=digits"],
+    "vae/digits": ["model=vae", "data=digits"],
+    "gan/digits": ["model=gan", "data=digits", "model.widths=[192,384]"],
+    "policy/cartpole": ["model=policy", "data=cartpole"],
+    "dqn/cartpole": ["model=dqn", "data=cartpole"],
+    "sac/pendulum": ["model=sac", "data=pendulum"],
+}
+
+
+def make(name: str) -> None:
+    """Train and keep the weights of ``name``."""
+    words = [*WANTED[name], "seed=0"]
+    with tempfile.TemporaryDirectory() as above:
+        folder = Path(above) / "run"
+        results = trained([*words, "logger=csv"], folder)
+        keep(name, folder / "checkpoints" / "best.ckpt", words, results)
+
+
+def keep(name: str, checkpoint: Path, words: list[str], results: dict[str, Any]) -> None:
+    """Write a checkpoint as weights of ``name``, with a card of what the written file reaches.
+
+    Raises:
+        ZooError: the file would be too large to come with the zoo.
+    """
+    from zoo import load
+    from zoo.checkpoints import load_weights, save_weights
+    from zoo.pretrained import FOLDER
+    from zoo.uses import data_for, measured
+
+    path = FOLDER / f"{name.replace('/', '-', 1)}.safetensors"
+    path.parent.mkdir(exist_ok=True)
+    write_whole(path, lambda to: save_weights(load(checkpoint), to, half=not name.startswith("judge/")))
+    if path.stat().st_size > LARGEST:
+        raise ZooError(f"{path}: has {path.stat().st_size:,} bytes; must be at most {LARGEST:,}")
+    model = load_weights(path)
+    figures, _ = measured(model, data_for(model, None, [w for w in words if w.startswith("data")]))
+    figures = {key: round(value, 5) for key, value in figures.items()}
+    about = {"name": name, "command": command_of(words), "data": results["data"], "seed": results["seed"]}
+    about |= {"parameters": results["params"], "bytes": path.stat().st_size, "metrics": figures}
+    about |= {key: results[key] for key in ("versions", "commit")}
+    write_whole(path.with_suffix(".json"), lambda to: to.write_text(json.dumps(about, indent=1) + "\n"))
+    print(f"{name}: {path.stat().st_size:,} bytes, {figures}", flush=True)
+
+
+def main(names: list[str]) -> int:
+    """Make those that are named; returns the exit code."""
+    try:
+        for name in names:
+            if name not in WANTED:
+                raise unknown("weights", name, WANTED)
+        for name in names or WANTED:
+            make(name)
+    except ZooError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
