@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import itertools
 import json
 import shutil
@@ -43,8 +45,11 @@ def candidates(words: Sequence[str]) -> list[str]:
         ZooError: there are none.
     """
     found, said = [], None
+    named = dict(word.partition("=")[::2] for word in words)
     for name in configs.choices("model"):
         try:
+            if "task" not in named and named.get("data") in configs.choices("data"):
+                configs.task_of(configs.pair(configs.recipe_class(name), named["data"]))
             config = configs.compose([f"model={name}", *words])
             if configs.task_of(config) in config.data.tasks:
                 found.append(name)
@@ -88,13 +93,16 @@ def compare(
         left = share * (len(names) + trees - number + 1)
         say(f"[{number} of {len(names) + trees}, about {left:.0f} s left] {name}")
         entries.append(_trained(name, words, dataset, share, above / name))
-        if entries[-1].wrong:
-            say(f"    {entries[-1].wrong}")
+        say(f"    {_said(entries[-1], figure)}")
     if trees:
         say(f"[{len(names) + 1} of {len(names) + 1}, about {share:.0f} s left] {TREES}")
         entries.append(_of_trees(dataset, figure, share))
     entries += _simple(dataset)
     return sorted(entries, key=lambda entry: _rank(entry, figure, better)), figure, above
+
+
+def _said(entry: Entry, figure: str) -> str:
+    return entry.wrong or f"{figure.replace('_', ' ')} {(entry.val or {}).get(figure, float('nan')):.4f} on validation"
 
 
 def _rank(entry: Entry, figure: str, better: int) -> tuple[bool, float]:
@@ -127,7 +135,8 @@ def _trained(name: str, words: Sequence[str], dataset: Dataset, seconds: float, 
     def go(place: Path, **trainer: Any) -> Run:
         config = configs.compose([f"model={name}", *words])
         configs.update(config, {"trainer": trainer, "run_dir": str(place), "logger": {"name": "csv"}})
-        return run(config, recipe=name, command="", report=False)
+        with contextlib.redirect_stdout(io.StringIO()):  # the table says it
+            return run(config, recipe=name, command="", report=False)
 
     started = time.perf_counter()
     try:

@@ -62,10 +62,9 @@ def _check_pairing(name: str, said: str) -> None:
     with quiet():
         fitting = configs.fitting_data(entry)
         for data in configs.choices("data"):
-            config = configs.compose([f"model={name}", f"data={data}"])
             if data in fitting:
-                plan(config, recipe=name, command="")
-            elif not _refuses(lambda config=config: configs.task_of(config), *fitting):
+                plan(configs.compose([f"model={name}", f"data={data}"]), recipe=name, command="")
+            elif not _refuses(lambda data=data: configs.task_of(configs.pair(name, data)), *fitting):
                 raise ContractError(f"{said}: takes data={data}, which it does not claim")
     if entry.module.startswith("zoo.models."):
         path = configs.conf_dir() / "model" / f"{name}.yaml"

@@ -24,8 +24,16 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "cuda: needs a CUDA device")
     if not config.getoption("zoo_model"):
         return
-    from zoo.contract import ContractError  # a run without the option needs none of it
+    from zoo import registry  # a run without the option needs none of it
+    from zoo.contract import ContractError
     from zoo.errors import ZooError
+
+    try:
+        for model in config.getoption("zoo_model"):
+            if ":" not in model:
+                registry.entry(model)  # a typo is said before torch is imported
+    except ZooError as error:
+        raise pytest.UsageError(f"--zoo-model: {error}") from None
 
     here = str(config.invocation_params.dir)
     if here not in sys.path:  # where the user's module lies

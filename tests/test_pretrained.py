@@ -1,0 +1,52 @@
+"""Weights that come with the zoo: each does on the data what its card says."""
+
+import shutil
+
+import pytest
+import torch
+
+import zoo
+from benchmarks.pretrain import LARGEST, WANTED
+from zoo.pretrained import FOLDER, card, list_weights, path_of
+from zoo.uses import data_for, measured
+
+
+def test_each_has_a_card_and_is_small_enough():
+    assert set(list_weights()) <= set(WANTED)
+    assert {path.stem for path in FOLDER.glob("*.json")} == {path.stem for path in FOLDER.glob("*.safetensors")}
+    for name in list_weights():
+        about, size = card(name), path_of(name).stat().st_size
+        assert (about["name"], about["bytes"]) == (name, size)
+        assert size <= LARGEST
+
+
+@pytest.mark.parametrize("name", list_weights())
+def test_each_reaches_what_its_card_says(name, request):
+    about = card(name)
+    if about["data"] in ("mnist", "fashion_mnist"):
+        request.getfixturevalue("mnist_root")
+    model = zoo.load(name)
+    assert sum(parameter.numel() for parameter in model.parameters()) == about["parameters"]
+    figures, _ = measured(model, data_for(model, None, [], place=name))
+    for figure, value in about["metrics"].items():
+        assert figures[figure] == pytest.approx(value, rel=2e-3, abs=2e-3), figure
+
+
+def test_names_that_are_none_are_refused_and_files_come_first(tmp_path, monkeypatch):
+    with pytest.raises(zoo.ZooError, match="cnn/nothing: no such file, and no weights of that name; there are "):
+        zoo.load("cnn/nothing")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "judge").mkdir()
+    shutil.copy(path_of("judge/digits"), tmp_path / "judge" / "mine.safetensors")
+    assert zoo.load("judge/mine.safetensors").spec.name == "digits"
+
+
+def test_half_of_the_bits_answer_nearly_the_same(tmp_path):
+    from zoo.checkpoints import load_weights, save_weights
+
+    whole, x = zoo.load("judge/digits"), torch.rand(20, 1, 8, 8)
+    save_weights(whole, tmp_path / "half.safetensors", half=True)
+    half = load_weights(tmp_path / "half.safetensors")
+    assert next(half.parameters()).dtype == torch.float32
+    assert torch.allclose(half.predict(x)["probability"], whole.predict(x)["probability"], atol=5e-3)
+    assert (tmp_path / "half.safetensors").stat().st_size < 0.6 * path_of("judge/digits").stat().st_size
