@@ -353,7 +353,6 @@ class ZooModule(L.LightningModule):
             self.get_parameter(name).grad = gradient.to(self.device)
         self.loop.sums = {key: value.to(self.device) for key, value in self.loop.sums.items()}
 
-    @torch.inference_mode()
     def predict(self, x: Any) -> dict[str, Any]:
         """Return what the model says of raw input, as its objective decodes it.
 
@@ -365,8 +364,13 @@ class ZooModule(L.LightningModule):
         """
         from zoo.encode import encode
 
+        return self.answered(encode(self.spec, x))
+
+    @torch.inference_mode()
+    def answered(self, batch: Batch) -> dict[str, Any]:
+        """Return what the model says of a batch that ``zoo.encode`` made, as its objective decodes it."""
         training = self.training
-        answer = self.eval().answer({key: value.to(self.device) for key, value in encode(self.spec, x).items()})
+        answer = self.eval().answer({key: value.to(self.device) for key, value in batch.items()})
         self.train(training)
         return self.objective.decode(answer)
 

@@ -15,6 +15,7 @@ MODULES = {
     "predict": "predicting",
     "compare": "comparing",
     "export": "exporting",
+    "serve": "serving",
     "generate": "making",
     "sample": "making",
     "walk": "making",

@@ -1,0 +1,145 @@
+"""Serving: how many requests a server answers, and how soon, with many clients at once, beside a bare model's call."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import os
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks.jobs import Job
+from benchmarks.rows import of_this_commit
+from benchmarks.words import take_budget, take_flag, take_nothing_else, take_number
+from zoo.errors import ZooError
+
+ROOT = Path(__file__).resolve().parent.parent
+WEIGHTS = "cnn/mnist"
+BATCH = 64
+
+
+def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
+    """Return the job: ``clients=`` at once (200) for ``seconds=`` (60, or 10 where it is quick)."""
+    budget, fresh = take_budget(asked), take_flag(asked, "fresh")
+    clients, seconds = take_number(asked, "clients", 200), take_number(asked, "seconds", 60 if budget == "full" else 10)
+    take_nothing_else(asked, "serving")
+    what = f"{clients} clients of {WEIGHTS} for {seconds} s"
+    if not fresh and any(row["what"] == what for row in of_this_commit(earlier)):
+        return []
+    return [Job(what, partial(_served, what, clients, seconds), seconds + 30.0)]
+
+
+def _served(what: str, clients: int, seconds: int) -> Iterator[dict[str, Any]]:
+    from zoo.report import origin
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+    images = _images()
+    with tempfile.TemporaryDirectory() as folder:
+        words = [
+            "-m",
+            "zoo",
+            "serve",
+            WEIGHTS,
+            f"port={address.rpartition(':')[2]}",
+            f"log={folder}/log",
+            f"batch={BATCH}",
+        ]
+        server = subprocess.Popen([sys.executable, *words], cwd=ROOT, stdout=subprocess.DEVNULL)
+        try:
+            _await(address, server)
+            took, statuses = asyncio.run(_asked(address, images, clients, seconds))
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.wait(60)
+    took.sort()
+    row = {"what": what, "clients": clients, "seconds": seconds, "requests": len(took), "statuses": dict(statuses)}
+    row |= {"a_second": len(took) / seconds, "bare": _bare()}
+    row |= {f"p{share}_ms": round(1000 * took[int(share / 100 * (len(took) - 1))], 1) for share in (50, 99)}
+    if set(statuses) != {"200"}:
+        row["failed"] = [f"{what}: {dict(statuses)}"]
+    print(
+        f"    {row['a_second']:.0f} a second, p50 {row['p50_ms']} ms, p99 {row['p99_ms']} ms, {row['bare']}", flush=True
+    )
+    yield row | origin("cpu")
+
+
+def _images() -> list[str]:
+    import numpy as np
+    from PIL import Image
+
+    found = []
+    for seed in range(BATCH):
+        file = io.BytesIO()
+        Image.fromarray(np.random.default_rng(seed).integers(0, 256, (28, 28)).astype(np.uint8)).save(file, "png")
+        found.append(base64.b64encode(file.getvalue()).decode())
+    return found
+
+
+def _await(address: str, server: subprocess.Popen[bytes]) -> None:
+    import httpx
+
+    for _ in range(300):
+        try:
+            if httpx.get(f"{address}/health").status_code == 200:
+                return
+        except httpx.HTTPError:
+            pass
+        if server.poll() is not None:
+            break
+        time.sleep(0.2)
+    raise ZooError("serving: the server did not begin")
+
+
+async def _asked(address: str, images: list[str], clients: int, seconds: int) -> tuple[list[float], Counter[str]]:
+    """Return the seconds of each request, and how each ended."""
+    import httpx
+
+    took: list[float] = []
+    statuses: Counter[str] = Counter()
+    ended = time.perf_counter() + seconds
+    limits = httpx.Limits(max_connections=clients, max_keepalive_connections=clients)
+    async with httpx.AsyncClient(base_url=address, limits=limits, timeout=60) as client:
+
+        async def one(number: int) -> None:
+            while (started := time.perf_counter()) < ended:
+                try:
+                    answer = await client.post("/predict", json={"x": [images[number % len(images)]]})
+                    statuses[str(answer.status_code)] += 1
+                except httpx.HTTPError as error:
+                    statuses[type(error).__name__] += 1
+                took.append(time.perf_counter() - started)
+
+        await asyncio.gather(*(one(number) for number in range(clients)))
+    return took, statuses
+
+
+def _bare() -> dict[str, float]:
+    """Return what the model itself takes: milliseconds for a row, rows a second in batches."""
+    import torch
+
+    from zoo import load
+
+    model, found = load(WEIGHTS), {}
+    for rows in (1, BATCH):
+        x, each = torch.rand(rows, *model.spec.input_shape), []
+        for _ in range(50):
+            started = time.perf_counter()
+            model.predict(x)
+            each.append(time.perf_counter() - started)
+        found["a row, ms" if rows == 1 else f"rows a second in {BATCH}s"] = (
+            round(1000 * statistics.median(each), 2) if rows == 1 else round(rows / statistics.median(each))
+        )
+    return found | {"threads": float(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads()))}

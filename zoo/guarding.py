@@ -1,0 +1,145 @@
+"""What stands before a server: limits on size and time, a log of requests, and figures for Prometheus."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ANSWERED = ("/predict", "/predict/files")  # whose answers are looked at
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a request may be: so many ``bytes``, and ``seconds`` until all of it has come and until it is answered."""
+
+    bytes: int = 16_000_000
+    seconds: float = 30.0
+
+
+class Monitor:
+    """What is counted: requests by path and status, their time, what was predicted and how sure that was."""
+
+    def __init__(self) -> None:
+        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+        self.registry = CollectorRegistry()
+        kept: dict[str, Any] = {"registry": self.registry}
+        self.requests = Counter("zoo_requests", "Requests", ["path", "status"], **kept)
+        self.seconds = Histogram("zoo_request_seconds", "Time until an answer was sent", ["path"], **kept)
+        self.open = Gauge("zoo_requests_open", "Requests that are not answered yet", **kept)
+        self.labels = Counter("zoo_predictions", "Predictions by class", ["label"], **kept)
+        sure = [n / 10 for n in range(1, 11)]
+        self.confidence = Histogram("zoo_confidence", "Probability of what was predicted", buckets=sure, **kept)
+        self.values = Histogram("zoo_value", "Predicted numbers", buckets=[10.0**n for n in range(-3, 7)], **kept)
+
+    def see(self, content: bytes) -> int:
+        """Count what an answer says; return how many rows it has."""
+        answers = json.loads(content).get("answers", [])
+        for answer in answers:
+            label, value = answer.get("label"), answer.get("value")
+            for one in label if isinstance(label, list) else [label] if label is not None else []:
+                self.labels.labels(one).inc()
+                if one in answer.get("probability", {}):
+                    self.confidence.observe(answer["probability"][one])
+            if isinstance(value, (int, float)):
+                self.values.observe(value)
+        return len(answers)
+
+    def text(self) -> bytes:
+        """Return all of it as Prometheus reads it."""
+        from prometheus_client import generate_latest
+
+        found: bytes = generate_latest(self.registry)
+        return found
+
+
+class Guard:
+    """An ASGI application before another one: what is too large or too slow is refused, and nothing ends the server."""
+
+    def __init__(self, app: Any, *, limits: Limits, paths: tuple[str, ...], log: TextIO | None = None) -> None:
+        self.app, self.limits, self.monitor, self.paths, self.log = app, limits, Monitor(), paths, log
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        if scope["path"] == "/metrics" and scope["method"] == "GET":
+            await _answer(send, 200, self.monitor.text(), b"text/plain; version=0.0.4; charset=utf-8")
+            return
+        request = _Request(self, scope, receive, send)
+        self.monitor.open.inc()
+        try:
+            await asyncio.wait_for(self.app(scope, request.receive, request.send), self.limits.seconds)
+        except TimeoutError:
+            await request.refuse(504, f"took longer than {self.limits.seconds:g} seconds")
+        except Exception as error:  # none of which may reach the client, nor end the server
+            await request.refuse(500, "internal error")
+            print(
+                f"error: {scope['method']} {scope['path']}: {type(error).__name__}: {error}", file=self.log, flush=True
+            )
+        finally:
+            self.monitor.open.dec()
+            request.note()
+
+
+class _Request:
+    """One request on its way through: what has come of it, and what was answered."""
+
+    def __init__(self, guard: Guard, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        self.guard, self.scope, self._receive, self._send = guard, scope, receive, send
+        self.started, self.size, self.status, self.rows = time.perf_counter(), 0, 0, 0
+        self.content = b""
+
+    async def receive(self) -> Message:
+        """Return the next part of the request."""
+        message = await self._receive()
+        self.size += len(message.get("body", b""))
+        if self.size > self.guard.limits.bytes:
+            from starlette.exceptions import HTTPException
+
+            raise HTTPException(413, f"a request may have {self.guard.limits.bytes:,} bytes")
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Pass a part of the answer on."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        elif self.status == 200 and self.scope["path"] in ANSWERED:
+            self.content += message.get("body", b"")
+        await self._send(message)
+
+    async def refuse(self, status: int, said: str) -> None:
+        """Answer with an error, where no answer has begun."""
+        if not self.status:
+            self.status = status
+            with contextlib.suppress(Exception):  # the client may be gone
+                await _answer(self._send, status, json.dumps({"detail": said}).encode(), b"application/json")
+
+    def note(self) -> None:
+        """Count and log."""
+        monitor, seconds = self.guard.monitor, time.perf_counter() - self.started
+        path = self.scope["path"] if self.scope["path"] in self.guard.paths else "other"
+        monitor.requests.labels(path, str(self.status)).inc()
+        monitor.seconds.labels(path).observe(seconds)
+        with contextlib.suppress(ValueError):
+            self.rows = monitor.see(self.content) if self.content else 0
+        if self.guard.log is not None:
+            client = (self.scope.get("client") or ["-"])[0]
+            row = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "client": client, "method": self.scope["method"]}
+            row |= {"path": self.scope["path"], "status": self.status, "ms": round(1000 * seconds, 1)}
+            print(json.dumps(row | {"bytes": self.size, "rows": self.rows}), file=self.guard.log, flush=True)
+
+
+async def _answer(send: Send, status: int, body: bytes, kind: bytes) -> None:
+    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
