@@ -145,8 +145,7 @@ def _trained(name: str, words: Sequence[str], dataset: Dataset, seconds: float, 
         shutil.rmtree(folder / "probe")
         left = seconds - (time.perf_counter() - started)
         epochs = max(1, int(0.9 * left / taken * probe.results["epochs"]))
-        own = configs.compose([f"model={name}", *words]).trainer.max_epochs
-        done = go(folder / "run", max_epochs=max(1, min(epochs, own)), max_time=max(left, 1.0) / 60)
+        done = go(folder / "run", max_epochs=epochs, max_time=max(left, 1.0) / 60)
     except (ZooError, TrainingError) as error:
         return Entry(name, wrong=str(error))
     figures = _on(done.model, dataset, "val")

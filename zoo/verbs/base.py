@@ -79,7 +79,8 @@ Work = Callable[[Asked], int | Sequence[str]]
 class Verb:
     """What can be asked for: ``takes`` and ``options`` as the help shows them, ``work`` returns lines or an exit code.
 
-    ``raw`` gives the words to ``work`` as they came; ``data`` lets ``data=`` and ``data.…`` stand beside the options.
+    ``raw`` gives the words to ``work`` as they came; ``data`` lets ``data=``, ``data.…`` and ``task=`` stand
+    beside the options.
     """
 
     name: str
@@ -136,7 +137,7 @@ class Verb:
                 asked.places.append(word)
             elif key in self.options:
                 asked.own[key] = value
-            elif self.data and (key == "data" or key.startswith("data.")):
+            elif self.data and (key in ("data", "task") or key.startswith("data.")):
                 asked.words.append(word)
             else:
                 raise unknown(f"option of {self.name}", key, [*self.options, *(["data"] if self.data else [])])

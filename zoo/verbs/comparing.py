@@ -29,7 +29,8 @@ def _compare(asked: Asked) -> int:
     shown = picture(entries, figure, out or folder / "comparison.png")
     print(f"picture         {shown}")
     print(f"written         {written(entries, figure, folder)}")
-    print(f"best            {best.folder}/checkpoints/best.ckpt   ({best.name}; zoo predict {best.folder} INPUT…)")
+    what = "best" if entries[0] is best else "best network"
+    print(f"{what:<15} {best.folder}/checkpoints/best.ckpt   ({best.name}; zoo predict {best.folder} INPUT…)")
     return 0
 
 
