@@ -16,6 +16,7 @@ MODULES = {
     "compare": "comparing",
     "export": "exporting",
     "serve": "serving",
+    "demo": "demonstrating",
     "generate": "making",
     "sample": "making",
     "walk": "making",
