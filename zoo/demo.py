@@ -189,7 +189,7 @@ def _bars(answers: Sequence[Any]) -> Any:
 
 def _forecasting(model: Any) -> None:
     file = gr.File(label=f"a CSV with times and {', '.join(model.spec.columns)}", file_types=[".csv", ".txt", ".tsv"])
-    plot, table = gr.Plot(label="the past that is read, and the forecast"), gr.Dataframe(label="forecast")
+    plot, table = gr.Plot(label="past and forecast"), gr.Dataframe(label="forecast")
 
     def answer(place: str | None) -> Any:
         if place is None:
@@ -199,7 +199,7 @@ def _forecasting(model: Any) -> None:
             raise ZooError(piece.wrong)
         value = model.predict(piece.raw)["value"][0].numpy()
         names = [model.spec.columns[k] for k in model.spec.targets]
-        rows = [[time, *map(float, row)] for time, row in zip(piece.times, value.round(6), strict=True)]
+        rows = [[time, *(float(f"{one:.6g}") for one in row)] for time, row in zip(piece.times, value, strict=True)]
         return _future(model, piece.raw, value, names), {"headers": ["time", *names], "data": rows}
 
     _asking([file], [plot, table], answer)
@@ -215,7 +215,8 @@ def _future(model: Any, past: np.ndarray, value: np.ndarray, names: Sequence[str
     for place, name in enumerate(names):
         column = model.spec.targets[place]
         (line,) = ax.plot(range(-len(past) + 1, 1), past[:, column], label=name, linewidth=1.2)
-        ax.plot(range(1, len(value) + 1), value[:, place], linestyle="--", color=line.get_color())
+        ahead = [past[-1, column], *value[:, place]]
+        ax.plot(range(len(ahead)), ahead, linestyle="--", color=line.get_color())
     ax.axvline(0, color="#999999", linewidth=0.8)
     ax.legend(frameon=False, fontsize=8)
     return figure
