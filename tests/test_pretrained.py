@@ -50,3 +50,12 @@ def test_half_of_the_bits_answer_nearly_the_same(tmp_path):
     assert next(half.parameters()).dtype == torch.float32
     assert torch.allclose(half.predict(x)["probability"], whole.predict(x)["probability"], atol=5e-3)
     assert (tmp_path / "half.safetensors").stat().st_size < 0.6 * path_of("judge/digits").stat().st_size
+
+
+def test_a_hub_that_is_not_reached_is_one_line(monkeypatch):
+    pytest.importorskip("huggingface_hub")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(zoo.ZooError, match="hub:someone/nothing: cannot be fetched") as error:
+        zoo.load("hub:someone/nothing")
+    assert "\n" not in str(error.value)

@@ -15,18 +15,21 @@ from zoo.registry import create, get, list_data, list_models, register, register
 from zoo.spec import DataSpec
 
 if TYPE_CHECKING:
+    from zoo.checkpoints import load
     from zoo.data import Dataset
     from zoo.exporting import export
     from zoo.models.autoencoder import Autoencoder
     from zoo.models.cnn import CNN
     from zoo.models.dqn import DQN
     from zoo.models.fnn import FNN
+    from zoo.models.gan import GAN
     from zoo.models.policy import Policy
     from zoo.models.recurrent import GRU, LSTM, RNN
     from zoo.models.sac import SAC
     from zoo.models.transformer import Transformer
     from zoo.models.vae import VAE
     from zoo.module import ZooModule
+    from zoo.pretrained import list_weights, push_to_hub
     from zoo.training import Run, resume, train
 
 __version__ = "0.1.0"
@@ -34,6 +37,7 @@ __all__ = [
     "CNN",
     "DQN",
     "FNN",
+    "GAN",
     "GRU",
     "LSTM",
     "RNN",
@@ -54,7 +58,9 @@ __all__ = [
     "get",
     "list_data",
     "list_models",
+    "list_weights",
     "load",
+    "push_to_hub",
     "register",
     "register_data",
     "resume",
@@ -79,7 +85,9 @@ _LAZY = {
     "Run": "zoo.training",
     "ZooModule": "zoo.module",
     "export": "zoo.exporting",
+    "list_weights": "zoo.pretrained",
     "load": "zoo.checkpoints",
+    "push_to_hub": "zoo.pretrained",
     "resume": "zoo.training",
     "train": "zoo.training",
 }

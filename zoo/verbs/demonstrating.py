@@ -22,6 +22,6 @@ VERBS = {
         "Open a page where a person drops an image, types a text, uploads a CSV, or draws samples.",
         _demo,
         {"host": "127.0.0.1", "port": "7860"},
-        ("zoo demo cnn/mnist", "zoo demo runs/cgan-mnist/…"),
+        ("zoo demo cnn/digits", "zoo demo runs/cgan-mnist/…"),
     )
 }

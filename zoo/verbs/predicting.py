@@ -172,7 +172,7 @@ VERBS = {
         _predict,
         {"format": "table|csv|json", "top": "3", "out": "FILE"},
         (
-            "zoo predict cnn/mnist digit.png",
+            "zoo predict cnn/digits digit.png",
             "zoo predict runs/cnn-mnist/… photos/ format=csv out=answers.csv",
             "zoo predict runs/fnn-adult/… people.csv",
             "echo 'a film to remember' | zoo predict runs/lstm-sentiment/… -",

@@ -37,6 +37,6 @@ VERBS = {
         "answered.",
         _serve,
         {"host": "127.0.0.1", "port": "8000", "batch": "64", "max_mb": "16", "seconds": "30", "log": "FILE"},
-        ("zoo serve cnn/mnist", "zoo serve runs/fnn-adult/… port=9000 log=requests.jsonl"),
+        ("zoo serve cnn/digits", "zoo serve runs/fnn-adult/… port=9000 log=requests.jsonl"),
     )
 }
