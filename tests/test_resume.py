@@ -93,6 +93,33 @@ def test_the_command_line_goes_on_where_a_run_was_stopped(tmp_path):
     assert [row["epoch"] for row in rows("cut")] == list("12345678")
 
 
+@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
+def test_a_run_goes_on_with_other_processes_and_another_logger(before, after, tmp_path, capsys):
+    plain = {"data": "wine", "options": {"norm": "none", "dropout": 0.0}, "logger": "csv"}
+    trainer = {"accelerator": "cpu", "precision": "32", "max_epochs": 3, "accumulate": 3, "devices": before}
+    run = zoo.train("fnn", run_dir="whole", trainer=trainer, report=False, **plain)
+    stopped("cut", 5, trainer=trainer, **plain)  # amid an epoch, with gradients that wait
+    zoo.resume("cut", report=False, trainer={"devices": after}, logger="tensorboard")
+    assert f"note: {after} processes go on from where {before} were" in capsys.readouterr().out
+    whole, cut = weights(run.folder), weights("cut")
+    for key, value in whole.items():
+        assert torch.allclose(cut[key].double(), value.double(), rtol=1e-4, atol=1e-5), key
+    for one, other in zip(rows("whole"), rows("cut"), strict=True):
+        assert float(one["train/loss"]) == pytest.approx(float(other["train/loss"]), rel=1e-4)
+    assert list(Path("cut").glob("events.*"))
+    with pytest.raises(zoo.ZooError, match="unknown logger 'csw': did you mean 'csv'"):
+        zoo.resume("cut", logger="csw")
+
+
+def test_processes_with_a_state_of_their_own_are_as_many_as_before(tmp_path):
+    trainer = {"accelerator": "cpu", "max_epochs": 1}
+    quick = {"data": "cartpole", "trainer": trainer, "logger": "csv", "data.envs": 4, "data.epoch_steps": 512}
+    with pytest.raises(zoo.Stopped):
+        zoo.train("policy", run_dir="cut", callbacks=[StopAfter(1)], report=False, **quick)
+    with pytest.raises(zoo.ZooError, match="each of 1 processes has a state of its own"):
+        zoo.resume("cut", report=False, trainer={"devices": 2})
+
+
 def test_events_are_cut_back_to_the_checkpoint(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 

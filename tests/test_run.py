@@ -20,6 +20,7 @@ import torch
 
 import zoo
 from zoo import registry
+from zoo.__main__ import main
 from zoo.data import load
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -251,22 +252,31 @@ def test_a_loss_that_breaks_later_names_the_last_good_checkpoint(tmp_path):
         (["model=cnn", "data=wine"], "models that fit this data are fnn"),
         (["model=cnn", "data.batch_size=0"], "data.batch_size=0: must be a whole number at least 1"),
         (["model=cnn", "optimizer.lr=-1"], "optimizer.lr=-1: must be a number above 0"),
-        (["model=cnn", "trainer=cuda"], "no CUDA device was found"),
-        (["model=cnn", "logger=wandb"], r'pip install "zoo\[wandb\]"'),
         (["model=cnn", "run_dir=/proc/none/here"], "cannot be written"),
-        (
-            ["model=cnn", "data=mnist", "data.root=nowhere"],
-            "t10k-labels-idx1-ubyte.gz not found in nowhere/MNIST/raw",
-        ),
         (["model=cnn", "model=[cnn"], "cannot be read: must be option=value"),
     ],
 )
 def test_the_command_line_refuses_in_one_line_with_code_2_and_leaves_nothing(words, said, tmp_path):
-    if "trainer=cuda" in words and torch.cuda.is_available():
-        pytest.skip("a CUDA device is here")
     done = command(*words, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert re.search(said, one_line(done))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["model=cnn", "trainer=cuda"], "no CUDA device was found"),
+        (["model=cnn", "logger=wandb"], r'pip install "zoo\[wandb\]"'),
+        (["model=cnn", "data=mnist", "data.root=nowhere"], "t10k-labels-idx1-ubyte.gz not found in nowhere/MNIST/raw"),
+    ],
+)
+def test_what_is_found_out_later_is_refused_in_one_line_too(words, said, tmp_path, capsys):
+    if "trainer=cuda" in words and torch.cuda.is_available():
+        pytest.skip("a CUDA device is here")
+    assert main(["train", *words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.search(said, line)
     assert not list(tmp_path.iterdir())
 
 
@@ -279,13 +289,12 @@ def test_a_folder_that_is_there_already_is_not_written_into(tmp_path):
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
 
 
-def test_a_sweep_goes_on_past_a_failure_and_its_code_tells(tmp_path):
-    done = command(
-        "-m", "model=glob(*)", "data=wine", "trainer.max_epochs=1", "logger=csv", "trainer=cpu", cwd=tmp_path
-    )
-    assert done.returncode == 2
-    assert "model=cnn cannot do" in done.stderr
-    table = {line.split()[0]: line for line in done.stdout.splitlines() if line.startswith("model=")}
+def test_a_sweep_goes_on_past_a_failure_and_its_code_tells(tmp_path, capsys):
+    words = ["-m", "model=glob(*nn)", "data=wine", "trainer.max_epochs=1", "logger=csv", "trainer=cpu"]
+    assert main(["train", *words]) == 2
+    said = capsys.readouterr()
+    assert "model=cnn cannot do" in said.err
+    table = {line.split()[0]: line for line in said.out.splitlines() if line.startswith("model=")}
     assert re.fullmatch(r"model=fnn +val/accuracy \d\.\d{4} +runs/fnn-wine/\S+", table["model=fnn"])
     assert re.match(r"model=cnn +failed +model=cnn cannot do", table["model=cnn"])
     assert len(list(tmp_path.glob("runs/fnn-wine/*/results.json"))) == 1

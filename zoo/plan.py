@@ -14,7 +14,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from zoo import config as configs
-from zoo.errors import ZooError
+from zoo.errors import ZooError, unknown
 from zoo.files import write_whole
 from zoo.options import CheckpointOptions, EarlyStopping, Learning, TrainerOptions, check_number, learning_of, options
 
@@ -107,7 +107,7 @@ def plan(config: DictConfig, *, recipe: str | None, command: str, resumed: Path 
         checkpoint=options(CheckpointOptions, "checkpoint", values.get("checkpoint") or {}),
         folder=resumed or _folder(values["run_dir"], f"{recipe}-{values['data']['name']}"),
         resumed=resumed is not None,
-        changed=resumed is not None and config_of(resumed) != {"recipe": recipe, **values},
+        changed=resumed is not None and _longer(config_of(resumed), values),
     )
 
 
@@ -128,7 +128,9 @@ def check_files(data: dict[str, Any]) -> None:
             raise ZooError(f"data.{key}={data[key]}: no such file or folder")
 
 
-MAY_CHANGE = ("trainer.max_epochs", "trainer.max_time", "checkpoint.every", "checkpoint.every_steps")
+LONGER = ("max_epochs", "max_time")  # of the trainer: a run that ended may go on with another
+MAY_CHANGE = (*(f"trainer.{key}" for key in LONGER), "checkpoint.every", "checkpoint.every_steps")
+MAY_CHANGE += ("trainer.devices", "trainer.num_nodes", "logger")
 
 
 def reopen(folder: Path, overrides: dict[str, Any]) -> tuple[DictConfig, str]:
@@ -144,7 +146,13 @@ def reopen(folder: Path, overrides: dict[str, Any]) -> tuple[DictConfig, str]:
     for key in _dotted(overrides):
         if key not in MAY_CHANGE:
             raise ZooError(f"{key}: cannot change where a run goes on; what can is {', '.join(MAY_CHANGE)}")
-    configs.update(config, overrides)
+    asked = dict(overrides)
+    if "logger" in asked:
+        name = str(asked.pop("logger"))
+        if name not in configs.choices("logger"):
+            raise unknown("logger", name, configs.choices("logger"))
+        config.logger = OmegaConf.load(configs.conf_dir() / "logger" / f"{name}.yaml")
+    configs.update(config, asked)
     return config, recipe
 
 
@@ -179,6 +187,10 @@ def config_of(folder: Path) -> dict[str, Any]:
         said = error if isinstance(error, ZooError) else type(error).__name__
         raise ZooError(f"{path}: is not the configuration of a run ({said})") from None
     return values
+
+
+def _longer(before: dict[str, Any], now: dict[str, Any]) -> bool:
+    return any(before["trainer"].get(key) != now["trainer"].get(key) for key in LONGER)
 
 
 def _dotted(values: dict[str, Any], above: str = "") -> list[str]:

@@ -246,6 +246,7 @@ def serve(
     if spec.kind == "image":
         _take_files(server, api)
     server.app.add_exception_handler(RequestValidationError, _malformed)
+    server.uvicorn_graceful_timeout = limits.seconds
     server.app.add_middleware(Guard, limits=limits, paths=PATHS, log=log)
     signal.signal(signal.SIGTERM, _ends)
     server.run(

@@ -269,6 +269,8 @@ def _last(job: Job) -> dict[str, Any] | None:
         raise ZooError(f"{path}: holds no state of training to go on from ({type(error).__name__})") from None
     if spec != job.dataset.spec.to_dict():
         raise ZooError(f"{job.plan.folder}: the data of {job.dataset.spec.name} is not what the run began with")
+    if len(processes) != job.plan.trainer.world:
+        content["processes"] = processes = shared_anew(processes, job)
     job.model.load_state_dict(content["state_dict"])
     job.model.on_load_checkpoint(content)
     loop = job.model.loop
@@ -282,6 +284,36 @@ def _last(job: Job) -> dict[str, Any] | None:
             f"trainer.max_epochs={2 * loop.epochs} would train on"
         )
     return content
+
+
+def shared_anew(processes: list[dict[str, Any]], job: Job) -> list[dict[str, Any]]:
+    """Return the states of as many processes as a run goes on with, from those of others.
+
+    Gradients that wait are those of all processes in each; the epoch's sums become the first one's.
+
+    Raises:
+        ZooError: each process has a state of its own, such as environments or a text that it is amid.
+    """
+    import torch
+
+    states = [one["training"] for one in processes]
+    first, known = states[0], {"loader", "loop", "gradients"}
+    own = [key for state in states for key, value in state.items() if key not in known and value is not None]
+    if own or set(first["loader"]) != {"epoch", "batch"}:
+        raise ZooError(
+            f"trainer.devices={job.plan.trainer.devices}: each of {len(states)} processes has a state of its own, "
+            f"which others cannot go on from; {job.plan.recipe} goes on with as many as before"
+        )
+    loops = [state["loop"] for state in states]
+    sums = {key: sum(loop["sums"].get(key, 0) for loop in loops) for key in loops[0]["sums"]}
+    nothing = {key: torch.zeros_like(value) for key, value in sums.items()}
+    if job.chief:
+        print(f"note: {job.plan.trainer.world} processes go on from where {len(states)} were; sums round otherwise")
+    made = []
+    for rank in range(job.plan.trainer.world):
+        counted = {"sums": nothing, "rows": 0} if rank else {"sums": sums, "rows": sum(loop["rows"] for loop in loops)}
+        made.append({"training": {**first, "loop": {**first["loop"], **counted}}, "random": None})
+    return made
 
 
 def _fit(trainer: L.Trainer, model: ZooModule, data: Any, folder: Path) -> None:

@@ -56,9 +56,10 @@ class Checkpoints(L.Callback):
             mine = self.resumed["processes"][trainer.global_rank]
             for optimizer, state in zip(trainer.optimizers, self.resumed["optimizer_states"], strict=True):
                 optimizer.load_state_dict(state)
-            torch.set_num_threads(self.resumed["threads"])  # sums over other threads round otherwise
             module.load_training_state(mine["training"])
-            set_random_state(mine["random"])
+            if mine["random"] is not None:  # of as many processes as before
+                torch.set_num_threads(self.resumed["threads"])  # sums over other threads round otherwise
+                set_random_state(mine["random"])
             self.resumed = None  # and its memory
         self._steps = module.steps
         if threading.current_thread() is threading.main_thread():

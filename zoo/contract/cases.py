@@ -224,7 +224,7 @@ def _waves() -> Dataset:
 def _game(kind: str) -> Environments:
     """Return an environment; a batch of steps has as many as one of rows."""
     identity = {"discrete": DISCRETE, "continuous": CONTINUOUS}[kind]
-    sizes = {"envs": 4, "rollout": 4, "epoch_steps": TRAIN // 2, "val_episodes": 8, "test_episodes": 15}
+    sizes = {"envs": 4, "rollout": 4, "epoch_steps": TRAIN // 4, "val_episodes": 8, "test_episodes": 15}
     sizes |= {"memory": 2000, "warmup": 32}
     return environments(
         f"generated {kind} actions", f"zoo.contract.games:{identity}", kind, vectorization="sync", **sizes

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from zoo.contract import ContractError
-from zoo.contract.checklist import CHECKS, ON_CUDA
+from zoo.contract.checklist import CHECKS, ON_CUDA, made_on
 from zoo.contract.creation import check_create
 from zoo.contract.subject import subjects
 from zoo.registry import list_models
@@ -21,9 +21,10 @@ def _parameters(name: str) -> Iterator[Any]:
         marks = []
         if device == "cuda":
             marks = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
-        for number, subject in enumerate(subjects(name, device)):
+        every = subjects(name, device)
+        for number, subject in enumerate(every):
             for check, where in CHECKS.items():
-                if (where == "every" or number == 0) and (device == "cpu" or check in ON_CUDA):
+                if made_on(where, number, every) and (device == "cpu" or check in ON_CUDA):
                     what = check.__name__.removeprefix("check_")
                     label = "-".join([name, str(subject.case), what] + ([device] if device != "cpu" else []))
                     yield pytest.param(check, subject, id=label, marks=marks)
