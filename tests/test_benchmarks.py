@@ -41,6 +41,7 @@ def test_the_readme_says_what_was_measured_and_the_page_shows_it_without_a_serve
     assert shown.count("<figcaption>") == shown.count("<svg")
 
 
+@pytest.mark.slow
 def test_a_run_is_the_command_that_a_user_would_type_and_a_failure_is_a_row(capsys):
     words = ["suite=quality", "model=fnn", "data=wine", "budget=quick", "out=out", "trainer.max_epochs=2"]
     assert main(words) == 0

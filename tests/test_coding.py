@@ -183,6 +183,7 @@ def test_a_code_larger_than_its_input_is_noted(capsys):
 # --- learning ---
 
 
+@pytest.mark.slow
 def test_both_learn_more_than_principal_components_do(quick):
     quick["trainer"]["max_epochs"] = 45
     for name, options in (("autoencoder", {}), ("vae", {"latent_dim": 2})):

@@ -222,6 +222,7 @@ def test_a_users_own_model_trains_with_no_yaml_of_its_own(linear, quick):
         zoo.train("test_linear", options={"bais": True})
 
 
+@pytest.mark.slow
 def test_a_package_offers_models_by_an_entry_point_that_is_imported_when_asked_for(tmp_path, quick):
     (tmp_path / "theirs.py").write_text(
         "import torch, zoo\n\n"

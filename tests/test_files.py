@@ -40,7 +40,7 @@ def trials(tmp_path_factory):
         one.close()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.sampled_from(sorted(READERS)),
     st.sampled_from(KINDS),

@@ -384,6 +384,7 @@ def inception(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_inception_fid_is_the_distance_of_its_features(trained, inception, capsys):
     words = ["fid", str(trained.folder), f"weights={inception}", "count=4"]
     assert main(words) == 0

@@ -260,6 +260,7 @@ def test_early_stopping_stops_after_its_patience_and_the_later_of_equal_epochs_i
     assert best["state_dict"]["counters"][0] == run.results["steps"]
 
 
+@pytest.mark.slow
 def test_a_time_limit_ends_the_run_and_steps_per_epoch_count_batches(quick):
     quick["trainer"] = {"max_epochs": 100000, "max_time": 2 / 60, "accelerator": "cpu", "precision": "32"}
     run = zoo.train("fnn", **quick)

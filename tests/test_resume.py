@@ -247,6 +247,7 @@ def test_more_processes_than_rows_in_a_batch_are_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_script_without_a_guard_is_told_of_it_and_does_not_hang(tmp_path):
     (tmp_path / "mine.py").write_text(
         "import zoo\n"

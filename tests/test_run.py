@@ -90,6 +90,7 @@ def test_the_folder_holds_what_the_design_names(digits_run):
     assert results["command"] == "python train.py model=cnn trainer.max_epochs=5 trainer.precision=32 run_dir=out"
 
 
+@pytest.mark.slow
 def test_the_bar_moves_and_shows_loss_figure_and_time_left_on_a_terminal(tmp_path):
     mine, theirs = pty.openpty()
     words = [*TRAIN, "model=fnn", "trainer.max_epochs=80", "logger=csv"]
@@ -343,6 +344,7 @@ def test_residual_layers_add_their_input():
     assert torch.allclose(model.network[0:2](x), h, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_wheel_carries_the_configurations_and_runs_from_any_folder(tmp_path):
     words = [
         sys.executable,

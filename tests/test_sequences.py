@@ -347,6 +347,7 @@ def copying() -> Dataset:
     return Dataset(spec, *parts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CELLS)
 def test_gradients_vanish_in_the_rnn_and_not_in_the_gated_ones(name):
     """The gradient must reach what the answer depends on: the gated ones learn to copy and the rnn does not."""

@@ -259,6 +259,7 @@ def test_figures_of_two_classes_are_those_of_the_rarer_one(tmp_path, quick):
     )
 
 
+@pytest.mark.slow
 def test_balanced_weights_and_a_chosen_threshold_find_what_is_rare(tmp_path, quick):
     own = {**quick, "data.path": rare(tmp_path), "data.target": "y", "data.batch_size": 32, "trainer.max_epochs": 8}
     plain = zoo.train("fnn", data="csv", **own).metrics["test/balanced_accuracy"]

@@ -24,11 +24,11 @@ CHECKS: dict[Callable[[Subject], None], str] = {
     check_gradients: "every",
     check_learns: "every",
     check_seeds: "first",
-    check_checkpoint: "every",
+    check_checkpoint: "covering",
     check_resume: "first",
     check_export: "covering",
     check_processes: "first",
-    check_precision: "every",
+    check_precision: "covering",
 }
 ON_CUDA = set(CHECKS) - {check_processes}
 

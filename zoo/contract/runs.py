@@ -224,7 +224,7 @@ def check_processes(subject: Subject) -> None:
     """Check that two processes on the CPU train one network, count each row once, and learn."""
     folder = subject.folder()
     folder.mkdir()
-    run = subject.train(callbacks=(Keep(folder),), **{"trainer.max_epochs": 6, "trainer.devices": 2})
+    run = subject.train(callbacks=(Keep(folder),), **{"trainer.max_epochs": 3, "trainer.devices": 2})
     mine, theirs = (torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1))
     for name, value in mine.items():
         if not torch.equal(value, theirs[name]):
