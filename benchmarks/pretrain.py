@@ -33,7 +33,7 @@ WANTED: dict[str, list[str]] = {
     "rnn/digits": ["model=rnn", "data=digits"],
     "gru/series": ["model=gru", "data=series"],
     "lstm/text_file": ["model=lstm", "data=text_file"],
-    "transformer/text_file": ["model=transformer", "data=text_file"],
+    "transformer/text_file": ["model=transformer", "data=text_file", "model.hidden_size=96"],
     "autoencoder/digits": ["model=autoencoder", "data=digits"],
     "vae/digits": ["model=vae", "data=digits"],
     "gan/digits": ["model=gan", "data=digits", "model.widths=[192,384]"],
@@ -59,15 +59,13 @@ def keep(name: str, checkpoint: Path, words: list[str], results: dict[str, Any])
         ZooError: the file would be too large to come with the zoo.
     """
     from zoo import load
-    from zoo.checkpoints import load_weights, save_weights
+    from zoo.checkpoints import load_weights
     from zoo.pretrained import FOLDER
     from zoo.uses import data_for, measured
 
     path = FOLDER / f"{name.replace('/', '-', 1)}.safetensors"
     path.parent.mkdir(exist_ok=True)
-    write_whole(path, lambda to: save_weights(load(checkpoint), to, half=not name.startswith("judge/")))
-    if path.stat().st_size > LARGEST:
-        raise ZooError(f"{path}: has {path.stat().st_size:,} bytes; must be at most {LARGEST:,}")
+    write_whole(path, lambda to: _small(load(checkpoint), to, half=not name.startswith("judge/")))
     model = load_weights(path)
     figures, _ = measured(model, data_for(model, None, [w for w in words if w.startswith("data")]))
     figures = {key: round(value, 5) for key, value in figures.items()}
@@ -76,6 +74,14 @@ def keep(name: str, checkpoint: Path, words: list[str], results: dict[str, Any])
     about |= {key: results[key] for key in ("versions", "commit")}
     write_whole(path.with_suffix(".json"), lambda to: to.write_text(json.dumps(about, indent=1) + "\n"))
     print(f"{name}: {path.stat().st_size:,} bytes, {figures}", flush=True)
+
+
+def _small(model: Any, to: Path, *, half: bool) -> None:
+    from zoo.checkpoints import save_weights
+
+    save_weights(model, to, half=half)
+    if to.stat().st_size > LARGEST:
+        raise ZooError(f"{model.name}: has {to.stat().st_size:,} bytes of weights; must have at most {LARGEST:,}")
 
 
 def main(names: list[str]) -> int:

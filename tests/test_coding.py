@@ -196,6 +196,7 @@ def test_both_learn_more_than_principal_components_do(quick):
     assert -run.metrics["test/nll"] > run.metrics["test/elbo"]
 
 
+@pytest.mark.slow
 def test_a_sparse_code_is_nearer_to_zero(quick):
     sizes = []
     for sparsity in (0.0, 0.1):
@@ -219,6 +220,7 @@ def test_a_conditional_model_draws_the_class_it_is_told(quick):
         run.model.sample(1, label="x")
 
 
+@pytest.mark.slow
 def test_a_collapsed_posterior_is_said(quick, capsys):
     run = zoo.train("vae", options={"beta": 50.0}, **quick)
     assert run.metrics["test/active_units"] == 0

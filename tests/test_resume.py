@@ -50,7 +50,7 @@ def rows(folder: str | Path) -> list[dict[str, str]]:
         return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_stops_a_run_in_one_line_and_it_goes_on(number, tmp_path):
     words = [*TRAIN, *WORDS, "trainer.max_epochs=4000"]
     with subprocess.Popen([*words, "run_dir=cut"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
@@ -261,6 +261,7 @@ def test_a_script_without_a_guard_is_told_of_it_and_does_not_hang(tmp_path):
     assert '__name__ == "__main__"' in done.stdout
 
 
+@pytest.mark.slow
 def test_the_group_of_options_starts_processes(tmp_path):
     words = ("model=autoencoder", "data=wine", "trainer=ddp", "trainer.accelerator=cpu", "trainer.max_epochs=1")
     done = command(*words)  # whose baselines count as the run does, in the first process alone

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+import logging
 import multiprocessing
 import signal
 import sys
@@ -248,7 +249,8 @@ def serve(
     server.app.add_exception_handler(RequestValidationError, _malformed)
     server.uvicorn_graceful_timeout = limits.seconds
     server.app.add_middleware(Guard, limits=limits, paths=PATHS, log=log)
-    signal.signal(signal.SIGTERM, _ends)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _ends)
     server.run(
         host=host, port=port, num_api_servers=1, generate_client_file=False, log_level="warning", pretty_logs=False
     )
@@ -256,6 +258,7 @@ def serve(
 
 def _ends(number: int, frame: Any) -> None:
     if multiprocessing.parent_process() is None:
+        logging.getLogger("litserve").setLevel(logging.CRITICAL)  # its threads fail once its queues are gone
         raise KeyboardInterrupt  # upon which the server lets its processes finish
     raise SystemExit(0)  # one of them, which has
 
