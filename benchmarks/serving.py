@@ -25,7 +25,7 @@ from benchmarks.words import take_budget, take_flag, take_nothing_else, take_num
 from zoo.errors import ZooError
 
 ROOT = Path(__file__).resolve().parent.parent
-WEIGHTS = "cnn/mnist"
+WEIGHTS = "cnn/digits"
 BATCH = 64
 
 
@@ -83,7 +83,7 @@ def _images() -> list[str]:
     found = []
     for seed in range(BATCH):
         file = io.BytesIO()
-        Image.fromarray(np.random.default_rng(seed).integers(0, 256, (28, 28)).astype(np.uint8)).save(file, "png")
+        Image.fromarray(np.random.default_rng(seed).integers(0, 256, (8, 8)).astype(np.uint8)).save(file, "png")
         found.append(base64.b64encode(file.getvalue()).decode())
     return found
 
