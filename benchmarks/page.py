@@ -93,6 +93,9 @@ def _table(name: str) -> str:
     """Return a Markdown table of the README's as HTML."""
     blocks = []
     for block in report.TABLES[name]().split("\n\n"):
+        if not block.startswith("|"):
+            blocks.append(f"<p>{html.escape(block)}</p>")
+            continue
         head, _, *lines = block.splitlines()
         body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in _cells(line))}</tr>" for line in lines)
         heads = "".join(f"<th>{cell}</th>" for cell in _cells(head))
