@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import warnings
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +44,7 @@ def read(path: str | Path) -> dict[str, Any]:
     """
     import torch
 
-    try:
+    with _refusing(path):
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()  # torch takes tensors without a look at their checksums
             folders = [entry.filename for entry in archive.infolist() if entry.external_attr & FOLDER]
@@ -51,13 +53,24 @@ def read(path: str | Path) -> dict[str, Any]:
             raise ZooError(f"{path}: is damaged, in {damaged}; fetch or make it again")
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         check_format(path, content["zoo"]["format"])
-    except FileNotFoundError:
-        raise ZooError(f"{path}: no such file") from None
+    return content
+
+
+@contextlib.contextmanager
+def _refusing(path: str | Path) -> Iterator[None]:
+    """Have whatever a damaged file, or one of another kind, makes its readers say be one line.
+
+    Raises:
+        ZooError: in place of it.
+    """
+    try:
+        yield
     except ZooError:
         raise
-    except Exception as error:  # whatever a damaged file, or one of another kind, makes the two say
+    except FileNotFoundError:
+        raise ZooError(f"{path}: no such file") from None
+    except Exception as error:
         raise ZooError(f"{path}: not a checkpoint of the zoo ({type(error).__name__})") from None
-    return content
 
 
 def save_weights(model: ZooModule, path: Path, *, half: bool = False) -> None:
@@ -85,19 +98,13 @@ def load_weights(path: Path) -> ZooModule:
     """
     from safetensors import safe_open
 
-    try:
+    with _refusing(path):
         with safe_open(path, framework="pt") as file:
             about, weights = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if about["digest"] != _digest(about["zoo"], weights):
             raise ZooError(f"{path}: is damaged; fetch or make it again")
         content = {**json.loads(about["zoo"]), "state_dict": weights}
         check_format(path, content["zoo"]["format"])
-    except FileNotFoundError:
-        raise ZooError(f"{path}: no such file") from None
-    except ZooError:
-        raise
-    except Exception as error:  # whatever a damaged file, or one of another kind, makes the reader say
-        raise ZooError(f"{path}: not a checkpoint of the zoo ({type(error).__name__})") from None
     return _made(path, content)
 
 
@@ -122,7 +129,7 @@ def load(path: str | Path) -> ZooModule:
 
 
 def _made(path: str | Path, content: dict[str, Any]) -> ZooModule:
-    try:
+    with _refusing(path):
         made_by, arguments, weights = content["zoo"], content["hyper_parameters"], content["state_dict"]
         if _shapes(made_by["model"], arguments) not in (None, {name: value.shape for name, value in weights.items()}):
             raise ZooError(f"{path}: is damaged, its weights are not those of its options; fetch or make it again")
@@ -130,10 +137,6 @@ def _made(path: str | Path, content: dict[str, Any]) -> ZooModule:
         model.configure(learning_of(dict(made_by["learning"])))
         model.load_state_dict(weights)
         model.on_load_checkpoint(content)
-    except ZooError:
-        raise
-    except Exception as error:  # primitives and tensors that no run of the zoo wrote
-        raise ZooError(f"{path}: not a checkpoint of the zoo ({type(error).__name__})") from None
     return model.eval()
 
 

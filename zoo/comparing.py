@@ -45,11 +45,8 @@ def candidates(words: Sequence[str]) -> list[str]:
         ZooError: there are none.
     """
     found, said = [], None
-    named = dict(word.partition("=")[::2] for word in words)
     for name in configs.choices("model"):
         try:
-            if "task" not in named and named.get("data") in configs.choices("data"):
-                configs.task_of(configs.pair(configs.recipe_class(name), named["data"]))
             config = configs.compose([f"model={name}", *words])
             if configs.task_of(config) in config.data.tasks:
                 found.append(name)

@@ -12,7 +12,7 @@ import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,17 @@ REPORT = 200  # images between two reports
 def is_archive(path: Path) -> bool:
     """Tell whether ``path`` is an archive that is read as a folder would be."""
     return path.is_file() and path.name.lower().endswith(ARCHIVES)
+
+
+def is_image(name: str) -> bool:
+    """Tell whether a file's name ends as those do that can be decoded."""
+    Image.init()
+    return Image.EXTENSION.get(PurePosixPath(name).suffix.lower()) in Image.OPEN
+
+
+def wrong(error: Exception) -> str:
+    """Return what a decoder said of a file, in a line, without the address that it has in memory."""
+    return " ".join(str(error).split()).partition(" <_io")[0] or type(error).__name__
 
 
 def listing(path: Path) -> list[tuple[str, int, int]]:
@@ -145,8 +156,7 @@ def main() -> None:
         try:
             array[job["rows"][place]] = decode(opened(), size=size, fit=job["fit"], channels=job["channels"])
         except Exception as error:  # whatever a damaged file makes a decoder say
-            said = " ".join(str(error).split()) or type(error).__name__
-            print(json.dumps({"bad": job["rows"][place], "said": said.partition(" <_io")[0]}), flush=True)
+            print(json.dumps({"bad": job["rows"][place], "said": wrong(error)}), flush=True)
         done += 1
         if done % REPORT == 0:
             print(json.dumps({"done": REPORT}), flush=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -147,15 +145,7 @@ def _counting(model: Any) -> None:
     table, plot = gr.Dataframe(label=f"answers, the first {ROWS:,}"), gr.Plot(label="all of them")
 
     def answer(place: str | None) -> Any:
-        if place is None:
-            raise ZooError("upload a CSV first")
-        rows: list[list[Any]] = []
-        for piece in pieces(model.spec, [place]):
-            if piece.wrong:
-                raise ZooError(piece.wrong)
-            rows += _rows(model, piece)
-            if len(rows) >= ROWS:
-                break
+        rows = [row for piece in _read(model, place, ROWS) for row in _rows(model, piece)]
         heads = ["line", "answer", *(["probability"] if model.spec.classes else [])]
         return {"headers": heads, "data": rows[:ROWS]}, _bars([row[1] for row in rows[:ROWS]])
 
@@ -192,11 +182,7 @@ def _forecasting(model: Any) -> None:
     plot, table = gr.Plot(label="past and forecast"), gr.Dataframe(label="forecast")
 
     def answer(place: str | None) -> Any:
-        if place is None:
-            raise ZooError("upload a CSV first")
-        (piece,) = pieces(model.spec, [place])
-        if piece.wrong:
-            raise ZooError(piece.wrong)
+        (piece,) = _read(model, place)
         value = model.predict(piece.raw)["value"][0].numpy()
         names = [model.spec.columns[k] for k in model.spec.targets]
         rows = [[time, *(float(f"{one:.6g}") for one in row)] for time, row in zip(piece.times, value, strict=True)]
@@ -222,18 +208,31 @@ def _future(model: Any, past: np.ndarray, value: np.ndarray, names: Sequence[str
     return figure
 
 
+def _read(model: Any, place: str | None, most: int = 1) -> list[Any]:
+    """Return what an uploaded file holds, until ``most`` rows are there.
+
+    Raises:
+        ZooError: there is none, or it cannot be read.
+    """
+    if place is None:
+        raise ZooError("upload a file first")
+    found: list[Any] = []
+    for piece in pieces(model.spec, [place]):
+        if piece.wrong:
+            raise ZooError(piece.wrong)
+        found.append(piece)
+        if sum(len(one.names) for one in found) >= most:
+            break
+    return found
+
+
 def _hearing(model: Any) -> None:
     with gr.Row():
         file = gr.File(label="a wav file" if model.spec.recorded else "an array of steps, .npy")
         back = _answer(model)
 
     def answer(place: str | None) -> Any:
-        if place is None:
-            raise ZooError("upload a file first")
-        (piece,) = pieces(model.spec, [place])
-        if piece.wrong:
-            raise ZooError(piece.wrong)
-        return _told(model, piece.raw)
+        return _told(model, _read(model, place)[0].raw)
 
     _asking([file], [back], answer)
 
@@ -243,6 +242,4 @@ def demo(place: str, *, host: str = "127.0.0.1", port: int = 7860) -> None:
     from zoo.uses import opened
 
     model, _ = opened(place)
-    with tempfile.TemporaryDirectory() as folder:
-        blocks = page(model, title=f"{Path(place).name if '/' not in place else place}")
-        blocks.launch(server_name=host, server_port=port, share=False, quiet=True, allowed_paths=[folder])
+    page(model, title=place).launch(server_name=host, server_port=port, share=False, quiet=True)

@@ -16,7 +16,7 @@ from zoo.errors import ZooError
 from zoo.spec import DataSpec
 
 INPUT = "-"  # standard input
-ROWS = {"image": 64, "table": 4096, "text": 64, "sequence": 16, "series": 1}  # that are read at once
+ROWS = {"image": 64, "table": 4096, "text": 64}  # that are read at once
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def _texts(spec: DataSpec, place: str) -> Iterator[Piece]:
 
 
 def _images(spec: DataSpec, place: str) -> Iterator[Piece]:
-    from zoo.decoding import contents, decode, is_archive, listing
+    from zoo.decoding import contents, decode, is_archive, is_image, listing, wrong
 
     path = Path(place)
     if place == INPUT:
@@ -113,7 +113,7 @@ def _images(spec: DataSpec, place: str) -> Iterator[Piece]:
         total = 1
     elif path.is_dir() or is_archive(path):
         try:
-            files = [name for name, _, _ in listing(path) if _is_image(name)]
+            files = [name for name, _, _ in listing(path) if is_image(name)]
         except Exception as error:
             raise ZooError(f"{path}: is not a whole archive ({' '.join(str(error).split())})") from None
         if not files:
@@ -129,20 +129,12 @@ def _images(spec: DataSpec, place: str) -> Iterator[Piece]:
             rows.append(decode(opened(), size=(size[0], size[1]), fit="crop", channels=channels))
             names.append(name)
         except Exception as error:  # whatever a damaged file makes a decoder say
-            said = " ".join(str(error).split()).partition(" <_io")[0] or type(error).__name__
-            yield Piece([name], wrong=f"{name}: is no image that can be read ({said})", done=number / total)
+            yield Piece([name], wrong=f"{name}: is no image that can be read ({wrong(error)})", done=number / total)
         if len(rows) == ROWS["image"]:
             yield Piece(names, np.stack(rows), done=number / total)
             names, rows = [], []
     if rows:
         yield Piece(names, np.stack(rows), done=1.0)
-
-
-def _is_image(name: str) -> bool:
-    from PIL import Image
-
-    Image.init()
-    return Image.EXTENSION.get(Path(name).suffix.lower()) in Image.OPEN
 
 
 def _recordings(spec: DataSpec, place: str) -> Iterator[Piece]:

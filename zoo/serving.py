@@ -102,15 +102,14 @@ def _array(rows: Any) -> np.ndarray:
 
 
 def _image(spec: DataSpec, number: int, text: str) -> np.ndarray:
-    from zoo.decoding import decode
+    from zoo.decoding import decode, wrong
 
     channels, height, width = spec.input_shape
     try:
         content = io.BytesIO(base64.b64decode(text, validate=True))
         return decode(content, size=(height, width), fit="crop", channels=channels)
     except Exception as error:  # whatever a damaged file makes a decoder say
-        said = " ".join(str(error).split()).partition(" <_io")[0] or type(error).__name__
-        raise ZooError(f"x[{number}]: is no image that can be read ({said})") from None
+        raise ZooError(f"x[{number}]: is no image that can be read ({wrong(error)})") from None
 
 
 def _frame(spec: DataSpec, rows: Sequence[dict[str, Any]]) -> Any:

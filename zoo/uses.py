@@ -34,7 +34,7 @@ def opened(place: str) -> tuple[Any, Path | None]:
     path = Path(place)
     path = path / "checkpoints" / "best.ckpt" if path.is_dir() else path
     folder = path.parent.parent
-    return load(place if place in list_weights() else path), folder if (folder / "config.yaml").is_file() else None
+    return load(path), folder if (folder / "config.yaml").is_file() else None
 
 
 def data_for(model: Any, folder: Path | None, words: Sequence[str], *, place: str = "") -> Dataset:

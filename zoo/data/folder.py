@@ -8,14 +8,13 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
-from PIL import Image
 
 from zoo.data.archives import labelled_arrays
 from zoo.data.cache import Wanted, pixels
 from zoo.data.csvfile import read_labels
 from zoo.data.dataset import Dataset, Splits, rows
 from zoo.data.images import image_spec
-from zoo.decoding import listing
+from zoo.decoding import is_image, listing
 from zoo.errors import ZooError, unknown
 from zoo.options import check_choice, check_flag, check_number
 from zoo.registry import register_data
@@ -98,12 +97,6 @@ def _wanted(size: int | Sequence[int] | None, fit: str, channels: int | None) ->
     return Wanted((sides[0], sides[1]), fit, channels)
 
 
-def _is_image(name: str) -> bool:
-    Image.init()
-    kind = Image.EXTENSION.get(PurePosixPath(name).suffix.lower())
-    return kind in Image.OPEN
-
-
 def _images(path: Path) -> tuple[list[Entry], list[Entry]]:
     """Return the image files under ``path``, and all files."""
     try:
@@ -112,7 +105,7 @@ def _images(path: Path) -> tuple[list[Entry], list[Entry]]:
         raise ZooError(f"{path}: cannot be read ({error.strerror or error})") from None
     except Exception as error:  # an archive that is none, or a damaged one
         raise ZooError(f"{path}: is not a whole archive ({' '.join(str(error).split())})") from None
-    images = [entry for entry in files if _is_image(entry[0])]
+    images = [entry for entry in files if is_image(entry[0])]
     if not images:
         said = f"holds no image among {len(files):,} files" if files else "is empty"
         raise ZooError(f"{path}: {said}; must hold a folder of images per class")

@@ -15,6 +15,7 @@ from zoo.errors import TrainingError, ZooError, unknown
 from zoo.options import check_choice, check_number
 
 PICTURES = (".png", ".pdf", ".svg")
+RUN = "RUN|CKPT"  # what most verbs take: a run's folder, a checkpoint, or weights by name
 
 
 @dataclass
@@ -70,9 +71,6 @@ class Asked:
         if not path.absolute().parent.is_dir():
             raise ZooError(f"out={path}: there is no such folder")
         return path
-
-
-Work = Callable[[Asked], int | Sequence[str]]
 
 
 @dataclass(frozen=True)

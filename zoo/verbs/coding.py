@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import ZooError
-from zoo.verbs.base import PICTURES, Asked, Verb
+from zoo.verbs.base import PICTURES, RUN, Asked, Verb
 
 
 def _coded(asked: Asked, use: Callable[[Any, Any, Path], Sequence[str]], default: str, *endings: str) -> Sequence[str]:
@@ -39,7 +39,6 @@ def _detect(asked: Asked) -> Sequence[str]:
     return _coded(asked, uses.detect, "scores.csv", ".csv")
 
 
-RUN = "RUN|CKPT"
 VERBS = {
     "encode": Verb(
         "encode",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zoo.verbs.base import Asked, Verb
+from zoo.verbs.base import RUN, Asked, Verb
 
 
 def _demo(asked: Asked) -> int:
@@ -18,7 +18,7 @@ def _demo(asked: Asked) -> int:
 VERBS = {
     "demo": Verb(
         "demo",
-        "RUN|CKPT",
+        RUN,
         "Open a page where a person drops an image, types a text, uploads a CSV, or draws samples.",
         _demo,
         {"host": "127.0.0.1", "port": "7860"},

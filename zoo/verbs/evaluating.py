@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import ZooError
-from zoo.verbs.base import Asked, Verb
+from zoo.verbs.base import RUN, Asked, Verb
 
 
 def _evaluate(asked: Asked) -> Sequence[str]:
@@ -40,7 +40,7 @@ def _evaluate(asked: Asked) -> Sequence[str]:
 VERBS = {
     "evaluate": Verb(
         "evaluate",
-        "RUN|CKPT",
+        RUN,
         "Measure a model on test data, of its own run or another: each figure beside what stands without a network.",
         _evaluate,
         {"rows": "test|all", "out": "FILE.json"},

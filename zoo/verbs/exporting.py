@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from zoo.verbs.base import Asked, Verb
+from zoo.verbs.base import RUN, Asked, Verb
 
 
 def _export(asked: Asked) -> Sequence[str]:
@@ -25,7 +25,7 @@ def _export(asked: Asked) -> Sequence[str]:
 VERBS = {
     "export": Verb(
         "export",
-        "RUN|CKPT",
+        RUN,
         "Write a model as one file that runs elsewhere, and have it answer as the model does first.\n\n"
         "onnx runs without torch, torch_export (a program of torch.export) without the zoo; safetensors are weights\n"
         "with all that zoo.load needs.",

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from zoo.errors import ZooError
-from zoo.verbs.base import PICTURES, Asked, Verb
-
-RUN = "RUN|CKPT"
+from zoo.verbs.base import PICTURES, RUN, Asked, Verb
 
 
 def _opened(asked: Asked) -> tuple[Any, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import sys
@@ -9,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, TextIO
 
 from zoo.errors import ZooError
-from zoo.verbs.base import Asked, Verb
+from zoo.verbs.base import RUN, Asked, Verb
 
 Row = dict[str, Any]
 FORMATS = ("table", "csv", "json")
@@ -94,7 +95,7 @@ def _predict(asked: Asked) -> int:
     top = classes if form == "csv" else asked.number("top", 3, low=1)
     wrong = 0
     progress = _Progress(sys.stderr.isatty() and (out is not None or not sys.stdout.isatty()))
-    with out.open("w", newline="") if out else _kept(sys.stdout) as to:
+    with out.open("w", newline="") if out else contextlib.nullcontext(sys.stdout) as to:
         printer = Printer(form, to)
         for piece in pieces(model.spec, inputs):
             said = piece.wrong
@@ -126,17 +127,6 @@ def _device() -> str:
     return device_of("auto")
 
 
-class _kept:  # noqa: N801  (a context that leaves its file open)
-    def __init__(self, file: TextIO) -> None:
-        self.file = file
-
-    def __enter__(self) -> TextIO:
-        return self.file
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-
 class _Progress:
     """A bar on a terminal that does not show the answers themselves."""
 
@@ -165,7 +155,7 @@ class _Progress:
 VERBS = {
     "predict": Verb(
         "predict",
-        "RUN|CKPT INPUT…",
+        f"{RUN} INPUT…",
         "Say what a model makes of new photos, rows of a CSV, lines of a text, wav files, or a series.\n\n"
         "INPUT is a file, a folder or an archive of images, or - for standard input. A file that cannot be read is\n"
         "named and the others go on; the exit code is then 1.",

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from zoo.errors import ZooError
-from zoo.verbs.base import Asked, Verb
+from zoo.verbs.base import RUN, Asked, Verb
 
 
 def _serve(asked: Asked) -> int:
@@ -31,7 +31,7 @@ def _serve(asked: Asked) -> int:
 VERBS = {
     "serve": Verb(
         "serve",
-        "RUN|CKPT",
+        RUN,
         "Answer questions over HTTP: JSON and uploads, batched, with limits, a log and figures for Prometheus.\n\n"
         "It listens to this machine alone, unless host=0.0.0.0. SIGTERM and Ctrl-C end it once what was accepted is\n"
         "answered.",
