@@ -27,6 +27,7 @@ from typing import Any
 
 from benchmarks import inference, steps, training
 from benchmarks.jobs import Job
+from benchmarks.rows import of_this_commit
 from benchmarks.words import take_budget, take_flag, take_nothing_else, take_number
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,7 +48,6 @@ def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
     What this commit was measured for is not measured again, unless ``fresh=true``.
     """
     from zoo.registry import entry, list_models
-    from zoo.report import origin
 
     quick = take_budget(asked) == "quick"
     repeats, epochs = take_number(asked, "repeats", 2 if quick else 5), take_number(asked, "epochs", 4)
@@ -66,8 +66,7 @@ def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
             Job("set-up of JPEGs", partial(_setting_up, repeats)),
             *(Job(name, partial(_start, name, words, repeats)) for name, words in COMMANDS.items()),
         ]
-    commit = origin("cpu")["commit"]
-    done = set() if fresh else {row["what"] for row in earlier if row.get("commit") == commit}
+    done = set() if fresh else {row["what"] for row in of_this_commit(earlier)}
     return [job for job in found if not any(what.startswith(job.what) for what in done)]
 
 

@@ -6,8 +6,9 @@ import contextlib
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from zoo.errors import TrainingError
 
@@ -35,6 +36,21 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Write NumPy arrays as an ``.npz``, whole or not at all.
+
+    Raises:
+        OSError: it could not be written.
+    """
+    import numpy as np
+
+    def write(to: Path) -> None:
+        with to.open("wb") as file:  # of a path that does not end in .npz NumPy would make another
+            np.savez_compressed(file, **arrays)
+
+    write_whole(path, write)
 
 
 def synced(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from typing import Any
 
@@ -14,7 +15,7 @@ from zoo.data.loader import EVAL_BATCH
 from zoo.distances import COMPONENTS, FEW, density_and_coverage, nearest, principal_components
 from zoo.encode import to_float
 from zoo.errors import ZooError
-from zoo.judge import judge_of
+from zoo.judge import Judge, judge_of
 from zoo.module import ZooModule
 from zoo.noise import Draws, latent
 from zoo.objectives import Generation
@@ -48,7 +49,11 @@ class GenerativeModule(ZooModule):
         self.register_buffer("centre", torch.zeros(self.spec.inputs))
         self.register_buffer("components", torch.zeros(self.spec.inputs, count))
         self.register_buffer("learnt", torch.zeros(0, count), persistent=False)  # where the training images are
-        self.judge = judge_of(self.spec)
+
+    @functools.cached_property
+    def judge(self) -> Judge | None:
+        """The zoo's own classifier of such data, loaded once images are looked at; None where there is none."""
+        return judge_of(self.spec)
 
     def made(self, z: Tensor, y: Tensor | None) -> Tensor:
         """Return images (B, C, H, W) in [0, 1] of noise and, where it was told classes, of those."""

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from zoo import config as configs
 from zoo.errors import ZooError
-from zoo.files import write_whole
+from zoo.files import write_arrays, write_whole
 from zoo.plan import config_of
 from zoo.pretrained import card, list_weights
 
@@ -80,7 +80,6 @@ def encode(model: CodingModule, dataset: Dataset, out: Path) -> list[str]:
 
     ``out`` ends in .npz (``codes``, ``y``) or .csv. Returns what to say: accuracies by the codes beside PCA's.
     """
-    import numpy as np
 
     from zoo.plots import plane
 
@@ -88,7 +87,7 @@ def encode(model: CodingModule, dataset: Dataset, out: Path) -> list[str]:
     named = len(dataset.spec.classes) > 1 and not dataset.spec.multilabel
     labels = y.numpy() if y is not None and named else None  # type: ignore[union-attr]
     if out.suffix == ".npz":
-        np.savez(out, codes=codes.numpy(), **({} if labels is None else {"y": labels}))
+        write_arrays(out, {"codes": codes.numpy(), **({} if labels is None else {"y": labels})})
     elif out.suffix == ".csv":
         rows = codes.tolist()
         header = [f"code_{n + 1}" for n in range(codes.shape[1])] + (["class"] if labels is not None else [])
@@ -207,7 +206,6 @@ def sample(model: Any, out: Path, *, count: int = 64, **options: Any) -> list[st
     Raises:
         ZooError: a model that draws none.
     """
-    import numpy as np
 
     from zoo.classes import labels_of
     from zoo.plots import grid
@@ -226,12 +224,7 @@ def sample(model: Any, out: Path, *, count: int = 64, **options: Any) -> list[st
     content = {"x": (255 * images.clamp(0, 1)).round().byte().cpu().numpy()}
     y = labels_of(model.spec, count, options.get("label"), told=getattr(model, "labels", 0) > 0, device="cpu")
     content |= {} if y is None else {"y": y.numpy()}
-
-    def write(to: Path) -> None:
-        with to.open("wb") as file:
-            np.savez_compressed(file, **content)
-
-    write_whole(out, write)
+    write_arrays(out, content)
     return [f"images          {out}   x {content['x'].shape}{'' if y is None else ', y'}"]
 
 

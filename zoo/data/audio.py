@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import tarfile
-import tempfile
 import wave
 import zipfile
 from collections.abc import Iterator
@@ -20,6 +18,7 @@ from zoo.data.cache import cache_folder
 from zoo.data.dataset import Card, Dataset, Splits, class_counts
 from zoo.data.files import root_folder
 from zoo.errors import ZooError
+from zoo.files import write_arrays
 from zoo.options import check_choice, check_number
 from zoo.registry import register_data
 from zoo.spec import DataSpec
@@ -133,10 +132,7 @@ def _cached(archive: Path, cache: str | None) -> tuple[list[str], np.ndarray, np
 def _write(path: Path, **arrays: np.ndarray) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix="making-", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, **arrays)
-        os.replace(temporary, path)
+        write_arrays(path, arrays)
     except OSError as error:
         said = f"{path.parent}: cannot be written ({error.strerror}); choose another with data.cache="
         raise ZooError(said) from None
