@@ -19,8 +19,9 @@ import pytest
 from PIL import Image
 
 import zoo
+from zoo.answers import answers_of
 from zoo.data import load
-from zoo.serving import QUESTIONS, answers_of, joined, raw_of
+from zoo.serving import QUESTIONS, joined, raw_of
 from zoo.spec import DataSpec
 
 LARGEST = 200_000  # bytes of a request to the server below
@@ -211,6 +212,6 @@ def test_questions_of_different_lengths_are_answered_together():
 
     short, long = np.random.default_rng(0).normal(size=(2, 6, 2)).astype(np.float32)
     both = joined([encode(run.spec, [short[:3]]), encode(run.spec, [long])])
-    found = answers_of(run.spec, run.answered(both), 2)
+    found = answers_of(run.spec, run.answered(both))
     for row, alone in zip(found, (run.predict([short[:3]]), run.predict([long])), strict=True):
         assert row["probability"]["a"] == pytest.approx(float(alone["probability"][0, 0]), abs=1e-5)

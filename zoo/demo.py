@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo.answers import answers_of
 from zoo.errors import ZooError
 from zoo.incoming import pieces
 
@@ -60,18 +61,14 @@ def _asking(inputs: Sequence[Any], outputs: Sequence[Any], answer: Callable[...,
     gr.Button(name, variant="primary").click(safe, list(inputs), list(outputs), api_name="ask")
 
 
-def _shares(model: Any, answer: dict[str, Any]) -> dict[str, float]:
-    return dict(zip(model.spec.classes, answer["probability"][0].tolist(), strict=True))
-
-
 def _answer(model: Any) -> Any:
     """Return what shows an answer about one row: shares of classes, or a number."""
     return gr.Label(label="answer", num_top_classes=5) if model.spec.classes else gr.Number(label="answer")
 
 
 def _told(model: Any, raw: Any) -> Any:
-    answer = model.predict(raw)
-    return _shares(model, answer) if "probability" in answer else round(float(answer["value"][0]), 6)
+    one = answers_of(model.spec, model.predict(raw))[0]
+    return one.get("probability", one.get("value"))
 
 
 def _seeing(model: Any) -> None:
@@ -153,12 +150,12 @@ def _counting(model: Any) -> None:
 
 
 def _rows(model: Any, piece: Any) -> list[list[Any]]:
-    found = model.predict(piece.raw)
-    if "label" in found and "probability" in found:
-        sure = found["probability"].max(1).values.tolist()
-        return [[n, a, round(p, 4)] for n, a, p in zip(piece.names, found["label"], sure, strict=True)]
-    values = found.get("value", found.get("score", found.get("error")))
-    return [[name, round(float(value), 6)] for name, value in zip(piece.names, values, strict=True)]
+    found = []
+    for name, one in zip(piece.names, answers_of(model.spec, model.predict(piece.raw)), strict=True):
+        sure = one.get("probability", {}).get(one.get("label"))
+        said = one.get("label", one.get("value", one.get("score", one.get("error"))))
+        found.append([name, said, *([round(sure, 4)] if sure is not None else [])])
+    return found
 
 
 def _bars(answers: Sequence[Any]) -> Any:

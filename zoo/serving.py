@@ -18,6 +18,7 @@ from typing import Annotated, Any, TextIO
 
 import numpy as np
 
+from zoo.answers import answers_of
 from zoo.errors import ZooError
 from zoo.guarding import Guard, Limits
 from zoo.spec import DataSpec
@@ -128,20 +129,6 @@ def _frame(spec: DataSpec, rows: Sequence[dict[str, Any]]) -> Any:
     return found
 
 
-def answers_of(spec: DataSpec, answer: dict[str, Any], count: int) -> list[dict[str, Any]]:
-    """Return what is answered for each of ``count`` rows: a label with probabilities, a value, or a forecast."""
-    found: list[dict[str, Any]] = [{} for _ in range(count)]
-    for number, one in enumerate(found):
-        if "label" in answer:
-            one["label"] = answer["label"][number]
-        if "probability" in answer:
-            one["probability"] = dict(zip(spec.classes, answer["probability"][number].tolist(), strict=True))
-        for key in ("value", "score", "error"):
-            if key in answer:
-                one[key] = answer[key][number].tolist()
-    return found
-
-
 class Wrong:
     """Why a question cannot be answered; it harms no other question of its batch."""
 
@@ -184,7 +171,7 @@ class Answers(litserve.LitAPI):
         return [one if isinstance(one, Wrong) else next(answered) for one in inputs]
 
     def _parts(self, batch: dict[str, Any], sizes: Sequence[int]) -> list[list[dict[str, Any]]]:
-        answers = answers_of(self.model.spec, self.model.answered(batch), sum(sizes))
+        answers = answers_of(self.model.spec, self.model.answered(batch))
         found, first = [], 0
         for size in sizes:
             found.append(answers[first : first + size])

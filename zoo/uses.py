@@ -88,13 +88,11 @@ def encode(model: CodingModule, dataset: Dataset, out: Path) -> list[str]:
     labels = y.numpy() if y is not None and named else None  # type: ignore[union-attr]
     if out.suffix == ".npz":
         write_arrays(out, {"codes": codes.numpy(), **({} if labels is None else {"y": labels})})
-    elif out.suffix == ".csv":
+    else:
         rows = codes.tolist()
         header = [f"code_{n + 1}" for n in range(codes.shape[1])] + (["class"] if labels is not None else [])
         names = [[] for _ in rows] if labels is None else [[dataset.spec.classes[k]] for k in labels]
         _write_csv(out, header, [row + name for row, name in zip(rows, names, strict=True)])
-    else:
-        raise ZooError(f"out={out}: must end in .npz or .csv")
     picture = plane(codes, y if labels is not None else None, dataset.spec.classes, out.with_suffix(".png"))  # type: ignore[arg-type]
     lines = [f"codes           {out}   {codes.shape[0]:,} test rows of {codes.shape[1]} numbers"]
     lines.append(f"picture         {picture}")
@@ -118,7 +116,6 @@ def denoise(model: CodingModule, dataset: Dataset, out: Path) -> list[str]:
         raise ZooError(
             "denoise: the model looks for anomalies and reads rows as they are; train without normal_classes"
         )
-    _check_picture(out)
     figures, _ = measured(model, dataset, stage="val")
     picture = given_back(model.shown(dataset), out)
     said = f"{name} noise of {level:g} on {len(dataset.test['x']):,} test images (filters: on at most the first 1,000)"
@@ -146,8 +143,6 @@ def detect(model: CodingModule, dataset: Dataset, out: Path) -> list[str]:
         raise ZooError(
             "detect: the checkpoint has no threshold yet, which a run chooses at its end; take best.ckpt then"
         )
-    if out.suffix != ".csv":
-        raise ZooError(f"out={out}: must end in .csv")
     figures, kept = measured(model, dataset, stage="val")
     score = torch.cat(kept)
     threshold, y = model.objective.threshold, dataset.test["y"]
@@ -211,8 +206,6 @@ def sample(model: Any, out: Path, *, count: int = 64, **options: Any) -> list[st
     from zoo.plots import grid
 
     stored = out.suffix == ".npz"
-    if not stored:
-        _check_picture(out, ".npz")
     most = STORED if stored else MOST
     if not 1 <= count <= most:
         raise ZooError(f"count={count}: must be from 1 to {most} in a {out.suffix}")
@@ -248,7 +241,6 @@ def noise_walk(model: Any, out: Path, *, steps: int = 10, **options: Any) -> lis
     """Draw the way from one noise to another into ``out``; ``options`` are ``seed`` and ``label``."""
     from zoo.plots import grid
 
-    _check_picture(out)
     if steps > STEPS:
         raise ZooError(f"steps={steps}: must be at most {STEPS}")
     return [
@@ -266,7 +258,6 @@ def walk(
     """
     from zoo.plots import grid
 
-    _check_picture(out)
     if steps > STEPS:
         raise ZooError(f"steps={steps}: must be at most {STEPS}")
     x = dataset.test["x"]
@@ -277,12 +268,6 @@ def walk(
             raise ZooError(f"{name}={row}: must be from 0 to {len(x) - 1}, the test rows")
     images = model.walk(x[first].numpy(), x[last].numpy(), steps=steps)
     return [f"picture         {grid(images, f'from test image {first} to {last}', out, columns=steps)}"]
-
-
-def _check_picture(out: Path, *others: str) -> None:
-    known = (".png", ".pdf", ".svg", *others)
-    if out.suffix not in known:
-        raise ZooError(f"out={out}: must end in {', '.join(known[:-1])} or {known[-1]}")
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, TextIO
 
+from zoo.answers import answers_of
 from zoo.errors import ZooError
 from zoo.verbs.base import RUN, Asked, Verb
 
@@ -18,25 +19,19 @@ FORMATS = ("table", "csv", "json")
 
 def rows_of(spec: Any, names: Sequence[str], answer: dict[str, Any], times: Sequence[str], top: int) -> Iterator[Row]:
     """Yield for each row of a batch what is printed of its answer: a label with probabilities, or values."""
-    label, probability = answer.get("label"), answer.get("probability")
-    for number, name in enumerate(names):
+    for name, one in zip(names, answers_of(spec, answer), strict=True):
         row: Row = {"input": name}
-        if label is not None:
-            row["label"] = "+".join(label[number]) if isinstance(label[number], list) else label[number]
-        if probability is not None:
-            each = probability[number].float()
-            best = each.argsort(descending=True)[:top].tolist()
-            row |= {f"p({spec.classes[k]})": round(float(each[k]), 6) for k in best}
-        for key in ("score", "error", "realness"):
-            row |= {key: float(answer[key][number])} if key in answer else {}
-        if "value" not in answer:
-            yield row
-        elif spec.task == "forecasting":
-            columns = [spec.columns[k] for k in spec.targets]
-            for time, values in zip(times, answer["value"][number].tolist(), strict=True):
-                yield {**row, "time": time, **dict(zip(columns, values, strict=True))}
-        else:
-            yield {**row, "value": float(answer["value"][number])}
+        if "label" in one:
+            row["label"] = "+".join(one["label"]) if isinstance(one["label"], list) else one["label"]
+        shares = sorted(one.get("probability", {}).items(), key=lambda share: -share[1])[:top]
+        row |= {f"p({name})": round(share, 6) for name, share in shares}
+        row |= {key: one[key] for key in ("score", "error", "realness") if key in one}
+        if spec.task != "forecasting":
+            yield row | ({"value": one["value"]} if "value" in one else {})
+            continue
+        columns = [spec.columns[k] for k in spec.targets]
+        for time, values in zip(times, one["value"], strict=True):
+            yield {**row, "time": time, **dict(zip(columns, values, strict=True))}
 
 
 class Printer:
