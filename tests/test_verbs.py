@@ -110,7 +110,7 @@ def test_rows_of_a_csv_are_told_in_pieces(how, people, tmp_path, capsys, monkeyp
         raw = frame[["town", "age"]].to_csv(index=False, sep=";").encode()
     place.write_bytes(raw)
     if how == "standard input":
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw)))
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(raw))))
     assert main(["predict", str(run.folder), "-" if how == "standard input" else "new.csv", "format=json"]) == 0
     rows = [json.loads(line) for line in lines(capsys)]
     assert [row["input"] for row in rows[:2]] == ["2", "3"]  # the lines of the file
@@ -124,10 +124,12 @@ def test_a_bad_row_ends_its_file_with_its_line_and_others_go_on(people, tmp_path
     (tmp_path / "text.csv").write_text(good + "old,Ulm\n")
     (tmp_path / "long.csv").write_text(good + "1,Ulm,3\n")
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
-    assert main(["predict", str(run.folder), "text.csv", "long.csv", "other.csv", "good.csv"]) == 1
+    (tmp_path / "open.csv").write_text('age,town\n1,"' + "x" * 200_000)
+    assert main(["predict", str(run.folder), "text.csv", "long.csv", "other.csv", "open.csv", "good.csv"]) == 1
     said = capsys.readouterr()
     assert len(said.out.splitlines()) == 5
-    text, long, other = said.err.splitlines()
+    text, long, other, unclosed = said.err.splitlines()
+    assert "open.csv: is not a CSV, no delimiter" in unclosed
     assert "'old' is text in a column of numbers" in text
     assert "long.csv, line 7: has 3 fields where the first row has 2" in long
     assert "the columns age, town are missing" in other

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -58,9 +58,9 @@ def pieces(spec: DataSpec, places: Sequence[str]) -> Iterator[Piece]:
 
 
 @contextlib.contextmanager
-def _opened(place: str) -> Iterator[BinaryIO]:
+def _opened(place: str) -> Iterator[io.BufferedReader]:
     if place == INPUT:
-        yield sys.stdin.buffer
+        yield sys.stdin.buffer  # type: ignore[misc]
         return
     try:
         with Path(place).open("rb") as file:
@@ -69,7 +69,7 @@ def _opened(place: str) -> Iterator[BinaryIO]:
         raise ZooError(f"{place}: cannot be read ({error.strerror})") from None
 
 
-def _share(place: str, file: BinaryIO) -> float | None:
+def _share(place: str, file: io.BufferedReader) -> float | None:
     """Return how much of a file is read."""
     return None if place == INPUT else file.tell() / max(Path(place).stat().st_size, 1)
 

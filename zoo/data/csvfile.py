@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -49,15 +49,9 @@ def read_csv(path: Path, *, delimiter: str | None = None, header: bool | None = 
         raise ZooError(f"data.delimiter={found!r}: must be one character")
     rows, lines = [], []
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=found, skipinitialspace=True, strict=True)
-    line = 1
-    try:
-        for row in reader:
-            if any(cell.strip() for cell in row):
-                rows.append([cell.strip() for cell in row])
-                lines.append(line)
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise ZooError(f"{path}, line {line}: {error}; a quotation mark may be missing there") from None
+    for line, row in _numbered(path, reader):
+        rows.append(row)
+        lines.append(line)
     _check_shape(path, rows, lines, found)
     if header is None:
         header = _has_header(rows)
@@ -72,7 +66,7 @@ def read_csv(path: Path, *, delimiter: str | None = None, header: bool | None = 
     return _table(path, body, names, lines)
 
 
-def stream_csv(file: BinaryIO, where: str, *, rows: int, known: Sequence[str] = ()) -> Iterator[Table]:
+def stream_csv(file: io.BufferedReader, where: str, *, rows: int, known: Sequence[str] = ()) -> Iterator[Table]:
     """Yield a CSV's cells as ``read_csv`` reads them, so many ``rows`` at a time, in memory for these alone.
 
     A first row that has all ``known`` names is a header; where it has not, it is looked at as in ``read_csv``.
@@ -81,10 +75,8 @@ def stream_csv(file: BinaryIO, where: str, *, rows: int, known: Sequence[str] = 
         ZooError: not text, not a table, or a row of another length than the first.
     """
     path = Path(where)
-    start = file.read(len(codecs.BOM_UTF8))
-    wide = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    whole = io.BufferedReader(_Behind(start, file))
-    lines = io.TextIOWrapper(whole, encoding="utf-16" if wide else "utf-8-sig", newline="")
+    wide = file.peek(2).startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    lines = io.TextIOWrapper(file, encoding="utf-16" if wide else "utf-8-sig", newline="")
     try:
         head = list(itertools.islice(lines, LOOKED_AT))
         if "\0" in "".join(head):
@@ -92,58 +84,45 @@ def stream_csv(file: BinaryIO, where: str, *, rows: int, known: Sequence[str] = 
         if not "".join(head).strip():
             raise ZooError(f"{path}: is empty")
         delimiter = "," if [head[0].strip()] == list(known) else _delimiter(path, "".join(head))
-        looked = [row for row in csv.reader(head, delimiter=delimiter, skipinitialspace=True) if any(row)]
-        looked = [[cell.strip() for cell in row] for row in looked]
-        headed = bool(known) and set(known) <= set(looked[0])
-        headed = headed or _has_header(looked)
+        looked = [row for _, row in _numbered(path, csv.reader(head, delimiter=delimiter, skipinitialspace=True))]
+        headed = (bool(known) and set(known) <= set(looked[0])) or _has_header(looked)
         names = looked[0] if headed else [f"column_{n + 1}" for n in range(len(looked[0]))]
         reader = csv.reader(itertools.chain(head, lines), delimiter=delimiter, skipinitialspace=True, strict=True)
         yield from _batches(path, reader, names, skip=headed, rows=rows)
-    except csv.Error as error:
-        raise ZooError(f"{path}: {error}; a quotation mark may be missing") from None
     except UnicodeError:
         raise ZooError(f"{path}: is not UTF-8 text; save it as UTF-8") from None
-
-
-class _Behind(io.RawIOBase):
-    """A file whose first bytes were read already."""
-
-    def __init__(self, start: bytes, file: BinaryIO) -> None:
-        self.start, self.file = start, file
-
-    def readable(self) -> bool:
-        """Tell that it can be read."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Fill a buffer; return how many bytes of it."""
-        part = self.start or self.file.read(len(buffer))
-        self.start = b""
-        buffer[: len(part)] = part
-        return len(part)
 
 
 def _batches(path: Path, reader: Any, names: list[str], *, skip: bool, rows: int) -> Iterator[Table]:
     body: list[list[str]] = []
     lines: list[int] = []
-    line = 1
-    for row in reader:
-        cells, first = [cell.strip() for cell in row], line
-        line = reader.line_num + 1
-        if not any(cells):
-            continue
-        if skip:
-            skip = False
-            continue
+    for line, cells in itertools.islice(_numbered(path, reader), int(skip), None):
         if len(cells) != len(names):
-            raise ZooError(f"{path}, line {first}: has {len(cells)} fields where the first row has {len(names)}")
+            raise ZooError(f"{path}, line {line}: has {len(cells)} fields where the first row has {len(names)}")
         body.append(cells)
-        lines.append(first)
+        lines.append(line)
         if len(body) == rows:
             yield _table(path, body, names, lines)
             body, lines = [], []
     if body:
         yield _table(path, body, names, lines)
+
+
+def _numbered(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """Yield rows that are not empty, without the blanks around their cells, and the line that each begins in.
+
+    Raises:
+        ZooError: a quotation mark that is never closed.
+    """
+    line = 1
+    try:
+        for row in reader:
+            cells = [cell.strip() for cell in row]
+            if any(cells):
+                yield line, cells
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise ZooError(f"{path}, line {line}: {error}; a quotation mark may be missing there") from None
 
 
 def _table(path: Path, body: Sequence[Sequence[str]], names: Sequence[str], lines: Sequence[int]) -> Table:
