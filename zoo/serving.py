@@ -10,6 +10,7 @@ import base64
 import io
 import logging
 import multiprocessing
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -145,9 +146,12 @@ class Answers(litserve.LitAPI):
 
     def setup(self, device: str) -> None:
         """Load the model in the process that answers."""
+        import torch
+
         from zoo.uses import opened
 
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server ends it, once what was accepted is answered
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))  # requests are read by other processes
         self.model = opened(self.place)[0].to(device)
 
     def decode_request(self, request: Any) -> Any:
