@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.costs import inference_table, scaling_table, speed_table, training_table
+from benchmarks.deployed import contests_table, serving_table, uses_table
 from benchmarks.quality import cases, command_of, each_of, measured
 from benchmarks.reliability import contract_table, files_table
 from benchmarks.rows import RESULTS, read
@@ -320,6 +321,9 @@ TABLES = {
     "scaling": scaling_table,
     "contract": contract_table,
     "files": files_table,
+    "uses": uses_table,
+    "contests": contests_table,
+    "serving": serving_table,
 }
 
 

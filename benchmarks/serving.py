@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import json
 import os
 import signal
 import socket
@@ -27,6 +28,7 @@ from zoo.errors import ZooError
 ROOT = Path(__file__).resolve().parent.parent
 WEIGHTS = "cnn/digits"
 BATCH = 64
+PATIENCE = 60  # seconds that a client waits
 
 
 def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
@@ -104,26 +106,42 @@ def _await(address: str, server: subprocess.Popen[bytes]) -> None:
 
 
 async def _asked(address: str, images: list[str], clients: int, seconds: int) -> tuple[list[float], Counter[str]]:
-    """Return the seconds of each request, and how each ended."""
-    import httpx
+    """Return the seconds of each request, and how each ended.
 
+    Each client has a connection, and asks again once it is answered. They are written by hand, since those of a library
+    take more of the processor, which the server has to share, than the server itself.
+    """
+    host, port = address.removeprefix("http://").split(":")
     took: list[float] = []
     statuses: Counter[str] = Counter()
     ended = time.perf_counter() + seconds
-    limits = httpx.Limits(max_connections=clients, max_keepalive_connections=clients)
-    async with httpx.AsyncClient(base_url=address, limits=limits, timeout=60) as client:
 
-        async def one(number: int) -> None:
-            while (started := time.perf_counter()) < ended:
-                try:
-                    answer = await client.post("/predict", json={"x": [images[number % len(images)]]})
-                    statuses[str(answer.status_code)] += 1
-                except httpx.HTTPError as error:
-                    statuses[type(error).__name__] += 1
-                took.append(time.perf_counter() - started)
+    async def one(number: int) -> None:
+        body = json.dumps({"x": [images[number % len(images)]]}).encode()
+        head = f"POST /predict HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n"
+        request = f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
+        reader, writer = await asyncio.open_connection(host, int(port))
+        while (started := time.perf_counter()) < ended:
+            try:
+                writer.write(request)
+                statuses[await asyncio.wait_for(_status(reader), PATIENCE)] += 1
+            except (OSError, EOFError, TimeoutError) as error:  # and begin anew, as a client would
+                statuses[type(error).__name__] += 1
+                writer.close()
+                reader, writer = await asyncio.open_connection(host, int(port))
+            took.append(time.perf_counter() - started)
+        writer.close()
 
-        await asyncio.gather(*(one(number) for number in range(clients)))
+    await asyncio.gather(*(one(number) for number in range(clients)))
     return took, statuses
+
+
+async def _status(reader: asyncio.StreamReader) -> str:
+    """Read an answer to its end; return its status, or that it holds no label."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+    body = await reader.readexactly(int(head.split("content-length:")[1].split("\r\n")[0]))
+    status = head.split()[1]
+    return status if status != "200" or b'"label"' in body else "200 without an answer"
 
 
 def _bare() -> dict[str, float]:

@@ -1,5 +1,6 @@
-"""The pages in docs/: each command and each script of them runs as it stands."""
+"""The pages in docs/: each command, each script and each cell of them runs as it stands."""
 
+import json
 import os
 import re
 import runpy
@@ -67,6 +68,15 @@ def test_every_command_of_a_page_runs(page, tmp_path, monkeypatch):
                 said = list(two.map(lambda w: started(w[0], w[1], NUMBER=w[2], FIRST="127.0.0.1"), wanted))
             assert "test accuracy" in said[0]
             assert [len(list((tmp_path / f"machine{n}").rglob("results.json"))) for n in (0, 1)] == [1, 0]
+
+
+def test_every_cell_of_the_notebook_runs(tmp_path, monkeypatch):
+    cells = json.loads((ROOT / "docs" / "tour.ipynb").read_text())["cells"]
+    assert all(cell["outputs"] for cell in cells if cell["cell_type"] == "code")  # a reader sees what came of each
+    (tmp_path / "tour.py").write_text("\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    runpy.run_path("tour.py", run_name="__main__")
 
 
 def test_pages_lead_to_files_that_are_there():

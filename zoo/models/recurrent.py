@@ -37,6 +37,11 @@ def backwards(x: Tensor, lengths: Tensor | None) -> Tensor:
     return x.gather(1, at.unsqueeze(2).expand_as(x))
 
 
+def _wide() -> bool:
+    """Tell whether the processor has AVX-512, without which oneDNN has no LSTM in bf16 and torch fails."""
+    return torch.backends.cpu.get_cpu_capability().startswith("AVX512")
+
+
 class Layers(nn.Module):
     """``layers`` of cells, in one direction or two: (B, T, inputs) to (B, T, features).
 
@@ -81,6 +86,12 @@ class Layers(nn.Module):
         return x, left
 
     def _run(self, cell: Any, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        if isinstance(cell, nn.LSTM) and x.device.type == "cpu" and torch.is_autocast_enabled("cpu") and not _wide():
+            with torch.autocast("cpu", enabled=False):
+                return self._stepped(cell, x.float(), state)
+        return self._stepped(cell, x, state)
+
+    def _stepped(self, cell: Any, x: Tensor, state: Any) -> tuple[Tensor, Any]:
         state = tuple(state) if isinstance(state, list) else state
         if self.training and self.weight_dropout:
             out, *after = self._dropped(cell, x, state)

@@ -22,7 +22,7 @@ def axes_of(figure: Figure, *args: Any, **kwargs: Any) -> Any:
     axes = figure.subplots(*args, **kwargs)
     for ax in np.atleast_1d(axes).ravel():
         ax.spines[["top", "right"]].set_visible(False)
-        ax.tick_params(colors=INK, labelsize=8)
+        ax.tick_params(colors=INK, labelsize=8, which="both")
     return axes
 
 

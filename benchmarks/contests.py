@@ -1,0 +1,98 @@
+"""Files of a user: ``zoo compare`` on some that no recipe names, and ``zoo predict`` on one too large for memory."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.runs import ROOT
+from zoo.errors import ZooError
+
+GIGABYTE = 1_000_000_000
+CONTESTS: dict[str, Sequence[str]] = {
+    "photos of cars and lorries": [
+        "data=image_folder",
+        "data.path=$ZOO_DATA/cifar10_jpeg/cifar10_jpeg_q75.tar.xz",
+        "data.classes=[automobile,truck]",
+        "minutes=6",
+    ],
+    "a CSV of wines": [
+        "data=csv",
+        "data.path=$ZOO_DATA/tabular/winequality-red.csv",
+        "data.target=quality",
+        "minutes=2",
+    ],
+    "a text of captions": ["data=text_file", "data.path=captions.txt", "minutes=6"],
+    "a series of a machine's temperature": [
+        "data=series",
+        "data.path=$ZOO_DATA/nab/realKnownCause/machine_temperature_system_failure.csv",
+        "data.fill=linear",
+        "minutes=4",
+    ],
+}
+
+
+def compared(words: Sequence[str], folder: Path) -> dict[str, Any]:
+    """Return the table of ``zoo compare``, run in ``folder``, the best on validation first.
+
+    Raises:
+        ZooError: it failed.
+    """
+    if "data.path=captions.txt" in words:
+        source = Path(os.path.expandvars("$ZOO_DATA/multi30k/train.en.gz"))
+        (folder / "captions.txt").write_bytes(gzip.decompress(source.read_bytes()))
+    _ran(["compare", *words], folder)
+    content: dict[str, Any] = json.loads(next(folder.rglob("comparison.json")).read_text())
+    return content
+
+
+def predicted(folder: Path, size: int = GIGABYTE) -> dict[str, Any]:
+    """Return the rows of a CSV of ``size`` bytes, the most memory that ``zoo predict`` needed for it, and its time.
+
+    Raises:
+        ZooError: it failed, or a row was not answered.
+    """
+    from sklearn.datasets import load_wine
+
+    path, out = folder / "wines.csv", folder / "answers.csv"
+    wines = load_wine(as_frame=True).data * (1 + 1e-9)  # with all digits, as programs write numbers
+    head, body = wines.to_csv(index=False).split("\n", 1)
+    times = -(-size // len(body))
+    with path.open("w") as file:
+        file.write(f"{head}\n")
+        for _ in range(times):
+            file.write(body)
+    rows = len(wines) * times
+    started = time.perf_counter()
+    used = _ran(["predict", "fnn/wine", str(path), "format=csv", f"out={out}"], folder)
+    seconds = time.perf_counter() - started
+    with out.open() as file:
+        answered = sum(1 for _ in file) - 1
+    if answered != rows:
+        raise ZooError(f"predict: {answered:,} answers to {rows:,} rows")
+    return {"rows": rows, "bytes": path.stat().st_size, "megabytes": used, "took": round(seconds, 1)}
+
+
+def _ran(words: Sequence[str], folder: Path) -> float:
+    """Have ``zoo`` do what ``words`` say in ``folder``; return the most memory that it held, in MB.
+
+    Raises:
+        ZooError: it failed.
+    """
+    typed = [sys.executable, "-m", "zoo", *map(os.path.expandvars, words)]
+    known = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with (folder / "said").open("w+") as said:
+        process = subprocess.Popen(typed, cwd=folder, env=known, stdout=subprocess.DEVNULL, stderr=said)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        said.seek(0)
+        if process.returncode:
+            raise ZooError(f"zoo {' '.join(words)}: {([*said.read().split(chr(10)), ''])[-2] or 'no message'}")
+    return round(used.ru_maxrss / 1024, 1)

@@ -1,0 +1,58 @@
+"""The README's tables of trained models in use: from training to an exported file's answer, and behind a server."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.contests import CONTESTS
+from benchmarks.rows import RESULTS, read
+
+
+def uses_table() -> str:
+    """Return the table of suite=uses: per model its figure, what it said of raw input, and how ONNX Runtime agrees."""
+    lines = ["| model | data | trained | `zoo evaluate` | raw input | first answer | ONNX file | differs at most by |"]
+    lines += ["|---" * 8 + "|"]
+    for row in _uses():
+        if "model" not in row:
+            continue
+        drawn = f", drew {row['drawn']}" if "drawn" in row else ""
+        cells = [f"{row['train_seconds']:.0f} s", f"{row['metric'].replace('_', ' ')} {row['figure']:.4g}"]
+        cells += [f"{row['verb']} {row['rows']:,}{drawn}", f"`{row['said']}`", f"{row['bytes'] / 1000:,.0f} KB"]
+        lines.append(f"| {row['model']} | {row['data']} | {' | '.join(cells)} | {row['difference']:.0e} |")
+    return "\n".join(lines)
+
+
+def _uses() -> list[dict[str, Any]]:
+    return list({row["what"]: row for row in read(RESULTS / "uses.jsonl")}.values())
+
+
+def contests_table() -> str:
+    """Return the tables of the comparisons on files that no recipe names, and of the file too large for memory."""
+    lines = ["| files | `zoo compare` | figure on test, the best on validation first |", "|---|---|---|"]
+    said = []
+    for row in _uses():
+        if "entries" in row:
+            figure = row["figure"]
+            ranked = [
+                f"{one['name']} {one['test'][figure]:.4g}" for one in row["entries"] if figure in (one["test"] or {})
+            ]
+            named = f"{figure.replace('_', ' ')}: {', '.join(ranked)}"
+            lines.append(f"| {row['what']} | `{' '.join(CONTESTS[row['what']])}` | {named} |")
+        elif "megabytes" in row:
+            said += ["", f"`zoo predict fnn/wine` on a CSV of {row['bytes'] / 1e9:.2f} GB, {row['rows']:,} rows: "]
+            said[-1] += f"{row['megabytes']:,.0f} MB at most, {row['took']:,.0f} s."
+    return "\n".join(lines + said)
+
+
+def serving_table() -> str:
+    """Return the table of suite=serving: what many clients were answered, beside the model's own call."""
+    lines = ["| clients | requests, not answered with 200 | a second | median | 99 of 100 within "]
+    lines[0] += "| the model's call of one row, of 64 | cores, clients' share included |"
+    lines += ["|---" * 7 + "|"]
+    for what, row in {row["what"]: row for row in read(RESULTS / "serving.jsonl")}.items():
+        failed = sum(count for status, count in row["statuses"].items() if status != "200")
+        one, many = (row["bare"][key] for key in ("a row, ms", "rows a second in 64s"))
+        cells = [f"{row['requests']:,}, {failed}", f"{row['a_second']:,.0f}", f"{row['p50_ms']:,.0f} ms"]
+        cells += [f"{row['p99_ms']:,.0f} ms", f"{one} ms, {64000 / many:.1f} ms", f"{row['threads']}"]
+        lines.append(f"| {what} | {' | '.join(cells)} |")
+    return "\n".join(lines)

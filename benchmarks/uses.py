@@ -1,0 +1,216 @@
+"""Uses: each registered model from a command that trains it to an answer by ONNX Runtime, on raw input from files.
+
+By the words that a user would type: train, at most a minute; evaluate; predict, generate, sample or play; export; and
+the exported file's answers to the same raw input beside the model's own. Beside that models are compared on files of a
+user, and a file too large for memory is read.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.contests import CONTESTS, compared, predicted
+from benchmarks.jobs import Job, timed
+from benchmarks.rows import of_this_commit
+from benchmarks.runs import called, trained
+from benchmarks.words import take_flag, take_nothing_else
+from zoo.errors import ZooError, unknown
+from zoo.registry import list_models
+
+MINUTES = 1
+CLOSE = 1e-4  # to which an exported file must answer as the model does
+PROMPT = "The "
+SENTENCES = ["a film to remember", "two hours that i will never get back", "funny , warm and beautifully shot"]
+
+
+def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
+    """Return a job per pair of PAIRS, or those of ``model=``; else one per comparison and for a large file too."""
+    model, fresh = asked.pop("model", None), take_flag(asked, "fresh")
+    take_nothing_else(asked, "uses")
+    if model is not None and model not in list_models():
+        raise unknown("model", model, list_models())
+    wanted: dict[str, Callable[[Path], dict[str, Any]]] = {
+        f"{name} on {data}": partial(_used, name, data) for name, data in PAIRS if model in (None, name)
+    }
+    if model is None:
+        wanted |= {what: partial(compared, words) for what, words in CONTESTS.items()}
+        wanted["a CSV of 1 GB"] = predicted
+    took = timed(earlier, lambda row: row["what"], "seconds")
+    done = set() if fresh else {row["what"] for row in of_this_commit(earlier)}
+    return [Job(what, partial(_row, what, do), took.get(what)) for what, do in wanted.items() if what not in done]
+
+
+def _row(what: str, do: Callable[[Path], dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    from zoo.report import origin
+
+    row: dict[str, Any] = {"what": what}
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            row |= do(Path(folder))
+        except ZooError as error:
+            row["failed"] = [str(error)]
+    print(f"    {row.get('failed', 'done')} in {time.perf_counter() - started:.0f} s", flush=True)
+    yield row | {"seconds": round(time.perf_counter() - started, 1)} | origin("cpu")
+
+
+def _used(name: str, data: str, folder: Path) -> dict[str, Any]:
+    """Return the row of a pair.
+
+    Raises:
+        ZooError: a step failed, or two that must agree do not.
+    """
+    from zoo import load
+
+    run, file, figures = folder / "run", folder / "model.onnx", folder / "figures.json"
+    results = trained([f"model={name}", f"data={data}", f"trainer.max_time={MINUTES}", "logger=csv"], run)
+    model = load(run / "checkpoints" / "best.ckpt")
+    metric = model.objective.monitor
+    called(["-m", "zoo", "evaluate", str(run), f"out={figures}"])
+    said, found = results["metrics"][f"test/{metric}"], json.loads(figures.read_text())["metrics"][metric]
+    if not math.isclose(said, found, rel_tol=1e-3):
+        raise ZooError(f"{name} on {data}: zoo evaluate finds {found}, the run said {said}")
+    row = {"model": name, "data": data, "metric": metric, "figure": found, "train_seconds": results["train_seconds"]}
+    row |= PAIRS[name, data](run, folder)
+    called(["-m", "zoo", "export", str(run), "format=onnx", f"out={file}"])
+    row |= {"bytes": file.stat().st_size, "difference": _difference(model, file, folder)}
+    if row["difference"] > CLOSE:
+        raise ZooError(f"{name} on {data}: ONNX Runtime answers otherwise by {row['difference']:.1e}")
+    return row
+
+
+def _difference(model: Any, file: Path, folder: Path) -> float:
+    """Return by how much at most the answers of an exported file to raw input differ from the model's."""
+    import onnxruntime
+    import torch
+
+    from zoo.encode import encode
+
+    batch = encode(model.spec, _raw(model.spec, folder))
+    with torch.inference_mode():
+        ours = model.eval().answer(batch)
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    names = [node.name for node in session.get_outputs()]
+    theirs = session.run(names, {key: value.numpy() for key, value in batch.items()})
+    return max(float(np.abs(found - ours[key].numpy()).max()) for key, found in zip(names, theirs, strict=True))
+
+
+def _raw(spec: Any, folder: Path) -> Any:
+    """Return raw input: what the command read from files, a prompt, or what an environment shows first."""
+    from zoo.incoming import pieces
+
+    if spec.task == "language_modeling":
+        return PROMPT
+    if spec.task == "control":
+        import gymnasium
+
+        env = gymnasium.make(ENVIRONMENTS[spec.name])
+        return np.stack([env.reset(seed=seed)[0] for seed in range(8)])
+    return next(pieces(spec, [str(folder / "raw")])).raw
+
+
+ENVIRONMENTS = {"cartpole": "CartPole-v1", "pendulum": "Pendulum-v1"}
+
+
+def _predicted(write: Callable[[Path], object], run: Path, folder: Path) -> dict[str, Any]:
+    """Return how many rows of raw input were answered, and what was said of the first."""
+    write(folder / "raw")
+    called(["-m", "zoo", "predict", str(run), str(folder / "raw"), "format=json", f"out={folder / 'answers'}"])
+    answers = [json.loads(line) for line in (folder / "answers").read_text().splitlines()]
+    first = {key: value for key, value in answers[0].items() if key != "input"}
+    return {
+        "verb": "predict",
+        "rows": len(answers),
+        "said": ", ".join(f"{key} {_short(value)}" for key, value in list(first.items())[:2]),
+    }
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _digits(to: Path) -> None:
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    to.mkdir()
+    for number, image in enumerate(load_digits().images[-64:]):
+        Image.fromarray((image * (255 / 16)).round().astype(np.uint8)).save(to / f"{number:02}.png")
+
+
+def _wines(to: Path) -> None:
+    from sklearn.datasets import load_wine
+
+    load_wine(as_frame=True).data.to_csv(to, index=False)
+
+
+def _weeks(to: Path) -> None:
+    from statsmodels.datasets import co2
+
+    co2.load_pandas().data.interpolate().to_csv(to, index_label="week")
+
+
+def _sentences(to: Path) -> None:
+    to.write_text("\n".join(SENTENCES) + "\n")
+
+
+def _recordings(to: Path) -> None:
+    from zoo.data.files import root_folder
+
+    to.mkdir()
+    with tarfile.open(root_folder(None) / "fsdd" / "fsdd_recordings.tar.gz") as archive:
+        for member in [one for one in archive if one.name.endswith(".wav")][:20]:
+            content = archive.extractfile(member)
+            assert content is not None
+            (to / Path(member.name).name).write_bytes(content.read())
+
+
+def _written(run: Path, folder: Path) -> dict[str, Any]:
+    from zoo import load
+
+    called(["-m", "zoo", "generate", str(run), f"prompt={PROMPT}", "length=40"])
+    text = load(run / "checkpoints" / "best.ckpt").generate(prompt=PROMPT, length=40)
+    return {"verb": "generate", "rows": 1, "said": " ".join(text.split())}
+
+
+def _drawn(run: Path, folder: Path) -> dict[str, Any]:
+    out = folder / "drawn.npz"
+    called(["-m", "zoo", "sample", str(run), "count=64", f"out={out}"])
+    with np.load(out) as content:
+        drawn = len(content["x"])
+    return _predicted(_digits, run, folder) | {"drawn": drawn}
+
+
+def _played(run: Path, folder: Path) -> dict[str, Any]:
+    from PIL import Image
+
+    called(["-m", "zoo", "play", str(run), "steps=100", f"out={folder / 'episode.gif'}"])
+    with Image.open(folder / "episode.gif") as film:
+        return {"verb": "play", "rows": 1, "said": f"a film of {getattr(film, 'n_frames', 1)} pictures"}
+
+
+PAIRS: dict[tuple[str, str], Callable[[Path, Path], dict[str, Any]]] = {
+    ("fnn", "wine"): partial(_predicted, _wines),
+    ("cnn", "digits"): partial(_predicted, _digits),
+    ("rnn", "digits"): partial(_predicted, _digits),
+    ("lstm", "sentiment"): partial(_predicted, _sentences),
+    ("gru", "series"): partial(_predicted, _weeks),
+    ("gru", "spoken_digits"): partial(_predicted, _recordings),
+    ("transformer", "text_file"): _written,
+    ("autoencoder", "digits"): partial(_predicted, _digits),
+    ("vae", "digits"): _drawn,
+    ("gan", "digits"): _drawn,
+    ("policy", "cartpole"): _played,
+    ("dqn", "cartpole"): _played,
+    ("sac", "pendulum"): _played,
+}
