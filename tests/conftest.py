@@ -13,6 +13,24 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("ZOO_DATA") or ROOT / "data").absolute()  # before any test changes its folder
 
 
+# Checks of the contract that take long, and go over parts that models share
+SHARED = ("check_learns", "check_checkpoint", "check_export", "check_precision")
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items):
+    """Leave to ``-m slow`` what some model has shown on a task and kind, and the model on another."""
+    seen = set()
+    for item in reversed(items):
+        params = getattr(getattr(item, "callspec", None), "params", {})
+        check, subject = getattr(params.get("check"), "__name__", ""), params.get("subject")
+        if check in SHARED and subject.device == "cpu":
+            what = {(check, subject.name), (check, subject.case.task, subject.case.kind)}
+            if what <= seen:
+                item.add_marker("slow")
+            seen |= what
+
+
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path, monkeypatch):
     """Each test writes its runs into a folder of its own."""

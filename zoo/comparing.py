@@ -44,10 +44,11 @@ def candidates(words: Sequence[str]) -> list[str]:
     Raises:
         ZooError: there are none.
     """
-    found, said = [], None
-    for name in configs.choices("model"):
+    names, found, said = configs.choices("model"), [], None
+    config = configs.compose([f"model={names[0]}", *words])
+    for name in names:
         try:
-            config = configs.compose([f"model={name}", *words])
+            config.model.name = configs.recipe_class(name)
             if configs.task_of(config) in config.data.tasks:
                 found.append(name)
         except ZooError as error:

@@ -61,9 +61,15 @@ def _check_pairing(name: str, said: str) -> None:
     entry = registry.entry(name)
     with quiet():
         fitting = configs.fitting_data(entry)
+        kinds: set[str] = set()
         for data in configs.choices("data"):
             if data in fitting:
-                plan(configs.compose([f"model={name}", f"data={data}"]), recipe=name, command="")
+                pair = configs.pair(name, data)
+                configs.task_of(pair)
+                recipe = configs.conf_dir() / "recipe" / f"{name}-{data}.yaml"
+                if pair.data.kind not in kinds or recipe.is_file():  # the others are composed of the same parts
+                    plan(configs.compose([f"model={name}", f"data={data}"]), recipe=name, command="")
+                kinds.add(pair.data.kind)
             elif not _refuses(lambda data=data: configs.task_of(configs.pair(name, data)), *fitting):
                 raise ContractError(f"{said}: takes data={data}, which it does not claim")
     if entry.module.startswith("zoo.models."):
