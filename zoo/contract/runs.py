@@ -50,12 +50,11 @@ class StopAfter(L.Callback):
 
 
 def check_resume(subject: Subject) -> None:
-    """Check that a run stopped early, amid an epoch, and in an epoch's last batch ends as if it never had been."""
+    """Check that a run stopped amid an epoch, and in an epoch's last batch, ends as if it never had been."""
     groups = subject.dataset.sizes[0] // BATCH // ACCUMULATE  # steps in an epoch
-    drawn = np.random.default_rng(sum(map(ord, subject.name))).integers(1, groups, 2)
-    first, amid = ACCUMULATE * int(drawn[0]) + 1, ACCUMULATE * int(groups + drawn[1]) + 2  # with gradients that wait
-    points = [first, amid, 2 * ACCUMULATE * groups]
-    check_stops(subject, points)
+    drawn = int(np.random.default_rng(sum(map(ord, subject.name))).integers(1, groups))
+    amid = ACCUMULATE * (groups + drawn) + 2  # with gradients that wait
+    check_stops(subject, [amid, 2 * ACCUMULATE * groups])
 
 
 def check_stops(subject: Subject, points: Sequence[int] | int) -> list[int]:
