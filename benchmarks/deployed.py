@@ -17,9 +17,14 @@ def uses_table() -> str:
             continue
         drawn = f", drew {row['drawn']}" if "drawn" in row else ""
         cells = [f"{row['train_seconds']:.0f} s", f"{row['metric'].replace('_', ' ')} {row['figure']:.4g}"]
-        cells += [f"{row['verb']} {row['rows']:,}{drawn}", f"`{row['said']}`", f"{row['bytes'] / 1000:,.0f} KB"]
+        cells += [f"{row['verb']} {row['rows']:,}{drawn}", f"`{_plain(row['said'])}`", f"{row['bytes'] / 1000:,.0f} KB"]
         lines.append(f"| {row['model']} | {row['data']} | {' | '.join(cells)} | {row['difference']:.0e} |")
     return "\n".join(lines)
+
+
+def _plain(text: str) -> str:
+    """Return a text that breaks no table."""
+    return text.replace("|", "/").replace("`", "'")
 
 
 def _uses() -> list[dict[str, Any]]:

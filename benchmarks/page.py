@@ -60,6 +60,15 @@ SECTIONS = {  # table: title, what it is about
         "Bits flipped, files cut short, sizes that lie, in each region of each format. Where checksums lie over all, "
         "no damage may be read as something else.",
     ),
+    "uses": (
+        "From training to use",
+        "A minute of training at most, zoo evaluate, raw input from files, zoo export, and ONNX Runtime's answers beside.",
+    ),
+    "contests": (
+        "On files of one's own",
+        "Models compared on files that no recipe names; a file too large for memory.",
+    ),
+    "serving": ("Served", "Clients that each ask again as soon as they are answered."),
 }
 
 
