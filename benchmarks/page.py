@@ -62,7 +62,7 @@ SECTIONS = {  # table: title, what it is about
     ),
     "uses": (
         "From training to use",
-        "A minute of training at most, zoo evaluate, raw input from files, zoo export, and ONNX Runtime's answers beside.",
+        "A minute of training at most, zoo evaluate, raw input from files, zoo export, ONNX Runtime's answers beside.",
     ),
     "contests": (
         "On files of one's own",

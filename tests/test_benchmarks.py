@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import zoo
-from benchmarks import actors, compare, page, quality, report, scaling
+from benchmarks import actors, compare, contests, page, quality, report, scaling, uses
 from benchmarks.__main__ import main
 from benchmarks.jobs import Job, done, remaining
 from benchmarks.quality import Case, measured, missed
@@ -250,3 +250,23 @@ def test_an_exponent_that_is_too_large_is_a_failure():
 def test_the_quick_budget_has_every_model_that_ships():
     quick = {case.model for case in quality.cases() if (case.promise or {}).get("quick")}
     assert quick >= set(zoo.list_models())
+
+
+def test_uses_go_over_every_model_that_ships():
+    assert {model for model, _ in uses.PAIRS} == set(zoo.list_models())
+
+
+@pytest.mark.slow
+def test_a_model_is_taken_from_training_to_the_same_answer_by_onnx_runtime():
+    assert main(["suite=uses", "model=sac", "out=out"]) == 0
+    (row,) = rows("uses")
+    assert (row["model"], row["verb"]) == ("sac", "play")
+    assert row["difference"] < 1e-4
+
+
+@pytest.mark.slow
+def test_a_large_file_is_answered_row_by_row(tmp_path):
+    row = contests.predicted(tmp_path, size=100_000)
+    assert row["bytes"] > 100_000
+    assert row["rows"] == len((tmp_path / "answers.csv").read_text().splitlines()) - 1
+    assert 0 < row["megabytes"] < 1000

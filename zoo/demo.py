@@ -28,7 +28,8 @@ def page(model: Any, *, title: str) -> Any:
     spec = model.spec
     made = _maker(model)
     with gr.Blocks(title=title, analytics_enabled=False) as blocks:
-        gr.Markdown(f"# {title}\n{model.name}, {spec.task} of {spec.kind} data, {_size(model):,} parameters")
+        task = spec.task.replace("_", " ")
+        gr.Markdown(f"# {title}\n{model.name}, {task} of {spec.kind} data, {_size(model):,} parameters")
         made()
     return blocks
 
