@@ -266,6 +266,22 @@ def test_steps_read_together_do_not_see_the_padding(name):
         zoo.create(name, spec=spec, segment=12)
 
 
+@pytest.mark.parametrize(
+    ("name", "ending"),
+    [
+        ("lstm", "pt2"),
+        ("gru", "onnx"),
+        *(pytest.param(*pair, marks=pytest.mark.slow) for pair in [("gru", "pt2"), ("rnn", "pt2")]),
+        *(pytest.param(*pair, marks=pytest.mark.slow) for pair in [("lstm", "onnx"), ("rnn", "onnx")]),
+    ],
+)
+def test_both_directions_are_exported_for_any_length(name, ending, tmp_path):
+    """The file has answered three rows of other lengths than those it was traced with before it is kept."""
+    spec = DataSpec(name="s", kind="sequence", task="classification", input_shape=(11, 2), classes=("a", "b"))
+    model = zoo.create(name, spec=spec, bidirectional=True, pooling="max")
+    assert zoo.export(model, tmp_path / f"model.{ending}").stat().st_size > 0
+
+
 def test_pooling_looks_at_each_sequence_alone():
     h, lengths = torch.randn(2, 6, 4), torch.tensor([6, 3])
     assert torch.equal(Pool(4, pooling="last")(h, lengths)[1], h[1, 2])

@@ -10,7 +10,7 @@ import math
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -35,37 +35,93 @@ class Answering(nn.Module):
         return self.model.answer(batch)
 
 
-class Elman(nn.Module):
-    """A layer of nn.RNN as ONNX's own operator, for any length: torch's exporter unrolls it for one length alone."""
+class Cell(nn.Module):
+    """A layer of nn.RNN, nn.LSTM or nn.GRU as ONNX's own operator, for any length.
 
-    def __init__(self, cell: nn.RNN) -> None:
+    torch's exporter unrolls the first for one length, and takes what the others answer to be of the length that was
+    traced (torch 2.14).
+    """
+
+    # Of torch's gates, those of ONNX in turn: i, o, f, c of its LSTM, z, r, h of its GRU
+    GATES: ClassVar = {"RNN": (0,), "LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2)}
+
+    def __init__(self, cell: nn.RNNBase) -> None:
         super().__init__()
-        self.cell = cell
+        self.kind, self.size = type(cell).__name__, cell.hidden_size
+        self.attributes: dict[str, Any] = {"hidden_size": cell.hidden_size}
+        if isinstance(cell, nn.RNN):
+            self.attributes["activations"] = [cell.nonlinearity.capitalize()]
+        if isinstance(cell, nn.GRU):
+            self.attributes["linear_before_reset"] = 1
+        weights = [self._ordered(getattr(cell, f"{name}_l0")) for name in ("weight_ih", "weight_hh")]
+        biases = [self._ordered(getattr(cell, f"{name}_l0")) for name in ("bias_ih", "bias_hh")]
+        for name, value in zip("wub", [*weights, torch.cat(biases)], strict=True):
+            self.register_buffer(name, value.detach().unsqueeze(0))
 
-    def forward(self, x: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def _ordered(self, x: Tensor) -> Tensor:
+        gates = x.chunk(len(self.GATES[self.kind]))
+        return torch.cat([gates[number] for number in self.GATES[self.kind]])
+
+    def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """Return what stands for the outputs (B, T, hidden) and the last state (1, B, hidden) while it is traced."""
-        cell = self.cell
-        weights = [cell.weight_ih_l0, cell.weight_hh_l0, torch.cat([cell.bias_ih_l0, cell.bias_hh_l0])]
-        inputs = [x.transpose(0, 1), *(one.unsqueeze(0) for one in weights), *([] if state is None else [None, state])]
-        rows, size = x.shape[0], cell.hidden_size
-        h, last = torch.onnx.ops.symbolic_multi_out(
-            "RNN",
-            inputs,
-            attrs={"hidden_size": size, "activations": [cell.nonlinearity.capitalize()]},
-            dtypes=(x.dtype, x.dtype),
-            shapes=((x.shape[1], 1, rows, size), (1, rows, size)),
+        rows, states = x.shape[0], (state if isinstance(state, tuple) else (state,)) if state is not None else ()
+        kept = 2 if self.kind == "LSTM" else 1
+        h, *last = torch.onnx.ops.symbolic_multi_out(
+            self.kind,
+            [x.transpose(0, 1), self.w, self.u, self.b, *([None, *states] if states else [])],
+            attrs=self.attributes,
+            dtypes=(x.dtype,) * (1 + kept),
+            shapes=((x.shape[1], 1, rows, self.size), *([(1, rows, self.size)] * kept)),
         )
-        return h.squeeze(1).transpose(0, 1), last
+        return h.squeeze(1).transpose(0, 1), tuple(last) if kept > 1 else last[0]
 
-    @classmethod
-    def replace(cls, model: nn.Module) -> None:
-        """Put it in the place of each layer of one direction in ``model``."""
-        for name, child in model.named_children():
-            plain = isinstance(child, nn.RNN) and child.batch_first and child.bias
-            if plain and (child.num_layers, child.bidirectional) == (1, False):
-                setattr(model, name, cls(child))
-            else:
-                cls.replace(child)
+
+class Loop(nn.Module):
+    """A layer of nn.RNN, nn.LSTM or nn.GRU as a loop over steps, for any length: torch.export unrolls it for one."""
+
+    STEPS: ClassVar = {"LSTM": torch.lstm_cell, "GRU": torch.gru_cell}
+    STEPS |= {"RNN_TANH": torch.rnn_tanh_cell, "RNN_RELU": torch.rnn_relu_cell}
+
+    def __init__(self, cell: nn.RNNBase) -> None:
+        super().__init__()
+        self.size, self.step, self.kept = cell.hidden_size, self.STEPS[cell.mode], 2 if cell.mode == "LSTM" else 1
+        # of weights that share memory torch's loop takes none
+        for name, value in zip("wubc", cell._flat_weights, strict=True):
+            self.register_buffer(name, value.detach().clone())
+
+    def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """Return the outputs (B, T, hidden) and the last state (1, B, hidden)."""
+        from torch._higher_order_ops.while_loop import while_loop
+
+        steps = x.transpose(0, 1)
+        first = state if isinstance(state, tuple) else (state,) if state is not None else ()
+        first = tuple(one[0] for one in first) or (x.new_zeros(x.shape[0], self.size),) * self.kept
+
+        def more(at: Tensor, out: Tensor, *held: Tensor) -> Tensor:
+            return at < steps.shape[0]
+
+        def step(at: Tensor, out: Tensor, *held: Tensor) -> tuple[Tensor, ...]:
+            here = at.reshape(1)
+            left = self.step(
+                steps.index_select(0, here)[0], held if self.kept > 1 else held[0], self.w, self.u, self.b, self.c
+            )
+            left = left if self.kept > 1 else (left,)
+            return (at + 1, out.index_copy(0, here, left[0].unsqueeze(0)), *left)
+
+        begin = torch.zeros((), dtype=torch.int64), x.new_zeros(steps.shape[0], x.shape[0], self.size)
+        _, out, *last = while_loop(more, step, (*begin, *(one.clone() for one in first)))
+        kept = tuple(one.unsqueeze(0) for one in last)
+        return out.transpose(0, 1), kept if self.kept > 1 else kept[0]
+
+
+def replace(model: nn.Module, by: type[Cell] | type[Loop]) -> None:
+    """Put ``by`` in the place of each recurrent layer of one direction in ``model``, other than with a projection."""
+    for name, child in model.named_children():
+        plain = isinstance(child, nn.RNNBase) and child.batch_first and child.bias and not child.proj_size
+        if plain and (child.num_layers, child.bidirectional) == (1, False):
+            setattr(model, name, by(child))
+        else:
+            replace(child, by)
 
 
 FORMATS = {"onnx": ".onnx", "torch_export": ".pt2", "safetensors": ".safetensors"}
@@ -140,7 +196,7 @@ def _onnx(model: ZooModule) -> tuple[Write, Answers]:
     except ImportError:
         raise ZooError('zoo.export: onnx is not installed; pip install "zoo[export]"') from None
     answering = Answering(copy.deepcopy(model)).eval()
-    Elman.replace(answering)
+    replace(answering, Cell)
     proto = _trace(answering, _example(model.spec)).model_proto
     onnx.helper.set_model_props(proto, {"model": model.name, **_described(model.spec)})
 
@@ -158,10 +214,12 @@ def _described(spec: DataSpec) -> dict[str, str]:
 
 
 def _program(model: ZooModule) -> tuple[Write, Answers]:
-    batch = _example(model.spec)
+    batch, answering = _example(model.spec), Answering(copy.deepcopy(model)).eval()
+    if 1 in _sizes(batch)["x"]:  # any length
+        replace(answering, Loop)
     try:
-        with torch.no_grad():
-            program = torch.export.export(Answering(model), (), dict(batch), dynamic_shapes=_sizes(batch), strict=False)
+        with torch.no_grad(), warnings.catch_warnings(action="ignore"):
+            program = torch.export.export(answering, (), dict(batch), dynamic_shapes=_sizes(batch), strict=False)
     except Exception as error:
         raise _untraced(model, error) from None
 
