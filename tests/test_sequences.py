@@ -282,6 +282,16 @@ def test_both_directions_are_exported_for_any_length(name, ending, tmp_path):
     assert zoo.export(model, tmp_path / f"model.{ending}").stat().st_size > 0
 
 
+def test_a_projection_is_refused_in_one_line_by_formats_that_have_none(tmp_path):
+    spec = DataSpec(name="s", kind="sequence", task="classification", input_shape=(11, 2), classes=("a", "b"))
+    model = zoo.create("lstm", spec=spec, projection=16)
+    for ending in ("onnx", "pt2"):
+        with pytest.raises(ZooError, match="with a projection.*safetensors"):
+            zoo.export(model, tmp_path / f"model.{ending}")
+    assert zoo.export(model, tmp_path / "model.safetensors").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
+
+
 def test_pooling_looks_at_each_sequence_alone():
     h, lengths = torch.randn(2, 6, 4), torch.tensor([6, 3])
     assert torch.equal(Pool(4, pooling="last")(h, lengths)[1], h[1, 2])

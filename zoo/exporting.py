@@ -115,9 +115,15 @@ class Loop(nn.Module):
 
 
 def replace(model: nn.Module, by: type[Cell] | type[Loop]) -> None:
-    """Put ``by`` in the place of each recurrent layer of one direction in ``model``, other than with a projection."""
+    """Put ``by`` in the place of each recurrent layer of one direction in ``model``.
+
+    Raises:
+        ZooError: one has a projection.
+    """
     for name, child in model.named_children():
-        plain = isinstance(child, nn.RNNBase) and child.batch_first and child.bias and not child.proj_size
+        if getattr(child, "proj_size", 0):
+            raise ZooError("export: ONNX has no LSTM with a projection, nor torch.export a loop; take format=safetensors")
+        plain = isinstance(child, nn.RNNBase) and child.batch_first and child.bias
         if plain and (child.num_layers, child.bidirectional) == (1, False):
             setattr(model, name, by(child))
         else:
