@@ -122,7 +122,9 @@ def replace(model: nn.Module, by: type[Cell] | type[Loop]) -> None:
     """
     for name, child in model.named_children():
         if getattr(child, "proj_size", 0):
-            raise ZooError("export: ONNX has no LSTM with a projection, nor torch.export a loop; take format=safetensors")
+            raise ZooError(
+                "export: ONNX has no LSTM with a projection, nor torch.export a loop; take format=safetensors"
+            )
         plain = isinstance(child, nn.RNNBase) and child.batch_first and child.bias
         if plain and (child.num_layers, child.bidirectional) == (1, False):
             setattr(model, name, by(child))
