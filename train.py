@@ -2,7 +2,7 @@
 
 import sys
 
-from zoo.verbs.training import train
+from zoo.__main__ import run
 
 if __name__ == "__main__":
-    sys.exit(train(sys.argv[1:]))
+    run(["train", *sys.argv[1:]])

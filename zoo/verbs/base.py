@@ -112,6 +112,8 @@ class Verb:
         except TrainingError as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
+        except BrokenPipeError:  # who reads has seen enough
+            return 128 + signal.SIGPIPE
         except OSError as error:
             print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
             return 2
