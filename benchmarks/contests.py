@@ -26,7 +26,7 @@ CONTESTS: dict[str, Sequence[str]] = {
     "a CSV of wines": [
         "data=csv",
         "data.path=$ZOO_DATA/tabular/winequality-red.csv",
-        "data.target=quality",
+        "data.target=-1",
         "minutes=2",
     ],
     "a text of captions": ["data=text_file", "data.path=captions.txt", "minutes=6"],
@@ -94,5 +94,5 @@ def _ran(words: Sequence[str], folder: Path) -> float:
         process.returncode = os.waitstatus_to_exitcode(status)
         said.seek(0)
         if process.returncode:
-            raise ZooError(f"zoo {' '.join(words)}: {([*said.read().split(chr(10)), ''])[-2] or 'no message'}")
+            raise ZooError(f"zoo {' '.join(words)}: {(said.read().strip().splitlines() or ['no message'])[-1]}")
     return round(used.ru_maxrss / 1024, 1)

@@ -140,10 +140,17 @@ def _trained(name: str, words: Sequence[str], dataset: Dataset, seconds: float, 
     try:
         probe = go(folder / "probe", max_time=PROBE * seconds / 60)
         taken = probe.results["train_seconds"] + probe.results["validation_seconds"]
-        shutil.rmtree(folder / "probe")
         left = seconds - (time.perf_counter() - started)
-        epochs = max(1, int(0.9 * left / taken * probe.results["epochs"]))
-        done = go(folder / "run", max_epochs=epochs, max_time=max(left, 1.0) / 60)
+        if left < PROBE * seconds:  # the little that was learnt is all that fits
+            done = probe
+        else:
+            shutil.rmtree(folder / "probe")
+            fitting = {"max_epochs": int(0.9 * left / taken * probe.results["epochs"])}
+            if not fitting["max_epochs"]:  # a short epoch, so that the schedule comes to its end
+                pace = probe.results["steps"] / probe.results["train_seconds"]
+                steps = int(0.9 * (left - probe.results["validation_seconds"]) * pace)
+                fitting = {"max_epochs": 1, "steps_per_epoch": max(steps, 1)}
+            done = go(folder / "run", max_time=left / 60, **fitting)
     except (ZooError, TrainingError) as error:
         return Entry(name, wrong=str(error))
     figures = _on(done.model, dataset, "val")
