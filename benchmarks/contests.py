@@ -30,12 +30,7 @@ CONTESTS: dict[str, Sequence[str]] = {
         "minutes=2",
     ],
     "a text of captions": ["data=text_file", "data.path=captions.txt", "minutes=6"],
-    "a series of a machine's temperature": [
-        "data=series",
-        "data.path=$ZOO_DATA/nab/realKnownCause/machine_temperature_system_failure.csv",
-        "data.fill=linear",
-        "minutes=4",
-    ],
+    "a series of sunspots": ["data=series", "data.path=$ZOO_DATA/tabular/monthly-sunspots.csv", "minutes=4"],
 }
 
 
