@@ -90,4 +90,4 @@ def _ran(words: Sequence[str], folder: Path) -> float:
         said.seek(0)
         if process.returncode:
             raise ZooError(f"zoo {' '.join(words)}: {(said.read().strip().splitlines() or ['no message'])[-1]}")
-    return round(used.ru_maxrss / 1024, 1)
+    return round(used.ru_maxrss * 1024 / 1e6, 1)
