@@ -18,9 +18,8 @@ def uses_table() -> str:
         drawn = f", drew {row['drawn']}" if "drawn" in row else ""
         cells = [f"{row['train_seconds']:.0f} s", f"{row['metric'].replace('_', ' ')} {row['figure']:.4g}"]
         cells += [f"{row['verb']} {row['rows']:,}{drawn}", f"`{_plain(row['said'])}`", f"{row['bytes'] / 1000:,.0f} KB"]
-        lines.append(
-            f"| {row['model']} | {row['data']} | {' | '.join(cells)} | {row['difference']:.0e} |".replace("0e+00", "0")
-        )
+        cells.append(f"{row['difference']:.0e}" if row["difference"] else "0")
+        lines.append(f"| {row['model']} | {row['data']} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
