@@ -21,7 +21,7 @@ SHARED = ("check_learns", "check_checkpoint", "check_export", "check_precision")
 def pytest_collection_modifyitems(items):
     """Leave to ``-m slow`` what some model has shown on a task and kind, and the model on another."""
     seen = set()
-    for item in reversed(items):
+    for item in items:
         params = getattr(getattr(item, "callspec", None), "params", {})
         check, subject = getattr(params.get("check"), "__name__", ""), params.get("subject")
         if check in SHARED and subject.device == "cpu":

@@ -25,12 +25,15 @@ def rows(suite: str) -> list[dict]:
     return [json.loads(line) for line in Path("out", f"{suite}.jsonl").read_text().splitlines()]
 
 
-def test_the_readme_says_what_was_measured_and_the_page_shows_it_without_a_server():
+def test_the_readme_says_what_was_measured():
     text = (ROOT / "README.md").read_text()
     assert report.render(text) == text
     for name in report.TABLES:
         assert f"<!-- table:{name} -->" in text
-    # In one test, since composing all cases takes seconds
+
+
+@pytest.mark.slow
+def test_the_page_shows_it_without_a_server():
     shown = page.page()
     for name in report.TABLES:
         assert f'<h2 id="{name}">' in shown

@@ -241,15 +241,6 @@ def test_bf16_learns_as_float32_does_and_no_step_uses_weights_of_an_earlier_one(
     assert loss["bf16-mixed"] == pytest.approx(loss["32-true"], rel=0.03)
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others(quick, tmp_path):
-    states = []
-    for folder, seed in (("a", 0), ("b", 0), ("c", 1)):
-        run = zoo.train("cnn", seed=seed, run_dir=str(tmp_path / folder), **quick)
-        states.append(torch.cat([p.detach().flatten() for p in run.model.parameters()]))
-    assert torch.equal(states[0], states[1])
-    assert not torch.equal(states[0], states[2])
-
-
 def test_early_stopping_stops_after_its_patience_and_the_later_of_equal_epochs_is_best(quick):
     quick["trainer"] = {"max_epochs": 50, "accelerator": "cpu", "precision": "32"}
     # A step of almost nothing: no epoch improves on the first
