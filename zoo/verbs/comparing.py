@@ -8,8 +8,12 @@ import sys
 from zoo.errors import Stopped, ZooError
 from zoo.verbs.base import PICTURES, Asked, Verb
 
+# What a model is for, where that is not predicting
+USED = {"control": "zoo play {}", "language_modeling": "zoo generate {}", "generation": "zoo sample {}"}
+
 
 def _compare(asked: Asked) -> int:
+    from zoo import load
     from zoo.comparing import compare, kept, picture, table, written
 
     if asked.places or not asked.words:
@@ -30,7 +34,9 @@ def _compare(asked: Asked) -> int:
     print(f"picture         {shown}")
     print(f"written         {written(entries, figure, folder)}")
     what = "best" if entries[0] is best else "best network"
-    print(f"{what:<15} {best.folder}/checkpoints/best.ckpt   ({best.name}; zoo predict {best.folder} INPUT…)")
+    task = load(f"{best.folder}/checkpoints/best.ckpt").spec.task
+    then = USED.get(task, "zoo predict {} INPUT…").format(best.folder)
+    print(f"{what:<15} {best.folder}/checkpoints/best.ckpt   ({best.name}; {then})")
     return 0
 
 
