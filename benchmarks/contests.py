@@ -5,14 +5,12 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.runs import ROOT
+from benchmarks.runs import called
 from zoo.errors import ZooError
 
 GIGABYTE = 1_000_000_000
@@ -43,7 +41,7 @@ def compared(words: Sequence[str], folder: Path) -> dict[str, Any]:
     if "data.path=captions.txt" in words:
         source = Path(os.path.expandvars("$ZOO_DATA/multi30k/train.en.gz"))
         (folder / "captions.txt").write_bytes(gzip.decompress(source.read_bytes()))
-    _ran(["compare", *words], folder)
+    called(["-m", "zoo", "compare", *words], folder)
     content: dict[str, Any] = json.loads(next(folder.rglob("comparison.json")).read_text())
     return content
 
@@ -66,28 +64,10 @@ def predicted(folder: Path, size: int = GIGABYTE) -> dict[str, Any]:
             file.write(body)
     rows = len(wines) * times
     started = time.perf_counter()
-    used = _ran(["predict", "fnn/wine", str(path), "format=csv", f"out={out}"], folder)
+    _, used = called(["-m", "zoo", "predict", "fnn/wine", str(path), "format=csv", f"out={out}"])
     seconds = time.perf_counter() - started
     with out.open() as file:
         answered = sum(1 for _ in file) - 1
     if answered != rows:
         raise ZooError(f"predict: {answered:,} answers to {rows:,} rows")
-    return {"rows": rows, "bytes": path.stat().st_size, "megabytes": used, "took": round(seconds, 1)}
-
-
-def _ran(words: Sequence[str], folder: Path) -> float:
-    """Have ``zoo`` do what ``words`` say in ``folder``; return the most memory that it held, in MB.
-
-    Raises:
-        ZooError: it failed.
-    """
-    typed = [sys.executable, "-m", "zoo", *map(os.path.expandvars, words)]
-    known = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with (folder / "said").open("w+") as said:
-        process = subprocess.Popen(typed, cwd=folder, env=known, stdout=subprocess.DEVNULL, stderr=said)
-        _, status, used = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        said.seek(0)
-        if process.returncode:
-            raise ZooError(f"zoo {' '.join(words)}: {(said.read().strip().splitlines() or ['no message'])[-1]}")
-    return round(used.ru_maxrss * 1024 / 1e6, 1)
+    return {"rows": rows, "bytes": path.stat().st_size, "megabytes": round(used, 1), "took": round(seconds, 1)}

@@ -51,14 +51,22 @@ def contests_table() -> str:
 
 
 def serving_table() -> str:
-    """Return the table of suite=serving: what many clients were answered, beside the model's own call."""
+    """Return the tables of suite=serving: what many clients were answered, beside its own call; and bad requests."""
     lines = ["| clients | requests, not answered with 200 | a second | median | 99 of 100 within "]
     lines[0] += "| the model's call of one row, of 64 | cores, clients' share included |"
     lines += ["|---" * 7 + "|"]
+    drawn = ["", "| model of | requests drawn from its schema | answered with 2xx | refused with 4xx | 5xx or none |"]
+    drawn += ["|---" * 5 + "|"]
     for what, row in {row["what"]: row for row in read(RESULTS / "serving.jsonl")}.items():
+        if "bare" not in row:
+            by = {first: sum(n for s, n in row["statuses"].items() if s.startswith(first)) for first in "24"}
+            total = sum(row["statuses"].values())
+            cells = [what.partition(": ")[2], str(total), str(by["2"]), str(by["4"]), str(total - sum(by.values()))]
+            drawn.append(f"| {' | '.join(cells)} |")
+            continue
         failed = sum(count for status, count in row["statuses"].items() if status != "200")
         one, many = (row["bare"][key] for key in ("a row, ms", "rows a second in 64s"))
         cells = [f"{row['requests']:,}, {failed}", f"{row['a_second']:,.0f}", f"{row['p50_ms']:,.0f} ms"]
         cells += [f"{row['p99_ms']:,.0f} ms", f"{one} ms, {64000 / many:.1f} ms", f"{row['threads']}"]
         lines.append(f"| {what} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return "\n".join(lines + drawn)

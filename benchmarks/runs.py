@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,13 +27,22 @@ def trained(words: Sequence[str], folder: Path) -> dict[str, Any]:
     return content
 
 
-def called(words: Sequence[str]) -> None:
-    """Have this Python do what ``words`` say; ``$ZOO_DATA`` in them is what a shell makes of it.
+def called(words: Sequence[str], folder: Path = ROOT) -> tuple[str, float]:
+    """Have this Python do what ``words`` say in ``folder``; ``$ZOO_DATA`` in them is what a shell makes of it.
+
+    Returns what it printed, and the most memory that it held, in MB.
 
     Raises:
         ZooError: it failed.
     """
-    typed = [os.path.expandvars(word) for word in words]
-    done = subprocess.run([sys.executable, *typed], capture_output=True, text=True, cwd=ROOT)
-    if done.returncode:
-        raise ZooError(f"{' '.join(words)}: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
+    typed = [sys.executable, *map(os.path.expandvars, words)]
+    known = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as wrong:
+        process = subprocess.Popen(typed, cwd=folder, env=known, stdout=out, stderr=wrong)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        wrong.seek(0)
+        if process.returncode:
+            raise ZooError(f"{' '.join(words)}: {(wrong.read().strip().splitlines() or ['no message'])[-1]}")
+        return out.read(), used.ru_maxrss * 1024 / 1e6

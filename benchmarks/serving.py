@@ -1,9 +1,13 @@
-"""Serving: how many requests a server answers, and how soon, with many clients at once, beside a bare model's call."""
+"""Serving: how many requests a server answers, and how soon, with many clients at once, beside a bare model's call.
+
+And what it answers to requests that schemathesis draws from its own schema, as it allows and as it forbids.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import io
 import json
 import os
@@ -22,6 +26,7 @@ from typing import Any
 
 from benchmarks.jobs import Job
 from benchmarks.rows import of_this_commit
+from benchmarks.runs import trained
 from benchmarks.words import take_budget, take_flag, take_nothing_else, take_number
 from zoo.errors import ZooError
 
@@ -29,6 +34,15 @@ ROOT = Path(__file__).resolve().parent.parent
 WEIGHTS = "cnn/digits"
 BATCH = 64
 PATIENCE = 60  # seconds that a client waits
+DRAWN = 200  # requests of each sort
+# By kind of data: weights that come with the zoo, or what is trained for a few steps
+KINDS: dict[str, Sequence[str]] = {
+    "images": ["cnn/digits"],
+    "tables": ["fnn/wine"],
+    "series": ["gru/series"],
+    "texts": ["model=lstm", "data=sentiment"],
+    "sequences": ["model=gru", "data=spoken_digits"],
+}
 
 
 def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
@@ -37,35 +51,20 @@ def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
     clients, seconds = take_number(asked, "clients", 200), take_number(asked, "seconds", 60 if budget == "full" else 10)
     take_nothing_else(asked, "serving")
     what = f"{clients} clients of {WEIGHTS} for {seconds} s"
-    if not fresh and any(row["what"] == what for row in of_this_commit(earlier)):
-        return []
-    return [Job(what, partial(_served, what, clients, seconds), seconds + 30.0)]
+    wanted = [Job(what, partial(_served, what, clients, seconds), seconds + 30.0)]
+    drawn = DRAWN if budget == "full" else DRAWN // 10
+    wanted += [
+        Job(f"malformed: {kind}", partial(_malformed, kind, words, drawn), 60.0) for kind, words in KINDS.items()
+    ]
+    done = set() if fresh else {row["what"] for row in of_this_commit(earlier)}
+    return [job for job in wanted if job.what not in done]
 
 
 def _served(what: str, clients: int, seconds: int) -> Iterator[dict[str, Any]]:
     from zoo.report import origin
 
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{free.getsockname()[1]}"
-    images = _images()
-    with tempfile.TemporaryDirectory() as folder:
-        words = [
-            "-m",
-            "zoo",
-            "serve",
-            WEIGHTS,
-            f"port={address.rpartition(':')[2]}",
-            f"log={folder}/log",
-            f"batch={BATCH}",
-        ]
-        server = subprocess.Popen([sys.executable, *words], cwd=ROOT, stdout=subprocess.DEVNULL)
-        try:
-            _await(address, server)
-            took, statuses = asyncio.run(_asked(address, images, clients, seconds))
-        finally:
-            server.send_signal(signal.SIGINT)
-            server.wait(60)
+    with _server(WEIGHTS) as address:
+        took, statuses = asyncio.run(_asked(address, _images(), clients, seconds))
     took.sort()
     row = {"what": what, "clients": clients, "seconds": seconds, "requests": len(took), "statuses": dict(statuses)}
     row |= {"a_second": len(took) / seconds, "bare": _bare()}
@@ -76,6 +75,74 @@ def _served(what: str, clients: int, seconds: int) -> Iterator[dict[str, Any]]:
         f"    {row['a_second']:.0f} a second, p50 {row['p50_ms']} ms, p99 {row['p99_ms']} ms, {row['bare']}", flush=True
     )
     yield row | origin("cpu")
+
+
+def _malformed(kind: str, words: Sequence[str], drawn: int) -> Iterator[dict[str, Any]]:
+    """Yield the row of what a server of such data answered to ``drawn`` requests of each sort, by status."""
+    from zoo.report import origin
+
+    statuses: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as above:
+        place = words[0]
+        if len(words) > 1:
+            place = f"{above}/run"
+            trained([*words, "trainer.max_epochs=1", "trainer.steps_per_epoch=5", "logger=csv"], Path(place))
+        with _server(place) as address:
+            _drawn(address, drawn, statuses)
+            healthy = _health(address)
+    row: dict[str, Any] = {"what": f"malformed: {kind}", "statuses": dict(sorted(statuses.items()))}
+    if not healthy or any(not "200" <= status < "500" for status in statuses):
+        row["failed"] = [f"{row['what']}: {row['statuses']}{'' if healthy else ', and the server is gone'}"]
+    print(f"    {row['statuses']}", flush=True)
+    yield row | origin("cpu")
+
+
+def _drawn(address: str, count: int, statuses: Counter[str]) -> None:
+    import httpx
+
+    try:
+        import schemathesis
+        from hypothesis import HealthCheck, given, settings
+    except ImportError:
+        raise ZooError('suite=serving: schemathesis is not installed; pip install "zoo[peers]"') from None
+    described = httpx.get(f"{address}/openapi.json").json()
+    schema = schemathesis.openapi.from_dict(described)
+    for path in [path for path in described["paths"] if path.startswith("/predict")]:
+        for mode in (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE):
+
+            @settings(max_examples=count, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+            @given(case=schema[path]["POST"].as_strategy(generation_mode=mode))
+            def ask(case: Any) -> None:
+                statuses[str(case.call(base_url=address).status_code)] += 1
+
+            ask()
+
+
+@contextlib.contextmanager
+def _server(place: str) -> Iterator[str]:
+    """Serve a model in a process of its own; yield where."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+    with tempfile.TemporaryDirectory() as folder:
+        words = [place, f"port={address.rpartition(':')[2]}", f"log={folder}/log", f"batch={BATCH}"]
+        typed = [sys.executable, "-m", "zoo", "serve", *words]
+        server = subprocess.Popen(typed, cwd=ROOT, stdout=subprocess.DEVNULL)
+        try:
+            _await(address, server)
+            yield address
+        finally:
+            server.send_signal(signal.SIGINT)
+            server.wait(60)
+
+
+def _health(address: str) -> bool:
+    import httpx
+
+    try:
+        return httpx.get(f"{address}/health").status_code == 200
+    except httpx.HTTPError:
+        return False
 
 
 def _images() -> list[str]:
@@ -91,14 +158,9 @@ def _images() -> list[str]:
 
 
 def _await(address: str, server: subprocess.Popen[bytes]) -> None:
-    import httpx
-
     for _ in range(300):
-        try:
-            if httpx.get(f"{address}/health").status_code == 200:
-                return
-        except httpx.HTTPError:
-            pass
+        if _health(address):
+            return
         if server.poll() is not None:
             break
         time.sleep(0.2)

@@ -114,12 +114,11 @@ def _raw(spec: Any, folder: Path) -> Any:
     if spec.task == "control":
         import gymnasium
 
-        env = gymnasium.make(ENVIRONMENTS[spec.name])
+        from zoo.plan import config_of
+
+        env = gymnasium.make(config_of(folder / "run")["data"]["env"])
         return np.stack([env.reset(seed=seed)[0] for seed in range(8)])
     return next(pieces(spec, [str(folder / "raw")])).raw
-
-
-ENVIRONMENTS = {"cartpole": "CartPole-v1", "pendulum": "Pendulum-v1"}
 
 
 def _predicted(write: Callable[[Path], object], run: Path, folder: Path) -> dict[str, Any]:
@@ -176,10 +175,7 @@ def _recordings(to: Path) -> None:
 
 
 def _written(run: Path, folder: Path) -> dict[str, Any]:
-    from zoo import load
-
-    called(["-m", "zoo", "generate", str(run), f"prompt={PROMPT}", "length=40"])
-    text = load(run / "checkpoints" / "best.ckpt").generate(prompt=PROMPT, length=40)
+    text, _ = called(["-m", "zoo", "generate", str(run), f"prompt={PROMPT}", "length=40"])
     return {"verb": "generate", "rows": 1, "said": " ".join(text.split())}
 
 
