@@ -206,6 +206,17 @@ def test_questions_of_each_kind_are_read_as_predict_reads_them():
     assert raw_of(DataSpec("x", "text", "classification", (4,), classes=("a", "b")), ["wide sea"]) == ["wide sea"]
 
 
+def test_an_answer_that_is_no_number_is_refused_as_a_question():
+    from zoo.serving import Answers
+
+    model = zoo.load("fnn/wine")
+    answers = answers_of(model.spec, model.predict(np.full((1, 13), 1e38)))
+    assert not all(np.isfinite(one) for one in answers[0]["probability"].values())
+    response = Answers("fnn/wine", batch=1, wait=0).encode_response(answers)
+    assert response.status_code == 422
+    assert "so large" in json.loads(response.body)["detail"]
+
+
 def test_questions_of_different_lengths_are_answered_together():
     run = zoo.create("gru", spec=DataSpec("q", "sequence", "classification", (6, 2), classes=("a", "b"))).eval()
     from zoo.encode import encode

@@ -98,7 +98,8 @@ def raw_of(spec: DataSpec, x: Sequence[Any]) -> Any:
 
 def _array(rows: Any) -> np.ndarray:
     try:
-        return np.array(rows, np.float32)
+        with np.errstate(over="ignore"):  # what comes of infinity is said by the answer
+            return np.array(rows, np.float32)
     except ValueError:
         raise ZooError("x: its steps have different lengths") from None
 
@@ -190,7 +191,10 @@ class Answers(litserve.LitAPI):
         """Return what is sent."""
         if isinstance(output, Wrong):
             return JSONResponse({"detail": output.said}, status_code=422)
-        return JSONResponse({"answers": output})
+        try:
+            return JSONResponse({"answers": output})
+        except ValueError:  # JSON has no NaN
+            return JSONResponse({"detail": "x: has numbers so large that the answer is none"}, status_code=422)
 
 
 def joined(batches: Sequence[dict[str, Any]]) -> dict[str, Any]:
