@@ -94,7 +94,7 @@ def _difference(model: Any, file: Path, folder: Path) -> float:
     import onnxruntime
     import torch
 
-    from zoo.encode import encode
+    from zoo.inputs import encode
 
     batch = encode(model.spec, _raw(model.spec, folder))
     with torch.inference_mode():
@@ -107,7 +107,7 @@ def _difference(model: Any, file: Path, folder: Path) -> float:
 
 def _raw(spec: Any, folder: Path) -> Any:
     """Return raw input: what the command read from files, a prompt, or what an environment shows first."""
-    from zoo.incoming import pieces
+    from zoo.inputs import pieces
 
     if spec.task == "language_modeling":
         return PROMPT

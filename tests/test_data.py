@@ -22,7 +22,7 @@ from zoo.data.augment import Augment
 from zoo.data.dataset import channel_statistics
 from zoo.data.images import FASHION, MNIST, read_idx
 from zoo.data.loader import CHUNK, Loader, generator_of
-from zoo.encode import encode
+from zoo.inputs import encode
 from zoo.registry import data_entry, list_data
 
 

@@ -21,7 +21,8 @@ from PIL import Image
 import zoo
 from zoo.answers import answers_of
 from zoo.data import load
-from zoo.serving import QUESTIONS, joined, raw_of
+from zoo.inputs import from_json
+from zoo.serving import QUESTIONS, joined
 from zoo.spec import DataSpec
 
 LARGEST = 200_000  # bytes of a request to the server below
@@ -193,17 +194,17 @@ def test_what_was_accepted_is_answered_before_the_server_ends(server, servers, i
 
 def test_questions_of_each_kind_are_read_as_predict_reads_them():
     table = DataSpec("t", "table", "regression", (2,), columns=("a", "town"), levels=((), ("Ulm",)), fills=(1.0, 0.0))
-    frame = raw_of(table, QUESTIONS["table"].model_validate({"x": [{"a": 2, "town": "Ulm"}, {"a": None}]}).x)
+    frame = from_json(table, QUESTIONS["table"].model_validate({"x": [{"a": 2, "town": "Ulm"}, {"a": None}]}).x)
     assert list(frame.columns) == ["a", "town"]
     assert pd.isna(frame["a"][1])
     plain = DataSpec("p", "table", "regression", (2,))
-    assert raw_of(plain, [{"column_2": 1.0, "column_1": 2.0}]).tolist() == [[2.0, 1.0]]
+    assert from_json(plain, [{"column_2": 1.0, "column_1": 2.0}]).tolist() == [[2.0, 1.0]]
     for wrong in ([{"column_1": 1.0}], [{"column_1": "a", "column_2": 1.0}], [{"column_1": None, "column_2": 1.0}]):
         with pytest.raises(zoo.ZooError):
-            raw_of(plain, wrong)
+            from_json(plain, wrong)
     past = DataSpec("s", "series", "forecasting", (3, 1), columns=("load",), target_shape=(2, 1), targets=(0,))
-    assert raw_of(past, [[[1.0], [2.0], [3.0]]]).shape == (1, 3, 1)
-    assert raw_of(DataSpec("x", "text", "classification", (4,), classes=("a", "b")), ["wide sea"]) == ["wide sea"]
+    assert from_json(past, [[[1.0], [2.0], [3.0]]]).shape == (1, 3, 1)
+    assert from_json(DataSpec("x", "text", "classification", (4,), classes=("a", "b")), ["wide sea"]) == ["wide sea"]
 
 
 def test_an_answer_that_is_no_number_is_refused_as_a_question():
@@ -219,7 +220,7 @@ def test_an_answer_that_is_no_number_is_refused_as_a_question():
 
 def test_questions_of_different_lengths_are_answered_together():
     run = zoo.create("gru", spec=DataSpec("q", "sequence", "classification", (6, 2), classes=("a", "b"))).eval()
-    from zoo.encode import encode
+    from zoo.inputs import encode
 
     short, long = np.random.default_rng(0).normal(size=(2, 6, 2)).astype(np.float32)
     both = joined([encode(run.spec, [short[:3]]), encode(run.spec, [long])])

@@ -185,7 +185,7 @@ def test_a_model_reads_raw_rows_as_it_was_trained_on_them(tmp_path, quick):
     raw = gaps[["kind", "size"]].astype({"size": object})
     data = load("csv", path=path, target="tall", drop=["height"])
     rows = {tuple(row): n for n, row in enumerate(torch.cat([data.train["x"], data.test["x"]]).tolist())}
-    from zoo.encode import encode
+    from zoo.inputs import encode
 
     encoded = encode(model.spec, raw)["x"]
     assert sum(tuple(row) in rows for row in encoded.tolist()) >= 180

@@ -20,8 +20,8 @@ from zoo.contract.subject import Subject
 from zoo.data import load
 from zoo.data.augment import TextAugment
 from zoo.data.loader import STREAMS, EvalLoader, Loader, generator_of
-from zoo.encode import encode
 from zoo.errors import ZooError
+from zoo.inputs import encode
 from zoo.tokens import checked, cut, encoded, join, numbers, vocabulary_of
 
 PROSE = "the cat sat on the mat. the dog ran, and the cat ran too!\n" * 200

@@ -166,7 +166,8 @@ def test_recordings_are_read_as_they_were_for_training(tmp_path):
     import wave
 
     from zoo.data.audio import levelled, log_mel, read_wav
-    from zoo.incoming import pieces
+    from zoo.inputs import pieces
+    from zoo.reading import SequenceReading
     from zoo.spec import DataSpec
 
     for number in range(2):
@@ -176,7 +177,14 @@ def test_recordings_are_read_as_they_were_for_training(tmp_path):
             file.setframerate(8000)
             file.writeframes((9000 * np.sin(np.arange(3000 + 500 * number) / 4)).astype("<i2").tobytes())
     (tmp_path / "2.wav").write_bytes(b"RIFF")
-    spec = DataSpec("a", "sequence", "classification", (128, 40), classes=("a", "b"), recorded="levelled")
+    spec = DataSpec(
+        "a",
+        "sequence",
+        "classification",
+        (128, 40),
+        classes=("a", "b"),
+        reading=SequenceReading("log_mel", "recording"),
+    )
     found = list(pieces(spec, [str(tmp_path)]))
     assert [bool(piece.wrong) for piece in found] == [False, False, True]
     frames = torch.from_numpy(log_mel(read_wav(tmp_path / "1.wav")))

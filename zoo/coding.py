@@ -137,7 +137,7 @@ class CodingModule(ZooModule):
         Raises:
             ZooError: a sample of another shape, less than two steps.
         """
-        from zoo.encode import encode
+        from zoo.inputs import encode
 
         if steps < 2:
             raise ZooError(f"steps={steps}: must be at least 2")

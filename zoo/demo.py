@@ -9,7 +9,7 @@ import numpy as np
 
 from zoo.answers import answers_of
 from zoo.errors import ZooError
-from zoo.incoming import pieces
+from zoo.inputs import pieces
 
 try:
     import gradio as gr
@@ -83,7 +83,7 @@ def _seeing(model: Any) -> None:
     def answer(given: Any) -> Any:
         if given is None:
             raise ZooError("drop an image first")
-        from zoo.encode import encode
+        from zoo.inputs import encode
 
         x = encode(model.spec, given)["x"]
         if model.spec.task == "reconstruction":
@@ -226,7 +226,7 @@ def _read(model: Any, place: str | None, most: int = 1) -> list[Any]:
 
 def _hearing(model: Any) -> None:
     with gr.Row():
-        file = gr.File(label="a wav file" if model.spec.recorded else "an array of steps, .npy")
+        file = gr.File(label="a wav file" if model.spec.reading.frames else "an array of steps, .npy")
         back = _answer(model)
 
     def answer(place: str | None) -> Any:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from zoo.data.dataset import Values
-from zoo.encode import to_float
+from zoo.inputs.base import to_float
 
 COMPONENTS = 64  # of the training images, in whose space distances are measured
 FITTED = 20_000  # rows that the components are found from, at most

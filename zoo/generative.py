@@ -13,8 +13,8 @@ from zoo.classes import labelled, labels_of
 from zoo.data.dataset import Batch, Dataset, Values
 from zoo.data.loader import EVAL_BATCH
 from zoo.distances import COMPONENTS, FEW, density_and_coverage, nearest, principal_components
-from zoo.encode import to_float
 from zoo.errors import ZooError
+from zoo.inputs.base import to_float
 from zoo.judge import Judge, judge_of
 from zoo.module import ZooModule
 from zoo.noise import Draws, latent

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
 from zoo.data import Dataset
-from zoo.encode import to_float
 from zoo.errors import ZooError
+from zoo.inputs.base import to_float
 
 MOST = 10_000  # images of each kind, unless asked for otherwise
 WEIGHTS = "https://github.com/toshas/torch-fidelity/releases"

@@ -362,13 +362,13 @@ class ZooModule(L.LightningModule):
         Raises:
             ZooError: the shape is not the one that the model was trained on.
         """
-        from zoo.encode import encode
+        from zoo.inputs import encode
 
         return self.answered(encode(self.spec, x))
 
     @torch.inference_mode()
     def answered(self, batch: Batch) -> dict[str, Any]:
-        """Return what the model says of a batch that ``zoo.encode`` made, as its objective decodes it."""
+        """Return what the model says of a batch that ``zoo.inputs.encode`` made, as its objective decodes it."""
         training = self.training
         answer = self.eval().answer({key: value.to(self.device) for key, value in batch.items()})
         self.train(training)

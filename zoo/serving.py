@@ -7,7 +7,6 @@ ready, ``GET /metrics`` has figures for Prometheus, ``GET /docs`` shows what is 
 from __future__ import annotations
 
 import base64
-import io
 import logging
 import multiprocessing
 import os
@@ -17,12 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
-import numpy as np
-
 from zoo.answers import answers_of
 from zoo.errors import ZooError
 from zoo.guarding import Guard, Limits
-from zoo.spec import DataSpec
 
 try:
     import litserve
@@ -79,58 +75,6 @@ QUESTIONS: dict[str, type[Question]] = {"image": Images, "text": Texts, "table":
 QUESTIONS |= {"sequence": Sequences, "series": Sequences}
 
 
-def raw_of(spec: DataSpec, x: Sequence[Any]) -> Any:
-    """Return what ``predict`` takes of a question's rows.
-
-    Raises:
-        ZooError: an image that cannot be read, or a column that is missing.
-    """
-    if spec.kind == "image":
-        return np.stack([_image(spec, number, text) for number, text in enumerate(x)])
-    if spec.kind == "sequence":
-        return [_array(one) for one in x]
-    if spec.kind == "series":
-        return np.stack([_array(one) for one in x]) if len({len(one) for one in x}) == 1 else _array(x)
-    if spec.kind == "table":
-        return _frame(spec, x)
-    return list(x)
-
-
-def _array(rows: Any) -> np.ndarray:
-    try:
-        with np.errstate(over="ignore"):  # what comes of infinity is said by the answer
-            return np.array(rows, np.float32)
-    except ValueError:
-        raise ZooError("x: its steps have different lengths") from None
-
-
-def _image(spec: DataSpec, number: int, text: str) -> np.ndarray:
-    from zoo.decoding import decode, wrong
-
-    channels, height, width = spec.input_shape
-    try:
-        content = io.BytesIO(base64.b64decode(text, validate=True))
-        return decode(content, size=(height, width), fit="crop", channels=channels)
-    except Exception as error:  # whatever a damaged file makes a decoder say
-        raise ZooError(f"x[{number}]: is no image that can be read ({wrong(error)})") from None
-
-
-def _frame(spec: DataSpec, rows: Sequence[dict[str, Any]]) -> Any:
-    import pandas as pd
-
-    frame = pd.DataFrame(list(rows))
-    if spec.columns:
-        return frame
-    names = [f"column_{n + 1}" for n in range(spec.inputs)]
-    missing = [name for name in names if name not in frame]
-    if missing:
-        raise ZooError(f"x: lacks {missing[0]}; its columns are {names[0]} to {names[-1]}")
-    found = frame[names].apply(pd.to_numeric, errors="coerce").to_numpy(float)
-    if not np.isfinite(found).all():
-        raise ZooError("x: has text, or nothing, in a column of numbers")
-    return found
-
-
 class Wrong:
     """Why a question cannot be answered; it harms no other question of its batch."""
 
@@ -157,10 +101,10 @@ class Answers(litserve.LitAPI):
 
     def decode_request(self, request: Any) -> Any:
         """Return a question as a batch, or why it is none."""
-        from zoo.encode import encode
+        from zoo.inputs import encode, from_json
 
         try:
-            return encode(self.model.spec, raw_of(self.model.spec, request.x))
+            return encode(self.model.spec, from_json(self.model.spec, request.x))
         except ZooError as error:
             return Wrong(str(error))
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from math import prod
-from typing import Any
+from typing import Any, TypeVar
 
 from zoo.errors import ZooError, unknown
+from zoo.reading import READINGS, Reading
+
+ReadingT = TypeVar("ReadingT", bound=Reading)
 
 # What can be asked of each kind of data.
 OFFERS: dict[str, tuple[str, ...]] = {
@@ -55,11 +58,10 @@ class DataSpec:
     In control x is what an environment shows, images in [0, 1]; its actions are ``classes``, by their numbers, or
     numbers between ``low`` and ``high``.
 
-    A sequence that was ``recorded`` is a recording's log-mel frames: as they are, or ``levelled``, each without its own
-    level and sound of the microphone.
-
     A reconstruction answers with x itself; y is then a label that nothing is learnt from. Where ``normal`` names
     classes, training has no others, and y says of validation and test rows whether they are ``classes[1]``, anomalies.
+
+    ``reading`` says how files and raw values become numbers, a dataclass of the kind's own (see ``zoo.reading``).
     """
 
     name: str
@@ -88,7 +90,7 @@ class DataSpec:
     normal: tuple[str, ...] = ()
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
-    recorded: str = ""
+    reading: Reading | None = None
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -99,6 +101,15 @@ class DataSpec:
             raise ZooError(f"{self.name}: {self.task} of {self.kind} data; must be {' or '.join(OFFERS[self.kind])}")
         if self.task == "classification" and len(self.classes) < 2 and not self.multilabel:
             raise ZooError(f"{self.name}: classification needs at least two classes, found {len(self.classes)}")
+        if self.reading is None:
+            object.__setattr__(self, "reading", READINGS[self.kind]())
+        elif type(self.reading) is not READINGS[self.kind]:
+            raise ZooError(f"{self.name}: {type(self.reading).__name__} does not fit {self.kind} data")
+
+    def reading_as(self, cls: type[ReadingT]) -> ReadingT:
+        """Return ``reading``, which is of the class ``cls`` by the kind of data."""
+        assert isinstance(self.reading, cls)
+        return self.reading
 
     @property
     def inputs(self) -> int:
@@ -134,22 +145,35 @@ class DataSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Return Python primitives alone, which a checkpoint can hold and load safely."""
-        return {f.name: _lists(getattr(self, f.name)) for f in fields(self)}
+        return {f.name: _primitives(getattr(self, f.name)) for f in fields(self)}
 
     @classmethod
     def of(cls, spec: DataSpec | dict[str, Any]) -> DataSpec:
         """Return ``spec`` itself, or the DataSpec that ``to_dict`` made it from."""
         if isinstance(spec, DataSpec):
             return spec
-        known = {f.name for f in fields(cls)}
-        for key in spec:
-            if key not in known:
-                raise unknown("field of a data spec", key, known)
-        return cls(**{key: _tuples(value) for key, value in spec.items()})
+        values = _known(cls, spec)
+        if isinstance(values.get("reading"), dict):
+            if values.get("kind") not in READINGS:
+                raise unknown("kind of data", values.get("kind"), KINDS)
+            reading = READINGS[values["kind"]]
+            values["reading"] = reading(**_known(reading, values["reading"]))
+        return cls(**values)
 
 
-def _lists(value: Any) -> Any:
-    return [_lists(one) for one in value] if isinstance(value, tuple) else value
+def _known(cls: type, values: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a dataclass from primitives; a key that is none of them raises a ZooError."""
+    names = {f.name for f in fields(cls)}
+    for key in values:
+        if key not in names:
+            raise unknown("field of a data spec", key, names)
+    return {key: _tuples(value) for key, value in values.items()}
+
+
+def _primitives(value: Any) -> Any:
+    if is_dataclass(value):
+        return {f.name: _primitives(getattr(value, f.name)) for f in fields(value)}
+    return [_primitives(one) for one in value] if isinstance(value, tuple) else value
 
 
 def _tuples(value: Any) -> Any:

@@ -9,7 +9,7 @@ from torch import Tensor
 from zoo.data.dataset import Dataset
 from zoo.data.loader import EVAL_BATCH
 from zoo.distances import COMPONENTS, principal_components
-from zoo.encode import to_float
+from zoo.inputs.base import to_float
 from zoo.judge import judge_of
 from zoo.objectives.generation import Samples
 

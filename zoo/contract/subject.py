@@ -21,7 +21,7 @@ from zoo import registry
 from zoo.contract import ContractError
 from zoo.contract.cases import ENOUGH, Case, cases_of, share
 from zoo.data.dataset import Batch, Dataset
-from zoo.encode import to_float
+from zoo.inputs.base import to_float
 from zoo.processes import context
 
 if TYPE_CHECKING:

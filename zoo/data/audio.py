@@ -20,6 +20,7 @@ from zoo.data.files import root_folder
 from zoo.errors import ZooError
 from zoo.files import write_arrays
 from zoo.options import check_choice, check_number
+from zoo.reading import SequenceReading
 from zoo.registry import register_data
 from zoo.spec import DataSpec
 
@@ -95,7 +96,7 @@ def spoken_digits(
         mean=tuple(seen.double().mean(0).tolist()),
         std=tuple(seen.double().std(0).tolist()),
         counts=class_counts(y[train], 10),
-        recorded="levelled" if normalize == "recording" else "as it is",
+        reading=SequenceReading(frames="log_mel", normalize=normalize),
         rows=len(train),
     )
     return Dataset(spec, *parts, FSDD)

@@ -21,8 +21,8 @@ from zoo.data.dataset import Batch, Card
 from zoo.data.loader import SINGLE, Share
 from zoo.data.replay import Memory
 from zoo.data.snapshots import restored, snapshot
-from zoo.encode import to_float
 from zoo.errors import TrainingError, ZooError
+from zoo.inputs.base import to_float
 from zoo.options import check_choice, check_number
 from zoo.registry import register_data
 from zoo.spec import DataSpec

@@ -17,6 +17,7 @@ from zoo.data.images import image_spec
 from zoo.decoding import is_image, listing
 from zoo.errors import ZooError, unknown
 from zoo.options import check_choice, check_flag, check_number
+from zoo.reading import ImageReading
 from zoo.registry import register_data
 
 PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -80,7 +81,9 @@ def image_folder(
     x, target_of = decoded.x, torch.zeros(len(decoded.x), dtype=torch.int64)
     target_of[torch.from_numpy(keep)] = torch.from_numpy(y)
     train, val, test = (rows(x, target_of, keep[index], lazy=True) for index in split)
-    return Dataset(image_spec("image_folder", train["x"], train["y"], tuple(names)), train, val, test)
+    return Dataset(
+        image_spec("image_folder", train["x"], train["y"], tuple(names), ImageReading(fit)), train, val, test
+    )
 
 
 def _wanted(size: int | Sequence[int] | None, fit: str, channels: int | None) -> Wanted:

@@ -11,8 +11,8 @@ import pandas as pd
 import torch
 
 from zoo.data.dataset import Card, Dataset, Splits, class_counts, rarer, rows
-from zoo.encode import as_numbers, as_texts, encode_frame
 from zoo.errors import ZooError, unknown
+from zoo.inputs.table import as_numbers, as_texts, encode_frame
 from zoo.spec import UNLABELLED, DataSpec
 
 BINS = 64  # that a column of numbers is cut into, for networks that embed it piece by piece

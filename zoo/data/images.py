@@ -14,6 +14,7 @@ from zoo.data.dataset import Card, Dataset, Splits, channel_statistics, class_co
 from zoo.data.files import fetch, read_checked, root_folder
 from zoo.errors import ZooError
 from zoo.options import check_choice, check_number
+from zoo.reading import ImageReading
 from zoo.registry import register_data
 from zoo.spec import DataSpec
 
@@ -60,7 +61,9 @@ PETS = Card(
 FASHION_CLASSES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
 
 
-def image_spec(name: str, x: Tensor, y: Tensor, classes: tuple[str, ...]) -> DataSpec:
+def image_spec(
+    name: str, x: Tensor, y: Tensor, classes: tuple[str, ...], reading: ImageReading | None = None
+) -> DataSpec:
     """Return the spec of training images ``x`` (N, C, H, W): a classification where there are classes."""
     mean, std = channel_statistics(x)
     return DataSpec(
@@ -74,6 +77,7 @@ def image_spec(name: str, x: Tensor, y: Tensor, classes: tuple[str, ...]) -> Dat
         positive=rarer(y) if len(classes) == 2 else 1,
         counts=class_counts(y.numpy(), len(classes)),
         rows=len(y),
+        reading=reading,
         target_mean=0.0 if classes else float(y.mean()),
         target_std=1.0 if classes else float(y.std(correction=0)) or 1.0,
     )
@@ -198,7 +202,7 @@ def pets(
     train, val = Splits(split_seed=split_seed).cut_val(y[rest].numpy(), stratify=True)
     names = tuple(name.lower() for name in (parts[0].bin_classes if target == "species" else parts[0].classes))
     seen, held, tested = (rows(decoded.x, y, index, lazy=True) for index in (rest[train], rest[val], test))
-    return Dataset(image_spec("pets", seen["x"], seen["y"], names), seen, held, tested, PETS)
+    return Dataset(image_spec("pets", seen["x"], seen["y"], names, ImageReading(fit)), seen, held, tested, PETS)
 
 
 def _torchvision(name: str, made_by: Any, root: str | None, **options: Any) -> Any:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from zoo.data.augment import Augmentation
 from zoo.data.dataset import Batch, Dataset, Split
-from zoo.encode import to_float
+from zoo.inputs.base import to_float
 from zoo.options import check_number
 
 CHUNK = 16  # batches per chunk: hooks cost a sixteenth per step, and progress still moves

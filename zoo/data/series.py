@@ -14,8 +14,8 @@ from zoo.data.csvfile import Table, column_named, read_csv
 from zoo.data.dataset import Card, Dataset, Windows
 from zoo.data.files import fetch, read_checked, root_folder
 from zoo.data.spans import marked
-from zoo.encode import as_numbers
 from zoo.errors import ZooError
+from zoo.inputs.table import as_numbers
 from zoo.options import check_choice, check_number
 from zoo.registry import register_data
 from zoo.spec import DataSpec

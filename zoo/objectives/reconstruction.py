@@ -14,7 +14,7 @@ from torchmetrics.image import StructuralSimilarityIndexMeasure
 from torchmetrics.utilities.data import dim_zero_cat
 
 from zoo.data.dataset import Batch
-from zoo.encode import coded
+from zoo.inputs.table import coded
 from zoo.objectives.base import Metrics, Objective, Scaled, best_threshold, refuse, watched
 from zoo.options import ObjectiveOptions
 from zoo.spec import DataSpec

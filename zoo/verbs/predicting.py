@@ -76,7 +76,7 @@ class Printer:
 
 
 def _predict(asked: Asked) -> int:
-    from zoo.incoming import pieces
+    from zoo.inputs import pieces
     from zoo.uses import opened
 
     if len(asked.places) < 2:

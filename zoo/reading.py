@@ -1,0 +1,77 @@
+"""How raw data becomes numbers: one small dataclass per modality, kept with the model.
+
+Training fills these in from the options and the files; prediction, evaluation, the server and the demo read new data
+by them. Knows no torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ImageReading:
+    """How image files and arrays are read: ``resize_mode`` crop or resize brings them to the model's size."""
+
+    resize_mode: str = "crop"
+
+
+@dataclass(frozen=True)
+class TableReading:
+    """How a table's files are read: ``delimiter`` and ``header`` as training found them (None: look at the file).
+
+    ``target`` names the columns that training learned.
+    """
+
+    delimiter: str | None = None
+    header: bool | None = None
+    target: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TextReading:
+    """How texts are read from files: ``text_column`` and ``target`` of a table, ``""`` where there is no table."""
+
+    text_column: str = ""
+    target: str = ""
+    delimiter: str | None = None
+    header: bool | None = None
+
+
+@dataclass(frozen=True)
+class SeriesReading:
+    """How a time series' file is read: the column ``time``, and how gaps are filled (``fill`` linear, last or None)."""
+
+    time: str | None = None
+    fill: str | None = None
+    delimiter: str | None = None
+    header: bool | None = None
+
+
+@dataclass(frozen=True)
+class SequenceReading:
+    """How sequences are read: ``frames`` is log_mel for recordings, ``""`` for arrays of numbers.
+
+    ``normalize`` is recording where each recording's own level is taken off (see ``zoo.data.audio.levelled``).
+    """
+
+    frames: str = ""
+    normalize: str = "none"
+
+
+@dataclass(frozen=True)
+class EnvironmentReading:
+    """How an environment's observations are read."""
+
+
+Reading = ImageReading | TableReading | TextReading | SeriesReading | SequenceReading | EnvironmentReading
+
+READINGS: dict[str, type[Reading]] = {
+    "image": ImageReading,
+    "table": TableReading,
+    "text": TextReading,
+    "series": SeriesReading,
+    "sequence": SequenceReading,
+    "discrete": EnvironmentReading,
+    "continuous": EnvironmentReading,
+}
