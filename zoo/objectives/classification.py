@@ -9,22 +9,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import MeanMetric, MetricCollection
-from torchmetrics.classification import (
-    BinaryAUROC,
-    BinaryAveragePrecision,
-    MulticlassAccuracy,
-    MulticlassAUROC,
-    MulticlassAveragePrecision,
-    MultilabelAccuracy,
-    MultilabelAUROC,
-    MultilabelAveragePrecision,
-    MultilabelRecall,
-    MultilabelSpecificity,
-)
+from torchmetrics.classification import MulticlassAccuracy, MultilabelAccuracy
 
 from zoo.data.dataset import Batch
 from zoo.errors import ZooError
 from zoo.objectives.base import Metrics, Objective, best_threshold, refuse, watched
+from zoo.objectives.defined import (
+    LabelAUROC,
+    LabelAveragePrecision,
+    LabelBalancedAccuracy,
+    MeanAUROC,
+    MeanAveragePrecision,
+    MeanRecall,
+    TwoClassAUROC,
+    TwoClassAveragePrecision,
+)
 from zoo.options import ObjectiveOptions
 from zoo.spec import DataSpec
 
@@ -32,9 +31,9 @@ from zoo.spec import DataSpec
 def _multiclass(classes: int) -> dict[str, Any]:
     return {
         "accuracy": MulticlassAccuracy(classes, average="micro"),
-        "balanced_accuracy": MulticlassAccuracy(classes, average="macro"),
-        "auroc": MulticlassAUROC(classes),
-        "average_precision": MulticlassAveragePrecision(classes),
+        "balanced_accuracy": MeanRecall(classes),
+        "auroc": MeanAUROC(classes),
+        "average_precision": MeanAveragePrecision(classes),
     }
 
 
@@ -81,7 +80,7 @@ class Classification(Objective):
         """Return loss, accuracy and the watched figure; for the test all of them."""
         found = _multiclass(len(self.classes))
         if len(self.classes) == 2:
-            found |= {"auroc": BinaryAUROC(), "average_precision": BinaryAveragePrecision()}
+            found |= {"auroc": TwoClassAUROC(), "average_precision": TwoClassAveragePrecision()}
         if stage != "test":
             found = {name: metric for name, metric in found.items() if name in ("accuracy", self.monitor)}
         return Metrics({"nll": MeanMetric(), **found}, compute_groups=False)
@@ -157,9 +156,9 @@ class Labels(Objective):
         k = len(self.classes)
         found: dict[str, Any] = {
             "accuracy": MultilabelAccuracy(k, average="macro"),
-            "balanced_accuracy": (MultilabelRecall(k) + MultilabelSpecificity(k)) / 2,
-            "auroc": MultilabelAUROC(k),
-            "average_precision": MultilabelAveragePrecision(k),
+            "balanced_accuracy": LabelBalancedAccuracy(k),
+            "auroc": LabelAUROC(k),
+            "average_precision": LabelAveragePrecision(k),
         }
         if stage != "test":
             found = {name: metric for name, metric in found.items() if name in ("accuracy", self.monitor)}

@@ -9,40 +9,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import MeanMetric, MetricCollection
-from torchmetrics.classification import BinaryAUROC, BinaryAveragePrecision, BinaryF1Score
+from torchmetrics.classification import BinaryF1Score
 from torchmetrics.image import StructuralSimilarityIndexMeasure
-from torchmetrics.utilities.data import dim_zero_cat
 
 from zoo.data.dataset import Batch
 from zoo.inputs.table import coded
 from zoo.objectives.base import Metrics, Objective, Scaled, best_threshold, refuse, watched
+from zoo.objectives.defined import TwoClassAUROC, TwoClassAveragePrecision
 from zoo.options import ObjectiveOptions
 from zoo.spec import DataSpec
 
 SMALLEST = 16  # pixels a side: SSIM looks at windows of 11
 FALSE_ALARMS = 0.01  # of normal rows, by the threshold that is set where validation holds no anomaly
-
-
-def _one_sided(target: Any) -> bool:
-    """Tell whether all rows are of one kind, so that none can be ranked before others."""
-    y = dim_zero_cat(target)
-    return bool((y == y[0]).all())
-
-
-class Auroc(BinaryAUROC):
-    """AUROC, NaN where it is not defined."""
-
-    def compute(self) -> Tensor:
-        """Return it."""
-        return torch.tensor(torch.nan) if _one_sided(self.target) else super().compute()
-
-
-class Precision(BinaryAveragePrecision):
-    """Average precision, NaN where it is not defined."""
-
-    def compute(self) -> Tensor:
-        """Return it."""
-        return torch.tensor(torch.nan) if _one_sided(self.target) else super().compute()
 
 
 class Reconstruction(Objective):
@@ -108,8 +86,8 @@ class Reconstruction(Objective):
         known: dict[str, Any] = {
             "psnr": lambda: Scaled(lambda mse: -10 * mse.log10()),
             "ssim": lambda: StructuralSimilarityIndexMeasure(data_range=1.0),
-            "auroc": Auroc,
-            "average_precision": Precision,
+            "auroc": TwoClassAUROC,
+            "average_precision": TwoClassAveragePrecision,
             "f1": BinaryF1Score,
         }
         return Metrics({name: known.get(name, MeanMetric)() for name in self.names(stage)}, compute_groups=False)

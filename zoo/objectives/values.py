@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics import MeanAbsoluteError, MeanSquaredError, MetricCollection, R2Score
+from torchmetrics import MeanAbsoluteError, MeanSquaredError, MetricCollection
 
 from zoo.data.dataset import Batch
 from zoo.objectives.base import Metrics, Objective, refuse, watched
+from zoo.objectives.defined import DefinedR2
 from zoo.options import ObjectiveOptions
 from zoo.spec import DataSpec
 
@@ -37,14 +38,15 @@ class Regression(Objective):
 
     def metrics(self, stage: str) -> MetricCollection:
         """Return RMSE, MAE and R² in original units."""
-        found = {"rmse": MeanSquaredError(squared=False), "mae": MeanAbsoluteError(), "r2": R2Score()}
+        found = {"rmse": MeanSquaredError(squared=False), "mae": MeanAbsoluteError(), "r2": DefinedR2()}
         return Metrics(found, compute_groups=False)
 
     def update(self, metrics: MetricCollection, output: Tensor, batch: Batch) -> None:
         """Add a batch, in original units."""
         pair = (self.answer(output)["value"], batch["y"])
         assert isinstance(metrics, Metrics)
-        metrics.feed(rmse=pair, mae=pair, r2=pair)
+        standard = (output.float().squeeze(1), (batch["y"] - self.mean) / self.std)  # R² of large numbers loses digits
+        metrics.feed(rmse=pair, mae=pair, r2=standard)
 
     def answer(self, output: Tensor) -> dict[str, Tensor]:
         """Return ``value`` (B,) in original units."""
