@@ -197,8 +197,8 @@ def _stable(model: str, settings: Mapping[str, Any], values: Mapping[str, Any], 
     from stable_baselines3.common.env_util import make_vec_env
     from stable_baselines3.common.vec_env import VecNormalize
 
-    from zoo.data.environment import SEEDS
     from zoo.report import origin
+    from zoo.spaces import episode_seeds
 
     asked, data = dict(settings), values["data"]
     steps = asked.pop("n_timesteps", values["trainer"]["max_epochs"] * data["epoch_steps"])
@@ -209,13 +209,13 @@ def _stable(model: str, settings: Mapping[str, Any], values: Mapping[str, Any], 
     for key in ("learning_rate", "clip_range"):
         if str(asked.get(key)).startswith("lin_"):
             asked[key] = _falling(float(asked[key][4:]))
-    env: Any = make_vec_env(data["env"], n_envs=count, seed=SEEDS["train"] + 10_000 * seed)
+    env: Any = make_vec_env(data["env"], n_envs=count, seed=episode_seeds("train", 1, seed=seed)[0])
     env = VecNormalize(env, gamma=asked.get("gamma", 0.99)) if scaled else env
     kind: Any = {"policy": PPO, "dqn": DQN, "sac": SAC}[model]
     actor = kind("MlpPolicy", env, seed=seed, device="cpu", policy_kwargs=about, **asked)
 
     def returns(part: str, episodes: int) -> list[float]:
-        return _played(actor, data["env"], env if scaled else None, SEEDS[part], episodes)
+        return _played(actor, data["env"], env if scaled else None, episode_seeds(part, episodes))
 
     watch = _watch(lambda: statistics.mean(returns("val", data["val_episodes"])), data["epoch_steps"])
     started = time.perf_counter()
@@ -260,14 +260,14 @@ def _watch(tested: Callable[[], float], every: int) -> Any:
     return Watch()
 
 
-def _played(actor: Any, identity: str, scaling: Any, seed: int, episodes: int) -> list[float]:
+def _played(actor: Any, identity: str, scaling: Any, seeds: Sequence[int]) -> list[float]:
     """Return the returns of episodes that ``actor`` plays greedily, each of its own seed, in environments apart."""
     import gymnasium
     import numpy as np
 
-    games = [gymnasium.make(identity) for _ in range(episodes)]
-    seen = np.stack([game.reset(seed=seed + n)[0] for n, game in enumerate(games)])
-    totals, going = np.zeros(episodes), list(range(episodes))
+    games = [gymnasium.make(identity) for _ in seeds]
+    seen = np.stack([game.reset(seed=seed)[0] for game, seed in zip(games, seeds, strict=True)])
+    totals, going = np.zeros(len(seeds)), list(range(len(seeds)))
     while going:
         read = scaling.normalize_obs(seen[going]) if scaling is not None else seen[going]
         actions, _ = actor.predict(read, deterministic=True)

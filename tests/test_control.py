@@ -14,7 +14,7 @@ import zoo
 from zoo.control import merged
 from zoo.data import load
 from zoo.data.environment import EpisodeLoader, Play, RolloutLoader, environments
-from zoo.data.replay import Memory
+from zoo.data.replay import ReplayBuffer
 from zoo.errors import TrainingError, ZooError
 from zoo.models.dqn import DQN
 from zoo.models.policy import Policy, gae, policy_gain, whole
@@ -126,11 +126,11 @@ def test_environments_go_on_from_a_checkpoint_as_they_would_have(name, kind, tmp
     def action():
         return rng.integers(0, len(games.spec.classes), 4) if games.spec.classes else rng.uniform(-2, 2, (4, 1))
 
-    one = Play(games, 4, 0)
+    one = Play(games, 4, [0, 1, 2, 3])
     for _ in range(230):  # beyond an episode's end
         one.step(action())
     torch.save(one.state_dict(), tmp_path / "state.pt")
-    other = Play(games, 4, 99)
+    other = Play(games, 4, [99, 98, 97, 96])
     other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
     for _ in range(230):
         done = action()
@@ -153,7 +153,10 @@ def test_a_rollout_leaves_out_the_steps_that_only_begin_an_episode():
 
 def test_evaluation_has_episodes_of_its_own_and_each_counts_once():
     games = load("acrobot", val_episodes=5, test_episodes=4)
-    first = {part: EpisodeLoader(games, part)._begun().observation for part in ("val", "test")}
+    loaders = [EpisodeLoader(games, part) for part in ("val", "test")]
+    first = {
+        part: Play(games, one.count, one.seeds).observation for part, one in zip(("val", "test"), loaders, strict=True)
+    }
     training = RolloutLoader(games, seed=0, batch_size=8).play.observation
     assert len({tuple(row.tolist()) for rows in (*first.values(), training) for row in rows}) == 5 + 4 + games.envs
     again = EpisodeLoader(games, "val")
@@ -210,7 +213,7 @@ gymnasium.register("zoo-from-three-v0", entry_point=FromThree)
 def test_actions_that_begin_elsewhere_are_counted_from_nought():
     games = environments("x", "zoo-from-three-v0", "discrete", **{**SIZES, "vectorization": "sync"})
     assert games.spec.classes == ("3", "4")
-    assert Play(games, 2, 0).step(np.array([0, 1]))[0].tolist() == [3.0, 4.0]
+    assert Play(games, 2, [0, 1]).step(np.array([0, 1]))[0].tolist() == [3.0, 4.0]
 
 
 @pytest.mark.parametrize(
@@ -293,7 +296,7 @@ def test_remembered_steps_come_with_what_became_of_them(ahead):
     }
     played["ended"] = torch.maximum(played["terminated"], (torch.rand(total, count) < 0.1).float())
     played["valid"] = torch.cat([torch.ones(1, count), 1 - played["ended"][:-1]])
-    memory = Memory(20 * count, count)
+    memory = ReplayBuffer(20 * count, count)
     for part in range(0, total, 7):  # beyond its end
         memory.add({name: value[part : part + 7] for name, value in played.items()})
     assert len(memory) == 20 * count

@@ -96,7 +96,7 @@ def _declared(data: str) -> dict[str, Any]:
 @functools.cache
 def _declared_in(path: Path) -> dict[str, Any]:
     own: Any = OmegaConf.to_container(OmegaConf.load(path))
-    return {"kind": own["kind"], "tasks": own["tasks"]}
+    return {"kind": own["kind"], "tasks": own["tasks"]}  # kind null: as the data is, which is looked at later
 
 
 def store_arrays(kind: str, task: str) -> None:
@@ -181,9 +181,10 @@ def update(config: DictConfig, overrides: dict[str, Any]) -> None:
         OmegaConf.update(config, key, list(value) if isinstance(value, tuple) else value)
 
 
-def fitting_models(task: str | None, kind: str) -> list[str]:
-    """Return the registered models that do ``task`` (any, where None) on data of this kind."""
-    return [n for n, e in registry.registered_models().items() if kind in e.kinds and (not task or task in e.tasks)]
+def fitting_models(task: str | None, kind: str | None) -> list[str]:
+    """Return the registered models that do ``task`` (any, where None) on data of this kind (of any, where None)."""
+    models = registry.registered_models().items()
+    return [n for n, e in models if kind in (None, *e.kinds) and (not task or task in e.tasks)]
 
 
 def fitting_data(entry: registry.ModelEntry) -> list[str]:
@@ -191,14 +192,14 @@ def fitting_data(entry: registry.ModelEntry) -> list[str]:
     found = []
     for name in choices("data"):
         node = _declared(name)
-        if node["kind"] in entry.kinds and set(offered(node["kind"], node["tasks"])) & set(entry.tasks):
+        if node["kind"] in (None, *entry.kinds) and set(offered(node["kind"], node["tasks"])) & set(entry.tasks):
             found.append(name)
     return found
 
 
-def offered(kind: str, tasks: Sequence[str]) -> list[str]:
+def offered(kind: str | None, tasks: Sequence[str]) -> list[str]:
     """Return what data of a kind can be asked for: its own ``tasks``, then those that need no labels."""
-    return [*tasks, *(task for task in OFFERS[kind] if task in UNLABELLED and task not in tasks)]
+    return [*tasks, *(task for task in OFFERS.get(kind or "", ()) if task in UNLABELLED and task not in tasks)]
 
 
 def task_of(config: DictConfig) -> str:
@@ -211,7 +212,7 @@ def task_of(config: DictConfig) -> str:
     wanted = config.task
     offers = offered(data.kind, data.tasks)
     common = [task for task in entry.tasks if task in offers and wanted in (None, task)]
-    if common and data.kind in entry.kinds:
+    if common and data.kind in (None, *entry.kinds):
         return common[0]
     if wanted is not None and wanted not in offers:
         raise ZooError(f"task={wanted}: data={data.name} offers {', '.join(offers)}")

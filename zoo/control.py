@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from zoo.data.dataset import Batch
+from zoo.inputs.base import to_float
 from zoo.module import ZooModule
 from zoo.noise import Draws
 from zoo.objectives import Control
@@ -94,12 +95,11 @@ class ControlModule(ZooModule):
 
     @torch.no_grad()
     def count_in(self, x: Tensor) -> None:
-        """Count observations (B, *input_shape) in, once they were learnt from."""
+        """Count observations (B, *input_shape) of all processes in, once they were learnt from."""
         if not self.of_observations:
             return
-        x = x.double()
-        mean, squares = x.mean(0), (x - x.mean(0)).square().sum(0)
-        seen, mean, squares = merged(self.seen, self.mean.double(), self.squares, len(x), mean, squares)
+        rows, mean, squares = moments(to_float(x).double(), world=self.trainer.world_size)
+        seen, mean, squares = merged(self.seen, self.mean.double(), self.squares, rows, mean, squares)
         self.seen.copy_(seen)
         self.mean.copy_(mean)
         self.squares.copy_(squares)
@@ -135,7 +135,7 @@ class ControlModule(ZooModule):
         """Return the figures of the batch's episodes, played by this model."""
         found: dict[str, Tensor] = batch["play"](lambda x: self.acted(x, greedy=True))
         if self.testing:
-            draws = Draws(batch["row"])
+            draws = Draws(batch["row"], count=batch["count"])
             found["return_sampled"] = batch["play"](lambda x: self.acted(x, draws=draws))["return"]
         return found
 
@@ -175,17 +175,17 @@ class RememberingModule(ControlModule):
         super().on_train_start()
         loader: Any = self.loader
         self.total_samples = loader.rows * loader.batches * self.loop.max_epochs
-        self.warming = len(loader.memory) <= loader.games.warmup // loader.share.world
+        self.warming = len(loader.replay) <= loader.games.warmup // loader.share.world
 
     def update(self, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
         """Learn from what is remembered, once that is enough."""
         count, sums = self.loop.local_rows, {"mean": torch.zeros((), device=batch["x"].device)}
-        memory = batch.get("memory")
-        if memory is not None and memory.ready(self.n_step):
+        replay = batch.get("replay")
+        if replay is not None and replay.ready(self.n_step):
             self.warming = False
             rows = max(self.loader.batch_size // self.trainer.world_size, 1)
             for _ in range(self.updates):
-                loss, said = self.loss_of(memory.draw(rows, ahead=self.n_step, gamma=self.gamma))
+                loss, said = self.loss_of(replay.draw(rows, ahead=self.n_step, gamma=self.gamma))
                 self.differentiate(loss)
                 if self.loop.waiting == self.learning.accumulate:
                     self.optimizer_step()
@@ -202,10 +202,33 @@ def ended_in(batch: Any) -> dict[str, Tensor]:
     return {"return": finished.sum(), "episodes": torch.tensor(float(len(finished)), device=finished.device)}
 
 
+def moments(x: Tensor, weight: Tensor | None = None, *, world: int = 1) -> tuple[Tensor, Tensor, Tensor]:
+    """Return number, mean and sum of squares about it over the rows of x (B, …), float64, of all ``world`` processes.
+
+    Rows with a ``weight`` (B,) of 0 do not count. The processes' own are merged in their order, so that all have the
+    same; nothing waits for the device.
+    """
+    shape = x.shape[1:]
+    weight = x.new_ones(len(x)) if weight is None else weight.to(x)
+    weight = weight.view(-1, *(1 for _ in shape))
+    count = weight.sum()
+    mean = (weight * x).sum(0) / count.clamp(min=1)
+    squares = (weight * (x - mean).square()).sum(0)
+    if world == 1:
+        return count, mean, squares
+    own = torch.cat([count.view(1), mean.flatten(), squares.flatten()])
+    parts = [torch.empty_like(own) for _ in range(world)]
+    torch.distributed.all_gather(parts, own)
+    found = parts[0][0], *parts[0][1:].view(2, *shape)
+    for part in parts[1:]:
+        found = merged(*found, part[0], *part[1:].view(2, *shape))
+    return found
+
+
 def merged(
     count: Tensor | int, mean: Tensor, squares: Tensor, more: Tensor | int, other: Tensor, others: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return number, mean and sum of squares about it of two samples together (Chan, Golub, LeVeque 1983)."""
     total = torch.as_tensor(count + more, dtype=torch.float64)
-    shift = other - mean
-    return total, mean + shift * more / total, squares + others + shift.square() * count * more / total
+    shift, some = other - mean, total.clamp(min=1)  # of two empty samples
+    return total, mean + shift * more / some, squares + others + shift.square() * count * more / some

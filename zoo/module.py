@@ -326,6 +326,9 @@ class ZooModule(L.LightningModule):
         """Add the registered name and the way of learning: with the weights, enough to build the model again."""
         checkpoint["zoo"] = {"format": FORMAT, "model": self.name, "learning": self.learning.to_dict()}
         checkpoint["zoo"]["threshold"] = self.objective.threshold
+        # Lightning adds the loader's state here too, also to weights alone; a run goes on from ``training_state``
+        fit_loop = checkpoint.get("loops", {}).get("fit_loop", {})
+        fit_loop.get("state_dict", {}).pop("combined_loader", None)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take up counters and threshold."""

@@ -12,20 +12,25 @@ NOISES = ("none", "gaussian", "salt_pepper", "masking")
 
 
 class Draws:
-    """Random numbers for rows (B,) of an evaluation: the same each time, however many processes share the rows."""
+    """Random numbers for rows (B,) of an evaluation: the same each time, however many processes share the rows.
 
-    def __init__(self, rows: Tensor) -> None:
-        first = int(rows[0]) // EVAL_BATCH
+    Of data that comes in blocks the numbers are drawn for a block's rows; with ``count`` for so many rows at once.
+    """
+
+    def __init__(self, rows: Tensor, *, count: int | None = None) -> None:
+        self.place = rows.cpu()  # which they are already, so that nothing waits for a device
+        first = int(self.place[0]) // EVAL_BATCH if count is None else 0
+        self.place = self.place - first * EVAL_BATCH
+        self.count = EVAL_BATCH + ROOM if count is None else count
         self.generator = torch.Generator().manual_seed(first)
-        self.place = (rows - first * EVAL_BATCH).cpu()
 
     def normal(self, *shape: int) -> Tensor:
         """Return (B, *shape) from N(0, 1)."""
-        return torch.randn(EVAL_BATCH + ROOM, *shape, generator=self.generator)[self.place]
+        return torch.randn(self.count, *shape, generator=self.generator)[self.place]
 
     def uniform(self, *shape: int) -> Tensor:
         """Return (B, *shape) between 0 and 1."""
-        return torch.rand(EVAL_BATCH + ROOM, *shape, generator=self.generator)[self.place]
+        return torch.rand(self.count, *shape, generator=self.generator)[self.place]
 
 
 def latent(count: int, size: int, *, seed: int, truncation: float | None = None) -> Tensor:

@@ -91,7 +91,7 @@ def _as_asked(dataset: Dataset, asked: dict[str, Any], task: str) -> Dataset:
 
     if task == "control":
         kind = dataset.spec.kind
-        if asked.get("kind") != kind:
+        if asked.get("kind") not in (None, kind):
             raise ZooError(f"data={asked['name']}: its environment takes {kind} actions; data.kind={kind}")
         for option in TRAINED_ON.values():
             if asked.get(option) is not None:

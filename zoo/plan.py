@@ -89,6 +89,10 @@ def plan(config: DictConfig, *, recipe: str | None, command: str, resumed: Path 
         ZooError: the model cannot do the data's task, an option is outside its limits, the folder cannot be made.
     """
     values: Any = OmegaConf.to_container(config, resolve=True)
+    if values["data"].get("kind") is None and values["data"].get("env"):
+        from zoo.spaces import described
+
+        values["data"]["kind"] = config.data.kind = described(values["data"]["env"])["kind"]
     check_number("data.batch_size", values["data"]["batch_size"], low=1, whole=True)
     check_number("seed", values["seed"], low=0, whole=True)
     recipe, task = recipe or values["model"]["name"], configs.task_of(config)
@@ -105,10 +109,19 @@ def plan(config: DictConfig, *, recipe: str | None, command: str, resumed: Path 
         trainer=options(TrainerOptions, "trainer", values["trainer"]),
         stopping=options(EarlyStopping, "early_stopping", values["early_stopping"]),
         checkpoint=options(CheckpointOptions, "checkpoint", values.get("checkpoint") or {}),
-        folder=resumed or _folder(values["run_dir"], f"{recipe}-{values['data']['name']}"),
+        folder=resumed or _folder(values["run_dir"], f"{recipe}-{_data_name(values['data'])}"),
         resumed=resumed is not None,
         changed=resumed is not None and _longer(config_of(resumed), values),
     )
+
+
+def _data_name(data: dict[str, Any]) -> str:
+    """Return what a run's folder is named by: its data, of environments by their id the id itself."""
+    from zoo.spaces import folder_name
+
+    env = data.get("env")
+    own: Any = OmegaConf.load(configs.conf_dir() / "data" / f"{data['name']}.yaml") if env else {}
+    return folder_name(env) if env and env != own.get("env") else str(data["name"])
 
 
 BUNDLED = ("text_file", "series", "binarized_mnist")  # data with files of its own, where no path is given
@@ -121,6 +134,8 @@ def check_files(data: dict[str, Any]) -> None:
     Raises:
         ZooError: ``data.path`` is not given, or one of the data's files does not exist.
     """
+    if "env" in data and not data["env"]:
+        raise ZooError(f"data={data['name']}: needs data.env=, an id of gymnasium, or module:id where a module has it")
     if "path" in data and data["path"] is None and data["name"] not in BUNDLED:
         raise ZooError(f"data={data['name']}: needs data.path=, the file or folder to read")
     for key in FILES:

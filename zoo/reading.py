@@ -61,7 +61,14 @@ class SequenceReading:
 
 @dataclass(frozen=True)
 class EnvironmentReading:
-    """How an environment's observations are read."""
+    """How an environment's observations are read.
+
+    Images have their axes in the order ``layout`` (HW, HWC, CHW, or NHWC of N stacked frames) and values up to
+    ``scale``; ``""`` stands for HWC where there are three axes, and for vectors.
+    """
+
+    layout: str = ""
+    scale: float = 1.0
 
 
 Reading = ImageReading | TableReading | TextReading | SeriesReading | SequenceReading | EnvironmentReading

@@ -55,8 +55,8 @@ class DataSpec:
 
     In generation x is what there is to be more of, and a network answers how real it looks; y may be a label of it.
 
-    In control x is what an environment shows, images in [0, 1]; its actions are ``classes``, by their numbers, or
-    numbers between ``low`` and ``high``.
+    In control x is an observation, images in [0, 1]; its actions are ``classes``, by their numbers, or numbers between
+    ``low`` and ``high``.
 
     A reconstruction answers with x itself; y is then a label that nothing is learnt from. Where ``normal`` names
     classes, training has no others, and y says of validation and test rows whether they are ``classes[1]``, anomalies.

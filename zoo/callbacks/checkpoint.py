@@ -13,6 +13,7 @@ import lightning as L
 import numpy as np
 import torch
 
+from zoo.data.environment import RolloutLoader
 from zoo.errors import Stopped
 from zoo.files import write_whole
 from zoo.module import ZooModule
@@ -52,6 +53,8 @@ class Checkpoints(L.Callback):
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Go on from where the run was, and listen to signals."""
         assert isinstance(module, ZooModule)
+        if isinstance(module.loader, RolloutLoader):
+            module.loader.folder = self.last.parent / "replay"
         if self.resumed is not None:
             mine = self.resumed["processes"][trainer.global_rank]
             for optimizer, state in zip(trainer.optimizers, self.resumed["optimizer_states"], strict=True):
@@ -96,7 +99,7 @@ class Checkpoints(L.Callback):
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Write the end."""
-        self._save(trainer, self.last)
+        self._save_last(trainer, module)
 
     def teardown(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
         """Give the signals back."""
@@ -130,13 +133,24 @@ class Checkpoints(L.Callback):
         if trainer.world_size > 1:  # a clock or a signal of one process is all processes' affair
             due, stop = (trainer.strategy.reduce_boolean_decision(one, all=False) for one in (due, stop))
         if due or stop:
-            self._save(trainer, self.last)
+            self._save_last(trainer, module)
             self._written, self._steps = time.monotonic(), module.steps
         if stop:
             by = f"by {signal.Signals(self.signal).name} " if self.signal else ""
             where = f"in epoch {module.loop.epochs + 1} of {module.loop.max_epochs}, after {module.steps:,} steps"
             folder = self.last.parent.parent
             raise Stopped(f"stopped {by}{where}; go on with python train.py resume={folder}", folder, self.signal)
+
+    def _save_last(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Write last.ckpt; a replay buffer's new steps before it, and away with old ones once it is there."""
+        assert isinstance(module, ZooModule)
+        loader = module.loader if isinstance(module.loader, RolloutLoader) else None
+        if loader is not None:
+            loader.write_replay()
+        self._save(trainer, self.last)
+        if loader is not None:
+            trainer.strategy.barrier()  # the first process has it by now
+            loader.drop_replay()
 
     def _save(self, trainer: L.Trainer, path: Path, *, weights_only: bool = False) -> None:
         if trainer.is_global_zero:

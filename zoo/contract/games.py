@@ -9,7 +9,8 @@ import numpy as np
 from gymnasium import spaces
 
 STEPS = 8  # of an episode
-DISCRETE, CONTINUOUS = "zoo-signs-v0", "zoo-heights-v0"
+SIZE, STACK = 84, 4  # of frames, and how many an observation has
+DISCRETE, CONTINUOUS, FRAMES = "zoo-signs-v0", "zoo-heights-v0", "zoo-frames-v0"
 
 
 class Signs(gymnasium.Env[np.ndarray, Any]):
@@ -53,6 +54,49 @@ class Heights(Signs):
         return 1 - abs(float(action[0]) - float(self.shown[0] - self.shown[1]) / 2)
 
 
-for name, game in ((DISCRETE, Signs), (CONTINUOUS, Heights)):
+class Squares(gymnasium.Env[np.ndarray, Any]):
+    """Shows a bright square that moves, in grey frames of ``size``; a reward of 1 for saying whether it moves right."""
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"]}  # noqa: RUF012  (gymnasium's own attribute)
+    action_space: Any = spaces.Discrete(2)
+
+    def __init__(self, size: int = SIZE, render_mode: str | None = None) -> None:
+        self.size, self.render_mode = size, render_mode
+        self.observation_space = spaces.Box(0, 255, (size, size), np.uint8)
+        self.place, self.speed, self.steps = np.zeros(2, np.int64), np.zeros(2, np.int64), 0
+        self.noise = np.zeros((size, size), np.uint8)
+
+    def _show(self) -> np.ndarray:
+        shown, side = self.noise.copy(), max(self.size // 8, 1)
+        row, column = self.place
+        shown[row : row + side, column : column + side] = 255
+        return shown
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        """Begin an episode on another ground."""
+        super().reset(seed=seed)
+        self.noise = self.np_random.integers(0, 64, (self.size, self.size), dtype=np.uint8)
+        self.place = self.np_random.integers(0, self.size, 2)
+        self.speed, self.steps = self.np_random.choice([-2, -1, 1, 2], 2), 0
+        return self._show(), {}
+
+    def step(self, action: Any) -> Any:
+        """Move the square; an episode has 4 to 64 steps."""
+        reward = float((self.speed[1] > 0) == bool(action))
+        self.place = (self.place + self.speed) % self.size
+        self.steps += 1
+        return self._show(), reward, bool(self.steps >= 4 and self.np_random.random() < 1 / 16), self.steps == 64, {}
+
+    def render(self) -> Any:
+        """Return the frame in colours."""
+        return self._show()[..., None].repeat(3, 2)
+
+
+def stacked_squares(size: int = SIZE, render_mode: str | None = None) -> Any:
+    """Return squares of which an observation is the last four frames (4, size, size)."""
+    return gymnasium.wrappers.FrameStackObservation(Squares(size, render_mode), STACK)
+
+
+for name, game in ((DISCRETE, Signs), (CONTINUOUS, Heights), (FRAMES, stacked_squares)):
     if name not in gymnasium.registry:
         gymnasium.register(name, entry_point=game)

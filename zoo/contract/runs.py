@@ -16,6 +16,7 @@ from torch import Tensor
 
 from zoo import registry
 from zoo.contract.subject import BATCH, Children, Subject, alone
+from zoo.data.replay import joined
 from zoo.errors import Stopped
 from zoo.module import ZooModule
 from zoo.parts import in_order
@@ -173,6 +174,7 @@ def _resume(case: Any, device: str, folder: Path) -> None:
 def _compare(subject: Subject, how: str, whole: Path, folder: Path) -> None:
     for name in ("last", "best"):
         states = [torch.load(f / "checkpoints" / f"{name}.ckpt", weights_only=True) for f in (whole, folder)]
+        _read_replay(states, [whole, folder])
         kept = [{k: v for k, v in s.items() if k in ("state_dict", "optimizer_states", "processes")} for s in states]
         different = next(_differences(*kept), None)
         if different:
@@ -183,6 +185,21 @@ def _compare(subject: Subject, how: str, whole: Path, folder: Path) -> None:
     rows = [_figures(f / "metrics.csv") for f in (whole, folder)]
     if rows[0] != rows[1]:
         raise subject.fail(f"{how} and resumed, metrics.csv differs: {rows[0]}, {rows[1]}")
+
+
+def _read_replay(states: Sequence[dict[str, Any]], folders: Sequence[Path]) -> None:
+    """Put the steps of replay buffers in the place of their segments, which are cut where last.ckpt was written."""
+    for rank in range(len(states[0].get("processes", ()))):
+        loaders = [state["processes"][rank]["training"]["loader"] for state in states]
+        if all("replay" in loader for loader in loaders):
+            read = [
+                joined(loader["replay"]["segments"], folder / "checkpoints" / "replay", rank=rank)
+                for loader, folder in zip(loaders, folders, strict=True)
+            ]
+            for loader, steps in zip(loaders, read, strict=True):  # as far as both go back
+                last = {name: min(len(one[name]) for one in read) for name in steps}
+                steps = {name: value[len(value) - last[name] :] for name, value in steps.items()}
+                loader["replay"] = {**loader["replay"], "segments": steps}
 
 
 def _differences(one: Any, other: Any, where: str = "") -> Iterator[str]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-import importlib
+import contextlib
 import inspect
 import os
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -19,12 +18,15 @@ from torch import Tensor
 
 from zoo.data.dataset import Batch, Card
 from zoo.data.loader import SINGLE, Share
-from zoo.data.replay import Memory
+from zoo.data.replay import ReplayBuffer
 from zoo.data.snapshots import restored, snapshot
 from zoo.errors import TrainingError, ZooError
 from zoo.inputs.base import to_float
+from zoo.inputs.environment import observation_axes, observations
 from zoo.options import check_choice, check_number
+from zoo.reading import EnvironmentReading
 from zoo.registry import register_data
+from zoo.spaces import described, episode_seeds, make, make_vector, message_of, native, silent
 from zoo.spec import DataSpec
 
 # What a policy says of observations (N, *shape): "action", in the environment's own units, and what learning wants kept
@@ -34,8 +36,8 @@ GYMNASIUM = Card(
     licence="MIT",
     citation="Towers et al.: Gymnasium: a standard interface for reinforcement learning environments, 2024",
 )
-SEEDS = {"train": 0, "val": 1_000_000, "test": 2_000_000}  # from which each part's episodes are drawn
 FOREVER = 100_000  # steps after which an episode of an evaluation has gone wrong
+CHECKED = 3  # steps in which gymnasium's own checks warn
 LOOKED_AT = 128  # observations of random play that stand for the environment's rows
 
 
@@ -60,6 +62,7 @@ class Environments:
     warmup: int = 1000
     options: dict[str, Any] = field(default_factory=dict)
     card: Card = GYMNASIUM
+    frame_channels: int = 0  # of an image, new in each step; 0: all, no frames are stacked
 
     @property
     def sizes(self) -> tuple[int, int, int]:
@@ -95,44 +98,83 @@ class Environments:
 
     def vector(self, count: int) -> Any:
         """Return so many environments side by side."""
-        import gymnasium
+        return make_vector(self.identity, count, self.vectorization, self.options)
 
-        mode = self.vectorization
-        if mode == "auto":
-            mode = "vector_entry_point" if _native(self.identity) else "sync"
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return gymnasium.make_vec(self.identity, num_envs=count, vectorization_mode=mode, **self.options)
+    @property
+    def one_generator(self) -> bool:
+        """Whether environments side by side draw from one generator, which takes one seed."""
+        return self.vectorization == "auto" and native(self.identity)
 
-    def filmed(self, actor: Actor, *, most: int = 500, seed: int = 0, window: bool = False) -> Tensor | None:
-        """Return frames (T, H, W, 3) of an episode that ``actor`` plays, up to ``most``; None where none are drawn.
+    def seeds(self, part: str, count: int, *, seed: int = 0) -> list[int]:
+        """Return seeds of a part's environments or episodes; no other part has them."""
+        return episode_seeds(part, count, seed=seed)
+
+    def filmed(self, actor: Actor, *, most: int = 500, seed: int = 0) -> Tensor | None:
+        """Return the frames of ``record``, or None after a note that says why there are none."""
+        try:
+            return self.record(actor, most=most, seed=seed)
+        except ZooError as error:
+            print(f"note: no film of an episode; {error}", file=sys.stderr, flush=True)
+            return None
+
+    def record(self, actor: Actor, *, most: int = 500, seed: int = 0, window: bool = False) -> Tensor | None:
+        """Return frames (T, H, W, 3) of an episode that ``actor`` plays, up to ``most``.
 
         In a ``window`` it is shown as it is played, and nothing returned.
-        """
-        import gymnasium
 
+        Raises:
+            ZooError: the environment renders nothing, or fails.
+        """
         if not window:
             os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame draws where no screen is
         os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+        one = make(self.identity, self.options, render_mode="human" if window else "rgb_array")
+        frames: list[np.ndarray | None] = []
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                one = gymnasium.make(self.identity, render_mode="human" if window else "rgb_array", **self.options)
-                seen, _ = one.reset(seed=SEEDS["test"] + seed)
-                frames, over = [one.render()], False
+            with silent():
+                shown, _ = self._tried("reset", one.reset, seed=self.seeds("film", seed + 1)[seed])
+                frames, over = [_picture(self._tried("render", one.render))], False
                 while not over and len(frames) < most:
-                    action = actor(as_read(self.spec, np.asarray(seen)[None]))["action"][0].cpu().numpy()
-                    action = action + int(self.spec.classes[0]) if self.spec.classes else action
-                    seen, _, terminated, truncated, _ = one.step(action)
-                    frames.append(one.render())
-                    over = terminated or truncated
+                    action = actor(to_float(observations(self.spec, np.asarray(shown)[None])))["action"].cpu().numpy()
+                    action = in_space(self.spec, one.action_space, action)[0]
+                    shown, _, terminated, truncated, _ = self._tried("step", one.step, action)
+                    frames.append(_picture(self._tried("render", one.render)))
+                    over = bool(terminated or truncated)
+        finally:
+            with contextlib.suppress(Exception):
                 one.close()
-        except (gymnasium.error.Error, ImportError, NotImplementedError, AttributeError) as error:
-            if isinstance(error, gymnasium.error.DependencyNotInstalled):
-                print('note: no film of an episode; pip install "zoo[render]"', file=sys.stderr)
+        if window:
             return None
-        pictures = [frame for frame in frames if isinstance(frame, np.ndarray) and frame.ndim == 3]
-        return torch.from_numpy(np.stack(pictures)) if pictures else None
+        pictures = [frame for frame in frames if frame is not None]
+        if not pictures or any(frame.shape != pictures[0].shape for frame in pictures):
+            raise ZooError(f"environment {self.identity} renders no pictures in the mode rgb_array")
+        return torch.from_numpy(np.stack(pictures))
+
+    def _tried(self, place: str, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        try:
+            return call(*arguments, **options)
+        except Exception as error:
+            lacks = '; pip install "zoo[render]"' if type(error).__name__ == "DependencyNotInstalled" else ""
+            raise ZooError(f"environment {self.identity}: {place} raised {message_of(error)}{lacks}") from None
+
+
+def _picture(drawn: Any) -> np.ndarray | None:
+    """Return a rendered frame as bytes (H, W, 3); None where it is no picture."""
+    frame = np.asarray(drawn) if isinstance(drawn, (np.ndarray, Tensor)) else None
+    if frame is None or frame.ndim not in (2, 3) or frame.dtype.kind not in "buif":
+        return None
+    if frame.dtype != np.uint8:
+        frame = (frame * (255 if frame.max(initial=0) <= 1 else 1)).clip(0, 255).astype(np.uint8)
+    frame = frame[..., None] if frame.ndim == 2 else frame
+    return frame[..., :3] if frame.shape[2] >= 3 else frame[..., :1].repeat(3, 2)
+
+
+def in_space(spec: DataSpec, space: Any, action: np.ndarray) -> np.ndarray:
+    """Return actions (N, …) as an environment takes them: classes from its first one, numbers within its limits."""
+    if spec.classes:
+        return action.astype(np.int64) + int(spec.classes[0])
+    found: np.ndarray = np.clip(action.astype(space.dtype), space.low, space.high)
+    return found
 
 
 class Play:
@@ -141,11 +183,15 @@ class Play:
     ``fresh`` tells in which that is so (gymnasium's autoreset of the next step): an action there is ignored.
     """
 
-    def __init__(self, games: Environments, count: int, seed: int | list[int]) -> None:
+    def __init__(self, games: Environments, count: int, seeds: list[int]) -> None:
         self.games, self.count, self.steps = games, count, 0
-        self.first = int(games.spec.classes[0]) if games.spec.classes else 0  # gymnasium's may begin elsewhere
         self.vector = games.vector(count)
-        self.observation = self._checked(self.vector.reset(seed=seed)[0], None)
+        try:
+            with silent():
+                shown = self.vector.reset(seed=seeds[0] if games.one_generator else seeds)[0]
+        except Exception as error:
+            raise self._broken(f"raised {message_of(error)}", None) from None
+        self.observation = self._checked(shown, None)
         self.fresh = np.zeros(count, bool)
         self.returns, self.lengths = np.zeros(count), np.zeros(count, int)
 
@@ -157,13 +203,14 @@ class Play:
         """
         self.steps += 1
         try:
-            observation, reward, terminated, truncated, _ = self.vector.step(action + self.first)
+            with silent() if self.steps < CHECKED else contextlib.nullcontext():
+                observation, reward, terminated, truncated, _ = self.vector.step(
+                    in_space(self.games.spec, self.vector.single_action_space, action)
+                )
+            reward = np.asarray(reward, np.float64)
         except Exception as error:
-            raise self._broken(
-                f"raised {type(error).__name__} ({' '.join(str(error).split())[:200]})", action
-            ) from None
+            raise self._broken(f"raised {message_of(error)}", action) from None
         self.observation = self._checked(observation, action)
-        reward = np.asarray(reward, np.float64)
         if reward.shape != (self.count,) or not np.isfinite(reward).all():
             raise self._broken(f"gave the reward {reward.tolist()}; must be a finite number each", action)
         self.returns = np.where(self.fresh, 0.0, self.returns + reward)
@@ -172,29 +219,27 @@ class Play:
         return reward, np.asarray(terminated), np.asarray(truncated)
 
     def _checked(self, observation: Any, action: np.ndarray | None) -> Tensor:
-        """Return observations (count, *input_shape) as a network reads them."""
-        seen = np.asarray(observation)
-        if seen.dtype.kind == "f" and not np.isfinite(seen).all():
+        """Return observations (count, *input_shape) as they are kept: bytes as bytes."""
+        shown = np.asarray(observation)
+        if shown.dtype.kind == "f" and not np.isfinite(shown).all():
             raise self._broken("shows NaN or infinity", action)
-        found, shape = as_read(self.games.spec, seen), self.games.spec.input_shape
+        shape, axes = self.games.spec.input_shape, observation_axes(self.games.spec)
+        found = observations(self.games.spec, shown) if shown.ndim == axes + 1 else torch.from_numpy(shown)
         if found.shape != (self.count, *shape):
             raise self._broken(f"shows {tuple(found.shape[1:])}; must be {shape}, as it said", action)
         return found
 
     def _broken(self, said: str, action: np.ndarray | None) -> TrainingError:
-        where = "when it began" if action is None else f"at step {self.steps}, after the actions {action.tolist()}"
+        where = "in reset" if action is None else f"at step {self.steps}, after the actions {action.tolist()}"
         return TrainingError(f"environment {self.games.identity} {said} {where[:300]}")
 
-    def state_dict(self) -> dict[str, Any] | None:
-        """Return where it stands, as primitives and tensors; None where the environment cannot tell."""
-        inside = snapshot(self.vector)
-        if inside is None:
-            return None
-        mine = {name: torch.from_numpy(getattr(self, name).copy()) for name in ("fresh", "returns", "lengths")}
-        return {**mine, "observation": self.observation.clone(), "steps": self.steps, "inside": inside}
+    def state_dict(self) -> dict[str, Any]:
+        """Return where it stands, as primitives and tensors; ``inside`` is None where the environment cannot tell."""
+        own = {name: torch.from_numpy(getattr(self, name).copy()) for name in ("fresh", "returns", "lengths")}
+        return {**own, "observation": self.observation.clone(), "steps": self.steps, "inside": snapshot(self.vector)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Stand where ``state_dict`` was taken."""
+        """Stand where ``state_dict`` was called."""
         restored(self.vector, state["inside"])
         self.observation, self.steps = state["observation"].clone(), state["steps"]
         for name in ("fresh", "returns", "lengths"):
@@ -225,8 +270,8 @@ class RolloutLoader:
     (T, N, …), and ``finished``, the returns of the episodes that ended in it. A step that is not valid only began an
     episode. Several processes have environments of their own.
 
-    Where the model ``remembers``, all steps go into ``memory``, which the batch has too once they are more than the
-    environment's ``warmup``.
+    Where the model ``remembers``, all steps go into the ``replay`` buffer, which the batch has too once they are more
+    than the environment's ``warmup``; ``x`` is then as observations are kept, images as bytes.
     """
 
     def __init__(
@@ -244,7 +289,9 @@ class RolloutLoader:
         self.rows = games.envs * games.rollout
         self.epoch = self.batch = 0
         self.actor: Actor | None = None
-        self.memory = Memory(games.memory, games.envs // share.world, device=device) if remembers else None
+        count, channels = games.envs // share.world, games.frame_channels
+        self.replay = ReplayBuffer(games.memory, count, frame_channels=channels, device=device) if remembers else None
+        self.folder: Path | None = None  # of the replay buffer's segments
         self._play: Play | None = None
 
     def __len__(self) -> int:
@@ -261,55 +308,74 @@ class RolloutLoader:
         """The environments, made when they are first needed."""
         if self._play is None:
             count = self.games.envs // self.share.world
-            first = SEEDS["train"] + 10_000 * self.seed + count * self.share.rank
-            self._play = Play(self.games, count, first)
+            seeds = self.games.seeds("train", self.games.envs, seed=self.seed)
+            self._play = Play(self.games, count, seeds[count * self.share.rank :][:count])
         return self._play
 
     def played(self) -> Batch:
         """Return a batch."""
         assert self.actor is not None
         play, steps, count = self.play, self.games.rollout, self.play.count
-        x = torch.empty(steps, count, *self.games.spec.input_shape)
+        x = torch.empty(steps, count, *self.games.spec.input_shape, dtype=play.observation.dtype)
         numbers = {name: np.zeros((steps, count), np.float32) for name in ("reward", "terminated", "ended", "valid")}
         kept: dict[str, list[Tensor]] = {}
         finished: list[float] = []
         for t in range(steps):
             x[t] = play.observation
             numbers["valid"][t] = ~play.fresh
-            said = self.actor(play.observation.to(self.device))
+            said = self.actor(to_float(play.observation.to(self.device)))
             for name, value in said.items():
                 kept.setdefault(name, []).append(value)
             reward, terminated, _ = play.step(said["action"].cpu().numpy())
             numbers["reward"][t], numbers["terminated"][t] = reward, terminated
             numbers["ended"][t] = play.fresh
             finished += play.returns[play.fresh].tolist()
-        batch = {
-            "x": x.flatten(0, 1),
-            "last": play.observation,
-            "finished": torch.tensor(finished, dtype=torch.float64),
-        }
-        batch |= {name: torch.from_numpy(value) for name, value in numbers.items()}
-        batch |= {name: torch.stack(values) for name, values in kept.items()}
-        found = {name: value.to(self.device) for name, value in batch.items()}
-        if self.memory is not None:
-            self.memory.add({**found, "x": x})
-            found |= {"memory": self.memory} if len(self.memory) > self.games.warmup // self.share.world else {}
-        return found
+        here = {name: torch.from_numpy(value) for name, value in numbers.items()}
+        acted = {name: torch.stack(values) for name, values in kept.items()}
+        here["finished"] = torch.tensor(finished, dtype=torch.float64)
+        batch = {name: value.to(self.device) for name, value in here.items()} | acted
+        if self.replay is None:
+            seen = {"x": x.flatten(0, 1), "last": play.observation}
+            return batch | {name: to_float(value.to(self.device)) for name, value in seen.items()}
+        self.replay.add({**here, "x": x, "taken": acted["taken"]})
+        ready = len(self.replay) > self.games.warmup // self.share.world
+        return batch | {"x": x.flatten(0, 1).to(self.device)} | ({"replay": self.replay} if ready else {})
+
+    def write_replay(self) -> None:
+        """Write the steps of the replay buffer that are not in ``folder`` yet; ``state_dict`` then names them."""
+        if self.replay is not None and self.folder is not None:
+            self.replay.write(self.folder, rank=self.share.rank)
+
+    def drop_replay(self) -> None:
+        """Delete the segments that the checkpoint, which is written by now, does not name any more."""
+        if self.replay is not None and self.folder is not None:
+            self.replay.drop(self.folder, rank=self.share.rank)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the place of the batch that comes next, where the environments stand, and what is remembered."""
+        """Return the place of the batch that comes next, where the environments stand, and the buffer's segments."""
         state: dict[str, Any] = {"epoch": self.epoch, "batch": self.batch}
         state["play"] = self._play.state_dict() if self._play else None
-        return state | ({"memory": self.memory.state_dict()} if self.memory else {})
+        return state | ({"replay": self.replay.state_dict()} if self.replay is not None else {})
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there, with new episodes where an environment cannot tell where it stands."""
+        """Go on from there, with new episodes where an environment cannot tell where it stands.
+
+        Raises:
+            ZooError: a segment of the replay buffer is missing or damaged.
+        """
         self.epoch, self.batch = state["epoch"], state["batch"]
-        if self.memory is not None and "memory" in state:
-            self.memory.load_state_dict(state["memory"])
-        if state.get("play"):
-            self.play.load_state_dict(state["play"])
-        elif "play" in state and (state["epoch"] or state["batch"]):
+        play = state.get("play")
+        if play and self.replay is not None and self.folder is not None:
+            if "replay" not in state:
+                raise ZooError(
+                    f"{self.folder.parent}: holds the replay buffer of an older zoo, which this one cannot read"
+                )
+            self.replay.load(state["replay"], self.folder, rank=self.share.rank)
+        if play and play["inside"] is not None:
+            self.play.load_state_dict(play)
+        elif play:
+            if self.replay is not None:
+                self.replay.cut(play["observation"])
             print(f"note: {self.games.identity} cannot be taken up where it was; new episodes begin", flush=True)
 
 
@@ -322,20 +388,17 @@ class EpisodeLoader:
     def __init__(
         self, games: Environments, part: str, *, share: Share = SINGLE, device: torch.device | str = "cpu"
     ) -> None:
-        count = {"val": games.val_episodes, "test": games.test_episodes}[part]
+        self.count = {"val": games.val_episodes, "test": games.test_episodes}[part]
         self.games, self.device = games, torch.device(device)
-        self.rows = torch.arange(share.rank, count, share.world)
-        self.seeds = [SEEDS[part] + int(row) for row in self.rows]
+        self.rows = torch.arange(share.rank, self.count, share.world)
+        seeds = games.seeds(part, self.count)
+        self.seeds = [seeds[row] for row in self.rows.tolist()]
 
     def __len__(self) -> int:
         return 1
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        yield {"row": self.rows, "play": self.play}
-
-    def _begun(self) -> Play:
-        many = self.games.vectorization == "auto" and _native(self.games.identity)  # one generator for all of them
-        return Play(self.games, len(self.seeds), self.seeds[0] if many else self.seeds)
+        yield {"row": self.rows, "count": self.count, "play": self.play}
 
     def play(self, actor: Actor) -> dict[str, Tensor]:
         """Return ``return`` and ``length`` (E,) of the episodes that ``actor`` plays.
@@ -343,16 +406,22 @@ class EpisodeLoader:
         Raises:
             TrainingError: an episode never ends.
         """
-        play = self._begun()
+        if not self.seeds:  # more processes than episodes
+            nothing = torch.zeros(0, dtype=torch.float64, device=self.device)
+            return {"return": nothing, "length": nothing}
+        play = Play(self.games, len(self.seeds), self.seeds)
         over = np.zeros(play.count, bool)
         returns, lengths = np.zeros(play.count), np.zeros(play.count)
         while not over.all():
-            play.step(actor(play.observation.to(self.device))["action"].cpu().numpy())
+            play.step(actor(to_float(play.observation.to(self.device)))["action"].cpu().numpy())
             now = play.fresh & ~over
             returns[now], lengths[now] = play.returns[now], play.lengths[now]
             over |= now
             if play.steps > FOREVER:
-                raise TrainingError(f"environment {self.games.identity}: an episode goes on after {FOREVER:,} steps")
+                raise TrainingError(
+                    f"environment {self.games.identity}: an episode goes on after {FOREVER:,} steps; register it with "
+                    f"max_episode_steps"
+                )
         found = {"return": torch.from_numpy(returns), "length": torch.from_numpy(lengths)}
         return {name: value.to(self.device) for name, value in found.items()}
 
@@ -393,32 +462,16 @@ class EnvironmentData(L.LightningDataModule):
         return batch
 
 
-def as_read(spec: DataSpec, seen: np.ndarray) -> Tensor:
-    """Return observations (N, …) as a network reads them: (N, *input_shape), images in [0, 1] with channels first."""
-    if len(spec.input_shape) == 3 and seen.ndim == 4:
-        seen = seen.transpose(0, 3, 1, 2)
-    return to_float(torch.from_numpy(np.array(seen, seen.dtype if seen.dtype == np.uint8 else np.float32)))
-
-
-@functools.lru_cache(maxsize=8)
-def _native(identity: str) -> bool:
-    import gymnasium
-
-    module, _, name = identity.rpartition(":")
-    if module:  # which registers it
-        importlib.import_module(module)
-    return gymnasium.spec(name).vector_entry_point is not None
-
-
 def observed(games: Environments, part: str) -> Tensor:
     """Return LOOKED_AT observations of random play."""
-    play = Play(games, 1, SEEDS[part])
-    play.vector.action_space.seed(SEEDS[part])
-    found = []
+    seeds = games.seeds(part, 1)
+    play = Play(games, 1, seeds)
+    play.vector.action_space.seed(seeds[0])
+    first, found = int(games.spec.classes[0]) if games.spec.classes else 0, []
     for _ in range(LOOKED_AT):
         found.append(play.observation[0])
-        play.step(play.vector.action_space.sample() - play.first)
-    return torch.stack(found)
+        play.step(play.vector.action_space.sample() - first)
+    return to_float(torch.stack(found))
 
 
 def environments(
@@ -434,10 +487,13 @@ def environments(
         check_number(f"data.{option}", settings[option], low=1, whole=True)
     for option in ("memory", "warmup"):
         check_number(f"data.{option}", settings.get(option, 1), low=0, whole=True)
-    spec = _looked_at(name, identity, options or {})
+    shown = described(identity, options)
+    channels = shown.pop("frame_channels")
+    reading = EnvironmentReading(shown.pop("image_layout", ""), shown.pop("image_scale", 1.0))
+    spec = DataSpec(name=name, task="control", reading=reading, **shown)
     if kind not in (None, spec.kind):
         raise ZooError(f"data={name}: {identity} takes {spec.kind} actions; data.kind={spec.kind}")
-    made = Environments(spec, identity, options=dict(options or {}), **settings)
+    made = Environments(spec, identity, options=dict(options or {}), frame_channels=channels, **settings)
     each = made.envs * made.rollout
     if made.epoch_steps % each:
         raise ZooError(
@@ -445,37 +501,6 @@ def environments(
             f"{max(round(made.epoch_steps / each), 1) * each} is near"
         )
     return made
-
-
-def _looked_at(name: str, identity: str, options: dict[str, Any]) -> DataSpec:
-    """Return what an environment shows and takes."""
-    import gymnasium
-    from gymnasium.spaces import Box, Discrete
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            one = gymnasium.make(identity, **options)
-    except (gymnasium.error.Error, ImportError, TypeError, ValueError) as error:
-        extra = next((f'; pip install "zoo[{x}]"' for x in ("box2d", "mujoco") if x in str(error).lower()), "")
-        said = "it needs more" if extra else " ".join(str(error).split())[:160]
-        raise ZooError(f"data={name}: {identity} cannot be made ({said}){extra}") from None
-    seen, acts = one.observation_space, one.action_space
-    one.close()
-    if not isinstance(seen, Box) or len(seen.shape) not in (1, 3):
-        raise ZooError(f"data={name}: {identity} shows {seen}; must be a Box of one dimension, or an image")
-    if not isinstance(acts, (Discrete, Box)) or (isinstance(acts, Box) and len(acts.shape) != 1):
-        raise ZooError(f"data={name}: {identity} takes {acts}; must be Discrete, or a Box of one dimension")
-    shape = tuple(seen.shape) if len(seen.shape) == 1 else (seen.shape[2], *seen.shape[:2])
-    described: dict[str, Any] = {"name": name, "task": "control", "input_shape": shape}
-    if isinstance(acts, Discrete):
-        return DataSpec(
-            kind="discrete", classes=tuple(str(int(acts.start) + n) for n in range(int(acts.n))), **described
-        )
-    if not (np.isfinite(acts.low).all() and np.isfinite(acts.high).all()):
-        raise ZooError(f"data={name}: {identity} takes actions without bounds; must have low and high")
-    low, high = (tuple(map(float, bound)) for bound in (acts.low, acts.high))
-    return DataSpec(kind="continuous", low=low, high=high, **described)
 
 
 def _register(name: str, identity: str, kind: str) -> Callable[..., Environments]:
@@ -497,11 +522,12 @@ def _register(name: str, identity: str, kind: str) -> Callable[..., Environments
     return register_data(name, tasks=("control",), kind=kind)(load)
 
 
-SETTINGS = [one for one in fields(Environments) if one.name not in ("spec", "identity", "options", "card")]
+NO_OPTIONS = ("spec", "identity", "options", "card", "frame_channels")
+SETTINGS = [one for one in fields(Environments) if one.name not in NO_OPTIONS]
 cartpole = _register("cartpole", "CartPole-v1", "discrete")
 acrobot = _register("acrobot", "Acrobot-v1", "discrete")
 mountain_car = _register("mountain_car", "MountainCar-v0", "discrete")
 pendulum = _register("pendulum", "Pendulum-v1", "continuous")
 lunar_lander = _register("lunar_lander", "LunarLander-v3", "discrete")
 mujoco = _register("mujoco", "HalfCheetah-v5", "continuous")
-gym = _register("gym", "", "discrete")
+gym = _register("gym", "", "discrete, continuous")

@@ -196,14 +196,15 @@ class EvalLoader:
                 blocks[-2:] = [torch.cat(blocks[-2:])]
             self.index = [block[share.rank :: share.world] for block in blocks]
         self.steps = longest(split, self.index)
+        self.rows = [index.cpu() for index in self.index]  # random numbers of rows are drawn there
 
     def __len__(self) -> int:
         return len(self.index)
 
     def __iter__(self) -> Iterator[Batch]:
-        for index, steps in zip(self.index, self.steps, strict=True):
+        for index, rows, steps in zip(self.index, self.rows, self.steps, strict=True):
             batch = take(self.split, index, steps)
-            yield batch if self.stride else {**batch, "row": index}
+            yield batch if self.stride else {**batch, "row": rows}
 
 
 class ZooData(L.LightningDataModule):

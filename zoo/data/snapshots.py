@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from enum import Enum
 from typing import Any
@@ -74,6 +75,8 @@ def _written(value: Any) -> Any:
         return value
     if isinstance(value, (list, tuple)):
         return {"tuple" if isinstance(value, tuple) else "list": [_written(one) for one in value]}
+    if isinstance(value, deque):
+        return {"deque": [value.maxlen, *(_written(one) for one in value)]}
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         return {"dict": {key: _written(one) for key, one in value.items()}}
     raise TypeError(type(value).__name__)
@@ -87,6 +90,8 @@ def _read(value: Any) -> Any:
         return inside.numpy().copy()
     if kind == "number":
         return inside.numpy()[()]
+    if kind == "deque":
+        return deque(map(_read, inside[1:]), maxlen=inside[0])
     if kind == "dict":
         return {key: _read(one) for key, one in inside.items()}
     return (tuple if kind == "tuple" else list)(_read(one) for one in inside)

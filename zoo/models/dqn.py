@@ -62,7 +62,7 @@ class DQN(RememberingModule):
         activation: str = "relu",
         double: bool = True,
         dueling: bool = False,
-        target_every: int = 100,
+        target_every: int = 128,
         epsilon_start: float = 1.0,
         epsilon_end: float = 0.04,
         epsilon_share: float = 0.16,
@@ -101,10 +101,10 @@ class DQN(RememberingModule):
         """Return ``action`` and ``taken`` (N,): the best, or with the probability ``epsilon`` any."""
         taken = self(x).argmax(1)
         if not greedy:
-            share = torch.rand(len(x), 2) if draws is None else draws.uniform(2)
+            share = torch.rand(len(x), 2, device=x.device) if draws is None else draws.uniform(2).to(x.device)
             epsilon = self.epsilon if draws is None else self.epsilons[1]
-            even = (share[:, 1] * self.spec.outputs).long().to(taken)
-            taken = torch.where((share[:, 0] < epsilon).to(x.device), even, taken)
+            even = (share[:, 1] * self.spec.outputs).long()
+            taken = torch.where(share[:, 0] < epsilon, even, taken)
         return {"action": taken, "taken": taken}
 
     def loss_of(self, steps: Batch) -> tuple[Tensor, dict[str, Tensor]]:

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.control import FAR, SMALL, ControlModule, ended_in, merged
+from zoo.control import FAR, SMALL, ControlModule, ended_in, merged, moments
 from zoo.data.dataset import Batch
 from zoo.networks.acting import body, check_body
 from zoo.noise import Draws
@@ -167,26 +167,39 @@ class Policy(ControlModule):
     def update(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Learn from a rollout, a few times."""
         rows, advantage, value = self.rows_of(batch)
+        weight = None if len(rows) else 0.0  # processes step together, also where one has nothing to learn from
+        if weight is not None:
+            rows, advantage, value = rows.new_zeros(1), advantage.new_zeros(1), value.new_zeros(1)
         x, taken, old = batch["x"][rows], batch["taken"].flatten(0, 1)[rows], batch["log_probability"].flatten()[rows]
         target = advantage + value
         if self.standard:
-            advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+            advantage = self.standardised(advantage, weight)
         told: list[Tensor] = []  # of each minibatch loss, value loss and share that was clipped
-        for _ in range(self.epochs):
+        for _ in range(self.epochs if weight is None or self.trainer.world_size > 1 else 0):
             order = torch.randperm(len(rows), device=x.device)
+            order = order.repeat(-(-self.parts // len(rows)))[: max(self.parts, len(rows))]  # a step for each part
             shuffled = [one[order].tensor_split(self.parts) for one in (x, taken, old, advantage, target)]
             for part in zip(*shuffled, strict=True):
                 loss, far, clipped = self._loss(*part)
+                loss = loss if weight is None else loss * weight
                 self.differentiate(loss)
                 if self.loop.waiting == self.learning.accumulate:
                     self.optimizer_step()
                 told += [loss.detach(), far, clipped]
+        told = told or [advantage.new_zeros(())] * 3
         self.count_in(batch["x"])
         count = self.loop.local_rows
         loss, far, clipped = torch.stack(told).view(-1, 3).mean(0)
         entropy = -old.mean()  # of what was done, so that it costs nothing
         counts = {"value_loss": far * count, "entropy": entropy * count, "clipped": clipped * count}
         return loss, counts | ended_in(batch)
+
+    def standardised(self, advantage: Tensor, weight: float | None = None) -> Tensor:
+        """Return advantages (K,) with mean 0 and deviation 1 over all processes; a single one as it is."""
+        weights = None if weight is None else torch.full_like(advantage, weight)
+        count, mean, squares = moments(advantage.double(), weights, world=self.trainer.world_size)
+        scaled_by = (squares / (count - 1).clamp(min=1)).sqrt() + 1e-8
+        return torch.where(count > 1, (advantage - mean.to(advantage)) / scaled_by.to(advantage), advantage)
 
     @torch.no_grad()
     def rows_of(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
@@ -216,10 +229,12 @@ class Policy(ControlModule):
             sums.append(running)
             running = running * (1 - ended)
         self._discounted = running
-        values = torch.stack(sums)[batch["valid"] > 0].double()
-        count, mean, squares = merged(*self.gained, len(values), values.mean(), (values - values.mean()).square().sum())
+        values = torch.stack(sums).flatten().double()
+        more = moments(values, batch["valid"].flatten(), world=self.trainer.world_size)
+        count, mean, squares = merged(*self.gained, *more)
         self.gained.copy_(torch.stack([count, mean, squares]))
-        return (batch["reward"] / (squares / count + SMALL).sqrt().float()).clamp(-FAR, FAR)
+        scale = torch.where(count > 1, (squares / count.clamp(min=1) + SMALL).sqrt(), 1.0)  # one alone has no deviation
+        return (batch["reward"] / scale.float()).clamp(-FAR, FAR)
 
     def training_state(self) -> dict[str, Any]:
         """Add the discounted returns that go on."""

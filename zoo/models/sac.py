@@ -60,7 +60,8 @@ class SAC(RememberingModule):
     """An actor, two critics and a temperature α, for actions that are numbers; dense networks of ``widths``.
 
     α begins at ``temperature`` and keeps the policy's entropy near ``entropy`` (None: minus the numbers of an action).
-    The critics' targets follow by the share ``follow`` in each step.
+    The critics' targets follow by the share ``follow`` in each step. The critics learn at the learning rate, the actor
+    and the temperature at the shares ``actor_lr`` and ``temperature_lr`` of it.
 
     Raises:
         ZooError: an option outside its limits.
@@ -78,13 +79,19 @@ class SAC(RememberingModule):
         temperature: float = 1.0,
         entropy: float | None = None,
         follow: float = 0.005,
+        actor_lr: float = 1.0,
+        temperature_lr: float = 1.0,
+        replay_ratio: float = 1.0,
         **shared: Any,
     ) -> None:
-        super().__init__(spec=spec, **shared)
+        super().__init__(spec=spec, replay_ratio=replay_ratio, **shared)
         check_body(self.spec, network="dense", widths=widths, channels=())
         check_number("model.temperature", temperature, above=0)
         check_number("model.entropy", entropy, optional=True)
         check_number("model.follow", follow, above=0, high=1)
+        for name, share in (("actor_lr", actor_lr), ("temperature_lr", temperature_lr)):
+            check_number(f"model.{name}", share, above=0)
+        self.rates = actor_lr, temperature_lr
         numbers = self.spec.outputs
         self.entropy, self.follow = -float(numbers) if entropy is None else entropy, follow
         sizes: dict[str, Any] = {"network": "dense", "widths": widths, "channels": (), "activation": activation}
@@ -96,6 +103,12 @@ class SAC(RememberingModule):
     def forward(self, x: Tensor) -> Tensor:
         """Return the likeliest actions (B, numbers), before they are squashed to [−1, 1]: tanh of the mean."""
         return self.distribution(x)[0].tanh()
+
+    def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
+        """Return the parameters of critics, actor and temperature, each clipped by themselves, with their rates."""
+        actor_lr, temperature_lr = self.rates
+        groups = [(list(self.critics.parameters()), 1.0), (list(self.actor.parameters()), actor_lr)]
+        return [*groups, ([self.log_temperature], temperature_lr)]
 
     def distribution(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return μ and log σ (B, numbers) of the policy before the tanh."""

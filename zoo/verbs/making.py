@@ -87,11 +87,9 @@ def _play(asked: Asked) -> Sequence[str]:
     games: Any = uses.data_for(model, folder, asked.words, place=asked.places[0])
     seed, window = asked.number("seed", 0, low=0), asked.flag("window")
     options = {"most": asked.number("steps", 500, low=1), "seed": seed, "window": window}
-    frames = games.filmed(lambda x: model.acted(x.to(model.device), greedy=True), **options)
+    frames = games.record(lambda x: model.acted(x.to(model.device), greedy=True), **options)
     if window:
         return []
-    if frames is None:
-        raise ZooError(f'play: {games.spec.name} draws no pictures here; pip install "zoo[render]"')
     assert out is not None
     return [f"film            {film(frames, out)}   {len(frames)} frames of episode {seed}"]
 
