@@ -121,7 +121,7 @@ class GenerativeModule(ZooModule):
         print(f"warning: {said}; {advice}", file=sys.stderr)
 
     def _taken(self, x: Values, rows: Tensor) -> Tensor:
-        return to_float(x.index_select(0, rows)).to(self.device)
+        return to_float(x.index_select(0, rows.to(x.device))).to(self.device)
 
     # --- use ---
 

@@ -345,6 +345,7 @@ class ZooModule(L.LightningModule):
             "loader": self.loader.state_dict(),
             "loop": {key: getattr(loop, key) for key in ("epochs", "waiting", "waiting_rows", "rows", "sums")},
             "gradients": {name: p.grad for name, p in self.named_parameters() if waiting and p.grad is not None},
+            "plateau": self.plateau.state_dict() if self.plateau is not None else None,
         }
 
     def load_training_state(self, state: dict[str, Any]) -> None:
@@ -355,6 +356,8 @@ class ZooModule(L.LightningModule):
         for name, gradient in state["gradients"].items():
             self.get_parameter(name).grad = gradient.to(self.device)
         self.loop.sums = {key: value.to(self.device) for key, value in self.loop.sums.items()}
+        if self.plateau is not None:
+            self.plateau.load_state_dict(state["plateau"])
 
     def predict(self, x: Any) -> dict[str, Any]:
         """Return what the model says of raw input, as its objective decodes it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -108,30 +109,29 @@ def schedule_factor(options: Schedule, step: int, total: int) -> float:
     return 1.0
 
 
-class Plateau(nn.Module):
+class Plateau:
     """Scales the rate by ``factor`` once the watched figure has not improved for more than ``patience`` epochs.
 
-    Its state (scale, best, epochs waited) is a buffer, so that a checkpoint holds it.
+    Its state are plain numbers, since every step reads the scale; ``training_state`` of a model holds them.
     """
 
-    state: Tensor
-
     def __init__(self, options: Schedule, *, mode: str) -> None:
-        super().__init__()
         self.factor, self.patience, self.mode = options.factor, options.patience, mode
-        worst = -math.inf if mode == "max" else math.inf
-        self.register_buffer("state", torch.tensor([1.0, worst, 0.0], dtype=torch.float64))
-
-    @property
-    def scale(self) -> float:
-        """The factor that applies now."""
-        return float(self.state[0])
+        self.scale = 1.0  # the factor that applies now
+        self.best = -math.inf if mode == "max" else math.inf
+        self.waited = 0  # epochs without a better figure
 
     def update(self, figure: float) -> None:
         """Take in one epoch's validation figure."""
-        scale, best, waited = self.state.tolist()
-        better = figure > best if self.mode == "max" else figure < best
-        best, waited = (figure, 0) if better else (best, waited + 1)
-        if waited > self.patience:
-            scale, waited = scale * self.factor, 0
-        self.state.copy_(torch.tensor([scale, best, waited], dtype=torch.float64))
+        better = figure > self.best if self.mode == "max" else figure < self.best
+        self.best, self.waited = (figure, 0) if better else (self.best, self.waited + 1)
+        if self.waited > self.patience:
+            self.scale, self.waited = self.scale * self.factor, 0
+
+    def state_dict(self) -> dict[str, float]:
+        """Return scale, best figure and epochs waited."""
+        return {"scale": self.scale, "best": self.best, "waited": self.waited}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up what ``state_dict`` returned."""
+        self.scale, self.best, self.waited = state["scale"], state["best"], state["waited"]

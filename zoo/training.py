@@ -297,7 +297,7 @@ def shared_anew(processes: list[dict[str, Any]], job: Job) -> list[dict[str, Any
     import torch
 
     states = [one["training"] for one in processes]
-    first, known = states[0], {"loader", "loop", "gradients"}
+    first, known = states[0], {"loader", "loop", "gradients", "plateau"}
     own = [key for state in states for key, value in state.items() if key not in known and value is not None]
     if own or set(first["loader"]) != {"epoch", "batch"}:
         raise ZooError(

@@ -1,4 +1,4 @@
-"""What every model of the zoo keeps to, registered or your own: ten checks, on small data that the zoo generates.
+"""What every model of the zoo keeps to, registered or your own: eleven checks, on small data that the zoo generates.
 
     pytest --zoo-model=my_package.my_module:MyModel      (or a registered name)
 

@@ -14,6 +14,7 @@ from zoo.contract.checks import (
     check_seeds,
 )
 from zoo.contract.creation import check_create
+from zoo.contract.devices import check_accelerator
 from zoo.contract.runs import check_processes, check_resume
 from zoo.contract.subject import Subject, name_of, subjects
 
@@ -29,8 +30,9 @@ CHECKS: dict[Callable[[Subject], None], str] = {
     check_export: "covering",
     check_processes: "first",
     check_precision: "covering",
+    check_accelerator: "every",
 }
-ON_CUDA = set(CHECKS) - {check_processes}
+ON_CUDA = set(CHECKS) - {check_processes, check_accelerator}
 
 
 def made_on(where: str, number: int, every: Sequence[Subject]) -> bool:

@@ -22,6 +22,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Collect the contract, instead of the project's own tests where none are named."""
     config.addinivalue_line("markers", "cuda: needs a CUDA device")
+    config.addinivalue_line("markers", "accelerator: runs on a pretended accelerator, which needs no device")
     if not config.getoption("zoo_model"):
         return
     from zoo import registry  # a run without the option needs none of it

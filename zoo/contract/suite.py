@@ -11,6 +11,7 @@ import torch
 from zoo.contract import ContractError
 from zoo.contract.checklist import CHECKS, ON_CUDA, made_on
 from zoo.contract.creation import check_create
+from zoo.contract.devices import check_accelerator
 from zoo.contract.subject import subjects
 from zoo.registry import list_models
 
@@ -18,16 +19,17 @@ from zoo.registry import list_models
 def _parameters(name: str) -> Iterator[Any]:
     yield pytest.param(check_create, name, id=f"{name}-create")
     for device in ("cpu", "cuda"):
-        marks = []
+        needs = []
         if device == "cuda":
-            marks = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
+            needs = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
         every = subjects(name, device)
         for number, subject in enumerate(every):
             for check, where in CHECKS.items():
                 if made_on(where, number, every) and (device == "cpu" or check in ON_CUDA):
                     what = check.__name__.removeprefix("check_")
                     label = "-".join([name, str(subject.case), what] + ([device] if device != "cpu" else []))
-                    yield pytest.param(check, subject, id=label, marks=marks)
+                    marks = [pytest.mark.accelerator] if check is check_accelerator else []
+                    yield pytest.param(check, subject, id=label, marks=needs + marks)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

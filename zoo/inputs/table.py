@@ -112,13 +112,18 @@ def as_numbers(cells: pd.Series, place: Callable[[int], str], advice: str = "") 
     return values
 
 
-def coded(spec: DataSpec, x: Tensor, standard: Tensor) -> Tensor:
-    """Return a table's rows (B, spec.coded): ``standard``, the standardised numbers of ``x``, then each text as 0 or 1.
+def numeric_columns(spec: DataSpec) -> Tensor:
+    """Return the numbers of a table's columns that hold no texts."""
+    return torch.tensor([n for n in range(spec.inputs) if not spec.levels[n : n + 1] or not spec.levels[n]])
+
+
+def coded(spec: DataSpec, x: Tensor, numbers: Tensor) -> Tensor:
+    """Return a table's rows (B, spec.coded): ``numbers``, its numeric columns standardized, then each text as 0 or 1.
 
     A text that training lacks is 0 throughout.
     """
     text = {n: len(known) for n, known in enumerate(spec.levels) if known}
-    parts = [standard[:, [n for n in range(spec.inputs) if n not in text]]]
+    parts = [numbers]
     for n, count in text.items():
-        parts.append((x[:, n : n + 1] == torch.arange(1, count + 1, device=x.device)).to(standard.dtype))
+        parts.append((x[:, n : n + 1] == torch.arange(1, count + 1, device=x.device)).to(numbers.dtype))
     return torch.cat(parts, 1)

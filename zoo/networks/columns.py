@@ -68,6 +68,9 @@ class Columns(nn.Module):
     numbers. A text that training lacks is 0 throughout.
     """
 
+    number: Tensor
+    pieces: Tensor
+
     def __init__(self, spec: DataSpec, *, numbers: str, bins: int, dim: int) -> None:
         super().__init__()
         count = spec.input_shape[0]
@@ -75,22 +78,24 @@ class Columns(nn.Module):
         text = [n for n, known in enumerate(levels) if known]
         number = [n for n in range(count) if n not in set(text)]
         pieces = [n for n in number if n < len(spec.edges) and len(spec.edges[n])]
-        self.text, self.number = text, number
-        self.pieces = pieces if numbers == "piecewise" else []
+        self.text = text
+        pieces = pieces if numbers == "piecewise" else []
+        for name, columns in (("number", number), ("pieces", pieces)):
+            self.register_buffer(name, torch.tensor(columns, dtype=torch.int64), persistent=False)
         self.tables = nn.ModuleList()
         for n in text:
             size = len(levels[n])
             self.tables.append(nn.Embedding(size + 1, min(dim, size), padding_idx=0))
         self.piecewise = None
-        if self.pieces:
-            self.piecewise = Piecewise([spec.edges[n] for n in self.pieces], bins=bins, dim=dim)
-        self.features = len(number) + sum(t.embedding_dim for t in self.tables) + dim * len(self.pieces)  # type: ignore
+        if pieces:
+            self.piecewise = Piecewise([spec.edges[n] for n in pieces], bins=bins, dim=dim)
+        self.features = len(number) + sum(t.embedding_dim for t in self.tables) + dim * len(pieces)  # type: ignore
 
     def forward(self, x: Tensor, standard: Tensor) -> Tensor:
         """Return the features (B, F)."""
-        parts = [standard[:, self.number]]
+        parts = [standard.index_select(1, self.number)]
         if self.piecewise is not None:
-            parts.append(self.piecewise(x[:, self.pieces]).flatten(1))
+            parts.append(self.piecewise(x.index_select(1, self.pieces)).flatten(1))
         for n, table in zip(self.text, self.tables, strict=True):
             parts.append(table(x[:, n].long()))
         return torch.cat(parts, dim=1)

@@ -137,12 +137,15 @@ class Segments(nn.Module):
     The first steps are left out where L is no multiple of ``size``.
     """
 
+    target_columns: Tensor
+
     def __init__(self, spec: DataSpec, *, size: int, reversible: bool, apart: bool) -> None:
         super().__init__()
         check_number("model.segment", size, low=1, high=spec.input_shape[0], whole=True)
         self.past, self.columns = spec.input_shape
         self.horizon, self.outputs = spec.target_shape
         self.targets = list(spec.targets)
+        self.register_buffer("target_columns", torch.tensor(self.targets), persistent=False)
         self.size, self.reversible, self.apart = size, reversible, apart
         self.steps, self.later = self.past // size, -(-self.horizon // size)
         self.features = size * (1 if apart else self.columns)
@@ -151,7 +154,7 @@ class Segments(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the segments; with ``apart`` those of the columns that are forecast alone."""
         x = x[:, -self.steps * self.size :]
-        x = x[:, :, self.targets] if self.apart else x
+        x = x.index_select(2, self.target_columns) if self.apart else x
         if self.reversible:
             x = x - x[:, -1:]
         if self.apart:
@@ -166,7 +169,7 @@ class Segments(nn.Module):
         else:
             out = flat.view(flat.shape[0], -1, self.outputs)
         out = out[:, : self.horizon]
-        return out + x[:, -1:, self.targets] if self.reversible else out
+        return out + x[:, -1:].index_select(2, self.target_columns) if self.reversible else out
 
 
 class Label(nn.Module):

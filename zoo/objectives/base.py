@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchmetrics import MeanMetric, MetricCollection
 
 from zoo.data.dataset import Batch
@@ -17,8 +17,11 @@ from zoo.options import ObjectiveOptions
 LESS_IS_BETTER = ("nll", "perplexity", "rmse", "mae", "mse", "sse", "frechet_pca", "frechet_zoo_cnn")
 
 
-class Objective:
+class Objective(nn.Module):
     """What a task asks of a network's output: loss, counts while training, metrics, the figure to watch, decoding.
+
+    It is a part of its model, so that its tensors are where the model is: buffers that no checkpoint holds, since spec
+    and options say what they are.
 
     ``monitor`` is the validation figure that picks the best checkpoint, ``mode`` min or max. ``threshold`` is on the
     probability of the positive of two classes (None: the likelier one), or on a score; where ``chosen_for`` names a
@@ -29,6 +32,10 @@ class Objective:
     mode: str
     threshold: float | None = None
     chosen_for: str | None = None
+
+    def constant(self, name: str, value: Tensor | None) -> None:
+        """Keep a tensor that follows from spec and options, under ``name``."""
+        self.register_buffer(name, value, persistent=False)
 
     def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
         """Take up a run's options."""

@@ -44,11 +44,13 @@ class Classification(Objective):
     """
 
     monitor, mode = "accuracy", "max"
+    weights: Tensor | None
 
     def __init__(self, spec: DataSpec) -> None:
+        super().__init__()
         self.classes, self.positive, self.counts = spec.classes, spec.positive, spec.counts
         self.label_smoothing = 0.0  # these are set by configure
-        self.weights: Tensor | None = None
+        self.constant("weights", None)
 
     def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
         """Take up a run's options; smoothing and weights are for the training loss alone."""
@@ -59,18 +61,23 @@ class Classification(Objective):
         if options.threshold is not None and len(self.classes) != 2:
             raise ZooError(f"objective.threshold: is for two classes; there are {len(self.classes)}")
         if options.class_weights is not None:
-            self.weights = balanced(self.counts)
+            self.constant("weights", balanced(self.counts))
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
-        """Return the cross-entropy, a scalar; of mixed images that of both classes, by their shares."""
-        weight = None if self.weights is None else self.weights.to(output)
-        if "share" in batch:
-            one, other = (
-                F.cross_entropy(output, batch[y], weight, label_smoothing=self.label_smoothing, reduction="none")
-                for y in ("y", "y2")
-            )
-            return (batch["share"] * one + (1 - batch["share"]) * other).mean()
-        return F.cross_entropy(output, batch["y"], weight, label_smoothing=self.label_smoothing)
+        """Return the cross-entropy, a scalar: the mean over rows, weighted by their classes' weights.
+
+        Mixed images count for both classes, by their shares in each.
+        """
+        weights = None if self.weights is None else self.weights.to(output.dtype)
+        if "share" not in batch:
+            return F.cross_entropy(output, batch["y"], weights, label_smoothing=self.label_smoothing)
+        total: Tensor | float = 0.0
+        weight: Tensor | float = 0.0
+        for y, share in ((batch["y"], batch["share"]), (batch["y2"], 1 - batch["share"])):
+            rows = F.cross_entropy(output, y, weights, label_smoothing=self.label_smoothing, reduction="none")
+            total = total + (share * rows).sum()
+            weight = weight + (share if weights is None else share * weights[y]).sum()
+        return total / weight
 
     def count(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Return the number of right answers."""
@@ -123,11 +130,13 @@ class Labels(Objective):
     """
 
     monitor, mode = "average_precision", "max"
+    weights: Tensor | None
 
     def __init__(self, spec: DataSpec) -> None:
+        super().__init__()
         self.classes, self.counts, self.rows = spec.classes, spec.counts, spec.rows
         self.label_smoothing = 0.0
-        self.weights: Tensor | None = None
+        self.constant("weights", None)
 
     def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
         """Take up a run's options."""
@@ -135,7 +144,7 @@ class Labels(Objective):
         self.monitor, self.mode = watched(options.monitor, "average_precision", [*_multiclass(2), "nll"])
         refuse(options, "there are several labels at once", "threshold", "loss")
         if options.class_weights is not None:  # of each label's true rows
-            self.weights = torch.tensor([(self.rows - n) / max(n, 1) for n in self.counts])
+            self.constant("weights", torch.tensor([(self.rows - n) / max(n, 1) for n in self.counts]))
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
         """Return the binary cross-entropy, a scalar."""
@@ -144,8 +153,8 @@ class Labels(Objective):
             share = batch["share"].unsqueeze(1)
             y = share * y + (1 - share) * batch["y2"]
         y = y * (1 - self.label_smoothing) + self.label_smoothing / 2
-        weight = None if self.weights is None else self.weights.to(output)
-        return F.binary_cross_entropy_with_logits(output, y, pos_weight=weight)
+        weights = None if self.weights is None else self.weights.to(output.dtype)
+        return F.binary_cross_entropy_with_logits(output, y, pos_weight=weights)
 
     def count(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Return the sum over rows of the share of right labels."""

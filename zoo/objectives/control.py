@@ -40,8 +40,14 @@ class Control(Objective):
 
     monitor, mode = "return", "max"
 
+    low: Tensor
+    high: Tensor
+
     def __init__(self, spec: DataSpec) -> None:
+        super().__init__()
         self.spec = spec
+        self.constant("low", torch.tensor(spec.low))
+        self.constant("high", torch.tensor(spec.high))
 
     def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
         """Take up a run's options."""
@@ -69,8 +75,7 @@ class Control(Objective):
         """Return ``probability`` (B, actions) of each action, or the likeliest ``action`` (B, numbers)."""
         if self.spec.classes:
             return {"probability": output.float().softmax(1)}
-        low, high = (torch.tensor(bound, device=output.device) for bound in (self.spec.low, self.spec.high))
-        return {"action": scaled(output.float(), low, high)}
+        return {"action": scaled(output.float(), self.low, self.high)}
 
     def decode(self, answer: dict[str, Tensor]) -> dict[str, Any]:
         """Return the answer, and the names of the likeliest of actions."""

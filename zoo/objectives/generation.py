@@ -67,6 +67,7 @@ class Generation(Objective):
     monitor, mode = "frechet_pca", "min"
 
     def __init__(self, spec: DataSpec, *, conditional: bool = False) -> None:
+        super().__init__()
         self.spec, self.conditional = spec, conditional
 
     def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:

@@ -26,6 +26,7 @@ class LanguageModeling(Objective):
     monitor, mode = "nll", "min"
 
     def __init__(self, spec: DataSpec) -> None:
+        super().__init__()
         self.vocabulary, self.characters = spec.vocabulary, spec.tokens == "characters"
         self.label_smoothing = 0.0
 

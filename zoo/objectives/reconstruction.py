@@ -13,7 +13,7 @@ from torchmetrics.classification import BinaryF1Score
 from torchmetrics.image import StructuralSimilarityIndexMeasure
 
 from zoo.data.dataset import Batch
-from zoo.inputs.table import coded
+from zoo.inputs.table import coded, numeric_columns
 from zoo.objectives.base import Metrics, Objective, Scaled, best_threshold, refuse, watched
 from zoo.objectives.defined import TwoClassAUROC, TwoClassAveragePrecision
 from zoo.options import ObjectiveOptions
@@ -32,10 +32,24 @@ class Reconstruction(Objective):
     """
 
     monitor, mode = "mse", "min"
+    mean: Tensor
+    std: Tensor
+    numbers: Tensor  # the columns of a table that are no texts
+    after_scale: Tensor  # what makes the answers of a table its values again
+    after_shift: Tensor
 
     def __init__(self, spec: DataSpec) -> None:
+        super().__init__()
         self.spec, self.ranked = spec, bool(spec.normal)
-        self.mean, self.std = torch.tensor(spec.mean), torch.tensor(spec.std)
+        mean, std = torch.tensor(spec.mean), torch.tensor(spec.std)
+        self.constant("mean", mean)
+        self.constant("std", std)
+        if spec.kind == "table":
+            numbers = numeric_columns(spec)
+            scale, shift = torch.ones(spec.coded), torch.zeros(spec.coded)
+            scale[: len(numbers)], shift[: len(numbers)] = std[numbers], mean[numbers]
+            for name, value in (("numbers", numbers), ("after_scale", scale), ("after_shift", shift)):
+                self.constant(name, value)
 
     def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
         """Take up a run's options."""
@@ -50,8 +64,8 @@ class Reconstruction(Objective):
         """Return what raw ``x`` is to be given back as: images as they are, tables coded, series standardised."""
         if self.spec.kind == "image":
             return x
-        standard = (x - self.mean.to(x)) / self.std.to(x)
-        return coded(self.spec, x, standard) if self.spec.kind == "table" else standard
+        standard = (x - self.mean) / self.std
+        return coded(self.spec, x, standard.index_select(1, self.numbers)) if self.spec.kind == "table" else standard
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
         """Return the mean squared error, a scalar."""
@@ -141,12 +155,9 @@ class Reconstruction(Objective):
         """Return ``reconstruction``, in original units; of a table its numbers, then each text as 0 to 1."""
         out = output.float()
         if self.spec.kind == "series":
-            return {"reconstruction": out * self.std.to(out) + self.mean.to(out)}
+            return {"reconstruction": out * self.std + self.mean}
         if self.spec.kind == "table":
-            number = [n for n in range(self.spec.inputs) if n >= len(self.spec.levels) or not self.spec.levels[n]]
-            scale, shift = torch.ones(self.spec.coded), torch.zeros(self.spec.coded)
-            scale[: len(number)], shift[: len(number)] = self.std[number], self.mean[number]
-            return {"reconstruction": out * scale.to(out) + shift.to(out)}
+            return {"reconstruction": out * self.after_scale + self.after_shift}
         return {"reconstruction": out}
 
     def decode(self, answer: dict[str, Tensor]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ class Regression(Objective):
     monitor, mode = "rmse", "min"
 
     def __init__(self, spec: DataSpec) -> None:
+        super().__init__()
         self.mean, self.std = spec.target_mean, spec.target_std
         self.error = F.mse_loss
 
@@ -62,11 +63,14 @@ class Forecasting(Objective):
 
     monitor, mode = "mse", "min"
     mean: Tensor
+    std: Tensor
 
     def __init__(self, spec: DataSpec) -> None:
+        super().__init__()
         every = len(spec.input_shape) and spec.input_shape[1]
         mean, std = (v if len(v) == every else v * every for v in (spec.mean, spec.std))
-        self.mean, self.std = (torch.tensor([v[n] for n in spec.targets]) for v in (mean, std))
+        for name, values in (("mean", mean), ("std", std)):
+            self.constant(name, torch.tensor([values[n] for n in spec.targets]))
         self.error = F.mse_loss
 
     def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
@@ -81,7 +85,7 @@ class Forecasting(Objective):
 
     def standard(self, y: Tensor) -> Tensor:
         """Return values in units of the training data's deviation."""
-        return (y - self.mean.to(y)) / self.std.to(y)
+        return (y - self.mean) / self.std
 
     def metrics(self, stage: str) -> MetricCollection:
         """Return squared and absolute errors, standardised and in original units."""
@@ -106,4 +110,4 @@ class Forecasting(Objective):
     def answer(self, output: Tensor) -> dict[str, Tensor]:
         """Return ``value`` (B, H, C) in original units."""
         output = output.float()
-        return {"value": output * self.std.to(output) + self.mean.to(output)}
+        return {"value": output * self.std + self.mean}
