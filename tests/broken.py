@@ -266,3 +266,22 @@ class ForgetsItsState(GRU):
 
     def training_state(self) -> dict:
         return {**super().training_state(), "carried": None}
+
+
+@breaks(
+    "accelerator", r"has the host wait for the device in each training step, in \S*broken\.py:\d+ \(a value is read\)"
+)
+@zoo.register("reads_each_loss")
+class ReadsEachLoss(Small):
+    def loss(self, batch):
+        loss, counts = super().loss(batch)
+        self.last = loss.item()
+        return loss, counts
+
+
+@breaks("accelerator", r"fails on an accelerator in broken\.py:\d+ \(Expected all tensors to be on the same device")
+@zoo.register("leaves_its_rows_on_the_host")
+class LeavesItsRowsOnTheHost(Small):
+    def on_train_start(self) -> None:
+        super().on_train_start()
+        self.loader.split["x"].index_select(0, torch.arange(3))

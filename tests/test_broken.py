@@ -75,7 +75,7 @@ def test_a_users_model_that_keeps_to_the_contract_passes_all_of_it(tmp_path):
     done = contract(tmp_path, f"--zoo-model=broken:{broken.KEEPER}", f"--junitxml={tmp_path}/report.xml")
     assert done.returncode == 0, done.stdout
     found = failures(tmp_path / "report.xml")
-    assert len(found) == 10
+    assert len(found) == 11
     assert not any(found.values())
 
 

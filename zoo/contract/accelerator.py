@@ -180,9 +180,7 @@ class _Calls(TorchFunctionMode):
             Tensor.get_device: lambda x: 0 if on_device(x) else -1,
             Tensor.to: self._to,
             Tensor.cpu: lambda x, *a, **k: self._to(x, "cpu"),
-            Tensor.cuda: lambda x, device=None, non_blocking=False, **k: self._to(
-                x, DEVICE, non_blocking=non_blocking
-            ),
+            Tensor.cuda: lambda x, device=None, non_blocking=False, **k: self._to(x, DEVICE, non_blocking=non_blocking),
             Tensor.numpy: self._numpy,
             Tensor.__array__: lambda x, *a, **k: Tensor.__array__(self._readable(x), *a, **k),
             Tensor.tolist: self._tolist,
@@ -351,9 +349,7 @@ class _Kernels(TorchDispatchMode):
         record = self.accelerator.record
         if name in READS:
             record("a value is read")
-        elif name in SIZED_BY_VALUES:
-            record(name)
-        elif name == "repeat_interleave" and kwargs.get("output_size") is None and isinstance(args[-1], Tensor):
+        elif name in SIZED_BY_VALUES or (name == "repeat_interleave" and kwargs.get("output_size") is None):
             record(name)
         elif name == "copy_" and on_device(args[0]) != on_device(args[1]):
             self.calls.crossing(args[1], there=on_device(args[0]), non_blocking=len(args) > 2 and bool(args[2]))
@@ -387,7 +383,7 @@ def _is_pointwise(func: Any) -> bool:
 
 
 def _grouped() -> Callable[..., Any]:
-    """Return the function by which torch groups the tensors of an optimizer, which would say that all are on the CPU."""
+    """Return the function by which torch groups an optimizer's tensors, which would say that all are on the CPU."""
     group = torch._C._group_tensors_by_device_and_dtype  # type: ignore[attr-defined]
 
     def grouped(lists: Any, *args: Any) -> Any:
@@ -426,7 +422,7 @@ class _Stream:
 def _nothing(*_: Any, **__: Any) -> None: ...
 
 
-def _answers() -> dict[str, Callable[..., Any]]:
+def _answers(accelerator: Accelerator) -> dict[str, Callable[..., Any]]:
     """Return what functions of torch.cuda answer in place of a driver."""
     numbers: dict[str, Any] = {
         "is_available": True,
@@ -447,7 +443,8 @@ def _answers() -> dict[str, Callable[..., Any]]:
     }
     quiet = ("_lazy_init", "set_device", "empty_cache", "reset_peak_memory_stats", "manual_seed", "manual_seed_all")
     answers |= dict.fromkeys((*quiet, "set_rng_state", "set_rng_state_all"), _nothing)
-    answers |= {"get_rng_state_all": lambda: [], "memory_stats": lambda *_: {}, "stream": contextlib.nullcontext}
+    answers |= {"get_rng_state_all": list, "memory_stats": lambda *_: {}, "stream": contextlib.nullcontext}
+    answers["synchronize"] = lambda *_: accelerator.record("torch.cuda.synchronize")
     return answers | {"Stream": _Stream, "Event": _Stream, "current_stream": _Stream}
 
 
@@ -462,13 +459,10 @@ def pretended_accelerator(*, ignored: Iterable[str] = ()) -> Iterator[Accelerato
     accelerator = Accelerator([], ignored=tuple(ignored))
     calls = _Calls(accelerator)
     with contextlib.ExitStack() as stack:
-        for name, answer in _answers().items():
+        for name, answer in _answers(accelerator).items():
             stack.enter_context(mock.patch.object(torch.cuda, name, answer))
-        stack.enter_context(
-            mock.patch.object(torch.cuda, "synchronize", lambda *_: accelerator.record("torch.cuda.synchronize"))
-        )
         stack.enter_context(mock.patch.object(torch._C, "_group_tensors_by_device_and_dtype", _grouped()))
-        stack.enter_context(mock.patch.object(torch.backends.cudnn, "is_acceptable", lambda *_: False))
+        stack.enter_context(mock.patch.object(torch.backends.cudnn, "is_acceptable", return_value=False))
         for check in ("_accelerator_graph_capture_health_check", "_cuda_graph_capture_health_check"):  # ask the driver
             if hasattr(torch.optim.Optimizer, check):
                 stack.enter_context(mock.patch.object(torch.optim.Optimizer, check, _nothing))

@@ -78,22 +78,24 @@ def waits_of(name: str, dataset: Dataset, **options: Any) -> list[Wait]:
     Raises:
         Exception: whatever the model or the zoo raises, such as RuntimeError where tensors of two devices meet.
     """
-    with tempfile.TemporaryDirectory(prefix="zoo-accelerator-") as above, quiet():
-        with pretended_accelerator(ignored=PLAYING) as accelerator:
-            folder, clock = Path(above) / "run", Clock(accelerator)
-            stop, values = StopAfter(STOP), {**OPTIONS, "run_dir": str(folder), **options}
-            try:
-                zoo.train(name, dataset, callbacks=(clock, stop), **values)
-            except Stopped:
-                accelerator.clock = lambda: None
-                zoo.resume(folder, dataset, callbacks=(clock,))
-            waits = accelerator.per_batch()
-            model = zoo.load(folder / "checkpoints" / "best.ckpt").to(DEVICE)
-            _use(model, dataset, Path(above))
+    with (
+        tempfile.TemporaryDirectory(prefix="zoo-accelerator-") as above,
+        quiet(),
+        pretended_accelerator(ignored=PLAYING) as accelerator,
+    ):
+        folder, clock = Path(above) / "run", Clock(accelerator)
+        stop, values = StopAfter(STOP), {**OPTIONS, "run_dir": str(folder), **options}
+        try:
+            zoo.train(name, dataset, callbacks=(clock, stop), **values)
+        except Stopped:
+            accelerator.clock = lambda: None
+            zoo.resume(folder, dataset, callbacks=(clock,))
+        waits = accelerator.per_batch()
+        _use(zoo.load(folder / "checkpoints" / "best.ckpt").to(DEVICE), dataset)
     return waits
 
 
-def _use(model: ZooModule, dataset: Dataset, folder: Path) -> None:
+def _use(model: ZooModule, dataset: Dataset) -> None:
     """Do with a trained model on its device what users do."""
     batch = _first(dataset)
     model.answered({key: value for key, value in batch.items() if key in ("x", "lengths")})
