@@ -268,11 +268,19 @@ class ForgetsItsState(GRU):
         return {**super().training_state(), "carried": None}
 
 
+TABLE = DataSpec("table", "table", "classification", (4,), classes=("a", "b"))
+
+
 @breaks(
     "accelerator", r"has the host wait for the device in each training step, in \S*broken\.py:\d+ \(a value is read\)"
 )
 @zoo.register("reads_each_loss")
 class ReadsEachLoss(Small):
+    kinds = ("table",)
+
+    def __init__(self, *, spec: Spec = TABLE) -> None:
+        super().__init__(spec=spec)
+
     def loss(self, batch):
         loss, counts = super().loss(batch)
         self.last = loss.item()
@@ -282,6 +290,11 @@ class ReadsEachLoss(Small):
 @breaks("accelerator", r"fails on an accelerator in broken\.py:\d+ \(Expected all tensors to be on the same device")
 @zoo.register("leaves_its_rows_on_the_host")
 class LeavesItsRowsOnTheHost(Small):
+    kinds = ("table",)
+
+    def __init__(self, *, spec: Spec = TABLE) -> None:
+        super().__init__(spec=spec)
+
     def on_train_start(self) -> None:
         super().on_train_start()
         self.loader.split["x"].index_select(0, torch.arange(3))
