@@ -1,4 +1,4 @@
-"""Metrics on rows that lack classes: as scikit-learn has them on the classes that are there, NaN where there are none."""
+"""Metrics on rows that lack classes: scikit-learn's on the classes that are there, NaN where there are none."""
 
 import warnings
 
