@@ -32,6 +32,7 @@ def test_candidates_are_those_that_can_do_the_task(words, some, none):
     assert not none & found
 
 
+@pytest.mark.slow
 def test_a_table_is_ranked_beside_trees_and_the_winner_is_kept(tmp_path, capsys):
     random = np.random.default_rng(0)
     frame = pd.DataFrame({"a": random.normal(size=600), "b": random.normal(size=600)})

@@ -19,6 +19,7 @@ from zoo.__main__ import main
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 BLOCK = re.compile(r"```(bash|python)\n(.*?)```", re.DOTALL)
+SLOW = ("machines", "learn", "your_data")  # pages whose commands take ten seconds or more
 TWICE = "$NUMBER"  # a command that stands for one on each of two machines
 
 
@@ -49,7 +50,9 @@ def commands(content):
     return [line for line in content.replace("\\\n", " ").splitlines() if line.strip() and not line.startswith("#")]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, id=page.stem, marks=[pytest.mark.slow] * (page.stem in SLOW)) for page in PAGES]
+)
 def test_every_command_of_a_page_runs(page, tmp_path, monkeypatch):
     blocks = BLOCK.findall(page.read_text())
     for kind, content in blocks:

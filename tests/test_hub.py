@@ -73,6 +73,7 @@ class Hub(BaseHTTPRequestHandler):
             self.wfile.write(content)
 
 
+@pytest.mark.slow
 def test_what_is_put_on_a_hub_comes_back(tmp_path):
     hub = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     threading.Thread(target=hub.serve_forever, daemon=True).start()

@@ -261,8 +261,18 @@ def test_a_time_limit_ends_the_run_and_steps_per_epoch_count_batches(quick):
     assert (run.results["steps"], run.results["samples"]) == (100, 100 * 64)
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop"])
-@pytest.mark.parametrize("schedule", ["constant", "step", "linear", "cosine", "one_cycle", "plateau"])
+OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
+SCHEDULES = ("constant", "step", "linear", "cosine", "one_cycle", "plateau")
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "schedule"),
+    [  # each of both in a usual run, each pair by -m slow
+        pytest.param(o, s, marks=[] if row % len(OPTIMIZERS) == column else [pytest.mark.slow])
+        for row, s in enumerate(SCHEDULES)
+        for column, o in enumerate(OPTIMIZERS)
+    ],
+)
 def test_every_optimiser_and_schedule_learns(optimizer, schedule, quick):
     quick["trainer"] = {"max_epochs": 3, "accelerator": "cpu", "precision": "32"}
     run = zoo.train("fnn", data="wine", optimizer=optimizer, schedule=schedule, **quick)
