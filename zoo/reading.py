@@ -11,9 +11,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ImageReading:
-    """How image files and arrays are read: ``resize_mode`` crop or resize brings them to the model's size."""
+    """How image files and arrays are read: ``resize_mode`` crop or resize brings them to the model's size.
+
+    ``labels`` are the values in an archive of arrays that stand for the classes, in their order, where these have other
+    names.
+    """
 
     resize_mode: str = "crop"
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ MOST, STEPS, STORED = 1024, 50, 100_000  # samples, and images of a walk, in a p
 if TYPE_CHECKING:
     from zoo.coding import CodingModule
     from zoo.data import Dataset
+    from zoo.spec import DataSpec
 
 
 def opened(place: str) -> tuple[Any, Path | None]:
@@ -45,30 +46,50 @@ def data_for(model: Any, folder: Path | None, words: Sequence[str], *, place: st
     Raises:
         ZooError: neither is there, or the data is not like what the model was trained on.
     """
+    from zoo.inputs.translated import translated
     from zoo.parts import load_asked
 
     if place in list_weights() and not any(word.startswith("data=") for word in words):
         words = [f"data={card(place)['data']}", *words]
-    if any(word.startswith("data=") for word in words):
+    if any(word.startswith("data=") for word in words) and not names_own_data(folder, words):
+        words = [*_sizes(model.spec, words), *words]
         asked: Any = OmegaConf.to_container(configs.compose([f"model={model.name}", *words]).data, resolve=True)
     elif folder is not None:
         kept: Any = OmegaConf.create(config_of(folder))
-        configs.update(kept, {key: OmegaConf.from_dotlist([f"v={value}"]).v for key, value in _pairs(words).items()})
+        changed = {key: value for key, value in _pairs(words).items() if key != "data"}
+        configs.update(kept, {key: OmegaConf.from_dotlist([f"v={value}"]).v for key, value in changed.items()})
         asked = OmegaConf.to_container(kept.data)
     else:
         raise ZooError("a checkpoint away from its run does not know its data; name it by data=")
     if asked["name"] == "arrays":
         raise ZooError("the run was trained on arrays, which it does not keep; name data by data=")
-    dataset = load_asked(asked, model.spec.task)
+    dataset = translated(load_asked(asked, model.spec.task), model.spec)
     theirs, ours = dataset.spec, model.spec
     if theirs.input_shape != ours.input_shape:
         raise ZooError(f"{theirs.name}: has rows of {theirs.input_shape}; the model was trained on {ours.input_shape}")
-    for what in ("columns", "levels", "flagged"):  # which decide what a number in a row means
-        if getattr(theirs, what) != getattr(ours, what):
-            said = {"levels": "other texts in its columns", "flagged": "numbers missing in other columns"}
-            raise ZooError(f"{theirs.name}: has {said.get(what, 'other columns')} than the model was trained on")
-    kept = {name: getattr(theirs, name) for name in ("classes", "normal", "positive", "multilabel", "counts", "name")}
-    return replace(dataset, spec=replace(ours, **kept))
+    labels = {name: getattr(theirs, name) for name in ("classes", "normal", "positive", "multilabel", "counts", "name")}
+    return replace(dataset, spec=replace(ours, **labels))
+
+
+def names_own_data(folder: Path | None, words: Sequence[str]) -> bool:
+    """Tell whether ``words`` name the very file that the run in ``folder`` was trained on."""
+    typed = _pairs(words)
+    own: dict[str, Any] = config_of(folder)["data"] if folder is not None else {}
+    paths = [own.get("path"), typed.get("data.path")]
+    if not all(paths) or typed.get("data", own["name"]) != own["name"]:
+        return False
+    one, other = (Path(str(path)).expanduser().resolve() for path in paths)
+    return one == other
+
+
+def _sizes(spec: DataSpec, words: Sequence[str]) -> list[str]:
+    """Return the words for how long a model's rows are, where ``words`` do not say it of ready-made data."""
+    asked: dict[str, Any] = {}
+    if spec.task == "forecasting":
+        asked = {"data.past": spec.input_shape[0], "data.horizon": spec.target_shape[0]}
+    elif spec.task == "language_modeling":
+        asked = {"data.window": spec.input_shape[0], "data.tokens": spec.tokens}
+    return [f"{key}={value}" for key, value in asked.items() if key not in _pairs(words)]
 
 
 def _pairs(words: Sequence[str]) -> dict[str, str]:
@@ -160,20 +181,12 @@ def measured(
     """Return figures of a model on ``parts`` of data, and what it keeps of each batch; stage val leaves out what takes
     long.
     """
-    import torch
+    from itertools import chain
 
+    from zoo.evaluation import measured_on
     from zoo.parts import in_order
 
-    metrics, kept = model.objective.metrics("test").to(model.device), []
-    model.eval().begin_evaluation(stage)
-    with torch.inference_mode():
-        for part in parts:
-            for batch in in_order(dataset, part):
-                here = {k: v.to(model.device) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
-                output = model.evaluated(here)
-                model.objective.update(metrics, output, here)
-                kept.append(model.objective.keep(output, here))
-    return metrics.figures(), kept
+    return measured_on(model, chain.from_iterable(in_order(dataset, part) for part in parts), stage)
 
 
 def others(model: Any, dataset: Dataset) -> dict[str, dict[str, float]]:

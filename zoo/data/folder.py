@@ -264,12 +264,13 @@ def npz(
     if len(shapes) > 1:
         raise ZooError(f"{path}: images of different shapes, {' and '.join(map(str, shapes))}")
     y, names = labels_of(np.concatenate(ys), "classification")
+    reading = ImageReading()
     if classes is not None:
         if len(classes) != len(names):
             raise ZooError(f"data.classes={list(classes)}: names {len(classes)} classes; {path} holds {len(names)}")
-        names = tuple(map(str, classes))
+        reading, names = ImageReading(labels=names), tuple(map(str, classes))
     given = None if set(parts) == {"train"} else np.array(parts)
     split = given_split(y, given, names, Splits(folds, fold, split_seed))
     x, target = torch.from_numpy(np.concatenate(xs)), torch.from_numpy(y)
     train, val, test = (rows(x, target, index) for index in split)
-    return Dataset(image_spec("npz", train["x"], train["y"], names), train, val, test)
+    return Dataset(image_spec("npz", train["x"], train["y"], names, reading), train, val, test)

@@ -8,13 +8,13 @@ that ``encode`` takes) and ``from_json(spec, rows)`` (a request's rows). How val
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.errors import ZooError
 from zoo.inputs.base import INPUT, Piece
-from zoo.spec import DataSpec
+from zoo.spec import PADDING, UNKNOWN, DataSpec
 
 if TYPE_CHECKING:
     from zoo.data.dataset import Batch
@@ -45,6 +45,22 @@ def encode(spec: DataSpec, raw: Any) -> Batch:
         return observations(spec, raw)
     batch: Batch = modality(spec).encode(spec, raw)
     return batch
+
+
+def unknown_values(spec: DataSpec, batch: Mapping[str, Any]) -> tuple[dict[str, int], int]:
+    """Return how many values of a batch the model does not know, by column or kind of token, and of how many in all.
+
+    These are texts of a table's columns, and tokens of a text, that training did not have.
+    """
+    x = batch["x"]
+    if spec.kind == "table":
+        columns = [n for n, known in enumerate(spec.levels) if known]
+        counts = {spec.columns[n]: int((x[:, n] == 0).sum()) for n in columns}
+        return {name: count for name, count in counts.items() if count}, len(x) * len(columns)
+    if spec.kind == "text":
+        count = int((x == UNKNOWN).sum())
+        return {spec.tokens: count} if count else {}, int((x != PADDING).sum())
+    return {}, 0
 
 
 def from_json(spec: DataSpec, rows: Sequence[Any]) -> Any:

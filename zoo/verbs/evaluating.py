@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo.errors import ZooError
 from zoo.verbs.base import RUN, Asked, Verb
 
 
 def _evaluate(asked: Asked) -> Sequence[str]:
     from zoo import uses
+    from zoo.evaluation import evaluate
 
     model, folder = uses.opened(asked.one("checkpoint or run folder"))
-    dataset = uses.data_for(model, folder, asked.words, place=asked.places[0])
-    whole = asked.choice("rows", ("test", "all"), "test") == "all"
-    if whole and dataset.spec.task == "control":
-        raise ZooError("rows=all: is for data with rows; an environment is played")
-    figures, _ = uses.measured(model, dataset, parts=("train", "val", "test") if whole else ("test",))
-    figures |= {} if whole else model.figures(dataset)
-    beside = {} if whole else uses.others(model, dataset)
-    rows = sum(dataset.sizes) if whole else dataset.sizes[2]
+    rows = asked.choice("rows", ("test", "all"), "") if "rows" in asked.own else None
+    measured = evaluate(model, folder, asked.words, place=asked.places[0], rows=rows)
+    for note in measured.notes:
+        print(f"note: {note}", file=sys.stderr)
     out = asked.out(None, ".json")
     if out is not None:
         from zoo.files import write_whole
 
-        content: dict[str, Any] = {"model": model.name, "data": dataset.spec.name}
-        content |= {"rows": rows, "metrics": figures, "baselines": beside}
+        content: dict[str, Any] = {"model": model.name, "data": measured.name, "rows": measured.rows}
+        content |= {"metrics": measured.metrics, "baselines": measured.beside, "notes": list(measured.notes)}
         write_whole(Path(out), lambda to: to.write_text(json.dumps(content, indent=1) + "\n"))
-    lines = [f"{model.name} on {dataset.spec.name}, {rows:,} {'' if whole else 'test '}rows"]
-    for name, value in sorted(figures.items()):
-        others = ", ".join(f"{who} {known[name]:.4g}" for who, known in beside.items() if name in known)
+    part = "test " if measured.part == "test" else ""
+    lines = [f"{model.name} on {measured.name}, {measured.rows:,} {part}rows"]
+    for name, value in sorted(measured.metrics.items()):
+        others = ", ".join(f"{who} {known[name]:.4g}" for who, known in measured.beside.items() if name in known)
         lines.append(f"  {name.replace('_', ' '):<20} {value:.4g}{f'   ({others})' if others else ''}")
     return [*lines, *([f"written         {out}"] if out else [])]
 
@@ -41,12 +39,14 @@ VERBS = {
     "evaluate": Verb(
         "evaluate",
         RUN,
-        "Measure a model on test data, of its own run or another: each figure beside what stands without a network.",
+        "Measure a model on the test data of its run, or on all rows of another file, read as predict reads them.\n\n"
+        "Classes, categories and columns are the model's, and so is the target unless data.target= names another.\n"
+        "Beside each metric stand baselines. Values and classes that the model does not know are counted.",
         _evaluate,
         {"rows": "test|all", "out": "FILE.json"},
         (
             "zoo evaluate runs/cnn-mnist/…",
-            "zoo evaluate best.ckpt data=csv data.path=newer.csv data.target=price rows=all",
+            "zoo evaluate best.ckpt data=csv data.path=newer.csv",
         ),
         data=True,
     ),
