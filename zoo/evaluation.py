@@ -138,9 +138,8 @@ def said_strangers(strangers: Mapping[str, int]) -> str:
 def said_unknown(unknown: Mapping[str, int], values: int) -> str:
     """Return the words for values that a model does not know."""
     named = ", ".join(f"{count:,} of {name}" for name, count in unknown.items())
-    return (
-        f"{sum(unknown.values()):,} of {values:,} values were not in training: {named}; the model reads them as unknown"
-    )
+    count = sum(unknown.values())
+    return f"{count:,} of {values:,} values did not occur in training ({named}); the model reads them as unknown"
 
 
 def undefined(objective: Objective, metrics: Metrics) -> list[str]:

@@ -69,7 +69,7 @@ def labelled(spec: DataSpec, data: Mapping[str, Any], part: str | None = None) -
         raise ZooError(f"data={name}: is {kind} data; the model does {spec.task} of {spec.kind} data")
     if part is not None and name not in PARTED:
         raise ZooError(f"rows={part}: {data['path']} is not cut into parts; leave rows out, and all of it is measured")
-    return read(spec, data, part)
+    return read(replace(spec, name=str(data["path"])), data, part)  # errors name the file
 
 
 # --- classes by name ---
@@ -225,7 +225,8 @@ def long_text(spec: DataSpec, data: Mapping[str, Any], part: str | None) -> Labe
     if len(symbols) < 2:
         raise ZooError(f"{data['path']}: holds one symbol; there must be a next one to predict")
     window = spec.input_shape[0]
-    unknown = {spec.tokens: int((symbols == UNKNOWN).sum())}
+    count = int((symbols == UNKNOWN).sum())
+    unknown = {spec.tokens: count} if count else {}
     split = windows(torch.from_numpy(symbols), window, whole=True)
     return Labelled(split, unknown=unknown, values=len(symbols), stride=window)
 
