@@ -219,12 +219,11 @@ class ReadsThePadding(Sequential):
 class AveragesItsWeights(Small):
     """Keeps to the contract, with a moving average of its last layer, declared as a follower."""
 
-    followers = ("average",)
+    followers = {"average": "out"}  # noqa: RUF012
 
     def __init__(self, *, spec: Spec = DIGITS) -> None:
         super().__init__(spec=spec)
         self.average = nn.Linear(64, self.spec.outputs).requires_grad_(False)
-        self.average.load_state_dict(self.out.state_dict())
 
     def update(self, batch):
         found = super().update(batch)

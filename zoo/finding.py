@@ -15,7 +15,7 @@ import torch
 from zoo.data.loader import Loader
 from zoo.errors import ZooError
 from zoo.module import ZooModule
-from zoo.optim import build_optimizer, decay_weights, penalise
+from zoo.optim import build_optimizer, decay_parameters, decay_weights, penalise
 
 LOWEST, HIGHEST, BATCHES = 1e-6, 10.0, 150
 SMOOTH = 0.9  # of the loss before, in its moving average
@@ -45,6 +45,7 @@ def find_lr(model: ZooModule, loader: Loader, *, device: str, precision: str) ->
     options, penalties = learner.learning.optimizer, learner.learning.regularization
     optimizer = build_optimizer(learner.parameter_groups(), options)
     parameters = [p for p in learner.parameters() if p.requires_grad]
+    weights = decay_parameters(learner)
     factor = (HIGHEST / LOWEST) ** (1 / (BATCHES - 1))
     rates: list[float] = []
     losses: list[float] = []
@@ -55,12 +56,12 @@ def find_lr(model: ZooModule, loader: Loader, *, device: str, precision: str) ->
             with torch.autocast(device, torch.bfloat16, enabled=precision.startswith("bf16")):
                 loss, _ = learner.loss({key: value.to(device) for key, value in batch.items()})
             loss.backward()
-            penalise(parameters, penalties)
+            penalise(weights, penalties)
             if penalties.clip is not None:
                 torch.nn.utils.clip_grad_norm_(parameters, penalties.clip)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            decay_weights(parameters, rate * options.weight_decay)
+            decay_weights(weights, rate * options.weight_decay)
             optimizer.step()
             optimizer.zero_grad()
             mean = SMOOTH * mean + (1 - SMOOTH) * float(loss.detach())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -14,7 +15,7 @@ from zoo.data.dataset import Batch, Dataset
 from zoo.data.loader import Chunk, Loader
 from zoo.errors import TrainingError, ZooError
 from zoo.objectives import objective_of
-from zoo.optim import Plateau, build_optimizer, decay_weights, initialise, penalise, schedule_factor
+from zoo.optim import Plateau, build_optimizer, decay_parameters, decay_weights, initialise, penalise, schedule_factor
 from zoo.options import Learning
 from zoo.spec import DataSpec
 
@@ -28,6 +29,7 @@ class Loop:
     ``steps`` of the optimiser, ``samples`` and finished ``epochs`` of ``max_epochs`` are the only measures of
     progress. Of the batch at work, this process has ``local_rows`` of ``batch_rows``; ``waiting`` batches with
     ``waiting_rows`` rows have left gradients that no step was taken on yet; ``sums`` and ``rows`` are the epoch's.
+    ``weights`` are those that decay, of each of the optimizer's groups.
     Training stops, with all that it goes on from, once ``batches`` in this process are ``stop_after``.
     """
 
@@ -45,6 +47,7 @@ class Loop:
     rows: int = 0
     sums: dict[str, Tensor] = field(default_factory=dict)
     parameters: list[nn.Parameter] = field(default_factory=list)
+    weights: list[list[nn.Parameter]] = field(default_factory=list)
     last_loss: Tensor | None = None
 
     @property
@@ -60,15 +63,17 @@ class ZooModule(L.LightningModule):
     ``forward(x)``: raw ``x`` (images in [0, 1], columns in their own units) to the objective's output; it begins with
     ``self.normalise(x)``. Sequences come as ``forward(x, lengths)``. Options of its constructor must be Python
     primitives, since a checkpoint holds them. Parts that are not trained but follow others (a target network, a moving
-    average) are ``followers``, by their attributes' names. A model that ``carries`` a state from one window of a text
-    to the next is trained on them in turn; one that ``remembers`` learns from all that was played in an environment.
+    average) are ``followers``, by their attributes' names, with the part that each begins as. A matrix that is no
+    layer's of torch's is named in its module's ``matrices``, so that it decays as theirs do. A model that ``carries`` a
+    state from one window of a text to the next is trained on them in turn; one that ``remembers`` learns from all that
+    was played in an environment.
     ``zoo.contract`` checks all of it.
     """
 
     name: ClassVar[str] = ""
     tasks: ClassVar[tuple[str, ...]] = ()
     kinds: ClassVar[tuple[str, ...]] = ()
-    followers: ClassVar[tuple[str, ...]] = ()
+    followers: ClassVar[Mapping[str, str] | tuple[str, ...]] = {}
     carries: ClassVar[bool] = False
     remembers: ClassVar[bool] = False
     mean: Tensor
@@ -171,9 +176,16 @@ class ZooModule(L.LightningModule):
         """Set how this model learns, before a fit; draws its weights anew where ``init`` asks for it."""
         self.learning = learning
         self.objective.configure(learning.objective, label_smoothing=learning.regularization.label_smoothing)
-        initialise(self, learning.init)
+        initialise(self, learning.init, but=[self.get_submodule(follower) for follower in self.followers])
+        self.reset_followers()
         if learning.schedule.name == "plateau":
             self.plateau = Plateau(learning.schedule, mode=self.objective.mode)
+
+    def reset_followers(self) -> None:
+        """Have each follower be what it follows."""
+        if isinstance(self.followers, Mapping):
+            for follower, leader in self.followers.items():
+                self.get_submodule(follower).load_state_dict(self.get_submodule(leader).state_dict())
 
     def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
         """Return parameters that are clipped together, and their share of the learning rate."""
@@ -181,7 +193,10 @@ class ZooModule(L.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return the optimiser of the run's options."""
-        return build_optimizer(self.parameter_groups(), self.learning.optimizer)
+        groups = self.parameter_groups()
+        decaying = {id(parameter) for parameter in decay_parameters(self)}
+        self.loop.weights = [[p for p in group if id(p) in decaying] for group, _ in groups]
+        return build_optimizer(groups, self.learning.optimizer)
 
     @property
     def steps(self) -> int:
@@ -258,13 +273,13 @@ class ZooModule(L.LightningModule):
                 if parameter.grad is not None:
                     parameter.grad.div_(loop.waiting_rows)
         if options.l1 or options.l2:
-            penalise(loop.parameters, options)
+            penalise([weight for weights in loop.weights for weight in weights], options)
         lr = self.lr_at(loop.steps)
-        for group in optimizer.param_groups:
+        for group, weights in zip(optimizer.param_groups, loop.weights, strict=True):
             if options.clip is not None:
                 nn.utils.clip_grad_norm_(group["params"], options.clip)
             group["lr"] = lr * group["share"]
-            decay_weights(group["params"], group["lr"] * self.learning.optimizer.weight_decay)
+            decay_weights(weights, group["lr"] * self.learning.optimizer.weight_decay)
         optimizer.step()
         for parameter in loop.parameters:
             parameter.grad = None

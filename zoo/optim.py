@@ -5,10 +5,11 @@ from __future__ import annotations
 import bisect
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from zoo.options import Optimizer, Regularization, Schedule
 
@@ -19,24 +20,61 @@ _INITS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def initialise(network: nn.Module, scheme: str) -> None:
+MATRICES = (nn.Linear, nn.Bilinear, nn.modules.conv._ConvNd, nn.RNNBase, nn.MultiheadAttention)
+POWER_STEPS = 15  # by which spectral normalization finds a new matrix's norm, as at its beginning
+
+
+def initialise(network: nn.Module, scheme: str, *, but: Iterable[nn.Module] = ()) -> None:
     """Draw the matrices and kernels of ``network`` anew and set the biases beside them to 0.
 
-    ``kaiming`` is He 2015 (normal, fan in), ``xavier`` Glorot 2010 (uniform), ``orthogonal`` Saxe 2014;
-    ``default`` leaves what each module chose. Embeddings and normalisations stay as they are.
+    ``kaiming`` is He 2015 (normal, fan in), ``xavier`` Glorot 2010 (uniform), ``orthogonal`` Saxe 2014; a layer whose
+    ``initial_gain`` is set is drawn that much smaller. ``default`` leaves what each module chose. Embeddings, layers
+    that are tied to one, normalizations and what is in the modules ``but`` stay as they are.
     """
     if scheme == "default":
         return
+    excluded = {id(module) for other in but for module in other.modules()}
+    tied = {id(module.weight) for module in network.modules() if isinstance(module, nn.Embedding)}
     for module in network.modules():
-        if isinstance(module, (nn.Linear, nn.modules.conv._ConvNd)):
-            _INITS[scheme](module.weight)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+        if not isinstance(module, (nn.Linear, nn.modules.conv._ConvNd)) or id(module) in excluded:
+            continue
+        weight = _own_weight(module)
+        if id(weight) not in tied:
+            _INITS[scheme](weight)
+            with torch.no_grad():
+                weight.mul_(getattr(module, "initial_gain", 1.0))
+                _settle(module)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
 
 
-def is_weight(parameter: nn.Parameter) -> bool:
-    """Tell weights, which penalties shrink, from biases and normalisation scales, which they leave alone."""
-    return parameter.ndim > 1
+def _own_weight(module: nn.Module) -> Tensor:
+    """Return the parameter that a layer's weight is, or is computed from."""
+    weight: Any = module.parametrizations.weight.original if is_parametrized(module, "weight") else module.weight  # type: ignore[union-attr]
+    return cast(Tensor, weight)
+
+
+def _settle(module: nn.Module) -> None:
+    """Have spectral normalization find the norm of a new matrix: each look at a weight in training is one step."""
+    if is_parametrized(module, "weight"):
+        for _ in range(POWER_STEPS if module.training else 0):
+            module.weight  # noqa: B018
+
+
+def decay_parameters(network: nn.Module) -> list[nn.Parameter]:
+    """Return the parameters that weight decay and penalties shrink: matrices and kernels, in their order.
+
+    These are the weights of linear, convolutional and recurrent layers, and what a module of its own kind lists by
+    name in ``matrices``. Biases, normalization, embeddings (also where an output layer is tied to one), positions and
+    other vectors are left alone.
+    """
+    chosen: set[int] = set()
+    embedded = {id(module.weight) for module in network.modules() if isinstance(module, nn.Embedding)}
+    for module in network.modules():
+        if isinstance(module, MATRICES):
+            chosen |= {id(parameter) for parameter in module.parameters()}
+        chosen |= {id(getattr(module, name)) for name in getattr(module, "matrices", ())}
+    return [p for p in network.parameters() if id(p) in chosen - embedded and p.ndim > 1]
 
 
 def build_optimizer(groups: Iterable[tuple[list[nn.Parameter], float]], options: Optimizer) -> torch.optim.Optimizer:
@@ -63,25 +101,25 @@ def _nothing() -> None:
 
 
 @torch.no_grad()
-def decay_weights(parameters: Iterable[nn.Parameter], factor: float) -> None:
+def decay_weights(weights: Iterable[nn.Parameter], factor: float) -> None:
     """Shrink weights by ``1 - factor``, factor being lr · weight_decay: decay that is decoupled from the gradient."""
     if not factor:
         return
-    weights = [p for p in parameters if is_weight(p) and p.grad is not None]  # those that take no step stay
-    if weights:
-        torch._foreach_mul_(weights, 1 - factor)
+    stepping = [weight for weight in weights if weight.grad is not None]  # those that take no step stay
+    if stepping:
+        torch._foreach_mul_(stepping, 1 - factor)
 
 
 @torch.no_grad()
-def penalise(parameters: Iterable[nn.Parameter], options: Regularization) -> None:
+def penalise(weights: Iterable[nn.Parameter], options: Regularization) -> None:
     """Add the gradient of ``l1 · Σ|w| + l2/2 · Σw²`` to that of each weight."""
-    for parameter in parameters:
-        if parameter.grad is None or not is_weight(parameter):
+    for weight in weights:
+        if weight.grad is None:
             continue
         if options.l1:
-            parameter.grad.add_(parameter.sign(), alpha=options.l1)
+            weight.grad.add_(weight.sign(), alpha=options.l1)
         if options.l2:
-            parameter.grad.add_(parameter, alpha=options.l2)
+            weight.grad.add_(weight, alpha=options.l2)
 
 
 def schedule_factor(options: Schedule, step: int, total: int) -> float:

@@ -22,7 +22,7 @@ from zoo.networks.layers import activation_of, pool_for
 from zoo.networks.lenet import LeNet
 from zoo.networks.resnet import ResNet
 from zoo.networks.wide_resnet import WideResNet
-from zoo.options import check_number
+from zoo.options import Learning, check_number
 from zoo.registry import register
 from zoo.spec import DIGITS, DataSpec
 
@@ -131,7 +131,7 @@ class CNN(ZooModule):
             self.hparams["weights"] = None  # they are in the state from now on: a checkpoint needs no other file
         else:
             raise unknown("model.network", network, [*NETWORKS, f"{LIBRARY}…"])
-        self.freeze, self.mirror = freeze, mirror
+        self.freeze, self.mirror, self.pretrained = freeze, mirror, weights is not None
         # Channels innermost: the layout that convolution kernels compute in.
         self.network = net.to(memory_format=torch.channels_last)
 
@@ -142,6 +142,16 @@ class CNN(ZooModule):
         if self.mirror and not self.training:
             out = (out + self.network(x.flip(3))) / 2
         return out
+
+    def configure(self, learning: Learning) -> None:
+        """Set how this model learns.
+
+        Raises:
+            ZooError: weights would be drawn anew that were read from a file.
+        """
+        if self.pretrained and learning.init != "default":
+            raise ZooError(f"init={learning.init}: would replace the weights of model.weights; leave out one of both")
+        super().configure(learning)
 
     def on_train_epoch_start(self) -> None:
         """Freeze all but the last layer in the first epochs, release it afterwards."""

@@ -10,8 +10,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -51,7 +51,7 @@ class DQN(RememberingModule):
     """
 
     kinds = ("discrete",)
-    followers = ("target",)
+    followers: ClassVar[Mapping[str, str]] = {"target": "network"}
 
     def __init__(
         self,

@@ -34,6 +34,8 @@ NUMBERS = ("plain", "piecewise")
 class Members(nn.Module):
     """``count`` networks in one, that share their hidden layers: (B, inputs) to (B, count, outputs)."""
 
+    matrices = ("weight",)
+
     def __init__(self, hidden: nn.Module, *, count: int, inputs: int, width: int, outputs: int) -> None:
         super().__init__()
         self.hidden = hidden

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -29,7 +29,7 @@ from zoo.generative import GenerativeModule
 from zoo.networks.adversarial import Discriminator, Generator, check_networks
 from zoo.networks.layers import frozen
 from zoo.networks.shaken import check_shaking, shaken
-from zoo.options import Learning, check_choice, check_flag, check_number
+from zoo.options import check_choice, check_flag, check_number
 from zoo.registry import register
 from zoo.spec import REAL_DIGITS, DataSpec
 
@@ -70,7 +70,7 @@ class GAN(GenerativeModule):
 
     tasks = ("generation",)
     kinds = ("image",)
-    followers = ("average",)
+    followers: ClassVar[Mapping[str, str]] = {"average": "generator"}
 
     def __init__(
         self,
@@ -129,11 +129,6 @@ class GAN(GenerativeModule):
         return self.discriminator(2 * images - 1, y if self.labels else None) + self.even
 
     # --- learning ---
-
-    def configure(self, learning: Learning) -> None:
-        """Set how both learn; the average begins where G does."""
-        super().configure(learning)
-        self.average.load_state_dict(self.generator.state_dict())
 
     def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
         """Return the parameters of G and of D, each clipped by themselves, with their shares of the learning rate."""

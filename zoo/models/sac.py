@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -68,7 +68,7 @@ class SAC(RememberingModule):
     """
 
     kinds = ("continuous",)
-    followers = ("target",)
+    followers: ClassVar[Mapping[str, str]] = {"target": "critics"}
 
     def __init__(
         self,

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zoo.networks.layers import begin_small
 from zoo.networks.sequences import Label, Output, Segments, Symbols, inside, refuse
 from zoo.options import check_choice, check_flag, check_number
 from zoo.registry import register
@@ -116,7 +117,9 @@ class Blocks(nn.Module):
         self.apply(self._draw)
         for block in self.blocks:  # what is added to the shortcut begins small (Radford 2019)
             for last in (block.attention.write, block.layers[2]):  # type: ignore[union-attr,index]
-                nn.init.normal_(last.weight, std=0.02 / (2 * layers) ** 0.5)  # type: ignore[union-attr,arg-type]
+                gain = (2 * layers) ** -0.5
+                nn.init.normal_(last.weight, std=0.02 * gain)  # type: ignore[union-attr,arg-type]
+                begin_small(last, gain)  # type: ignore[arg-type]
 
     @staticmethod
     def _draw(module: nn.Module) -> None:
@@ -146,7 +149,7 @@ class NextSymbol(nn.Module):
         super().__init__()
         self.steps = spec.input_shape[0]
         self.reader = Symbols(len(spec.vocabulary), size, steps=self.steps, dropout=nn.Identity())
-        nn.init.normal_(self.reader.embedding.weight, std=0.02)
+        self.reader.draw(0.02)
         self.core = core(size, self.steps)
         self.head = Output(size, self.reader.embedding, tied=tied, dropout=nn.Dropout(dropout))
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from zoo.errors import ZooError
-from zoo.networks.layers import activation_of, halved
+from zoo.networks.layers import activation_of, begin_small, halved
 from zoo.networks.mlp import check_sizes
 from zoo.options import check_choice
 from zoo.spec import DataSpec
@@ -55,6 +55,8 @@ def body(
     matrices = [part for part in parts if isinstance(part, (nn.Linear, nn.Conv2d))]
     for matrix in matrices:
         nn.init.orthogonal_(matrix.weight, gain if matrix is matrices[-1] else math.sqrt(2))
+        if matrix is matrices[-1]:
+            begin_small(matrix, gain)
         assert matrix.bias is not None
         nn.init.zeros_(matrix.bias)
     return nn.Sequential(*parts)

@@ -22,6 +22,7 @@ from zoo.spec import DataSpec
 class Piecewise(nn.Module):
     """Numbers (B, C) to (B, C, dim), each by bins and weights of its own."""
 
+    matrices = ("weight",)
     low: Tensor
     width: Tensor
     first: Tensor

@@ -63,6 +63,11 @@ def pool_for(shape: tuple[int, ...]) -> int:
     return factor
 
 
+def begin_small(layer: nn.Module, gain: float) -> None:
+    """Have a layer's weights be ``gain`` times what another initialization draws."""
+    layer.initial_gain = gain  # type: ignore[assignment]
+
+
 @contextlib.contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
     """Have what is computed in the block not be the network's parameters' affair."""

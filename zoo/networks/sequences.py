@@ -62,10 +62,14 @@ class Symbols(nn.Module):
         super().__init__()
         self.steps, self.features = steps, features
         self.embedding = nn.Embedding(count, features, padding_idx=PADDING)
-        nn.init.normal_(self.embedding.weight, std=features**-0.5)
+        self.draw(features**-0.5)
+        self.dropout = dropout
+
+    def draw(self, std: float) -> None:
+        """Draw all vectors but padding's from N(0, std²)."""
+        nn.init.normal_(self.embedding.weight, std=std)
         with torch.no_grad():
             self.embedding.weight[PADDING] = 0
-        self.dropout = dropout
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the vectors."""
