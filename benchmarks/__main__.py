@@ -32,6 +32,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -40,7 +41,8 @@ from typing import Any
 from benchmarks import contract, families, hostile, peers, quality, samples, scaling, serving, speed, uses
 from benchmarks.jobs import Job, done
 from benchmarks.rows import RESULTS, read
-from zoo.errors import ZooError, unknown
+from zoo.errors import Stopped, ZooError, unknown
+from zoo.signals import Interrupt, Signals
 
 Rows = list[dict[str, Any]]
 SUITES: dict[str, Callable[[dict[str, str], Rows], list[Job]]] = {
@@ -59,7 +61,7 @@ ALL = ("quality", "peers", "speed", "scaling")  # what suite=all does, with budg
 
 
 def main(words: list[str]) -> int:
-    """Return 0, or 1 where a row failed or a promise was missed, 2 for wrong words."""
+    """Return 0, or 1 where a row failed or a promise was missed, 2 for wrong words, 128 and its number for a signal."""
     asked: dict[str, str] = {}
     for word in words:
         key, equals, value = word.partition("=")
@@ -67,20 +69,31 @@ def main(words: list[str]) -> int:
             print(__doc__)
             return 0 if word in ("-h", "--help") else 2
         asked[key] = value
-    failed = 0
     try:
-        suite, out = asked.pop("suite", "quality"), Path(asked.pop("out", RESULTS))
-        if suite not in (*SUITES, "all"):
-            raise unknown("suite", suite, [*SUITES, "all"])
-        for name in ALL if suite == "all" else [suite]:
-            path = out / f"{name}.jsonl"
-            for row in done(SUITES[name](dict(asked), read(path))):
-                failed += bool(row.get("failed"))
-                _append(path, row)
+        with Signals():
+            return 1 if _appended(asked) else 0
     except ZooError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    return 1 if failed else 0
+    except (Interrupt, Stopped) as stop:
+        number = stop.number if isinstance(stop, Interrupt) else stop.signal
+        name = signal.Signals(number).name if number else "itself"
+        print(f"stopped by {name}; the same command goes on with what is left", file=sys.stderr)
+        return 128 + (number or 0)
+
+
+def _appended(asked: dict[str, str]) -> int:
+    """Do what is asked for and append its rows; return how many of them failed."""
+    suite, out = asked.pop("suite", "quality"), Path(asked.pop("out", RESULTS))
+    if suite not in (*SUITES, "all"):
+        raise unknown("suite", suite, [*SUITES, "all"])
+    failed = 0
+    for name in ALL if suite == "all" else [suite]:
+        path = out / f"{name}.jsonl"
+        for row in done(SUITES[name](dict(asked), read(path))):
+            failed += bool(row.get("failed"))
+            _append(path, row)
+    return failed
 
 
 def _append(path: Path, row: dict[str, Any]) -> None:

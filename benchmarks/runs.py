@@ -39,7 +39,12 @@ def called(words: Sequence[str], folder: Path = ROOT) -> tuple[str, float]:
     known = {**os.environ, "PYTHONPATH": str(ROOT)}
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as wrong:
         process = subprocess.Popen(typed, cwd=folder, env=known, stdout=out, stderr=wrong)
-        _, status, used = os.wait4(process.pid, 0)
+        try:
+            _, status, used = os.wait4(process.pid, 0)
+        except BaseException:  # a signal: what was begun ends too
+            process.kill()
+            process.wait()
+            raise
         process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
         wrong.seek(0)

@@ -13,6 +13,7 @@ from zoo.codes import code_figures
 from zoo.data.dataset import Batch, Dataset, Split
 from zoo.data.loader import EvalLoader, take
 from zoo.errors import ZooError
+from zoo.modes import evaluating
 from zoo.module import ZooModule
 from zoo.networks.coders import Bounded, check_coder, latent_size
 from zoo.noise import Draws, corrupt
@@ -115,13 +116,9 @@ class CodingModule(ZooModule):
     @torch.inference_mode()
     def codes(self, split: Split) -> Tensor:
         """Return the code of each row of a split (N, latent_dim), on the CPU."""
-        training = self.training
-        self.eval()
-        found = [
-            self.code(self.objective.target(batch["x"].to(self.device))).float().cpu() for batch in EvalLoader(split)
-        ]
-        self.train(training)
-        return torch.cat(found)
+        with evaluating(self):
+            batches = (self.objective.target(batch["x"].to(self.device)) for batch in EvalLoader(split))
+            return torch.cat([self.code(target).float().cpu() for target in batches])
 
     def figures(self, dataset: Dataset) -> dict[str, float]:
         """Return ``knn_accuracy`` and ``probe_accuracy`` of the codes where rows have classes."""
@@ -141,22 +138,25 @@ class CodingModule(ZooModule):
 
         if steps < 2:
             raise ZooError(f"steps={steps}: must be at least 2")
-        ends = [
-            self.code(self.objective.target(encode(self.spec, raw)["x"][:1].to(self.device))) for raw in (one, other)
-        ]
         share = torch.linspace(0, 1, steps, device=self.device)[:, None]
-        return self.objective.answer(self.restore((1 - share) * ends[0] + share * ends[1]))["reconstruction"]
+        with evaluating(self):
+            first, last = (
+                self.code(self.objective.target(encode(self.spec, raw)["x"][:1].to(self.device)))
+                for raw in (one, other)
+            )
+            return self.objective.answer(self.restore((1 - share) * first + share * last))["reconstruction"]
 
     @torch.inference_mode()
     def shown(self, dataset: Dataset) -> dict[str, Tensor]:
         """Return the first test rows ``clean``, ``noisy`` where the model takes noise off, and ``restored``."""
-        self.eval()
         rows = torch.arange(min(SHOWN, len(dataset.test["x"])))
         clean = self.objective.target(take({"x": dataset.test["x"]}, rows)["x"].to(self.device))
         noisy = {}
         if self.noise[0] != "none" and not self.objective.ranked:
             noisy["noisy"] = self.corrupted(clean, Draws(rows))
-        found = {"clean": clean, **noisy, "restored": self.restore(self.code(noisy.get("noisy", clean)))}
+        with evaluating(self):
+            restored = self.restore(self.code(noisy.get("noisy", clean)))
+        found = {"clean": clean, **noisy, "restored": restored}
         return {key: value.cpu() for key, value in found.items()}
 
     def insights(self, batch: Batch, dataset: Dataset) -> dict[str, Tensor]:

@@ -113,14 +113,13 @@ class ControlModule(ZooModule):
 
     @torch.no_grad()
     def insights(self, batch: Batch, dataset: Any) -> dict[str, Tensor]:
-        """Return ``frames`` of an episode, and where two numbers are seen a ``map`` over their ``range``."""
-        found = {}
-        frames = dataset.filmed(lambda x: self.acted(x.to(self.device), greedy=True))
-        if frames is not None:
-            found["frames"] = frames
-        if self.spec.input_shape == (2,):
-            found |= self._mapped(batch["x"])
-        return found
+        """Return a ``map`` over its ``range`` where observations are two numbers."""
+        return self._mapped(batch["x"]) if self.spec.input_shape == (2,) else {}
+
+    def film(self, dataset: Any) -> Tensor | None:
+        """Return the frames of an episode that this model plays."""
+        frames: Tensor | None = dataset.filmed(lambda x: self.acted(x.to(self.device), greedy=True))
+        return frames
 
     def _mapped(self, x: Tensor) -> dict[str, Tensor]:
         sides = torch.stack([x.amin(0), x.amax(0)], 1)  # (2, 2): of each number the least and the most

@@ -12,15 +12,25 @@ class ZooError(ValueError):
 
 
 class TrainingError(RuntimeError):
-    """A run that went wrong after it had begun, such as a loss that became NaN. Exits with 1."""
+    """A run that went wrong after it had begun, such as a loss that became NaN. Exits with 1.
+
+    ``common`` says that all processes of the run raise it alike, so that one of them is enough to say it.
+    """
+
+    def __init__(self, message: str, *, common: bool = False) -> None:
+        super().__init__(message)
+        self.common = common
 
 
 class Stopped(RuntimeError):  # noqa: N818  (nothing went wrong)
-    """A run that was asked to stop, by ``signal`` where by one, and wrote all that it goes on from to ``folder``."""
+    """A run that was asked to stop, by ``signal`` where by one, and wrote all that it goes on from to ``folder``.
 
-    def __init__(self, said: str, folder: Path, signal: int | None = None) -> None:
-        super().__init__(said)
-        self.folder, self.signal = folder, signal
+    ``common`` is as of TrainingError.
+    """
+
+    def __init__(self, message: str, folder: Path, signal: int | None = None, *, common: bool = False) -> None:
+        super().__init__(message)
+        self.folder, self.signal, self.common = folder, signal, common
 
 
 def nearest(name: str, choices: Iterable[str]) -> str | None:

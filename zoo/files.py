@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -79,10 +80,44 @@ def kept_whole(folder: Path) -> Iterator[None]:
 
 
 def way_on(folder: Path) -> str:
-    """Return what is left of a run that ended before its time; of one that left no checkpoint, nothing stays."""
+    """Return, in words, what there is of a run that ended before its time."""
     if (folder / "checkpoints" / "last.ckpt").exists():
         return f"once that is mended, go on with python train.py resume={folder}"
     if (folder / "checkpoints" / "best.ckpt").exists():
         return f"last good checkpoint: {folder / 'checkpoints' / 'best.ckpt'}"
-    shutil.rmtree(folder, ignore_errors=True)
     return "no checkpoint was written yet"
+
+
+def read_results(folder: Path, *, steps: int | None = None) -> dict[str, Any] | None:
+    """Return the content of a run's results.json, of a training of ``steps``; None where there is no such one."""
+    try:
+        content = json.loads((folder / "results.json").read_text())
+    except (OSError, ValueError):
+        return None
+    groups = [content.get(key) for key in ("metrics", "baselines")] if isinstance(content, dict) else [None]
+    whole = all(isinstance(group, dict) for group in groups)
+    return content if whole and steps in (None, content.get("steps")) else None
+
+
+RUN_FILES = ("config.yaml", "metrics.csv", "samples.txt", "samples.gif", "events.out.tfevents.*", "*.tmp")
+RUN_FOLDERS = ("checkpoints", "samples", "plots")
+
+
+def discard(folder: Path) -> None:
+    """Remove what a run without a checkpoint has written, and its folder where nothing else lies there."""
+    if any((folder / "checkpoints").glob("*.ckpt")):
+        return
+    for name in RUN_FOLDERS:
+        shutil.rmtree(folder / name, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        for pattern in RUN_FILES:
+            for path in folder.glob(pattern):
+                path.unlink()
+        folder.rmdir()
+
+
+def described(error: OSError) -> str:
+    """Return which file an error is about and what is wrong; of one without a file name what it says itself."""
+    if error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return error.strerror or " ".join(str(error).split()) or type(error).__name__

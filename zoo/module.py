@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -14,11 +15,13 @@ from torchmetrics import MetricCollection
 from zoo.data.dataset import Batch, Dataset
 from zoo.data.loader import Chunk, Loader
 from zoo.errors import TrainingError, ZooError
+from zoo.modes import evaluating
 from zoo.objectives import objective_of
 from zoo.optim import Plateau, build_optimizer, decay_parameters, decay_weights, initialise, penalise, schedule_factor
 from zoo.options import Learning
 from zoo.spec import DataSpec
 
+PLACE = ("epochs", "waiting", "waiting_rows", "rows", "sums", "monitor")  # of a Loop, what a checkpoint holds
 FORMAT = 1  # of checkpoints; one of another is refused by name
 
 
@@ -30,7 +33,8 @@ class Loop:
     progress. Of the batch at work, this process has ``local_rows`` of ``batch_rows``; ``waiting`` batches with
     ``waiting_rows`` rows have left gradients that no step was taken on yet; ``sums`` and ``rows`` are the epoch's.
     ``weights`` are those that decay, of each of the optimizer's groups.
-    Training stops, with all that it goes on from, once ``batches`` in this process are ``stop_after``.
+    Training stops, with all that it goes on from, once ``batches`` in this process are ``stop_after``. ``monitor`` is
+    the validation figure that is watched in place of the objective's own.
     """
 
     steps: int = 0
@@ -49,11 +53,16 @@ class Loop:
     parameters: list[nn.Parameter] = field(default_factory=list)
     weights: list[list[nn.Parameter]] = field(default_factory=list)
     last_loss: Tensor | None = None
+    monitor: str | None = None
 
     @property
     def stopping(self) -> bool:
         """Tell whether training was asked to stop here."""
         return self.stop_after is not None and self.batches >= self.stop_after
+
+    def stop(self) -> None:
+        """Have training stop after the batch at work."""
+        self.stop_after = 0
 
 
 class ZooModule(L.LightningModule):
@@ -146,6 +155,10 @@ class ZooModule(L.LightningModule):
     def insights(self, batch: Batch, dataset: Dataset) -> dict[str, Tensor]:
         """Return what pictures may show of the trained model, by name, from a training batch or all of the data."""
         return {}
+
+    def film(self, dataset: Dataset) -> Tensor | None:
+        """Return frames (T, H, W, 3) of bytes that show the trained model at work; None: it has none."""
+        return None
 
     def figures(self, dataset: Dataset) -> dict[str, float]:
         """Return further figures of the trained model, by name, that are no means over test batches."""
@@ -243,19 +256,33 @@ class ZooModule(L.LightningModule):
         if loop.waiting and self.loader.batch == 0:  # the epoch's last group may be short
             self.optimizer_step()
         every = torch.stack(losses).double()  # whose sum hardly depends on where a chunk was cut
-        if not torch.isfinite(every).all():
-            self._stop_at(every, steps)
+        self._refuse_infinite(every, steps)
         total = torch.dot(every, torch.tensor(sizes, dtype=torch.float64).to(every.device))
         loop.sums["loss"] = loop.sums["loss"] + total if "loss" in loop.sums else total
         loop.rows += sum(sizes)
         loop.last_loss = every[-1]
         self.counters.copy_(torch.tensor([loop.steps, loop.samples]))
 
-    def _stop_at(self, losses: Tensor, steps: list[int]) -> None:
-        bad = int((~torch.isfinite(losses)).nonzero()[0])
+    def _refuse_infinite(self, losses: Tensor, steps: list[int]) -> None:
+        """Raise TrainingError where a loss is not finite: of several processes in all of them, with one message."""
+        finite = torch.isfinite(losses)
+        if self.trainer.world_size == 1 and finite.all():
+            return
+        first = int((~finite).nonzero()[0]) if not finite.all() else len(losses)
+        value, process = float(losses[first]) if first < len(losses) else 0.0, ""
+        if self.trainer.world_size > 1:
+            local = torch.tensor([first, value], dtype=torch.float64, device=losses.device)
+            every = [torch.empty_like(local) for _ in range(self.trainer.world_size)]
+            torch.distributed.all_gather(every, local)
+            rank = min(range(len(every)), key=lambda number: float(every[number][0]))
+            first, value = int(every[rank][0]), float(every[rank][1])
+            process = f" in process {rank} of {len(every)}"
+            if first == len(losses):
+                return
         raise TrainingError(
-            f"the loss became {float(losses[bad])} at step {steps[bad]} (learning rate {self.lr_at(steps[bad]):.3g}); "
-            f"try a smaller optimizer.lr, regularization.clip=1 or a longer schedule.warmup"
+            f"the loss became {value} at step {steps[first]}{process} (learning rate {self.lr_at(steps[first]):.3g}); "
+            f"try a smaller optimizer.lr, regularization.clip=1 or a longer schedule.warmup",
+            common=self.trainer.world_size > 1,
         )
 
     def lr_at(self, step: int) -> float:
@@ -307,9 +334,40 @@ class ZooModule(L.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log the epoch's validation figures, for callbacks to watch, and tell the plateau."""
         figures = self._figures("val")
+        self._watch_defined(figures)
         self.log_dict(figures)
         if self.plateau is not None:
             self.plateau.update(float(figures[f"val/{self.objective.monitor}"]))
+
+    def _watch_defined(self, figures: dict[str, Tensor]) -> None:
+        """Watch the error where the monitored figure is not defined on the validation rows.
+
+        Raises:
+            TrainingError: the error is not defined either, as when weights are no longer finite.
+        """
+        objective, common = self.objective, self.trainer.world_size > 1
+        if f"val/{objective.error_figure}" not in figures:
+            if all(bool(torch.isfinite(p).all()) for p in self.parameters()):
+                what = f"{objective.error_figure} is not a number on the validation rows"
+            else:
+                what = f"the weights are not finite after step {self.steps - 1}"
+            advice = "try a smaller optimizer.lr, regularization.clip=1 or a longer schedule.warmup"
+            raise TrainingError(f"epoch {self.loop.epochs + 1}: {what}; {advice}", common=common)
+        if f"val/{objective.monitor}" in figures:
+            return
+        if self.trainer.is_global_zero:
+            what = f"{objective.monitor} is not defined on the validation rows"
+            print(f"note: {what}; {objective.error_figure} picks the best epoch", file=sys.stderr, flush=True)
+        self.watch(objective.error_figure)
+        if self.plateau is not None:
+            self.plateau.forget()
+
+    def watch(self, figure: str) -> None:
+        """Have another validation figure pick the best epoch, and decide when a plateau is reached."""
+        self.objective.watch(figure)
+        self.loop.monitor = figure
+        if self.plateau is not None:
+            self.plateau.mode = self.objective.mode
 
     def on_test_start(self) -> None:
         """Make the test's metrics, and room for the answers."""
@@ -358,21 +416,33 @@ class ZooModule(L.LightningModule):
         loop, waiting = self.loop, self.loop.waiting > 0
         return {
             "loader": self.loader.state_dict(),
-            "loop": {key: getattr(loop, key) for key in ("epochs", "waiting", "waiting_rows", "rows", "sums")},
+            "loop": {key: getattr(loop, key) for key in PLACE},
             "gradients": {name: p.grad for name, p in self.named_parameters() if waiting and p.grad is not None},
             "plateau": self.plateau.state_dict() if self.plateau is not None else None,
         }
 
     def load_training_state(self, state: dict[str, Any]) -> None:
         """Take up what ``training_state`` returned."""
-        self.loader.load_state_dict(state["loader"])
+        self.loader.load_state_dict(self._place(state))
         for key, value in state["loop"].items():
             setattr(self.loop, key, value)
+        if self.loop.monitor is not None:
+            self.watch(self.loop.monitor)
         for name, gradient in state["gradients"].items():
             self.get_parameter(name).grad = gradient.to(self.device)
         self.loop.sums = {key: value.to(self.device) for key, value in self.loop.sums.items()}
         if self.plateau is not None:
             self.plateau.load_state_dict(state["plateau"])
+
+    def _place(self, state: dict[str, Any]) -> dict[str, Any]:
+        """Return the loader's state; where an epoch's last batch was done and its validation was not, at its end.
+
+        What comes next is then that validation, and not the first batch of an epoch that has not begun.
+        """
+        place: dict[str, Any] = state["loader"]
+        if place["epoch"] <= state["loop"]["epochs"]:
+            return place
+        return {**place, "epoch": state["loop"]["epochs"], "batch": self.loader.batches}
 
     def predict(self, x: Any) -> dict[str, Any]:
         """Return what the model says of raw input, as its objective decodes it.
@@ -390,9 +460,8 @@ class ZooModule(L.LightningModule):
     @torch.inference_mode()
     def answered(self, batch: Batch) -> dict[str, Any]:
         """Return what the model says of a batch that ``zoo.inputs.encode`` made, as its objective decodes it."""
-        training = self.training
-        answer = self.eval().answer({key: value.to(self.device) for key, value in batch.items()})
-        self.train(training)
+        with evaluating(self):
+            answer = self.answer({key: value.to(self.device) for key, value in batch.items()})
         return self.objective.decode(answer)
 
 

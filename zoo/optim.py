@@ -159,6 +159,10 @@ class Plateau:
         self.best = -math.inf if mode == "max" else math.inf
         self.waited = 0  # epochs without a better figure
 
+    def forget(self) -> None:
+        """Wait anew, for improvements on another figure; the scale stays."""
+        self.state[1:] = torch.tensor([-math.inf if self.mode == "max" else math.inf, 0.0])
+
     def update(self, figure: float) -> None:
         """Take in one epoch's validation figure."""
         better = figure > self.best if self.mode == "max" else figure < self.best

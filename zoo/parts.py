@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from zoo.data import Dataset
     from zoo.module import ZooModule
     from zoo.report import Job
+    from zoo.signals import Signals
 
 
 def quiet() -> None:
@@ -162,18 +163,17 @@ def model_of(planned: Plan, dataset: Dataset) -> ZooModule:
 
 
 def trainer_of(
-    job: Job, *, resumed: dict[str, Any] | None = None, callbacks: Sequence[L.Callback] = ()
+    job: Job, signals: Signals, *, resumed: dict[str, Any] | None = None, callbacks: Sequence[L.Callback] = ()
 ) -> tuple[L.Trainer, History]:
     """Return the trainer, and the record that it will write; with ``resumed``, a last.ckpt, both go on from there."""
     import lightning as L
-    from lightning.pytorch.callbacks import EarlyStopping
 
-    from zoo.callbacks import Checkpoints, History, Progress
+    from zoo.callbacks import Checkpoints, History, Patience, Progress
 
     folder, asked, stopping = job.plan.folder, job.plan.trainer, job.plan.stopping
     logger = _logger(job.plan.values["logger"], folder, job.model.steps) if job.chief else None
     history = History(folder / "metrics.csv", logger)
-    kept = Checkpoints(folder / "checkpoints", options=job.plan.checkpoint, resumed=resumed)
+    kept = Checkpoints(folder / "checkpoints", signals, options=job.plan.checkpoint, resumed=resumed)
     mine: list[L.Callback] = [history, kept, Progress(), *callbacks]
     if job.chief and job.dataset.spec.task == "language_modeling" and hasattr(job.model, "generate"):
         from zoo.callbacks.samples import Samples
@@ -186,7 +186,7 @@ def trainer_of(
     if stopping.patience is not None:
         watched, mode = f"val/{job.model.objective.monitor}", job.model.objective.mode
         mine.append(
-            EarlyStopping(watched, mode=mode, patience=stopping.patience, min_delta=stopping.min_delta, verbose=False)
+            Patience(watched, mode=mode, patience=stopping.patience, min_delta=stopping.min_delta, verbose=False)
         )
     job.model.loop.max_epochs = asked.max_epochs
     made = L.Trainer(

@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from zoo.errors import Stopped, TrainingError, ZooError
+from zoo.signals import Interrupt
 
+PATIENCE = 5.0  # seconds in which a process that fails, or is asked to end, is gone
 PRELOAD = ["lightning", "zoo.training", "zoo.parts", "zoo.report", "zoo.plots", "zoo.baselines"]
 
 
@@ -62,20 +64,18 @@ def shared(world: int, work: Callable[..., Any], *arguments: Any) -> Iterator[No
             yield
             for other in others:
                 other.join()
-        except (ZooError, TrainingError, Stopped, KeyboardInterrupt):
-            for other in others:
-                other.terminate()
+        except (ZooError, TrainingError, Stopped, KeyboardInterrupt, Interrupt):
+            _end(others)
             raise
         except BaseException as error:
-            died = _died(others)
-            for other in others:
-                other.terminate()
+            died = _died(others, here)
+            _end(others)
             if died is None:
                 raise
             raise ProcessError(died) from error  # torch says no more than that a connection was closed
         finally:
             leave()
-    if died := _died(others):
+    if died := _died(others, here):
         raise ProcessError(died)
 
 
@@ -83,15 +83,28 @@ class ProcessError(TrainingError):
     """Another process of a run failed, or was killed."""
 
 
-def _died(others: list[Any]) -> str | None:
+def _end(others: list[Any]) -> None:
+    """End processes: those that do not end when they are asked to are killed."""
+    for other in others:
+        other.terminate()
+    multiprocessing.connection.wait([other.sentinel for other in others], timeout=PATIENCE)
+    for other in others:
+        other.kill()
+
+
+def _died(others: list[Any], here: multiprocessing.connection.Connection) -> str | None:
     """Return which process has ended before its time, and how; one that fails takes a moment to be gone."""
-    multiprocessing.connection.wait([other.sentinel for other in others], timeout=5)
+    multiprocessing.connection.wait([other.sentinel for other in others], timeout=PATIENCE)
+    messages: dict[int, str] = {}
+    with contextlib.suppress(EOFError, OSError):
+        while here.poll():
+            messages.update([here.recv()])
     for rank, other in enumerate(others, start=1):
         if other.exitcode:
-            world = len(others) + 1
+            name = f"process {rank} of {len(others) + 1}"
             if other.exitcode < 0:
-                return f"process {rank} of {world} was ended by {signal.Signals(-other.exitcode).name}"
-            return f"process {rank} of {world} failed, its own message stands above"
+                return f"{name} was ended by {signal.Signals(-other.exitcode).name}"
+            return f"{name}: {messages[rank]}" if rank in messages else f"{name} failed, its own message stands above"
     return None
 
 
@@ -105,7 +118,8 @@ def _await(here: multiprocessing.connection.Connection, others: list[Any]) -> No
                 "a process could not begin, its own message stands above; a script that shares a run among processes "
                 'trains under `if __name__ == "__main__":`'
             )
-        begun += here.recv()
+        here.recv()
+        begun += 1
 
 
 def leave() -> None:
@@ -119,15 +133,18 @@ def leave() -> None:
 def _member(
     there: Any, rank: int, threads: int, place: dict[str, str], work: Callable[..., Any], arguments: Any
 ) -> None:
-    there.send(1)
+    there.send((rank, ""))  # which has begun
     os.environ.update(place, LOCAL_RANK=str(rank))
     try:
         with _threads(threads):
             work(*arguments)
     except Stopped:
         pass
-    except (ZooError, TrainingError):  # process 0 says it
+    except (ZooError, TrainingError) as error:
+        there.send((rank, str(error)))  # said by process 0, unless that raises the same
         sys.exit(1)
+    except Interrupt as interrupt:
+        sys.exit(128 + interrupt.number)
     finally:
         leave()
 

@@ -21,7 +21,9 @@ from zoo import __version__, registry
 from zoo import config as configs
 from zoo.data import Dataset
 from zoo.files import write_whole
+from zoo.guard import Guard
 from zoo.launched import rank
+from zoo.modes import evaluating
 from zoo.module import ZooModule
 from zoo.plan import BUNDLED, Plan
 
@@ -65,17 +67,17 @@ def results(
     rows: Sequence[Mapping[str, Any]],
     seconds: tuple[float, float],
     figures: Mapping[str, float],
-    beside: dict[str, Any],
 ) -> dict[str, Any]:
     """Return the content of results.json: ``rows`` of the history, ``seconds`` of training and of validation within
-    it, test ``figures``, baselines ``beside``.
+    it, test ``figures``; no baselines yet.
     """
     last, objective = rows[-1], job.model.objective
     monitor = f"val/{objective.monitor}"
     best = max if objective.mode == "max" else min
-    chosen = last[monitor] if job.plan.learning.objective.select == "last" else best(row[monitor] for row in rows)
+    watched = [row[monitor] for row in rows if monitor in row]  # an early epoch may not have had it
+    chosen = {monitor: watched[-1] if job.plan.learning.objective.select == "last" else best(watched)}
     metrics = {k: v for k, v in last.items() if k.startswith("train/")}
-    metrics |= {monitor: chosen, **figures}
+    metrics |= {**chosen, **figures}
     return {
         "model": job.plan.recipe,
         "class": job.model.name,
@@ -91,7 +93,7 @@ def results(
         "params": job.parameters,
         "peak_memory_mb": _peak_memory(job.device),
         "metrics": metrics,
-        "baselines": beside,
+        "baselines": {},
         "precision": job.precision,
         **origin(job.device),
         "command": job.plan.command,
@@ -119,12 +121,63 @@ def write(content: dict[str, Any], folder: Path) -> None:
     write_whole(folder / "results.json", lambda to: to.write_text(json.dumps(content, indent=1) + "\n"))
 
 
+def add_report(
+    job: Job,
+    content: dict[str, Any],
+    history: Sequence[Mapping[str, Any]],
+    kept: torch.Tensor | None,
+    data: Any,
+    guard: Guard,
+) -> tuple[dict[str, Any], list[Path]]:
+    """Return ``content`` with further figures and baselines, and the pictures of what was ``kept`` of the test.
+
+    Each part is run by itself: one that fails is a warning and is named under ``missing``, and a run that is resumed
+    tries it again. results.json is written again with what was added.
+    """
+
+    def update(*pending: str) -> None:
+        lacking = {"missing": [*guard.missing, *pending]} if guard.missing or pending else {}
+        guard.attempt("results.json", lambda: write({**content, **lacking}, job.plan.folder), None)
+
+    content = {key: value for key, value in content.items() if key != "missing"}
+    with evaluating(job.model):
+        figures = guard.attempt("further figures", lambda: job.model.figures(job.dataset), {})
+        beside = guard.attempt("baselines", lambda: _baselines(job, guard), {})
+        content["metrics"] = {**content["metrics"], **{f"test/{name}": value for name, value in figures.items()}}
+        content["baselines"] = {**content["baselines"], **beside}
+        update("pictures")
+        pictures = guard.attempt("pictures", lambda: _pictures(job, history, kept, data, guard), [])
+    update()
+    return content | ({"missing": list(guard.missing)} if guard.missing else {}), pictures
+
+
+def _baselines(job: Job, guard: Guard) -> dict[str, dict[str, float]]:
+    from zoo.baselines import baselines
+
+    return baselines(job.dataset, options=job.model.hparams, attempt=guard.attempt)
+
+
+def _pictures(
+    job: Job, history: Sequence[Mapping[str, Any]], kept: torch.Tensor | None, data: Any, guard: Guard
+) -> list[Path]:
+    from zoo.plots import run_pictures
+
+    model, dataset = job.model, job.dataset
+    answers = guard.attempt("answers", lambda: model.objective.tell(kept), {}) if kept is not None else {}
+    batch = guard.attempt("first batch", data.first_batch, None)
+    insights = guard.attempt("insights", lambda: model.insights(batch, dataset), {}) if batch is not None else {}
+    frames = guard.attempt("film", lambda: model.film(dataset), None)
+    insights = insights if frames is None else {**insights, "frames": frames}
+    options = {"batch": batch, "insights": insights, "attempt": guard.attempt}
+    return run_pictures(dataset, history, answers, job.plan.folder / "plots", **options)
+
+
 def closing(job: Job, content: Mapping[str, Any], pictures: Sequence[Path]) -> str:
     """Return the lines that a run ends with: figure, pictures, what to try next."""
     monitor, data, model = job.model.objective.monitor, content["data"], content["model"]
     known = {name: values[monitor] for name, values in content["baselines"].items() if monitor in values}
     beside = ", ".join(f"{name} {value:.3g}" for name, value in known.items())
-    figure = f"{content['metrics'][f'test/{monitor}']:.4g}" + (f" ({beside})" if beside else "")
+    figure = f"{content['metrics'].get(f'test/{monitor}', float('nan')):.4g}" + (f" ({beside})" if beside else "")
     drawn = all(p.suffix == ".png" for p in pictures)
     names = ",".join(p.stem if drawn else p.name for p in pictures)
     others = [m for m in configs.fitting_models(job.dataset.spec.task, job.dataset.spec.kind) if m != job.model.name]

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from zoo.data.dataset import Batch, Dataset
 from zoo.errors import ZooError
+from zoo.modes import evaluating
 from zoo.module import ZooModule
 from zoo.options import check_number
 from zoo.spec import UNKNOWN
@@ -94,14 +95,13 @@ class SequenceModule(ZooModule):
         if not drawn:
             raise ZooError(f"prompt: {prompt!r} holds no {self.spec.tokens}")
         given = len(drawn)
-        generator, training = torch.Generator().manual_seed(seed), self.training
-        self.eval()
+        generator = torch.Generator().manual_seed(seed)
         x, state = torch.tensor([drawn], device=self.device), None
-        for _ in range(length):
-            logits, state = self.network.continued(x, state)
-            drawn.append(_draw(logits[0, -1].float().cpu(), temperature, top_k, generator))
-            x = torch.tensor([[drawn[-1]]], device=self.device)
-        self.train(training)
+        with evaluating(self):
+            for _ in range(length):
+                logits, state = self.network.continued(x, state)
+                drawn.append(_draw(logits[0, -1].float().cpu(), temperature, top_k, generator))
+                x = torch.tensor([[drawn[-1]]], device=self.device)
         written = join((vocabulary[n] for n in drawn[given:]), self.spec.tokens)
         if not prompt:
             return written
@@ -116,18 +116,19 @@ class SequenceModule(ZooModule):
         """
         x, lengths = (batch[key][:64].to(self.device) if key in batch else None for key in ("x", "lengths"))
         assert x is not None
-        training = self.training
-        self.eval()
-        with torch.no_grad():
+        with evaluating(self), torch.no_grad():
             read, lengths = self.network.read(self.normalise(x), lengths)
-        with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):  # which has no gradient in evaluation
+        with (
+            evaluating(self),
+            torch.enable_grad(),
+            torch.backends.cudnn.flags(enabled=False),
+        ):  # which has no gradient in evaluation
             read = read.detach().requires_grad_()
             h, _ = self.network.core(read, lengths)
             last = (lengths if lengths is not None else torch.full((len(h),), h.shape[1], device=h.device)) - 1
             end = h[torch.arange(len(h), device=h.device), last]
             direction = torch.randn(end.shape, generator=torch.Generator().manual_seed(0)).to(end.device)
             (gradient,) = torch.autograd.grad((end * direction).sum(), read)
-        self.train(training)
         norm = gradient.float().norm(dim=2).cpu()  # (B, T)
         back = (last.cpu()[:, None] - torch.arange(norm.shape[1])).clamp(min=-1)  # steps before the end; -1: padding
         total = torch.zeros(norm.shape[1] + 1).index_add(0, back.flatten() + 1, norm.flatten())

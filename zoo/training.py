@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
-import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +14,11 @@ from omegaconf import DictConfig
 
 from zoo import config as configs
 from zoo import registry
-from zoo.errors import TrainingError, ZooError
-from zoo.files import kept_whole, way_on, write_whole
+from zoo.errors import Stopped, TrainingError, ZooError
+from zoo.files import discard, kept_whole, read_results, way_on, write_whole
 from zoo.launched import group
 from zoo.plan import Plan, check_files, plan, reopen
+from zoo.signals import Interrupt, Signals
 from zoo.spec import UNLABELLED
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from zoo.callbacks import History
     from zoo.data import Dataset
-    from zoo.data.dataset import Batch, Split
+    from zoo.data.dataset import Split
     from zoo.module import ZooModule
     from zoo.report import Job
 
@@ -166,20 +167,47 @@ def run(
         raise ZooError(f"trainer.num_nodes={nodes}: start it by torchrun --nnodes {nodes} on each, or by SLURM's srun")
     elif devices > 1:
         warm()
-    if others is not None:
-        from zoo.parts import device_of
+    with Signals() as signals:
+        if others is not None:
+            from zoo.parts import device_of
 
-        device = device_of(planned.trainer.accelerator, devices)
-        with others.shared(planned, device) as planned:
-            return _work(planned, dataset, callbacks, report)
-    with planned.claimed() as planned:
-        if devices == 1:
-            return _work(planned, dataset, callbacks, report)
-        try:
-            with shared(devices, _share, _homes(planned), planned, dataset, callbacks, report):
-                return _work(planned, dataset, callbacks, report)
-        except ProcessError as error:
-            raise TrainingError(f"{error}; {way_on(planned.folder)}") from error.__cause__
+            device = device_of(planned.trainer.accelerator, devices)
+            with others.shared(planned, device) as planned, _ended_well(planned):
+                return _work(planned, dataset, callbacks, report, signals)
+        with planned.claimed() as planned, _ended_well(planned):
+            if devices == 1:
+                return _work(planned, dataset, callbacks, report, signals)
+            try:
+                with shared(devices, _share, _homes(planned), planned, dataset, callbacks, report):
+                    return _work(planned, dataset, callbacks, report, signals)
+            except ProcessError as error:
+                raise TrainingError(f"{error}; {way_on(planned.folder)}") from error.__cause__
+
+
+@contextlib.contextmanager
+def _ended_well(planned: Plan) -> Iterator[None]:
+    """Have a run that is interrupted say what there is of it, and one that failed without a checkpoint leave nothing.
+
+    Raises:
+        Stopped: in place of an Interrupt.
+    """
+    folder = planned.folder
+    try:
+        yield
+    except Interrupt as interrupt:
+        if read_results(folder) is not None:
+            left = f"its test figures are in {folder / 'results.json'}; add the rest of its report with"
+        elif (folder / "checkpoints" / "last.ckpt").exists():
+            left = "go on with"
+        else:
+            left = "before its first checkpoint; begin again with" if (folder / "config.yaml").exists() else ""
+        way = f"{left} python train.py resume={folder}" if left else "before it began"
+        joint = " " if way.startswith("before") else "; "
+        raise Stopped(f"stopped by {interrupt}{joint}{way}", folder, interrupt.number) from None
+    except TrainingError:
+        if not planned.resumed:
+            discard(folder)
+        raise
 
 
 def _homes(planned: Plan) -> list[str]:
@@ -190,20 +218,24 @@ def _homes(planned: Plan) -> list[str]:
     return [home for home in homes if home not in ("__main__", "__mp_main__")]  # each process runs those by itself
 
 
-def _share(homes: Sequence[str], *work: Any) -> None:
+def _share(
+    homes: Sequence[str], planned: Plan, dataset: Dataset | None, callbacks: Sequence[L.Callback], report: bool
+) -> None:
     """Do this process's share of a run, in a process that knows no more than what ``homes`` register."""
     for home in homes:
         importlib.import_module(home)
-    _work(*work)
+    with Signals() as signals:
+        _work(planned, dataset, callbacks, report, signals)
 
 
-def _work(planned: Plan, dataset: Dataset | None, callbacks: Sequence[L.Callback], report: bool) -> Run:
+def _work(
+    planned: Plan, dataset: Dataset | None, callbacks: Sequence[L.Callback], report: bool, signals: Signals
+) -> Run:
     """Do a planned run, or this process's share of it."""
     import lightning as L
     import torch
 
     from zoo import parts
-    from zoo.processes import leave
     from zoo.report import Job, opening
 
     parts.quiet()
@@ -214,8 +246,8 @@ def _work(planned: Plan, dataset: Dataset | None, callbacks: Sequence[L.Callback
     job = Job(planned, dataset, model, device, parts.precision_of(planned.trainer.precision, device))
     if planned.trainer.find_lr:
         return _suggest_lr(job, data)
-    state = _last(job) if planned.resumed else None
-    trainer, history = parts.trainer_of(job, resumed=state, callbacks=callbacks)
+    state = _last(job, report) if planned.resumed else None
+    trainer, history = parts.trainer_of(job, signals, resumed=state, callbacks=callbacks)
     if job.chief:
         print(opening(job), flush=True)
         planned.make_folder()
@@ -225,10 +257,8 @@ def _work(planned: Plan, dataset: Dataset | None, callbacks: Sequence[L.Callback
     with kept_whole(planned.folder):
         if trainer.max_epochs and not ended:
             _fit(trainer, model, data, planned.folder)
-        figures, answers = _test(trainer, model, data, planned.folder)
-        leave()  # what follows is the first process's own affair
-        batch = data.first_batch() if report and job.chief else None
-        return _close(job, history, figures, answers if report else None, batch)
+        figures = _test(trainer, model, data, planned.folder)
+        return _close(job, trainer, history, figures, data, signals, report=report)
 
 
 def _suggest_lr(job: Job, data: Any) -> Run:
@@ -251,8 +281,10 @@ def _suggest_lr(job: Job, data: Any) -> Run:
     return Run({"suggested_lr": found.suggested}, job.model.eval(), job.plan.folder, [picture], {})
 
 
-def _last(job: Job) -> dict[str, Any] | None:
+def _last(job: Job, report: bool) -> dict[str, Any] | None:
     """Return the training state in the run's folder, its weights and counters in the model; None: no such state yet.
+
+    A run that has finished goes on where its ``report`` lacks parts.
 
     Raises:
         ZooError: the run has finished, the file is damaged, or the data is not what it was.
@@ -275,10 +307,13 @@ def _last(job: Job) -> dict[str, Any] | None:
     job.model.on_load_checkpoint(content)
     loop = job.model.loop
     loop.epochs = processes[0]["training"]["loop"]["epochs"]
+    if (monitor := processes[0]["training"]["loop"].get("monitor")) is not None:
+        job.model.watch(monitor)
     if loop.epochs > job.plan.trainer.max_epochs:
         raise ZooError(f"trainer.max_epochs={job.plan.trainer.max_epochs}: {loop.epochs} epochs of the run are done")
     ended = loop.epochs == job.plan.trainer.max_epochs or (content["ended"] and not job.plan.changed)
-    if ended and (job.plan.folder / "results.json").exists():
+    earlier = read_results(job.plan.folder, steps=job.model.steps)
+    if ended and earlier is not None and not (report and earlier.get("missing")):
         raise ZooError(
             f"{job.plan.folder}: has finished, after {loop.epochs} epochs; "
             f"trainer.max_epochs={2 * loop.epochs} would train on"
@@ -323,13 +358,13 @@ def _fit(trainer: L.Trainer, model: ZooModule, data: Any, folder: Path) -> None:
     except TrainingError as error:
         for kept in (folder / "checkpoints" / "best.ckpt", folder / "checkpoints" / "last.ckpt"):
             if kept.exists():
-                raise TrainingError(f"{error}; last good checkpoint: {kept}") from None
-        shutil.rmtree(folder)
-        raise TrainingError(f"{error}; no epoch was finished, so there is no checkpoint") from None
+                raise TrainingError(f"{error}; last good checkpoint: {kept}", common=error.common) from None
+        message = f"{error}; no epoch was finished, so there is no checkpoint"
+        raise TrainingError(message, common=error.common) from None
 
 
-def _test(trainer: L.Trainer, model: ZooModule, data: Any, folder: Path) -> tuple[dict[str, float], dict[str, Any]]:
-    """Return the test figures of the best epoch's weights, and the decoded answers in the order of the rows."""
+def _test(trainer: L.Trainer, model: ZooModule, data: Any, folder: Path) -> dict[str, float]:
+    """Return the test figures of the best epoch's weights."""
     import torch
 
     path = folder / "checkpoints" / "best.ckpt"
@@ -341,12 +376,13 @@ def _test(trainer: L.Trainer, model: ZooModule, data: Any, folder: Path) -> tupl
         model.stage = "val"
         trainer.test(model, dataloaders=data.val_dataloader(), verbose=False)
         model.stage = "test"
-        threshold = model.objective.choose_threshold(_answers(trainer, model, data.dataset.val), data.dataset.val["y"])
+        kept = _answers(trainer, model, data.dataset.val)
+        assert kept is not None
+        threshold = model.objective.choose_threshold(kept, data.dataset.val["y"])
         best["zoo"]["threshold"] = model.objective.threshold = threshold
         if trainer.is_global_zero:
             write_whole(path, lambda to: _saved(best, to))
-    figures = trainer.test(model, dataloaders=data.test_dataloader(), verbose=False)[0]
-    return dict(figures), model.objective.tell(_answers(trainer, model, data.dataset.test)) if model.answers else {}
+    return dict(trainer.test(model, dataloaders=data.test_dataloader(), verbose=False)[0])
 
 
 def _saved(content: dict[str, Any], path: Path) -> None:
@@ -357,12 +393,14 @@ def _saved(content: dict[str, Any], path: Path) -> None:
     path.write_bytes(buffer.getvalue())
 
 
-def _answers(trainer: L.Trainer, model: ZooModule, split: Split) -> Tensor:
-    """Return what was kept of the last test, of ``split``, in the order of its rows."""
+def _answers(trainer: L.Trainer, model: ZooModule, split: Split) -> Tensor | None:
+    """Return what was kept of the last test, of ``split``, in the order of its rows; None: nothing was."""
     import torch
 
     from zoo.data.loader import EvalLoader, Share
 
+    if not model.answers:
+        return None
     kept = torch.cat(model.answers)
     if trainer.world_size == 1:
         return kept
@@ -375,21 +413,33 @@ def _answers(trainer: L.Trainer, model: ZooModule, split: Split) -> Tensor:
 
 
 def _close(
-    job: Job, history: History, figures: dict[str, float], answers: dict[str, Any] | None, batch: Batch | None
+    job: Job,
+    trainer: L.Trainer,
+    history: History,
+    figures: dict[str, float],
+    data: Any,
+    signals: Signals,
+    *,
+    report: bool,
 ) -> Run:
-    """Draw the answers, write results.json and say how it went; of several processes the first does."""
-    from zoo.baselines import baselines
-    from zoo.plots import run_pictures
-    from zoo.report import closing, results, write
+    """Write results.json, add the report to it and say how it went; of several processes the first does."""
+    from zoo.guard import Guard
+    from zoo.processes import leave
+    from zoo.report import add_report, closing, results, write
 
-    folder, pictures, beside, content = job.plan.folder, [], {}, {}
-    if job.chief and answers is not None:
-        insights = job.model.insights(batch, job.dataset) if batch is not None else {}
-        pictures = run_pictures(job.dataset, history.rows, answers, folder / "plots", batch=batch, insights=insights)
-        figures |= {f"test/{name}": value for name, value in job.model.figures(job.dataset).items()}
-        beside = baselines(job.dataset, options=job.model.hparams)
+    folder, guard = job.plan.folder, Guard()
+    content: dict[str, Any] = {}
+    pictures: list[Path] = []
     if job.chief:
-        content = results(job, history.rows, (history.seconds, history.validating), figures, beside)
-        write(content, folder)
-        print(closing(job, content, pictures), flush=True)
+        earlier = read_results(folder, steps=history.rows[-1]["steps"]) if job.plan.resumed else None
+        content = earlier or results(job, history.rows, (history.seconds, history.validating), figures)
+        write({**content, "missing": ["report"]} if report else content, folder)  # nothing from here on can lose it
+    kept = guard.attempt("answers", lambda: _answers(trainer, job.model, data.dataset.test), None) if report else None
+    leave()  # what follows is the first process's own affair
+    if job.chief:
+        signals.check()
+        if report:
+            content, pictures = add_report(job, content, history.rows, kept, data, guard)
+        figures = {name: value for name, value in content["metrics"].items() if name.startswith("test/")}
+        guard.attempt("closing lines", lambda: print(closing(job, content, pictures), flush=True), None)
     return Run(metrics=figures, model=job.model.eval(), folder=folder, plots=pictures, results=content)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from zoo.baselines.control import at_random
@@ -11,28 +12,38 @@ from zoo.baselines.labels import classification_figures, regression_figures, sim
 from zoo.baselines.reconstruction import given_back
 from zoo.baselines.sequences import language, naive, ngram
 from zoo.data.dataset import Dataset
+from zoo.guard import Attempt, direct
 
 __all__ = ["baselines", "classification_figures", "ngram", "regression_figures"]
 
 Figures = dict[str, float]
 
 
-def baselines(dataset: Dataset, *, options: Mapping[str, Any] | None = None) -> dict[str, Figures]:
+def baselines(
+    dataset: Dataset, *, options: Mapping[str, Any] | None = None, attempt: Attempt = direct
+) -> dict[str, Figures]:
     """Return test figures, by the names of the objective's, of what is simpler than a network.
 
     Classification: of ``majority`` and of ``logistic regression`` (of texts: on which words are in them); regression:
     of ``mean`` and of ``linear regression``; a language: of single symbols' frequencies and of a ``5-gram``; forecasts:
     ``repeat last`` and, where a season is known, ``seasonal naive``; reconstructions: see ``given_back``, which a
     model's ``options`` decide; generation: of ``other real images``; control: of ``random``
-    actions.
+    actions. ``attempt`` runs each by itself; one that fails is not in the result.
     """
+    figures = {
+        name: attempt(f"baseline {name}", measure, {}) for name, measure in _measures(dataset, options or {}).items()
+    }
+    return {name: values for name, values in figures.items() if values}
+
+
+def _measures(dataset: Dataset, options: Mapping[str, Any]) -> dict[str, Callable[[], Figures]]:
     task = dataset.spec.task
     if task == "reconstruction":
-        return given_back(dataset, options or {})
+        return given_back(dataset, options)
     if task == "control":
-        return at_random(dataset)
+        return {"random": partial(at_random, dataset)}  # type: ignore[arg-type]
     if task == "generation":
-        return real_to_real(dataset)
+        return {"other real images": partial(real_to_real, dataset)}
     if task == "language_modeling":
         return language(dataset)
     return naive(dataset) if task == "forecasting" else simple(dataset)

@@ -11,7 +11,7 @@ from zoo.data.environment import Environments, EpisodeLoader
 Figures = dict[str, float]
 
 
-def at_random(games: Environments) -> dict[str, Figures]:
+def at_random(games: Environments) -> Figures:
     """Return the test's figures of actions that are drawn evenly."""
     spec, generator = games.spec, np.random.default_rng(0)
     low, high = (np.array(bound, np.float32) for bound in (spec.low, spec.high))
@@ -23,4 +23,4 @@ def at_random(games: Environments) -> dict[str, Figures]:
 
     played = EpisodeLoader(games, "test").play(actor)
     means = {name: float(values.double().mean()) for name, values in played.items()}
-    return {"random": {**means, "return_std": float(played["return"].double().std(correction=0))}}
+    return {**means, "return_std": float(played["return"].double().std(correction=0))}

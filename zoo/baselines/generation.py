@@ -17,8 +17,8 @@ Figures = dict[str, float]
 
 
 @torch.inference_mode()
-def real_to_real(dataset: Dataset) -> dict[str, Figures]:
-    """Return test figures of ``other real images``, as many of the training part, in place of generated ones."""
+def real_to_real(dataset: Dataset) -> Figures:
+    """Return test figures of other real images, as many of the training part, in place of generated ones."""
     spec, judge = dataset.spec, judge_of(dataset.spec)
     centre, components = principal_components(dataset.train["x"], COMPONENTS)
     samples = Samples(judge is not None, len(spec.classes), conditional=False)
@@ -32,4 +32,4 @@ def real_to_real(dataset: Dataset) -> dict[str, Figures]:
             if judge is not None:
                 found |= {f"{name}_{key}": value for key, value in judge(images).items()}
             samples.update(**found)
-    return {"other real images": {name: float(value) for name, value in samples.compute().items()}}
+    return {name: float(value) for name, value in samples.compute().items()}

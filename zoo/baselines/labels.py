@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import numpy as np
 import torch
 from scipy.sparse import csr_array
@@ -14,34 +18,76 @@ ROWS = 5000  # training rows that the linear baseline sees at most, so that it t
 Figures = dict[str, float]
 
 
-def simple(dataset: Dataset) -> dict[str, Figures]:
-    """Return figures of the constant answer, and of a linear model on the same inputs (of texts: on their words)."""
-    y, test_y = (np.asarray(split["y"]) for split in (dataset.train, dataset.test))
-    pick = np.random.default_rng(0).permutation(len(y))[:ROWS]
-    x, test_x = flat(dataset.train["x"], pick), flat(dataset.test["x"], np.arange(len(test_y)))
-    if dataset.spec.kind == "text":
-        x, test_x = (_bags(part, len(dataset.spec.vocabulary)) for part in (x, test_x))
-    else:
-        x, test_x = prepared(dataset.spec, x, test_x)
+def simple(dataset: Dataset) -> dict[str, Callable[[], Figures]]:
+    """Return what measures the constant answer, and a linear model on the same inputs (of texts: on their words)."""
     if dataset.spec.task == "classification":
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.multiclass import OneVsRestClassifier
+        measures = {"majority": _majority, "logistic regression": _logistic_regression}
+    else:
+        measures = {"mean": _mean, "linear regression": _linear_regression}
+    return {name: partial(measure, dataset) for name, measure in measures.items()}
 
-        linear = LogisticRegression(max_iter=200, tol=1e-2)
-        model = OneVsRestClassifier(linear) if dataset.spec.multilabel else linear
-        probability = model.fit(x, y[pick]).predict_proba(test_x)
-        share = y.mean(0) if dataset.spec.multilabel else np.bincount(y, minlength=len(dataset.spec.classes)) / len(y)
-        constant = np.broadcast_to(share, (len(test_y), len(share)))
-        return {
-            "majority": classification_figures(dataset.spec, constant, test_y),
-            "logistic regression": classification_figures(dataset.spec, probability, test_y),
-        }
+
+def _majority(dataset: Dataset) -> Figures:
+    spec, y, test_y = dataset.spec, *_targets(dataset)
+    share = y.mean(0) if spec.multilabel else np.bincount(y, minlength=len(spec.classes)) / len(y)
+    return classification_figures(spec, np.broadcast_to(share, (len(test_y), len(share))), test_y)
+
+
+def _logistic_regression(dataset: Dataset) -> Figures:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
+
+    spec, y, test_y = dataset.spec, *_targets(dataset)
+    index = sample_of(y)
+    if not spec.multilabel and len(np.unique(y[index])) == 1:  # of which nothing can be fitted
+        return _majority(dataset)
+    x, test_x = _inputs(dataset, index)
+    linear = LogisticRegression(max_iter=200, tol=1e-2)
+    model = OneVsRestClassifier(linear) if spec.multilabel else linear
+    probability = model.fit(x, y[index]).predict_proba(test_x)
+    if not spec.multilabel:  # a class without a training row has no column there
+        every = np.zeros((len(test_y), len(spec.classes)))
+        every[:, model.classes_] = probability
+        probability = every
+    return classification_figures(spec, probability, test_y)
+
+
+def _mean(dataset: Dataset) -> Figures:
+    y, test_y = _targets(dataset)
+    return regression_figures(np.full(len(test_y), y.mean()), test_y)
+
+
+def _linear_regression(dataset: Dataset) -> Figures:
     from sklearn.linear_model import Ridge
 
-    return {
-        "mean": regression_figures(np.full(len(test_y), y.mean()), test_y),
-        "linear regression": regression_figures(Ridge().fit(x, y[pick]).predict(test_x), test_y),
-    }
+    y, test_y = _targets(dataset)
+    index = sample_of(y)
+    x, test_x = _inputs(dataset, index)
+    return regression_figures(Ridge().fit(x, y[index]).predict(test_x), test_y)
+
+
+def sample_of(y: np.ndarray) -> np.ndarray:
+    """Return the training rows that a linear model is fitted to: some at random, and one of each class among them."""
+    index = np.random.default_rng(0).permutation(len(y))[:ROWS]
+    if y.ndim > 1 or y.dtype.kind == "f":
+        return index
+    classes, first = np.unique(y, return_index=True)
+    return np.concatenate([index, first[~np.isin(classes, y[index])]])
+
+
+def _targets(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    y, test_y = (np.asarray(split["y"]) for split in (dataset.train, dataset.test))
+    return y, test_y
+
+
+def _inputs(dataset: Dataset, index: np.ndarray) -> tuple[Any, Any]:
+    """Return what a linear model reads of the training rows ``index``, and of all test rows."""
+    test = np.arange(len(dataset.test["x"]))
+    x, test_x = flat(dataset.train["x"], index), flat(dataset.test["x"], test)
+    if dataset.spec.kind == "text":
+        x, test_x = (_bags(part, len(dataset.spec.vocabulary)) for part in (x, test_x))
+        return x, test_x
+    return prepared(dataset.spec, x, test_x)
 
 
 def classification_figures(spec: DataSpec, probability: np.ndarray, y: np.ndarray) -> Figures:

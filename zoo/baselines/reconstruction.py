@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,26 +28,35 @@ FITTED = 20_000  # rows that principal components and the forest are fitted to
 Figures = dict[str, float]
 
 
-def given_back(dataset: Dataset, options: Mapping[str, Any]) -> dict[str, Figures]:
-    """Return figures of ``pca`` with as many numbers as the model's ``latent_dim``, and what suits its other options.
+def given_back(dataset: Dataset, options: Mapping[str, Any]) -> dict[str, Callable[[], Figures]]:
+    """Return what measures ``pca`` with as many numbers as the model's ``latent_dim``, and what suits its options.
 
-    Where it is a denoiser: of the ``noisy input`` itself, ``non-local means`` and ``wavelets`` on its first 1,000
-    images; where it looks for anomalies: of an ``isolation forest`` too.
+    Where it is a denoiser: the ``noisy input`` itself, ``non-local means`` and ``wavelets`` on its first 1,000
+    images; where it looks for anomalies: an ``isolation forest`` too.
     """
     objective = objective_of(dataset.spec)
     assert isinstance(objective, Reconstruction)
     noise = options.get("noise", "none"), options.get("noise_level", 0.0)
-    train = _rows(objective, dataset.train)
+
+    @functools.cache
+    def train() -> np.ndarray:
+        return _rows(objective, dataset.train)
+
     if objective.ranked:
         noise = ("none", 0.0)
-    found = {"pca": _components(dataset, objective, train, options.get("latent_dim", 16), noise)}
+    size = options.get("latent_dim", 16)
+    measures = {"pca": lambda: _components(dataset, objective, train(), size, noise)}
     if "beta" in options:
-        found |= _densities(objective, train, dataset.test, options)
+        likelihood = options["likelihood"]
+        if likelihood == "bernoulli" or (likelihood == "auto" and dataset.spec.kind == "image"):
+            measures["independent pixels"] = lambda: _independent_pixels(train(), _normal_rows(objective, dataset.test))
+        else:
+            measures["probabilistic pca"] = lambda: _density(train(), _normal_rows(objective, dataset.test), size)
     if objective.ranked:
-        found["isolation forest"] = _forest(objective, train, dataset.test)
+        measures["isolation forest"] = lambda: _forest(objective, train(), dataset.test)
     if noise[0] != "none" and dataset.spec.kind == "image":
-        found |= _filters(dataset, objective, noise)
-    return found
+        measures |= _filters(dataset, objective, noise)
+    return measures
 
 
 def _components(
@@ -68,22 +79,25 @@ def _components(
     return found
 
 
-def _densities(
-    objective: Reconstruction, train: np.ndarray, test: Split, options: Mapping[str, Any]
-) -> dict[str, Figures]:
-    """Return nats a test row: of pixels that are black by their share in training alone, or of probabilistic PCA."""
+def _normal_rows(objective: Reconstruction, test: Split) -> np.ndarray:
     x = _rows(objective, test, every=True)
-    x = x[test["y"].numpy() == 0] if objective.ranked else x  # type: ignore[union-attr]
-    likelihood = options["likelihood"]
-    if likelihood == "bernoulli" or (likelihood == "auto" and objective.spec.kind == "image"):
-        share = train.mean(0, dtype=np.float64).clip(1e-4, 1 - 1e-4)
-        nll = -(x * np.log(share) + (1 - x) * np.log(1 - share)).sum(1).mean()
-        return {"independent pixels": {"nll": float(nll), "elbo": -float(nll)}}
+    return x[test["y"].numpy() == 0] if objective.ranked else x  # type: ignore[union-attr]
+
+
+def _independent_pixels(train: np.ndarray, x: np.ndarray) -> Figures:
+    """Return nats per test row where each pixel is black by its share in training alone."""
+    share = train.mean(0, dtype=np.float64).clip(1e-4, 1 - 1e-4)
+    nll = -float((x * np.log(share) + (1 - x) * np.log(1 - share)).sum(1).mean())
+    return {"nll": nll, "elbo": -nll}
+
+
+def _density(train: np.ndarray, x: np.ndarray, size: int) -> Figures:
+    """Return nats per test row by probabilistic PCA."""
     from sklearn.decomposition import PCA
 
-    pca = PCA(min(options["latent_dim"], train.shape[1] - 1), random_state=0).fit(train.astype(np.float64))
+    pca = PCA(min(size, train.shape[1] - 1), random_state=0).fit(train.astype(np.float64))
     nll = -float(pca.score(x.astype(np.float64)))
-    return {"probabilistic pca": {"nll": nll, "elbo": -nll}}
+    return {"nll": nll, "elbo": -nll}
 
 
 def _forest(objective: Reconstruction, train: np.ndarray, test: Split) -> Figures:
@@ -98,8 +112,8 @@ def _forest(objective: Reconstruction, train: np.ndarray, test: Split) -> Figure
     return {"auroc": float(roc_auc_score(y, score)), "average_precision": float(average_precision_score(y, score))}
 
 
-def _filters(dataset: Dataset, objective: Reconstruction, noise: tuple[str, float]) -> dict[str, Figures]:
-    """Return figures of filters on the same noisy test images; how strong they are is chosen on validation."""
+def _filters(dataset: Dataset, objective: Reconstruction, noise: tuple[str, float]) -> dict[str, Callable[[], Figures]]:
+    """Return what measures filters on the same noisy test images; how strong they are is chosen on validation."""
     name, level = noise
     grey = dataset.spec.input_shape[0] == 1
 
@@ -127,17 +141,18 @@ def _filters(dataset: Dataset, objective: Reconstruction, noise: tuple[str, floa
 
         return _figures(objective, pairs())
 
-    found = {"noisy input": tried(dataset.test, lambda image, _: image, 1.0, FILTERED)}
+    def chosen(made_by: Callable[..., np.ndarray]) -> Figures:
+        strength = min(STRENGTHS, key=lambda s: tried(dataset.val, made_by, s, CHOSEN)["mse"])
+        return tried(dataset.test, made_by, strength, FILTERED)
+
+    measures = {"noisy input": lambda: tried(dataset.test, lambda image, _: image, 1.0, FILTERED)}
     try:
         import pywt  # noqa: F401  (which the wavelets import later)
         from skimage.restoration import denoise_nl_means, denoise_wavelet
     except ImportError:
         print('note: filters to compare with need scikit-image; pip install "zoo[images]"', file=sys.stderr)
-        return found
-    for filtered, made_by in (("non-local means", means), ("wavelets", wavelets)):
-        strength = min(STRENGTHS, key=lambda s, by=made_by: tried(dataset.val, by, s, CHOSEN)["mse"])
-        found[filtered] = tried(dataset.test, made_by, strength, FILTERED)
-    return found
+        return measures
+    return {**measures, "non-local means": partial(chosen, means), "wavelets": partial(chosen, wavelets)}
 
 
 def _figures(objective: Reconstruction, pairs: Iterator[tuple[Tensor, Any]]) -> Figures:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import torch
 
@@ -14,34 +17,35 @@ from zoo.spec import PADDING
 Figures = dict[str, float]
 
 
-def naive(dataset: Dataset) -> dict[str, Figures]:
-    """Return figures of forecasts that say what was: at the last step, a season before."""
+def naive(dataset: Dataset) -> dict[str, Callable[[], Figures]]:
+    """Return what measures forecasts that repeat the past: its last step, or its last season."""
     spec = dataset.spec
-    names = {"repeat last": 1, **({"seasonal naive": spec.season} if 1 < spec.season <= spec.input_shape[0] else {})}
-    objective = objective_of(spec)
+    periods = {"repeat last": 1, **({"seasonal naive": spec.season} if 1 < spec.season <= spec.input_shape[0] else {})}
+    return {name: partial(_repeated, dataset, period) for name, period in periods.items()}
+
+
+def _repeated(dataset: Dataset, period: int) -> Figures:
+    spec, objective = dataset.spec, objective_of(dataset.spec)
     assert isinstance(objective, Forecasting)
-    found = {}
-    for name, period in names.items():
-        metrics = objective.metrics("test")
-        at = torch.arange(spec.target_shape[0]) % period - period  # from the end
-        for batch in EvalLoader(dataset.test):
-            objective.update(metrics, objective.standard(batch["x"][:, at][:, :, list(spec.targets)]), batch)
-        assert isinstance(metrics, Metrics)
-        found[name] = metrics.figures()
-    return found
+    metrics = objective.metrics("test")
+    at = torch.arange(spec.target_shape[0]) % period - period  # from the end
+    for batch in EvalLoader(dataset.test):
+        objective.update(metrics, objective.standard(batch["x"][:, at][:, :, list(spec.targets)]), batch)
+    assert isinstance(metrics, Metrics)
+    return metrics.figures()
 
 
-def language(dataset: Dataset) -> dict[str, Figures]:
-    """Return nats of a test symbol by the training text's frequencies, alone and after the four symbols before it."""
+def language(dataset: Dataset) -> dict[str, Callable[[], Figures]]:
+    """Return what measures n-grams of the training text: single symbols, and five in a row."""
+    return {name: partial(_counted, dataset, order) for name, order in (("frequencies", 1), ("5-gram", 5))}
+
+
+def _counted(dataset: Dataset, order: int) -> Figures:
     train, test = (symbols_of(split) for split in (dataset.train, dataset.test))
     test = test[test != PADDING]
-    found = {}
-    for name, order in (("frequencies", 1), ("5-gram", 5)):
-        nll = float(-np.log(ngram(train, test, order, len(dataset.spec.vocabulary))[1:]).mean())
-        found[name] = {"nll": nll, "perplexity": float(np.exp(nll))}
-        if dataset.spec.tokens == "characters":
-            found[name]["bits_per_character"] = nll / float(np.log(2))
-    return found
+    nll = float(-np.log(ngram(train, test, order, len(dataset.spec.vocabulary))[1:]).mean())
+    figures = {"nll": nll, "perplexity": float(np.exp(nll))}
+    return figures | ({"bits_per_character": nll / float(np.log(2))} if dataset.spec.tokens == "characters" else {})
 
 
 def symbols_of(split: Split) -> np.ndarray:

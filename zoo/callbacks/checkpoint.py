@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import signal
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,7 @@ from zoo.errors import Stopped
 from zoo.files import write_whole
 from zoo.module import ZooModule
 from zoo.options import EVERY, CheckpointOptions
-
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+from zoo.signals import Signals
 
 
 class Checkpoints(L.Callback):
@@ -27,28 +25,32 @@ class Checkpoints(L.Callback):
 
     ``best.ckpt`` is the epoch with the best monitored validation figure, the later of two equal ones; where the run
     is to ``select`` the last, it is that. ``last.ckpt`` is written now and then (see CheckpointOptions), at the end,
-    and where the run is asked to stop: by SIGTERM or SIGINT, or because ``loop.stop_after`` batches are done.
-    ``resumed`` is the content of a ``last.ckpt`` to go on from.
+    and where the run is asked to stop, after a batch of training or validation: by ``signals``, or because
+    ``loop.stop_after`` batches are done. ``resumed`` is the content of a ``last.ckpt`` to go on from.
     """
 
     def __init__(
-        self, folder: Path, *, options: CheckpointOptions | None = None, resumed: dict[str, Any] | None = None
+        self,
+        folder: Path,
+        signals: Signals,
+        *,
+        options: CheckpointOptions | None = None,
+        resumed: dict[str, Any] | None = None,
     ) -> None:
         self.options = options or CheckpointOptions()
         self.best, self.last = folder / "best.ckpt", folder / "last.ckpt"
         self.best_figure: float | None = None
-        self.resumed = resumed
-        self.signal: int | None = None
+        self.monitor: str | None = None  # whose best_figure that is
+        self.resumed, self.signals = resumed, signals
         self._written, self._steps = time.monotonic(), 0  # when, and after which step, last.ckpt was written
-        self._handlers: dict[int, Any] = {}
 
     def state_dict(self) -> dict[str, Any]:
         """Return what best.ckpt was chosen by."""
-        return {"best_figure": self.best_figure}
+        return {"best_figure": self.best_figure, "monitor": self.monitor}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take it up."""
-        self.best_figure = state["best_figure"]
+        self.best_figure, self.monitor = state["best_figure"], state.get("monitor")
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Go on from where the run was, and listen to signals."""
@@ -65,54 +67,68 @@ class Checkpoints(L.Callback):
                 set_random_state(mine["random"])
             self.resumed = None  # and its memory
         self._steps = module.steps
-        if threading.current_thread() is threading.main_thread():
-            for number in SIGNALS:
-                self._handlers[number] = signal.signal(number, lambda n, _: self._asked(trainer, module, n))
+        if trainer.world_size == 1:
+            self.signals.wait(module.loop.stop)
+        else:  # several processes stop together, at the end of a chunk
+            self.signals.wait()
 
-    def _asked(self, trainer: L.Trainer, module: ZooModule, number: int) -> None:
-        self.signal = number
-        if trainer.world_size == 1:  # several processes stop together, at the end of a chunk
-            module.loop.stop_after = 0
+    def on_test_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Listen to signals."""
+        self.signals.wait()
 
     def on_train_batch_end(
         self, trainer: L.Trainer, module: L.LightningModule, outputs: object, batch: object, batch_idx: int
     ) -> None:
-        """Write what is due, unless the epoch is at its end: its validation comes first."""
-        assert isinstance(module, ZooModule)
-        if module.loader.batch:
-            self._write_if_due(trainer, module)
-
-    def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Write what became due in the last batch of the epoch before, or in its validation."""
+        """Write what is due; stop where that was asked for."""
         assert isinstance(module, ZooModule)
         self._write_if_due(trainer, module)
+
+    def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Write what became due in the validation of the epoch before."""
+        assert isinstance(module, ZooModule)
+        self._write_if_due(trainer, module)
+
+    def on_validation_batch_end(
+        self,
+        trainer: L.Trainer,
+        module: L.LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Stop where that was asked for: the run goes on with this validation."""
+        assert isinstance(module, ZooModule)
+        if self._stops(trainer, module):
+            self._stop(trainer, module)
+
+    def on_test_batch_end(
+        self,
+        trainer: L.Trainer,
+        module: L.LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Stop where that was asked for: training is over, and the run goes on with the test."""
+        if self._stops(trainer):
+            raise self._stopped(trainer, "in the test")
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Write best.ckpt where the epoch was."""
         assert isinstance(module, ZooModule)
-        figure = float(trainer.callback_metrics[f"val/{module.objective.monitor}"])
-        old = self.best_figure
+        monitor = module.objective.monitor
+        figure = float(trainer.callback_metrics[f"val/{monitor}"])
+        old = self.best_figure if self.monitor in (monitor, None) else None
         better = old is None or (figure >= old if module.objective.mode == "max" else figure <= old)
         if better or module.learning.objective.select == "last":
-            self.best_figure = figure
+            self.best_figure, self.monitor = figure, monitor
             self._save(trainer, self.best, weights_only=True)
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Write the end."""
         self._save_last(trainer, module)
-
-    def teardown(self, trainer: L.Trainer, module: L.LightningModule, stage: str) -> None:
-        """Give the signals back."""
-        self._unlisten()
-
-    def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
-        """Give the signals back."""
-        self._unlisten()
-
-    def _unlisten(self) -> None:
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
-        self._handlers = {}
 
     def on_save_checkpoint(self, trainer: L.Trainer, module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add what each process goes on from; last.ckpt alone has it."""
@@ -129,17 +145,29 @@ class Checkpoints(L.Callback):
         due = time.monotonic() - self._written > (self.options.every or EVERY)
         if self.options.every_steps is not None:
             due = module.steps >= self._steps + self.options.every_steps
-        stop = module.loop.stopping or self.signal is not None
-        if trainer.world_size > 1:  # a clock or a signal of one process is all processes' affair
-            due, stop = (trainer.strategy.reduce_boolean_decision(one, all=False) for one in (due, stop))
-        if due or stop:
+        if trainer.world_size > 1:  # a clock of one process is all processes' affair
+            due = trainer.strategy.reduce_boolean_decision(due, all=False)
+        if self._stops(trainer, module):
+            self._stop(trainer, module)
+        if due:
             self._save_last(trainer, module)
             self._written, self._steps = time.monotonic(), module.steps
-        if stop:
-            by = f"by {signal.Signals(self.signal).name} " if self.signal else ""
-            where = f"in epoch {module.loop.epochs + 1} of {module.loop.max_epochs}, after {module.steps:,} steps"
-            folder = self.last.parent.parent
-            raise Stopped(f"stopped {by}{where}; go on with python train.py resume={folder}", folder, self.signal)
+
+    def _stops(self, trainer: L.Trainer, module: ZooModule | None = None) -> bool:
+        """Tell whether the run is to stop here; a signal to one process is all processes' affair."""
+        stop = self.signals.number is not None or (module is not None and module.loop.stopping)
+        return trainer.strategy.reduce_boolean_decision(stop, all=False) if trainer.world_size > 1 else stop
+
+    def _stop(self, trainer: L.Trainer, module: ZooModule) -> None:
+        self._save_last(trainer, module)
+        place = f"in epoch {module.loop.epochs + 1} of {module.loop.max_epochs}, after {module.steps:,} steps"
+        raise self._stopped(trainer, place)
+
+    def _stopped(self, trainer: L.Trainer, place: str) -> Stopped:
+        number, folder = self.signals.number, self.last.parent.parent
+        by = f"by {signal.Signals(number).name} " if number else ""
+        message = f"stopped {by}{place}; go on with python train.py resume={folder}"
+        return Stopped(message, folder, number, common=trainer.world_size > 1)
 
     def _save_last(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Write last.ckpt; a replay buffer's new steps before it, and away with old ones once it is there."""

@@ -10,6 +10,7 @@ from typing import Any
 import lightning as L
 
 from zoo.files import write_whole
+from zoo.guard import Guard
 from zoo.module import ZooModule
 
 
@@ -17,10 +18,11 @@ class History(L.Callback):
     """Rows of epoch, steps, samples, seconds, learning rate, and every train and val figure; and the run's clocks.
 
     ``seconds`` is from the first batch to the end of the last validation, of which ``validating`` were validation's.
+    A logger that fails is left out for the rest of the run, with a warning.
     """
 
     def __init__(self, path: Path, logger: Any = None) -> None:
-        self.path, self.logger = path, logger
+        self.path, self.logger, self.guard = path, logger, Guard()
         self.rows: list[dict[str, Any]] = []
         self.seconds = self._before = self.validating = 0.0
 
@@ -64,14 +66,14 @@ class History(L.Callback):
         if not trainer.is_global_zero:
             return
         self._write()
-        if self.logger is not None:
+        if self.logger is not None and not self.guard.missing:
             figures = {k: v for k, v in row.items() if k not in ("steps", "samples")}
-            self.logger.log_metrics(figures, step=module.steps)
+            self.guard.attempt("logger", lambda: self.logger.log_metrics(figures, step=module.steps), None)
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Close the logger, so that its last row is on disk."""
-        if self.logger is not None:
-            self.logger.finalize("success")
+        if self.logger is not None and not self.guard.missing:
+            self.guard.attempt("logger", lambda: self.logger.finalize("success"), None)
 
     def _write(self) -> None:
         write_whole(self.path, self._write_to)

@@ -8,16 +8,20 @@ from typing import Any
 import lightning as L
 
 from zoo.files import write_whole
+from zoo.guard import Guard
 from zoo.sequence import SequenceModule
 
 LENGTH, WORDS = 120, 40  # symbols that are written
 
 
 class Samples(L.Callback):
-    """Adds a sample to ``samples.txt`` at each validation and prints it in one line, the same draw each time."""
+    """Adds a sample to ``samples.txt`` at each validation and prints it in one line, the same draw each time.
+
+    Where that fails, a warning says so and the run goes on without them.
+    """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self.guard = path, Guard()
         self.written = ""
 
     def state_dict(self) -> dict[str, Any]:
@@ -31,6 +35,10 @@ class Samples(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Write."""
         assert isinstance(module, SequenceModule)
+        if not self.guard.missing:
+            self.guard.attempt("samples of each epoch", lambda: self._write(module), None)
+
+    def _write(self, module: SequenceModule) -> None:
         length = LENGTH if module.spec.tokens == "characters" else WORDS
         text = module.generate(length=length, temperature=0.8)
         self.written += f"--- epoch {module.loop.epochs + 1} ---\n{text}\n"

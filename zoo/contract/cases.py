@@ -63,7 +63,7 @@ def share(task: str, figures: Mapping[str, float], dataset: Dataset) -> float:
         return figures["frechet_pca"] / float(x.flatten(1).var(0).sum())
     if task == "control":
         best = float(STEPS)
-        return (best - figures["return"]) / (best - at_random(dataset)["random"]["return"])
+        return (best - figures["return"]) / (best - at_random(dataset)["return"])
     return figures["accuracy" if task == "classification" else "mse"]
 
 

@@ -152,7 +152,9 @@ class Children:
     def __enter__(self) -> Children:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        for process in list((self._pool._processes or {}).values()) if kind is not None else ():
+            process.terminate()  # whose work nobody waits for any more
         self._pool.shutdown(cancel_futures=True)
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:

@@ -26,6 +26,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from zoo.data.dataset import Batch
 from zoo.errors import ZooError
 from zoo.generative import GenerativeModule
+from zoo.modes import evaluating
 from zoo.networks.adversarial import Discriminator, Generator, check_networks
 from zoo.networks.layers import frozen
 from zoo.networks.shaken import check_shaking, shaken
@@ -207,7 +208,6 @@ class GAN(GenerativeModule):
 
     def made(self, z: Tensor, y: Tensor | None) -> Tensor:
         """Return the average's images (B, C, H, W) in [0, 1]."""
-        training = self.average.training
-        images: Tensor = (self.average.eval()(z, y) + 1) / 2
-        self.average.train(training)
+        with evaluating(self.average):
+            images: Tensor = (self.average(z, y) + 1) / 2
         return images

@@ -22,6 +22,7 @@ from zoo.coding import CodingModule
 from zoo.data.dataset import Batch, Dataset
 from zoo.data.loader import EVAL_BATCH
 from zoo.errors import ZooError
+from zoo.modes import evaluating
 from zoo.networks.coders import decoder, encoder
 from zoo.noise import Draws, latent
 from zoo.objectives import Reconstruction
@@ -236,9 +237,8 @@ class VAE(CodingModule):
         """
         z = latent(count, self.latent_dim, seed=seed, truncation=truncation).to(self.device)
         y = labels_of(self.spec, count, label, told=self.labels > 0, device=self.device)
-        training = self.training
-        out: Tensor = self.values(self.eval().decoded(z, y))
-        self.train(training)
+        with evaluating(self):
+            out: Tensor = self.values(self.decoded(z, y))
         return self.objective.answer(out)["reconstruction"]
 
     def insights(self, batch: Batch, dataset: Dataset) -> dict[str, Tensor]:

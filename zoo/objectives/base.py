@@ -25,11 +25,13 @@ class Objective(nn.Module):
 
     ``monitor`` is the validation figure that picks the best checkpoint, ``mode`` min or max. ``threshold`` is on the
     probability of the positive of two classes (None: the likelier one), or on a score; where ``chosen_for`` names a
-    figure, it is chosen for it on validation, after training.
+    figure, it is chosen for it on validation, after training. ``error_figure`` is the validation figure that every set
+    of rows has as long as the weights are finite; it is watched where the ``monitor`` is not defined.
     """
 
     monitor: str
     mode: str
+    error_figure: str = "nll"
     threshold: float | None = None
     chosen_for: str | None = None
 
@@ -40,6 +42,10 @@ class Objective(nn.Module):
     def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
         """Take up a run's options."""
         raise NotImplementedError
+
+    def watch(self, figure: str) -> None:
+        """Have another validation figure pick the best checkpoint."""
+        self.monitor, self.mode = figure, "min" if figure in LESS_IS_BETTER else "max"
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
         """Return the mean loss of a batch, a scalar."""

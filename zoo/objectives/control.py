@@ -38,7 +38,7 @@ class Control(Objective):
     mean number of steps; in test ``return_sampled`` is the return of as many episodes in which actions are drawn.
     """
 
-    monitor, mode = "return", "max"
+    monitor, mode, error_figure = "return", "max", "return"
 
     low: Tensor
     high: Tensor

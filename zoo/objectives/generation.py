@@ -64,7 +64,7 @@ class Generation(Objective):
     discriminator tells rightly.
     """
 
-    monitor, mode = "frechet_pca", "min"
+    monitor, mode, error_figure = "frechet_pca", "min", "frechet_pca"
 
     def __init__(self, spec: DataSpec, *, conditional: bool = False) -> None:
         super().__init__()

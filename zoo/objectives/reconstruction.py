@@ -31,7 +31,7 @@ class Reconstruction(Objective):
     found with a threshold from validation.
     """
 
-    monitor, mode = "mse", "min"
+    monitor, mode, error_figure = "mse", "min", "mse"
     mean: Tensor
     std: Tensor
     numbers: Tensor  # the columns of a table that are no texts

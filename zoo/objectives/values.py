@@ -17,7 +17,7 @@ from zoo.spec import DataSpec
 class Regression(Objective):
     """Error of the standardised target. ``output`` (B, 1), ``y`` (B,) in original units."""
 
-    monitor, mode = "rmse", "min"
+    monitor, mode, error_figure = "rmse", "min", "rmse"
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Forecasting(Objective):
     ``mse_original`` and ``mae_original`` are in the columns' own.
     """
 
-    monitor, mode = "mse", "min"
+    monitor, mode, error_figure = "mse", "min", "mse"
     mean: Tensor
     std: Tensor
 

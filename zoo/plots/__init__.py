@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import torch
 from torch import Tensor
 
 from zoo.data.dataset import Batch, Dataset
-from zoo.plots.base import curves, learning_rates
+from zoo.guard import Attempt, direct
+from zoo.plots.base import Draw, curves, learning_rates
 from zoo.plots.codes import coding_pictures, generated, grid, plane
 from zoo.plots.control import control_pictures
 from zoo.plots.labels import batch_picture, confusion_matrix, mistakes, precision_recall, truth
@@ -27,42 +29,70 @@ def run_pictures(
     *,
     batch: Batch | None = None,
     insights: Mapping[str, Tensor] | None = None,
+    attempt: Attempt = direct,
 ) -> list[Path]:
-    """Draw all that suits the run's task into ``folder``, from the test's answers and the model's ``insights``."""
+    """Draw all that suits the run's task into ``folder``, from the test's answers and the model's ``insights``.
+
+    ``attempt`` runs each picture by itself; one that fails is not in the result.
+    """
     folder.mkdir(exist_ok=True)
+    drawings = {
+        **_of_training(dataset, history, batch, insights or {}),
+        **_of_answers(dataset, decoded, insights or {}),
+    }
+    drawn = [attempt(f"picture {name}", partial(draw, folder / name), None) for name, draw in drawings.items()]
+    return [path for path in drawn if path is not None]
+
+
+def _of_training(
+    dataset: Dataset, history: Sequence[Mapping[str, Any]], batch: Batch | None, insights: Mapping[str, Tensor]
+) -> dict[str, Draw]:
+    """Return, by the names of files, what draws how a run learned."""
     along = "samples" if dataset.spec.task == "control" else "epoch"
-    made = [curves(history, folder / "curves.png", along=along)] if history else []
-    if insights and "gradient" in insights:
-        made.append(gradient_norms(insights["gradient"], folder / "gradient.png"))
+    drawings: dict[str, Draw] = {"curves.png": lambda path: curves(history, path, along=along)} if history else {}
+    if "gradient" in insights:
+        drawings["gradient.png"] = lambda path: gradient_norms(insights["gradient"], path)
     if batch is not None and dataset.spec.kind == "image":
-        made.append(batch_picture(batch, dataset.spec.classes, folder / "batch.png"))
-    if dataset.spec.task == "reconstruction":
-        return made + coding_pictures(dataset, insights or {}, decoded.get("score"), folder)
-    if dataset.spec.task == "generation":
-        return made + generated(insights or {}, folder)
-    if dataset.spec.task == "forecasting":
-        made.append(forecasts(dataset, decoded["value"], folder / "forecasts.png"))
-        made.append(errors_by_step(dataset, decoded["value"], folder / "errors.png"))
-        return made
-    if dataset.spec.task == "control":
-        return made + control_pictures(insights or {}, folder)
-    if dataset.spec.task == "language_modeling":
-        return made
-    y, classes = dataset.test["y"], dataset.spec.classes
+        drawings["batch.png"] = lambda path: batch_picture(batch, dataset.spec.classes, path)
+    return drawings
+
+
+def _of_answers(dataset: Dataset, decoded: dict[str, Any], insights: Mapping[str, Tensor]) -> dict[str, Draw]:
+    """Return, by the names of files, what draws the answers to the test rows."""
+    spec = dataset.spec
+    if spec.task == "reconstruction":
+        return coding_pictures(dataset, insights, decoded.get("score"))
+    if spec.task == "generation":
+        return generated(insights)
+    if spec.task == "control":
+        return control_pictures(insights)
+    if spec.task == "forecasting":
+        return {
+            "forecasts.png": lambda path: forecasts(dataset, decoded["value"], path),
+            "errors.png": lambda path: errors_by_step(dataset, decoded["value"], path),
+        }
+    if spec.task == "regression":
+        return {"truth.png": lambda path: truth(decoded["value"], dataset.test["y"], path)}  # type: ignore[arg-type]
+    return _of_classes(dataset, decoded) if spec.task == "classification" else {}
+
+
+def _of_classes(dataset: Dataset, decoded: dict[str, Any]) -> dict[str, Draw]:
+    spec, y, probability = dataset.spec, dataset.test["y"], decoded["probability"]
     assert isinstance(y, Tensor)
-    if dataset.spec.task == "classification":
-        probability, spec = decoded["probability"], dataset.spec
-        if len(classes) == 2 or spec.multilabel:
-            truths = y if spec.multilabel else (y == spec.positive).float().unsqueeze(1)
-            scores = probability if spec.multilabel else probability[:, spec.positive].unsqueeze(1)
-            names = classes if spec.multilabel else [classes[spec.positive]]
-            made.append(precision_recall(scores, truths, names, folder / "precision_recall.png"))
-        if spec.multilabel:
-            return made
-        answered = torch.tensor([classes.index(label) for label in decoded["label"]])
-        made.append(confusion_matrix(answered, y, classes, folder / "confusion.png"))
-        if dataset.spec.kind == "image":
-            made.append(mistakes(dataset.test["x"], probability, y, classes, folder / "mistakes.png"))
-    else:
-        made.append(truth(decoded["value"], y, folder / "truth.png"))
-    return made
+    drawings: dict[str, Draw] = {}
+    if len(spec.classes) == 2 or spec.multilabel:
+        truths = y if spec.multilabel else (y == spec.positive).float().unsqueeze(1)
+        scores = probability if spec.multilabel else probability[:, spec.positive].unsqueeze(1)
+        names = spec.classes if spec.multilabel else [spec.classes[spec.positive]]
+        drawings["precision_recall.png"] = lambda path: precision_recall(scores, truths, names, path)
+    if spec.multilabel:
+        return drawings
+
+    def confusion(path: Path) -> Path:
+        answered = torch.tensor([spec.classes.index(label) for label in decoded["label"]])
+        return confusion_matrix(answered, y, spec.classes, path)
+
+    drawings["confusion.png"] = confusion
+    if spec.kind == "image":
+        drawings["mistakes.png"] = lambda path: mistakes(dataset.test["x"], probability, y, spec.classes, path)
+    return drawings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from zoo.files import write_whole
 from zoo.finding import Found
 
+Draw = Callable[[Path], Path]  # writes a picture and returns where
 INK, TRAIN, VAL = "#333333", "#9a9a9a", "#1f5fbf"
 ACROSS = 5  # panels in a line
 WIDE = 3  # times as large, from which an axis is logarithmic
@@ -27,14 +29,21 @@ def axes_of(figure: Figure, *args: Any, **kwargs: Any) -> Any:
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write a picture and return where."""
-    figure.savefig(path, dpi=120)
+    """Write a picture, whole or not at all, and return where."""
+    write_whole(path, lambda to: figure.savefig(to, dpi=120, format=path.suffix.removeprefix(".")))
     return path
 
 
+def visible(images: Tensor) -> Tensor:
+    """Return images (N, C, H, W) with channels that a picture can have: 1 or 3 as they are, others as their mean."""
+    if images.shape[1] in (1, 3):
+        return images
+    return images.float().mean(1, keepdim=True).to(images.dtype)
+
+
 def show(ax: Any, image: Tensor) -> None:
-    """Draw an image (C, H, W) in [0, 1] or of bytes, dark on white where it has one channel."""
-    pixels = image.permute(1, 2, 0).cpu().numpy()
+    """Draw an image (C, H, W) in [0, 1] or of bytes, dark on white where it is one of ``visible``'s greys."""
+    pixels = visible(image[None])[0].permute(1, 2, 0).cpu().numpy()
     brightest = 1 if pixels.dtype.kind == "f" else 255
     ax.imshow(pixels.squeeze(-1) if pixels.shape[2] == 1 else pixels, cmap="gray_r", vmin=0, vmax=brightest)
     ax.axis("off")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from zoo.data.dataset import Dataset, Values
-from zoo.plots.base import INK, TRAIN, VAL, axes_of, save, show
+from zoo.plots.base import INK, TRAIN, VAL, Draw, axes_of, save, show
 
 POINTS = 5000  # codes in a picture
 LINES = {"clean": "as it is", "noisy": "with noise", "restored": "given back"}
@@ -106,39 +107,37 @@ def oddest(images: Values, score: Tensor, y: Tensor, path: Path) -> Path:
     return save(figure, path)
 
 
-def generated(insights: Mapping[str, Tensor], folder: Path) -> list[Path]:
-    """Draw what suits a model that makes images of noise."""
-    made = []
-    if "samples" in insights:
-        samples = insights["samples"]
-        made.append(grid(samples, "new images", folder / "samples.png", columns=len(samples) // 8))
+def generated(insights: Mapping[str, Tensor]) -> dict[str, Draw]:
+    """Return, by the names of files, what suits a model that makes images of noise."""
+    drawings: dict[str, Draw] = {}
+    for name, title in (
+        ("samples", "new images"),
+        ("walk", "from one noise to another"),
+        ("nearest", "new images, and the training images that are nearest to them"),
+    ):
+        if name in insights:
+            images = insights[name]
+            columns = {"samples": len(images) // 8, "walk": len(images), "nearest": len(images) // 2}[name]
+            drawings[f"{name}.png"] = partial(grid, images, title, columns=columns)
+    return drawings
+
+
+def coding_pictures(dataset: Dataset, insights: Mapping[str, Tensor], score: Tensor | None) -> dict[str, Draw]:
+    """Return, by the names of files, what suits a model that gives its input back."""
+    spec, image, y = dataset.spec, dataset.spec.kind == "image", dataset.test.get("y")
+    drawings: dict[str, Draw] = {}
+    if "clean" in insights and spec.kind != "table":
+        drawings["reconstructions.png"] = partial(given_back if image else series_given_back, insights)
     if "walk" in insights:
         walk = insights["walk"]
-        made.append(grid(walk, "from one noise to another", folder / "walk.png", columns=len(walk)))
-    if "nearest" in insights:
-        both = insights["nearest"]
-        said = "new images, and the training images that are nearest to them"
-        made.append(grid(both, said, folder / "nearest.png", columns=len(both) // 2))
-    return made
-
-
-def coding_pictures(dataset: Dataset, shown: Mapping[str, Tensor], score: Tensor | None, folder: Path) -> list[Path]:
-    """Draw what suits a model that gives its input back."""
-    spec, made = dataset.spec, []
-    image = spec.kind == "image"
-    if "clean" in shown and spec.kind != "table":
-        draw = given_back if image else series_given_back
-        made.append(draw(shown, folder / "reconstructions.png"))
-    if "walk" in shown:
-        walk = shown["walk"]
-        made.append(grid(walk, "from one test image to another", folder / "walk.png", columns=len(walk)))
-    if "samples" in shown and image:
-        made.append(grid(shown["samples"], "new images", folder / "samples.png"))
-    y = dataset.test.get("y")
-    if "codes" in shown:
-        told = y if isinstance(y, Tensor) and y.ndim == 1 else None
-        made.append(plane(shown["codes"], told, spec.classes, folder / "codes.png"))
+        drawings["walk.png"] = partial(grid, walk, "from one test image to another", columns=len(walk))
+    if "samples" in insights and image:
+        drawings["samples.png"] = partial(grid, insights["samples"], "new images")
+    if "codes" in insights:
+        labels = y if isinstance(y, Tensor) and y.ndim == 1 else None
+        drawings["codes.png"] = partial(plane, insights["codes"], labels, spec.classes)
     if score is not None and spec.normal and isinstance(y, Tensor):
-        made.append(oddity(score, y, folder / "scores.png"))
-        made += [oddest(dataset.test["x"], score, y, folder / "oddest.png")] if image else []
-    return made
+        drawings["scores.png"] = partial(oddity, score, y)
+        if image:
+            drawings["oddest.png"] = partial(oddest, dataset.test["x"], score, y)
+    return drawings

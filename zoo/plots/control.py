@@ -10,19 +10,20 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from zoo.plots.base import INK, axes_of, save
+from zoo.files import write_whole
+from zoo.plots.base import INK, Draw, axes_of, save
 
 PER_SECOND = 25  # frames
 
 
-def control_pictures(insights: Mapping[str, Tensor], folder: Path) -> list[Path]:
-    """Draw what a policy's insights hold: ``frames`` of an episode, a ``map`` of two numbers."""
-    made = []
+def control_pictures(insights: Mapping[str, Tensor]) -> dict[str, Draw]:
+    """Return, by the names of files, what draws ``frames`` of an episode and a ``map`` of two numbers."""
+    drawings: dict[str, Draw] = {}
     if "frames" in insights:
-        made.append(film(insights["frames"], folder / "episode.gif"))
+        drawings["episode.gif"] = lambda path: film(insights["frames"], path)
     if "map" in insights:
-        made.append(maps(insights, folder / "map.png"))
-    return made
+        drawings["map.png"] = lambda path: maps(insights, path)
+    return drawings
 
 
 def film(frames: Tensor, path: Path) -> Path:
@@ -30,7 +31,8 @@ def film(frames: Tensor, path: Path) -> Path:
     from PIL import Image
 
     first, *others = [Image.fromarray(np.ascontiguousarray(frame)) for frame in frames.cpu().numpy()]
-    first.save(path, save_all=True, append_images=others, duration=1000 // PER_SECOND, loop=0)
+    options = {"format": "gif", "save_all": True, "append_images": others, "duration": 1000 // PER_SECOND, "loop": 0}
+    write_whole(path, lambda to: first.save(to, **options))
     return path
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.errors import TrainingError, ZooError, unknown
+from zoo.files import described
 from zoo.options import check_choice, check_number
 
 PICTURES = (".png", ".pdf", ".svg")
@@ -115,7 +116,7 @@ class Verb:
         except BrokenPipeError:  # who reads has seen enough
             return 128 + signal.SIGPIPE
         except OSError as error:
-            print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+            print(f"error: {described(error)}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
             return 128 + signal.SIGINT

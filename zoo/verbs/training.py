@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zoo.errors import Stopped, TrainingError, ZooError
+from zoo.launched import rank
 from zoo.verbs.base import Verb
 
 
@@ -57,9 +58,11 @@ def _resume(arguments: Sequence[str]) -> None:
     run(config, recipe=recipe, command="python train.py " + " ".join(arguments), resumed=Path(folder))
 
 
-def _report(error: Exception, failures: list[Exception]) -> None:
-    print(error if isinstance(error, Stopped) else f"error: {error}", file=sys.stderr)
+def _report(error: ZooError | TrainingError | Stopped, failures: list[Exception]) -> None:
     failures.append(error)
+    if rank() and getattr(error, "common", False):
+        return  # the first process says it
+    print(error if isinstance(error, Stopped) else f"error: {error}", file=sys.stderr)
 
 
 def _hydra(arguments: Sequence[str], failures: list[Exception]) -> None:

@@ -1,0 +1,45 @@
+"""The mode of a module while it is evaluated: no dropout, stored statistics, and afterwards as before."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import weakref
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from torch import nn
+
+
+@dataclass
+class _Entry:
+    users: int = 0
+    training: list[nn.Module] = field(default_factory=list)  # modules that the last user sets back
+
+
+_lock = threading.Lock()
+_entries: weakref.WeakKeyDictionary[nn.Module, _Entry] = weakref.WeakKeyDictionary()
+
+
+@contextlib.contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Keep ``module`` in evaluation mode until the block ends, also where it raises.
+
+    Threads may use one module at once: the first sets the mode, and the last sets each part back to its own.
+    """
+    with _lock:
+        entry = _entries.setdefault(module, _Entry())
+        if not entry.users:
+            entry.training = [part for part in module.modules() if part.training]
+            if entry.training:
+                module.eval()
+        entry.users += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            entry.users -= 1
+            if not entry.users:
+                for part in entry.training:
+                    part.training = True
+                entry.training = []
