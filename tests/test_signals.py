@@ -12,15 +12,14 @@ from pathlib import Path
 
 import lightning as L
 import pytest
-import torch
 
 import benchmarks.__main__ as benchmarks
 import zoo
 from benchmarks.jobs import Job
 from zoo import registry
 from zoo.contract.cases import Case
-from zoo.contract.runs import _differences
-from zoo.contract.subject import QUICK
+from zoo.contract.runs import _compare as check_equal
+from zoo.contract.subject import QUICK, Subject
 
 ROOT = Path(__file__).resolve().parent.parent
 EPOCHS = 3
@@ -52,11 +51,6 @@ class Sends(L.Callback):
         self._begins("test", module)
 
 
-def content(folder: str | Path, name: str = "last") -> dict:
-    found = torch.load(Path(folder) / "checkpoints" / f"{name}.ckpt", weights_only=True)
-    return {key: found[key] for key in ("state_dict", "optimizer_states", "processes") if key in found}
-
-
 CASES = [("fnn", Case("regression", "table"), "validation", 0), ("fnn", Case("regression", "table"), "test", EPOCHS)]
 CASES += [("lstm", Case("language_modeling", "text"), "validation", EPOCHS - 1)]
 CASES += [("dqn", Case("control", "discrete"), "validation", 1), ("gan", Case("generation", "image"), "validation", 1)]
@@ -82,8 +76,7 @@ def test_a_signal_ends_a_run_at_the_next_batch_of_any_stage_and_it_goes_on_to_th
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
     resumed = zoo.resume("cut", case.dataset, report=False)
     whole = zoo.train(name, case.dataset, run_dir="whole", **OPTIONS)
-    for checkpoint in ("last", "best"):
-        assert list(_differences(content("whole", checkpoint), content("cut", checkpoint))) == []
+    check_equal(Subject(name, case), "stopped", Path("whole"), Path("cut"))
     assert resumed.metrics == whole.metrics
 
 

@@ -161,7 +161,7 @@ class Plateau:
 
     def forget(self) -> None:
         """Wait anew, for improvements on another figure; the scale stays."""
-        self.state[1:] = torch.tensor([-math.inf if self.mode == "max" else math.inf, 0.0])
+        self.best, self.waited = -math.inf if self.mode == "max" else math.inf, 0
 
     def update(self, figure: float) -> None:
         """Take in one epoch's validation figure."""
