@@ -45,9 +45,17 @@ class TextReading:
 
 @dataclass(frozen=True)
 class SeriesReading:
-    """How a time series' file is read: the column ``time``, and how gaps are filled (``fill`` linear, last or None)."""
+    """How a time series' file is read; what is empty is found out from the file.
 
-    time: str | None = None
+    ``time`` names the column of times, or those that are parts of one (a date and a time of day). ``time_format`` says
+    how times are written and ``time_zone`` how offsets count (see ``zoo.data.times``); ``step`` is the calendar's (see
+    ``zoo.data.calendar``). ``fill`` linear or last fills gaps, None rejects them.
+    """
+
+    time: tuple[str, ...] = ()
+    time_format: str = ""
+    time_zone: str = ""
+    step: tuple[str | int | float, ...] = ()
     fill: str | None = None
     delimiter: str | None = None
     header: bool | None = None

@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from zoo.data.times import Times, readings
 from zoo.errors import ZooError
 
 
-def marked(path: Path, series: Path, times: np.ndarray) -> np.ndarray:
+def marked(path: Path, series: Path, times: np.ndarray, like: Times) -> np.ndarray:
     """Return which of ``times`` (N,) lie in one of a file's stretches, (N,) bool.
 
-    The file is JSON: a list of pairs [from, to], or a mapping from files' names to such lists.
+    The file is JSON: a list of pairs [from, to], or a mapping from files' names to such lists. Its times are written as
+    the series' are, ``like``, or year first.
 
     Raises:
         ZooError: the file cannot be read, or says nothing of this series.
@@ -29,11 +31,12 @@ def marked(path: Path, series: Path, times: np.ndarray) -> np.ndarray:
             raise ZooError(f"data.anomalies={path}: names {series.name} {len(names)} times; must be once")
         content = content[names[0]]
     found = np.zeros(len(times), dtype=bool)
-    dates = np.issubdtype(times.dtype, np.datetime64)
     for pair in content if isinstance(content, list) else [None]:
-        try:
-            first, last = (pd.Timestamp(end).to_datetime64() if dates else float(end) for end in pair)
-        except (TypeError, ValueError):
-            raise ZooError(f"data.anomalies={path}: {str(pair)[:60]} is no pair of times [from, to]") from None
+        cells = pd.Series(pair if isinstance(pair, list) and len(pair) == 2 else [None], dtype=object)
+        ways = [way for way in readings(cells, format=like.format, zone=like.zone) if way.valid.all()]
+        ways = [way for way in ways if way.values.dtype.kind == times.dtype.kind]
+        if not ways or len(cells) != 2:
+            raise ZooError(f"data.anomalies={path}: {str(pair)[:60]} is no pair of times [from, to]")
+        first, last = ways[0].values
         found |= (times >= first) & (times <= last)
     return found

@@ -2,56 +2,145 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zoo.errors import ZooError
-from zoo.inputs.base import INPUT, Piece, array, as_floats
+from zoo.inputs.base import INPUT, Piece, array, as_tensor
+from zoo.reading import SeriesReading
 from zoo.spec import DataSpec
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from zoo.data.dataset import Batch
+    from zoo.data.even import Series
+
+ADVICE = "fill the gaps: the model was trained without data.fill"
 
 
 def encode(spec: DataSpec, raw: Any) -> Batch:
-    """Return the past of a series, (L, C) or a frame's last rows, as ``x`` (B, L, C)."""
-    if hasattr(raw, "columns"):
-        missing = [c for c in spec.columns if c not in raw.columns]
-        if missing:
-            raise ZooError(f"{spec.name}: the columns {', '.join(missing)} are missing")
-        raw = raw[list(spec.columns)].to_numpy(float)[-spec.input_shape[0] :]
-    x = as_floats(raw)
+    """Return the past of a series as ``x`` (B, L, C): an array (L, C) or (B, L, C), the last rows of a frame or a file.
+
+    A frame may hold its times in a column or in its index, and is then read as a file is.
+
+    Raises:
+        ZooError: another shape, a column that is missing, a value that is no number, gaps that nothing fills.
+    """
+    if isinstance(raw, (str, Path)):
+        (piece,) = read(spec, str(raw))
+        raw = piece.raw
+    elif hasattr(raw, "to_frame") and len(spec.columns) == 1:  # a column of a frame
+        raw = _window(spec, raw.to_frame(spec.columns[0]))
+    elif hasattr(raw, "columns"):
+        raw = _window(spec, raw)
+    elif isinstance(raw, Mapping) or (isinstance(raw, Sequence) and len(raw) and isinstance(raw[0], Mapping)):
+        import pandas as pd
+
+        raw = _window(spec, pd.DataFrame(raw))
+    x = as_tensor(raw)
     x = x.unsqueeze(0) if x.ndim == 2 else x
     if tuple(x.shape[1:]) != spec.input_shape:
-        said = f"the last {spec.input_shape[0]} steps of {', '.join(spec.columns)}"
-        raise ZooError(f"{spec.name}: input of shape {tuple(x.shape)}; must be {spec.input_shape}, {said}")
-    return {"x": x}
+        columns = ", ".join(spec.columns)
+        raise ZooError(
+            f"{spec.name}: input of shape {tuple(x.shape)}; must be {spec.input_shape}, the last "
+            f"{spec.input_shape[0]} steps of {columns}"
+        )
+    return {"x": _finite(spec, x.double().numpy())}
+
+
+def _finite(spec: DataSpec, x: np.ndarray) -> Any:
+    """Return pasts (B, L, C) as float32, what is missing filled as in training.
+
+    Raises:
+        ZooError: a value is missing and training filled none, or is too large.
+    """
+    import torch
+
+    wrong = np.argwhere(np.isnan(x))
+    fill = spec.reading_as(SeriesReading).fill
+    if len(wrong):
+        from zoo.data.even import filled
+
+        row, step, column = wrong[0]
+        if fill is None or np.isnan(x).all(1).any():
+            place = f"x[{row}], step {step + 1}, column {spec.columns[column]!r}"
+            raise ZooError(f"{place}: is empty ({len(wrong):,} values are missing); {ADVICE}")
+        x = np.stack([filled(one, fill) for one in x])
+    found = torch.from_numpy(x).float()
+    endless = torch.nonzero(~torch.isfinite(found)).tolist()
+    if endless:
+        row, step, column = endless[0]
+        raise ZooError(f"x[{row}], step {step + 1}, column {spec.columns[column]!r}: is infinite; mend it")
+    return found
+
+
+def _window(spec: DataSpec, frame: pd.DataFrame) -> np.ndarray:
+    """Return the last steps of a frame (L, C), by its times where it holds them.
+
+    Raises:
+        ZooError: a column is missing, the times are uneven, a cell is no number.
+    """
+    import pandas as pd
+
+    from zoo.data.even import Source
+    from zoo.inputs.table import as_numbers
+
+    reading = spec.reading_as(SeriesReading)
+    index = frame.index
+    frame = frame.rename(columns=str)
+    missing = [name for name in spec.columns if name not in frame.columns]
+    if missing:
+        raise ZooError(f"{spec.name}: the columns {', '.join(missing)} are missing")
+    clocks = [name for name in reading.time if name in frame.columns]
+    dated = [name for name in frame.columns if isinstance(frame[name].dtype, (pd.DatetimeTZDtype, pd.PeriodDtype))]
+    dated += [name for name in frame.columns if pd.api.types.is_datetime64_dtype(frame[name])]
+    if isinstance(index, (pd.DatetimeIndex, pd.PeriodIndex)) and len(clocks) < max(len(reading.time), 1) and not dated:
+        clocks = [str(index.name or "index")]
+        frame = frame[list(spec.columns)].assign(**{clocks[0]: index})
+    elif len(clocks) < len(reading.time) or not clocks:
+        clocks = dated[:1]
+    cells = frame[[*spec.columns, *clocks]].reset_index(drop=True)
+    source = Source("data", cells, range(1, len(cells) + 1), "row")
+    if not clocks:
+        values = np.stack([as_numbers(cells[n], lambda row, n=n: source.at(row, n)) for n in spec.columns], 1)
+        return values[-spec.input_shape[0] :]
+    return _last(spec, source, clocks).values[-spec.input_shape[0] :]
+
+
+def _last(spec: DataSpec, source: Any, clocks: Sequence[str] = ()) -> Series:
+    """Return a source's even rows, of which there are enough for the model."""
+    from dataclasses import replace
+
+    from zoo.data.even import read_series
+
+    reading = spec.reading_as(SeriesReading)
+    reading = replace(reading, time=tuple(clocks)) if clocks else reading
+    past = spec.input_shape[0]
+    found = read_series(source, spec.columns, reading, last=past, advice=ADVICE)
+    if len(found.values) < past:
+        columns = ", ".join(spec.columns)
+        said = f"must be {spec.input_shape}, the last {past} steps of {columns}"
+        raise ZooError(f"{source.name}: has {len(found.values)} rows; {said}")
+    return found
 
 
 def read(spec: DataSpec, place: str) -> Iterator[Piece]:
     """Read a series' last rows, and the times that come after."""
-    from zoo.data.csvfile import read_csv
-    from zoo.data.series import evenly, read_times, times_after
-    from zoo.inputs.table import as_numbers
+    from zoo.data.even import open_series, source_of
 
     if place == INPUT:
         raise ZooError("predict: a series is read from a file")
-    table = read_csv(Path(place))
+    table = open_series(Path(place), spec.reading_as(SeriesReading), spec.columns)
     missing = [name for name in spec.columns if name not in table.cells.columns]
     if missing:
         raise ZooError(f"{place}: lacks the column {missing[0]!r}; the model reads {', '.join(spec.columns)}")
-    times, clock = read_times(table, None)
-    values = np.stack(
-        [as_numbers(table.cells[c], lambda row: f"{place}, line {table.lines[row]}") for c in spec.columns], 1
-    )
-    values, whole, step = evenly(table, times, clock, values, None)
-    past = spec.input_shape[0]
-    if len(values) < past or np.isnan(values[-past:]).any():
-        raise ZooError(f"{place}: has {len(values)} rows; the model reads the last {past}, without gaps")
-    yield Piece([place], values[-past:], times=times_after(whole, step, (spec.target_shape or (0,))[0]))
+    found = _last(spec, source_of(table))
+    times = found.following((spec.target_shape or (0,))[0])
+    yield Piece([place], found.values[-spec.input_shape[0] :], times=times)
 
 
 def from_json(spec: DataSpec, rows: Sequence[Any]) -> Any:

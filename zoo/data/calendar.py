@@ -1,0 +1,360 @@
+"""Calendar steps: the even grid that the times of a series lie on, and the times that come next.
+
+A step is a fixed time, a number of months (on a day of the month, a business end or start, or a weekday such as the
+third Friday), some days of each month (the 15th and the last), or a pattern that each week repeats (business days,
+trading hours). It is kept with a model as a tuple of primitives, so that new data is read by the same calendar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+Step = tuple[Any, ...]
+SECOND = 1_000_000  # of the microseconds in which times are counted
+DAY = 86_400 * SECOND
+WEEK = 7 * DAY
+MONDAY = 4 * DAY  # the first Monday after 1970 began
+FINEST_SEASON = 900 * SECOND  # a day of finer steps is longer than a model reads
+PATTERN_WEEKS = 3  # that a pattern of the week must cover
+PATTERN_SLOTS = 1000  # in a week, at most
+PATTERN_SHARE = 0.9  # of all steps of a week: a pattern that leaves out fewer is a series with gaps
+PATTERN_GAPS = 0.1  # share of a pattern's times that may be missing, as holidays are
+
+
+class Calendar(Protocol):
+    """Even times, numbered from the first time of a series."""
+
+    step: Step
+
+    def positions(self, times: np.ndarray) -> np.ndarray | None:
+        """Return the number of each time, None if one of them is not of this calendar."""
+
+    def at(self, positions: np.ndarray) -> np.ndarray:
+        """Return the times that have these numbers."""
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The even times on which a series lies: all of them, and the place of each row among them."""
+
+    times: np.ndarray
+    positions: np.ndarray
+    calendar: Calendar
+
+    @property
+    def missing(self) -> int:
+        """How many of the times have no row."""
+        return len(self.times) - len(self.positions)
+
+    def following(self, count: int) -> np.ndarray:
+        """Return the ``count`` times after the last one."""
+        return self.calendar.at(np.arange(len(self.times), len(self.times) + count))
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Times that are numbers, a fixed difference apart."""
+
+    first: float
+    difference: float
+
+    @property
+    def step(self) -> Step:
+        """The step as primitives."""
+        return ("number", self.difference)
+
+    def positions(self, times: np.ndarray) -> np.ndarray | None:
+        """Return the number of each time; a millionth of a step is rounding."""
+        exact = (times - self.first) / self.difference
+        found = exact.round()
+        return found.astype(np.int64) if (abs(exact - found) < 1e-6).all() else None
+
+    def at(self, positions: np.ndarray) -> np.ndarray:
+        """Return the times that have these numbers."""
+        return self.first + self.difference * positions
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """Times a fixed number of microseconds apart."""
+
+    first: np.datetime64
+    microseconds: int
+
+    @property
+    def step(self) -> Step:
+        """The step as primitives, in seconds."""
+        return ("seconds", self.microseconds / SECOND)
+
+    def positions(self, times: np.ndarray) -> np.ndarray | None:
+        """Return the number of each time."""
+        found, rest = np.divmod((times - self.first).astype(np.int64), self.microseconds)
+        return None if rest.any() else found
+
+    def at(self, positions: np.ndarray) -> np.ndarray:
+        """Return the times that have these numbers."""
+        return self.first + (positions * self.microseconds).astype("timedelta64[us]")
+
+
+@dataclass(frozen=True)
+class Months:
+    """Times a number of months apart, on the day of the month that a rule gives, at one time of day.
+
+    Rules: ("day", 31) is that day, or a shorter month's last; ("business_end",), ("business_start",);
+    ("weekday", 3, 4) is the third Friday, ("weekday", -1, 4) the last.
+    """
+
+    first: np.datetime64
+    count: int
+    rule: Step
+
+    @property
+    def step(self) -> Step:
+        """The step as primitives."""
+        return ("months", self.count, *self.rule)
+
+    def positions(self, times: np.ndarray) -> np.ndarray | None:
+        """Return the number of each time."""
+        months = times.astype("datetime64[M]")
+        found, rest = np.divmod((months - self.first.astype("datetime64[M]")).astype(np.int64), self.count)
+        days = times.astype("datetime64[D]")
+        clock = self.first - self.first.astype("datetime64[D]")
+        if rest.any() or (times - days != clock).any() or (days != _days(months, self.rule)).any():
+            return None
+        return found
+
+    def at(self, positions: np.ndarray) -> np.ndarray:
+        """Return the times that have these numbers."""
+        months = self.first.astype("datetime64[M]") + positions * self.count
+        return _days(months, self.rule) + (self.first - self.first.astype("datetime64[D]"))
+
+
+def _days(months: np.ndarray, rule: Step) -> np.ndarray:
+    """Return the day of each month that a rule gives."""
+    first = months.astype("datetime64[D]")
+    last = (months + 1).astype("datetime64[D]") - 1
+    name, *rest = rule
+    if name == "day":
+        return np.minimum(first + (int(rest[0]) - 1), last)
+    if name == "business_end":
+        return np.busday_offset(last, 0, roll="backward")
+    if name == "business_start":
+        return np.busday_offset(first, 0, roll="forward")
+    nth, weekday = map(int, rest)
+    mask = [day == weekday for day in range(7)]
+    if nth < 0:
+        return np.busday_offset(last, 0, roll="backward", weekmask=mask)
+    return np.busday_offset(first, nth - 1, roll="forward", weekmask=mask)
+
+
+@dataclass(frozen=True)
+class MonthDays:
+    """Times on the same days of each month, 31 being its last, at one time of day."""
+
+    first: np.datetime64
+    days: tuple[int, ...]
+
+    @property
+    def step(self) -> Step:
+        """The step as primitives."""
+        return ("month_days", *self.days)
+
+    def _place(self, times: np.ndarray) -> np.ndarray:
+        """Return for each time how many times of these days come before it since 1970."""
+        months, days = times.astype("datetime64[M]"), times.astype("datetime64[D]")
+        before = sum((days > _days(months, ("day", day))).astype(np.int64) for day in self.days)
+        return months.astype(np.int64) * len(self.days) + before
+
+    def positions(self, times: np.ndarray) -> np.ndarray | None:
+        """Return the number of each time."""
+        found = self._place(times) - self._place(np.array([self.first]))[0]
+        return found if (self.at(found) == times).all() else None
+
+    def at(self, positions: np.ndarray) -> np.ndarray:
+        """Return the times that have these numbers."""
+        month, place = np.divmod(positions + self._place(np.array([self.first]))[0], len(self.days))
+        months = month.astype("datetime64[M]")
+        choices = [_days(months, ("day", day)) for day in self.days]
+        return np.choose(place, choices) + (self.first - self.first.astype("datetime64[D]"))
+
+
+@dataclass(frozen=True)
+class Weekly:
+    """Times that each week repeats: ``slots`` are microseconds after Monday's beginning."""
+
+    first: np.datetime64
+    slots: tuple[int, ...]
+    epoch: ClassVar[np.datetime64] = np.datetime64(MONDAY, "us")
+
+    @property
+    def step(self) -> Step:
+        """The step as primitives, in seconds after Monday's beginning."""
+        return ("week", *(slot / SECOND for slot in self.slots))
+
+    def _numbers(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        week, rest = np.divmod((times - self.epoch).astype(np.int64), WEEK)
+        place = np.searchsorted(self.slots, rest).clip(max=len(self.slots) - 1)
+        return week * len(self.slots) + place, np.array(self.slots)[place] == rest
+
+    def positions(self, times: np.ndarray) -> np.ndarray | None:
+        """Return the number of each time."""
+        (start,), _ = self._numbers(np.array([self.first]))
+        numbers, right = self._numbers(times)
+        return numbers - start if right.all() else None
+
+    def at(self, positions: np.ndarray) -> np.ndarray:
+        """Return the times that have these numbers."""
+        (start,), _ = self._numbers(np.array([self.first]))
+        week, place = np.divmod(positions + start, len(self.slots))
+        return self.epoch + (week * WEEK + np.array(self.slots)[place]).astype("timedelta64[us]")
+
+
+def grid_of(times: np.ndarray, step: Step = ()) -> Grid | None:
+    """Return the grid of times that rise, the one with the fewest missing; None if no calendar fits.
+
+    A calendar fits if every time is one of its own and at least half of its times are there. ``step`` is the
+    calendar's, if it is known.
+    """
+    best: tuple[int, Calendar, np.ndarray] | None = None
+    for calendar in _known(times, step) if step else _candidates(times):
+        positions = calendar.positions(times)
+        if positions is None:
+            continue
+        size = int(positions[-1]) + 1
+        if size <= 2 * len(times) and (best is None or size < best[0]):
+            best = size, calendar, positions
+            if size == len(times):
+                break
+    return None if best is None else Grid(best[1].at(np.arange(best[0])), best[2], best[1])
+
+
+def _known(times: np.ndarray, step: Step) -> Iterator[Calendar]:
+    """Yield the calendars of a known step: of months also those on other days."""
+    name, *rest = step
+    if (name == "number") != (times.dtype.kind != "M"):
+        return
+    if name == "number":
+        yield Numbers(times[0], rest[0])
+    elif name == "seconds":
+        yield Fixed(times[0], round(rest[0] * SECOND))
+    elif name == "week":
+        yield Weekly(times[0], tuple(round(slot * SECOND) for slot in rest))
+    elif name == "month_days":
+        yield MonthDays(times[0], tuple(rest))
+    else:
+        yield Months(times[0], rest[0], tuple(rest[1:]))
+        yield from (Months(times[0], rest[0], rule) for rule in _rules(times))
+
+
+def _candidates(times: np.ndarray) -> Iterator[Calendar]:
+    """Yield calendars that times may be of, the plainest first."""
+    if len(times) < 2:
+        return
+    if times.dtype.kind != "M":
+        differences = np.diff(times)
+        for difference in dict.fromkeys((_mode(differences), differences.min())):
+            yield Numbers(times[0], float(difference))
+        return
+    differences = np.diff(times).astype(np.int64)
+    mode, least = _mode(differences), differences.min()
+    fixed = list(dict.fromkeys(int(step) for step in (mode, least, np.gcd.reduce(differences))))
+    yield from (Fixed(times[0], step) for step in fixed)
+    if least >= 27 * DAY:
+        months = np.diff(times.astype("datetime64[M]")).astype(np.int64)
+        counts = dict.fromkeys(int(count) for count in (_mode(months), months.min(), np.gcd.reduce(months)))
+        yield from (Months(times[0], count, rule) for rule in _rules(times) for count in counts if count)
+    elif least >= 7 * DAY:
+        yield MonthDays(times[0], _month_days(times))
+    if times[-1] - times[0] >= np.timedelta64(PATTERN_WEEKS * WEEK, "us") and mode <= 4 * DAY:
+        weekly = Weekly(times[0], _slots(times))
+        if 0 < len(weekly.slots) <= min(PATTERN_SLOTS, PATTERN_SHARE * WEEK / least):
+            positions = weekly.positions(times)
+            if positions is not None and positions[-1] + 1 <= len(times) / (1 - PATTERN_GAPS):
+                yield weekly
+
+
+def _mode(differences: np.ndarray) -> Any:
+    values, counts = np.unique(differences, return_counts=True)
+    return values[counts.argmax()]
+
+
+def _slots(times: np.ndarray) -> tuple[int, ...]:
+    return tuple(np.unique((times - Weekly.epoch).astype(np.int64) % WEEK).tolist())
+
+
+def _month_days(times: np.ndarray) -> tuple[int, ...]:
+    """Return the days of the month on which times fall, its last day as 31."""
+    days = times.astype("datetime64[D]")
+    last = days == _days(times.astype("datetime64[M]"), ("day", 31))
+    numbers = (days - times.astype("datetime64[M]").astype("datetime64[D]")).astype(np.int64) + 1
+    return tuple(np.unique(np.where(last & (numbers >= 28), 31, numbers)).tolist())
+
+
+def _rules(times: np.ndarray) -> Iterator[Step]:
+    """Yield the rules of days that all times may follow."""
+    months, days = times.astype("datetime64[M]"), times.astype("datetime64[D]")
+    numbers = (days - months.astype("datetime64[D]")).astype(np.int64) + 1
+    weekdays = (days.astype(np.int64) + 3) % 7
+    ends = days == _days(months, ("day", 31))
+    yield ("day", 31 if ends.all() else int(numbers.max()))
+    yield ("business_end",)
+    yield ("business_start",)
+    if (weekdays == weekdays[0]).all():
+        yield ("weekday", int(numbers.max() - 1) // 7 + 1, int(weekdays[0]))
+        yield ("weekday", -1, int(weekdays[0]))
+
+
+def season_of(step: Step) -> int:
+    """Return how many steps lie between alike ones: a day's, a week's or a year's; 1 where none is known."""
+    name, *rest = step
+    if name == "months":
+        return 12 // rest[0] if 12 % rest[0] == 0 else 1
+    if name == "month_days":
+        return 12 * len(rest)
+    if name == "week":
+        days = len({int(slot // 86_400) for slot in rest})
+        each, more = divmod(len(rest), days)
+        return days if each == 1 else each if not more and each <= DAY // FINEST_SEASON else 1
+    if name == "number":
+        return 1
+    length = round(rest[0] * SECOND)
+    if length % WEEK == 0:
+        return max(round(52 / (length // WEEK)), 1)
+    if length == DAY:
+        return 7
+    return DAY // length if DAY % length == 0 and length >= FINEST_SEASON else 1
+
+
+def named(step: Step) -> str:
+    """Return a step in words, such as 15 minutes, 1 month or 5 times a week."""
+    name, *rest = step
+    if name == "number":
+        return f"{rest[0]:g}"
+    if name == "months":
+        return _counted(rest[0], "month")
+    if name in ("week", "month_days"):
+        return f"{len(rest)} times a {name.partition('_')[0]}"
+    return duration(rest[0])
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the largest unit that counts it in whole numbers."""
+    for unit, size in (("week", 604_800), ("day", 86_400), ("hour", 3600), ("minute", 60)):
+        if seconds >= size and seconds % size == 0:
+            return _counted(int(seconds // size), unit)
+    return _counted(seconds, "second")
+
+
+def _counted(count: float, unit: str) -> str:
+    return f"{count:g} {unit}" + ("" if count == 1 else "s")
+
+
+def direction(times: Sequence[Any]) -> int:
+    """Return the direction of times: 1 if each comes after the one before, −1 if before it, else 0."""
+    differences = np.diff(np.asarray(times))
+    zero = differences.dtype.type(0) if len(differences) else 0
+    return 1 if (differences > zero).all() else -1 if (differences < zero).all() else 0
