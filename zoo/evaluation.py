@@ -28,7 +28,7 @@ READ: dict[str, tuple[str, ...]] = {
     "csv": ("target", "delimiter", "header"),
     "text": ("text", "target", "delimiter", "header"),
     "text_file": (),
-    "series": ("time", "fill", "anomalies", "delimiter", "header"),
+    "series": ("time", "dayfirst", "fill", "anomalies", "delimiter", "header"),
     "image_folder": ("labels", "target"),
     "npz": (),
 }

@@ -11,12 +11,14 @@ import numpy as np
 import pandas as pd
 
 from zoo.data.calendar import Grid, direction, duration, grid_of, named
-from zoo.data.csvfile import Table, read_csv
+from zoo.data.csvfile import Table, column_named, read_csv
 from zoo.data.times import LIKELY, Times, chosen, is_numeric, joined, partner_sets, readings, written
 from zoo.errors import ZooError
 from zoo.inputs.table import as_numbers
+from zoo.options import check_choice, check_flag
 from zoo.reading import SeriesReading
 
+FILLS = ("linear", "last")
 FILL_ADVICE = "fill the gaps, or have data.fill=linear or last do it"
 CLOCKS = ("date", "dates", "datetime", "ds", "epoch", "time", "times", "timestamp", "ts", "unix", "unix_time", "year")
 GROUPS = 0.5  # different texts in a column per row, up to which it may name the series that a file holds
@@ -74,6 +76,31 @@ def open_series(path: Path, reading: SeriesReading, columns: Sequence[str] = ())
     return table
 
 
+def with_options(
+    reading: SeriesReading,
+    table: Table,
+    *,
+    time: str | int | Sequence[str] | None = None,
+    dayfirst: bool | None = None,
+    fill: str | None = None,
+) -> SeriesReading:
+    """Return a reading with what a user says of a file: its columns of times, the order of day and month, the fill.
+
+    Raises:
+        ZooError: no such column, or an option outside its choices.
+    """
+    if fill is not None:
+        check_choice("data.fill", fill, FILLS)
+        reading = replace(reading, fill=fill)
+    if dayfirst is not None:
+        check_flag("data.dayfirst", dayfirst)
+        reading = replace(reading, time_format="dmy" if dayfirst else "mdy")
+    if time is None:
+        return reading
+    clocks = [time] if isinstance(time, (str, int)) else list(time)
+    return replace(reading, time=tuple(column_named(table, name, "data.time") for name in clocks))
+
+
 def _first_row_names(cells: pd.DataFrame) -> bool:
     """Tell whether a column's first cell is the only one that is no time."""
     for name in cells.columns:
@@ -85,15 +112,24 @@ def _first_row_names(cells: pd.DataFrame) -> bool:
 
 
 def read_series(
-    source: Source, columns: Sequence[str] | None, reading: SeriesReading, *, last: int = 0, advice: str = FILL_ADVICE
+    source: Source,
+    columns: Sequence[str] | None,
+    reading: SeriesReading,
+    *,
+    last: int | None = None,
+    advice: str = FILL_ADVICE,
 ) -> Series:
     """Return the numbers of ``columns`` (None: all but the times) by ``reading``, where it leaves open as they look.
 
-    Only the ``last`` rows must be without gaps in their values (0: all). ``advice`` is what to do about gaps.
+    Unless training filled gaps, the ``last`` rows must have all their values (None: all rows), and others may be NaN.
+    ``advice`` is what to do about gaps.
 
     Raises:
         ZooError: no times, or uneven ones; several series; a cell that is no number; gaps that nothing fills.
     """
+    missing = [name for name in columns or () if name not in source.cells.columns]
+    if missing:
+        raise ZooError(f"{source.name}: lacks the column {missing[0]!r}; the model reads {', '.join(columns or ())}")
     times, clocks = read_times(source, reading)
     if direction(times.values) < 0 and len(times.values) > 1:
         if not reading.step:
@@ -284,7 +320,13 @@ def _numbers(source: Source, name: str) -> np.ndarray:
 
 
 def _without_gaps(
-    source: Source, names: Sequence[str], even: np.ndarray, grid: Grid, fill: str | None, last: int, advice: str
+    source: Source,
+    names: Sequence[str],
+    even: np.ndarray,
+    grid: Grid,
+    fill: str | None,
+    last: int | None,
+    advice: str,
 ) -> np.ndarray:
     """Return values whose gaps are filled.
 
@@ -304,18 +346,18 @@ def _without_gaps(
                 f"if these rows are the future, cut them off",
                 file=sys.stderr,
             )
-        if fill is None and empty[len(even) - last if last else 0 :].any():
+        if fill is None and empty[0 if last is None else len(even) - min(last, len(even)) :].any():
             if tail:
                 raise ZooError(
                     f"{first}: is empty to the end ({tail:,} rows); if they are the future, cut these rows off: "
                     f"a forecast reads the past alone"
                 )
-            place = int(np.flatnonzero(empty)[-1 if last else 0])
+            place = int(np.flatnonzero(empty)[0 if last is None else -1])
             raise ZooError(f"{source.at(rows[place], name)}: is empty ({empty.sum():,} values are missing); {advice}")
-    return filled(even, fill)
+    return even if fill is None else filled(even, fill)
 
 
-def filled(values: np.ndarray, fill: str | None) -> np.ndarray:
+def filled(values: np.ndarray, fill: str) -> np.ndarray:
     """Return values (N, columns) whose gaps are filled, linear or with the last value."""
     whole = pd.DataFrame(values)
     whole = whole.interpolate(limit_direction="both") if fill == "linear" else whole.ffill().bfill()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +13,11 @@ import torch
 from zoo.data.calendar import season_of
 from zoo.data.csvfile import column_named
 from zoo.data.dataset import Card, Dataset, Windows
-from zoo.data.even import open_series, read_series, source_of
+from zoo.data.even import open_series, read_series, source_of, with_options
 from zoo.data.files import fetch, read_checked, root_folder
 from zoo.data.spans import marked
 from zoo.errors import ZooError
-from zoo.options import check_choice, check_flag, check_number
+from zoo.options import check_choice, check_number
 from zoo.reading import SeriesReading
 from zoo.registry import register_data
 from zoo.spec import DataSpec
@@ -33,7 +33,6 @@ ETT = Card(
     citation="Zhou et al.: Informer, AAAI 2021",
     md5={"ETTh1.csv": "8381763947c85f4be6ac456c508460d6"},
 )
-FILLS = ("linear", "last")
 HOURS, WEEKS = ("seconds", 3600.0), ("seconds", 604_800.0)
 
 
@@ -74,15 +73,9 @@ def series(
         reading = SeriesReading(step=WEEKS, fill="linear")
         recorded = Recorded("series", "carbon dioxide", _co2(), ["co2"], [0], season=52, reading=reading)
         return cut_series(recorded, past=past, horizon=horizon, val=val, test=test, card=CO2)
-    if fill is not None:
-        check_choice("data.fill", fill, FILLS)
-    if dayfirst is not None:
-        check_flag("data.dayfirst", dayfirst)
-    order = "" if dayfirst is None else "dmy" if dayfirst else "mdy"
-    reading = SeriesReading(time_format=order, fill=fill, delimiter=delimiter, header=header)
+    reading = SeriesReading(delimiter=delimiter, header=header)
     table = open_series(Path(path), reading)
-    clocks = [] if time is None else [time] if isinstance(time, (str, int)) else list(time)
-    reading = replace(reading, time=tuple(column_named(table, name, "data.time") for name in clocks))
+    reading = with_options(reading, table, time=time, dayfirst=dayfirst, fill=fill)
     read = [column_named(table, name, "data.columns") for name in columns] if columns else None
     aimed = [column_named(table, name, "data.targets") for name in targets] if targets else None
     if read is not None and aimed is not None:

@@ -236,21 +236,15 @@ def long_text(spec: DataSpec, data: Mapping[str, Any], part: str | None) -> Labe
 
 def series(spec: DataSpec, data: Mapping[str, Any], part: str | None) -> Labelled:
     """Return all windows of a series; those with a gap in them are left out."""
-    from zoo.data.csvfile import read_csv
     from zoo.data.dataset import Windows
-    from zoo.data.series import evenly, read_times
-    from zoo.inputs.table import as_numbers
+    from zoo.data.even import open_series, read_series, source_of, with_options
 
     path = Path(data["path"])
-    reading = replace(spec.reading_as(SeriesReading), **_asked(data, "time", "fill", "delimiter", "header"))
-    cells = read_csv(path, delimiter=reading.delimiter, header=reading.header)
-    missing = [name for name in spec.columns if name not in cells.cells.columns]
-    if missing:
-        raise ZooError(f"{path}: lacks the column {missing[0]!r}; the model reads {', '.join(spec.columns)}")
-    times, clock = read_times(cells, reading.time)
-    place = [f"{path}, line {line}" for line in cells.lines]
-    values = np.stack([as_numbers(cells.cells[name], lambda row: place[row]) for name in spec.columns], 1)
-    values, times, _ = evenly(cells, times, clock, values, reading.fill)
+    reading = replace(spec.reading_as(SeriesReading), **_asked(data, "delimiter", "header"))
+    table = open_series(path, reading, spec.columns)
+    reading = with_options(reading, table, **_asked(data, "time", "dayfirst", "fill"))
+    found = read_series(source_of(table), spec.columns, reading, last=0)
+    values = found.values
     past = spec.input_shape[0]
     horizon = spec.target_shape[0] if spec.task == "forecasting" else 0
     base = torch.from_numpy(values.astype(np.float32))
@@ -258,7 +252,7 @@ def series(spec: DataSpec, data: Mapping[str, Any], part: str | None) -> Labelle
     if horizon:
         split["y"] = Windows(base[:, list(spec.targets)], horizon, first=past)
     elif spec.normal:
-        split["y"] = _marked(path, data, times, past)
+        split["y"] = _marked(path, data, found, past)
     gap = np.isnan(values).any(1)
     clean = _without(gap, past + horizon)
     if not clean.any():
@@ -277,13 +271,14 @@ def _without(gap: np.ndarray, length: int) -> np.ndarray:
     return clean
 
 
-def _marked(path: Path, data: Mapping[str, Any], times: np.ndarray, past: int) -> Tensor:
+def _marked(path: Path, data: Mapping[str, Any], found: Any, past: int) -> Tensor:
     """Return for each window whether one of its rows is an anomaly."""
     from zoo.data.spans import marked
 
     if data.get("anomalies") is None:
         raise ZooError(f"{path}: does not say which rows are anomalies; name the file that does by data.anomalies=")
-    return torch.from_numpy((~_without(marked(Path(data["anomalies"]), path, times), past)).astype(np.int64))
+    odd = marked(Path(data["anomalies"]), path, found.grid.times, found.times)
+    return torch.from_numpy((~_without(odd, past)).astype(np.int64))
 
 
 # --- images ---

@@ -135,9 +135,6 @@ def read(spec: DataSpec, place: str) -> Iterator[Piece]:
     if place == INPUT:
         raise ZooError("predict: a series is read from a file")
     table = open_series(Path(place), spec.reading_as(SeriesReading), spec.columns)
-    missing = [name for name in spec.columns if name not in table.cells.columns]
-    if missing:
-        raise ZooError(f"{place}: lacks the column {missing[0]!r}; the model reads {', '.join(spec.columns)}")
     found = _last(spec, source_of(table))
     times = found.following((spec.target_shape or (0,))[0])
     yield Piece([place], found.values[-spec.input_shape[0] :], times=times)
