@@ -106,13 +106,15 @@ class Augment:
         cos, sin, shear = torch.cos(angle), torch.sin(angle), draw[1] * self.shear
         across, down = 1 + draw[2] * self.zoom, 1 + draw[3] * self.zoom
         right, below = draw[4] * (2 * self.shift / width), draw[5] * (2 * self.shift / height)
-        # The inverse map, output position to input position: [cos -sin; sin cos] · [1 shear; 0 1] · scale
+        # The inverse map, output position to input position: [cos -sin; sin cos] · [1 shear; 0 1] · scale. It is one of
+        # pixels; a grid's positions are shares of half a side, which is not the same across as down.
+        aspect = height / width
         theta = torch.stack(
             [
                 across * cos,
-                down * (shear * cos - sin),
+                aspect * down * (shear * cos - sin),
                 right,
-                across * sin,
+                across * sin / aspect,
                 down * (shear * sin + cos),
                 below,
             ],
