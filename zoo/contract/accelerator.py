@@ -186,7 +186,6 @@ class _Calls(TorchFunctionMode):
             Tensor.tolist: self._tolist,
             Tensor.pin_memory: self._pin,
             Tensor.is_pinned: lambda x, *a: _pinned(x),
-            Tensor.record_stream: lambda x, stream: None,
             Tensor.__deepcopy__: lambda x, memo: _place(Tensor.__deepcopy__(x, memo), on_device(x)),
             Tensor.new_tensor: lambda x, data, **k: self._from_host(
                 Tensor.new_tensor, x, data, **{"device": x.device if not on_device(x) else DEVICE, **k}
@@ -422,7 +421,7 @@ class _Stream:
 def _nothing(*_: Any, **__: Any) -> None: ...
 
 
-def _answers(accelerator: Accelerator) -> dict[str, Callable[..., Any]]:
+def _answers(accelerator: Accelerator, memory: int) -> dict[str, Callable[..., Any]]:
     """Return what functions of torch.cuda answer in place of a driver."""
     numbers: dict[str, Any] = {
         "is_available": True,
@@ -433,7 +432,7 @@ def _answers(accelerator: Accelerator) -> dict[str, Callable[..., Any]]:
         "get_device_capability": (9, 0),
         "is_bf16_supported": True,
         "is_current_stream_capturing": False,
-        "mem_get_info": (MEMORY, MEMORY),
+        "mem_get_info": (memory, memory),
         "max_memory_allocated": 0,
         "memory_allocated": 0,
         "memory_reserved": 0,
@@ -449,9 +448,10 @@ def _answers(accelerator: Accelerator) -> dict[str, Callable[..., Any]]:
 
 
 @contextlib.contextmanager
-def pretended_accelerator(*, ignored: Iterable[str] = ()) -> Iterator[Accelerator]:
+def pretended_accelerator(*, memory: int = MEMORY, ignored: Iterable[str] = ()) -> Iterator[Accelerator]:
     """Have ``cuda`` be a device that the block pretends to have, in this thread; yield its record of waits.
 
+    ``memory`` are the bytes that it says to have, all of them free: data that takes more than half is streamed.
     ``ignored`` are ends of paths of files, such as ``environment.py``: waits that they lead to are not recorded.
     """
     import torch._dynamo  # which some calls import, and which would trip over what is patched below
@@ -459,8 +459,9 @@ def pretended_accelerator(*, ignored: Iterable[str] = ()) -> Iterator[Accelerato
     accelerator = Accelerator([], ignored=tuple(ignored))
     calls = _Calls(accelerator)
     with contextlib.ExitStack() as stack:
-        for name, answer in _answers(accelerator).items():
+        for name, answer in _answers(accelerator, memory).items():
             stack.enter_context(mock.patch.object(torch.cuda, name, answer))
+        stack.enter_context(mock.patch.object(Tensor, "record_stream", _nothing))
         stack.enter_context(mock.patch.object(torch._C, "_group_tensors_by_device_and_dtype", _grouped()))
         stack.enter_context(mock.patch.object(torch.backends.cudnn, "is_acceptable", return_value=False))
         for check in ("_accelerator_graph_capture_health_check", "_cuda_graph_capture_health_check"):  # ask the driver

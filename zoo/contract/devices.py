@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 import zoo
-from zoo.contract.accelerator import DEVICE, Accelerator, Wait, pretended_accelerator
+from zoo.contract.accelerator import DEVICE, MEMORY, Accelerator, Wait, pretended_accelerator
 from zoo.contract.runs import StopAfter
 from zoo.contract.subject import QUICK, Subject, quiet
 from zoo.data.dataset import Dataset
@@ -72,8 +72,10 @@ def check_accelerator(subject: Subject) -> None:
         )
 
 
-def waits_of(name: str, dataset: Dataset, **options: Any) -> list[Wait]:
+def waits_of(name: str, dataset: Dataset, *, memory: int = MEMORY, **options: Any) -> list[Wait]:
     """Train a model on a pretended accelerator, stop, go on, test and use it; return the waits of its training steps.
+
+    ``memory`` is that of the accelerator, ``options`` are those of a run.
 
     Raises:
         Exception: whatever the model or the zoo raises, such as RuntimeError where tensors of two devices meet.
@@ -81,7 +83,7 @@ def waits_of(name: str, dataset: Dataset, **options: Any) -> list[Wait]:
     with (
         tempfile.TemporaryDirectory(prefix="zoo-accelerator-") as above,
         quiet(),
-        pretended_accelerator(ignored=PLAYING) as accelerator,
+        pretended_accelerator(memory=memory, ignored=PLAYING) as accelerator,
     ):
         folder, clock = Path(above) / "run", Clock(accelerator)
         stop, values = StopAfter(STOP), {**OPTIONS, "run_dir": str(folder), **options}

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zoo.data.dataset import Batch
+from zoo.data.transfer import upload
 from zoo.options import check_flag, check_number
 from zoo.spec import UNKNOWN
 
@@ -101,7 +102,7 @@ class Augment:
     def _move(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Return images under a random affine map; what comes in from outside is 0."""
         batch, _, height, width = x.shape
-        draw = (_draw(generator, 6, batch) * 2 - 1).to(x.device, non_blocking=True)
+        draw = upload(_draw(generator, 6, batch) * 2 - 1, x.device)
         angle = draw[0] * math.radians(self.rotation)
         cos, sin, shear = torch.cos(angle), torch.sin(angle), draw[1] * self.shear
         across, down = 1 + draw[2] * self.zoom, 1 + draw[3] * self.zoom
@@ -125,7 +126,7 @@ class Augment:
 
     def _colour(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Return images with other brightness, contrast, saturation and hue; the last two where there are colours."""
-        draw = (_draw(generator, 4, len(x)) * 2 - 1).to(x.device, non_blocking=True).view(4, -1, 1, 1, 1)
+        draw = upload(_draw(generator, 4, len(x)) * 2 - 1, x.device).view(4, -1, 1, 1, 1)
         if self.brightness:
             x = x * (1 + draw[0] * self.brightness)
         if self.contrast:
@@ -173,12 +174,12 @@ class SequenceAugment:
         rows, steps, channels = x.shape
         if self.noise:
             size = x.flatten(1).std(1)[:, None, None] * self.noise
-            x = x + size * torch.randn(x.shape, generator=generator).to(x.device)
+            x = x + size * upload(torch.randn(x.shape, generator=generator), x.device)
         if self.speed:
-            times = 1 + (_draw(generator, rows) * 2 - 1).to(x.device) * self.speed
+            times = 1 + upload(_draw(generator, rows) * 2 - 1, x.device) * self.speed
             x, lengths = at_speed(x, lengths, times)
         if self.shift:
-            by = torch.randint(-self.shift, self.shift + 1, (rows, 1), generator=generator).to(x.device)
+            by = upload(torch.randint(-self.shift, self.shift + 1, (rows, 1), generator=generator), x.device)
             # The ends are repeated, so that a sequence is as long as it was
             at = (torch.arange(steps, device=x.device) + by).clamp(min=0).minimum(lengths[:, None] - 1)
             x = x.gather(1, at[..., None].expand_as(x))
@@ -206,7 +207,7 @@ class TextAugment:
     def __call__(self, batch: Batch, generator: torch.Generator) -> Batch:
         """Return a batch whose ``x`` (B, T) has symbols replaced; padding stays."""
         x = batch["x"]
-        drawn = (torch.rand(x.shape, generator=generator) < self.unknown).to(x.device)
+        drawn = upload(torch.rand(x.shape, generator=generator) < self.unknown, x.device)
         return {**batch, "x": torch.where(drawn & (x > UNKNOWN), UNKNOWN, x)}
 
 
@@ -218,7 +219,7 @@ def stretch(generator: torch.Generator, rows: int, size: int, most: int, like: T
     width = torch.randint(0, most + 1, (rows, 1), generator=generator)
     begin = (torch.rand(rows, 1, generator=generator) * (size - width + 1).clamp(min=1)).long()
     place = torch.arange(size)
-    return ((place >= begin) & (place < begin + width)).to(like.device)
+    return upload((place >= begin) & (place < begin + width), like.device)
 
 
 def at_speed(x: Tensor, lengths: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
@@ -248,14 +249,14 @@ def flip_and_crop(x: Tensor, generator: torch.Generator, *, flip: bool, border: 
     # The channels go last, so that a pixel's numbers are copied together
     bordered = F.pad(x, [border] * 4).permute(0, 2, 3, 1) if border else x.permute(0, 2, 3, 1)
     sample = torch.arange(batch).view(-1, 1, 1)
-    at = [i.to(x.device, non_blocking=True) for i in (sample, rows[:, :, None], columns[:, None, :])]
+    at = [upload(i, x.device) for i in (sample, rows[:, :, None], columns[:, None, :])]
     return bordered.contiguous()[at[0], at[1], at[2]].permute(0, 3, 1, 2)
 
 
 def cut_out(x: Tensor, generator: torch.Generator, *, side: int) -> Tensor:
     """Return images with a square of ``side`` pixels, around any pixel, set to the image's own mean."""
     batch, _, height, width = x.shape
-    draw = _draw(generator, 2, batch).to(x.device, non_blocking=True)
+    draw = upload(_draw(generator, 2, batch), x.device)
     top = (draw[0] * height).floor() - side // 2
     left = (draw[1] * width).floor() - side // 2
     rows, columns = torch.arange(height, device=x.device), torch.arange(width, device=x.device)
@@ -270,8 +271,8 @@ def mix(batch: Batch, generator: torch.Generator, *, alpha: float) -> Batch:
     # Beta(a, a) is G/(G + G') of two gamma draws; torch draws them by a generator
     gamma = torch._standard_gamma(torch.full((2, len(x)), float(alpha)), generator=generator)
     share = gamma[0] / gamma.sum(0).clamp(min=1e-12)
-    share = torch.maximum(share, 1 - share).to(x.device)
-    other = torch.randperm(len(x), generator=generator).to(x.device)
+    share = upload(torch.maximum(share, 1 - share), x.device)
+    other = upload(torch.randperm(len(x), generator=generator), x.device)
     weight = share.view(-1, 1, 1, 1)
     mixed = {**batch, "x": weight * x + (1 - weight) * x[other]}
     return {**mixed, "y2": batch["y"][other], "share": share} if "y" in batch else mixed
@@ -281,14 +282,13 @@ def _grey(x: Tensor) -> Tensor:
     """Return luminance (B, 1, H, W)."""
     if x.shape[1] != 3:
         return x.mean(1, keepdim=True)
-    weights = torch.tensor(GREY, device=x.device, dtype=x.dtype).view(1, 3, 1, 1)
-    return (x * weights).sum(1, keepdim=True)
+    return (x * upload(torch.tensor(GREY), x.device).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
 def _turn_hue(x: Tensor, angle: Tensor) -> Tensor:
     """Turn the colours of images by ``angle`` (B, 1, 1, 1) around the grey axis: a rotation in the YIQ space."""
-    to_yiq = torch.tensor([GREY, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)], device=x.device, dtype=x.dtype)
-    y, i, q = torch.einsum("kc,bchw->kbhw", to_yiq, x)
+    to_yiq = torch.tensor([GREY, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)])
+    y, i, q = torch.einsum("kc,bchw->kbhw", upload(to_yiq, x.device), x)
     cos, sin = torch.cos(angle).squeeze(1), torch.sin(angle).squeeze(1)
     turned = torch.stack([y, i * cos - q * sin, i * sin + q * cos])
-    return torch.einsum("ck,kbhw->bchw", torch.linalg.inv(to_yiq), turned)
+    return torch.einsum("ck,kbhw->bchw", upload(torch.linalg.inv(to_yiq), x.device), turned)

@@ -20,21 +20,26 @@ PART = 4096  # rows that statistics look at together
 
 
 class Rows:
-    """Some rows of a tensor that stays where it is, such as a memory map: made into tensors batch by batch."""
+    """Some rows of values that stay where they are, such as a memory map: made into tensors batch by batch."""
 
-    def __init__(self, base: Tensor, index: Tensor, *, device: torch.device | str = "cpu") -> None:
-        self.base, self.index, self.device = base, index, torch.device(device)
+    def __init__(self, base: Tensor | Windows, index: Tensor) -> None:
+        self.base, self.index = base, index
 
     def __len__(self) -> int:
         return len(self.index)
 
     def __getitem__(self, row: int) -> Tensor:
-        return self.base[self.index[row]]
+        return self.base[int(self.index[row])]
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of the tensor that all rows would make."""
         return (len(self.index), *self.base.shape[1:])
+
+    @property
+    def device(self) -> torch.device:
+        """Where the values lie."""
+        return self.base.device
 
     @property
     def dtype(self) -> torch.dtype:
@@ -43,16 +48,13 @@ class Rows:
 
     def index_select(self, dim: int, index: Tensor) -> Tensor:
         """Return rows as a tensor, as a Tensor's method of that name does (``dim`` is 0)."""
-        return self.base.index_select(dim, self.index[index.cpu()]).to(self.device, non_blocking=True)
+        return self.base.index_select(dim, self.index.index_select(0, index))
 
     def to(self, device: torch.device) -> Rows | Tensor:
-        """Return the rows for use on a device: there as a whole, where they take less than half of its free memory."""
-        if device.type != "cuda":
-            return Rows(self.base, self.index, device=device)
-        size = len(self) * self.base[0].numel() * self.base.element_size()
-        if size < torch.cuda.mem_get_info(device)[0] / 2:
-            return self.base.index_select(0, self.index).to(device)
-        return Rows(self.base, self.index, device=device)
+        """Return the rows on a device: there as a whole, windows with all that they are cut out of."""
+        if isinstance(self.base, Windows):
+            return Rows(self.base.to(device), self.index.to(device))
+        return self if device.type == "cpu" else self.base.index_select(0, self.index).to(device)
 
 
 class Windows:
@@ -88,9 +90,7 @@ class Windows:
 
     def index_select(self, dim: int, index: Tensor) -> Tensor:
         """Return stretches (B, length, …) by their numbers, as a Tensor's method of that name does (``dim`` is 0)."""
-        entries = (index.to(self.base.device) + self.first)[:, None] + torch.arange(
-            self.length, device=self.base.device
-        )
+        entries = (index + self.first)[:, None] + torch.arange(self.length, device=self.base.device)
         found = self.base.index_select(0, entries.flatten()).view(*entries.shape, *self.base.shape[1:])
         return found.to(self.dtype)
 
@@ -235,7 +235,7 @@ def channel_statistics(x: Values) -> tuple[tuple[float, ...], tuple[float, ...]]
 def picked(split: Split, where: Tensor) -> dict[str, Any]:
     """Return the rows ``where`` of a split, by a mask or by numbers; what lies in a file stays there."""
     return {
-        key: Rows(value.base, value.index[where], device=value.device) if isinstance(value, Rows) else value[where]
+        key: Rows(value.base, value.index[where]) if isinstance(value, Rows) else value[where]
         for key, value in split.items()
     }
 
