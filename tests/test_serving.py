@@ -20,9 +20,10 @@ from PIL import Image
 
 import zoo
 from zoo.answers import answers_of
+from zoo.batching import joined
 from zoo.data import load
 from zoo.inputs import from_json
-from zoo.serving import QUESTIONS, joined
+from zoo.request_schema import question
 from zoo.spec import DataSpec
 
 LARGEST = 200_000  # bytes of a request to the server below
@@ -194,7 +195,7 @@ def test_what_was_accepted_is_answered_before_the_server_ends(server, servers, i
 
 def test_questions_of_each_kind_are_read_as_predict_reads_them():
     table = DataSpec("t", "table", "regression", (2,), columns=("a", "town"), levels=((), ("Ulm",)), fills=(1.0, 0.0))
-    frame = from_json(table, QUESTIONS["table"].model_validate({"x": [{"a": 2, "town": "Ulm"}, {"a": None}]}).x)
+    frame = from_json(table, question(table).model_validate({"x": [{"a": 2, "town": "Ulm"}, {"a": None}]}).x)
     assert list(frame.columns) == ["a", "town"]
     assert pd.isna(frame["a"][1])
     plain = DataSpec("p", "table", "regression", (2,))
@@ -208,14 +209,14 @@ def test_questions_of_each_kind_are_read_as_predict_reads_them():
 
 
 def test_an_answer_that_is_no_number_is_refused_as_a_question():
-    from zoo.serving import Answers
+    from zoo.serving import response
 
     model = zoo.load("fnn/wine")
     answers = answers_of(model.spec, model.predict(np.full((1, 13), 1e38)))
     assert not all(np.isfinite(one) for one in answers[0]["probability"].values())
-    response = Answers("fnn/wine", batch=1, wait=0).encode_response(answers)
-    assert response.status_code == 422
-    assert "so large" in json.loads(response.body)["detail"]
+    sent = response([{"value": 1.0}, *answers])
+    assert sent.status_code == 422
+    assert "x[1]: has numbers so large" in json.loads(sent.body)["detail"]
 
 
 def test_questions_of_different_lengths_are_answered_together():

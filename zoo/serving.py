@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import base64
 import logging
+import math
 import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from queue import Empty
 from typing import Annotated, Any, TextIO
 
 from zoo.answers import answers_of
+from zoo.batching import Batcher, Failure, failure
 from zoo.errors import ZooError
 from zoo.guarding import Guard, Limits
 
@@ -27,66 +31,24 @@ try:
     from fastapi import File, UploadFile
     from fastapi.exceptions import RequestValidationError
     from fastapi.responses import JSONResponse
+    from litserve.loops import LitLoop
     from litserve.server import RegularRequestHandler
-    from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+    from litserve.utils import LitAPIStatus, LoopResponseType
+
+    from zoo.request_schema import MOST, Rows, question
 except ImportError:
     raise ZooError('serve: what it is made of is not installed; pip install "zoo[serve]"') from None
 
-MOST = 1000  # rows of a request
-SHOWN = 10  # of what is wrong with one
-LONGEST = 100_000  # steps of a sequence, characters of a text
+SHOWN = 10  # of what is wrong with a request
 PATHS = ("/predict", "/predict/files", "/health", "/info", "/docs", "/openapi.json", "/metrics")
-Step = Annotated[list[FiniteFloat], Field(min_length=1, max_length=10_000)]
-Steps = Annotated[list[Step], Field(min_length=1, max_length=LONGEST)]
-Cell = str | FiniteFloat | bool | None
-
-
-class Question(BaseModel):
-    """What is asked: ``x`` has the rows."""
-
-    model_config = ConfigDict(extra="forbid")
-
-
-class Images(Question):
-    """Image files, such as PNG or JPEG, in base64."""
-
-    x: Annotated[list[str], Field(min_length=1, max_length=MOST)]
-
-
-class Texts(Question):
-    """Texts."""
-
-    x: Annotated[list[Annotated[str, Field(min_length=1, max_length=LONGEST)]], Field(min_length=1, max_length=MOST)]
-
-
-class Rows(Question):
-    """Rows of a table, by the names of its columns; null where a number is missing."""
-
-    x: Annotated[list[dict[str, Cell]], Field(min_length=1, max_length=MOST)]
-
-
-class Sequences(Question):
-    """Sequences of steps of numbers; of a time series its last steps, in the order of its columns."""
-
-    x: Annotated[list[Steps], Field(min_length=1, max_length=MOST)]
-
-
-QUESTIONS: dict[str, type[Question]] = {"image": Images, "text": Texts, "table": Rows}
-QUESTIONS |= {"sequence": Sequences, "series": Sequences}
-
-
-class Wrong:
-    """Why a question cannot be answered; it harms no other question of its batch."""
-
-    def __init__(self, said: str) -> None:
-        self.said = said
+IDLE = 1.0  # seconds after which a process without work looks whether it is still needed
 
 
 class Answers(litserve.LitAPI):
-    """LitServe's side: questions are read one by one and answered together."""
+    """LitServe's side: what a request is, and the process that answers, which reads and computes by a ``Batcher``."""
 
     def __init__(self, place: str, *, batch: int, wait: float) -> None:
-        super().__init__(max_batch_size=batch, batch_timeout=wait)
+        super().__init__(max_batch_size=batch, batch_timeout=wait, loop=Loop())
         self.place = place
 
     def setup(self, device: str) -> None:
@@ -96,64 +58,102 @@ class Answers(litserve.LitAPI):
         from zoo.uses import opened
 
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server ends it, once what was accepted is answered
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))  # requests are read by other processes
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
         self.model = opened(self.place)[0].to(device)
 
     def decode_request(self, request: Any) -> Any:
-        """Return a question as a batch, or why it is none."""
+        """Return a request as it is; the annotation, set by ``serve``, is what the server checks and describes."""
+        return request
+
+    def predict(self, x: Any, **kwargs: Any) -> Any:
+        """Return the answers to a batch, row by row."""
+        return answers_of(self.model.spec, self.model.answered(x))
+
+    def read(self, rows: Sequence[Any], deadline: float) -> dict[str, Any]:
+        """Return a request's rows as a batch.
+
+        Raises:
+            ZooError: rows that the model cannot read.
+            TimeoutError: it takes longer than until ``deadline``.
+        """
         from zoo.inputs import encode, from_json
 
-        try:
-            return encode(self.model.spec, from_json(self.model.spec, request.x))
-        except ZooError as error:
-            return Wrong(str(error))
-
-    def batch(self, inputs: list[Any]) -> list[Any]:
-        """Leave questions apart until all are read."""
-        return inputs
-
-    def predict(self, inputs: list[Any]) -> list[Any]:
-        """Return the answers to questions, in their order."""
-        asked = [one for one in inputs if not isinstance(one, Wrong)]
-        sizes = [len(one["x"]) for one in asked]
-        answered = iter(self._parts(joined(asked), sizes) if asked else [])
-        return [one if isinstance(one, Wrong) else next(answered) for one in inputs]
-
-    def _parts(self, batch: dict[str, Any], sizes: Sequence[int]) -> list[list[dict[str, Any]]]:
-        answers = answers_of(self.model.spec, self.model.answered(batch))
-        found, first = [], 0
-        for size in sizes:
-            found.append(answers[first : first + size])
-            first += size
-        return found
-
-    def unbatch(self, output: list[Any]) -> list[Any]:
-        """Leave them as they are."""
-        return output
-
-    def encode_response(self, output: Any) -> Any:
-        """Return what is sent."""
-        if isinstance(output, Wrong):
-            return JSONResponse({"detail": output.said}, status_code=422)
-        try:
-            return JSONResponse({"answers": output})
-        except ValueError:  # JSON has no NaN
-            return JSONResponse({"detail": "x: has numbers so large that the answer is none"}, status_code=422)
+        return encode(self.model.spec, from_json(self.model.spec, Timed(rows, deadline)))
 
 
-def joined(batches: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return batches as one, the shorter ones padded."""
-    import torch
+class Timed(list[Any]):
+    """Rows that are read until a deadline."""
 
-    longest = max(batch["x"].shape[1] for batch in batches)
-    parts = []
-    for batch in batches:
-        x = batch["x"]
-        if x.shape[1] < longest:
-            x = torch.cat([x, x.new_zeros(x.shape[0], longest - x.shape[1], *x.shape[2:])], 1)
-        parts.append(x)
-    found = {"x": torch.cat(parts)}
-    return found | ({"lengths": torch.cat([b["lengths"] for b in batches])} if "lengths" in batches[0] else {})
+    def __init__(self, rows: Sequence[Any], deadline: float) -> None:
+        super().__init__(rows)
+        self.deadline = deadline
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield the rows; raises TimeoutError after the deadline."""
+        for row in super().__iter__():
+            if time.monotonic() > self.deadline:
+                raise TimeoutError
+            yield row
+
+
+class Loop(LitLoop):
+    """The work of the process that answers: requests are read as they come, and their pieces computed in between."""
+
+    def __call__(
+        self, lit_api: Any, device: str, worker_id: int, request_queue: Any, transport: Any, *others: Any, **more: Any
+    ) -> None:
+        """Answer requests until the server ends the process."""
+        batcher = Batcher(lit_api.predict, rows=lit_api.max_batch_size)
+        ended = False
+        while not ended or batcher.waiting:
+            for item in self._received(request_queue, lit_api, busy=bool(batcher.waiting) or ended):
+                consumer, uid, submitted, request = item
+                if uid is None:  # how the server says that there will be no more
+                    ended = True
+                    continue
+                deadline = submitted + lit_api.request_timeout
+                try:
+                    batcher.add((consumer, uid), lit_api.read(request, deadline), deadline)
+                except Exception as error:
+                    self._send(transport, consumer, uid, failure(error))
+            for (consumer, uid), outcome in batcher.step():
+                self._send(transport, consumer, uid, outcome)
+
+    @staticmethod
+    def _received(queue: Any, lit_api: Any, *, busy: bool) -> Iterator[Any]:
+        """Yield what has come; where nothing else is to be done, wait for it, and a moment for others."""
+        until = time.monotonic() + (0.0 if busy else IDLE)
+        for _ in range(lit_api.max_batch_size):
+            try:
+                item = queue.get(timeout=max(until - time.monotonic(), 0.0)) if not busy else queue.get_nowait()
+            except Empty:
+                return
+            yield item
+            until = min(until, time.monotonic() + lit_api.batch_timeout)
+
+    def _send(self, transport: Any, consumer: int, uid: str, outcome: list[dict[str, Any]] | Failure) -> None:
+        if isinstance(outcome, Failure) and outcome.cause:
+            print(f"error: {outcome.cause}", file=sys.stderr, flush=True)
+        self.put_response(transport, consumer, uid, response(outcome), LitAPIStatus.OK, LoopResponseType.REGULAR)
+
+
+def response(outcome: list[dict[str, Any]] | Failure) -> Any:
+    """Return what is sent: answers, or why there are none."""
+    if isinstance(outcome, Failure):
+        return JSONResponse({"detail": outcome.detail}, status_code=outcome.status)
+    try:
+        return JSONResponse({"answers": outcome})
+    except ValueError:  # JSON has no NaN
+        row = next(number for number, answer in enumerate(outcome) if not _finite(answer))
+        return JSONResponse({"detail": f"x[{row}]: has numbers so large that the answer is none"}, status_code=422)
+
+
+def _finite(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(map(_finite, value.values()))
+    if isinstance(value, list):
+        return all(map(_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def serve(
@@ -168,18 +168,20 @@ def serve(
 ) -> None:
     """Serve a model until the process is asked to stop, by SIGTERM or SIGINT; then what was accepted is answered first.
 
-    Requests that come within ``wait`` seconds are answered together, up to ``batch`` of them.
+    Requests that come within ``wait`` seconds are computed together, up to ``batch`` rows of them. One that is not
+    answered after ``limits.seconds`` takes no more of the model's time.
 
     Raises:
         ZooError: no such model, or one of a task that is not asked by rows.
     """
+    from zoo.inputs import MODULES
     from zoo.uses import opened
 
     spec, limits = opened(str(place))[0].spec, limits or Limits()
-    if spec.kind not in QUESTIONS or spec.task in ("language_modeling", "generation"):
+    if spec.kind not in MODULES or spec.task in ("language_modeling", "generation"):
         raise ZooError(f"serve: answers questions about rows; {spec.task} of {spec.kind} data has none")
-    api, question = Answers(str(place), batch=batch, wait=wait), QUESTIONS[spec.kind]
-    Answers.decode_request.__annotations__["request"] = question  # by which it checks, and shows, what is asked
+    api = Answers(str(place), batch=batch, wait=wait)
+    Answers.decode_request.__annotations__["request"] = question(spec)
     described = {"data": spec.name, "task": spec.task, "classes": list(spec.classes), "columns": list(spec.columns)}
     server = litserve.LitServer(api, accelerator="auto", timeout=limits.seconds, model_metadata=described)
     if spec.kind == "image":
@@ -213,6 +215,6 @@ def _take_files(server: Any, api: Answers) -> None:
 
     async def files(files: Annotated[list[UploadFile], File(max_length=MOST)]) -> Any:
         contents = [base64.b64encode(await file.read()).decode() for file in files]
-        return await handler.handle_request(Images(x=contents), Images)
+        return await handler.handle_request(Rows(contents), Rows)
 
     server.app.add_api_route("/predict/files", files, methods=["POST"])
