@@ -55,13 +55,16 @@ def serving_table() -> str:
     lines = ["| clients | requests, not answered with 200 | a second | median | 99 of 100 within "]
     lines[0] += "| the model's call of one row, of 64 | cores, clients' share included |"
     lines += ["|---" * 7 + "|"]
-    drawn = ["", "| model of | requests drawn from its schema | answered with 2xx | refused with 4xx | 5xx or none |"]
-    drawn += ["|---" * 5 + "|"]
+    drawn = ["", "| model of | requests drawn from its schema | answered with 2xx | refused with 4xx | 5xx or none "]
+    drawn[1] += "| 2xx, of those that it allows |"
+    drawn += ["|---" * 6 + "|"]
     for what, row in {row["what"]: row for row in read(RESULTS / "serving.jsonl")}.items():
         if "bare" not in row:
             by = {first: sum(n for s, n in row["statuses"].items() if s.startswith(first)) for first in "24"}
             total = sum(row["statuses"].values())
             cells = [what.partition(": ")[2], str(total), str(by["2"]), str(by["4"]), str(total - sum(by.values()))]
+            allowed = row.get("allowed", {})
+            cells.append(f"{allowed.get('200', 0) / sum(allowed.values()):.0%}" if allowed else "")
             drawn.append(f"| {' | '.join(cells)} |")
             continue
         failed = sum(count for status, count in row["statuses"].items() if status != "200")

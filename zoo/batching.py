@@ -17,6 +17,10 @@ from torch import Tensor
 from zoo.errors import ZooError
 
 STEPS = 8192  # of all rows of a piece together, padding included
+ALIKE, SHORT = (
+    2,
+    8,
+)  # how many times as long as its shortest row a piece's longest may be, which counts as SHORT at least
 Batch = dict[str, Tensor]
 Answer = dict[str, Any]
 
@@ -48,6 +52,10 @@ class Request:
     def longest(self, rows: Tensor) -> int:
         """Return the steps of the longest of some rows; 1 where rows have no lengths."""
         return int(self.batch["lengths"][rows].max()) if "lengths" in self.batch else 1
+
+    def shortest(self, rows: Tensor) -> int:
+        """Return the steps of the shortest of some rows."""
+        return int(self.batch["lengths"][rows].min()) if "lengths" in self.batch else 1
 
     def taken(self, rows: Tensor) -> Batch:
         """Return some rows as a batch, without padding that they do not need."""
@@ -85,7 +93,7 @@ class Batcher:
         first = 0
         for last in range(1, count + 1):
             full = last - first == self.rows or (last < count and (last + 1 - first) * lengths[last] > STEPS)
-            if last == count or full or lengths[last] > 2 * max(lengths[first], 8):
+            if last == count or full or lengths[last] > ALIKE * max(lengths[first], SHORT):
                 yield order[first:last]
                 first = last
 
@@ -104,15 +112,14 @@ class Batcher:
         self.turn += 1
         first = self.waiting[0] if self.turn % 2 == 0 else min(self.waiting, key=lambda request: request.cost)
         pieces = [(first, first.pieces.popleft())]
-        longest = shortest = first.longest(pieces[0][1])
+        longest, shortest = first.longest(pieces[0][1]), first.shortest(pieces[0][1])
         count = len(pieces[0][1])
         for request in self.waiting:
             while request.pieces:
                 rows = request.pieces[0]
-                steps = request.longest(rows)
-                longest, shortest = max(longest, steps), min(shortest, steps)
+                longest, shortest = max(longest, request.longest(rows)), min(shortest, request.shortest(rows))
                 count += len(rows)
-                if count > self.rows or count * longest > max(STEPS, self.rows) or longest > 2 * max(shortest, 8):
+                if count > self.rows or count * longest > STEPS or longest > ALIKE * max(shortest, SHORT):
                     return pieces
                 pieces.append((request, request.pieces.popleft()))
         return pieces

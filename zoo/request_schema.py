@@ -74,7 +74,8 @@ def _table(spec: DataSpec) -> tuple[str, Any]:
                 "description": "text; another than in training is none",
             }
             continue
-        value = _bounded(spec.mean[number : number + 1], spec.std[number : number + 1])
+        mean, std = (each if len(each) > 1 else each * spec.inputs for each in (spec.mean, spec.std))
+        value = _bounded(mean[number : number + 1], std[number : number + 1])
         properties[name] = {"anyOf": [value, {"type": "null"}]} if spec.columns else value
     schema = {"type": "object", "properties": properties, "required": list(properties)}
     other = {"anyOf": [{"type": kind} for kind in ("string", "number", "boolean", "null")]}
@@ -119,9 +120,10 @@ def row_example(spec: DataSpec) -> Any:
         return "a text to classify"
     if spec.kind == "table":
         levels = spec.levels or ((),) * len(column_names(spec))
+        mean = spec.mean if len(spec.mean) > 1 else spec.mean * spec.inputs
         return {
-            name: next((level for level in known if level), None) if known else _short(spec.mean[number])
-            for number, (name, known) in enumerate(zip(column_names(spec), levels, strict=False))
+            name: next((level for level in known if level), None) if known else _short(mean[number])
+            for number, (name, known) in enumerate(zip(column_names(spec), levels, strict=True))
         }
     width = spec.input_shape[1]
     mean = spec.mean if len(spec.mean) == width else spec.mean * width
