@@ -6,7 +6,7 @@ by them. Knows no torch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,23 @@ class ImageReading:
 
 @dataclass(frozen=True)
 class TableReading:
-    """How a table's files are read: ``delimiter`` and ``header`` as training found them (None: look at the file).
+    """How a table is read: ``delimiter``, ``quoting`` and ``header`` as training's file had them (None: look at it).
 
-    ``target`` names the columns that training learned.
+    ``target`` names the columns that training learned. ``missing`` are texts and numbers that stand for a missing
+    value, beside the usual marks. ``formats`` has for each column how its numbers are written (see
+    ``zoo.inputs.numbers``), ``target_format`` that of a target. ``offsets`` are subtracted from the columns in float64,
+    so that large numbers keep their small differences in float32; without any, columns are in their own units.
+    Tables that differ in their files alone are equal.
     """
 
-    delimiter: str | None = None
-    header: bool | None = None
+    delimiter: str | None = field(default=None, compare=False)
+    quoting: str | None = field(default=None, compare=False)
+    header: bool | None = field(default=None, compare=False)
     target: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    formats: tuple[tuple[str, ...], ...] = ()
+    target_format: tuple[str, ...] = ()
+    offsets: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

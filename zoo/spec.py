@@ -35,7 +35,8 @@ class DataSpec:
     table in its own units, ``(T, C)`` for a sequence of at most T steps, shorter ones padded and told by the batch's
     ``lengths``, ``(T,)`` for a text of at most T symbols, ``(L, C)`` for the past L steps of a time series. ``mean``
     and ``std`` are those of the training rows, per channel or per column; the model subtracts and divides. A
-    regression's ``target_mean`` and ``target_std`` turn its outputs into original units.
+    regression's ``target_mean`` and ``target_std`` turn its outputs into original units, less ``target_offset``, which
+    is subtracted from a target in float64 where its size would hide its differences in float32.
 
     Classes exclude each other, unless ``multilabel``: then each is true or not for itself. Of two that exclude each
     other, number ``positive`` is the one whose average precision counts. Of the ``rows`` in
@@ -73,6 +74,7 @@ class DataSpec:
     std: tuple[float, ...] = (1.0,)
     target_mean: float = 0.0
     target_std: float = 1.0
+    target_offset: float = 0.0
     multilabel: bool = False
     positive: int = 1
     counts: tuple[int, ...] = ()

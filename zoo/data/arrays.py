@@ -6,20 +6,22 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from zoo.data.dataset import Dataset, Splits
-from zoo.data.frames import Reading, Source, frame_dataset
+from zoo.data.frames import Reading, Source, few_whole, frame_dataset
 from zoo.data.images import image_dataset
 from zoo.data.tabular import table
 from zoo.errors import ZooError, unknown
+from zoo.inputs.table import as_text, with_names
 from zoo.spec import UNLABELLED
 
 
 def from_arrays(
     data: Any,
     *,
-    target: str | None = None,
+    target: str | int | None = None,
     task: str | None = None,
     folds: int = 5,
     fold: int = 0,
@@ -32,7 +34,7 @@ def from_arrays(
     unless ``task`` says it. For a task that needs none, X alone will do.
 
     Raises:
-        ZooError: shapes do not fit, text or missing values in X, an unknown target.
+        ZooError: shapes or indices do not fit, text or missing values in X, an unknown target.
     """
     splits = Splits(folds, fold, split_seed)
     if task in UNLABELLED and target is None and not isinstance(data, tuple):
@@ -56,7 +58,7 @@ def from_arrays(
 def _alone(data: Any, splits: Splits) -> Dataset:
     """Return rows without labels."""
     if hasattr(data, "columns"):
-        frame = data.rename(columns=str)
+        frame = with_names(data, "data")
         return frame_dataset("arrays", Source("data", frame, np.arange(1, len(frame) + 1)), Reading([]), splits)
     whole = from_arrays(
         (data, np.arange(len(data))),
@@ -70,23 +72,45 @@ def _alone(data: Any, splits: Splits) -> Dataset:
     return Dataset(spec, train, val, test)
 
 
-def _as_frame(data: Any, target: str | None) -> tuple[Source, Reading] | None:
+def _as_frame(data: Any, target: str | int | None) -> tuple[Source, Reading] | None:
     """Return a data frame, or (frame, y), as what frames are read from; None for what is neither."""
     frame = data[0] if isinstance(data, tuple) and len(data) == 2 else data
     if not hasattr(frame, "columns"):
         return None
-    frame = frame.rename(columns=str)
-    if frame is not data and isinstance(data, tuple):
-        if len(frame) != len(data[1]):
-            raise ZooError(f"data=(X, y): X has {len(frame)} rows and y has {len(data[1])}")
-        target = str(getattr(data[1], "name", None) or "y")
-        frame = frame.assign(**{target: np.asarray(data[1])})
-    names = [str(c) for c in frame.columns]
+    frame = with_names(frame, "data")
+    if isinstance(data, tuple):
+        target, frame = _with_target(frame, data[1])
+    names = list(frame.columns)
+    target = None if target is None else str(target)
     if target is None:
         raise ZooError(f"data: a data frame needs its target's name, as target={names[-1]!r}; columns: {names}")
     if target not in names:
         raise unknown("target", target, names)
     return Source("data", frame, np.arange(1, len(frame) + 1)), Reading([target])
+
+
+def _with_target(frame: pd.DataFrame, y: Any) -> tuple[str, pd.DataFrame]:
+    """Return the name of the target y, and a frame that has it as a column.
+
+    Raises:
+        ZooError: another number of rows, or another index.
+    """
+    if isinstance(y, pd.DataFrame):
+        if y.shape[1] != 1:
+            raise ZooError(f"data=(X, y): y has {y.shape[1]} columns; must be one value per row")
+        y = y.iloc[:, 0]
+    if len(frame) != len(y):
+        raise ZooError(f"data=(X, y): X has {len(frame)} rows and y has {len(y)}")
+    if isinstance(y, pd.Series):
+        if not y.index.equals(frame.index):
+            raise ZooError("data=(X, y): the index of y is not that of X; align them, as y.loc[X.index], or drop both")
+        name = "y" if y.name is None else str(y.name)
+        cells = y.array
+    else:
+        name, cells = "y", np.asarray(y)
+    if name in frame.columns:
+        raise ZooError(f"data=(X, y): X has a column {name!r} too; drop it, or rename y")
+    return name, frame.assign(**{name: cells})
 
 
 def _as_arrays(data: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -111,14 +135,13 @@ def labels_of(y: np.ndarray, task: str | None) -> tuple[np.ndarray, tuple[str, .
     if y.dtype.kind == "f" and not np.isfinite(y).all():
         raise ZooError("data: y holds NaN or infinity; drop those rows")
     if task is None:
-        counted = y.dtype.kind == "f" or (y.dtype.kind in "iu" and len(np.unique(y)) > 20)
-        task = "regression" if counted else "classification"
+        task = "regression" if y.dtype.kind in "iuf" and not few_whole(y) else "classification"
     if task == "regression":
         if y.dtype.kind not in "biuf":
             raise ZooError("task=regression: y holds text; must be numbers")
         return y.astype(np.float64), ()
     names, numbers = np.unique(y if y.dtype.kind in "iubf" else y.astype(str), return_inverse=True)
-    return numbers.astype(np.int64), tuple(map(str, names))
+    return numbers.astype(np.int64), tuple(as_text(name) for name in names)
 
 
 def as_images(x: np.ndarray, said: str) -> np.ndarray:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
-from zoo.data.csvfile import column_named, read_csv
+from zoo.data.csvfile import Table, column_named, read_csv
 from zoo.data.dataset import Card, Dataset, Splits, rows
 from zoo.data.files import fetch, read_checked, root_folder
-from zoo.data.frames import Learnt, Reading, Source, described, frame_dataset, table_spec
+from zoo.data.frames import Learnt, Reading, Source, as_target, described, frame_dataset, table_spec
 from zoo.errors import ZooError
+from zoo.inputs.numbers import PLAIN, as_numbers
+from zoo.inputs.table import as_text, encode
+from zoo.reading import TableReading
 from zoo.registry import register_data
 from zoo.spec import UNLABELLED
 
@@ -66,12 +69,14 @@ def table(
 ) -> Dataset:
     """Return numbers ``x`` (N, columns) as a Dataset: classification where there are ``classes``, else regression."""
     learnt = Learnt(
-        y.astype(np.int64 if classes else np.float32), "classification" if classes else "regression", classes
+        y.astype(np.int64 if classes else np.float64), "classification" if classes else "regression", classes
     )
     index = splits.cut(y, stratify=bool(classes))
     frame = pd.DataFrame(x, columns=columns or [f"column_{n + 1}" for n in range(x.shape[1])])
-    spec = table_spec(name, frame, dict.fromkeys(frame.columns, True), learnt, index[0])
-    values, target = torch.from_numpy(np.asarray(x, dtype=np.float32)), torch.from_numpy(learnt.y)
+    for column in frame.columns:
+        as_numbers(frame[column], lambda row, column=column: f"{name}, row {row + 1}, column {column!r}")  # type: ignore[misc]
+    spec = table_spec(name, frame, dict.fromkeys(frame.columns, PLAIN), learnt, index[0])
+    values, target = encode(spec, x)["x"], as_target(spec, learnt.y)
     train, val, test = (rows(values, target, part) for part in index)
     return Dataset(spec, train, val, test, card)
 
@@ -117,9 +122,14 @@ def csv(
     test: str | None = None,
     drop: Sequence[str] = (),
     text: Sequence[str] = (),
+    numeric: Sequence[str] = (),
     positive: str | None = None,
     delimiter: str | None = None,
+    quoting: str = "auto",
     header: bool | None = None,
+    decimal: str | None = None,
+    thousands: str | None = None,
+    missing: Sequence[str | float] = (),
     folds: int = 5,
     fold: int = 0,
     split_seed: int = 0,
@@ -129,28 +139,62 @@ def csv(
     Models that give their input back need none; where there is one, it tells normal classes and colours codes.
 
     ``test`` is a file of its own for the test, else that is one of ``folds``. ``drop`` leaves columns out, ``text``
-    takes columns of numbers as kinds, ``positive`` names the one of two classes to find (null: the rarer).
-    ``delimiter`` and ``header`` are found out where they are not given.
+    takes columns of numbers as kinds, ``numeric`` takes columns as numbers in any case (codes with leading zeros),
+    ``positive`` names the one of two classes to find (null: the rarer). ``delimiter`` and ``header`` are found out
+    where they are not given, ``quoting`` is auto, minimal (quotation marks enclose cells) or none (they are characters).
+    ``decimal`` and ``thousands`` are the marks of all numbers (null: found out column by column), ``missing`` texts or
+    numbers that stand for a missing value beside the usual marks.
 
     Raises:
         ZooError: not a table, or one that cannot be learnt from, with place and remedy.
     """
     if path is None:
         raise ZooError("data.path: must name the table, as data.path=prices.csv")
-    found = read_csv(Path(path), delimiter=delimiter, header=header)
+    found = read_csv(Path(path), delimiter=delimiter, header=header, quoting=quoting)
     asked: Any = target if isinstance(target, Sequence) and not isinstance(target, str) else [target]
     if target is None and task in UNLABELLED:
         asked = []
     named = [column_named(found, one, "data.target") for one in asked]
-    source = Source(str(path), found.cells, found.lines)
+    left_out = [name for name in found.nameless if name not in (*named, *text, *numeric) and _is_index(found, name)]
+    if left_out:
+        print(f"note: {path}: left out {', '.join(left_out)}, an index without a name", file=sys.stderr)
+    source = Source(str(path), found.cells.drop(columns=left_out), found.lines)
+    file = TableReading(
+        delimiter=found.delimiter,
+        quoting=found.quoting,
+        header=found.header,
+        missing=tuple(as_text(one) for one in ([missing] if isinstance(missing, (str, float, int)) else missing)),
+    )
+    reading = Reading(
+        named,
+        task=task,
+        text=tuple(text),
+        drop=tuple(name for name in drop if name not in left_out),
+        positive=positive,
+        numeric=tuple(numeric),
+        decimal=decimal,
+        thousands=thousands,
+        file=file,
+    )
     other = None
     if test is not None:
-        cells = read_csv(Path(test), delimiter=delimiter, header=header)
+        names = [name for name in source.frame.columns if name not in drop]
+        cells = read_csv(
+            Path(test),
+            delimiter=delimiter or found.delimiter,
+            header=header,
+            quoting=found.quoting,
+            known=names if found.header else (),
+        )
         other = Source(str(test), cells.cells, cells.lines)
-    reading = Reading(named, task=task, text=tuple(text), drop=tuple(drop), positive=positive)
     made = frame_dataset("csv", source, reading, Splits(folds, fold, split_seed), test=other)
     print(described(source, made.spec, named), flush=True)
     return made
+
+
+def _is_index(table: Table, name: str) -> bool:
+    """Tell whether a column without a name is an index: the first, or one without any value."""
+    return name == table.cells.columns[0] or bool(table.cells[name].isna().all())
 
 
 @register_data("adult", tasks=("classification",), kind="table")
