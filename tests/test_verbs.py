@@ -129,7 +129,8 @@ def test_a_bad_row_ends_its_file_with_its_line_and_others_go_on(people, tmp_path
     said = capsys.readouterr()
     assert len(said.out.splitlines()) == 5
     text, long, other, unclosed = said.err.splitlines()
-    assert "open.csv: is not a CSV, no delimiter" in unclosed
+    assert "open.csv, line 2: " in unclosed
+    assert "a quotation mark may be missing there" in unclosed
     assert "'old' is text in a column of numbers" in text
     assert "long.csv, line 7: has 3 fields where the first row has 2" in long
     assert "the columns age, town are missing" in other

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Metrics = dict[str, float]
 # What is asked of a file beside its path; what else ``data.`` has is the model's already, or says how training is cut
 READ: dict[str, tuple[str, ...]] = {
-    "csv": ("target", "delimiter", "header"),
+    "csv": ("target", "delimiter", "quoting", "header"),
     "text": ("text", "target", "delimiter", "header"),
     "text_file": (),
     "series": ("time", "dayfirst", "fill", "anomalies", "delimiter", "header"),

@@ -449,13 +449,19 @@ class ZooModule(L.LightningModule):
 
         ``x`` is a batch (B, *input_shape), or one sample without B, as an array or a tensor: images of uint8 or in
         [0, 1], the columns of a table in their own units, sequences also as a list of arrays (T, C), texts as strings.
+        Rows of a table are also a data frame, a dictionary, a list of such, or the path of a CSV. Categories that
+        training lacks are named on stderr.
 
         Raises:
-            ZooError: the shape is not the one that the model was trained on.
+            ZooError: the shape is not the one that the model was trained on, or a value cannot be read.
         """
-        from zoo.inputs import encode
+        from zoo.inputs import encode, unknown_categories
+        from zoo.inputs.table import unknown_notes
 
-        return self.answered(encode(self.spec, x))
+        batch = encode(self.spec, x)
+        for line in unknown_notes(unknown_categories(self.spec, x, batch)):
+            print(line, file=sys.stderr)
+        return self.answered(batch)
 
     @torch.inference_mode()
     def answered(self, batch: Batch) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 
 from zoo.data.dataset import Dataset, Splits
-from zoo.data.frames import Reading, Source, few_whole, frame_dataset
+from zoo.data.frames import Reading, Source, few_whole, frame_dataset, offset_of
 from zoo.data.images import image_dataset
 from zoo.data.tabular import table
 from zoo.errors import ZooError, unknown
@@ -51,8 +51,11 @@ def from_arrays(
     if x.ndim not in (3, 4):
         raise ZooError(f"data=(X, y): X has shape {x.shape}; must be a table (N, columns) or images (N, C, H, W)")
     images = torch.from_numpy(np.ascontiguousarray(as_images(x, "data")))
-    numbers = torch.from_numpy(labels if classes else labels.astype(np.float32))
-    return image_dataset("arrays", images, numbers, splits.cut(labels, stratify=bool(classes)), classes)
+    offset = 0.0 if classes else offset_of(labels, "data: y")
+    numbers = torch.from_numpy(labels if classes else (labels - offset).astype(np.float32))
+    index = splits.cut(labels, stratify=bool(classes))
+    dataset = image_dataset("arrays", images, numbers, index, classes)
+    return replace(dataset, spec=replace(dataset.spec, target_offset=offset))
 
 
 def _alone(data: Any, splits: Splits) -> Dataset:

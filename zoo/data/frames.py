@@ -148,7 +148,7 @@ def frame_dataset(
     spec = table_spec(name, source.frame[columns], forms, learnt, train, positive=reading.positive, reading=file)
     x = torch.from_numpy(encode_frame(spec, source.frame, source.place).astype(np.float32))
     y = as_target(spec, learnt.y)
-    for line in _remarks(source, spec, guesses):
+    for line in _remarks(source, spec, guesses, reading.text):
         print(line, file=sys.stderr)
     if test is None:
         parts = [rows(x, y, index) for index in (train, val, held)]
@@ -329,7 +329,7 @@ def _quantities(counts: Mapping[str, int]) -> int:
     return sum(count for text, count in counts.items() if QUANTITY.match(text))
 
 
-def _remarks(source: Source, spec: DataSpec, guesses: Mapping[str, Cells | None]) -> list[str]:
+def _remarks(source: Source, spec: DataSpec, guesses: Mapping[str, Cells | None], text: Sequence[str]) -> list[str]:
     """Return notes on columns that may be meant otherwise than they were read."""
     lines = []
     for column, levels in zip(spec.columns, spec.levels, strict=True):
@@ -339,7 +339,7 @@ def _remarks(source: Source, spec: DataSpec, guesses: Mapping[str, Cells | None]
                 f"note: {source.name}: column {column!r} rises by row and is another number in each; if it is an id, "
                 f"leave it out by data.drop=[{column}]"
             )
-        if cells is None:
+        if cells is None or column in text:
             continue
         if not levels and cells.guess.unsure:
             example = next(text for text in cells.counts if "," in text)
@@ -348,7 +348,12 @@ def _remarks(source: Source, spec: DataSpec, guesses: Mapping[str, Cells | None]
                 f"note: {source.name}: column {column!r} is read with the decimal mark {cells.guess.form[0]!r}, though "
                 f"{example!r} could be either; pass data.decimal='{other}' if that is wrong"
             )
-        if levels and not cells.codes and _quantities(cells.counts) > 0.5 * sum(cells.counts.values()):
+        if levels and cells.codes:
+            lines.append(
+                f"note: {source.name}: column {column!r} has leading zeros and is read as text; pass "
+                f"data.numeric=[{column}] if it holds numbers"
+            )
+        elif levels and _quantities(cells.counts) > 0.5 * sum(cells.counts.values()):
             example = next(text for text in cells.counts if not is_number(text) and QUANTITY.match(text))
             lines.append(
                 f"warning: {source.name}: column {column!r} is read as text, but most of its texts begin with a "

@@ -129,7 +129,7 @@ def csv(
     header: bool | None = None,
     decimal: str | None = None,
     thousands: str | None = None,
-    missing: Sequence[str | float] = (),
+    missing: Sequence[str | float | None] | str | float = (),
     folds: int = 5,
     fold: int = 0,
     split_seed: int = 0,
@@ -141,7 +141,7 @@ def csv(
     ``test`` is a file of its own for the test, else that is one of ``folds``. ``drop`` leaves columns out, ``text``
     takes columns of numbers as kinds, ``numeric`` takes columns as numbers in any case (codes with leading zeros),
     ``positive`` names the one of two classes to find (null: the rarer). ``delimiter`` and ``header`` are found out
-    where they are not given, ``quoting`` is auto, minimal (quotation marks enclose cells) or none (they are characters).
+    where they are not given, ``quoting`` is auto, minimal (quotation marks enclose cells) or none (they do not).
     ``decimal`` and ``thousands`` are the marks of all numbers (null: found out column by column), ``missing`` texts or
     numbers that stand for a missing value beside the usual marks.
 
@@ -163,7 +163,7 @@ def csv(
         delimiter=found.delimiter,
         quoting=found.quoting,
         header=found.header,
-        missing=tuple(as_text(one) for one in ([missing] if isinstance(missing, (str, float, int)) else missing)),
+        missing=_marks(missing),
     )
     reading = Reading(
         named,
@@ -190,6 +190,12 @@ def csv(
     made = frame_dataset("csv", source, reading, Splits(folds, fold, split_seed), test=other)
     print(described(source, made.spec, named), flush=True)
     return made
+
+
+def _marks(missing: Sequence[str | float | None] | str | float) -> tuple[str, ...]:
+    """Return data.missing as texts; an unquoted null is one."""
+    marks = [missing] if isinstance(missing, (str, float, int)) else missing
+    return tuple("null" if mark is None else as_text(mark) for mark in marks)
 
 
 def _is_index(table: Table, name: str) -> bool:

@@ -8,6 +8,7 @@ that ``encode`` takes) and ``from_json(spec, rows)`` (a request's rows). How val
 from __future__ import annotations
 
 import importlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,16 @@ def encode(spec: DataSpec, raw: Any) -> Batch:
         return observations(spec, raw)
     batch: Batch = modality(spec).encode(spec, raw)
     return batch
+
+
+def unknown_categories(spec: DataSpec, raw: Any, batch: Mapping[str, Any]) -> dict[str, Counter[str]]:
+    """Return the categories of ``raw``, of which ``encode`` made ``batch``, that training lacks, counted by column.
+
+    ``zoo.inputs.table.unknown_notes`` says them.
+    """
+    count = getattr(modality(spec), "unknown_categories", None) if spec.kind in MODULES else None
+    counts: dict[str, Counter[str]] = count(spec, raw, batch) if count is not None else {}
+    return counts
 
 
 def unknown_values(spec: DataSpec, batch: Mapping[str, Any]) -> tuple[dict[str, int], int]:

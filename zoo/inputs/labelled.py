@@ -121,7 +121,7 @@ def table(spec: DataSpec, data: Mapping[str, Any], part: str | None) -> Labelled
     from zoo.inputs.table import read
 
     reading = spec.reading_as(TableReading)
-    spec = replace(spec, reading=replace(reading, **_asked(data, "delimiter", "header")))
+    spec = replace(spec, reading=replace(reading, **_asked(data, "delimiter", "quoting", "header")))
     frames, parts, lines = [], [], []
     for piece in read(spec, str(data["path"])):
         parts.append(encode(spec, piece.raw)["x"])
@@ -136,7 +136,7 @@ def table(spec: DataSpec, data: Mapping[str, Any], part: str | None) -> Labelled
     if not target:
         unknown, values = unknown_values(spec, split)
         return Labelled(split, unknown=unknown, values=values)
-    missing = frame[target].isna().any(axis=1).to_numpy()
+    missing = _gaps(spec, frame, target)
     notes = _left_out(int(missing.sum()), f"without a value in {', '.join(target)}")
     present = np.flatnonzero(~missing)
     source = _Cells(source.path, frame.iloc[present], [lines[row] for row in present])
@@ -145,7 +145,7 @@ def table(spec: DataSpec, data: Mapping[str, Any], part: str | None) -> Labelled
         from zoo.inputs.table import as_texts
 
         return _classified(spec, split, list(as_texts(source.frame[target[0]])), notes)
-    y = _flags(source, target) if spec.multilabel else _numbers(source, target[0])
+    y = _truth(spec, source, target)
     unknown, values = unknown_values(spec, split)
     return Labelled({**split, "y": y} if len(y) else None, unknown=unknown, values=values, notes=notes)
 
@@ -188,17 +188,26 @@ def _targets(spec: DataSpec, source: _Cells, asked: Any) -> list[str]:
     raise ZooError(f"{source.path}: {lacking}; name it by data.target=, its columns are {', '.join(names[:20])}")
 
 
-def _flags(source: _Cells, target: Sequence[str]) -> Tensor:
-    from zoo.data.frames import Learnt, Source, targets
+def _gaps(spec: DataSpec, frame: pd.DataFrame, target: Sequence[str]) -> np.ndarray:
+    """Return which rows (N,) have no truth."""
+    from zoo.inputs.numbers import MARKS
+    from zoo.inputs.table import as_texts
 
-    learnt = Learnt(np.empty(0), "classification", tuple(target), multilabel=True)
-    return torch.from_numpy(targets(Source(str(source.path), source.frame, np.array(source.lines)), target, learnt))
+    gaps = np.zeros(len(frame), dtype=bool)
+    for column in target:
+        texts = as_texts(frame[column], missing=spec.reading_as(TableReading).missing)
+        gaps |= (texts == "").to_numpy()
+        if spec.task == "regression":
+            gaps |= texts.str.lower().isin(MARKS).to_numpy()
+    return gaps
 
 
-def _numbers(source: _Cells, column: str) -> Tensor:
-    from zoo.inputs.table import as_numbers
+def _truth(spec: DataSpec, source: _Cells, target: Sequence[str]) -> Tensor:
+    """Return numbers, or several labels at once, as training read them."""
+    from zoo.data.frames import Source, as_target, learnt_of, targets
 
-    return torch.from_numpy(as_numbers(source.frame[column], lambda row: source.at(column, row)).astype(np.float32))
+    cells = Source(str(source.path), source.frame, np.array(source.lines))
+    return as_target(spec, targets(cells, target, learnt_of(spec)))
 
 
 # --- texts ---

@@ -203,8 +203,10 @@ def as_numbers(
 
     if isinstance(cells.dtype, pd.CategoricalDtype):
         cells = cells.astype(object)
-    if pd.api.types.is_numeric_dtype(cells):
+    if pd.api.types.is_numeric_dtype(cells) and not pd.api.types.is_complex_dtype(cells):
         values = cells.to_numpy(dtype=np.float64, na_value=np.nan)
+    elif not (pd.api.types.is_object_dtype(cells) or pd.api.types.is_string_dtype(cells)):
+        raise ZooError(f"{place(0)}: the column holds {cells.dtype}; must be numbers")
     else:
         values = _texts_to_numbers(cells, place, advice, form, missing)
     for mark in missing:

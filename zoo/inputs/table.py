@@ -300,17 +300,16 @@ def unknown_categories(spec: DataSpec, raw: Any, batch: Batch) -> dict[str, Coun
 
     ``batch`` is what ``encode`` made of it.
     """
-    import pandas as pd
-
     counts: dict[str, Counter[str]] = {}
     text = [n for n, known in enumerate(spec.levels) if known]
-    if not isinstance(raw, pd.DataFrame) or not text or not bool((batch["x"][:, text] == 0).any()):
+    rows = as_frame(spec, raw) if text and bool((batch["x"][:, text] == 0).any()) else None
+    if rows is None:
         return counts
-    frame, missing = with_names(raw, spec.name), spec.reading_as(TableReading).missing
+    frame, missing = with_names(rows, spec.name), spec.reading_as(TableReading).missing
     for n in text:
-        rows = np.flatnonzero((batch["x"][:, n] == 0).cpu().numpy())
-        if len(rows):
-            cells = frame[spec.columns[n]].iloc[rows]
+        new = np.flatnonzero((batch["x"][:, n] == 0).cpu().numpy())
+        if len(new):
+            cells = frame[spec.columns[n]].iloc[new]
             texts = as_texts(cells, numeric=is_numeric(spec.levels[n]), missing=missing)
             counts[spec.columns[n]] = Counter(str(one) or "(empty)" for one in texts)
     return counts

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from zoo.data.dataset import Dataset, Split, Windows
 from zoo.errors import ZooError
+from zoo.reading import TableReading
 from zoo.spec import UNKNOWN, DataSpec
 from zoo.tokens import numbers
 
@@ -26,9 +27,10 @@ def translated(dataset: Dataset, spec: DataSpec) -> Dataset:
     theirs = dataset.spec
     if theirs.kind != spec.kind or theirs.task != spec.task:
         return dataset  # which the caller refuses by its shape, or the objective does not look at
-    if spec.kind == "table" and any(getattr(theirs, name) != getattr(spec, name) for name in TABLES):
+    if spec.kind == "table" and _unlike(theirs, spec):
         parts = [_table(getattr(dataset, part), theirs, spec) for part in ("train", "val", "test")]
-        renumbered = {name: getattr(spec, name) for name in ("input_shape", "mean", "std", "edges", *TABLES)}
+        same = ("input_shape", "mean", "std", "edges", "target_offset", "reading", *TABLES)
+        renumbered = {name: getattr(spec, name) for name in same}
         return replace(dataset, spec=replace(theirs, **renumbered), train=parts[0], val=parts[1], test=parts[2])
     if spec.kind == "text" and theirs.vocabulary != spec.vocabulary:
         if theirs.tokens != spec.tokens:
@@ -41,12 +43,24 @@ def translated(dataset: Dataset, spec: DataSpec) -> Dataset:
     return dataset
 
 
+def _unlike(theirs: DataSpec, spec: DataSpec) -> bool:
+    """Tell whether numbers in two tables' rows mean different things."""
+    offsets = [(one.reading_as(TableReading).offsets, one.target_offset) for one in (theirs, spec)]
+    return offsets[0] != offsets[1] or any(getattr(theirs, name) != getattr(spec, name) for name in TABLES)
+
+
 def _table(split: Split, theirs: DataSpec, spec: DataSpec) -> Split:
     from zoo.inputs import encode
 
     x = split["x"]
     assert isinstance(x, Tensor)
-    return {**split, "x": encode(spec, _frame(theirs, x))["x"]}
+    numbered = {**split, "x": encode(spec, _frame(theirs, x))["x"]}
+    shift = theirs.target_offset - spec.target_offset
+    if shift:
+        y = split["y"]
+        assert isinstance(y, Tensor)
+        numbered["y"] = (y.double() + shift).float()
+    return numbered
 
 
 def _frame(spec: DataSpec, x: Tensor) -> Any:
@@ -54,8 +68,9 @@ def _frame(spec: DataSpec, x: Tensor) -> Any:
     import pandas as pd
 
     columns = {}
+    offsets = spec.reading_as(TableReading).offsets or (0.0,) * len(spec.columns)
     for number, name in enumerate(spec.columns):
-        values = x[:, number].double().numpy()
+        values = x[:, number].double().numpy() + offsets[number]
         known = spec.levels[number] if spec.levels else ()
         if known:
             columns[name] = np.array([None, *(text or None for text in known)], dtype=object)[values.astype(int)]

@@ -15,13 +15,13 @@ from zoo.spec import DataSpec
 
 
 class Regression(Objective):
-    """Error of the standardised target. ``output`` (B, 1), ``y`` (B,) in original units."""
+    """Error of the standardised target. ``output`` (B, 1), ``y`` (B,) in original units, less ``target_offset``."""
 
     monitor, mode, error_figure = "rmse", "min", "rmse"
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
-        self.mean, self.std = spec.target_mean, spec.target_std
+        self.mean, self.std, self.offset = spec.target_mean, spec.target_std, spec.target_offset
         self.error = F.mse_loss
 
     def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
@@ -44,14 +44,22 @@ class Regression(Objective):
 
     def update(self, metrics: MetricCollection, output: Tensor, batch: Batch) -> None:
         """Add a batch, in original units."""
-        pair = (self.answer(output)["value"], batch["y"])
+        pair = (self.value(output), batch["y"])
         assert isinstance(metrics, Metrics)
         standard = (output.float().squeeze(1), (batch["y"] - self.mean) / self.std)  # R² of large numbers loses digits
         metrics.feed(rmse=pair, mae=pair, r2=standard)
 
+    def value(self, output: Tensor) -> Tensor:
+        """Return values (B,) in the units of ``y``."""
+        return output.float().squeeze(1) * self.std + self.mean
+
     def answer(self, output: Tensor) -> dict[str, Tensor]:
-        """Return ``value`` (B,) in original units."""
-        return {"value": output.float().squeeze(1) * self.std + self.mean}
+        """Return ``value`` (B,) in original units; in float64 where float32 would lose the differences."""
+        value = self.value(output)
+        if not self.offset:
+            return {"value": value}
+        where = "cpu" if value.device.type == "mps" else value.device  # which has no float64
+        return {"value": value.to(where, torch.float64) + self.offset}
 
 
 class Forecasting(Objective):

@@ -72,7 +72,9 @@ def _of_answers(dataset: Dataset, decoded: dict[str, Any], insights: Mapping[str
             "errors.png": lambda path: errors_by_step(dataset, decoded["value"], path),
         }
     if spec.task == "regression":
-        return {"truth.png": lambda path: truth(decoded["value"], dataset.test["y"], path)}  # type: ignore[arg-type]
+        y = dataset.test["y"]
+        assert isinstance(y, Tensor)
+        return {"truth.png": lambda path: truth(decoded["value"], y + spec.target_offset, path)}
     return _of_classes(dataset, decoded) if spec.task == "classification" else {}
 
 

@@ -6,6 +6,7 @@ import contextlib
 import csv
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, TextIO
 
@@ -72,11 +73,14 @@ class Printer:
         if key in ("input", "label", "time"):
             return str(value)
         name = key.removeprefix("p(").removesuffix(")")
-        return f"{name} {value:.1%}" if key.startswith("p(") else f"{name} {value:.6g}"
+        if key.startswith("p("):
+            return f"{name} {value:.1%}"
+        return f"{name} {value:.2f}" if 1e6 <= abs(value) < 1e15 else f"{name} {value:.6g}"
 
 
 def _predict(asked: Asked) -> int:
-    from zoo.inputs import pieces
+    from zoo.inputs import encode, pieces, unknown_categories
+    from zoo.inputs.table import unknown_notes
     from zoo.uses import opened
 
     if len(asked.places) < 2:
@@ -89,6 +93,7 @@ def _predict(asked: Asked) -> int:
     classes = len(model.spec.classes)
     top = classes if form == "csv" else asked.number("top", 3, low=1)
     wrong = 0
+    unknown: dict[str, Counter[str]] = {}
     progress = _Progress(sys.stderr.isatty() and (out is not None or not sys.stdout.isatty()))
     with out.open("w", newline="") if out else contextlib.nullcontext(sys.stdout) as to:
         printer = Printer(form, to)
@@ -96,7 +101,10 @@ def _predict(asked: Asked) -> int:
             said = piece.wrong
             if said is None:
                 try:
-                    rows = list(rows_of(model.spec, piece.names, model.predict(piece.raw), piece.times, top))
+                    batch = encode(model.spec, piece.raw)
+                    for column, counts in unknown_categories(model.spec, piece.raw, batch).items():
+                        unknown.setdefault(column, Counter()).update(counts)
+                    rows = list(rows_of(model.spec, piece.names, model.answered(batch), piece.times, top))
                     printer.write(_in_order(rows, model.spec) if form == "csv" else rows)
                 except ZooError as error:
                     said = str(error)
@@ -105,6 +113,8 @@ def _predict(asked: Asked) -> int:
                 print(f"error: {said}", file=sys.stderr)
             progress.show(piece.done)
     progress.end()
+    for line in unknown_notes(unknown):
+        print(line, file=sys.stderr)
     return 1 if wrong else 0
 
 
