@@ -334,6 +334,8 @@ def test_texts_are_measured_as_they_are_predicted(name, texts, tmp_path, capsys)
     rows = predicted(texts, "lines.txt", capsys=capsys)
     assert result["metrics"]["accuracy"] == pytest.approx(share(rows, frame["label"]))
     unknown = sum(word in ("unheard", "words") for text in frame["review"] for word in text.split())
+    assert main(["predict", str(texts.folder), "lines.txt"]) == 0
+    assert f"note: {unknown:,} of {6 * len(frame):,} words are unknown to the model" in capsys.readouterr().err
     assert f"note: {unknown:,} of {6 * len(frame):,} values did not occur in training" in said
 
 

@@ -34,18 +34,53 @@ def modality(spec: DataSpec) -> Any:
     return importlib.import_module(MODULES[spec.kind])
 
 
+READS = {
+    "image": "images as arrays, Pillow's images or paths",
+    "table": "rows as a data frame, dictionaries, an array of numbers or a path",
+    "text": "texts, a column of a data frame or a path",
+    "sequence": "sequences of steps as arrays, or paths",
+    "series": "the last steps of a series as an array, a data frame or a path",
+}
+
+
 def encode(spec: DataSpec, raw: Any) -> Batch:
     """Return ``raw``, a batch or one sample of it, as a batch: ``x`` float (B, *input_shape), ``lengths`` of sequences.
 
     Raises:
-        ZooError: another shape than ``spec.input_shape``, a column that is missing, a value that training rejects.
+        ZooError: anything that the model cannot read: another shape or type, a column that is missing, no rows, numbers
+            that are not finite, values that training rejects.
     """
     if spec.task == "control":
-        from zoo.inputs.environment import encode as observations
-
-        return observations(spec, raw)
-    batch: Batch = modality(spec).encode(spec, raw)
+        from zoo.inputs.environment import encode as read
+    else:
+        read = modality(spec).encode
+    try:
+        batch: Batch = read(spec, raw)
+        _check(spec, batch)
+    except ZooError:
+        raise
+    except Exception as error:  # whatever pandas, NumPy and torch make of an object that is no data
+        expected = READS.get(spec.kind, "what the environment shows, as an array")
+        wrong = " ".join(str(error).split())[:100] or "no reason given"
+        said = f"{spec.name}: a {type(raw).__name__} cannot be read ({type(error).__name__}: {wrong})"
+        raise ZooError(f"{said}; must be {expected}") from error
     return batch
+
+
+def _check(spec: DataSpec, batch: Batch) -> None:
+    """Refuse a batch without rows, or with numbers that are not finite.
+
+    Raises:
+        ZooError: with the place of the first such number.
+    """
+    x = batch["x"]
+    if not len(x):
+        raise ZooError(f"{spec.name}: has no rows")
+    finite = x.isfinite()
+    if not bool(finite.all()):
+        row, *place = (~finite).nonzero()[0].tolist()
+        at = f" at {tuple(place)}" if len(place) > 1 else f", number {place[0] + 1}" if place else ""
+        raise ZooError(f"{spec.name}: row {row + 1}{at} is not finite, or too large for float32; mend it")
 
 
 def unknown_categories(spec: DataSpec, raw: Any, batch: Mapping[str, Any]) -> dict[str, Counter[str]]:
@@ -98,9 +133,15 @@ def pieces(spec: DataSpec, places: Sequence[str]) -> Iterator[Piece]:
         if place != INPUT and not Path(place).exists():
             raise ZooError(f"{place}: no such file or folder")
     for number, place in enumerate(places):
+        rows = 0
         try:
             for piece in read(spec, place):
+                rows += len(piece.names)
                 within = piece.done if piece.done is not None else 0.0
                 yield Piece(piece.names, piece.raw, piece.wrong, (number + within) / len(places), piece.times)
         except ZooError as error:
             yield Piece([place], wrong=str(error), done=(number + 1) / len(places))
+            continue
+        if not rows:
+            named = "standard input" if place == INPUT else place
+            yield Piece([place], wrong=f"{named}: has no rows", done=(number + 1) / len(places))

@@ -8,10 +8,12 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, TextIO
 
 from zoo.answers import answers_of
 from zoo.errors import ZooError
+from zoo.files import write_whole
 from zoo.verbs.base import RUN, Asked, Verb
 
 Row = dict[str, Any]
@@ -79,8 +81,6 @@ class Printer:
 
 
 def _predict(asked: Asked) -> int:
-    from zoo.inputs import encode, pieces, unknown_categories
-    from zoo.inputs.table import unknown_notes
     from zoo.uses import opened
 
     if len(asked.places) < 2:
@@ -90,32 +90,85 @@ def _predict(asked: Asked) -> int:
     out = asked.out(None)
     model, _ = opened(place)
     model.to(_device())
-    classes = len(model.spec.classes)
-    top = classes if form == "csv" else asked.number("top", 3, low=1)
-    wrong = 0
-    unknown: dict[str, Counter[str]] = {}
-    progress = _Progress(sys.stderr.isatty() and (out is not None or not sys.stdout.isatty()))
-    with out.open("w", newline="") if out else contextlib.nullcontext(sys.stdout) as to:
-        printer = Printer(form, to)
-        for piece in pieces(model.spec, inputs):
-            said = piece.wrong
-            if said is None:
-                try:
-                    batch = encode(model.spec, piece.raw)
-                    for column, counts in unknown_categories(model.spec, piece.raw, batch).items():
-                        unknown.setdefault(column, Counter()).update(counts)
-                    rows = list(rows_of(model.spec, piece.names, model.answered(batch), piece.times, top))
-                    printer.write(_in_order(rows, model.spec) if form == "csv" else rows)
-                except ZooError as error:
-                    said = str(error)
-            if said is not None:
-                wrong += 1
-                print(f"error: {said}", file=sys.stderr)
-            progress.show(piece.done)
-    progress.end()
-    for line in unknown_notes(unknown):
-        print(line, file=sys.stderr)
-    return 1 if wrong else 0
+    top = len(model.spec.classes) if form == "csv" else asked.number("top", 3, low=1)
+    if out is None or (out.exists() and not out.is_file()):  # a pipe or a device takes rows as they come
+        with out.open("w", newline="") if out else contextlib.nullcontext(sys.stdout) as to:
+            answering = Answering(model, Printer(form, to), top, bar=out is not None or not sys.stdout.isatty())
+            answering.answer(inputs)
+        return answering.code
+    codes = []
+
+    def write(path: Path) -> None:
+        with path.open("w", newline="") as file:
+            answering = Answering(model, Printer(form, file), top, bar=True)
+            answering.answer(inputs)
+        codes.append(answering.code)
+        if not answering.rows:
+            raise Unanswered
+
+    with contextlib.suppress(Unanswered):
+        write_whole(out, write)
+    return codes[0]
+
+
+class Unanswered(Exception):  # noqa: N818  (what went wrong was said before)
+    """No row was answered, so that there is nothing to write."""
+
+
+class Answering:
+    """What a model says of some inputs, row by row as a ``Printer`` writes it; counts what went wrong or is unknown.
+
+    ``bar`` lets a terminal show how much is done.
+    """
+
+    def __init__(self, model: Any, printer: Printer, top: int, *, bar: bool) -> None:
+        self.model, self.printer, self.top = model, printer, top
+        self.progress = _Progress(sys.stderr.isatty() and bar)
+        self.rows = self.wrong = self.values = self.unknown = 0
+        self.categories: dict[str, Counter[str]] = {}
+
+    @property
+    def code(self) -> int:
+        """The exit code."""
+        return 1 if self.wrong else 0
+
+    def answer(self, inputs: Sequence[str]) -> None:
+        """Write the answers to all inputs; what cannot be read, and what the model does not know, is said on stderr."""
+        from zoo.inputs import pieces
+        from zoo.inputs.table import unknown_notes
+
+        spec = self.model.spec
+        for piece in pieces(spec, inputs):
+            error = piece.wrong if piece.wrong is not None else self._piece(piece)
+            if error is not None:
+                self.wrong += 1
+                print(f"error: {error}", file=sys.stderr)
+            self.progress.show(piece.done)
+        self.progress.end()
+        for line in unknown_notes(self.categories):
+            print(line, file=sys.stderr)
+        if self.unknown:
+            counted = f"{self.unknown:,} of {self.values:,} {spec.tokens}"
+            print(f"note: {counted} are unknown to the model", file=sys.stderr)
+
+    def _piece(self, piece: Any) -> str | None:
+        """Write the answers to some rows; return what is wrong with them, or None."""
+        from zoo.inputs import encode, unknown_categories, unknown_values
+
+        spec = self.model.spec
+        try:
+            batch = encode(spec, piece.raw)
+            rows = list(rows_of(spec, piece.names, self.model.answered(batch), piece.times, self.top))
+        except ZooError as error:
+            return str(error)
+        for column, counts in unknown_categories(spec, piece.raw, batch).items():
+            self.categories.setdefault(column, Counter()).update(counts)
+        if spec.kind == "text":
+            unknown, values = unknown_values(spec, batch)
+            self.unknown, self.values = self.unknown + sum(unknown.values()), self.values + values
+        self.printer.write(_in_order(rows, spec) if self.printer.form == "csv" else rows)
+        self.rows += len(rows)
+        return None
 
 
 def _in_order(rows: Sequence[Row], spec: Any) -> list[Row]:
