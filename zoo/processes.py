@@ -50,7 +50,8 @@ def shared(world: int, work: Callable[..., Any], *arguments: Any) -> Iterator[No
     processes: Any = context()
     here, there = processes.Pipe(duplex=False)
     others = [
-        processes.Process(target=_member, args=(there, rank, threads, place, work, arguments), daemon=True)
+        # no daemons, which may start no processes: environments side by side may be some
+        processes.Process(target=_member, args=(there, rank, threads, place, work, arguments), daemon=False)
         for rank in range(1, world)
     ]
     # With OMP_NUM_THREADS here Lightning does not set it for good

@@ -8,6 +8,7 @@ import importlib
 import itertools
 import os
 import re
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -158,12 +159,26 @@ def make_vector(identity: str, count: int, mode: str, options: Mapping[str, Any]
     found = registered(identity)
     try:
         with silent():
-            vector = gymnasium.make_vec(found, num_envs=count, vectorization_mode=mode, **options)
+            if mode == "async":
+                one = functools.partial(_in_worker, os.getpid(), found, dict(options))
+                vector: Any = gymnasium.vector.AsyncVectorEnv([one] * count)
+            else:
+                vector = gymnasium.make_vec(found, num_envs=count, vectorization_mode=mode, **options)
     except Exception as error:
         raise ZooError(f"{identity} cannot be made: its constructor raised {message_of(error)}") from None
     if vector.metadata.get("autoreset_mode") not in (AutoresetMode.NEXT_STEP, AutoresetMode.NEXT_STEP.value):
         raise ZooError(f"{identity} resets in another way than AutoresetMode.NEXT_STEP")
     return vector
+
+
+def _in_worker(parent: int, found: Any, options: Mapping[str, Any]) -> Any:
+    """Return an environment in a process of its own, which ends when it is told to and leaves Ctrl-C to the run."""
+    import gymnasium
+
+    if os.getpid() != parent:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return gymnasium.make(found, **options)
 
 
 def described(identity: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:

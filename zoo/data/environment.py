@@ -233,6 +233,11 @@ class Play:
         where = "in reset" if action is None else f"at step {self.steps}, after the actions {action.tolist()}"
         return TrainingError(f"environment {self.games.identity} {said} {where[:300]}")
 
+    def close(self) -> None:
+        """End the environments, and the processes that they are in."""
+        with contextlib.suppress(Exception):  # one that crashed cannot be closed
+            self.vector.close()
+
     def state_dict(self) -> dict[str, Any]:
         """Return where it stands, as primitives and tensors; ``inside`` is None where the environment cannot tell."""
         own = {name: torch.from_numpy(getattr(self, name).copy()) for name in ("fresh", "returns", "lengths")}
@@ -311,6 +316,11 @@ class RolloutLoader:
             seeds = self.games.seeds("train", self.games.envs, seed=self.seed)
             self._play = Play(self.games, count, seeds[count * self.share.rank :][:count])
         return self._play
+
+    def close(self) -> None:
+        """End the environments."""
+        if self._play is not None:
+            self._play.close()
 
     def played(self) -> Batch:
         """Return a batch."""
@@ -409,7 +419,12 @@ class EpisodeLoader:
         if not self.seeds:  # more processes than episodes
             nothing = torch.zeros(0, dtype=torch.float64, device=self.device)
             return {"return": nothing, "length": nothing}
-        play = Play(self.games, len(self.seeds), self.seeds)
+        with contextlib.closing(Play(self.games, len(self.seeds), self.seeds)) as play:
+            returns, lengths = self._episodes(play, actor)
+        found = {"return": torch.from_numpy(returns), "length": torch.from_numpy(lengths)}
+        return {name: value.to(self.device) for name, value in found.items()}
+
+    def _episodes(self, play: Play, actor: Actor) -> tuple[np.ndarray, np.ndarray]:
         over = np.zeros(play.count, bool)
         returns, lengths = np.zeros(play.count), np.zeros(play.count)
         while not over.all():
@@ -422,8 +437,7 @@ class EpisodeLoader:
                     f"environment {self.games.identity}: an episode goes on after {FOREVER:,} steps; register it with "
                     f"max_episode_steps"
                 )
-        found = {"return": torch.from_numpy(returns), "length": torch.from_numpy(lengths)}
-        return {name: value.to(self.device) for name, value in found.items()}
+        return returns, lengths
 
 
 class EnvironmentData(L.LightningDataModule):
@@ -432,6 +446,7 @@ class EnvironmentData(L.LightningDataModule):
     def __init__(self, games: Environments, *, batch_size: int, seed: int, remembers: bool = False) -> None:
         super().__init__()
         self.dataset, self.batch_size, self.seed, self.remembers = games, batch_size, seed, remembers
+        self._training: RolloutLoader | None = None
 
     @property
     def _where(self) -> dict[str, Any]:
@@ -443,7 +458,17 @@ class EnvironmentData(L.LightningDataModule):
     def train_dataloader(self) -> RolloutLoader:
         """Return the training batches."""
         asked = {"seed": self.seed, "batch_size": self.batch_size, "remembers": self.remembers}
-        return RolloutLoader(self.dataset, **asked, **self._where)
+        self._training = RolloutLoader(self.dataset, **asked, **self._where)
+        return self._training
+
+    def teardown(self, stage: str) -> None:
+        """End the environments of training."""
+        if stage == "fit" and self._training is not None:
+            self._training.close()
+
+    def on_exception(self, exception: BaseException) -> None:
+        """End the environments of training."""
+        self.teardown("fit")
 
     def val_dataloader(self) -> EpisodeLoader:
         """Return validation's episodes."""
@@ -465,12 +490,12 @@ class EnvironmentData(L.LightningDataModule):
 def observed(games: Environments, part: str) -> Tensor:
     """Return LOOKED_AT observations of random play."""
     seeds = games.seeds(part, 1)
-    play = Play(games, 1, seeds)
-    play.vector.action_space.seed(seeds[0])
     first, found = int(games.spec.classes[0]) if games.spec.classes else 0, []
-    for _ in range(LOOKED_AT):
-        found.append(play.observation[0])
-        play.step(play.vector.action_space.sample() - first)
+    with contextlib.closing(Play(games, 1, seeds)) as play:
+        play.vector.action_space.seed(seeds[0])
+        for _ in range(LOOKED_AT):
+            found.append(play.observation[0])
+            play.step(play.vector.action_space.sample() - first)
     return to_float(torch.stack(found))
 
 
