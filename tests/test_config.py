@@ -88,6 +88,17 @@ def test_every_model_yaml_says_the_defaults_of_its_class_or_better_and_every_opt
         assert set(node) - {"name"} == known
 
 
+@pytest.mark.parametrize("name", zoo.list_models())
+def test_the_yaml_of_a_registered_name_has_the_defaults_of_its_class(name):
+    """Recipes by another name, such as resnet, and those of a pair, such as dqn-cartpole, are where values differ."""
+    path = configs.conf_dir() / "model" / f"{name}.yaml"
+    if not path.is_file():
+        pytest.skip("a model of this test session, without a YAML")
+    own = OmegaConf.to_container(OmegaConf.load(path))["model"]
+    defaults = {k: list(v) if isinstance(v, tuple) else v for k, v in registry.signature(registry.get(name)).items()}
+    assert {k: v for k, v in own.items() if k != "name"} == {k: v for k, v in defaults.items() if k != "spec"}
+
+
 def test_the_command_line_beats_the_recipe_and_the_recipe_the_model():
     plain, paired = compose("model=cnn"), compose("model=cnn", "data=mnist")
     assert plain.data.name == "digits"

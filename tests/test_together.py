@@ -38,6 +38,27 @@ def test_the_command_draws_any_figure_that_all_have(runs, tmp_path, capsys):
     assert out.stat().st_size > 1000
 
 
+def test_policies_are_drawn_by_the_return_of_episodes_over_environment_steps(tmp_path, monkeypatch):
+    sizes = {"data.envs": 4, "data.rollout": 8, "data.epoch_steps": 32, "data.val_episodes": 2, "data.test_episodes": 2}
+    words = {
+        **sizes,
+        "trainer.max_epochs": 2,
+        "logger": "csv",
+        "data.env": "CartPole-v1",
+        "run_dir": str(tmp_path / "r"),
+    }
+    run = zoo.train("policy", "gym", report=False, **words)
+    figures = []
+    monkeypatch.setattr("zoo.plots.together.save", lambda figure, path: figures.append(figure) or path)
+    assert main(["plot", str(run.folder), f"out={tmp_path / 'runs.png'}"]) == 0
+    (ax,) = figures[0].axes
+    assert ax.get_xlabel() == "environment steps"
+    assert ax.get_ylabel().startswith("mean episodic return on validation")
+    assert ax.get_legend_handles_labels()[1] == ["policy on CartPole-v1 (1 seed)"]
+    rows = found_in([str(run.folder)])[0].rows
+    assert ax.lines[0].get_xydata().tolist() == [[float(r["samples"]), float(r["val/return"])] for r in rows]
+
+
 def test_wrong_words_are_one_line(runs, tmp_path, capsys):
     with (runs / "a" / "metrics.csv").open() as file:
         known = [name for name in next(csv.reader(file)) if name.startswith("val/")]

@@ -120,13 +120,15 @@ def data_of(planned: Plan, dataset: Dataset | None) -> tuple[Dataset, Any]:
     elif planned.task != "control":
         dataset = _as_asked(dataset, asked, planned.task)
     if planned.task == "control":
-        from zoo.data.environment import EnvironmentData
+        from zoo.data.environment import EnvironmentData, check_replay
 
         world, envs = planned.trainer.world, dataset.envs  # type: ignore[attr-defined]
         if envs % world:
             said = f"trainer.devices={planned.trainer.devices}: {world} processes must share data.envs={envs} evenly"
             raise ZooError(said)
         remembers = registry.get(planned.values["model"]["name"]).remembers
+        if remembers:
+            check_replay(dataset, n_step=planned.values["model"].get("n_step", 1))  # type: ignore[arg-type]
         settings = {"batch_size": asked["batch_size"], "seed": planned.values["seed"], "remembers": remembers}
         return dataset, EnvironmentData(dataset, **settings)
     if dataset.sizes[0] < asked["batch_size"]:

@@ -223,10 +223,12 @@ def _observed(identity: str, space: Any) -> dict[str, Any]:
     if not isinstance(space, Box):
         raise ZooError(f"{identity} shows {_short(space)}; {wanted}")
     shape = tuple(space.shape)
-    bright = bool((space.low == 0).all() and (space.high == 255).all())
+    dark = bool((space.low == 0).all())
+    bright = dark and bool((space.high == 255).all())
     if len(shape) == 1:
         return {"input_shape": shape, "image_scale": 255.0 if space.dtype == np.uint8 else 1.0}
-    layout = layout_of(shape) if len(shape) > 2 or bright or space.dtype == np.uint8 else ""
+    grey = bright or space.dtype == np.uint8 or (dark and bool((space.high == 1).all()))
+    layout = layout_of(shape) if len(shape) > 2 or grey else ""
     if not layout or min(shape) < 1:
         raise ZooError(f"{identity} shows {_short(space)}; {wanted}")
     scale = 255.0 if bright or space.dtype == np.uint8 else 1.0

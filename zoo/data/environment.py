@@ -507,11 +507,12 @@ def environments(
     Raises:
         ZooError: unknown, not installed, or with observations or actions of another kind.
     """
+    settings = {**{one.name: one.default for one in SETTINGS}, **settings}
     check_choice("data.vectorization", settings["vectorization"], ("auto", "sync", "async"))
     for option in ("envs", "rollout", "epoch_steps", "val_episodes", "test_episodes"):
         check_number(f"data.{option}", settings[option], low=1, whole=True)
     for option in ("memory", "warmup"):
-        check_number(f"data.{option}", settings.get(option, 1), low=0, whole=True)
+        check_number(f"data.{option}", settings[option], low=0, whole=True)
     shown = described(identity, options)
     channels = shown.pop("frame_channels")
     reading = EnvironmentReading(shown.pop("image_layout", ""), shown.pop("image_scale", 1.0))
@@ -528,14 +529,23 @@ def environments(
     return made
 
 
+def check_replay(games: Environments, *, n_step: int) -> None:
+    """Raise ZooError where a replay buffer is so small that nothing would ever be learned from it."""
+    least = max(games.warmup + 1, (n_step + 2) * games.envs)
+    if games.memory // games.envs * games.envs < least:
+        raise ZooError(
+            f"data.memory={games.memory}: must be more than data.warmup={games.warmup} and at least {n_step + 2} steps "
+            f"of each of data.envs={games.envs}; data.memory={-(-least // games.envs) * games.envs}"
+        )
+
+
 def _register(name: str, identity: str, kind: str) -> Callable[..., Environments]:
     """Register an environment; its options are ``env`` and the settings of Environments."""
 
     def load(*, env: str = identity, **settings: Any) -> Environments:
         if not env:
             raise ZooError("data=gym: needs data.env=, an id of gymnasium, or module:id where a module registers it")
-        asked = {**{one.name: one.default for one in SETTINGS}, **settings}
-        return environments(name, env, None if name == "gym" else kind, **asked)
+        return environments(name, env, None if name == "gym" else kind, **settings)
 
     options = [("env", identity), *((one.name, one.default) for one in SETTINGS)]
     keyword = inspect.Parameter.KEYWORD_ONLY

@@ -31,8 +31,9 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Model and data."""
-        return f"{self.config['model.name']} on {self.config['data.name']}"
+        """Model and data, of environments by their id the id itself."""
+        named = self.config["data.name"] == "gym" and self.config.get("data.env")
+        return f"{self.config['model.name']} on {named or self.config['data.name']}"
 
     def values(self, column: str) -> list[float]:
         """Return a column; NaN where it was not measured."""
@@ -82,7 +83,9 @@ def _kinds(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 
 def together(runs: Sequence[Run], path: Path, *, figure: str | None = None, over: str | None = None) -> Path:
-    """Draw a ``figure`` of validation (None: the first that all have) over ``over`` (None: epochs; of policies steps).
+    """Draw a ``figure`` of validation over ``over``.
+
+    None draws the first figure that all have over epochs, of policies the return of episodes over environment steps.
 
     Raises:
         ZooError: not all runs have it.
@@ -95,18 +98,23 @@ def together(runs: Sequence[Run], path: Path, *, figure: str | None = None, over
         raise unknown("figure", figure, figures)
     if over is not None and over not in OVER:
         raise unknown("over", over, OVER)
-    chosen = figure or figures[0]
     acting = all(run.config.get("data.envs") for run in runs)
+    chosen = figure or ("return" if acting and "return" in figures else figures[0])
     along = over or ("samples" if acting else "epoch")
     drawing = Figure(figsize=(6.4, 4), layout="constrained")
     ax = axes_of(drawing)
     for label, kind in _kinds(runs).items():
         x, mean, spread = _joined([run.values(along) for run in kind], [run.values(f"val/{chosen}") for run in kind])
-        (line,) = ax.plot(x, mean, label=f"{label} ({len(kind)} seed{'s' * (len(kind) > 1)})", linewidth=1.6)
+        about: dict[str, Any] = {
+            "label": f"{label} ({len(kind)} seed{'s' * (len(kind) > 1)})",
+            "marker": "o" if len(x) == 1 else "",
+        }
+        (line,) = ax.plot(x, mean, linewidth=1.6, **about)
         low, high = ([m + sign * s for m, s in zip(mean, spread, strict=True)] for sign in (-1, 1))
         ax.fill_between(x, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
     ax.set_xlabel("environment steps" if acting and along == "samples" else along, color=INK)
-    ax.set_ylabel(f"{chosen.replace('_', ' ')} on validation, mean ± deviation over seeds", color=INK, fontsize=9)
+    measured = "mean episodic return" if chosen == "return" else chosen.replace("_", " ")
+    ax.set_ylabel(f"{measured} on validation, mean ± deviation over seeds", color=INK, fontsize=9)
     ax.legend(frameon=False, fontsize=8)
     return save(drawing, path)
 
