@@ -62,7 +62,9 @@ def _alone(data: Any, splits: Splits) -> Dataset:
     """Return rows without labels."""
     if hasattr(data, "columns"):
         frame = with_names(data, "data")
-        return frame_dataset("arrays", Source("data", frame, np.arange(1, len(frame) + 1)), Reading([]), splits)
+        return frame_dataset(
+            "arrays", Source("data", frame, np.arange(1, len(frame) + 1), options=False), Reading([]), splits
+        )
     whole = from_arrays(
         (data, np.arange(len(data))),
         task="regression",
@@ -89,7 +91,7 @@ def _as_frame(data: Any, target: str | int | None) -> tuple[Source, Reading] | N
         raise ZooError(f"data: a data frame needs its target's name, as target={names[-1]!r}; columns: {names}")
     if target not in names:
         raise unknown("target", target, names)
-    return Source("data", frame, np.arange(1, len(frame) + 1)), Reading([target])
+    return Source("data", frame, np.arange(1, len(frame) + 1), options=False), Reading([target])
 
 
 def _with_target(frame: pd.DataFrame, y: Any) -> tuple[str, pd.DataFrame]:
@@ -135,8 +137,8 @@ def labels_of(y: np.ndarray, task: str | None) -> tuple[np.ndarray, tuple[str, .
     """Return labels as numbers, with the classes' names where they are classes."""
     if y.ndim != 1:
         raise ZooError(f"data: y has shape {y.shape}; must be one value per row")
-    if y.dtype.kind == "f" and not np.isfinite(y).all():
-        raise ZooError("data: y holds NaN or infinity; drop those rows")
+    if pd.isna(y).any() or (y.dtype.kind == "f" and not np.isfinite(y).all()):
+        raise ZooError("data: y holds NaN or infinity or None; drop those rows")
     if task is None:
         task = "regression" if y.dtype.kind in "iuf" and not few_whole(y) else "classification"
     if task == "regression":

@@ -54,15 +54,23 @@ QUANTITY = re.compile(r"[<>≤≥~≈±=]*\s*[-+−]?[.,]?\d")
 
 @dataclass(frozen=True)
 class Source:
-    """A frame, and how to speak of its rows: ``lines`` of the file it came from, or numbers from 1."""
+    """A frame, and how to speak of its rows: ``lines`` of the file it came from, or numbers from 1.
+
+    ``options``: the columns can be chosen by options of ``data``.
+    """
 
     name: str
     frame: pd.DataFrame
     lines: np.ndarray
+    options: bool = True
 
     def at(self, column: str, row: int) -> str:
         """Return the words for a cell."""
         return f"{self.name}, line {self.lines[row]}, column {column!r}"
+
+    def leave_out(self, column: str) -> str:
+        """Return the advice to do without a column."""
+        return f"leave it out by data.drop=[{column}]" if self.options else f"drop the column {column!r}"
 
     def place(self, row: int, column: str) -> str:
         """Return the words for a cell, as ``encode_frame`` asks for them."""
@@ -126,6 +134,8 @@ def frame_dataset(
         ZooError: a column or a target that cannot be learnt from, with its place and what to do.
     """
     source = replace(source, frame=with_names(source.frame, source.name))
+    if not len(source.frame):
+        raise ZooError(f"{source.name}: has no rows")
     options = (reading.drop, "data.drop"), (reading.text, "data.text"), (reading.numeric, "data.numeric")
     for names, option in options:
         for column in names:
@@ -276,8 +286,8 @@ def _check_kind(source: Source, column: str, value: object) -> None:
         raise _date(source, column, str(value))
     kind = type(value).__name__
     raise ZooError(
-        f"{source.name}: column {column!r} holds values of type {kind}; must be numbers or texts; leave it out by "
-        f"data.drop=[{column}]"
+        f"{source.name}: column {column!r} holds values of type {kind}; must be numbers or texts; "
+        f"{source.leave_out(column)}"
     )
 
 
@@ -302,7 +312,7 @@ def number_format(source: Source, column: str, reading: Reading, cells: Cells | 
     if len(counts) > max(0.5 * total, FEW):
         raise ZooError(
             f"{source.name}: column {column!r} holds {len(counts):,} different texts in {total:,} rows, such as "
-            f"{str(example)[:40]!r}, from which nothing can be learnt; leave it out by data.drop=[{column}]"
+            f"{str(example)[:40]!r}, from which nothing can be learnt; {source.leave_out(column)}"
             f"{_quantity_advice(counts, total)}"
         )
     return None
@@ -337,18 +347,18 @@ def _remarks(source: Source, spec: DataSpec, guesses: Mapping[str, Cells | None]
         if not levels and _is_id(source.frame[column].to_numpy(), cells):
             lines.append(
                 f"note: {source.name}: column {column!r} rises by row and is another number in each; if it is an id, "
-                f"leave it out by data.drop=[{column}]"
+                f"{source.leave_out(column)}"
             )
         if cells is None or column in text:
             continue
-        if not levels and cells.guess.unsure:
+        if not levels and cells.guess.unsure and source.options:
             example = next(text for text in cells.counts if "," in text)
             other = "," if cells.guess.form[0] == "." else "."
             lines.append(
                 f"note: {source.name}: column {column!r} is read with the decimal mark {cells.guess.form[0]!r}, though "
                 f"{example!r} could be either; pass data.decimal='{other}' if that is wrong"
             )
-        if levels and cells.codes:
+        if levels and cells.codes and source.options:
             lines.append(
                 f"note: {source.name}: column {column!r} has leading zeros and is read as text; pass "
                 f"data.numeric=[{column}] if it holds numbers"
@@ -372,7 +382,7 @@ def _is_id(values: np.ndarray, texts: Cells | None) -> bool:
 
 def _date(source: Source, column: str, example: str) -> ZooError:
     return ZooError(
-        f"{source.name}: column {column!r} holds dates, such as {example!r}; leave it out by data.drop=[{column}], or "
+        f"{source.name}: column {column!r} holds dates, such as {example!r}; {source.leave_out(column)}, or "
         f"put what matters of them (year, month, weekday, days since) into columns of numbers"
     )
 
@@ -383,7 +393,7 @@ def numbers_of(source: Source, column: str, form: Format = PLAIN, missing: Seque
     Raises:
         ZooError: text or infinity, with its place.
     """
-    advice = f", or take the column as text by data.text=[{column}]"
+    advice = f", or take the column as text by data.text=[{column}]" if source.options else ""
     cells = source.frame[column]
     return as_numbers(cells, lambda row: source.at(column, row), advice, form=form, missing=tuple(missing))
 
@@ -450,7 +460,7 @@ def _one_target(source: Source, column: str, reading: Reading, cells: Cells | No
             f"{names[0][:40]!r}, too many for classes{advice}"
         )
     words = [name for name in names if name.lower() in MARKS]
-    if words:
+    if words and source.options:
         count = int((texts == words[0]).sum())
         print(
             f"note: {source.name}: {words[0]!r} is a class of {column!r} ({count:,} rows); if it stands for a missing "

@@ -230,8 +230,10 @@ def with_names(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     """Return a frame whose columns' names are texts.
 
     Raises:
-        ZooError: two columns of one name.
+        ZooError: two columns of one name, or names of several levels.
     """
+    if frame.columns.nlevels > 1:
+        raise ZooError(f"{name}: its columns have names of {frame.columns.nlevels} levels; must be one text each")
     if not all(isinstance(column, str) for column in frame.columns):
         frame = frame.rename(columns=str)
     if frame.columns.has_duplicates:
