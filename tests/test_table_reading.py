@@ -358,10 +358,10 @@ def test_rows_are_read_in_each_form_that_a_program_has_them(trees, tmp_path):
     ("raw", "words"),
     [
         (pd.DataFrame({"a": [], "kind": []}), "has no rows"),
-        (pd.DataFrame({"a": [1.0]}), "the column kind is missing"),
+        (pd.DataFrame({"a": [1.0]}), "the columns kind are missing"),
         (pd.DataFrame([[1.0, 2.0, "oak"]], columns=["a", "a", "kind"]), "two columns are named 'a'"),
         ({"a": "wide", "kind": "oak"}, "row 1, column 'a': 'wide' is text"),
-        ([{"kind": "oak"}], "the column a is missing"),
+        ([{"kind": "oak"}], "the columns a are missing"),
         ("nosuch.csv", "nosuch.csv: no such file"),
         (3.5, "must be rows"),
         (np.array([[1.0, 7.0]]), "column 'kind': 7 is no number of a category"),
@@ -380,7 +380,7 @@ def test_rows_that_cannot_be_read_are_one_line(trees, raw, words):
 def test_errors_of_a_new_file_name_it_and_the_line(trees, tmp_path):
     for text, words in (
         ("a,kind\n", "new.csv: has no rows"),
-        ("kind\noak\nyew\n", "new.csv: the column a is missing; the model reads a, kind"),
+        ("kind\noak\nyew\n", "new.csv: the columns a are missing; the model reads a, kind"),
         ("a,kind\n1,oak\nwide,oak\n", "new.csv, line 3, column 'a': 'wide' is text"),
     ):
         (tmp_path / "new.csv").write_text(text)

@@ -132,7 +132,7 @@ def as_frame(spec: DataSpec, raw: Any) -> pd.DataFrame | None:
         raise ZooError(f"{spec.name}: an array of {cells.dtype}; must be numbers")
     cells = cells[None] if cells.ndim == 1 else cells
     if cells.ndim != 2 or cells.shape[1] != len(spec.columns):
-        said = f"{len(spec.columns)} columns: {', '.join(spec.columns[:8])}"
+        said = f"{len(spec.columns)} columns: {_listed(spec)}"
         raise ZooError(f"{spec.name}: rows of shape {cells.shape}; must be rows of {said}")
     return pd.DataFrame(cells, columns=list(spec.columns))
 
@@ -153,8 +153,12 @@ def _check_columns(spec: DataSpec, columns: Iterable[str], name: str) -> None:
     present = set(columns)
     missing = [column for column in column_names(spec) if column not in present]
     if missing:
-        said = f"column {missing[0]} is" if len(missing) == 1 else f"columns {', '.join(missing)} are"
-        raise ZooError(f"{name}: the {said} missing; the model reads {', '.join(column_names(spec))}")
+        raise ZooError(f"{name}: the columns {', '.join(missing)} are missing; the model reads {_listed(spec)}")
+
+
+def _listed(spec: DataSpec) -> str:
+    names = column_names(spec)
+    return ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
 
 
 def column_names(spec: DataSpec) -> tuple[str, ...]:
