@@ -17,6 +17,7 @@ from torch import Tensor
 from zoo.data.cache import cache_folder
 from zoo.data.dataset import Card, Dataset, Splits, class_counts
 from zoo.data.files import root_folder
+from zoo.decoding import is_litter
 from zoo.errors import ZooError
 from zoo.files import write_arrays
 from zoo.options import check_choice, check_number
@@ -35,7 +36,7 @@ WINDOW, HOP = 256, 80  # samples: 32 ms, every 10 ms
 BANDS, LOWEST, HIGHEST = 40, 50.0, 3900.0  # mel bands and their range in Hz
 FLOOR = 1e-6  # power that silence counts as
 LONGEST = 128  # frames that are read of each recording
-FORMAT = 1  # of the cache
+FORMAT = 2  # of the cache
 OFFICIAL_TEST = 5  # recordings 0 to 4 of each speaker and digit
 RANGE = 8.0  # natural logarithms of power (35 dB) below a recording's loudest that are told apart
 SMOOTH = 3  # cosines over the bands by which a recording's own sound is taken off
@@ -66,7 +67,7 @@ def spoken_digits(
     check_choice("data.normalize", normalize, ("none", "recording"))
     check_number("data.fold", fold, low=0, whole=True)
     archive = root_folder(root) / "fsdd" / "fsdd_recordings.tar.gz"
-    names, frames, lengths = _cached(archive, cache)
+    names, frames, lengths = _cached(archive, cache, normalize)
     digit, speaker, number = (np.array(part) for part in zip(*(name.split("_") for name in names), strict=True))
     speakers = sorted(set(speaker))
     check_number(f"data.fold (of {len(speakers)} speakers)", fold, high=len(speakers) - 1, whole=True)
@@ -81,8 +82,6 @@ def spoken_digits(
     else:
         train, val = (rest[part] for part in Splits(split_seed=split_seed).cut_val(y[rest], stratify=True))
     x, sizes, labels = torch.from_numpy(frames), torch.from_numpy(lengths), torch.from_numpy(y)
-    if normalize == "recording":
-        x = levelled(x, sizes)
     parts = [
         {"x": x[index], "y": labels[index], "lengths": sizes[index]} for index in (train, val, np.flatnonzero(tested))
     ]
@@ -102,7 +101,7 @@ def spoken_digits(
     return Dataset(spec, *parts, FSDD)
 
 
-def _cached(archive: Path, cache: str | None) -> tuple[list[str], np.ndarray, np.ndarray]:
+def _cached(archive: Path, cache: str | None, normalize: str) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Return names, frames (N, T, 40) and lengths of an archive's recordings, computed once."""
     try:
         state = archive.stat()
@@ -111,7 +110,9 @@ def _cached(archive: Path, cache: str | None) -> tuple[list[str], np.ndarray, np
             f"data=spoken_digits: {archive} is not there; download the recordings of {FSDD.source} as a tar.gz of "
             f"wav files, or set data.root or ZOO_DATA to the folder that holds fsdd/"
         ) from None
-    key = f"{FORMAT} {archive.resolve()} {state.st_size} {state.st_mtime_ns} {WINDOW} {HOP} {BANDS} {LONGEST}"
+    key = (
+        f"{FORMAT} {archive.resolve()} {state.st_size} {state.st_mtime_ns} {WINDOW} {HOP} {BANDS} {LONGEST} {normalize}"
+    )
     entry = cache_folder(cache) / "audio" / f"{hashlib.sha256(key.encode()).hexdigest()[:20]}.npz"
     try:
         with np.load(entry) as kept:
@@ -121,7 +122,9 @@ def _cached(archive: Path, cache: str | None) -> tuple[list[str], np.ndarray, np
     names, parts = [], []
     for name, raw in _members(archive):
         names.append(PurePosixPath(name).stem)
-        parts.append(log_mel(read_wav(raw, f"{archive}: {name}"))[:LONGEST])
+        parts.append(frames_of(raw, normalize=normalize, longest=LONGEST, where=f"{archive}: {name}"))
+    if not parts:
+        raise ZooError(f"{archive}: holds no wav file; fetch it again")
     lengths = np.array([len(part) for part in parts])
     frames = np.zeros((len(parts), LONGEST, BANDS), np.float32)
     for row, part in zip(frames, parts, strict=True):
@@ -143,13 +146,32 @@ def _members(archive: Path) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of the wav files of an archive, by name."""
     try:
         with tarfile.open(archive) as opened:
-            found = sorted((m for m in opened if m.isfile() and m.name.endswith(".wav")), key=lambda m: m.name)
+            found = sorted((m for m in opened if m.isfile() and is_recording(m.name)), key=lambda m: m.name)
             for member in found:
                 file = opened.extractfile(member)
                 assert file is not None
                 yield member.name, file.read()
     except (tarfile.TarError, EOFError, OSError) as error:
         raise ZooError(f"{archive}: is damaged ({error}); fetch it again") from None
+
+
+def is_recording(name: str) -> bool:
+    """Tell whether a file's name is that of a wav file, and not of one that a system leaves behind."""
+    return name.lower().endswith(".wav") and not any(map(is_litter, PurePosixPath(name).parts))
+
+
+def frames_of(raw: bytes | Path, *, normalize: str, longest: int, where: str | None = None) -> np.ndarray:
+    """Return a wav file as a model reads it: its first ``longest`` frames (T, 40), each recording by itself.
+
+    Training and prediction both call this, so that they read a recording the same to the last bit.
+
+    Raises:
+        ZooError: no wav that can be read.
+    """
+    frames = log_mel(read_wav(raw, where))[:longest]
+    if normalize == "recording":
+        frames = levelled(torch.from_numpy(frames)[None], torch.tensor([len(frames)]))[0].numpy()
+    return frames
 
 
 def read_wav(raw: bytes | Path, where: str | None = None) -> np.ndarray:
