@@ -1,16 +1,12 @@
 """Files from strangers: damaged in any place they are refused in a line, and none of them does anything."""
 
 import io
-import os
 import pickle
 import struct
-import subprocess
-import sys
 import tarfile
 import wave
 import zipfile
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -179,28 +175,3 @@ def test_a_configuration_that_lacks_something_is_named(tmp_path):
         (tmp_path / "config.yaml").write_text(text)
         with pytest.raises(zoo.ZooError, match=f"is not the configuration of a run .*{said}"):
             config_of(tmp_path)
-
-
-FILL = """
-import sys, hashlib, torch
-from zoo.data import load
-data = load("image_folder", path=sys.argv[1], size=16, cache=sys.argv[2])
-x = data.train["x"].index_select(0, torch.arange(data.sizes[0]))
-print(data.sizes, hashlib.sha256(x.numpy()).hexdigest())
-"""
-
-
-def test_processes_that_fill_one_cache_at_once_all_read_what_is_right(tmp_path):
-    random = np.random.default_rng(0)
-    for name in ("cat", "dog"):
-        (tmp_path / "photos" / name).mkdir(parents=True)
-        for number in range(60):
-            pixels = random.integers(0, 256, (24, 24, 3)).astype(np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{number}.png")
-    words = [sys.executable, "-c", FILL, str(tmp_path / "photos"), str(tmp_path / "cache")]
-    environment = {**os.environ, "PYTHONPATH": str(Path(zoo.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
-    started = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) for _ in range(3)]
-    said = [one.communicate()[0] for one in started]
-    assert [one.returncode for one in started] == [0, 0, 0]
-    assert len(set(said)) == 1, said
-    assert not list((tmp_path / "cache" / "images").glob("making-*"))

@@ -1,25 +1,32 @@
 """Image files to arrays of one size: ``python -m zoo.decoding`` is a process that does a share of them.
 
-Imports neither torch nor the rest of the zoo, so that several processes begin at once.
+Imports no torch, so that several processes begin at once.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import os
 import sys
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
+
+from zoo.depth import EIGHT_BITS, Ranges, depth_of, read_deep, source_of
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
-GREY = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F")
+STUBS = ("BUFR", "GRIB", "HDF5", "MPEG")  # formats that Pillow recognizes and cannot decode
+LITTER = ("__macosx", "thumbs.db", "desktop.ini")  # that systems leave in folders and archives
+GRAY = (0.299, 0.587, 0.114)  # shares of red, green and blue, as Pillow's
 REPORT = 200  # images between two reports
 
 
@@ -31,7 +38,14 @@ def is_archive(path: Path) -> bool:
 def is_image(name: str) -> bool:
     """Tell whether a file's name ends as those do that can be decoded."""
     Image.init()
-    return Image.EXTENSION.get(PurePosixPath(name).suffix.lower()) in Image.OPEN
+    form = Image.EXTENSION.get(PurePosixPath(name).suffix.lower())
+    return form in Image.OPEN and form not in STUBS
+
+
+def left_out(names: list[str]) -> str:
+    """Return how many files are left out because their names do not end as those of images, and the first of them."""
+    files = "1 file" if len(names) == 1 else f"{len(names):,} files"
+    return f"left out {files} that cannot be read as images: {', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
 
 
 def wrong(error: Exception) -> str:
@@ -42,7 +56,10 @@ def wrong(error: Exception) -> str:
 def listing(path: Path) -> list[tuple[str, int, int]]:
     """Return (name, size, time of change) of each file under a folder or in an archive, sorted by name.
 
-    Hidden files are left out. An archive's members carry the archive's own time.
+    Hidden files and those that systems leave behind are left out. An archive's members carry the archive's own time.
+
+    Raises:
+        OSError, ValueError, zipfile.BadZipFile, tarfile.TarError: it cannot be read, or holds a name twice.
     """
     found: list[tuple[str, int, int]] = []
     if is_archive(path):
@@ -57,12 +74,19 @@ def listing(path: Path) -> list[tuple[str, int, int]]:
                 found = [(i.name, i.size, changed) for i in archive if i.isfile()]
     else:
         found = list(_walk(path, ""))
-    return sorted(entry for entry in found if not any(part.startswith(".") for part in entry[0].split("/")))
+    entries = sorted(entry for entry in found if not any(map(is_litter, entry[0].split("/"))))
+    for one, other in pairwise(entries):
+        if one[0] == other[0]:
+            raise ValueError(f"it holds {one[0]} twice")
+    return entries
+
+
+def is_litter(part: str) -> bool:
+    """Tell whether a file or a folder so named is hidden, or one that systems leave behind."""
+    return part.startswith(".") or part.lower() in LITTER
 
 
 def _walk(folder: Path, above: str) -> Iterator[tuple[str, int, int]]:
-    import os
-
     with os.scandir(folder) as entries:
         for entry in entries:
             name = f"{above}{entry.name}"
@@ -100,47 +124,96 @@ def _member(archive: zipfile.ZipFile, name: str) -> io.BytesIO:
     return io.BytesIO(archive.read(name))
 
 
-def decode(file: Any, *, size: tuple[int, int] | None, fit: str, channels: int) -> np.ndarray:
-    """Return an image file as uint8 (channels, height, width).
-
-    Turned as its EXIF says; palettes looked up; what is transparent becomes white; 16 bits become 8, floats are taken
-    as [0, 1]. ``fit: crop`` scales the shorter side and cuts the middle out, ``resize`` stretches both.
+@contextlib.contextmanager
+def opened_image(file: Any, size: tuple[int, int] | None) -> Iterator[Image.Image]:
+    """Open an image file (a path, or bytes in memory) to be brought to ``size`` (height, width).
 
     Raises:
         OSError, ValueError, SyntaxError: not an image, or a damaged one.
     """
-    with Image.open(file) as opened:
-        if opened.format == "PNG":
-            opened.verify()  # checksums, which decoding itself does not look at
-    with Image.open(file) as opened:
-        if size is not None and opened.format == "JPEG":
-            opened.draft(None, (2 * size[1], 2 * size[0]))  # decodes no more than twice what is needed
-        return fitted(opened, size=size, fit=fit, channels=channels)
+    with contextlib.ExitStack() as stack:
+        if isinstance(file, (str, os.PathLike)):  # by its path Pillow maps some TIFF files with their sides swapped
+            file = stack.enter_context(open(file, "rb"))
+        with Image.open(file) as opened:
+            if opened.format == "PNG":
+                opened.verify()  # checksums, which decoding itself does not look at
+        with Image.open(file) as opened:
+            if size is not None and opened.format == "JPEG":
+                height, width = size
+                if height != width and opened.getexif().get(ExifTags.Base.Orientation, 1) >= 5:  # lies on its side
+                    height, width = width, height
+                opened.draft(None, (2 * width, 2 * height))  # decodes no more than twice what is needed
+            yield opened
 
 
-def fitted(opened: Image.Image, *, size: tuple[int, int] | None, fit: str, channels: int) -> np.ndarray:
+def decode(
+    file: Any, *, size: tuple[int, int] | None, fit: str, channels: int, ranges: Ranges = EIGHT_BITS
+) -> np.ndarray:
+    """Return an image file as uint8 (channels, height, width), or float32 in [0, 1] for a set that has deep files.
+
+    Turned as its EXIF says; palettes looked up; what is transparent becomes white; of several frames the first.
+    ``fit: crop`` scales the shorter side and cuts the middle out, ``resize`` stretches both. ``ranges`` are those of
+    the set that a model learned from: values of more than 8 bits in them become black to white.
+
+    Raises:
+        OSError, ValueError, SyntaxError: not an image, a damaged one, or one with values outside of ``ranges``.
+    """
+    with opened_image(file, size) as opened:
+        return fitted(opened, size=size, fit=fit, channels=channels, ranges=ranges)
+
+
+def decode_opened(
+    image: Image.Image, *, size: tuple[int, int] | None, fit: str, channels: int, ranges: Ranges = EIGHT_BITS
+) -> np.ndarray:
+    """Return an image that a program has opened as ``decode`` returns its file.
+
+    One that is decoded already cannot be decoded at a smaller scale, as files of photos are: it may differ slightly.
+    """
+    source = source_of(image)
+    if source is not None:
+        with Image.open(source) as same:
+            untouched = same.size == image.size and same.mode == image.mode
+        if untouched:
+            return decode(source, size=size, fit=fit, channels=channels, ranges=ranges)
+    return fitted(image, size=size, fit=fit, channels=channels, ranges=ranges)
+
+
+def fitted(
+    opened: Image.Image, *, size: tuple[int, int] | None, fit: str, channels: int, ranges: Ranges = EIGHT_BITS
+) -> np.ndarray:
     """Return an image as ``decode`` does a file's."""
+    if 0 in opened.size:
+        raise ValueError("it has no pixels")
+    if depth_of(opened):
+        array = _fitted_floats(read_deep(opened).unit(ranges), size, fit, channels)
+        return array if ranges.deep else np.rint(255 * array).astype(np.uint8)
     image = ImageOps.exif_transpose(opened)
-    image = to_eight_bits(image).convert("L" if channels == 1 else "RGB")
-    if size is not None and image.size != (size[1], size[0]):
-        wanted = (size[1], size[0])
-        if fit == "crop":
-            image = ImageOps.fit(image, wanted, Image.Resampling.BICUBIC)
-        else:
-            image = image.resize(wanted, Image.Resampling.BICUBIC, reducing_gap=2.0)
+    image = _to_size(on_white(image).convert("L" if channels == 1 else "RGB"), size, fit)
     array = np.asarray(image)
-    return array[None] if channels == 1 else array.transpose(2, 0, 1)
+    array = array[None] if channels == 1 else array.transpose(2, 0, 1)
+    return array * np.float32(1 / 255) if ranges.deep else array
 
 
-def to_eight_bits(image: Image.Image) -> Image.Image:
-    """Return the image in a mode of 8 bits, without transparency."""
-    if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image, dtype=np.float64)
-        if image.mode == "F":
-            values = values * 255 if values.max(initial=0) <= 1 else values
-        elif values.max(initial=0) > 255 or ";16" in image.mode:
-            values = values / 257
-        return Image.fromarray(np.rint(values.clip(0, 255)).astype(np.uint8))
+def _fitted_floats(unit: np.ndarray, size: tuple[int, int] | None, fit: str, channels: int) -> np.ndarray:
+    """Return floats (H, W, C) in [0, 1] as (channels, height, width)."""
+    if channels == 1 and unit.shape[2] == 3:
+        unit = sum(np.float32(share) * unit[..., k : k + 1] for k, share in enumerate(GRAY))  # type: ignore[assignment]
+    planes = [np.asarray(_to_size(Image.fromarray(plane), size, fit)) for plane in unit.transpose(2, 0, 1)]
+    return np.stack(planes * (channels // len(planes))).clip(0, 1)
+
+
+def _to_size(image: Image.Image, size: tuple[int, int] | None, fit: str) -> Image.Image:
+    if size is None or image.size == (size[1], size[0]):
+        return image
+    if fit == "crop":
+        return ImageOps.fit(image, (size[1], size[0]), Image.Resampling.BICUBIC)
+    return image.resize((size[1], size[0]), Image.Resampling.BICUBIC, reducing_gap=2.0)
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """Return an image of 8 bits a channel without transparency."""
+    if image.mode == "La":
+        image = image.convert("LA")
     if "A" in image.mode or "a" in image.mode or "transparency" in image.info:
         seen = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen)
@@ -148,15 +221,25 @@ def to_eight_bits(image: Image.Image) -> Image.Image:
 
 
 def main() -> None:
-    """Decode the share of a job that comes on standard input; say on standard output how it goes, in JSON lines."""
+    """Decode the share of a job that comes on standard input; report on standard output how it goes, in JSON lines.
+
+    Without ``ranges`` deep images are not decoded: a report says the least and the greatest of their values.
+    """
     job = json.loads(sys.stdin.read())
     array = np.lib.format.open_memmap(job["into"], mode="r+")
     size, done = tuple(job["size"]), 0
-    for place, opened in contents(Path(job["path"]), job["names"]):
+    ranges = Ranges(*(value and tuple(value) for value in job["ranges"])) if job["ranges"] else None
+    for place, opener in contents(Path(job["path"]), job["names"]):
+        row = job["rows"][place]
         try:
-            array[job["rows"][place]] = decode(opened(), size=size, fit=job["fit"], channels=job["channels"])
+            with opened_image(opener(), size) as image:
+                if ranges is None and depth_of(image):
+                    print(json.dumps({"deep": row, "extremes": read_deep(image).extremes}), flush=True)
+                else:
+                    options = {"size": size, "fit": job["fit"], "channels": job["channels"]}
+                    array[row] = fitted(image, **options, ranges=ranges or EIGHT_BITS)
         except Exception as error:  # whatever a damaged file makes a decoder say
-            print(json.dumps({"bad": job["rows"][place], "said": wrong(error)}), flush=True)
+            print(json.dumps({"bad": row, "said": wrong(error)}), flush=True)
         done += 1
         if done % REPORT == 0:
             print(json.dumps({"done": REPORT}), flush=True)

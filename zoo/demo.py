@@ -74,7 +74,7 @@ def _told(model: Any, raw: Any) -> Any:
 
 def _seeing(model: Any) -> None:
     with gr.Row():
-        image = gr.Image(type="pil", label="image")
+        image = gr.Image(type="filepath", image_mode=None, label="image")  # the file itself, read as training's were
         seen = gr.Image(label="as the model sees it", interactive=False)
         back = (
             _answer(model) if model.spec.task != "reconstruction" else gr.Image(label="given back", interactive=False)

@@ -14,11 +14,14 @@ class ImageReading:
     """How image files and arrays are read: ``resize_mode`` crop or resize brings them to the model's size.
 
     ``labels`` are the values in an archive of arrays that stand for the classes, in their order, where these have other
-    names.
+    names. ``integer_range`` and ``float_range`` are the values that became black and white in training's files of more
+    than 8 bits, of whole numbers and of floats (see ``zoo.depth``); None where training had no such files.
     """
 
     resize_mode: str = "crop"
     labels: tuple[str, ...] = ()
+    integer_range: tuple[float, float] | None = None
+    float_range: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

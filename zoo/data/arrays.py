@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from zoo.data.frames import Reading, Source, few_whole, frame_dataset, offset_of
 from zoo.data.images import image_dataset
 from zoo.data.tabular import table
 from zoo.errors import ZooError, unknown
+from zoo.inputs.image import channels_first, pixel_values
 from zoo.inputs.table import as_text, with_names
 from zoo.spec import UNLABELLED
 
@@ -50,7 +52,7 @@ def from_arrays(
         return table("arrays", x, labels, splits, classes=classes)
     if x.ndim not in (3, 4):
         raise ZooError(f"data=(X, y): X has shape {x.shape}; must be a table (N, columns) or images (N, C, H, W)")
-    images = torch.from_numpy(np.ascontiguousarray(as_images(x, "data")))
+    images = torch.from_numpy(np.require(as_images(x, "data"), requirements="CW"))
     offset = 0.0 if classes else offset_of(labels, "data: y")
     numbers = torch.from_numpy(labels if classes else (labels - offset).astype(np.float32))
     index = splits.cut(labels, stratify=bool(classes))
@@ -149,21 +151,26 @@ def labels_of(y: np.ndarray, task: str | None) -> tuple[np.ndarray, tuple[str, .
     return numbers.astype(np.int64), tuple(as_text(name) for name in names)
 
 
-def as_images(x: np.ndarray, said: str) -> np.ndarray:
+def as_images(x: np.ndarray, where: str) -> np.ndarray:
     """Return images (N, H, W), (N, C, H, W) or (N, H, W, C) as (N, C, H, W), uint8 or float32 in [0, 1].
 
     Raises:
-        ZooError: another shape, or values outside; the message begins with ``said``.
+        ZooError: another shape, or other values (see ``zoo.inputs.image``); the message begins with ``where``.
     """
     if x.ndim not in (3, 4):
-        raise ZooError(f"{said}: images of shape {x.shape}; must be (N, H, W), (N, C, H, W) or (N, H, W, C)")
-    if x.ndim == 3:
-        x = x[:, None]
-    elif x.shape[1] not in (1, 3) and x.shape[3] in (1, 3):
-        x = x.transpose(0, 3, 1, 2)
-    if x.dtype == np.uint8:
-        return x
-    x = x.astype(np.float32)
-    if not np.isfinite(x).all() or x.min() < 0 or x.max() > 1:
-        raise ZooError(f"{said}: images from {x.min():g} to {x.max():g}; must be uint8, or float in [0, 1]")
-    return x
+        raise ZooError(f"{where}: images of shape {x.shape}; must be (N, H, W), (N, C, H, W) or (N, H, W, C)")
+    return channels_first(pixel_values(x, where))
+
+
+def joined_images(parts: Sequence[np.ndarray], where: str) -> np.ndarray:
+    """Return the images of all parts of a data set as one array, as ``as_images`` does: one decision holds for all.
+
+    Raises:
+        ZooError: parts of different shapes or types, and what ``as_images`` rejects.
+    """
+    shapes, types = {x.shape[1:] for x in parts}, {x.dtype for x in parts}
+    if len(shapes) > 1:
+        raise ZooError(f"{where}: images of different shapes, {' and '.join(sorted(map(str, shapes)))}")
+    if len({dtype.kind.replace("i", "u") for dtype in types}) > 1:
+        raise ZooError(f"{where}: images of different types, {' and '.join(sorted(map(str, types)))}; must be of one")
+    return np.require(as_images(np.concatenate(parts), where), requirements="CW")

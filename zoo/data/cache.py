@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -11,7 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -22,11 +23,12 @@ from PIL import Image
 from rich.console import Console
 from torch import Tensor
 
-from zoo.decoding import GREY, contents
+from zoo.decoding import contents
+from zoo.depth import EIGHT_BITS, Ranges, is_gray, ranges_of
 from zoo.errors import ZooError
 from zoo.files import synced
 
-FORMAT = 1  # of the cache; another number makes all anew
+FORMAT = 2  # of the cache; another number makes all anew
 LOOKED_AT = 64  # files that say which size and how many channels all get
 LARGEST = 256  # side up to which files of one size keep it
 SIDE = 64  # of photos, where nothing is said
@@ -43,10 +45,16 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Pixels:
-    """Decoded images (N, C, H, W) uint8, a memory map; ``bad`` says what is wrong with the files that are not."""
+    """Decoded images (N, C, H, W), a memory map; ``bad`` says what is wrong with the files that are not.
+
+    They are uint8; where files have more than 8 bits a channel, all are float32 in [0, 1] by ``ranges``, and ``deep``
+    is how many such files there are.
+    """
 
     x: Tensor
     bad: dict[int, str]
+    ranges: Ranges = EIGHT_BITS
+    deep: int = 0
 
 
 def cache_folder(asked: str | None) -> Path:
@@ -59,65 +67,125 @@ def cache_folder(asked: str | None) -> Path:
 def pixels(path: Path, files: Sequence[tuple[str, int, int]], wanted: Wanted, *, cache: str | None) -> Pixels:
     """Return the images ``files`` (name, size, time of change) under ``path``, from the cache where it is fresh.
 
+    An entry of the cache is never changed: its name says which files it was made of. Processes that make the same one
+    at once each make it in a folder of their own; the first to finish gives it the name, which the others then use.
+
     Raises:
         ZooError: the cache cannot be written.
     """
     names = [name for name, _, _ in files]
     key = _digest([FORMAT, str(path.resolve()), wanted.size, wanted.fit, wanted.channels, names])
-    entry, state = cache_folder(cache) / "images" / key, _digest(files)
+    entry = cache_folder(cache) / "images" / f"{key}-{_digest(files)}"
+    with contextlib.suppress(OSError, ValueError, KeyError):  # there is none, or one that is damaged
+        return _load(entry)
     try:
-        about = json.loads((entry / "about.json").read_text())
-    except (OSError, ValueError):
-        about = {}
-    if about.get("state") != state:
-        try:
-            entry.parent.mkdir(parents=True, exist_ok=True)
-            temporary = Path(tempfile.mkdtemp(prefix="making-", dir=entry.parent))
-        except OSError as error:
-            said = f"{entry.parent}: cannot be written ({error.strerror}); choose another with data.cache="
-            raise ZooError(said) from None
-        try:
-            about = {"path": str(path), "state": state, "bad": _make(path, names, wanted, temporary / "x.npy")}
-            (temporary / "about.json").write_text(json.dumps(about))
-            for file in (temporary / "x.npy", temporary / "about.json"):
-                synced(file)
-            shutil.rmtree(entry, ignore_errors=True)
-            os.replace(temporary, entry)
-        except OSError as error:
-            raise ZooError(f"{entry}: cannot be written ({error.strerror or error})") from None
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix="making-", dir=entry.parent))
+    except OSError as error:
+        said = f"{entry.parent}: cannot be written ({error.strerror}); choose another with data.cache="
+        raise ZooError(said) from None
+    try:
+        _write(temporary / "entry", path, names, wanted)
+        decoded = _load(temporary / "entry")  # the map stays valid whatever becomes of the entry's name
+        _publish(temporary, entry)
+        for old in entry.parent.glob(f"{key}-*"):  # of files that have changed since
+            if old != entry:
+                shutil.rmtree(old, ignore_errors=True)
+        return decoded
+    except OSError as error:
+        raise ZooError(f"{entry}: cannot be written ({error.strerror or error})") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _load(entry: Path) -> Pixels:
+    about = json.loads((entry / "about.json").read_text())
     # Copy on write: torch asks for an array that could be written to
     x = torch.from_numpy(np.load(entry / "x.npy", mmap_mode="c"))
-    return Pixels(x, {int(row): said for row, said in about["bad"].items()})
+    ranges = Ranges(*(value and (float(value[0]), float(value[1])) for value in about["ranges"]))
+    return Pixels(x, {int(row): said for row, said in about["bad"].items()}, ranges, about["deep"])
+
+
+def _write(entry: Path, path: Path, names: Sequence[str], wanted: Wanted) -> None:
+    """Decode files into a new entry, on the disk once this returns."""
+    entry.mkdir()
+    report = _make(path, names, wanted, entry / "x.npy")
+    about = {"path": str(path), "bad": report.bad, "ranges": astuple(report.ranges), "deep": len(report.deep)}
+    (entry / "about.json").write_text(json.dumps(about))
+    for file in (entry / "x.npy", entry / "about.json"):
+        synced(file)
+
+
+def _publish(temporary: Path, entry: Path) -> None:
+    """Give a new entry its name, unless another process has done so with its own; a damaged one is moved away."""
+    for _ in range(2):
+        try:
+            (temporary / "entry").rename(entry)
+            return
+        except OSError:
+            if not entry.is_dir():
+                raise
+        try:
+            _load(entry)
+            return
+        except (OSError, ValueError, KeyError):
+            with contextlib.suppress(OSError):  # another process has
+                entry.rename(temporary / "damaged")
 
 
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:20]
 
 
-def _make(path: Path, names: Sequence[str], wanted: Wanted, into: Path) -> dict[int, str]:
-    """Decode all files into the new array ``into``; returns what is wrong with those that could not be."""
+@dataclass
+class Report:
+    """How decoding went: by row, what is wrong with a file, and the extremes of a file of more than 8 bits."""
+
+    bad: dict[int, str] = field(default_factory=dict)
+    deep: dict[int, tuple[str, float, float]] = field(default_factory=dict)
+    ranges: Ranges = EIGHT_BITS
+
+
+def _make(path: Path, names: Sequence[str], wanted: Wanted, into: Path) -> Report:
+    """Decode all files into the new array ``into``.
+
+    Files of more than 8 bits are measured first: one range of values holds for all of them.
+    """
     size, channels = suggest(path, names, wanted)
-    np.lib.format.open_memmap(into, mode="w+", dtype=np.uint8, shape=(len(names), channels, *size)).flush()
+    job = {"path": str(path), "into": str(into), "size": size, "fit": wanted.fit, "channels": channels}
+    shape = (len(names), channels, *size)
+    np.lib.format.open_memmap(into, mode="w+", dtype=np.uint8, shape=shape).flush()
+    report = _decode({**job, "ranges": None}, names)
+    if not report.deep:
+        return report
+    ranges = ranges_of(report.deep.values())
+    into.unlink()
+    np.lib.format.open_memmap(into, mode="w+", dtype=np.float32, shape=shape).flush()
+    again = _decode({**job, "ranges": astuple(ranges)}, names)
+    return Report(again.bad, report.deep, ranges)
+
+
+def _decode(job: dict[str, Any], names: Sequence[str]) -> Report:
+    """Share a job among processes and wait for them."""
     workers = max(1, min(os.cpu_count() or 1, len(names) // 50))
-    bad: dict[int, str] = {}
+    result = Report()
     reports: SimpleQueue[dict[str, Any]] = SimpleQueue()
     share = -(-len(names) // workers)
     children = []
     try:
         for first in range(0, len(names), share):
             rows = list(range(first, min(first + share, len(names))))
-            job = {"path": str(path), "names": [names[r] for r in rows], "rows": rows, "into": str(into)}
-            children.append(_child({**job, "size": size, "fit": wanted.fit, "channels": channels}, reports.put))
+            children.append(_child({**job, "names": [names[r] for r in rows], "rows": rows}, reports.put))
         for report in _watched(reports, len(names), len(children)):
             if "bad" in report:
-                bad[report["bad"]] = report["said"]
+                result.bad[report["bad"]] = report["said"]
+            elif "deep" in report:
+                result.deep[report["deep"]] = tuple(report["extremes"])
     finally:
         for child in children:
             child.kill()
             child.wait()
-    return bad
+    return result
 
 
 def _child(job: dict[str, Any], report: Callable[[dict[str, Any]], None]) -> subprocess.Popen[str]:
@@ -189,7 +257,7 @@ def suggest(path: Path, names: Sequence[str], wanted: Wanted) -> tuple[tuple[int
         try:
             with Image.open(opened()) as image:
                 sizes.add((image.height, image.width))
-                grey = grey and image.mode in GREY
+                grey = grey and is_gray(image)
         except Exception:  # named when it is its turn to be decoded
             continue
     one = next(iter(sizes)) if len(sizes) == 1 else (SIDE, SIDE)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -10,17 +11,24 @@ import numpy as np
 import torch
 
 from zoo.data.archives import labelled_arrays
-from zoo.data.cache import Wanted, pixels
+from zoo.data.cache import Pixels, Wanted, pixels
 from zoo.data.csvfile import read_labels
 from zoo.data.dataset import Dataset, Splits, rows
 from zoo.data.images import image_spec
-from zoo.decoding import is_image, listing
+from zoo.decoding import is_image, is_litter, left_out, listing
 from zoo.errors import ZooError, unknown
+from zoo.notes import note
 from zoo.options import check_choice, check_flag, check_number
 from zoo.reading import ImageReading
 from zoo.registry import register_data
 
-PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+PARTS = {
+    "train": ("train", "training", "trn"),
+    "val": ("val", "valid", "validation", "validate", "validating", "dev", "devel", "development"),
+    "test": ("test", "testing", "tst"),
+}
+WORDS = {word: part for part, words in PARTS.items() for word in words}
+FILLERS = ("set", "data", "dataset", "images", "image", "imgs", "img", "split")  # as in training_set or test-images
 FITS = ("crop", "resize")
 
 Entry = tuple[str, int, int]  # name, size, time of change
@@ -28,11 +36,15 @@ Entry = tuple[str, int, int]  # name, size, time of change
 
 @dataclass(frozen=True)
 class Labelled:
-    """Files with the class of each, and the part (train, val, test) that each belongs to where folders say so."""
+    """Files with the class of each, and the part (train, val, test) that each belongs to where folders say so.
+
+    ``left_out`` are the names of files that are no images.
+    """
 
     files: list[Entry]
     classes: list[str]
     parts: list[str] | None
+    left_out: list[str]
 
 
 @register_data("image_folder", tasks=("classification",), kind="image")
@@ -53,16 +65,18 @@ def image_folder(
 ) -> Dataset:
     """Return the images under ``path``, a folder or an archive (zip, tar): a folder per class.
 
-    With ``train/``, and perhaps ``val/`` and ``test/``, above the class folders the parts are those; what is missing
-    is cut from train, test as one of ``folds``. With ``labels``, a CSV, its column ``target`` says each file's class,
-    wherever the file lies. ``classes`` takes some of the classes alone. Images become ``size`` (height and width, or
-    one number), ``fit: crop`` keeps proportions and ``resize`` does not; ``channels`` is 1 or 3. Where ``size`` or
-    ``channels`` are not given, up to 64 of the files suggest them. Decoded images are kept in ``cache`` (null:
-    ``$ZOO_CACHE``, else the user's cache folder) until a file changes.
+    With ``train/``, and perhaps ``val/`` and ``test/``, above or below the class folders the parts are those, also as
+    ``Training/``, ``dev/`` or ``test_set/``; what is missing is cut from train, test as one of ``folds``. With
+    ``labels``, a CSV, its column ``target`` says each file's class, wherever the file lies. ``classes`` takes some of
+    the classes alone. Images become ``size`` (height and width, or one number), ``fit: crop`` keeps proportions and
+    ``resize`` does not; ``channels`` is 1 or 3. Where ``size`` or ``channels`` are not given, up to 64 of the files
+    suggest them. Files of more than 8 bits a channel share one range of values (see ``zoo.depth``). A note says which
+    files are left out because they are no images. Decoded images are kept in ``cache`` (null: ``$ZOO_CACHE``, else the
+    user's cache folder) until a file changes.
 
     Raises:
-        ZooError: no images, one class only, an empty class folder, a file that cannot be decoded (unless
-            ``skip_bad``), a class in test that train lacks.
+        ZooError: no images, one class only, an empty class folder, folders that are parts in part, a file that cannot
+            be decoded (unless ``skip_bad``), a class in test that train lacks.
     """
     wanted = _wanted(size, fit, channels)
     check_flag("data.skip_bad", skip_bad)
@@ -74,6 +88,7 @@ def image_folder(
     if len(names) < 2:
         raise ZooError(f"{path}: one class only, {names[0]!r}; must be at least two, a folder each")
     decoded = pixels(Path(path), found.files, wanted, cache=cache)
+    _note_files(path, found, decoded)
     keep = _without_bad(decoded.bad, found.files, path, skip_bad)
     y = np.array([names.index(name) for name in found.classes])[keep]
     parts = None if found.parts is None else np.array(found.parts)[keep]
@@ -81,9 +96,17 @@ def image_folder(
     x, target_of = decoded.x, torch.zeros(len(decoded.x), dtype=torch.int64)
     target_of[torch.from_numpy(keep)] = torch.from_numpy(y)
     train, val, test = (rows(x, target_of, keep[index], lazy=True) for index in split)
-    return Dataset(
-        image_spec("image_folder", train["x"], train["y"], tuple(names), ImageReading(fit)), train, val, test
-    )
+    integers, floats = decoded.ranges.integer, decoded.ranges.float
+    reading = ImageReading(fit, integer_range=integers, float_range=floats)
+    return Dataset(image_spec("image_folder", train["x"], train["y"], tuple(names), reading), train, val, test)
+
+
+def _note_files(path: str, found: Labelled, decoded: Pixels) -> None:
+    """Say which files are left out, and how those of more than 8 bits are read."""
+    if found.left_out:
+        note(f"{path}: {left_out(found.left_out)}")
+    for low, high in filter(None, (decoded.ranges.integer, decoded.ranges.float)):
+        note(f"{path}: {decoded.deep:,} files have more than 8 bits; {low:g} to {high:g} are read as black to white")
 
 
 def _wanted(size: int | Sequence[int] | None, fit: str, channels: int | None) -> Wanted:
@@ -100,8 +123,8 @@ def _wanted(size: int | Sequence[int] | None, fit: str, channels: int | None) ->
     return Wanted((sides[0], sides[1]), fit, channels)
 
 
-def _images(path: Path) -> tuple[list[Entry], list[Entry]]:
-    """Return the image files under ``path``, and all files."""
+def _images(path: Path) -> tuple[list[Entry], list[str]]:
+    """Return the image files under ``path``, and the names of files that are none."""
     try:
         files = listing(path)
     except OSError as error:
@@ -110,27 +133,66 @@ def _images(path: Path) -> tuple[list[Entry], list[Entry]]:
         raise ZooError(f"{path}: is not a whole archive ({' '.join(str(error).split())})") from None
     images = [entry for entry in files if is_image(entry[0])]
     if not images:
-        said = f"holds no image among {len(files):,} files" if files else "is empty"
+        said = f"holds no image among {len(files):,} files, such as {files[0][0]}" if files else "is empty"
         raise ZooError(f"{path}: {said}; must hold a folder of images per class")
-    return images, files
+    return images, [name for name, _, _ in files if not is_image(name)]
 
 
 def _in_class_folders(path: Path) -> Labelled:
-    images, _ = _images(path)
+    images, others = _images(path)
     top = _common(images)
     inside = [PurePosixPath(name).parts[len(top) :] for name, _, _ in images]
-    first = {parts[0] for parts in inside}
-    parted = "train" in first and first <= set(PARTS)
-    depth = 2 if parted else 1
+    level, part = _parts(path, inside)
+    depth = 1 if level is None else 2
     loose = [entry[0] for entry, parts in zip(images, inside, strict=True) if len(parts) <= depth]
     if loose:
         raise ZooError(
             f"{path}: {loose[0]} lies in no class folder, as do {len(loose) - 1} other images; must be "
             f"a folder per class, or name each file's class in a CSV by data.labels="
         )
-    _check_empty(path, top, parted, {parts[:depth] for parts in inside})
-    parts = [PARTS[p[0]] for p in inside] if parted else None
-    return Labelled(images, [p[depth - 1] for p in inside], parts)
+    filled = {parts[: 2 if level == 0 else 1] for parts in inside}
+    _check_empty(path, top, sorted(part) if level == 0 else [""], filled, others)
+    classes = [p[1 if level == 0 else 0] for p in inside]
+    return Labelled(images, classes, None if level is None else [part[p[level]] for p in inside], others)
+
+
+def parts_of(folders: Iterable[str]) -> dict[str, str]:
+    """Return the part of the data (train, val or test) of each folder whose name says one: ``Training``, ``test_set``.
+
+    Case, how words are joined, and words that all of several folders share do not matter.
+    """
+    words = {folder: [word for word in re.split(r"[^a-z]+", folder.lower()) if word] for folder in folders}
+    shared = set.intersection(*map(set, words.values())) - WORDS.keys() if len(words) > 1 else set()
+    result: dict[str, str] = {}
+    for folder, parts in words.items():
+        left = [word for word in parts if word not in FILLERS and word not in shared]
+        if len(left) == 1:
+            names = [left[0], *(left[0].removesuffix(filler) for filler in FILLERS)]
+            part = next((WORDS[name] for name in names if name in WORDS), None)
+            result |= {} if part is None else {folder: part}
+    return result
+
+
+def _parts(path: Path, inside: Sequence[tuple[str, ...]]) -> tuple[int | None, dict[str, str]]:
+    """Return which level of folders says the part of the data, if one does, and the part that each of them says.
+
+    Raises:
+        ZooError: parts without train, or parts beside folders that are none.
+    """
+    for level in (0, 1):
+        folders = {parts[level] for parts in inside if len(parts) > level + 1}
+        part = parts_of(folders)
+        several = len(set(part.values())) > 1
+        complete = bool(folders) and folders == part.keys()
+        if complete and "train" in part.values():
+            return level, part
+        if several or (complete and level == 0):
+            others = f"{min(folders - part.keys())} is not" if folders > part.keys() else "none of them is train"
+            raise ZooError(
+                f"{path}: the folders {', '.join(sorted(part))} are named as parts of the data, and {others}; "
+                f"name the parts train, val and test with a folder per class in each, or rename the classes"
+            )
+    return None, {}
 
 
 def _common(images: Sequence[Entry]) -> tuple[str, ...]:
@@ -138,30 +200,34 @@ def _common(images: Sequence[Entry]) -> tuple[str, ...]:
     split = [PurePosixPath(name).parts[:-1] for name, _, _ in images]
     shared: list[str] = []
     for level in zip(*split, strict=False):
-        if len(set(level)) > 1 or level[0] in PARTS:
+        if len(set(level)) > 1 or "train" in parts_of(level[:1]).values():
             break
         shared.append(level[0])
     # The folder right above the images is their class
     return tuple(shared[: max(min(map(len, split)) - 1, 0)])
 
 
-def _check_empty(path: Path, top: tuple[str, ...], parted: bool, filled: set[tuple[str, ...]]) -> None:
-    """Refuse a class folder without images."""
+def _check_empty(
+    path: Path, top: tuple[str, ...], parts: Sequence[str], filled: set[tuple[str, ...]], others: Sequence[str]
+) -> None:
+    """Refuse a class folder without images, in each of the folders ``parts``."""
     above = path.joinpath(*top)
     if not above.is_dir():  # an archive
         return
-    parts = [p.name for p in above.iterdir() if p.is_dir() and p.name in PARTS] if parted else [""]
     for part in parts:
         for folder in sorted((above / part).iterdir()):
-            if folder.is_dir() and not folder.name.startswith("."):
-                place = (part, folder.name) if parted else (folder.name,)
+            if folder.is_dir() and not is_litter(folder.name):
+                place = (part, folder.name) if part else (folder.name,)
                 if place not in filled:
-                    raise ZooError(f"{folder}: holds no image; put some there, or delete the folder")
+                    held = [name for name in others if (path / name).is_relative_to(folder)]
+                    said = f"holds no image that can be read: {left_out(held)}" if held else "holds no image"
+                    raise ZooError(f"{folder}: {said}; put some there, or delete the folder")
 
 
 def _listed(path: Path, labels: str, target: str | None) -> Labelled:
     """Return the files that a CSV names: by their path, their name, or their name without its ending."""
-    images, _ = _images(path)
+    images, others = _images(path)
+    others = [name for name in others if (path / name).resolve() != Path(labels).resolve()]
     by_name: dict[str, list[Entry]] = {}
     for entry in images:
         place = PurePosixPath(entry[0])
@@ -178,7 +244,7 @@ def _listed(path: Path, labels: str, target: str | None) -> Labelled:
     doubled = len(files) - len(set(files))
     if doubled:
         raise ZooError(f"{labels}: names {doubled} images more than once")
-    return Labelled(files, classes, None)
+    return Labelled(files, classes, None, others)
 
 
 def _some_classes(found: Labelled, classes: Sequence[str] | None, path: str) -> Labelled:
@@ -189,7 +255,7 @@ def _some_classes(found: Labelled, classes: Sequence[str] | None, path: str) -> 
             raise unknown("class in data.classes", name, sorted(set(found.classes)))
     kept = [i for i, name in enumerate(found.classes) if name in set(map(str, classes))]
     parts = None if found.parts is None else [found.parts[i] for i in kept]
-    return Labelled([found.files[i] for i in kept], [found.classes[i] for i in kept], parts)
+    return Labelled([found.files[i] for i in kept], [found.classes[i] for i in kept], parts, found.left_out)
 
 
 def _without_bad(bad: dict[int, str], files: Sequence[Entry], path: str, skip: bool) -> np.ndarray:
@@ -248,21 +314,15 @@ def npz(
     Raises:
         ZooError: not such an archive, or arrays that do not fit together.
     """
-    from zoo.data.arrays import as_images, labels_of
+    from zoo.data.arrays import joined_images, labels_of
 
     if path is None:
         raise ZooError("data.path: must name the archive, as data.path=pneumoniamnist.npz")
     arrays = labelled_arrays(Path(path))
-    xs, ys, parts = [], [], []
-    for part in ("train", "val", "test"):
-        if part in arrays:
-            x, y = arrays[part]
-            xs.append(as_images(x, f"{path}: {part}"))
-            ys.append(y.reshape(len(y)))
-            parts += [part] * len(y)
-    shapes = {x.shape[1:] for x in xs}
-    if len(shapes) > 1:
-        raise ZooError(f"{path}: images of different shapes, {' and '.join(map(str, shapes))}")
+    given_parts = [part for part in ("train", "val", "test") if part in arrays]
+    images = joined_images([arrays[part][0] for part in given_parts], path)
+    ys = [arrays[part][1].reshape(-1) for part in given_parts]
+    parts = [part for part, y in zip(given_parts, ys, strict=True) for _ in y]
     y, names = labels_of(np.concatenate(ys), "classification")
     reading = ImageReading()
     if classes is not None:
@@ -271,6 +331,6 @@ def npz(
         reading, names = ImageReading(labels=names), tuple(map(str, classes))
     given = None if set(parts) == {"train"} else np.array(parts)
     split = given_split(y, given, names, Splits(folds, fold, split_seed))
-    x, target = torch.from_numpy(np.concatenate(xs)), torch.from_numpy(y)
+    x, target = torch.from_numpy(images), torch.from_numpy(y)
     train, val, test = (rows(x, target, index) for index in split)
     return Dataset(image_spec("npz", train["x"], train["y"], names, reading), train, val, test)

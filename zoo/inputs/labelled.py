@@ -325,9 +325,8 @@ def _folder_classes(
     depth = _class_level(spec, folders)
     index = [row for row, above in enumerate(folders) if len(above) > depth]
     if part is not None:
-        from zoo.data.folder import PARTS
-
-        index = [row for row in index if depth and PARTS.get(folders[row][depth - 1].lower()) == part]
+        parts = _parts(folders, depth)
+        index = [row for row in index if parts[row] == part]
         if not index:
             raise ZooError(f"rows={part}: {path} has no such part; leave rows out, and all of it is measured")
     if not index:
@@ -336,6 +335,17 @@ def _folder_classes(
     notes = _left_out(len(loose), f"that lie in no class folder, such as {names[loose[0]] if loose else ''}", "images")
     classes = [folders[row][depth] for row in index]
     return index, classes, notes
+
+
+def _parts(folders: Sequence[tuple[str, ...]], depth: int) -> list[str | None]:
+    """Return the part that the folder above each row's class folder says, or the one below."""
+    from zoo.data.folder import parts_of
+
+    for level in (depth - 1, depth + 1):
+        part = parts_of({above[level] for above in folders if len(above) > level >= 0})
+        if part:
+            return [part.get(above[level]) if len(above) > level else None for above in folders]
+    return [None] * len(folders)
 
 
 def _class_level(spec: DataSpec, folders: Sequence[tuple[str, ...]]) -> int:
