@@ -17,6 +17,7 @@ from zoo.errors import ZooError
 from zoo.module import ZooModule
 from zoo.optim import build_optimizer, decay_parameters, decay_weights, penalise
 
+HALF = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}  # what layers compute in
 LOWEST, HIGHEST, BATCHES = 1e-6, 10.0, 150
 SMOOTH = 0.9  # of the loss before, in its moving average
 SETTLED = 15  # batches after which the average no longer follows each one
@@ -47,22 +48,25 @@ def find_lr(model: ZooModule, loader: Loader, *, device: str, precision: str) ->
     parameters = [p for p in learner.parameters() if p.requires_grad]
     weights = decay_parameters(learner)
     factor = (HIGHEST / LOWEST) ** (1 / (BATCHES - 1))
+    scaler = torch.amp.GradScaler(device, enabled=precision == "16-mixed")
     rates: list[float] = []
     losses: list[float] = []
     mean = 0.0
     while len(rates) < BATCHES:
         for batch in (batch for chunk in loader for batch in chunk):
             rate = LOWEST * factor ** len(rates)
-            with torch.autocast(device, torch.bfloat16, enabled=precision.startswith("bf16")):
+            with torch.autocast(device, HALF.get(precision), enabled=precision in HALF):
                 loss, _ = learner.loss({key: value.to(device) for key, value in batch.items()})
-            loss.backward()
+            scaler.scale(loss).backward()
+            scaler.unscale_(optimizer)
             penalise(weights, penalties)
             if penalties.clip is not None:
                 torch.nn.utils.clip_grad_norm_(parameters, penalties.clip)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             decay_weights(weights, rate * options.weight_decay)
-            optimizer.step()
+            scaler.step(optimizer)
+            scaler.update()
             optimizer.zero_grad()
             mean = SMOOTH * mean + (1 - SMOOTH) * float(loss.detach())
             smoothed = mean / (1 - SMOOTH ** (len(losses) + 1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 
 import lightning as L
@@ -32,7 +33,7 @@ class Loop:
     ``steps`` of the optimiser, ``samples`` and finished ``epochs`` of ``max_epochs`` are the only measures of
     progress. Of the batch at work, this process has ``local_rows`` of ``batch_rows``; ``waiting`` batches with
     ``waiting_rows`` rows have left gradients that no step was taken on yet; ``sums`` and ``rows`` are the epoch's.
-    ``weights`` are those that decay, of each of the optimizer's groups.
+    ``weights`` are those that decay, of each of the optimizer's groups; ``scaler`` keeps gradients within float16.
     Training stops, with all that it goes on from, once ``batches`` in this process are ``stop_after``. ``monitor`` is
     the validation figure that is watched in place of the objective's own.
     """
@@ -52,6 +53,7 @@ class Loop:
     sums: dict[str, Tensor] = field(default_factory=dict)
     parameters: list[nn.Parameter] = field(default_factory=list)
     weights: list[list[nn.Parameter]] = field(default_factory=list)
+    scaler: torch.amp.GradScaler | None = None
     last_loss: Tensor | None = None
     monitor: str | None = None
 
@@ -181,9 +183,9 @@ class ZooModule(L.LightningModule):
             loss = loss * (loop.local_rows * world / loop.batch_rows)
         # By way of Lightning only where processes must agree, since its hooks cost 3 %.
         if world > 1:
-            self.manual_backward(loss)
+            self.manual_backward(loss)  # which scales it, too
         else:
-            loss.backward()
+            (loss if loop.scaler is None else loop.scaler.scale(loss)).backward()
 
     def configure(self, learning: Learning) -> None:
         """Set how this model learns, before a fit; draws its weights anew where ``init`` asks for it."""
@@ -227,6 +229,7 @@ class ZooModule(L.LightningModule):
         loop = self.loop
         loop.total_steps = -(-self.loader.batches // self.learning.accumulate) * loop.max_epochs
         loop.parameters = [p for p in self.parameters() if p.requires_grad]
+        loop.scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         self.metrics["val"] = self.objective.metrics("val").to(self.device)
 
     def on_train_epoch_end(self) -> None:
@@ -294,7 +297,11 @@ class ZooModule(L.LightningModule):
         """Step on the gradients that are there: penalties, clipping, the schedule's rate, decay, the step, clearing."""
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)
-        loop, options = self.loop, self.learning.regularization
+        loop, options, step = self.loop, self.learning.regularization, optimizer.step
+        decay: Any = self.learning.optimizer.weight_decay
+        if loop.scaler is not None:
+            step, stepping = partial(self._scaled_step, loop.scaler, optimizer), self._unscaled(loop.scaler, optimizer)
+            decay = decay and decay * stepping
         if self.learning.accumulate > 1:
             for parameter in loop.parameters:
                 if parameter.grad is not None:
@@ -306,12 +313,24 @@ class ZooModule(L.LightningModule):
             if options.clip is not None:
                 nn.utils.clip_grad_norm_(group["params"], options.clip)
             group["lr"] = lr * group["share"]
-            decay_weights(weights, group["lr"] * self.learning.optimizer.weight_decay)
-        optimizer.step()
+            decay_weights(weights, group["lr"] * decay)
+        step()
         for parameter in loop.parameters:
             parameter.grad = None
         loop.steps += 1
         loop.waiting = loop.waiting_rows = 0
+
+    @staticmethod
+    def _unscaled(scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimizer) -> Tensor:
+        """Divide gradients by the scale of their loss; return 1, or 0 where one is not finite: no step follows then."""
+        scaler.unscale_(optimizer)
+        infinite = scaler._found_inf_per_device(optimizer)  # on each device, of which there is one
+        return 1 - torch.stack(list(infinite.values())).amax()
+
+    @staticmethod
+    def _scaled_step(scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimizer) -> None:
+        scaler.step(optimizer)
+        scaler.update()
 
     def train_figures(self) -> dict[str, float]:
         """Return the epoch's training means; reads what was counted on the device, so once an epoch."""
@@ -419,6 +438,7 @@ class ZooModule(L.LightningModule):
             "loop": {key: getattr(loop, key) for key in PLACE},
             "gradients": {name: p.grad for name, p in self.named_parameters() if waiting and p.grad is not None},
             "plateau": self.plateau.state_dict() if self.plateau is not None else None,
+            "scaler": loop.scaler.state_dict() if loop.scaler is not None else None,
         }
 
     def load_training_state(self, state: dict[str, Any]) -> None:
@@ -433,6 +453,9 @@ class ZooModule(L.LightningModule):
         self.loop.sums = {key: value.to(self.device) for key, value in self.loop.sums.items()}
         if self.plateau is not None:
             self.plateau.load_state_dict(state["plateau"])
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        if scaler is not None:
+            scaler.load_state_dict(state["scaler"])
 
     def _place(self, state: dict[str, Any]) -> dict[str, Any]:
         """Return the loader's state; where an epoch's last batch was done and its validation was not, at its end.

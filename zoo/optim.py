@@ -101,9 +101,9 @@ def _nothing() -> None:
 
 
 @torch.no_grad()
-def decay_weights(weights: Iterable[nn.Parameter], factor: float) -> None:
+def decay_weights(weights: Iterable[nn.Parameter], factor: float | Tensor) -> None:
     """Shrink weights by ``1 - factor``, factor being lr · weight_decay: decay that is decoupled from the gradient."""
-    if not factor:
+    if isinstance(factor, float) and not factor:
         return
     stepping = [weight for weight in weights if weight.grad is not None]  # those that take no step stay
     if stepping:

@@ -32,8 +32,10 @@ MONITORS = (
 )
 LOSSES = ("mse", "mae")
 THRESHOLDS = ("accuracy", "balanced_accuracy", "f1")
-PRECISIONS = ("auto", "32", "bf16")
-ACCELERATORS = ("auto", "cpu", "cuda")
+# Names of precisions, Lightning's among them, and what Lightning calls them
+PRECISIONS = {"auto": "auto", "32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+PRECISIONS |= {name: name for name in ("32-true", "bf16-mixed", "16-mixed")}
+ACCELERATORS = ("auto", "cpu", "cuda", "gpu", "mps")
 
 
 def check_choice(where: str, value: object, choices: Sequence[str]) -> None:
@@ -228,8 +230,9 @@ class TrainerOptions:
     ``max_time`` is minutes of training, ``steps_per_epoch`` the batches that count as an epoch (null: one pass),
     ``accumulate`` the batches per optimiser step, ``devices`` the processes on a machine that share each batch (on CUDA
     one per device), ``num_nodes`` the machines, on each of which torchrun or SLURM starts them (null: as many as did).
-    ``precision: auto`` takes bf16 where the processor computes in it. ``find_lr`` suggests a learning rate, with its
-    picture, in place of training.
+    ``precision: auto`` takes bf16 where the processor computes in it, and fp16 on older CUDA devices with units for it.
+    ``tf32`` has float32 products on CUDA round their inputs to 10 bits (null: torch's choice, convolutions alone).
+    ``find_lr`` suggests a learning rate, with its picture, in place of training.
     """
 
     accelerator: str = "auto"
@@ -239,18 +242,21 @@ class TrainerOptions:
     max_time: float | None = None
     steps_per_epoch: int | None = None
     precision: str = "auto"
+    tf32: bool | None = None
     accumulate: int = 1
     find_lr: bool = False
 
     def __post_init__(self) -> None:
         check_flag("trainer.find_lr", self.find_lr)
+        if self.tf32 is not None:
+            check_flag("trainer.tf32", self.tf32)
         check_choice("trainer.accelerator", self.accelerator, ACCELERATORS)
         check_number("trainer.devices", self.devices, low=1, whole=True)
         check_number("trainer.num_nodes", self.num_nodes, low=1, whole=True, optional=True)
         check_number("trainer.max_epochs", self.max_epochs, low=1, whole=True)
         check_number("trainer.max_time", self.max_time, above=0, optional=True)
         check_number("trainer.steps_per_epoch", self.steps_per_epoch, low=1, whole=True, optional=True)
-        check_choice("trainer.precision", str(self.precision), PRECISIONS)
+        check_choice("trainer.precision", str(self.precision), tuple(PRECISIONS))
         check_number("trainer.accumulate", self.accumulate, low=1, whole=True)
 
     @property

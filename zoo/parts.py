@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo import registry
 from zoo.errors import ZooError
-from zoo.options import options
+from zoo.options import PRECISIONS, options
 from zoo.plan import Plan
 from zoo.spec import UNLABELLED
 
@@ -36,38 +36,72 @@ def quiet() -> None:
 
 
 def device_of(accelerator: str, devices: int = 1) -> str:
-    """Return cpu or cuda.
+    """Return cpu, cuda or mps; what is computed on CUDA is the same each time from then on.
 
     Raises:
         ZooError: a device was asked for that is not there.
     """
     import torch
 
-    found = torch.cuda.device_count()
-    if found and accelerator != "cpu":
-        torch.backends.cudnn.deterministic = True  # or a run that goes on ends with other weights
-        if devices > found:
-            raise ZooError(f"trainer.devices={devices}: {found} CUDA devices were found; trainer=cpu takes processes")
+    count = torch.cuda.device_count()
+    if count and accelerator in ("auto", "cuda", "gpu"):
+        _make_deterministic()
+        if devices > count:
+            raise ZooError(f"trainer.devices={devices}: {count} CUDA devices were found; trainer=cpu takes processes")
         return "cuda"
-    if accelerator == "cuda":
-        raise ZooError("trainer=cuda: no CUDA device was found; trainer=auto takes what there is")
+    if accelerator in ("mps", "gpu") and torch.backends.mps.is_available():
+        if devices > 1:
+            raise ZooError(f"trainer.devices={devices}: there is one MPS device; trainer=cpu takes processes")
+        return "mps"
+    if accelerator in ("cuda", "gpu", "mps"):
+        name = {"cuda": "CUDA", "gpu": "CUDA or MPS", "mps": "MPS"}[accelerator]
+        raise ZooError(f"trainer={accelerator}: no {name} device was found; trainer=auto takes what there is")
     # Lightning has torch ask the driver library for devices, which every optimiser step then does again: 60 µs each.
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
     return "cpu"
 
 
-def precision_of(asked: str, device: str) -> str:
-    """Return Lightning's name of the precision; auto is bf16 where the processor has instructions for it."""
+def _make_deterministic() -> None:
+    """Have CUDA compute the same each time, or a run that goes on ends with other weights; warn where it cannot."""
     import torch
 
-    if str(asked) == "auto":
-        if device == "cuda":
-            fast = torch.cuda.is_bf16_supported(including_emulation=False)
-        else:
-            able: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older torch cannot tell
-            fast = bool(able.get("amx_bf16") or able.get("avx512_bf16"))
-        asked = "bf16" if fast else "32"
-    return "bf16-mixed" if str(asked) == "bf16" else "32-true"
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when the first product is computed
+    torch.backends.cudnn.deterministic = True
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # which costs time, and no kernel here reads such
+
+
+def round_products(tf32: bool | None) -> None:
+    """Have float32 products on CUDA round their inputs to 10 bits (TF32), or not; None leaves torch's choice."""
+    import torch
+
+    if tf32 is not None:
+        torch.set_float32_matmul_precision("high" if tf32 else "highest")
+        torch.backends.cudnn.allow_tf32 = tf32
+
+
+def precision_of(precision: str, device: str) -> str:
+    """Return Lightning's name of the precision.
+
+    auto is bf16 where the processor has instructions for it, else fp16 on CUDA devices with units for that.
+
+    Raises:
+        ZooError: fp16 on another device, where small gradients would vanish.
+    """
+    import torch
+
+    name = PRECISIONS[str(precision)]
+    if name == "16-mixed" and device != "cuda":
+        raise ZooError(f"trainer.precision={precision}: needs a CUDA device; bf16 and 32 do not")
+    if name != "auto":
+        return name
+    if device == "cuda":
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return "bf16-mixed"
+        return "16-mixed" if torch.cuda.get_device_capability() >= (7, 0) else "32-true"
+    able: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # older torch cannot tell
+    fast = device == "cpu" and (able.get("amx_bf16") or able.get("avx512_bf16"))
+    return "bf16-mixed" if fast else "32-true"
 
 
 TRAINED_ON = {"rows": "train_rows", "seed": "rows_seed", "generated": "generated"}  # of trained_on, and of data

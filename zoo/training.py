@@ -240,6 +240,7 @@ def _work(
 
     parts.quiet()
     device = parts.device_of(planned.trainer.accelerator, planned.trainer.devices)
+    parts.round_products(planned.trainer.tf32)
     dataset, data = parts.data_of(planned, dataset)
     L.seed_everything(planned.values["seed"], verbose=False)
     model = parts.model_of(planned, dataset)
@@ -332,7 +333,7 @@ def shared_anew(processes: list[dict[str, Any]], job: Job) -> list[dict[str, Any
     import torch
 
     states = [one["training"] for one in processes]
-    first, known = states[0], {"loader", "loop", "gradients", "plateau"}
+    first, known = states[0], {"loader", "loop", "gradients", "plateau", "scaler"}
     own = [key for state in states for key, value in state.items() if key not in known and value is not None]
     if own or set(first["loader"]) != {"epoch", "batch"}:
         raise ZooError(

@@ -24,6 +24,7 @@ several devices, and threads other than the caller's. ``benchmarks suite=cuda`` 
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -187,6 +188,7 @@ class _Calls(TorchFunctionMode):
             Tensor.pin_memory: self._pin,
             Tensor.is_pinned: lambda x, *a: _pinned(x),
             Tensor.__deepcopy__: lambda x, memo: _place(Tensor.__deepcopy__(x, memo), on_device(x)),
+            torch.nn.functional.one_hot: self._one_hot,
             Tensor.new_tensor: lambda x, data, **k: self._from_host(
                 Tensor.new_tensor, x, data, **{"device": x.device if not on_device(x) else DEVICE, **k}
             ),
@@ -245,6 +247,14 @@ class _Calls(TorchFunctionMode):
             self.accelerator.record("copy to the host")
         elif not (non_blocking and _pinned(x)):
             self.accelerator.record("copy from unpinned memory" if non_blocking else "copy from the host")
+
+    def _one_hot(self, x: Tensor, num_classes: int = -1) -> Tensor:
+        waits = len(self.accelerator.waits)
+        with self.placing(on_device(x), stated=False):
+            codes = torch.nn.functional.one_hot(x, num_classes)
+        if num_classes >= 0:  # the CPU's kernel checks all values, CUDA's does not
+            del self.accelerator.waits[waits:]
+        return codes
 
     def _numpy(self, x: Tensor, *args: Any, **kwargs: Any) -> Any:
         return self._readable(x).numpy(*args, **kwargs)
@@ -448,6 +458,23 @@ def _answers(accelerator: Accelerator, memory: int) -> dict[str, Callable[..., A
 
 
 @contextlib.contextmanager
+def _settings() -> Iterator[None]:
+    """Set back what a run on CUDA sets for all that follows it in a process."""
+    deterministic, warns = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+    )
+    fill, cudnn = torch.utils.deterministic.fill_uninitialized_memory, torch.backends.cudnn.deterministic
+    with mock.patch.dict(os.environ):
+        try:
+            yield
+        finally:
+            torch.use_deterministic_algorithms(deterministic, warn_only=warns)
+            torch.utils.deterministic.fill_uninitialized_memory = fill
+            torch.backends.cudnn.deterministic = cudnn
+
+
+@contextlib.contextmanager
 def pretended_accelerator(*, memory: int = MEMORY, ignored: Iterable[str] = ()) -> Iterator[Accelerator]:
     """Have ``cuda`` be a device that the block pretends to have, in this thread; yield its record of waits.
 
@@ -467,6 +494,7 @@ def pretended_accelerator(*, memory: int = MEMORY, ignored: Iterable[str] = ()) 
         for check in ("_accelerator_graph_capture_health_check", "_cuda_graph_capture_health_check"):  # ask the driver
             if hasattr(torch.optim.Optimizer, check):
                 stack.enter_context(mock.patch.object(torch.optim.Optimizer, check, _nothing))
+        stack.enter_context(_settings())
         stack.enter_context(calls)
         stack.enter_context(_Kernels(calls))
         yield accelerator

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import tempfile
 import traceback
@@ -17,7 +18,7 @@ from zoo.contract.accelerator import DEVICE, MEMORY, Accelerator, Wait, pretende
 from zoo.contract.runs import StopAfter
 from zoo.contract.subject import QUICK, Subject, quiet
 from zoo.data.dataset import Dataset
-from zoo.errors import Stopped
+from zoo.errors import Stopped, ZooError
 from zoo.inputs.base import to_float
 from zoo.module import ZooModule
 
@@ -100,7 +101,8 @@ def waits_of(name: str, dataset: Dataset, *, memory: int = MEMORY, **options: An
 def _use(model: ZooModule, dataset: Dataset) -> None:
     """Do with a trained model on its device what users do."""
     batch = _first(dataset)
-    model.answered({key: value for key, value in batch.items() if key in ("x", "lengths")})
+    with contextlib.suppress(ZooError):  # a conditional model predicts nothing without a class
+        model.answered({key: value for key, value in batch.items() if key in ("x", "lengths")})
     model.insights({key: value.to(DEVICE) for key, value in batch.items()}, dataset)
     model.figures(dataset)
     if model.spec.task == "language_modeling":
