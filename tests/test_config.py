@@ -134,7 +134,7 @@ def test_a_typo_names_the_nearest_choice(words, said):
         ({"data.fold": 7}, "data.fold=7: must be a whole number at least 0 and at most 4"),
         ({"data.augment": {"zoom": 1.0}}, "data.augment.zoom=1.0: must be"),
         ({"trainer": {"max_epochs": 0}}, "trainer.max_epochs=0"),
-        ({"trainer": {"precision": "fp16"}}, "unknown trainer.precision 'fp16'"),
+        ({"trainer": {"precision": "fp8"}}, "unknown trainer.precision 'fp8'"),
         ({"trainer": {"accumulate": 0}}, "trainer.accumulate=0"),
         ({"regularization": {"l1": -0.1}}, "regularization.l1=-0.1"),
         ({"regularization": {"label_smoothing": 1.0}}, "regularization.label_smoothing=1.0"),
