@@ -228,3 +228,58 @@ def test_questions_of_different_lengths_are_answered_together():
     found = answers_of(run.spec, run.answered(both))
     for row, alone in zip(found, (run.predict([short[:3]]), run.predict([long])), strict=True):
         assert row["probability"]["a"] == pytest.approx(float(alone["probability"][0, 0]), abs=1e-5)
+
+
+class Sent:
+    """What the process that answers sends, by request."""
+
+    def __init__(self):
+        self.statuses, self.bodies = {}, {}
+
+    def send(self, item, consumer_id):
+        uid, (sent, *_) = item
+        self.statuses[uid], self.bodies[uid] = sent.status_code, json.loads(sent.body)
+
+
+def worked_off(model, requests, *, seconds=30.0, age=0.0):
+    """Have the process's own loop answer requests that wait in its queue; return what it sent."""
+    import queue
+
+    from zoo.serving import Answers, Loop
+
+    api, waiting, sent = Answers("a model", batch=8, wait=0.0), queue.Queue(), Sent()
+    api.model, api.request_timeout = model, seconds
+    for uid, rows in requests.items():
+        waiting.put((0, uid, time.monotonic() - age, rows))
+    waiting.put((None, None, None, None))
+    Loop()(api, "cpu", 0, waiting, sent, {}, None)
+    return sent
+
+
+def test_a_bad_request_is_refused_and_its_neighbors_are_answered():
+    step = [0.5, 0.5]
+    spec = DataSpec("q", "sequence", "classification", (6, 2), classes=("a", "b"))
+    requests = {
+        "right": [[step] * 2],
+        "too long": [[step] * 60],
+        "too wide": [[[1.0] * 3]],
+        "one bad row of two": [[step], [[1e39, 0.0]]],
+        "empty": [[]],
+        "nothing": [],
+        "many": [[step] * (n % 6 + 1) for n in range(50)],
+    }
+    model = zoo.create("transformer", spec=spec)
+    sent = worked_off(model, requests)
+    refused = {"too long", "too wide", "one bad row of two", "empty", "nothing"}
+    assert {uid for uid, status in sent.statuses.items() if status == 422} == refused
+    assert {uid for uid, status in sent.statuses.items() if status == 200} == set(requests) - refused
+    for uid in ("right", "many"):
+        want = model.predict([np.array(one, np.float32) for one in requests[uid]])["probability"][:, 0].tolist()
+        assert [row["probability"]["a"] for row in sent.bodies[uid]["answers"]] == pytest.approx(want, abs=1e-5)
+
+
+def test_a_request_that_comes_too_late_takes_no_time():
+    model = zoo.load("fnn/wine")
+    row = dict.fromkeys(model.spec.columns, 1.0)
+    sent = worked_off(model, {"late": [row] * 10}, seconds=5.0, age=6.0)
+    assert sent.statuses == {"late": 504}

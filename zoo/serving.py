@@ -42,6 +42,7 @@ except ImportError:
 SHOWN = 10  # of what is wrong with a request
 PATHS = ("/predict", "/predict/files", "/health", "/info", "/docs", "/openapi.json", "/metrics")
 IDLE = 1.0  # seconds after which a process without work looks whether it is still needed
+READING = 0.02  # seconds that requests are read for before the next piece is computed
 
 
 class Answers(litserve.LitAPI):
@@ -121,15 +122,20 @@ class Loop(LitLoop):
 
     @staticmethod
     def _received(queue: Any, lit_api: Any, *, busy: bool) -> Iterator[Any]:
-        """Yield what has come; where nothing else is to be done, wait for it, and a moment for others."""
-        until = time.monotonic() + (0.0 if busy else IDLE)
-        for _ in range(lit_api.max_batch_size):
+        """Yield what has come; where nothing else is to be done, wait for it, and a moment for others.
+
+        What takes long to read does not keep what waits from being computed.
+        """
+        until = time.monotonic() + (READING if busy else IDLE)
+        for number in range(lit_api.max_batch_size):
             try:
-                item = queue.get(timeout=max(until - time.monotonic(), 0.0)) if not busy else queue.get_nowait()
+                left = until - time.monotonic()
+                if number and left <= 0:
+                    return
+                yield queue.get_nowait() if busy else queue.get(timeout=max(left, 0.0))
             except Empty:
                 return
-            yield item
-            until = min(until, time.monotonic() + lit_api.batch_timeout)
+            until = min(until, time.monotonic() + lit_api.batch_timeout) if not busy else until
 
     def _send(self, transport: Any, consumer: int, uid: str, outcome: list[dict[str, Any]] | Failure) -> None:
         if isinstance(outcome, Failure) and outcome.cause:
