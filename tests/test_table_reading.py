@@ -390,3 +390,23 @@ def test_errors_of_a_new_file_name_it_and_the_line(trees, tmp_path):
                 encode(trees, piece.raw)
         else:
             assert words in piece.wrong
+
+
+def test_points_between_three_digits_in_a_file_of_semicolons_are_said(tmp_path, capsys):
+    text = rows_of("a", [f"1.{n:03d}" for n in range(100, 140)], ";").replace('"', "")
+    assert first_column(table(tmp_path, text))[0] == pytest.approx(1.1)
+    assert "pass data.decimal=','" in capsys.readouterr().err
+    assert first_column(table(tmp_path, text, decimal=","))[0] == 1100
+
+
+def test_large_numbers_are_given_back_in_their_own_units():
+    from zoo.data.arrays import from_arrays
+
+    a = 1.7e9 + np.random.default_rng(0).normal(size=(200, 2)).round(3)
+    spec = from_arrays(a, task="reconstruction").spec
+    batch = encode(spec, a)
+    from zoo.objectives import objective_of
+
+    objective = objective_of(spec)
+    back = objective.answer(objective.target(batch["x"]))["reconstruction"]
+    assert np.allclose(back.numpy(), a, rtol=0, atol=1e-4)

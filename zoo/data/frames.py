@@ -16,6 +16,7 @@ import torch
 from zoo.data.dataset import Card, Dataset, Splits, class_counts, rarer, rows
 from zoo.errors import ZooError, unknown
 from zoo.inputs.numbers import (
+    LONGEST,
     MARKS,
     PLAIN,
     Format,
@@ -26,7 +27,7 @@ from zoo.inputs.numbers import (
     surely_comma,
     surely_point,
 )
-from zoo.inputs.table import as_texts, category_codes, category_texts, encode_frame, is_numeric, with_names
+from zoo.inputs.table import as_text, as_texts, category_codes, category_texts, encode_frame, is_numeric, with_names
 from zoo.reading import TableReading
 from zoo.spec import UNLABELLED, DataSpec
 
@@ -158,6 +159,8 @@ def frame_dataset(
     spec = table_spec(name, source.frame[columns], forms, learnt, train, positive=reading.positive, reading=file)
     x = torch.from_numpy(encode_frame(spec, source.frame, source.place).astype(np.float32))
     y = as_target(spec, learnt.y)
+    if not source.options and (formats := _formats_described(spec, reading.target)):
+        print(f"note: {source.name}: numbers are read with {'; '.join(formats)}", file=sys.stderr)
     for line in _remarks(source, spec, guesses, reading.text):
         print(line, file=sys.stderr)
     if test is None:
@@ -213,20 +216,20 @@ def guess_columns(source: Source, columns: Sequence[str], reading: Reading) -> d
         ZooError: values that are neither numbers nor texts.
     """
     forced = {"decimal": reading.decimal, "thousands": reading.thousands}
-    simple = reading.decimal in (None, ".") and reading.thousands is None
+    semicolons = reading.file.delimiter == ";"  # as where commas are decimal marks
+    simple = reading.decimal in (None, ".") and reading.thousands is None and not semicolons
     texts = {column: _counted(source, column, reading.missing, simple=simple) for column in columns}
     counts = [one.counts for column, one in texts.items() if one is not None and column not in reading.text]
     hint = reading.decimal
-    if hint is None and simple:
+    if hint is None and reading.thousands is None:
         hint = "," if any(map(surely_comma, counts)) else "." if any(map(surely_point, counts)) else None
-        if hint == ",":  # by which 1.203 is no fraction
+        if hint == "," and simple:  # by which 1.203 is no fraction
             texts = {column: _counted(source, column, reading.missing, simple=False) for column in columns}
-    semicolons = reading.file.delimiter == ";"
     for column, one in texts.items():
         if one is not None and one.counts:
             guess = guess_format(one.counts, hint=hint, semicolons=semicolons, **forced)
             plain = guess.form[:2] == (".", "") and all(map(is_number, one.counts))
-            texts[column] = replace(one, guess=Guess(PLAIN, 1.0) if plain else guess)
+            texts[column] = replace(one, guess=Guess(PLAIN, 1.0, guess.unsure) if plain else guess)
     return texts
 
 
@@ -305,7 +308,7 @@ def number_format(source: Source, column: str, reading: Reading, cells: Cells | 
     if (number and not cells.codes) or column in reading.numeric:
         return cells.guess.form
     counts, total = cells.counts, sum(cells.counts.values())
-    dates = sum(count for text, count in counts.items() if DATE.fullmatch(text))
+    dates = sum(count for text, count in counts.items() if len(text) <= LONGEST and DATE.fullmatch(text))
     example = next(iter(source.frame[column].dropna()))
     if dates > 0.95 * total:
         raise _date(source, column, str(example))
@@ -352,11 +355,11 @@ def _remarks(source: Source, spec: DataSpec, guesses: Mapping[str, Cells | None]
         if cells is None or column in text:
             continue
         if not levels and cells.guess.unsure and source.options:
-            example = next(text for text in cells.counts if "," in text)
-            other = "," if cells.guess.form[0] == "." else "."
+            decimal = cells.guess.form[0] if cells.guess.form else "."
+            example = next(text for text in cells.counts if "," in text or "." in text)
             lines.append(
-                f"note: {source.name}: column {column!r} is read with the decimal mark {cells.guess.form[0]!r}, though "
-                f"{example!r} could be either; pass data.decimal='{other}' if that is wrong"
+                f"note: {source.name}: column {column!r} is read with the decimal mark {decimal!r}, though {example!r} "
+                f"could be either; pass data.decimal='{',' if decimal == '.' else '.'}' if that is wrong"
             )
         if levels and cells.codes and source.options:
             lines.append(
@@ -613,9 +616,10 @@ def bin_edges(values: np.ndarray) -> tuple[float, ...]:
 def _positive(y: np.ndarray, classes: tuple[str, ...], asked: str | None) -> int:
     """Return which of two classes is the one to find: as asked, else the rarer."""
     if asked is not None:
-        if str(asked) not in classes:
+        name = as_text(asked, numeric=is_numeric(classes))
+        if name not in classes:
             raise unknown("class in data.positive", asked, classes)
-        return classes.index(str(asked))
+        return classes.index(name)
     return rarer(y)
 
 

@@ -182,7 +182,7 @@ def csv(
         cells = read_csv(
             Path(test),
             delimiter=delimiter or found.delimiter,
-            header=header,
+            header=found.header,
             quoting=found.quoting,
             known=names if found.header else (),
         )

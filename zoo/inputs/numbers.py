@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Format = tuple[str, ...]
 PLAIN: Format = ()
 LARGEST = 1e37  # that float32 holds with room for a difference of two
+LONGEST = 64  # characters of a number
 EMPTY = ("", "?", "nan", "NaN", "#N/A")  # a missing value in any column
 MARKS = frozenset(  # a missing value among numbers, in lower case
     (
@@ -72,6 +73,8 @@ def _pattern(decimal: str, thousands: str) -> re.Pattern[str]:
 
 def _parts(text: str) -> tuple[float, str, str] | None:
     """Return sign, unit and digits of a number in any format, None for another text."""
+    if len(text) > LONGEST:
+        return None
     match = SHAPE.fullmatch(text.translate(SPACES).strip())
     if match is None or bool(match["open"]) != bool(match["close"]) or (match["before"] and match["after"]):
         return None
@@ -146,8 +149,10 @@ def guess_format(
     if best == 0:
         return Guess(PLAIN, 0.0)
     point, group = _preferred(tied, bodies, hint, semicolons)
-    unsure = marks <= {",", "."} and len(marks) == 1 and {(",", ""), (".", ",")} <= set(tied) and decimal is None
-    return Guess((point, group, unit), best, unsure and hint is None)
+    commas = marks == {","} and {(",", ""), (".", ",")} <= set(tied)
+    points = marks == {"."} and semicolons and {(".", ""), (",", ".")} <= set(tied)
+    unsure = (commas or points) and decimal is None and thousands is None and hint is None
+    return Guess((point, group, unit), best, unsure)
 
 
 def _preferred(

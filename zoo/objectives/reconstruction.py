@@ -17,6 +17,7 @@ from zoo.inputs.table import coded, numeric_columns
 from zoo.objectives.base import Metrics, Objective, Scaled, best_threshold, refuse, watched
 from zoo.objectives.defined import TwoClassAUROC, TwoClassAveragePrecision
 from zoo.options import ObjectiveOptions
+from zoo.reading import TableReading
 from zoo.spec import DataSpec
 
 SMALLEST = 16  # pixels a side: SSIM looks at windows of 11
@@ -44,12 +45,15 @@ class Reconstruction(Objective):
         mean, std = torch.tensor(spec.mean), torch.tensor(spec.std)
         self.constant("mean", mean)
         self.constant("std", std)
+        self.offsets: list[float] = []  # that a table's large numbers are less of
         if spec.kind == "table":
             numbers = numeric_columns(spec)
             scale, shift = torch.ones(spec.coded), torch.zeros(spec.coded)
             scale[: len(numbers)], shift[: len(numbers)] = std[numbers], mean[numbers]
             for name, value in (("numbers", numbers), ("after_scale", scale), ("after_shift", shift)):
                 self.constant(name, value)
+            offsets = [*spec.reading_as(TableReading).offsets, *[0.0] * spec.coded]
+            self.offsets = [offsets[n] for n in numbers] + [0.0] * (spec.coded - len(numbers))
 
     def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
         """Take up a run's options."""
@@ -157,7 +161,11 @@ class Reconstruction(Objective):
         if self.spec.kind == "series":
             return {"reconstruction": out * self.std + self.mean}
         if self.spec.kind == "table":
-            return {"reconstruction": out * self.after_scale + self.after_shift}
+            value = out * self.after_scale + self.after_shift
+            if any(self.offsets):
+                value = value.to("cpu" if value.device.type == "mps" else value.device, torch.float64)
+                value = value + torch.tensor(self.offsets, dtype=torch.float64, device=value.device)
+            return {"reconstruction": value}
         return {"reconstruction": out}
 
     def decode(self, answer: dict[str, Tensor]) -> dict[str, Any]:
