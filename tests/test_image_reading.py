@@ -153,7 +153,10 @@ def test_deep_files_share_one_range_and_keep_their_values(tmp_path, bits, capsys
         gray(values[n + 12 * ("right" in str(path))], path.with_suffix(".png"))
 
     data = load("image_folder", path=str(two_classes(tmp_path / "x", make)))
-    assert f"24 files have more than 8 bits; 0 to {most} are read as black to white" in capsys.readouterr().err
+    want = (
+        f"note: {tmp_path / 'x'}: 24 files (left/0.png, left/1.png, left/10.png, …) of more than 8 bits; 0 to {most} "
+    )
+    assert want in capsys.readouterr().err
     assert torch.allclose(all_images(data)[:, 0].sort(0).values, torch.from_numpy(values / most).float().sort(0).values)
     assert len(all_images(data).unique()) == len(np.unique(values))
     new = gray(np.full((5, 6), most // 2, np.uint16), tmp_path / "new.png")
@@ -300,6 +303,39 @@ def test_what_is_left_out_is_counted_and_named_in_training_and_in_prediction(tmp
     assert "holds no image that can be read: left out 30 files" in piece.wrong
 
 
+def test_what_of_a_file_is_not_read_is_named(tmp_path, capsys):
+    def make(path, n):
+        frames = [Image.new("L", (6 if n == 28 else 4, 4), shade) for shade in (n, 255)]
+        frames[0].save(path.with_suffix(".tif"), save_all=n == 50, append_images=frames[1:] if n == 50 else [])
+
+    root = two_classes(tmp_path / "x", make, 100)
+    (tmp_path / "labels.csv").write_text("file,side\n" + "".join(f"left/{n}.tif,{n % 2}\n" for n in range(100)))
+    for _ in range(2):  # the second time from the cache
+        assert load("image_folder", path=str(root)).spec.input_shape == (1, 4, 4)
+        assert capsys.readouterr().err.splitlines() == [
+            f"note: {root}: 2 files (left/50.tif, right/50.tif) of several frames or pages; the first of each is read",
+            f"note: {root}: 2 files (left/28.tif, right/28.tif) of other sizes than 4×4 are brought to it; "
+            "data.size= sets another",
+        ]
+    load("image_folder", path=str(root), labels=str(tmp_path / "labels.csv"), channels=1)
+    want = "left out 100 images (right/0.tif, right/1.tif, right/10.tif, …) that the list of labels does not name"
+    assert want in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+def test_one_file_of_colors_among_many_gray_ones_makes_all_of_three_channels(tmp_path, depth):
+    def make(path, n):
+        gray(np.full((4, 4), n, depth), path.with_suffix(".png"))
+        if n == 30:
+            Image.new("RGB", (4, 4), (9, 99, 0)).save(path.with_suffix(".bmp"))
+
+    data = load("image_folder", path=str(two_classes(tmp_path / "x", make, 100)))
+    names = [path.relative_to(tmp_path / "x").as_posix() for path in sorted((tmp_path / "x").rglob("*.*"))]
+    x = (255 * all_images(data)).round()
+    assert x[names.index("left/30.bmp"), :, 0, 0].tolist() == [9, 99, 0]
+    assert x[names.index("right/60.png"), :, 0, 0].tolist() == [60, 60, 60]
+
+
 @pytest.mark.parametrize("kind", ["zip", "tar"])
 def test_a_name_that_an_archive_holds_twice_is_refused(tmp_path, kind):
     root, path = two_classes(tmp_path / "x", small), tmp_path / f"x.{kind}"
@@ -353,7 +389,7 @@ def test_arrays_are_read_or_refused_alike_in_training_and_in_prediction(layout, 
     images = as_images(x, "data")
     data = from_arrays((x, y))
     assert data.spec.input_shape == images.shape[1:]
-    want = to_float(torch.from_numpy(np.ascontiguousarray(images)))
+    want = to_float(torch.from_numpy(np.array(images)))
     for given_as in (x, torch.from_numpy(x), list(x)):
         assert torch.equal(encode(data.spec, given_as)["x"], want)
     assert torch.equal(encode(data.spec, x[3])["x"], want[3:4])

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from zoo.depth import EIGHT_BITS, Ranges, depth_of, read_deep, source_of
+from zoo.depth import EIGHT_BITS, Ranges, depth_of, is_gray, read_deep, source_of
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
 STUBS = ("BUFR", "GRIB", "HDF5", "MPEG")  # formats that Pillow recognizes and cannot decode
@@ -140,7 +140,7 @@ def opened_image(file: Any, size: tuple[int, int] | None) -> Iterator[Image.Imag
         with Image.open(file) as opened:
             if size is not None and opened.format == "JPEG":
                 height, width = size
-                if height != width and opened.getexif().get(ExifTags.Base.Orientation, 1) >= 5:  # lies on its side
+                if height != width and upright_size(opened) != opened.size[::-1]:  # lies on its side
                     height, width = width, height
                 opened.draft(None, (2 * width, 2 * height))  # decodes no more than twice what is needed
             yield opened
@@ -220,6 +220,26 @@ def on_white(image: Image.Image) -> Image.Image:
     return image
 
 
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Return height and width of a photo that was opened and not decoded, once it is turned as its EXIF says."""
+    width, height = image.size
+    if width != height and image.format in ("JPEG", "MPO", "WEBP"):  # others are decoded by a look at their EXIF
+        sideways = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+        return (width, height) if sideways else (height, width)
+    return height, width
+
+
+def traits_of(image: Image.Image, job: dict[str, Any]) -> list[str]:
+    """Return what is lost of an image: ``frames`` after the first, ``colors`` where there is one channel.
+
+    ``sizes`` says that it has another size than the files that all others were brought to the ``own`` size of.
+    """
+    several = getattr(image, "is_animated", False) and image.format != "MPO"  # a photo with its previews
+    resized = job["own"] and upright_size(image) != tuple(job["size"])
+    colors = job["channels"] == 1 and not is_gray(image)
+    return ["frames"] * bool(several) + ["sizes"] * bool(resized) + ["colors"] * colors
+
+
 def main() -> None:
     """Decode the share of a job that comes on standard input; report on standard output how it goes, in JSON lines.
 
@@ -228,11 +248,13 @@ def main() -> None:
     job = json.loads(sys.stdin.read())
     array = np.lib.format.open_memmap(job["into"], mode="r+")
     size, done = tuple(job["size"]), 0
-    ranges = Ranges(*(value and tuple(value) for value in job["ranges"])) if job["ranges"] else None
+    ranges = Ranges(*(value and tuple(value) for value in job["ranges"])) if job["ranges"] is not None else None
     for place, opener in contents(Path(job["path"]), job["names"]):
         row = job["rows"][place]
         try:
             with opened_image(opener(), size) as image:
+                if ranges is None and (traits := traits_of(image, job)):
+                    print(json.dumps({"row": row, "traits": traits}), flush=True)
                 if ranges is None and depth_of(image):
                     print(json.dumps({"deep": row, "extremes": read_deep(image).extremes}), flush=True)
                 else:

@@ -23,7 +23,7 @@ from PIL import Image
 from rich.console import Console
 from torch import Tensor
 
-from zoo.decoding import contents
+from zoo.decoding import contents, upright_size
 from zoo.depth import EIGHT_BITS, Ranges, is_gray, ranges_of
 from zoo.errors import ZooError
 from zoo.files import synced
@@ -47,14 +47,15 @@ class Wanted:
 class Pixels:
     """Decoded images (N, C, H, W), a memory map; ``bad`` says what is wrong with the files that are not.
 
-    They are uint8; where files have more than 8 bits a channel, all are float32 in [0, 1] by ``ranges``, and ``deep``
-    is how many such files there are.
+    They are uint8; where files have more than 8 bits a channel, all are float32 in [0, 1] by ``ranges``. ``traits`` has
+    the rows of such files as ``deep``, of those with several frames as ``frames``, and of those that were brought to
+    the size of all others as ``sizes``.
     """
 
     x: Tensor
     bad: dict[int, str]
     ranges: Ranges = EIGHT_BITS
-    deep: int = 0
+    traits: dict[str, list[int]] = field(default_factory=dict)
 
 
 def cache_folder(asked: str | None) -> Path:
@@ -103,14 +104,15 @@ def _load(entry: Path) -> Pixels:
     # Copy on write: torch asks for an array that could be written to
     x = torch.from_numpy(np.load(entry / "x.npy", mmap_mode="c"))
     ranges = Ranges(*(value and (float(value[0]), float(value[1])) for value in about["ranges"]))
-    return Pixels(x, {int(row): said for row, said in about["bad"].items()}, ranges, about["deep"])
+    return Pixels(x, {int(row): said for row, said in about["bad"].items()}, ranges, about["traits"])
 
 
 def _write(entry: Path, path: Path, names: Sequence[str], wanted: Wanted) -> None:
     """Decode files into a new entry, on the disk once this returns."""
     entry.mkdir()
     report = _make(path, names, wanted, entry / "x.npy")
-    about = {"path": str(path), "bad": report.bad, "ranges": astuple(report.ranges), "deep": len(report.deep)}
+    traits = {**{trait: sorted(rows) for trait, rows in report.traits.items()}, "deep": sorted(report.deep)}
+    about = {"path": str(path), "bad": report.bad, "ranges": astuple(report.ranges), "traits": traits}
     (entry / "about.json").write_text(json.dumps(about))
     for file in (entry / "x.npy", entry / "about.json"):
         synced(file)
@@ -139,34 +141,48 @@ def _digest(value: Any) -> str:
 
 @dataclass
 class Report:
-    """How decoding went: by row, what is wrong with a file, and the extremes of a file of more than 8 bits."""
+    """How decoding went: by row, what is wrong with a file, and the extremes of a file of more than 8 bits.
+
+    ``traits`` has the rows of files of which something is lost (see ``zoo.decoding.traits_of``).
+    """
 
     bad: dict[int, str] = field(default_factory=dict)
     deep: dict[int, tuple[str, float, float]] = field(default_factory=dict)
     ranges: Ranges = EIGHT_BITS
+    traits: dict[str, list[int]] = field(default_factory=dict)
+
+    def add(self, report: dict[str, Any]) -> None:
+        """Take up what a process says of a file."""
+        if "bad" in report:
+            self.bad[report["bad"]] = report["said"]
+        if "deep" in report:
+            self.deep[report["deep"]] = tuple(report["extremes"])
+        for trait in report.get("traits", []):
+            self.traits.setdefault(trait, []).append(report["row"])
 
 
 def _make(path: Path, names: Sequence[str], wanted: Wanted, into: Path) -> Report:
     """Decode all files into the new array ``into``.
 
-    Files of more than 8 bits are measured first: one range of values holds for all of them.
+    They are surveyed meanwhile. Where some have more than 8 bits, or colors that nobody asked to take away, all are
+    decoded again: one range of values, and one number of channels, hold for all of them.
     """
-    size, channels = suggest(path, names, wanted)
-    job = {"path": str(path), "into": str(into), "size": size, "fit": wanted.fit, "channels": channels}
-    shape = (len(names), channels, *size)
-    np.lib.format.open_memmap(into, mode="w+", dtype=np.uint8, shape=shape).flush()
-    report = _decode({**job, "ranges": None}, names)
-    if not report.deep:
-        return report
-    ranges = ranges_of(report.deep.values())
-    into.unlink()
-    np.lib.format.open_memmap(into, mode="w+", dtype=np.float32, shape=shape).flush()
-    again = _decode({**job, "ranges": astuple(ranges)}, names)
-    return Report(again.bad, report.deep, ranges)
+    size, channels, own = suggest(path, names, wanted)
+    job = {"path": str(path), "into": str(into), "size": size, "fit": wanted.fit, "own": own}
+    survey = _decode({**job, "channels": channels, "ranges": None}, names)
+    ranges, colored = ranges_of(survey.deep.values()), wanted.channels is None and "colors" in survey.traits
+    if not ranges.deep and not colored:
+        return survey
+    report = _decode({**job, "channels": 3 if colored else channels, "ranges": astuple(ranges)}, names)
+    return Report(report.bad, survey.deep, ranges, survey.traits)
 
 
 def _decode(job: dict[str, Any], names: Sequence[str]) -> Report:
     """Share a job among processes and wait for them."""
+    deep = job["ranges"] is not None and any(job["ranges"])
+    shape, into = (len(names), job["channels"], *job["size"]), Path(job["into"])
+    into.unlink(missing_ok=True)
+    np.lib.format.open_memmap(into, mode="w+", dtype=np.float32 if deep else np.uint8, shape=shape).flush()
     workers = max(1, min(os.cpu_count() or 1, len(names) // 50))
     result = Report()
     reports: SimpleQueue[dict[str, Any]] = SimpleQueue()
@@ -177,10 +193,7 @@ def _decode(job: dict[str, Any], names: Sequence[str]) -> Report:
             rows = list(range(first, min(first + share, len(names))))
             children.append(_child({**job, "names": [names[r] for r in rows], "rows": rows}, reports.put))
         for report in _watched(reports, len(names), len(children)):
-            if "bad" in report:
-                result.bad[report["bad"]] = report["said"]
-            elif "deep" in report:
-                result.deep[report["deep"]] = tuple(report["extremes"])
+            result.add(report)
     finally:
         for child in children:
             child.kill()
@@ -244,22 +257,23 @@ def _watched(reports: SimpleQueue[dict[str, Any]], total: int, children: int) ->
         raise ZooError("decoding images: a process ended before its time; there may be too little memory or disk")
 
 
-def suggest(path: Path, names: Sequence[str], wanted: Wanted) -> tuple[tuple[int, int], int]:
+def suggest(path: Path, names: Sequence[str], wanted: Wanted) -> tuple[tuple[int, int], int, bool]:
     """Return size and channels for all: as wanted, else as up to 64 files spread over the list have them.
 
-    One size up to 256 is kept; otherwise images become 64×64. One channel where all that were looked at are grey.
+    One size up to 256 is kept, and True says so; otherwise images become 64×64. One channel where all that were looked
+    at are gray.
     """
     if wanted.size and wanted.channels:
-        return wanted.size, wanted.channels
+        return wanted.size, wanted.channels, False
     picked = np.linspace(0, len(names) - 1, min(LOOKED_AT, len(names))).round().astype(int)
-    sizes, grey = set(), True
+    sizes, gray = set(), True
     for _, opened in contents(path, [names[i] for i in sorted(set(picked))]):
         try:
             with Image.open(opened()) as image:
-                sizes.add((image.height, image.width))
-                grey = grey and is_gray(image)
+                sizes.add(upright_size(image))
+                gray = gray and is_gray(image)
         except Exception:  # named when it is its turn to be decoded
             continue
-    one = next(iter(sizes)) if len(sizes) == 1 else (SIDE, SIDE)
-    size = wanted.size or (one if max(one) <= LARGEST else (SIDE, SIDE))
-    return size, wanted.channels or (1 if grey else 3)
+    own = not wanted.size and len(sizes) == 1 and max(next(iter(sizes))) <= LARGEST
+    size = wanted.size or (next(iter(sizes)) if own else (SIDE, SIDE))
+    return size, wanted.channels or (1 if gray else 3), own

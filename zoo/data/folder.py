@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -38,13 +38,14 @@ Entry = tuple[str, int, int]  # name, size, time of change
 class Labelled:
     """Files with the class of each, and the part (train, val, test) that each belongs to where folders say so.
 
-    ``left_out`` are the names of files that are no images.
+    ``left_out`` are the names of files that are no images, ``unnamed`` those of images that a list of labels lacks.
     """
 
     files: list[Entry]
     classes: list[str]
     parts: list[str] | None
     left_out: list[str]
+    unnamed: list[str] = field(default_factory=list)
 
 
 @register_data("image_folder", tasks=("classification",), kind="image")
@@ -102,11 +103,27 @@ def image_folder(
 
 
 def _note_files(path: str, found: Labelled, decoded: Pixels) -> None:
-    """Say which files are left out, and how those of more than 8 bits are read."""
+    """Say which files are left out, and what of others is not read."""
+    files = {
+        trait: _some([found.files[row][0] for row in rows], "file") for trait, rows in decoded.traits.items() if rows
+    }
     if found.left_out:
         note(f"{path}: {left_out(found.left_out)}")
+    if found.unnamed:
+        note(f"{path}: left out {_some(found.unnamed, 'image')} that the list of labels does not name")
     for low, high in filter(None, (decoded.ranges.integer, decoded.ranges.float)):
-        note(f"{path}: {decoded.deep:,} files have more than 8 bits; {low:g} to {high:g} are read as black to white")
+        note(f"{path}: {files['deep']} of more than 8 bits; {low:g} to {high:g} are read as black to white")
+    if "frames" in files:
+        note(f"{path}: {files['frames']} of several frames or pages; the first of each is read")
+    if "sizes" in files:
+        side = "×".join(map(str, decoded.x.shape[2:]))
+        note(f"{path}: {files['sizes']} of other sizes than {side} are brought to it; data.size= sets another")
+
+
+def _some(names: Sequence[str], what: str) -> str:
+    """Return how many files there are, and the first of their names."""
+    shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+    return f"{len(names):,} {what}{'' if len(names) == 1 else 's'} ({shown})"
 
 
 def _wanted(size: int | Sequence[int] | None, fit: str, channels: int | None) -> Wanted:
@@ -244,7 +261,8 @@ def _listed(path: Path, labels: str, target: str | None) -> Labelled:
     doubled = len(files) - len(set(files))
     if doubled:
         raise ZooError(f"{labels}: names {doubled} images more than once")
-    return Labelled(files, classes, None, others)
+    unnamed = sorted({name for name, _, _ in images} - {name for name, _, _ in files})
+    return Labelled(files, classes, None, others, unnamed)
 
 
 def _some_classes(found: Labelled, classes: Sequence[str] | None, path: str) -> Labelled:
@@ -255,7 +273,7 @@ def _some_classes(found: Labelled, classes: Sequence[str] | None, path: str) -> 
             raise unknown("class in data.classes", name, sorted(set(found.classes)))
     kept = [i for i, name in enumerate(found.classes) if name in set(map(str, classes))]
     parts = None if found.parts is None else [found.parts[i] for i in kept]
-    return Labelled([found.files[i] for i in kept], [found.classes[i] for i in kept], parts, found.left_out)
+    return replace(found, files=[found.files[i] for i in kept], classes=[found.classes[i] for i in kept], parts=parts)
 
 
 def _without_bad(bad: dict[int, str], files: Sequence[Entry], path: str, skip: bool) -> np.ndarray:

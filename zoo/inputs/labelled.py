@@ -380,18 +380,16 @@ def _listed_classes(names: Sequence[str], data: Mapping[str, Any]) -> tuple[list
 def npz(spec: DataSpec, data: Mapping[str, Any], part: str | None) -> Labelled:
     """Return the images of a NumPy archive, all of its parts or one."""
     from zoo.data.archives import labelled_arrays
-    from zoo.data.arrays import as_images
+    from zoo.data.arrays import joined_images
 
     path = Path(data["path"])
     arrays = labelled_arrays(path)
     if part is not None and (part not in arrays or set(arrays) == {"train"}):
         raise ZooError(f"rows={part}: {path} has no such part; leave rows out, and all of it is measured")
-    rows, labels = [], []
-    for name, (x, y) in arrays.items():
-        if part in (None, name):
-            rows.append(_bytes(spec, as_images(x, f"{path}: {name}")))
-            labels.append(y.reshape(len(y)))
-    return _classified(spec, {"x": torch.cat(rows)}, _array_classes(spec, np.concatenate(labels), data), [])
+    chosen = [arrays[name] for name in arrays if part in (None, name)]
+    x = _bytes(spec, joined_images([images for images, _ in chosen], str(path)))
+    labels = np.concatenate([y.reshape(len(y)) for _, y in chosen])
+    return _classified(spec, {"x": x}, _array_classes(spec, labels, data), [])
 
 
 def _array_classes(spec: DataSpec, labels: np.ndarray, data: Mapping[str, Any]) -> list[str]:
