@@ -468,15 +468,23 @@ class ZooModule(L.LightningModule):
         return {**place, "epoch": state["loop"]["epochs"], "batch": self.loader.batches}
 
     def predict(self, x: Any) -> dict[str, Any]:
-        """Return what the model says of raw input, as its objective decodes it.
+        """Return what the model says of raw input, by name: labels and probabilities, or values in original units.
 
-        ``x`` is a batch (B, *input_shape), or one sample without B, as an array or a tensor: images of uint8 or in
-        [0, 1], the columns of a table in their own units, sequences also as a list of arrays (T, C), texts as strings.
-        Rows of a table are also a data frame, a dictionary, a list of such, or the path of a CSV. Categories that
-        training lacks are named on stderr.
+        ``x`` is a batch, or one sample of it, read as training read its data:
+
+        - images: a path or Pillow's image, or a list of such, brought to size; an array (B, C, H, W) or (B, H, W, C) of
+          the model's size, uint8, whole numbers from 0 to 255, or float in [0, 1];
+        - a table: a data frame, a row of one, a dictionary or a list of such, by the columns' names, in any order and
+          with any index; an array (B, columns) in the columns' own units; the path of a CSV;
+        - texts: a text, a list, a frame's column, rows or a frame with the model's column, a path, or numbers of tokens;
+        - sequences: an array (T, C) or (B, T, C), a list of arrays (T, C) of at most training's longest, or paths;
+        - a series: its last steps (L, C), a batch of such, a frame with at least so many rows, or a path.
+
+        Unknown categories and gaps are read as prediction from files reads them, and said on stderr.
 
         Raises:
-            ZooError: the shape is not the one that the model was trained on, or a value cannot be read.
+            ZooError: anything that training would reject: another shape or type, values out of range or not finite, a
+                column that is missing, no rows.
         """
         from zoo.inputs import encode, unknown_categories
         from zoo.inputs.table import unknown_notes
