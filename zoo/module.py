@@ -476,7 +476,7 @@ class ZooModule(L.LightningModule):
           the model's size, uint8, whole numbers from 0 to 255, or float in [0, 1];
         - a table: a data frame, a row of one, a dictionary or a list of such, by the columns' names, in any order and
           with any index; an array (B, columns) in the columns' own units; the path of a CSV;
-        - texts: a text, a list, a frame's column, rows or a frame with the model's column, a path, or numbers of tokens;
+        - texts: a text, a list, a frame's column, a frame with the model's column, a path, or numbers of tokens;
         - sequences: an array (T, C) or (B, T, C), a list of arrays (T, C) of at most training's longest, or paths;
         - a series: its last steps (L, C), a batch of such, a frame with at least so many rows, or a path.
 
