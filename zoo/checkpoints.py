@@ -130,7 +130,9 @@ def load(path: str | Path) -> ZooModule:
 
 def _made(path: str | Path, content: dict[str, Any]) -> ZooModule:
     with _refusing(path):
-        made_by, arguments, weights = content["zoo"], content["hyper_parameters"], content["state_dict"]
+        made_by, weights = content["zoo"], content["state_dict"]
+        # What a file asks for is never fetched or opened: it holds all weights itself
+        arguments = {**content["hyper_parameters"], **dict.fromkeys(registry.get(made_by["model"]).sources)}
         if _shapes(made_by["model"], arguments) not in (None, {name: value.shape for name, value in weights.items()}):
             raise ZooError(f"{path}: is damaged, its weights are not those of its options; fetch or make it again")
         model = registry.create(made_by["model"], **arguments)

@@ -78,13 +78,15 @@ class ZooModule(L.LightningModule):
     layer's of torch's is named in its module's ``matrices``, so that it decays as theirs do. A model that ``carries`` a
     state from one window of a text to the next is trained on them in turn; one that ``remembers`` learns from all that
     was played in an environment.
-    ``zoo.contract`` checks all of it.
+    Options that name a file or a download, from which first weights are
+    read, are its ``sources``: a checkpoint is loaded without them. ``zoo.contract`` checks all of it.
     """
 
     name: ClassVar[str] = ""
     tasks: ClassVar[tuple[str, ...]] = ()
     kinds: ClassVar[tuple[str, ...]] = ()
     followers: ClassVar[Mapping[str, str] | tuple[str, ...]] = {}
+    sources: ClassVar[tuple[str, ...]] = ()
     carries: ClassVar[bool] = False
     remembers: ClassVar[bool] = False
     mean: Tensor

@@ -191,8 +191,10 @@ def in_order(dataset: Dataset, part: str) -> Any:
 
 
 def model_of(planned: Plan, dataset: Dataset) -> ZooModule:
-    """Return the model as planned, its weights drawn."""
+    """Return the model as planned, its weights drawn; where a checkpoint has them, they are read from nowhere else."""
     own = {k: v for k, v in planned.values["model"].items() if k != "name"}
+    if planned.resumed and (planned.folder / "checkpoints" / "last.ckpt").exists():
+        own |= {option: None for option in registry.get(planned.values["model"]["name"]).sources if option in own}
     model = registry.create(planned.values["model"]["name"], spec=dataset.spec, **own)
     model.configure(planned.learning)
     return model

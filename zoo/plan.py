@@ -191,7 +191,9 @@ def config_of(folder: Path) -> dict[str, Any]:
         text = raw[:LARGEST].decode()
         if len(raw) > LARGEST or any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
             raise ZooError("larger than any, or with aliases")  # a few of which make gigabytes of a line
-        values: Any = OmegaConf.to_container(OmegaConf.create(text), resolve=True)
+        values: Any = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
+        if any("${" in part for part in _texts(values)):
+            raise ZooError("it holds ${…}, which a run never writes; nothing of it is looked up")
         lacks = [key for key in SINGLE if key not in values]
         lacks += [f"{group}.{key}" for group, keys in GROUPS.items() for key in keys if key not in values[group]]
         if lacks or not all(isinstance(values[group], dict) for group in GROUPS):
@@ -202,6 +204,19 @@ def config_of(folder: Path) -> dict[str, Any]:
         said = error if isinstance(error, ZooError) else type(error).__name__
         raise ZooError(f"{path}: is not the configuration of a run ({said})") from None
     return values
+
+
+def _texts(node: Any) -> Iterator[str]:
+    """Yield all texts of a configuration, keys too."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield str(key)
+            yield from _texts(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _texts(value)
+    elif isinstance(node, str):
+        yield node
 
 
 def _longer(before: dict[str, Any], now: dict[str, Any]) -> bool:

@@ -80,6 +80,7 @@ class CNN(ZooModule):
 
     tasks = ("classification", "regression")
     kinds = ("image",)
+    sources = ("weights",)
 
     def __init__(
         self,
