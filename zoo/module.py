@@ -267,6 +267,12 @@ class ZooModule(L.LightningModule):
         loop.rows += sum(sizes)
         loop.last_loss = every[-1]
         self.counters.copy_(torch.tensor([loop.steps, loop.samples]))
+        self.count_global_step()
+
+    def count_global_step(self) -> None:
+        """Have ``trainer.global_step``, which callbacks read, be the optimizer's steps."""
+        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        progress.total.completed = self.loop.steps
 
     def _refuse_infinite(self, losses: Tensor, steps: list[int]) -> None:
         """Raise TrainingError where a loss is not finite: of several processes in all of them, with one message."""

@@ -207,11 +207,15 @@ def trainer_of(
     import lightning as L
 
     from zoo.callbacks import Checkpoints, History, Patience, Progress
+    from zoo.callbacks.foreign import check_monitors
 
     folder, asked, stopping = job.plan.folder, job.plan.trainer, job.plan.stopping
     logger = _logger(job.plan.values["logger"], folder, job.model.steps) if job.chief else None
     history = History(folder / "metrics.csv", logger)
     kept = Checkpoints(folder / "checkpoints", signals, options=job.plan.checkpoint, resumed=resumed)
+    if job.dataset.spec.task != "generation":  # whose samples are compared by figures that depend on the data
+        known = dict.fromkeys([*job.model.objective.metrics("val"), job.model.objective.monitor])
+        check_monitors(callbacks, [f"val/{name}" for name in known])
     mine: list[L.Callback] = [history, kept, Progress(), *callbacks]
     if job.chief and job.dataset.spec.task == "language_modeling" and hasattr(job.model, "generate"):
         from zoo.callbacks.samples import Samples
@@ -237,7 +241,7 @@ def trainer_of(
         max_time={"seconds": asked.max_time * 60} if asked.max_time else None,  # type: ignore[dict-item]
         callbacks=mine,
         logger=False,  # History logs, by the steps that were really taken
-        enable_checkpointing=False,
+        enable_checkpointing=any(isinstance(callback, L.pytorch.callbacks.Checkpoint) for callback in callbacks),
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,

@@ -58,8 +58,13 @@ def train(
     classes where they are few, unless ``task="regression"``), or a Dataset with splits of its own. ``overrides``
     are the options of ``train.py``: a group as a choice or a dictionary (``schedule="cosine"``,
     ``trainer={"max_epochs": 5}``), the model's own as ``options={"dropout": 0.1}``, any by its dotted key
-    (``**{"data.batch_size": 64}``), ``seed=1``. ``callbacks`` are Lightning's, beside the zoo's own; ``report=False``
-    leaves out baselines and pictures.
+    (``**{"data.batch_size": 64}``), ``seed=1``. ``report=False`` leaves out baselines and pictures.
+
+    ``callbacks`` are Lightning's, beside the zoo's own. ``on_train_batch_start`` and ``on_train_batch_end`` are called
+    for each macro-batch of up to 16 batches, with outputs of None. All hooks of epochs, validation and test are called
+    as Lightning calls them. ``trainer.global_step`` counts the optimizer's steps; ``module.loop`` has the run's epochs
+    and samples. ``trainer.current_epoch`` begins at 0 again where a run is resumed. EarlyStopping, ModelCheckpoint,
+    Timer and LambdaCallback work; callbacks that cannot work are refused by name.
 
     Raises:
         ZooError: a name, an option or data that does not fit, before anything is written.
@@ -157,6 +162,10 @@ def run(
     planned = plan(config, recipe=recipe, command=command, resumed=resumed)
     if dataset is None:
         check_files(planned.values["data"])
+    if callbacks:
+        from zoo.callbacks.foreign import check_callbacks
+
+        check_callbacks(callbacks)
     from zoo.processes import ProcessError, shared, warm
 
     others, devices = group(), planned.trainer.devices

@@ -67,6 +67,7 @@ class Checkpoints(L.Callback):
                 set_random_state(mine["random"])
             self.resumed = None  # and its memory
         self._steps = module.steps
+        module.count_global_step()
         if trainer.world_size == 1:
             self.signals.wait(module.loop.stop)
         else:  # several processes stop together, at the end of a chunk
