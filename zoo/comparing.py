@@ -134,7 +134,7 @@ def _trained(name: str, words: Sequence[str], dataset: Dataset, seconds: float, 
         config = configs.compose([f"model={name}", *words])
         configs.update(config, {"trainer": trainer, "run_dir": str(place), "logger": {"name": "csv"}})
         with contextlib.redirect_stdout(io.StringIO()):  # the table says it
-            return run(config, recipe=name, command="", report=False)
+            return run(config, recipe=name, command="", report=False, named=[w.partition("=")[0] for w in words])
 
     started = time.perf_counter()
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo import registry
 from zoo.errors import ZooError
+from zoo.launched import rank
 from zoo.options import PRECISIONS, options
 from zoo.plan import Plan
 from zoo.spec import UNLABELLED
@@ -104,6 +106,7 @@ def precision_of(precision: str, device: str) -> str:
     return "bf16-mixed" if fast else "32-true"
 
 
+SMALLEST_BATCH = 4  # rows, of data that is smaller than the default batch
 TRAINED_ON = {"rows": "train_rows", "seed": "rows_seed", "generated": "generated"}  # of trained_on, and of data
 # Options of data that any data has
 SHARED = ("name", "kind", "tasks", "batch_size", "augment", "normal_classes", *TRAINED_ON.values())
@@ -166,10 +169,17 @@ def data_of(planned: Plan, dataset: Dataset | None) -> tuple[Dataset, Any]:
         settings = {"batch_size": asked["batch_size"], "seed": planned.values["seed"], "remembers": remembers}
         return dataset, EnvironmentData(dataset, **settings)
     if dataset.sizes[0] < asked["batch_size"]:
-        raise ZooError(
-            f"data.batch_size={asked['batch_size']}: more than the {dataset.sizes[0]} rows to train on; "
-            f"data.batch_size={max(dataset.sizes[0] // 8, 1)} would make about eight batches of them"
-        )
+        fitting = max(dataset.sizes[0] // 8, min(dataset.sizes[0], SMALLEST_BATCH), planned.trainer.world)
+        if "data.batch_size" in planned.named or fitting > dataset.sizes[0]:
+            raise ZooError(
+                f"data.batch_size={asked['batch_size']}: more than the {dataset.sizes[0]} rows to train on; "
+                f"data.batch_size={fitting} would make about eight batches of them"
+            )
+        if rank() == 0:
+            print(
+                f"note: data.batch_size={fitting}, since there are {dataset.sizes[0]} rows to train on", file=sys.stderr
+            )
+        asked["batch_size"] = fitting  # in the plan, so that the run's folder records it
     return dataset, ZooData(
         dataset,
         batch_size=asked["batch_size"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,9 @@ from zoo.options import CheckpointOptions, EarlyStopping, Learning, TrainerOptio
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run will do. ``values`` is the whole configuration as Python primitives."""
+    """What a run will do. ``values`` is the whole configuration as Python primitives, ``named`` are the dotted options
+    that the user gave values of; the others are defaults.
+    """
 
     values: dict[str, Any]
     recipe: str
@@ -32,6 +34,7 @@ class Plan:
     stopping: EarlyStopping
     checkpoint: CheckpointOptions
     folder: Path
+    named: frozenset[str] = frozenset()
     resumed: bool = False  # goes on with what is in the folder
     changed: bool = False  # with other options than it began with
 
@@ -82,7 +85,14 @@ class Plan:
             raise self._unwritable(error) from None
 
 
-def plan(config: DictConfig, *, recipe: str | None, command: str, resumed: Path | None = None) -> Plan:
+def plan(
+    config: DictConfig,
+    *,
+    recipe: str | None,
+    command: str,
+    resumed: Path | None = None,
+    named: Collection[str] = (),
+) -> Plan:
     """Return the plan of a composed configuration; of a run that goes on in its folder ``resumed``.
 
     Raises:
@@ -110,6 +120,7 @@ def plan(config: DictConfig, *, recipe: str | None, command: str, resumed: Path 
         stopping=options(EarlyStopping, "early_stopping", values["early_stopping"]),
         checkpoint=options(CheckpointOptions, "checkpoint", values.get("checkpoint") or {}),
         folder=resumed or _folder(values["run_dir"], f"{recipe}-{_data_name(values['data'])}"),
+        named=frozenset(named),
         resumed=resumed is not None,
         changed=resumed is not None and _longer(config_of(resumed), values),
     )
@@ -158,7 +169,7 @@ def reopen(folder: Path, overrides: dict[str, Any]) -> tuple[DictConfig, str]:
         raise ZooError(f"resume={folder}: holds no run (no config.yaml)")
     values = config_of(folder)
     recipe, config = values.pop("recipe"), OmegaConf.create(values)
-    for key in _dotted(overrides):
+    for key in dotted(overrides):
         if key not in MAY_CHANGE:
             raise ZooError(f"{key}: cannot change where a run goes on; what can is {', '.join(MAY_CHANGE)}")
     asked = dict(overrides)
@@ -223,10 +234,11 @@ def _longer(before: dict[str, Any], now: dict[str, Any]) -> bool:
     return any(before["trainer"].get(key) != now["trainer"].get(key) for key in LONGER)
 
 
-def _dotted(values: dict[str, Any], above: str = "") -> list[str]:
+def dotted(values: dict[str, Any], above: str = "") -> list[str]:
+    """Return the options that a nested dictionary gives values of, by their dotted keys."""
     found = []
     for key, value in values.items():
-        found += _dotted(value, f"{above}{key}.") if isinstance(value, dict) else [f"{above}{key}"]
+        found += dotted(value, f"{above}{key}.") if isinstance(value, dict) else [f"{above}{key}"]
     return found
 
 

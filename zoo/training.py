@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from zoo import registry
 from zoo.errors import Stopped, TrainingError, ZooError
 from zoo.files import discard, kept_whole, read_results, way_on, write_whole
 from zoo.launched import group
-from zoo.plan import Plan, check_files, plan, reopen
+from zoo.plan import Plan, check_files, dotted, plan, reopen
 from zoo.signals import Interrupt, Signals
 from zoo.spec import UNLABELLED
 
@@ -85,7 +85,15 @@ def train(
     configs.update(config, settings)
     said = ", ".join([repr(model), f"data={name!r}", *(f"{k}={v!r}" for k, v in overrides.items())])
     command = f"zoo.train({said})"
-    return run(config, recipe=model, command=command, dataset=arrays, callbacks=callbacks, report=report)
+    return run(
+        config,
+        recipe=model,
+        command=command,
+        dataset=arrays,
+        callbacks=callbacks,
+        report=report,
+        named=dotted(overrides),
+    )
 
 
 def _arrays(data: Any, target: str | None, settings: dict[str, Any], model: str) -> Dataset:
@@ -151,15 +159,18 @@ def run(
     callbacks: Sequence[L.Callback] = (),
     report: bool = True,
     resumed: Path | None = None,
+    named: Collection[str] = (),
 ) -> Run:
     """Train, test and write the folder of one composed configuration; go on in the folder ``resumed`` where given.
+
+    ``named`` are the dotted options that the user gave: a default may be changed to suit the data.
 
     Raises:
         ZooError: an option or data that does not fit, before anything is written.
         TrainingError: the loss became NaN or infinite; the folder keeps the last good checkpoint.
         Stopped: the run was asked to stop.
     """
-    planned = plan(config, recipe=recipe, command=command, resumed=resumed)
+    planned = plan(config, recipe=recipe, command=command, resumed=resumed, named=named)
     if dataset is None:
         check_files(planned.values["data"])
     if callbacks:

@@ -55,7 +55,7 @@ def from_arrays(
     images = torch.from_numpy(np.require(as_images(x, "data"), requirements="CW"))
     offset = 0.0 if classes else offset_of(labels, "data: y")
     numbers = torch.from_numpy(labels if classes else (labels - offset).astype(np.float32))
-    index = splits.cut(labels, stratify=bool(classes))
+    index = splits.cut(labels, stratify=bool(classes), classes=classes)
     dataset = image_dataset("arrays", images, numbers, index, classes)
     return replace(dataset, spec=replace(dataset.spec, target_offset=offset))
 

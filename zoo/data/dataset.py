@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -150,6 +150,11 @@ class Dataset:
         return f"{train:,} train, {val:,} validation, {test:,} test rows of {shape}"
 
 
+def row_place(row: int) -> str:
+    """Return the words for a row where no file has a better name for it."""
+    return f"row {row + 1}"
+
+
 @dataclass(frozen=True)
 class Splits:
     """How rows are cut: test is fold ``fold`` of ``folds``, validation a tenth of the rest, by ``split_seed`` alone."""
@@ -163,26 +168,42 @@ class Splits:
         check_number("data.fold", self.fold, low=0, high=self.folds - 1, whole=True)
         check_number("data.split_seed", self.split_seed, low=0, whole=True)
 
-    def cut(self, y: np.ndarray, *, stratify: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def cut(
+        self,
+        y: np.ndarray,
+        *,
+        stratify: bool,
+        classes: Sequence[str] = (),
+        place: Callable[[int], str] = row_place,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the row numbers of train, validation and test; ``stratify`` keeps the shares of the classes ``y``.
+
+        An error names a class by ``classes`` and a row by ``place``.
 
         Raises:
             ZooError: fewer rows than folds, in the rarest class where they are stratified.
         """
         from sklearn.model_selection import KFold, StratifiedKFold
 
-        rarest = np.unique(y, return_counts=True)[1].min() if stratify else len(y)
-        if rarest < self.folds:
-            what = "the rarest class" if stratify else "the data"
-            said = f"data.folds={self.folds}: {what} has only {rarest} {'row' if rarest == 1 else 'rows'}"
-            raise ZooError(f"{said}; give more, or fewer folds")
+        if stratify and (rare := _rarest(y, self.folds, classes, place)):
+            raise ZooError(f"data.folds={self.folds}: {rare}; give it more rows, leave it out, or ask for fewer folds")
+        if len(y) < self.folds:
+            count = f"{len(y)} {'row' if len(y) == 1 else 'rows'}"
+            raise ZooError(f"data.folds={self.folds}: the data has only {count}; give more, or fewer folds")
         kind = StratifiedKFold if stratify else KFold
         parts = kind(self.folds, shuffle=True, random_state=self.split_seed).split(np.zeros(len(y)), y)
         rest, test = list(parts)[self.fold]
-        train, val = self.cut_val(y[rest], stratify=stratify)
+        train, val = self.cut_val(y[rest], stratify=stratify, classes=classes, place=lambda row: place(int(rest[row])))
         return rest[train], rest[val], np.sort(test)
 
-    def cut_val(self, y: np.ndarray, *, stratify: bool) -> tuple[np.ndarray, np.ndarray]:
+    def cut_val(
+        self,
+        y: np.ndarray,
+        *,
+        stratify: bool,
+        classes: Sequence[str] = (),
+        place: Callable[[int], str] = row_place,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return the row numbers of train and of validation, where there is a test set already.
 
         Raises:
@@ -190,8 +211,8 @@ class Splits:
         """
         from sklearn.model_selection import train_test_split
 
-        if stratify and np.unique(y, return_counts=True)[1].min() < 2:
-            raise ZooError("validation: a class has one row only, which cannot be in train and in validation too")
+        if stratify and (rare := _rarest(y, 2, classes, place)):
+            raise ZooError(f"validation: {rare}, which cannot be in train and in validation too")
         try:
             train, val = train_test_split(
                 np.arange(len(y)), test_size=VALIDATION, random_state=self.split_seed, stratify=y if stratify else None
@@ -199,6 +220,17 @@ class Splits:
         except ValueError:  # fewer rows than classes in a tenth of them
             raise ZooError(f"validation: {len(y)} rows are too few to keep a tenth of them back") from None
         return np.sort(train), np.sort(val)
+
+
+def _rarest(y: np.ndarray, least: int, classes: Sequence[str], place: Callable[[int], str]) -> str | None:
+    """Return in words the rarest class and where its first row is; None where it has ``least`` rows."""
+    codes, counts = np.unique(y, return_counts=True)
+    rarest = int(counts.argmin())
+    if counts[rarest] >= least:
+        return None
+    name = classes[int(codes[rarest])] if len(classes) else str(codes[rarest])
+    count = f"{counts[rarest]} {'row' if counts[rarest] == 1 else 'rows'}"
+    return f"the class {name!r} has only {count} ({place(int(np.flatnonzero(y == codes[rarest])[0]))})"
 
 
 def class_counts(y: np.ndarray, classes: int) -> tuple[int, ...]:

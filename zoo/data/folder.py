@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -13,7 +13,7 @@ import torch
 from zoo.data.archives import labelled_arrays
 from zoo.data.cache import Pixels, Wanted, pixels
 from zoo.data.csvfile import read_labels
-from zoo.data.dataset import Dataset, Splits, rows
+from zoo.data.dataset import Dataset, Splits, row_place, rows
 from zoo.data.images import image_spec
 from zoo.decoding import is_image, is_litter, left_out, listing
 from zoo.errors import ZooError, unknown
@@ -93,7 +93,9 @@ def image_folder(
     keep = _without_bad(decoded.bad, found.files, path, skip_bad)
     y = np.array([names.index(name) for name in found.classes])[keep]
     parts = None if found.parts is None else np.array(found.parts)[keep]
-    split = given_split(y, parts, names, Splits(folds, fold, split_seed))
+    files = [found.files[row] for row in keep]
+    splits = Splits(folds, fold, split_seed)
+    split = given_split(y, parts, names, splits, place=lambda row: str(files[row][0]))
     x, target_of = decoded.x, torch.zeros(len(decoded.x), dtype=torch.int64)
     target_of[torch.from_numpy(keep)] = torch.from_numpy(y)
     train, val, test = (rows(x, target_of, keep[index], lazy=True) for index in split)
@@ -289,7 +291,12 @@ def _without_bad(bad: dict[int, str], files: Sequence[Entry], path: str, skip: b
 
 
 def given_split(
-    y: np.ndarray, parts: np.ndarray | None, names: Sequence[str], splits: Splits
+    y: np.ndarray,
+    parts: np.ndarray | None,
+    names: Sequence[str],
+    splits: Splits,
+    *,
+    place: Callable[[int], str] = row_place,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the row numbers of train, validation and test: as ``parts`` says of each row, the rest cut from train.
 
@@ -297,20 +304,21 @@ def given_split(
         ZooError: a class in validation or test that train lacks.
     """
     if parts is None:
-        return splits.cut(y, stratify=True)
+        return splits.cut(y, stratify=True, classes=names, place=place)
     train, val, test = (np.flatnonzero(parts == part) for part in ("train", "val", "test"))
+    named = {"stratify": True, "classes": names, "place": lambda row: place(int(train[row]))}
     for part, index in (("validation", val), ("test", test)):
         strange = set(y[index]) - set(y[train])
         if strange:
             raise ZooError(f"{part}: holds the class {names[min(strange)]!r}, which train lacks")
     if not len(test):
-        kept, more, held = splits.cut(y[train], stratify=True)
+        kept, more, held = splits.cut(y[train], **named)
         rest, test = train[np.sort(np.concatenate([kept, more]))], train[held]
         if len(val):
             return rest, val, test
         return train[kept], train[more], test
     if not len(val):
-        kept, held = splits.cut_val(y[train], stratify=True)
+        kept, held = splits.cut_val(y[train], **named)
         train, val = train[kept], train[held]
     return train, val, test
 

@@ -65,9 +65,13 @@ class Source:
     lines: np.ndarray
     options: bool = True
 
+    def line(self, row: int) -> str:
+        """Return the words for a row."""
+        return f"{self.name}, line {self.lines[row]}"
+
     def at(self, column: str, row: int) -> str:
         """Return the words for a cell."""
-        return f"{self.name}, line {self.lines[row]}, column {column!r}"
+        return f"{self.line(row)}, column {column!r}"
 
     def leave_out(self, column: str) -> str:
         """Return the advice to do without a column."""
@@ -149,10 +153,11 @@ def frame_dataset(
     guesses = guess_columns(source, [*columns, *reading.target], reading)
     learnt = learn_from(source, reading, guesses)
     stratify = learnt.task == "classification" and not learnt.multilabel
+    named = {"stratify": stratify, "classes": learnt.classes, "place": source.line}
     if test is None:
-        train, val, held = splits.cut(learnt.y, stratify=stratify)
+        train, val, held = splits.cut(learnt.y, **named)
     else:
-        train, val = splits.cut_val(learnt.y, stratify=stratify)
+        train, val = splits.cut_val(learnt.y, **named)
     forms = {column: number_format(source, column, reading, guesses[column]) for column in columns}
     source = _parsed(source, forms, reading.missing)
     file = replace(reading.file, target=tuple(reading.target), target_format=learnt.form)

@@ -71,7 +71,7 @@ def table(
     learnt = Learnt(
         y.astype(np.int64 if classes else np.float64), "classification" if classes else "regression", classes
     )
-    index = splits.cut(y, stratify=bool(classes))
+    index = splits.cut(y, stratify=bool(classes), classes=classes)
     frame = pd.DataFrame(x, columns=columns or [f"column_{n + 1}" for n in range(x.shape[1])])
     for column in frame.columns:
         as_numbers(frame[column], lambda row, column=column: f"{name}, row {row + 1}, column {column!r}")  # type: ignore[misc]

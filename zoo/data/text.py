@@ -245,9 +245,9 @@ def short_texts(
     y = np.array([classes.index(label) for label in labels])
     index = np.arange(len(y))
     if val is None and test is None:
-        train_rows, val_rows, test_rows = splits.cut(y, stratify=True)
+        train_rows, val_rows, test_rows = splits.cut(y, stratify=True, classes=classes)
     elif val is None:
-        (train_rows, val_rows), test_rows = splits.cut_val(y, stratify=True), index[:0]
+        (train_rows, val_rows), test_rows = splits.cut_val(y, stratify=True, classes=classes), index[:0]
     else:
         train_rows, val_rows, test_rows = index, index[:0], index[:0]
     symbols = [cut(one, reading.tokens)[: reading.longest] for one in texts]
