@@ -44,7 +44,8 @@ def words_of(kind: str) -> list[str]:
         lines = [f"{'good' if n % 2 else 'bad'} film {n % 3}\t{n % 2}" for n in range(30)]
         Path("t.tsv").write_text("text\tlabel\n" + "\n".join(lines) + "\n")
         return ["model=gru", "data=text", "data.path=t.tsv", "data.target=label"]
-    Path("s.csv").write_text("v,w\n" + "\n".join(f"{n % 7},{n % 5}" for n in range(70)) + "\n")
+    days = pd.date_range("2020-01-01", periods=70)
+    pd.DataFrame({"day": days, "v": np.arange(70) % 7}).to_csv("s.csv", index=False)
     return ["model=gru", "data=series", "data.path=s.csv", "data.past=8", "data.horizon=2"]
 
 

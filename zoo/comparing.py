@@ -110,10 +110,10 @@ def _rank(entry: Entry, figure: str, better: int) -> tuple[bool, float]:
 
 def _loaded(config: Any) -> Dataset:
     from zoo.parts import data_of
-    from zoo.plan import check_files, plan
+    from zoo.plan import check_files, placed, plan
 
     planned = plan(config, recipe=None, command="")
-    check_files(planned.values["data"])
+    check_files(placed(planned.values["data"]))
     return data_of(planned, None)[0]
 
 

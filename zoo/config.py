@@ -6,6 +6,7 @@ Nothing here imports torch, so that help and refusals take well under a second.
 from __future__ import annotations
 
 import functools
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException, UnsupportedValueType
 
 from zoo import registry
 from zoo.errors import ZooError, nearest, unknown
+from zoo.quoting import quoted
 from zoo.spec import OFFERS, UNLABELLED
 
 GROUPS = ("model", "data", "trainer", "optimizer", "schedule", "logger")
@@ -123,7 +125,7 @@ def compose(overrides: Sequence[str]) -> DictConfig:
 
 def _compose(overrides: Sequence[str]) -> DictConfig:
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return hydra_compose("train", list(overrides))
+        return hydra_compose("train", quoted(overrides, groups=GROUPS))
 
 
 def explain(error: Exception, overrides: Sequence[str]) -> ZooError:
@@ -144,8 +146,20 @@ def explain(error: Exception, overrides: Sequence[str]) -> ZooError:
 
 def _unknown_option(key: str, known: Sequence[str]) -> ZooError:
     leaves = {k.rpartition(".")[2]: k for k in known}
-    near = nearest(key, known) or leaves.get(nearest(key.rpartition(".")[2], leaves) or "")
+    near = _same_words(key, known) or nearest(key, known) or leaves.get(nearest(key.rpartition(".")[2], leaves) or "")
     return ZooError(f"unknown option {key!r}: {f'did you mean {near!r}? ' if near else ''}see python train.py --help")
+
+
+def _same_words(key: str, known: Sequence[str]) -> str | None:
+    """Return the option of the same group that abbreviates or lengthens a name: lr for learning_rate."""
+    group, _, leaf = key.rpartition(".")
+    words = leaf.split("_")
+    for option in known:
+        above, _, name = option.rpartition(".")
+        short = len(words) > 1 and name == "".join(word[:1] for word in words)
+        if above == group and (short or (name != leaf and words == name.split("_")[-len(words) :])):
+            return option
+    return None
 
 
 def _keys(overrides: Sequence[str]) -> list[str]:
@@ -178,6 +192,7 @@ def update(config: DictConfig, overrides: dict[str, Any]) -> None:
         holder = OmegaConf.select(config, parent) if parent else config
         if not isinstance(holder, DictConfig) or leaf not in holder:
             raise _unknown_option(key, list(_flat(OmegaConf.to_container(config))))
+        value = os.fspath(value) if isinstance(value, os.PathLike) else value
         OmegaConf.update(config, key, list(value) if isinstance(value, tuple) else value)
 
 

@@ -82,7 +82,7 @@ def new_file(model: Any, folder: Path | None, words: Sequence[str]) -> tuple[dic
     from omegaconf import OmegaConf
 
     from zoo import config as configs
-    from zoo.plan import check_files, config_of
+    from zoo.plan import check_files, config_of, placed
     from zoo.uses import names_own_data
 
     typed = dict(word.partition("=")[::2] for word in words)
@@ -92,6 +92,7 @@ def new_file(model: Any, folder: Path | None, words: Sequence[str]) -> tuple[dic
         return None, []
     composed = configs.compose([f"model={model.name}", *([] if "data" in typed else [f"data={name}"]), *words])
     data: Any = OmegaConf.to_container(composed.data, resolve=True)
+    data = placed(data)
     check_files(data)
     asked = {key.removeprefix("data.") for key in typed if key.startswith("data.")}
     given = {"name": name, "path": data["path"], **{key: data[key] for key in READ[name] if key in asked}}

@@ -154,7 +154,7 @@ def export(model: ZooModule, path: str | Path, *, format: str | None = None) -> 
         ZooError: an unknown format, the extra ``export`` is not installed, the model's code cannot be traced, the file
             answers otherwise than the model, or the path cannot be written.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     known = {ending: name for name, ending in FORMATS.items()}
     chosen = format or known.get(path.suffix)
     if chosen not in FORMATS:

@@ -24,9 +24,15 @@ DENIED = (errno.EACCES, errno.EPERM)  # which reading may bring too, elsewhere
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Have ``write`` make a file under another name, and give it its own once all of it is on the disk.
 
+    What a link points to is replaced, not the link; a device or a pipe is written to as it is.
+
     Raises:
         OSError: it could not be written; what was at ``path`` is there as before, and nothing beside it.
     """
+    path = path.resolve() if path.is_symlink() else path
+    if path.exists() and not path.is_file():
+        write(path)
+        return
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")  # no other process's
     try:
         write(temporary)

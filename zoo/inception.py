@@ -84,6 +84,7 @@ def checked(weights: str | None) -> Path:
     """
     if weights is None:
         raise ZooError(f"weights=: must name pt_inception-2015-12-05-6726825d.pth, of {WEIGHTS}")
+    weights = str(Path(weights).expanduser())
     try:
         torch.load(weights, weights_only=True, map_location="cpu")
     except OSError as error:

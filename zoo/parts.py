@@ -14,7 +14,7 @@ from zoo import registry
 from zoo.errors import ZooError
 from zoo.launched import rank
 from zoo.options import PRECISIONS, options
-from zoo.plan import Plan
+from zoo.plan import Plan, placed
 from zoo.spec import UNLABELLED
 
 if TYPE_CHECKING:
@@ -153,9 +153,9 @@ def data_of(planned: Plan, dataset: Dataset | None) -> tuple[Dataset, Any]:
             f"data.batch_size={asked['batch_size']}: must be at least 1 for each of {planned.trainer.world} processes"
         )
     if dataset is None:
-        dataset = load_asked(asked, planned.task, planned.values["task"])
+        dataset = load_asked(placed(asked, planned.working_dir), planned.task, planned.values["task"])
     elif planned.task != "control":
-        dataset = _as_asked(dataset, asked, planned.task)
+        dataset = _as_asked(dataset, placed(asked, planned.working_dir), planned.task)
     if planned.task == "control":
         from zoo.data.environment import EnvironmentData, check_replay
 

@@ -35,6 +35,7 @@ class Plan:
     checkpoint: CheckpointOptions
     folder: Path
     named: frozenset[str] = frozenset()
+    working_dir: str | None = None  # where the run began, which relative places in its options are meant from
     resumed: bool = False  # goes on with what is in the folder
     changed: bool = False  # with other options than it began with
 
@@ -79,7 +80,7 @@ class Plan:
         """
         try:
             (self.folder / "checkpoints").mkdir(parents=True, exist_ok=self.resumed)
-            content = OmegaConf.create({"recipe": self.recipe, **self.values})
+            content = OmegaConf.create({"recipe": self.recipe, "working_dir": self.working_dir, **self.values})
             write_whole(self.folder / "config.yaml", lambda to: OmegaConf.save(content, to))
         except OSError as error:
             raise self._unwritable(error) from None
@@ -99,6 +100,7 @@ def plan(
         ZooError: the model cannot do the data's task, an option is outside its limits, the folder cannot be made.
     """
     values: Any = OmegaConf.to_container(config, resolve=True)
+    working_dir = values.pop("working_dir", None)
     if values["data"].get("kind") is None and values["data"].get("env"):
         from zoo.spaces import described
 
@@ -121,6 +123,7 @@ def plan(
         checkpoint=options(CheckpointOptions, "checkpoint", values.get("checkpoint") or {}),
         folder=resumed or _folder(values["run_dir"], f"{recipe}-{_data_name(values['data'])}"),
         named=frozenset(named),
+        working_dir=working_dir or os.getcwd(),
         resumed=resumed is not None,
         changed=resumed is not None and _longer(config_of(resumed), values),
     )
@@ -137,6 +140,25 @@ def _data_name(data: dict[str, Any]) -> str:
 
 BUNDLED = ("text_file", "series", "binarized_mnist")  # data with files of its own, where no path is given
 FILES = ("path", "labels", "test", "anomalies", "generated")  # options of data that name a file or a folder
+FOLDERS = ("root", "cache")
+
+
+def placed(data: dict[str, Any], base: object = None) -> dict[str, Any]:
+    """Return options of data with ``~`` as the home folder, and relative places as the folder ``base`` has them.
+
+    ``base`` is where a run was started, as its config.yaml records it. What is not there is meant from here.
+    """
+    values, folder = dict(data), Path(base) if isinstance(base, str) else None
+    for key in (*FILES, *FOLDERS):
+        if isinstance(values.get(key), str):
+            place = Path(values[key]).expanduser()
+            if folder is not None and folder != Path.cwd() and (folder / place).exists():
+                place = folder / place
+            values[key] = str(place)
+    unnamed = "root" in values and values["root"] is None and "ZOO_DATA" not in os.environ
+    if unnamed and folder is not None and not Path("data").is_dir() and (folder / "data").is_dir():
+        values["root"] = str(folder / "data")
+    return values
 
 
 def check_files(data: dict[str, Any]) -> None:
@@ -244,7 +266,7 @@ def dotted(values: dict[str, Any], above: str = "") -> list[str]:
 
 def _folder(asked: str | None, name: str) -> Path:
     if asked is not None:
-        folder = Path(asked)
+        folder = Path(asked).expanduser()
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ZooError(f"run_dir={folder}: exists already; choose a folder that does not")
     else:

@@ -57,7 +57,7 @@ def found(place: str | Path) -> Path:
         if text in list_weights():
             return path_of(text)
         raise ZooError(f"{text}: no such file, and no weights of that name; there are {', '.join(list_weights())}")
-    return Path(place)
+    return Path(place).expanduser()
 
 
 def _hub() -> Any:

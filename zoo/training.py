@@ -17,7 +17,7 @@ from zoo import registry
 from zoo.errors import Stopped, TrainingError, ZooError
 from zoo.files import discard, kept_whole, read_results, way_on, write_whole
 from zoo.launched import group
-from zoo.plan import Plan, check_files, dotted, plan, reopen
+from zoo.plan import Plan, check_files, dotted, placed, plan, reopen
 from zoo.signals import Interrupt, Signals
 from zoo.spec import UNLABELLED
 
@@ -129,7 +129,8 @@ def resume(
         ZooError: no run there, one that has finished, other data than before, or an option that may not change.
         TrainingError, Stopped: as in ``train``.
     """
-    config, recipe = reopen(Path(folder), overrides)
+    folder = Path(folder).expanduser()
+    config, recipe = reopen(folder, overrides)
     arrays = None
     if config.data.name == "arrays":
         if data is None:
@@ -146,7 +147,7 @@ def resume(
         dataset=arrays,
         callbacks=callbacks,
         report=report,
-        resumed=Path(folder),
+        resumed=folder,
     )
 
 
@@ -172,7 +173,7 @@ def run(
     """
     planned = plan(config, recipe=recipe, command=command, resumed=resumed, named=named)
     if dataset is None:
-        check_files(planned.values["data"])
+        check_files(placed(planned.values["data"], planned.working_dir))
     if callbacks:
         from zoo.callbacks.foreign import check_callbacks
 

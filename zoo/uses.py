@@ -13,8 +13,9 @@ from omegaconf import OmegaConf
 from zoo import config as configs
 from zoo.errors import ZooError
 from zoo.files import write_arrays, write_whole
-from zoo.plan import config_of
+from zoo.plan import config_of, placed
 from zoo.pretrained import card, list_weights
+from zoo.quoting import value_of
 
 MOST, STEPS, STORED = 1024, 50, 100_000  # samples, and images of a walk, in a picture; samples in a file
 
@@ -32,7 +33,7 @@ def opened(place: str) -> tuple[Any, Path | None]:
     """
     from zoo.checkpoints import load
 
-    path = Path(place)
+    path = Path(place).expanduser()
     path = path / "checkpoints" / "best.ckpt" if path.is_dir() else path
     folder = path.parent.parent
     return load(path), folder if (folder / "config.yaml").is_file() else None
@@ -55,15 +56,16 @@ def data_for(model: Any, folder: Path | None, words: Sequence[str], *, place: st
         words = [*_sizes(model.spec, words), *words]
         asked: Any = OmegaConf.to_container(configs.compose([f"model={model.name}", *words]).data, resolve=True)
     elif folder is not None:
-        kept: Any = OmegaConf.create(config_of(folder))
+        values = config_of(folder)
+        kept: Any = OmegaConf.create({**values, "data": placed(values["data"], values.get("working_dir"))})
         changed = {key: value for key, value in _pairs(words).items() if key != "data"}
-        configs.update(kept, {key: OmegaConf.from_dotlist([f"v={value}"]).v for key, value in changed.items()})
+        configs.update(kept, {key: value_of(key, text) for key, text in changed.items()})
         asked = OmegaConf.to_container(kept.data)
     else:
         raise ZooError("a checkpoint away from its run does not know its data; name it by data=")
     if asked["name"] == "arrays":
         raise ZooError("the run was trained on arrays, which it does not keep; name data by data=")
-    dataset = translated(load_asked(asked, model.spec.task), model.spec)
+    dataset = translated(load_asked(placed(asked), model.spec.task), model.spec)
     theirs, ours = dataset.spec, model.spec
     if theirs.input_shape != ours.input_shape:
         raise ZooError(f"{theirs.name}: has rows of {theirs.input_shape}; the model was trained on {ours.input_shape}")
@@ -74,7 +76,8 @@ def data_for(model: Any, folder: Path | None, words: Sequence[str], *, place: st
 def names_own_data(folder: Path | None, words: Sequence[str]) -> bool:
     """Tell whether ``words`` name the very file that the run in ``folder`` was trained on."""
     typed = _pairs(words)
-    own: dict[str, Any] = config_of(folder)["data"] if folder is not None else {}
+    values = config_of(folder) if folder is not None else {"data": {}}
+    own = placed(values["data"], values.get("working_dir"))
     paths = [own.get("path"), typed.get("data.path")]
     if not all(paths) or typed.get("data", own["name"]) != own["name"]:
         return False

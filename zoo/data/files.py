@@ -17,7 +17,7 @@ PATIENCE = 15  # seconds that a server may take to answer
 
 def root_folder(root: str | None) -> Path:
     """Return the folder of ready-made sets: as given, else ``$ZOO_DATA``, else ``data/``."""
-    return Path(root or os.environ.get("ZOO_DATA") or "data")
+    return Path(root or os.environ.get("ZOO_DATA") or "data").expanduser()
 
 
 def read_checked(path: Path, md5: str) -> bytes:

@@ -18,7 +18,15 @@ from zoo.plan import config_of
 from zoo.plots.base import INK, axes_of, save
 
 OVER = ("epoch", "steps", "samples", "seconds")
-APART = ("seed", "run_dir", "recipe", "promise", "logger", "checkpoint")  # what tells no two kinds of runs apart
+APART = (
+    "seed",
+    "run_dir",
+    "working_dir",
+    "recipe",
+    "promise",
+    "logger",
+    "checkpoint",
+)  # what tells no two kinds of runs apart
 
 
 @dataclass(frozen=True)

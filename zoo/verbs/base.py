@@ -65,7 +65,7 @@ class Asked:
         text = self.own.get("out", default)
         if text is None:
             return None
-        path = Path(text)
+        path = Path(text).expanduser()
         if endings and path.suffix not in endings:
             *most, last = endings
             raise ZooError(f"out={path}: must end in {', '.join(most)}{' or ' if most else ''}{last}")

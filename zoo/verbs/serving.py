@@ -19,7 +19,7 @@ def _serve(asked: Asked) -> int:
         bytes=int(1e6 * asked.number("max_mb", 16.0, low=0.001, whole=False)),
         seconds=asked.number("seconds", 30.0, low=0.1, whole=False),
     )
-    log = asked.own.get("log")
+    log = str(Path(asked.own["log"]).expanduser()) if "log" in asked.own else None
     if log is not None and not Path(log).absolute().parent.is_dir():
         raise ZooError(f"log={log}: there is no such folder")
     print(f"serving         {place} at http://{host}:{port}/predict   (/docs shows how; Ctrl-C ends it)", flush=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -41,17 +43,17 @@ def train(arguments: Sequence[str]) -> int:
 
 
 def _resume(arguments: Sequence[str]) -> None:
-    from omegaconf import OmegaConf
+    from zoo.quoting import value_of
 
     wrong = [a for a in arguments if "=" not in a]
     if wrong:
         raise ZooError(f"{wrong[0]!r}: does not go with resume=")
     asked = dict(a.split("=", 1) for a in arguments)
-    folder = asked.pop("resume")
+    folder = str(Path(asked.pop("resume")).expanduser())
     from zoo.plan import reopen
     from zoo.training import run
 
-    values = {k: OmegaConf.from_dotlist([f"value={v}"]).value for k, v in asked.items()}
+    values = {key: value_of(key, text) for key, text in asked.items()}
     config, recipe = reopen(Path(folder), values)
     if config.data.name == "arrays":
         raise ZooError(f"{folder}: was trained on arrays; go on in Python with zoo.resume({folder!r}, data=…)")
@@ -73,7 +75,8 @@ def _hydra(arguments: Sequence[str], failures: list[Exception]) -> None:
     from omegaconf import DictConfig
     from omegaconf.errors import OmegaConfBaseException
 
-    from zoo.config import conf_dir, explain, store_registered
+    from zoo.config import GROUPS, conf_dir, explain, store_registered
+    from zoo.quoting import quoted
 
     @hydra.main(config_path=str(conf_dir()), config_name="train", version_base="1.3")
     def job(config: DictConfig) -> None:
@@ -81,8 +84,8 @@ def _hydra(arguments: Sequence[str], failures: list[Exception]) -> None:
 
         if failures and isinstance(failures[-1], Stopped):
             return  # a sweep stops with its run
-        words = list(HydraConfig.get().overrides.task)
-        command = "python train.py " + " ".join(words)
+        words = [typed.get(word, word) for word in HydraConfig.get().overrides.task]
+        command = "python train.py " + " ".join(_in_a_shell(word) for word in words)
         try:
             named = [word.partition("=")[0].lstrip("+") for word in words]
             recipe = HydraConfig.get().runtime.choices["model"]
@@ -96,7 +99,10 @@ def _hydra(arguments: Sequence[str], failures: list[Exception]) -> None:
 
     swept: list[tuple[list[str], str, str]] = []  # of each run its words, its figure, its folder or its error
     store_registered(arguments)
-    old, sys.argv = sys.argv, [sys.argv[0], *arguments]
+    sweep = bool({"-m", "--multirun"} & set(arguments))
+    readable = quoted(arguments, groups=GROUPS, sweep=sweep)
+    typed = dict(zip(readable, arguments, strict=True))
+    old, sys.argv = sys.argv, [sys.argv[0], *readable]
     try:
         job()
     except (HydraException, OmegaConfBaseException) as error:
@@ -105,6 +111,11 @@ def _hydra(arguments: Sequence[str], failures: list[Exception]) -> None:
         sys.argv = old
     if len(swept) > 1:
         print(_table(swept), flush=True)
+
+
+def _in_a_shell(word: str) -> str:
+    """Return a word as one types it; a shell would cut or change those with blanks, quotes or signs of its own."""
+    return shlex.quote(word) if re.search(r"[\s'\"\\()$`&|;<>#!*?~]", word) else word
 
 
 def _table(swept: Sequence[tuple[list[str], str, str]]) -> str:
