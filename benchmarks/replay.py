@@ -101,10 +101,10 @@ class Watch:
 
 
 def watch(folder: str, out: str) -> None:
-    """Write the bytes of new segments of each last.ckpt that comes, until this process is ended."""
+    """Write the bytes of new segments of each last.ckpt that comes, until this process is ended, or the one above is."""
     known: dict[str, int] = {}
-    stamp = 0
-    while True:
+    stamp, parent = 0, os.getppid()
+    while os.getppid() == parent:
         time.sleep(0.01)
         try:
             now = (Path(folder) / "last.ckpt").stat().st_mtime_ns

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ from hypothesis import strategies as st
 import zoo
 from zoo.control import merged, moments
 from zoo.data.environment import EpisodeLoader, Play, RolloutLoader, environments
-from zoo.errors import TrainingError, ZooError
+from zoo.errors import Stopped, TrainingError, ZooError
 from zoo.inputs.base import to_float
 from zoo.models.policy import Policy
 from zoo.models.sac import SAC
@@ -284,6 +285,41 @@ def test_a_module_in_the_current_folder_is_found(tmp_path, monkeypatch):
     (tmp_path / f"{name}_broken.py").write_text("1 / 0\n")
     with pytest.raises(ZooError, match=r"importing .*_broken raised ZeroDivisionError"):
         described(f"{name}_broken:Pole-v0")
+
+
+class Interrupting(Plain):
+    """Sends this process SIGINT at the first step of an episode of one part, and would go on for 5,000 more."""
+
+    part, steps_after = "", 0
+
+    def reset(self, *, seed=None, options=None):
+        self.interrupts = bool(self.part) and seed in episode_seeds(self.part or "val", 2)
+        return super().reset(seed=seed)
+
+    def step(self, action):
+        self.length = 5000 if self.interrupts else 5
+        if self.interrupts and self.steps == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        Interrupting.steps_after += self.interrupts
+        return super().step(action)
+
+
+gymnasium.register("zoo-interrupting-v0", entry_point=Interrupting)
+
+
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_a_signal_amid_long_episodes_of_an_evaluation_stops_the_run_there(part, tmp_path, monkeypatch):
+    games = environments("x", "zoo-interrupting-v0", None, **SIZES)
+    words = {"options": {"widths": [4]}, "report": False, **RUN}
+    with monkeypatch.context() as patch:
+        patch.setattr(Interrupting, "part", part)
+        patch.setattr(Interrupting, "steps_after", 0)
+        with pytest.raises(Stopped):
+            zoo.train("policy", games, run_dir=str(tmp_path / "stopped"), **words)
+        assert Interrupting.steps_after < 10
+    run = zoo.resume(tmp_path / "stopped", games, report=False)
+    reference = zoo.train("policy", games, run_dir=str(tmp_path / "reference"), **words)
+    assert run.metrics == reference.metrics
 
 
 # --- by name ---

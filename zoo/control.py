@@ -131,11 +131,12 @@ class ControlModule(ZooModule):
         return found if worth is None else {**found, "worth": worth.view(MAP, MAP)}
 
     def evaluated(self, batch: Any) -> dict[str, Tensor]:
-        """Return the figures of the batch's episodes, played by this model."""
-        found: dict[str, Tensor] = batch["play"](lambda x: self.acted(x, greedy=True))
+        """Return the figures of the batch's episodes, played by this model; they are cut where the run is to stop."""
+        how: dict[str, Any] = {"stop": lambda: self.loop.stopping}
+        found: dict[str, Tensor] = batch["play"](lambda x: self.acted(x, greedy=True), **how)
         if self.testing:
             draws = Draws(batch["row"], count=batch["count"])
-            found["return_sampled"] = batch["play"](lambda x: self.acted(x, draws=draws))["return"]
+            found["return_sampled"] = batch["play"](lambda x: self.acted(x, draws=draws), **how)["return"]
         return found
 
     def begin_evaluation(self, stage: str) -> None:

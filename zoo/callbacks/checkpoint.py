@@ -75,7 +75,8 @@ class Checkpoints(L.Callback):
 
     def on_test_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Listen to signals."""
-        self.signals.wait()
+        assert isinstance(module, ZooModule)
+        self.signals.wait(module.loop.stop) if trainer.world_size == 1 else self.signals.wait()
 
     def on_train_batch_end(
         self, trainer: L.Trainer, module: L.LightningModule, outputs: object, batch: object, batch_idx: int

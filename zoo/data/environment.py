@@ -410,8 +410,8 @@ class EpisodeLoader:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         yield {"row": self.rows, "count": self.count, "play": self.play}
 
-    def play(self, actor: Actor) -> dict[str, Tensor]:
-        """Return ``return`` and ``length`` (E,) of the episodes that ``actor`` plays.
+    def play(self, actor: Actor, *, stop: Callable[[], bool] = lambda: False) -> dict[str, Tensor]:
+        """Return ``return`` and ``length`` (E,) of the episodes that ``actor`` plays, up to where it is to ``stop``.
 
         Raises:
             TrainingError: an episode never ends.
@@ -420,14 +420,14 @@ class EpisodeLoader:
             nothing = torch.zeros(0, dtype=torch.float64, device=self.device)
             return {"return": nothing, "length": nothing}
         with contextlib.closing(Play(self.games, len(self.seeds), self.seeds)) as play:
-            returns, lengths = self._episodes(play, actor)
+            returns, lengths = self._episodes(play, actor, stop)
         found = {"return": torch.from_numpy(returns), "length": torch.from_numpy(lengths)}
         return {name: value.to(self.device) for name, value in found.items()}
 
-    def _episodes(self, play: Play, actor: Actor) -> tuple[np.ndarray, np.ndarray]:
+    def _episodes(self, play: Play, actor: Actor, stop: Callable[[], bool]) -> tuple[np.ndarray, np.ndarray]:
         over = np.zeros(play.count, bool)
         returns, lengths = np.zeros(play.count), np.zeros(play.count)
-        while not over.all():
+        while not over.all() and not stop():
             play.step(actor(to_float(play.observation.to(self.device)))["action"].cpu().numpy())
             now = play.fresh & ~over
             returns[now], lengths[now] = play.returns[now], play.lengths[now]
