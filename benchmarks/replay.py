@@ -28,7 +28,6 @@ WORDS = ["model=dqn", "data=gym", "data.env=zoo.contract.games:zoo-frames-v0", f
 WORDS += [f"data.epoch_steps={EPOCH}", "data.val_episodes=4", "data.test_episodes=4", "data.batch_size=16"]
 WORDS += [f"trainer.max_epochs={EPOCHS}", "trainer=cpu", "model.replay_ratio=0.01", "model.channels=[4]"]
 WORDS += ["model.widths=[16]", "logger=csv", "checkpoint.every_steps=25"]
-CHECKPOINT_STEPS = 2_500  # of the environments, between two of these checkpoints
 
 
 def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
@@ -52,7 +51,8 @@ def _measured(kills: int) -> Iterator[dict[str, Any]]:
         row: dict[str, Any] = {"what": f"replay buffer of {CAPACITY:,} steps", "steps": CAPACITY, "frame": [84, 84]}
         row |= {"stack": 4, "buffer_mb": round(held(full) / 1e6, 1)}
         row |= {"peak_mb": round(peak, 1), "peak_mb_of_small": small["peak_memory_mb"], "steps_of_small": SMALL}
-        row |= {"new_steps": CHECKPOINT_STEPS, "written_mb": round(max(watched.written) / 1e6, 2)}
+        written, new = max(watched.written)
+        row |= {"new_steps": new, "written_mb": round(written / 1e6, 2)}
         sizes = {name: (full / "checkpoints" / f"{name}.ckpt").stat().st_size / 1e6 for name in ("best", "last")}
         row |= {f"{name}_mb": round(size, 2) for name, size in sizes.items()}
         row |= {"killed": kills, "equal": sum(_goes_on(full, Path(above) / str(n), n) for n in range(kills))}
@@ -61,7 +61,7 @@ def _measured(kills: int) -> Iterator[dict[str, Any]]:
     row |= {"failed": missed} if missed else {}
     row |= {"seconds": round(time.perf_counter() - started, 1)} | origin("cpu")
     print(
-        f"    {row['buffer_mb']} MB, {row['written_mb']} MB per checkpoint of {CHECKPOINT_STEPS:,} new steps, "
+        f"    {row['buffer_mb']} MB, {row['written_mb']} MB for a checkpoint with {row['new_steps']:,} new steps, "
         f"best.ckpt {row['best_mb']} MB, {row['equal']} of {kills} killed runs bit-equal",
         flush=True,
     )
@@ -83,10 +83,10 @@ def held(folder: Path) -> int:
 
 
 class Watch:
-    """Adds up the sizes of the segments that come with each last.ckpt."""
+    """Adds up bytes and steps of the segments that come with each last.ckpt."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.written = folder / "checkpoints", [0]
+        self.folder, self.written = folder / "checkpoints", [(0, 0)]
 
     def __enter__(self) -> None:
         code = "import sys; from benchmarks.replay import watch; watch(sys.argv[1], sys.argv[2])"
@@ -97,11 +97,13 @@ class Watch:
     def __exit__(self, *raised: object) -> None:
         self.process.terminate()
         self.process.wait()
-        self.written += [int(line) for line in self.out.read_text().split()]
+        for line in self.out.read_text().splitlines():
+            written, new = map(int, line.split())
+            self.written.append((written, new))
 
 
 def watch(folder: str, out: str) -> None:
-    """Write the bytes of new segments of each last.ckpt that comes, until this process is ended, or the one above is."""
+    """Write bytes and steps of the new segments of each last.ckpt, until this process or the one above is ended."""
     known: dict[str, int] = {}
     stamp, parent = 0, os.getppid()
     while os.getppid() == parent:
@@ -115,7 +117,8 @@ def watch(folder: str, out: str) -> None:
             stamp, new = now, {name: size for name, size in names.items() if name not in known}
             known |= new
             with Path(out).open("a") as file:
-                file.write(f"{sum(new.values())}\n")
+                spans = [Path(name).stem.split("-")[1:] for name in new]
+                file.write(f"{sum(new.values())} {ENVS * sum(int(end) - int(begin) for begin, end in spans)}\n")
 
 
 def _goes_on(reference: Path, folder: Path, number: int) -> bool:
