@@ -209,6 +209,19 @@ def test_the_buffer_is_in_segments_alone(unstopped):
     assert segments[-1]["last"] == 3 * 64 // 2 - 1  # more than the buffer's 32 of each environment
 
 
+def test_a_run_whose_segments_are_not_there_says_so_and_is_left_as_it_is(unstopped, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(unstopped, folder)
+    last = (folder / "checkpoints" / "last.ckpt").read_bytes()
+    gone = sorted((folder / "checkpoints" / "replay").iterdir())[-1]
+    gone.unlink()
+    with pytest.raises(ZooError, match=f"{gone.name}: a part of the replay buffer is missing; copy the run's whole"):
+        zoo.resume(folder, games(), report=False, **{"trainer.max_epochs": 4})
+    assert (folder / "checkpoints" / "last.ckpt").read_bytes() == last
+    shutil.copy(unstopped / "checkpoints" / "replay" / gone.name, gone)
+    assert zoo.resume(folder, games(), report=False, **{"trainer.max_epochs": 4}).results["epochs"] == 4
+
+
 class Killed(BaseException):
     """Ends a run as SIGKILL does: nothing that is on disk is tidied."""
 

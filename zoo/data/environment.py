@@ -203,7 +203,7 @@ class Play:
         """
         self.steps += 1
         try:
-            with silent() if self.steps < CHECKED else contextlib.nullcontext():
+            with silent() if self.steps < CHECKED or self.games.vectorization == "async" else contextlib.nullcontext():
                 observation, reward, terminated, truncated, _ = self.vector.step(
                     in_space(self.games.spec, self.vector.single_action_space, action)
                 )
