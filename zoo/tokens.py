@@ -15,7 +15,25 @@ TOKENS = ("characters", "words")
 SPECIAL = ("", "\ufffd")  # padding and unknown, by their written form
 # A word with the apostrophes inside it, a line's end, or any other mark by itself
 WORD = re.compile(r"\n|\w+(?:['’]\w+)*|[^\w\s]")
+# Letters of scripts that put no blanks between words: Thai, Lao, Tibetan, Burmese, Khmer, Japanese, Chinese
+UNSPACED = re.compile(
+    "[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
 CLOSING = set(".,;:!?)]}%\n")  # marks that follow what is before them without a blank
+
+
+def cleaned(text: str) -> str:
+    """Return a text with line ends as \\n and without the blanks around it, as a row of labelled texts."""
+    return text.replace("\r\n", "\n").replace("\r", "\n").strip()
+
+
+def tokens_of(texts: Iterable[str]) -> str:
+    """Return the tokens that suit texts: characters where most letters are of scripts without blanks, else words."""
+    letters = unspaced = 0
+    for text in texts:
+        letters += sum(map(str.isalpha, text))
+        unspaced += len(UNSPACED.findall(text))
+    return "characters" if unspaced > letters / 2 else "words"
 
 
 def cut(text: str, tokens: str) -> Sequence[str]:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import codecs
+import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from zoo.data.csvfile import column_named, is_number, read_csv
+from zoo.data.csvfile import Table, column_named, is_number, read_csv
 from zoo.data.dataset import Card, Dataset, Splits, Windows, class_counts, rarer
 from zoo.data.files import fetch, read_checked, root_folder
 from zoo.data.loader import STREAMS
 from zoo.errors import ZooError
 from zoo.options import check_choice, check_number
+from zoo.reading import TextReading
 from zoo.registry import register_data
-from zoo.spec import PADDING, DataSpec
-from zoo.tokens import TOKENS, cut, encoded, numbers, vocabulary_of
+from zoo.spec import PADDING, UNKNOWN, DataSpec
+from zoo.tokens import TOKENS, cleaned, cut, encoded, numbers, tokens_of, vocabulary_of
 
 TOPICS = Card(
     source="the documentation topics that help() shows, a part of every Python (pydoc_data.topics)",
@@ -166,7 +169,7 @@ def text(
     test: str | None = None,
     delimiter: str | None = None,
     header: bool | None = None,
-    tokens: str = "words",
+    tokens: str | None = None,
     longest: int = 256,
     vocabulary: int = 20_000,
     least: int = 2,
@@ -177,8 +180,9 @@ def text(
     """Return labelled texts: a CSV or TSV, or a folder with a folder of text files per class.
 
     ``text`` and ``target`` name the columns (null: the one with the longest texts, and the other one); ``test`` is a
-    file or folder of test texts, else one of ``folds`` is. Symbols that occur ``least`` times in training are known, at
-    most ``vocabulary`` of them; texts are cut after ``longest``.
+    file or folder of test texts, else one of ``folds`` is. ``tokens`` are words or characters (null: words, characters
+    where most letters are of a script without blanks between words). Symbols that occur ``least`` times in training
+    are known, at most ``vocabulary`` of them; texts are cut after ``longest``, and after the longest in training.
 
     Raises:
         ZooError: a file that cannot be read, an empty text, a missing label, one class only.
@@ -186,15 +190,20 @@ def text(
     splits = Splits(folds, fold, split_seed)
     if path is None:
         raise ZooError("data=text: needs data.path=, the file or folder to read")
-    texts, labels = read_labelled(Path(path), text, target, delimiter, header)
+    given = read_labelled(Path(path), text, target, delimiter, header)
+    if tokens is None:
+        tokens = tokens_of(given.texts)
+        if tokens == "characters":
+            said = "most letters are of a script without blanks between words"
+            print(f"note: {path}: {said}; data.tokens=characters (or words)", file=sys.stderr)
     reading = Reading(tokens, longest, vocabulary, least)
     if test is None:
-        return short_texts(Path(path).stem, texts, labels, splits, reading)
-    held, truth = read_labelled(Path(test), text, target, delimiter, header)
-    strange = sorted(set(truth) - set(labels))
+        return short_texts(Path(path).stem, given, splits, reading)
+    held = read_labelled(Path(test), text, target, delimiter, header)
+    strange = sorted(set(held.labels) - set(given.labels))
     if strange:
         raise ZooError(f"{test}: its class {strange[0]!r} is not in {path}")
-    return short_texts(Path(path).stem, texts, labels, splits, reading, test=(held, truth))
+    return short_texts(Path(path).stem, given, splits, reading, test=held)
 
 
 @register_data("sentiment", tasks=("classification",), kind="text")
@@ -208,9 +217,10 @@ def sentiment(
     parts = []
     for file, md5 in SST2.md5.items():
         lines = [line.rpartition("\t") for line in read_checked(folder / file, md5).decode().splitlines() if line]
-        parts.append(([line[0] for line in lines], [("negative", "positive")[int(line[2])] for line in lines]))
+        labels = [("negative", "positive")[int(line[2])] for line in lines]
+        parts.append(Labelled([line[0] for line in lines], labels))
     reading = Reading(tokens, longest, vocabulary, least)
-    return short_texts("sentiment", *parts[0], Splits(), reading, val=parts[1], test=parts[2], card=SST2)
+    return short_texts("sentiment", parts[0], Splits(), reading, val=parts[1], test=parts[2], card=SST2)
 
 
 class Reading:
@@ -224,13 +234,18 @@ class Reading:
         self.tokens, self.longest, self.vocabulary, self.least = tokens, longest, vocabulary, least
 
 
-Labelled = tuple[list[str], list[str]]
+@dataclass(frozen=True)
+class Labelled:
+    """Texts, the label of each, and how they were read."""
+
+    texts: Sequence[str]
+    labels: Sequence[str]
+    reading: TextReading = field(default_factory=TextReading)
 
 
 def short_texts(
     name: str,
-    texts: list[str],
-    labels: list[str],
+    given: Labelled,
     splits: Splits,
     reading: Reading,
     *,
@@ -239,6 +254,7 @@ def short_texts(
     card: Card | None = None,
 ) -> Dataset:
     """Return labelled texts as numbers; ``val`` and ``test`` where they are given, else cut from the others."""
+    texts, labels = given.texts, given.labels
     classes = tuple(sorted(set(labels)))
     if len(classes) < 2:
         raise ZooError(f"{name}: all {len(texts)} texts have the label {classes[0]!r}; there must be at least two")
@@ -250,47 +266,67 @@ def short_texts(
         (train_rows, val_rows), test_rows = splits.cut_val(y, stratify=True, classes=classes), index[:0]
     else:
         train_rows, val_rows, test_rows = index, index[:0], index[:0]
-    symbols = [cut(one, reading.tokens)[: reading.longest] for one in texts]
+    symbols = _symbols(texts, reading)
     seen = (symbol for row in train_rows for symbol in symbols[row])
     known = vocabulary_of(seen, most=reading.vocabulary, least=reading.least)
+    train = coded_rows([symbols[row] for row in train_rows], y[train_rows], known, reading.longest)
+    longest = train["x"].shape[1]
 
-    def rows(symbols: Sequence[Any], y: np.ndarray) -> dict[str, torch.Tensor]:
-        return coded_rows(symbols, y, known, reading.longest)
-
-    def others(given: Labelled) -> dict[str, torch.Tensor]:
-        parts = [cut(one, reading.tokens)[: reading.longest] for one in given[0]]
-        return rows(parts, np.array([classes.index(label) for label in given[1]]))
+    def others(part: Labelled) -> dict[str, torch.Tensor]:
+        numbered = np.array([classes.index(label) for label in part.labels])
+        return coded_rows(_symbols(part.texts, reading), numbered, known, longest)
 
     def own(index: np.ndarray) -> dict[str, torch.Tensor]:
-        return rows([symbols[row] for row in index], y[index])
+        return coded_rows([symbols[row] for row in index], y[index], known, longest)
 
-    train = own(train_rows)
     spec = DataSpec(
         name=name,
         kind="text",
         task="classification",
-        input_shape=(train["x"].shape[1],),
+        input_shape=(longest,),
         classes=classes,
         vocabulary=known,
         tokens=reading.tokens,
         positive=rarer(y[train_rows]) if len(classes) == 2 else 1,
         counts=class_counts(y[train_rows], len(classes)),
         rows=len(train_rows),
+        reading=given.reading,
     )
     held = others(val) if val is not None else own(val_rows)
     tested = others(test) if test is not None else own(test_rows)
+    _say_unknown(spec, tested)
     return Dataset(spec, train, held, tested, card)
+
+
+def _symbols(texts: Sequence[str], reading: Reading) -> list[Sequence[str]]:
+    return [cut(cleaned(text), reading.tokens)[: reading.longest] for text in texts]
+
+
+def _say_unknown(spec: DataSpec, test: dict[str, torch.Tensor]) -> None:
+    """Say where most symbols of the test texts are unknown: little can be learnt from words that do not come again."""
+    x = test["x"]
+    count, unknown = int((x != PADDING).sum()), int((x == UNKNOWN).sum())
+    if unknown > count / 2:
+        other = "characters" if spec.tokens == "words" else "words"
+        print(
+            f"note: {spec.name}: {unknown / count:.0%} of the {spec.tokens} in test texts do not occur in training; "
+            f"data.tokens={other} may suit them",
+            file=sys.stderr,
+        )
 
 
 def coded_rows(
     symbols: Sequence[Any], y: np.ndarray, vocabulary: tuple[str, ...], longest: int
 ) -> dict[str, torch.Tensor]:
-    """Return x (N, T) int64, padded to the longest, ``lengths`` and ``y``; an empty text is one unknown symbol."""
+    """Return x (N, T) int64 of at most ``longest`` symbols, padded, ``lengths`` and ``y``.
+
+    An empty text is one unknown symbol.
+    """
     known = numbers(vocabulary)
-    parts = [torch.from_numpy(encoded(one or ["\ufffd"], known)).long() for one in symbols]
+    parts = [torch.from_numpy(encoded(one[:longest] or ["\ufffd"], known)).long() for one in symbols]
     x = torch.nn.utils.rnn.pad_sequence(parts, batch_first=True, padding_value=PADDING)
     lengths = torch.tensor([len(part) for part in parts])
-    return {"x": x[:, :longest], "y": torch.from_numpy(y.astype(np.int64)), "lengths": lengths}
+    return {"x": x, "y": torch.from_numpy(y.astype(np.int64)), "lengths": lengths}
 
 
 def read_labelled(
@@ -305,18 +341,23 @@ def read_labelled(
         return _folder(path)
     table = read_csv(path, delimiter=delimiter, header=header)
     cells = table.cells
-    names = list(cells.columns)
-    by_size = {name: cells[name].dropna().map(len).mean() for name in names}
-    asked = column_named(table, text, "data.text") if text is not None else max(names, key=lambda name: by_size[name])
-    others = [name for name in names if name != asked]
+    column = column_named(table, text, "data.text") if text is not None else longest_column(table)
+    others = [str(name) for name in cells.columns if name != column]
     label = others[0] if target is None and len(others) == 1 else column_named(table, target, "data.target")
-    if all(is_number(str(cell)) for cell in cells[asked].dropna()):
-        raise ZooError(f"{path}: its column {asked!r} holds numbers, no texts; data=csv reads tables")
-    for line, one, known in zip(table.lines, cells[asked], cells[label], strict=True):
+    if all(is_number(str(cell)) for cell in cells[column].dropna()):
+        raise ZooError(f"{path}: its column {column!r} holds numbers, no texts; data=csv reads tables")
+    for line, one, known in zip(table.lines, cells[column], cells[label], strict=True):
         if not isinstance(one, str) or not isinstance(known, str):
-            missing = f"the label ({label})" if isinstance(one, str) else f"the text ({asked})"
+            missing = f"the label ({label})" if isinstance(one, str) else f"the text ({column})"
             raise ZooError(f"{path}, line {line}: {missing} is missing; fill it or delete the line")
-    return list(cells[asked]), list(cells[label])
+    reading = TextReading(text_column=column, target=label, delimiter=delimiter, header=header)
+    return Labelled(list(cells[column]), list(cells[label]), reading)
+
+
+def longest_column(table: Table) -> str:
+    """Return the column that holds the longest texts."""
+    sizes = {str(name): table.cells[name].dropna().map(len).sum() for name in table.cells.columns}
+    return max(sizes, key=lambda name: sizes[name])
 
 
 def _folder(path: Path) -> Labelled:
@@ -328,4 +369,4 @@ def _folder(path: Path) -> Labelled:
             labels.append(folder.name)
     if not texts:
         raise ZooError(f"{path}: holds no folders of text files; must be a folder per class, or a CSV")
-    return texts, labels
+    return Labelled(texts, labels)

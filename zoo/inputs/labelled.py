@@ -221,8 +221,8 @@ def texts(spec: DataSpec, data: Mapping[str, Any], part: str | None) -> Labelled
     reading = replace(reading, **_asked(data, "delimiter", "header"))
     column = data.get("text") if data.get("text") is not None else reading.text_column or None
     target = data.get("target") if data.get("target") is not None else reading.target or None
-    contents, names = read_labelled(Path(data["path"]), column, target, reading.delimiter, reading.header)
-    return _classified(spec, dict(encode(spec, contents)), names, [])
+    given = read_labelled(Path(data["path"]), column, target, reading.delimiter, reading.header)
+    return _classified(spec, dict(encode(spec, list(given.texts))), given.labels, [])
 
 
 def long_text(spec: DataSpec, data: Mapping[str, Any], part: str | None) -> Labelled:

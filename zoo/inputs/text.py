@@ -1,52 +1,228 @@
-"""Texts: lines of a file, strings, symbols as numbers."""
+"""Texts: the model's column of a table, lines or files, strings, tokens as numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from zoo.errors import ZooError
-from zoo.inputs.base import Piece, as_tensor, opened, share_read
-from zoo.spec import PADDING, DataSpec
-from zoo.tokens import cut, encoded, numbers
+from zoo.inputs.base import INPUT, Piece, as_tensor, opened, share_read
+from zoo.reading import TextReading
+from zoo.spec import PADDING, UNKNOWN, DataSpec
+from zoo.tokens import cleaned, cut, encoded, numbers
 
 if TYPE_CHECKING:
+    from zoo.data.csvfile import Table
     from zoo.data.dataset import Batch
 
 ROWS = 64  # that are read of a file at once
+TABLES = (".csv", ".tsv", ".tab")  # endings of files that are tables
+WINDOWS = 64  # of a language model's windows that a text may be long
+HEAD = 1 << 16  # bytes of a file by which it is a table or lines
+_warned: set[str] = set()  # data sets whose unknown tokens were reported
 
 
 def encode(spec: DataSpec, raw: Any) -> Batch:
-    """Return texts as numbers (B, T), of a classification with ``lengths``; numbers are taken as they are."""
-    if isinstance(raw, str):
-        raw = [raw]
-    if not isinstance(raw, (list, Tensor)) and getattr(raw, "dtype", None) in (object, "str"):  # a frame's column
-        raw = raw.tolist()
-    if len(raw) and isinstance(raw[0], str):
+    """Return texts as numbers (B, T), of a classification with ``lengths``; numbers are taken as they are.
+
+    ``raw`` is a text or several, a frame or rows with the model's column of texts, a file, or numbers of tokens. Texts
+    are cut as training cut them.
+
+    Raises:
+        ZooError: a text that is missing or empty, a number of no token, a text too long for a language model.
+    """
+    language = spec.task == "language_modeling"
+    if not isinstance(raw, (str, Path)) and not len(raw):
+        raise ZooError(f"{spec.name}: there is no text to read")
+    texts = [raw] if language and isinstance(raw, str) else _texts(spec, raw)
+    if texts is not None:
         known = numbers(spec.vocabulary)
-        parts = [torch.from_numpy(encoded(cut(text, spec.tokens), known)).long() for text in raw]
+        texts = texts if language else [cleaned(text) for text in texts]
+        parts = [torch.from_numpy(encoded(cut(text, spec.tokens), known)).long() for text in texts]
     else:
         parts = [as_tensor(part).long() for part in (raw if as_tensor(raw[0]).ndim else [raw])]
-    for number, part in enumerate(parts):
+    for number, part in enumerate(parts, start=1):
         if not len(part):
-            raise ZooError(f"{spec.name}: text {number + 1} is empty")
-    whole = spec.task == "language_modeling"
-    parts = parts if whole else [part[: spec.input_shape[0]] for part in parts]
-    x = torch.nn.utils.rnn.pad_sequence(parts, batch_first=True, padding_value=PADDING)
-    return {"x": x} if whole else {"x": x, "lengths": torch.tensor([len(part) for part in parts])}
+            raise ZooError(f"{spec.name}: text {number} is empty")
+        if part.ndim != 1 or int(part.min()) < 0 or int(part.max()) >= len(spec.vocabulary):
+            raise ZooError(
+                f"{spec.name}: text {number} has numbers of no token; must be 0 to {len(spec.vocabulary) - 1}"
+            )
+    if language:
+        longest, most = max(map(len, parts)), WINDOWS * spec.input_shape[0]
+        if longest > most:
+            raise ZooError(f"{spec.name}: a text of {longest:,} {spec.tokens}; the model reads at most {most:,}")
+        return {"x": _padded(parts)}
+    parts = [part[: spec.input_shape[0]] for part in parts]
+    if texts is not None:
+        _warn_of_unknown(spec, parts)
+    return {"x": _padded(parts), "lengths": torch.tensor([len(part) for part in parts])}
+
+
+def _padded(parts: Sequence[Tensor]) -> Tensor:
+    return torch.nn.utils.rnn.pad_sequence(list(parts), batch_first=True, padding_value=PADDING)
+
+
+def _warn_of_unknown(spec: DataSpec, parts: Sequence[Tensor]) -> None:
+    """Say, once for a data set, where most tokens are unknown to the model."""
+    count, unknown = sum(map(len, parts)), sum(int((part == UNKNOWN).sum()) for part in parts)
+    if unknown > count / 2 and spec.name not in _warned:
+        _warned.add(spec.name)
+        said = f"{unknown:,} of {count:,} {spec.tokens} are unknown to the model of {spec.name}"
+        print(f"warning: {said}, whose answers say little then", file=sys.stderr)
+
+
+def _texts(spec: DataSpec, raw: Any) -> list[str] | None:
+    """Return the texts of whatever holds some, None where it holds numbers.
+
+    Raises:
+        ZooError: a text is missing, or the model's column is.
+    """
+    if isinstance(raw, Path) or (isinstance(raw, str) and _is_file(raw)):
+        return [text for piece in read(spec, str(raw)) for text in _read_texts(piece)]
+    if isinstance(raw, str):
+        return [raw]
+    if isinstance(raw, Tensor) or getattr(getattr(raw, "dtype", None), "kind", "O") in "biuf":
+        return None
+    if isinstance(raw, Mapping) and not any(isinstance(value, (list, tuple)) for value in raw.values()):
+        raw = [raw]
+    if hasattr(raw, "columns") or isinstance(raw, Mapping):
+        names = [str(name) for name in raw.keys()]  # noqa: SIM118 (of a frame too)
+        raw = raw[list(raw.keys())[names.index(_column(spec, names))]]
+    labels = list(raw.index) if hasattr(raw, "index") and not isinstance(raw, (list, tuple)) else None
+    rows = raw.tolist() if hasattr(raw, "tolist") and getattr(raw, "dtype", None) is not None else list(raw)
+    if rows and not any(_is_row(row) for row in rows):
+        return None
+    texts = []
+    for number, row in enumerate(rows, start=1):
+        text = row[_column(spec, list(row))] if isinstance(row, Mapping) else row
+        if not isinstance(text, str):
+            where = f" (index {labels[number - 1]})" if labels is not None else ""
+            raise ZooError(f"{spec.name}: text {number}{where} is {text!r}, which is no text; fill it or leave it out")
+        texts.append(text)
+    return texts
+
+
+def _is_row(row: Any) -> bool:
+    """Tell texts, and rows that should have one, from numbers."""
+    missing = row is None or type(row).__name__ in ("NAType", "NaTType") or (isinstance(row, float) and row != row)
+    return missing or isinstance(row, (str, Mapping))
+
+
+def _is_file(text: str) -> bool:
+    return text.endswith((".txt", *TABLES)) and "\n" not in text and Path(text).is_file()
+
+
+def _read_texts(piece: Piece) -> list[str]:
+    if piece.wrong is not None:
+        raise ZooError(piece.wrong)
+    return list(piece.raw)
+
+
+def _column(spec: DataSpec, names: Sequence[str]) -> str:
+    """Return the column of texts: the model's, or the only one.
+
+    Raises:
+        ZooError: there is none.
+    """
+    column = spec.reading_as(TextReading).text_column
+    if column in names:
+        return column
+    if len(names) == 1:
+        return names[0]
+    reads = f"the column {column!r}" if column else "texts alone"
+    raise ZooError(f"{spec.name}: the model reads {reads}; the columns are {', '.join(map(str, names[:20]))}")
 
 
 def read(spec: DataSpec, place: str) -> Iterator[Piece]:
-    """Read each line as a text."""
+    """Read texts: the model's column of a table, each file of a folder, each line of another file.
+
+    Raises:
+        ZooError: a file that cannot be read, or a table without the model's column.
+    """
+    path = Path(place)
+    if place != INPUT and path.is_dir():
+        return _files(path)
+    table = None if place == INPUT else _table(spec, path)
+    return _lines(place) if table is None else _rows(spec, table)
+
+
+def _files(folder: Path) -> Iterator[Piece]:
+    from zoo.data.text import read_text
+
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
+    if not files:
+        raise ZooError(f"{folder}: holds no text file")
+    for number, file in enumerate(files, start=1):
+        try:
+            yield Piece([str(file)], [cleaned(read_text(file))], done=number / len(files))
+        except ZooError as error:
+            yield Piece([str(file)], wrong=str(error), done=number / len(files))
+
+
+def _table(spec: DataSpec, path: Path) -> Table | None:
+    """Return a file as a table, None where its lines are the texts."""
+    from zoo.data.csvfile import read_csv
+
+    reading = spec.reading_as(TextReading)
+    if path.suffix.lower() not in TABLES and not _begins_as_table(path, reading):
+        return None
+    return read_csv(path, delimiter=reading.delimiter, header=reading.header)
+
+
+def _begins_as_table(path: Path, reading: TextReading) -> bool:
+    """Tell whether a file whose name does not say so is a table, as the model's was.
+
+    Its first line names the model's column, or where columns have no names each line has the model's tab.
+    """
+    if not reading.text_column:
+        return False
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD).decode("utf-8-sig", errors="replace").splitlines()
+    except OSError:
+        return False
+    if reading.header is False:
+        lines = [line for line in head[:-1] or head if line.strip()]
+        return reading.delimiter == "\t" and bool(lines) and all("\t" in line for line in lines)
+    cells = [head[0].split(mark) for mark in (reading.delimiter or ",", ",", ";", "\t", "|")] if head else []
+    return any(reading.text_column in (cell.strip().strip('"') for cell in row) for row in cells if len(row) > 1)
+
+
+def _rows(spec: DataSpec, table: Table) -> Iterator[Piece]:
+    """Yield the texts of a table's column, each called by its line."""
+    from zoo.data.text import longest_column
+
+    column = spec.reading_as(TextReading).text_column or longest_column(table)
+    if column not in table.cells.columns:
+        shown = ", ".join(map(str, table.cells.columns[:20]))
+        raise ZooError(
+            f"{table.path}: lacks the column {column!r}, whose texts the model reads; its columns are {shown}"
+        )
+    cells = list(zip(table.lines, table.cells[column], strict=True))
+    for first in range(0, len(cells), ROWS):
+        rows, done = cells[first : first + ROWS], min((first + ROWS) / len(cells), 1.0)
+        there = [(str(line), text) for line, text in rows if isinstance(text, str)]
+        if there:
+            yield Piece([line for line, _ in there], [cleaned(text) for _, text in there], done=done)
+        for line, text in rows:
+            if not isinstance(text, str):
+                yield Piece([str(line)], wrong=f"{table.path}, line {line}: the text ({column}) is missing", done=done)
+
+
+def _lines(place: str) -> Iterator[Piece]:
+    """Yield the lines of a file that are not blank, each called by its number."""
     names: list[str] = []
     texts: list[str] = []
     with opened(place) as file:
         for number, raw in enumerate(file, start=1):
             try:
-                text = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+                text = cleaned(raw.decode("utf-8-sig" if number == 1 else "utf-8"))
             except UnicodeDecodeError:
                 raise ZooError(f"{place}, line {number}: is not UTF-8; save it as UTF-8") from None
             if text:
@@ -59,6 +235,6 @@ def read(spec: DataSpec, place: str) -> Iterator[Piece]:
             yield Piece(names, texts)
 
 
-def from_json(spec: DataSpec, rows: Sequence[str]) -> Any:
-    """Return texts as ``encode`` takes them."""
+def from_json(spec: DataSpec, rows: Sequence[Any]) -> Any:
+    """Return texts, or rows with the model's column of texts, as ``encode`` takes them."""
     return list(rows)

@@ -158,7 +158,12 @@ class NextSymbol(nn.Module):
         return self.reader(x), None
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Return logits (B, T, V); a step sees those before it in ``x``."""
+        """Return logits (B, T, V); a step sees those before it in ``x``.
+
+        A text longer than a training window is read in parts where positions are learned, of which there are no more.
+        """
+        if self.core.place is not None and not torch.compiler.is_exporting() and x.shape[1] > self.steps:
+            return self.continued(x, None)[0]
         h, _ = self.core(self.reader(x))
         out: Tensor = self.head(h)
         return out
