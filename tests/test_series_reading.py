@@ -235,6 +235,28 @@ def test_offsets_that_change_are_instants_and_days_are_those_of_the_clock(tmp_pa
     assert next(iter(pieces(data.spec, [path]))).times == ["2024-05-30", "2024-05-31"]
 
 
+def test_a_frame_may_have_its_times_in_its_index_with_a_zone(tmp_path):
+    hours = pd.date_range("2024-03-20", periods=400, freq="h", tz="Europe/Berlin")
+    spec = load("series", path=save(tmp_path / "s.csv", [time.isoformat() for time in hours]), **OPTIONS).spec
+    frame = pd.DataFrame({"v": np.arange(400.0)}, index=hours)
+    assert encode(spec, frame)["x"][0, :, 0].tolist() == list(range(392, 400))
+    assert encode(spec, frame["v"])["x"][0, :, 0].tolist() == list(range(392, 400))
+    with pytest.raises(ZooError, match="row 200, column 'index': after .* the steps are not even"):
+        encode(spec, frame.drop(index=hours[200]))
+
+
+def test_an_hour_that_comes_twice_is_that_of_a_clock_set_back(tmp_path):
+    hours = pd.date_range("2024-10-20", periods=400, freq="h", tz="Europe/Berlin").tz_localize(None)
+    with pytest.raises(ZooError, match="2024-10-27 02:00:00 is there twice.*where clocks were set back"):
+        load("series", path=save(tmp_path / "s.csv", hours), **OPTIONS)
+
+
+def test_a_column_that_float32_cannot_tell_apart_is_refused(tmp_path):
+    path = save(tmp_path / "s.csv", pd.date_range("2024-01-01", periods=90), v=1e9 + np.arange(90) % 7)
+    with pytest.raises(ZooError, match="column 'v': varies by 2 around .*, too little for float32"):
+        load("series", path=path, **OPTIONS)
+
+
 def test_a_model_that_filled_gaps_fills_them_in_new_data(tmp_path):
     days = pd.date_range("2020-01-01", periods=100).delete([40, 41])
     path = save(tmp_path / "s.csv", days)

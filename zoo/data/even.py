@@ -259,10 +259,22 @@ def _check_order(source: Source, times: Times, clocks: Sequence[str]) -> None:
                 f"{source.at(place, groups[0])}: {cells.iloc[place]} comes once for each {of_each} ({some}); "
                 f"these are several series: give each a file or a column of its own"
             )
+    advice = "; where clocks were set back, write times with offsets or in UTC" if _set_back(times, twice) else ""
     if (steps < zero).any():
         back = int(np.flatnonzero(steps < zero)[0]) + 1
-        raise ZooError(f"{source.at(back, clocks[0])}: {cells.iloc[back]} comes before the line above; sort the rows")
-    raise ZooError(f"{source.at(place, clocks[0])}: {cells.iloc[place]} is there twice; keep one line of each")
+        said = f"{source.at(back, clocks[0])}: {cells.iloc[back]} comes before the line above"
+        raise ZooError(f"{said}; sort the rows{advice}")
+    said = f"{source.at(place, clocks[0])}: {cells.iloc[place]} is there twice"
+    raise ZooError(f"{said}; keep one line of each{advice}")
+
+
+def _set_back(times: Times, twice: np.ndarray) -> bool:
+    """Tell whether all times that come twice are those of an hour of autumn nights."""
+    if times.values.dtype.kind != "M" or not len(twice):
+        return False
+    found = pd.DatetimeIndex(times.values[twice])
+    nights = (found.hour < 4) & found.month.isin((3, 4, 9, 10, 11)) & (found.dayofweek == 6)
+    return bool(nights.all()) and (found.normalize() != found).any()
 
 
 def _groups(cells: pd.DataFrame, times: Times, clocks: Sequence[str]) -> list[str]:

@@ -33,6 +33,7 @@ ETT = Card(
     citation="Zhou et al.: Informer, AAAI 2021",
     md5={"ETTh1.csv": "8381763947c85f4be6ac456c508460d6"},
 )
+MOST_ROUNDING = 100  # steps of float32 that a column must vary by
 HOURS, WEEKS = ("seconds", 3600.0), ("seconds", 604_800.0)
 
 
@@ -165,6 +166,7 @@ def cut_series(
             f"{where}: {first_val} rows to train on hold no window of data.past={past} and horizon={horizon}"
         )
     seen = values[:first_val]
+    _check_precision(recorded, seen)
     base = torch.from_numpy(values.astype(np.float32))
     spec = DataSpec(
         name=recorded.name,
@@ -187,6 +189,15 @@ def cut_series(
         for part, (low, high) in zip(parts, bounds, strict=True):
             part["odd"] = Windows(odd[low:high], past, drop=horizon)
     return Dataset(spec, *parts, card)
+
+
+def _check_precision(recorded: Recorded, seen: np.ndarray) -> None:
+    """Raise ZooError where float32 would round away what a column differs by."""
+    largest = np.abs(seen).max(0)
+    for name, high, deviation in zip(recorded.columns, largest, seen.std(0), strict=True):
+        if 0 < deviation < MOST_ROUNDING * high * np.finfo(np.float32).eps:
+            said = f"varies by {deviation:.3g} around {high:.3g}, too little for float32; subtract a constant from it"
+            raise ZooError(f"{recorded.where}, column {name!r}: {said}")
 
 
 def _windows(base: torch.Tensor, targets: list[int], past: int, horizon: int) -> dict[str, Windows]:
