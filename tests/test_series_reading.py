@@ -93,7 +93,14 @@ def files(draw):
     frame = frame.drop(index=gaps)
     fill = draw(st.sampled_from(("linear", "last"))) if gaps or holes else draw(st.sampled_from((None, "linear")))
     order = draw(st.permutations(("when", "a", "b")))
-    shape = {"sep": draw(st.sampled_from(",;\t|")), "fill": fill, "backwards": draw(st.booleans())}
+    sep, decimal = draw(st.sampled_from((",.", ";.", ";,", "\t.", "\t,", "|.")))
+    shape = {
+        "sep": sep,
+        "decimal": decimal,
+        "fill": fill,
+        "backwards": draw(st.booleans()),
+        "other": draw(st.integers(0, 3)),
+    }
     shape |= {"bom": draw(st.booleans()), "end": draw(st.sampled_from(("\n", "\r\n"))), "form": form, "freq": freq}
     return frame[list(order)], times, rows, shape
 
@@ -105,7 +112,8 @@ def test_training_and_prediction_read_the_same_window(tmp_path_factory, file):
     path = tmp_path_factory.getbasetemp() / "series.csv"
     table = frame[::-1] if shape["backwards"] else frame
     encoding = "utf-8-sig" if shape["bom"] else "utf-8"
-    table.to_csv(path, index=False, sep=shape["sep"], encoding=encoding, lineterminator=shape["end"])
+    marks = {"sep": shape["sep"], "decimal": shape["decimal"], "lineterminator": shape["end"]}
+    table.to_csv(path, index=False, encoding=encoding, **marks)
     data = load("series", path=str(path), columns=["a", "b"], fill=shape["fill"], **OPTIONS)
     spec = DataSpec.of(data.spec.to_dict())
     window = data.test["y"].base[-8:]
@@ -114,11 +122,9 @@ def test_training_and_prediction_read_the_same_window(tmp_path_factory, file):
     (piece,) = pieces(spec, [str(path)])
     assert piece.wrong is None
     assert torch.equal(encode(spec, piece.raw)["x"][0], window)
-    assert torch.equal(encode(spec, str(path))["x"][0], window)
-    assert torch.equal(encode(spec, table)["x"][0], window)
-    assert torch.equal(encode(spec, from_json(spec, [piece.raw.tolist()]))["x"][0], window)
     dated = frame.drop(columns="when").set_index(times[frame.index])
-    assert torch.equal(encode(spec, dated)["x"][0], window)
+    others = [str(path), table, dated, from_json(spec, [piece.raw.tolist()])]
+    assert torch.equal(encode(spec, others[shape["other"]])["x"][0], window)
     following = pd.to_datetime(list(piece.times), utc=True)
     assert list(following.tz_localize(None)) == list(times[rows : rows + 2])
 
@@ -353,6 +359,35 @@ def test_filling_never_makes_up_most_of_a_series(tmp_path):
 def test_names_of_columns_may_be_numbers(tmp_path):
     path = save(tmp_path / "s.csv", pd.date_range("2020-01-01", periods=60), **{"1": np.arange(60.0), "2": np.ones(60)})
     assert load("series", path=path, **OPTIONS).spec.columns == ("1", "2")
+
+
+def test_numbers_are_read_in_the_format_of_their_column(tmp_path):
+    days = pd.date_range("2020-01-01", periods=60).strftime("%d.%m.%Y")
+    prices = [f"1.{n:03},{n % 10}" for n in range(60)]
+    lines = [
+        "Tag;Preis;Menge",
+        *(f"{day};{price};{n}.500" for n, (day, price) in enumerate(zip(days, prices, strict=True), 1)),
+    ]
+    path = tmp_path / "s.csv"
+    path.write_text("\n".join(lines) + "\n")
+    data = load("series", path=str(path), **OPTIONS)
+    assert data.test["y"].base[-1].tolist() == pytest.approx([1059.9, 60_500])
+    path.write_text("\n".join([lines[0], *lines[-8:]]).replace("1.059,9", "n.a.") + "\n")
+    (piece,) = pieces(data.spec, [str(path)])
+    assert "line 9, column 'Preis': is empty to the end (1 rows)" in piece.wrong
+    path.write_text("\n".join([lines[0], *lines[-8:]]) + "\n")
+    (piece,) = pieces(data.spec, [str(path)])
+    assert torch.equal(encode(data.spec, piece.raw)["x"][0], data.test["y"].base[-8:])
+
+
+def test_what_stands_for_a_missing_value_is_the_models(tmp_path):
+    days = pd.date_range("2020-01-01", periods=60)
+    path = save(tmp_path / "s.csv", days, v=np.where(np.arange(60) % 20 == 19, -999, np.arange(60)))
+    data = load("series", path=path, missing=[-999], fill="last", **OPTIONS)
+    assert data.test["y"].base[-1].item() == 58
+    (piece,) = pieces(data.spec, [path])
+    assert torch.equal(encode(data.spec, piece.raw)["x"][0], data.test["y"].base[-8:])
+    assert encode(data.spec, pd.read_csv(path))["x"][0, -1].item() == 58
 
 
 def test_a_number_is_a_time_where_its_name_or_its_size_says_so(tmp_path):

@@ -34,13 +34,14 @@ def tables(draw):
     columns = draw(st.permutations(("text", "label", "number")))
     tokens = draw(st.sampled_from(("words", "characters", None)))
     ending = draw(st.sampled_from(("\n", "\r\n")))
-    return texts, delimiter, quoting, encoding, list(columns), tokens, ending
+    forms = draw(st.sets(st.integers(0, 8), min_size=3, max_size=3))
+    return texts, delimiter, quoting, encoding, list(columns), tokens, ending, forms
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(tables())
 def test_training_and_prediction_read_the_same_tokens(tmp_path_factory, table):
-    texts, delimiter, quoting, encoding, columns, tokens, ending = table
+    texts, delimiter, quoting, encoding, columns, tokens, ending, forms = table
     path = tmp_path_factory.getbasetemp() / "texts.csv"
     rows = [{"text": text, "label": ("yes", "no")[n % 2], "number": n} for n, text in enumerate(texts)]
     with path.open("w", newline="", encoding=encoding) as file:
@@ -54,8 +55,8 @@ def test_training_and_prediction_read_the_same_tokens(tmp_path_factory, table):
     assert len(x) == len(texts)
     raws = [texts, tuple(texts), pd.Series(texts, index=range(5, 5 + len(texts))), np.array(texts, dtype=object)]
     raws += [rows, pd.DataFrame(rows), path, str(path), from_json(spec, texts)]
-    for raw in raws:
-        batch = encode(spec, raw)
+    for form in forms:
+        batch = encode(spec, raws[form])
         assert torch.equal(batch["x"], x)
         assert torch.equal(batch["lengths"], lengths)
     found = list(pieces(spec, [str(path)]))
@@ -94,6 +95,25 @@ def test_a_table_is_read_by_the_models_column(spec, tmp_path):
     assert (
         piece.wrong == f"{new}: lacks the column 'review', whose texts the model reads; its columns are liked, comment"
     )
+
+
+def test_quotation_marks_may_be_characters(tmp_path):
+    texts = ['he said "yes', 'a 5" disk', '"quite" so', "no marks"] * 10
+    path = tmp_path / "sms"
+    path.write_text("".join(f"{('ham', 'spam')[n % 2]}\t{text} {n}\n" for n, text in enumerate(texts)))
+    data = load("text", path=str(path), tokens="characters", test=str(path), least=1)
+    assert len(data.test["x"]) == 40
+    assert read(data.spec, path) == [f"{text} {n}" for n, text in enumerate(texts)]
+    assert torch.equal(encode(data.spec, path)["x"], data.test["x"])
+    new = tmp_path / "new.tsv"
+    new.write_text('ham\t"all of it" is text\nspam\t"and this"\n')
+    assert read(data.spec, new) == ['"all of it" is text', '"and this"']
+
+
+def test_none_is_the_name_of_a_class(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("text,label\n" + "".join(f"word {n},{('None', 'mild', 'NA')[n % 3]}\n" for n in range(60)))
+    assert load("text", path=str(path)).spec.classes == ("NA", "None", "mild")
 
 
 def test_each_line_of_another_file_is_a_text(spec, tmp_path):

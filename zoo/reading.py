@@ -47,12 +47,16 @@ class TableReading:
 
 @dataclass(frozen=True)
 class TextReading:
-    """How texts are read from files: ``text_column`` and ``target`` of a table, ``""`` where there is no table."""
+    """How texts are read from files: ``text_column`` and ``target`` of a table, ``""`` where there is no table.
+
+    ``delimiter``, ``quoting`` and ``header`` are those of training's file (None: look at the file).
+    """
 
     text_column: str = ""
     target: str = ""
-    delimiter: str | None = None
-    header: bool | None = None
+    delimiter: str | None = field(default=None, compare=False)
+    quoting: str | None = field(default=None, compare=False)
+    header: bool | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -61,16 +65,20 @@ class SeriesReading:
 
     ``time`` names the column of times, or those that are parts of one (a date and a time of day). ``time_format`` says
     how times are written and ``time_zone`` how offsets count (see ``zoo.data.times``); ``step`` is the calendar's (see
-    ``zoo.data.calendar``). ``fill`` linear or last fills gaps, None rejects them.
+    ``zoo.data.calendar``). ``formats`` has for each column how its numbers are written (see ``zoo.inputs.numbers``),
+    ``missing`` what stands for a missing value beside the usual marks. ``fill`` linear or last fills gaps, None rejects
+    them.
     """
 
     time: tuple[str, ...] = ()
     time_format: str = ""
     time_zone: str = ""
     step: tuple[str | int | float, ...] = ()
+    formats: tuple[tuple[str, ...], ...] = ()
+    missing: tuple[str, ...] = ()
     fill: str | None = None
-    delimiter: str | None = None
-    header: bool | None = None
+    delimiter: str | None = field(default=None, compare=False)
+    header: bool | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,14 @@ from zoo.data.calendar import Grid, direction, duration, grid_of, named
 from zoo.data.csvfile import Table, column_named, read_csv
 from zoo.data.times import LIKELY, Times, chosen, is_numeric, joined, partner_sets, readings, written
 from zoo.errors import ZooError
-from zoo.inputs.table import as_numbers
+from zoo.inputs.numbers import MARKS, PLAIN, Format, as_numbers, guess_format, surely_comma, surely_point
 from zoo.options import check_choice, check_flag
 from zoo.reading import SeriesReading
 
 FILLS = ("linear", "last")
 FILL_ADVICE = "fill the gaps, or have data.fill=linear or last do it"
 CLOCKS = ("date", "dates", "datetime", "ds", "epoch", "time", "times", "timestamp", "ts", "unix", "unix_time", "year")
+MOST = 0.5  # share of a column's texts that a format of numbers must read
 GROUPS = 0.5  # different texts in a column per row, up to which it may name the series that a file holds
 
 
@@ -68,11 +69,10 @@ def open_series(path: Path, reading: SeriesReading, columns: Sequence[str] = ())
     Raises:
         ZooError: the file is no table.
     """
-    table = read_csv(path, delimiter=reading.delimiter, header=reading.header)
-    unnamed = reading.header is None and str(table.cells.columns[0]) == "column_1"
-    if unnamed and (any(name not in table.cells.columns for name in columns) or _first_row_names(table.cells)):
-        headed = read_csv(path, delimiter=reading.delimiter, header=True) if len(table.cells) > 1 else table
-        table = headed if all(name in headed.cells.columns for name in columns) else table
+    options = {"delimiter": reading.delimiter, "known": columns}
+    table = read_csv(path, header=reading.header, **options)
+    if reading.header is None and not table.header and len(table.cells) > 1 and _first_row_names(table.cells):
+        table = read_csv(path, header=True, **options)
     return table
 
 
@@ -118,11 +118,13 @@ def read_series(
     *,
     last: int | None = None,
     advice: str = FILL_ADVICE,
+    decimal: str | None = None,
+    thousands: str | None = None,
 ) -> Series:
     """Return the numbers of ``columns`` (None: all but the times) by ``reading``, where it leaves open as they look.
 
     Unless training filled gaps, the ``last`` rows must have all their values (None: all rows), and others may be NaN.
-    ``advice`` is what to do about gaps.
+    ``advice`` is what to do about gaps; ``decimal`` and ``thousands`` are marks of numbers that a user named.
 
     Raises:
         ZooError: no times, or uneven ones; several series; a cell that is no number; gaps that nothing fills.
@@ -137,13 +139,19 @@ def read_series(
         source, times = source.backwards(), replace(times, values=times.values[::-1])
     _check_order(source, times, clocks)
     names = [str(c) for c in source.cells.columns if c not in clocks] if columns is None else list(columns)
-    values = np.stack([_numbers(source, name) for name in names], 1)
+    formats = reading.formats or number_formats(source.cells, names, reading, decimal=decimal, thousands=thousands)
+    values = np.stack([_numbers(source, name, form, reading) for name, form in zip(names, formats, strict=True)], 1)
     grid = _grid(source, times, clocks, reading, advice)
     even = np.full((len(grid.times), len(names)), np.nan)
     even[grid.positions] = values
     even = _without_gaps(source, names, even, grid, reading.fill, last, advice)
     settled = replace(
-        reading, time=tuple(clocks), time_format=times.format, time_zone=times.zone, step=grid.calendar.step
+        reading,
+        time=tuple(clocks),
+        time_format=times.format,
+        time_zone=times.zone,
+        step=grid.calendar.step,
+        formats=formats if any(formats) else (),
     )
     return Series(names, even, grid, times, settled)
 
@@ -326,9 +334,44 @@ def _length(step: np.generic) -> str:
 # --- values ---
 
 
-def _numbers(source: Source, name: str) -> np.ndarray:
+def number_formats(
+    cells: pd.DataFrame,
+    names: Sequence[str],
+    reading: SeriesReading,
+    *,
+    decimal: str | None = None,
+    thousands: str | None = None,
+) -> tuple[Format, ...]:
+    """Return how the numbers of each column are written; columns that tell decide for those that could be either."""
+    texts = [_number_texts(cells[name], reading.missing) for name in names]
+    plain = [bool(pd.to_numeric(pd.Series(list(one), dtype=object), errors="coerce").notna().all()) for one in texts]
+    hint = decimal
+    if hint is None:
+        others = [one for one, simple in zip(texts, plain, strict=True) if not simple]
+        hint = "," if any(map(surely_comma, others)) else "." if any(map(surely_point, others)) else None
+    formats = []
+    for one, simple in zip(texts, plain, strict=True):
+        if not one or (simple and hint in (None, ".") and thousands is None):
+            formats.append(PLAIN)
+            continue
+        semicolons = reading.delimiter == ";"
+        guess = guess_format(one, decimal=decimal, thousands=thousands, hint=hint, semicolons=semicolons)
+        formats.append(guess.form if guess.share > MOST else PLAIN)
+    return tuple(formats)
+
+
+def _number_texts(cells: pd.Series, missing: Sequence[str]) -> dict[str, int]:
+    """Return a column's texts that are no marks for a missing value, and how often each occurs."""
+    if pd.api.types.is_numeric_dtype(cells):
+        return {}
+    counts = cells.dropna().astype(str).str.strip().value_counts()
+    return {text: count for text, count in counts.items() if text.lower() not in MARKS and text not in missing}
+
+
+def _numbers(source: Source, name: str, form: Format, reading: SeriesReading) -> np.ndarray:
     advice = ", or leave the column out by data.columns=[…]" if source.unit == "line" else ""
-    return as_numbers(source.cells[name], lambda row: source.at(row, name), advice)
+    place = lambda row: source.at(row, name)  # noqa: E731
+    return as_numbers(source.cells[name], place, advice, form=form, missing=reading.missing)
 
 
 def _without_gaps(

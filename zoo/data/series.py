@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from zoo.data.even import open_series, read_series, source_of, with_options
 from zoo.data.files import fetch, read_checked, root_folder
 from zoo.data.spans import marked
 from zoo.errors import ZooError
+from zoo.inputs.table import as_text
 from zoo.options import check_choice, check_number
 from zoo.reading import SeriesReading
 from zoo.registry import register_data
@@ -54,6 +55,9 @@ def series(
     anomalies: str | None = None,
     delimiter: str | None = None,
     header: bool | None = None,
+    decimal: str | None = None,
+    thousands: str | None = None,
+    missing: Sequence[str | float] = (),
 ) -> Dataset:
     """Return a CSV's numbers over time; null: weekly carbon dioxide over Mauna Loa, as bundled with statsmodels.
 
@@ -63,7 +67,9 @@ def series(
     must rise by even steps of a calendar, unless ``fill`` fills gaps: linear, or with the last value. ``dayfirst`` says
     that 01/02/2020 is the first of February (null: what makes the steps even). ``season`` is how many steps lie between
     alike ones, for the naive forecast beside the result (null: found out). ``anomalies`` is a file of stretches in
-    which something was wrong (see ``zoo.data.spans``), for models that find such windows.
+    which something was wrong (see ``zoo.data.spans``), for models that find such windows. ``decimal`` and ``thousands``
+    are the marks of all numbers (null: found out column by column), ``missing`` texts or numbers that stand for a
+    missing value beside the usual marks.
 
     Raises:
         ZooError: gaps, duplicates or text, a past or horizon longer than a part allows, an unknown column.
@@ -74,14 +80,16 @@ def series(
         reading = SeriesReading(step=WEEKS, fill="linear")
         recorded = Recorded("series", "carbon dioxide", _co2(), ["co2"], [0], season=52, reading=reading)
         return cut_series(recorded, past=past, horizon=horizon, val=val, test=test, card=CO2)
-    reading = SeriesReading(delimiter=delimiter, header=header)
+    marks = [missing] if isinstance(missing, (str, float, int)) else missing
+    reading = SeriesReading(delimiter=delimiter, header=header, missing=tuple(map(as_text, marks)))
     table = open_series(Path(path), reading)
+    reading = replace(reading, delimiter=table.delimiter, header=table.header)
     reading = with_options(reading, table, time=time, dayfirst=dayfirst, fill=fill)
     read = [column_named(table, name, "data.columns") for name in columns] if columns else None
     aimed = [column_named(table, name, "data.targets") for name in targets] if targets else None
     if read is not None and aimed is not None:
         read += [name for name in aimed if name not in read]
-    found = read_series(source_of(table), read, reading)
+    found = read_series(source_of(table), read, reading, decimal=decimal, thousands=thousands)
     places = [found.columns.index(name) for name in aimed or found.columns]
     odd = None if anomalies is None else marked(Path(anomalies), Path(path), found.grid.times, found.times)
     recorded = Recorded(

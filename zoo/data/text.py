@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from zoo.data.csvfile import Table, column_named, is_number, read_csv
+from zoo.data.csvfile import Table, column_named, read_csv
 from zoo.data.dataset import Card, Dataset, Splits, Windows, class_counts, rarer
 from zoo.data.files import fetch, read_checked, root_folder
 from zoo.data.loader import STREAMS
 from zoo.errors import ZooError
+from zoo.inputs.numbers import is_number
 from zoo.options import check_choice, check_number
 from zoo.reading import TextReading
 from zoo.registry import register_data
@@ -168,6 +169,7 @@ def text(
     target: str | int | None = None,
     test: str | None = None,
     delimiter: str | None = None,
+    quoting: str = "auto",
     header: bool | None = None,
     tokens: str | None = None,
     longest: int = 256,
@@ -180,7 +182,8 @@ def text(
     """Return labelled texts: a CSV or TSV, or a folder with a folder of text files per class.
 
     ``text`` and ``target`` name the columns (null: the one with the longest texts, and the other one); ``test`` is a
-    file or folder of test texts, else one of ``folds`` is. ``tokens`` are words or characters (null: words, characters
+    file or folder of test texts, else one of ``folds`` is. ``quoting`` is auto, minimal (quotation marks enclose cells)
+    or none (they are characters). ``tokens`` are words or characters (null: words, characters
     where most letters are of a script without blanks between words). Symbols that occur ``least`` times in training
     are known, at most ``vocabulary`` of them; texts are cut after ``longest``, and after the longest in training.
 
@@ -190,7 +193,8 @@ def text(
     splits = Splits(folds, fold, split_seed)
     if path is None:
         raise ZooError("data=text: needs data.path=, the file or folder to read")
-    given = read_labelled(Path(path), text, target, delimiter, header)
+    layout = TextReading(delimiter=delimiter, quoting=quoting, header=header)
+    given = read_labelled(Path(path), text, target, layout)
     if tokens is None:
         tokens = tokens_of(given.texts)
         if tokens == "characters":
@@ -199,7 +203,8 @@ def text(
     reading = Reading(tokens, longest, vocabulary, least)
     if test is None:
         return short_texts(Path(path).stem, given, splits, reading)
-    held = read_labelled(Path(test), text, target, delimiter, header)
+    column, label = given.reading.text_column or text, given.reading.target or target
+    held = read_labelled(Path(test), column, label, given.reading if given.reading.text_column else layout)
     strange = sorted(set(held.labels) - set(given.labels))
     if strange:
         raise ZooError(f"{test}: its class {strange[0]!r} is not in {path}")
@@ -329,17 +334,15 @@ def coded_rows(
     return {"x": x, "y": torch.from_numpy(y.astype(np.int64)), "lengths": lengths}
 
 
-def read_labelled(
-    path: Path, text: str | int | None, target: str | int | None, delimiter: str | None, header: bool | None
-) -> Labelled:
-    """Return texts and labels of a table or a folder.
+def read_labelled(path: Path, text: str | int | None, target: str | int | None, reading: TextReading) -> Labelled:
+    """Return texts and labels of a folder, or of a table that is cut as ``reading`` says.
 
     Raises:
         ZooError: cannot be read, a label or a text is missing.
     """
     if path.is_dir():
         return _folder(path)
-    table = read_csv(path, delimiter=delimiter, header=header)
+    table = open_table(path, reading, text if isinstance(text, str) else "")
     cells = table.cells
     column = column_named(table, text, "data.text") if text is not None else longest_column(table)
     others = [str(name) for name in cells.columns if name != column]
@@ -350,8 +353,19 @@ def read_labelled(
         if not isinstance(one, str) or not isinstance(known, str):
             missing = f"the label ({label})" if isinstance(one, str) else f"the text ({column})"
             raise ZooError(f"{path}, line {line}: {missing} is missing; fill it or delete the line")
-    reading = TextReading(text_column=column, target=label, delimiter=delimiter, header=header)
+    reading = TextReading(column, label, table.delimiter, table.quoting, table.header)
     return Labelled(list(cells[column]), list(cells[label]), reading)
+
+
+def open_table(path: Path, reading: TextReading, column: str) -> Table:
+    """Return a file's cells, cut as ``reading`` says; ``column`` is one of its names, where that is known."""
+    return read_csv(
+        path,
+        delimiter=reading.delimiter,
+        quoting=reading.quoting,
+        header=reading.header,
+        known=(column,) if column else (),
+    )
 
 
 def longest_column(table: Table) -> str:

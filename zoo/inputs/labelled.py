@@ -218,10 +218,10 @@ def texts(spec: DataSpec, data: Mapping[str, Any], part: str | None) -> Labelled
     from zoo.data.text import read_labelled
 
     reading = spec.reading_as(TextReading)
-    reading = replace(reading, **_asked(data, "delimiter", "header"))
+    reading = replace(reading, **_asked(data, "delimiter", "quoting", "header"))
     column = data.get("text") if data.get("text") is not None else reading.text_column or None
     target = data.get("target") if data.get("target") is not None else reading.target or None
-    given = read_labelled(Path(data["path"]), column, target, reading.delimiter, reading.header)
+    given = read_labelled(Path(data["path"]), column, target, reading)
     return _classified(spec, dict(encode(spec, list(given.texts))), given.labels, [])
 
 

@@ -87,7 +87,7 @@ def _window(spec: DataSpec, frame: pd.DataFrame) -> np.ndarray:
     import pandas as pd
 
     from zoo.data.even import Source
-    from zoo.inputs.table import as_numbers
+    from zoo.inputs.numbers import PLAIN, as_numbers
 
     reading = spec.reading_as(SeriesReading)
     index = frame.index
@@ -106,8 +106,12 @@ def _window(spec: DataSpec, frame: pd.DataFrame) -> np.ndarray:
     cells = frame[[*spec.columns, *clocks]].reset_index(drop=True)
     source = Source("data", cells, range(1, len(cells) + 1), "row")
     if not clocks:
-        values = np.stack([as_numbers(cells[n], lambda row, n=n: source.at(row, n)) for n in spec.columns], 1)
-        return values[-spec.input_shape[0] :]
+        forms = reading.formats or (PLAIN,) * len(spec.columns)
+        columns = [
+            as_numbers(cells[name], lambda row, name=name: source.at(row, name), form=form, missing=reading.missing)
+            for name, form in zip(spec.columns, forms, strict=True)
+        ]
+        return np.stack(columns, 1)[-spec.input_shape[0] :]
     return _last(spec, source, clocks).values[-spec.input_shape[0] :]
 
 

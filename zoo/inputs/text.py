@@ -167,12 +167,12 @@ def _files(folder: Path) -> Iterator[Piece]:
 
 def _table(spec: DataSpec, path: Path) -> Table | None:
     """Return a file as a table, None where its lines are the texts."""
-    from zoo.data.csvfile import read_csv
+    from zoo.data.text import open_table
 
     reading = spec.reading_as(TextReading)
     if path.suffix.lower() not in TABLES and not _begins_as_table(path, reading):
         return None
-    return read_csv(path, delimiter=reading.delimiter, header=reading.header)
+    return open_table(path, reading, reading.text_column)
 
 
 def _begins_as_table(path: Path, reading: TextReading) -> bool:
