@@ -54,7 +54,7 @@ def test_training_and_prediction_read_the_same_tokens(tmp_path_factory, table):
     x, lengths = data.test["x"], data.test["lengths"]
     assert len(x) == len(texts)
     raws = [texts, tuple(texts), pd.Series(texts, index=range(5, 5 + len(texts))), np.array(texts, dtype=object)]
-    raws += [rows, pd.DataFrame(rows), path, str(path), from_json(spec, texts)]
+    raws += [rows, pd.DataFrame(rows), [path], str(path), from_json(spec, texts)]
     for form in forms:
         batch = encode(spec, raws[form])
         assert torch.equal(batch["x"], x)
@@ -215,11 +215,3 @@ def test_a_language_model_reads_texts_longer_than_its_window(tmp_path):
     assert torch.isfinite(run.model.predict("the cat sat on the mat.")["probability"]).all()
     with pytest.raises(ZooError, match="a text of 600 characters; the model reads at most 512"):
         run.model.predict("a" * 600)
-
-
-def test_a_sequence_has_a_longest_and_finite_numbers():
-    spec = DataSpec(name="s", kind="sequence", task="classification", input_shape=(11, 2), classes=("a", "b"))
-    with pytest.raises(ZooError, match="sequence 2 has 12 steps; the model reads at most 11"):
-        encode(spec, [np.zeros((11, 2)), np.zeros((12, 2))])
-    with pytest.raises(ZooError, match="sequence 1 has a number that is missing or infinite"):
-        encode(spec, [np.full((3, 2), np.nan)])

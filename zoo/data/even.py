@@ -186,7 +186,7 @@ def _clock_columns(cells: pd.DataFrame) -> Iterator[list[str]]:
     yield from ([name] for name in cells.columns if name not in numeric)
     yield from partner_sets(cells, None)
     for name in numeric:
-        dates = [way for way in readings(cells[name]) if way.format != "number" and not way.years]
+        dates = [way for way in readings(cells[name]) if way.format not in ("number", "years")]
         rising = any(direction(way.values) and len(way.values) > 1 for way in dates)
         if str(name).strip().lower() in CLOCKS or rising:
             yield [name]

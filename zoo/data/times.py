@@ -62,8 +62,8 @@ class Times:
     """A column of times: ``values`` (N,), datetime64[us] or numbers, with NaT or NaN where a cell is none.
 
     ``format`` says how they are written: dmy or mdy where the day or the month comes first in numbers, else ymd;
-    digits, number, or one of EPOCHS. ``zone`` is utc where cells have offsets and values are in UTC, wall where they
-    are as written; ``offset`` is the last cell's, in seconds.
+    digits, years, number, or one of EPOCHS. ``zone`` is utc where cells have offsets and values are in UTC, wall where
+    they are as written; ``offset`` is the last cell's, in seconds.
     """
 
     values: np.ndarray
@@ -75,11 +75,6 @@ class Times:
     def valid(self) -> np.ndarray:
         """Where there is a time, (N,) bool."""
         return ~np.isnat(self.values) if self.values.dtype.kind == "M" else ~np.isnan(self.values)
-
-    @property
-    def years(self) -> bool:
-        """Whether these are years alone, such as 1949."""
-        return self.format == "digits" and bool((self.values.astype("datetime64[Y]") == self.values).all())
 
     @property
     def evenness(self) -> tuple[int, int, int]:
@@ -129,7 +124,7 @@ def _of_numbers(cells: pd.Series) -> Iterator[Times]:
         if digits and (texts.str.len() == len(texts.iloc[0])).all() and texts.str.fullmatch(r"[12]\d+").all():
             found = pd.to_datetime(texts, format=digits, errors="coerce")
             if found.notna().all():
-                yield Times(_microseconds(found), "digits")
+                yield Times(_microseconds(found), "years" if digits == "%Y" else "digits")
     yield Times(numbers, "number")
 
 
@@ -309,7 +304,7 @@ def written(times: np.ndarray, like: Times) -> list[str]:
         offset = f"{sign}{minutes // 60:02}:{minutes % 60:02}"
         return [f"{pd.Timestamp(time)}{offset}" for time in local]
     if (times.astype("datetime64[D]") == times).all():
-        return [str(time.astype("datetime64[Y]" if like.years else "datetime64[D]")) for time in times]
+        return [str(time.astype("datetime64[Y]" if like.format == "years" else "datetime64[D]")) for time in times]
     return [str(pd.Timestamp(time)) for time in times]
 
 

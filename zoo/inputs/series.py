@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,7 @@ def encode(spec: DataSpec, raw: Any) -> Batch:
     Raises:
         ZooError: another shape, a column that is missing, a value that is no number, gaps that nothing fills.
     """
-    if isinstance(raw, (str, Path)):
+    if isinstance(raw, (str, os.PathLike)):
         (piece,) = read(spec, str(raw))
         raw = piece.raw
     elif hasattr(raw, "to_frame") and len(spec.columns) == 1:  # a column of a frame

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -37,7 +38,7 @@ def encode(spec: DataSpec, raw: Any) -> Batch:
         ZooError: a text that is missing or empty, a number of no token, a text too long for a language model.
     """
     language = spec.task == "language_modeling"
-    if not isinstance(raw, (str, Path)) and not len(raw):
+    if not isinstance(raw, (str, os.PathLike)) and not len(raw):
         raise ZooError(f"{spec.name}: there is no text to read")
     texts = [raw] if language and isinstance(raw, str) else _texts(spec, raw)
     if texts is not None:
@@ -83,8 +84,10 @@ def _texts(spec: DataSpec, raw: Any) -> list[str] | None:
     Raises:
         ZooError: a text is missing, or the model's column is.
     """
-    if isinstance(raw, Path) or (isinstance(raw, str) and _is_file(raw)):
+    if isinstance(raw, os.PathLike) or (isinstance(raw, str) and _is_file(raw)):
         return [text for piece in read(spec, str(raw)) for text in _read_texts(piece)]
+    if isinstance(raw, (list, tuple)) and raw and all(isinstance(one, os.PathLike) for one in raw):
+        return [text for one in raw for text in _texts(spec, one) or ()]
     if isinstance(raw, str):
         return [raw]
     if isinstance(raw, Tensor) or getattr(getattr(raw, "dtype", None), "kind", "O") in "biuf":
