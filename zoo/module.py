@@ -216,6 +216,11 @@ class ZooModule(L.LightningModule):
         return build_optimizer(groups, self.learning.optimizer)
 
     @property
+    def learns_in_parts(self) -> bool:
+        """Whether some parameters have no gradient in some steps, which processes that share a run must look for."""
+        return False
+
+    @property
     def steps(self) -> int:
         """Optimiser steps taken so far."""
         return self.loop.steps

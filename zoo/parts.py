@@ -245,7 +245,7 @@ def trainer_of(
         accelerator=job.device,
         devices=asked.devices,
         num_nodes=asked.num_nodes or 1,
-        strategy="ddp" if asked.world > 1 else "auto",
+        strategy=_strategy(job, asked.world),
         precision=job.precision,  # type: ignore[arg-type]
         max_epochs=asked.max_epochs - job.model.loop.epochs,  # of this process; the loop has those of the run
         max_time={"seconds": asked.max_time * 60} if asked.max_time else None,  # type: ignore[dict-item]
@@ -260,6 +260,12 @@ def trainer_of(
         if callback.state_key in resumed["callbacks"]:  # type: ignore[index]
             callback.load_state_dict(resumed["callbacks"][callback.state_key])  # type: ignore[index]
     return made, history
+
+
+def _strategy(job: Job, world: int) -> str:
+    if world == 1:
+        return "auto"
+    return "ddp_find_unused_parameters_true" if job.model.learns_in_parts else "ddp"
 
 
 def _logger(group: dict[str, Any], folder: Path, steps: int) -> Any:

@@ -154,6 +154,11 @@ class CNN(ZooModule):
             raise ZooError(f"init={learning.init}: would replace the weights of model.weights; leave out one of both")
         super().configure(learning)
 
+    @property
+    def learns_in_parts(self) -> bool:
+        """Whether all but the last layer stay as they are for a while."""
+        return self.freeze > 0
+
     def on_train_epoch_start(self) -> None:
         """Freeze all but the last layer in the first epochs, release it afterwards."""
         if self.freeze:
