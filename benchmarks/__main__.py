@@ -12,6 +12,7 @@
     python -m benchmarks suite=files [reader=npz] [budget=quick|full]
     python -m benchmarks suite=uses [model=gan]
     python -m benchmarks suite=serving [clients=200] [seconds=60]
+    python -m benchmarks suite=cuda [model=gan] [repeats=2]
     python -m benchmarks suite=replay [kills=3]
 
 quality trains each recipe that makes a promise, every run by the command that a user would type, in a process of its
@@ -23,8 +24,9 @@ of the zoo beside one of plain PyTorch, scaling what training costs by rows, bat
 processes. families gives models of a kind the same data and time. samples has a classifier learn from images that a
 cgan made. contract puts each model through its checks, and stops and kills it at random moments, 20 with ``full``.
 files damages files of each format that is read. uses takes each model from a minute of training to predicting from
-files and to ONNX Runtime, serving has many clients ask a server. replay fills a replay buffer of the default size with
-images and kills runs that have one. all is quality, peers, speed and scaling, in turn.
+files and to ONNX Runtime, serving has many clients ask a server. cuda does in eight minutes at most what needs a GPU.
+replay fills a replay buffer of the default size with images and kills runs that have one. all is quality, peers, speed
+and scaling, in turn.
 
 What is there already is not made again unless ``fresh=true``: a suite that was stopped goes on where it was. ``out=``
 is another folder for the rows. A run that fails and a promise that is missed are rows too, and the exit code is 1.
@@ -40,7 +42,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import contract, families, hostile, peers, quality, replay, samples, scaling, serving, speed, uses
+from benchmarks import contract, cuda, families, hostile, peers, quality, replay, samples, scaling, serving, speed, uses
 from benchmarks.jobs import Job, done
 from benchmarks.rows import RESULTS, read
 from zoo.errors import Stopped, ZooError, unknown
@@ -58,6 +60,7 @@ SUITES: dict[str, Callable[[dict[str, str], Rows], list[Job]]] = {
     "scaling": scaling.jobs,
     "uses": uses.jobs,
     "serving": serving.jobs,
+    "cuda": cuda.jobs,
     "replay": replay.jobs,
 }
 ALL = ("quality", "peers", "speed", "scaling")  # what suite=all does, with budget= alone

@@ -1,0 +1,193 @@
+"""All that needs a real CUDA device, in one command of at most eight minutes: whoever has one can run it once.
+
+Each model is trained for a few steps on generated data: in float32, bf16 and fp16, stopped and resumed, and in a
+process group of one process (DDP over NCCL). Losses of the precisions must agree, and a resumed run must end with the
+weights of one that was never stopped. A row of its speed stands beside a plain loop over the same loss.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+from benchmarks.jobs import Job
+from benchmarks.words import take_nothing_else, take_number
+from zoo.errors import Stopped, ZooError
+from zoo.registry import entry, list_models
+
+SECONDS = 480.0  # in all; what is not begun by then is a row that failed
+STEPS, STOP = 8, 11  # of an epoch; batches after which a run is stopped, amid its second epoch
+TIMED, ROWS = 200, 64  # steps that are timed together, and rows of a batch of them
+CLOSE = {"bf16": 0.02, "fp16": 0.02}  # by which a loss may differ from that in float32, as a share
+
+
+def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
+    """Return two jobs for each model, or for ``model=``: what must work, and how fast it is.
+
+    Raises:
+        ZooError: there is no CUDA device.
+    """
+    import torch
+
+    model, repeats = asked.pop("model", None), take_number(asked, "repeats", 2)
+    take_nothing_else(asked, "cuda")
+    if not torch.cuda.is_available():
+        raise ZooError("suite=cuda: no CUDA device was found; pytest -m accelerator needs none")
+    names = list_models() if model is None else [model]
+    for name in names:
+        entry(name)  # an unknown one is refused
+    end = time.monotonic() + SECONDS
+    work: dict[str, Callable[[str], dict[str, Any]]] = {"runs": runs, "speed": partial(speed, repeats=repeats)}
+    return [
+        Job(f"{name}: {what}", partial(_within, end, name, what, run)) for what, run in work.items() for name in names
+    ]
+
+
+def _within(end: float, name: str, what: str, run: Callable[[str], dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield a job's row with its time, or one that failed."""
+    from zoo.report import origin
+
+    started = time.monotonic()
+    row: dict[str, Any] = {"model": name, "what": what}
+    if started > end:
+        row["failed"] = [f"not begun within {SECONDS:.0f} s"]
+    else:
+        try:
+            row |= run(name)
+        except Exception as error:  # any of a library's is a row
+            row["failed"] = [f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"]
+    row |= {"seconds": round(time.monotonic() - started, 1), **origin("cuda")}
+    print(f"    {row.get('failed') or row}", flush=True)
+    yield row
+
+
+def runs(name: str, *, grouped: bool = True) -> dict[str, Any]:
+    """Return the losses of a model's runs in each precision, and what failed of stopping, resuming and DDP.
+
+    ``grouped`` is whether DDP is tried, which a pretended device cannot do.
+    """
+    import torch
+
+    from zoo import parts
+
+    failed: list[str] = []
+    with tempfile.TemporaryDirectory() as above:
+        loss = {way: _trained(name, f"{above}/{way}", way) for way in ("32", "bf16", "fp16")}
+        for way, close in CLOSE.items():
+            if not abs(loss[way] - loss["32"]) <= close * abs(loss["32"]):
+                failed.append(f"{way}: a loss of {loss[way]:.4f}, in float32 {loss['32']:.4f}")
+        for way in ("32", "fp16"):
+            _trained(name, f"{above}/stopped-{way}", way, stop=STOP)
+            once, twice = (
+                torch.load(f"{above}/{run}/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+                for run in (way, f"stopped-{way}")
+            )
+            different = [key for key, value in once.items() if not torch.equal(value, twice[key])]
+            if different:
+                failed.append(f"resumed in {way}: other weights, first {different[0]}")
+        if grouped:
+            with mock.patch.object(parts, "_strategy", return_value="ddp"):
+                loss["ddp"] = _trained(name, f"{above}/ddp", "32")
+            torch.distributed.destroy_process_group()
+            if not abs(loss["ddp"] - loss["32"]) <= 1e-3 * abs(loss["32"]):
+                failed.append(f"ddp: a loss of {loss['ddp']:.4f}, of one process by itself {loss['32']:.4f}")
+    return {"losses": loss, **({"failed": failed} if failed else {})}
+
+
+def _trained(name: str, folder: str, precision: str, *, stop: int | None = None) -> float:
+    """Return the last training loss of a short run, with its test; one that is not stopped draws pictures, too."""
+    import zoo
+    from zoo.contract.checks import WithoutDropout
+    from zoo.contract.runs import StopAfter
+
+    options = {"trainer.max_epochs": 2, "trainer.steps_per_epoch": STEPS, "optimizer.lr": 1e-4, "logger": "csv"}
+    options |= {"trainer.accelerator": "cuda", "trainer.precision": precision, "data.batch_size": 16}
+    callbacks = (WithoutDropout(), *((StopAfter(stop),) if stop else ()))
+    with contextlib.redirect_stdout(io.StringIO()):
+        try:
+            report = stop is None and precision == "32"
+            run = zoo.train(name, _dataset(name), run_dir=folder, report=report, callbacks=callbacks, **options)
+        except Stopped:
+            run = zoo.resume(folder, _dataset(name), report=False, callbacks=(WithoutDropout(),))
+    return float(run.results["metrics"]["train/loss"])
+
+
+def _dataset(name: str) -> Any:
+    from zoo.contract.cases import cases_of
+
+    return cases_of(entry(name))[0].dataset
+
+
+def speed(name: str, *, repeats: int) -> dict[str, Any]:
+    """Return what a step takes, beside one of a plain loop over the model's own loss; of models that act by itself."""
+    import zoo
+
+    plain: list[float] = []
+    ours: list[float] = []
+    dataset, options = _dataset(name), {"trainer.max_epochs": 1, "trainer.steps_per_epoch": TIMED, "logger": "csv"}
+    options |= {"trainer.accelerator": "cuda", "data.batch_size": ROWS}
+    acting = dataset.spec.task == "control"
+    for repeat in range(repeats + 1):
+        seconds = 0.0 if acting else _bare(name, dataset)
+        with tempfile.TemporaryDirectory() as above, contextlib.redirect_stdout(io.StringIO()):
+            results = zoo.train(name, dataset, report=False, run_dir=str(Path(above) / "run"), **options).results
+        if repeat:  # the first pair warms up
+            plain.append(seconds)
+            ours.append(results["train_seconds"])
+    row = {"samples_per_second": results["samples_per_second"], "precision": results["precision"], "repeats": repeats}
+    if acting:
+        return row
+    ratios = [mine / theirs for mine, theirs in zip(ours, plain, strict=True)]
+    return row | {
+        "step_ratio": statistics.median(ours) / statistics.median(plain),
+        "ratio_spread": [min(ratios), max(ratios)],
+        "step_seconds": statistics.median(ours) / TIMED,
+        "bare_step_seconds": statistics.median(plain) / TIMED,
+    }
+
+
+def _bare(name: str, dataset: Any) -> float:
+    """Return the seconds of TIMED steps as someone would write them who wants them fast."""
+    import torch
+
+    from zoo import registry
+    from zoo.data.loader import take
+    from zoo.data.transfer import placed
+    from zoo.optim import build_optimizer
+    from zoo.options import Learning
+    from zoo.parts import device_of, precision_of
+
+    device = device_of("cuda")
+    model = registry.create(name, spec=dataset.spec)
+    model.configure(Learning())
+    model._trainer = SimpleNamespace(world_size=1)  # type: ignore[assignment]  # which some losses ask
+    model.loop.total_steps = TIMED
+    model.to(device).train()
+    split = placed(dataset.train, torch.device(device, 0))
+    optimizer = build_optimizer(model.parameter_groups(), model.learning.optimizer)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=TIMED, cycle_momentum=False)
+    precision = precision_of("auto", device)
+    half = torch.bfloat16 if precision == "bf16-mixed" else torch.float16
+    scaler = torch.amp.GradScaler(device, enabled=precision == "16-mixed")
+    index = torch.randint(len(split["x"]), (TIMED, ROWS), device=torch.device(device, 0))
+    torch.cuda.synchronize()
+    started = time.perf_counter()
+    for rows in index:
+        with torch.autocast(device, half, enabled=precision != "32-true"):
+            loss, _ = model.loss(take(split, rows))
+        optimizer.zero_grad()
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        schedule.step()
+    torch.cuda.synchronize()
+    return time.perf_counter() - started
