@@ -499,12 +499,15 @@ class ZooModule(L.LightningModule):
             ZooError: anything that training would reject: another shape or type, values out of range or not finite, a
                 column that is missing, no rows.
         """
-        from zoo.inputs import encode, unknown_categories
+        from zoo.inputs import encode, unknown_categories, unknown_warning
         from zoo.inputs.table import unknown_notes
 
         batch = encode(self.spec, x)
         for line in unknown_notes(unknown_categories(self.spec, x, batch)):
             print(line, file=sys.stderr)
+        warning = unknown_warning(self.spec, batch)
+        if warning is not None:
+            print(warning, file=sys.stderr)
         return self.answered(batch)
 
     @torch.inference_mode()

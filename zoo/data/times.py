@@ -12,9 +12,12 @@ import pandas as pd
 
 from zoo.data.calendar import SECOND, grid_of
 
-_NAMES = (
-    "jan january|feb february|mar march|apr april|may|jun june|jul july|aug august|sep sept september|oct october|"
-    "nov november|dec december"
+_NAMES = (  # in English, German, French, Spanish, Italian
+    "jan january januar janvier janv ene enero gen gennaio|feb february februar fév févr février febrero febbraio|"
+    "mar march mär märz mrz mars marzo|apr april avr avril abr abril aprile|may mai mayo mag maggio|"
+    "jun june juni juin junio giu giugno|jul july juli juil juillet julio lug luglio|aug august août ago agosto|"
+    "sep sept september septembre septiembre set settembre|oct october okt oktober octobre octubre ott ottobre|"
+    "nov november novembre noviembre|dec december dez dezember déc décembre dic diciembre dicembre"
 )
 MONTH_NAMES = {name: n for n, names in enumerate(_NAMES.split("|"), start=1) for name in names.split()}
 EPOCHS = {"unix_s": (1e8, 1e10, SECOND), "unix_ms": (1e11, 1e13, 1e3), "unix_us": (1e14, 1e16, 1.0)}
@@ -22,7 +25,7 @@ EPOCHS |= {"unix_ns": (1e17, 1e19, 1e-3)}  # from, to, microseconds in one
 LIKELY = 0.9  # share of a column's cells from which it is one of times, with others by mistake
 PEEK = 50  # cells by which a column that holds no times is passed over
 
-_NAME, _GAP, _NTH = r"(?P<name>[a-z]{3,9})\.?", r"[-/.,\s]*", r"(?:st|nd|rd|th)?\.?"
+_NAME, _GAP, _NTH = r"(?P<name>[^\W\d_]{3,10})\.?", r"[-/.,\s]*", r"(?:st|nd|rd|th)?\.?"
 _YEAR, _SHORT = r"(?P<year>\d{4})", r"(?P<year>\d{4}|\d{2})"
 _DATES = (
     rf"{_YEAR}(?P<s>[-/.\s])(?P<month>\d{{1,2}})(?P=s)(?P<day>\d{{1,2}})",
@@ -38,8 +41,8 @@ _DATES = (
     rf"{_YEAR}[-/.:\s]?Q(?P<quarter>[1-4])",
     rf"(?:Q(?P<quarter>[1-4])|(?P<q>[1-4])Q)[-/.:\s]?'?{_SHORT}",
     rf"{_YEAR}[-/.:\s]?[HS](?P<half>[12])",
-    rf"{_YEAR}[-/.\s]?W(?P<week>\d{{1,2}})(?:[-\s]?(?P<weekday>[1-7]))?",
-    rf"W(?P<week>\d{{1,2}})[-/.\s]{_YEAR}",
+    rf"{_YEAR}[-/.\s]?K?W(?P<week>\d{{1,2}})(?:[-\s]?(?P<weekday>[1-7]))?",
+    rf"K?W\s?(?P<week>\d{{1,2}})[-/.\s]{_YEAR}",
     _YEAR,
 )
 _WEEKDAY = r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,?\s+)?"
@@ -49,9 +52,13 @@ _CLOCK = (
 _COMPACT = r"(?P<hour>\d{2})(?P<minute>\d{2})(?P<second>\d{2})?"
 _OFFSET = r"(?:\s?(?P<offset>Z|UTC|GMT|[+-]\d{2}(?::?\d{2})?))?"
 PATTERNS = [
-    re.compile(rf"{_WEEKDAY}{date}(?:(?:\s*T\s*|,?\s+){clock}{_OFFSET})?", re.IGNORECASE)
-    for clock in (_CLOCK, _COMPACT)
-    for date in _DATES
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        *(rf"{_WEEKDAY}{date}(?:(?:\s*T\s*|,?\s+){_CLOCK}{_OFFSET})?" for date in _DATES),
+        *(rf"{_WEEKDAY}{date}(?:\s*T\s*|\s+){_COMPACT}{_OFFSET}" for date in _DATES),
+        *(rf"{_CLOCK}{_OFFSET},?\s+{_WEEKDAY}{date}" for date in _DATES),
+        rf"{_WEEKDAY}{_NAME}\s+(?P<day>\d{{1,2}})\s+{_CLOCK}{_OFFSET}\s+{_YEAR}",  # as C's ctime writes it
+    )
 ]
 TIME_OF_DAY = re.compile(r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?(\s?[ap]\.?m\.?)?|\d{1,2}\s?[ap]\.?m\.?", re.IGNORECASE)
 DIGITS = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
@@ -119,7 +126,7 @@ def _of_numbers(cells: pd.Series) -> Iterator[Times]:
             if (numbers >= low).all() and (numbers < high).all():
                 whole = numbers if (numbers % 1).any() else pd.to_numeric(cells).to_numpy().astype(np.int64)
                 yield Times(np.round(whole * unit).astype("datetime64[us]"), name)
-        texts = cells.map(lambda cell: f"{cell:.0f}" if isinstance(cell, float) else str(cell).strip())
+        texts = pd.Series([f"{number:.0f}" for number in numbers], dtype=object)
         digits = DIGITS.get(len(texts.iloc[0])) if not (numbers % 1).any() else None
         if digits and (texts.str.len() == len(texts.iloc[0])).all() and texts.str.fullmatch(r"[12]\d+").all():
             found = pd.to_datetime(texts, format=digits, errors="coerce")

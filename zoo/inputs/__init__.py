@@ -109,6 +109,17 @@ def unknown_values(spec: DataSpec, batch: Mapping[str, Any]) -> tuple[dict[str, 
     return {}, 0
 
 
+def unknown_warning(spec: DataSpec, batch: Mapping[str, Any]) -> str | None:
+    """Return what to say of a batch of texts where most tokens are unknown to the model, None elsewhere."""
+    if spec.kind != "text":
+        return None
+    counts, values = unknown_values(spec, batch)
+    unknown = sum(counts.values())
+    return (
+        f"warning: {unknown:,} of {values:,} {spec.tokens} are unknown to the model" if 2 * unknown > values else None
+    )
+
+
 def from_json(spec: DataSpec, rows: Sequence[Any]) -> Any:
     """Return the rows of a request as ``encode`` takes them.
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from zoo.errors import ZooError
 from zoo.inputs.base import INPUT, Piece, as_tensor, opened, share_read
 from zoo.reading import TextReading
-from zoo.spec import PADDING, UNKNOWN, DataSpec
+from zoo.spec import PADDING, DataSpec
 from zoo.tokens import cleaned, cut, encoded, numbers
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ ROWS = 64  # that are read of a file at once
 TABLES = (".csv", ".tsv", ".tab")  # endings of files that are tables
 WINDOWS = 64  # of a language model's windows that a text may be long
 HEAD = 1 << 16  # bytes of a file by which it is a table or lines
-_warned: set[str] = set()  # data sets whose unknown tokens were reported
 
 
 def encode(spec: DataSpec, raw: Any) -> Batch:
@@ -60,22 +59,11 @@ def encode(spec: DataSpec, raw: Any) -> Batch:
             raise ZooError(f"{spec.name}: a text of {longest:,} {spec.tokens}; the model reads at most {most:,}")
         return {"x": _padded(parts)}
     parts = [part[: spec.input_shape[0]] for part in parts]
-    if texts is not None:
-        _warn_of_unknown(spec, parts)
     return {"x": _padded(parts), "lengths": torch.tensor([len(part) for part in parts])}
 
 
 def _padded(parts: Sequence[Tensor]) -> Tensor:
     return torch.nn.utils.rnn.pad_sequence(list(parts), batch_first=True, padding_value=PADDING)
-
-
-def _warn_of_unknown(spec: DataSpec, parts: Sequence[Tensor]) -> None:
-    """Say, once for a data set, where most tokens are unknown to the model."""
-    count, unknown = sum(map(len, parts)), sum(int((part == UNKNOWN).sum()) for part in parts)
-    if unknown > count / 2 and spec.name not in _warned:
-        _warned.add(spec.name)
-        said = f"{unknown:,} of {count:,} {spec.tokens} are unknown to the model of {spec.name}"
-        print(f"warning: {said}, whose answers say little then", file=sys.stderr)
 
 
 def _texts(spec: DataSpec, raw: Any) -> list[str] | None:
@@ -201,7 +189,10 @@ def _rows(spec: DataSpec, table: Table) -> Iterator[Piece]:
     """Yield the texts of a table's column, each called by its line."""
     from zoo.data.text import longest_column
 
-    column = spec.reading_as(TextReading).text_column or longest_column(table)
+    column = spec.reading_as(TextReading).text_column
+    if not column:
+        column = longest_column(table)
+        print(f"note: {table.path}: the texts are those of the column {column!r}, the longest", file=sys.stderr)
     if column not in table.cells.columns:
         shown = ", ".join(map(str, table.cells.columns[:20]))
         raise ZooError(
