@@ -6,6 +6,8 @@ from PIL import Image
 
 import zoo
 from zoo.data import load
+from zoo.reading import ImageReading
+from zoo.spec import DataSpec
 
 pytest.importorskip("gradio")
 
@@ -39,6 +41,18 @@ def test_an_image_that_is_dropped_is_recognised(asked, tmp_path):
     assert answer["label"] == model.predict(x)["label"][0]
     found = {one["label"]: one["confidence"] for one in answer["confidences"]}
     assert found[answer["label"]] == pytest.approx(float(model.predict(x)["probability"].max()), abs=1e-5)
+
+
+def test_a_dropped_file_is_read_as_training_read_its_files(asked, tmp_path):
+    reading = ImageReading(resize_mode="resize")
+    spec = DataSpec("x", "image", "classification", (3, 8, 8), classes=("left", "right"), reading=reading)
+    model = zoo.create("fnn", spec=spec).eval()
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 40, 4)).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "wide.png")  # with opacity, and a shape that cropping would cut
+    _, answer = asked(model, tmp_path / "wide.png")
+    want = model.predict(tmp_path / "wide.png")["probability"][0].tolist()
+    found = {one["label"]: one["confidence"] for one in answer["confidences"]}
+    assert [found[name] for name in spec.classes] == pytest.approx(want, abs=1e-6)
 
 
 def test_rows_of_a_csv_are_told_and_a_wrong_one_is_said(asked, tmp_path):

@@ -21,6 +21,7 @@ from zoo.data import load
 from zoo.data.arrays import as_images, from_arrays
 from zoo.inputs import encode, from_json, pieces
 from zoo.inputs.base import to_float
+from zoo.reading import ImageReading
 from zoo.spec import DataSpec
 
 
@@ -184,6 +185,26 @@ def test_colors_of_16_bits_keep_them_and_shallow_files_beside_deep_ones_reach_to
     read = encode(data.spec, tmp_path / "clear.png")["x"][0]
     assert read[:, 0, 0].tolist() == [1, 1, 1]
     assert torch.equal(read[:, 1:], x[0][:, 1:])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"byteorder": ">"}, {"compression": "zlib"}, {"tile": (16, 16)}, {"planarconfig": "separate"}],
+    ids=["little-endian", "big-endian", "compressed", "in tiles", "in planes"],
+)
+def test_colors_of_16_bits_in_a_tiff_keep_them_or_the_file_is_refused(tmp_path, options):
+    tifffile = pytest.importorskip("tifffile")
+    color = np.random.default_rng(0).integers(0, 4096, (5, 6, 3)).astype(np.uint16)
+    planes = "planarconfig" in options
+    tifffile.imwrite(tmp_path / "a.tif", color.transpose(2, 0, 1) if planes else color, photometric="rgb", **options)
+    reading = ImageReading(integer_range=(0.0, 4095.0))
+    spec = DataSpec("x", "image", "classification", (3, 5, 6), classes=("a", "b"), reading=reading)
+    if planes:
+        with pytest.raises(zoo.ZooError, match=r"a.tif: .*\(its channels of more than 8 bits lie in separate planes"):
+            encode(spec, tmp_path / "a.tif")
+    else:
+        want = torch.from_numpy(color.transpose(2, 0, 1) / 4095).float()
+        assert torch.allclose(encode(spec, tmp_path / "a.tif")["x"][0], want)
 
 
 @pytest.mark.parametrize(

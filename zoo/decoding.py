@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
-from zoo.depth import EIGHT_BITS, Ranges, depth_of, is_gray, read_deep, source_of
+from zoo.depth import EIGHT_BITS, Ranges, depth_of, is_gray, read_deep, refuse_planes, source_of
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
 STUBS = ("BUFR", "GRIB", "HDF5", "MPEG")  # formats that Pillow recognizes and cannot decode
@@ -138,6 +138,7 @@ def opened_image(file: Any, size: tuple[int, int] | None) -> Iterator[Image.Imag
             if opened.format == "PNG":
                 opened.verify()  # checksums, which decoding itself does not look at
         with Image.open(file) as opened:
+            refuse_planes(opened)
             if size is not None and opened.format == "JPEG":
                 height, width = size
                 if height != width and upright_size(opened) != opened.size[::-1]:  # lies on its side

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 Range = tuple[float, float]  # the values that become 0 and 1
 INTEGER, FLOAT = "integer", "float"
@@ -80,6 +80,17 @@ def depth_of(image: Image.Image) -> str | None:
     if image.mode == "F":
         return FLOAT
     return INTEGER if image.mode.startswith("I") or _layout(image) else None
+
+
+def refuse_planes(image: Image.Image) -> None:
+    """Refuse a file of more than 8 bits whose channels lie in planes of their own, which Pillow takes for 8 bits.
+
+    Raises:
+        ValueError: it is one.
+    """
+    bits = image.tag_v2.get(ExifTags.Base.BitsPerSample, (8,)) if image.format == "TIFF" else (8,)  # type: ignore[attr-defined]
+    if max(bits) > 8 and any(_raw_mode(tile) in tuple("RGBA") for tile in image.tile):  # type: ignore[attr-defined]
+        raise ValueError("its channels of more than 8 bits lie in separate planes; save them interleaved")
 
 
 def is_gray(image: Image.Image) -> bool:
