@@ -64,10 +64,17 @@ class Plain(gymnasium.Env):
         self.steps += 1
         if self.wrong == "step":
             raise OSError("lost the robot")
-        reward = {"reward": None, "array reward": np.ones(1)}.get(self.wrong, 1.0)
+        reward = {
+            "reward": None,
+            "array reward": np.ones(1),
+            "text reward": "much",
+            "huge reward": 1e39 if self.steps > 2 else 1.0,
+            "scalar reward": np.array(1.0),
+        }.get(self.wrong, 1.0)
         if self.wrong == "old step":
             return self.look(), reward, False, {}
-        return self.look(), reward, self.steps >= self.length, False, {}
+        shown = np.full(3, 1e300) if self.wrong == "huge" and self.steps > 2 else self.look()
+        return shown, reward, self.steps >= self.length, False, {}
 
 
 class Drawn(Plain):
@@ -206,6 +213,7 @@ def test_a_replay_buffer_has_images_as_bytes():
         ("old step", "step raised ValueError (not enough values to unpack (expected 5, got 4))"),
         ("reward", "step gave the reward None; must be a number"),
         ("array reward", "step gave the reward array([1.]); must be a number"),
+        ("text reward", "step gave the reward 'much'; must be a number"),
     ],
 )
 def test_what_an_environment_does_wrong_is_one_line_that_names_it_and_the_place(wrong, said):
@@ -238,6 +246,24 @@ def test_an_environment_that_fails_in_a_later_reset_is_one_line(monkeypatch):
     monkeypatch.setattr(Plain, "reset", lambda self, **options: 1 / 0)
     with pytest.raises(TrainingError, match=r"environment zoo-plain-v0 raised ZeroDivisionError .* in reset"):
         EpisodeLoader(games, "val").play(lambda x: {})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"), [("huge", "shows NaN or infinity at step 3"), ("huge reward", "gave the reward [1e+39, 1e+39]")]
+)
+def test_numbers_that_float32_cannot_hold_are_one_line(wrong, said):
+    space = spaces.Box(-np.inf, np.inf, (3,), np.float64)
+    play = Play(plain(wrong=wrong, observation_space=space), 2, [0, 1])
+    for _ in range(2):
+        play.step(np.zeros(2, np.int64))
+    with pytest.raises(TrainingError) as caught:
+        play.step(np.zeros(2, np.int64))
+    assert said in str(caught.value)
+
+
+def test_a_reward_may_be_an_array_without_axes():
+    play = Play(plain(wrong="scalar reward"), 2, [0, 1])
+    assert play.step(np.zeros(2, np.int64))[0].tolist() == [1.0, 1.0]
 
 
 def test_numbers_are_cut_to_the_limits_of_their_own_precision():

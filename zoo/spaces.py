@@ -303,8 +303,7 @@ def _probed(identity: str, one: Any, found: Mapping[str, Any]) -> int:
     outside = not _within(one.observation_space, frames[0], found)
     for _ in range(PROBED if frames[0].ndim == 3 and len(frames[0]) > 1 else 1):
         shown, reward, terminated, truncated, _ = _called(identity, "step", 5, one.step, one.action_space.sample())
-        if not isinstance(reward, (bool, int, float, np.number)):
-            raise ZooError(f"environment {identity}: step gave the reward {reward!r}; must be a number")
+        _check_reward(identity, reward)
         shown = _checked_observation(identity, one, shown, "step")
         frames.append(arranged(shown[None], found.get("image_layout", ""))[0])
         outside = outside or not _within(one.observation_space, frames[-1], found)
@@ -325,6 +324,15 @@ def _called(identity: str, place: str, count: int, call: Callable[..., Any], *ar
         wanted = {"reset": "observation, info", "step": "observation, reward, terminated, truncated, info"}[place]
         raise ZooError(f"environment {identity}: {place} must return ({wanted}), as gymnasium's environments do")
     return answer
+
+
+def _check_reward(identity: str, reward: Any) -> None:
+    try:
+        number = float(reward) if np.ndim(reward) == 0 else None
+    except (TypeError, ValueError):
+        number = None
+    if number is None:
+        raise ZooError(f"environment {identity}: step gave the reward {reward!r}; must be a number")
 
 
 def _checked_observation(identity: str, one: Any, shown: Any, place: str) -> np.ndarray:

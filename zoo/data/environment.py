@@ -37,6 +37,7 @@ GYMNASIUM = Card(
     citation="Towers et al.: Gymnasium: a standard interface for reinforcement learning environments, 2024",
 )
 FOREVER = 100_000  # steps after which an episode of an evaluation has gone wrong
+LARGEST = float(np.finfo(np.float32).max)  # of a reward
 CHECKED = 3  # steps in which gymnasium's own checks warn
 LOOKED_AT = 128  # observations of random play that stand for the environment's rows
 
@@ -211,7 +212,7 @@ class Play:
         except Exception as error:
             raise self._broken(f"raised {message_of(error)}", action) from None
         self.observation = self._checked(observation, action)
-        if reward.shape != (self.count,) or not np.isfinite(reward).all():
+        if reward.shape != (self.count,) or not (np.abs(reward) <= LARGEST).all():
             raise self._broken(f"gave the reward {reward.tolist()}; must be a finite number each", action)
         self.returns = np.where(self.fresh, 0.0, self.returns + reward)
         self.lengths = np.where(self.fresh, 0, self.lengths + 1)
@@ -221,12 +222,12 @@ class Play:
     def _checked(self, observation: Any, action: np.ndarray | None) -> Tensor:
         """Return observations (count, *input_shape) as they are kept: bytes as bytes."""
         shown = np.asarray(observation)
-        if shown.dtype.kind == "f" and not np.isfinite(shown).all():
-            raise self._broken("shows NaN or infinity", action)
         shape, axes = self.games.spec.input_shape, observation_axes(self.games.spec)
         found = observations(self.games.spec, shown) if shown.ndim == axes + 1 else torch.from_numpy(shown)
         if found.shape != (self.count, *shape):
             raise self._broken(f"shows {tuple(found.shape[1:])}; must be {shape}, as it said", action)
+        if found.is_floating_point() and not bool(torch.isfinite(found).all()):  # also of what float32 cannot hold
+            raise self._broken("shows NaN or infinity", action)
         return found
 
     def _broken(self, said: str, action: np.ndarray | None) -> TrainingError:

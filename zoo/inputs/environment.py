@@ -35,7 +35,9 @@ def observations(spec: DataSpec, shown: np.ndarray) -> Tensor:
     ordered = arranged(shown, layout(spec))
     if ordered.dtype == np.uint8:
         return torch.from_numpy(np.array(ordered, order="C"))
-    x, scale = torch.from_numpy(np.array(ordered, np.float32, order="C")), spec.reading_as(EnvironmentReading).scale
+    scale = spec.reading_as(EnvironmentReading).scale
+    with np.errstate(over="ignore"):  # infinity is rejected by whoever asks
+        x = torch.from_numpy(np.array(ordered, np.float32, order="C"))
     return x if scale == 1 else x / scale
 
 
