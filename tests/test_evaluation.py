@@ -118,6 +118,15 @@ def test_the_runs_own_file_is_measured_on_its_test_rows(table, capsys):
     assert evaluated(table, "rows=all", capsys=capsys)[0]["rows"] == 300
 
 
+def test_a_run_whose_file_is_gone_says_so(tmp_path, capsys):
+    people(120).to_csv(tmp_path / "all.csv", index=False)
+    run = trained("fnn", "csv", tmp_path, **{"data.path": str(tmp_path / "all.csv"), "data.target": "group"})
+    (tmp_path / "all.csv").rename(tmp_path / "moved.csv")
+    assert main(["evaluate", str(run.folder)]) == 2
+    assert "all.csv: no such file or folder, of which the run was trained; name another by" in capsys.readouterr().err
+    assert evaluated(run, "data.path=moved.csv", capsys=capsys)[0]["rows"] == 120
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -86,8 +86,7 @@ def new_file(model: Any, folder: Path | None, words: Sequence[str]) -> tuple[dic
     from zoo.uses import names_own_data
 
     typed = dict(word.partition("=")[::2] for word in words)
-    own: dict[str, Any] = config_of(folder)["data"] if folder is not None else {}
-    name = typed.get("data", own.get("name"))
+    name = typed.get("data", own_data(folder).get("name"))
     if name not in READERS or "data.path" not in typed or names_own_data(folder, words):
         return None, []
     composed = configs.compose([f"model={model.name}", *([] if "data" in typed else [f"data={name}"]), *words])

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from zoo import config as configs
 from zoo.errors import ZooError
 from zoo.files import write_arrays, write_whole
-from zoo.plan import config_of, placed
+from zoo.plan import check_files, config_of, placed
 from zoo.pretrained import card, list_weights
 from zoo.quoting import value_of
 
@@ -56,11 +56,11 @@ def data_for(model: Any, folder: Path | None, words: Sequence[str], *, place: st
         words = [*_sizes(model.spec, words), *words]
         asked: Any = OmegaConf.to_container(configs.compose([f"model={model.name}", *words]).data, resolve=True)
     elif folder is not None:
-        values = config_of(folder)
-        kept: Any = OmegaConf.create({**values, "data": placed(values["data"], values.get("working_dir"))})
+        kept: Any = OmegaConf.create({**config_of(folder), "data": own_data(folder)})
         changed = {key: value for key, value in _pairs(words).items() if key != "data"}
         configs.update(kept, {key: value_of(key, text) for key, text in changed.items()})
         asked = OmegaConf.to_container(kept.data)
+        _check_own_files(asked)
     else:
         raise ZooError("a checkpoint away from its run does not know its data; name it by data=")
     if asked["name"] == "arrays":
@@ -71,6 +71,23 @@ def data_for(model: Any, folder: Path | None, words: Sequence[str], *, place: st
         raise ZooError(f"{theirs.name}: has rows of {theirs.input_shape}; the model was trained on {ours.input_shape}")
     labels = {name: getattr(theirs, name) for name in ("classes", "normal", "positive", "multilabel", "counts", "name")}
     return replace(dataset, spec=replace(ours, **labels))
+
+
+def _check_own_files(data: dict[str, Any]) -> None:
+    """Refuse a run whose files are gone, or were named from another folder."""
+    try:
+        check_files(data)
+    except ZooError as error:
+        raise ZooError(f"{error}, of which the run was trained; name another by data.path=") from None
+
+
+def own_data(folder: Path | None) -> dict[str, Any]:
+    """Return the options of the data that the run in ``folder`` was trained on, its files as they are named from here.
+
+    Without a folder there are none.
+    """
+    values = config_of(folder) if folder is not None else {}
+    return placed(values["data"], values.get("working_dir")) if values else {}
 
 
 def names_own_data(folder: Path | None, words: Sequence[str]) -> bool:
