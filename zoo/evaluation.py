@@ -82,8 +82,8 @@ def new_file(model: Any, folder: Path | None, words: Sequence[str]) -> tuple[dic
     from omegaconf import OmegaConf
 
     from zoo import config as configs
-    from zoo.plan import check_files, config_of, placed
-    from zoo.uses import names_own_data
+    from zoo.plan import check_files, placed
+    from zoo.uses import names_own_data, own_data
 
     typed = dict(word.partition("=")[::2] for word in words)
     name = typed.get("data", own_data(folder).get("name"))

@@ -93,9 +93,8 @@ def own_data(folder: Path | None) -> dict[str, Any]:
 def names_own_data(folder: Path | None, words: Sequence[str]) -> bool:
     """Tell whether ``words`` name the very file that the run in ``folder`` was trained on."""
     typed = _pairs(words)
-    values = config_of(folder) if folder is not None else {"data": {}}
-    own = placed(values["data"], values.get("working_dir"))
-    paths = [own.get("path"), typed.get("data.path")]
+    own = own_data(folder)
+    paths = [own.get("path"), value_of("data.path", typed.get("data.path", ""))]
     if not all(paths) or typed.get("data", own["name"]) != own["name"]:
         return False
     one, other = (Path(str(path)).expanduser().resolve() for path in paths)

@@ -54,17 +54,28 @@ def encode(spec: DataSpec, raw: Any) -> Batch:
         from zoo.inputs.environment import encode as read
     else:
         read = modality(spec).encode
+    if "complex" in str(getattr(raw, "dtype", "")):  # which a cast would make real without a word
+        raise ZooError(f"{spec.name}: a {type(raw).__name__} of complex numbers; must be real ones")
     try:
         batch: Batch = read(spec, raw)
         _check(spec, batch)
-    except ZooError:
-        raise
+    except ZooError as error:
+        said = _line(error)
+        if said == str(error):
+            raise
+        raise ZooError(said) from error
     except Exception as error:  # whatever pandas, NumPy and torch make of an object that is no data
         expected = READS.get(spec.kind, "what the environment shows, as an array")
-        wrong = " ".join(str(error).split())[:100] or "no reason given"
+        wrong = _line(error, most=100) or "no reason given"
         said = f"{spec.name}: a {type(raw).__name__} cannot be read ({type(error).__name__}: {wrong})"
         raise ZooError(f"{said}; must be {expected}") from error
     return batch
+
+
+def _line(error: Exception, most: int = 500) -> str:
+    """Return what an error says as one line, of at most so many characters: it may quote what was given."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _check(spec: DataSpec, batch: Batch) -> None:
