@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks.jobs import Job, timed
 from benchmarks.quality import Case
 from benchmarks.runs import trained
-from zoo.errors import ZooError
+from zoo.errors import ZooError, install
 
 PEER = "stable-baselines3"
 # By model and data: the mean return that counts as solved, and what rl-baselines3-zoo's hyperparams/*.yml say
@@ -108,7 +108,7 @@ def jobs(case: Case, seeds: int, earlier: Sequence[dict[str, Any]]) -> list[Job]
         ZooError: stable-baselines3 is not installed.
     """
     if find_spec("stable_baselines3") is None:
-        raise ZooError(f'suite=peers model={case.model}: needs {PEER}; pip install "zoo[peers]"')
+        raise ZooError(f"suite=peers model={case.model}: needs {PEER}; {install('peers')}")
     goal, listed = PAIRS[case.model, case.data]
     plan = case.plan()
     ours: dict[str, Callable[[int], dict[str, Any]]] = {

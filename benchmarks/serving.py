@@ -28,7 +28,7 @@ from benchmarks.jobs import Job
 from benchmarks.rows import of_this_commit
 from benchmarks.runs import trained
 from benchmarks.words import take_budget, take_flag, take_nothing_else, take_number
-from zoo.errors import ZooError
+from zoo.errors import ZooError, install
 
 ROOT = Path(__file__).resolve().parent.parent
 WEIGHTS = "cnn/digits"
@@ -112,7 +112,7 @@ def _drawn(address: str, count: int, statuses: Counter[str]) -> Counter[str]:
     try:
         import schemathesis
     except ImportError:
-        raise ZooError('suite=serving: schemathesis is not installed; pip install "zoo[peers]"') from None
+        raise ZooError(f"suite=serving: schemathesis is not installed; {install('peers')}") from None
     described = httpx.get(f"{address}/openapi.json").json()
     schema = schemathesis.openapi.from_dict(described)
     sorts: dict[tuple[str, Any], Counter[str]] = {}

@@ -128,7 +128,7 @@ def test_trees_are_tuned_on_the_rows_and_gaps_that_the_model_saw():
 def test_a_peer_that_is_not_installed_is_one_line_that_names_the_extra(monkeypatch, capsys):
     monkeypatch.setattr(actors, "find_spec", lambda name: None)
     assert main(["suite=peers", "model=policy", "data=cartpole", "out=out"]) == 2
-    assert capsys.readouterr().err.endswith('needs stable-baselines3; pip install "zoo[peers]"\n')
+    assert capsys.readouterr().err.endswith('needs stable-baselines3; pip install -e ".[peers]"\n')
 
 
 def test_the_settings_of_a_recipe_are_given_to_the_peer_by_its_names():

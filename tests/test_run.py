@@ -268,7 +268,7 @@ def test_the_command_line_refuses_in_one_line_with_code_2_and_leaves_nothing(wor
     ("words", "said"),
     [
         (["model=cnn", "trainer=cuda"], "no CUDA device was found"),
-        (["model=cnn", "logger=wandb"], r'pip install "zoo\[wandb\]"'),
+        (["model=cnn", "logger=wandb"], r'pip install -e "\.\[wandb\]"'),
         (["model=cnn", "data=mnist", "data.root=nowhere"], "t10k-labels-idx1-ubyte.gz not found in nowhere/MNIST/raw"),
     ],
 )

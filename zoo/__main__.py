@@ -5,9 +5,11 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
+from zoo import __version__
 from zoo.errors import ZooError
 from zoo.verbs import MODULES, verb
 
@@ -15,6 +17,9 @@ from zoo.verbs import MODULES, verb
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what a verb says; returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if "--version" in words[:2]:
+        print(f"zoo {__version__}")
+        return 0
     if not words or words[0] in ("-h", "--help"):
         print("usage: zoo VERB …     (zoo VERB --help says more)\n")
         for name in MODULES:
@@ -30,7 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(arguments: Sequence[str] | None = None) -> None:
     """Be the command, and end once its work is done: taking torch down takes a second, and touches 100 MB more."""
-    code = main(arguments)
+    try:
+        code = main(arguments)
+    except BrokenPipeError:  # who reads has seen enough, as `zoo --help | head -1` has
+        code = 128 + signal.SIGPIPE
     atexit._run_exitfuncs()
     with contextlib.suppress(OSError):  # nobody listens any more
         sys.stdout.flush()

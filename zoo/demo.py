@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from zoo.answers import answers_of
-from zoo.errors import ZooError
+from zoo.errors import ZooError, install
 from zoo.inputs import pieces
 
 try:
     import gradio as gr
 except ImportError:
-    raise ZooError('demo: gradio is not installed; pip install "zoo[demo]"') from None
+    raise ZooError(f"demo: gradio is not installed; {install('demo')}") from None
 
 ROWS = 1000  # of a CSV that are answered on the page
 

@@ -33,6 +33,11 @@ class Stopped(RuntimeError):  # noqa: N818  (nothing went wrong)
         self.folder, self.signal, self.common = folder, signal, common
 
 
+def install(extra: str) -> str:
+    """Return the command that installs an extra from the checkout: on the index the name is another project's."""
+    return f'pip install -e ".[{extra}]"'
+
+
 def nearest(name: str, choices: Iterable[str]) -> str | None:
     """Return the choice that is spelled most like ``name``, or None where none comes close."""
     found = get_close_matches(str(name), [str(c) for c in choices], n=1, cutoff=0.5)

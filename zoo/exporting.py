@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.data.dataset import Batch
-from zoo.errors import ZooError, unknown
+from zoo.errors import ZooError, install, unknown
 from zoo.files import write_whole
 from zoo.module import ZooModule
 from zoo.spec import UNKNOWN, DataSpec
@@ -202,7 +202,7 @@ def _onnx(model: ZooModule) -> tuple[Write, Answers]:
         import onnxruntime
         import onnxscript  # noqa: F401  (what torch writes with)
     except ImportError:
-        raise ZooError('zoo.export: onnx is not installed; pip install "zoo[export]"') from None
+        raise ZooError(f"zoo.export: onnx is not installed; {install('export')}") from None
     answering = Answering(copy.deepcopy(model)).eval()
     replace(answering, Cell)
     proto = _trace(answering, _example(model.spec)).model_proto

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,12 @@ LONGEST = 300  # characters of a message that another library composed
 def direct(part: str, work: Callable[[], Any], default: Any) -> Any:
     """Return the result of ``work`` as it is: whatever it raises ends the caller."""
     return work()
+
+
+def say(text: str) -> None:
+    """Print a line of progress; where nobody reads any more, the work goes on without."""
+    with contextlib.suppress(BrokenPipeError):
+        print(text, flush=True)
 
 
 class Guard:

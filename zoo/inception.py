@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
 from zoo.data import Dataset
-from zoo.errors import ZooError
+from zoo.errors import ZooError, install
 from zoo.inputs.base import to_float
 
 MOST = 10_000  # images of each kind, unless asked for otherwise
@@ -46,7 +46,7 @@ def inception_fid(
     try:
         from torch_fidelity import calculate_metrics
     except ImportError:
-        raise ZooError('fid: torch-fidelity is not installed; pip install "zoo[fid]"') from None
+        raise ZooError(f"fid: torch-fidelity is not installed; {install('fid')}") from None
     path = checked(weights)
     most = min(len(dataset.test["x"]), len(dataset.train["x"]))
     count = count or min(most, MOST)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo import registry
-from zoo.errors import ZooError
+from zoo.errors import ZooError, install
 from zoo.launched import rank
 from zoo.options import PRECISIONS, options
 from zoo.plan import Plan, placed
@@ -280,7 +280,7 @@ def _logger(group: dict[str, Any], folder: Path, steps: int) -> Any:
     try:
         import wandb  # noqa: F401
     except ImportError:
-        raise ZooError('logger=wandb: is not installed; pip install "zoo[wandb]"') from None
+        raise ZooError(f"logger=wandb: is not installed; {install('wandb')}") from None
     from lightning.pytorch.loggers import WandbLogger
 
     return WandbLogger(project=group["project"], save_dir=folder)

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.errors import ZooError, unknown
+from zoo.errors import ZooError, install, unknown
 
 if TYPE_CHECKING:
     from zoo.module import ZooModule
@@ -64,7 +64,7 @@ def _hub() -> Any:
     try:
         import huggingface_hub
     except ImportError:
-        raise ZooError('hub: huggingface_hub is not installed; pip install "zoo[hub]"') from None
+        raise ZooError(f"hub: huggingface_hub is not installed; {install('hub')}") from None
     return huggingface_hub
 
 

@@ -21,7 +21,7 @@ from typing import Annotated, Any, TextIO
 
 from zoo.answers import answers_of
 from zoo.batching import Batcher, Failure, failure
-from zoo.errors import ZooError
+from zoo.errors import ZooError, install
 from zoo.guarding import Guard, Limits
 
 try:
@@ -37,7 +37,7 @@ try:
 
     from zoo.request_schema import MOST, Rows, question
 except ImportError:
-    raise ZooError('serve: what it is made of is not installed; pip install "zoo[serve]"') from None
+    raise ZooError(f"serve: what it is made of is not installed; {install('serve')}") from None
 
 SHOWN = 10  # of what is wrong with a request
 PATHS = ("/predict", "/predict/files", "/health", "/info", "/docs", "/openapi.json", "/metrics")

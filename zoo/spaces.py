@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from zoo.errors import ZooError
+from zoo.errors import ZooError, install
 
 PARTS = ("train", "val", "test", "film")  # each has a stream of seeds of its own
 SEED_BITS = 29  # of a seed within its part's range; with the part's number it fits into 31 bits
@@ -107,7 +107,7 @@ def make(identity: str, options: Mapping[str, Any], **more: Any) -> Any:
     except Exception as error:
         extra = next((x for x in ("box2d", "mujoco") if x in str(error).lower()), None)
         if extra and isinstance(error, (gymnasium.error.DependencyNotInstalled, ImportError)):
-            raise ZooError(f'{identity} cannot be made (it needs more); pip install "zoo[{extra}]"') from None
+            raise ZooError(f"{identity} cannot be made (it needs more); {install(extra)}") from None
         if isinstance(error, TypeError) and "render_mode" in more and "'render_mode'" in str(error):
             raise ZooError(f"{identity} takes no render_mode") from None
         raise ZooError(f"{identity} cannot be made: its constructor raised {message_of(error)}") from None

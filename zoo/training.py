@@ -257,6 +257,7 @@ def _work(
     import torch
 
     from zoo import parts
+    from zoo.guard import say
     from zoo.report import Job, opening
 
     parts.quiet()
@@ -271,7 +272,7 @@ def _work(
     state = _last(job, report) if planned.resumed else None
     trainer, history = parts.trainer_of(job, signals, resumed=state, callbacks=callbacks)
     if job.chief:
-        print(opening(job), flush=True)
+        say(opening(job))
         planned.make_folder()
     if trainer.world_size > 1:  # each with dropout of its own
         torch.manual_seed(planned.values["seed"] + 2**20 * trainer.global_rank)
@@ -445,7 +446,7 @@ def _close(
     report: bool,
 ) -> Run:
     """Write results.json, add the report to it and say how it went; of several processes the first does."""
-    from zoo.guard import Guard
+    from zoo.guard import Guard, say
     from zoo.processes import leave
     from zoo.report import add_report, closing, results, write
 
@@ -463,5 +464,5 @@ def _close(
         if report:
             content, pictures = add_report(job, content, history.rows, kept, data, guard)
         figures = {name: value for name, value in content["metrics"].items() if name.startswith("test/")}
-        guard.attempt("closing lines", lambda: print(closing(job, content, pictures), flush=True), None)
+        guard.attempt("closing lines", lambda: say(closing(job, content, pictures)), None)
     return Run(metrics=figures, model=job.model.eval(), folder=folder, plots=pictures, results=content)

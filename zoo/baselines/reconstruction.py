@@ -17,6 +17,7 @@ from zoo.classes import labelled
 from zoo.codes import code_figures
 from zoo.data.dataset import Batch, Dataset, Split
 from zoo.data.loader import EvalLoader
+from zoo.errors import install
 from zoo.noise import Draws, corrupt
 from zoo.objectives import Reconstruction, objective_of
 from zoo.objectives.base import Metrics
@@ -150,7 +151,7 @@ def _filters(dataset: Dataset, objective: Reconstruction, noise: tuple[str, floa
         import pywt  # noqa: F401  (which the wavelets import later)
         from skimage.restoration import denoise_nl_means, denoise_wavelet
     except ImportError:
-        print('note: filters to compare with need scikit-image; pip install "zoo[images]"', file=sys.stderr)
+        print(f"note: filters to compare with need scikit-image; {install('images')}", file=sys.stderr)
         return measures
     return {**measures, "non-local means": partial(chosen, means), "wavelets": partial(chosen, wavelets)}
 

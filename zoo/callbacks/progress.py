@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from zoo.guard import say
 from zoo.module import ZooModule
 
 REFRESH = 0.25  # seconds between two drawings of the bar
@@ -64,7 +65,7 @@ class Progress(L.Callback):
             self._drawn = now
             done = max(module.steps - self._first, 1)
             left = (now - self._began) * (module.loop.total_steps - module.steps) / done
-            print(f"{self._where(module)}{''.join(figures.values())}  {left:.0f} s left", flush=True)
+            say(f"{self._where(module)}{''.join(figures.values())}  {left:.0f} s left")
 
     @staticmethod
     def _where(module: ZooModule) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import lightning as L
 
 from zoo.files import write_whole
-from zoo.guard import Guard
+from zoo.guard import Guard, say
 from zoo.sequence import SequenceModule
 
 LENGTH, WORDS = 120, 40  # symbols that are written
@@ -43,4 +43,4 @@ class Samples(L.Callback):
         text = module.generate(length=length, temperature=0.8)
         self.written += f"--- epoch {module.loop.epochs + 1} ---\n{text}\n"
         write_whole(self.path, lambda to: to.write_text(self.written))
-        print(f"  writes: {' '.join(text.split())}", flush=True)
+        say(f"  writes: {' '.join(text.split())}")

@@ -20,7 +20,7 @@ from zoo.data.dataset import Batch, Card
 from zoo.data.loader import SINGLE, Share
 from zoo.data.replay import ReplayBuffer
 from zoo.data.snapshots import restored, snapshot
-from zoo.errors import TrainingError, ZooError
+from zoo.errors import TrainingError, ZooError, install
 from zoo.inputs.base import to_float
 from zoo.inputs.environment import observation_axes, observations
 from zoo.options import check_choice, check_number
@@ -155,7 +155,7 @@ class Environments:
         try:
             return call(*arguments, **options)
         except Exception as error:
-            lacks = '; pip install "zoo[render]"' if type(error).__name__ == "DependencyNotInstalled" else ""
+            lacks = f"; {install('render')}" if type(error).__name__ == "DependencyNotInstalled" else ""
             raise ZooError(f"environment {self.identity}: {place} raised {message_of(error)}{lacks}") from None
 
 
