@@ -172,14 +172,24 @@ def missed(done: Sequence[Mapping[str, Any]], case: Case) -> Iterator[Any]:
     kept = [row for row in done if not row.get("failed")]
     for one in each_of(case.promise) if kept else []:
         mean = statistics.mean(measured(row, one) for row in kept)
-        least, most = one.get("least"), one.get("most")
-        right = (least is None or mean >= least) and (most is None or mean <= most)
-        limit = f"at least {least}" if least is not None else f"at most {most}"
+        right = met(one, mean)
         times = f" times {one['times']}" if one.get("times") else ""
-        said = f"{one['metric']} {mean:.4f}{times} over {len(kept)} runs; promised is {limit}"
+        said = f"{one['metric']} {mean:.4f}{times} over {len(kept)} runs; promised is {limit(one)}"
         print(f"{pair['model']} on {pair['data']}: {said}{'' if right else ', which is missed'}", flush=True)
         if not right:
             yield {**pair, "failed": [f"promise missed: {said}"], "commit": done[-1].get("commit")}
+
+
+def met(promise: Mapping[str, Any], mean: float) -> bool:
+    """Tell whether a mean over runs is as promised, where anything is."""
+    least, most = promise.get("least"), promise.get("most")
+    return (least is None or mean >= least) and (most is None or mean <= most)
+
+
+def limit(promise: Mapping[str, Any]) -> str:
+    """Return what is promised in words."""
+    least = promise.get("least")
+    return f"at least {least}" if least is not None else f"at most {promise['most']}"
 
 
 def _one(case: Case, at: Sequence[str], fold: int | None, extra: Sequence[str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.costs import inference_table, scaling_table, speed_table, training_table
 from benchmarks.deployed import contests_table, serving_table, uses_table
-from benchmarks.quality import cases, command_of, each_of, measured
+from benchmarks.quality import cases, command_of, each_of, limit, measured, met
 from benchmarks.reliability import contract_table, files_table
 from benchmarks.rows import RESULTS, read
 
@@ -56,16 +56,23 @@ def same_runs(model: str, data: str, overrides: Sequence[str]) -> list[dict[str,
     return _groups().get((model, data, tuple(overrides)), [])
 
 
-def _percent(values: list[float]) -> str:
-    spread = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{100 * statistics.mean(values):.2f} ± {100 * spread:.2f} %"
+def _percent(values: Sequence[float]) -> str:
+    """Return mean and standard deviation in percent; one value has no deviation."""
+    return f"{_with_deviation([100 * value for value in values], 2)} %"
 
 
-def _plain(values: list[float]) -> str:
-    spread = statistics.stdev(values) if len(values) > 1 else 0.0
-    mean = statistics.mean(values)
-    digits = 2 if abs(mean) >= 10 else 4
-    return f"{mean:.{digits}f} ± {spread:.{digits}f}"
+def _plain(values: Sequence[float]) -> str:
+    """Return mean and standard deviation; one value has no deviation."""
+    return _with_deviation(values, 2 if abs(statistics.mean(values)) >= 10 else 4)
+
+
+def _with_deviation(values: Sequence[float], digits: int) -> str:
+    deviation = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.{digits}f}{deviation}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def promises() -> dict[Key, Mapping[str, Any]]:
@@ -114,9 +121,11 @@ def _figures(rows: list[dict[str, Any]], counted: Sequence[Mapping[str, Any]]) -
     for one in counted:
         show = _plain if one.get("times") else _show(_name(one))
         times = f" times {one['times']}" if one.get("times") else ""
-        said.append(f"{_name(one).replace('_', ' ')} {show([measured(row, one) for row in rows])}{times}")
-    runs = f"{len({r['seed'] for r in rows})} seeds"
-    runs += f" × {len({r['fold'] for r in rows})} folds" if rows[0]["fold"] is not None else ""
+        values = [measured(row, one) for row in rows]
+        missed = "" if met(one, statistics.mean(values)) else f", **missed: promised is {limit(one)}**"
+        said.append(f"{_name(one).replace('_', ' ')} {show(values)}{times}{missed}")
+    runs = _count(len({r["seed"] for r in rows}), "seed")
+    runs += f" × {_count(len({r['fold'] for r in rows}), 'fold')}" if rows[0]["fold"] is not None else ""
     return f"{', '.join(said)} ({runs})"
 
 
@@ -167,7 +176,7 @@ def actors_table() -> str:
         pace, seconds = (statistics.median(row[k] for row in rows) for k in ("steps_per_second", "train_seconds"))
         returns = _plain([row["metrics"]["test/return"] for row in rows])
         lines.append(
-            f"| {data.replace('_', ' ')}, {model} | {by} | {returns} ({len(rows)} seeds) | {pace:,.0f} | "
+            f"| {data.replace('_', ' ')}, {model} | {by} | {returns} ({_count(len(rows), 'seed')}) | {pace:,.0f} | "
             f"{rows[0]['goal']:g}: {first} | {seconds:.0f} s, {rows[0]['steps']:,} |"
         )
     return "\n".join(lines)
@@ -210,7 +219,9 @@ def variants_table() -> str:
                 said.append(f"{values}, {own}")
             seconds = statistics.median(row["train_seconds"] for row in rows)
             command = command_of([f"model={model}", f"data={data}", *overrides])
-            lines.append(f"| `{command}` | {figure} {' | '.join(said)} | {seconds:.0f} s, {len(rows)} seeds |")
+            lines.append(
+                f"| `{command}` | {figure} {' | '.join(said)} | {seconds:.0f} s, {_count(len(rows), 'seed')} |"
+            )
     return "\n".join(lines)
 
 
@@ -265,9 +276,8 @@ def samples_table() -> str:
             values = found[what]
             gains = [values[seed] - found["few"][seed] for seed in values if seed in found["few"]]
             beside = _interval(gains) if what not in ("few", "generated") else ""
-            lines.append(
-                f"| {data} | {said} | {_show('accuracy')(list(values.values()))} ({len(values)} seeds) | {beside} |"
-            )
+            runs = _count(len(values), "seed")
+            lines.append(f"| {data} | {said} | {_percent(list(values.values()))} ({runs}) | {beside} |")
     return "\n".join(lines) + "\n\n" + _of_cgans(list(rows.values()))
 
 
@@ -291,7 +301,7 @@ def _of_cgans(rows: Sequence[dict[str, Any]]) -> str:
             for count, taken in sorted(by_threads.items(), reverse=True)
         ]
         lines.append(
-            f"| {data} | {who[what]} | {_percent(right)} ({len(made)} seeds) | {_percent(least)} | "
+            f"| {data} | {who[what]} | {_percent(right)} ({_count(len(made), 'seed')}) | {_percent(least)} | "
             f"{_plain([measured(row, one) for row in made])} | {', '.join(times)} |"
         )
     return "\n".join(lines)

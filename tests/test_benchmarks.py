@@ -189,8 +189,25 @@ def test_failed_rows_and_earlier_ones_of_the_same_run_do_not_count(monkeypatch, 
     (tmp_path / "quality.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     monkeypatch.setattr(report, "RESULTS", tmp_path)
     row = report.models_table().splitlines()[-1]
-    assert "accuracy 80.00 ± 7.07 % (2 seeds × 1 folds)" in row
+    assert "accuracy 80.00 ± 7.07 %, **missed: promised is at least 0.96** (2 seeds × 1 fold)" in row
     assert row.endswith("| 1 s, 2 s | cpu (some), 2 threads, float32 |")
+
+
+def test_one_run_has_no_deviation_and_a_missed_promise_is_marked(monkeypatch, tmp_path):
+    made = {"model": "gru", "data": "spoken_digits", "overrides": ["data.split=speaker"], "fold": 0, "seed": 0}
+    made |= {"baselines": {"majority": {"accuracy": 0.1}}, "params": 1, "train_seconds": 1.0, "wall_seconds": 2.0}
+    made |= {"device": "cpu (some)", "threads": 1, "precision": "32-true"}
+    monkeypatch.setattr(report, "RESULTS", tmp_path)
+    for accuracy, cell in (
+        (0.83, "| accuracy 83.00 %, **missed: promised is at least 0.9** (1 seed × 1 fold) |"),
+        (0.9, "| accuracy 90.00 % (1 seed × 1 fold) |"),
+    ):
+        row = {**made, "metrics": {"test/accuracy": accuracy}}
+        (tmp_path / "quality.jsonl").write_text(json.dumps(row) + "\n")
+        assert cell in report.models_table()
+    readme = (ROOT / "README.md").read_text()
+    assert "± 0.00 (1 seed" not in readme
+    assert "1 seeds" not in readme
 
 
 def test_a_figure_that_is_worse_beyond_the_noise_and_one_that_is_gone_are_named(capsys):
