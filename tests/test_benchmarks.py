@@ -16,6 +16,7 @@ from benchmarks.__main__ import main
 from benchmarks.jobs import Job, done, remaining
 from benchmarks.quality import Case, measured, missed
 from zoo.baselines.tuned import draw_trees, fit_trees, tuned, with_gaps
+from zoo.config import compose
 from zoo.data.arrays import from_arrays
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -208,6 +209,18 @@ def test_one_run_has_no_deviation_and_a_missed_promise_is_marked(monkeypatch, tm
     readme = (ROOT / "README.md").read_text()
     assert "± 0.00 (1 seed" not in readme
     assert "1 seeds" not in readme
+
+
+def test_transcripts_of_the_readme_are_those_of_the_recipes():
+    text = (ROOT / "README.md").read_text()
+    found = re.findall(r"^(\w+) on (\w+)   test (\w+) (\S+) .*$", text, re.MULTILINE)
+    assert ("cnn", "mnist") in {pair[:2] for pair in found}
+    for model, data, metric, value in found:
+        epochs = re.findall(rf"^{model} on {data} [^`]*?^epoch (\d+)/(\d+)", text, re.MULTILINE)[0]
+        config = compose([f"model={model}", f"data={data}"])
+        assert set(map(int, epochs)) == {config.trainer.max_epochs}, (model, data)
+        measured = [row["metrics"][f"test/{metric}"] for row in report.same_runs(model, data, [])]
+        assert min(measured) * 0.97 <= float(value) <= max(measured) * 1.03, (model, data)
 
 
 def test_a_figure_that_is_worse_beyond_the_noise_and_one_that_is_gone_are_named(capsys):
