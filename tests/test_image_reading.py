@@ -233,6 +233,20 @@ def test_signed_and_real_values_have_a_range_of_the_set_and_others_are_refused(t
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(("most", "dtype"), [(255, np.int32), (3000, np.uint16), (1, np.uint16)])
+def test_a_model_of_8_bits_reads_16_bits_where_their_range_is_clear(tmp_path, reader, most, dtype):
+    full = gray(np.full((4, 4), 257 * 100, np.uint16), tmp_path / "full.png")
+    with pytest.raises(zoo.ZooError, match=r"full.png: .*\(its values end at 25700 of 65535, and training had 8 bits"):
+        reader.predict(full)
+    values = np.array([[0, 257 * 100, 257 * 200, 65535]] * 4, np.uint16)
+    full = gray(values, tmp_path / "full.png")
+    assert torch.equal(encode(reader.spec, full)["x"], encode(reader.spec, (values // 257).astype(np.uint8))["x"])
+    black = gray(np.zeros((4, 4), np.uint16), tmp_path / "black.png")
+    assert encode(reader.spec, black)["x"].sum() == 0
+    with pytest.raises(zoo.ZooError, match=f"its values end at {most} of 65535, and training had 8 bits; convert it"):
+        reader.predict(Image.fromarray(np.full((4, 4), most, dtype)))
+
+
 def test_values_that_are_no_numbers_are_a_file_that_cannot_be_decoded(tmp_path):
     def make(path, n):
         gray(np.full((4, 4), np.nan if n == 3 else 0.5, np.float32), path.with_suffix(".tif"))

@@ -127,10 +127,13 @@ class Deep:
         """Return the image (H, W, C) as float32 in [0, 1], on white.
 
         Raises:
-            ValueError: values outside of the range.
+            ValueError: values outside of the range, or, where the set has no such files, of fewer than 16 bits: their
+                range is not known.
         """
         low, high = ranges.of(self.kind)
         _, least, greatest = self.extremes
+        if self.kind == INTEGER and ranges.integer is None and 0 < greatest < 2**15:
+            raise ValueError(f"its values end at {greatest:g} of 65535, and training had 8 bits; convert it to 8 bits")
         if least < low or greatest > high:
             raise ValueError(f"its values are from {least:g} to {greatest:g}; must be from {low:g} to {high:g}")
         unit = (self.values - low) / (high - low)
