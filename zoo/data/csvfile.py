@@ -282,14 +282,18 @@ def _names(
     numbered = [f"column_{n + 1}" for n in range(len(first))]
     names = _filled(first)
     nameless = tuple(name for name, cell in zip(names, first, strict=True) if name != cell)
-    wanted = bool(known) and set(known) <= set(names)
-    headed = wanted or (_has_header([first, *rows[1:]]) if header is None else header)
+    headed = _has_names(first, known) or (_has_header([first, *rows[1:]]) if header is None else header)
     if not headed:
         return (list(known) if header is False and len(known) == len(first) else numbered), 0, ()
     double = [name for name, count in Counter(names).items() if count > 1]
     if double:
         raise ZooError(f"{path}: {len(double)} column names occur twice, such as {double[0]!r}; must be different")
     return names, 1, nameless
+
+
+def _has_names(first: Sequence[str], known: Sequence[str]) -> bool:
+    """Tell whether a row has all ``known`` names, one of them in so many words."""
+    return set(known) <= set(_filled(first)) and not set(known).isdisjoint(first)
 
 
 def _filled(names: Sequence[str]) -> list[str]:
@@ -331,7 +335,7 @@ def _delimiter(path: Path, text: str, delimiter: str | None, quoting: str | None
     if known:
         for choice in (*([delimiter] if delimiter else []), *DELIMITERS):
             rows = _loosely(head, choice, quoting)[:1]
-            if rows and set(known) <= set(_filled([cell.strip() for cell in rows[0]])):
+            if rows and _has_names([cell.strip() for cell in rows[0]], known):
                 return choice
     if delimiter is not None:
         return delimiter
