@@ -187,6 +187,8 @@ def test_a_column_that_could_be_read_in_two_ways_is_read_as_the_others_of_the_fi
     assert "pass data.decimal=','" in said
     assert first_column(table(tmp_path, alone, decimal=","))[0] == pytest.approx(1.1)
     assert first_column(table(tmp_path, alone, thousands=","))[0] == 1100
+    few = rows_of("a", ["0,5", "1,25"] * 20)
+    assert first_column(table(tmp_path, few, thousands="."))[0] == 0.5
 
 
 def test_marks_for_a_missing_number_are_said_and_what_is_no_number_is_warned_of(tmp_path, capsys):

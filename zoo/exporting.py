@@ -143,8 +143,9 @@ def export(model: ZooModule, path: str | Path, *, format: str | None = None) -> 
     zoo) or ``safetensors`` (weights and all that ``zoo.load`` needs); None: as the ending of ``path`` says: .onnx, .pt2
     or .safetensors.
 
-    Input ``x`` is float (batch, *input_shape), as ``predict`` takes it: images in [0, 1], columns in their own units;
-    batch is any number, for sequences and texts (int64) the length too, with ``lengths`` (batch,) int64 beside it where
+    Input ``x`` is float (batch, *input_shape), as ``predict`` takes it: images in [0, 1], columns in their own units,
+    less the ``offsets`` that the spec's ``reading`` has for large numbers; batch is any number, for sequences and texts
+    (int64) the length too, with ``lengths`` (batch,) int64 beside it where
     there is a label. Output is ``probability`` (batch, classes) or (batch, length, symbols), or ``value`` (batch,) or
     (batch, horizon, columns) in original units; of models that give their input back ``reconstruction``, ``code``,
     ``error`` and, where anomalies are looked for, ``score``. The file's metadata names the classes

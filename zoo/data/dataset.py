@@ -218,7 +218,9 @@ class Splits:
                 np.arange(len(y)), test_size=VALIDATION, random_state=self.split_seed, stratify=y if stratify else None
             )
         except ValueError:  # fewer rows than classes in a tenth of them
-            raise ZooError(f"validation: {len(y)} rows are too few to keep a tenth of them back") from None
+            each = f" with each of {len(np.unique(y))} classes" if stratify else ""
+            said = f"validation: {len(y)} rows are too few to keep a tenth of them back{each}"
+            raise ZooError(f"{said}; give more rows{', or fewer classes' if stratify else ''}") from None
         return np.sort(train), np.sort(val)
 
 

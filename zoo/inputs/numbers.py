@@ -138,7 +138,7 @@ def guess_format(
         point, group = candidate
         if (decimal is not None and point != decimal) or (thousands is not None and group != thousands):
             continue
-        if group and group not in marks:
+        if group and group not in marks and thousands is None:
             continue
         pattern = _pattern(point, group)
         shares[candidate] = sum(count for body, count in bodies if pattern.fullmatch(body)) / max(total, 1)
