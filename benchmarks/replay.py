@@ -30,11 +30,11 @@ WORDS += [f"trainer.max_epochs={EPOCHS}", "trainer=cpu", "model.replay_ratio=0.0
 WORDS += ["model.widths=[16]", "logger=csv", "checkpoint.every_steps=25"]
 
 
-def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
+def jobs(options: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
     """Return the job that measures the buffer and kills ``kills=3`` runs that have filled it."""
-    kills = int(asked.pop("kills", 3))
-    if asked:
-        raise unknown("option of suite=replay", next(iter(asked)), ["kills"])
+    kills = int(options.pop("kills", 3))
+    if options:
+        raise unknown("option of suite=replay", next(iter(options)), ["kills"])
     return [Job(f"replay buffer of {CAPACITY:,} steps", partial(_measured, kills))]
 
 
@@ -154,10 +154,10 @@ def alike(one: Path, other: Path) -> bool:
         steps = joined(replay["segments"], folder / "checkpoints" / "replay")
         flat.append({**state["state_dict"], **tensors, **steps})
     for name, value in flat[0].items():
-        theirs = flat[1][name]
-        last = min(len(value), len(theirs)) if value.ndim else None
+        other_value = flat[1][name]
+        last = min(len(value), len(other_value)) if value.ndim else None
         if last is not None:  # as far as both go back
-            value, theirs = value[len(value) - last :], theirs[len(theirs) - last :]
-        if not torch.equal(value, theirs):
+            value, other_value = value[len(value) - last :], other_value[len(other_value) - last :]
+        if not torch.equal(value, other_value):
             return False
     return True

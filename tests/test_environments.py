@@ -35,7 +35,7 @@ RUN = {"data.batch_size": 16, "trainer.max_epochs": 1, "trainer.accelerator": "c
 
 
 class Plain(gymnasium.Env):
-    """Shows what ``shown`` says and ends after ``length`` steps; its constructor takes no render_mode."""
+    """Shows what ``observation`` says and ends after ``length`` steps; its constructor takes no render_mode."""
 
     action_space: Any = spaces.Discrete(2)
 
@@ -73,8 +73,8 @@ class Plain(gymnasium.Env):
         }.get(self.wrong, 1.0)
         if self.wrong == "old step":
             return self.look(), reward, False, {}
-        shown = np.full(3, 1e300) if self.wrong == "huge" and self.steps > 2 else self.look()
-        return shown, reward, self.steps >= self.length, False, {}
+        observation = np.full(3, 1e300) if self.wrong == "huge" and self.steps > 2 else self.look()
+        return observation, reward, self.steps >= self.length, False, {}
 
 
 class Drawn(Plain):
@@ -159,12 +159,12 @@ def test_the_axes_of_an_image_are_told_from_its_shape(shape, layout):
     assert layout_of(shape) == layout
     if layout:
         image = np.random.default_rng(0).integers(0, 256, (2, *shape), dtype=np.uint8)
-        found = arranged(image, layout)
-        assert found.shape == (2, *channels_first(shape, layout))
+        ordered = arranged(image, layout)
+        assert ordered.shape == (2, *channels_first(shape, layout))
         height, width = 5, 7
         index = {"N": 1, "H": height, "W": width, "C": 2}
         channel = {"CHW": 2, "HWC": 2, "HW": 0, "NHWC": shape[-1] + 2}[layout]
-        assert found[1, channel, height, width] == image[(1, *(index[axis] for axis in layout))]
+        assert ordered[1, channel, height, width] == image[(1, *(index[axis] for axis in layout))]
 
 
 @pytest.mark.parametrize("shape", [(3, 12, 10), (12, 10, 3), (12, 10), (2, 12, 10, 3)])
@@ -180,8 +180,8 @@ def test_images_of_any_order_and_scale_are_between_0_and_1_in_training_and_predi
     x = loader.played()["x"]
     assert x.dtype == torch.float32
     assert 0 <= float(x.min()) < 0.1 < 0.9 < float(x.max()) <= 1
-    shown = torch.from_numpy(arranged(raw.astype(np.float64) / high, games.spec.reading.layout)).float()
-    expected = model.objective.decode(model.objective.answer(model(shown)))["probability"]
+    observation = torch.from_numpy(arranged(raw.astype(np.float64) / high, games.spec.reading.layout)).float()
+    expected = model.objective.decode(model.objective.answer(model(observation)))["probability"]
     torch.testing.assert_close(model.eval().predict(raw)["probability"], expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(model.predict(raw[0])["probability"], expected[:1], atol=1e-5, rtol=0)
 
@@ -203,7 +203,7 @@ def test_a_replay_buffer_has_images_as_bytes():
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"),
+    ("wrong", "message"),
     [
         ("constructor", "cannot be made: its constructor raised RuntimeError (no licence for it)"),
         ("reset", "reset raised KeyError ('level')"),
@@ -216,16 +216,16 @@ def test_a_replay_buffer_has_images_as_bytes():
         ("text reward", "step gave the reward 'much'; must be a number"),
     ],
 )
-def test_what_an_environment_does_wrong_is_one_line_that_names_it_and_the_place(wrong, said):
+def test_what_an_environment_does_wrong_is_one_line_that_names_it_and_the_place(wrong, message):
     with pytest.raises(ZooError) as caught:
         plain(wrong=wrong)
     assert "zoo-plain-v0" in str(caught.value)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("options", "message"),
     [
         ({"observation_space": spaces.Dict({"a": spaces.Discrete(2)})}, "must be a Box of one dimension, an image"),
         ({"observation_space": spaces.Discrete(4)}, "must be a Box of one dimension, an image"),
@@ -235,10 +235,10 @@ def test_what_an_environment_does_wrong_is_one_line_that_names_it_and_the_place(
         ({"action_space": spaces.Box(0, 5, (1,), np.int64)}, "whole numbers; must be Discrete"),
     ],
 )
-def test_spaces_that_no_model_acts_in_are_refused_in_one_line(given, said):
+def test_spaces_that_no_model_acts_in_are_refused_in_one_line(options, message):
     with pytest.raises(ZooError) as caught:
-        plain(**given)
-    assert said in str(caught.value)
+        plain(**options)
+    assert message in str(caught.value)
 
 
 def test_an_environment_that_fails_in_a_later_reset_is_one_line(monkeypatch):
@@ -249,16 +249,17 @@ def test_an_environment_that_fails_in_a_later_reset_is_one_line(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "said"), [("huge", "shows NaN or infinity at step 3"), ("huge reward", "gave the reward [1e+39, 1e+39]")]
+    ("wrong", "message"),
+    [("huge", "shows NaN or infinity at step 3"), ("huge reward", "gave the reward [1e+39, 1e+39]")],
 )
-def test_numbers_that_float32_cannot_hold_are_one_line(wrong, said):
+def test_numbers_that_float32_cannot_hold_are_one_line(wrong, message):
     space = spaces.Box(-np.inf, np.inf, (3,), np.float64)
     play = Play(plain(wrong=wrong, observation_space=space), 2, [0, 1])
     for _ in range(2):
         play.step(np.zeros(2, np.int64))
     with pytest.raises(TrainingError) as caught:
         play.step(np.zeros(2, np.int64))
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_a_reward_may_be_an_array_without_axes():
@@ -276,17 +277,17 @@ def test_numbers_are_cut_to_the_limits_of_their_own_precision():
 
 
 @pytest.mark.parametrize(
-    ("identity", "said"),
+    ("identity", "message"),
     [("zoo-plain-v0", "takes no render_mode"), ("zoo-drawn-v0", "render raised RuntimeError (no screen)")],
 )
-def test_an_environment_that_draws_nothing_costs_the_film_alone(identity, said, capsys):
+def test_an_environment_that_draws_nothing_costs_the_film_alone(identity, message, capsys):
     games = environments("x", identity, None, **SIZES)
     run = zoo.train("policy", games, options={"widths": [4]}, **RUN)
     assert json.loads((run.folder / "results.json").read_text())["metrics"]["test/return"] == 5
     notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
     assert len(notes) == 1
     assert notes[0].startswith("note: no film of an episode; ")
-    assert said in notes[0]
+    assert message in notes[0]
 
 
 def test_vectors_that_reset_in_the_same_step_are_not_used():
@@ -466,12 +467,12 @@ class KeepRows(L.Callback):
         loader = trainer.train_dataloader
         played, loader.rows_seen = loader.played, []
 
-        def kept():
+        def recorded():
             batch = played()
             loader.rows_seen.append(batch["x"])
             return batch
 
-        loader.played = kept
+        loader.played = recorded
 
 
 def test_statistics_are_those_of_all_processes_also_with_environments_in_processes(tmp_path):

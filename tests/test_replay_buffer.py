@@ -158,15 +158,15 @@ def test_after_a_cut_no_step_leads_from_one_episode_into_another():
     for name in ("ended", "terminated"):
         steps[name].zero_()
     steps["valid"].fill_(1)
-    seen, buffer = torch.full((1, 1, 2, 2), 9, dtype=torch.uint8), ReplayBuffer(40, 1)
+    last_observation, buffer = torch.full((1, 1, 2, 2), 9, dtype=torch.uint8), ReplayBuffer(40, 1)
     buffer.add(part(steps, 0, 5))
-    buffer.cut(seen)
+    buffer.cut(last_observation)
     buffer.add(part(steps, 5, 10))
     for ahead in (1, 3):
-        found = buffer.draw(400, ahead=ahead, gamma=0.9)
-        last = (found["x"] * 255).round().to(torch.uint8).flatten(1).eq(steps["x"][4].flatten(1)).all(1)
+        drawn_steps = buffer.draw(400, ahead=ahead, gamma=0.9)
+        last = (drawn_steps["x"] * 255).round().to(torch.uint8).flatten(1).eq(steps["x"][4].flatten(1)).all(1)
         assert last.any()
-        assert bool(((found["next"][last] * 255).round() == 9).all())
+        assert bool(((drawn_steps["next"][last] * 255).round() == 9).all())
 
 
 # --- runs ---
@@ -183,8 +183,8 @@ QUICK = {"trainer.max_epochs": 3, "trainer.accelerator": "cpu", "data.batch_size
 def weights(folder: Path) -> dict[str, torch.Tensor]:
     content = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
     optimizer = content["optimizer_states"][0]["state"]
-    found = {f"{number}.{name}": v for number, of in optimizer.items() for name, v in of.items()}
-    return {**content["state_dict"], **found}
+    drawn_steps = {f"{number}.{name}": v for number, of in optimizer.items() for name, v in of.items()}
+    return {**content["state_dict"], **drawn_steps}
 
 
 @pytest.fixture(scope="module")

@@ -43,9 +43,9 @@ def episode_seeds(part: str, count: int, *, seed: int = 0) -> list[int]:
 
 def message_of(error: BaseException) -> str:
     """Return what another library raised, on one short line."""
-    said = " ".join(str(error).split())
-    said = f"{said[:LARGEST_MESSAGE]}…" if len(said) > LARGEST_MESSAGE else said
-    return f"{type(error).__name__}{f' ({said})' if said else ''}"
+    text = " ".join(str(error).split())
+    text = f"{text[:LARGEST_MESSAGE]}…" if len(text) > LARGEST_MESSAGE else text
+    return f"{type(error).__name__}{f' ({text})' if text else ''}"
 
 
 @contextlib.contextmanager
@@ -100,10 +100,10 @@ def make(identity: str, options: Mapping[str, Any], **more: Any) -> Any:
     """
     import gymnasium
 
-    found = registered(identity)
+    env_spec = registered(identity)
     try:
         with silent():
-            return gymnasium.make(found, **options, **more)
+            return gymnasium.make(env_spec, **options, **more)
     except Exception as error:
         extra = next((x for x in ("box2d", "mujoco") if x in str(error).lower()), None)
         if extra and isinstance(error, (gymnasium.error.DependencyNotInstalled, ImportError)):
@@ -123,21 +123,21 @@ def native(identity: str) -> bool:
     import gymnasium
     from gymnasium.vector import AutoresetMode
 
-    found = registered(identity)
-    if found.vector_entry_point is None:
+    env_spec = registered(identity)
+    if env_spec.vector_entry_point is None:
         return False
     try:
         with silent():
-            vector = gymnasium.make_vec(found, num_envs=1, vectorization_mode="vector_entry_point")
+            vector = gymnasium.make_vec(env_spec, num_envs=1, vectorization_mode="vector_entry_point")
             mode = vector.metadata.get("autoreset_mode")
             vector.close()
     except Exception as error:
-        if found.entry_point is not None:
+        if env_spec.entry_point is not None:
             return False
         raise ZooError(f"{identity} cannot be made: its vector's constructor raised {message_of(error)}") from None
     if mode in (AutoresetMode.NEXT_STEP, AutoresetMode.NEXT_STEP.value):
         return True
-    if found.entry_point is None:
+    if env_spec.entry_point is None:
         raise ZooError(
             f"{identity} resets by {getattr(mode, 'value', mode)}; must be AutoresetMode.NEXT_STEP, or register an "
             f"entry_point beside its vector_entry_point"
@@ -156,14 +156,14 @@ def make_vector(identity: str, count: int, mode: str, options: Mapping[str, Any]
 
     if mode == "auto":
         mode = "vector_entry_point" if native(identity) else "sync"
-    found = registered(identity)
+    env_spec = registered(identity)
     try:
         with silent():
             if mode == "async":
-                one = functools.partial(_in_worker, os.getpid(), found, dict(options))
+                one = functools.partial(_in_worker, os.getpid(), env_spec, dict(options))
                 vector: Any = gymnasium.vector.AsyncVectorEnv([one] * count)
             else:
-                vector = gymnasium.make_vec(found, num_envs=count, vectorization_mode=mode, **options)
+                vector = gymnasium.make_vec(env_spec, num_envs=count, vectorization_mode=mode, **options)
     except Exception as error:
         raise ZooError(f"{identity} cannot be made: its constructor raised {message_of(error)}") from None
     if vector.metadata.get("autoreset_mode") not in (AutoresetMode.NEXT_STEP, AutoresetMode.NEXT_STEP.value):
@@ -171,14 +171,14 @@ def make_vector(identity: str, count: int, mode: str, options: Mapping[str, Any]
     return vector
 
 
-def _in_worker(parent: int, found: Any, options: Mapping[str, Any]) -> Any:
+def _in_worker(parent: int, env_spec: Any, options: Mapping[str, Any]) -> Any:
     """Return an environment in a process of its own, which ends when it is told to and leaves Ctrl-C to the run."""
     import gymnasium
 
     if os.getpid() != parent:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return gymnasium.make(found, **options)
+    return gymnasium.make(env_spec, **options)
 
 
 def described(identity: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -197,17 +197,15 @@ def _described(identity: str) -> dict[str, Any]:
 
 
 def _described_anew(identity: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    found = registered(identity)
-    if found.entry_point is None and native(identity):
+    if registered(identity).entry_point is None and native(identity):
         with contextlib.closing(make_vector(identity, 1, "auto", options)) as vector:
             spaces = vector.single_observation_space, vector.single_action_space
         return {**_observed(identity, spaces[0]), **_acted(identity, spaces[1]), "frame_channels": 0}
     one = make(identity, options)
     try:
-        shown, acts = one.observation_space, one.action_space
-        found = {**_observed(identity, shown), **_acted(identity, acts)}
+        fields = {**_observed(identity, one.observation_space), **_acted(identity, one.action_space)}
         with silent():
-            return {**found, "frame_channels": _probed(identity, one, found)}
+            return {**fields, "frame_channels": _probed(identity, one, fields.get("image_layout", ""))}
     except AttributeError as error:
         raise ZooError(f"{identity} lacks a space: {message_of(error)}") from None
     finally:
@@ -219,9 +217,9 @@ def _observed(identity: str, space: Any) -> dict[str, Any]:
     """Return shape, layout and scale of a space of observations."""
     from gymnasium.spaces import Box
 
-    wanted = "must be a Box of one dimension, an image, or stacked images"
+    accepted = "must be a Box of one dimension, an image, or stacked images"
     if not isinstance(space, Box):
-        raise ZooError(f"{identity} shows {_short(space)}; {wanted}")
+        raise ZooError(f"{identity} shows {_short(space)}; {accepted}")
     shape = tuple(space.shape)
     dark = bool((space.low == 0).all())
     bright = dark and bool((space.high == 255).all())
@@ -230,7 +228,7 @@ def _observed(identity: str, space: Any) -> dict[str, Any]:
     grey = bright or space.dtype == np.uint8 or (dark and bool((space.high == 1).all()))
     layout = layout_of(shape) if len(shape) > 2 or grey else ""
     if not layout or min(shape) < 1:
-        raise ZooError(f"{identity} shows {_short(space)}; {wanted}")
+        raise ZooError(f"{identity} shows {_short(space)}; {accepted}")
     scale = 255.0 if bright or space.dtype == np.uint8 else 1.0
     return {"input_shape": channels_first(shape, layout), "image_layout": layout, "image_scale": scale}
 
@@ -256,16 +254,16 @@ def channels_first(shape: tuple[int, ...], layout: str) -> tuple[int, int, int]:
     return (shape[layout.index("C")] if "C" in layout else 1), height, width
 
 
-def arranged(seen: np.ndarray, layout: str) -> np.ndarray:
+def arranged(observation: np.ndarray, layout: str) -> np.ndarray:
     """Return observations (N, …) with channels first; vectors as they are."""
     if layout == "HW":
-        return seen[:, None]
+        return observation[:, None]
     if layout == "HWC":
-        return seen.transpose(0, 3, 1, 2)
+        return observation.transpose(0, 3, 1, 2)
     if layout == "NHWC":
-        rows, frames, height, width, channels = seen.shape
-        return seen.transpose(0, 1, 4, 2, 3).reshape(rows, frames * channels, height, width)
-    return seen
+        rows, frames, height, width, channels = observation.shape
+        return observation.transpose(0, 1, 4, 2, 3).reshape(rows, frames * channels, height, width)
+    return observation
 
 
 def _acted(identity: str, space: Any) -> dict[str, Any]:
@@ -286,11 +284,11 @@ def _acted(identity: str, space: Any) -> dict[str, Any]:
 
 
 def _short(space: Any) -> str:
-    said = " ".join(str(space).split())
-    return f"{said[:LARGEST_MESSAGE]}…" if len(said) > LARGEST_MESSAGE else said
+    text = " ".join(str(space).split())
+    return f"{text[:LARGEST_MESSAGE]}…" if len(text) > LARGEST_MESSAGE else text
 
 
-def _probed(identity: str, one: Any, found: Mapping[str, Any]) -> int:
+def _probed(identity: str, one: Any, layout: str) -> int:
     """Play a few steps at random, and return how many channels of an observation each step renews.
 
     Raises:
@@ -299,14 +297,16 @@ def _probed(identity: str, one: Any, found: Mapping[str, Any]) -> int:
     seed = episode_seeds("film", 1)[0]
     one.action_space.seed(seed)
     frames = [_checked_observation(identity, one, _called(identity, "reset", 2, one.reset, seed=seed)[0], "reset")]
-    frames[0] = arranged(frames[0][None], found.get("image_layout", ""))[0]
-    outside = not _within(one.observation_space, frames[0], found)
+    frames[0] = arranged(frames[0][None], layout)[0]
+    outside = not _within(one.observation_space, frames[0], layout)
     for _ in range(PROBED if frames[0].ndim == 3 and len(frames[0]) > 1 else 1):
-        shown, reward, terminated, truncated, _ = _called(identity, "step", 5, one.step, one.action_space.sample())
+        observation, reward, terminated, truncated, _ = _called(
+            identity, "step", 5, one.step, one.action_space.sample()
+        )
         _check_reward(identity, reward)
-        shown = _checked_observation(identity, one, shown, "step")
-        frames.append(arranged(shown[None], found.get("image_layout", ""))[0])
-        outside = outside or not _within(one.observation_space, frames[-1], found)
+        observation = _checked_observation(identity, one, observation, "step")
+        frames.append(arranged(observation[None], layout)[0])
+        outside = outside or not _within(one.observation_space, frames[-1], layout)
         if terminated or truncated:
             break
     if outside and os.environ.get("LOCAL_RANK", "0") == "0":
@@ -321,8 +321,8 @@ def _called(identity: str, place: str, count: int, call: Callable[..., Any], *ar
     except Exception as error:
         raise ZooError(f"environment {identity}: {place} raised {message_of(error)}") from None
     if not isinstance(answer, tuple) or len(answer) != count:
-        wanted = {"reset": "observation, info", "step": "observation, reward, terminated, truncated, info"}[place]
-        raise ZooError(f"environment {identity}: {place} must return ({wanted}), as gymnasium's environments do")
+        accepted = {"reset": "observation, info", "step": "observation, reward, terminated, truncated, info"}[place]
+        raise ZooError(f"environment {identity}: {place} must return ({accepted}), as gymnasium's environments do")
     return answer
 
 
@@ -335,18 +335,18 @@ def _check_reward(identity: str, reward: Any) -> None:
         raise ZooError(f"environment {identity}: step gave the reward {reward!r}; must be a number")
 
 
-def _checked_observation(identity: str, one: Any, shown: Any, place: str) -> np.ndarray:
-    shown, shape = np.asarray(shown), tuple(one.observation_space.shape)
-    if shown.shape != shape or shown.dtype.kind not in "buif":
+def _checked_observation(identity: str, one: Any, observation: Any, place: str) -> np.ndarray:
+    observation, shape = np.asarray(observation), tuple(one.observation_space.shape)
+    if observation.shape != shape or observation.dtype.kind not in "buif":
         raise ZooError(
-            f"environment {identity} shows {shown.dtype}{list(shown.shape)} in {place}; its observation_space is of "
-            f"the shape {list(shape)}"
+            f"environment {identity} shows {observation.dtype}{list(observation.shape)} in {place}; its "
+            f"observation_space is of the shape {list(shape)}"
         )
-    return shown
+    return observation
 
 
-def _within(space: Any, frame: np.ndarray, found: Mapping[str, Any]) -> bool:
-    low, high = (arranged(np.asarray(one)[None], found.get("image_layout", ""))[0] for one in (space.low, space.high))
+def _within(space: Any, frame: np.ndarray, layout: str) -> bool:
+    low, high = (arranged(np.asarray(one)[None], layout)[0] for one in (space.low, space.high))
     return bool((np.greater_equal(frame, low) & np.less_equal(frame, high)).all())
 
 

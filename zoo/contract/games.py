@@ -67,10 +67,10 @@ class Squares(gymnasium.Env[np.ndarray, Any]):
         self.noise = np.zeros((size, size), np.uint8)
 
     def _show(self) -> np.ndarray:
-        shown, side = self.noise.copy(), max(self.size // 8, 1)
+        frame, side = self.noise.copy(), max(self.size // 8, 1)
         row, column = self.place
-        shown[row : row + side, column : column + side] = 255
-        return shown
+        frame[row : row + side, column : column + side] = 255
+        return frame
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         """Begin an episode on another ground."""

@@ -85,8 +85,8 @@ class ReplayBuffer:
             self._newest = x[-1].unsqueeze(1).clone(), numbers[-1]
             return numbers, x.flatten(0, 1)
         numbers, new = torch.empty(*x.shape[:2], stack, dtype=torch.int64), []
-        for t, shown in enumerate(x):
-            frames = shown.view(self.count, stack, self.frame_channels, *shown.shape[2:])
+        for t, observation in enumerate(x):
+            frames = observation.view(self.count, stack, self.frame_channels, *observation.shape[2:])
             moved = [False] * self.count
             if self._newest is not None:
                 before, known = self._newest
@@ -133,16 +133,16 @@ class ReplayBuffer:
         self.valid_written += len(codes)
         self.written, self.frames_written = written, frames_written
 
-    def _make_room(self, frames: Tensor, stack: int, wanted: int, live: int) -> None:
-        """Have room for ``wanted`` frames, those that are there from number ``live`` on among them.
+    def _make_room(self, frames: Tensor, stack: int, needed: int, live: int) -> None:
+        """Have room for ``needed`` frames, those that are there from number ``live`` on among them.
 
         The last of all is empty.
         """
         if not len(self.frames):
-            room = max((self.length + stack) * self.count, wanted)
+            room = max((self.length + stack) * self.count, needed)
             self.frames = torch.zeros(room + 1, *frames.shape[1:], dtype=frames.dtype, device=self.device)
-        elif wanted > len(self.frames) - 1:
-            old, room = self.frames, wanted + wanted // 4
+        elif needed > len(self.frames) - 1:
+            old, room = self.frames, needed + needed // 4
             there = torch.arange(min(live, self.frames_written), self.frames_written, device=self.device)
             self.frames = old.new_zeros(room + 1, *old.shape[1:])
             self.frames[there % room] = old[there % (len(old) - 1)]
@@ -154,8 +154,8 @@ class ReplayBuffer:
         self.cuts = [step for step in self.cuts if step >= self.oldest] + [self.written - 1]
         self._apply_cuts(self.cuts[-1:])
         nothing = torch.zeros(1, self.count)
-        taken = self.rings["taken"][:1].cpu() * 0
-        self.add({**dict.fromkeys(FIELDS, nothing), "taken": taken, "x": observation[None]})
+        action = self.rings["taken"][:1].cpu() * 0
+        self.add({**dict.fromkeys(FIELDS, nothing), "taken": action, "x": observation[None]})
 
     def _apply_cuts(self, cuts: list[int]) -> None:
         for step in cuts:
@@ -198,8 +198,8 @@ class ReplayBuffer:
     def observations(self, step: Tensor, env: Tensor) -> Tensor:
         """Return the observations (B, …) of steps and environments (B,), as they were added."""
         numbers, slots = self._at("numbers", step, env), len(self.frames) - 1
-        found = self.frames[torch.where(numbers < 0, slots, numbers % slots)]
-        return found.flatten(1, 2) if self.frame_channels else found.squeeze(1)
+        frames = self.frames[torch.where(numbers < 0, slots, numbers % slots)]
+        return frames.flatten(1, 2) if self.frame_channels else frames.squeeze(1)
 
     def _at(self, name: str, step: Tensor, env: Tensor) -> Tensor:
         return self.rings[name][step % self.length, env]

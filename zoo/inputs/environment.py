@@ -28,11 +28,11 @@ def observation_axes(spec: DataSpec) -> int:
     return len(layout(spec)) or len(spec.input_shape)
 
 
-def observations(spec: DataSpec, shown: np.ndarray) -> Tensor:
+def observations(spec: DataSpec, observed: np.ndarray) -> Tensor:
     """Return an environment's observations (N, …) as they are kept: (N, *input_shape), bytes as they are, all others
     as float32, images among them in [0, 1]. ``to_float`` of it is what a network reads.
     """
-    ordered = arranged(shown, layout(spec))
+    ordered = arranged(observed, layout(spec))
     if ordered.dtype == np.uint8:
         return torch.from_numpy(np.array(ordered, order="C"))
     scale = spec.reading_as(EnvironmentReading).scale
@@ -49,15 +49,15 @@ def encode(spec: DataSpec, raw: Any) -> Batch:
     Raises:
         ZooError: another shape.
     """
-    shown = raw.cpu().numpy() if isinstance(raw, Tensor) else np.asarray(raw)
+    observed = raw.cpu().numpy() if isinstance(raw, Tensor) else np.asarray(raw)
     axes, shape = observation_axes(spec), spec.input_shape
-    if shown.dtype.kind in "buif":
-        many = shown[None] if shown.ndim == axes else shown
+    if observed.dtype.kind in "buif":
+        many = observed[None] if observed.ndim == axes else observed
         x = to_float(observations(spec, many)) if many.ndim == axes + 1 else None
         if x is not None and tuple(x.shape[1:]) == shape:
             return {"x": x}
-        many = shown[None] if shown.shape == shape else shown
+        many = observed[None] if observed.shape == shape else observed
         if many.shape[1:] == shape:
             return {"x": as_floats(to_float(torch.from_numpy(np.array(many))))}
-    wanted = f"must be (batch, {', '.join(map(str, shape))})"
-    raise ZooError(f"{spec.name}: observations of shape {tuple(shown.shape)}; {wanted}")
+    shape_text = f"must be (batch, {', '.join(map(str, shape))})"
+    raise ZooError(f"{spec.name}: observations of shape {tuple(observed.shape)}; {shape_text}")
