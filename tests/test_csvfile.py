@@ -114,6 +114,20 @@ def test_an_index_without_a_name_is_left_out_with_a_note(tmp_path, capsys):
     assert by_place.spec == spec
 
 
+def test_a_column_of_kinds_without_a_name_is_read_and_an_index_is_no_label(tmp_path):
+    rows = "".join(f"{['oak', 'yew'][n % 3 > 0]},{n / 7:.2f},{'uv'[n % 2]}\n" for n in range(40))
+    assert load("csv", path=str(written(tmp_path, ",a,y\n" + rows)), target="y").spec.columns == ("column_1", "a")
+    texts = "".join(f"{n},{'a good film' if n % 2 else 'a bad film'},{'uv'[n % 2]}\n" for n in range(40))
+    spec = load("text", path=str(written(tmp_path, ",review,liked\n" + texts)), least=1).spec
+    assert (spec.reading.text_column, spec.reading.target) == ("review", "liked")
+
+
+def test_labels_that_may_be_true_together_are_0_and_1_also_as_fractions(tmp_path):
+    rows = "".join(f"{n / 7:.2f},{n % 2}.0,{n % 3 % 2}\n" for n in range(40))
+    data = load("csv", path=str(written(tmp_path, "a,up,down\n" + rows)), target=["up", "down"])
+    assert int(data.train["y"][:, 0].sum()) == data.spec.counts[0] > 0
+
+
 def test_semicolons_are_told_from_decimal_commas(tmp_path):
     table = read_csv(written(tmp_path, "1,5;2,5;3,5\n2,5;3,5;4,5\n"))
     assert (table.delimiter, len(table.cells.columns)) == (";", 3)

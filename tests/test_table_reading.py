@@ -369,7 +369,7 @@ def test_rows_are_read_in_each_form_that_a_program_has_them(trees, tmp_path):
         (np.array([[1.0, 7.0]]), "column 'kind': 7 is no number of a category"),
         (np.zeros((2, 3)), r"must be \(batch, 2\)"),
         ([[1.0, "oak", 2]], "must be rows of 2 columns"),
-        (np.array([[1 + 2j, 0]]), "must be numbers"),
+        (np.array([[1 + 2j, 0]]), "of complex numbers"),
         (pd.DataFrame({"a": pd.timedelta_range("1h", periods=1), "kind": ["oak"]}), "row 1, column 'a'"),
     ],
 )

@@ -510,7 +510,7 @@ def targets(source: Source, target: Sequence[str], learnt: Learnt) -> np.ndarray
     if learnt.multilabel:
         labels = np.zeros((len(source.frame), len(target)), dtype=np.float32)
         for number, column in enumerate(target):
-            text = as_texts(source.frame[column]).str.lower()
+            text = as_texts(source.frame[column], numeric=True).str.lower()
             wrong = np.flatnonzero(~text.isin([*TRUE, *FALSE]).to_numpy())
             if len(wrong):
                 said = f"{source.frame[column].iloc[wrong[0]]!r} is no label; must be 0 or 1 in each of several targets"

@@ -199,8 +199,11 @@ def _marks(missing: Sequence[str | float | None] | str | float) -> tuple[str, ..
 
 
 def _is_index(table: Table, name: str) -> bool:
-    """Tell whether a column without a name is an index: the first, or one without any value."""
-    return name == table.cells.columns[0] or bool(table.cells[name].isna().all())
+    """Tell whether a column without a name is an index: the first, counted or all different; or an empty one."""
+    cells = table.cells[name]
+    numbers = pd.to_numeric(cells, errors="coerce")
+    counted = cells.is_unique or bool((numbers == numbers.round()).all())
+    return (name == table.cells.columns[0] and counted) or bool(cells.isna().all())
 
 
 @register_data("adult", tasks=("classification",), kind="table")

@@ -345,7 +345,7 @@ def read_labelled(path: Path, text: str | int | None, target: str | int | None, 
     table = open_table(path, reading, text if isinstance(text, str) else "")
     cells = table.cells
     column = column_named(table, text, "data.text") if text is not None else longest_column(table)
-    others = [str(name) for name in cells.columns if name != column]
+    others = [str(name) for name in cells.columns if name != column and name not in table.nameless]
     label = others[0] if target is None and len(others) == 1 else column_named(table, target, "data.target")
     if all(is_number(str(cell)) for cell in cells[column].dropna()):
         raise ZooError(f"{path}: its column {column!r} holds numbers, no texts; data=csv reads tables")
