@@ -123,7 +123,7 @@ def test_training_and_prediction_read_the_same_window(tmp_path_factory, file):
     assert piece.wrong is None
     assert torch.equal(encode(spec, piece.raw)["x"][0], window)
     dated = frame.drop(columns="when").set_index(times[frame.index])
-    others = [str(path), table, dated, from_json(spec, [piece.raw.tolist()])]
+    others = [[path], table, dated, from_json(spec, [piece.raw.tolist()])]
     assert torch.equal(encode(spec, others[shape["other"]])["x"][0], window)
     following = pd.to_datetime(list(piece.times), utc=True)
     assert list(following.tz_localize(None)) == list(times[rows : rows + 2])
@@ -299,6 +299,31 @@ def test_without_fill_a_gap_in_new_data_is_named(tmp_path):
         encode(spec, new.fillna(0.0).drop(index=range(20, 24)))
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda f: f[:0], "has no rows"),
+        (lambda f: f[:5], "has 5 rows; must be .8, 1., the last 8 steps of v"),
+        (lambda f: f.rename(columns={"v": "w"}), "the columns v are missing"),
+        (lambda f: pd.concat([f, f[["v"]]], axis=1), "two columns are named 'v'"),
+        (lambda f: f.sample(frac=1, random_state=0), "comes before the row above; sort the rows"),
+        (lambda f: pd.concat([f, f[-1:]]), "is there twice; keep one row of each"),
+        (lambda f: f.assign(v=f.v.map("{:.1f}".format).str.replace(".", ",")), "'0,0' is text in a column of numbers"),
+        (lambda f: [[None]] * 8, "x.0., step 1, column 'v': is empty"),
+        (lambda f: [["x"]] * 8, "is no array of numbers"),
+        (lambda f: f["v"].to_numpy(), "must be .8, 1., the last 8 steps of v"),
+        (lambda f: "nowhere.csv", "nowhere.csv: cannot be read"),
+    ],
+)
+def test_what_is_no_past_of_the_model_is_one_line(tmp_path, change, said):
+    frame = pd.DataFrame({"date": pd.date_range("2020-01-01", periods=100), "v": np.arange(100.0)})
+    frame.to_csv(tmp_path / "s.csv", index=False)
+    spec = load("series", path=str(tmp_path / "s.csv"), **OPTIONS).spec
+    with pytest.raises(ZooError, match=said) as caught:
+        encode(spec, change(frame))
+    assert "\n" not in str(caught.value)
+
+
 def test_another_step_than_the_models_is_refused(tmp_path):
     spec = load(
         "series", path=save(tmp_path / "s.csv", pd.date_range("2020-01-01", periods=100, freq="h")), **OPTIONS
@@ -393,6 +418,13 @@ def test_what_stands_for_a_missing_value_is_the_models(tmp_path):
     (piece,) = pieces(data.spec, [path])
     assert torch.equal(encode(data.spec, piece.raw)["x"][0], data.test["y"].base[-8:])
     assert encode(data.spec, pd.read_csv(path))["x"][0, -1].item() == 58
+
+
+def test_an_index_without_a_name_is_left_out(tmp_path, capsys):
+    frame = pd.DataFrame({"date": pd.date_range("2020-01-01", periods=60), "v": np.arange(60.0)})
+    frame.to_csv(tmp_path / "s.csv")
+    assert load("series", path=str(tmp_path / "s.csv"), **OPTIONS).spec.columns == ("v",)
+    assert "left out column_1, an index without a name" in capsys.readouterr().err
 
 
 def test_a_number_is_a_time_where_its_name_or_its_size_says_so(tmp_path):

@@ -110,6 +110,21 @@ def test_quotation_marks_may_be_characters(tmp_path):
     assert read(data.spec, new) == ['"all of it" is text', '"and this"']
 
 
+def test_a_quoted_text_of_several_lines_is_one_text(tmp_path):
+    path = tmp_path / "t.csv"
+    texts = [f"well, {n}\nthe second line" for n in range(40)]
+    path.write_text("text,label\n" + "".join(f'"{text}",{("a", "b")[n % 2]}\n' for n, text in enumerate(texts)))
+    data = load("text", path=str(path))
+    assert data.spec.classes == ("a", "b")
+    assert read(data.spec, path) == texts
+
+
+def test_a_tab_is_the_delimiter_beside_commas_of_texts(tmp_path):
+    path = tmp_path / "t.txt"
+    path.write_text("".join(f"{('a', 'b')[n % 2]}\tfine, number {n}\n" for n in range(40)))
+    assert load("text", path=str(path)).spec.classes == ("a", "b")
+
+
 def test_none_is_the_name_of_a_class(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("text,label\n" + "".join(f"word {n},{('None', 'mild', 'NA')[n % 3]}\n" for n in range(60)))
@@ -145,6 +160,13 @@ def test_a_missing_text_is_named_by_its_row(spec, tmp_path):
             encode(spec, raw)
     with pytest.raises(ZooError, match="the model reads the column 'review'; the columns are a, b"):
         encode(spec, pd.DataFrame({"a": ["x"], "b": ["y"]}))
+    for raw in ([{"review": "fine"}, {"liked": "yes"}], pd.DataFrame({"liked": ["yes"]}), {"liked": "yes"}):
+        with pytest.raises(ZooError, match="the model reads the column 'review'; the columns are liked"):
+            encode(spec, raw)
+    with pytest.raises(ZooError, match="text 1 .index 0. is 1, which is no text"):
+        encode(spec, pd.DataFrame({"review": [1]}))
+    with pytest.raises(ZooError, match="numbers of tokens must be whole"):
+        encode(spec, np.array([1.5, 2.0]))
     with pytest.raises(ZooError, match="there is no text to read"):
         encode(spec, [])
     with pytest.raises(ZooError, match="text 1 has numbers of no token"):

@@ -257,7 +257,8 @@ def _candidates(times: np.ndarray) -> Iterator[Calendar]:
     if times.dtype.kind != "M":
         differences = np.diff(times)
         for difference in dict.fromkeys((_mode(differences), differences.min())):
-            yield Numbers(times[0], float(difference))
+            length = float(times[-1] - times[0])
+            yield Numbers(times[0], length / max(round(length / float(difference)), 1))  # without a step's rounding
         return
     differences = np.diff(times).astype(np.int64)
     mode, least = _mode(differences), differences.min()

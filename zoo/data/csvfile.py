@@ -19,7 +19,7 @@ import pandas as pd
 from zoo.errors import ZooError, unknown
 from zoo.inputs.numbers import EMPTY, MARKS, is_number, looks_numeric
 
-DELIMITERS = (",", ";", "\t", "|")
+DELIMITERS = ("\t", ",", ";", "|")  # a tab first: where it cuts as well as another, the others are those of texts
 QUOTINGS = ("auto", "minimal", "none")
 LOOKED_AT = 200  # rows that delimiter and header are found out from
 NO_NAMES = (*EMPTY, "NA", "N/A", "n/a", "NULL", "null", "None")  # in a first row that is no header
@@ -193,7 +193,9 @@ def _parsed(
     except ZooError as error:
         damage = error
     torn = enclosed is None or enclosed.cut_off or not enclosed.even
-    if quoting != "minimal" and (torn or np.any(np.diff(enclosed.lines) > 1)):  # type: ignore[union-attr]
+    # A tab hardly ever stands in a text: a cell of several lines with tabs is several rows. Commas stand in most texts.
+    runs_on = delimiter == "\t" and enclosed is not None and bool(np.any(np.diff(enclosed.lines) > 1))
+    if quoting != "minimal" and (torn or runs_on):
         plain = _collected(path, text, delimiter, "none")
         more = torn or len(plain.rows) > len(enclosed.rows)  # type: ignore[union-attr]
         if more and plain.even and _ordinary(plain.rows):
@@ -354,7 +356,7 @@ def _delimiter(path: Path, text: str, delimiter: str | None, quoting: str | None
             f"name another by data.delimiter="
         )
     if best == ",":  # unless the commas are those of numbers
-        for choice in DELIMITERS[1:]:
+        for choice in (one for one in DELIMITERS if one != ","):
             if scores.get(choice, (0.0, 1))[0] >= scores[best][0] and _commas_in_numbers(head, choice):
                 return choice
     return best

@@ -101,6 +101,21 @@ def with_options(
     return replace(reading, time=tuple(column_named(table, name, "data.time") for name in clocks))
 
 
+def without_index(table: Table, *, keep: Sequence[str]) -> Table:
+    """Return a table without the columns that have no name and only number its rows, which is said."""
+    index = [name for name in table.nameless if name not in keep and _numbers_rows(table.cells[name])]
+    if not index:
+        return table
+    print(f"note: {table.path}: left out {', '.join(index)}, an index without a name", file=sys.stderr)
+    return replace(table, cells=table.cells.drop(columns=index))
+
+
+def _numbers_rows(cells: pd.Series) -> bool:
+    """Tell whether a column is empty, or rises by one from row to row."""
+    numbers = pd.to_numeric(cells, errors="coerce")
+    return bool(cells.isna().all()) or bool((numbers.diff().iloc[1:] == 1).all())
+
+
 def _first_row_names(cells: pd.DataFrame) -> bool:
     """Tell whether a column's first cell is the only one that is no time."""
     for name in cells.columns:
@@ -139,7 +154,9 @@ def read_series(
         source, times = source.backwards(), replace(times, values=times.values[::-1])
     _check_order(source, times, clocks)
     names = [str(c) for c in source.cells.columns if c not in clocks] if columns is None else list(columns)
-    formats = reading.formats or number_formats(source.cells, names, reading, decimal=decimal, thousands=thousands)
+    formats = reading.formats or (PLAIN,) * len(names)
+    if not reading.step:
+        formats = number_formats(source.cells, names, reading, decimal=decimal, thousands=thousands)
     values = np.stack([_numbers(source, name, form, reading) for name, form in zip(names, formats, strict=True)], 1)
     grid = _grid(source, times, clocks, reading, advice)
     even = np.full((len(grid.times), len(names)), np.nan)
@@ -196,7 +213,7 @@ def _times(source: Source, clocks: Sequence[str], reading: SeriesReading, *, lea
     """Return the times of a column, or of several that are parts of one time; None if at most ``least`` are times."""
     column = source.cells[clocks[0]] if len(clocks) == 1 else joined(source.cells, clocks)
     ways = readings(column, format=reading.time_format, zone=reading.time_zone)
-    if not any(way.valid.mean() > least for way in ways):
+    if not any(way.valid.any() and way.valid.mean() > least for way in ways):
         return None
     times, tied = chosen(ways)
     stray = np.flatnonzero(~times.valid)
@@ -270,10 +287,10 @@ def _check_order(source: Source, times: Times, clocks: Sequence[str]) -> None:
     advice = "; where clocks were set back, write times with offsets or in UTC" if _set_back(times, twice) else ""
     if (steps < zero).any():
         back = int(np.flatnonzero(steps < zero)[0]) + 1
-        said = f"{source.at(back, clocks[0])}: {cells.iloc[back]} comes before the line above"
+        said = f"{source.at(back, clocks[0])}: {cells.iloc[back]} comes before the {source.unit} above"
         raise ZooError(f"{said}; sort the rows{advice}")
     said = f"{source.at(place, clocks[0])}: {cells.iloc[place]} is there twice"
-    raise ZooError(f"{said}; keep one line of each{advice}")
+    raise ZooError(f"{said}; keep one {source.unit} of each{advice}")
 
 
 def _set_back(times: Times, twice: np.ndarray) -> bool:

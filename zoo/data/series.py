@@ -13,7 +13,7 @@ import torch
 from zoo.data.calendar import season_of
 from zoo.data.csvfile import column_named
 from zoo.data.dataset import Card, Dataset, Windows
-from zoo.data.even import open_series, read_series, source_of, with_options
+from zoo.data.even import open_series, read_series, source_of, with_options, without_index
 from zoo.data.files import fetch, read_checked, root_folder
 from zoo.data.spans import marked
 from zoo.errors import ZooError
@@ -89,6 +89,8 @@ def series(
     aimed = [column_named(table, name, "data.targets") for name in targets] if targets else None
     if read is not None and aimed is not None:
         read += [name for name in aimed if name not in read]
+    if read is None:
+        table = without_index(table, keep=[*reading.time, *(aimed or ())])
     found = read_series(source_of(table), read, reading, decimal=decimal, thousands=thousands)
     places = [found.columns.index(name) for name in aimed or found.columns]
     odd = None if anomalies is None else marked(Path(anomalies), Path(path), found.grid.times, found.times)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from zoo.errors import ZooError
 from zoo.inputs.base import INPUT, Piece, array, as_tensor
@@ -31,6 +32,8 @@ def encode(spec: DataSpec, raw: Any) -> Batch:
     Raises:
         ZooError: another shape, a column that is missing, a value that is no number, gaps that nothing fills.
     """
+    if isinstance(raw, (list, tuple)) and raw and all(isinstance(one, (str, os.PathLike)) for one in raw):
+        return {"x": torch.cat([encode(spec, one)["x"] for one in raw])}  # type: ignore[arg-type]
     if isinstance(raw, (str, os.PathLike)):
         (piece,) = read(spec, str(raw))
         raw = piece.raw
@@ -42,7 +45,7 @@ def encode(spec: DataSpec, raw: Any) -> Batch:
         import pandas as pd
 
         raw = _window(spec, pd.DataFrame(raw))
-    x = as_tensor(raw)
+    x = as_tensor(_array(spec, raw))
     x = x.unsqueeze(0) if x.ndim == 2 else x
     if tuple(x.shape[1:]) != spec.input_shape:
         columns = ", ".join(spec.columns)
@@ -53,14 +56,23 @@ def encode(spec: DataSpec, raw: Any) -> Batch:
     return {"x": _finite(spec, x.double().numpy())}
 
 
+def _array(spec: DataSpec, raw: Any) -> Any:
+    """Return lists and objects as an array of float64, NaN for None; anything else as it is."""
+    if hasattr(raw, "dtype") and raw.dtype != object:
+        return raw
+    try:
+        return np.array(raw, dtype=np.float64)
+    except (TypeError, ValueError):
+        columns = ", ".join(spec.columns)
+        raise ZooError(f"{spec.name}: is no array of numbers; must be {spec.input_shape}, steps of {columns}") from None
+
+
 def _finite(spec: DataSpec, x: np.ndarray) -> Any:
     """Return pasts (B, L, C) as float32, what is missing filled as in training.
 
     Raises:
         ZooError: a value is missing and training filled none, or is too large.
     """
-    import torch
-
     wrong = np.argwhere(np.isnan(x))
     fill = spec.reading_as(SeriesReading).fill
     if len(wrong):
@@ -89,10 +101,13 @@ def _window(spec: DataSpec, frame: pd.DataFrame) -> np.ndarray:
 
     from zoo.data.even import Source
     from zoo.inputs.numbers import PLAIN, as_numbers
+    from zoo.inputs.table import with_names
 
     reading = spec.reading_as(SeriesReading)
     index = frame.index
-    frame = frame.rename(columns=str)
+    frame = with_names(frame, spec.name)
+    if not len(frame):
+        raise ZooError(f"{spec.name}: has no rows")
     missing = [name for name in spec.columns if name not in frame.columns]
     if missing:
         raise ZooError(f"{spec.name}: the columns {', '.join(missing)} are missing")

@@ -45,7 +45,7 @@ def encode(spec: DataSpec, raw: Any) -> Batch:
         texts = texts if language else [cleaned(text) for text in texts]
         parts = [torch.from_numpy(encoded(cut(text, spec.tokens), known)).long() for text in texts]
     else:
-        parts = [as_tensor(part).long() for part in (raw if as_tensor(raw[0]).ndim else [raw])]
+        parts = [_numbers(spec, part) for part in (raw if as_tensor(raw[0]).ndim else [raw])]
     for number, part in enumerate(parts, start=1):
         if not len(part):
             raise ZooError(f"{spec.name}: text {number} is empty")
@@ -60,6 +60,14 @@ def encode(spec: DataSpec, raw: Any) -> Batch:
         return {"x": _padded(parts)}
     parts = [part[: spec.input_shape[0]] for part in parts]
     return {"x": _padded(parts), "lengths": torch.tensor([len(part) for part in parts])}
+
+
+def _numbers(spec: DataSpec, part: Any) -> Tensor:
+    """Return the numbers of tokens."""
+    x = as_tensor(part)
+    if x.is_floating_point() and not torch.equal(x, x.round()):
+        raise ZooError(f"{spec.name}: numbers of tokens must be whole")
+    return x.long()
 
 
 def _padded(parts: Sequence[Tensor]) -> Tensor:
@@ -82,12 +90,13 @@ def _texts(spec: DataSpec, raw: Any) -> list[str] | None:
         return None
     if isinstance(raw, Mapping) and not any(isinstance(value, (list, tuple)) for value in raw.values()):
         raw = [raw]
-    if hasattr(raw, "columns") or isinstance(raw, Mapping):
+    named = hasattr(raw, "columns") or isinstance(raw, Mapping)
+    if named:
         names = [str(name) for name in raw.keys()]  # noqa: SIM118 (of a frame too)
         raw = raw[list(raw.keys())[names.index(_column(spec, names))]]
     labels = list(raw.index) if hasattr(raw, "index") and not isinstance(raw, (list, tuple)) else None
     rows = raw.tolist() if hasattr(raw, "tolist") and getattr(raw, "dtype", None) is not None else list(raw)
-    if rows and not any(_is_row(row) for row in rows):
+    if not named and rows and not any(_is_row(row) for row in rows):
         return None
     texts = []
     for number, row in enumerate(rows, start=1):
@@ -116,7 +125,7 @@ def _read_texts(piece: Piece) -> list[str]:
 
 
 def _column(spec: DataSpec, names: Sequence[str]) -> str:
-    """Return the column of texts: the model's, or the only one.
+    """Return the column of texts: the model's, or the only one where the model's has no name.
 
     Raises:
         ZooError: there is none.
@@ -124,7 +133,7 @@ def _column(spec: DataSpec, names: Sequence[str]) -> str:
     column = spec.reading_as(TextReading).text_column
     if column in names:
         return column
-    if len(names) == 1:
+    if not column and len(names) == 1:
         return names[0]
     reads = f"the column {column!r}" if column else "texts alone"
     raise ZooError(f"{spec.name}: the model reads {reads}; the columns are {', '.join(map(str, names[:20]))}")
