@@ -8,7 +8,9 @@ from benchmarks.rows import RESULTS, read
 
 
 def contract_table() -> str:
-    """Return the tables of suite=contract: per model its checks, stops and kills; and the memory of a long run."""
+    """Return what suite=contract measured, per model its checks, stops and kills, and the memory of a long run; and
+    what suite=replay did.
+    """
     lines = ["| model | checks of the contract | of two processes | stopped at random | killed at random |"]
     lines += ["|---" * 5 + "|"]
     last: dict[tuple[str, str], dict[str, Any]] = {}
@@ -24,7 +26,17 @@ def contract_table() -> str:
         if how == "memory":
             warm, end = row["megabytes"]
             lines += ["", f"{row['what']}: {warm:.0f} MB after a tenth of them, {end:.0f} MB at the end."]
+    lines += [f"\n{_replay(row)}" for row in read(RESULTS / "replay.jsonl")[-1:]]
     return "\n".join(lines)
+
+
+def _replay(row: dict[str, Any]) -> str:
+    height, width = row["frame"]
+    return (
+        f"{row['what'].capitalize()} of {height}×{width} frames, stacked by {row['stack']}: {row['buffer_mb']:.0f} MB "
+        f"in memory; a checkpoint with {row['new_steps']:,} new steps writes {row['written_mb']:.1f} MB of it, best.ckpt "
+        f"({row['best_mb']:.1f} MB) none; bit-equal after {row['equal']} of {row['killed']} kills with a full buffer."
+    )
 
 
 def _equal(row: dict[str, Any] | None, what: str) -> str:
