@@ -118,6 +118,18 @@ def test_the_runs_own_file_is_measured_on_its_test_rows(table, capsys):
     assert evaluated(table, "rows=all", capsys=capsys)[0]["rows"] == 300
 
 
+def test_a_model_without_a_run_reads_a_file_by_its_kind(tmp_path, capsys):
+    wine = load("wine")
+    x, y = wine.test["x"], wine.test["y"]
+    table = pd.DataFrame(x.numpy(), columns=list(wine.spec.columns)).assign(grower=[f"class_{int(one)}" for one in y])
+    table.to_csv(tmp_path / "wines.csv", index=False)
+    assert main(["evaluate", "fnn/wine", "data.path=wines.csv"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "fnn on wines.csv, 36 rows"
+    assert main(["evaluate", "fnn/wine"]) == 0
+    assert said[1].split()[:2] == capsys.readouterr().out.splitlines()[1].split()[:2] == ["accuracy", "1"]
+
+
 def test_a_run_whose_file_is_gone_says_so(tmp_path, capsys):
     people(120).to_csv(tmp_path / "all.csv", index=False)
     run = trained("fnn", "csv", tmp_path, **{"data.path": str(tmp_path / "all.csv"), "data.target": "group"})

@@ -83,10 +83,10 @@ def new_file(model: Any, folder: Path | None, words: Sequence[str]) -> tuple[dic
 
     from zoo import config as configs
     from zoo.plan import check_files, placed
-    from zoo.uses import names_own_data, own_data
+    from zoo.uses import names_own_data
 
     typed = dict(word.partition("=")[::2] for word in words)
-    name = typed.get("data", own_data(folder).get("name"))
+    name = typed.get("data") or _reader_of(model.spec, typed.get("data.path", ""))
     if name not in READERS or "data.path" not in typed or names_own_data(folder, words):
         return None, []
     composed = configs.compose([f"model={model.name}", *([] if "data" in typed else [f"data={name}"]), *words])
@@ -97,6 +97,15 @@ def new_file(model: Any, folder: Path | None, words: Sequence[str]) -> tuple[dic
     given = {"name": name, "path": data["path"], **{key: data[key] for key in READ[name] if key in asked}}
     idle = sorted(asked - set(READ[name]) - {"path"})
     return given, [f"data.{key} is not read: the model reads all rows of a new file as it was trained" for key in idle]
+
+
+def _reader_of(spec: DataSpec, path: str) -> str:
+    """Return the name of the data that reads a file for such a model, "" where there is none."""
+    if spec.task == "language_modeling":
+        return "text_file"
+    if spec.kind == "image":
+        return "npz" if path.endswith(".npz") else "image_folder"
+    return {"table": "csv", "text": "text", "series": "series"}.get(spec.kind, "")
 
 
 def on_file(model: Any, name: str, rows: Labelled, notes: Sequence[str] = ()) -> Evaluation:
