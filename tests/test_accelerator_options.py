@@ -10,11 +10,13 @@ import pandas as pd
 import pytest
 import torch
 
-from zoo.contract.cases import Case
+from zoo.contract.accelerator import MPS
+from zoo.contract.cases import Case, cases_of
 from zoo.contract.devices import waits_of
 from zoo.data import load
 from zoo.data.dataset import Dataset, Rows
 from zoo.data.unlabelled import unlabelled
+from zoo.registry import entry, list_models
 
 pytestmark = pytest.mark.accelerator
 
@@ -124,3 +126,8 @@ def test_anomalies_in_a_series_are_looked_for_on_an_accelerator(name, memory, tm
 def test_rows_of_other_classes_are_looked_for_on_an_accelerator(kind):
     rows = dataset(f"classification-{kind}")
     assert not waits_of("vae", unlabelled(rows, "reconstruction", normal=[rows.spec.classes[0]]))
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_a_model_works_on_a_device_without_float64(name):
+    assert not waits_of(name, cases_of(entry(name))[0].dataset, device=MPS)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 import pytest
 import torch
 
 import zoo
-from zoo.contract.accelerator import pretended_accelerator
+from zoo.contract.accelerator import MPS, pretended_accelerator
 from zoo.contract.cases import Case
 from zoo.contract.runs import StopAfter
 from zoo.errors import Stopped, ZooError
 from zoo.parts import device_of, precision_of, round_products
+from zoo.precision import narrow_buffers, widened, widest
 
 TABLE = Case("classification", "table").dataset
 OPTIONS: dict[str, Any] = {
@@ -151,3 +153,30 @@ def test_float32_products_are_rounded_where_that_is_asked_for(tf32, expected):
     finally:
         torch.set_float32_matmul_precision(before[0])
         torch.backends.cudnn.allow_tf32 = before[1]
+
+
+def test_sums_are_as_wide_as_their_device_has_numbers():
+    module = torch.nn.BatchNorm1d(3)
+    module.register_buffer("total", torch.ones(3, dtype=torch.float64))
+    narrow_buffers(module, "cuda")
+    assert module.total.dtype == widest("cpu") == widest("cuda") == torch.float64
+    narrow_buffers(module, "mps")
+    assert module.total.dtype == widest("mps") == torch.float32
+    with pretended_accelerator(device=MPS):
+        x = torch.ones(3).to("mps")
+        assert widened(x).dtype == torch.float32
+        with pytest.raises(TypeError, match="float64"):
+            x.double()
+
+
+def test_a_system_that_does_not_tell_its_memory_has_none_in_its_results(monkeypatch):
+    monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows
+    run = zoo.train(
+        "fnn",
+        TABLE,
+        report=False,
+        run_dir="run",
+        logger="csv",
+        **{"trainer.max_epochs": 1, "trainer.accelerator": "cpu"},
+    )
+    assert run.results["peak_memory_mb"] is None

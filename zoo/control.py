@@ -13,6 +13,7 @@ from zoo.module import ZooModule
 from zoo.noise import Draws
 from zoo.objectives import Control
 from zoo.options import check_flag, check_number
+from zoo.precision import widened
 from zoo.spec import CARTPOLE, DataSpec
 
 MAP = 60  # points a side of a map
@@ -98,8 +99,8 @@ class ControlModule(ZooModule):
         """Count observations (B, *input_shape) of all processes in, once they were learnt from."""
         if not self.of_observations:
             return
-        rows, mean, squares = moments(to_float(x).double(), world=self.trainer.world_size)
-        seen, mean, squares = merged(self.seen, self.mean.double(), self.squares, rows, mean, squares)
+        rows, mean, squares = moments(widened(to_float(x)), world=self.trainer.world_size)
+        seen, mean, squares = merged(self.seen, widened(self.mean), self.squares, rows, mean, squares)
         self.seen.copy_(seen)
         self.mean.copy_(mean)
         self.squares.copy_(squares)
@@ -203,7 +204,7 @@ def ended_in(batch: Any) -> dict[str, Tensor]:
 
 
 def moments(x: Tensor, weight: Tensor | None = None, *, world: int = 1) -> tuple[Tensor, Tensor, Tensor]:
-    """Return number, mean and sum of squares about it over the rows of x (B, …), float64, of all ``world`` processes.
+    """Return number, mean and sum of squares about it over the rows of x (B, …) of all ``world`` processes.
 
     Rows with a ``weight`` (B,) of 0 do not count. The processes' own are merged in their order, so that all have the
     same; nothing waits for the device.
@@ -229,6 +230,6 @@ def merged(
     count: Tensor | int, mean: Tensor, squares: Tensor, more: Tensor | int, other: Tensor, others: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return number, mean and sum of squares about it of two samples together (Chan, Golub, LeVeque 1983)."""
-    total = torch.as_tensor(count + more, dtype=torch.float64)
+    total = torch.as_tensor(count + more, dtype=squares.dtype)
     shift, some = other - mean, total.clamp(min=1)  # of two empty samples
     return total, mean + shift * more / some, squares + others + shift.square() * count * more / some

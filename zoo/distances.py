@@ -8,6 +8,7 @@ from torch import Tensor
 
 from zoo.data.dataset import Values
 from zoo.inputs.base import to_float
+from zoo.precision import widened
 
 COMPONENTS = 64  # of the training images, in whose space distances are measured
 FITTED = 20_000  # rows that the components are found from, at most
@@ -34,7 +35,7 @@ def frechet(one: Tensor, other: Tensor) -> float:
 
     ‖μ − μ'‖² + tr(Σ + Σ' − 2 (Σ Σ')^½).
     """
-    one, other = one.double(), other.double()
+    one, other = (part.cpu().double() if part.device.type == "mps" else part.double() for part in (one, other))
     between = (one.mean(0) - other.mean(0)).square().sum()
     first, second = (torch.atleast_2d(part.T.cov()) for part in (one, other))
     # The eigenvalues of Σ Σ' are those of the symmetric Σ^½ Σ' Σ^½
@@ -54,7 +55,7 @@ def density_and_coverage(real: Tensor, made: Tensor) -> tuple[float, float]:
         near = torch.cdist(part, real) < reach  # (part, N)
         inside += int(near.sum())
         covered |= near.any(0)
-    return inside / (NEIGHBOURS * len(made)), float(covered.double().mean())
+    return inside / (NEIGHBOURS * len(made)), float(widened(covered).mean())
 
 
 def nearest(points: Tensor, among: Tensor) -> tuple[Tensor, Tensor]:

@@ -20,6 +20,7 @@ from zoo.module import ZooModule
 from zoo.noise import Draws, latent
 from zoo.objectives import Generation
 from zoo.options import check_flag, check_number
+from zoo.precision import widened
 from zoo.spec import DataSpec
 
 COLLAPSED, WON = 0.2, 0.99  # coverage, and share that D tells rightly, from which a run has gone wrong
@@ -106,7 +107,7 @@ class GenerativeModule(ZooModule):
         real, made = self._taken(dataset.test["x"], rows), self.sample(len(rows))
         y = dataset.test["y"].index_select(0, rows).to(self.device) if self.labels else None
         given = labels_of(self.spec, len(rows), None, told=self.labels > 0, device=self.device)
-        told = [float((self.realness(*pair) > 0).double().mean()) for pair in ((real, y), (made, given))]
+        told = [float(widened(self.realness(*pair) > 0).mean()) for pair in ((real, y), (made, given))]
         self._warn(real, made, told)
         return {}
 

@@ -20,6 +20,7 @@ from zoo.modes import evaluating
 from zoo.objectives import objective_of
 from zoo.optim import Plateau, build_optimizer, decay_parameters, decay_weights, initialise, penalise, schedule_factor
 from zoo.options import Learning
+from zoo.precision import widened, widest
 from zoo.spec import DataSpec
 
 PLACE = ("epochs", "waiting", "waiting_rows", "rows", "sums", "monitor")  # of a Loop, what a checkpoint holds
@@ -265,9 +266,9 @@ class ZooModule(L.LightningModule):
             return
         if loop.waiting and self.loader.batch == 0:  # the epoch's last group may be short
             self.optimizer_step()
-        every = torch.stack(losses).double()  # whose sum hardly depends on where a chunk was cut
+        every = widened(torch.stack(losses))  # whose sum hardly depends on where a chunk was cut
         self._refuse_infinite(every, steps)
-        total = torch.dot(every, torch.tensor(sizes, dtype=torch.float64).to(every.device))
+        total = torch.dot(every, torch.tensor(sizes, dtype=every.dtype).to(every.device))
         loop.sums["loss"] = loop.sums["loss"] + total if "loss" in loop.sums else total
         loop.rows += sum(sizes)
         loop.last_loss = every[-1]
@@ -348,7 +349,7 @@ class ZooModule(L.LightningModule):
     def train_figures(self) -> dict[str, float]:
         """Return the epoch's training means; reads what was counted on the device, so once an epoch."""
         rows = torch.tensor(self.loop.rows, device=self.device)
-        totals = torch.stack([value.double() for value in (*self.loop.sums.values(), rows)])
+        totals = torch.stack([widened(value) for value in (*self.loop.sums.values(), rows)])
         *sums, count = self.trainer.strategy.reduce(totals, reduce_op="sum").tolist()
         return {f"train/{key}": value / count for key, value in zip(self.loop.sums, sums, strict=True)}
 
@@ -423,7 +424,8 @@ class ZooModule(L.LightningModule):
         values = self.metrics[stage].compute()
         self.metrics[stage].reset()
         # what is not defined on these rows is left out
-        return {f"{stage}/{key}": value.double() for key, value in values.items() if not torch.isnan(value)}
+        wide = widest(self.device)
+        return {f"{stage}/{key}": value.to(wide) for key, value in values.items() if not torch.isnan(value)}
 
     # --- checkpoints and use ---
 

@@ -6,7 +6,6 @@ import hashlib
 import json
 import platform
 import re
-import resource
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -54,7 +53,7 @@ def opening(job: Job) -> str:
     spec = job.dataset.spec
     count = torch.get_num_threads()
     cpu = f"cpu, {count} {'thread' if count == 1 else 'threads'}"
-    where = _device_name(job.device) if job.device == "cuda" else cpu
+    where = _device_name(job.device) if job.device != "cpu" else cpu
     where = f"{job.plan.trainer.world} × {where}" if job.plan.trainer.world > 1 else where
     return (
         f"{job.plan.recipe} on {spec.name}   {job.dataset.described}   {job.parameters:,} parameters   "
@@ -218,6 +217,8 @@ def _others(content: Mapping[str, Any], monitor: str) -> str:
 def _device_name(device: str) -> str:
     if device == "cuda":
         return torch.cuda.get_device_name()
+    if device == "mps":
+        return f"GPU of {platform.machine()}"
     try:
         named = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
     except OSError:  # not Linux
@@ -225,9 +226,14 @@ def _device_name(device: str) -> str:
     return named.group(1) if named else platform.machine()
 
 
-def _peak_memory(device: str) -> float:
+def _peak_memory(device: str) -> float | None:
+    """Return megabytes, None where the system does not tell."""
     if device == "cuda":
         return round(torch.cuda.max_memory_allocated() / 2**20, 1)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
     unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is bytes there, kilobytes on Linux
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20, 1)
 

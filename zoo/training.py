@@ -258,6 +258,7 @@ def _work(
 
     from zoo import parts
     from zoo.guard import say
+    from zoo.precision import narrow_buffers
     from zoo.report import Job, opening
 
     parts.quiet()
@@ -266,6 +267,7 @@ def _work(
     dataset, data = parts.data_of(planned, dataset)
     L.seed_everything(planned.values["seed"], verbose=False)
     model = parts.model_of(planned, dataset)
+    narrow_buffers(model, device)
     job = Job(planned, dataset, model, device, parts.precision_of(planned.trainer.precision, device))
     if planned.trainer.find_lr:
         return _suggest_lr(job, data)

@@ -38,6 +38,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 DEVICE = torch.device("cuda", 0)
+MPS = torch.device("mps", 0)
 HOST = torch.device("cpu")
 MEMORY = 8 << 30  # bytes that the device pretends to have
 LIBRARIES = ("torch", "lightning", "torchmetrics", "contextlib.py")  # whose frames are no place of a wait
@@ -72,13 +73,20 @@ class Wait(NamedTuple):
 class Accelerator:
     """A record of a pretended accelerator.
 
-    ``clock`` returns the macro-batch and the batch at work, None outside of training steps. ``ignored`` are ends of
+    ``clock`` returns the macro-batch and the step at work, None outside of training steps. ``ignored`` are ends of
     files: a wait with one of them among its callers is not recorded.
     """
 
     waits: list[Wait]
+    device: torch.device = DEVICE
     clock: Callable[[], tuple[int, int] | None] = lambda: None
     ignored: tuple[str, ...] = ()
+
+    def holds(self, device: Any) -> bool:
+        """Tell whether a device that a call names is this one."""
+        if isinstance(device, int):  # its number
+            return True
+        return device is not None and torch.device(device).type == self.device.type
 
     def record(self, what: str) -> None:
         """Add a wait, with the place in the caller's code."""
@@ -153,12 +161,6 @@ def _tensors(*nodes: Any) -> Iterator[Tensor]:
             yield from _tensors(*node)
 
 
-def _is_device(device: Any) -> bool:
-    if isinstance(device, int):  # the number of a CUDA device
-        return True
-    return device is not None and torch.device(device).type == "cuda"
-
-
 class _Call(NamedTuple):
     there: bool  # where what the call makes of nothing is put
     stated: bool  # whether its arguments say so
@@ -175,13 +177,15 @@ class _Calls(TorchFunctionMode):
         self.accelerator = accelerator
         self.stack: list[_Call] = []
         self.handlers: dict[Any, Callable[..., Any]] = {
-            Tensor.device.__get__: lambda x: DEVICE if on_device(x) else _real_device(x),  # type: ignore[attr-defined]
-            Tensor.is_cuda.__get__: lambda x: on_device(x),  # type: ignore[attr-defined]
+            Tensor.device.__get__: lambda x: accelerator.device if on_device(x) else _real_device(x),  # type: ignore[attr-defined]
+            Tensor.is_cuda.__get__: lambda x: on_device(x) and accelerator.device == DEVICE,  # type: ignore[attr-defined]
             Tensor.is_cpu.__get__: lambda x: not on_device(x) and _real_device(x) == HOST,  # type: ignore[attr-defined]
             Tensor.get_device: lambda x: 0 if on_device(x) else -1,
             Tensor.to: self._to,
             Tensor.cpu: lambda x, *a, **k: self._to(x, "cpu"),
-            Tensor.cuda: lambda x, device=None, non_blocking=False, **k: self._to(x, DEVICE, non_blocking=non_blocking),
+            Tensor.cuda: lambda x, device=None, non_blocking=False, **k: self._to(
+                x, accelerator.device, non_blocking=non_blocking
+            ),
             Tensor.numpy: self._numpy,
             Tensor.__array__: lambda x, *a, **k: Tensor.__array__(self._readable(x), *a, **k),
             Tensor.tolist: self._tolist,
@@ -190,7 +194,7 @@ class _Calls(TorchFunctionMode):
             Tensor.__deepcopy__: lambda x, memo: _place(Tensor.__deepcopy__(x, memo), on_device(x)),
             torch.nn.functional.one_hot: self._one_hot,
             Tensor.new_tensor: lambda x, data, **k: self._from_host(
-                Tensor.new_tensor, x, data, **{"device": x.device if not on_device(x) else DEVICE, **k}
+                Tensor.new_tensor, x, data, **{"device": x.device if not on_device(x) else accelerator.device, **k}
             ),
         }
         self.handlers |= {
@@ -204,7 +208,7 @@ class _Calls(TorchFunctionMode):
         if handler is not None:
             return handler(*args, **kwargs)
         device, generator = kwargs.get("device"), kwargs.get("generator")
-        there = _is_device(device) if device is not None else any(map(on_device, _tensors(args, kwargs)))
+        there = self.accelerator.holds(device) if device is not None else any(map(on_device, _tensors(args, kwargs)))
         if device is not None and there:
             kwargs = {**kwargs, "device": HOST}
         if there and generator is not None and generator.device.type == "cpu":
@@ -224,21 +228,21 @@ class _Calls(TorchFunctionMode):
     def _to(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         positions = ["device", "dtype", "non_blocking", "copy"]
         if args and isinstance(args[0], Tensor):
-            args = (DEVICE if on_device(args[0]) else _real_device(args[0]), args[0].dtype, *args[1:])
+            args = (self.accelerator.device if on_device(args[0]) else _real_device(args[0]), args[0].dtype, *args[1:])
         elif args and isinstance(args[0], torch.dtype):
             positions = positions[1:]
         options = {**dict(zip(positions, args, strict=False)), **kwargs}
         device, non_blocking = options.pop("device", None), options.pop("non_blocking", False)
         options = {key: value for key, value in options.items() if value is not None}
-        if device is None or _is_device(device) == on_device(x):
-            if device is not None and not _is_device(device):
+        if device is None or self.accelerator.holds(device) == on_device(x):
+            if device is not None and not self.accelerator.holds(device):
                 options["device"] = device
             with self.placing(on_device(x), stated=False):
                 return x.to(**options) if options else x
         if torch.device(device).type == "meta":
             return x.to(device="meta", **options)
-        self.crossing(x, there=_is_device(device), non_blocking=non_blocking)
-        with self.placing(_is_device(device), stated=True):
+        self.crossing(x, there=self.accelerator.holds(device), non_blocking=non_blocking)
+        with self.placing(self.accelerator.holds(device), stated=True):
             return x.to(**{**options, "copy": True})
 
     def crossing(self, x: Tensor, *, there: bool, non_blocking: bool) -> None:
@@ -283,7 +287,7 @@ class _Calls(TorchFunctionMode):
     def _from_host(self, make: Callable[..., Tensor], *args: Any, device: Any = None, **kwargs: Any) -> Tensor:
         data = args[-1] if args else kwargs.get("data")
         source = isinstance(data, Tensor) and on_device(data)
-        there = _is_device(device) if device is not None else source
+        there = self.accelerator.holds(device) if device is not None else source
         if device is not None and not there:
             kwargs["device"] = HOST if source else device
         if there != source:
@@ -322,11 +326,13 @@ class _Kernels(TorchDispatchMode):
             self._record(name, args, kwargs)
         call = self.calls.stack[-1] if self.calls.stack else _Call(False, False)
         there = call.there if call.stated or not inputs else any(places)
-        if _is_device(kwargs.get("device")):  # by a call that is not seen
+        if self.accelerator.holds(kwargs.get("device")):  # by a call that is not seen
             there, kwargs["device"] = True, HOST
         before = {_storage(x) for x in inputs}
         out = func(*args, **kwargs)
         for tensor in _tensors(out) if name != "set_" else ():  # which takes up memory that has its mark
+            if there and tensor.dtype == torch.float64 and self.accelerator.device == MPS:
+                raise TypeError("Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support it")
             if _storage(tensor) not in before:
                 _place(tensor, there)
         return out
@@ -391,13 +397,13 @@ def _is_pointwise(func: Any) -> bool:
 # --- torch.cuda ---
 
 
-def _grouped() -> Callable[..., Any]:
+def _grouped(place: torch.device) -> Callable[..., Any]:
     """Return the function by which torch groups an optimizer's tensors, which would say that all are on the CPU."""
     group = torch._C._group_tensors_by_device_and_dtype  # type: ignore[attr-defined]
 
     def grouped(lists: Any, *args: Any) -> Any:
         there = any(map(on_device, _tensors(*lists)))
-        return {(DEVICE if there else device, dtype): part for (device, dtype), part in group(lists, *args).items()}
+        return {(place if there else device, dtype): part for (device, dtype), part in group(lists, *args).items()}
 
     return grouped
 
@@ -457,6 +463,14 @@ def _answers(accelerator: Accelerator, memory: int) -> dict[str, Callable[..., A
     return answers | {"Stream": _Stream, "Event": _Stream, "current_stream": _Stream}
 
 
+def _answers_of_mps(accelerator: Accelerator, memory: int) -> dict[str, Callable[..., Any]]:
+    """Return what functions of torch.mps answer."""
+    answers: dict[str, Callable[..., Any]] = dict.fromkeys(("empty_cache", "manual_seed", "set_rng_state"), _nothing)
+    answers |= {"recommended_max_memory": lambda: memory, "driver_allocated_memory": lambda: 0}
+    answers |= {"get_rng_state": lambda: torch.zeros(0, dtype=torch.uint8)}
+    return answers | {"synchronize": lambda *_: accelerator.record("torch.mps.synchronize")}
+
+
 @contextlib.contextmanager
 def _settings() -> Iterator[None]:
     """Set back what a run on CUDA sets for all that follows it in a process."""
@@ -475,21 +489,32 @@ def _settings() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def pretended_accelerator(*, memory: int = MEMORY, ignored: Iterable[str] = ()) -> Iterator[Accelerator]:
+def pretended_accelerator(
+    *, device: torch.device = DEVICE, memory: int = MEMORY, ignored: Iterable[str] = ()
+) -> Iterator[Accelerator]:
     """Have ``cuda`` be a device that the block pretends to have, in this thread; yield its record of waits.
 
+    With ``device=MPS`` it is a Mac's, which has no float64.
     ``memory`` are the bytes that it says to have, all of them free: data that takes more than half is streamed.
     ``ignored`` are ends of paths of files, such as ``environment.py``: waits that they lead to are not recorded.
     """
     import torch._dynamo  # which some calls import, and which would trip over what is patched below
+    from lightning.fabric.accelerators import mps as fabric
+    from lightning.pytorch.accelerators import mps as lightning
 
-    accelerator = Accelerator([], ignored=tuple(ignored))
+    accelerator = Accelerator([], device=device, ignored=tuple(ignored))
     calls = _Calls(accelerator)
     with contextlib.ExitStack() as stack:
-        for name, answer in _answers(accelerator, memory).items():
-            stack.enter_context(mock.patch.object(torch.cuda, name, answer))
+        cuda = device == DEVICE
+        for name, answer in (_answers(accelerator, memory) if cuda else _answers_of_mps(accelerator, memory)).items():
+            stack.enter_context(mock.patch.object(torch.cuda if cuda else torch.mps, name, answer))
+        if not cuda:
+            for home in (torch.backends.mps, fabric.MPSAccelerator, lightning.MPSAccelerator):
+                stack.enter_context(mock.patch.object(home, "is_available", return_value=True))
         stack.enter_context(mock.patch.object(Tensor, "record_stream", _nothing))
-        stack.enter_context(mock.patch.object(torch._C, "_group_tensors_by_device_and_dtype", _grouped()))
+        stack.enter_context(
+            mock.patch.object(torch._C, "_group_tensors_by_device_and_dtype", _grouped(accelerator.device))
+        )
         stack.enter_context(mock.patch.object(torch.backends.cudnn, "is_acceptable", return_value=False))
         for check in ("_accelerator_graph_capture_health_check", "_cuda_graph_capture_health_check"):  # ask the driver
             if hasattr(torch.optim.Optimizer, check):

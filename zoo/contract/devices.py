@@ -21,12 +21,12 @@ from zoo.data.dataset import Dataset
 from zoo.errors import Stopped, ZooError
 from zoo.inputs.base import to_float
 from zoo.module import ZooModule
+from zoo.precision import narrow_buffers
 
 BATCHES, STOP = 6, 8  # of an epoch; after which a run is stopped, amid its second epoch
 # A step with all that may touch its gradients; validation decides on the rate
 OPTIONS: dict[str, Any] = {
     **QUICK,
-    "trainer.accelerator": "cuda",
     "trainer.max_epochs": 2,
     "trainer.steps_per_epoch": BATCHES,
     "trainer.accumulate": 2,
@@ -49,7 +49,7 @@ class Clock(L.Callback):
         """Begin to count."""
         assert isinstance(module, ZooModule)
         macro, loop = next(self.macro_batches), module.loop
-        self.accelerator.clock = lambda: (macro, loop.batches)
+        self.accelerator.clock = lambda: (macro, loop.batches + loop.steps)  # one batch may lead to many steps
 
     def on_train_batch_end(
         self, trainer: L.Trainer, module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -73,10 +73,12 @@ def check_accelerator(subject: Subject) -> None:
         )
 
 
-def waits_of(name: str, dataset: Dataset, *, memory: int = MEMORY, **options: Any) -> list[Wait]:
+def waits_of(
+    name: str, dataset: Dataset, *, device: torch.device = DEVICE, memory: int = MEMORY, **options: Any
+) -> list[Wait]:
     """Train a model on a pretended accelerator, stop, go on, test and use it; return the waits of its training steps.
 
-    ``memory`` is that of the accelerator, ``options`` are those of a run.
+    ``device`` is the one that is pretended, ``memory`` what it has, ``options`` are those of a run.
 
     Raises:
         Exception: whatever the model or the zoo raises, such as RuntimeError where tensors of two devices meet.
@@ -84,17 +86,20 @@ def waits_of(name: str, dataset: Dataset, *, memory: int = MEMORY, **options: An
     with (
         tempfile.TemporaryDirectory(prefix="zoo-accelerator-") as above,
         quiet(),
-        pretended_accelerator(memory=memory, ignored=PLAYING) as accelerator,
+        pretended_accelerator(device=device, memory=memory, ignored=PLAYING) as accelerator,
     ):
         folder, clock = Path(above) / "run", Clock(accelerator)
-        stop, values = StopAfter(STOP), {**OPTIONS, "run_dir": str(folder), **options}
+        stop = StopAfter(STOP)
+        values = {**OPTIONS, "trainer.accelerator": device.type, "run_dir": str(folder), **options}
         try:
             zoo.train(name, dataset, callbacks=(clock, stop), **values)
         except Stopped:
             accelerator.clock = lambda: None
             zoo.resume(folder, dataset, callbacks=(clock,))
         waits = accelerator.per_batch()
-        _use(zoo.load(folder / "checkpoints" / "best.ckpt").to(DEVICE), dataset)
+        model = zoo.load(folder / "checkpoints" / "best.ckpt")
+        narrow_buffers(model, device.type)
+        _use(model.to(device), dataset)
     return waits
 
 
@@ -103,7 +108,7 @@ def _use(model: ZooModule, dataset: Dataset) -> None:
     batch = _first(dataset)
     with contextlib.suppress(ZooError):  # a conditional model predicts nothing without a class
         model.answered({key: value for key, value in batch.items() if key in ("x", "lengths")})
-    model.insights({key: value.to(DEVICE) for key, value in batch.items()}, dataset)
+    model.insights({key: value.to(model.device) for key, value in batch.items()}, dataset)
     model.figures(dataset)
     if model.spec.task == "language_modeling":
         model.generate(length=3)  # type: ignore[operator]

@@ -24,6 +24,7 @@ from zoo.networks.acting import body, check_body
 from zoo.noise import Draws
 from zoo.objectives.control import scaled
 from zoo.options import check_choice, check_flag, check_number
+from zoo.precision import widened
 from zoo.registry import register
 
 ALGORITHMS = ("reinforce", "a2c", "ppo")
@@ -197,7 +198,7 @@ class Policy(ControlModule):
     def standardised(self, advantage: Tensor, weight: float | None = None) -> Tensor:
         """Return advantages (K,) with mean 0 and deviation 1 over all processes; a single one as it is."""
         weights = None if weight is None else torch.full_like(advantage, weight)
-        count, mean, squares = moments(advantage.double(), weights, world=self.trainer.world_size)
+        count, mean, squares = moments(widened(advantage), weights, world=self.trainer.world_size)
         scaled_by = (squares / (count - 1).clamp(min=1)).sqrt() + 1e-8
         return torch.where(count > 1, (advantage - mean.to(advantage)) / scaled_by.to(advantage), advantage)
 
@@ -229,7 +230,7 @@ class Policy(ControlModule):
             sums.append(running)
             running = running * (1 - ended)
         self._discounted = running
-        values = torch.stack(sums).flatten().double()
+        values = widened(torch.stack(sums).flatten())
         more = moments(values, batch["valid"].flatten(), world=self.trainer.world_size)
         count, mean, squares = merged(*self.gained, *more)
         self.gained.copy_(torch.stack([count, mean, squares]))

@@ -12,6 +12,7 @@ from torchmetrics.utilities.data import dim_zero_cat
 from zoo.data.dataset import Batch
 from zoo.objectives.base import Metrics, Objective, refuse, watched
 from zoo.options import ObjectiveOptions
+from zoo.precision import widened
 from zoo.spec import DataSpec
 
 
@@ -28,7 +29,7 @@ class Spread(Metric):
 
     def compute(self) -> Tensor:
         """Return it, that of a population."""
-        return dim_zero_cat(self.values).double().std(correction=0)
+        return widened(dim_zero_cat(self.values)).std(correction=0)
 
 
 class Control(Objective):

@@ -14,6 +14,7 @@ from zoo.distances import FEW, density_and_coverage, frechet
 from zoo.judge import SURE, judged
 from zoo.objectives.base import Metrics, Objective, refuse, watched
 from zoo.options import ObjectiveOptions
+from zoo.precision import widened
 from zoo.spec import DataSpec
 
 STATES = ("real", "made", "real_far", "made_far", "real_features", "made_features", "made_label", "made_sure", "y")
@@ -44,11 +45,11 @@ class Samples(Metric):
             found["nearest"] = float(whole["made_far"].median() / whole["real_far"].median())
         if self.judged:
             found["frechet_zoo_cnn"] = frechet(whole["real_features"], whole["made_features"])
-            found["sure"] = float((whole["made_sure"] > SURE).double().mean())
+            found["sure"] = float(widened(whole["made_sure"] > SURE).mean())
             counts = torch.bincount(whole["made_label"], minlength=self.classes)
             found["least_class_share"] = float(counts.min() / counts.sum())
             if self.conditional:
-                found["label_accuracy"] = float((whole["made_label"] == whole["y"]).double().mean())
+                found["label_accuracy"] = float(widened(whole["made_label"] == whole["y"]).mean())
         return {name: torch.tensor(value, dtype=torch.float64) for name, value in found.items()}
 
 
@@ -88,8 +89,8 @@ class Generation(Objective):
         assert isinstance(metrics, Metrics)
         metrics["samples"].update(**output, **({"y": batch["y"]} if self.conditional else {}))
         metrics.feed(
-            d_real=((output["real_logit"] > 0).double(),),
-            d_made=((output["made_logit"] < 0).double(),),
+            d_real=(widened(output["real_logit"] > 0),),
+            d_made=(widened(output["made_logit"] < 0),),
         )
 
     def keep(self, output: Any, batch: Batch) -> Tensor | None:

@@ -17,6 +17,7 @@ from zoo.inputs.table import coded, numeric_columns
 from zoo.objectives.base import Metrics, Objective, Scaled, best_threshold, refuse, watched
 from zoo.objectives.defined import TwoClassAUROC, TwoClassAveragePrecision
 from zoo.options import ObjectiveOptions
+from zoo.precision import widened
 from zoo.reading import TableReading
 from zoo.spec import DataSpec
 
@@ -123,7 +124,7 @@ class Reconstruction(Objective):
             if "ssim" in metrics and bool(normal.any()):
                 metrics.feed(ssim=(out[normal], x[normal]))
         if self.ranked:
-            score = self.score(named, x).double()
+            score = widened(self.score(named, x))
             alarm = score >= (math.inf if self.threshold is None else self.threshold)
             share = 0.5 + 0.5 * score / (1 + score.abs())  # torchmetrics takes what is not in [0, 1] for logits
             both = (share, batch["y"])
