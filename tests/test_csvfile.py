@@ -91,7 +91,8 @@ def test_a_mark_that_is_never_closed_is_named_with_its_line_and_the_option(tmp_p
         ("a,b\n1,x,\n2,y,\n", ["a", "b", "column_3"], ("column_3",)),
         ("0,1,2\n1.5,2,x\n2.5,2,y\n", ["0", "1", "2"], ()),  # an array's columns
         ("city,2019,2020,2021\nUlm,5,5,6\nBonn,7,8,9\n", ["city", "2019", "2020", "2021"], ()),
-        ("kind,wood\nkind,5\nother,7\n", ["column_1", "column_2"], ()),
+        ("kind,wood\nkind,5\nother,7\n", ["kind", "wood"], ()),  # numbers below a text
+        ("kind,wood\nkind,oak\nother,yew\n", ["column_1", "column_2"], ()),
         ("1,x,5\n2,y,6\n", ["column_1", "column_2", "column_3"], ()),
         ("a,NA\n1,2\n", ["column_1", "column_2"], ()),
         (",red,5\n3,blue,6\n", ["column_1", "column_2", "column_3"], ()),

@@ -203,9 +203,20 @@ def test_marks_for_a_missing_number_are_said_and_what_is_no_number_is_warned_of(
     assert data.spec.flagged == ("a",)
 
 
+def test_a_word_among_numbers_is_named(tmp_path):
+    text = rows_of("a", ["xx" if n % 5 < 2 else f"{n / 7:.3f}" for n in range(60)])
+    with pytest.raises(zoo.ZooError, match=r"holds numbers and 'xx' \(24 rows\).*data\.missing=\[xx\]"):
+        table(tmp_path, text)
+    assert table(tmp_path, text, missing=["xx"]).spec.flagged == ("a",)
+    with pytest.raises(zoo.ZooError, match="take the units off"):
+        table(tmp_path, rows_of("a", [f"{'$€'[n % 2]}{n / 7:.2f}" for n in range(60)]))
+
+
 def test_codes_with_leading_zeros_are_texts_unless_they_are_said_to_be_numbers(tmp_path, capsys):
     text = rows_of("a", ["01001", "02134", "90210"] * 14)
-    assert table(tmp_path, text).spec.levels[0] == ("01001", "02134", "90210")
+    spec = table(tmp_path, text).spec
+    assert spec.levels[0] == ("01001", "02134", "90210")
+    assert encode(spec, pd.read_csv(tmp_path / "a.csv"))["x"].flatten().tolist() == [1, 2, 3] * 14  # without the zeros
     assert "pass data.numeric=[a]" in capsys.readouterr().err
     assert table(tmp_path, text, numeric=["a"]).spec.levels == ((),)
 

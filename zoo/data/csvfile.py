@@ -390,8 +390,8 @@ def _check_shape(path: Path, body: Rows, delimiter: str, header: bool | None) ->
 
 
 def _has_header(rows: Sequence[Sequence[str]]) -> bool:
-    """Tell whether the first row names the columns: it is of another kind than what stands below, or none of it is
-    found there. Blank names are those of an index; 0, 1, 2, … are names too.
+    """Tell whether the first row names the columns: it has texts above numbers, or none of it is found below. Blank
+    names are those of an index; 0, 1, 2, … are names too.
     """
     first, below = rows[0], [row for row in rows[1 : LOOKED_AT + 1] if len(row) == len(rows[0])]
     if not below:
@@ -407,7 +407,7 @@ def _has_header(rows: Sequence[Sequence[str]]) -> bool:
         return False
     if len({cell for _, cell in named}) < len(named):
         return any(is_number(row[n]) for row in below for n in range(len(first)))
-    return contrasts > 1 or not any(row[n] == cell for row in below for n, cell in named)
+    return contrasts > 0 or not any(row[n] == cell for row in below for n, cell in named)
 
 
 def _column_of_numbers(rows: Sequence[Sequence[str]], column: int) -> bool:

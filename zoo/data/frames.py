@@ -19,6 +19,7 @@ from zoo.inputs.numbers import (
     LONGEST,
     MARKS,
     PLAIN,
+    UNIT,
     Format,
     Guess,
     as_numbers,
@@ -50,7 +51,7 @@ DATE = re.compile(
     rf"|(?:mon|tue|wed|thu|fri|sat|sun)[a-z]* {MONTH} +\d{{1,2}} \d{{1,2}}:\d{{2}}.*\d{{4}}",
     re.IGNORECASE,
 )
-QUANTITY = re.compile(r"[<>≤≥~≈±=]*\s*[-+−]?[.,]?\d")
+QUANTITY = re.compile(rf"[<>≤≥~≈±=]*\s*(?:{UNIT})?\s*[-+−]?[.,]?\d")
 
 
 @dataclass(frozen=True)
@@ -318,6 +319,12 @@ def number_format(source: Source, column: str, reading: Reading, cells: Cells | 
     if dates > 0.95 * total:
         raise _date(source, column, str(example))
     if len(counts) > max(0.5 * total, FEW):
+        words = [text for text in counts if not any(map(str.isdigit, text))]
+        if 0 < len(words) <= 3 and cells.guess.share >= 0.5:
+            raise ZooError(
+                f"{source.name}: column {column!r} holds numbers and {words[0][:40]!r} ({counts[words[0]]:,} rows); "
+                f"empty these cells{f' or pass data.missing=[{words[0]}]' if source.options else ''}"
+            )
         raise ZooError(
             f"{source.name}: column {column!r} holds {len(counts):,} different texts in {total:,} rows, such as "
             f"{str(example)[:40]!r}, from which nothing can be learnt; {source.leave_out(column)}"
@@ -359,13 +366,8 @@ def _remarks(source: Source, spec: DataSpec, guesses: Mapping[str, Cells | None]
             )
         if cells is None or column in text:
             continue
-        if not levels and cells.guess.unsure and source.options:
-            decimal = cells.guess.form[0] if cells.guess.form else "."
-            example = next(text for text in cells.counts if "," in text or "." in text)
-            lines.append(
-                f"note: {source.name}: column {column!r} is read with the decimal mark {decimal!r}, though {example!r} "
-                f"could be either; pass data.decimal='{',' if decimal == '.' else '.'}' if that is wrong"
-            )
+        if not levels:
+            lines += _two_ways(source, column, cells)
         if levels and cells.codes and source.options:
             lines.append(
                 f"note: {source.name}: column {column!r} has leading zeros and is read as text; pass "
@@ -377,7 +379,21 @@ def _remarks(source: Source, spec: DataSpec, guesses: Mapping[str, Cells | None]
                 f"warning: {source.name}: column {column!r} is read as text, but most of its texts begin with a "
                 f"number, such as {example[:40]!r}; leave units and signs away to have numbers"
             )
+    for column in spec.reading_as(TableReading).target if spec.task == "regression" else ():
+        lines += _two_ways(source, column, guesses[column])
     return lines
+
+
+def _two_ways(source: Source, column: str, cells: Cells | None) -> list[str]:
+    """Return a note where the decimal mark of a column of numbers could be another."""
+    if cells is None or not cells.guess.unsure or not source.options:
+        return []
+    decimal = cells.guess.form[0] if cells.guess.form else "."
+    example = next(text for text in cells.counts if "," in text or "." in text)
+    return [
+        f"note: {source.name}: column {column!r} is read with the decimal mark {decimal!r}, though {example!r} "
+        f"could be either; pass data.decimal='{',' if decimal == '.' else '.'}' if that is wrong"
+    ]
 
 
 def _is_id(values: np.ndarray, texts: Cells | None) -> bool:

@@ -294,11 +294,18 @@ def category_codes(column: pd.Series, known: Sequence[str], *, missing: Sequence
     each = []
     for value in kinds:
         text = as_text(value, numeric=numeric, missing=missing)
-        if text not in numbers and isinstance(value, (bool, np.bool_)):  # which a file may write as true or 1
-            texts = (text.lower(), text.upper(), str(int(value)))
-            text = next((one for one in texts if one in numbers), text)
+        if text not in numbers and not isinstance(value, str):
+            text = _as_in_file(value, text, known)
         each.append(numbers.get(text, 0.0))
     return np.array(each, dtype=np.float64)[codes]
+
+
+def _as_in_file(value: Any, text: str, known: Sequence[str]) -> str:
+    """Return a flag or a number as the file has it that ``known`` categories come from: true or 1, 01001."""
+    if isinstance(value, (bool, np.bool_)):
+        return next((one for one in (text.lower(), text.upper(), str(int(value))) if one in known), text)
+    lengths = {len(one) for one in known if one}
+    return text.zfill(lengths.pop()) if len(lengths) == 1 and text.isdigit() else text
 
 
 def unknown_categories(spec: DataSpec, raw: Any, batch: Batch) -> dict[str, Counter[str]]:
