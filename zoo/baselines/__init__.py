@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -30,9 +31,10 @@ def baselines(
     model's ``options`` decide; generation: of ``other real images``; control: of ``random``
     actions. ``attempt`` runs each by itself; one that fails is not in the result.
     """
-    figures = {
-        name: attempt(f"baseline {name}", measure, {}) for name, measure in _measures(dataset, options or {}).items()
-    }
+    measures = _measures(dataset, options or {})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of fits that do not converge, and of classes that are not there
+        figures = {name: attempt(f"baseline {name}", measure, {}) for name, measure in measures.items()}
     return {name: values for name, values in figures.items() if values}
 
 
