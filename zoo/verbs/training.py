@@ -7,12 +7,15 @@ import re
 import shlex
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from zoo.errors import Stopped, TrainingError, ZooError
 from zoo.launched import rank
 from zoo.verbs.base import Verb
+
+HEARD = 2.0  # seconds in which the first process has said what all of them raise
 
 
 def train(arguments: Sequence[str]) -> int:
@@ -63,7 +66,8 @@ def _resume(arguments: Sequence[str]) -> None:
 def _report(error: ZooError | TrainingError | Stopped, failures: list[Exception]) -> None:
     failures.append(error)
     if rank() and getattr(error, "common", False):
-        return  # the first process says it
+        time.sleep(HEARD)  # the first process says it, and torchrun ends all once one has ended
+        return
     print(error if isinstance(error, Stopped) else f"error: {error}", file=sys.stderr)
 
 
