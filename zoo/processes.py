@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -31,9 +32,20 @@ def context() -> multiprocessing.context.BaseContext:
 
 
 def warm() -> None:
-    """Have others than this process import what processes will need, while this one goes on."""
-    if context().get_start_method() == "forkserver":
+    """Have others than this process import what processes will need, while this one goes on.
+
+    Ctrl-C goes to all processes of a terminal: the server is begun without an ear for it, since it ends with this one.
+    """
+    if context().get_start_method() != "forkserver":
+        return
+    if threading.current_thread() is not threading.main_thread():
         multiprocessing.forkserver.ensure_running()
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        multiprocessing.forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, before if before is not None else signal.SIG_DFL)
 
 
 @contextlib.contextmanager
