@@ -199,6 +199,39 @@ def test_a_replay_buffer_has_images_as_bytes():
     assert all((known == row).flatten(1).all(1).any() for row in drawn["x"])
 
 
+class Robot(Plain):
+    """Holds what no checkpoint can."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.connection = object()
+
+
+gymnasium.register("zoo-robot-v0", entry_point=Robot)
+
+
+def test_an_environment_that_cannot_be_taken_up_ends_its_episodes_in_the_replay_buffer(tmp_path, capsys):
+    games = environments("x", "zoo-robot-v0", None, options={"length": 100}, **SIZES)
+
+    def loader():
+        made = RolloutLoader(games, seed=0, batch_size=8, remembers=True)
+        made.actor = lambda x: dict.fromkeys(("action", "taken"), torch.zeros(4, dtype=torch.int64))
+        made.folder = tmp_path / "replay"
+        return made
+
+    before, after = loader(), loader()
+    before.played()
+    last = before.play.observation
+    before.write_replay()
+    after.load_state_dict({**before.state_dict(), "batch": 1})
+    assert "new episodes begin" in capsys.readouterr().out
+    after.played()
+    assert after.replay.rings["ended"][7].tolist() == [1] * 4
+    assert after.replay.rings["valid"][7:10, 0].tolist() == [1, 0, 1]
+    env, step = torch.arange(4), torch.full((4,), 8)
+    assert torch.equal(after.replay.observations(step, env), last)
+
+
 # --- what goes wrong ---
 
 

@@ -230,28 +230,33 @@ class Killed(BaseException):
 def test_a_run_killed_with_a_full_buffer_goes_on_to_the_same_weights(unstopped, tmp_path, monkeypatch, moment):
     """The run is killed in its tenth write of last.ckpt, when the ring has come round."""
     folder, writes = tmp_path / "run", 0
-    save_last, write, drop = Checkpoints._save_last, ReplayBuffer.write, ReplayBuffer.drop
+    save_last, save = Checkpoints._save_last, Checkpoints._save
 
     def counted(self, trainer, module):
         nonlocal writes
         writes += 1
         save_last(self, trainer, module)
 
-    def tried(method, when):
+    def killed_at(when):
+        if writes == 10 and when == moment:
+            raise Killed
+
+    def saved(self, trainer, path, **options):
+        killed_at("before last.ckpt" if path == self.last else "")
+        save(self, trainer, path, **options)
+
+    def before(method, when):
         def call(self, *arguments, **options):
-            if writes == 10 and when == moment:
-                raise Killed
-            result = method(self, *arguments, **options)
-            if writes == 10 and moment == "before last.ckpt" and method is write:
-                raise Killed
-            return result
+            killed_at(when)
+            return method(self, *arguments, **options)
 
         return call
 
     with monkeypatch.context() as patch:
         patch.setattr(Checkpoints, "_save_last", counted)
-        patch.setattr(ReplayBuffer, "write", tried(write, "before the segment"))
-        patch.setattr(ReplayBuffer, "drop", tried(drop, "before the old segments go"))
+        patch.setattr(Checkpoints, "_save", saved)
+        patch.setattr(ReplayBuffer, "write", before(ReplayBuffer.write, "before the segment"))
+        patch.setattr(ReplayBuffer, "drop", before(ReplayBuffer.drop, "before the old segments go"))
         often = {"checkpoint.every_steps": 2}
         with pytest.raises(Killed):
             zoo.train("dqn", games(), options=OPTIONS, report=False, **QUICK, **often, run_dir=str(folder))
