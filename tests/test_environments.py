@@ -509,7 +509,9 @@ class KeepRows(L.Callback):
 
 
 def test_statistics_are_those_of_all_processes_also_with_environments_in_processes(tmp_path):
-    games = environments("x", "CartPole-v1", None, **{**SIZES, "vectorization": "async", "val_episodes": 2})
+    games = environments(
+        "x", "CartPole-v1", None, **{**SIZES, "vectorization": "async", "val_episodes": 1, "test_episodes": 1}
+    )
     options = {"widths": [4], "normalize_observations": True, "normalize_rewards": True, "epochs": 1}
     two = {"trainer.devices": 2, "trainer.accelerator": "cpu"}
     zoo.train("policy", games, options=options, report=False, callbacks=[KeepRows(tmp_path)], **{**RUN, **two})
