@@ -70,6 +70,7 @@ def with_gaps(frame):
 
 TABLES = {
     "as in training": lambda frame: frame,
+    "semicolons": lambda frame: frame,
     "new categories": lambda frame: frame.replace({"town": {"Kiel": "Graz"}}),
     "fewer categories": lambda frame: frame[frame["town"] != "Bonn"],
     "gaps": with_gaps,
@@ -85,10 +86,9 @@ TABLES = {
 
 
 @pytest.mark.parametrize("name", TABLES)
-@pytest.mark.parametrize("delimiter", [",", ";"])
-def test_a_table_is_measured_as_it_is_predicted(name, delimiter, table, tmp_path, capsys):
+def test_a_table_is_measured_as_it_is_predicted(name, table, tmp_path, capsys):
     frame = TABLES[name](people(60, seed=1))
-    frame.to_csv(tmp_path / "new.csv", index=False, sep=delimiter)
+    frame.to_csv(tmp_path / "new.csv", index=False, sep=";" if name == "semicolons" else ",")
     result, said = evaluated(table, "data=csv", f"data.path={tmp_path / 'new.csv'}", "data.target=group", capsys=capsys)
     rows = predicted(table, "new.csv", capsys=capsys)
     assert result["rows"] == len(frame)

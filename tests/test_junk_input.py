@@ -124,7 +124,7 @@ def shaped(spec):
 def test_drawn_objects_are_answered_or_refused(name, models):
     spec = SPECS[name]
 
-    @settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(nested() | shaped(spec) | shaped(spec).map(np.ndarray.tolist) | shaped(spec).map(lambda x: [x, x]))
     def predict(raw):
         checked(spec, models[name], raw)

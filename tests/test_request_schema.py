@@ -88,7 +88,7 @@ def test_what_the_schema_allows_is_answered(model):
     schema, statuses = schemathesis.openapi.from_dict(described(model)), []
     drawn = schema["/predict"]["POST"].as_strategy(generation_mode=schemathesis.GenerationMode.POSITIVE)
 
-    @settings(max_examples=25, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=12, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(case=drawn)
     def ask(case):
         statuses.append(answered(model, json.dumps(case.body))[0])
