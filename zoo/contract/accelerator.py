@@ -18,7 +18,7 @@ Whatever would have the host wait for the device is recorded with its place: val
 on values, and copies from memory that is not pinned.
 
 It does not show: kernels that CUDA lacks or computes differently, precision and autocast, the order of streams, memory,
-several devices, and threads other than the caller's. ``benchmarks suite=cuda`` covers these on a real device.
+several devices, exports, and threads other than the caller's. ``benchmarks suite=cuda`` covers these on a real device.
 """
 
 from __future__ import annotations
