@@ -28,8 +28,14 @@ def test_train_py_has_the_zoos_version():
     assert (done.returncode, done.stdout, done.stderr) == (0, f"zoo {zoo.__version__}\n", "")
 
 
-@pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize("words", [["--help"], ["list"], ["train", "--help"]])
+@pytest.mark.parametrize(
+    ("words", "unbuffered"),
+    [
+        (["--help"], ""),
+        (["train", "--help"], "1"),
+        *(pytest.param(words, "1", marks=pytest.mark.slow) for words in (["--help"], ["list"], ["info", "fnn"])),
+    ],
+)
 def test_a_reader_that_has_seen_enough_is_no_error(words, unbuffered):
     import os
 
@@ -40,6 +46,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(words, unbuffered):
         assert process.stderr.read() == b""
 
 
+@pytest.mark.slow
 def test_a_run_whose_reader_goes_away_comes_to_its_end(tmp_path):
     words = ["model=fnn", "data=wine", "trainer.max_epochs=1", "logger=csv", "trainer=cpu", "run_dir=run"]
     with subprocess.Popen(

@@ -1,6 +1,7 @@
 """Disks that are full and folders that turn read-only: the run ends in one line, and nothing of it is lost."""
 
 import contextlib
+import json
 import subprocess
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 import zoo
+from zoo.baselines import labels
 from zoo.config import compose
 from zoo.contract.runs import check_kills
 from zoo.contract.subject import subjects
@@ -48,11 +50,9 @@ def run(folder, **more):
         "digits",
         options={"widths": [32]},
         trainer={"max_epochs": 4, "accelerator": "cpu"},
-        report=False,
         run_dir=str(folder),
         logger="csv",
-        **{"checkpoint.every_steps": 1},
-        **more,
+        **{"report": False, "checkpoint.every_steps": 1, **more},
     )
 
 
@@ -84,6 +84,33 @@ def test_a_disk_that_takes_no_more_ends_a_run_in_one_line_and_it_goes_on_to_the_
     mended()
     resumed = zoo.resume(folder)
     assert torch.equal(weights(resumed.model), weights(run(tmp_path / "other").model))
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full_while_a_report_is_made_keeps_the_result_and_resume_adds_the_rest(disk, monkeypatch, capfd):
+    folder = disk / "run"
+    figures = labels._majority
+
+    def filled(dataset):
+        fill(disk)
+        return figures(dataset)
+
+    with monkeypatch.context() as inside:
+        inside.setattr(labels, "_majority", filled)
+        first = run(folder, report=True)
+    warnings = [line for line in capfd.readouterr().err.splitlines() if "is left out" in line]
+    assert len(warnings) >= 3
+    assert all("No space left on device" in line for line in warnings)
+    kept = json.loads((folder / "results.json").read_text())
+    assert kept["metrics"]["test/accuracy"] == first.metrics["test/accuracy"]
+    assert kept["missing"]
+    (disk / "filler").unlink()
+    zoo.resume(folder)
+    whole = json.loads((folder / "results.json").read_text())
+    assert "missing" not in whole
+    assert whole["metrics"] == kept["metrics"]
+    assert set(whole["baselines"]) == {"majority", "logistic regression"}
+    assert not list(folder.rglob("*.tmp"))
 
 
 def test_a_file_is_as_before_where_it_could_not_be_written(tmp_path):

@@ -16,7 +16,7 @@ from zoo.plots.base import visible
 QUICK = {"logger": "csv", "trainer": {"max_epochs": 1, "accelerator": "cpu"}, "data.batch_size": 16}
 
 
-@pytest.mark.parametrize("channels", [2, 5])
+@pytest.mark.parametrize("channels", [2, pytest.param(5, marks=pytest.mark.slow)])
 def test_images_of_any_channels_train_and_are_drawn(channels, capfd):
     x = np.random.default_rng(0).random((60, channels, 8, 8), dtype=np.float32)
     run = zoo.train("cnn", data=(x, np.arange(60) % 3), options={"channels": [4], "hidden": 0}, **QUICK)

@@ -62,7 +62,7 @@ def test_data_that_moved_with_its_run_is_found_from_there(project, tmp_path, mon
         assert main(["evaluate", "done"]) == 0
         monkeypatch.chdir(tmp_path)
         assert main(["evaluate", "moved/done"]) == 2
-        assert capsys.readouterr().err.startswith("error: csv/t.csv: ")
+        assert capsys.readouterr().err.startswith("error: data.path=csv/t.csv: no such file or folder")
     finally:
         moved.rename(project)
 

@@ -41,7 +41,7 @@ def models() -> list:
         claimed = sorted(cases_of(registry.entry(name)), key=lambda case: case.kind != "image")
         cases = {case.task: case for case in claimed}  # images, whose pictures take seconds, where there is no other
         for case in cases.values():
-            quick = (name, case.task) in (("fnn", "classification"), ("dqn", "control"))
+            quick = (name, case.task) == ("fnn", "classification")
             marks = () if quick else pytest.mark.slow
             pairs.append(pytest.param(name, case, marks=marks, id=f"{name}-{case.task}"))
     return pairs
@@ -129,7 +129,7 @@ def test_a_part_that_fails_takes_no_other_with_it(monkeypatch, capfd):
     assert drawn(Path("run")) == {"curves.png", "confusion.png"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_in_a_baseline_ends_the_run_with_its_result(number, monkeypatch, capfd):
     before = signal.getsignal(number)
     with monkeypatch.context() as inside:

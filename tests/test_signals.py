@@ -51,13 +51,14 @@ class Sends(L.Callback):
         self._begins("test", module)
 
 
-CASES = [("fnn", Case("regression", "table"), "validation", 0), ("fnn", Case("regression", "table"), "test", EPOCHS)]
-CASES += [("lstm", Case("language_modeling", "text"), "validation", EPOCHS - 1)]
-CASES += [("dqn", Case("control", "discrete"), "validation", 1), ("gan", Case("generation", "image"), "validation", 1)]
-CASES += [
+QUICKLY = [("fnn", Case("regression", "table"), "validation", 0), ("fnn", Case("regression", "table"), "test", EPOCHS)]
+QUICKLY += [("lstm", Case("language_modeling", "text"), "validation", EPOCHS - 1)]
+OTHERS = [("dqn", Case("control", "discrete"), "validation", 1), ("gan", Case("generation", "image"), "validation", 1)]
+OTHERS += [
     ("cnn", Case("classification", "image"), "train", 1),
     ("vae", Case("reconstruction", "table"), "validation", 2),
 ]
+CASES = [*QUICKLY, *(pytest.param(*one, marks=pytest.mark.slow) for one in OTHERS)]
 
 
 @pytest.mark.parametrize(("name", "case", "stage", "epoch"), CASES)

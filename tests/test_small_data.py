@@ -49,7 +49,9 @@ def words_of(kind: str) -> list[str]:
     return ["model=gru", "data=series", "data.path=s.csv", "data.past=13", "data.horizon=2"]
 
 
-@pytest.mark.parametrize("kind", ["table", "image", "text", "series"])
+@pytest.mark.parametrize(
+    "kind", ["table", *(pytest.param(k, marks=pytest.mark.slow) for k in ("image", "text", "series"))]
+)
 def test_the_default_batch_size_gives_way_with_a_note_and_is_recorded(kind, capfd):
     words = words_of(kind)
     assert main(["train", *words, *QUICK]) == 0

@@ -76,7 +76,7 @@ def data_for(model: Any, folder: Path | None, words: Sequence[str], *, place: st
 def _check_own_files(data: dict[str, Any]) -> None:
     """Refuse a run whose files are gone, or were named from another folder."""
     try:
-        check_files(data)
+        check_files(placed(data))
     except ZooError as error:
         raise ZooError(f"{error}, of which the run was trained; name another by data.path=") from None
 
