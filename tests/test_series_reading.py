@@ -354,7 +354,7 @@ def test_a_date_and_a_time_of_day_are_one_time(tmp_path, capsys, clock):
     data = load("series", path=path, **OPTIONS)
     assert data.spec.columns == ("v",)
     assert data.spec.season == 24
-    assert f"data.time=[date, {name}]" in capsys.readouterr().err
+    assert f"data.time=[date,{name}]" in capsys.readouterr().err
     assert next(iter(pieces(data.spec, [path]))).times == ["2020-02-01 04:00:00", "2020-02-01 05:00:00"]
     assert load("series", path=path, time=["date", name], **OPTIONS).spec == data.spec
 

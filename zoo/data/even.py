@@ -256,7 +256,7 @@ def _whole_times(source: Source, times: Times, clocks: list[str], reading: Serie
         unique = np.unique(both.values)
         if ways and len(unique) == len(both.values) and (twice or grid_of(unique) is not None):
             if not reading.time_format:
-                said = f"{pair[0]!r} and {pair[1]!r} are read as one time (data.time={[*pair]})".replace("'", "")
+                said = f"{pair[0]} and {pair[1]} are read as one time (data.time=[{','.join(pair)}])"
                 print(f"note: {source.name}: the columns {said}", file=sys.stderr)
             return both, pair
     return times, clocks
