@@ -70,8 +70,8 @@ class Numbers:
     def positions(self, times: np.ndarray) -> np.ndarray | None:
         """Return the number of each time; a millionth of a step is rounding."""
         exact = (times - self.first) / self.difference
-        found = exact.round()
-        return found.astype(np.int64) if (abs(exact - found) < 1e-6).all() else None
+        numbers = exact.round()
+        return numbers.astype(np.int64) if (abs(exact - numbers) < 1e-6).all() else None
 
     def at(self, positions: np.ndarray) -> np.ndarray:
         """Return the times that have these numbers."""
@@ -92,8 +92,8 @@ class Fixed:
 
     def positions(self, times: np.ndarray) -> np.ndarray | None:
         """Return the number of each time."""
-        found, rest = np.divmod((times - self.first).astype(np.int64), self.microseconds)
-        return None if rest.any() else found
+        numbers, rest = np.divmod((times - self.first).astype(np.int64), self.microseconds)
+        return None if rest.any() else numbers
 
     def at(self, positions: np.ndarray) -> np.ndarray:
         """Return the times that have these numbers."""
@@ -120,12 +120,12 @@ class Months:
     def positions(self, times: np.ndarray) -> np.ndarray | None:
         """Return the number of each time."""
         months = times.astype("datetime64[M]")
-        found, rest = np.divmod((months - self.first.astype("datetime64[M]")).astype(np.int64), self.count)
+        numbers, rest = np.divmod((months - self.first.astype("datetime64[M]")).astype(np.int64), self.count)
         days = times.astype("datetime64[D]")
         clock = self.first - self.first.astype("datetime64[D]")
         if rest.any() or (times - days != clock).any() or (days != _days(months, self.rule)).any():
             return None
-        return found
+        return numbers
 
     def at(self, positions: np.ndarray) -> np.ndarray:
         """Return the times that have these numbers."""
@@ -171,8 +171,8 @@ class MonthDays:
 
     def positions(self, times: np.ndarray) -> np.ndarray | None:
         """Return the number of each time."""
-        found = self._place(times) - self._place(np.array([self.first]))[0]
-        return found if (self.at(found) == times).all() else None
+        numbers = self._place(times) - self._place(np.array([self.first]))[0]
+        return numbers if (self.at(numbers) == times).all() else None
 
     def at(self, positions: np.ndarray) -> np.ndarray:
         """Return the times that have these numbers."""

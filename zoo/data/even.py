@@ -193,8 +193,8 @@ def read_times(source: Source, reading: SeriesReading) -> tuple[Times, list[str]
         times = _times(source, clocks, reading, least=LIKELY)
         if times is not None:
             return _whole_times(source, times, clocks, reading)
-    shown = ", ".join(map(str, cells.columns[:20]))
-    raise ZooError(f"{source.name}: no column holds times (columns: {shown}); name it by data.time=")
+    names = ", ".join(map(str, cells.columns[:20]))
+    raise ZooError(f"{source.name}: no column holds times (columns: {names}); name it by data.time=")
 
 
 def _clock_columns(cells: pd.DataFrame) -> Iterator[list[str]]:
@@ -233,12 +233,12 @@ def _say_order(source: Source, clock: str, cell: str, times: Times, ways: Sequen
     if not others:
         return
     order, other = (("day", "true"), ("month", "false"))[:: 1 if times.format == "dmy" else -1]
-    said = f"{source.name}, column {clock!r}: {cell!r} is read {order[0]} first"
+    notice = f"{source.name}, column {clock!r}: {cell!r} is read {order[0]} first"
     if tied:
-        print(f"warning: {said}, which its steps leave open; set data.dayfirst=true or false", file=sys.stderr)
+        print(f"warning: {notice}, which its steps leave open; set data.dayfirst=true or false", file=sys.stderr)
     else:
         print(
-            f"note: {said}, by which the steps are even (data.dayfirst={other[1]} for {other[0]} first)",
+            f"note: {notice}, by which the steps are even (data.dayfirst={other[1]} for {other[0]} first)",
             file=sys.stderr,
         )
 
@@ -256,8 +256,8 @@ def _whole_times(source: Source, times: Times, clocks: list[str], reading: Serie
         unique = np.unique(both.values)
         if ways and len(unique) == len(both.values) and (twice or grid_of(unique) is not None):
             if not reading.time_format:
-                said = f"{pair[0]} and {pair[1]} are read as one time (data.time=[{','.join(pair)}])"
-                print(f"note: {source.name}: the columns {said}", file=sys.stderr)
+                notice = f"{pair[0]} and {pair[1]} are read as one time (data.time=[{','.join(pair)}])"
+                print(f"note: {source.name}: the columns {notice}", file=sys.stderr)
             return both, pair
     return times, clocks
 
@@ -287,19 +287,19 @@ def _check_order(source: Source, times: Times, clocks: Sequence[str]) -> None:
     advice = "; where clocks were set back, write times with offsets or in UTC" if _set_back(times, twice) else ""
     if (steps < zero).any():
         back = int(np.flatnonzero(steps < zero)[0]) + 1
-        said = f"{source.at(back, clocks[0])}: {cells.iloc[back]} comes before the {source.unit} above"
-        raise ZooError(f"{said}; sort the rows{advice}")
-    said = f"{source.at(place, clocks[0])}: {cells.iloc[place]} is there twice"
-    raise ZooError(f"{said}; keep one {source.unit} of each{advice}")
+        error = f"{source.at(back, clocks[0])}: {cells.iloc[back]} comes before the {source.unit} above"
+        raise ZooError(f"{error}; sort the rows{advice}")
+    error = f"{source.at(place, clocks[0])}: {cells.iloc[place]} is there twice"
+    raise ZooError(f"{error}; keep one {source.unit} of each{advice}")
 
 
 def _set_back(times: Times, twice: np.ndarray) -> bool:
     """Tell whether all times that come twice are those of an hour of autumn nights."""
     if times.values.dtype.kind != "M" or not len(twice):
         return False
-    found = pd.DatetimeIndex(times.values[twice])
-    nights = (found.hour < 4) & found.month.isin((3, 4, 9, 10, 11)) & (found.dayofweek == 6)
-    return bool(nights.all()) and (found.normalize() != found).any()
+    clock = pd.DatetimeIndex(times.values[twice])
+    nights = (clock.hour < 4) & clock.month.isin((3, 4, 9, 10, 11)) & (clock.dayofweek == 6)
+    return bool(nights.all()) and (clock.normalize() != clock).any()
 
 
 def _groups(cells: pd.DataFrame, times: Times, clocks: Sequence[str]) -> list[str]:
@@ -323,25 +323,25 @@ def _grid(source: Source, times: Times, clocks: Sequence[str], reading: SeriesRe
     """
     values = times.values
     cells = source.cells[clocks[0]] if len(clocks) == 1 else joined(source.cells, clocks)
-    found = grid_of(values, reading.step)
-    if found is not None and (not found.missing or reading.fill is not None):
-        return found
-    if found is not None:
-        after = int(np.flatnonzero(np.diff(found.positions) != 1)[0])
-        said = f"{source.at(after, clocks[0])}: after {cells.iloc[after]} the steps are not even"
-        raise ZooError(f"{said} ({found.missing:,} are missing); {advice}")
+    grid = grid_of(values, reading.step)
+    if grid is not None and (not grid.missing or reading.fill is not None):
+        return grid
+    if grid is not None:
+        after = int(np.flatnonzero(np.diff(grid.positions) != 1)[0])
+        error = f"{source.at(after, clocks[0])}: after {cells.iloc[after]} the steps are not even"
+        raise ZooError(f"{error} ({grid.missing:,} are missing); {advice}")
     steps = np.diff(values)
     if reading.step and grid_of(values) is not None:
-        own = grid_of(values)
+        other = grid_of(values)
         raise ZooError(
-            f"{source.name}, column {clocks[0]!r}: has a step of {named(own.calendar.step)}; "  # type: ignore[union-attr]
+            f"{source.name}, column {clocks[0]!r}: has a step of {named(other.calendar.step)}; "  # type: ignore[union-attr]
             f"the model was trained on steps of {named(reading.step)}"
         )
     kinds, counts = np.unique(steps, return_counts=True)
     most = kinds[counts.argmax()]
     after = int(np.flatnonzero(steps != most)[0]) if len(kinds) > 1 else 0
-    said = f"{source.at(after, clocks[0])}: after {cells.iloc[after]} the steps are not even"
-    raise ZooError(f"{said}, {_length(steps[after])} where most are {_length(most)}; bring the rows to even steps")
+    error = f"{source.at(after, clocks[0])}: after {cells.iloc[after]} the steps are not even"
+    raise ZooError(f"{error}, {_length(steps[after])} where most are {_length(most)}; bring the rows to even steps")
 
 
 def _length(step: np.generic) -> str:
@@ -431,6 +431,6 @@ def _without_gaps(
 
 def filled(values: np.ndarray, fill: str) -> np.ndarray:
     """Return values (N, columns) whose gaps are filled, linear or with the last value."""
-    whole = pd.DataFrame(values)
-    whole = whole.interpolate(limit_direction="both") if fill == "linear" else whole.ffill().bfill()
-    return whole.to_numpy()
+    frame = pd.DataFrame(values)
+    frame = frame.interpolate(limit_direction="both") if fill == "linear" else frame.ffill().bfill()
+    return frame.to_numpy()

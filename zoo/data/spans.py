@@ -30,7 +30,7 @@ def marked(path: Path, series: Path, times: np.ndarray, like: Times) -> np.ndarr
         if len(names) != 1:
             raise ZooError(f"data.anomalies={path}: names {series.name} {len(names)} times; must be once")
         content = content[names[0]]
-    found = np.zeros(len(times), dtype=bool)
+    inside = np.zeros(len(times), dtype=bool)
     for pair in content if isinstance(content, list) else [None]:
         cells = pd.Series(pair if isinstance(pair, list) and len(pair) == 2 else [None], dtype=object)
         ways = [way for way in readings(cells, format=like.format, zone=like.zone) if way.valid.all()]
@@ -38,5 +38,5 @@ def marked(path: Path, series: Path, times: np.ndarray, like: Times) -> np.ndarr
         if not ways or len(cells) != 2:
             raise ZooError(f"data.anomalies={path}: {str(pair)[:60]} is no pair of times [from, to]")
         first, last = ways[0].values
-        found |= (times >= first) & (times <= last)
-    return found
+        inside |= (times >= first) & (times <= last)
+    return inside

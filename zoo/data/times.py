@@ -111,11 +111,11 @@ def readings(cells: pd.Series, *, format: str = "", zone: str = "") -> list[Time
 
 def is_numeric(cells: pd.Series) -> bool:
     """Tell columns of numbers, also of numbers with gaps and other marks among them."""
-    given = cells.dropna()
-    if pd.api.types.is_numeric_dtype(cells) or not len(given):
+    filled = cells.dropna()
+    if pd.api.types.is_numeric_dtype(cells) or not len(filled):
         return True
-    dates = isinstance(given.dtype, pd.PeriodDtype) or pd.api.types.is_datetime64_any_dtype(given)
-    return not dates and bool(pd.to_numeric(given, errors="coerce").notna().mean() > 0.5)
+    dates = isinstance(filled.dtype, pd.PeriodDtype) or pd.api.types.is_datetime64_any_dtype(filled)
+    return not dates and bool(pd.to_numeric(filled, errors="coerce").notna().mean() > 0.5)
 
 
 def _of_numbers(cells: pd.Series) -> Iterator[Times]:
@@ -124,14 +124,14 @@ def _of_numbers(cells: pd.Series) -> Iterator[Times]:
     if np.isfinite(numbers).all() and len(numbers):
         for name, (low, high, unit) in EPOCHS.items():
             if (numbers >= low).all() and (numbers < high).all():
-                whole = numbers if (numbers % 1).any() else pd.to_numeric(cells).to_numpy().astype(np.int64)
-                yield Times(np.round(whole * unit).astype("datetime64[us]"), name)
+                exact = numbers if (numbers % 1).any() else pd.to_numeric(cells).to_numpy().astype(np.int64)
+                yield Times(np.round(exact * unit).astype("datetime64[us]"), name)
         texts = pd.Series([f"{number:.0f}" for number in numbers], dtype=object)
         digits = DIGITS.get(len(texts.iloc[0])) if not (numbers % 1).any() else None
         if digits and (texts.str.len() == len(texts.iloc[0])).all() and texts.str.fullmatch(r"[12]\d+").all():
-            found = pd.to_datetime(texts, format=digits, errors="coerce")
-            if found.notna().all():
-                yield Times(_microseconds(found), "years" if digits == "%Y" else "digits")
+            dates = pd.to_datetime(texts, format=digits, errors="coerce")
+            if dates.notna().all():
+                yield Times(_microseconds(dates), "years" if digits == "%Y" else "digits")
     yield Times(numbers, "number")
 
 
@@ -155,16 +155,16 @@ def _microseconds(cells: pd.Series) -> np.ndarray:
 
 def _of_texts(texts: pd.Series) -> Iterator[Times]:
     """Yield what texts say as times, by the pattern that most of them follow."""
-    given = texts.dropna()
-    if not len(given):
+    filled = texts.dropna()
+    if not len(filled):
         return
-    peek = list(given.iloc[:PEEK])
+    peek = list(filled.iloc[:PEEK])
     counts = [(sum(bool(pattern.fullmatch(text)) for text in peek), -n) for n, pattern in enumerate(PATTERNS)]
     if max(counts)[0] == 0:
         return
-    whole = _iso(texts) if re.match(r"\d{4}-\d", peek[0]) else None
-    if whole is not None:
-        yield Times(whole, "ymd")
+    iso = _iso(texts) if re.match(r"\d{4}-\d", peek[0]) else None
+    if iso is not None:
+        yield Times(iso, "ymd")
         return
     best = max(n for n, _ in counts)
     patterns = [PATTERNS[-place] for n, place in sorted(counts, reverse=True) if n > 0][: 1 if best == len(peek) else 3]
@@ -189,11 +189,11 @@ def _hits(matches: Sequence[Any]) -> int:
 def _iso(texts: pd.Series) -> np.ndarray | None:
     """Return ISO 8601 times without offsets, None where one of them is another text: the quick way for most files."""
     try:
-        found = pd.to_datetime(texts, format="ISO8601", errors="coerce")
+        times = pd.to_datetime(texts, format="ISO8601", errors="coerce")
     except ValueError:  # offsets that differ
         return None
-    naive = isinstance(found.dtype, np.dtype) and found.notna().all()
-    return _microseconds(found) if naive else None
+    naive = isinstance(times.dtype, np.dtype) and times.notna().all()
+    return _microseconds(times) if naive else None
 
 
 def _zoned(parts: pd.DataFrame, order: str) -> Iterator[Times]:

@@ -83,12 +83,12 @@ def _finite(spec: DataSpec, x: np.ndarray) -> Any:
             place = f"x[{row}], step {step + 1}, column {spec.columns[column]!r}"
             raise ZooError(f"{place}: is empty ({len(wrong):,} values are missing); {ADVICE}")
         x = np.stack([filled(one, fill) for one in x])
-    found = torch.from_numpy(x).float()
-    endless = torch.nonzero(~torch.isfinite(found)).tolist()
+    finite = torch.from_numpy(x).float()
+    endless = torch.nonzero(~torch.isfinite(finite)).tolist()
     if endless:
         row, step, column = endless[0]
         raise ZooError(f"x[{row}], step {step + 1}, column {spec.columns[column]!r}: is infinite; mend it")
-    return found
+    return finite
 
 
 def _window(spec: DataSpec, frame: pd.DataFrame) -> np.ndarray:
@@ -140,12 +140,12 @@ def _last(spec: DataSpec, source: Any, clocks: Sequence[str] = ()) -> Series:
     reading = spec.reading_as(SeriesReading)
     reading = replace(reading, time=tuple(clocks)) if clocks else reading
     past = spec.input_shape[0]
-    found = read_series(source, spec.columns, reading, last=past, advice=ADVICE)
-    if len(found.values) < past:
+    series = read_series(source, spec.columns, reading, last=past, advice=ADVICE)
+    if len(series.values) < past:
         columns = ", ".join(spec.columns)
-        said = f"must be {spec.input_shape}, the last {past} steps of {columns}"
-        raise ZooError(f"{source.name}: has {len(found.values)} rows; {said}")
-    return found
+        expected = f"must be {spec.input_shape}, the last {past} steps of {columns}"
+        raise ZooError(f"{source.name}: has {len(series.values)} rows; {expected}")
+    return series
 
 
 def read(spec: DataSpec, place: str) -> Iterator[Piece]:
@@ -155,9 +155,9 @@ def read(spec: DataSpec, place: str) -> Iterator[Piece]:
     if place == INPUT:
         raise ZooError("predict: a series is read from a file")
     table = open_series(Path(place), spec.reading_as(SeriesReading), spec.columns)
-    found = _last(spec, source_of(table))
-    times = found.following((spec.target_shape or (0,))[0])
-    yield Piece([place], found.values[-spec.input_shape[0] :], times=times)
+    series = _last(spec, source_of(table))
+    times = series.following((spec.target_shape or (0,))[0])
+    yield Piece([place], series.values[-spec.input_shape[0] :], times=times)
 
 
 def from_json(spec: DataSpec, rows: Sequence[Any]) -> Any:

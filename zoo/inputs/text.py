@@ -203,9 +203,9 @@ def _rows(spec: DataSpec, table: Table) -> Iterator[Piece]:
         column = longest_column(table)
         print(f"note: {table.path}: the texts are those of the column {column!r}, the longest", file=sys.stderr)
     if column not in table.cells.columns:
-        shown = ", ".join(map(str, table.cells.columns[:20]))
+        names = ", ".join(map(str, table.cells.columns[:20]))
         raise ZooError(
-            f"{table.path}: lacks the column {column!r}, whose texts the model reads; its columns are {shown}"
+            f"{table.path}: lacks the column {column!r}, whose texts the model reads; its columns are {names}"
         )
     cells = list(zip(table.lines, table.cells[column], strict=True))
     for first in range(0, len(cells), ROWS):
