@@ -57,7 +57,7 @@ class Request:
         """Return the steps of the shortest of some rows."""
         return int(self.batch["lengths"][rows].min()) if "lengths" in self.batch else 1
 
-    def taken(self, rows: Tensor) -> Batch:
+    def part(self, rows: Tensor) -> Batch:
         """Return some rows as a batch, without padding that they do not need."""
         batch = {key: value[rows] for key, value in self.batch.items()}
         if "lengths" in batch:
@@ -126,7 +126,7 @@ class Batcher:
 
     def _compute(self, pieces: Sequence[Piece]) -> list[Outcome]:
         try:
-            answers = self.predict(joined([request.taken(rows) for request, rows in pieces]))
+            answers = self.predict(joined([request.part(rows) for request, rows in pieces]))
         except Exception as error:
             if len(pieces) > 1:
                 return [outcome for piece in pieces for outcome in self._compute([piece])]

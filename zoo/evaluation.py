@@ -93,10 +93,12 @@ def new_file(model: Any, folder: Path | None, words: Sequence[str]) -> tuple[dic
     data: Any = OmegaConf.to_container(composed.data, resolve=True)
     data = placed(data)
     check_files(data)
-    asked = {key.removeprefix("data.") for key in typed if key.startswith("data.")}
-    given = {"name": name, "path": data["path"], **{key: data[key] for key in READ[name] if key in asked}}
-    idle = sorted(asked - set(READ[name]) - {"path"})
-    return given, [f"data.{key} is not read: the model reads all rows of a new file as it was trained" for key in idle]
+    chosen = {key.removeprefix("data.") for key in typed if key.startswith("data.")}
+    options = {"name": name, "path": data["path"], **{key: data[key] for key in READ[name] if key in chosen}}
+    idle = sorted(chosen - set(READ[name]) - {"path"})
+    return options, [
+        f"data.{key} is not read: the model reads all rows of a new file as it was trained" for key in idle
+    ]
 
 
 def _reader_of(spec: DataSpec, path: str) -> str:
@@ -131,20 +133,20 @@ def on_file(model: Any, name: str, rows: Labelled, notes: Sequence[str] = ()) ->
         share = (rows.rows - lost) / rows.rows
         for values in (metrics, *beside.values()):
             values["accuracy"] = values.get("accuracy", 0.0) * share
-        notes.append(said_strangers(rows.strangers))
+        notes.append(strangers_note(rows.strangers))
     if rows.unknown:
-        notes.append(said_unknown(rows.unknown, rows.values))
+        notes.append(unknown_note(rows.unknown, rows.values))
     return Evaluation(name, rows.rows, "all", metrics, beside, notes)
 
 
-def said_strangers(strangers: Mapping[str, int]) -> str:
+def strangers_note(strangers: Mapping[str, int]) -> str:
     """Return the words for rows of classes that a model does not have."""
     named = ", ".join(f"{label!r} ({count:,})" for label, count in list(strangers.items())[:5])
     named += ", …" if len(strangers) > 5 else ""
     return f"{sum(strangers.values()):,} rows are of classes that the model does not have and count as wrong: {named}"
 
 
-def said_unknown(unknown: Mapping[str, int], values: int) -> str:
+def unknown_note(unknown: Mapping[str, int], values: int) -> str:
     """Return the words for values that a model does not know."""
     named = ", ".join(f"{count:,} of {name}" for name, count in unknown.items())
     count = sum(unknown.values())
@@ -188,7 +190,7 @@ def on_dataset(model: Any, dataset: Dataset, parts: Sequence[str]) -> Evaluation
     notes = undefined(model.objective, metrics) if loaders else []
     if strangers:
         metrics["accuracy"] = metrics.get("accuracy", 0.0) * (1 - strangers.total() / rows)
-        notes.append(said_strangers(strangers))
+        notes.append(strangers_note(strangers))
     elif not several:
         metrics |= model.figures(dataset)
     beside = {} if several else uses.others(model, dataset)
@@ -220,15 +222,15 @@ def _by_names(spec: DataSpec, dataset: Dataset, part: str) -> tuple[Any, Counter
 
 def measured_on(model: Any, batches: Iterable[Any], stage: str = "test") -> tuple[Metrics, list[Any]]:
     """Return metrics of a model on batches, and what its objective keeps of each; stage val leaves out what is slow."""
-    metrics, kept = model.objective.metrics("test").to(model.device), []
+    metrics, outputs = model.objective.metrics("test").to(model.device), []
     model.eval().begin_evaluation(stage)
     with torch.inference_mode():
         for batch in batches:
             here = {k: v.to(model.device) if isinstance(v, Tensor) else v for k, v in batch.items()}
             output = model.evaluated(here)
             model.objective.update(metrics, output, here)
-            kept.append(model.objective.keep(output, here))
-    return metrics.figures(), kept
+            outputs.append(model.objective.keep(output, here))
+    return metrics.figures(), outputs
 
 
 def constants(model: Any, split: Split) -> dict[str, Metrics]:
@@ -244,15 +246,15 @@ def constants(model: Any, split: Split) -> dict[str, Metrics]:
     if spec.task == "classification" and spec.counts:
         y = np.asarray(split["y"])
         share = np.array(spec.counts) / (spec.rows if spec.multilabel else sum(spec.counts))
-        found = {"majority": classification_figures(spec, np.broadcast_to(share, (len(y), len(share))), y)}
+        constant = {"majority": classification_figures(spec, np.broadcast_to(share, (len(y), len(share))), y)}
     elif spec.task == "regression":
         y = np.asarray(split["y"])
-        found = {"mean": regression_figures(np.full(len(y), spec.target_mean), y)}
+        constant = {"mean": regression_figures(np.full(len(y), spec.target_mean), y)}
     elif spec.task == "reconstruction" and not any(spec.levels):
-        found = {"mean": _mean_given_back(model.objective, split)}
+        constant = {"mean": _mean_given_back(model.objective, split)}
     else:
         return {}
-    return {name: {k: v for k, v in values.items() if not np.isnan(v)} for name, values in found.items()}
+    return {name: {k: v for k, v in values.items() if not np.isnan(v)} for name, values in constant.items()}
 
 
 def _mean_given_back(objective: Any, split: Split) -> Metrics:

@@ -42,10 +42,10 @@ def question(spec: DataSpec) -> type[Question]:
     example = row_example(spec)
     rows = Annotated[list[row], Field(min_length=1, max_length=MOST, description=about, examples=[[example]])]  # type: ignore[valid-type]
     config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"x": [example]}]})
-    made: type[Question] = create_model(f"{spec.kind.capitalize()}Rows", __base__=Question, x=(rows, ...))
-    made.model_config = config
-    made.model_rebuild(force=True)
-    return made
+    model: type[Question] = create_model(f"{spec.kind.capitalize()}Rows", __base__=Question, x=(rows, ...))
+    model.model_config = config
+    model.model_rebuild(force=True)
+    return model
 
 
 def _image(spec: DataSpec) -> tuple[str, Any]:

@@ -60,15 +60,15 @@ def encode(spec: DataSpec, raw: Any) -> Batch:
         batch: Batch = read(spec, raw)
         _check(spec, batch)
     except ZooError as error:
-        said = _line(error)
-        if said == str(error):
+        message = _line(error)
+        if message == str(error):
             raise
-        raise ZooError(said) from error
+        raise ZooError(message) from error
     except Exception as error:  # whatever pandas, NumPy and torch make of an object that is no data
         expected = READS.get(spec.kind, "what the environment shows, as an array")
         wrong = _line(error, most=100) or "no reason given"
-        said = f"{spec.name}: a {type(raw).__name__} cannot be read ({type(error).__name__}: {wrong})"
-        raise ZooError(f"{said}; must be {expected}") from error
+        message = f"{spec.name}: a {type(raw).__name__} cannot be read ({type(error).__name__}: {wrong})"
+        raise ZooError(f"{message}; must be {expected}") from error
     return batch
 
 

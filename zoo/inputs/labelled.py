@@ -121,7 +121,7 @@ def table(spec: DataSpec, data: Mapping[str, Any], part: str | None) -> Labelled
     from zoo.inputs.table import read
 
     reading = spec.reading_as(TableReading)
-    spec = replace(spec, reading=replace(reading, **_asked(data, "delimiter", "quoting", "header")))
+    spec = replace(spec, reading=replace(reading, **_options(data, "delimiter", "quoting", "header")))
     frames, parts, lines = [], [], []
     for piece in read(spec, str(data["path"])):
         parts.append(encode(spec, piece.raw)["x"])
@@ -163,8 +163,8 @@ class _Cells:
         return f"{self.path}, line {self.lines[row]}, column {column!r}"
 
 
-def _targets(spec: DataSpec, source: _Cells, asked: Any) -> list[str]:
-    """Return the columns of the truth: as asked, else the model's own, else the only one that it does not read.
+def _targets(spec: DataSpec, source: _Cells, chosen: Any) -> list[str]:
+    """Return the columns of the truth: as chosen, else the model's own, else the only one that it does not read.
 
     Raises:
         ZooError: there are none, and the task needs them.
@@ -172,8 +172,8 @@ def _targets(spec: DataSpec, source: _Cells, asked: Any) -> list[str]:
     from zoo.data.csvfile import Table, column_named
 
     names = [str(name) for name in source.frame.columns]
-    if asked is not None:
-        several = asked if isinstance(asked, Sequence) and not isinstance(asked, str) else [asked]
+    if chosen is not None:
+        several = chosen if isinstance(chosen, Sequence) and not isinstance(chosen, str) else [chosen]
         cells = Table(source.path, source.frame, np.array(source.lines))
         return [column_named(cells, one, "data.target") for one in several]
     target = list(spec.reading_as(TableReading).target) or (list(spec.classes) if spec.multilabel else [])
@@ -218,11 +218,11 @@ def texts(spec: DataSpec, data: Mapping[str, Any], part: str | None) -> Labelled
     from zoo.data.text import read_labelled
 
     reading = spec.reading_as(TextReading)
-    reading = replace(reading, **_asked(data, "delimiter", "quoting", "header"))
+    reading = replace(reading, **_options(data, "delimiter", "quoting", "header"))
     column = data.get("text") if data.get("text") is not None else reading.text_column or None
     target = data.get("target") if data.get("target") is not None else reading.target or None
-    given = read_labelled(Path(data["path"]), column, target, reading)
-    return _classified(spec, dict(encode(spec, list(given.texts))), given.labels, [])
+    content = read_labelled(Path(data["path"]), column, target, reading)
+    return _classified(spec, dict(encode(spec, list(content.texts))), content.labels, [])
 
 
 def long_text(spec: DataSpec, data: Mapping[str, Any], part: str | None) -> Labelled:
@@ -249,11 +249,11 @@ def series(spec: DataSpec, data: Mapping[str, Any], part: str | None) -> Labelle
     from zoo.data.even import open_series, read_series, source_of, with_options
 
     path = Path(data["path"])
-    reading = replace(spec.reading_as(SeriesReading), **_asked(data, "delimiter", "header"))
+    reading = replace(spec.reading_as(SeriesReading), **_options(data, "delimiter", "header"))
     table = open_series(path, reading, spec.columns)
-    reading = with_options(reading, table, **_asked(data, "time", "dayfirst", "fill"))
-    found = read_series(source_of(table), spec.columns, reading, last=0)
-    values = found.values
+    reading = with_options(reading, table, **_options(data, "time", "dayfirst", "fill"))
+    recorded = read_series(source_of(table), spec.columns, reading, last=0)
+    values = recorded.values
     past = spec.input_shape[0]
     horizon = spec.target_shape[0] if spec.task == "forecasting" else 0
     base = torch.from_numpy(values.astype(np.float32))
@@ -261,7 +261,7 @@ def series(spec: DataSpec, data: Mapping[str, Any], part: str | None) -> Labelle
     if horizon:
         split["y"] = Windows(base[:, list(spec.targets)], horizon, first=past)
     elif spec.normal:
-        split["y"] = _marked(path, data, found, past)
+        split["y"] = _marked(path, data, recorded, past)
     gap = np.isnan(values).any(1)
     clean = _without(gap, past + horizon)
     if not clean.any():
@@ -280,14 +280,14 @@ def _without(gap: np.ndarray, length: int) -> np.ndarray:
     return clean
 
 
-def _marked(path: Path, data: Mapping[str, Any], found: Any, past: int) -> Tensor:
+def _marked(path: Path, data: Mapping[str, Any], recorded: Any, past: int) -> Tensor:
     """Return for each window whether one of its rows is an anomaly."""
     from zoo.data.spans import marked
 
     if data.get("anomalies") is None:
         raise ZooError(f"{path}: does not say which rows are anomalies; name the file that does by data.anomalies=")
-    odd = marked(Path(data["anomalies"]), path, found.grid.times, found.times)
-    return torch.from_numpy((~_without(odd, past)).astype(np.int64))
+    anomalous = marked(Path(data["anomalies"]), path, recorded.grid.times, recorded.times)
+    return torch.from_numpy((~_without(anomalous, past)).astype(np.int64))
 
 
 # --- images ---
@@ -412,7 +412,7 @@ def _bytes(spec: DataSpec, raw: Any) -> Tensor:
 # --- what they share ---
 
 
-def _asked(data: Mapping[str, Any], *names: str) -> dict[str, Any]:
+def _options(data: Mapping[str, Any], *names: str) -> dict[str, Any]:
     """Return those options that a user gave; the others are the model's."""
     return {name: data[name] for name in names if data.get(name) is not None}
 
