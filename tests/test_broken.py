@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shutil
 import subprocess
@@ -41,22 +42,38 @@ def failures(report: Path) -> dict[tuple[str, str], str | None]:
     return found
 
 
-@pytest.fixture(scope="module")
-def report(tmp_path_factory) -> dict[tuple[str, str], str | None]:
-    """Each broken model through the check that is meant for it."""
-    folder = tmp_path_factory.mktemp("broken")
-    models = [f"--zoo-model=broken:{name}" for name in broken.BROKEN]
-    meant = [f"({getattr(broken, name).name} and {check})" for name, (check, _) in broken.BROKEN.items()]
+LONG = ("resume", "export", "processes", "accelerator")  # checks that take seconds each
+
+
+def _report(folder: Path, names: list[str]) -> dict[tuple[str, str], str | None]:
+    """Return what each broken model's own check says of it."""
+    models = [f"--zoo-model=broken:{name}" for name in names]
+    meant = [f"({getattr(broken, name).name} and {broken.BROKEN[name][0]})" for name in names]
     done = contract(folder, *models, "-k", " or ".join(meant), f"--junitxml={folder}/report.xml")
     assert done.returncode == 1, done.stdout + done.stderr
     assert {p.name for p in folder.iterdir()} - {"__pycache__"} == {"broken.py", "report.xml"}
     return failures(folder / "report.xml")
 
 
-@pytest.mark.parametrize("name", broken.BROKEN)
-def test_a_broken_promise_is_caught_by_its_check_with_advice_and_no_traceback(name, report):
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory):
+    """Return a function from whether checks are long to the messages of all such, made once."""
+
+    @functools.cache
+    def of(long: bool) -> dict[tuple[str, str], str | None]:
+        names = [name for name, (check, _) in broken.BROKEN.items() if (check in LONG) == long]
+        return _report(tmp_path_factory.mktemp("broken"), names)
+
+    return of
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.slow] if c in LONG else []) for n, (c, _) in broken.BROKEN.items()],
+)
+def test_a_broken_promise_is_caught_by_its_check_with_advice_and_no_traceback(name, reports):
     check, said = broken.BROKEN[name]
-    message = report[getattr(broken, name).name, check]
+    message = reports(check in LONG)[getattr(broken, name).name, check]
     assert message is not None
     assert re.search(said, message), message
     assert message.count("\n") == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import failing  # noqa: F401  (registers the models)
 import pytest
 
 import zoo
@@ -11,31 +12,13 @@ SHARED = {"data": "wine", "logger": "csv", "report": False}
 TRAINER = {"accelerator": "cpu", "devices": 2, "max_epochs": 2, "precision": "32"}
 
 
-@zoo.register("test_nan_in_one")
-class NanInOne(zoo.FNN):
-    """Has a loss that becomes NaN in process 1 alone."""
-
-    def loss(self, batch):
-        loss, counts = super().loss(batch)
-        bad = self.trainer.global_rank == 1 and self.steps == 5
-        return loss * (float("nan") if bad else 1.0), counts
+NAMES = ("test_nan_in_one", "test_refuses_in_one")
+ENTRIES = {name: registry._MODELS.pop(name) for name in NAMES}  # out of the registry, which other tests go over
 
 
-@zoo.register("test_refuses_in_one")
-class RefusesInOne(zoo.FNN):
-    """Raises an error of its own in process 1 alone."""
-
-    def loss(self, batch):
-        if self.trainer.global_rank == 1 and self.steps == 2:
-            raise zoo.TrainingError("the disk of this machine is gone")
-        return super().loss(batch)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _registered():
-    yield
-    for name in ("test_nan_in_one", "test_refuses_in_one"):
-        registry._MODELS.pop(name)
+@pytest.fixture(autouse=True)
+def _registered(monkeypatch):
+    monkeypatch.setattr(registry, "_MODELS", {**registry._MODELS, **ENTRIES})
 
 
 def test_a_loss_that_is_not_finite_in_one_process_ends_all_with_its_number(capfd):
