@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -299,7 +301,15 @@ def test_a_model_is_taken_from_training_to_the_same_answer_by_onnx_runtime():
 
 @pytest.mark.slow
 def test_a_large_file_is_answered_row_by_row(tmp_path):
-    row = contests.predicted(tmp_path, size=100_000)
+    # from a small process: the system counts the memory of whoever starts a process as that process's own
+    script = (
+        "import json, sys; from pathlib import Path; from benchmarks import contests; "
+        "print(json.dumps(contests.predicted(Path(sys.argv[1]), size=100_000)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    row = json.loads(done.stdout.splitlines()[-1])
     assert row["bytes"] > 100_000
     assert row["rows"] == len((tmp_path / "answers.csv").read_text().splitlines()) - 1
     assert 0 < row["megabytes"] < 1000

@@ -374,8 +374,9 @@ def test_the_wheel_carries_the_configurations_and_runs_from_any_folder(tmp_path)
     work = tmp_path / "elsewhere"
     work.mkdir()
     words = [home / "bin" / "python", "-m", "zoo", "train", "model=fnn", "trainer.max_epochs=1", "logger=csv"]
-    done = subprocess.run(words, cwd=work, capture_output=True, text=True)
+    alone = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(words, cwd=work, env=alone, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert len(list(work.glob("runs/fnn-digits/*/results.json"))) == 1
     where = [home / "bin" / "python", "-c", "import zoo; print(zoo.__file__)"]
-    assert str(home) in subprocess.run(where, cwd=work, capture_output=True, text=True).stdout
+    assert str(home) in subprocess.run(where, cwd=work, env=alone, capture_output=True, text=True).stdout
