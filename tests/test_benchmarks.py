@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import zoo
-from benchmarks import actors, compare, contests, page, quality, report, scaling, uses
+from benchmarks import actors, compare, page, quality, report, scaling, uses
 from benchmarks.__main__ import main
 from benchmarks.jobs import Job, done, remaining
 from benchmarks.quality import Case, measured, missed
