@@ -7,6 +7,11 @@ if os.environ.get("PYTEST_XDIST_WORKER"):  # two workers with two threads each w
     os.environ["OMP_NUM_THREADS"] = "1"
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("ci", derandomize=True)  # a change lands or not by what it does, not by what is drawn
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 ROOT = Path(__file__).resolve().parent.parent
 # Real data where it is at hand: $ZOO_DATA, or data/ in the checkout.

@@ -92,7 +92,7 @@ def written(ending, mode, width, height, orientation, seed) -> bytes:
     return content.getvalue()
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=14, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     st.lists(files(deep=False), min_size=12, max_size=15),
     st.lists(files(deep=True), max_size=2),

@@ -98,9 +98,7 @@ forms = st.builds(
 )
 
 
-@settings(
-    max_examples=200, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(form=forms)
 def test_rows_are_the_same_numbers_in_training_and_in_each_form_of_prediction(tmp_path, form):
     cells = columns(form)
