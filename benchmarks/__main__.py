@@ -45,8 +45,8 @@ from typing import Any
 from benchmarks import contract, cuda, families, hostile, peers, quality, replay, samples, scaling, serving, speed, uses
 from benchmarks.jobs import Job, done
 from benchmarks.rows import RESULTS, read
-from zoo.errors import Stopped, ZooError, unknown
-from zoo.signals import Interrupt, Signals
+from zoo.engine.signals import Interrupt, Signals
+from zoo.exceptions import Stopped, ZooError, unknown
 
 Rows = list[dict[str, Any]]
 SUITES: dict[str, Callable[[dict[str, str], Rows], list[Job]]] = {

@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks.jobs import Job, timed
 from benchmarks.quality import Case
 from benchmarks.runs import trained
-from zoo.errors import ZooError, install
+from zoo.exceptions import ZooError, install
 
 PEER = "stable-baselines3"
 # By model and data: the mean return that counts as solved, and what rl-baselines3-zoo's hyperparams/*.yml say
@@ -197,8 +197,8 @@ def _stable(model: str, settings: Mapping[str, Any], values: Mapping[str, Any], 
     from stable_baselines3.common.env_util import make_vec_env
     from stable_baselines3.common.vec_env import VecNormalize
 
-    from zoo.report import origin
-    from zoo.spaces import episode_seeds
+    from zoo.data.environment.spaces import episode_seeds
+    from zoo.reporting.results import origin
 
     asked, data = dict(settings), values["data"]
     steps = asked.pop("n_timesteps", values["trainer"]["max_epochs"] * data["epoch_steps"])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.runs import called
-from zoo.errors import ZooError
+from zoo.exceptions import ZooError
 
 GIGABYTE = 1_000_000_000
 CONTESTS: dict[str, Sequence[str]] = {

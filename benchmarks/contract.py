@@ -71,9 +71,9 @@ def _checks(name: str, how: str) -> Iterator[dict[str, Any]]:
 
 
 def _stops(name: str, how: str, *, points: int) -> Iterator[dict[str, Any]]:
-    from zoo.contract import ContractError
-    from zoo.contract.runs import check_kills, check_stops
-    from zoo.contract.subject import subjects
+    from zoo.testing import ContractError
+    from zoo.testing.runs import check_kills, check_stops
+    from zoo.testing.subject import subjects
 
     row: dict[str, Any] = {"model": name, "how": how, "points": points}
     started = time.perf_counter()
@@ -125,6 +125,6 @@ def _memory(name: str, how: str) -> Iterator[dict[str, Any]]:
 
 
 def _made() -> dict[str, Any]:
-    from zoo.report import origin
+    from zoo.reporting.results import origin
 
     return origin("cpu")

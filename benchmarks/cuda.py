@@ -21,7 +21,7 @@ from unittest import mock
 
 from benchmarks.jobs import Job
 from benchmarks.words import take_nothing_else, take_number
-from zoo.errors import Stopped, ZooError
+from zoo.exceptions import Stopped, ZooError
 from zoo.registry import entry, list_models
 
 SECONDS = 440.0  # after which no job begins, so that all end within eight minutes; the others are rows that failed
@@ -54,7 +54,7 @@ def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
 
 def _within(end: float, name: str, what: str, run: Callable[[str], dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Yield a job's row with its time, or one that failed."""
-    from zoo.report import origin
+    from zoo.reporting.results import origin
 
     started = time.monotonic()
     row: dict[str, Any] = {"model": name, "what": what}
@@ -77,7 +77,7 @@ def runs(name: str, *, grouped: bool = True) -> dict[str, Any]:
     """
     import torch
 
-    from zoo import parts
+    from zoo.engine import build as parts
 
     failed: list[str] = []
     with tempfile.TemporaryDirectory() as above:
@@ -106,8 +106,8 @@ def runs(name: str, *, grouped: bool = True) -> dict[str, Any]:
 def _trained(name: str, folder: str, precision: str, *, stop: int | None = None) -> float:
     """Return the last training loss of a short run, with its test; one that is not stopped draws pictures, too."""
     import zoo
-    from zoo.contract.checks import WithoutDropout
-    from zoo.contract.runs import StopAfter
+    from zoo.testing.checks import WithoutDropout
+    from zoo.testing.runs import StopAfter
 
     options = {"trainer.max_epochs": 2, "trainer.steps_per_epoch": STEPS, "optimizer.lr": 1e-4, "logger": "csv"}
     options |= {"trainer.accelerator": "cuda", "trainer.precision": precision, "data.batch_size": 16}
@@ -122,7 +122,7 @@ def _trained(name: str, folder: str, precision: str, *, stop: int | None = None)
 
 
 def _dataset(name: str) -> Any:
-    from zoo.contract.cases import cases_of
+    from zoo.testing.cases import cases_of
 
     return cases_of(entry(name))[0].dataset
 
@@ -160,11 +160,11 @@ def _bare(name: str, dataset: Any) -> float:
     import torch
 
     from zoo import registry
+    from zoo.config.schema import Learning
     from zoo.data.loader import take
     from zoo.data.transfer import placed
+    from zoo.engine.build import device_of, precision_of
     from zoo.optim import build_optimizer
-    from zoo.options import Learning
-    from zoo.parts import device_of, precision_of
 
     device = device_of("cuda")
     model = registry.create(name, spec=dataset.spec)

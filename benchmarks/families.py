@@ -19,8 +19,8 @@ from omegaconf import OmegaConf
 from benchmarks.jobs import Job
 from benchmarks.runs import trained
 from benchmarks.words import take_flag, take_nothing_else, take_number
-from zoo import config as configs
-from zoo.errors import unknown
+from zoo.config.compose import compose as configs
+from zoo.exceptions import unknown
 
 FILE = Path(__file__).parent / "families.yaml"
 FAMILIES = ("rnn", "lstm", "gru", "transformer")
@@ -69,7 +69,7 @@ def hidden_size(words: Sequence[str], family: str, parameters: int) -> int:
     import torch
 
     from zoo import registry
-    from zoo.parts import load_asked
+    from zoo.engine.build import load_asked
 
     composed = configs.compose(list(words))
     config: Any = OmegaConf.to_container(composed, resolve=True)

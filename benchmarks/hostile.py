@@ -17,7 +17,7 @@ from benchmarks.jobs import Job, timed
 from benchmarks.readers import READERS, Reader, digest
 from benchmarks.rows import of_this_commit
 from benchmarks.words import take_budget, take_flag, take_nothing_else
-from zoo.errors import TrainingError, ZooError
+from zoo.exceptions import TrainingError, ZooError
 
 KINDS = ("bit flip", "cut short", "size that lies")
 TRIES = {"quick": 4, "full": 40}  # of each kind in each region
@@ -74,7 +74,7 @@ class Trial:
         assert how == "read", self.whole
 
     def _begin(self) -> None:
-        from zoo.processes import context
+        from zoo.engine.distributed import context
 
         made: Any = context()
         self.here, there = made.Pipe()
@@ -144,7 +144,7 @@ def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
 
 def _tried(name: str, tries: int) -> Iterator[dict[str, Any]]:
     """Yield the row of a reader: how many files were tried, and how they ended."""
-    from zoo.report import origin
+    from zoo.reporting.results import origin
 
     drawn, started = random.Random(name), time.perf_counter()
     outcomes: Counter[str] = Counter()

@@ -20,8 +20,8 @@ def row(name: str, repeats: int, ways: tuple[str, ...]) -> dict[str, Any]:
     """Return the row of a model: milliseconds an answer and their range, by rows and way."""
     import torch
 
-    from zoo.parts import device_of
-    from zoo.report import origin
+    from zoo.engine.build import device_of
+    from zoo.reporting.results import origin
 
     device = device_of("auto")
     model, data, batch = _model(name, device)
@@ -50,10 +50,10 @@ def row(name: str, repeats: int, ways: tuple[str, ...]) -> dict[str, Any]:
 def _model(name: str, device: str) -> tuple[Any, str, dict[str, Any]]:
     import torch
 
-    from zoo import config as configs
-    from zoo.data.environment import Environments
-    from zoo.parts import data_of, in_order, model_of
-    from zoo.plan import plan
+    from zoo.config.compose import compose as configs
+    from zoo.data.environment.environments import Environments
+    from zoo.engine.build import data_of, in_order, model_of
+    from zoo.engine.run_config import plan
 
     planned = plan(configs.compose([f"model={name}"]), recipe=name, command="")
     dataset, _ = data_of(planned, None)

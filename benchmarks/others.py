@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks.jobs import Job
 from benchmarks.quality import Case
 from benchmarks.report import same_runs
-from zoo.errors import ZooError, install
+from zoo.exceptions import ZooError, install
 
 Figures = dict[str, float]
 
@@ -54,8 +54,8 @@ def jobs(case: Case, seeds: int, earlier: Sequence[dict[str, Any]]) -> list[Job]
 
 
 def _one(case: Case, peer: str, run: Callable[..., Figures], seconds: float, seed: int) -> Iterator[dict[str, Any]]:
-    from zoo.parts import data_of
-    from zoo.report import origin
+    from zoo.engine.build import data_of
+    from zoo.reporting.results import origin
 
     fold = ["data.fold=0"] if case.folds("quick") != [None] else []
     plan = case.plan(*fold)
@@ -77,7 +77,7 @@ def _example(plan: Any, dataset: Any, seconds: float, seed: int) -> Figures:
     from torch import nn
     from torchvision import datasets, transforms
 
-    from zoo.data.files import root_folder
+    from zoo.data.download import root_folder
 
     torch.manual_seed(seed)
     with tempfile.TemporaryDirectory() as root:
@@ -117,7 +117,7 @@ def _skorch(plan: Any, dataset: Any, seconds: float, seed: int) -> Figures:
     import torch
     from skorch import NeuralNetClassifier
 
-    from zoo.parts import model_of
+    from zoo.engine.build import model_of
 
     torch.manual_seed(seed)
     values, spec = plan.values, dataset.spec
@@ -173,7 +173,7 @@ def _forecasts(dataset: Any, forecast: Callable[[Any], Any]) -> Figures:
     import torch
 
     from zoo.data.loader import EvalLoader
-    from zoo.objectives import objective_of
+    from zoo.tasks import objective_of
 
     objective: Any = objective_of(dataset.spec)
     metrics = objective.metrics("test")

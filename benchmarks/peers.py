@@ -9,7 +9,7 @@ from benchmarks import actors, others, tables
 from benchmarks.jobs import Job
 from benchmarks.quality import chosen
 from benchmarks.words import take_budget, take_flag, take_nothing_else, take_number
-from zoo.errors import ZooError
+from zoo.exceptions import ZooError
 
 
 def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:

@@ -14,8 +14,8 @@ from typing import Any
 
 from benchmarks.quality import command_of
 from benchmarks.runs import trained
-from zoo.errors import ZooError, unknown
-from zoo.files import write_whole
+from zoo.exceptions import ZooError, unknown
+from zoo.utils.files import write_whole
 
 LARGEST = 1_000_000  # bytes of a file
 # A classifier that generated images are measured by has a last hidden layer to compare them in, and labels as they are,
@@ -59,9 +59,9 @@ def keep(name: str, checkpoint: Path, words: list[str], results: dict[str, Any])
         ZooError: the file would be too large to come with the zoo.
     """
     from zoo import load
-    from zoo.checkpoints import load_weights
-    from zoo.pretrained import FOLDER
-    from zoo.uses import data_for, measured
+    from zoo.checkpoint import load_weights
+    from zoo.hub import FOLDER
+    from zoo.inference.uses import data_for, measured
 
     path = FOLDER / f"{name.replace('/', '-', 1)}.safetensors"
     path.parent.mkdir(exist_ok=True)
@@ -77,7 +77,7 @@ def keep(name: str, checkpoint: Path, words: list[str], results: dict[str, Any])
 
 
 def _small(model: Any, to: Path, *, half: bool) -> None:
-    from zoo.checkpoints import save_weights
+    from zoo.checkpoint import save_weights
 
     save_weights(model, to, half=half)
     if to.stat().st_size > LARGEST:

@@ -20,8 +20,8 @@ from omegaconf import OmegaConf
 
 from benchmarks.jobs import Job, timed
 from benchmarks.words import take_budget, take_flag, take_number
-from zoo import config as configs
-from zoo.errors import ZooError, unknown
+from zoo.config.compose import compose as configs
+from zoo.exceptions import ZooError, unknown
 
 ROOT = Path(__file__).resolve().parent.parent
 POINTS = 60  # of a curve that is kept
@@ -53,7 +53,7 @@ class Case:
 
     def plan(self, *extra: str) -> Any:
         """Return the plan of a run of it, with the words as a shell gives them to a program."""
-        from zoo.plan import plan
+        from zoo.engine.run_config import plan
 
         config = configs.compose([*(os.path.expandvars(word) for word in self.typed), *extra])
         return plan(config, recipe=self.model, command="")
@@ -114,7 +114,7 @@ def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
     A run's row is results.json with the wall time, imports included; failures are rows too. What is among the
     ``earlier`` rows, by the hash of its configuration, is not run again, unless ``fresh=true``.
     """
-    from zoo.report import config_hash
+    from zoo.reporting.results import config_hash
 
     budget, fresh = take_budget(asked), take_flag(asked, "fresh")
     seeds = take_number(asked, "seeds", 3 if budget == "full" else 1)

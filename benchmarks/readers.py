@@ -108,7 +108,7 @@ def _loaded(path: Path) -> Any:
 def _config(path: Path) -> None:
     from omegaconf import OmegaConf
 
-    from zoo.config import compose
+    from zoo.config.compose import compose
 
     content = {"recipe": "fnn", **OmegaConf.to_container(compose(["model=fnn", "data=wine"]), resolve=True)}
     OmegaConf.save(OmegaConf.create(content), path)
@@ -117,7 +117,7 @@ def _config(path: Path) -> None:
 def _reopened(path: Path) -> Any:
     from omegaconf import OmegaConf
 
-    from zoo.plan import plan, reopen
+    from zoo.engine.run_config import plan, reopen
 
     config, recipe = reopen(path.parent, {})
     planned = plan(config, recipe=recipe, command="", resumed=path.parent)
@@ -215,7 +215,7 @@ def _idx(path: Path) -> None:
 
 
 def _unpacked(path: Path) -> Any:
-    from zoo.data.images import read_idx
+    from zoo.data.image.datasets import read_idx
 
     return read_idx(path, (path.parent / "md5").read_text())
 
@@ -230,7 +230,7 @@ def _wav(path: Path) -> None:
 
 
 def _heard(path: Path) -> Any:
-    from zoo.data.audio import log_mel, read_wav
+    from zoo.data.sequence.audio import log_mel, read_wav
 
     return log_mel(read_wav(path))
 

@@ -18,13 +18,13 @@ from typing import Any
 
 from benchmarks.jobs import Job
 from benchmarks.runs import ROOT, called, trained
-from zoo.errors import unknown
+from zoo.exceptions import unknown
 
 CAPACITY, ENVS = 100_000, 8
 SMALL = 2_000  # steps of the run whose memory is taken off
 EPOCH, EPOCHS = 20_000, 6  # so that the ring is full in the last one
 LARGEST_BUFFER = 0.8e9  # bytes
-WORDS = ["model=dqn", "data=gym", "data.env=zoo.contract.games:zoo-frames-v0", f"data.envs={ENVS}", "data.rollout=50"]
+WORDS = ["model=dqn", "data=gym", "data.env=zoo.testing.games:zoo-frames-v0", f"data.envs={ENVS}", "data.rollout=50"]
 WORDS += [f"data.epoch_steps={EPOCH}", "data.val_episodes=4", "data.test_episodes=4", "data.batch_size=16"]
 WORDS += [f"trainer.max_epochs={EPOCHS}", "trainer=cpu", "model.replay_ratio=0.01", "model.channels=[4]"]
 WORDS += ["model.widths=[16]", "logger=csv", "checkpoint.every_steps=25"]
@@ -40,7 +40,7 @@ def jobs(options: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job
 
 def _measured(kills: int) -> Iterator[dict[str, Any]]:
     """Yield the row."""
-    from zoo.report import origin
+    from zoo.reporting.results import origin
 
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as above:
@@ -72,7 +72,7 @@ def held(folder: Path) -> int:
     """Return the bytes of memory that the buffer of a run takes, as it goes on from its last checkpoint."""
     import torch
 
-    from zoo.data.replay import ReplayBuffer
+    from zoo.data.environment.replay_buffer import ReplayBuffer
 
     state = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
     replay = state["processes"][0]["training"]["loader"]["replay"]
@@ -143,7 +143,7 @@ def alike(one: Path, other: Path) -> bool:
     """Tell whether two runs ended with the same weights, optimizer and replay buffer."""
     import torch
 
-    from zoo.data.replay import joined
+    from zoo.data.environment.replay_buffer import joined
 
     states = [torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True) for folder in (one, other)]
     flat = []

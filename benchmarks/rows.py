@@ -18,7 +18,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 def of_this_commit(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the rows that the code as it is has made, which need not be made again."""
-    from zoo.report import origin
+    from zoo.reporting.results import origin
 
     now = origin("cpu")["commit"]
     return [row for row in rows if now is not None and row.get("commit") == now]

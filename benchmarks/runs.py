@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo.errors import ZooError
+from zoo.exceptions import ZooError
 
 ROOT = Path(__file__).resolve().parent.parent
 

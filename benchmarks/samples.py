@@ -27,8 +27,8 @@ LITTLE_GAN += ["trainer.max_epochs=6"]
 def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
     """Return a job per seed: the cgan's rows, then LeNet's; seeds whose cgan was the same are not run again."""
     from benchmarks.quality import Case
-    from zoo.options import check_choice
-    from zoo.report import config_hash
+    from zoo.config.schema import check_choice
+    from zoo.reporting.results import config_hash
 
     data, seeds, fresh = asked.pop("data", "mnist"), take_number(asked, "seeds", 3), take_flag(asked, "fresh")
     take_nothing_else(asked, "samples")

@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks.jobs import Job
 from benchmarks.words import take_budget, take_flag, take_nothing_else, take_number
-from zoo.errors import unknown
+from zoo.exceptions import unknown
 
 
 @dataclass(frozen=True)

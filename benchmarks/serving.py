@@ -28,7 +28,7 @@ from benchmarks.jobs import Job
 from benchmarks.rows import of_this_commit
 from benchmarks.runs import trained
 from benchmarks.words import take_budget, take_flag, take_nothing_else, take_number
-from zoo.errors import ZooError, install
+from zoo.exceptions import ZooError, install
 
 ROOT = Path(__file__).resolve().parent.parent
 WEIGHTS = "cnn/digits"
@@ -62,7 +62,7 @@ def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
 
 
 def _served(what: str, clients: int, seconds: int) -> Iterator[dict[str, Any]]:
-    from zoo.report import origin
+    from zoo.reporting.results import origin
 
     with _server(WEIGHTS) as address:
         took, statuses = asyncio.run(_asked(address, _images(), clients, seconds))
@@ -84,7 +84,7 @@ def _malformed(kind: str, words: Sequence[str], drawn: int) -> Iterator[dict[str
     ``allowed`` are the statuses of JSON requests that the server's schema allows. Most of them must be answered, but
     for images, of which a schema can say no more than that they are files.
     """
-    from zoo.report import origin
+    from zoo.reporting.results import origin
 
     statuses: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as above:

@@ -75,7 +75,7 @@ def _step(name: str, repeats: int) -> Iterator[dict[str, Any]]:
 
 
 def _start(name: str, words: list[str], repeats: int) -> Iterator[dict[str, Any]]:
-    from zoo.report import origin
+    from zoo.reporting.results import origin
 
     seconds = []
     for _ in range(repeats):
@@ -89,8 +89,8 @@ def _start(name: str, words: list[str], repeats: int) -> Iterator[dict[str, Any]
 def _setting_up(repeats: int) -> Iterator[dict[str, Any]]:
     """Yield how long 60,000 JPEGs in class folders take to be ready, decoded for the first time and later."""
     from zoo.data import load
-    from zoo.data.files import root_folder
-    from zoo.report import origin
+    from zoo.data.download import root_folder
+    from zoo.reporting.results import origin
 
     archive = root_folder(None) / "cifar10_jpeg" / "cifar10_jpeg_q75.tar.xz"
     if not archive.is_file():
@@ -164,7 +164,7 @@ def _plain(dataset: Any, options: dict[str, Any], epochs: int, seed: int) -> flo
     import torch.nn.functional as F
     from torch import nn
 
-    from zoo.parts import device_of, precision_of
+    from zoo.engine.build import device_of, precision_of
 
     torch.manual_seed(seed)
     device = device_of("auto")

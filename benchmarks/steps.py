@@ -64,7 +64,7 @@ def _paired(
 ) -> dict[str, Any]:
     """Return the row of runs of the zoo beside ``bare``, which returns the seconds of as many steps, in turn."""
     import zoo
-    from zoo.report import origin
+    from zoo.reporting.results import origin
 
     def run(repeat: int) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as above, contextlib.redirect_stdout(io.StringIO()):
@@ -111,7 +111,7 @@ def _bare(name: str, options: dict[str, Any], symbols: int, text: Any, seed: int
     import torch.nn.functional as F
     from torch import nn
 
-    from zoo.parts import device_of, precision_of
+    from zoo.engine.build import device_of, precision_of
 
     torch.manual_seed(seed)
     device = device_of("auto")
@@ -158,7 +158,7 @@ def _cnn_by_hand(dataset: Any, seed: int) -> float:
     import torch.nn.functional as F
 
     import zoo
-    from zoo.parts import device_of
+    from zoo.engine.build import device_of
 
     torch.manual_seed(seed)
     device = device_of("auto")
@@ -175,7 +175,7 @@ def _looped(parameters: list[Any], weight_decay: float, x: Any, loss_of: Callabl
     """Return the seconds of BATCHES steps on ``loss_of`` (images in [0, 1], their rows), with AdamW and one cycle."""
     import torch
 
-    from zoo.parts import device_of, precision_of
+    from zoo.engine.build import device_of, precision_of
 
     device = device_of("auto")
     optimizer = torch.optim.AdamW(parameters, lr=1e-3, weight_decay=weight_decay, fused=True)
@@ -224,7 +224,7 @@ def _by_hand(name: str, options: dict[str, Any], dataset: Any, seed: int) -> flo
     import torch.nn.functional as F
     from torch import nn
 
-    from zoo.parts import device_of
+    from zoo.engine.build import device_of
 
     torch.manual_seed(seed)
     device, code = device_of("auto"), options["latent_dim"]
@@ -265,7 +265,7 @@ def _gan_by_hand(dataset: Any, seed: int) -> float:
     from torch import nn
     from torch.nn.functional import softplus
 
-    from zoo.parts import device_of, precision_of
+    from zoo.engine.build import device_of, precision_of
 
     torch.manual_seed(seed)
     device, size = device_of("auto"), GAN["latent_dim"]

@@ -17,8 +17,8 @@ import numpy as np
 from benchmarks.jobs import Job
 from benchmarks.quality import Case
 from benchmarks.report import same_runs
-from zoo.baselines.tuned import draw_trees, fit_trees, texts, tuned
-from zoo.errors import ZooError
+from zoo.exceptions import ZooError
+from zoo.tasks.baselines.tuned import draw_trees, fit_trees, texts, tuned
 
 PEERS = ("HistGradientBoosting", "MLP")
 
@@ -57,7 +57,7 @@ def jobs(case: Case, seeds: int, budget: str, earlier: Sequence[dict[str, Any]])
 
 
 def _one(case: Case, peer: str, seed: int, fold: int | None, seconds: float) -> Iterator[dict[str, Any]]:
-    from zoo.parts import data_of
+    from zoo.engine.build import data_of
 
     assert case.promise is not None
     dataset, _ = data_of(case.plan(*([f"data.fold={fold}"] if fold is not None else [])), None)
@@ -68,7 +68,7 @@ def _one(case: Case, peer: str, seed: int, fold: int | None, seconds: float) -> 
     row |= {"peer": peer, "metrics": {f"test/{key}": value for key, value in best.test.items()}}
     row |= {"seconds": round(seconds, 1), "tried": best.tried, "settings": best.settings}
     print(f"    {figure} {best.test[figure]:.4f}, {best.tried} tried", flush=True)
-    from zoo.report import origin
+    from zoo.reporting.results import origin
 
     yield row | origin("cpu")
 

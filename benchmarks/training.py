@@ -27,7 +27,7 @@ def rows(name: str, repeats: int) -> Iterator[dict[str, Any]]:
     Raises:
         ZooError: it failed.
     """
-    from zoo.errors import ZooError
+    from zoo.exceptions import ZooError
 
     done = subprocess.run(
         [sys.executable, "-m", __name__, name, str(repeats)],
@@ -46,7 +46,7 @@ def rows(name: str, repeats: int) -> Iterator[dict[str, Any]]:
 def measured(name: str, repeats: int) -> dict[str, Any]:
     """Return the row of a model, trained in this process."""
     import zoo
-    from zoo.report import origin
+    from zoo.reporting.results import origin
 
     found: dict[str, list[float]] = {way: [] for way in WAYS}
     for repeat in range(repeats):
@@ -64,7 +64,7 @@ def measured(name: str, repeats: int) -> dict[str, Any]:
 
 def zoo_data(name: str) -> str:
     """Return the data that a model brings."""
-    from zoo import config as configs
+    from zoo.config.compose import compose as configs
 
     return str(configs.compose([f"model={name}"]).data.name)
 

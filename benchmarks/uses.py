@@ -24,7 +24,7 @@ from benchmarks.jobs import Job, timed
 from benchmarks.rows import of_this_commit
 from benchmarks.runs import called, trained
 from benchmarks.words import take_flag, take_nothing_else
-from zoo.errors import ZooError, unknown
+from zoo.exceptions import ZooError, unknown
 from zoo.registry import list_models
 
 MINUTES = 1
@@ -51,7 +51,7 @@ def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
 
 
 def _row(what: str, do: Callable[[Path], dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    from zoo.report import origin
+    from zoo.reporting.results import origin
 
     row: dict[str, Any] = {"what": what}
     started = time.perf_counter()
@@ -94,7 +94,7 @@ def _difference(model: Any, file: Path, folder: Path) -> float:
     import onnxruntime
     import torch
 
-    from zoo.inputs import encode
+    from zoo.data.inputs import encode
 
     batch = encode(model.spec, _raw(model.spec, folder))
     with torch.inference_mode():
@@ -107,14 +107,14 @@ def _difference(model: Any, file: Path, folder: Path) -> float:
 
 def _raw(spec: Any, folder: Path) -> Any:
     """Return raw input: what the command read from files, a prompt, or what an environment shows first."""
-    from zoo.inputs import pieces
+    from zoo.data.inputs import pieces
 
     if spec.task == "language_modeling":
         return PROMPT
     if spec.task == "control":
         import gymnasium
 
-        from zoo.plan import config_of
+        from zoo.engine.run_config import config_of
 
         env = gymnasium.make(config_of(folder / "run")["data"]["env"])
         return np.stack([env.reset(seed=seed)[0] for seed in range(8)])
@@ -164,7 +164,7 @@ def _sentences(to: Path) -> None:
 
 
 def _recordings(to: Path) -> None:
-    from zoo.data.files import root_folder
+    from zoo.data.download import root_folder
 
     to.mkdir()
     with tarfile.open(root_folder(None) / "fsdd" / "fsdd_recordings.tar.gz") as archive:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from zoo.errors import ZooError
-from zoo.options import check_choice, check_number
+from zoo.config.schema import check_choice, check_number
+from zoo.exceptions import ZooError
 
 BUDGETS = ("quick", "full")
 

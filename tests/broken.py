@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 import zoo
+from zoo.data.spec import DIGITS, DataSpec
 from zoo.models.recurrent import GRU
-from zoo.spec import DIGITS, DataSpec
 
 Spec = DataSpec | dict
 BROKEN: dict[str, tuple[str, str]] = {}

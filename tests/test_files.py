@@ -18,7 +18,7 @@ from PIL import Image
 import zoo
 from benchmarks.hostile import KINDS, Trial, damaged
 from benchmarks.readers import READERS
-from zoo.plan import config_of
+from zoo.engine.run_config import config_of
 
 
 @pytest.fixture(scope="module")

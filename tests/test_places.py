@@ -13,8 +13,8 @@ import yaml
 
 import zoo
 from zoo.__main__ import main
-from zoo.contract.runs import StopAfter
-from zoo.files import described, discard, way_on, write_whole
+from zoo.testing.runs import StopAfter
+from zoo.utils.files import described, discard, way_on, write_whole
 
 QUICK = {"logger": "csv", "report": False, "trainer": {"max_epochs": 2, "accelerator": "cpu", "precision": "32"}}
 

@@ -7,8 +7,8 @@ import torch
 
 import zoo
 from benchmarks.pretrain import LARGEST, WANTED
-from zoo.pretrained import FOLDER, card, list_weights, path_of
-from zoo.uses import data_for, measured
+from zoo.hub import FOLDER, card, list_weights, path_of
+from zoo.inference.uses import data_for, measured
 
 
 def test_each_has_a_card_and_is_small_enough():
@@ -42,7 +42,7 @@ def test_names_that_are_none_are_refused_and_files_come_first(tmp_path, monkeypa
 
 
 def test_half_of_the_bits_answer_nearly_the_same(tmp_path):
-    from zoo.checkpoints import load_weights, save_weights
+    from zoo.checkpoint import load_weights, save_weights
 
     whole, x = zoo.load("judge/digits"), torch.rand(20, 1, 8, 8)
     save_weights(whole, tmp_path / "half.safetensors", half=True)

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 import zoo
 from zoo import registry
 from zoo.__main__ import main
-from zoo.contract.runs import StopAfter
-from zoo.plan import config_of
+from zoo.engine.run_config import config_of
+from zoo.testing.runs import StopAfter
 
 QUICK = {"logger": "csv", "report": False, "trainer": {"max_epochs": 2, "accelerator": "cpu", "precision": "32"}}
 
@@ -73,7 +73,7 @@ def test_interpolations_that_double_are_refused_at_once(cut, tmp_path, capsys):
 @pytest.mark.parametrize("source", ["imagenet", "secret.pth", "/etc/passwd"])
 @pytest.mark.parametrize("form", ["ckpt", "safetensors"])
 def test_a_checkpoint_never_downloads_and_never_opens_another_file(source, form, tmp_path, monkeypatch):
-    from zoo.checkpoints import save_weights
+    from zoo.checkpoint import save_weights
 
     def touched(*arguments, **options):
         raise AssertionError("looked for weights elsewhere")
@@ -88,7 +88,7 @@ def test_a_checkpoint_never_downloads_and_never_opens_another_file(source, form,
         torch.save(content, path)
     else:
         save_weights(model, path)
-    monkeypatch.setattr("zoo.networks.torchvision._state", touched)
+    monkeypatch.setattr("zoo.layers.torchvision._state", touched)
     loaded = zoo.load(path)
     assert all(torch.equal(value, loaded.state_dict()[key]) for key, value in model.state_dict().items())
 

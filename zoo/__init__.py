@@ -10,15 +10,18 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from zoo.errors import Stopped, TrainingError, ZooError
+from zoo.data.spec import DataSpec
+from zoo.exceptions import Stopped, TrainingError, ZooError
 from zoo.registry import create, get, list_data, list_models, register, register_data
-from zoo.spec import DataSpec
 
 if TYPE_CHECKING:
-    from zoo.checkpoints import load
+    from zoo.checkpoint import load
     from zoo.data import Dataset
-    from zoo.exporting import export
+    from zoo.engine.train import Run, resume, train
+    from zoo.hub import list_weights, push_to_hub
+    from zoo.inference.export import export
     from zoo.models.autoencoder import Autoencoder
+    from zoo.models.base import ZooModule
     from zoo.models.cnn import CNN
     from zoo.models.dqn import DQN
     from zoo.models.fnn import FNN
@@ -28,9 +31,6 @@ if TYPE_CHECKING:
     from zoo.models.sac import SAC
     from zoo.models.transformer import Transformer
     from zoo.models.vae import VAE
-    from zoo.module import ZooModule
-    from zoo.pretrained import list_weights, push_to_hub
-    from zoo.training import Run, resume, train
 
 __version__ = "0.1.0"
 __all__ = [
@@ -81,15 +81,15 @@ _LAZY = {
     "RNN": "zoo.models.recurrent",
     "Transformer": "zoo.models.transformer",
     "VAE": "zoo.models.vae",
-    "Dataset": "zoo.data",
-    "Run": "zoo.training",
-    "ZooModule": "zoo.module",
-    "export": "zoo.exporting",
-    "list_weights": "zoo.pretrained",
-    "load": "zoo.checkpoints",
-    "push_to_hub": "zoo.pretrained",
-    "resume": "zoo.training",
-    "train": "zoo.training",
+    "Dataset": "zoo.data.dataset",
+    "Run": "zoo.engine.train",
+    "ZooModule": "zoo.models.base",
+    "export": "zoo.inference.export",
+    "list_weights": "zoo.hub",
+    "load": "zoo.checkpoint",
+    "push_to_hub": "zoo.hub",
+    "resume": "zoo.engine.train",
+    "train": "zoo.engine.train",
 }
 
 

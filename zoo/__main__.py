@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 
 from zoo import __version__
-from zoo.errors import ZooError
-from zoo.verbs import MODULES, verb
+from zoo.cli import MODULES, verb
+from zoo.exceptions import ZooError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
-from zoo.errors import ZooError, unknown
+from zoo.exceptions import ZooError, unknown
 
 if TYPE_CHECKING:
-    from zoo.module import ZooModule
+    from zoo.models.base import ZooModule
 
 
 @dataclass(frozen=True)
@@ -54,34 +54,34 @@ _MODELS: dict[str, ModelEntry] = {
 }
 # The built-in data sets: name -> module that registers a function of that name. Their tasks stand in conf/data/.
 _DATA_MODULES = {
-    "digits": "zoo.data.images",
-    "mnist": "zoo.data.images",
-    "fashion_mnist": "zoo.data.images",
-    "cifar10": "zoo.data.images",
-    "binarized_mnist": "zoo.data.binarized",
-    "pets": "zoo.data.images",
-    "image_folder": "zoo.data.folder",
-    "npz": "zoo.data.folder",
-    "csv": "zoo.data.tabular",
-    "adult": "zoo.data.tabular",
-    "california_housing": "zoo.data.tabular",
-    "breast_cancer": "zoo.data.tabular",
-    "wine": "zoo.data.tabular",
-    "diabetes": "zoo.data.tabular",
-    "text_file": "zoo.data.text",
-    "shakespeare": "zoo.data.text",
-    "text": "zoo.data.text",
-    "sentiment": "zoo.data.text",
-    "series": "zoo.data.series",
-    "etth1": "zoo.data.series",
-    "spoken_digits": "zoo.data.audio",
-    "cartpole": "zoo.data.environment",
-    "acrobot": "zoo.data.environment",
-    "mountain_car": "zoo.data.environment",
-    "pendulum": "zoo.data.environment",
-    "lunar_lander": "zoo.data.environment",
-    "mujoco": "zoo.data.environment",
-    "gym": "zoo.data.environment",
+    "digits": "zoo.data.image.datasets",
+    "mnist": "zoo.data.image.datasets",
+    "fashion_mnist": "zoo.data.image.datasets",
+    "cifar10": "zoo.data.image.datasets",
+    "binarized_mnist": "zoo.data.image.binarized_mnist",
+    "pets": "zoo.data.image.datasets",
+    "image_folder": "zoo.data.image.folder",
+    "npz": "zoo.data.image.folder",
+    "csv": "zoo.data.table.datasets",
+    "adult": "zoo.data.table.datasets",
+    "california_housing": "zoo.data.table.datasets",
+    "breast_cancer": "zoo.data.table.datasets",
+    "wine": "zoo.data.table.datasets",
+    "diabetes": "zoo.data.table.datasets",
+    "text_file": "zoo.data.text.datasets",
+    "shakespeare": "zoo.data.text.datasets",
+    "text": "zoo.data.text.datasets",
+    "sentiment": "zoo.data.text.datasets",
+    "series": "zoo.data.series.datasets",
+    "etth1": "zoo.data.series.datasets",
+    "spoken_digits": "zoo.data.sequence.audio",
+    "cartpole": "zoo.data.environment.environments",
+    "acrobot": "zoo.data.environment.environments",
+    "mountain_car": "zoo.data.environment.environments",
+    "pendulum": "zoo.data.environment.environments",
+    "lunar_lander": "zoo.data.environment.environments",
+    "mujoco": "zoo.data.environment.environments",
+    "gym": "zoo.data.environment.environments",
 }
 _DATA: dict[str, DataEntry] = {}
 ENTRY_POINTS = "zoo.models"

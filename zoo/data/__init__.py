@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+import importlib
+from typing import TYPE_CHECKING, Any
 
-from zoo.data.dataset import Card, Dataset, Splits
-from zoo.errors import unknown
+from zoo.exceptions import unknown
 from zoo.registry import data_entry, signature
+
+if TYPE_CHECKING:
+    from zoo.data.dataset import Card, Dataset, Splits
 
 __all__ = ["Card", "Dataset", "Splits", "load"]
 
@@ -22,4 +25,11 @@ def load(name: str, **options: Any) -> Dataset:
     for key in options:
         if key not in known:
             raise unknown(f"option of data {name}", key, known)
-    return function(**options)
+    loaded: Dataset = function(**options)
+    return loaded
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Card", "Dataset", "Splits"):  # which need torch
+        return getattr(importlib.import_module("zoo.data.dataset"), name)
+    raise AttributeError(f"module 'zoo.data' has no attribute {name!r}")

@@ -11,13 +11,13 @@ import pandas as pd
 import torch
 
 from zoo.data.dataset import Dataset, Splits
-from zoo.data.frames import Reading, Source, few_whole, frame_dataset, offset_of
-from zoo.data.images import image_dataset
-from zoo.data.tabular import table
-from zoo.errors import ZooError, unknown
-from zoo.inputs.image import channels_first, pixel_values
-from zoo.inputs.table import as_text, with_names
-from zoo.spec import UNLABELLED
+from zoo.data.image.datasets import image_dataset
+from zoo.data.image.read import channels_first, pixel_values
+from zoo.data.spec import UNLABELLED
+from zoo.data.table.datasets import table
+from zoo.data.table.frames import Reading, Source, few_whole, frame_dataset, offset_of
+from zoo.data.table.read import as_text, with_names
+from zoo.exceptions import ZooError, unknown
 
 
 def from_arrays(
@@ -32,7 +32,7 @@ def from_arrays(
     """Return a Dataset of ``(X, y)``, or of a data frame whose column ``target`` is y.
 
     X is a table (N, columns) of numbers, or images (N, H, W), (N, C, H, W) or (N, H, W, C): uint8, whole numbers from
-    0 to 255, or float in [0, 1] (``zoo.inputs.image`` says which axis has the channels). Labels that are text, boolean
+    0 to 255, or float in [0, 1] (``zoo.data.image.read`` says which axis has the channels). Labels that are text, boolean
     or at most 20 different whole numbers are classes, others are regressed,
     unless ``task`` says it. For a task that needs none, X alone will do.
 
@@ -156,7 +156,7 @@ def as_images(x: np.ndarray, where: str) -> np.ndarray:
     """Return images (N, H, W), (N, C, H, W) or (N, H, W, C) as (N, C, H, W), uint8 or float32 in [0, 1].
 
     Raises:
-        ZooError: another shape, or other values (see ``zoo.inputs.image``); the message begins with ``where``.
+        ZooError: another shape, or other values (see ``zoo.data.image.read``); the message begins with ``where``.
     """
     if x.ndim not in (3, 4):
         raise ZooError(f"{where}: images of shape {x.shape}; must be (N, H, W), (N, C, H, W) or (N, H, W, C)")

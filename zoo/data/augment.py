@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from zoo.config.schema import check_flag, check_number
 from zoo.data.dataset import Batch
+from zoo.data.spec import UNKNOWN
 from zoo.data.transfer import upload
-from zoo.options import check_flag, check_number
-from zoo.spec import UNKNOWN
 
 # Luminance of red, green and blue (ITU-R BT.601), as photographs are turned grey
 GREY = (0.299, 0.587, 0.114)

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.errors import ZooError
-from zoo.options import check_number
-from zoo.spec import DataSpec
+from zoo.config.schema import check_number
+from zoo.data.spec import DataSpec
+from zoo.exceptions import ZooError
 
 Batch = dict[str, Tensor]
 VALIDATION = 0.1  # share of the rows that are not test

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zoo.config.schema import check_number
 from zoo.data.augment import Augmentation
 from zoo.data.dataset import Batch, Dataset, Split
+from zoo.data.input_readers import to_float
 from zoo.data.transfer import ahead, fits, placed
-from zoo.inputs.base import to_float
-from zoo.options import check_number
 
 CHUNK = 16  # batches per chunk: hooks cost a sixteenth per step, and progress still moves
 EVAL_BATCH = 1000  # rows per batch without gradients

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from zoo.data.dataset import Dataset, Rows, Split, Windows, picked, restated
-from zoo.errors import ZooError, unknown
-from zoo.spec import DataSpec
+from zoo.data.spec import DataSpec
+from zoo.exceptions import ZooError, unknown
 
 
 def unlabelled(dataset: Dataset, task: str, *, normal: Sequence[Any] | None = None) -> Dataset:

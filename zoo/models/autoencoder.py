@@ -14,12 +14,12 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from zoo.coding import CodingModule
+from zoo.config.schema import check_number
 from zoo.data.dataset import Batch
-from zoo.networks.coders import decoder, encoder
-from zoo.noise import check_noise
-from zoo.options import check_number
+from zoo.layers.encoder_decoder import decoder, encoder
+from zoo.models.autoencoder_base import CodingModule
 from zoo.registry import register
+from zoo.utils.noise import check_noise
 
 LIKELIHOODS = ("mse", "bernoulli")
 

@@ -4,7 +4,7 @@
 
 LeCun et al., Gradient-based learning applied to document recognition, 1998, with the rectifiers, batch normalisation
 and dropout of 2010 to 2015. Pooling comes before the normalisation: the same work on a quarter of the numbers, and a
-rising nonlinearity commutes with the maximum. The other networks are in zoo/networks/, a file each.
+rising nonlinearity commutes with the maximum. The other networks are in zoo/layers/, a file each.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.errors import ZooError, unknown
-from zoo.module import ZooModule
-from zoo.networks.alexnet import AlexNet
-from zoo.networks.layers import activation_of, pool_for
-from zoo.networks.lenet import LeNet
-from zoo.networks.resnet import ResNet
-from zoo.networks.wide_resnet import WideResNet
-from zoo.options import Learning, check_number
+from zoo.config.schema import Learning, check_number
+from zoo.data.spec import DIGITS, DataSpec
+from zoo.exceptions import ZooError, unknown
+from zoo.layers.alexnet import AlexNet
+from zoo.layers.blocks import activation_of, pool_for
+from zoo.layers.lenet import LeNet
+from zoo.layers.resnet import ResNet
+from zoo.layers.wide_resnet import WideResNet
+from zoo.models.base import ZooModule
 from zoo.registry import register
-from zoo.spec import DIGITS, DataSpec
 
 NETWORKS = ("plain", "lenet", "alexnet", "resnet", "wide_resnet")
 LIBRARY = "torchvision/"
@@ -126,7 +126,7 @@ class CNN(ZooModule):
             made = ResNet if network == "resnet" else WideResNet
             net = made(shape[0], outputs, depth=depth, width=width, **residual)
         elif network.startswith(LIBRARY):
-            from zoo.networks.torchvision import torchvision_network
+            from zoo.layers.torchvision import torchvision_network
 
             net = torchvision_network(network.removeprefix(LIBRARY), shape, outputs, weights=weights)
             self.hparams["weights"] = None  # they are in the state from now on: a checkpoint needs no other file
@@ -162,7 +162,7 @@ class CNN(ZooModule):
     def on_train_epoch_start(self) -> None:
         """Freeze all but the last layer in the first epochs, release it afterwards."""
         if self.freeze:
-            from zoo.networks.torchvision import last_layer
+            from zoo.layers.torchvision import last_layer
 
             frozen = self.loop.epochs < self.freeze * self.loop.max_epochs
             self.network.requires_grad_(not frozen).train(not frozen)  # its statistics stay as they are, too

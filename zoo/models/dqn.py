@@ -17,12 +17,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.control import RememberingModule
+from zoo.config.schema import check_flag, check_number
 from zoo.data.dataset import Batch
-from zoo.networks.acting import body, check_body
-from zoo.noise import Draws
-from zoo.options import check_flag, check_number
+from zoo.layers.policy import body, check_body
+from zoo.models.rl_base import RememberingModule
 from zoo.registry import register
+from zoo.utils.noise import Draws
 
 
 class Values(nn.Module):

@@ -19,14 +19,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from zoo.config.schema import check_choice, check_flag, check_number
 from zoo.data.dataset import Batch
-from zoo.errors import ZooError
-from zoo.module import ZooModule
-from zoo.networks.columns import Columns
-from zoo.networks.mlp import check_layers, mlp
-from zoo.options import check_choice, check_flag, check_number
+from zoo.data.spec import DIGITS, DataSpec
+from zoo.exceptions import ZooError
+from zoo.layers.mlp import check_layers, mlp
+from zoo.layers.tabular import Columns
+from zoo.models.base import ZooModule
 from zoo.registry import register
-from zoo.spec import DIGITS, DataSpec
 
 NUMBERS = ("plain", "piecewise")
 

@@ -23,16 +23,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from zoo.config.schema import check_choice, check_flag, check_number
 from zoo.data.dataset import Batch
-from zoo.errors import ZooError
-from zoo.generative import GenerativeModule
-from zoo.modes import evaluating
-from zoo.networks.adversarial import Discriminator, Generator, check_networks
-from zoo.networks.layers import frozen
-from zoo.networks.shaken import check_shaking, shaken
-from zoo.options import check_choice, check_flag, check_number
+from zoo.data.spec import REAL_DIGITS, DataSpec
+from zoo.exceptions import ZooError
+from zoo.layers.adversarial import Discriminator, Generator, check_networks
+from zoo.layers.blocks import frozen
+from zoo.layers.diffaugment import check_shaking, shaken
+from zoo.models.generative_base import GenerativeModule
 from zoo.registry import register
-from zoo.spec import REAL_DIGITS, DataSpec
+from zoo.utils.modes import evaluating
 
 Pair = tuple[Tensor, Tensor]
 relu, zeta = F.relu, F.softplus

@@ -18,14 +18,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.control import FAR, SMALL, ControlModule, ended_in, merged, moments
+from zoo.config.schema import check_choice, check_flag, check_number
 from zoo.data.dataset import Batch
-from zoo.networks.acting import body, check_body
-from zoo.noise import Draws
-from zoo.objectives.control import scaled
-from zoo.options import check_choice, check_flag, check_number
-from zoo.precision import widened
+from zoo.layers.policy import body, check_body
+from zoo.models.rl_base import FAR, SMALL, ControlModule, ended_in, merged, moments
 from zoo.registry import register
+from zoo.tasks.control import scaled
+from zoo.utils.noise import Draws
+from zoo.utils.precision import widened
 
 ALGORITHMS = ("reinforce", "a2c", "ppo")
 

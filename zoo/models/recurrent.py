@@ -19,11 +19,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.networks.sequences import Label, Locked, Output, Segments, Symbols, inside, refuse
-from zoo.options import check_choice, check_flag, check_number
+from zoo.config.schema import check_choice, check_flag, check_number
+from zoo.data.spec import DIGITS, DataSpec
+from zoo.layers.sequence import Label, Locked, Output, Segments, Symbols, inside, refuse
+from zoo.models.sequence_base import SequenceModule
 from zoo.registry import register
-from zoo.sequence import SequenceModule
-from zoo.spec import DIGITS, DataSpec
 
 State = list[Any]  # of each layer: h (1, B, hidden), or [h, c]
 

@@ -20,15 +20,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.control import RememberingModule
+from zoo.config.schema import check_number
 from zoo.data.dataset import Batch
-from zoo.networks.acting import body, check_body
-from zoo.networks.layers import frozen
-from zoo.noise import Draws
-from zoo.objectives.control import scaled
-from zoo.options import check_number
+from zoo.data.spec import PENDULUM, DataSpec
+from zoo.layers.blocks import frozen
+from zoo.layers.policy import body, check_body
+from zoo.models.rl_base import RememberingModule
 from zoo.registry import register
-from zoo.spec import PENDULUM, DataSpec
+from zoo.tasks.control import scaled
+from zoo.utils.noise import Draws
 
 LEAST, MOST = -5.0, 2.0  # of log σ
 

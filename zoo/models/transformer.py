@@ -17,12 +17,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.networks.layers import begin_small
-from zoo.networks.sequences import Label, Output, Segments, Symbols, inside, refuse
-from zoo.options import check_choice, check_flag, check_number
+from zoo.config.schema import check_choice, check_flag, check_number
+from zoo.data.spec import DIGITS, DataSpec
+from zoo.layers.blocks import begin_small
+from zoo.layers.sequence import Label, Output, Segments, Symbols, inside, refuse
+from zoo.models.sequence_base import SequenceModule
 from zoo.registry import register
-from zoo.sequence import SequenceModule
-from zoo.spec import DIGITS, DataSpec
 
 POSITIONS = ("rotary", "learned")
 

@@ -17,18 +17,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
-from zoo.classes import labelled, labels_of
-from zoo.coding import CodingModule
+from zoo.config.schema import check_flag, check_number
+from zoo.data.classes import labelled, labels_of
 from zoo.data.dataset import Batch, Dataset
 from zoo.data.loader import EVAL_BATCH
-from zoo.errors import ZooError
-from zoo.modes import evaluating
-from zoo.networks.coders import decoder, encoder
-from zoo.noise import Draws, latent
-from zoo.objectives import Reconstruction
-from zoo.objectives.base import Metrics
-from zoo.options import check_flag, check_number
+from zoo.exceptions import ZooError
+from zoo.layers.encoder_decoder import decoder, encoder
+from zoo.models.autoencoder_base import CodingModule
 from zoo.registry import register
+from zoo.tasks import Reconstruction
+from zoo.tasks.base import Metrics
+from zoo.utils.modes import evaluating
+from zoo.utils.noise import Draws, latent
 
 LIKELIHOODS = ("auto", "bernoulli", "gaussian")
 AT_ONCE, NUMBERS = 20, 2e7  # codes of a row, and numbers in all, that are decoded together in an evaluation

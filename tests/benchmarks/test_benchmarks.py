@@ -1,0 +1,316 @@
+"""The runner: rows, promises, failures, and a README that says what was measured."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import zoo
+from benchmarks import actors, compare, page, quality, report, scaling, uses
+from benchmarks.__main__ import main
+from benchmarks.jobs import Job, done, remaining
+from benchmarks.quality import Case, measured, missed
+from zoo.config.compose import compose
+from zoo.data.arrays import from_arrays
+from zoo.tasks.baselines.tuned import draw_trees, fit_trees, tuned, with_gaps
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def rows(suite: str) -> list[dict]:
+    return [json.loads(line) for line in Path("out", f"{suite}.jsonl").read_text().splitlines()]
+
+
+def test_the_readme_says_what_was_measured():
+    text = (ROOT / "README.md").read_text()
+    assert report.render(text) == text
+    for name in report.TABLES:
+        assert f"<!-- table:{name} -->" in text
+
+
+@pytest.mark.slow
+def test_the_page_shows_it_without_a_server():
+    shown = page.page()
+    for name in report.TABLES:
+        assert f'<h2 id="{name}">' in shown
+    assert "http" not in re.sub(r'xmlns(:\w+)?="[^"]*"|"http://www.w3.org[^"]*"', "", shown)
+    assert "<script" not in shown
+    assert str(ROOT) not in shown
+    assert shown.count("<svg") > 10
+    assert shown.count("<figcaption>") == shown.count("<svg")
+
+
+@pytest.mark.slow
+def test_a_run_is_the_command_that_a_user_would_type_and_a_failure_is_a_row(capsys):
+    words = ["suite=quality", "model=fnn", "data=wine", "budget=quick", "out=out", "trainer.max_epochs=2"]
+    assert main(words) == 0
+    (row,) = rows("quality")
+    assert row["command"] == "python train.py model=fnn data=wine seed=0 trainer.max_epochs=2 data.fold=0"
+    assert row["overrides"] == ["trainer.max_epochs=2"]
+    assert row["metrics"]["test/accuracy"] > row["baselines"]["majority"]["accuracy"]
+    assert row["wall_seconds"] > row["train_seconds"]
+    assert {"device", "threads", "precision", "versions", "commit", "config_hash"} <= set(row)
+    assert main([*words, "optimizer.lr=-1"]) == 2  # refused before anything runs
+    assert main([*words, "data.batch_size=1000"]) == 1
+    assert rows("quality")[1]["failed"][0].startswith("error: data.batch_size=1000: more than the 127 rows to train on")
+    assert main(words) == 0  # is there already
+    assert [row.get("failed") is None for row in rows("quality")] == [True, False]
+    asked = {"model": "fnn", "data": "wine", "budget": "quick", "trainer.max_epochs": "2"}
+    made = [row for row in rows("quality") if not row.get("failed")]
+    assert quality.jobs(dict(asked), made) == []  # is there already
+    assert len(quality.jobs({**asked, "fresh": "true"}, made)) == 1
+
+
+def test_a_promise_may_be_a_multiple_of_what_stands_beside_it():
+    row = {"metrics": {"test/far": 6.0}, "baselines": {"other real images": {"far": 2.0}}}
+    promise = {"metric": "test/far", "most": 3.5, "times": "other real images"}
+    assert measured(row, promise) == 3.0
+    assert measured(row, {**promise, "times": None}) == 6.0
+    assert list(missed([row], Case("gan", "mnist", promise=promise))) == []
+    (said,) = missed([row], Case("gan", "mnist", promise={**promise, "most": 2.5}))
+    assert "3.0000 times other real images" in said["failed"][0]
+
+
+def test_a_case_may_be_about_each_class_in_turn():
+    (case,) = [case for case in quality.cases() if case.name == "mnist_one_class"]
+    assert list(case.folds("full")) == list(range(10))
+    values = case.plan(case.each.format(7)).values
+    assert values["data"]["normal_classes"] == [7]
+    assert [c.each for c in quality.cases() if c.name == "pets_sample"] == ["data.fold={}"]
+
+
+@pytest.mark.parametrize(
+    ("promise", "kept"),
+    [
+        ({"metric": "test/accuracy", "least": 0.9}, True),
+        ({"metric": "test/accuracy", "least": 0.96}, False),
+        ({"metric": "test/rmse", "most": 60.0}, True),
+        ({"metric": "test/rmse", "most": 49.0}, False),
+    ],
+)
+def test_a_promise_is_about_the_mean_and_a_missed_one_is_a_failed_row(promise, kept):
+    done = [{"metrics": {"test/accuracy": a, "test/rmse": 100 * a - 45}} for a in (0.9, 1.0)]
+    found = list(missed(done, Case("fnn", "wine", promise=promise)))
+    assert [row["failed"][0].split(":")[0] for row in found] == ([] if kept else ["promise missed"])
+
+
+def test_one_missed_figure_of_several_is_a_failed_row():
+    promise = {"metric": "test/accuracy", "least": 0.9, "also": [{"metric": "test/auroc", "least": 0.99}]}
+    done = [{"metrics": {"test/accuracy": 0.95, "test/auroc": 0.95}}]
+    (row,) = missed(done, Case("cnn", "npz", promise=promise))
+    assert row["failed"] == ["promise missed: test/auroc 0.9500 over 1 runs; promised is at least 0.99"]
+
+
+def test_every_case_on_files_is_a_command_that_composes():
+    for case in quality.cases():
+        if case.name:
+            assert str(case.composed().data.get("path", "$ZOO_DATA/")).startswith("$ZOO_DATA/")
+            assert case.folds("quick") in ([None], range(1))
+
+
+def test_trees_are_tuned_on_the_rows_and_gaps_that_the_model_saw():
+    frame = pd.DataFrame({"a": np.arange(300.0), "kind": ["x", "y", "z"] * 100})
+    frame["y"] = frame["a"] + 100 * (frame["kind"] == "y")
+    frame.loc[::10, "a"] = np.nan
+    data = from_arrays(frame, target="y")
+    best = tuned(data, "rmse", 0.0, 0, draw=draw_trees, fit=fit_trees)
+    assert best.tried == 1  # its own settings at least, whatever the time
+    assert best.test["rmse"] < 0.5 * data.spec.target_std
+    gaps = with_gaps(data.spec, data.train["x"].numpy())
+    assert gaps.shape[1] == 2
+    assert (np.isnan(gaps[:, 0]) == (data.train["x"][:, 2].numpy() == 1)).all()
+
+
+def test_a_peer_that_is_not_installed_is_one_line_that_names_the_extra(monkeypatch, capsys):
+    monkeypatch.setattr(actors, "find_spec", lambda name: None)
+    assert main(["suite=peers", "model=policy", "data=cartpole", "out=out"]) == 2
+    assert capsys.readouterr().err.endswith('needs stable-baselines3; pip install -e ".[peers]"\n')
+
+
+def test_the_settings_of_a_recipe_are_given_to_the_peer_by_its_names():
+    (case,) = (case for case in quality.cases() if (case.model, case.data, case.words) == ("policy", "cartpole", ()))
+    values = case.plan().values
+    same = actors._as_ours(values)
+    assert same["n_envs"] * same["n_steps"] == values["data"]["envs"] * values["data"]["rollout"]
+    assert same["learning_rate"] == f"lin_{values['optimizer']['lr']}"
+    assert (same["gamma"], same["n_epochs"]) == (values["model"]["gamma"], values["model"]["epochs"])
+    assert actors._first([(10, 3.0), (20, 5.0), (30, 9.0)], 5.0) == 20
+    assert actors._first([(10, 3.0)], 5.0) is None
+
+
+def test_a_missed_promise_fails_the_command(monkeypatch):
+    def run(case, at, fold, extra):
+        return {"metrics": {case.promise["metric"]: 0.5}, "commit": "c", "config_hash": at, "overrides": []}
+
+    monkeypatch.setattr(quality, "_one", run)
+    assert main(["suite=quality", "model=fnn", "data=wine", "seeds=2", "out=out"]) == 1
+    assert [bool(row.get("failed")) for row in rows("quality")] == [False] * 10 + [True]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["suite=qualitty"], "unknown suite 'qualitty': did you mean 'quality'"),
+        (["suite=quality", "budget=fulll"], "unknown budget 'fulll': did you mean 'full'"),
+        (["suite=quality", "seeds=0"], "seeds=0: must be a whole number at least 1"),
+        (["suite=quality", "seeds=many"], "seeds=many: must be a whole number"),
+        (["suite=quality", "model=cnnn"], "no recipe with a promise for model=cnnn"),
+        (["suite=quality", "model=cnnn", "data=digits"], "did you mean 'cnn'"),
+        (["suite=quality", "case=pneumona"], "did you mean 'pneumonia'"),
+        (["suite=quality", "fresh=yes"], "unknown fresh 'yes'"),
+        (["suite=peers", "model=gan"], "no case with a peer"),
+        (["suite=contract", "model=cnnn"], "did you mean 'cnn'"),
+        (["suite=speed", "model=fnnn"], "did you mean 'fnn'"),
+        (["suite=speed", "data=mnist"], "'data': is no word of suite=speed"),
+    ],
+)
+def test_wrong_words_are_one_line_and_code_2(words, said, capsys):
+    assert main([*words, "out=out"]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+    assert not Path("out").exists()
+
+
+def test_failed_rows_and_earlier_ones_of_the_same_run_do_not_count(monkeypatch, tmp_path):
+    made = {"model": "fnn", "data": "wine", "overrides": [], "fold": 0, "seed": 0, "metrics": {"test/accuracy": 0.5}}
+    made |= {"baselines": {"majority": {"accuracy": 0.4}}, "params": 1, "train_seconds": 1.0, "wall_seconds": 2.0}
+    made |= {"device": "cpu (some)", "threads": 2, "precision": "32-true"}
+    lines = [
+        made,
+        {"failed": ["broken"], "overrides": [], "fold": 0},
+        {**made, "metrics": {"test/accuracy": 0.75}},
+        {**made, "seed": 1, "metrics": {"test/accuracy": 0.85}},
+    ]
+    (tmp_path / "quality.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    monkeypatch.setattr(report, "RESULTS", tmp_path)
+    row = report.models_table().splitlines()[-1]
+    assert "accuracy 80.00 ± 7.07 %, **missed: promised is at least 0.96** (2 seeds × 1 fold)" in row
+    assert row.endswith("| 1 s, 2 s | cpu (some), 2 threads, float32 |")
+
+
+def test_one_run_has_no_deviation_and_a_missed_promise_is_marked(monkeypatch, tmp_path):
+    made = {"model": "gru", "data": "spoken_digits", "overrides": ["data.split=speaker"], "fold": 0, "seed": 0}
+    made |= {"baselines": {"majority": {"accuracy": 0.1}}, "params": 1, "train_seconds": 1.0, "wall_seconds": 2.0}
+    made |= {"device": "cpu (some)", "threads": 1, "precision": "32-true"}
+    monkeypatch.setattr(report, "RESULTS", tmp_path)
+    for accuracy, cell in (
+        (0.83, "| accuracy 83.00 %, **missed: promised is at least 0.9** (1 seed × 1 fold) |"),
+        (0.9, "| accuracy 90.00 % (1 seed × 1 fold) |"),
+    ):
+        row = {**made, "metrics": {"test/accuracy": accuracy}}
+        (tmp_path / "quality.jsonl").write_text(json.dumps(row) + "\n")
+        assert cell in report.models_table()
+    readme = (ROOT / "README.md").read_text()
+    assert "± 0.00 (1 seed" not in readme
+    assert "1 seeds" not in readme
+
+
+def test_transcripts_of_the_readme_are_those_of_the_recipes():
+    text = (ROOT / "README.md").read_text()
+    found = re.findall(r"^(\w+) on (\w+)   test (\w+) (\S+) .*$", text, re.MULTILINE)
+    assert ("cnn", "mnist") in {pair[:2] for pair in found}
+    for model, data, metric, value in found:
+        epochs = re.findall(rf"^{model} on {data} [^`]*?^epoch (\d+)/(\d+)", text, re.MULTILINE)[0]
+        config = compose([f"model={model}", f"data={data}"])
+        assert set(map(int, epochs)) == {config.trainer.max_epochs}, (model, data)
+        measured = [row["metrics"][f"test/{metric}"] for row in report.same_runs(model, data, [])]
+        assert min(measured) * 0.97 <= float(value) <= max(measured) * 1.03, (model, data)
+
+
+def test_a_figure_that_is_worse_beyond_the_noise_and_one_that_is_gone_are_named(capsys):
+    def write(folder: str, accuracies: list[float], ratio: float, more: bool) -> None:
+        Path(folder).mkdir()
+        made = [
+            {"model": "fnn", "data": "wine", "overrides": [], "seed": s, "fold": 0, "metrics": {"test/accuracy": a}}
+            for s, a in enumerate(accuracies)
+        ]
+        times = [{"what": "overhead", "ratio": ratio, "ratio_spread": [ratio - 0.02, ratio + 0.02]}]
+        times += [{"what": "start", "seconds": 1.0, "spread": [0.9, 1.1]}] if more else []
+        for suite, rows_ in (("quality", made), ("speed", times)):
+            Path(folder, f"{suite}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows_))
+
+    write("before", [0.97, 0.98, 0.99], 1.02, True)
+    write("noise", [0.965, 0.975, 0.985], 1.04, True)
+    write("after", [0.91, 0.92, 0.93], 1.10, False)
+    assert compare.main(["before", "noise"]) == 0
+    assert compare.main(["after", "before"]) == 0  # better is not worse
+    capsys.readouterr()
+    assert compare.main(["before", "after"]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "worse   fnn on wine: test/accuracy: 0.98 → 0.92",
+        "worse   overhead: ratio: 1.02 → 1.1",
+        "gone    start: seconds (was 1)",
+    ]
+    assert compare.main(["before", "nowhere"]) == 2
+    assert "nowhere: no folder of results" in capsys.readouterr().err
+
+
+def test_what_is_left_is_said_by_what_was_expected_and_what_it_took():
+    def job(seconds: float | None) -> Job:
+        return Job("x", lambda: [{}], seconds)
+
+    assert remaining([job(10), job(20)], []) == 30
+    assert remaining([job(10), job(20)], [(8, 4.0)]) == 60  # this machine takes twice as long
+    assert remaining([job(None), job(20)], [(8, 4.0)]) == 48
+    assert remaining([job(None)], []) is None
+    said: list[str] = []
+    assert list(done([Job("one", lambda: [{"a": 1}], 60.0), Job("", lambda: [{"b": 2}])], say=said.append)) == [
+        {"a": 1},
+        {"b": 2},
+    ]
+    assert said == ["[1 of 1, about 60 s left] one"]
+
+
+def test_an_exponent_is_the_slope_of_logarithms():
+    assert scaling.exponent((1, 2, 4, 8), [3 * n**1.5 for n in (1, 2, 4, 8)]) == pytest.approx(1.5)
+
+
+def test_an_exponent_that_is_too_large_is_a_failure():
+    def asked(rows: int) -> dict:
+        return {"trainer.max_epochs": 2, "data.train_rows": rows}
+
+    (row,) = scaling._measured("rows", scaling.Axis("fnn", "wine", (50, 100), asked, "epoch", -9.0), 1)
+    assert row["sizes"] == (50, 100)
+    assert row["failed"][0].startswith("rows: cost grows with exponent")
+
+
+def test_the_quick_budget_has_every_model_that_ships():
+    quick = {case.model for case in quality.cases() if (case.promise or {}).get("quick")}
+    assert quick >= set(zoo.list_models())
+
+
+def test_uses_go_over_every_model_that_ships():
+    assert {model for model, _ in uses.PAIRS} == set(zoo.list_models())
+
+
+@pytest.mark.slow
+def test_a_model_is_taken_from_training_to_the_same_answer_by_onnx_runtime():
+    assert main(["suite=uses", "model=sac", "out=out"]) == 0
+    (row,) = rows("uses")
+    assert (row["model"], row["verb"]) == ("sac", "play")
+    assert row["difference"] < 1e-4
+
+
+@pytest.mark.slow
+def test_a_larger_file_needs_no_more_memory(tmp_path):
+    # from a small process: the system counts the memory of whoever starts a process as that process's own
+    script = (
+        "import json, sys; from pathlib import Path; from benchmarks import contests; "
+        "sizes = (100_000, 30_000_000); "
+        "print(json.dumps([contests.predicted(Path(sys.argv[1]), size=size) for size in sizes]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    small, large = json.loads(done.stdout.splitlines()[-1])
+    assert large["bytes"] > 30_000_000
+    assert large["rows"] == len((tmp_path / "answers.csv").read_text().splitlines()) - 1
+    assert large["megabytes"] < small["megabytes"] + 150  # its rows as Python objects would take more than 300

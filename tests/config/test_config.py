@@ -1,0 +1,285 @@
+"""Names, configurations and pairing: what composes, what is refused, and what it costs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+import zoo
+from zoo import registry
+from zoo.config.compose import compose as configs
+from zoo.config.schema import EarlyStopping, TrainerOptions, learning_of, options
+from zoo.data.spec import DIGITS, OFFERS, UNLABELLED, DataSpec
+from zoo.models.base import ZooModule
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def compose(*words: str):
+    return configs.compose(words)
+
+
+def all_files(group: str) -> list[str]:
+    return sorted(p.stem for p in (configs.conf_dir() / group).glob("*.yaml"))
+
+
+# The registered ones are paired with all data by the contract
+@pytest.mark.parametrize("model", [name for name in all_files("model") if name not in zoo.list_models()])
+@pytest.mark.parametrize("data", all_files("data"))
+def test_every_pair_composes_and_is_either_a_task_or_a_refusal_that_names_what_fits(model, data):
+    config = compose(f"model={model}", f"data={data}")
+    assert config.data.name == data
+    entry = registry.entry(config.model.name)
+    offers = [*config.data.tasks, *(task for task in UNLABELLED if task in OFFERS.get(config.data.kind, ()))]
+    if config.data.kind in (None, *entry.kinds) and set(offers) & set(entry.tasks):
+        assert configs.task_of(config) in offers
+    else:
+        fitting = ", ".join(configs.fitting_models(config.data.tasks[0], config.data.kind))
+        sets = ", ".join(configs.fitting_data(entry))
+        said = f"models that fit this data are {fitting}; data that fits this model is {sets}"
+        with pytest.raises(zoo.ZooError, match=said):
+            configs.task_of(config)
+
+
+@pytest.mark.parametrize("group", ["optimizer", "schedule", "trainer", "logger"])
+def test_every_choice_of_every_group_is_valid(group):
+    for name in all_files(group):
+        plain = OmegaConf.to_container(compose(f"{group}={name}"))
+        assert plain[group].get("name", name) == name
+        learning_of(plain)  # these refuse a key or a value that they do not know
+        options(TrainerOptions, "trainer", plain["trainer"])
+        options(EarlyStopping, "early_stopping", plain["early_stopping"])
+
+
+@pytest.mark.parametrize("recipe", all_files("recipe"))
+def test_every_recipe_names_a_model_and_data_that_fit_and_is_picked_up_in_either_order(recipe):
+    model, _, data = recipe.partition("-")
+    assert model in all_files("model")
+    config = compose(f"model={model}", f"data={data}")
+    assert config == compose(f"data={data}", f"model={model}")
+    configs.task_of(config)
+    own = OmegaConf.load(configs.conf_dir() / "recipe" / f"{recipe}.yaml")
+    own.pop("defaults", None)
+    assert OmegaConf.merge(config, own) == config
+    if own.get("promise"):  # what suits files of one's own promises nothing of them
+        more = {"least", "most", "folds", "peer", "quick", "times", "also"}
+        assert set(own.promise) - more == {"metric", "reference", "source"}
+        assert len(set(own.promise) & {"least", "most"}) == 1
+
+
+def test_names_yamls_and_the_readme_agree():
+    named = {name: compose(f"model={name}").model.name for name in all_files("model")}
+    assert set(named.values()) == set(zoo.list_models())  # each YAML names a registered class
+    assert {name: name for name in zoo.list_models()}.items() <= named.items()  # and each has one of its own
+    table = (ROOT / "README.md").read_text().partition("<!-- table:models -->")[2].partition("<!-- end -->")[0]
+    assert {row.split("|")[1].strip() for row in table.strip().splitlines()[2:]} == set(named)
+
+
+def test_every_model_yaml_says_the_defaults_of_its_class_or_better_and_every_option():
+    for name in all_files("model"):
+        node = OmegaConf.to_container(compose(f"model={name}").model)
+        known = set(registry.signature(registry.get(node["name"]))) - {"spec"}
+        assert set(node) - {"name"} == known
+
+
+@pytest.mark.parametrize("name", zoo.list_models())
+def test_the_yaml_of_a_registered_name_has_the_defaults_of_its_class(name):
+    """Recipes by another name, such as resnet, and those of a pair, such as dqn-cartpole, are where values differ."""
+    path = configs.conf_dir() / "model" / f"{name}.yaml"
+    if not path.is_file():
+        pytest.skip("a model of this test session, without a YAML")
+    own = OmegaConf.to_container(OmegaConf.load(path))["model"]
+    defaults = {k: list(v) if isinstance(v, tuple) else v for k, v in registry.signature(registry.get(name)).items()}
+    assert {k: v for k, v in own.items() if k != "name"} == {k: v for k, v in defaults.items() if k != "spec"}
+
+
+def test_the_command_line_beats_the_recipe_and_the_recipe_the_model():
+    plain, paired = compose("model=cnn"), compose("model=cnn", "data=mnist")
+    assert plain.data.name == "digits"
+    assert paired.trainer.max_epochs != plain.trainer.max_epochs or paired.model != plain.model
+    assert compose("model=cnn", "data=mnist", "trainer.max_epochs=2").trainer.max_epochs == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["model=cnnn"], "unknown model 'cnnn': did you mean 'cnn'"),
+        (["data=mnits"], "unknown data 'mnits': did you mean 'mnist'"),
+        (["optimizer=adamm"], "unknown optimizer 'adamm': did you mean 'adam"),
+        (["model.dropuot=0.1"], "unknown option 'model.dropuot': did you mean 'model.dropout'"),
+        (["trainer.epochs=3"], "did you mean 'trainer.max_epochs'"),
+        (["modle=cnn"], "did you mean 'model'"),
+        (["max_epochs=3"], "did you mean 'trainer.max_epochs'"),
+    ],
+)
+def test_a_typo_names_the_nearest_choice(words, said):
+    with pytest.raises(zoo.ZooError, match=said):
+        compose(*words)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"optimizer": {"lr": -1}}, r"optimizer.lr=-1: must be a number above 0"),
+        ({"optimizer": {"lr": "fast"}}, "optimizer.lr=fast: must be a number"),
+        ({"optimizer": {"lr": float("nan")}}, "optimizer.lr=nan: must be a number"),
+        ({"data.batch_size": 0}, "data.batch_size=0: must be a whole number at least 1"),
+        ({"data.batch_size": 1.5}, "data.batch_size=1.5: must be a whole number"),
+        ({"data.fold": 7}, "data.fold=7: must be a whole number at least 0 and at most 4"),
+        ({"data.augment": {"zoom": 1.0}}, "data.augment.zoom=1.0: must be"),
+        ({"trainer": {"max_epochs": 0}}, "trainer.max_epochs=0"),
+        ({"trainer": {"precision": "fp8"}}, "unknown trainer.precision 'fp8'"),
+        ({"trainer": {"accumulate": 0}}, "trainer.accumulate=0"),
+        ({"regularization": {"l1": -0.1}}, "regularization.l1=-0.1"),
+        ({"regularization": {"label_smoothing": 1.0}}, "regularization.label_smoothing=1.0"),
+        ({"regularization": {"clip": 0}}, "regularization.clip=0"),
+        ({"schedule": {"warmup": 1.0}}, "schedule.warmup=1.0"),
+        ({"early_stopping": {"patience": 0}}, "early_stopping.patience=0"),
+        ({"init": "he"}, "unknown init 'he'"),
+        ({"seed": -1}, "seed=-1"),
+        ({"options": {"dropout": 1}}, "model.dropout=1: must be a number at least 0 and below 1"),
+        ({"options": {"network": "plainn"}}, "unknown model.network 'plainn': did you mean 'plain'"),
+        ({"options": {"channels": []}}, "model.channels="),
+        ({"options": {"activation": "rellu"}}, "did you mean 'relu'"),
+        ({"options": {"network": "resnet", "depth": 9}}, "model.depth=9: must be 6n"),
+        ({"options": {"widht": 3}}, "did you mean 'model.width'"),
+        ({"data": "wine"}, "models that fit this data are fnn"),
+        ({"task": "regression"}, "task=regression: data=digits offers classification"),
+        ({"target": "x"}, "is for a data frame"),
+        ({"epochs": 3}, "did you mean 'trainer.max_epochs'"),
+    ],
+)
+def test_a_wrong_value_is_one_line_and_leaves_nothing_behind(options, said, tmp_path):
+    with pytest.raises(zoo.ZooError, match=said) as caught:
+        zoo.train("cnn", **options)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_are_listed_without_torch():
+    code = "import sys, zoo; zoo.list_models(); zoo.list_data(); assert not {'torch', 'lightning'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    code = (
+        "import sys\nfrom zoo.cli.train import train\nassert train(['model=cnn', 'data=wine']) == 2\n"
+        "assert 'torch' not in sys.modules"
+    )
+    # the refusal of a pair is made in zoo.engine.train, which imports torch only once the pair fits
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_names_lead_to_classes():
+    assert zoo.get("cnn") is zoo.CNN
+    assert isinstance(zoo.create("fnn", widths=[3]), zoo.FNN)
+    with pytest.raises(zoo.ZooError, match="did you mean 'cnn'"):
+        zoo.get("cnnn")
+    with pytest.raises(zoo.ZooError, match="did you mean 'widths'"):
+        zoo.create("fnn", widhts=[3])
+
+
+def test_a_name_is_given_once_and_the_table_agrees_with_the_classes():
+    with pytest.raises(zoo.ZooError, match="registered already"):
+
+        @zoo.register("cnn")
+        class Other(ZooModule):
+            tasks, kinds = ("classification",), ("image",)
+
+    with pytest.raises(zoo.ZooError, match="registered already"):
+
+        @zoo.register_data("digits", tasks=("classification",), kind="image")
+        def other():
+            """Take the name of another."""
+
+    for name in zoo.list_models():
+        cls = zoo.get(name)
+        assert (cls.name, cls.tasks, cls.kinds) == (
+            name,
+            registry.entry(name).tasks,
+            registry.entry(name).kinds,
+        )
+
+
+@pytest.fixture
+def linear():
+    @zoo.register("test_linear")
+    class Linear(ZooModule):
+        tasks, kinds = ("classification",), ("image", "table")
+
+        def __init__(self, *, spec: DataSpec | dict = DIGITS, bias: bool = True) -> None:
+            super().__init__(spec=spec)
+            import torch
+
+            self.network = torch.nn.Linear(self.spec.inputs, self.spec.outputs, bias=bias)
+
+        def forward(self, x):
+            return self.network(self.normalise(x).flatten(1))
+
+    yield Linear
+    registry._MODELS.pop("test_linear")
+
+
+def test_a_users_own_model_trains_with_no_yaml_of_its_own(linear, quick):
+    quick["trainer"]["max_epochs"] = 10
+    run = zoo.train("test_linear", data="digits", options={"bias": False}, optimizer={"lr": 0.01}, **quick)
+    assert run.results["params"] == 640
+    assert run.metrics["test/accuracy"] > 0.9
+    assert zoo.load(run.folder / "checkpoints" / "best.ckpt").hparams["bias"] is False
+    with pytest.raises(zoo.ZooError, match="did you mean 'model.bias'"):
+        zoo.train("test_linear", options={"bais": True})
+
+
+@pytest.mark.slow
+def test_a_package_offers_models_by_an_entry_point_that_is_imported_when_asked_for(tmp_path, quick):
+    (tmp_path / "theirs.py").write_text(
+        "import torch, zoo\n\n"
+        "@zoo.register('test_theirs')\n"
+        "class Theirs(zoo.FNN):\n"
+        "    def __init__(self, *, spec, size: int = 8):\n"
+        "        super().__init__(spec=spec, widths=[size])\n"
+    )
+    meta = tmp_path / "theirs-1.0.dist-info"
+    meta.mkdir()
+    (meta / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+    (meta / "entry_points.txt").write_text("[zoo.models]\ntest_theirs = theirs:Theirs\ntest_broken = nowhere:None\n")
+    path = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    train = [sys.executable, str(ROOT / "train.py")]
+    words = ["model=test_theirs", "data=wine", "model.size=4", "trainer.max_epochs=1", "run_dir=out", "logger=csv"]
+    done = subprocess.run([*train, *words], env=path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "test_theirs on wine" in done.stdout
+    assert zoo_results("out")["params"] == 13 * 4 + 2 * 4 + 5 * 3  # batch norm's scale and shift are the layer's bias
+    listed = subprocess.run([*train, "--help"], env=path, capture_output=True, text=True)
+    assert "test_theirs | test_broken" in listed.stdout
+    typo = subprocess.run([*train, "model=test_their"], env=path, capture_output=True, text=True)
+    assert "did you mean 'test_theirs'" in typo.stderr
+    broken = subprocess.run([*train, "model=test_broken"], env=path, capture_output=True, text=True)
+    assert broken.returncode == 2
+    assert broken.stderr == "error: model 'test_broken': nowhere:None cannot be imported (No module named 'nowhere')\n"
+
+
+def zoo_results(folder: str) -> dict:
+    return json.loads((Path(folder) / "results.json").read_text())
+
+
+def test_a_users_own_data_trains_with_no_yaml_of_its_own(quick):
+    from zoo.data.arrays import from_arrays
+
+    @zoo.register_data("test_blobs", tasks=("classification",), kind="table")
+    def blobs(*, rows: int = 100):
+        import numpy as np
+
+        y = np.arange(rows) % 2
+        return from_arrays((np.random.default_rng(0).normal(size=(rows, 2)) + 5 * y[:, None], y))
+
+    try:
+        run = zoo.train("fnn", data="test_blobs", **{"data.rows": 200}, **quick)
+        assert run.metrics["test/accuracy"] > 0.9
+        assert "test_blobs" in zoo.list_data()
+        assert run.folder.parent.name == "fnn-test_blobs"
+    finally:
+        registry._DATA.pop("test_blobs")

@@ -1,0 +1,266 @@
+"""A replay buffer: observations come back as they were added, once in memory, and from its segments on disk."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import zoo
+from zoo.engine.callbacks.checkpoint import Checkpoints
+from zoo.data.environment.environments import environments
+from zoo.data.environment.replay_buffer import FIELDS, ReplayBuffer
+from zoo.exceptions import ZooError
+
+FRAMES = "zoo.testing.games:zoo-frames-v0"
+SIZES = {"envs": 2, "rollout": 4, "epoch_steps": 64, "val_episodes": 2, "test_episodes": 2, "vectorization": "auto"}
+
+
+def played(total: int, count: int, *, stack: int, pad: str, rng: np.random.Generator) -> dict[str, torch.Tensor]:
+    """Steps of environments that show stacks of 2×2 frames, padded at an episode's start in one of the usual ways."""
+    x = torch.zeros(total, count, stack, 2, 2, dtype=torch.uint8)
+    steps = {name: torch.zeros(total, count) for name in FIELDS}
+    steps["taken"] = torch.from_numpy(rng.integers(0, 3, (total, count)))
+    steps["reward"] = torch.from_numpy(rng.normal(size=(total, count)).astype(np.float32))
+    for n in range(count):
+        frames, fresh = [], True
+        for t in range(total):
+            frame = rng.integers(0, 3, (2, 2), dtype=np.uint8)
+            if fresh:
+                before = {"reset": frame, "zero": np.zeros((2, 2), np.uint8)}.get(pad)
+                first = [rng.integers(0, 3, (2, 2), dtype=np.uint8) if before is None else before for _ in range(stack)]
+                frames = [*first[1:], frame]
+            else:
+                frames = [*frames[1:], frame]
+            x[t, n] = torch.from_numpy(np.stack(frames))
+            steps["valid"][t, n] = float(t == 0 or steps["ended"][t - 1, n] == 0)
+            steps["ended"][t, n] = float(steps["valid"][t, n] and rng.random() < 0.3)
+            steps["terminated"][t, n] = float(steps["ended"][t, n] and rng.random() < 0.5)
+            fresh = bool(steps["ended"][t - 1, n]) if t else False
+    return {"x": x, **steps}
+
+
+def part(steps: dict[str, torch.Tensor], begin: int, end: int) -> dict[str, torch.Tensor]:
+    return {name: value[begin:end] for name, value in steps.items()}
+
+
+def assert_holds(buffer: ReplayBuffer, steps: dict[str, torch.Tensor]) -> None:
+    """Each step that the buffer should still have is as it was added."""
+    assert buffer.written - buffer.oldest == min(buffer.written, buffer.length)
+    for t in range(buffer.oldest, buffer.written):
+        env = torch.arange(buffer.count)
+        at = torch.full((buffer.count,), t)
+        assert torch.equal(buffer.observations(at, env), steps["x"][t]), t
+        for name in FIELDS:
+            assert torch.equal(buffer.rings[name][t % buffer.length], steps[name][t]), (t, name)
+
+
+def drawn(buffer: ReplayBuffer) -> dict[str, torch.Tensor]:
+    torch.manual_seed(3)
+    return buffer.draw(64, ahead=2, gamma=0.9)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    seed=st.integers(0, 10_000),
+    stack=st.integers(1, 4),
+    pad=st.sampled_from(["reset", "zero", "other"]),
+    capacity=st.integers(1, 60),
+    count=st.integers(1, 3),
+    chunks=st.lists(st.integers(1, 25), min_size=1, max_size=6),
+    frame_channels=st.sampled_from([0, 1]),
+)
+def test_observations_come_back_as_they_were_added_also_from_disk(
+    tmp_path_factory, seed, stack, pad, capacity, count, chunks, frame_channels
+):
+    folder = tmp_path_factory.mktemp("replay")
+    steps = played(sum(chunks), count, stack=stack, pad=pad, rng=np.random.default_rng(seed))
+    buffer, place = ReplayBuffer(capacity, count, frame_channels=frame_channels), 0
+    for number, chunk in enumerate(chunks):
+        buffer.add(part(steps, place, place + chunk))
+        place += chunk
+        assert_holds(buffer, part(steps, 0, place))
+        if number % 2:
+            continue
+        buffer.write(folder)
+        state = buffer.state_dict()
+        other = ReplayBuffer(capacity, count, frame_channels=frame_channels)
+        other.load(state, folder)
+        assert_holds(other, part(steps, 0, place))
+        if buffer.ready(2):
+            for name, value in drawn(buffer).items():
+                assert torch.equal(value, drawn(other)[name]), name
+        buffer.drop(folder)
+        assert {path.name for path in folder.iterdir()} == {one["name"] for one in buffer.segments}
+        if seed % 2:  # a run that went on from there
+            buffer = other
+    shutil.rmtree(folder)
+
+
+def test_frames_are_in_memory_once_as_bytes():
+    steps = played(400, 2, stack=4, pad="reset", rng=np.random.default_rng(0))
+    buffer = ReplayBuffer(600, 2, frame_channels=1)
+    for begin in range(0, 400, 20):
+        buffer.add(part(steps, begin, begin + 20))
+    assert buffer.frames.dtype == torch.uint8
+    assert len(buffer.frames) == (300 + 4) * 2 + 1  # one for each step, some that stacks reach back to, an empty one
+    assert_holds(buffer, steps)
+
+
+def test_a_checkpoint_writes_the_new_steps_alone_and_old_segments_go_once_it_is_there(tmp_path):
+    steps = played(300, 1, stack=4, pad="reset", rng=np.random.default_rng(0))
+    buffer, sizes = ReplayBuffer(100, 1, frame_channels=1), []
+    for begin in range(0, 300, 20):
+        buffer.add(part(steps, begin, begin + 20))
+        before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+        buffer.write(tmp_path)
+        after = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+        assert before.items() <= after.items()  # nothing was written again, nothing deleted
+        sizes.append([(tmp_path / name).stat().st_size for name in after if name not in before])
+        buffer.drop(tmp_path)
+    assert all(len(new) == 1 for new in sizes)
+    assert len(list(tmp_path.iterdir())) <= 100 // 20 + 1
+    before = list(tmp_path.iterdir())
+    buffer.write(tmp_path)  # nothing is new
+    assert list(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("harm", ["cut", "flip", "missing", "name", "count"])
+def test_a_damaged_segment_is_one_line(tmp_path, harm):
+    buffer = ReplayBuffer(50, 1)
+    buffer.add(played(30, 1, stack=1, pad="reset", rng=np.random.default_rng(0)))
+    buffer.write(tmp_path)
+    state, path = buffer.state_dict(), next(tmp_path.iterdir())
+    raw = bytearray(path.read_bytes())
+    if harm == "cut":
+        path.write_bytes(raw[:-1])
+    elif harm == "flip":
+        raw[-3] ^= 1
+        path.write_bytes(raw)
+    elif harm == "missing":
+        path.unlink()
+    elif harm == "name":
+        state["segments"][0]["name"] = "../0-0-30.safetensors"
+    with pytest.raises(ZooError) as caught:
+        ReplayBuffer(50, 2 if harm == "count" else 1).load(state, tmp_path)
+    assert "\n" not in str(caught.value)
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_after_a_cut_no_step_leads_from_one_episode_into_another():
+    steps = played(10, 1, stack=1, pad="reset", rng=np.random.default_rng(1))
+    for name in ("ended", "terminated"):
+        steps[name].zero_()
+    steps["valid"].fill_(1)
+    last_observation, buffer = torch.full((1, 1, 2, 2), 9, dtype=torch.uint8), ReplayBuffer(40, 1)
+    buffer.add(part(steps, 0, 5))
+    buffer.cut(last_observation)
+    buffer.add(part(steps, 5, 10))
+    for ahead in (1, 3):
+        drawn_steps = buffer.draw(400, ahead=ahead, gamma=0.9)
+        last = (drawn_steps["x"] * 255).round().to(torch.uint8).flatten(1).eq(steps["x"][4].flatten(1)).all(1)
+        assert last.any()
+        assert bool(((drawn_steps["next"][last] * 255).round() == 9).all())
+
+
+# --- runs ---
+
+
+def games(**sizes: Any):
+    return environments("frames", FRAMES, None, options={"size": 12}, **{**SIZES, "memory": 64, "warmup": 16, **sizes})
+
+
+OPTIONS = {"widths": (8,), "channels": (2,), "replay_ratio": 0.125}
+QUICK = {"trainer.max_epochs": 3, "trainer.accelerator": "cpu", "data.batch_size": 8, "logger": "csv"}
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    content = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    optimizer = content["optimizer_states"][0]["state"]
+    drawn_steps = {f"{number}.{name}": v for number, of in optimizer.items() for name, v in of.items()}
+    return {**content["state_dict"], **drawn_steps}
+
+
+@pytest.fixture(scope="module")
+def unstopped(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    zoo.train("dqn", games(), options=OPTIONS, report=False, **QUICK, run_dir=str(folder))
+    return folder
+
+
+def test_stacked_frames_are_told_from_channels():
+    assert games().frame_channels == 1
+    assert games().spec.input_shape == (4, 12, 12)
+
+
+def test_the_buffer_is_in_segments_alone(unstopped):
+    best = torch.load(unstopped / "checkpoints" / "best.ckpt", weights_only=True)
+    assert "combined_loader" not in best["loops"]["fit_loop"]["state_dict"]
+    assert "processes" not in best
+    last = torch.load(unstopped / "checkpoints" / "last.ckpt", weights_only=True)
+    segments = last["processes"][0]["training"]["loader"]["replay"]["segments"]
+    assert {one["name"] for one in segments} == {path.name for path in (unstopped / "checkpoints" / "replay").iterdir()}
+    assert segments[-1]["last"] == 3 * 64 // 2 - 1  # more than the buffer's 32 of each environment
+
+
+def test_a_run_whose_segments_are_not_there_says_so_and_is_left_as_it_is(unstopped, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(unstopped, folder)
+    last = (folder / "checkpoints" / "last.ckpt").read_bytes()
+    gone = sorted((folder / "checkpoints" / "replay").iterdir())[-1]
+    gone.unlink()
+    with pytest.raises(ZooError, match=f"{gone.name}: a part of the replay buffer is missing; copy the run's whole"):
+        zoo.resume(folder, games(), report=False, **{"trainer.max_epochs": 4})
+    assert (folder / "checkpoints" / "last.ckpt").read_bytes() == last
+    shutil.copy(unstopped / "checkpoints" / "replay" / gone.name, gone)
+    assert zoo.resume(folder, games(), report=False, **{"trainer.max_epochs": 4}).results["epochs"] == 4
+
+
+class Killed(BaseException):
+    """Ends a run as SIGKILL does: nothing that is on disk is tidied."""
+
+
+@pytest.mark.parametrize("moment", ["before the segment", "before last.ckpt", "before the old segments go"])
+def test_a_run_killed_with_a_full_buffer_goes_on_to_the_same_weights(unstopped, tmp_path, monkeypatch, moment):
+    """The run is killed in its tenth write of last.ckpt, when the ring has come round."""
+    folder, writes = tmp_path / "run", 0
+    save_last, save = Checkpoints._save_last, Checkpoints._save
+
+    def counted(self, trainer, module):
+        nonlocal writes
+        writes += 1
+        save_last(self, trainer, module)
+
+    def killed_at(when):
+        if writes == 10 and when == moment:
+            raise Killed
+
+    def saved(self, trainer, path, **options):
+        killed_at("before last.ckpt" if path == self.last else "")
+        save(self, trainer, path, **options)
+
+    def before(method, when):
+        def call(self, *arguments, **options):
+            killed_at(when)
+            return method(self, *arguments, **options)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "_save_last", counted)
+        patch.setattr(Checkpoints, "_save", saved)
+        patch.setattr(ReplayBuffer, "write", before(ReplayBuffer.write, "before the segment"))
+        patch.setattr(ReplayBuffer, "drop", before(ReplayBuffer.drop, "before the old segments go"))
+        often = {"checkpoint.every_steps": 2}
+        with pytest.raises(Killed):
+            zoo.train("dqn", games(), options=OPTIONS, report=False, **QUICK, **often, run_dir=str(folder))
+    zoo.resume(folder, games(), report=False)
+    expected, got = weights(unstopped), weights(folder)
+    assert expected.keys() == got.keys()
+    assert all(torch.equal(expected[name], got[name]) for name in expected)

@@ -1,0 +1,341 @@
+"""Images of one's own: any file is read as it looks, folders and archives say the classes, what is wrong is named."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import zoo
+from zoo.data import load
+from zoo.data.augment import GREY, Augment
+from zoo.data.image.cache import Wanted, pixels
+from zoo.data.dataset import Rows
+from zoo.data.loader import Loader, generator_of
+from zoo.data.image.decode import decode, listing
+from zoo.tasks import Classification
+from zoo.data.spec import DataSpec
+
+RED, BLUE = (200, 30, 20), (10, 60, 220)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
+
+
+def photo(colour=RED, size=(12, 10), mode="RGB") -> Image.Image:
+    return Image.new("RGB", size, colour).convert(mode)
+
+
+def save(image: Image.Image, path: Path, **options) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path, **options)
+    return path
+
+
+def folder_of(root: Path, *, classes=("blue", "red"), count=20, parts=("",), kind="png") -> Path:
+    rng = np.random.default_rng(0)
+    for part in parts:
+        for name in classes:
+            for n in range(count):
+                base = np.array(BLUE if name == "blue" else RED)
+                noise = np.clip(base + rng.integers(-30, 30, (10, 12, 3)), 0, 255).astype(np.uint8)
+                save(Image.fromarray(noise), root / part / name / f"{n}.{kind}")
+    return root
+
+
+def look(path: Path, channels: int = 3, **options) -> np.ndarray:
+    return decode(path, size=options.pop("size", (10, 12)), fit=options.pop("fit", "resize"), channels=channels)
+
+
+@pytest.mark.parametrize("kind", ["png", "bmp", "tif", "gif", "webp", "ppm", "jpg"])
+def test_every_format_looks_the_same(tmp_path, kind):
+    options = {"lossless": True} if kind == "webp" else {"quality": 100, "subsampling": 0} if kind == "jpg" else {}
+    seen = look(save(photo(), tmp_path / f"a.{kind}", **options))
+    assert seen.shape == (3, 10, 12)
+    assert np.abs(seen.astype(int) - np.array(RED)[:, None, None]).max() <= 3
+
+
+def test_every_mode_looks_as_it_should(tmp_path):
+    white = save(Image.new("RGBA", (12, 10), (*RED, 0)), tmp_path / "clear.png")
+    half = save(Image.new("RGBA", (12, 10), (0, 0, 0, 128)), tmp_path / "half.png")
+    assert (look(white) == 255).all()
+    assert abs(int(look(half).mean()) - 127) <= 1
+    indexed = photo().convert("P", palette=Image.Palette.ADAPTIVE)
+    palette = save(indexed, tmp_path / "palette.png")
+    assert np.abs(look(palette).astype(int) - np.array(RED)[:, None, None]).max() <= 1
+    assert (look(save(indexed, tmp_path / "hole.png", transparency=indexed.getpixel((0, 0)))) == 255).all()
+    deep = np.array([[0, 257 * 100, 65535]], dtype=np.uint16).repeat(2, axis=0)
+    sixteen = save(Image.fromarray(deep), tmp_path / "deep.png")
+    assert look(sixteen, channels=1, size=(2, 3)).tolist() == [[[0, 100, 255]] * 2]
+    real = save(Image.fromarray(np.array([[0.0, 0.5, 1.0]], dtype=np.float32)), tmp_path / "real.tif")
+    assert look(real, channels=1, size=(1, 3)).tolist() == [[[0, 128, 255]]]
+    ink = save(photo(mode="CMYK"), tmp_path / "ink.jpg", quality=100)
+    assert np.abs(look(ink).astype(int) - np.array(RED)[:, None, None]).max() <= 6
+    bits = save(Image.new("1", (12, 10), 1), tmp_path / "bits.png")
+    assert (look(bits) == 255).all()
+
+
+def test_an_image_is_turned_as_its_exif_says(tmp_path):
+    image = Image.new("RGB", (12, 10))
+    image.paste(RED, (0, 0, 12, 5))  # the upper half
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    seen = look(save(image, tmp_path / "a.jpg", exif=exif.tobytes(), quality=95))
+    assert seen[0, :4].mean() < 60 < 150 < seen[0, 6:].mean()
+
+
+def test_crop_keeps_proportions_and_resize_does_not(tmp_path):
+    image = Image.new("RGB", (40, 20))
+    image.paste((255, 255, 255), (0, 0, 8, 20))  # a strip at the left, outside of the middle square
+    path = save(image, tmp_path / "a.png")
+    assert look(path, size=(20, 20), fit="crop").max() < 20
+    assert look(path, size=(20, 20), fit="resize")[0, :, :3].min() > 200
+
+
+@pytest.mark.parametrize("packed", ["folder", "zip", "tar.gz"])
+def test_folders_and_archives_of_class_folders_are_one_data_set(tmp_path, packed):
+    root = folder_of(tmp_path / "photos")
+    path = root
+    if packed == "zip":
+        path = tmp_path / "photos.zip"
+        with zipfile.ZipFile(path, "w") as archive:
+            for name, *_ in listing(root):
+                archive.write(root / name, f"photos/{name}")
+    elif packed == "tar.gz":
+        path = tmp_path / "photos.tar.gz"
+        with tarfile.open(path, "w:gz") as archive:
+            archive.add(root, "photos")
+    data = load("image_folder", path=str(path))
+    assert (data.spec.classes, data.spec.input_shape, data.sizes) == (("blue", "red"), (3, 10, 12), (28, 4, 8))
+    for split in (data.train, data.val, data.test):
+        for n in range(len(split["y"])):
+            red, _, blue = split["x"][n].float().mean((1, 2))
+            assert (red > blue) == bool(split["y"][n])
+    again = load("image_folder", path=str(path))
+    assert torch.equal(again.train["y"], data.train["y"])
+    assert isinstance(data.train["x"], Rows)  # a map of the cache, not a copy
+
+
+def test_parts_are_as_the_folders_say_and_what_is_missing_is_cut_from_train(tmp_path):
+    whole = load("image_folder", path=str(folder_of(tmp_path / "a", parts=("train", "valid", "test"))))
+    assert whole.sizes == (40, 40, 40)
+    no_val = load("image_folder", path=str(folder_of(tmp_path / "b", parts=("train", "test"))))
+    assert no_val.sizes == (36, 4, 40)
+    no_test = load("image_folder", path=str(folder_of(tmp_path / "c", parts=("train", "val"))))
+    assert no_test.sizes == (32, 40, 8)
+
+
+def test_a_list_of_labels_names_files_by_path_name_or_stem(tmp_path):
+    root = folder_of(tmp_path / "all")
+    for style in ("{c}/{n}.png", "{c}{n}"):
+        if style == "{c}{n}":
+            for path in list(root.rglob("*.png")):
+                path.rename(root / f"{path.parent.name}{path.stem}.png")
+        rows = [f"{style.format(c=c, n=n)},{c},{n}" for c in ("blue", "red") for n in range(20)]
+        (tmp_path / "labels.csv").write_text("\n".join(["file,colour,number", *rows]))
+        data = load("image_folder", path=str(root), labels=str(tmp_path / "labels.csv"), target="colour")
+        assert (data.spec.classes, sum(data.sizes)) == (("blue", "red"), 40)
+    with pytest.raises(zoo.ZooError, match="data.target: must name the column"):
+        load("image_folder", path=str(root), labels=str(tmp_path / "labels.csv"))
+    (tmp_path / "labels.csv").write_text("file,colour\nblue0,blue\nred99,red\n")
+    with pytest.raises(zoo.ZooError, match=r"labels.csv, line 3: 'red99': no such image"):
+        load("image_folder", path=str(root), labels=str(tmp_path / "labels.csv"))
+
+
+def damaged(root: Path) -> Path:
+    (root / "red" / "3.png").write_bytes((root / "red" / "3.png").read_bytes()[:80])
+    return root
+
+
+def emptied(root: Path) -> Path:
+    (root / "green").mkdir()
+    return root
+
+
+def stray(root: Path) -> Path:
+    save(photo(), root / "a.png")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda p: damaged(folder_of(p)), r"red/3\.png: cannot be decoded \(.*data.skip_bad=true"),
+        (lambda p: emptied(folder_of(p)), "green: holds no image"),
+        (lambda p: folder_of(p, classes=("red",)), "one class only, 'red'"),
+        (lambda p: stray(folder_of(p)), "a.png lies in no class folder"),
+        (lambda p: folder_of(p, parts=("train",)) and folder_of(p, parts=("test",), classes=("blue", "green")),
+         "test: holds the class 'green', which train lacks"),
+        (lambda p: p.mkdir() or p, "is empty"),
+        (lambda p: p.mkdir() or ((p / "a.txt").write_text("a") and p), "holds no image among 1 files"),
+        (lambda p: p.with_suffix(".zip").write_bytes(b"no zip") and p.with_suffix(".zip"), "is not a whole archive"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_learnt_from_is_one_line_and_leaves_nothing_behind(tmp_path, make, said):
+    path = make(tmp_path / "photos")
+    with pytest.raises(zoo.ZooError, match=said) as error:
+        load("image_folder", path=str(path))
+    assert "\n" not in str(error.value)
+    assert not list((tmp_path / "cache").rglob("making-*"))
+
+
+def test_damaged_files_are_left_out_where_asked_and_counted(tmp_path, capsys):
+    root = damaged(folder_of(tmp_path / "photos"))
+    for _ in range(2):  # the second time from the cache
+        data = load("image_folder", path=str(root), skip_bad=True)
+        assert sum(data.sizes) == 39
+        assert "left out 1 of 40 images; the first: " in capsys.readouterr().out
+
+
+def test_the_cache_is_used_until_a_file_changes(tmp_path):
+    root = folder_of(tmp_path / "photos", count=5)
+    files, wanted = listing(root), Wanted(None, "crop", None)
+    first = pixels(root, files, wanted, cache=None).x.clone()
+    entry = next((tmp_path / "cache" / "images").iterdir())
+    written = (entry / "x.npy").stat().st_mtime_ns
+    assert torch.equal(pixels(root, files, wanted, cache=None).x, first)
+    assert (entry / "x.npy").stat().st_mtime_ns == written
+    save(photo((0, 255, 0)), root / "blue" / "0.png")
+    changed = pixels(root, listing(root), wanted, cache=None).x
+    assert (changed != first).flatten(1).any(1).tolist() == [True] + 9 * [False]
+    assert changed[0].float().mean((1, 2)).tolist() == [0, 255, 0]
+
+
+def test_batches_of_a_map_are_those_of_memory(tmp_path):
+    data = load("image_folder", path=str(folder_of(tmp_path / "photos")))
+    whole = {key: value.index_select(0, torch.arange(len(value))) for key, value in data.train.items()}
+    mapped, held = (
+        [b for chunk in Loader(split, batch_size=5, seed=1) for b in chunk] for split in (data.train, whole)
+    )
+    for one, other in zip(mapped, held, strict=True):
+        assert torch.equal(one["x"], other["x"])
+        assert torch.equal(one["y"], other["y"])
+
+
+def test_npz_archives_are_read_as_medmnist_writes_them_and_pickles_are_not(tmp_path):
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 256, (60, 8, 8), np.uint8), np.arange(60)[:, None] % 2
+    path = tmp_path / "a.npz"
+    parts = {"train": slice(0, 40), "val": slice(40, 50), "test": slice(50, 60)}
+    arrays = {f"{p}_images": x[s] for p, s in parts.items()} | {f"{p}_labels": y[s] for p, s in parts.items()}
+    np.savez(path, **arrays)
+    data = load("npz", path=str(path), classes=["no", "yes"])
+    assert (data.sizes, data.spec.classes, data.spec.input_shape) == ((40, 10, 10), ("no", "yes"), (1, 8, 8))
+    assert torch.equal(data.test["x"][:, 0], torch.from_numpy(x[50:]))
+    np.savez(path, x_train=x[:40], y_train=y[:40, 0], x_test=x[40:], y_test=y[40:, 0])
+    assert load("npz", path=str(path)).sizes == (36, 4, 20)
+    np.savez(path, images=x, labels=y)
+    assert sum(load("npz", path=str(path)).sizes) == 60
+    np.savez(path, train_images=x, train_labels=np.array([{}] * 60, dtype=object))
+    with pytest.raises(zoo.ZooError, match="not a whole .npz archive of plain arrays"):
+        load("npz", path=str(path))
+    np.savez(path, something=x)
+    with pytest.raises(zoo.ZooError, match="holds something"):
+        load("npz", path=str(path))
+    path.write_bytes(b"PK no")
+    with pytest.raises(zoo.ZooError, match=r"a\.npz"):
+        load("npz", path=str(path))
+
+
+def test_a_folder_trains_and_a_new_photo_is_recognised(tmp_path, quick):
+    path = str(folder_of(tmp_path / "photos"))
+    own = {"data.path": path, "data.batch_size": 8, "trainer.max_epochs": 8}
+    run = zoo.train("resnet", data="image_folder", **{k: v for k, v in quick.items() if k != "trainer"}, **own)
+    assert run.metrics["test/accuracy"] == 1.0
+    assert {p.name for p in run.plots} >= {"batch.png", "confusion.png", "precision_recall.png"}
+    new = np.asarray(photo(BLUE)).transpose(2, 0, 1)
+    assert zoo.load(run.folder / "checkpoints" / "best.ckpt").predict(new)["label"] == ["blue"]
+
+
+# --- augmentation ---
+
+
+def images(count: int = 64, size: int = 9, channels: int = 3) -> torch.Tensor:
+    return torch.rand(count, channels, size, size, generator=generator_of(5))
+
+
+def after(augment: Augment, x: torch.Tensor, key: int = 0) -> torch.Tensor:
+    return augment({"x": x, "y": torch.arange(len(x)) % 3}, generator_of(key))["x"]
+
+
+def test_a_flip_mirrors_about_half():
+    x = images(400)
+    seen = after(Augment(flip=True), x)
+    same, mirrored = ((seen == other).flatten(1).all(1) for other in (x, x.flip(3)))
+    assert (same ^ mirrored).all()
+    assert 150 < mirrored.sum() < 250
+
+
+def test_a_crop_is_a_window_of_the_image_with_its_border():
+    x = images(200, 5)
+    seen = after(Augment(crop=2), x)
+    bordered = torch.nn.functional.pad(x, [2] * 4)
+    windows = {(r, c): bordered[:, :, r : r + 5, c : c + 5] for r in range(5) for c in range(5)}
+    found = [[key for key, w in windows.items() if torch.equal(w[n], seen[n])] for n in range(200)]
+    assert all(found)
+    assert len({f[0] for f in found}) == 25
+
+
+def test_cutout_blanks_one_square_with_the_image_s_mean():
+    x = images(100, 9)
+    seen = after(Augment(cutout=4), x)
+    for one, other in zip(seen, x, strict=True):
+        changed = (one != other).any(0)
+        rows, columns = (torch.where(changed.any(axis))[0] for axis in (1, 0))
+        assert changed.sum() == len(rows) * len(columns)  # a rectangle, cut by the image's edge at most
+        assert 2 <= len(rows) <= 4
+        assert torch.allclose(one[:, changed], other.mean((1, 2))[:, None].expand(-1, int(changed.sum())))
+
+
+def test_mixup_mixes_images_and_the_loss_of_both_targets():
+    x = images(500)
+    mixed = Augment(mixup=0.4)({"x": x, "y": torch.arange(500)}, generator_of(0))
+    share = mixed["share"].view(-1, 1, 1, 1)
+    assert torch.allclose(mixed["x"], share * x + (1 - share) * x[mixed["y2"]], atol=1e-6)
+    assert mixed["share"].min() >= 0.5
+    # The mean of the larger share of Beta(0.4, 0.4)
+    drawn = np.random.default_rng(0).beta(0.4, 0.4, 100_000)
+    assert abs(float(mixed["share"].mean()) - np.maximum(drawn, 1 - drawn).mean()) < 0.02
+    objective = Classification(DataSpec("t", "table", "classification", (4,), classes=("a", "b", "c")))
+    logits, batch = torch.randn(500, 3), {**mixed, "y": mixed["y"] % 3, "y2": mixed["y2"] % 3}
+    soft = torch.zeros(500, 3).scatter_(1, batch["y"][:, None], batch["share"][:, None])
+    soft.scatter_add_(1, batch["y2"][:, None], 1 - batch["share"][:, None])
+    assert torch.allclose(objective.loss(logits, batch), torch.nn.functional.cross_entropy(logits, soft), atol=1e-5)
+
+
+def test_colours_move_as_far_as_they_are_let_and_luminance_stays_under_hue():
+    x = 0.3 + 0.4 * images(300)
+    weights = torch.tensor(GREY).view(1, 3, 1, 1)
+    turned = after(Augment(hue=0.1), x)
+    assert torch.allclose((turned * weights).sum(1), (x * weights).sum(1), atol=2e-2)
+    assert (turned - x).abs().max() > 0.05
+    bright = (after(Augment(brightness=0.2), x) / x).mean((1, 2, 3))
+    assert 0.8 <= bright.min() < 0.82
+    assert 1.18 < bright.max() <= 1.2001
+    grey = x[:, :1].expand(-1, 3, -1, -1)
+    assert torch.allclose(after(Augment(saturation=0.5, hue=0.5), grey), grey, atol=2e-3)
+    spread = after(Augment(contrast=0.5), x).std((1, 2, 3)) / x.std((1, 2, 3))
+    assert spread.min() < 0.6 < 1.3 < spread.max()
+    assert torch.equal(after(Augment(hue=0.1), x, 1), after(Augment(hue=0.1), x, 1))
+
+
+def test_images_of_one_channel_take_every_augmentation():
+    everything = Augment(True, 1, 10, 1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 2, 0.2)
+    seen = after(everything, images(8, channels=1))
+    assert seen.shape == (8, 1, 9, 9)
+    assert seen.min() >= 0
+    assert seen.max() <= 1
+
+
+def test_a_file_in_memory_is_decoded_too():
+    file = io.BytesIO()
+    photo().save(file, "PNG")
+    assert look(file).shape == (3, 10, 12)

@@ -1,0 +1,262 @@
+"""Data: files are read as they are and refused when they are not, splits and batches are what they say."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import math
+import shutil
+import struct
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+import zoo
+from zoo.config.compose import conf_dir
+from zoo.data import load
+from zoo.data.arrays import from_arrays
+from zoo.data.augment import Augment
+from zoo.data.dataset import channel_statistics
+from zoo.data.image.datasets import FASHION, MNIST, read_idx
+from zoo.data.loader import CHUNK, Loader, generator_of
+from zoo.data.inputs import encode
+from zoo.registry import data_entry, list_data
+
+
+def idx(array: np.ndarray) -> bytes:
+    header = struct.pack(">BBBB", 0, 0, 8, array.ndim) + struct.pack(f">{array.ndim}i", *array.shape)
+    return gzip.compress(header + array.tobytes())
+
+
+def test_an_idx_file_comes_back_as_it_was_written(tmp_path):
+    array = np.random.default_rng(0).integers(0, 256, (5, 4, 3), dtype=np.uint8)
+    path = tmp_path / "a.gz"
+    path.write_bytes(idx(array))
+    assert np.array_equal(read_idx(path, hashlib.md5(path.read_bytes()).hexdigest()).numpy(), array)
+
+
+@pytest.mark.parametrize("harm", [lambda b: b[:-10], lambda b: b[:30] + b"x" + b[31:], lambda b: b""])
+def test_a_truncated_or_altered_file_is_named(harm, mnist_root, tmp_path):
+    folder = tmp_path / "MNIST" / "raw"
+    folder.mkdir(parents=True)
+    for file in MNIST.md5:
+        shutil.copy(f"{mnist_root}/MNIST/raw/{file}", folder / file)
+    bad = folder / "t10k-images-idx3-ubyte.gz"
+    bad.chmod(0o644)
+    bad.write_bytes(harm(bad.read_bytes()))
+    with pytest.raises(zoo.ZooError, match=r"t10k-images-idx3-ubyte\.gz: truncated or altered"):
+        load("mnist", root=str(tmp_path))
+
+
+def test_checksums_are_torchvisions():
+    from torchvision import datasets
+
+    for card, theirs in ((MNIST, datasets.MNIST), (FASHION, datasets.FashionMNIST)):
+        assert dict(theirs.resources) == dict(card.md5)
+
+
+def test_mnist_is_the_official_one(mnist_root):
+    mnist = load("mnist", root=mnist_root)
+    assert mnist.sizes == (55000, 5000, 10000)
+    assert mnist.test["y"][:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
+    # Mean and deviation that are quoted everywhere for the 60,000
+    assert mnist.spec.mean[0] == pytest.approx(0.1307, abs=1e-3)
+    assert mnist.spec.std[0] == pytest.approx(0.3081, abs=1e-3)
+    first = torch.cat([mnist.train["x"], mnist.val["x"]])
+    again = load("mnist", root=mnist_root, split_seed=1)
+    second = torch.cat([again.train["x"], again.val["x"]])
+    assert not torch.equal(mnist.val["x"], again.val["x"])
+    assert torch.equal(first.double().sum((0, 1)), second.double().sum((0, 1)))
+
+
+@pytest.mark.parametrize("name", ["digits", "breast_cancer", "wine", "diabetes"])
+def test_folds_share_no_row_and_cover_all(name):
+    whole = [load(name, fold=fold) for fold in range(5)]
+    tests = torch.cat([d.test["x"] for d in whole])
+    for d in whole:
+        train, val, test = ({tuple(row.flatten().tolist()) for row in s["x"]} for s in (d.train, d.val, d.test))
+        assert not test & val
+        assert not test & train
+        assert not train & val
+    assert len(tests) == sum(whole[0].sizes)
+    assert torch.equal(whole[0].test["x"], load(name, fold=0).test["x"])
+    assert not torch.equal(whole[0].test["x"], load(name, fold=0, split_seed=1).test["x"])
+    if whole[0].spec.classes:
+        share = [torch.bincount(d.test["y"]) / len(d.test["y"]) for d in whole]
+        assert all(torch.allclose(s, share[0], atol=0.05) for s in share)
+
+
+@pytest.mark.parametrize("name", list_data())
+def test_every_ready_made_set_names_its_source_and_offers_what_its_yaml_says(name):
+    import importlib
+
+    entry, node = data_entry(name), OmegaConf.load(conf_dir() / "data" / f"{name}.yaml")
+    assert list(entry.tasks) == list(node.tasks)
+    assert node.kind == (None if name == "gym" else entry.kind)  # an environment's actions say it
+
+    if "path" in node:  # the user's own files
+        return
+    module = importlib.import_module(data_entry(name).load.__module__)
+    named = {"fashion_mnist": "FASHION", "breast_cancer": "CANCER", "sentiment": "SST2", "etth1": "ETT"}
+    card = {**named, "spoken_digits": "FSDD"}.get(name, name.upper())
+    card = "GYMNASIUM" if "control" in entry.tasks else card
+    said = getattr(module, card)
+    assert said.source.startswith("http")
+    assert len(said.citation) > 20
+    assert said.licence
+
+
+def test_statistics_of_bytes_are_those_of_floats():
+    x = torch.randint(0, 256, (50, 3, 4, 5), dtype=torch.uint8)
+    for given in (x, x.float() / 255):
+        mean, std = channel_statistics(given)
+        assert torch.tensor(mean).allclose((x.double() / 255).mean((0, 2, 3)).float(), atol=1e-6)
+        assert torch.tensor(std).allclose((x.double() / 255).std((0, 2, 3), correction=0).float(), atol=1e-6)
+
+
+def numbered(rows: int) -> dict[str, torch.Tensor]:
+    return {"x": torch.arange(rows).float().view(rows, 1), "y": torch.arange(rows)}
+
+
+def seen(loader: Loader) -> list[int]:
+    return [int(i) for chunk in loader for batch in chunk for i in batch["y"]]
+
+
+@pytest.mark.parametrize("rows", [1, 5, 64, 1000])
+def test_an_epoch_sees_each_row_once_in_an_order_of_seed_and_epoch(rows):
+    loader = Loader(numbered(rows), batch_size=3, seed=7)
+    first, second = seen(loader), seen(loader)
+    kept = rows - (rows % 3 == 1 and rows > 1)  # a last batch of one is left out
+    assert len(first) == len(set(first)) == kept
+    again = Loader(numbered(rows), batch_size=3, seed=7)
+    assert seen(again) == first
+    if rows > 3:
+        assert first != second
+        assert seen(Loader(numbered(rows), batch_size=3, seed=8)) != first
+    chunks = [len(list(chunk)) for chunk in again]
+    assert sum(chunks) == loader.batches
+    assert max(chunks) <= CHUNK
+    assert len(chunks) == len(loader)
+
+
+def test_steps_per_epoch_repeats_or_cuts_the_order():
+    assert len(seen(Loader(numbered(10), batch_size=4, seed=0, steps=2))) == 8
+    long = seen(Loader(numbered(10), batch_size=4, seed=0, steps=5))
+    assert sorted(long) == sorted(2 * list(range(10)))
+
+
+def augmented(augment: Augment, x: torch.Tensor, key: int) -> torch.Tensor:
+    return augment({"x": x}, generator_of(key))["x"]
+
+
+def test_augmentation_of_nothing_changes_nothing_and_a_quarter_turn_turns():
+    x = torch.rand(4, 1, 8, 8)
+    assert not Augment()
+    nothing = augmented(Augment(rotation=1e-9), x, 0)
+    assert torch.allclose(nothing, x, atol=1e-5)
+    turned = [augmented(Augment(rotation=90), x[:1], seed) for seed in range(300)]
+    quarter = [torch.rot90(x[:1], k, (2, 3)) for k in (1, 3)]
+    # Draws reach close to both ends of their range
+    for target in quarter:
+        assert min(float((t - target).abs().mean()) for t in turned) < 0.05
+
+
+def test_a_shift_is_in_pixels_and_drawn_per_sample():
+    x = torch.zeros(200, 1, 9, 9)
+    x[:, :, 4, 4] = 1
+    out = augmented(Augment(shift=2), x, 3)
+    places = torch.stack([(out[:, 0].sum(1) * torch.arange(9)).sum(1), (out[:, 0].sum(2) * torch.arange(9)).sum(1)])
+    assert (places - 4).abs().max() <= 2 + 1e-4
+    assert (places - 4).abs().max() > 1.8
+    assert len(places[0].round(decimals=3).unique()) > 150
+    assert torch.equal(out, augmented(Augment(shift=2), x, 3))
+    assert not torch.equal(out, augmented(Augment(shift=2), x, 4))
+
+
+def test_zoom_and_shear_keep_to_their_limits():
+    line = torch.zeros(300, 1, 21, 21)
+    line[:, :, 6:15, 10] = 1  # upright, 9 pixels
+    lengths = augmented(Augment(zoom=0.2), line, 0)[:, 0].sum((1, 2))
+    assert 9 / 1.2**2 * 0.9 < lengths.min() < lengths.max() < 9 / 0.8**2 * 1.1
+    rows = torch.arange(21.0)
+    sheared = augmented(Augment(shear=0.5), line, 0)[:, 0]
+    top, bottom = ((sheared[:, r] * rows).sum(1) / sheared[:, r].sum(1) for r in (7, 13))
+    slope = (bottom - top) / 6
+    assert slope.abs().max() <= 0.5 + 0.02
+    assert slope.abs().max() > 0.4
+
+
+def test_standardisation_is_that_of_the_training_rows():
+    data = load("diabetes")
+    train = data.train["x"].double().numpy()
+    assert np.allclose(data.spec.mean, train.mean(0), rtol=1e-5)
+    assert np.allclose(data.spec.std, train.std(0), rtol=1e-5)
+    assert math.isclose(data.spec.target_mean, float(data.train["y"].mean()), rel_tol=1e-5)
+
+
+def test_a_model_reads_columns_of_any_offset_and_scale_as_mean_0_and_deviation_1():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 3)) * [1e-3, 1, 1e5] + [2000, 0, 1e7]
+    data = from_arrays((x, np.arange(200) % 2))
+    seen = zoo.create("fnn", spec=data.spec).normalise(data.train["x"])
+    assert torch.allclose(seen.mean(0), torch.zeros(3), atol=0.05)
+    assert torch.allclose(seen.std(0), torch.ones(3), atol=0.05)
+
+
+def test_arrays_and_frames_say_what_they_are():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 3))
+    assert from_arrays((x, np.arange(60) % 3)).spec.classes == ("0", "1", "2")
+    assert from_arrays((x, rng.normal(size=60))).spec.task == "regression"
+    assert from_arrays((x, np.array(["no", "yes"] * 30))).spec.classes == ("no", "yes")
+    assert from_arrays((x, np.arange(60) % 3), task="regression").spec.task == "regression"
+    assert from_arrays((rng.random((60, 8, 9)), rng.normal(size=60))).spec.task == "regression"
+    frame = pd.DataFrame({"a": x[:, 0], "price": x[:, 1], "b": x[:, 2]})
+    spec = from_arrays(frame, target="price").spec
+    assert (spec.task, spec.columns) == ("regression", ("a", "b"))
+    for images in (rng.random((60, 8, 9, 3)), rng.random((60, 3, 8, 9))):
+        assert from_arrays((images, np.arange(60) % 2)).spec.input_shape == (3, 8, 9)
+    assert from_arrays((rng.integers(0, 256, (60, 8, 9), np.uint8), np.arange(60) % 2)).spec.input_shape == (
+        1,
+        8,
+        9,
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "target", "said"),
+    [
+        ((np.zeros((5, 2)), np.zeros(4)), None, "X has 5 rows and y has 4"),
+        ((np.array([["a"], ["b"]]), np.zeros(2)), None, "text or objects"),
+        ((np.array([[np.nan], [1.0]]), np.zeros(2)), None, "NaN or infinity"),
+        ((np.zeros((5, 2)), np.array([1.0, np.inf, 0, 0, 0])), None, "y holds NaN or infinity"),
+        ((np.full((20, 4, 4), 7.0), np.arange(20) % 2), None, "must be uint8, or float in"),
+        ((np.zeros((20, 2)), np.zeros((20, 2))), None, "one value per row"),
+        ((np.zeros((20, 2)), np.zeros(20, int)), None, "at least two classes"),
+        (pd.DataFrame({"a": [1], "b": [2]}), None, "needs its target's name"),
+        (pd.DataFrame({"aa": [1], "b": [2]}), "aaa", "did you mean 'aa'"),
+        ([1, 2, 3], None, "must be a name"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused_in_one_line(data, target, said):
+    with pytest.raises(zoo.ZooError, match=said):
+        zoo.train("fnn", data=data, target=target)
+
+
+def test_encode_takes_one_sample_or_a_batch_and_names_what_does_not_fit():
+    from zoo.data.spec import DIGITS
+
+    image = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
+    for raw in (image, image[None], image[None, None], torch.from_numpy(image).float() / 255):
+        assert torch.allclose(encode(DIGITS, raw)["x"], torch.from_numpy(image).float().view(1, 1, 8, 8) / 255)
+    assert encode(DIGITS, np.zeros((5, 8, 8)))["x"].shape == (5, 1, 8, 8)
+    with pytest.raises(zoo.ZooError, match=r"must be \(batch, 1, 8, 8\)"):
+        encode(DIGITS, np.zeros((5, 9, 9)))
+    spec = load("wine").spec
+    frame = pd.DataFrame(np.arange(26.0).reshape(2, 13), columns=spec.columns)
+    assert torch.equal(encode(spec, frame[list(reversed(spec.columns))])["x"], torch.arange(26.0).view(2, 13))
+    with pytest.raises(zoo.ZooError, match="columns alcohol are missing"):
+        encode(spec, frame.drop(columns="alcohol"))

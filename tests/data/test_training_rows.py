@@ -1,0 +1,104 @@
+"""Other rows to train on: few of a data set's own, images that a model made."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import zoo
+from zoo.data import load
+from zoo.data.subsets import trained_on
+from zoo.exceptions import ZooError
+
+QUICK = {"trainer.max_epochs": 2, "logger": "csv"}
+
+
+def few(dataset, rows, seed=None):
+    return trained_on(dataset, rows=rows, seed=seed, generated=None)
+
+
+def test_few_rows_keep_the_shares_of_classes_and_leave_validation_and_test_alone():
+    whole = load("breast_cancer")
+    part = few(whole, 100)
+    assert len(part.train["x"]) == part.spec.rows == sum(part.spec.counts) == 100
+    share = whole.train["y"].double().mean()
+    assert float(part.train["y"].double().mean()) == pytest.approx(float(share), abs=0.01)
+    torch.testing.assert_close(torch.tensor(part.spec.mean), part.train["x"].double().mean(0), check_dtype=False)
+    assert torch.equal(part.val["x"], whole.val["x"])
+    assert torch.equal(part.test["x"], whole.test["x"])
+    others = few(whole, 100, 1)
+    assert not torch.equal(others.train["x"], part.train["x"])
+    assert torch.equal(few(whole, 100, 0).train["x"], part.train["x"])
+
+
+def test_numbers_to_predict_are_scaled_by_the_rows_that_are_left():
+    part = few(load("diabetes"), 20)
+    assert part.spec.target_mean == pytest.approx(float(part.train["y"].mean()), rel=1e-6)
+
+
+def test_rows_of_a_memory_map_stay_there(tmp_path):
+    from PIL import Image
+
+    for number in range(40):
+        folder = tmp_path / "photos" / "ab"[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((8, 8, 3), 6 * number, np.uint8)).save(folder / f"{number}.png")
+    whole = load("image_folder", path=str(tmp_path / "photos"), size=8, cache=str(tmp_path / "cache"))
+    part = few(whole, 10)
+    assert type(part.train["x"]) is type(whole.train["x"])
+    kept = part.train["x"].index_select(0, torch.arange(10)).float().mean((1, 2, 3))
+    known = whole.train["x"].index_select(0, torch.arange(len(whole.train["x"]))).float().mean((1, 2, 3))
+    assert set(kept.tolist()) <= set(known.tolist())
+
+
+def test_a_run_on_an_archive_of_its_own_images_is_the_run_on_them(tmp_path):
+    own = load("digits").train
+    np.savez(tmp_path / "own.npz", x=own["x"].numpy(), y=own["y"].numpy())
+    words = {"data.generated": str(tmp_path / "own.npz"), "data.train_rows": 0}
+    runs = [zoo.train("fnn", "digits", report=False, **QUICK, **more) for more in ({}, words)]
+    one, other = (run.model.state_dict() for run in runs)
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def test_made_images_come_after_the_real_ones(tmp_path):
+    whole = load("digits")
+    made = (255 * torch.rand(30, 1, 8, 8)).byte()
+    np.savez(tmp_path / "made.npz", x=made.numpy(), y=np.arange(30) % 10)
+    part = trained_on(whole, rows=50, seed=None, generated=str(tmp_path / "made.npz"))
+    assert len(part.train["x"]) == part.spec.rows == 80
+    last = part.train["x"][50:]
+    scale = 1 if last.dtype == torch.uint8 else 255
+    torch.testing.assert_close(scale * last.double(), made.double(), atol=1e-4, rtol=0)
+    assert part.train["y"][50:].tolist() == [n % 10 for n in range(30)]
+
+
+@pytest.mark.parametrize(
+    ("data", "asked", "said"),
+    [
+        ("digits", {"rows": 0}, "leaves nothing to train on"),
+        ("digits", {"rows": 5}, "at least one of each of 10 classes"),
+        ("digits", {"rows": 10_000}, "has 1293 rows to train on"),
+        ("digits", {"rows": -1}, "at least 0"),
+        ("digits", {"seed": 3}, "where data.train_rows says how many"),
+        ("text_file", {"rows": 5}, "text_file is one long text"),
+        ("wine", {"generated": "good.npz"}, "images with a class each, which wine has not"),
+        ("digits", {"generated": "wide.npz"}, "has images of (1, 8, 9); digits of (1, 8, 8)"),
+        ("digits", {"generated": "eleven.npz"}, "whole numbers from 0 to 9"),
+        ("digits", {"generated": "parts.npz"}, "has parts; must be x and y"),
+        ("digits", {"generated": "none.npz"}, "none.npz: cannot be read"),
+        ("digits", {"generated": "words.npz"}, "is not a whole .npz archive of plain arrays"),
+    ],
+)
+def test_what_cannot_be_trained_on_is_one_line(tmp_path, monkeypatch, data, asked, said):
+    monkeypatch.chdir(tmp_path)
+    x, y = np.zeros((22, 1, 8, 8), np.uint8), np.arange(22) % 10
+    np.savez("good.npz", x=x, y=y)
+    np.savez("wide.npz", x=np.zeros((22, 1, 8, 9), np.uint8), y=y)
+    np.savez("eleven.npz", x=x, y=np.arange(22) % 11)
+    np.savez("parts.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    (tmp_path / "words.npz").write_text("no archive")
+    with pytest.raises(ZooError, match=".") as caught:
+        trained_on(load(data), **{"rows": None, "seed": None, "generated": None, **asked})
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,56 @@
+"""A ready-made data set in a model's numbers: the same rows, whichever split found out their categories and tokens."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import zoo
+from zoo.data.dataset import Splits
+from zoo.data.table.frames import Reading, Source, frame_dataset
+from zoo.data.text.datasets import long_text
+from zoo.data.inputs import encode
+from zoo.data.translated import translated
+
+
+def towns(seed):
+    """Return a frame with rare towns and gaps, and the data set of one of its splits."""
+    random = np.random.default_rng(0)
+    towns = np.where(random.random(80) < 0.9, "Ulm", np.char.add("Ort ", np.arange(80).astype(str)))
+    frame = pd.DataFrame(
+        {"age": random.integers(1, 90, 80).astype(float), "town": towns, "pay": random.normal(size=80)}
+    )
+    frame.loc[[3, 50], "age"] = np.nan
+    source = Source("towns", frame, np.arange(2, 82))
+    return frame, frame_dataset("towns", source, Reading(["pay"], text=("town",)), Splits(split_seed=seed))
+
+
+def test_rows_of_another_split_are_read_by_the_models_categories():
+    frame, ours = towns(0)
+    _, theirs = towns(7)
+    assert ours.spec.levels != theirs.spec.levels
+    moved = translated(theirs, ours.spec)
+    assert moved.spec.levels == ours.spec.levels
+    whole = encode(ours.spec, frame)["x"]
+    for part in ("train", "val", "test"):
+        y = getattr(moved, part)["y"].double() + ours.spec.target_offset
+        rows = [int(np.abs(frame["pay"].to_numpy() - float(one)).argmin()) for one in y]
+        x, want = getattr(moved, part)["x"], whole[rows]
+        known = torch.tensor([frame["town"][row] in theirs.spec.levels[1] for row in rows])
+        flagged = want.shape[1] == x.shape[1]
+        assert flagged
+        assert torch.equal(x[known], want[known])
+        assert bool((x[~known, 1] == 0).all())
+    assert translated(ours, ours.spec) is ours
+
+
+def test_texts_are_numbered_by_the_models_vocabulary():
+    ours = long_text("a", "a", "the sea is wide " * 100, "characters", 16, 100)
+    theirs = long_text("b", "b", "a sea so deep and wide " * 100, "characters", 16, 100)
+    moved = translated(theirs, ours.spec)
+    names = [ours.spec.vocabulary[int(n)] for n in moved.train["x"].base[:30]]
+    want = [char if char in ours.spec.vocabulary else "\ufffd" for char in ("a sea so deep and wide " * 2)[:30]]
+    assert names == want
+    words = long_text("c", "c", "the sea is wide " * 200, "words", 16, 100)
+    with pytest.raises(zoo.ZooError, match="is cut into words; the model reads characters"):
+        translated(words, ours.spec)

@@ -1,0 +1,174 @@
+"""Disks that are full and folders that turn read-only: the run ends in one line, and nothing of it is lost."""
+
+import contextlib
+import json
+import subprocess
+from dataclasses import replace
+
+import lightning as L
+import pytest
+import torch
+
+import zoo
+from zoo.config.compose import compose
+from zoo.engine.run_config import plan
+from zoo.exceptions import TrainingError, ZooError
+from zoo.tasks.baselines import labels
+from zoo.testing.runs import check_kills
+from zoo.testing.subject import subjects
+from zoo.utils.files import write_whole
+
+SIZE = 3_000_000  # bytes of the disk, room for a small run
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A small disk of its own; skips where none may be mounted."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", place], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("no disk can be mounted here")
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+class Happens(L.Callback):
+    """Has ``what`` happen once two epochs are over."""
+
+    def __init__(self, what):
+        self.what = what
+
+    def on_train_epoch_start(self, trainer, module):
+        if module.loop.epochs == 2:
+            self.what()
+
+
+def run(folder, **more):
+    return zoo.train(
+        "fnn",
+        "digits",
+        options={"widths": [32]},
+        trainer={"max_epochs": 4, "accelerator": "cpu"},
+        run_dir=str(folder),
+        logger="csv",
+        **{"report": False, "checkpoint.every_steps": 1, **more},
+    )
+
+
+def weights(model):
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
+def fill(disk):
+    with (disk / "filler").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(1000))
+
+
+@pytest.mark.parametrize("how", ["full", "read-only"])
+def test_a_disk_that_takes_no_more_ends_a_run_in_one_line_and_it_goes_on_to_the_same_weights(how, disk, tmp_path):
+    folder = disk / "run"
+    if how == "full":
+        happens, mended, said = lambda: fill(disk), (disk / "filler").unlink, "No space left on device"
+    else:
+        remount = ["mount", "-o", "remount,ro", disk], ["mount", "-o", "remount,rw", disk]
+        happens, mended = (lambda words=words: subprocess.run(words, check=True) for words in remount)
+        said = "Read-only file system"
+    with pytest.raises(TrainingError) as error:
+        run(folder, callbacks=[Happens(happens)])
+    assert str(error.value).startswith(f"{folder}: cannot be written ({said}); once that is mended, go on with")
+    assert "\n" not in str(error.value)
+    assert not list(folder.rglob("*.tmp"))
+    zoo.load(folder / "checkpoints" / "best.ckpt")
+    mended()
+    resumed = zoo.resume(folder)
+    assert torch.equal(weights(resumed.model), weights(run(tmp_path / "other").model))
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full_while_a_report_is_made_keeps_the_result_and_resume_adds_the_rest(disk, monkeypatch, capfd):
+    folder = disk / "run"
+    figures = labels._majority
+
+    def filled(dataset):
+        fill(disk)
+        return figures(dataset)
+
+    with monkeypatch.context() as inside:
+        inside.setattr(labels, "_majority", filled)
+        first = run(folder, report=True)
+    warnings = [line for line in capfd.readouterr().err.splitlines() if "is left out" in line]
+    assert len(warnings) >= 3
+    assert all("No space left on device" in line for line in warnings)
+    kept = json.loads((folder / "results.json").read_text())
+    assert kept["metrics"]["test/accuracy"] == first.metrics["test/accuracy"]
+    assert kept["missing"]
+    (disk / "filler").unlink()
+    zoo.resume(folder)
+    whole = json.loads((folder / "results.json").read_text())
+    assert "missing" not in whole
+    assert whole["metrics"] == kept["metrics"]
+    assert set(whole["baselines"]) == {"majority", "logistic regression"}
+    assert not list(folder.rglob("*.tmp"))
+
+
+def test_a_file_is_as_before_where_it_could_not_be_written(tmp_path):
+    path = tmp_path / "kept.txt"
+    path.write_text("before")
+
+    def half(to):
+        to.write_text("half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        write_whole(path, half)
+    assert path.read_text() == "before"
+    assert [p.name for p in tmp_path.iterdir()] == ["kept.txt"]
+
+
+def test_last_is_written_every_so_many_steps(tmp_path):
+    written = []
+
+    class Watch(L.Callback):
+        def on_train_batch_end(self, trainer, module, outputs, batch, index):
+            path = tmp_path / "run" / "checkpoints" / "last.ckpt"
+            if path.exists():
+                written.append(torch.load(path, weights_only=True)["state_dict"]["counters"][0].item())
+
+    more = {"checkpoint.every_steps": 20, "data.batch_size": 64}
+    zoo.train(
+        "fnn",
+        "digits",
+        trainer={"max_epochs": 3},
+        report=False,
+        run_dir=str(tmp_path / "run"),
+        callbacks=[Watch()],
+        **more,
+    )
+    assert len(set(written)) >= 2
+    with pytest.raises(ZooError, match="give one of them"):
+        zoo.train("fnn", "digits", **{"checkpoint.every_steps": 20, "checkpoint.every": 3})
+
+
+def test_a_run_that_is_killed_at_any_moment_goes_on_to_the_same_weights():
+    assert len(check_kills(subjects("fnn")[0], 1)) == 1
+
+
+def test_two_runs_of_one_second_have_folders_of_their_own_and_one_that_writes_nothing_leaves_none(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    one, other = (plan(compose(["model=fnn", "data=wine"]), recipe=None, command="") for _ in range(2))
+    other = replace(other, folder=one.folder)  # planned in the same second
+    with one.claimed() as first, other.claimed() as second:
+        assert first.folder == one.folder
+        assert second.folder == one.folder.with_name(f"{one.folder.name}_2")
+        (second.folder / "file").touch()
+    assert [p.name for p in one.folder.parent.iterdir()] == [second.folder.name]
+    (second.folder / "file").unlink()
+    second.folder.rmdir()
+    (tmp_path / "runs" / "fnn-wine").rmdir()
+    with pytest.raises(ZeroDivisionError), one.claimed():
+        1 / 0  # noqa: B018
+    assert list((tmp_path / "runs").iterdir()) == []  # which was there before

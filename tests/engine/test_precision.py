@@ -1,0 +1,182 @@
+"""Devices and precisions: their names, what auto takes, how float16 learns and goes on, what CUDA is set to."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import pytest
+import torch
+
+import zoo
+from zoo.engine.build import device_of, precision_of, round_products
+from zoo.exceptions import Stopped, ZooError
+from zoo.testing.accelerator import MPS, pretended_accelerator
+from zoo.testing.cases import Case
+from zoo.testing.runs import StopAfter
+from zoo.utils.precision import narrow_buffers, widened, widest
+
+TABLE = Case("classification", "table").dataset
+OPTIONS: dict[str, Any] = {
+    "data.batch_size": 16,
+    "logger": "csv",
+    "trainer.accelerator": "cuda",
+    "trainer.max_epochs": 2,
+    "trainer.steps_per_epoch": 5,
+    "trainer.accumulate": 2,
+    "optimizer.weight_decay": 0.1,
+    "regularization.clip": 1.0,
+}
+
+
+def trained(folder: str, *, stop: int | None = None, **options: Any) -> dict[str, Any]:
+    """Return the last checkpoint of a run on a pretended accelerator, where float16 rounds nothing but is scaled."""
+    with pretended_accelerator():
+        callbacks = (StopAfter(stop),) if stop else ()
+        try:
+            zoo.train("fnn", TABLE, report=False, run_dir=folder, callbacks=callbacks, **{**OPTIONS, **options})
+        except Stopped:
+            zoo.resume(folder, TABLE, report=False)
+    return torch.load(f"{folder}/checkpoints/last.ckpt", weights_only=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("32", "32-true"),
+        ("32-true", "32-true"),
+        ("bf16", "bf16-mixed"),
+        ("bf16-mixed", "bf16-mixed"),
+        ("fp16", "16-mixed"),
+        ("16-mixed", "16-mixed"),
+    ],
+)
+def test_a_precision_has_its_own_name_and_lightnings(name, expected):
+    assert precision_of(name, "cuda") == expected
+
+
+@pytest.mark.parametrize(
+    ("capability", "bf16", "expected"),
+    [
+        ((9, 0), True, "bf16-mixed"),
+        ((7, 5), False, "16-mixed"),
+        ((7, 0), False, "16-mixed"),
+        ((6, 1), False, "32-true"),
+    ],
+    ids=["H100", "T4", "V100", "P40"],
+)
+def test_auto_takes_what_the_device_computes_in(capability, bf16, expected, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bf16)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+    assert precision_of("auto", "cuda") == expected
+    assert precision_of("auto", "mps") == "32-true"
+
+
+@pytest.mark.parametrize("device", ["cpu", "mps"])
+def test_float16_is_refused_where_gradients_are_not_scaled(device):
+    with pytest.raises(ZooError, match=r"trainer\.precision=fp16: needs a CUDA device; bf16 and 32 do not"):
+        precision_of("fp16", device)
+
+
+@pytest.mark.parametrize("accelerator", ["cuda", "gpu", "mps"])
+def test_a_device_that_is_not_there_is_refused(accelerator, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(ZooError, match=f"trainer={accelerator}: no .* device was found"):
+        device_of(accelerator)
+    assert device_of("auto") == "cpu"
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert device_of("auto") == "cpu"
+    if accelerator != "cuda":
+        assert device_of(accelerator) == "mps"
+        with pytest.raises(ZooError, match=r"trainer\.devices=2: there is one MPS device"):
+            device_of(accelerator, 2)
+
+
+def test_a_run_in_float16_scales_its_loss_and_learns_as_one_in_float32():
+    exact, scaled = trained("exact", **{"trainer.precision": "32"}), trained("scaled", **{"trainer.precision": "fp16"})
+    assert scaled["processes"][0]["training"]["scaler"]["scale"] == 2.0**16
+    assert exact["processes"][0]["training"]["scaler"] is None
+    for key, value in exact["state_dict"].items():  # powers of two round nothing
+        assert torch.equal(value, scaled["state_dict"][key])
+
+
+@pytest.mark.parametrize("stop", [3, 7])
+def test_a_run_in_float16_goes_on_as_if_it_had_not_stopped(stop):
+    options = {"trainer.precision": "fp16"}
+    once, twice = trained("once", **options), trained("twice", stop=stop, **options)
+    assert once["processes"][0]["training"]["scaler"] == twice["processes"][0]["training"]["scaler"]
+    for key, value in once["state_dict"].items():
+        assert torch.equal(value, twice["state_dict"][key])
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "rmsprop"])
+def test_a_gradient_that_is_not_finite_takes_no_step_and_halves_the_scale(optimizer, monkeypatch):
+    loss_of = zoo.FNN.loss
+
+    def overflowing(self, batch):
+        loss, counts = loss_of(self, batch)
+        loss.register_hook(lambda gradient: gradient * torch.inf)
+        return loss, counts
+
+    monkeypatch.setattr(zoo.FNN, "loss", overflowing)
+    few = {"trainer.max_epochs": 1, "trainer.steps_per_epoch": 2, "optimizer": optimizer, "model.norm": "none"}
+    found = trained("run", **{**few, "trainer.precision": "fp16", "seed": 3})
+    assert found["processes"][0]["training"]["scaler"]["scale"] == 2.0**15
+    with pretended_accelerator():
+        torch.manual_seed(3)
+    first = trained("first", **{**few, "trainer.precision": "fp16", "seed": 3, "optimizer.lr": 1e-30})
+    for key, value in first["state_dict"].items():
+        assert torch.equal(value, found["state_dict"][key])
+
+
+def test_what_cuda_computes_is_the_same_each_time_and_is_set_back():
+    with pretended_accelerator():
+        assert device_of("auto") == "cuda"
+        assert torch.are_deterministic_algorithms_enabled()
+        assert torch.is_deterministic_algorithms_warn_only_enabled()
+        assert torch.backends.cudnn.deterministic
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert "CUBLAS_WORKSPACE_CONFIG" not in os.environ
+
+
+@pytest.mark.parametrize(("tf32", "expected"), [(True, ("high", True)), (False, ("highest", False))])
+def test_float32_products_are_rounded_where_that_is_asked_for(tf32, expected):
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    try:
+        round_products(None)
+        assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == before
+        round_products(tf32)
+        assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == expected
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
+
+
+def test_sums_are_as_wide_as_their_device_has_numbers():
+    module = torch.nn.BatchNorm1d(3)
+    module.register_buffer("total", torch.ones(3, dtype=torch.float64))
+    narrow_buffers(module, "cuda")
+    assert module.total.dtype == widest("cpu") == widest("cuda") == torch.float64
+    narrow_buffers(module, "mps")
+    assert module.total.dtype == widest("mps") == torch.float32
+    with pretended_accelerator(device=MPS):
+        x = torch.ones(3).to("mps")
+        assert widened(x).dtype == torch.float32
+        with pytest.raises(TypeError, match="float64"):
+            x.double()
+
+
+def test_a_system_that_does_not_tell_its_memory_has_none_in_its_results(monkeypatch):
+    monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows
+    run = zoo.train(
+        "fnn",
+        TABLE,
+        report=False,
+        run_dir="run",
+        logger="csv",
+        **{"trainer.max_epochs": 1, "trainer.accelerator": "cpu"},
+    )
+    assert run.results["peak_memory_mb"] is None

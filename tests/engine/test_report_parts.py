@@ -1,0 +1,148 @@
+"""A report that fails in part: the result stays, says what it lacks, and is completed by resuming the run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+import zoo
+from zoo import registry
+from zoo.__main__ import main
+from zoo.testing.cases import cases_of
+from zoo.testing.subject import QUICK
+
+WORDS = ["model=fnn", "data=wine", "logger=csv", "trainer=cpu", "trainer.max_epochs=1", "run_dir=run"]
+PLACES = {
+    "baseline": "zoo.tasks.baselines._measures",
+    "picture": "zoo.reporting.plots.base.save",
+    "film": "zoo.data.environment.environments.Environments.filmed",
+    "insights": None,  # of the model's own class
+}
+
+
+def results(folder: Path | str = "run") -> dict:
+    return json.loads((Path(folder) / "results.json").read_text())
+
+
+def fails(*arguments, **options):
+    raise ZeroDivisionError("of the\ntest")
+
+
+def models() -> list:
+    """Return each registered model with each of its tasks, of which few are tried by default."""
+    pairs = []
+    for name in sorted(registry.registered_models()):
+        claimed = sorted(cases_of(registry.entry(name)), key=lambda case: case.kind != "image")
+        cases = {case.task: case for case in claimed}  # images, whose pictures take seconds, where there is no other
+        for case in cases.values():
+            quick = (name, case.task) == ("fnn", "classification")
+            marks = () if quick else pytest.mark.slow
+            pairs.append(pytest.param(name, case, marks=marks, id=f"{name}-{case.task}"))
+    return pairs
+
+
+def drawn(folder: Path) -> set[str]:
+    return {path.name for path in (folder / "plots").iterdir()}
+
+
+@contextlib.contextmanager
+def faulty(place: str, model: type, patch: pytest.MonkeyPatch):
+    with patch.context() as inside:
+        if place == "insights":
+            inside.setattr(model, "insights", fails)
+        elif place == "film":
+            inside.setattr(PLACES[place], fails)
+        elif place == "baseline":
+            inside.setattr(PLACES[place], lambda *_: {"broken": fails})
+        else:
+            for module in ("base", "codes", "control", "labels", "sequences"):
+                inside.setattr(f"zoo.reporting.plots.{module}.save", fails)
+        yield
+
+
+@pytest.mark.parametrize(("name", "case"), models())
+def test_each_part_that_fails_is_one_warning_and_comes_with_a_resume(name, case, monkeypatch, capfd):
+    if case.task == "control":  # the generated environment draws no frames
+        frames = torch.zeros(3, 8, 8, 3, dtype=torch.uint8)
+        monkeypatch.setattr(PLACES["film"], lambda *_, **__: frames)
+    options = {**QUICK, "trainer.accelerator": "cpu", "trainer.max_epochs": 1}
+    options |= {} if case.task == "control" else {"trainer.steps_per_epoch": 2}
+    whole = zoo.train(name, case.dataset, run_dir="run", **options)
+    wanted, pictures = results(), drawn(Path("run"))
+    assert "missing" not in wanted
+    assert wanted["baselines"]
+    killed = {**wanted, "baselines": {}, "missing": ["report"]}  # as a run that was killed in its report left it
+    Path("run/results.json").write_text(json.dumps(killed))
+    capfd.readouterr()
+    for place in PLACES:
+        if place == "film" and case.task != "control":
+            continue
+        with faulty(place, type(whole.model), monkeypatch):
+            run = zoo.resume("run", case.dataset)  # which adds what was lacking before
+        warnings = [line for line in capfd.readouterr().err.splitlines() if "left out" in line]
+        assert [line for line in warnings if "ZeroDivisionError: of the test" in line] == warnings
+        assert len(warnings) == len(results()["missing"]) > 0
+        assert all(
+            line.startswith(f"warning: {place}") or (place, line[:23]) == ("picture", "warning: film")
+            for line in warnings
+        )
+        assert run.metrics == whole.metrics
+        assert {**results(), "missing": 0, "baselines": 0} == {**wanted, "missing": 0, "baselines": 0}
+        assert (results()["baselines"] == {}) is (place == "baseline")
+    zoo.resume("run", case.dataset)
+    assert results() == wanted
+    assert drawn(Path("run")) == pictures
+    with pytest.raises(zoo.ZooError, match="has finished"):
+        zoo.resume("run", case.dataset)
+
+
+def test_the_command_ends_with_code_0_and_one_line_and_resume_adds_the_rest(monkeypatch, capfd):
+    with monkeypatch.context() as inside:
+        inside.setattr("zoo.reporting.plots.labels.save", fails)
+        assert main(["train", *WORDS]) == 0
+    said = capfd.readouterr()
+    assert said.err == "warning: picture confusion.png: is left out (ZeroDivisionError: of the test)\n"
+    assert "test accuracy" in said.out
+    assert results()["missing"] == ["picture confusion.png"]
+    assert set(results()["baselines"]) == {"majority", "logistic regression"}
+    assert main(["train", "resume=run"]) == 0
+    assert not capfd.readouterr().err
+    assert "missing" not in results()
+    assert main(["train", "resume=run"]) == 2
+    assert "has finished" in capfd.readouterr().err
+
+
+def test_a_part_that_fails_takes_no_other_with_it(monkeypatch, capfd):
+    monkeypatch.setattr("zoo.tasks.baselines.labels._majority", fails)
+    monkeypatch.setattr("zoo.tasks.baselines.labels.prepared", fails)
+    monkeypatch.setattr("zoo.FNN.figures", fails)
+    monkeypatch.setattr("zoo.reporting.results.closing", fails)
+    assert main(["train", *WORDS]) == 0
+    assert results()["missing"] == ["further figures", "baseline majority", "baseline logistic regression"]
+    assert len(capfd.readouterr().err.splitlines()) == 4
+    assert drawn(Path("run")) == {"curves.png", "confusion.png"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+def test_a_signal_in_a_baseline_ends_the_run_with_its_result(number, monkeypatch, capfd):
+    before = signal.getsignal(number)
+    with monkeypatch.context() as inside:
+        inside.setattr("zoo.tasks.baselines.labels._majority", lambda dataset: os.kill(os.getpid(), number))
+        assert main(["train", *WORDS]) == 128 + number
+    assert signal.getsignal(number) is before
+    (line,) = capfd.readouterr().err.splitlines()
+    name = signal.Signals(number).name
+    assert line == (
+        f"stopped by {name}; its test figures are in run/results.json; "
+        "add the rest of its report with python train.py resume=run"
+    )
+    accuracy = results()["metrics"]["test/accuracy"]
+    assert main(["train", "resume=run"]) == 0
+    assert results()["metrics"]["test/accuracy"] == accuracy
+    assert set(results()["baselines"]) == {"majority", "logistic regression"}

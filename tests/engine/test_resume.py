@@ -1,0 +1,289 @@
+"""Runs that are stopped and go on, from the command line and from Python; runs that several processes share."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+
+import zoo
+from zoo.data.loader import CHUNK, EvalLoader, Loader, Share
+from zoo.testing.runs import StopAfter
+
+ROOT = Path(__file__).resolve().parents[2]
+TRAIN = [sys.executable, str(ROOT / "train.py")]
+WORDS = ["model=fnn", "data=wine", "logger=csv", "trainer=cpu", "trainer.precision=32"]
+
+
+def command(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, **environment}
+    return subprocess.run([*TRAIN, *words], env=env, capture_output=True, text=True, timeout=120)
+
+
+def stopped(folder: str, after: int, **options) -> Path:
+    with pytest.raises(zoo.Stopped, match=rf"go on with python train.py resume={folder}"):
+        zoo.train("fnn", run_dir=folder, callbacks=[StopAfter(after)], report=False, **options)
+    return Path(folder)
+
+
+def weights(folder: str | Path, name: str = "last") -> dict[str, torch.Tensor]:
+    return torch.load(Path(folder) / "checkpoints" / f"{name}.ckpt", weights_only=True)["state_dict"]
+
+
+def same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(value, other[key]) for key, value in one.items())
+
+
+def rows(folder: str | Path) -> list[dict[str, str]]:
+    with (Path(folder) / "metrics.csv").open() as file:
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+def test_a_signal_stops_a_run_in_one_line_and_it_goes_on(number, tmp_path):
+    words = [*TRAIN, *WORDS, "trainer.max_epochs=4000"]
+    with subprocess.Popen([*words, "run_dir=cut"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        while not Path("cut/metrics.csv").exists() or len(rows("cut")) < 2:
+            time.sleep(0.05)
+            assert run.poll() is None
+        run.send_signal(number)
+        _, said = run.communicate(timeout=60)
+    assert run.returncode == 128 + number
+    assert re.fullmatch(
+        rf"stopped by {number.name} in epoch \d+ of 4000, after [\d,]+ steps; go on with "
+        r"python train.py resume=cut\n",
+        said,
+    )
+    assert not Path("cut/results.json").exists()
+    done = len(rows("cut"))
+    with pytest.raises(zoo.ZooError, match=f"trainer.max_epochs={done - 1}: {done} epochs of the run are done"):
+        zoo.resume("cut", **{"trainer.max_epochs": done - 1})
+    assert zoo.resume("cut", report=False, **{"trainer.max_epochs": done + 1}).results["epochs"] == done + 1
+
+
+def test_the_command_line_goes_on_where_a_run_was_stopped(tmp_path):
+    quick = {"data": "wine", "logger": "csv", "trainer": {"max_epochs": 6, "accelerator": "cpu", "precision": "32"}}
+    zoo.train("fnn", run_dir="whole", **quick)
+    stopped("cut", 9, **quick)
+    assert len(rows("cut")) == 2  # of four batches each
+    done = command("resume=cut", OMP_NUM_THREADS="1")  # its threads are those that it began with
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    assert same(weights("whole"), weights("cut"))
+    assert same(weights("whole", "best"), weights("cut", "best"))
+    assert rows("whole") == rows("cut")
+    whole, cut = (json.loads(Path(f, "results.json").read_text()) for f in ("whole", "cut"))
+    for key in ("metrics", "baselines", "epochs", "steps", "samples", "config_hash"):
+        assert whole[key] == cut[key]
+    assert cut["command"] == "python train.py resume=cut"
+    with pytest.raises(zoo.ZooError, match=r"cut: has finished, after 6 epochs; trainer.max_epochs=12 would train on"):
+        zoo.resume("cut")
+    zoo.resume("cut", trainer={"max_epochs": 8}, report=False)
+    assert [row["epoch"] for row in rows("cut")] == list("12345678")
+
+
+@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
+def test_a_run_goes_on_with_other_processes_and_another_logger(before, after, tmp_path, capsys):
+    plain = {"data": "wine", "options": {"norm": "none", "dropout": 0.0}, "logger": "csv"}
+    trainer = {"accelerator": "cpu", "precision": "32", "max_epochs": 3, "accumulate": 3, "devices": before}
+    run = zoo.train("fnn", run_dir="whole", trainer=trainer, report=False, **plain)
+    stopped("cut", 5, trainer=trainer, **plain)  # amid an epoch, with gradients that wait
+    zoo.resume("cut", report=False, trainer={"devices": after}, logger="tensorboard")
+    assert f"note: {after} processes go on from where {before} were" in capsys.readouterr().out
+    whole, cut = weights(run.folder), weights("cut")
+    for key, value in whole.items():
+        assert torch.allclose(cut[key].double(), value.double(), rtol=1e-4, atol=1e-5), key
+    for one, other in zip(rows("whole"), rows("cut"), strict=True):
+        assert float(one["train/loss"]) == pytest.approx(float(other["train/loss"]), rel=1e-4)
+    assert list(Path("cut").glob("events.*"))
+    with pytest.raises(zoo.ZooError, match="unknown logger 'csw': did you mean 'csv'"):
+        zoo.resume("cut", logger="csw")
+
+
+def test_processes_with_a_state_of_their_own_are_as_many_as_before(tmp_path):
+    trainer = {"accelerator": "cpu", "max_epochs": 1}
+    quick = {"data": "cartpole", "trainer": trainer, "logger": "csv", "data.envs": 4, "data.epoch_steps": 512}
+    with pytest.raises(zoo.Stopped):
+        zoo.train("policy", run_dir="cut", callbacks=[StopAfter(1)], report=False, **quick)
+    with pytest.raises(zoo.ZooError, match="each of 1 processes has a state of its own"):
+        zoo.resume("cut", report=False, trainer={"devices": 2})
+
+
+def test_events_are_cut_back_to_the_checkpoint(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    options = {"data": "wine", "trainer": {"max_epochs": 4, "accelerator": "cpu"}}
+    folder = stopped("cut", 10, **options)
+    time.sleep(1.1)  # TensorBoard reads files in the order of their names, which begin with the second
+    zoo.resume(folder, report=False)
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    assert (
+        [e.step for e in events.Scalars("train/loss")] == [int(row["steps"]) for row in rows(folder)] == [4, 8, 12, 16]
+    )
+
+
+def test_arrays_go_on_with_the_same_arrays_alone(quick):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(300, 3)), np.arange(300) % 2
+    folder = stopped("cut", 3, data=(x, y), **quick)
+    with pytest.raises(zoo.ZooError, match="was trained on arrays; give them again"):
+        zoo.resume(folder)
+    with pytest.raises(zoo.ZooError, match="the data of arrays is not what the run began with"):
+        zoo.resume(folder, (x + 1, y))
+    done = command("resume=cut")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "zoo.resume('cut', data=…)" in done.stderr
+    assert zoo.resume(folder, (x, y)).results["epochs"] == 2
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ({"trainer.max_epochs": 0}, "trainer.max_epochs=0: must be"),
+        ({"optimizer.lr": 0.1}, "optimizer.lr: cannot change where a run goes on; what can is trainer.max_epochs"),
+        ({"seed": 1}, "seed: cannot change"),
+        ({"model": {"dropout": 0.0}}, "model.dropout: cannot change"),
+    ],
+)
+def test_what_may_not_change_is_refused(overrides, said, quick):
+    folder = stopped("cut", 3, data="wine", **quick)
+    with pytest.raises(zoo.ZooError, match=said):
+        zoo.resume(folder, **overrides)
+
+
+def test_a_folder_without_a_run_or_with_a_damaged_one_is_refused(quick, tmp_path):
+    for folder in (tmp_path, tmp_path / "none"):
+        with pytest.raises(zoo.ZooError, match="holds no run"):
+            zoo.resume(folder)
+    folder = stopped("cut", 3, data="wine", **quick)
+    last = folder / "checkpoints" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:1000])
+    with pytest.raises(zoo.ZooError, match=r"last.ckpt: not a checkpoint of the zoo"):
+        zoo.resume(folder)
+    (folder / "config.yaml").write_text("model: [")
+    with pytest.raises(zoo.ZooError, match=r"config.yaml: is not the configuration of a run"):
+        zoo.resume(folder)
+
+
+@pytest.mark.parametrize("at", [1, CHUNK - 1, CHUNK, CHUNK + 3, 24])
+def test_a_loader_goes_on_with_the_batch_after_the_last_one(at):
+    split = {"x": torch.arange(100).float().view(100, 1), "y": torch.arange(100)}
+
+    def batches(loader: Loader) -> list[list[int]]:
+        return [batch["y"].tolist() for chunk in loader for batch in chunk]
+
+    whole = Loader(split, batch_size=4, seed=3)
+    want = batches(whole) + batches(whole)
+    first = Loader(split, batch_size=4, seed=3)
+    seen, state = [], {}
+    for chunk in first:
+        for batch in chunk:
+            seen.append(batch["y"].tolist())
+            if len(seen) == at:
+                state = first.state_dict()
+    second = Loader(split, batch_size=4, seed=3)
+    second.load_state_dict(state)
+    assert seen[:at] + batches(second) + batches(second) == want
+    assert len(second) == len(whole)
+
+
+def test_processes_share_a_batch_and_count_each_row_once():
+    split = {"x": torch.arange(107).float().view(107, 1), "y": torch.arange(107)}
+    loaders = [Loader(split, batch_size=10, seed=3, share=Share(rank, 3)) for rank in range(3)]
+    whole = Loader(split, batch_size=10, seed=3)
+    shares = [[batch["y"].tolist() for chunk in loader for batch in chunk] for loader in loaders]
+    for number, batch in enumerate(b["y"].tolist() for chunk in whole for b in chunk):
+        assert sorted(row for share in shares for row in share[number]) == sorted(batch)
+    seen = [row for rank in range(3) for b in EvalLoader(split, share=Share(rank, 3)) for row in b["y"].tolist()]
+    assert sorted(seen) == list(range(107))
+
+
+def fit(devices: int, **trainer) -> dict[str, torch.Tensor]:
+    """Return weights of a network without batch normalisation and dropout, which processes compute apart."""
+    run = zoo.train(
+        "fnn",
+        data="wine",
+        options={"norm": "none", "dropout": 0.0},
+        trainer={"max_epochs": 3, "accelerator": "cpu", "precision": "32", "devices": devices, **trainer},
+        logger="csv",
+        report=False,
+    )
+    return {**weights(run.folder), "figures": torch.tensor([run.metrics[k] for k in sorted(run.metrics)])}
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_two_processes_train_as_one_does(accumulate):
+    # 127 rows in batches of 32: the last one has 31 rows, which two processes share unevenly
+    one, two = fit(1, accumulate=accumulate), fit(2, accumulate=accumulate)
+    for key, value in one.items():
+        assert torch.allclose(two[key].double(), value.double(), rtol=1e-4, atol=1e-5), key
+
+
+def test_a_shared_run_stops_and_goes_on(tmp_path):
+    options = {"data": "wine", "logger": "csv"}
+    trainer = {"accelerator": "cpu", "precision": "32", "devices": 2, "max_epochs": 4}
+    run = zoo.train("fnn", run_dir="whole", trainer=trainer, report=False, **options)
+    stopped("cut", 6, trainer=trainer, **options)
+    zoo.resume("cut", report=False)
+    assert same(weights(run.folder), weights("cut"))
+    assert rows("whole") == rows("cut")
+
+
+def test_more_processes_than_rows_in_a_batch_are_refused(tmp_path):
+    with pytest.raises(zoo.ZooError, match=r"data.batch_size=1: must be at least 1 for each of 2 processes"):
+        zoo.train("fnn", data="wine", trainer={"devices": 2, "accelerator": "cpu"}, **{"data.batch_size": 1})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_a_script_without_a_guard_is_told_of_it_and_does_not_hang(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import zoo\n"
+        "try:\n"
+        "    zoo.train('fnn', data='wine', trainer={'devices': 2, 'accelerator': 'cpu'}, report=False)\n"
+        "except zoo.TrainingError as error:\n"
+        "    print('told:', error)\n"
+    )
+    done = subprocess.run([sys.executable, "mine.py"], capture_output=True, text=True, timeout=60)
+    assert "told: a process could not begin" in done.stdout
+    assert '__name__ == "__main__"' in done.stdout
+
+
+@pytest.mark.slow
+def test_the_group_of_options_starts_processes(tmp_path):
+    words = ("model=autoencoder", "data=wine", "trainer=ddp", "trainer.accelerator=cpu", "trainer.max_epochs=1")
+    done = command(*words)  # whose baselines count as the run does, in the first process alone
+    assert done.returncode == 0, done.stderr
+    assert "2 × cpu, 1 thread" in done.stdout or os.cpu_count() != 2
+    assert done.stdout.count("test mse") == 1
+    assert not done.stderr
+
+
+class Dies(L.Callback):
+    """Has process 1 be killed as its second epoch begins."""
+
+    def on_train_epoch_start(self, trainer, module):
+        if module.loop.epochs == 1 and trainer.global_rank == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_dies_takes_the_run_down_in_one_line_and_it_goes_on(tmp_path):
+    trainer = {"accelerator": "cpu", "devices": 2, "max_epochs": 3}
+    asked = {"trainer": trainer, "report": False, "run_dir": str(tmp_path / "run"), "checkpoint.every_steps": 1}
+    with pytest.raises(zoo.TrainingError) as caught:
+        zoo.train("fnn", data="wine", callbacks=(Dies(),), **asked)
+    resume = f"once that is mended, go on with python train.py resume={tmp_path / 'run'}"
+    assert str(caught.value) == f"process 1 of 2 was ended by SIGKILL; {resume}"
+    assert zoo.resume(tmp_path / "run").results["epochs"] == 3

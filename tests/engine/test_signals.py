@@ -1,0 +1,151 @@
+"""Signals: a run ends at its next batch of training, validation or test, and handlers are given back."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import lightning as L
+import pytest
+
+import benchmarks.__main__ as benchmarks
+import zoo
+from benchmarks.jobs import Job
+from zoo import registry
+from zoo.testing.cases import Case
+from zoo.testing.runs import _compare as check_equal
+from zoo.testing.subject import QUICK, Subject
+
+ROOT = Path(__file__).resolve().parents[2]
+EPOCHS = 3
+OPTIONS = {**QUICK, "trainer.accelerator": "cpu", "trainer.max_epochs": EPOCHS, "report": False}
+
+
+class Sends(L.Callback):
+    """Sends signals to this process at the first batch of a stage of an epoch."""
+
+    def __init__(self, stage: str, epoch: int, *numbers: int) -> None:
+        self.stage, self.epoch, self.numbers = stage, epoch, numbers
+        self.after: list[str] = []  # stages of the batches that began afterwards
+
+    def _begins(self, stage: str, module: zoo.ZooModule) -> None:
+        if stage == self.stage and module.loop.epochs == self.epoch and self.numbers:
+            numbers, self.numbers = self.numbers, ()
+            for number in numbers:
+                os.kill(os.getpid(), number)
+        elif not self.numbers:
+            self.after.append(stage)
+
+    def on_train_batch_start(self, trainer, module, batch, batch_idx):
+        self._begins("train", module)
+
+    def on_validation_batch_start(self, trainer, module, batch, batch_idx, dataloader_idx=0):
+        self._begins("validation", module)
+
+    def on_test_batch_start(self, trainer, module, batch, batch_idx, dataloader_idx=0):
+        self._begins("test", module)
+
+
+QUICKLY = [("fnn", Case("regression", "table"), "validation", 0), ("fnn", Case("regression", "table"), "test", EPOCHS)]
+QUICKLY += [("lstm", Case("language_modeling", "text"), "validation", EPOCHS - 1)]
+OTHERS = [("dqn", Case("control", "discrete"), "validation", 1), ("gan", Case("generation", "image"), "validation", 1)]
+OTHERS += [
+    ("cnn", Case("classification", "image"), "train", 1),
+    ("vae", Case("reconstruction", "table"), "validation", 2),
+]
+CASES = [*QUICKLY, *(pytest.param(*one, marks=pytest.mark.slow) for one in OTHERS)]
+
+
+@pytest.mark.parametrize(("name", "case", "stage", "epoch"), CASES)
+def test_a_signal_ends_a_run_at_the_next_batch_of_any_stage_and_it_goes_on_to_the_same_weights(
+    name, case, stage, epoch, tmp_path
+):
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    sends = Sends(stage, epoch, signal.SIGTERM)
+    with pytest.raises(zoo.Stopped) as caught:
+        zoo.train(name, case.dataset, run_dir="cut", callbacks=[sends], **OPTIONS)
+    place = "in the test" if stage == "test" else f"in epoch {epoch + 1} of {EPOCHS}, after "
+    assert str(caught.value).startswith(f"stopped by SIGTERM {place}")
+    assert str(caught.value).endswith("; go on with python train.py resume=cut")
+    assert caught.value.signal == signal.SIGTERM
+    assert not sends.after
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
+    resumed = zoo.resume("cut", case.dataset, report=False)
+    whole = zoo.train(name, case.dataset, run_dir="whole", **OPTIONS)
+    check_equal(Subject(name, case), "stopped", Path("whole"), Path("cut"))
+    assert resumed.metrics == whole.metrics
+
+
+@pytest.mark.parametrize("stage", ["train", "validation", "test"])
+def test_a_second_signal_ends_a_run_at_once(stage):
+    @zoo.register("test_waits")
+    class Waits(zoo.FNN):
+        """Waits in the batch at which a signal came."""
+
+        def output(self, batch):
+            if sends.numbers == ():
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(60)
+            return super().output(batch)
+
+    sends = Sends(stage, EPOCHS if stage == "test" else 1, signal.SIGINT)
+    began = time.monotonic()
+    try:
+        with pytest.raises(zoo.Stopped, match="^stopped by SIGINT") as caught:
+            zoo.train(
+                "test_waits", "wine", run_dir="cut", callbacks=[sends], **OPTIONS, **{"checkpoint.every_steps": 1}
+            )
+    finally:
+        registry._MODELS.pop("test_waits")
+    assert time.monotonic() - began < 30
+    assert caught.value.signal == signal.SIGINT
+    assert str(caught.value).endswith("go on with python train.py resume=cut")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_signal_before_the_first_batch_ends_a_run_at_once_and_leaves_nothing(monkeypatch, tmp_path):
+    monkeypatch.setattr("zoo.engine.build.model_of", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(zoo.Stopped, match="^stopped by SIGTERM before it began$"):
+        zoo.train("fnn", "wine", **OPTIONS)
+    assert not list(tmp_path.rglob("config.yaml"))
+
+
+def test_the_benchmarks_end_at_a_signal_in_a_job_and_keep_the_rows_before_it(monkeypatch, tmp_path, capsys):
+    def jobs(words, earlier):
+        yield Job("first", lambda: [{"what": "first"}])
+        yield Job("second", lambda: os.kill(os.getpid(), signal.SIGTERM))
+
+    monkeypatch.setitem(benchmarks.SUITES, "speed", lambda *arguments: list(jobs(*arguments)))
+    assert benchmarks.main(["suite=speed", f"out={tmp_path}"]) == 128 + signal.SIGTERM
+    assert capsys.readouterr().err == "stopped by SIGTERM; the same command goes on with what is left\n"
+    assert (tmp_path / "speed.jsonl").read_text() == '{"what": "first"}\n'
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_benchmarks_end_with_the_run_that_they_wait_for(number, tmp_path):
+    words = ["suite=quality", "model=fnn", "data=digits", "trainer.max_epochs=100000", "logger=csv", f"out={tmp_path}"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "benchmarks", *words],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        children: list[str] = []
+        while not children:
+            time.sleep(0.2)
+            assert process.poll() is None
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        time.sleep(2)
+        process.send_signal(number)
+        assert process.wait(timeout=20) == 128 + number
+        assert process.stderr.read().strip().splitlines()[-1].startswith(f"stopped by {number.name}")
+    with contextlib.suppress(FileNotFoundError):
+        assert Path(f"/proc/{children[0]}/stat").read_text().split()[2] == "Z"

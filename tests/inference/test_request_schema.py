@@ -1,0 +1,127 @@
+"""The server's schema is the model's: what is drawn from it is answered, what it excludes is refused in one answer."""
+
+import json
+
+import pytest
+import torch
+from fastapi import FastAPI
+from pydantic import ValidationError
+
+import zoo
+from zoo.data.inputs import encode, from_json
+from zoo.data.spec import DataSpec
+from zoo.inference.predictions import answers_of
+
+pytest.importorskip("litserve")
+
+from zoo.inference.request_schema import question, row_example
+from zoo.inference.server import response
+
+WORDS = ("", "\ufffd", "a", "film")
+PEOPLE = DataSpec(
+    "people",
+    "table",
+    "regression",
+    (3,),
+    columns=("age (years)", "town", "model_x"),
+    levels=((), ("", "Ulm", "Bonn"), ()),
+    fills=(1.0, 0.0, 2.0),
+    mean=(40.0, 0.0, 1e6),
+    std=(20.0, 1.0, 1e-3),
+)
+CLASSES = {"task": "classification", "classes": ("a", "b")}
+FORECAST = {"task": "forecasting", "columns": ("a", "b"), "target_shape": (2, 1), "targets": (0,)}
+MODELS = {
+    "a table of texts and numbers": ("fnn", PEOPLE),
+    "a table without names": ("fnn", DataSpec("t", "table", input_shape=(5,), **CLASSES)),
+    "a series": ("gru", DataSpec("s", "series", input_shape=(9, 2), **FORECAST)),
+    "sequences": ("transformer", DataSpec("q", "sequence", input_shape=(12, 3), **CLASSES)),
+    "texts": ("lstm", DataSpec("x", "text", input_shape=(6,), vocabulary=WORDS, tokens="words", **CLASSES)),
+    "images": ("cnn", DataSpec("i", "image", input_shape=(3, 10, 8), **CLASSES)),
+}
+
+
+@pytest.fixture(params=list(MODELS))
+def model(request):
+    name, spec = MODELS[request.param]
+    torch.manual_seed(0)
+    return zoo.create(name, spec=spec).eval()
+
+
+def answered(model, body):
+    """Return the status of what a server answers to the text of a request, and its content."""
+    try:
+        rows = question(model.spec).model_validate_json(body).x
+    except ValidationError as error:
+        return 422, str(error)
+    try:
+        sent = response(answers_of(model.spec, model.answered(encode(model.spec, from_json(model.spec, rows)))))
+    except zoo.ZooError as error:
+        return 422, str(error)
+    return sent.status_code, json.loads(sent.body)
+
+
+def described(model):
+    """Return the OpenAPI document of a server of the model."""
+    app = FastAPI()
+
+    def ask(request): ...
+
+    ask.__annotations__["request"] = question(model.spec)
+    app.post("/predict")(ask)
+    return app.openapi()
+
+
+def test_the_example_is_in_the_document_and_is_answered(model):
+    document = described(model)
+    (body,) = [s for name, s in document["components"]["schemas"].items() if name.endswith("Rows")]
+    assert body["examples"] == [{"x": [row_example(model.spec)]}]
+    status, content = answered(model, json.dumps(body["examples"][0]))
+    assert status == 200
+    assert len(content["answers"]) == 1
+
+
+def test_what_the_schema_allows_is_answered(model):
+    schemathesis = pytest.importorskip("schemathesis")
+    from hypothesis import HealthCheck, given, settings
+
+    schema, statuses = schemathesis.openapi.from_dict(described(model)), []
+    drawn = schema["/predict"]["POST"].as_strategy(generation_mode=schemathesis.GenerationMode.POSITIVE)
+
+    @settings(max_examples=12, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(case=drawn)
+    def ask(case):
+        statuses.append(answered(model, json.dumps(case.body))[0])
+
+    ask()
+    assert set(statuses) <= {200, 422}
+    if model.spec.kind != "image":  # of which a schema can say no more than that they are base64
+        assert statuses.count(200) > 0.9 * len(statuses)
+
+
+STEP, PAST = [0.0, 1.0, 2.0], [1.0, 2.0]
+REFUSED = {
+    "sequences": [[], [[]], [[STEP] * 13], [[STEP, PAST]], [[[0.0, 1.0, "2"]]], [[[0.0, 1.0, True]]], [STEP], ["a"]],
+    "a series": [[[PAST] * 8], [[PAST] * 10], [[[1.0]] * 9], [[[1.0, None]] * 9], [[[1.0, 1e39]] * 9]],
+    "texts": [[""], [" \n"], [3], [None], ["a" * 100_001]],
+    "images": [["no base64"], [""], ["aGVsbG8="], [3]],
+    "a table without names": [[{"column_1": 1}], [{f"column_{n}": None for n in range(1, 6)}], [[1, 2, 3, 4, 5]]],
+    "a table of texts and numbers": [[{}], [{"town": "Ulm", "model_x": 1}], [{"age (years)": "old", "town": ""}]],
+}
+
+
+def test_what_is_no_request_is_refused_in_one_answer():
+    for name, wrong in REFUSED.items():
+        model = zoo.create(MODELS[name][0], spec=MODELS[name][1]).eval()
+        for rows in wrong:
+            status, content = answered(model, json.dumps({"x": rows}))
+            assert status == 422, (name, rows)
+            assert content
+
+
+def test_rows_travel_as_plain_values():
+    import pickle
+
+    request = question(PEOPLE).model_validate({"x": [{"age (years)": 3, "town": None, "model_x": 1.5}]})
+    rows = pickle.loads(pickle.dumps(request))
+    assert rows == [{"age (years)": 3, "town": None, "model_x": 1.5}]

@@ -1,0 +1,460 @@
+"""Models that give their input back: bounds against closed forms, noise, anomalies, codes, uses of a checkpoint."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import DATA
+
+import zoo
+from zoo.__main__ import main
+from zoo.data import load
+from zoo.data.loader import EvalLoader, Share
+from zoo.data.spec import UNLABELLED_DIGITS, DataSpec
+from zoo.data.unlabelled import unlabelled
+from zoo.exceptions import ZooError
+from zoo.models.vae import kl_to_prior, log_normal, log_ratio
+from zoo.tasks import Reconstruction
+from zoo.tasks.baselines import baselines
+from zoo.utils.noise import Draws, corrupt
+
+TABLE = DataSpec("made", "table", "reconstruction", (5,), mean=(0.0,) * 5, std=(1.0,) * 5)
+
+
+def digits(**options):
+    return unlabelled(load("digits"), "reconstruction", **options)
+
+
+# --- bounds ---
+
+
+def test_the_closed_form_of_kl_is_its_mean_over_samples():
+    torch.manual_seed(0)
+    mean, log_var = torch.randn(4, 3), torch.randn(4, 3)
+    z = mean + (0.5 * log_var).exp() * torch.randn(200_000, 4, 3)
+    drawn = -log_ratio(z, mean, log_var).mean(0)
+    assert torch.allclose(kl_to_prior(mean, log_var).sum(1), drawn, atol=0.03)
+
+
+def linear_vae(latent=2, **options):
+    torch.manual_seed(0)
+    model = zoo.create("vae", spec=TABLE, widths=[], latent_dim=latent, likelihood="gaussian", **options).eval()
+    with torch.no_grad():
+        model.decoder[0].weight.mul_(3)
+        model.log_scale.fill_(math.log(0.7))
+    return model
+
+
+def test_importance_sampling_finds_the_likelihood_of_a_linear_gaussian():
+    model = linear_vae(test_samples=4000)
+    with torch.no_grad():
+        w, b = model.decoder[0].weight, model.decoder[0].bias
+        exact = torch.distributions.MultivariateNormal(b, w @ w.T + 0.49 * torch.eye(5))
+        x = exact.sample((64,))
+        precision = torch.eye(2) + w.T @ w / 0.49  # of the true posterior, which the encoder is given
+        model.encoder[1].weight[:2] = torch.linalg.solve(precision, w.T / 0.49)
+        model.encoder[1].bias[:2] = -model.encoder[1].weight[:2] @ b
+        model.encoder[1].weight[2:], model.encoder[1].bias[2:] = 0, precision.inverse().diagonal().log()
+        model.begin_evaluation("test")
+        found = model.evaluated({"x": x, "row": torch.arange(64)})
+        truth = -exact.log_prob(x)
+    assert torch.allclose(found["nll"], truth, atol=0.15)
+    assert abs(float((found["nll"] - truth).mean())) < 0.02
+    assert float((-found["elbo"]).mean()) > float(truth.mean())
+
+
+def test_the_bound_with_more_samples_is_closer_and_with_one_is_the_plain_one():
+    torch.manual_seed(1)
+    x = torch.randn(512, 5)
+    batch = {"x": x}
+    means = []
+    for k in (1, 5, 50):
+        model = linear_vae(samples=k)
+        with torch.no_grad():
+            means.append(float(torch.stack([model.loss(batch)[0] for _ in range(100)]).mean()))
+    assert means[0] > means[1] > means[2]
+    model = linear_vae()
+    mean, log_var = model.posterior(x)
+    z = mean + (0.5 * log_var).exp() * torch.randn(400, *mean.shape)
+    seen = log_normal(x, model.decoder[0](z), torch.full((1,), 2 * math.log(0.7)))
+    plain = -(seen + log_ratio(z, mean, log_var)).mean()
+    assert means[0] == pytest.approx(float(plain.detach()), abs=0.3)
+    assert means[0] - means[1] > 1
+
+
+def test_free_bits_cost_nothing_and_the_weight_of_kl_rises():
+    model = zoo.create("vae", spec=TABLE, free_bits=0.5, kl_warmup=0.5, beta=2.0)
+    x = torch.randn(64, 5)
+    model.loop.total_steps = 100
+    assert [round(model.kl_weight(), 2) for model.loop.steps in (0, 24, 49, 99)] == [0.04, 1.0, 2.0, 2.0]
+    with torch.no_grad():
+        model.encoder[-1].weight.zero_()
+        model.encoder[-1].bias.zero_()  # q(z|x) is the prior: no KL, and all of it free
+    loss, counts = model.loss({"x": x})
+    free = 0.5 * model.latent_dim * model.kl_weight()
+    assert float(loss.detach()) == pytest.approx(free - float(counts["log_likelihood"]) / 64, rel=1e-5)
+    assert float(counts["kl"]) == 0
+
+
+# --- noise ---
+
+
+@pytest.mark.parametrize("count", [2500, 2001])
+def test_a_row_has_the_same_noise_however_many_processes_share_the_rows(count):
+    x = torch.zeros(count, 6)
+    alone = torch.cat([Draws(b["row"]).normal(6) for b in EvalLoader({"x": x})])
+    for world in (2, 3):
+        for rank in range(world):
+            batches = list(EvalLoader({"x": x}, share=Share(rank, world)))
+            shared = torch.cat([Draws(b["row"]).normal(6) for b in batches])
+            assert torch.equal(shared, alone[torch.cat([b["row"] for b in batches])])
+    assert abs(float(alone.std()) - 1) < 0.02
+    assert not torch.equal(alone[:1000], alone[1000:2000])
+
+
+def test_noise_is_what_it_says():
+    torch.manual_seed(0)
+    x = torch.full((50, 1, 20, 20), 0.5)
+    assert float((corrupt(x, "gaussian", 0.1, image=True) - x).std()) == pytest.approx(0.1, abs=0.002)
+    strong = corrupt(x, "gaussian", 2.0, image=True)
+    assert float(strong.min()) == 0
+    assert float(strong.max()) == 1
+    hit = corrupt(x, "salt_pepper", 0.2, image=True)
+    assert [round(float((hit == v).float().mean()), 1) for v in (0.0, 1.0)] == [0.1, 0.1]
+    assert float((corrupt(x, "masking", 0.3, image=True) == 0).float().mean()) == pytest.approx(0.3, abs=0.01)
+    assert corrupt(x, "none", 0.3, image=True) is x
+
+
+def test_a_denoiser_takes_noise_off_unseen_images(quick):
+    quick["trainer"]["max_epochs"] = 40
+    options = {"noise": "gaussian", "noise_level": 0.3}
+    run = zoo.train("autoencoder", options=options, **quick)
+    beside = run.results["baselines"]
+    assert run.metrics["test/psnr"] > beside["noisy input"]["psnr"] + 2
+    assert run.metrics["test/psnr"] > max(beside[name]["psnr"] for name in ("wavelets", "non-local means"))
+    clean = load("digits").test["x"][:1].numpy()
+    assert run.model.predict(clean)["reconstruction"].shape == (1, 1, 8, 8)
+
+
+# --- networks ---
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 13, 30), (2, 7, 5), (1, 28, 28)])
+def test_convolutions_take_images_of_any_size(shape):
+    spec = replace(UNLABELLED_DIGITS, input_shape=shape, mean=(0.0,) * shape[0], std=(1.0,) * shape[0])
+    for name in ("autoencoder", "vae"):
+        for norm in ("none", "batch", "layer"):
+            model = zoo.create(name, spec=spec, network="conv", norm=norm, channels=[4, 8, 8]).eval()
+            assert model(torch.rand(2, *shape)).shape == (2, *shape)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"latent_dim": 0}, "model.latent_dim=0: must be a whole number at least 1"),
+        ({"network": "conv", "spec": TABLE}, "is for images; made is table data"),
+        ({"likelihood": "bernoulli", "spec": TABLE}, "is for images; made is table data"),
+        (
+            {"noise": "salt_pepper", "noise_level": 1.5},
+            "model.noise_level=1.5: must be a number at least 0 and at most 1",
+        ),
+        ({"noise": "gausian"}, "did you mean 'gaussian'"),
+        ({"widths": 3}, "model.widths=3: must be a list of whole numbers"),
+    ],
+)
+def test_bad_options_are_refused(options, said):
+    with pytest.raises(ZooError, match=said.replace("[", r"\[")):
+        zoo.create("autoencoder", **options)
+
+
+def test_a_code_larger_than_its_input_is_noted(capsys):
+    zoo.create("autoencoder", spec=TABLE, latent_dim=9)
+    assert "model.latent_dim=9 is more than the 5 numbers of a row of made" in capsys.readouterr().err
+    assert zoo.create("autoencoder", spec=TABLE).latent_dim == 2
+
+
+# --- learning ---
+
+
+@pytest.mark.slow
+def test_both_learn_more_than_principal_components_do(quick):
+    quick["trainer"]["max_epochs"] = 45
+    for name, options in (("autoencoder", {}), ("vae", {"latent_dim": 2})):
+        run = zoo.train(name, options=options, **quick)
+        beside = run.results["baselines"]["pca"]
+        assert run.metrics["test/mse"] < beside["mse"], name
+        assert {p.stem for p in run.plots} >= {"reconstructions", "walk", "codes", "curves"}
+    assert run.metrics["test/knn_accuracy"] > beside["knn_accuracy"] + 0.05
+    assert run.metrics["test/elbo"] > run.results["baselines"]["independent pixels"]["elbo"]
+    assert -run.metrics["test/nll"] > run.metrics["test/elbo"]
+
+
+@pytest.mark.slow
+def test_a_sparse_code_is_nearer_to_zero(quick):
+    sizes = []
+    for sparsity in (0.0, 0.1):
+        run = zoo.train("autoencoder", options={"sparsity": sparsity}, **quick)
+        sizes.append(float(run.model.codes(digits().test).abs().mean()))
+    assert sizes[1] < 0.5 * sizes[0]
+
+
+def test_a_conditional_model_draws_the_class_it_is_told(quick):
+    quick["trainer"]["max_epochs"] = 25
+    run = zoo.train("vae", options={"conditional": True, "latent_dim": 2}, **quick)
+    data = load("digits")
+    means = torch.stack([data.train["x"][data.train["y"] == k].float().mean(0) / 255 for k in range(10)])
+    for k in range(10):
+        drawn = run.model.sample(20, label=str(k))
+        nearest = (drawn[:, None] - means).square().flatten(2).sum(2).argmin(1)
+        assert float((nearest == k).float().mean()) > 0.6
+    with pytest.raises(ZooError, match="needs the rows' labels"):
+        run.model.predict(data.test["x"][:1].numpy())
+    with pytest.raises(ZooError, match="label"):
+        run.model.sample(1, label="x")
+
+
+@pytest.mark.slow
+def test_a_collapsed_posterior_is_said(quick, capsys):
+    run = zoo.train("vae", options={"beta": 50.0}, **quick)
+    assert run.metrics["test/active_units"] == 0
+    assert "posterior has collapsed" in capsys.readouterr().err
+
+
+# --- anomalies ---
+
+
+def test_training_has_normal_rows_alone_and_their_statistics():
+    plain, data = load("digits"), digits(normal=[3, "5"])
+    kept = (plain.train["y"] == 3) | (plain.train["y"] == 5)
+    assert torch.equal(data.train["x"], plain.train["x"][kept])
+    assert not data.train["y"].any()
+    assert torch.equal(data.test["y"] == 0, (plain.test["y"] == 3) | (plain.test["y"] == 5))
+    x = plain.train["x"][kept].float() / 255
+    assert data.spec.mean[0] == pytest.approx(float(x.mean()), rel=1e-5)
+    assert (data.spec.classes, data.spec.normal) == (("normal", "anomaly"), ("3", "5"))
+
+
+def test_anomalies_are_ranked_and_flagged(quick):
+    quick["trainer"]["max_epochs"] = 30
+    run = zoo.train("autoencoder", options={"latent_dim": 8}, **{"data.normal_classes": [0, 6]}, **quick)
+    assert run.metrics["test/auroc"] > 0.95
+    assert run.metrics["test/f1"] > 0.9
+    assert run.results["baselines"]["isolation forest"]["auroc"] > 0.5
+    assert {"scores", "oddest"} <= {p.stem for p in run.plots}
+    data = load("digits")
+    label = zoo.load(run.folder / "checkpoints" / "best.ckpt").predict(data.test["x"].numpy())["label"]
+    flagged = np.array(label) == "anomaly"
+    truth = ~np.isin(data.test["y"].numpy(), [0, 6])
+    assert (flagged == truth).mean() > 0.85
+
+
+@pytest.mark.parametrize(
+    ("normal", "said"),
+    [
+        ([11], "unknown data.normal_classes '11'"),
+        ([], "must be a list of classes"),
+        (list(range(10)), "are all classes of digits, so that nothing is an anomaly"),
+    ],
+)
+def test_normal_classes_that_cannot_be_are_refused(normal, said):
+    with pytest.raises(ZooError, match=said):
+        digits(normal=normal)
+
+
+def test_scores_of_any_size_rank_as_they_do_elsewhere():
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 400)
+    score = np.concatenate([rng.normal(0, 0.2, 200), rng.normal(80, 60, 200)]) + 15 * y  # one batch small, one large
+    objective = digits(normal=[1]).spec
+    objective = zoo.create("autoencoder", spec=objective).objective
+    metrics = objective.metrics("test")
+    x = torch.zeros(200, 1, 8, 8)
+    for part in (slice(0, 200), slice(200, 400)):
+        output = {"output": x, "score": torch.from_numpy(score[part])}
+        objective.update(metrics, output, {"x": x, "y": torch.from_numpy(y[part])})
+    found = metrics.figures()
+    assert found["auroc"] == pytest.approx(roc_auc_score(y, score), abs=1e-6)
+    assert found["average_precision"] == pytest.approx(average_precision_score(y, score), abs=1e-6)
+
+
+def test_an_image_is_odd_where_parts_are_missing_more_than_where_edges_are_beside():
+    spec = DataSpec("x", "image", "reconstruction", (1, 6, 6), classes=("normal", "anomaly"), normal=("normal",))
+    objective = Reconstruction(spec)
+    x, made = torch.zeros(2, 1, 6, 6), torch.zeros(2, 1, 6, 6)
+    made[0, 0, 2, 2], made[0, 0, 2, 3] = 0.6, -0.6  # a line a pixel beside
+    made[1, 0, 2, 2], made[1, 0, 2, 3] = 0.6, 0.6  # a part that is not there
+    assert torch.allclose(*objective.error(made, x).split(1))
+    padded = np.pad((made - x)[:, 0].numpy(), ((0, 0), (1, 1), (1, 1)))
+    means = [[padded[:, i : i + 3, j : j + 3].mean((1, 2)) for j in range(6)] for i in range(6)]
+    expected = np.square(means).mean((0, 1))
+    found = objective.score({"output": made}, x)
+    assert found.tolist() == pytest.approx(expected.tolist(), rel=1e-5)
+    assert found[1] > 3 * found[0]
+
+
+def test_a_threshold_is_right_for_negative_scores_too():
+    from zoo.tasks.base import best_threshold
+
+    score, truth = torch.tensor([-50.0, -20.0, -10.0]), torch.tensor([True, True, True])
+    assert bool((score >= best_threshold(score, truth, "f1")).all())
+    assert best_threshold(torch.tensor([-5.0, -3.0, 1.0]), torch.tensor([False, True, True]), "f1") == -4
+
+
+def test_windows_that_hold_an_anomaly_are_not_trained_on(tmp_path, quick):
+    step = np.arange(600)
+    frame = pd.DataFrame({"t": pd.date_range("2024-01-01", periods=600, freq="h"), "v": np.sin(step / 4)})
+    frame.loc[100:105, "v"] = 1000.0
+    frame.loc[540:549, "v"] = 3.0
+    frame.to_csv(tmp_path / "s.csv", index=False)
+    spans = [[str(frame["t"][a]), str(frame["t"][b])] for a, b in ((100, 105), (540, 549))]
+    (tmp_path / "a.json").write_text(json.dumps({"else/s.csv": spans, "other.csv": []}))
+    files = {"data.path": str(tmp_path / "s.csv"), "data.anomalies": str(tmp_path / "a.json")}
+    data = load("series", path=files["data.path"], anomalies=files["data.anomalies"], past=12, horizon=1)
+    found = unlabelled(data, "reconstruction")
+    x = found.train["x"]
+    assert float(torch.stack([x[n] for n in range(len(x))]).max()) <= 1
+    assert len(x) == (420 - 11) - (6 + 11)  # of the first 420 rows, without the windows that touch the six
+    assert found.spec.std[0] < 1
+    assert [len(part["x"]) for part in (found.val, found.test)] == [60 - 11, 120 - 11]
+    assert int(found.test["y"].sum()) == 10 + 11
+    run = zoo.train("autoencoder", "series", **files, **{"data.past": 12}, **quick)
+    assert run.metrics["test/auroc"] > 0.9
+    with pytest.raises(ZooError, match="data.anomalies: is for models that find anomalies"):
+        zoo.train("gru", "series", **files)
+    (tmp_path / "a.json").write_text("[[1]]")
+    with pytest.raises(ZooError, match="is no pair of times"):
+        load("series", path=files["data.path"], anomalies=files["data.anomalies"])
+
+
+def test_a_test_without_anomalies_is_said(capsys):
+    data = load("digits")
+    test = {key: value[data.test["y"] == 1] for key, value in data.test.items()}
+    found = unlabelled(replace(data, test=test), "reconstruction", normal=[1])
+    assert "has no anomaly in test, so that AUROC is not defined" in capsys.readouterr().err
+    assert "auroc" not in baselines(found)["pca"]
+
+
+def test_normal_classes_are_for_models_that_find_anomalies():
+    with pytest.raises(ZooError, match="data.normal_classes: is for models that find anomalies: autoencoder, vae"):
+        zoo.train("fnn", **{"data.normal_classes": [1]})
+
+
+# --- rows without labels ---
+
+
+def test_arrays_frames_and_files_need_no_labels(quick, tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 3)) @ rng.normal(size=(3, 8))
+    frame = pd.DataFrame(x, columns=list("abcdefgh")).assign(kind=rng.choice(["u", "v"], 200))
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    assert zoo.train("autoencoder", x, **quick).model.spec.task == "reconstruction"
+    run = zoo.train("vae", frame, **quick)
+    assert run.model.spec.outputs == 10  # each text is a number of its own
+    told = run.model.predict(frame.iloc[:2])["reconstruction"]
+    assert told.shape == (2, 10)
+    run = zoo.train("autoencoder", "csv", **{"data.path": str(tmp_path / "t.csv")}, **quick)
+    assert run.model.spec.columns[-1] == "kind"
+
+
+def test_windows_of_a_series_are_given_back(quick):
+    run = zoo.train("autoencoder", "series", **quick)
+    assert run.model.predict(load("series").test["x"][0].numpy())["reconstruction"].shape == (1, 104, 1)
+
+
+def test_binarised_digits_are_read_from_their_files(tmp_path):
+    for part in ("train", "valid", "test"):
+        np.savetxt(tmp_path / f"b_{part}.amat", np.zeros((3, 784), int), fmt="%d")
+    with pytest.raises(ZooError, match=r"holds \(3, 784\); must be 50000 rows of 784 zeros and ones"):
+        load("binarized_mnist", path=str(tmp_path))
+    with pytest.raises(ZooError, match="get the three files from"):
+        load("binarized_mnist", path=str(tmp_path / "nowhere"))
+    if (DATA / "binarized_mnist").is_dir():
+        data = load("binarized_mnist", root=str(DATA))
+        assert data.sizes == (50_000, 10_000, 10_000)
+        assert data.spec.mean[0] == pytest.approx(0.13056, abs=1e-4)
+
+
+# --- uses ---
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    above = tmp_path_factory.mktemp("runs")
+    short = {"trainer": {"max_epochs": 3, "precision": "32"}, "logger": "csv", "report": False}
+    zoo.train("autoencoder", options={"noise": "gaussian"}, run_dir=str(above / "ae"), **short)
+    zoo.train("vae", run_dir=str(above / "vae"), **{"data.normal_classes": [1]}, **short)
+    return above
+
+
+def said(capsys, *words):
+    code = main([str(word) for word in words])
+    shown = capsys.readouterr()
+    return code, shown.out + shown.err
+
+
+def test_codes_are_written_with_their_classes(run, capsys, tmp_path):
+    code, out = said(capsys, "encode", run / "ae", f"out={tmp_path / 'c.npz'}")
+    assert code == 0
+    assert "knn accuracy" in out
+    found = np.load(tmp_path / "c.npz")
+    model = zoo.load(run / "ae" / "checkpoints" / "best.ckpt")
+    assert np.allclose(found["codes"], model.codes(load("digits").test).numpy())
+    assert np.array_equal(found["y"], load("digits").test["y"].numpy())
+    assert said(capsys, "encode", run / "ae", f"out={tmp_path / 'c.csv'}")[0] == 0
+    rows = list(csv.DictReader((tmp_path / "c.csv").open()))
+    assert len(rows) == 360
+    assert rows[0]["class"] == str(int(found["y"][0]))
+    assert (tmp_path / "c.png").stat().st_size > 5000
+
+
+def test_scores_samples_and_walks_come_from_a_checkpoint(run, capsys, tmp_path):
+    code, out = said(capsys, "detect", run / "vae", f"out={tmp_path / 's.csv'}")
+    assert code == 0
+    assert "isolation forest" in out
+    rows = list(csv.DictReader((tmp_path / "s.csv").open()))
+    model = zoo.load(run / "vae" / "checkpoints" / "best.ckpt")
+    told = model.predict(load("digits").test["x"].numpy())
+    assert [float(r["score"]) for r in rows] == pytest.approx(told["score"].tolist(), rel=1e-4)
+    assert [r["alarm"] == "1" for r in rows] == [label == "anomaly" for label in told["label"]]
+    assert sum(int(r["anomaly"]) for r in rows) == int((load("digits").test["y"] != 1).sum())
+    for words in (("sample", run / "vae"), ("walk", run / "ae", "from=3", "to=5"), ("denoise", run / "ae")):
+        assert said(capsys, *words, f"out={tmp_path / 'p.png'}")[0] == 0
+        assert (tmp_path / "p.png").stat().st_size > 2000
+        (tmp_path / "p.png").unlink()
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("detect", "ae"), "needs a model of what is normal"),
+        (("denoise", "vae"), "needs a denoiser of images"),
+        (("encode", "ae", "out=c.txt"), "must end in .npz or .csv"),
+        (("encode", "ae", "out=nowhere/c.npz"), "there is no such folder"),
+        (("encode", "ae", "data=wine"), "has rows of (13,); the model was trained on (1, 8, 8)"),
+        (("walk", "ae", "to=999"), "to=999: must be from 0 to 359, the test rows"),
+        (("walk", "ae", "steps=1"), "steps=1: must be at least 2"),
+        (("walk", "ae", "steps=700"), "steps=700: must be at most 50"),
+        (("sample", "ae"), "draws no images"),
+        (("sample", "vae", "cuont=3"), "did you mean 'count'"),
+        (("sample", "vae", "label=3"), "is for a model that was trained with model.conditional=true"),
+        (("sample", "vae", "count=6000"), "count=6000: must be from 1 to 1024"),
+        (("sample", "vae", "out=x.txt"), "must end in .png, .pdf, .svg or .npz"),
+        (("detect", "vae", "data=digits"), "does not say what is normal"),
+        (("encode",), "takes one checkpoint or run folder"),
+    ],
+)
+def test_uses_that_cannot_be_are_one_line(run, capsys, words, line):
+    named = [words[0], *(run / word if word in ("ae", "vae") else word for word in words[1:])]
+    code, out = said(capsys, *named)
+    assert code == 2
+    assert line in out
+    assert out.count("\n") == 1

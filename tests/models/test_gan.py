@@ -1,0 +1,418 @@
+"""GANs: what their losses and penalties equal, what is measured of samples, what samples are used for."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import zoo
+from zoo.__main__ import main
+from zoo.data.spec import REAL_DIGITS, DataSpec
+from zoo.exceptions import ZooError
+from zoo.layers.adversarial import Discriminator, Generator, most_halvings
+from zoo.layers.blocks import halved
+from zoo.layers.diffaugment import WAYS, shaken
+from zoo.metrics.distances import density_and_coverage, frechet, nearest, principal_components
+from zoo.models.gan import GAN, LOSSES, slope
+from zoo.utils.noise import latent
+
+
+def sigmoid(x: float) -> float:
+    return 1 / (1 + math.exp(-x))
+
+
+@pytest.mark.parametrize(
+    ("name", "d", "g"),
+    [
+        (
+            "minimax",
+            lambda r, f: -math.log(sigmoid(r)) - math.log(1 - sigmoid(f)),
+            lambda r, f: math.log(1 - sigmoid(f)),
+        ),
+        ("non_saturating", lambda r, f: -math.log(sigmoid(r) * (1 - sigmoid(f))), lambda r, f: -math.log(sigmoid(f))),
+        ("wasserstein", lambda r, f: f - r, lambda r, f: -f),
+        ("hinge", lambda r, f: max(0, 1 - r) + max(0, 1 + f), lambda r, f: -f),
+        ("relativistic", lambda r, f: -math.log(sigmoid(r - f)), lambda r, f: -math.log(sigmoid(f - r))),
+    ],
+)
+def test_each_loss_is_what_its_paper_says(name, d, g):
+    r, f = torch.tensor([-2.0, 0.3, 1.7]), torch.tensor([0.4, -1.2, 2.5])
+    of_d, of_g = LOSSES[name](r, f)
+    assert of_d.tolist() == pytest.approx([d(a, b) for a, b in zip(r.tolist(), f.tolist(), strict=True)], abs=1e-5)
+    assert of_g.tolist() == pytest.approx([g(a, b) for a, b in zip(r.tolist(), f.tolist(), strict=True)], abs=1e-5)
+    assert set(LOSSES) == {"minimax", "non_saturating", "wasserstein", "hinge", "relativistic"}
+
+
+class Linear(nn.Module):
+    """D(x) = w·x, whose slope is w everywhere."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.linspace(-1, 1, size))
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        return x.flatten(1) @ self.w
+
+
+def test_penalties_are_those_of_a_plane():
+    x, made = torch.rand(5, 1, 8, 8), torch.rand(5, 1, 8, 8)
+    plane = Linear(64)
+    squared = float(plane.w.detach().square().sum())
+    x.requires_grad_()
+    assert slope(plane(x), x).tolist() == pytest.approx([squared] * 5)
+    for options, expected in (
+        ({"r1": 3.0}, 1.5 * squared),
+        ({"r2": 0.5}, 0.25 * squared),
+        ({"gradient_penalty": 10.0}, 10 * (math.sqrt(squared) - 1) ** 2),
+        ({"r1": 1.0, "r2": 1.0}, squared),
+    ):
+        model = GAN(**{"r1": 0.0, **options})
+        model.discriminator = Linear(64)
+        penalty = model._judged(x.detach(), made, None)[2]
+        assert float(penalty.detach()) == pytest.approx(expected, rel=1e-5)
+        penalty.backward()
+        assert model.discriminator.w.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("options", [{}, {"adversarial": "relativistic", "r1": 1.0, "r2": 1.0}, {"spectral": True}])
+def test_each_network_has_the_gradient_of_its_own_loss_alone(options):
+    torch.manual_seed(0)
+    model = GAN(**options).train()
+    model.discriminator.eval()  # spectral norm takes a step each time it is used in training
+    batch = {"x": torch.rand(16, 1, 8, 8)}
+    torch.manual_seed(1)
+    loss, _ = model.loss(batch)
+    loss.backward()
+    got = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    torch.manual_seed(1)
+    fake = model.generator(torch.randn(16, model.latent_dim))
+    real = 2 * batch["x"] - 1
+    r, f, penalty = model._judged(real, fake.detach(), None)
+    d_loss = model.losses(r, f)[0].mean() + penalty
+    g_loss = model.losses(r.detach(), model.discriminator(fake))[1].mean()
+    for network, own in ((model.discriminator, d_loss), (model.generator, g_loss)):
+        named = dict(network.named_parameters())
+        expected = torch.autograd.grad(own, list(named.values()), retain_graph=True)
+        prefix = "discriminator" if network is model.discriminator else "generator"
+        for name, gradient in zip(named, expected, strict=True):
+            torch.testing.assert_close(got[f"{prefix}.{name}"], gradient, atol=1e-5, rtol=1e-3)
+    assert not any(name.startswith("average") for name in got)
+
+
+def test_real_images_of_a_wrong_class_count_as_made():
+    torch.manual_seed(0)
+    spec = DataSpec("two", "image", "generation", (1, 8, 8), classes=("a", "b"))  # one other class: no draw
+    model = GAN(spec=spec, conditional=True, mismatched=0.25, r1=0.0).train()
+    nn.init.normal_(model.discriminator.told.weight)
+    batch = {"x": torch.rand(16, 1, 8, 8), "y": torch.randint(0, 2, (16,))}
+    torch.manual_seed(1)
+    _, counts = model.loss(batch)
+    torch.manual_seed(1)
+    fake = model.generator(torch.randn(16, model.latent_dim), batch["y"])
+    r, f, w = (
+        model.discriminator(x, y)
+        for x, y in (
+            (2 * batch["x"] - 1, batch["y"]),
+            (fake, batch["y"]),
+            (2 * batch["x"] - 1, 1 - batch["y"]),
+        )
+    )
+    expected = -(r.sigmoid().log() + 0.75 * (-f).sigmoid().log() + 0.25 * (-w).sigmoid().log()).sum()
+    assert float(counts["d_loss"]) == pytest.approx(float(expected.detach()), rel=1e-5)
+    with pytest.raises(ZooError, match=r"model\.mismatched=0\.5: needs model\.conditional=true"):
+        GAN(mismatched=0.5)
+
+
+def test_spectral_norm_makes_matrices_of_norm_one():
+    model = GAN(spectral=True).train()
+    for _ in range(50):
+        model.discriminator(torch.randn(4, 1, 8, 8))
+    for layer in model.discriminator.weighted():
+        assert torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2).item() == pytest.approx(1, abs=0.02)
+
+
+def test_the_discriminator_of_classes_is_a_projection():
+    torch.manual_seed(0)
+    net = Discriminator((1, 8, 8), network="dense", widths=[16], channels=[], norm="none", labels=3)
+    x, y = torch.randn(4, 1, 8, 8), torch.tensor([0, 1, 2, 1])
+    h = net.network(x)
+    expected = (h @ net.head.weight.T + net.head.bias).squeeze(1) + (h * net.told.weight[y]).sum(1)
+    torch.testing.assert_close(net(x, y), expected)
+    each = torch.stack([net(x, torch.full((4,), k)) for k in range(3)], 1)
+    torch.testing.assert_close(net(x), each.exp().mean(1).log())
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 9, 13), (2, 28, 28), (3, 33, 64)])
+@pytest.mark.parametrize("network", ["dense", "conv"])
+def test_images_of_any_size(shape, network):
+    for count in range(1, most_halvings(shape) + 1):
+        sizes = {"network": network, "widths": [8] * count, "channels": [4] * count, "labels": 0, "norm": "none"}
+        images = Generator(shape, latent_dim=5, **sizes)(torch.randn(3, 5))
+        assert images.shape == (3, *shape)
+        assert images.abs().max() <= 1
+        assert Discriminator(shape, **sizes)(images).shape == (3,)
+    assert halved((28, 28), 3) == [(28, 28), (14, 14), (7, 7), (4, 4)]
+
+
+def test_what_a_gan_refuses():
+    for options, said in (
+        ({"network": "conv", "channels": [8, 8, 8]}, "model.channels=.*must be 1 to 2 numbers"),
+        ({"adversarial": "hing"}, "hinge"),
+        ({"shake": ["rotation"]}, "model.shake"),
+        ({"shake": "cutout"}, "must be a list"),
+        ({"r1": -1}, "model.r1=-1"),
+        ({"average": 1.0}, "model.average=1.0"),
+        ({"discriminator_steps": 0}, "model.discriminator_steps=0"),
+    ):
+        with pytest.raises(ZooError, match=said):
+            zoo.create("gan", **options)
+    tiny = DataSpec("tiny", "image", "generation", (1, 6, 6))
+    with pytest.raises(ZooError, match="6 pixels a side are too small"):
+        zoo.create("gan", spec=tiny)
+    with pytest.raises(ZooError, match="needs rows with classes, which plain has not"):
+        zoo.create("gan", spec=DataSpec("plain", "image", "generation", (1, 8, 8)), conditional=True)
+    with pytest.raises(ZooError, match="label=3: is for a model"):
+        GAN().sample(3, label="3")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_shaking_is_drawn_per_image_and_lets_gradients_through(way):
+    torch.manual_seed(0)
+    x = torch.rand(64, 3, 16, 16).mul(2).sub(1).requires_grad_()
+    out = shaken(x, [way])
+    assert out.shape == x.shape
+    changed = (out - x).flatten(1).abs().sum(1) > 0
+    assert changed.float().mean() > 0.6
+    (gradient,) = torch.autograd.grad(out.sum(), x)
+    assert (gradient != 0).flatten(1).any(1).all()
+    assert torch.equal(shaken(x, []), x)
+    if way == "translation":  # a moved image is itself, cut at the border, black beyond
+        marked = torch.full((64, 1, 16, 16), -1.0)
+        marked[:, :, 8, 8] = 1
+        moved = shaken(marked, [way])
+        assert (moved == 1).flatten(1).sum(1).eq(1).all()
+        at = (moved == 1).nonzero()[:, 2:] - 8
+        assert at.min() == -2
+        assert at.max() == 2
+    if way == "cutout":
+        assert (shaken(torch.ones(64, 1, 16, 16), [way]) == 0).flatten(1).sum(1).max() == 64
+
+
+def test_the_average_follows_its_equation():
+    model = GAN(average=0.9)
+    before = {name: value.clone() for name, value in model.average.state_dict().items()}
+    with torch.no_grad():
+        for value in model.generator.state_dict().values():
+            value.add_(1)
+    for steps, share in ((1000, 0.1), (10, 0.5)):  # it hurries in the first steps
+        model.average.load_state_dict(before)
+        model.loop.steps = steps
+        model._follow()
+        for name, value in model.average.state_dict().items():
+            expected = before[name] + (share if value.is_floating_point() else 1)
+            torch.testing.assert_close(value, expected)
+
+
+def test_distances_of_normal_samples_are_the_closed_form():
+    rng = np.random.default_rng(0)
+    a = torch.from_numpy(rng.normal(size=(200_000, 3)) * [1, 2, 3])
+    b = torch.from_numpy(rng.normal(size=(200_000, 3)) * [2, 2, 1] + [0.5, 0, -1])
+    # of diagonal covariances: Σ (μ − μ')² + (σ − σ')²
+    assert frechet(a, b) == pytest.approx(0.25 + 1 + 1 + 0 + 4, rel=0.02)
+    assert frechet(a, a) == pytest.approx(0, abs=1e-6)
+    assert frechet(a[:, :1], b[:, :1]) == pytest.approx(0.25 + 1, rel=0.02)
+    turn = torch.linalg.qr(torch.from_numpy(rng.normal(size=(3, 3)))).Q
+    assert frechet(a @ turn, b @ turn) == pytest.approx(frechet(a, b), rel=1e-6)
+
+
+def test_density_and_coverage_see_what_is_left_out():
+    rng = torch.Generator().manual_seed(0)
+    real = torch.cat([torch.randn(500, 2, generator=rng), torch.randn(500, 2, generator=rng) + 50])
+    same = torch.cat([torch.randn(500, 2, generator=rng), torch.randn(500, 2, generator=rng) + 50])
+    density, coverage = density_and_coverage(real, same)
+    assert density == pytest.approx(1, abs=0.1)
+    assert coverage > 0.9
+    half = torch.randn(1000, 2, generator=rng)
+    density, coverage = density_and_coverage(real, half)
+    assert density == pytest.approx(1, abs=0.1)
+    assert 0.4 < coverage <= 0.5
+    assert density_and_coverage(real, half + 1000) == (0, 0)
+    distance, index = nearest(torch.tensor([[50.0, 50.0]]), torch.tensor([[0.0, 0.0], [47.0, 46.0]]))
+    assert (float(distance), int(index)) == (5, 1)
+
+
+def test_components_are_those_of_the_training_images():
+    images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (300, 1, 8, 8), dtype=np.uint8))
+    images[:, :, :, 4:] = 0
+    centre, components = principal_components(images, 64)
+    x = images.flatten(1).float() / 255
+    torch.testing.assert_close(centre, x.mean(0))
+    placed = (x - centre) @ components
+    assert (placed.var(0).sum() / x.var(0).sum()).item() == pytest.approx(1, abs=1e-4)
+    assert placed.var(0)[0] > placed.var(0)[30]
+
+
+def test_truncated_noise_is_drawn_again():
+    z = latent(1000, 8, seed=3, truncation=0.5)
+    assert z.abs().max() <= 0.5
+    assert z.std() > 0.2
+    same = latent(1000, 8, seed=3)
+    kept = same.abs() <= 0.5
+    assert torch.equal(z[kept], same[kept])
+    assert not torch.equal(latent(4, 2, seed=0), latent(4, 2, seed=1))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("gan")
+    options = {"conditional": True, "widths": [64, 128]}
+    return zoo.train("gan", "digits", options=options, **{"run_dir": str(folder / "run"), "trainer.max_epochs": 3})
+
+
+def test_a_run_is_measured_beside_real_images_and_drawn(trained):
+    metrics, beside = trained.metrics, trained.results["baselines"]["other real images"]
+    named = {"frechet_pca", "density", "coverage", "frechet_zoo_cnn", "sure", "least_class_share", "label_accuracy"}
+    assert named <= {name.removeprefix("test/") for name in metrics}
+    assert 0 < beside["frechet_pca"] < metrics["test/frechet_pca"]
+    assert beside["coverage"] > 0.9
+    assert beside["sure"] > 0.95
+    assert beside["least_class_share"] > 0.05
+    assert metrics["test/nearest"] > 0.5
+    assert {path.name for path in trained.plots} >= {"samples.png", "walk.png", "nearest.png"}
+    frames = sorted((trained.folder / "samples").glob("*.png"))
+    assert [path.stem for path in frames] == ["0001", "0002", "0003"]
+    from PIL import Image
+
+    with Image.open(trained.folder / "samples.gif") as moving:
+        assert moving.n_frames == 3
+
+
+def test_measures_are_the_same_each_time_and_see_what_a_generator_does(trained, capsys):
+    from zoo.data import load
+    from zoo.data.loader import EvalLoader
+    from zoo.data.unlabelled import unlabelled
+
+    model, dataset = zoo.load(trained.folder / "checkpoints" / "best.ckpt"), unlabelled(load("digits"), "generation")
+
+    def figures():
+        metrics = model.objective.metrics("test")
+        with torch.inference_mode():
+            for batch in EvalLoader(dataset.test):
+                model.objective.update(metrics, model.evaluated(batch), batch)
+        return {key: float(value) for key, value in metrics.compute().items()}
+
+    first = figures()
+    assert first == figures()
+    assert first["frechet_pca"] == pytest.approx(trained.metrics["test/frechet_pca"], rel=1e-4)
+    digit = torch.from_numpy(np.asarray(dataset.train["x"][:1])).float() / 255
+    model.made = lambda z, y: digit.expand(len(z), -1, -1, -1)  # one digit, whatever the noise
+    collapsed = figures()
+    model.figures(dataset)
+    assert "the generator has collapsed" in capsys.readouterr().err
+    assert collapsed["coverage"] < 0.05
+    assert collapsed["least_class_share"] == 0
+    test = dataset.test["x"].float() / 255
+    model.made = lambda z, y: test[: len(z)]  # the real images themselves
+    perfect = figures()
+    assert perfect["frechet_pca"] == pytest.approx(0, abs=1e-4)
+    assert perfect["coverage"] == 1
+    assert perfect["label_accuracy"] > 0.95
+
+
+def test_samples_of_a_checkpoint_are_a_function_of_seed_and_class(trained, tmp_path, capsys):
+    place = str(trained.folder)
+    sevens = ["label=7", "count=30", "truncation=0.8"]
+    for name, seed in (("a", "seed=1"), ("b", "seed=1"), ("c", "seed=2")):
+        assert main(["sample", place, f"out={tmp_path / name}.npz", *sevens, seed]) == 0
+    a, b, c = (np.load(tmp_path / f"{name}.npz") for name in "abc")
+    assert a["x"].shape == (30, 1, 8, 8)
+    assert a["x"].dtype == np.uint8
+    assert a["y"].tolist() == [7] * 30
+    assert np.array_equal(a["x"], b["x"])
+    assert not np.array_equal(a["x"], c["x"])
+    assert main(["sample", place, f"out={tmp_path / 'all.npz'}", "count=20"]) == 0
+    assert np.load(tmp_path / "all.npz")["y"].tolist() == [*range(10)] * 2
+    assert main(["walk", place, f"out={tmp_path / 'w.png'}", "label=3", "steps=5"]) == 0
+    assert (tmp_path / "w.png").stat().st_size > 2000
+    capsys.readouterr()
+    for words, line in (
+        (["sample", "label=11"], "label"),
+        (["sample", "truncation=0"], "truncation=0.0: must be a number at least 0.01"),
+        (["sample", "count=0"], "count=0: must be from 1 to 1024"),
+        (["walk", "from=1"], "from=1: is for models that code images; gan has seed="),
+        (["encode"], "encode: model=gan makes no codes"),
+    ):
+        assert main([words[0], place, *words[1:]]) == 2
+        out = capsys.readouterr()
+        assert line in out.out + out.err
+
+
+def test_without_a_judge_samples_are_not_classified():
+    assert GAN().judge is not None
+    model = GAN(spec=replace(REAL_DIGITS, name="of_mine"))
+    assert model.judge is None
+    found = model.objective.metrics("val")
+    for _ in range(2):
+        batch = {"x": torch.rand(40, 1, 8, 8), "row": torch.arange(40)}
+        model.objective.update(found, model.evaluated(batch), batch)
+    assert {"frechet_pca", "coverage"} <= set(found.compute())
+    assert not {"sure", "frechet_zoo_cnn"} & set(found.compute())
+
+
+@pytest.fixture(scope="module")
+def inception(tmp_path_factory):
+    """A file of Inception's weights as torch-fidelity wants it, drawn at random."""
+    extractor = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3").FeatureExtractorInceptionV3
+
+    class Drawn(extractor):
+        def load_state_dict(self, *_, **__):
+            return None
+
+    path = tmp_path_factory.mktemp("inception") / "weights.pth"
+    torch.save({}, path)
+    drawn = Drawn("drawn", ["2048"], str(path))
+    torch.manual_seed(0)
+    for module in drawn.modules():
+        if isinstance(module, nn.Conv2d):  # or nothing of the image is left after as many layers
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    torch.save(drawn.state_dict(), path)
+    return path
+
+
+@pytest.mark.slow
+def test_inception_fid_is_the_distance_of_its_features(trained, inception, capsys):
+    words = ["fid", str(trained.folder), f"weights={inception}", "count=4"]
+    assert main(words) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line.rpartition(" inception fid ")[0].strip() for line in said] == ["samples", "other real images"]
+    far, real = (float(line.split()[-1]) for line in said)
+    assert 0 < real < far
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["weights=none.pth"], "none.pth: cannot be read"),
+        ([], "weights=: must name pt_inception-2015-12-05-6726825d.pth"),
+        (["weights=bad.pth"], "bad.pth: is no file of tensors alone"),
+        (["weights=other.pth"], "are not those of torch-fidelity's Inception v3"),
+        (["weights=other.pth", "count=1"], "count=1: must be from 2 to"),
+        (["weights=other.pth", "count=x"], "count=x: must be a whole number"),
+    ],
+)
+def test_weights_that_are_none_of_inceptions_are_one_line(trained, words, said, capsys):
+    import pickle
+    from pathlib import Path
+
+    pytest.importorskip("torch_fidelity")
+    with Path("bad.pth").open("wb") as file:
+        pickle.dump(print, file)
+    torch.save({"a": torch.zeros(1)}, "other.pth")
+    assert main(["fid", str(trained.folder), *words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line

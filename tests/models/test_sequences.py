@@ -1,0 +1,401 @@
+"""Recurrent networks and the transformer: cells against their equations, states, lengths, dropout, forecasting."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import zoo
+from zoo.data import Dataset
+from zoo.data.spec import DataSpec
+from zoo.exceptions import ZooError
+from zoo.layers.sequence import Locked, Pool, Segments, View, together
+from zoo.models.recurrent import GRU, LSTM, RNN, Layers, backwards
+from zoo.models.transformer import Attention, rotate
+
+ALL = ("rnn", "lstm", "gru", "transformer")
+CELLS = ("rnn", "lstm", "gru")
+
+
+def text_spec(window: int = 12) -> DataSpec:
+    return DataSpec("letters", "text", "language_modeling", (window,), vocabulary=("", "\ufffd", *"abcdefgh"))
+
+
+def series_spec(past: int = 16, horizon: int = 6, columns: int = 3, targets: tuple[int, ...] = (0, 1, 2)) -> DataSpec:
+    return DataSpec(
+        "series",
+        "series",
+        "forecasting",
+        (past, columns),
+        target_shape=(horizon, len(targets)),
+        columns=tuple("abc"[:columns]),
+        targets=targets,
+        mean=(0.0,) * columns,
+        std=(1.0,) * columns,
+    )
+
+
+def sequence_spec(channels: int = 5) -> DataSpec:
+    return DataSpec("steps", "sequence", "classification", (9, channels), classes=("a", "b"), mean=(0.0,), std=(1.0,))
+
+
+# --- the cells, as their equations say, with the weights of torch's kernels ---
+
+
+def elman(x, w, u, b, c, activation):
+    h = torch.zeros(len(x), u.shape[0])
+    out = []
+    for t in range(x.shape[1]):
+        h = activation(x[:, t] @ w.T + b + h @ u.T + c)
+        out.append(h)
+    return torch.stack(out, 1)
+
+
+def lstm_cell(x, w, u, b, c, projection=None):
+    size = w.shape[0] // 4
+    h, memory = torch.zeros(len(x), u.shape[1]), torch.zeros(len(x), size)
+    out = []
+    for t in range(x.shape[1]):
+        i, f, g, o = (x[:, t] @ w.T + b + h @ u.T + c).split(size, 1)
+        memory = f.sigmoid() * memory + i.sigmoid() * g.tanh()
+        h = o.sigmoid() * memory.tanh()
+        h = h if projection is None else h @ projection.T
+        out.append(h)
+    return torch.stack(out, 1)
+
+
+def gru_cell(x, w, u, b, c):
+    size = w.shape[0] // 3
+    h = torch.zeros(len(x), size)
+    out = []
+    for t in range(x.shape[1]):
+        from_x, from_h = (x[:, t] @ w.T + b).split(size, 1), (h @ u.T + c).split(size, 1)
+        r, z = (from_x[0] + from_h[0]).sigmoid(), (from_x[1] + from_h[1]).sigmoid()
+        n = (from_x[2] + r * from_h[2]).tanh()
+        h = (1 - z) * n + z * h
+        out.append(h)
+    return torch.stack(out, 1)
+
+
+@pytest.mark.parametrize("kind", ["tanh", "relu", "lstm", "projected", "gru"])
+def test_a_cell_is_what_its_equation_says(kind):
+    spec, x = sequence_spec(), torch.randn(4, 9, 5)
+    model = {
+        "tanh": lambda: RNN(spec=spec, hidden_size=7),
+        "relu": lambda: RNN(spec=spec, hidden_size=7, activation="relu"),
+        "lstm": lambda: LSTM(spec=spec, hidden_size=7),
+        "projected": lambda: LSTM(spec=spec, hidden_size=7, projection=3),
+        "gru": lambda: GRU(spec=spec, hidden_size=7),
+    }[kind]()
+    cell = model.network.core.cells[0][0]
+    weights = [getattr(cell, f"{name}_l0") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+    if kind in ("tanh", "relu"):
+        want = elman(x, *weights, getattr(torch, kind))
+    elif kind == "gru":
+        want = gru_cell(x, *weights)
+    else:
+        want = lstm_cell(x, *weights, cell.weight_hr_l0 if kind == "projected" else None)
+    got, _ = model.network.core(x)
+    assert torch.allclose(got, want, atol=1e-6)
+
+
+def test_first_weights_are_those_of_the_papers():
+    lstm = LSTM(spec=sequence_spec(), hidden_size=7, forget_bias=2.0).network.core.cells[0][0]
+    assert torch.equal((lstm.bias_ih_l0 + lstm.bias_hh_l0)[7:14], torch.full((7,), 2.0))
+    irnn = RNN(spec=sequence_spec(), hidden_size=7, identity=True, activation="relu").network.core.cells[0][0]
+    assert torch.equal(irnn.weight_hh_l0, torch.eye(7))
+    assert not irnn.bias_ih_l0.any()
+    assert not irnn.bias_hh_l0.any()
+
+
+def test_the_second_direction_reads_each_sequence_from_its_own_end():
+    x, lengths = torch.arange(12.0).view(2, 6, 1), torch.tensor([6, 4])
+    turned = backwards(x, lengths).squeeze(2)
+    assert turned.tolist() == [[5, 4, 3, 2, 1, 0], [9, 8, 7, 6, 10, 11]]
+    model = GRU(spec=sequence_spec(1), hidden_size=7, bidirectional=True).eval()
+    h, _ = model.network.core(x, lengths)
+    forwards, back = model.network.core.cells[0]
+    assert torch.allclose(h[1, :4, :7], forwards(x[1:, :4])[0][0], atol=1e-6)
+    assert torch.allclose(h[1, :4, 7:], back(x[1:, :4].flip(1))[0][0].flip(0), atol=1e-6)
+
+
+# --- dropout ---
+
+
+def test_locked_dropout_drops_the_same_features_at_each_step():
+    out = Locked(0.5).train()(torch.ones(8, 20, 50))
+    assert torch.equal(out, out[:, :1].expand_as(out))
+    assert set(out.unique().tolist()) == {0.0, 2.0}
+    assert not torch.equal(out[0], out[1])
+    assert torch.equal(Locked(0.5).eval()(out), out)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_weight_dropout_drops_recurrent_weights_for_a_whole_sequence(name):
+    model = zoo.create(name, spec=sequence_spec(), hidden_size=7, weight_dropout=0.5)
+    core, x = model.network.core, torch.randn(4, 9, 5)
+    cell = core.cells[0][0]
+    torch.manual_seed(3)
+    got, _ = core.train()(x)
+    torch.manual_seed(3)
+    dropped = F.dropout(cell.weight_hh_l0, 0.5)
+    kept = cell.weight_hh_l0.detach().clone()
+    with torch.no_grad():
+        cell.weight_hh_l0.copy_(dropped)
+    assert torch.allclose(got, cell(x)[0], atol=1e-6)
+    with torch.no_grad():
+        cell.weight_hh_l0.copy_(kept)
+    assert torch.allclose(core.eval()(x)[0], cell(x)[0], atol=1e-6)
+    got.sum().backward()
+    assert cell.weight_hh_l0.grad.any()
+
+
+def test_dropout_between_layers_is_the_zoos_own():
+    """The kernels' own is not deterministic on CUDA."""
+    for module in zoo.create("lstm", spec=sequence_spec(), layers=3, dropout=0.4).modules():
+        if isinstance(module, nn.RNNBase):
+            assert (module.num_layers, module.dropout) == (1, 0.0)
+
+
+# --- a language model's state ---
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_text_in_parts_is_read_as_a_whole(name):
+    options = {"layers": 2, "dropout": 0.0}
+    model = zoo.create(name, spec=text_spec(), **options).eval()
+    x = torch.randint(2, 10, (3, 12))
+    whole, state, parts = model(x), None, []
+    for part in x.split([1, 4, 7], 1):
+        out, state = model.network.continued(part, state)
+        parts.append(out)
+    got = torch.cat(parts, 1)
+    assert torch.allclose(got, whole, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_writing_is_a_function_of_the_seed(name):
+    model = zoo.create(name, spec=text_spec())
+    one = model.generate("abc", length=30, seed=1)
+    assert one.startswith("abc")
+    assert len(one) == 33
+    assert one == model.generate("abc", length=30, seed=1)
+    assert one != model.generate("abc", length=30, seed=2)
+    likeliest = model.generate("abc", length=10, temperature=0)
+    assert likeliest == model.generate("abc", length=10, top_k=1, seed=5)
+    assert len(model.generate(length=7)) == 7
+    assert model.training
+
+
+def test_what_cannot_be_written_is_said():
+    model = zoo.create("gru", spec=text_spec())
+    with pytest.raises(ZooError, match="prompt: 'é' is not among the 8 characters that it knows"):
+        model.generate("abé")
+    with pytest.raises(ZooError, match="temperature=-1: must be"):
+        model.generate("a", temperature=-1)
+    with pytest.raises(ZooError, match="writes no text"):
+        zoo.create("gru").generate("a")
+
+
+# --- the transformer ---
+
+
+def test_attention_is_what_its_equation_says():
+    attention = Attention(12, heads=3, causal=True, rotary=False).eval()
+    x = torch.randn(2, 5, 12)
+    q, k, v = (part.view(2, 5, 3, 4).transpose(1, 2) for part in attention.read(x).split(12, 2))
+    scores = q @ k.transpose(2, 3) / math.sqrt(4)
+    scores = scores.masked_fill(torch.ones(5, 5).triu(1).bool(), -torch.inf)
+    want = attention.write((scores.softmax(3) @ v).transpose(1, 2).reshape(2, 5, 12))
+    assert torch.allclose(attention(x, None), want, atol=1e-6)
+
+
+def test_rotary_products_depend_on_the_distance_alone():
+    one, other = torch.randn(1, 1, 1, 8), torch.randn(1, 1, 1, 8)
+    q, k = rotate(one.expand(1, 1, 20, 8)), rotate(other.expand(1, 1, 20, 8))
+    products = (q @ k.transpose(2, 3))[0, 0]
+    for distance in range(-5, 6):
+        diagonal = products.diagonal(distance)
+        assert torch.allclose(diagonal, diagonal[:1].expand_as(diagonal), atol=1e-5)
+    assert products.diagonal(3)[0] != products.diagonal(4)[0]
+    assert torch.allclose(q.norm(dim=3), one.norm().expand(1, 1, 20), atol=1e-5)
+
+
+def test_a_size_that_heads_do_not_divide_is_refused():
+    with pytest.raises(ZooError, match="hidden_size=30: must be a multiple of twice model.heads=4"):
+        zoo.create("transformer", hidden_size=30)
+
+
+# --- reading and pooling ---
+
+
+def test_views_of_an_image():
+    x = torch.arange(24.0).view(1, 2, 3, 4)
+    rows = View((2, 3, 4), view="rows")(x)
+    assert rows.shape == (1, 3, 8)
+    assert rows[0, 1].tolist() == [4, 5, 6, 7, 16, 17, 18, 19]
+    pixels = View((2, 3, 4), view="pixels")(x)
+    assert pixels[0, 5].tolist() == [5, 17]
+    permuted = View((2, 3, 4), view="permuted")(x)
+    assert not torch.equal(permuted, pixels)
+    assert torch.equal(permuted.sort(1).values, pixels)
+    assert torch.equal(permuted, View((2, 3, 4), view="permuted")(x))
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "transformer"])
+def test_steps_read_together_do_not_see_the_padding(name):
+    spec = DataSpec(name="s", kind="sequence", task="classification", input_shape=(11, 2), classes=("a", "b"))
+    model = zoo.create(name, spec=spec, segment=3, pooling="mean").eval()
+    x, lengths = torch.randn(2, 11, 2), torch.tensor([4, 11])
+    whole = model(x, lengths)
+    alone = torch.cat([model(x[:1, :4], lengths[:1]), model(x[1:], lengths[1:])])
+    torch.testing.assert_close(whole, alone)
+    x[0, 4:] = 99.0
+    torch.testing.assert_close(model(x, lengths), whole)
+    assert model.insights({"x": x, "lengths": lengths}, None)["gradient"].shape == (4,)
+    h, sizes = together(x[1:], lengths[1:], 3)
+    assert torch.equal(h.view(-1)[:22], x[1].view(-1))
+    assert h.shape == (1, 4, 6)
+    assert int(sizes[0]) == 4
+    assert not h.view(-1)[22:].any()
+    with pytest.raises(ZooError, match="model.segment=12: must be a whole .* at most 11"):
+        zoo.create(name, spec=spec, segment=12)
+
+
+@pytest.mark.parametrize(
+    ("name", "ending"),
+    [
+        ("lstm", "pt2"),
+        ("gru", "onnx"),
+        *(pytest.param(*pair, marks=pytest.mark.slow) for pair in [("gru", "pt2"), ("rnn", "pt2")]),
+        *(pytest.param(*pair, marks=pytest.mark.slow) for pair in [("lstm", "onnx"), ("rnn", "onnx")]),
+    ],
+)
+def test_both_directions_are_exported_for_any_length(name, ending, tmp_path):
+    """The file has answered three rows of other lengths than those it was traced with before it is kept."""
+    spec = DataSpec(name="s", kind="sequence", task="classification", input_shape=(11, 2), classes=("a", "b"))
+    model = zoo.create(name, spec=spec, bidirectional=True, pooling="max")
+    assert zoo.export(model, tmp_path / f"model.{ending}").stat().st_size > 0
+
+
+def test_a_projection_is_refused_in_one_line_by_formats_that_have_none(tmp_path):
+    spec = DataSpec(name="s", kind="sequence", task="classification", input_shape=(11, 2), classes=("a", "b"))
+    model = zoo.create("lstm", spec=spec, projection=16)
+    for ending in ("onnx", "pt2"):
+        with pytest.raises(ZooError, match="with a projection.*safetensors"):
+            zoo.export(model, tmp_path / f"model.{ending}")
+    assert zoo.export(model, tmp_path / "model.safetensors").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+def test_pooling_looks_at_each_sequence_alone():
+    h, lengths = torch.randn(2, 6, 4), torch.tensor([6, 3])
+    assert torch.equal(Pool(4, pooling="last")(h, lengths)[1], h[1, 2])
+    both = Pool(4, pooling="last", halves=2)(h, lengths)
+    assert torch.equal(both[1], torch.cat([h[1, 2, :2], h[1, 0, 2:]]))
+    assert torch.allclose(Pool(4, pooling="mean")(h, lengths)[1], h[1, :3].mean(0))
+    assert torch.equal(Pool(4, pooling="max")(h, lengths)[1], h[1, :3].amax(0))
+    attention = Pool(4, pooling="attention")
+    weights = attention.score(h[1, :3]).softmax(0)
+    assert torch.allclose(attention(h, lengths)[1], (weights * h[1, :3]).sum(0), atol=1e-6)
+
+
+# --- forecasting ---
+
+
+@pytest.mark.parametrize("apart", [True, False])
+@pytest.mark.parametrize("targets", [(0, 1, 2), (2,)])
+def test_segments_come_back_in_order(apart, targets):
+    spec = series_spec(horizon=6, targets=targets)
+    segments = Segments(spec, size=3, reversible=True, apart=apart)
+    x = torch.randn(4, 16, 3)
+    future = torch.randn(4, 6, len(targets))
+    parts = future - x[:, -1:, list(targets)]
+    if apart:
+        parts = parts.transpose(1, 2).reshape(-1, 2, 3)
+    answered = parts.reshape(len(parts), 2, -1)
+    assert torch.allclose(segments.restore(answered, x), future, atol=1e-6)
+    assert segments(x).shape[1:] == (5, segments.features)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_reversible_forecast_moves_with_its_past(name):
+    model = zoo.create(name, spec=series_spec(), segment=4).eval()
+    x = torch.randn(2, 16, 3)
+    assert torch.allclose(model(x + 5), model(x) + 5, atol=1e-4)
+    fixed = zoo.create(name, spec=series_spec(), segment=4, reversible=False).eval()
+    assert not torch.allclose(fixed(x + 5), fixed(x) + 5, atol=1e-1)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_columns_apart_do_not_see_each_other(name):
+    x = torch.randn(2, 16, 3)
+    other = torch.cat([x[:, :, :2], torch.randn(2, 16, 1)], 2)
+    for apart in (True, False):
+        model = zoo.create(name, spec=series_spec(), segment=4, channels_apart=apart).eval()
+        assert torch.allclose(model(other)[:, :, :2], model(x)[:, :, :2], atol=1e-5) == apart
+
+
+@pytest.mark.parametrize("direct", [True, False])
+@pytest.mark.parametrize("name", CELLS)
+def test_any_horizon_is_answered(name, direct):
+    for segment, horizon in ((1, 5), (4, 6), (16, 20)):
+        model = zoo.create(name, spec=series_spec(horizon=horizon), segment=segment, direct=direct, layers=2)
+        assert model(torch.randn(2, 16, 3)).shape == (2, horizon, 3)
+
+
+def test_answers_read_again_need_all_columns():
+    with pytest.raises(ZooError, match="model.direct=false: reads its answers again"):
+        zoo.create("gru", spec=series_spec(targets=(1,)), direct=False, channels_apart=False)
+    with pytest.raises(ZooError, match="bidirectional=true: does not go with forecasting"):
+        zoo.create("gru", spec=series_spec(), bidirectional=True)
+
+
+# --- vanishing gradients ---
+
+
+GAP = 50
+REACHING = {"rnn": {"pooling": "last"}, "lstm": {"forget_bias": 4.0}, "gru": {"forget_bias": 3.0}}
+
+
+def copying() -> Dataset:
+    """The copy task: a symbol is shown at the first step, and asked for after a long gap."""
+    y = torch.randint(4, (640,), generator=torch.Generator().manual_seed(0))
+    x = torch.zeros(640, GAP, 4)
+    x[:, 0] = F.one_hot(y, 4).float()
+    lengths = torch.full((640,), GAP)
+    parts = [{"x": x[at], "y": y[at], "lengths": lengths[at]} for at in (slice(512), slice(512, 576), slice(576, 640))]
+    spec = DataSpec("copy", "sequence", "classification", (GAP, 4), classes=tuple("abcd"), mean=(0.0,), std=(1.0,))
+    return Dataset(spec, *parts)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CELLS)
+def test_gradients_vanish_in_the_rnn_and_not_in_the_gated_ones(name):
+    """The gradient must reach what the answer depends on: the gated ones learn to copy and the rnn does not."""
+    data = copying()
+    torch.manual_seed(0)
+    model = zoo.create(name, spec=data.spec, hidden_size=32, dropout=0.0, **REACHING[name])
+    norm = model.insights({**data.train}, data)["gradient"]
+    assert norm.shape == (GAP,)
+    reach = float(norm[0] / norm[-1])
+    options = {"hidden_size": 32, "dropout": 0.0, **REACHING[name]}
+    trainer = {"max_epochs": 20 if name == "rnn" else 40, "precision": "32"}
+    run = zoo.train(name, data, options=options, trainer=trainer, report=False, **{"data.batch_size": 32})
+    if name == "rnn":
+        assert reach < 1e-6
+        assert run.metrics["test/accuracy"] < 0.5
+    else:
+        assert reach > 1e-2
+        assert run.metrics["test/accuracy"] == 1
+
+
+def test_the_core_is_layers_of_one_direction_each():
+    core = zoo.create("gru", spec=sequence_spec(), layers=2, bidirectional=True, hidden_size=7).network.core
+    assert isinstance(core, Layers)
+    assert core.features == 14
+    assert all(not cell.bidirectional for pair in core.cells for cell in pair)

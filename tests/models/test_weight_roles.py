@@ -1,0 +1,172 @@
+"""Which parameters decay, and which are drawn anew: by the role that they have in their layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import nn
+
+import zoo
+from zoo import registry
+from zoo.config.schema import Learning
+from zoo.exceptions import ZooError
+from zoo.models.base import ZooModule
+from zoo.optim import decay_parameters, initialise
+from zoo.testing.cases import Case, cases_of
+
+LAYERS = (nn.Linear, nn.modules.conv._ConvNd, nn.RNNBase)
+IMAGE, TABLE, TEXT, SERIES = (
+    Case("classification", "image"),
+    Case("classification", "table"),
+    Case("language_modeling", "text"),
+    Case("forecasting", "series"),
+)
+# Of models with options that bring parameters of their own: those with two dimensions or more that do not decay
+OWN = [
+    ("fnn", TABLE, {"members": 4, "norm": "none"}, {"network.scale", "network.bias", "columns.tables.0.weight"}),
+    ("fnn", TABLE, {"numbers": "piecewise"}, {"columns.piecewise.bias", "columns.tables.0.weight"}),
+    ("transformer", TEXT, {"positions": "learned"}, {"network.core.place", "network.reader.embedding.weight"}),
+    ("transformer", TEXT, {"tied": False}, {"network.reader.embedding.weight"}),
+    ("transformer", TEXT, {"tied": True}, {"network.reader.embedding.weight"}),
+    ("lstm", SERIES, {}, {"network.place", "network.column"}),
+    ("lstm", TEXT, {"tied": True, "projection": 8}, {"network.reader.embedding.weight"}),
+    (
+        "gan",
+        Case("generation", "image"),
+        {"conditional": True, "spectral": True},
+        {"discriminator.told.parametrizations.weight.original"},
+    ),
+    ("vae", Case("reconstruction", "image"), {"conditional": True}, {"told.weight"}),
+]
+
+
+def every() -> Iterator[pytest.param]:
+    for name in zoo.list_models():
+        for case in cases_of(registry.entry(name)):
+            yield pytest.param(name, case, id=f"{name}-{case}")
+
+
+def create(name: str, case: Case, **options: object) -> ZooModule:
+    torch.manual_seed(0)
+    return registry.create(name, spec=case.dataset.spec, **options)
+
+
+def of_layers(model: nn.Module) -> set[str]:
+    """Return the names of the matrices of linear, convolutional and recurrent layers."""
+    return {
+        f"{path}.{name}".lstrip(".")
+        for path, module in model.named_modules()
+        if isinstance(module, LAYERS)
+        for name, parameter in module.named_parameters()
+        if parameter.ndim > 1
+    }
+
+
+def decaying(model: nn.Module) -> set[str]:
+    names = {id(p): name for name, p in model.named_parameters()}
+    return {names[id(p)] for p in decay_parameters(model)}
+
+
+@pytest.mark.parametrize(("name", "case"), every())
+def test_weights_of_layers_decay_and_nothing_else(name, case):
+    model = create(name, case)
+    embeddings = {f"{path}.weight" for path, module in model.named_modules() if isinstance(module, nn.Embedding)}
+    assert decaying(model) == (of_layers(model) & dict(model.named_parameters()).keys()) - embeddings
+
+
+@pytest.mark.parametrize(("name", "case", "options", "spared"), OWN)
+def test_matrices_that_are_no_weights_of_layers_do_not_decay(name, case, options, spared):
+    model = create(name, case, **options)
+    assert {n for n, p in model.named_parameters() if p.ndim > 1} - decaying(model) == spared
+
+
+def test_a_step_moves_what_does_not_decay_by_its_gradient_alone():
+    options = {"schedule": "constant", "trainer.max_epochs": 1, "trainer.steps_per_epoch": 3, "logger": "csv"}
+    options |= {"model.members": 4, "model.norm": "none", "model.dropout": 0.0, "data.batch_size": 16}
+    runs = [
+        zoo.train("fnn", TABLE.dataset, report=False, run_dir=f"run-{n}", **options, **more).model
+        for n, more in enumerate(
+            (
+                {"optimizer.name": "sgd", "optimizer.lr": lr, **decay}
+                for lr, decay in ((1e-9, {"optimizer.weight_decay": 1e8}), (1e-9, {"optimizer.weight_decay": 0.0}))
+            )
+        )
+    ]
+    for name in ("network.scale", "network.bias", "columns.tables.0.weight"):
+        assert torch.equal(runs[0].get_parameter(name), runs[1].get_parameter(name))
+    assert runs[0].get_parameter("network.weight").norm() < 0.9 * runs[1].get_parameter("network.weight").norm()
+
+
+@pytest.mark.parametrize("scheme", ["kaiming", "xavier", "orthogonal"])
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [
+        ("dqn", Case("control", "discrete")),
+        ("sac", Case("control", "continuous")),
+        ("gan", Case("generation", "image")),
+    ],
+)
+def test_followers_begin_as_what_they_follow(name, case, scheme):
+    model = create(name, case)
+    model.configure(Learning(init=scheme))
+    for follower, leader in model.followers.items():
+        mine, theirs = (model.get_submodule(part).state_dict() for part in (follower, leader))
+        assert all(torch.equal(value, theirs[key]) for key, value in mine.items())
+
+
+@pytest.mark.parametrize("scheme", ["kaiming", "xavier", "orthogonal"])
+def test_layers_that_begin_small_do_so_however_they_are_drawn(scheme):
+    policy = create("policy", Case("control", "discrete"))
+    policy.configure(Learning(init=scheme))
+    layers = [part for part in policy.actor if isinstance(part, nn.Linear)]
+    assert layers[-1].weight.norm() < 0.05 * layers[0].weight.norm()
+
+    depth = 8
+    transformer = create("transformer", TEXT, layers=depth)
+    transformer.configure(Learning(init=scheme))
+    attention = transformer.network.core.blocks[0].attention
+    alone = nn.Linear(attention.write.in_features, attention.write.out_features)
+    initialise(alone, scheme)
+    ratio = float((attention.write.weight.std() / alone.weight.std()).detach())
+    assert ratio == pytest.approx((2 * depth) ** -0.5, rel=0.05)
+
+
+@pytest.mark.parametrize("name", ["transformer", "lstm"])
+def test_an_embedding_keeps_its_vectors_also_where_the_output_is_tied_to_it(name):
+    before, model = create(name, TEXT, tied=True), create(name, TEXT, tied=True)
+    model.configure(Learning(init="xavier"))
+    embedding = model.network.reader.embedding.weight
+    assert torch.equal(embedding, before.network.reader.embedding.weight)
+    assert not embedding[0].any()
+
+
+@pytest.mark.parametrize("scheme", ["kaiming", "orthogonal"])
+def test_spectrally_normalized_layers_are_drawn_anew_too(scheme):
+    plain, model = (create("gan", Case("generation", "image"), spectral=True) for _ in range(2))
+    model.configure(Learning(init=scheme))
+    before, after = (
+        [m.parametrizations.weight.original for m in made.discriminator.weighted()] for made in (plain, model)
+    )
+    assert not any(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    for layer in model.discriminator.eval().weighted():
+        assert float(torch.linalg.matrix_norm(layer.weight.flatten(1), 2)) == pytest.approx(1, rel=0.05)
+
+
+def test_pretrained_weights_are_not_drawn_anew(tmp_path):
+    from torchvision import models
+
+    torch.save(models.get_model("squeezenet1_1", weights=None).state_dict(), tmp_path / "w.pth")
+    spec = zoo.DataSpec("x", "image", "classification", (3, 64, 64), classes=("a", "b"))
+    model = zoo.create("cnn", spec=spec, network="torchvision/squeezenet1_1", weights=str(tmp_path / "w.pth"))
+    with pytest.raises(ZooError, match=r"init=kaiming: would replace the weights of model\.weights"):
+        model.configure(Learning(init="kaiming"))
+    model.configure(Learning())
+
+
+def test_a_model_trained_with_a_plateau_is_loaded():
+    options = {"schedule": "plateau", "trainer.max_epochs": 1, "trainer.steps_per_epoch": 2, "logger": "csv"}
+    run = zoo.train("fnn", TABLE.dataset, report=False, run_dir="run", **options, **{"data.batch_size": 16})
+    model = zoo.load(run.folder / "checkpoints" / "best.ckpt")
+    assert model.learning.schedule.name == "plateau"

@@ -1,0 +1,77 @@
+"""Several runs in one picture: seeds are joined, and what differs otherwise is named."""
+
+import csv
+
+import pytest
+
+import zoo
+from zoo.__main__ import main
+from zoo.reporting.plots.runs import _joined, _kinds, found_in
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    above = tmp_path_factory.mktemp("runs")
+    trainer = {"max_epochs": 2, "accelerator": "cpu"}
+    for name, more in (("a", {"seed": 0}), ("b", {"seed": 1}), ("c", {"seed": 0, "optimizer.lr": 0.1})):
+        zoo.train("fnn", "digits", trainer=trainer, report=False, run_dir=str(above / name), logger="csv", **more)
+    return above
+
+
+def test_runs_that_differ_in_their_seed_are_one_curve_and_others_are_named_by_what_differs(runs):
+    kinds = _kinds(found_in([str(runs)]))
+    assert sorted(len(kind) for kind in kinds.values()) == [1, 2]
+    assert any("optimizer.lr=0.1" in name for name in kinds)
+    assert all("seed=" not in name for name in kinds)
+
+
+def test_a_curve_is_the_mean_of_its_seeds_as_far_as_the_shortest_goes():
+    x, mean, spread = _joined([[1, 2, 3], [1, 4]], [[float("nan"), 4, 6], [2, 8]])
+    assert (x, mean) == ([3.0], [6.0])  # the first row lacks a value, the third a seed
+    assert spread == [pytest.approx(8**0.5)]
+
+
+def test_the_command_draws_any_figure_that_all_have(runs, tmp_path, capsys):
+    out = tmp_path / "both.png"
+    assert main(["plot", str(runs / "a"), str(runs / "b"), "figure=nll", "over=seconds", f"out={out}"]) == 0
+    assert "2 runs" in capsys.readouterr().out
+    assert out.stat().st_size > 1000
+
+
+def test_policies_are_drawn_by_the_return_of_episodes_over_environment_steps(tmp_path, monkeypatch):
+    sizes = {"data.envs": 4, "data.rollout": 8, "data.epoch_steps": 32, "data.val_episodes": 2, "data.test_episodes": 2}
+    words = {
+        **sizes,
+        "trainer.max_epochs": 2,
+        "logger": "csv",
+        "data.env": "CartPole-v1",
+        "run_dir": str(tmp_path / "r"),
+    }
+    run = zoo.train("policy", "gym", report=False, **words)
+    figures = []
+    monkeypatch.setattr("zoo.reporting.plots.runs.save", lambda figure, path: figures.append(figure) or path)
+    assert main(["plot", str(run.folder), f"out={tmp_path / 'runs.png'}"]) == 0
+    (ax,) = figures[0].axes
+    assert ax.get_xlabel() == "environment steps"
+    assert ax.get_ylabel().startswith("mean episodic return on validation")
+    assert ax.get_legend_handles_labels()[1] == ["policy on CartPole-v1 (1 seed)"]
+    rows = found_in([str(run.folder)])[0].rows
+    assert ax.lines[0].get_xydata().tolist() == [[float(r["samples"]), float(r["val/return"])] for r in rows]
+
+
+def test_wrong_words_are_one_line(runs, tmp_path, capsys):
+    with (runs / "a" / "metrics.csv").open() as file:
+        known = [name for name in next(csv.reader(file)) if name.startswith("val/")]
+    assert "val/nll" in known
+    for words, said in (
+        ([str(runs), "figure=acuracy"], "did you mean 'accuracy'"),
+        ([str(runs), "over=epocs"], "did you mean 'epoch'"),
+        ([str(tmp_path)], "is no run's folder"),
+        ([], "takes run folders"),
+        ([str(runs), "colour=red"], "unknown option of plot 'colour'"),
+        ([str(runs), "out=nowhere/x.png"], "there is no such folder"),
+    ):
+        assert main(["plot", *words]) == 2
+        error = capsys.readouterr().err
+        assert said in error
+        assert error.count("\n") == 1

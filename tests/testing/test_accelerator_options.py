@@ -1,0 +1,133 @@
+"""Options that bring tensors of their own, on a pretended accelerator: whole runs, without a wait in their steps."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from zoo.data import load
+from zoo.data.dataset import Dataset, Rows
+from zoo.data.unlabelled import unlabelled
+from zoo.registry import entry, list_models
+from zoo.testing.accelerator import MPS
+from zoo.testing.cases import Case, cases_of
+from zoo.testing.devices import waits_of
+
+pytestmark = pytest.mark.accelerator
+
+IMAGES = {f"data.augment.{name}": 0.2 for name in ("rotation", "zoom", "shear", "brightness", "contrast", "mixup")}
+IMAGES |= {"data.augment.flip": True, "data.augment.crop": 1, "data.augment.cutout": 3, "data.augment.shift": 1.0}
+SHAKEN = ["colour", "translation", "cutout"]
+BALANCED = {"objective.class_weights": "balanced", "regularization.label_smoothing": 0.1}
+
+VARIANTS = [
+    ("fnn", "classification-image", {**IMAGES, **BALANCED, "optimizer": "rmsprop"}),
+    (
+        "fnn",
+        "classification-table",
+        {"model.members": 3, "model.norm": "none", "model.numbers": "piecewise", **BALANCED},
+    ),
+    ("fnn", "regression-table", {"optimizer": "sgd", "objective.loss": "mae", "regularization.l1": 1e-4}),
+    ("fnn", "regression-image", {"init": "orthogonal", "schedule": "one_cycle", "data.augment.mixup": 0.3}),
+    ("cnn", "classification-image", {"model.network": "lenet", "model.mirror": True}),
+    ("cnn", "classification-image", {"model.network": "resnet", "model.depth": 8}),
+    (
+        "lstm",
+        "classification-sequence",
+        {"model.bidirectional": True, "model.pooling": "attention", **BALANCED},
+    ),
+    ("lstm", "regression-sequence", {"model.layers": 2, "model.locked": True, "model.weight_dropout": 0.2}),
+    ("gru", "classification-text", {"model.segment": 2, "model.bidirectional": True}),
+    ("rnn", "classification-image", {"model.view": "permuted", "model.identity": True, "model.pooling": "mean"}),
+    ("rnn", "language_modeling-text", {"model.tied": True}),
+    ("lstm", "forecasting-series", {"model.channels_apart": False, "model.direct": False, "objective.loss": "mae"}),
+    ("transformer", "language_modeling-text", {"model.positions": "learned", "model.tied": False}),
+    ("transformer", "forecasting-series", {"model.channels_apart": False, "model.segment": 2}),
+    (
+        "autoencoder",
+        "reconstruction-image",
+        {"model.noise": "salt_pepper", "model.network": "conv", "model.channels": [4]},
+    ),
+    ("autoencoder", "reconstruction-table", {"model.noise": "gaussian", "model.sparsity": 0.1}),
+    ("vae", "reconstruction-image", {"model.conditional": True, "model.likelihood": "gaussian", "model.samples": 2}),
+    ("vae", "reconstruction-series", {"model.free_bits": 0.1, "model.kl_warmup": 0.5, "model.test_samples": 20}),
+    ("gan", "generation-image", {"model.conditional": True, "model.mismatched": 0.3, "model.shake": SHAKEN}),
+    ("gan", "generation-image", {"model.network": "conv", "model.channels": [4], "model.spectral": True}),
+    ("gan", "generation-image", {"model.r2": 0.1, "model.gradient_penalty": 1.0, "model.discriminator_steps": 2}),
+]
+
+
+def dataset(case: str) -> Dataset:
+    task, kind = case.split("-")
+    return Case(task, kind).dataset
+
+
+@pytest.mark.parametrize(("name", "case", "options"), VARIANTS)
+def test_an_option_works_on_an_accelerator(name, case, options):
+    assert not waits_of(name, dataset(case), **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "case", "options"),
+    [
+        ("fnn", "classification-image", IMAGES),
+        ("lstm", "classification-sequence", {}),
+        ("gru", "language_modeling-text", {}),
+        ("transformer", "forecasting-series", {}),
+        ("gan", "generation-image", {}),
+        ("autoencoder", "reconstruction-series", {}),
+    ],
+)
+def test_data_that_does_not_fit_is_streamed(name, case, options):
+    assert not waits_of(name, dataset(case), memory=1000, **options)
+
+
+@pytest.mark.parametrize("memory", [1 << 30, 1000])
+def test_images_in_a_memory_map_work_on_an_accelerator(memory, tmp_path):
+    images, parts = dataset("classification-image"), []
+    for name in ("train", "val", "test"):
+        x = getattr(images, name)["x"]
+        np.save(tmp_path / f"{name}.npy", x.numpy())
+        mapped = torch.from_numpy(np.load(tmp_path / f"{name}.npy", mmap_mode="c"))
+        parts.append({"x": Rows(mapped, torch.arange(len(x))), "y": getattr(images, name)["y"]})
+    assert not waits_of("cnn", Dataset(images.spec, *parts), memory=memory)
+
+
+def test_several_labels_at_once_work_on_an_accelerator():
+    images = dataset("classification-image")
+    count = len(images.spec.classes)
+    spec = replace(images.spec, multilabel=True)
+    parts = [
+        {"x": part["x"], "y": torch.nn.functional.one_hot(part["y"], count).float()}
+        for part in (images.train, images.val, images.test)
+    ]
+    assert not waits_of("fnn", Dataset(spec, *parts), **BALANCED, **IMAGES)
+
+
+@pytest.mark.parametrize("name", ["autoencoder", "vae"])
+@pytest.mark.parametrize("memory", [1 << 30, 1000])
+def test_anomalies_in_a_series_are_looked_for_on_an_accelerator(name, memory, tmp_path):
+    rows = 400
+    time = pd.date_range("2024-01-01", periods=rows, freq="h")
+    value = np.sin(np.arange(rows) / 3)
+    value[380:384] += 5
+    pd.DataFrame({"time": time, "value": value}).to_csv(tmp_path / "s.csv", index=False)
+    (tmp_path / "a.json").write_text(json.dumps([[str(time[100]), str(time[103])], [str(time[380]), str(time[384])]]))
+    series = load("series", path=str(tmp_path / "s.csv"), anomalies=str(tmp_path / "a.json"), past=12, horizon=1)
+    assert not waits_of(name, unlabelled(series, "reconstruction"), memory=memory, **{"data.batch_size": 8})
+
+
+@pytest.mark.parametrize("kind", ["image", "table"])
+def test_rows_of_other_classes_are_looked_for_on_an_accelerator(kind):
+    rows = dataset(f"classification-{kind}")
+    assert not waits_of("vae", unlabelled(rows, "reconstruction", normal=[rows.spec.classes[0]]))
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_a_model_works_on_a_device_without_float64(name):
+    assert not waits_of(name, cases_of(entry(name))[0].dataset, device=MPS)

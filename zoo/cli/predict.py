@@ -1,0 +1,230 @@
+"""Predicting: what a trained model says of files that it has never seen."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from zoo.cli.base import RUN, Asked, Verb
+from zoo.exceptions import ZooError
+from zoo.inference.predictions import answers_of
+from zoo.utils.files import write_whole
+
+Row = dict[str, Any]
+FORMATS = ("table", "csv", "json")
+
+
+def rows_of(spec: Any, names: Sequence[str], answer: dict[str, Any], times: Sequence[str], top: int) -> Iterator[Row]:
+    """Yield for each row of a batch what is printed of its answer: a label with probabilities, or values."""
+    for name, one in zip(names, answers_of(spec, answer), strict=True):
+        row: Row = {"input": name}
+        if "label" in one:
+            row["label"] = "+".join(one["label"]) if isinstance(one["label"], list) else one["label"]
+        shares = sorted(one.get("probability", {}).items(), key=lambda share: -share[1])[:top]
+        row |= {f"p({name})": round(share, 6) for name, share in shares}
+        row |= {key: one[key] for key in ("score", "error", "realness") if key in one}
+        if spec.task != "forecasting":
+            yield row | ({"value": one["value"]} if "value" in one else {})
+            continue
+        columns = [spec.columns[k] for k in spec.targets]
+        for time, values in zip(times, one["value"], strict=True):
+            yield {**row, "time": time, **dict(zip(columns, values, strict=True))}
+
+
+class Printer:
+    """Writes rows as they come: aligned for the eye, as CSV, or each as a line of JSON.
+
+    In a CSV each row has the columns of the first; probabilities are then of all classes.
+    """
+
+    def __init__(self, form: str, to: TextIO) -> None:
+        self.form, self.to = form, to
+        self.columns: list[str] = []
+        self.wide: list[int] = []
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Write some rows."""
+        if self.form == "json":
+            self.to.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        elif self.form == "csv":
+            writer = csv.writer(self.to, lineterminator="\n")
+            if not self.columns and rows:
+                self.columns = list(rows[0])
+                writer.writerow(self.columns)
+            writer.writerows([row.get(column, "") for column in self.columns] for row in rows)
+        else:
+            self._aligned(rows)
+        self.to.flush()
+
+    def _aligned(self, rows: Sequence[Row]) -> None:
+        cells = [[self._cell(key, value) for key, value in row.items()] for row in rows]
+        if not self.wide and cells:
+            count = max(map(len, cells))
+            self.wide = [max(len(row[n]) for row in cells if n < len(row)) for n in range(count)]
+        for row in cells:
+            self.to.write("  ".join(f"{c:<{w}}" for c, w in zip(row, self.wide, strict=False)).rstrip() + "\n")
+
+    @staticmethod
+    def _cell(key: str, value: Any) -> str:
+        if key in ("input", "label", "time"):
+            return str(value)
+        name = key.removeprefix("p(").removesuffix(")")
+        if key.startswith("p("):
+            return f"{name} {value:.1%}"
+        return f"{name} {value:.2f}" if 1e6 <= abs(value) < 1e15 else f"{name} {value:.6g}"
+
+
+def _predict(asked: Asked) -> int:
+    from zoo.inference.uses import opened
+
+    if len(asked.places) < 2:
+        raise ZooError("predict: takes a checkpoint or run folder, then files, folders, or - for standard input")
+    place, *inputs = asked.places
+    form = asked.choice("format", FORMATS, "table")
+    out = asked.out(None)
+    model, _ = opened(place)
+    model.to(_device())
+    top = len(model.spec.classes) if form == "csv" else asked.number("top", 3, low=1)
+    if out is None or (out.exists() and not out.is_file()):  # a pipe or a device takes rows as they come
+        with out.open("w", newline="") if out else contextlib.nullcontext(sys.stdout) as to:
+            answering = Answering(model, Printer(form, to), top, bar=out is not None or not sys.stdout.isatty())
+            answering.answer(inputs)
+        return answering.code
+    codes = []
+
+    def write(path: Path) -> None:
+        with path.open("w", newline="") as file:
+            answering = Answering(model, Printer(form, file), top, bar=True)
+            answering.answer(inputs)
+        codes.append(answering.code)
+        if not answering.rows:
+            raise Unanswered
+
+    with contextlib.suppress(Unanswered):
+        write_whole(out, write)
+    return codes[0]
+
+
+class Unanswered(Exception):  # noqa: N818  (what went wrong was said before)
+    """No row was answered, so that there is nothing to write."""
+
+
+class Answering:
+    """What a model says of some inputs, row by row as a ``Printer`` writes it; counts what went wrong or is unknown.
+
+    ``bar`` lets a terminal show how much is done.
+    """
+
+    def __init__(self, model: Any, printer: Printer, top: int, *, bar: bool) -> None:
+        self.model, self.printer, self.top = model, printer, top
+        self.progress = _Progress(sys.stderr.isatty() and bar)
+        self.rows = self.wrong = self.values = self.unknown = 0
+        self.categories: dict[str, Counter[str]] = {}
+
+    @property
+    def code(self) -> int:
+        """The exit code."""
+        return 1 if self.wrong else 0
+
+    def answer(self, inputs: Sequence[str]) -> None:
+        """Write the answers to all inputs; what cannot be read, and what the model does not know, is said on stderr."""
+        from zoo.data.inputs import pieces
+        from zoo.data.table.read import unknown_notes
+
+        spec = self.model.spec
+        for piece in pieces(spec, inputs):
+            error = piece.wrong if piece.wrong is not None else self._piece(piece)
+            if error is not None:
+                self.wrong += 1
+                print(f"error: {error}", file=sys.stderr)
+            self.progress.show(piece.done)
+        self.progress.end()
+        for line in unknown_notes(self.categories):
+            print(line, file=sys.stderr)
+        if self.unknown:
+            counted = f"{self.unknown:,} of {self.values:,} {spec.tokens}"
+            print(f"note: {counted} are unknown to the model", file=sys.stderr)
+
+    def _piece(self, piece: Any) -> str | None:
+        """Write the answers to some rows; return what is wrong with them, or None."""
+        from zoo.data.inputs import encode, unknown_categories, unknown_values
+
+        spec = self.model.spec
+        try:
+            batch = encode(spec, piece.raw)
+            rows = list(rows_of(spec, piece.names, self.model.answered(batch), piece.times, self.top))
+        except ZooError as error:
+            return str(error)
+        for column, counts in unknown_categories(spec, piece.raw, batch).items():
+            self.categories.setdefault(column, Counter()).update(counts)
+        if spec.kind == "text":
+            unknown, values = unknown_values(spec, batch)
+            self.unknown, self.values = self.unknown + sum(unknown.values()), self.values + values
+        self.printer.write(_in_order(rows, spec) if self.printer.form == "csv" else rows)
+        self.rows += len(rows)
+        return None
+
+
+def _in_order(rows: Sequence[Row], spec: Any) -> list[Row]:
+    """Return rows whose probabilities stand in the order of the classes, as one table needs them."""
+    order = [f"p({name})" for name in spec.classes]
+    return [
+        {**{k: v for k, v in row.items() if k not in order}, **{k: row[k] for k in order if k in row}} for row in rows
+    ]
+
+
+def _device() -> str:
+    from zoo.engine.build import device_of
+
+    return device_of("auto")
+
+
+class _Progress:
+    """A bar on a terminal that does not show the answers themselves."""
+
+    def __init__(self, shown: bool) -> None:
+        self.bar: Any = None
+        if shown:
+            from rich.console import Console
+            from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
+
+            columns = BarColumn(20), TaskProgressColumn(), TimeRemainingColumn(compact=True)
+            self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self.task = self.bar.add_task("", total=1.0)
+            self.bar.start()
+
+    def show(self, done: float | None) -> None:
+        """Show how much is done."""
+        if self.bar is not None:
+            self.bar.update(self.task, completed=done)
+
+    def end(self) -> None:
+        """Take the bar away."""
+        if self.bar is not None:
+            self.bar.stop()
+
+
+VERBS = {
+    "predict": Verb(
+        "predict",
+        f"{RUN} INPUT…",
+        "Say what a model makes of new photos, rows of a CSV, lines of a text, wav files, or a series.\n\n"
+        "INPUT is a file, a folder or an archive of images, or - for standard input. A file that cannot be read is\n"
+        "named and the others go on; the exit code is then 1.",
+        _predict,
+        {"format": "table|csv|json", "top": "3", "out": "FILE"},
+        (
+            "zoo predict cnn/digits digit.png",
+            "zoo predict runs/cnn-mnist/… photos/ format=csv out=answers.csv",
+            "zoo predict runs/fnn-adult/… people.csv",
+            "echo 'a film to remember' | zoo predict runs/lstm-sentiment/… -",
+            "zoo predict runs/gru-series/… series.csv",
+        ),
+    )
+}

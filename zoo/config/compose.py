@@ -1,0 +1,259 @@
+"""Configurations: composing them with Hydra, naming the nearest choice on a typo, refusing what does not fit.
+
+Nothing here imports torch, so that help and refusals take well under a second.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException, UnsupportedValueType
+
+from zoo import registry
+from zoo.config.quoting import quoted
+from zoo.data.spec import OFFERS, UNLABELLED
+from zoo.exceptions import ZooError, nearest, unknown
+
+GROUPS = ("model", "data", "trainer", "optimizer", "schedule", "logger")
+
+
+def conf_dir() -> Path:
+    """Return the folder of the configurations: inside an installed package, beside it in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def choices(group: str) -> list[str]:
+    """Return the names that ``group=`` takes: those with a YAML, then the registered ones that have none."""
+    found = sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
+    extra = {"model": registry.list_models, "data": registry.list_data}.get(group)
+    return found + [name for name in (extra() if extra else []) if name not in found]
+
+
+def store_registered(overrides: Sequence[str]) -> None:
+    """Give each registered name without a YAML a configuration made from its signature, for Hydra to find.
+
+    Models of installed packages are imported only where ``overrides`` ask for them by ``model=``.
+    """
+    store = ConfigStore.instance()
+    asked = {value for key, _, value in (o.partition("=") for o in overrides) if key == "model"}
+    for name in [*registry.registered_models(), *asked.intersection(registry.list_models())]:
+        if not (conf_dir() / "model" / f"{name}.yaml").is_file():
+            options = registry.signature(registry.get(name))
+            node = {"name": name, **{k: v for k, v in options.items() if k != "spec"}}
+            try:
+                store.store(group="model", name=name, node=OmegaConf.create({"model": node}), package="_global_")
+            except UnsupportedValueType as error:
+                if name in asked:  # elsewhere it is in no one's way
+                    said = f"{name}: the default of {error.key!r} is no number, text, flag, list or dictionary of such"
+                    raise ZooError(said) from None
+    for name, entry in registry.registered_data().items():
+        if not (conf_dir() / "data" / f"{name}.yaml").is_file():
+            shared = {"name": name, "kind": entry.kind, "tasks": list(entry.tasks), "batch_size": 128}
+            store.store(group="data", name=name, node={**registry.signature(entry.load), **shared})
+
+
+def recipe_class(model: str) -> str:
+    """Return the registered name behind a recipe's; any other name as it is."""
+    path = conf_dir() / "model" / f"{model}.yaml"
+    return _class_in(path) if path.is_file() else model
+
+
+@functools.cache
+def _class_in(path: Path) -> str:
+    """Return the registered name that a model's YAML declares, or that the one does which it begins with."""
+    own: Any = OmegaConf.to_container(OmegaConf.load(path))
+    above = next((one for one in own.get("defaults", []) if isinstance(one, str) and one != "_self_"), None)
+    return str(own["model"]["name"]) if "name" in own.get("model", {}) else _class_in(path.with_name(f"{above}.yaml"))
+
+
+def pair(model: str, data: str) -> DictConfig:
+    """Return as much of a configuration as says whether a registered model can do what data is for.
+
+    A composed one takes twenty times as long.
+    """
+    return OmegaConf.create({"model": {"name": model}, "data": {"name": data, **_declared(data)}, "task": None})
+
+
+def _declared(data: str) -> dict[str, Any]:
+    """Return the kind and the tasks that data declares."""
+    path = conf_dir() / "data" / f"{data}.yaml"
+    if path.is_file():
+        return _declared_in(path)
+    entry = registry.data_entry(data)
+    return {"kind": entry.kind, "tasks": list(entry.tasks)}
+
+
+@functools.cache
+def _declared_in(path: Path) -> dict[str, Any]:
+    own: Any = OmegaConf.to_container(OmegaConf.load(path))
+    return {"kind": own["kind"], "tasks": own["tasks"]}  # kind null: as the data is, which is looked at later
+
+
+def store_arrays(kind: str, task: str) -> None:
+    """Let ``data=arrays`` stand for arrays that the caller hands over."""
+    node: dict[str, Any] = {"name": "arrays", "kind": kind, "tasks": [task], "batch_size": 128}
+    node |= {"folds": 5, "fold": 0, "split_seed": 0}
+    if kind == "image":
+        node["augment"] = OmegaConf.load(conf_dir() / "augment" / "none.yaml")
+    ConfigStore.instance().store(group="data", name="arrays", node=node)
+
+
+def compose(overrides: Sequence[str]) -> DictConfig:
+    """Return the configuration that ``python train.py`` composes from the same words.
+
+    Raises:
+        ZooError: a group, a choice or an option that does not exist, with the nearest one.
+    """
+    store_registered(overrides)
+    try:
+        return _compose(overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explain(error, overrides) from None
+
+
+def _compose(overrides: Sequence[str]) -> DictConfig:
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return hydra_compose("train", quoted(overrides, groups=GROUPS))
+
+
+def explain(error: Exception, overrides: Sequence[str]) -> ZooError:
+    """Return one line for what Hydra said of ``overrides``, with the nearest choice or option."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        if group in GROUPS:
+            return unknown(group, name, choices(group))
+    if isinstance(error, OverrideParseException):
+        return ZooError(f"{error.override!r} cannot be read: must be option=value, with quotes around odd characters")
+    text = " ".join(str(error).split())
+    wrong = re.search(r"Could not override '([^']+)'|Could not (?:append|delete)[^']*'([^']+)'", text)
+    if isinstance(error, ConfigCompositionException) and wrong:
+        key = (wrong.group(1) or wrong.group(2)).split("@")[0]
+        return _unknown_option(key, [*_keys(overrides), *GROUPS])
+    return ZooError(text)
+
+
+def _unknown_option(key: str, known: Sequence[str]) -> ZooError:
+    leaves = {k.rpartition(".")[2]: k for k in known}
+    near = _same_words(key, known) or nearest(key, known) or leaves.get(nearest(key.rpartition(".")[2], leaves) or "")
+    return ZooError(f"unknown option {key!r}: {f'did you mean {near!r}? ' if near else ''}see python train.py --help")
+
+
+def _same_words(key: str, known: Sequence[str]) -> str | None:
+    """Return the option of the same group that abbreviates or lengthens a name: lr for learning_rate."""
+    group, _, leaf = key.rpartition(".")
+    words = leaf.split("_")
+    for option in known:
+        above, _, name = option.rpartition(".")
+        short = len(words) > 1 and name == "".join(word[:1] for word in words)
+        if above == group and (short or (name != leaf and words == name.split("_")[-len(words) :])):
+            return option
+    return None
+
+
+def _keys(overrides: Sequence[str]) -> list[str]:
+    """Return the dotted options that exist for the groups that ``overrides`` choose rightly."""
+    right = [o for o in overrides if (p := o.partition("="))[0] in GROUPS and p[2] in choices(p[0])]
+    return list(_flat(OmegaConf.to_container(_compose(right))))
+
+
+def _flat(node: Any, path: str = "") -> Iterator[str]:
+    for key, value in node.items():
+        here = f"{path}.{key}" if path else str(key)
+        yield here
+        if isinstance(value, dict):
+            yield from _flat(value, here)
+
+
+def update(config: DictConfig, overrides: dict[str, Any]) -> None:
+    """Set options in place: nested dictionaries, or dotted keys.
+
+    Raises:
+        ZooError: an option that does not exist, with the nearest one.
+    """
+    for key, value in overrides.items():
+        node = OmegaConf.select(config, key, default="missing", throw_on_missing=False)
+        if isinstance(value, dict) and isinstance(node, DictConfig):
+            update_at = {f"{key}.{k}": v for k, v in value.items()}
+            update(config, update_at)
+            continue
+        parent, _, leaf = key.rpartition(".")
+        holder = OmegaConf.select(config, parent) if parent else config
+        if not isinstance(holder, DictConfig) or leaf not in holder:
+            raise _unknown_option(key, list(_flat(OmegaConf.to_container(config))))
+        value = os.fspath(value) if isinstance(value, os.PathLike) else value
+        OmegaConf.update(config, key, list(value) if isinstance(value, tuple) else value)
+
+
+def fitting_models(task: str | None, kind: str | None) -> list[str]:
+    """Return the registered models that do ``task`` (any, where None) on data of this kind (of any, where None)."""
+    models = registry.registered_models().items()
+    return [n for n, e in models if kind in (None, *e.kinds) and (not task or task in e.tasks)]
+
+
+def fitting_data(entry: registry.ModelEntry) -> list[str]:
+    """Return the data sets that a model can learn from."""
+    found = []
+    for name in choices("data"):
+        node = _declared(name)
+        if node["kind"] in (None, *entry.kinds) and set(offered(node["kind"], node["tasks"])) & set(entry.tasks):
+            found.append(name)
+    return found
+
+
+def offered(kind: str | None, tasks: Sequence[str]) -> list[str]:
+    """Return what data of a kind can be asked for: its own ``tasks``, then those that need no labels."""
+    return [*tasks, *(task for task in OFFERS.get(kind or "", ()) if task in UNLABELLED and task not in tasks)]
+
+
+def task_of(config: DictConfig) -> str:
+    """Return the run's task: ``task=``, else the first of the model's tasks that the data offers.
+
+    Raises:
+        ZooError: the model cannot do any of the data's tasks, or not on such data; names what would fit.
+    """
+    entry, data = registry.entry(config.model.name), config.data
+    wanted = config.task
+    offers = offered(data.kind, data.tasks)
+    common = [task for task in entry.tasks if task in offers and wanted in (None, task)]
+    if common and data.kind in (None, *entry.kinds):
+        return common[0]
+    if wanted is not None and wanted not in offers:
+        raise ZooError(f"task={wanted}: data={data.name} offers {', '.join(offers)}")
+    models, sets = fitting_models(wanted or data.tasks[0], data.kind), fitting_data(entry)
+    raise ZooError(
+        f"model={config.model.name} cannot do {wanted or ' or '.join(data.tasks)} on data={data.name} ({data.kind}): "
+        f"models that fit this data are {', '.join(models) or 'none'}; "
+        f"data that fits this model is {', '.join(sets) or 'none'}"
+    )
+
+
+def help_text(overrides: Sequence[str] = ()) -> str:
+    """Return what ``train.py … --help`` prints: groups, choices and the options with their values."""
+    config = compose(overrides)
+    lines = ["Train a model of the zoo: python train.py model=NAME [data=NAME] [option=value …]", ""]
+    lines += [f"  {group + '=':<11} {' | '.join(choices(group))}" for group in GROUPS]
+    pair = f"model={config.model.name} data={config.data.name}"
+    lines += ["", f"Options of {pair} (others: python train.py model=NAME --help)", ""]
+    lines += ["  " + line for line in OmegaConf.to_yaml(config).splitlines()]
+    lines += [
+        "",
+        "Examples",
+        "  python train.py model=cnn",
+        "  python train.py model=fnn data=mnist trainer.max_epochs=5 seed=1",
+        "  python train.py model=cnn model.network=resnet optimizer=sgd optimizer.lr=0.1 schedule=cosine",
+        "  python train.py -m 'model=glob(*)' seed=0,1,2",
+        "  python train.py resume=runs/cnn-mnist/…      (goes on where a run was stopped)",
+    ]
+    return "\n".join(lines)

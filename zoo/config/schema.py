@@ -1,0 +1,313 @@
+"""How a run learns: every shared option, its default and its limits. Needs no torch, so a typo fails at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from zoo.exceptions import ZooError, unknown
+
+INITS = ("default", "kaiming", "xavier", "orthogonal")
+OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
+SCHEDULES = ("constant", "step", "linear", "cosine", "one_cycle", "plateau")
+MONITORS = (
+    "accuracy",
+    "balanced_accuracy",
+    "auroc",
+    "average_precision",
+    "nll",
+    "perplexity",
+    "rmse",
+    "mae",
+    "mse",
+    "r2",
+    "sse",
+    "psnr",
+    "elbo",
+    "frechet_pca",
+    "frechet_zoo_cnn",
+    "coverage",
+)
+LOSSES = ("mse", "mae")
+THRESHOLDS = ("accuracy", "balanced_accuracy", "f1")
+# Names of precisions, Lightning's among them, and what Lightning calls them
+PRECISIONS = {"auto": "auto", "32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+PRECISIONS |= {name: name for name in ("32-true", "bf16-mixed", "16-mixed")}
+ACCELERATORS = ("auto", "cpu", "cuda", "gpu", "mps")
+
+
+def check_choice(where: str, value: object, choices: Sequence[str]) -> None:
+    """Raise ZooError, with the nearest choice, unless ``value`` is one of ``choices``."""
+    if value not in choices:
+        raise unknown(where, value, choices)
+
+
+def check_number(
+    where: str,
+    value: object,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    above: float | None = None,
+    below: float | None = None,
+    whole: bool = False,
+    optional: bool = False,
+) -> None:
+    """Raise ZooError unless ``value`` is a finite number in [low, high], above ``above`` and below ``below``."""
+    if value is None and optional:
+        return
+    kind = "a whole number" if whole else "a number"
+    limits = [f"at least {low:g}"] if low > -math.inf else []
+    limits += [f"above {above:g}"] if above is not None else []
+    limits += [f"at most {high:g}"] if high < math.inf else []
+    limits += [f"below {below:g}"] if below is not None else []
+    good = isinstance(value, int) if whole else isinstance(value, (int, float))
+    if good and not isinstance(value, bool):
+        number = float(value)  # type: ignore[arg-type]
+        inside = low <= number <= high and (above is None or number > above) and (below is None or number < below)
+        if inside and math.isfinite(number):
+            return
+    raise ZooError(f"{where}={value}: must be {' '.join([kind, ' and '.join(limits)]).strip()}")
+
+
+def check_flag(where: str, value: object) -> None:
+    """Raise ZooError unless ``value`` is true or false."""
+    if not isinstance(value, bool):
+        raise ZooError(f"{where}={value}: must be true or false")
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """The rule that turns gradients into steps.
+
+    ``weight_decay`` is decoupled (AdamW, Loshchilov & Hutter 2019) for every optimiser and leaves biases and
+    normalisation alone; the L2 penalty is ``regularization.l2``.
+    """
+
+    name: str = "adamw"
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+    momentum: float = 0.0
+    nesterov: bool = False
+    betas: Sequence[float] = (0.9, 0.999)
+    alpha: float = 0.99
+    eps: float = 1e-8
+
+    def __post_init__(self) -> None:
+        check_choice("optimizer", self.name, OPTIMIZERS)
+        check_number("optimizer.lr", self.lr, above=0)
+        check_number("optimizer.weight_decay", self.weight_decay, low=0)
+        check_number("optimizer.momentum", self.momentum, low=0, below=1)
+        check_flag("optimizer.nesterov", self.nesterov)
+        check_number("optimizer.alpha", self.alpha, low=0, below=1)
+        check_number("optimizer.eps", self.eps, above=0)
+        if not isinstance(self.betas, Sequence) or len(self.betas) != 2:
+            raise ZooError(f"optimizer.betas={self.betas}: must be two numbers, such as [0.9,0.999]")
+        for beta in self.betas:
+            check_number("optimizer.betas", beta, low=0, below=1)
+        if self.nesterov and self.momentum == 0:
+            raise ZooError("optimizer.nesterov=true: needs optimizer.momentum above 0")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The learning rate over a run, as a factor of ``optimizer.lr``. Points in time are shares of the run.
+
+    ``warmup`` rises linearly from ``start`` times the rate. ``milestones`` and ``gamma`` belong to step, ``final``
+    (the factor at the end) to linear, cosine and one_cycle, ``factor`` and ``patience`` (epochs) to plateau.
+    """
+
+    name: str = "constant"
+    warmup: float = 0.0
+    start: float = 0.0
+    final: float = 0.0
+    milestones: Sequence[float] = (0.5, 0.75)
+    gamma: float = 0.1
+    factor: float = 0.5
+    patience: int = 5
+
+    def __post_init__(self) -> None:
+        check_choice("schedule", self.name, SCHEDULES)
+        check_number("schedule.warmup", self.warmup, low=0, below=1)
+        check_number("schedule.start", self.start, low=0, high=1)
+        check_number("schedule.final", self.final, low=0, high=1)
+        check_number("schedule.gamma", self.gamma, above=0, high=1)
+        check_number("schedule.factor", self.factor, above=0, below=1)
+        check_number("schedule.patience", self.patience, low=0, whole=True)
+        if not isinstance(self.milestones, Sequence) or list(self.milestones) != sorted(self.milestones):
+            raise ZooError(f"schedule.milestones={self.milestones}: must be rising shares of the run, as [0.5,0.75]")
+        for milestone in self.milestones:
+            check_number("schedule.milestones", milestone, above=0, below=1)
+
+
+@dataclass(frozen=True)
+class Regularization:
+    """Penalties and limits on the weights' gradient, and softened labels.
+
+    ``l1`` adds λ·sign(w) and ``l2`` adds λ·w to the gradient of every weight (not of biases and normalisation);
+    ``clip`` is the largest norm of the whole gradient; ``label_smoothing`` is classification's (Szegedy 2016).
+    """
+
+    l1: float = 0.0
+    l2: float = 0.0
+    label_smoothing: float = 0.0
+    clip: float | None = None
+
+    def __post_init__(self) -> None:
+        check_number("regularization.l1", self.l1, low=0)
+        check_number("regularization.l2", self.l2, low=0)
+        check_number("regularization.label_smoothing", self.label_smoothing, low=0, below=1)
+        check_number("regularization.clip", self.clip, above=0, optional=True)
+
+
+@dataclass(frozen=True)
+class ObjectiveOptions:
+    """What counts, where the task's own choice does not suit.
+
+    ``monitor`` is the validation figure that picks the best epoch (None: the task's own); ``select: last`` takes the
+    last one instead (None: the best), where validation has so few rows that it is a draw. ``class_weights: balanced``
+    lets each class count alike in the loss, however rare it is. ``threshold`` is, for two classes, the figure for which
+    the best epoch's threshold on the probability is chosen, on validation (None: 0.5, of anomalies f1). ``loss`` is
+    what training minimises where numbers are predicted: mse, the squared error (None), or mae, the absolute one.
+    """
+
+    monitor: str | None = None
+    select: str | None = None
+    class_weights: str | None = None
+    threshold: str | None = None
+    loss: str | None = None
+
+    def __post_init__(self) -> None:
+        for value, name, choices in (
+            (self.monitor, "monitor", MONITORS),
+            (self.select, "select", ("best", "last")),
+            (self.class_weights, "class_weights", ("balanced",)),
+            (self.threshold, "threshold", THRESHOLDS),
+            (self.loss, "loss", LOSSES),
+        ):
+            if value is not None:
+                check_choice(f"objective.{name}", value, choices)
+
+
+@dataclass(frozen=True)
+class EarlyStopping:
+    """Stop when the monitored figure has not improved by ``min_delta`` for ``patience`` epochs (null: never)."""
+
+    patience: int | None = None
+    min_delta: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_number("early_stopping.patience", self.patience, low=1, whole=True, optional=True)
+        check_number("early_stopping.min_delta", self.min_delta, low=0)
+
+
+EVERY = 30.0  # seconds between two writes of last.ckpt
+
+
+@dataclass(frozen=True)
+class CheckpointOptions:
+    """How often last.ckpt is written: ``every`` so many seconds (None: EVERY), or ``every_steps`` of the optimiser.
+
+    A run that is killed without a warning loses no more than that; it is written between two chunks of batches.
+    """
+
+    every: float | None = None
+    every_steps: int | None = None
+
+    def __post_init__(self) -> None:
+        check_number("checkpoint.every", self.every, above=0, optional=True)
+        check_number("checkpoint.every_steps", self.every_steps, low=1, whole=True, optional=True)
+        if self.every is not None and self.every_steps is not None:
+            raise ZooError("checkpoint.every and checkpoint.every_steps: give one of them")
+
+
+@dataclass(frozen=True)
+class TrainerOptions:
+    """Where and how long a run trains.
+
+    ``max_time`` is minutes of training, ``steps_per_epoch`` the batches that count as an epoch (null: one pass),
+    ``accumulate`` the batches per optimiser step, ``devices`` the processes on a machine that share each batch (on CUDA
+    one per device), ``num_nodes`` the machines, on each of which torchrun or SLURM starts them (null: as many as did).
+    ``precision: auto`` takes bf16 where the processor computes in it, and fp16 on older CUDA devices with units for it.
+    ``tf32`` has float32 products on CUDA round their inputs to 10 bits (null: torch's choice, convolutions alone).
+    ``find_lr`` suggests a learning rate, with its picture, in place of training.
+    """
+
+    accelerator: str = "auto"
+    devices: int = 1
+    num_nodes: int | None = None
+    max_epochs: int = 20
+    max_time: float | None = None
+    steps_per_epoch: int | None = None
+    precision: str = "auto"
+    tf32: bool | None = None
+    accumulate: int = 1
+    find_lr: bool = False
+
+    def __post_init__(self) -> None:
+        check_flag("trainer.find_lr", self.find_lr)
+        if self.tf32 is not None:
+            check_flag("trainer.tf32", self.tf32)
+        check_choice("trainer.accelerator", self.accelerator, ACCELERATORS)
+        check_number("trainer.devices", self.devices, low=1, whole=True)
+        check_number("trainer.num_nodes", self.num_nodes, low=1, whole=True, optional=True)
+        check_number("trainer.max_epochs", self.max_epochs, low=1, whole=True)
+        check_number("trainer.max_time", self.max_time, above=0, optional=True)
+        check_number("trainer.steps_per_epoch", self.steps_per_epoch, low=1, whole=True, optional=True)
+        check_choice("trainer.precision", str(self.precision), tuple(PRECISIONS))
+        check_number("trainer.accumulate", self.accumulate, low=1, whole=True)
+
+    @property
+    def world(self) -> int:
+        """How many processes share a batch, on all machines."""
+        return self.devices * (self.num_nodes or 1)
+
+
+@dataclass(frozen=True)
+class Learning:
+    """All that decides how a network's weights are found, beside the network and the data."""
+
+    init: str = "default"
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    schedule: Schedule = field(default_factory=Schedule)
+    regularization: Regularization = field(default_factory=Regularization)
+    objective: ObjectiveOptions = field(default_factory=ObjectiveOptions)
+    accumulate: int = 1
+
+    def __post_init__(self) -> None:
+        check_choice("init", self.init, INITS)
+        check_number("trainer.accumulate", self.accumulate, low=1, whole=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return Python primitives alone, which a checkpoint can hold and load safely."""
+        values = asdict(self)
+        for group in ("optimizer", "schedule"):
+            values[group] = {k: list(v) if isinstance(v, tuple) else v for k, v in values[group].items()}
+        return values
+
+
+def options(cls: type, where: str, values: dict[str, Any]) -> Any:
+    """Return ``cls(**values)``; an unknown key raises ZooError with the nearest."""
+    known = [f.name for f in fields(cls)]
+    for key in values:
+        if key not in known:
+            raise unknown(f"option of {where}", key, known)
+    return cls(**values)
+
+
+def learning_of(values: dict[str, Any]) -> Learning:
+    """Return the Learning of a composed configuration, or of what ``Learning.to_dict`` returned.
+
+    Raises:
+        ZooError: a value is of the wrong type or outside its limits.
+    """
+    return Learning(
+        init=values["init"],
+        optimizer=options(Optimizer, "optimizer", values["optimizer"]),
+        schedule=options(Schedule, "schedule", values["schedule"]),
+        regularization=options(Regularization, "regularization", values["regularization"]),
+        objective=options(ObjectiveOptions, "objective", values.get("objective", {})),
+        accumulate=values["trainer"]["accumulate"] if "trainer" in values else values["accumulate"],
+    )

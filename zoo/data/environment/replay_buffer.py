@@ -1,0 +1,329 @@
+"""A replay buffer: the last steps of several environments side by side, drawn with what came after each.
+
+Observations of images are kept as bytes, and each frame once: of stacked frames a step adds the newest alone, and
+says by number which frames its stack has. What came after a step is the next step's observation, not a copy of it.
+
+On disk the buffer is a folder of segments, files of tensors alone (safetensors). A segment is written once, holds the
+steps since the one before, and is deleted once no checkpoint that is still there names it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zoo.data.dataset import Batch
+from zoo.data.input_readers import to_float
+from zoo.exceptions import ZooError
+from zoo.utils.files import write_whole
+
+FIELDS = ("taken", "reward", "terminated", "ended", "valid")
+SEGMENT_BYTES = 64 * 2**20  # of one segment at most, and of the memory that writing takes
+NAME = re.compile(r"\d+-\d+-\d+\.safetensors")
+
+
+class ReplayBuffer:
+    """The last ``capacity`` steps of ``count`` environments together, kept where ``device`` is.
+
+    Of an image's channels ``frame_channels`` are new in each step (0: all); any observation comes back as it was added,
+    also where that is not so.
+    """
+
+    def __init__(
+        self, capacity: int, count: int, *, frame_channels: int = 0, device: torch.device | str = "cpu"
+    ) -> None:
+        self.length, self.count, self.device = max(capacity // count, 2), count, torch.device(device)
+        self.frame_channels = frame_channels
+        self.written = 0  # steps of each environment so far
+        self.frames_written = 0
+        self.rings: dict[str, Tensor] = {}  # of FIELDS, and the numbers of each step's frames
+        self.frames = torch.zeros(0)
+        self.valid_steps = torch.zeros(self.length * count, dtype=torch.int64, device=self.device)
+        self.valid_written = 0
+        self._valid_before = np.zeros(self.length, np.int64)  # valid steps before each step in the ring
+        self._first_frame = np.zeros(self.length, np.int64)  # the oldest frame of each step in the ring
+        self._newest: tuple[Tensor, Tensor] | None = None  # the last observations as frames, and their numbers
+        self.segments: list[dict[str, Any]] = []
+        self.cuts: list[int] = []  # steps after which a resumed run could not go on with its episodes
+        self._on_disk, self._frames_on_disk = 0, 0
+
+    def __len__(self) -> int:
+        return min(self.written, self.length) * self.count
+
+    @property
+    def oldest(self) -> int:
+        """The first step that is still there."""
+        return self.written - min(self.written, self.length)
+
+    @property
+    def bytes(self) -> int:
+        """Memory that the buffer takes."""
+        return sum(one.nbytes for one in (*self.rings.values(), self.frames, self.valid_steps))
+
+    # --- adding ---
+
+    def add(self, steps: Batch) -> None:
+        """Add steps: ``x`` (T, count, …) as observations are kept, and each of FIELDS (T, count, …), on the CPU."""
+        for begin in range(0, len(steps["reward"]), self.length):
+            part = {name: steps[name][begin : begin + self.length] for name in ("x", *FIELDS)}
+            numbers, frames = self._numbered(part["x"])
+            self._insert(numbers, frames, {name: part[name] for name in FIELDS})
+
+    def _numbered(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the numbers (T, count, stack) of the frames that observations consist of, and those that are new."""
+        stack = x.shape[2] // self.frame_channels if self.frame_channels else 1
+        first = self.frames_written
+        if stack == 1:
+            total = x.shape[0] * x.shape[1]
+            numbers = torch.arange(first, first + total).view(*x.shape[:2], 1)
+            self._newest = x[-1].unsqueeze(1).clone(), numbers[-1]
+            return numbers, x.flatten(0, 1)
+        numbers, new = torch.empty(*x.shape[:2], stack, dtype=torch.int64), []
+        for t, observation in enumerate(x):
+            frames = observation.view(self.count, stack, self.frame_channels, *observation.shape[2:])
+            moved = [False] * self.count
+            if self._newest is not None:
+                before, known = self._newest
+                moved = (frames[:, :-1] == before[:, 1:]).flatten(1).all(1).tolist()
+            for n in range(self.count):
+                if moved[n]:
+                    numbers[t, n, :-1] = known[n, 1:]
+                for place in range(stack - 1 if moved[n] else 0, stack):
+                    if not moved[n] and place and torch.equal(frames[n, place], frames[n, place - 1]):
+                        numbers[t, n, place] = numbers[t, n, place - 1]
+                    elif not moved[n] and not frames[n, place].any():
+                        numbers[t, n, place] = -1  # an empty frame
+                    else:
+                        numbers[t, n, place] = first + len(new)
+                        new.append(frames[n, place])
+            self._newest = frames, numbers[t]
+        self._newest = self._newest[0].clone(), self._newest[1].clone()
+        return numbers, torch.stack(new) if new else x.new_zeros(0, self.frame_channels, *x.shape[3:])
+
+    def _insert(self, numbers: Tensor, frames: Tensor, fields: Batch) -> None:
+        """Add steps whose frames have their numbers, ``frames`` being those that are new."""
+        total, count = fields["reward"].shape
+        written, frames_written = self.written + total, self.frames_written + len(frames)
+        place = np.arange(self.written, written) % self.length
+        oldest_frames = numbers.masked_fill(numbers < 0, frames_written).flatten(1).amin(1)
+        self._first_frame[place] = oldest_frames.flip(0).cummin(0).values.flip(0).numpy()  # empty ones have no number
+        live = int(self._first_frame[(written - min(written, self.length)) % self.length])
+        self._make_room(frames, numbers.shape[2], frames_written - live, live)
+        slots = len(self.frames) - 1
+        new = torch.arange(self.frames_written, frames_written) % slots
+        self.frames[new.to(self.device)] = frames.to(self.device)
+        at = torch.from_numpy(place).to(self.device)
+        for name, values in {**fields, "numbers": numbers}.items():
+            if name not in self.rings:
+                shape = (self.length, *values.shape[1:])
+                self.rings[name] = torch.zeros(shape, dtype=values.dtype, device=self.device)
+            self.rings[name][at] = values.to(self.device)
+        valid = fields["valid"].cpu() > 0
+        before = valid.sum(1).cumsum(0).numpy()
+        self._valid_before[place] = self.valid_written + before - valid.sum(1).numpy()
+        codes = (torch.arange(self.written, written)[:, None] * count + torch.arange(count))[valid]
+        where = torch.arange(self.valid_written, self.valid_written + len(codes)) % len(self.valid_steps)
+        self.valid_steps[where.to(self.device)] = codes.to(self.device)
+        self.valid_written += len(codes)
+        self.written, self.frames_written = written, frames_written
+
+    def _make_room(self, frames: Tensor, stack: int, needed: int, live: int) -> None:
+        """Have room for ``needed`` frames, those that are there from number ``live`` on among them.
+
+        The last of all is empty.
+        """
+        if not len(self.frames):
+            room = max((self.length + stack) * self.count, needed)
+            self.frames = torch.zeros(room + 1, *frames.shape[1:], dtype=frames.dtype, device=self.device)
+        elif needed > len(self.frames) - 1:
+            old, room = self.frames, needed + needed // 4
+            there = torch.arange(min(live, self.frames_written), self.frames_written, device=self.device)
+            self.frames = old.new_zeros(room + 1, *old.shape[1:])
+            self.frames[there % room] = old[there % (len(old) - 1)]
+
+    def cut(self, observation: Tensor) -> None:
+        """Have episodes end with ``observation`` (count, …), which was seen last: a resumed run begins others."""
+        if not self.written:
+            return
+        self.cuts = [step for step in self.cuts if step >= self.oldest] + [self.written - 1]
+        self._apply_cuts(self.cuts[-1:])
+        nothing = torch.zeros(1, self.count)
+        action = self.rings["taken"][:1].cpu() * 0
+        self.add({**dict.fromkeys(FIELDS, nothing), "taken": action, "x": observation[None]})
+
+    def _apply_cuts(self, cuts: list[int]) -> None:
+        for step in cuts:
+            self.rings["ended"][step % self.length] = 1
+
+    # --- drawing ---
+
+    def ready(self, ahead: int) -> bool:
+        """Tell whether there are steps with as many after them."""
+        return min(self.written, self.length) > ahead + 1  # of two steps one is valid at least
+
+    def draw(self, rows: int, *, ahead: int, gamma: float) -> Batch:
+        """Return ``rows`` steps that were drawn evenly, each with what came of it within ``ahead`` steps (Sutton 1988).
+
+        ``x`` and ``taken`` are of the step, ``reward`` is Σ γᵏ r over the steps until the episode's end, ``next`` the
+        observation after them, and ``discount`` what its value counts: γ to the power of their number, 0 where the
+        episode was lost or won by then. Steps that only begin an episode are never drawn. Nothing waits for the device.
+        """
+        low = int(self._valid_before[self.oldest % self.length])
+        high = int(self._valid_before[(self.written - ahead) % self.length])
+        chosen = low + torch.randint(high - low, (rows,), device=self.device)
+        code = self.valid_steps[chosen % len(self.valid_steps)]
+        step, env = code // self.count, code % self.count
+        reward = torch.zeros(rows, device=self.device)
+        discount, going = torch.ones_like(reward), torch.ones_like(reward)
+        after = step.clone()
+        for _ in range(ahead):
+            reward += discount * going * self._at("reward", after, env)
+            discount = torch.where(going > 0, discount * gamma * (1 - self._at("terminated", after, env)), discount)
+            ended, after = self._at("ended", after, env), torch.where(going > 0, after + 1, after)
+            going = going * (1 - ended)
+        return {
+            "x": to_float(self.observations(step, env)),
+            "taken": self._at("taken", step, env),
+            "reward": reward,
+            "discount": discount,
+            "next": to_float(self.observations(after, env)),
+        }
+
+    def observations(self, step: Tensor, env: Tensor) -> Tensor:
+        """Return the observations (B, …) of steps and environments (B,), as they were added."""
+        numbers, slots = self._at("numbers", step, env), len(self.frames) - 1
+        frames = self.frames[torch.where(numbers < 0, slots, numbers % slots)]
+        return frames.flatten(1, 2) if self.frame_channels else frames.squeeze(1)
+
+    def _at(self, name: str, step: Tensor, env: Tensor) -> Tensor:
+        return self.rings[name][step % self.length, env]
+
+    # --- checkpoints ---
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return which segments hold the steps that were written by then, as primitives."""
+        return {"written": self._on_disk, "segments": list(self.segments), "cuts": list(self.cuts)}
+
+    def write(self, folder: Path, *, rank: int = 0) -> None:
+        """Write the steps since the last time as new segments; the others stay as they are.
+
+        Raises:
+            OSError: a file could not be written.
+        """
+        first = max(self._on_disk, self.oldest)
+        if first > self._on_disk:  # what is on disk is older than all that is here
+            self.segments, self._frames_on_disk = [], int(self._first_frame[first % self.length])
+        elif self.rings:  # frames live on as parts of the stacks of later steps
+            stack = self.rings["numbers"].shape[2]
+            self.segments = [one for one in self.segments if one["last"] + stack > self.oldest]
+        if first == self.written:
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        each = self.frames[0].nbytes * (self.frames_written - self._frames_on_disk) // (self.written - first)
+        each += sum(ring[0].nbytes for ring in self.rings.values())
+        steps = max(SEGMENT_BYTES // max(each, 1), 1)
+        for begin in range(first, self.written, steps):
+            self._write_segment(folder, rank, begin, min(begin + steps, self.written))
+
+    def _write_segment(self, folder: Path, rank: int, begin: int, end: int) -> None:
+        from safetensors.torch import save
+
+        at = torch.arange(begin, end, device=self.device) % self.length
+        content = {name: ring[at].cpu() for name, ring in self.rings.items()}
+        # frames are numbered in the order of steps: those up to this segment's largest number belong to it
+        until = (
+            self.frames_written if end == self.written else max(int(content["numbers"].max()) + 1, self._frames_on_disk)
+        )
+        new = torch.arange(self._frames_on_disk, until, device=self.device)
+        content["frames"] = self.frames[new % (len(self.frames) - 1)].cpu()
+        content["first_frame"] = torch.tensor(self._frames_on_disk)
+        written = save(content)
+        name = f"{rank}-{begin}-{end}.safetensors"
+        write_whole(folder / name, lambda to: to.write_bytes(written))
+        digest = hashlib.sha256(written).hexdigest()
+        self.segments.append({"name": name, "sha256": digest, "first": begin, "last": end - 1})
+        self._on_disk, self._frames_on_disk = end, until
+
+    def drop(self, folder: Path, *, rank: int = 0) -> None:
+        """Delete this process's segments that the newest checkpoint does not name."""
+        named = {one["name"] for one in self.segments}
+        for path in folder.glob(f"{rank}-*.safetensors*"):
+            if path.name not in named:
+                path.unlink(missing_ok=True)
+
+    def load(self, state: dict[str, Any], folder: Path, *, rank: int = 0) -> None:
+        """Take up the steps of the segments that ``state_dict`` named.
+
+        Raises:
+            ZooError: a segment is missing, damaged, or of another run.
+        """
+        try:
+            self._insert_segments(state["segments"], folder, rank)
+            self.segments, self.cuts = list(state["segments"]), list(state["cuts"])
+            if self.written != state["written"]:
+                raise ZooError(f"{folder}: holds {self.written} steps of a replay buffer of {state['written']}")
+            self._on_disk, self._frames_on_disk = self.written, self.frames_written
+            if self.written:
+                self._apply_cuts([step for step in self.cuts if step >= self.oldest])
+                self._take_up_newest()
+        except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
+            if isinstance(error, ZooError):
+                raise
+            raise ZooError(f"{folder}: is not the replay buffer of this run ({type(error).__name__})") from None
+
+    def _insert_segments(self, segments: list[dict[str, Any]], folder: Path, rank: int) -> None:
+        for segment in segments:
+            content = _segment(folder, segment, rank)
+            frames, first_frame = content.pop("frames"), int(content.pop("first_frame"))
+            numbers = content.pop("numbers")
+            if set(content) != set(FIELDS) or numbers.shape[:2] != (len(content["reward"]), self.count):
+                raise ZooError(f"{folder / segment['name']}: is no segment of this run's replay buffer")
+            if segment is segments[0]:  # steps before it are not there
+                self._first_frame[:] = first_frame
+            self.written, self.frames_written = segment["first"], first_frame
+            self._insert(numbers, frames, content)
+
+    def _take_up_newest(self) -> None:
+        step, env = torch.full((self.count,), self.written - 1), torch.arange(self.count)
+        numbers, slots = self.rings["numbers"][step % self.length, env].cpu(), len(self.frames) - 1
+        self._newest = self.frames[torch.where(numbers < 0, slots, numbers % slots)].cpu(), numbers
+
+
+def joined(segments: list[dict[str, Any]], folder: Path, *, rank: int = 0) -> dict[str, Tensor]:
+    """Return what segments hold, one after the other: ``frames``, and of each step the FIELDS and its frames' numbers.
+
+    Raises:
+        ZooError: one is missing or damaged.
+    """
+    contents = [_segment(folder, segment, rank) for segment in segments]
+    return {
+        name: torch.cat([content[name] for content in contents]) for name in (*FIELDS, "numbers", "frames") if contents
+    }
+
+
+def _segment(folder: Path, segment: dict[str, Any], rank: int) -> dict[str, Tensor]:
+    """Return what a segment holds, after its name and checksum were compared."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    name = str(segment["name"])
+    if not NAME.fullmatch(name) or not name.startswith(f"{rank}-"):
+        raise ZooError(f"{folder}: {name[:80]!r} is no segment of a replay buffer")
+    try:
+        raw = (folder / name).read_bytes()
+    except OSError:
+        raise ZooError(
+            f"{folder / name}: a part of the replay buffer is missing; copy the run's whole folder"
+        ) from None
+    if hashlib.sha256(raw).hexdigest() != segment["sha256"]:
+        raise ZooError(f"{folder / name}: is damaged")
+    try:
+        return load(raw)
+    except SafetensorError:
+        raise ZooError(f"{folder / name}: is damaged") from None

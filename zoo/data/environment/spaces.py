@@ -1,0 +1,360 @@
+"""Environments of gymnasium: which one an id names, and its observation and action spaces. Needs no torch."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import itertools
+import os
+import re
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from zoo.exceptions import ZooError, install
+
+PARTS = ("train", "val", "test", "film")  # each has a stream of seeds of its own
+SEED_BITS = 29  # of a seed within its part's range; with the part's number it fits into 31 bits
+PROBED = 8  # steps of random play by which stacked frames are recognized
+LARGEST_MESSAGE = 160  # characters of another library's message
+
+
+def episode_seeds(part: str, count: int, *, seed: int = 0) -> list[int]:
+    """Return ``count`` different seeds of a part's episodes, drawn by a ``SeedSequence`` spawned for the part.
+
+    Parts never share a seed: each draws from a range of its own. All seeds fit into 31 bits, which every generator of
+    an environment takes.
+    """
+    number = PARTS.index(part)
+    stream = np.random.SeedSequence(seed, spawn_key=(number,))
+    drawn: dict[int, None] = {}
+    words = count
+    while len(drawn) < count:
+        state = stream.generate_state(words) % (1 << SEED_BITS)
+        drawn = dict.fromkeys(((number << SEED_BITS) + state.astype(np.int64)).tolist())
+        words *= 2
+    return list(drawn)[:count]
+
+
+def message_of(error: BaseException) -> str:
+    """Return what another library raised, on one short line."""
+    text = " ".join(str(error).split())
+    text = f"{text[:LARGEST_MESSAGE]}…" if len(text) > LARGEST_MESSAGE else text
+    return f"{type(error).__name__}{f' ({text})' if text else ''}"
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """Silence the warnings of gymnasium's checks; what matters of them is an error here."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def folder_name(identity: str) -> str:
+    """Return an id as the name of a folder: ``module:Name/Id-v0`` becomes ``Name-Id-v0``."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", identity.rpartition(":")[2]).strip("-.") or "environment"
+
+
+def registered(identity: str) -> Any:
+    """Return gymnasium's ``EnvSpec`` of an id, ``module:Id-v0`` where a module registers it.
+
+    The module may lie in the current folder.
+
+    Raises:
+        ZooError: the module cannot be imported, or no such id.
+    """
+    import gymnasium
+
+    module, _, name = identity.rpartition(":")
+    if module:
+        here = os.getcwd()
+        if here not in sys.path:
+            sys.path.append(here)  # at the end: nothing that is installed is hidden by it
+        try:
+            importlib.import_module(module)
+        except Exception as error:
+            if isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]:
+                raise ZooError(
+                    f"data.env={identity}: there is no module {module!r} in the current folder or among the installed "
+                    f"packages"
+                ) from None
+            raise ZooError(f"data.env={identity}: importing {module} raised {message_of(error)}") from None
+    try:
+        with silent():
+            return gymnasium.spec(name)
+    except (gymnasium.error.Error, ValueError) as error:
+        raise ZooError(f"data.env={identity}: {identity} cannot be made ({message_of(error)})") from None
+
+
+def make(identity: str, options: Mapping[str, Any], **more: Any) -> Any:
+    """Return one environment.
+
+    Raises:
+        ZooError: it cannot be made, with what its constructor raised.
+    """
+    import gymnasium
+
+    env_spec = registered(identity)
+    try:
+        with silent():
+            return gymnasium.make(env_spec, **options, **more)
+    except Exception as error:
+        extra = next((x for x in ("box2d", "mujoco") if x in str(error).lower()), None)
+        if extra and isinstance(error, (gymnasium.error.DependencyNotInstalled, ImportError)):
+            raise ZooError(f"{identity} cannot be made (it needs more); {install(extra)}") from None
+        if isinstance(error, TypeError) and "render_mode" in more and "'render_mode'" in str(error):
+            raise ZooError(f"{identity} takes no render_mode") from None
+        raise ZooError(f"{identity} cannot be made: its constructor raised {message_of(error)}") from None
+
+
+@functools.lru_cache(maxsize=8)
+def native(identity: str) -> bool:
+    """Tell whether an environment has a vector of its own, in which an episode begins in the step after an end.
+
+    Raises:
+        ZooError: it has a vector alone, one that begins episodes in another way.
+    """
+    import gymnasium
+    from gymnasium.vector import AutoresetMode
+
+    env_spec = registered(identity)
+    if env_spec.vector_entry_point is None:
+        return False
+    try:
+        with silent():
+            vector = gymnasium.make_vec(env_spec, num_envs=1, vectorization_mode="vector_entry_point")
+            mode = vector.metadata.get("autoreset_mode")
+            vector.close()
+    except Exception as error:
+        if env_spec.entry_point is not None:
+            return False
+        raise ZooError(f"{identity} cannot be made: its vector's constructor raised {message_of(error)}") from None
+    if mode in (AutoresetMode.NEXT_STEP, AutoresetMode.NEXT_STEP.value):
+        return True
+    if env_spec.entry_point is None:
+        raise ZooError(
+            f"{identity} resets by {getattr(mode, 'value', mode)}; must be AutoresetMode.NEXT_STEP, or register an "
+            f"entry_point beside its vector_entry_point"
+        )
+    return False
+
+
+def make_vector(identity: str, count: int, mode: str, options: Mapping[str, Any]) -> Any:
+    """Return ``count`` environments side by side; ``mode`` is auto, sync or async.
+
+    Raises:
+        ZooError: one cannot be made, or an episode does not begin in the step after an end.
+    """
+    import gymnasium
+    from gymnasium.vector import AutoresetMode
+
+    if mode == "auto":
+        mode = "vector_entry_point" if native(identity) else "sync"
+    env_spec = registered(identity)
+    try:
+        with silent():
+            if mode == "async":
+                one = functools.partial(_in_worker, os.getpid(), env_spec, dict(options))
+                vector: Any = gymnasium.vector.AsyncVectorEnv([one] * count)
+            else:
+                vector = gymnasium.make_vec(env_spec, num_envs=count, vectorization_mode=mode, **options)
+    except Exception as error:
+        raise ZooError(f"{identity} cannot be made: its constructor raised {message_of(error)}") from None
+    if vector.metadata.get("autoreset_mode") not in (AutoresetMode.NEXT_STEP, AutoresetMode.NEXT_STEP.value):
+        raise ZooError(f"{identity} resets in another way than AutoresetMode.NEXT_STEP")
+    return vector
+
+
+def _in_worker(parent: int, env_spec: Any, options: Mapping[str, Any]) -> Any:
+    """Return an environment in a process of its own, which ends when it is told to and leaves Ctrl-C to the run."""
+    import gymnasium
+
+    if os.getpid() != parent:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return gymnasium.make(env_spec, **options)
+
+
+def described(identity: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return what a ``DataSpec`` says of an environment, and ``frame_channels``, how many channels of an observation
+    are new in each step: fewer than all where frames are stacked.
+
+    Raises:
+        ZooError: it cannot be made, or has spaces that no model can act in, or fails at its first steps.
+    """
+    return dict(_described(identity)) if not options else _described_anew(identity, options)
+
+
+@functools.lru_cache(maxsize=8)
+def _described(identity: str) -> dict[str, Any]:
+    return _described_anew(identity, {})
+
+
+def _described_anew(identity: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    if registered(identity).entry_point is None and native(identity):
+        with contextlib.closing(make_vector(identity, 1, "auto", options)) as vector:
+            spaces = vector.single_observation_space, vector.single_action_space
+        return {**_observed(identity, spaces[0]), **_acted(identity, spaces[1]), "frame_channels": 0}
+    one = make(identity, options)
+    try:
+        fields = {**_observed(identity, one.observation_space), **_acted(identity, one.action_space)}
+        with silent():
+            return {**fields, "frame_channels": _probed(identity, one, fields.get("image_layout", ""))}
+    except AttributeError as error:
+        raise ZooError(f"{identity} lacks a space: {message_of(error)}") from None
+    finally:
+        with contextlib.suppress(Exception):
+            one.close()
+
+
+def _observed(identity: str, space: Any) -> dict[str, Any]:
+    """Return shape, layout and scale of a space of observations."""
+    from gymnasium.spaces import Box
+
+    accepted = "must be a Box of one dimension, an image, or stacked images"
+    if not isinstance(space, Box):
+        raise ZooError(f"{identity} shows {_short(space)}; {accepted}")
+    shape = tuple(space.shape)
+    dark = bool((space.low == 0).all())
+    bright = dark and bool((space.high == 255).all())
+    if len(shape) == 1:
+        return {"input_shape": shape, "image_scale": 255.0 if space.dtype == np.uint8 else 1.0}
+    grey = bright or space.dtype == np.uint8 or (dark and bool((space.high == 1).all()))
+    layout = layout_of(shape) if len(shape) > 2 or grey else ""
+    if not layout or min(shape) < 1:
+        raise ZooError(f"{identity} shows {_short(space)}; {accepted}")
+    scale = 255.0 if bright or space.dtype == np.uint8 else 1.0
+    return {"input_shape": channels_first(shape, layout), "image_layout": layout, "image_scale": scale}
+
+
+def layout_of(shape: tuple[int, ...]) -> str:
+    """Return the order of an image's axes: HW, HWC or CHW, or NHWC for N stacked frames; nothing: no image's.
+
+    Of three axes the channels are beside two equal ones, else the shorter of first and last.
+    """
+    if len(shape) == 3:
+        a, b, c = shape
+        first = b == c if (a == b) != (b == c) else a < c
+        return "CHW" if first else "HWC"
+    return {2: "HW", 4: "NHWC"}.get(len(shape), "")
+
+
+def channels_first(shape: tuple[int, ...], layout: str) -> tuple[int, int, int]:
+    """Return the shape (C, H, W) of an image whose axes are in this order."""
+    if layout == "NHWC":
+        frames, height, width, channels = shape
+        return frames * channels, height, width
+    height, width = shape[layout.index("H")], shape[layout.index("W")]
+    return (shape[layout.index("C")] if "C" in layout else 1), height, width
+
+
+def arranged(observation: np.ndarray, layout: str) -> np.ndarray:
+    """Return observations (N, …) with channels first; vectors as they are."""
+    if layout == "HW":
+        return observation[:, None]
+    if layout == "HWC":
+        return observation.transpose(0, 3, 1, 2)
+    if layout == "NHWC":
+        rows, frames, height, width, channels = observation.shape
+        return observation.transpose(0, 1, 4, 2, 3).reshape(rows, frames * channels, height, width)
+    return observation
+
+
+def _acted(identity: str, space: Any) -> dict[str, Any]:
+    """Return kind, classes and limits of a space of actions."""
+    from gymnasium.spaces import Box, Discrete
+
+    if isinstance(space, Discrete):
+        first = int(space.start)
+        return {"kind": "discrete", "classes": tuple(str(first + number) for number in range(int(space.n)))}
+    if not isinstance(space, Box) or len(space.shape) != 1:
+        raise ZooError(f"{identity} takes {_short(space)}; must be Discrete, or a Box of one dimension")
+    if space.dtype.kind != "f":
+        raise ZooError(f"{identity} takes {_short(space)}, whole numbers; must be Discrete, or a Box of float32")
+    if not (np.isfinite(space.low).all() and np.isfinite(space.high).all()):
+        raise ZooError(f"{identity} takes actions without bounds; must have low and high")
+    low, high = (tuple(map(float, bound)) for bound in (space.low, space.high))
+    return {"kind": "continuous", "low": low, "high": high}
+
+
+def _short(space: Any) -> str:
+    text = " ".join(str(space).split())
+    return f"{text[:LARGEST_MESSAGE]}…" if len(text) > LARGEST_MESSAGE else text
+
+
+def _probed(identity: str, one: Any, layout: str) -> int:
+    """Play a few steps at random, and return how many channels of an observation each step renews.
+
+    Raises:
+        ZooError: an environment's first steps raise, or answer with something else than its spaces say.
+    """
+    seed = episode_seeds("film", 1)[0]
+    one.action_space.seed(seed)
+    frames = [_checked_observation(identity, one, _called(identity, "reset", 2, one.reset, seed=seed)[0], "reset")]
+    frames[0] = arranged(frames[0][None], layout)[0]
+    outside = not _within(one.observation_space, frames[0], layout)
+    for _ in range(PROBED if frames[0].ndim == 3 and len(frames[0]) > 1 else 1):
+        observation, reward, terminated, truncated, _ = _called(
+            identity, "step", 5, one.step, one.action_space.sample()
+        )
+        _check_reward(identity, reward)
+        observation = _checked_observation(identity, one, observation, "step")
+        frames.append(arranged(observation[None], layout)[0])
+        outside = outside or not _within(one.observation_space, frames[-1], layout)
+        if terminated or truncated:
+            break
+    if outside and os.environ.get("LOCAL_RANK", "0") == "0":
+        print(f"note: {identity} shows values outside of its observation_space", file=sys.stderr, flush=True)
+    return renewed(frames)
+
+
+def _called(identity: str, place: str, count: int, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    """Return the ``count`` values that an environment's method returns."""
+    try:
+        answer = call(*arguments, **options)
+    except Exception as error:
+        raise ZooError(f"environment {identity}: {place} raised {message_of(error)}") from None
+    if not isinstance(answer, tuple) or len(answer) != count:
+        accepted = {"reset": "observation, info", "step": "observation, reward, terminated, truncated, info"}[place]
+        raise ZooError(f"environment {identity}: {place} must return ({accepted}), as gymnasium's environments do")
+    return answer
+
+
+def _check_reward(identity: str, reward: Any) -> None:
+    try:
+        number = float(reward) if np.ndim(reward) == 0 else None
+    except (TypeError, ValueError):
+        number = None
+    if number is None:
+        raise ZooError(f"environment {identity}: step gave the reward {reward!r}; must be a number")
+
+
+def _checked_observation(identity: str, one: Any, observation: Any, place: str) -> np.ndarray:
+    observation, shape = np.asarray(observation), tuple(one.observation_space.shape)
+    if observation.shape != shape or observation.dtype.kind not in "buif":
+        raise ZooError(
+            f"environment {identity} shows {observation.dtype}{list(observation.shape)} in {place}; its "
+            f"observation_space is of the shape {list(shape)}"
+        )
+    return observation
+
+
+def _within(space: Any, frame: np.ndarray, layout: str) -> bool:
+    low, high = (arranged(np.asarray(one)[None], layout)[0] for one in (space.low, space.high))
+    return bool((np.greater_equal(frame, low) & np.less_equal(frame, high)).all())
+
+
+def renewed(frames: list[np.ndarray]) -> int:
+    """Return how many of an observation's channels (C, H, W) are not those of the one before, moved up; 0: all."""
+    channels = len(frames[0]) if frames[0].ndim == 3 else 1
+    for new in range(1, channels):
+        moved = (np.array_equal(after[:-new], before[new:]) for before, after in itertools.pairwise(frames))
+        if channels % new == 0 and all(moved):
+            return new
+    return 0

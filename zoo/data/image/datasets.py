@@ -1,0 +1,222 @@
+"""Ready-made images: scikit-learn's digits, MNIST, Fashion-MNIST, CIFAR-10, the Oxford-IIIT pets."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zoo.config.schema import check_choice, check_number
+from zoo.data.dataset import Card, Dataset, Splits, channel_statistics, class_counts, rarer, rows
+from zoo.data.download import fetch, read_checked, root_folder
+from zoo.data.reading import ImageReading
+from zoo.data.spec import DataSpec
+from zoo.exceptions import ZooError
+from zoo.registry import register_data
+
+VALIDATION = 5000  # rows that MNIST and Fashion-MNIST keep back from their 60,000 for validation
+
+MNIST = Card(
+    source="http://yann.lecun.com/exdb/mnist",
+    licence="CC BY-SA 3.0",
+    citation="LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document recognition, 1998",
+    md5={
+        "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+        "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
+        "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
+        "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
+    },
+)
+FASHION = Card(
+    source="https://github.com/zalandoresearch/fashion-mnist",
+    licence="MIT",
+    citation="Xiao, Rasul, Vollgraf: Fashion-MNIST, a novel image dataset, 2017",
+    md5={
+        "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+        "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
+        "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
+        "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
+    },
+)
+DIGITS = Card(
+    source="https://archive.ics.uci.edu/dataset/80, as bundled with scikit-learn (its test part, 1,797 scans)",
+    licence="CC BY 4.0",
+    citation="Alpaydin, Kaynak: Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998",
+)
+CIFAR10 = Card(
+    source="https://www.cs.toronto.edu/~kriz/cifar.html",
+    licence="none stated",
+    citation="Krizhevsky: Learning multiple layers of features from tiny images, 2009",
+    md5={"cifar-10-python.tar.gz": "c58f30108f718f92721af3b95e74349a"},
+)
+PETS = Card(
+    source="https://www.robots.ox.ac.uk/~vgg/data/pets",
+    licence="CC BY-SA 4.0",
+    citation="Parkhi, Vedaldi, Zisserman, Jawahar: Cats and dogs, CVPR 2012",
+)
+FASHION_CLASSES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
+
+
+def image_spec(
+    name: str, x: Tensor, y: Tensor, classes: tuple[str, ...], reading: ImageReading | None = None
+) -> DataSpec:
+    """Return the spec of training images ``x`` (N, C, H, W): a classification where there are classes."""
+    mean, std = channel_statistics(x)
+    return DataSpec(
+        name=name,
+        kind="image",
+        task="classification" if classes else "regression",
+        input_shape=tuple(x.shape[1:]),
+        classes=classes,
+        mean=mean,
+        std=std,
+        positive=rarer(y) if len(classes) == 2 else 1,
+        counts=class_counts(y.numpy(), len(classes)),
+        rows=len(y),
+        reading=reading,
+        target_mean=0.0 if classes else float(y.mean()),
+        target_std=1.0 if classes else float(y.std(correction=0)) or 1.0,
+    )
+
+
+def image_dataset(
+    name: str,
+    x: Tensor,
+    y: Tensor,
+    split: tuple[np.ndarray, np.ndarray, np.ndarray],
+    classes: tuple[str, ...],
+    card: Card | None = None,
+) -> Dataset:
+    """Return images ``x`` (N, C, H, W) and their targets ``y`` (N,), split by row numbers."""
+    train, val, test = (rows(x, y, index) for index in split)
+    return Dataset(image_spec(name, train["x"], train["y"], classes), train, val, test, card)
+
+
+@register_data("digits", tasks=("classification",), kind="image")
+def digits(*, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
+    """Return 1,797 scans of 8×8 pixels, test being one of ``folds`` stratified folds. Nothing to download."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    # Counts from 0 to 16, stretched to the 0 to 255 of every other image.
+    x = torch.from_numpy(np.rint(bunch.images * (255 / 16)).astype(np.uint8)).unsqueeze(1)
+    y = torch.from_numpy(bunch.target.astype(np.int64))
+    train, val, test = Splits(folds, fold, split_seed).cut(bunch.target, stratify=True)
+    return image_dataset("digits", x, y, (train, val, test), tuple("0123456789"), DIGITS)
+
+
+@register_data("mnist", tasks=("classification",), kind="image")
+def mnist(*, root: str | None = None, split_seed: int = 0) -> Dataset:
+    """Return 70,000 handwritten digits, 28×28: 55,000 to train, 5,000 to validate, the official 10,000 to test."""
+    return _idx("mnist", "MNIST", MNIST, tuple("0123456789"), root, split_seed)
+
+
+@register_data("fashion_mnist", tasks=("classification",), kind="image")
+def fashion_mnist(*, root: str | None = None, split_seed: int = 0) -> Dataset:
+    """Return 70,000 articles of clothing, 28×28, split as MNIST is."""
+    return _idx("fashion_mnist", "FashionMNIST", FASHION, FASHION_CLASSES, root, split_seed)
+
+
+def _idx(
+    name: str, torchvision_name: str, card: Card, classes: tuple[str, ...], root: str | None, split_seed: int
+) -> Dataset:
+    check_number("data.split_seed", split_seed, low=0, whole=True)
+    folder = root_folder(root) / torchvision_name / "raw"
+    if not all((folder / file).is_file() for file in card.md5):
+        from torchvision import datasets
+
+        mirrors = getattr(datasets, torchvision_name).mirrors
+        fetch(name, folder, {file: [mirror + file for mirror in mirrors] for file in card.md5}, card.md5)
+    parts = [read_idx(folder / file, md5) for file, md5 in card.md5.items()]
+    x, y, test_x, test_y = parts[0].unsqueeze(1), parts[1].long(), parts[2].unsqueeze(1), parts[3].long()
+    order = np.random.default_rng(split_seed).permutation(len(x))
+    train, val = np.sort(order[VALIDATION:]), np.sort(order[:VALIDATION])
+    seen = rows(x, y, train)
+    spec = image_spec(name, seen["x"], seen["y"], classes)
+    return Dataset(spec, seen, rows(x, y, val), {"x": test_x, "y": test_y}, card)
+
+
+def read_idx(path: Path, md5: str) -> Tensor:
+    """Return the array of a gzipped idx file, uint8.
+
+    Raises:
+        ZooError: the file cannot be read, or is not the one with this checksum.
+    """
+    raw = gzip.decompress(read_checked(path, md5))
+    # Header: two zero bytes, the type (8: uint8), the number of dimensions, then each as a big-endian int32.
+    dimensions = raw[3]
+    shape = np.frombuffer(raw, ">i4", count=dimensions, offset=4)
+    values = np.frombuffer(raw, np.uint8, offset=4 + 4 * dimensions)
+    return torch.from_numpy(values.reshape(shape.tolist()).copy())
+
+
+@register_data("cifar10", tasks=("classification",), kind="image")
+def cifar10(*, root: str | None = None, split_seed: int = 0) -> Dataset:
+    """Return 60,000 photos of ten kinds, 32×32 in colour: 45,000 to train, 5,000 to validate, 10,000 to test."""
+    from torchvision import datasets
+
+    parts = [_torchvision("cifar10", datasets.CIFAR10, root, train=train) for train in (True, False)]
+    x, test_x = (torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous() for part in parts)
+    y, test_y = (torch.tensor(part.targets) for part in parts)
+    order = np.random.default_rng(split_seed).permutation(len(x))
+    train, val = rows(x, y, np.sort(order[VALIDATION:])), rows(x, y, np.sort(order[:VALIDATION]))
+    spec = image_spec("cifar10", train["x"], train["y"], tuple(parts[0].classes))
+    return Dataset(spec, train, val, {"x": test_x, "y": test_y}, CIFAR10)
+
+
+@register_data("pets", tasks=("classification",), kind="image")
+def pets(
+    *,
+    target: str = "species",
+    size: int = 64,
+    fit: str = "crop",
+    root: str | None = None,
+    cache: str | None = None,
+    split_seed: int = 0,
+) -> Dataset:
+    """Return 7,349 photos of cats and dogs, the official half to test; ``target`` is species (two) or breed (37)."""
+    from torchvision.datasets import OxfordIIITPet
+
+    from zoo.data.image.cache import Wanted, pixels
+    from zoo.data.image.decode import listing
+
+    check_choice("data.target", target, ("species", "breed"))
+    check_number("data.size", size, low=8, high=1024, whole=True)
+    kind = "binary-category" if target == "species" else "category"
+    parts = [
+        _torchvision("pets", OxfordIIITPet, root, split=split, target_types=kind) for split in ("trainval", "test")
+    ]
+    folder = Path(parts[0]._images[0]).parent
+    known = {name: (name, *rest) for name, *rest in listing(folder)}
+    files = [known[Path(path).name] for part in parts for path in part._images]
+    decoded = pixels(folder, files, Wanted((size, size), fit, 3), cache=cache)
+    if decoded.bad:
+        raise ZooError(f"{folder / files[min(decoded.bad)][0]}: cannot be decoded; delete {folder} and try again")
+    labels = [part._bin_labels if target == "species" else part._labels for part in parts]
+    y = torch.tensor(labels[0] + labels[1])
+    rest, test = np.arange(len(labels[0])), np.arange(len(labels[0]), len(y))
+    train, val = Splits(split_seed=split_seed).cut_val(y[rest].numpy(), stratify=True)
+    names = tuple(name.lower() for name in (parts[0].bin_classes if target == "species" else parts[0].classes))
+    seen, held, tested = (rows(decoded.x, y, index, lazy=True) for index in (rest[train], rest[val], test))
+    return Dataset(image_spec("pets", seen["x"], seen["y"], names, ImageReading(fit)), seen, held, tested, PETS)
+
+
+def _torchvision(name: str, made_by: Any, root: str | None, **options: Any) -> Any:
+    """Return torchvision's data set, downloaded where it is not there."""
+    folder = root_folder(root)
+    try:
+        return made_by(str(folder), download=False, **options)
+    except RuntimeError:
+        print(f"{name}: downloading to {folder}", flush=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return made_by(str(folder), download=True, **options)
+    except (OSError, RuntimeError):
+        raise ZooError(
+            f"data={name}: not found in {folder}, and no network to download it from; set data.root or ZOO_DATA to the "
+            f"folder that holds it as torchvision lays it out (data=digits needs no files)"
+        ) from None

@@ -1,0 +1,274 @@
+"""Image files to arrays of one size: ``python -m zoo.data.image.decode`` is a process that does a share of them.
+
+Imports no torch, so that several processes begin at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import sys
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps
+
+from zoo.data.image.bit_depth import EIGHT_BITS, Ranges, depth_of, is_gray, read_deep, refuse_planes, source_of
+
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
+STUBS = ("BUFR", "GRIB", "HDF5", "MPEG")  # formats that Pillow recognizes and cannot decode
+LITTER = ("__macosx", "thumbs.db", "desktop.ini")  # that systems leave in folders and archives
+GRAY = (0.299, 0.587, 0.114)  # shares of red, green and blue, as Pillow's
+REPORT = 200  # images between two reports
+
+
+def is_archive(path: Path) -> bool:
+    """Tell whether ``path`` is an archive that is read as a folder would be."""
+    return path.is_file() and path.name.lower().endswith(ARCHIVES)
+
+
+def is_image(name: str) -> bool:
+    """Tell whether a file's name ends as those do that can be decoded."""
+    Image.init()
+    form = Image.EXTENSION.get(PurePosixPath(name).suffix.lower())
+    return form in Image.OPEN and form not in STUBS
+
+
+def left_out(names: list[str]) -> str:
+    """Return how many files are left out because their names do not end as those of images, and the first of them."""
+    files = "1 file" if len(names) == 1 else f"{len(names):,} files"
+    return f"left out {files} that cannot be read as images: {', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
+
+
+def wrong(error: Exception) -> str:
+    """Return what a decoder said of a file, in a line, without the address that it has in memory."""
+    return " ".join(str(error).split()).partition(" <_io")[0] or type(error).__name__
+
+
+def listing(path: Path) -> list[tuple[str, int, int]]:
+    """Return (name, size, time of change) of each file under a folder or in an archive, sorted by name.
+
+    Hidden files and those that systems leave behind are left out. An archive's members carry the archive's own time.
+
+    Raises:
+        OSError, ValueError, zipfile.BadZipFile, tarfile.TarError: it cannot be read, or holds a name twice.
+    """
+    found: list[tuple[str, int, int]] = []
+    if is_archive(path):
+        changed = path.stat().st_mtime_ns
+        if path.name.lower().endswith(".zip"):
+            with zipfile.ZipFile(path) as archive:
+                for entry in archive.infolist():
+                    archive.open(entry).close()  # which finds names that are not those in the archive's directory
+                found = [(i.filename, i.file_size, changed) for i in archive.infolist() if not i.is_dir()]
+        else:
+            with tarfile.open(path) as archive:
+                found = [(i.name, i.size, changed) for i in archive if i.isfile()]
+    else:
+        found = list(_walk(path, ""))
+    entries = sorted(entry for entry in found if not any(map(is_litter, entry[0].split("/"))))
+    for one, other in pairwise(entries):
+        if one[0] == other[0]:
+            raise ValueError(f"it holds {one[0]} twice")
+    return entries
+
+
+def is_litter(part: str) -> bool:
+    """Tell whether a file or a folder so named is hidden, or one that systems leave behind."""
+    return part.startswith(".") or part.lower() in LITTER
+
+
+def _walk(folder: Path, above: str) -> Iterator[tuple[str, int, int]]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = f"{above}{entry.name}"
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                yield from _walk(Path(entry.path), f"{name}/")
+            elif entry.is_file():
+                state = entry.stat()
+                yield name, state.st_size, state.st_mtime_ns
+
+
+def contents(path: Path, names: list[str]) -> Iterator[tuple[int, Callable[[], io.BytesIO | Path]]]:
+    """Yield (place in ``names``, what opens the file) for files of a folder or an archive, in the order that reads
+    fastest. One that is damaged raises when it is opened, before the next is asked for.
+    """
+    if not is_archive(path):
+        for place, name in enumerate(names):
+            yield place, partial(Path, path, name)
+    elif path.name.lower().endswith(".zip"):
+        with zipfile.ZipFile(path) as archive:
+            for place, name in enumerate(names):
+                yield place, partial(_member, archive, name)
+    else:
+        places = {name: place for place, name in enumerate(names)}
+        with tarfile.open(path) as archive:
+            for member in archive:  # compressed: from the first to the last
+                if member.isfile() and member.name in places:
+                    file = archive.extractfile(member)
+                    assert file is not None
+                    yield places[member.name], partial(io.BytesIO, file.read())
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> io.BytesIO:
+    return io.BytesIO(archive.read(name))
+
+
+@contextlib.contextmanager
+def opened_image(file: Any, size: tuple[int, int] | None) -> Iterator[Image.Image]:
+    """Open an image file (a path, or bytes in memory) to be brought to ``size`` (height, width).
+
+    Raises:
+        OSError, ValueError, SyntaxError: not an image, or a damaged one.
+    """
+    with contextlib.ExitStack() as stack:
+        if isinstance(file, (str, os.PathLike)):  # by its path Pillow maps some TIFF files with their sides swapped
+            file = stack.enter_context(open(file, "rb"))
+        with Image.open(file) as opened:
+            if opened.format == "PNG":
+                opened.verify()  # checksums, which decoding itself does not look at
+        with Image.open(file) as opened:
+            refuse_planes(opened)
+            if size is not None and opened.format == "JPEG":
+                height, width = size
+                if height != width and upright_size(opened) != opened.size[::-1]:  # lies on its side
+                    height, width = width, height
+                opened.draft(None, (2 * width, 2 * height))  # decodes no more than twice what is needed
+            yield opened
+
+
+def decode(
+    file: Any, *, size: tuple[int, int] | None, fit: str, channels: int, ranges: Ranges = EIGHT_BITS
+) -> np.ndarray:
+    """Return an image file as uint8 (channels, height, width), or float32 in [0, 1] for a set that has deep files.
+
+    Turned as its EXIF says; palettes looked up; what is transparent becomes white; of several frames the first.
+    ``fit: crop`` scales the shorter side and cuts the middle out, ``resize`` stretches both. ``ranges`` are those of
+    the set that a model learned from: values of more than 8 bits in them become black to white.
+
+    Raises:
+        OSError, ValueError, SyntaxError: not an image, a damaged one, or one with values outside of ``ranges``.
+    """
+    with opened_image(file, size) as opened:
+        return fitted(opened, size=size, fit=fit, channels=channels, ranges=ranges)
+
+
+def decode_opened(
+    image: Image.Image, *, size: tuple[int, int] | None, fit: str, channels: int, ranges: Ranges = EIGHT_BITS
+) -> np.ndarray:
+    """Return an image that a program has opened as ``decode`` returns its file.
+
+    One that is decoded already cannot be decoded at a smaller scale, as files of photos are: it may differ slightly.
+    """
+    source = source_of(image)
+    if source is not None:
+        with Image.open(source) as same:
+            untouched = same.size == image.size and same.mode == image.mode
+        if untouched:
+            return decode(source, size=size, fit=fit, channels=channels, ranges=ranges)
+    return fitted(image, size=size, fit=fit, channels=channels, ranges=ranges)
+
+
+def fitted(
+    opened: Image.Image, *, size: tuple[int, int] | None, fit: str, channels: int, ranges: Ranges = EIGHT_BITS
+) -> np.ndarray:
+    """Return an image as ``decode`` does a file's."""
+    if 0 in opened.size:
+        raise ValueError("it has no pixels")
+    if depth_of(opened):
+        array = _fitted_floats(read_deep(opened).unit(ranges), size, fit, channels)
+        return array if ranges.deep else np.rint(255 * array).astype(np.uint8)
+    image = ImageOps.exif_transpose(opened)
+    image = _to_size(on_white(image).convert("L" if channels == 1 else "RGB"), size, fit)
+    array = np.asarray(image)
+    array = array[None] if channels == 1 else array.transpose(2, 0, 1)
+    return array * np.float32(1 / 255) if ranges.deep else array
+
+
+def _fitted_floats(unit: np.ndarray, size: tuple[int, int] | None, fit: str, channels: int) -> np.ndarray:
+    """Return floats (H, W, C) in [0, 1] as (channels, height, width)."""
+    if channels == 1 and unit.shape[2] == 3:
+        unit = sum(np.float32(share) * unit[..., k : k + 1] for k, share in enumerate(GRAY))  # type: ignore[assignment]
+    planes = [np.asarray(_to_size(Image.fromarray(plane), size, fit)) for plane in unit.transpose(2, 0, 1)]
+    return np.stack(planes * (channels // len(planes))).clip(0, 1)
+
+
+def _to_size(image: Image.Image, size: tuple[int, int] | None, fit: str) -> Image.Image:
+    if size is None or image.size == (size[1], size[0]):
+        return image
+    if fit == "crop":
+        return ImageOps.fit(image, (size[1], size[0]), Image.Resampling.BICUBIC)
+    return image.resize((size[1], size[0]), Image.Resampling.BICUBIC, reducing_gap=2.0)
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """Return an image of 8 bits a channel without transparency."""
+    if image.mode == "La":
+        image = image.convert("LA")
+    if "A" in image.mode or "a" in image.mode or "transparency" in image.info:
+        seen = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen)
+    return image
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Return height and width of a photo that was opened and not decoded, once it is turned as its EXIF says."""
+    width, height = image.size
+    if width != height and image.format in ("JPEG", "MPO", "WEBP"):  # others are decoded by a look at their EXIF
+        sideways = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+        return (width, height) if sideways else (height, width)
+    return height, width
+
+
+def traits_of(image: Image.Image, job: dict[str, Any]) -> list[str]:
+    """Return what is lost of an image: ``frames`` after the first, ``colors`` where there is one channel.
+
+    ``sizes`` says that it has another size than the files that all others were brought to the ``own`` size of.
+    """
+    several = getattr(image, "is_animated", False) and image.format != "MPO"  # a photo with its previews
+    resized = job["own"] and upright_size(image) != tuple(job["size"])
+    colors = job["channels"] == 1 and not is_gray(image)
+    return ["frames"] * bool(several) + ["sizes"] * bool(resized) + ["colors"] * colors
+
+
+def main() -> None:
+    """Decode the share of a job that comes on standard input; report on standard output how it goes, in JSON lines.
+
+    Without ``ranges`` deep images are not decoded: a report says the least and the greatest of their values.
+    """
+    job = json.loads(sys.stdin.read())
+    array = np.lib.format.open_memmap(job["into"], mode="r+")
+    size, done = tuple(job["size"]), 0
+    ranges = Ranges(*(value and tuple(value) for value in job["ranges"])) if job["ranges"] is not None else None
+    for place, opener in contents(Path(job["path"]), job["names"]):
+        row = job["rows"][place]
+        try:
+            with opened_image(opener(), size) as image:
+                if ranges is None and (traits := traits_of(image, job)):
+                    print(json.dumps({"row": row, "traits": traits}), flush=True)
+                if ranges is None and depth_of(image):
+                    print(json.dumps({"deep": row, "extremes": read_deep(image).extremes}), flush=True)
+                else:
+                    options = {"size": size, "fit": job["fit"], "channels": job["channels"]}
+                    array[row] = fitted(image, **options, ranges=ranges or EIGHT_BITS)
+        except Exception as error:  # whatever a damaged file makes a decoder say
+            print(json.dumps({"bad": row, "said": wrong(error)}), flush=True)
+        done += 1
+        if done % REPORT == 0:
+            print(json.dumps({"done": REPORT}), flush=True)
+    array.flush()
+    print(json.dumps({"done": done % REPORT, "end": True}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,362 @@
+"""Images of the user's own: folders of class folders, a folder with a list of labels, archives of either, ``.npz``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import torch
+
+from zoo.config.schema import check_choice, check_flag, check_number
+from zoo.data.dataset import Dataset, Splits, row_place, rows
+from zoo.data.image.cache import Pixels, Wanted, pixels
+from zoo.data.image.datasets import image_spec
+from zoo.data.image.decode import is_image, is_litter, left_out, listing
+from zoo.data.image.npz import labelled_arrays
+from zoo.data.reading import ImageReading
+from zoo.data.table.csv_file import read_labels
+from zoo.exceptions import ZooError, unknown
+from zoo.registry import register_data
+from zoo.utils.notes import note
+
+PARTS = {
+    "train": ("train", "training", "trn"),
+    "val": ("val", "valid", "validation", "validate", "validating", "dev", "devel", "development"),
+    "test": ("test", "testing", "tst"),
+}
+WORDS = {word: part for part, words in PARTS.items() for word in words}
+FILLERS = ("set", "data", "dataset", "images", "image", "imgs", "img", "split")  # as in training_set or test-images
+FITS = ("crop", "resize")
+
+Entry = tuple[str, int, int]  # name, size, time of change
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Files with the class of each, and the part (train, val, test) that each belongs to where folders say so.
+
+    ``left_out`` are the names of files that are no images, ``unnamed`` those of images that a list of labels lacks.
+    """
+
+    files: list[Entry]
+    classes: list[str]
+    parts: list[str] | None
+    left_out: list[str]
+    unnamed: list[str] = field(default_factory=list)
+
+
+@register_data("image_folder", tasks=("classification",), kind="image")
+def image_folder(
+    *,
+    path: str | None = None,
+    labels: str | None = None,
+    target: str | None = None,
+    classes: Sequence[str] | None = None,
+    size: int | Sequence[int] | None = None,
+    fit: str = "crop",
+    channels: int | None = None,
+    skip_bad: bool = False,
+    cache: str | None = None,
+    folds: int = 5,
+    fold: int = 0,
+    split_seed: int = 0,
+) -> Dataset:
+    """Return the images under ``path``, a folder or an archive (zip, tar): a folder per class.
+
+    With ``train/``, and perhaps ``val/`` and ``test/``, above or below the class folders the parts are those, also as
+    ``Training/``, ``dev/`` or ``test_set/``; what is missing is cut from train, test as one of ``folds``. With
+    ``labels``, a CSV, its column ``target`` says each file's class, wherever the file lies. ``classes`` takes some of
+    the classes alone. Images become ``size`` (height and width, or one number), ``fit: crop`` keeps proportions and
+    ``resize`` does not; ``channels`` is 1 or 3. Where ``size`` or ``channels`` are not given, up to 64 of the files
+    suggest them. Files of more than 8 bits a channel share one range of values (see ``zoo.data.image.bit_depth``). A note says which
+    files are left out because they are no images. Decoded images are kept in ``cache`` (null: ``$ZOO_CACHE``, else the
+    user's cache folder) until a file changes.
+
+    Raises:
+        ZooError: no images, one class only, an empty class folder, folders that are parts in part, a file that cannot
+            be decoded (unless ``skip_bad``), a class in test that train lacks.
+    """
+    wanted = _wanted(size, fit, channels)
+    check_flag("data.skip_bad", skip_bad)
+    if path is None:
+        raise ZooError("data.path: must name the folder of images, as data.path=photos")
+    found = _listed(Path(path), labels, target) if labels else _in_class_folders(Path(path))
+    found = _some_classes(found, classes, path)
+    names = sorted(set(found.classes))
+    if len(names) < 2:
+        raise ZooError(f"{path}: one class only, {names[0]!r}; must be at least two, a folder each")
+    decoded = pixels(Path(path), found.files, wanted, cache=cache)
+    _note_files(path, found, decoded)
+    keep = _without_bad(decoded.bad, found.files, path, skip_bad)
+    y = np.array([names.index(name) for name in found.classes])[keep]
+    parts = None if found.parts is None else np.array(found.parts)[keep]
+    files = [found.files[row] for row in keep]
+    splits = Splits(folds, fold, split_seed)
+    split = given_split(y, parts, names, splits, place=lambda row: str(files[row][0]))
+    x, target_of = decoded.x, torch.zeros(len(decoded.x), dtype=torch.int64)
+    target_of[torch.from_numpy(keep)] = torch.from_numpy(y)
+    train, val, test = (rows(x, target_of, keep[index], lazy=True) for index in split)
+    integers, floats = decoded.ranges.integer, decoded.ranges.float
+    reading = ImageReading(fit, integer_range=integers, float_range=floats)
+    return Dataset(image_spec("image_folder", train["x"], train["y"], tuple(names), reading), train, val, test)
+
+
+def _note_files(path: str, found: Labelled, decoded: Pixels) -> None:
+    """Say which files are left out, and what of others is not read."""
+    files = {
+        trait: _some([found.files[row][0] for row in rows], "file") for trait, rows in decoded.traits.items() if rows
+    }
+    if found.left_out:
+        note(f"{path}: {left_out(found.left_out)}")
+    if found.unnamed:
+        note(f"{path}: left out {_some(found.unnamed, 'image')} that the list of labels does not name")
+    for low, high in filter(None, (decoded.ranges.integer, decoded.ranges.float)):
+        note(f"{path}: {files['deep']} of more than 8 bits; {low:g} to {high:g} are read as black to white")
+    if "frames" in files:
+        note(f"{path}: {files['frames']} of several frames or pages; the first of each is read")
+    if "sizes" in files:
+        side = "×".join(map(str, decoded.x.shape[2:]))
+        note(f"{path}: {files['sizes']} of other sizes than {side} are brought to it; data.size= sets another")
+
+
+def _some(names: Sequence[str], what: str) -> str:
+    """Return how many files there are, and the first of their names."""
+    shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+    return f"{len(names):,} {what}{'' if len(names) == 1 else 's'} ({shown})"
+
+
+def _wanted(size: int | Sequence[int] | None, fit: str, channels: int | None) -> Wanted:
+    check_choice("data.fit", fit, FITS)
+    if channels not in (None, 1, 3):
+        raise ZooError(f"data.channels={channels}: must be 1 (grey) or 3 (colour)")
+    if size is None:
+        return Wanted(None, fit, channels)
+    sides = [size, size] if isinstance(size, int) else list(size) if isinstance(size, Sequence) else [size]
+    if len(sides) != 2:
+        raise ZooError(f"data.size={size}: must be one number or [height,width]")
+    for side in sides:
+        check_number("data.size", side, low=1, high=4096, whole=True)
+    return Wanted((sides[0], sides[1]), fit, channels)
+
+
+def _images(path: Path) -> tuple[list[Entry], list[str]]:
+    """Return the image files under ``path``, and the names of files that are none."""
+    try:
+        files = listing(path)
+    except OSError as error:
+        raise ZooError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except Exception as error:  # an archive that is none, or a damaged one
+        raise ZooError(f"{path}: is not a whole archive ({' '.join(str(error).split())})") from None
+    images = [entry for entry in files if is_image(entry[0])]
+    if not images:
+        said = f"holds no image among {len(files):,} files, such as {files[0][0]}" if files else "is empty"
+        raise ZooError(f"{path}: {said}; must hold a folder of images per class")
+    return images, [name for name, _, _ in files if not is_image(name)]
+
+
+def _in_class_folders(path: Path) -> Labelled:
+    images, others = _images(path)
+    top = _common(images)
+    inside = [PurePosixPath(name).parts[len(top) :] for name, _, _ in images]
+    level, part = _parts(path, inside)
+    depth = 1 if level is None else 2
+    loose = [entry[0] for entry, parts in zip(images, inside, strict=True) if len(parts) <= depth]
+    if loose:
+        raise ZooError(
+            f"{path}: {loose[0]} lies in no class folder, as do {len(loose) - 1} other images; must be "
+            f"a folder per class, or name each file's class in a CSV by data.labels="
+        )
+    filled = {parts[: 2 if level == 0 else 1] for parts in inside}
+    _check_empty(path, top, sorted(part) if level == 0 else [""], filled, others)
+    classes = [p[1 if level == 0 else 0] for p in inside]
+    return Labelled(images, classes, None if level is None else [part[p[level]] for p in inside], others)
+
+
+def parts_of(folders: Iterable[str]) -> dict[str, str]:
+    """Return the part of the data (train, val or test) of each folder whose name says one: ``Training``, ``test_set``.
+
+    Case, how words are joined, and words that all of several folders share do not matter.
+    """
+    words = {folder: [word for word in re.split(r"[^a-z]+", folder.lower()) if word] for folder in folders}
+    shared = set.intersection(*map(set, words.values())) - WORDS.keys() if len(words) > 1 else set()
+    result: dict[str, str] = {}
+    for folder, parts in words.items():
+        left = [word for word in parts if word not in FILLERS and word not in shared]
+        if len(left) == 1:
+            names = [left[0], *(left[0].removesuffix(filler) for filler in FILLERS)]
+            part = next((WORDS[name] for name in names if name in WORDS), None)
+            result |= {} if part is None else {folder: part}
+    return result
+
+
+def _parts(path: Path, inside: Sequence[tuple[str, ...]]) -> tuple[int | None, dict[str, str]]:
+    """Return which level of folders says the part of the data, if one does, and the part that each of them says.
+
+    Raises:
+        ZooError: parts without train, or parts beside folders that are none.
+    """
+    for level in (0, 1):
+        folders = {parts[level] for parts in inside if len(parts) > level + 1}
+        part = parts_of(folders)
+        several = len(set(part.values())) > 1
+        complete = bool(folders) and folders == part.keys()
+        if complete and "train" in part.values():
+            return level, part
+        if several or (complete and level == 0):
+            others = f"{min(folders - part.keys())} is not" if folders > part.keys() else "none of them is train"
+            raise ZooError(
+                f"{path}: the folders {', '.join(sorted(part))} are named as parts of the data, and {others}; "
+                f"name the parts train, val and test with a folder per class in each, or rename the classes"
+            )
+    return None, {}
+
+
+def _common(images: Sequence[Entry]) -> tuple[str, ...]:
+    """Return the folders that all images have above them, as an archive of one folder has."""
+    split = [PurePosixPath(name).parts[:-1] for name, _, _ in images]
+    shared: list[str] = []
+    for level in zip(*split, strict=False):
+        if len(set(level)) > 1 or "train" in parts_of(level[:1]).values():
+            break
+        shared.append(level[0])
+    # The folder right above the images is their class
+    return tuple(shared[: max(min(map(len, split)) - 1, 0)])
+
+
+def _check_empty(
+    path: Path, top: tuple[str, ...], parts: Sequence[str], filled: set[tuple[str, ...]], others: Sequence[str]
+) -> None:
+    """Refuse a class folder without images, in each of the folders ``parts``."""
+    above = path.joinpath(*top)
+    if not above.is_dir():  # an archive
+        return
+    for part in parts:
+        for folder in sorted((above / part).iterdir()):
+            if folder.is_dir() and not is_litter(folder.name):
+                place = (part, folder.name) if part else (folder.name,)
+                if place not in filled:
+                    held = [name for name in others if (path / name).is_relative_to(folder)]
+                    said = f"holds no image that can be read: {left_out(held)}" if held else "holds no image"
+                    raise ZooError(f"{folder}: {said}; put some there, or delete the folder")
+
+
+def _listed(path: Path, labels: str, target: str | None) -> Labelled:
+    """Return the files that a CSV names: by their path, their name, or their name without its ending."""
+    images, others = _images(path)
+    others = [name for name in others if (path / name).resolve() != Path(labels).resolve()]
+    by_name: dict[str, list[Entry]] = {}
+    for entry in images:
+        place = PurePosixPath(entry[0])
+        for key in {entry[0], place.name, place.stem}:
+            by_name.setdefault(key, []).append(entry)
+    files, classes = [], []
+    for line, name, label in read_labels(Path(labels), target, set(by_name)):
+        matching = by_name.get(name, [])
+        if len(matching) != 1:
+            said = f"{len(matching)} files are so named" if matching else "no such image"
+            raise ZooError(f"{labels}, line {line}: {name!r}: {said} under {path}")
+        files.append(matching[0])
+        classes.append(label)
+    doubled = len(files) - len(set(files))
+    if doubled:
+        raise ZooError(f"{labels}: names {doubled} images more than once")
+    unnamed = sorted({name for name, _, _ in images} - {name for name, _, _ in files})
+    return Labelled(files, classes, None, others, unnamed)
+
+
+def _some_classes(found: Labelled, classes: Sequence[str] | None, path: str) -> Labelled:
+    if classes is None:
+        return found
+    for name in classes:
+        if str(name) not in found.classes:
+            raise unknown("class in data.classes", name, sorted(set(found.classes)))
+    kept = [i for i, name in enumerate(found.classes) if name in set(map(str, classes))]
+    parts = None if found.parts is None else [found.parts[i] for i in kept]
+    return replace(found, files=[found.files[i] for i in kept], classes=[found.classes[i] for i in kept], parts=parts)
+
+
+def _without_bad(bad: dict[int, str], files: Sequence[Entry], path: str, skip: bool) -> np.ndarray:
+    """Return the rows that were decoded; says how many were not."""
+    if bad:
+        row = min(bad)
+        named = f"{Path(path) / files[row][0]}: cannot be decoded ({bad[row]})"
+        if not skip:
+            more = f", nor can {len(bad) - 1} others" if len(bad) > 1 else ""
+            raise ZooError(f"{named}{more}; mend or delete it, or leave such files out by data.skip_bad=true")
+        print(f"left out {len(bad):,} of {len(files):,} images; the first: {named}", flush=True)
+    return np.setdiff1d(np.arange(len(files)), list(bad))
+
+
+def given_split(
+    y: np.ndarray,
+    parts: np.ndarray | None,
+    names: Sequence[str],
+    splits: Splits,
+    *,
+    place: Callable[[int], str] = row_place,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the row numbers of train, validation and test: as ``parts`` says of each row, the rest cut from train.
+
+    Raises:
+        ZooError: a class in validation or test that train lacks.
+    """
+    if parts is None:
+        return splits.cut(y, stratify=True, classes=names, place=place)
+    train, val, test = (np.flatnonzero(parts == part) for part in ("train", "val", "test"))
+    named = {"stratify": True, "classes": names, "place": lambda row: place(int(train[row]))}
+    for part, index in (("validation", val), ("test", test)):
+        strange = set(y[index]) - set(y[train])
+        if strange:
+            raise ZooError(f"{part}: holds the class {names[min(strange)]!r}, which train lacks")
+    if not len(test):
+        kept, more, held = splits.cut(y[train], **named)
+        rest, test = train[np.sort(np.concatenate([kept, more]))], train[held]
+        if len(val):
+            return rest, val, test
+        return train[kept], train[more], test
+    if not len(val):
+        kept, held = splits.cut_val(y[train], **named)
+        train, val = train[kept], train[held]
+    return train, val, test
+
+
+@register_data("npz", tasks=("classification",), kind="image")
+def npz(
+    *,
+    path: str | None = None,
+    classes: Sequence[str] | None = None,
+    folds: int = 5,
+    fold: int = 0,
+    split_seed: int = 0,
+) -> Dataset:
+    """Return the images of a NumPy archive, as MedMNIST's: ``train_images``, ``train_labels``, ``val_…``, ``test_…``.
+
+    ``x_train``, ``y_train``, … are understood too, and so are ``images`` and ``labels`` (or ``x`` and ``y``) without
+    parts. What is missing is cut from train, test as one of ``folds``. ``classes`` names the classes in order.
+
+    Raises:
+        ZooError: not such an archive, or arrays that do not fit together.
+    """
+    from zoo.data.arrays import joined_images, labels_of
+
+    if path is None:
+        raise ZooError("data.path: must name the archive, as data.path=pneumoniamnist.npz")
+    arrays = labelled_arrays(Path(path))
+    given_parts = [part for part in ("train", "val", "test") if part in arrays]
+    images = joined_images([arrays[part][0] for part in given_parts], path)
+    ys = [arrays[part][1].reshape(-1) for part in given_parts]
+    parts = [part for part, y in zip(given_parts, ys, strict=True) for _ in y]
+    y, names = labels_of(np.concatenate(ys), "classification")
+    reading = ImageReading()
+    if classes is not None:
+        if len(classes) != len(names):
+            raise ZooError(f"data.classes={list(classes)}: names {len(classes)} classes; {path} holds {len(names)}")
+        reading, names = ImageReading(labels=names), tuple(map(str, classes))
+    given = None if set(parts) == {"train"} else np.array(parts)
+    split = given_split(y, given, names, Splits(folds, fold, split_seed))
+    x, target = torch.from_numpy(images), torch.from_numpy(y)
+    train, val, test = (rows(x, target, index) for index in split)
+    return Dataset(image_spec("npz", train["x"], train["y"], names, reading), train, val, test)

@@ -1,0 +1,252 @@
+"""Images: files, Pillow's, arrays. Training reads arrays of images by the same functions as prediction."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from zoo.data.input_readers import INPUT, Piece, to_float
+from zoo.data.reading import ImageReading
+from zoo.data.spec import DataSpec
+from zoo.exceptions import ZooError
+
+if TYPE_CHECKING:
+    from zoo.data.dataset import Batch
+
+ROWS = 64  # that are read at once
+
+
+# --- arrays, in training and in prediction ---
+
+
+def pixel_values(x: np.ndarray, where: str) -> np.ndarray:
+    """Return images as uint8, or as float32 in [0, 1].
+
+    Whole numbers of any type from 0 to 255 are uint8's; a greatest value of 1 is not clear. Booleans are 0 and 1.
+
+    Raises:
+        ZooError: other values, no numbers, NaN; the message begins with ``where``.
+    """
+    kind = x.dtype.kind
+    if kind not in "buif":
+        raise ZooError(f"{where}: images of type {x.dtype}; must be uint8, or float in [0, 1]")
+    if not x.size:
+        raise ZooError(f"{where}: images of shape {x.shape} hold no pixels; must be at least one")
+    if x.dtype == np.uint8:
+        return x
+    low, high = x.min(), x.max()
+    if kind in "iu" and low >= 0 and high <= 255 and high != 1:
+        return x.astype(np.uint8)
+    if kind == "b" or (kind == "f" and low >= 0 and high <= 1):
+        return x.astype(np.float32)
+    if kind == "f" and not np.isfinite(x).all():
+        raise ZooError(f"{where}: images with NaN or infinity; must be uint8, or float in [0, 1]")
+    said = f"images of {x.dtype} from {low:g} to {high:g}; must be uint8, or float in [0, 1]"
+    raise ZooError(f"{where}: {said}: {_advice(x)}")
+
+
+def _advice(x: np.ndarray) -> str:
+    if x.dtype.kind in "iu" and x.min() >= 0 and x.max() == 1:
+        return "convert them to uint8 if they reach to 255, or to float if they reach to 1"
+    if x.min() < 0:
+        return "shift and divide all of them alike"
+    return f"divide all of them by {255 if x.max() <= 255 else 'the greatest value that there can be'}"
+
+
+def channels_first(x: np.ndarray) -> np.ndarray:
+    """Return images (N, H, W), (N, C, H, W) or (N, H, W, C) as (N, C, H, W).
+
+    The second axis has the channels if it is 1 or 3, else the smaller of the second and the last. Two or four channels
+    on the last axis are gray or colors with opacity, as Pillow's LA and RGBA: what is transparent becomes white.
+    """
+    if x.ndim == 3:
+        return x[:, None]
+    if x.shape[1] in (1, 3) or x.shape[1] <= x.shape[3]:
+        return x
+    return _moved(on_white(x) if x.shape[3] in (2, 4) else x)
+
+
+def _moved(x: np.ndarray) -> np.ndarray:
+    return x.transpose(0, 3, 1, 2)
+
+
+def on_white(x: np.ndarray) -> np.ndarray:
+    """Return images (N, H, W, C + 1), whose last channel is opacity, as (N, H, W, C) on white."""
+    if x.dtype != np.uint8:
+        return x[..., :-1] * x[..., -1:] + (1 - x[..., -1:])
+    from PIL import Image
+
+    from zoo.data.image import decode as decoding
+
+    count, height, width, channels = x.shape
+    tall = Image.fromarray(np.ascontiguousarray(x).reshape(count * height, width, channels))
+    opaque = np.asarray(decoding.on_white(tall).convert("L" if channels == 2 else "RGB"))
+    return opaque.reshape(count, height, width, channels - 1)
+
+
+# --- prediction ---
+
+
+def encode(spec: DataSpec, raw: Any) -> Batch:
+    """Return images as ``x`` float (B, C, H, W) in [0, 1].
+
+    ``raw`` is a path or Pillow's image, or a list of such, which are brought to size as training's files were; or an
+    array (B, C, H, W) or (B, H, W, C) of the model's size, without B for one image and without C for one channel:
+    uint8, whole numbers from 0 to 255, or float in [0, 1]. Opacity on the last axis is put on white.
+
+    Raises:
+        ZooError: another size, other values, a file that cannot be read.
+    """
+    images = _decoded(spec, raw)
+    if images is None:
+        images = _placed(spec, pixel_values(_array(spec, raw), spec.name))
+    return {"x": to_float(torch.from_numpy(np.array(images, order="C")))}
+
+
+def _decoded(spec: DataSpec, raw: Any) -> np.ndarray | None:
+    """Return paths and Pillow's images as (B, C, H, W), None for anything else."""
+    many = list(raw) if isinstance(raw, (list, tuple)) else [raw]
+    if not any(isinstance(one, (str, os.PathLike)) or hasattr(one, "getexif") for one in many):
+        return None
+    return np.stack([_one_decoded(spec, one) for one in many])
+
+
+def _one_decoded(spec: DataSpec, one: Any) -> np.ndarray:
+    from zoo.data.image.decode import decode, decode_opened, wrong
+
+    if hasattr(one, "getexif"):
+        name, read = "an image", decode_opened
+    elif isinstance(one, (str, os.PathLike)):
+        name, read = os.fspath(one), decode
+    else:
+        raise ZooError(f"{spec.name}: a {type(one).__name__} among files; must be paths and images alone, or one array")
+    options = _options(spec)
+    try:
+        return read(one, **options)
+    except Exception as error:  # whatever a damaged file makes a decoder say
+        raise ZooError(f"{name}: is no image that can be read ({wrong(error)})") from None
+
+
+def _options(spec: DataSpec) -> dict[str, Any]:
+    """Return how ``zoo.data.image.decode`` reads a file for this model.
+
+    Raises:
+        ZooError: a model of arrays with as many channels as no file has.
+    """
+    from zoo.data.image.bit_depth import Ranges
+
+    channels, height, width = spec.input_shape
+    if channels not in (1, 3):
+        raise ZooError(f"{spec.name}: the model reads images of {channels} channels, files have 1 or 3; must be arrays")
+    reading = spec.reading_as(ImageReading)
+    ranges = Ranges(reading.integer_range, reading.float_range)
+    return {"size": (height, width), "fit": reading.resize_mode, "channels": channels, "ranges": ranges}
+
+
+def _array(spec: DataSpec, raw: Any) -> np.ndarray:
+    """Return a tensor, an array, or lists of such or of numbers, as one array."""
+    if isinstance(raw, torch.Tensor):
+        values = raw.detach().cpu()
+        return (values.float() if values.is_floating_point() else values).numpy()
+    try:
+        return np.asarray([_array(spec, one) for one in raw]) if isinstance(raw, (list, tuple)) else np.asarray(raw)
+    except ValueError:
+        raise ZooError(f"{spec.name}: images of different shapes; must be all of one size") from None
+
+
+def _placed(spec: DataSpec, x: np.ndarray) -> np.ndarray:
+    """Return an array of images, or of one, as (B, C, H, W).
+
+    Raises:
+        ZooError: another shape.
+    """
+    channels, height, width = spec.input_shape
+    layouts: list[tuple[tuple[int, ...], Callable[[np.ndarray], np.ndarray]]] = [
+        ((channels, height, width), lambda images: images),
+        ((height, width, channels), _moved),
+    ]
+    if channels == 1:
+        layouts.insert(1, ((height, width), lambda images: images[:, None]))
+    if channels in (1, 3):
+        layouts.append(((height, width, channels + 1), lambda images: _moved(on_white(images))))
+    for shape, bring in layouts:
+        if x.shape == shape or x.shape[1:] == shape:
+            return bring(x if x.ndim > len(shape) else x[None])
+    raise ZooError(
+        f"{spec.name}: images of shape {x.shape}; must be (batch, {channels}, {height}, {width}); "
+        f"paths and Pillow's images are brought to that size"
+    )
+
+
+def read(spec: DataSpec, place: str) -> Iterator[Piece]:
+    """Read an image, or those of a folder or an archive; a note says which of its files are left out."""
+    from zoo.data.image.decode import contents, decode, wrong
+
+    path, options = Path(place), _options(spec)
+    files = None if place == INPUT else _files(path)
+    if files is not None:
+        openers = ((str(path / files[n]), opener) for n, opener in contents(path, files))
+    elif place == INPUT:
+        openers = iter([("standard input", lambda: io.BytesIO(sys.stdin.buffer.read()))])
+    else:
+        openers = iter([(place, lambda: path)])
+    total = len(files or [place])
+    names: list[str] = []
+    rows: list[np.ndarray] = []
+    for number, (name, opener) in enumerate(openers, start=1):
+        try:
+            rows.append(decode(opener(), **options))
+            names.append(name)
+        except Exception as error:  # whatever a damaged file makes a decoder say
+            yield Piece([name], wrong=f"{name}: is no image that can be read ({wrong(error)})", done=number / total)
+        if len(rows) == ROWS:
+            yield Piece(names, np.stack(rows), done=number / total)
+            names, rows = [], []
+    if rows:
+        yield Piece(names, np.stack(rows), done=1.0)
+
+
+def _files(path: Path) -> list[str] | None:
+    """Return the images of a folder or an archive, None for another file.
+
+    Raises:
+        ZooError: an archive that cannot be read, or no image.
+    """
+    from zoo.data.image.decode import is_archive, is_image, left_out, listing
+    from zoo.utils.notes import note
+
+    if not path.is_dir() and not is_archive(path):
+        return None
+    try:
+        names = [name for name, _, _ in listing(path)]
+    except Exception as error:
+        raise ZooError(f"{path}: is not a whole archive ({' '.join(str(error).split())})") from None
+    files, others = [name for name in names if is_image(name)], [name for name in names if not is_image(name)]
+    if not files:
+        raise ZooError(f"{path}: holds no image that can be read" + (f": {left_out(others)}" if others else ""))
+    if others:
+        note(f"{path}: {left_out(others)}")
+    return files
+
+
+def from_json(spec: DataSpec, rows: Sequence[str]) -> Any:
+    """Return image files in base64 as ``encode`` takes them."""
+    options = _options(spec)
+    return np.stack([_image(options, number, text) for number, text in enumerate(rows)])
+
+
+def _image(options: dict[str, Any], number: int, text: str) -> np.ndarray:
+    from zoo.data.image.decode import decode, wrong
+
+    try:
+        return decode(io.BytesIO(base64.b64decode(text, validate=True)), **options)
+    except Exception as error:  # whatever a damaged file makes a decoder say
+        raise ZooError(f"x[{number}]: is no image that can be read ({wrong(error)})") from None

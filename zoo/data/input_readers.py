@@ -1,0 +1,94 @@
+"""What all kinds of raw input share: pieces of files, tensors from whatever a caller has."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zoo.data.spec import DataSpec
+from zoo.exceptions import ZooError
+
+INPUT = "-"  # standard input
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some rows: what each is called, and the raw batch that ``predict`` takes; or what is ``wrong`` with a file.
+
+    ``done`` is how much of all is read, from 0 to 1, where that is known. ``times`` are those of a forecast's steps.
+    """
+
+    names: Sequence[str]
+    raw: Any = None
+    wrong: str | None = None
+    done: float | None = None
+    times: Sequence[str] = ()
+
+
+def to_float(x: Tensor) -> Tensor:
+    """Return images of uint8 as float in [0, 1], anything else unchanged."""
+    return x * (1 / 255) if x.dtype == torch.uint8 else x
+
+
+def as_tensor(raw: Any) -> Tensor:
+    """Return an array, a list of numbers or a tensor as a tensor."""
+    return raw if isinstance(raw, Tensor) else torch.from_numpy(np.array(raw))
+
+
+def as_floats(raw: Any) -> Tensor:
+    """Return an array, a list of numbers or a tensor as float32."""
+    return as_tensor(raw).float()
+
+
+@contextlib.contextmanager
+def opened(place: str) -> Iterator[io.BufferedReader]:
+    """Open a file, or standard input, for reading bytes."""
+    if place == INPUT:
+        yield sys.stdin.buffer  # type: ignore[misc]
+        return
+    try:
+        with Path(place).open("rb") as file:
+            yield file
+    except OSError as error:
+        raise ZooError(f"{place}: cannot be read ({error.strerror})") from None
+
+
+def share_read(place: str, file: io.BufferedReader) -> float | None:
+    """Return how much of a file is read."""
+    return None if place == INPUT else file.tell() / max(Path(place).stat().st_size, 1)
+
+
+def batched(spec: DataSpec, x: Tensor) -> Tensor:
+    """Return ``x`` (B, *input_shape), also of one sample without B.
+
+    Raises:
+        ZooError: another shape.
+    """
+    shape = spec.input_shape
+    if tuple(x.shape) == shape:
+        x = x.unsqueeze(0)
+    if tuple(x.shape[1:]) != shape:
+        raise ZooError(f"{spec.name}: input of shape {tuple(x.shape)}; must be (batch, {', '.join(map(str, shape))})")
+    return x
+
+
+def array(rows: Any) -> np.ndarray:
+    """Return steps of numbers as float32.
+
+    Raises:
+        ZooError: steps of different lengths.
+    """
+    try:
+        with np.errstate(over="ignore"):  # infinity is rejected by the answer
+            return np.array(rows, np.float32)
+    except ValueError:
+        raise ZooError("x: its steps have different lengths") from None

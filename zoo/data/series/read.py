@@ -1,0 +1,165 @@
+"""Time series: the last steps of a file, a frame or an array."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from zoo.data.input_readers import INPUT, Piece, array, as_tensor
+from zoo.data.reading import SeriesReading
+from zoo.data.spec import DataSpec
+from zoo.exceptions import ZooError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from zoo.data.dataset import Batch
+    from zoo.data.series.regular_grid import Series
+
+ADVICE = "fill the gaps: the model was trained without data.fill"
+
+
+def encode(spec: DataSpec, raw: Any) -> Batch:
+    """Return the past of a series as ``x`` (B, L, C): an array (L, C) or (B, L, C), the last rows of a frame or a file.
+
+    A frame may hold its times in a column or in its index, and is then read as a file is.
+
+    Raises:
+        ZooError: another shape, a column that is missing, a value that is no number, gaps that nothing fills.
+    """
+    if isinstance(raw, (list, tuple)) and raw and all(isinstance(one, (str, os.PathLike)) for one in raw):
+        return {"x": torch.cat([encode(spec, one)["x"] for one in raw])}  # type: ignore[arg-type]
+    if isinstance(raw, (str, os.PathLike)):
+        (piece,) = read(spec, str(raw))
+        raw = piece.raw
+    elif hasattr(raw, "to_frame") and len(spec.columns) == 1:  # a column of a frame
+        raw = _window(spec, raw.to_frame(spec.columns[0]))
+    elif hasattr(raw, "columns"):
+        raw = _window(spec, raw)
+    elif isinstance(raw, Mapping) or (isinstance(raw, Sequence) and len(raw) and isinstance(raw[0], Mapping)):
+        import pandas as pd
+
+        raw = _window(spec, pd.DataFrame(raw))
+    x = as_tensor(_array(spec, raw))
+    x = x.unsqueeze(0) if x.ndim == 2 else x
+    if tuple(x.shape[1:]) != spec.input_shape:
+        columns = ", ".join(spec.columns)
+        raise ZooError(
+            f"{spec.name}: input of shape {tuple(x.shape)}; must be {spec.input_shape}, the last "
+            f"{spec.input_shape[0]} steps of {columns}"
+        )
+    return {"x": _finite(spec, x.double().numpy())}
+
+
+def _array(spec: DataSpec, raw: Any) -> Any:
+    """Return lists and objects as an array of float64, NaN for None; anything else as it is."""
+    if hasattr(raw, "dtype") and raw.dtype != object:
+        return raw
+    try:
+        return np.array(raw, dtype=np.float64)
+    except (TypeError, ValueError):
+        columns = ", ".join(spec.columns)
+        raise ZooError(f"{spec.name}: is no array of numbers; must be {spec.input_shape}, steps of {columns}") from None
+
+
+def _finite(spec: DataSpec, x: np.ndarray) -> Any:
+    """Return pasts (B, L, C) as float32, what is missing filled as in training.
+
+    Raises:
+        ZooError: a value is missing and training filled none, or is too large.
+    """
+    wrong = np.argwhere(np.isnan(x))
+    fill = spec.reading_as(SeriesReading).fill
+    if len(wrong):
+        from zoo.data.series.regular_grid import filled
+
+        row, step, column = wrong[0]
+        if fill is None or np.isnan(x).all(1).any():
+            place = f"x[{row}], step {step + 1}, column {spec.columns[column]!r}"
+            raise ZooError(f"{place}: is empty ({len(wrong):,} values are missing); {ADVICE}")
+        x = np.stack([filled(one, fill) for one in x])
+    finite = torch.from_numpy(x).float()
+    endless = torch.nonzero(~torch.isfinite(finite)).tolist()
+    if endless:
+        row, step, column = endless[0]
+        raise ZooError(f"x[{row}], step {step + 1}, column {spec.columns[column]!r}: is infinite; mend it")
+    return finite
+
+
+def _window(spec: DataSpec, frame: pd.DataFrame) -> np.ndarray:
+    """Return the last steps of a frame (L, C), by its times where it holds them.
+
+    Raises:
+        ZooError: a column is missing, the times are uneven, a cell is no number.
+    """
+    import pandas as pd
+
+    from zoo.data.series.regular_grid import Source
+    from zoo.data.table.numbers import PLAIN, as_numbers
+    from zoo.data.table.read import with_names
+
+    reading = spec.reading_as(SeriesReading)
+    index = frame.index
+    frame = with_names(frame, spec.name)
+    if not len(frame):
+        raise ZooError(f"{spec.name}: has no rows")
+    missing = [name for name in spec.columns if name not in frame.columns]
+    if missing:
+        raise ZooError(f"{spec.name}: the columns {', '.join(missing)} are missing")
+    clocks = [name for name in reading.time if name in frame.columns]
+    dated = [name for name in frame.columns if isinstance(frame[name].dtype, (pd.DatetimeTZDtype, pd.PeriodDtype))]
+    dated += [name for name in frame.columns if pd.api.types.is_datetime64_dtype(frame[name])]
+    if isinstance(index, (pd.DatetimeIndex, pd.PeriodIndex)) and len(clocks) < max(len(reading.time), 1) and not dated:
+        clocks = [str(index.name or "index")]
+        frame = frame[list(spec.columns)].assign(**{clocks[0]: index})
+    elif len(clocks) < len(reading.time) or not clocks:
+        clocks = dated[:1]
+    cells = frame[[*spec.columns, *clocks]].reset_index(drop=True)
+    source = Source("data", cells, range(1, len(cells) + 1), "row")
+    if not clocks:
+        forms = reading.formats or (PLAIN,) * len(spec.columns)
+        columns = [
+            as_numbers(cells[name], lambda row, name=name: source.at(row, name), form=form, missing=reading.missing)
+            for name, form in zip(spec.columns, forms, strict=True)
+        ]
+        return np.stack(columns, 1)[-spec.input_shape[0] :]
+    return _last(spec, source, clocks).values[-spec.input_shape[0] :]
+
+
+def _last(spec: DataSpec, source: Any, clocks: Sequence[str] = ()) -> Series:
+    """Return a source's even rows, of which there are enough for the model."""
+    from dataclasses import replace
+
+    from zoo.data.series.regular_grid import read_series
+
+    reading = spec.reading_as(SeriesReading)
+    reading = replace(reading, time=tuple(clocks)) if clocks else reading
+    past = spec.input_shape[0]
+    series = read_series(source, spec.columns, reading, last=past, advice=ADVICE)
+    if len(series.values) < past:
+        columns = ", ".join(spec.columns)
+        expected = f"must be {spec.input_shape}, the last {past} steps of {columns}"
+        raise ZooError(f"{source.name}: has {len(series.values)} rows; {expected}")
+    return series
+
+
+def read(spec: DataSpec, place: str) -> Iterator[Piece]:
+    """Read a series' last rows, and the times that come after."""
+    from zoo.data.series.regular_grid import open_series, source_of
+
+    if place == INPUT:
+        raise ZooError("predict: a series is read from a file")
+    table = open_series(Path(place), spec.reading_as(SeriesReading), spec.columns)
+    series = _last(spec, source_of(table))
+    times = series.following((spec.target_shape or (0,))[0])
+    yield Piece([place], series.values[-spec.input_shape[0] :], times=times)
+
+
+def from_json(spec: DataSpec, rows: Sequence[Any]) -> Any:
+    """Return pasts of a series as ``encode`` takes them."""
+    return np.stack([array(one) for one in rows]) if len({len(one) for one in rows}) == 1 else array(rows)

@@ -1,0 +1,98 @@
+"""Other rows to train on than a data set has: few of them, or images that a model made, alone or beside them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zoo.config.schema import check_number
+from zoo.data.arrays import as_images
+from zoo.data.dataset import Dataset, Windows, class_counts, picked, restated
+from zoo.data.image.npz import labelled_arrays
+from zoo.data.spec import DataSpec
+from zoo.exceptions import ZooError
+
+
+def trained_on(dataset: Dataset, *, rows: int | None, seed: int | None, generated: str | None) -> Dataset:
+    """Return a data set with other training rows; validation and test stay.
+
+    ``rows`` of its own are kept, with the shares of classes, drawn by ``seed`` (None: 0); beside them come the images
+    and labels of the archive ``generated``, as ``python -m zoo sample`` writes it. Statistics are those of the rows
+    that are left, but for a table's texts, gaps and bins, which are of all.
+
+    Raises:
+        ZooError: more rows than there are, none at all, or images of other shapes or classes.
+    """
+    check_number("data.train_rows", rows, low=0, whole=True, optional=True)
+    check_number("data.rows_seed", seed, low=0, whole=True, optional=True)
+    if rows is None and generated is None:
+        if seed is not None:
+            raise ZooError(f"data.rows_seed={seed}: draws rows where data.train_rows says how many")
+        return dataset
+    if rows == 0 and generated is None:
+        raise ZooError("data.train_rows=0: leaves nothing to train on; name images by data.generated=")
+    spec, train = dataset.spec, dict(dataset.train)
+    if rows is not None:
+        train = _few(spec, train, rows, seed or 0)
+    if generated is not None:
+        train = _with(spec, train, Path(generated))
+    spec = replace(restated(spec, train["x"]), rows=len(train["x"]))
+    if "y" in train and spec.task == "classification":
+        spec = replace(spec, counts=class_counts(train["y"].numpy(), len(spec.classes)))
+    elif "y" in train and spec.task == "regression" and not spec.target_shape:
+        y = train["y"].double()
+        spec = replace(spec, target_mean=float(y.mean()), target_std=float(y.std(correction=0)) or 1.0)
+    return replace(dataset, spec=spec, train=train)
+
+
+def _few(spec: DataSpec, train: dict[str, Any], count: int, seed: int) -> dict[str, Any]:
+    """Return ``count`` rows, of classes as many as their share."""
+    from sklearn.model_selection import train_test_split
+
+    if isinstance(train["x"], Windows):
+        raise ZooError(f"data.train_rows: is for data of separate rows; {spec.name} is one long {spec.kind}")
+    there = len(train["x"])
+    if count > there:
+        raise ZooError(f"data.train_rows={count}: {spec.name} has {there} rows to train on")
+    if count in (0, there):
+        return picked(train, torch.arange(count))
+    shares, least = None, 1
+    if spec.task == "classification" and not spec.multilabel and "y" in train:
+        y = train["y"].numpy()
+        least = len(spec.classes)
+        shares = y if min(np.bincount(y)) > 1 and there - count >= least else None
+    if count < least:
+        raise ZooError(f"data.train_rows={count}: must be at least one of each of {least} classes")
+    chosen, _ = train_test_split(np.arange(there), train_size=count, random_state=seed, stratify=shares)
+    return picked(train, torch.from_numpy(np.sort(chosen)))
+
+
+def _with(spec: DataSpec, train: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return rows of images followed by those of an archive."""
+    if spec.kind != "image" or spec.task != "classification" or spec.multilabel:
+        raise ZooError(f"data.generated: is of images with a class each, which {spec.name} has not")
+    arrays = labelled_arrays(path)
+    if set(arrays) != {"train"}:
+        raise ZooError(f"data.generated={path}: has parts; must be x and y, as python -m zoo sample writes them")
+    x, y = as_images(arrays["train"][0], f"data.generated={path}"), arrays["train"][1].reshape(-1)
+    if x.shape[1:] != spec.input_shape:
+        raise ZooError(f"data.generated={path}: has images of {x.shape[1:]}; {spec.name} of {spec.input_shape}")
+    if y.dtype.kind not in "iu" or y.min(initial=0) < 0 or y.max(initial=0) >= len(spec.classes):
+        raise ZooError(f"data.generated={path}: y must be whole numbers from 0 to {len(spec.classes) - 1}, the classes")
+    own = train["x"].index_select(0, torch.arange(len(train["x"])))
+    return {
+        "x": torch.cat([own, _like(torch.from_numpy(x), own)]),
+        "y": torch.cat([train["y"], torch.from_numpy(y).long()]),
+    }
+
+
+def _like(x: Tensor, own: Tensor) -> Tensor:
+    """Return images as bytes, or as numbers in [0, 1], as ``own`` are."""
+    if x.dtype == own.dtype:
+        return x
+    return (255 * x).round().to(own.dtype) if own.dtype == torch.uint8 else x.to(own.dtype) / 255

@@ -1,0 +1,238 @@
+"""Tables: any CSV, and ready-made ones that are bundled with scikit-learn."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from zoo.data.dataset import Card, Dataset, Splits, rows
+from zoo.data.download import fetch, read_checked, root_folder
+from zoo.data.reading import TableReading
+from zoo.data.spec import UNLABELLED
+from zoo.data.table.csv_file import Table, column_named, read_csv
+from zoo.data.table.frames import Learnt, Reading, Source, as_target, described, frame_dataset, table_spec
+from zoo.data.table.numbers import PLAIN, as_numbers
+from zoo.data.table.read import as_text, encode
+from zoo.exceptions import ZooError
+from zoo.registry import register_data
+
+CANCER = Card(
+    source="https://archive.ics.uci.edu/dataset/17, as bundled with scikit-learn",
+    licence="CC BY 4.0",
+    citation="Wolberg, Mangasarian, Street, Street: Breast Cancer Wisconsin (Diagnostic), UCI, 1995",
+)
+WINE = Card(
+    source="https://archive.ics.uci.edu/dataset/109, as bundled with scikit-learn",
+    licence="CC BY 4.0",
+    citation="Aeberhard, Forina: Wine, UCI Machine Learning Repository, 1991",
+)
+DIABETES = Card(
+    source="https://www4.stat.ncsu.edu/~boos/var.select/diabetes.html, as bundled with scikit-learn",
+    licence="none stated",
+    citation="Efron, Hastie, Johnstone, Tibshirani: Least Angle Regression, Annals of Statistics, 2004",
+)
+
+
+ADULT = Card(
+    source="https://archive.ics.uci.edu/dataset/2",
+    licence="CC BY 4.0",
+    citation="Becker, Kohavi: Adult, UCI Machine Learning Repository, 1996",
+    md5={"adult.data": "5d7c39d7b8804f071cdd1f2a7c460872", "adult.test": "35238206dfdf7f1fe215bbb874adecdc"},
+)
+CALIFORNIA_HOUSING = Card(
+    source="https://www.dcc.fc.up.pt/~ltorgo/Regression/cal_housing.html, with a text column and 207 gaps by Géron",
+    licence="public statistics of the 1990 census",
+    citation="Pace, Barry: Sparse spatial autoregressions, Statistics and Probability Letters, 1997",
+    md5={"california_housing.csv": "d1c47305887e2252bf1ccbd74ff159a6"},
+)
+ADULT_COLUMNS = (
+    *("age", "workclass", "fnlwgt", "education", "education-num", "marital-status", "occupation", "relationship"),
+    *("race", "sex", "capital-gain", "capital-loss", "hours-per-week", "native-country", "income"),
+)
+
+
+def table(
+    name: str,
+    x: np.ndarray,
+    y: np.ndarray,
+    splits: Splits,
+    *,
+    columns: tuple[str, ...] = (),
+    classes: tuple[str, ...] = (),
+    card: Card | None = None,
+) -> Dataset:
+    """Return numbers ``x`` (N, columns) as a Dataset: classification where there are ``classes``, else regression."""
+    learnt = Learnt(
+        y.astype(np.int64 if classes else np.float64), "classification" if classes else "regression", classes
+    )
+    index = splits.cut(y, stratify=bool(classes), classes=classes)
+    frame = pd.DataFrame(x, columns=columns or [f"column_{n + 1}" for n in range(x.shape[1])])
+    for column in frame.columns:
+        as_numbers(frame[column], lambda row, column=column: f"{name}, row {row + 1}, column {column!r}")  # type: ignore[misc]
+    spec = table_spec(name, frame, dict.fromkeys(frame.columns, PLAIN), learnt, index[0])
+    values, target = encode(spec, x)["x"], as_target(spec, learnt.y)
+    train, val, test = (rows(values, target, part) for part in index)
+    return Dataset(spec, train, val, test, card)
+
+
+@register_data("breast_cancer", tasks=("classification",), kind="table")
+def breast_cancer(*, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
+    """Return 569 biopsies, 30 measures each: malignant or benign."""
+    from sklearn.datasets import load_breast_cancer
+
+    bunch = load_breast_cancer()
+    columns, classes = tuple(map(str, bunch.feature_names)), tuple(map(str, bunch.target_names))
+    splits = Splits(folds, fold, split_seed)
+    return table("breast_cancer", bunch.data, bunch.target, splits, columns=columns, classes=classes, card=CANCER)
+
+
+@register_data("wine", tasks=("classification",), kind="table")
+def wine(*, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
+    """Return 178 wines, 13 chemical measures each, from three growers."""
+    from sklearn.datasets import load_wine
+
+    bunch = load_wine()
+    columns, classes = tuple(bunch.feature_names), tuple(map(str, bunch.target_names))
+    splits = Splits(folds, fold, split_seed)
+    return table("wine", bunch.data, bunch.target, splits, columns=columns, classes=classes, card=WINE)
+
+
+@register_data("diabetes", tasks=("regression",), kind="table")
+def diabetes(*, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
+    """Return 442 patients, 10 measures each in their own units; target: progression of the disease after a year."""
+    from sklearn.datasets import load_diabetes
+
+    bunch = load_diabetes(scaled=False)
+    splits = Splits(folds, fold, split_seed)
+    return table("diabetes", bunch.data, bunch.target, splits, columns=tuple(bunch.feature_names), card=DIABETES)
+
+
+@register_data("csv", tasks=("classification", "regression"), kind="table")
+def csv(
+    *,
+    path: str | None = None,
+    target: str | int | Sequence[str | int] | None = None,
+    task: str | None = None,
+    test: str | None = None,
+    drop: Sequence[str] = (),
+    text: Sequence[str] = (),
+    numeric: Sequence[str] = (),
+    positive: str | None = None,
+    delimiter: str | None = None,
+    quoting: str = "auto",
+    header: bool | None = None,
+    decimal: str | None = None,
+    thousands: str | None = None,
+    missing: Sequence[str | float | None] | str | float = (),
+    folds: int = 5,
+    fold: int = 0,
+    split_seed: int = 0,
+) -> Dataset:
+    """Return the rows of a CSV, ``target`` (a name, or a place, -1 the last) being what is learnt; several are labels.
+
+    Models that give their input back need none; where there is one, it tells normal classes and colours codes.
+
+    ``test`` is a file of its own for the test, else that is one of ``folds``. ``drop`` leaves columns out, ``text``
+    takes columns of numbers as kinds, ``numeric`` takes columns as numbers in any case (codes with leading zeros),
+    ``positive`` names the one of two classes to find (null: the rarer). ``delimiter`` and ``header`` are found out
+    where they are not given, ``quoting`` is auto, minimal (quotation marks enclose cells) or none (they do not).
+    ``decimal`` and ``thousands`` are the marks of all numbers (null: found out column by column), ``missing`` texts or
+    numbers that stand for a missing value beside the usual marks.
+
+    Raises:
+        ZooError: not a table, or one that cannot be learnt from, with place and remedy.
+    """
+    if path is None:
+        raise ZooError("data.path: must name the table, as data.path=prices.csv")
+    found = read_csv(Path(path), delimiter=delimiter, header=header, quoting=quoting)
+    asked: Any = target if isinstance(target, Sequence) and not isinstance(target, str) else [target]
+    if target is None and task in UNLABELLED:
+        asked = []
+    named = [column_named(found, one, "data.target") for one in asked]
+    left_out = [name for name in found.nameless if name not in (*named, *text, *numeric) and _is_index(found, name)]
+    if left_out:
+        print(f"note: {path}: left out {', '.join(left_out)}, an index without a name", file=sys.stderr)
+    source = Source(str(path), found.cells.drop(columns=left_out), found.lines)
+    file = TableReading(
+        delimiter=found.delimiter,
+        quoting=found.quoting,
+        header=found.header,
+        missing=_marks(missing),
+    )
+    reading = Reading(
+        named,
+        task=task,
+        text=tuple(text),
+        drop=tuple(name for name in drop if name not in left_out),
+        positive=positive,
+        numeric=tuple(numeric),
+        decimal=decimal,
+        thousands=thousands,
+        file=file,
+    )
+    other = None
+    if test is not None:
+        names = [name for name in source.frame.columns if name not in drop]
+        cells = read_csv(
+            Path(test),
+            delimiter=delimiter or found.delimiter,
+            header=found.header,
+            quoting=found.quoting,
+            known=names if found.header else (),
+        )
+        other = Source(str(test), cells.cells, cells.lines)
+    made = frame_dataset("csv", source, reading, Splits(folds, fold, split_seed), test=other)
+    print(described(source, made.spec, named), flush=True)
+    return made
+
+
+def _marks(missing: Sequence[str | float | None] | str | float) -> tuple[str, ...]:
+    """Return data.missing as texts; an unquoted null is one."""
+    marks = [missing] if isinstance(missing, (str, float, int)) else missing
+    return tuple("null" if mark is None else as_text(mark) for mark in marks)
+
+
+def _is_index(table: Table, name: str) -> bool:
+    """Tell whether a column without a name is an index: the first, counted or all different; or an empty one."""
+    cells = table.cells[name]
+    numbers = pd.to_numeric(cells, errors="coerce")
+    counted = cells.is_unique or bool((numbers == numbers.round()).all())
+    return (name == table.cells.columns[0] and counted) or bool(cells.isna().all())
+
+
+@register_data("adult", tasks=("classification",), kind="table")
+def adult(*, root: str | None = None, split_seed: int = 0) -> Dataset:
+    """Return 48,842 people of a census, 14 columns: income over 50,000 a year or not; the official third to test."""
+    folder = root_folder(root) / "tabular"
+    address = "https://archive.ics.uci.edu/ml/machine-learning-databases/adult/"
+    fetch("adult", folder, {file: [address + file] for file in ADULT.md5}, ADULT.md5)
+    parts = []
+    for file, md5 in ADULT.md5.items():
+        text = read_checked(folder / file, md5)
+        skipped = int(file == "adult.test")  # a remark
+        options: dict[str, Any] = {"header": None, "names": ADULT_COLUMNS, "skipinitialspace": True}
+        frame = pd.read_csv(io.BytesIO(text), na_values="?", skiprows=skipped, **options)
+        frame["income"] = frame["income"].str.rstrip(".")
+        parts.append(Source(file, frame, np.arange(1, len(frame) + 1)))
+    return frame_dataset(
+        "adult", parts[0], Reading(["income"]), Splits(split_seed=split_seed), test=parts[1], card=ADULT
+    )
+
+
+@register_data("california_housing", tasks=("regression",), kind="table")
+def california_housing(*, root: str | None = None, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
+    """Return 20,640 districts of California, 9 columns, one of text, 207 gaps: the median value of a house."""
+    folder, (file, md5) = root_folder(root) / "tabular", next(iter(CALIFORNIA_HOUSING.md5.items()))
+    address = "https://raw.githubusercontent.com/ageron/handson-ml2/master/datasets/housing/housing.csv"
+    fetch("california_housing", folder, {file: [address]}, CALIFORNIA_HOUSING.md5)
+    frame = pd.read_csv(io.BytesIO(read_checked(folder / file, md5)))
+    source = Source(file, frame, np.arange(2, len(frame) + 2))
+    reading = Reading(["median_house_value"], task="regression")
+    splits = Splits(folds, fold, split_seed)
+    return frame_dataset("california_housing", source, reading, splits, card=CALIFORNIA_HOUSING)

@@ -1,0 +1,276 @@
+"""Numbers as people write them: decimal commas, thousands separators, currencies, percent signs, marks for missing.
+
+A format belongs to a whole column: ``()`` reads plain numbers, else it is ``(decimal, thousands, unit)``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from zoo.exceptions import ZooError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Format = tuple[str, ...]
+PLAIN: Format = ()
+LARGEST = 1e37  # that float32 holds with room for a difference of two
+LONGEST = 64  # characters of a number
+EMPTY = ("", "?", "nan", "NaN", "#N/A")  # a missing value in any column
+MARKS = frozenset(  # a missing value among numbers, in lower case
+    (
+        *("", "?", "-", "--", "---", "–", "—", ".", "..", "...", "…", "*", "na", "n/a", "n.a.", "n.a", "nan", "-nan"),
+        *("<na>", "null", "none", "nil", "#n/a", "#na", "#null!", "#div/0!", "#value!", "#ref!", "#num!", "(null)"),
+        *("(none)", "n.d.", "n.d", "nd", "k.a.", "k. a.", "missing", "unknown", "not available"),
+    )
+)
+CANDIDATES = (
+    *((".", ""), (",", ""), (".", ","), (",", ".")),
+    *((".", " "), (",", " "), (".", "'"), (",", "'"), (".", "_")),
+)
+UNIT = (
+    r"US\$|A\$|C\$|R\$|HK\$|NZ\$|[$€£¥₹₽₩₺₫฿₪₴₦]|USD|EUR|GBP|CHF|JPY|CNY|INR|AUD|CAD|SEK|NOK|DKK|PLN|CZK|kr\.?|zł|Kč"
+    r"|Fr\.?|%|‰"
+)
+SHAPE = re.compile(
+    rf"(?P<open>\()?\s*(?P<minus>[-+−])?\s*(?P<before>{UNIT})?\s*(?P<minus2>[-+−])?\s*"
+    rf"(?P<body>[.,]?\d[\d.,'_ ]*(?:[eE][-+]?\d+)?)\s*(?P<after>{UNIT})?\s*(?P<minus3>[-−])?\s*(?P<close>\))?"
+)
+SPACES = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2009": " ", "’": "'", "´": "'"})
+
+
+def is_number(text: str) -> bool:
+    """Tell whether a cell is a plain number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def looks_numeric(text: str) -> bool:
+    """Tell whether a cell is a number in any format."""
+    return is_number(text) or any(read_number(text, (*candidate, None)) is not None for candidate in CANDIDATES)
+
+
+@lru_cache(maxsize=64)
+def _pattern(decimal: str, thousands: str) -> re.Pattern[str]:
+    whole = r"\d+"
+    if thousands:
+        mark = re.escape(thousands)
+        whole = rf"(?:[1-9]\d{{0,2}}(?:{mark}\d{{3}})+|\d+)"
+        if thousands == ",":
+            whole = r"(?:[1-9]\d{0,2}(?:,\d{3})+|[1-9]\d?(?:,\d{2})*,\d{3}|\d+)"  # also as in India
+    mark = re.escape(decimal)
+    return re.compile(rf"(?:{whole}(?:{mark}\d*)?|{mark}\d+)(?:[eE][-+]?\d+)?")
+
+
+def _parts(text: str) -> tuple[float, str, str] | None:
+    """Return sign, unit and digits of a number in any format, None for another text."""
+    if len(text) > LONGEST:
+        return None
+    match = SHAPE.fullmatch(text.translate(SPACES).strip())
+    if match is None or bool(match["open"]) != bool(match["close"]) or (match["before"] and match["after"]):
+        return None
+    signs = [mark for mark in (match["minus"], match["minus2"], match["minus3"]) if mark]
+    if len(signs) + bool(match["open"]) > 1:
+        return None
+    negative = bool(match["open"]) or (bool(signs) and signs[0] != "+")
+    return -1.0 if negative else 1.0, match["before"] or match["after"] or "", match["body"].strip()
+
+
+def read_number(text: str, form: tuple[str | None, ...]) -> float | None:
+    """Return the number that a text is by the format ``form`` (decimal, thousands, unit), None where it is none.
+
+    A unit of None is any.
+    """
+    parts = _parts(text)
+    decimal, thousands, unit = form
+    if parts is None or (unit is not None and parts[1] not in ("", unit)):
+        return None
+    sign, _, body = parts
+    assert decimal is not None
+    assert thousands is not None
+    if not _pattern(decimal, thousands).fullmatch(body):
+        return None
+    return sign * float((body.replace(thousands, "") if thousands else body).replace(decimal, "."))
+
+
+@dataclass(frozen=True)
+class Guess:
+    """The format of a column: ``share`` of its texts are numbers by it; ``unsure`` where others fit as well."""
+
+    form: Format
+    share: float
+    unsure: bool = False
+
+
+def guess_format(
+    counts: Mapping[str, int],
+    *,
+    decimal: str | None = None,
+    thousands: str | None = None,
+    hint: str | None = None,
+    semicolons: bool = False,
+) -> Guess:
+    """Return the format that most of a column's texts have, ``counts`` saying how often each occurs.
+
+    ``decimal`` and ``thousands`` force a mark ("" no separator); ``hint`` is the decimal mark of other columns of the
+    file, by which a column is read whose texts fit both, such as 1,033. Where nothing else tells, a file with
+    ``semicolons`` has decimal commas.
+    """
+    total = sum(counts.values())
+    parts = [(one, count) for one, count in ((_parts(text), count) for text, count in counts.items()) if one]
+    units: dict[str, int] = {}
+    for (_, unit, _), count in parts:
+        units[unit] = units.get(unit, 0) + count
+    unit = max((u for u in units if u), key=lambda u: units[u], default="")
+    bodies = [(body, count) for (_, own, body), count in parts if own in ("", unit)]
+    marks = {mark for body, _ in bodies for mark in ".,'_ " if mark in body}
+    shares = {}
+    for candidate in CANDIDATES:
+        point, group = candidate
+        if (decimal is not None and point != decimal) or (thousands is not None and group != thousands):
+            continue
+        if group and group not in marks and thousands is None:
+            continue
+        pattern = _pattern(point, group)
+        shares[candidate] = sum(count for body, count in bodies if pattern.fullmatch(body)) / max(total, 1)
+    if not shares:
+        return Guess(PLAIN, 0.0)
+    best = max(shares.values())
+    tied = [candidate for candidate in shares if shares[candidate] == best]
+    if best == 0:
+        return Guess(PLAIN, 0.0)
+    point, group = _preferred(tied, bodies, hint, semicolons)
+    commas = marks == {","} and {(",", ""), (".", ",")} <= set(tied)
+    points = marks == {"."} and semicolons and {(".", ""), (",", ".")} <= set(tied)
+    unsure = (commas or points) and decimal is None and thousands is None and hint is None
+    return Guess((point, group, unit), best, unsure)
+
+
+def _preferred(
+    tied: list[tuple[str, str]], bodies: list[tuple[str, int]], hint: str | None, semicolons: bool
+) -> tuple[str, str]:
+    """Return which of the formats that fit alike is meant."""
+    if hint == ",":
+        chosen = [one for one in tied if one[0] == ","]
+        if (",", ".") in chosen and any("." in body for body, _ in bodies):  # 1.203 in a file of decimal commas
+            return (",", ".")
+        return chosen[0] if chosen else tied[0]
+    if (".", "") in tied:
+        return (".", "")
+    if (".", ",") in tied and (",", "") in tied:
+        long = any(len(re.split(r"[.,eE]", body)[0]) > 3 for body, _ in bodies)  # 1033 beside 1,033 is no grouping
+        return (",", "") if long or (semicolons and hint is None) else (".", ",")
+    return tied[0]
+
+
+def surely_comma(counts: Mapping[str, int]) -> bool:
+    """Tell whether a column's texts are numbers with decimal commas, and can be nothing else."""
+    return _surely(counts, ",")
+
+
+def surely_point(counts: Mapping[str, int]) -> bool:
+    """Tell whether a column's texts are numbers with decimal points and commas between thousands, and nothing else."""
+    return _surely(counts, ".")
+
+
+def _surely(counts: Mapping[str, int], decimal: str) -> bool:
+    if not any("," in text for text in counts):
+        return False
+    guess = guess_format(counts)
+    return guess.share > 0.9 and not guess.unsure and guess.form[:1] == (decimal,)
+
+
+def as_numbers(
+    cells: pd.Series,
+    place: Callable[[int], str],
+    advice: str = "",
+    *,
+    form: Format = PLAIN,
+    missing: tuple[str, ...] = (),
+) -> np.ndarray:
+    """Return a column as float64, NaN where a value is missing; ``place`` says where a row is.
+
+    ``missing`` are texts, or numbers as text, that stand for a missing value beside the usual marks.
+
+    Raises:
+        ZooError: text, infinity or a number beyond float32, with its place.
+    """
+    import pandas as pd
+
+    if isinstance(cells.dtype, pd.CategoricalDtype):
+        cells = cells.astype(object)
+    if pd.api.types.is_numeric_dtype(cells) and not pd.api.types.is_complex_dtype(cells):
+        values = cells.to_numpy(dtype=np.float64, na_value=np.nan)
+    elif not (pd.api.types.is_object_dtype(cells) or pd.api.types.is_string_dtype(cells)):
+        raise ZooError(f"{place(0)}: the column holds {cells.dtype}; must be numbers")
+    else:
+        values = _texts_to_numbers(cells, place, advice, form, missing)
+    for mark in missing:
+        if is_number(mark):
+            values = np.where(values == float(mark), np.nan, values)
+    endless = np.flatnonzero(np.isinf(values))
+    if len(endless):
+        raise ZooError(f"{place(int(endless[0]))}: is infinite; mend or empty it")
+    vast = np.flatnonzero(np.abs(values) > LARGEST)
+    if len(vast):
+        raise ZooError(f"{place(int(vast[0]))}: {values[vast[0]]:g} is too large for float32; mend or empty it")
+    return values
+
+
+def _texts_to_numbers(
+    cells: pd.Series, place: Callable[[int], str], advice: str, form: Format, missing: tuple[str, ...]
+) -> np.ndarray:
+    import pandas as pd
+
+    if form == PLAIN:
+        values = np.array(pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan))
+    else:
+        codes, kinds = cells.factorize(use_na_sentinel=False)
+        each = [_by_format(value, form) for value in kinds]
+        values = np.array(each, dtype=np.float64)[codes]
+    stray = np.flatnonzero(np.isnan(values) & cells.notna().to_numpy())
+    if not len(stray):
+        return values
+    texts = cells.iloc[stray]
+    flags = {"true": 1.0, "false": 0.0}
+    words = texts.astype(str).str.strip()
+    lower = words.str.lower()
+    wrong = ~(lower.isin(MARKS) | words.isin(missing))
+    if wrong.any() and lower[wrong].isin(flags).all():  # a column of flags, which a file has as text
+        values[stray] = lower.map(flags).to_numpy(dtype=np.float64)
+        return values
+    if wrong.any():
+        row = int(stray[np.flatnonzero(wrong.to_numpy())[0]])
+        text = str(cells.iloc[row])[:40]
+        raise ZooError(
+            f"{place(row)}: {text!r} is text in a column of numbers{_format_words(form)}; mend or empty it{advice}"
+        )
+    return values
+
+
+def _format_words(form: Format) -> str:
+    """Return how a column's numbers are written, where that is not plain."""
+    if form == PLAIN:
+        return ""
+    decimal, thousands, unit = form
+    said = [f"decimal {decimal!r}", *([f"thousands {thousands!r}"] if thousands else []), *([unit] if unit else [])]
+    return f" ({', '.join(said)})"
+
+
+def _by_format(value: object, form: Format) -> float:
+    if isinstance(value, str):
+        number = read_number(value, form)
+        return np.nan if number is None else number
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return np.nan

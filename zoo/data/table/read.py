@@ -1,0 +1,358 @@
+"""Tables: rows of columns, numbers or texts, as a network reads them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zoo.data.input_readers import INPUT, Piece, batched, opened, share_read
+from zoo.data.reading import TableReading
+from zoo.data.spec import DataSpec
+from zoo.data.table.numbers import EMPTY, PLAIN, as_numbers, is_number
+from zoo.exceptions import ZooError
+
+if TYPE_CHECKING:
+    import pandas as pd  # slow to import, and for tables alone
+
+    from zoo.data.dataset import Batch
+
+ROWS = 4096  # that are read of a file at once
+WHOLE = re.compile(r"([-+]?\d+)\.0*")
+EXAMPLES = 5  # categories that a note names
+
+Place = Callable[[int, str], str]  # the words for a row's cell in a column
+
+
+class Origin:
+    """Where the rows of a frame come from: a file, and the line that each begins in. It rides on ``frame.attrs``."""
+
+    def __init__(self, name: str, lines: Sequence[int] | np.ndarray) -> None:
+        self.name, self.lines = name, lines
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Origin:
+        return self  # pandas copies attrs with each column
+
+    def __call__(self, row: int, column: str) -> str:
+        """Return the words for a cell."""
+        return f"{self.name}, line {self.lines[row]}, column {column!r}"
+
+
+def encode(spec: DataSpec, raw: Any) -> Batch:
+    """Return rows as ``x`` float (B, inputs).
+
+    ``raw`` is a data frame, a row of one, a dictionary or a list of such by the columns' names, the path of a CSV, or
+    an array (B, inputs) of numbers in the columns' own units.
+
+    Raises:
+        ZooError: a column that is missing, text or infinity in a column of numbers, another shape, no rows.
+    """
+    frame = as_frame(spec, raw)
+    if frame is not None:
+        return {"x": torch.from_numpy(encode_frame(spec, frame).astype(np.float32))}
+    return {"x": batched(spec, torch.from_numpy(_encode_array(spec, raw).astype(np.float32)))}
+
+
+def read(spec: DataSpec, place: str) -> Iterator[Piece]:
+    """Read rows of a CSV, as the training file was read."""
+    from zoo.data.table.csv_file import stream_csv
+
+    reading, name = spec.reading_as(TableReading), "standard input" if place == INPUT else place
+    with opened(place) as file:
+        for table in stream_csv(
+            file,
+            name,
+            rows=ROWS,
+            known=spec.columns,
+            delimiter=reading.delimiter,
+            header=reading.header,
+            quoting=reading.quoting,
+        ):
+            _check_columns(spec, table.cells.columns, name)
+            table.cells.attrs["origin"] = Origin(name, table.lines)
+            yield Piece([str(line) for line in table.lines], table.cells, done=share_read(place, file))
+
+
+def from_json(spec: DataSpec, rows: Sequence[dict[str, Any]]) -> Any:
+    """Return rows by the names of their columns as ``encode`` takes them."""
+    import pandas as pd
+
+    frame = pd.DataFrame(list(rows), dtype=object)
+    if spec.columns:
+        return frame
+    names = [f"column_{n + 1}" for n in range(spec.inputs)]
+    missing = [name for name in names if name not in frame]
+    if missing:
+        raise ZooError(f"x: lacks {missing[0]}; its columns are {names[0]} to {names[-1]}")
+    found = frame[names].apply(pd.to_numeric, errors="coerce").to_numpy(float)
+    if not np.isfinite(found).all():
+        raise ZooError("x: has text, or nothing, in a column of numbers")
+    return found
+
+
+def as_frame(spec: DataSpec, raw: Any) -> pd.DataFrame | None:
+    """Return rows by the names of their columns as a frame, None for an array of numbers.
+
+    Raises:
+        ZooError: a file that cannot be read, a single text that names none, rows of another length.
+    """
+    import pandas as pd
+
+    if isinstance(raw, (str, Path)):
+        return _read_whole(spec, str(raw))
+    if isinstance(raw, pd.DataFrame):
+        return raw if spec.columns else None
+    if isinstance(raw, pd.Series):
+        return raw.to_frame().T.astype(object)
+    if isinstance(raw, Mapping):
+        columns = any(isinstance(value, (list, tuple, np.ndarray, pd.Series)) for value in raw.values())
+        return pd.DataFrame(dict(raw)) if columns else pd.DataFrame([dict(raw)], dtype=object)
+    if isinstance(raw, (list, tuple)) and raw and all(isinstance(row, (Mapping, pd.Series)) for row in raw):
+        return pd.DataFrame([dict(row) for row in raw], dtype=object)
+    if isinstance(raw, Tensor):
+        cells = raw.detach().cpu().numpy()
+    else:
+        try:
+            cells = np.asarray(raw if isinstance(raw, np.ndarray) else list(raw))
+        except (TypeError, ValueError):
+            kind = type(raw).__name__
+            raise ZooError(f"{spec.name}: a {kind}; must be rows, by their columns' names or as numbers") from None
+    if cells.dtype.kind in "US":  # numbers beside texts stay numbers
+        cells = np.asarray(list(raw), dtype=object)
+    numbers = cells.dtype.kind in "buif"
+    if numbers and (not spec.flagged or cells.shape[-1:] != (len(spec.columns),)):
+        return None
+    if not numbers and (cells.dtype.kind != "O" or not spec.columns):
+        raise ZooError(f"{spec.name}: an array of {cells.dtype}; must be numbers")
+    cells = cells[None] if cells.ndim == 1 else cells
+    if cells.ndim != 2 or cells.shape[1] != len(spec.columns):
+        said = f"{len(spec.columns)} columns: {_listed(spec)}"
+        raise ZooError(f"{spec.name}: rows of shape {cells.shape}; must be rows of {said}")
+    return pd.DataFrame(cells, columns=list(spec.columns))
+
+
+def _read_whole(spec: DataSpec, place: str) -> pd.DataFrame:
+    import pandas as pd
+
+    if not Path(place).is_file():
+        raise ZooError(f"{place[:200]}: no such file")
+    tables = [piece.raw for piece in read(spec, place)]
+    lines = np.concatenate([table.attrs.pop("origin").lines for table in tables])
+    frame = pd.concat(tables, ignore_index=True)
+    frame.attrs["origin"] = Origin(place, lines)
+    return frame
+
+
+def _check_columns(spec: DataSpec, columns: Iterable[str], name: str) -> None:
+    present = set(columns)
+    missing = [column for column in column_names(spec) if column not in present]
+    if missing:
+        raise ZooError(f"{name}: the columns {', '.join(missing)} are missing; the model reads {_listed(spec)}")
+
+
+def _listed(spec: DataSpec) -> str:
+    names = column_names(spec)
+    return ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+
+
+def column_names(spec: DataSpec) -> tuple[str, ...]:
+    """Return the names of a table's columns."""
+    return spec.columns or tuple(f"column_{n + 1}" for n in range(spec.inputs))
+
+
+def _encode_array(spec: DataSpec, raw: Any) -> np.ndarray:
+    """Return an array of numbers as float64 (B, inputs), checked as training checks its rows."""
+    x = raw.detach().cpu().numpy() if isinstance(raw, Tensor) else np.asarray(raw)
+    x = x.astype(np.float64)
+    x = x[None] if x.shape == spec.input_shape else x
+    if x.ndim != 2 or x.shape[1] != spec.inputs:
+        return x  # refused by its shape
+    place = _row_place(spec)
+    names = [*column_names(spec), *spec.flagged]
+    for n, known in enumerate(spec.levels):
+        strange = (
+            np.flatnonzero((x[:, n] != np.round(x[:, n])) | (x[:, n] < 0) | (x[:, n] > len(known))) if known else ()
+        )
+        if len(strange):
+            value = x[strange[0], n]
+            raise ZooError(
+                f"{place(int(strange[0]), names[n])}: {value:g} is no number of a category, 0 to {len(known)}"
+            )
+    offsets = spec.reading_as(TableReading).offsets
+    if offsets:
+        x = x - np.array([*offsets, *[0.0] * len(spec.flagged)])
+    with np.errstate(over="ignore"):
+        rows, columns = np.nonzero(~np.isfinite(x.astype(np.float32)))
+    if len(rows):
+        value = x[rows[0], columns[0]]
+        said = "is missing" if np.isnan(value) else "is infinite" if np.isinf(value) else f"{value:g} is too large"
+        raise ZooError(f"{place(int(rows[0]), names[columns[0]])}: {said}; mend it")
+    return x
+
+
+def _row_place(spec: DataSpec) -> Place:
+    return lambda row, column: f"{spec.name}, row {row + 1}, column {column!r}"
+
+
+def encode_frame(spec: DataSpec, frame: pd.DataFrame, place: Place | None = None) -> np.ndarray:
+    """Return the columns of a table as x (N, inputs), float64: texts numbered, missing numbers filled and flagged.
+
+    ``place`` says where a cell is, for errors.
+
+    Raises:
+        ZooError: a column that is missing, text or infinity in a column of numbers, no rows.
+    """
+    place = place or frame.attrs.get("origin") or _row_place(spec)
+    frame = with_names(frame, spec.name)
+    columns = column_names(spec)
+    _check_columns(spec, frame.columns, place.name if isinstance(place, Origin) else spec.name)
+    if not len(frame):
+        raise ZooError(f"{spec.name}: has no rows")
+    reading = spec.reading_as(TableReading)
+    levels = spec.levels or ((),) * len(columns)
+    fills = spec.fills or (0.0,) * len(columns)
+    forms = reading.formats or (PLAIN,) * len(columns)
+    offsets = reading.offsets or (0.0,) * len(columns)
+    parts, flags = [], {}
+    for name, known, fill, form, offset in zip(columns, levels, fills, forms, offsets, strict=True):
+        if known:
+            parts.append(category_codes(frame[name], known, missing=reading.missing))
+            continue
+        values = as_numbers(frame[name], lambda row, name=name: place(row, name), form=form, missing=reading.missing)  # type: ignore[misc]
+        flags[name] = np.isnan(values)
+        parts.append(np.where(flags[name], fill, values - offset if offset else values))
+    return np.stack([*parts, *(flags[name].astype(float) for name in spec.flagged)], axis=1)
+
+
+def with_names(frame: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return a frame whose columns' names are texts.
+
+    Raises:
+        ZooError: two columns of one name, or names of several levels.
+    """
+    if frame.columns.nlevels > 1:
+        raise ZooError(f"{name}: its columns have names of {frame.columns.nlevels} levels; must be one text each")
+    if not all(isinstance(column, str) for column in frame.columns):
+        frame = frame.rename(columns=str)
+    if frame.columns.has_duplicates:
+        double = frame.columns[frame.columns.duplicated()][0]
+        raise ZooError(f"{name}: two columns are named {double!r}; rename or drop one")
+    return frame
+
+
+# --- categories ---
+
+
+def as_text(value: Any, *, numeric: bool = False, missing: Sequence[str] = ()) -> str:
+    """Return a cell as the text of a category, ``""`` where it is missing; a float that is whole as a whole number.
+
+    In a column that is ``numeric``, whose texts are all numbers, texts are so too: 3.0 and 3 are one.
+    """
+    if isinstance(value, (float, np.floating)):
+        if value != value:
+            return ""
+        text = str(int(value)) if float(value).is_integer() else str(value)
+    else:
+        text = "" if value is None or type(value).__name__ in ("NAType", "NaTType") else str(value).strip()
+    if text in EMPTY or text in missing:
+        return ""
+    whole = WHOLE.fullmatch(text) if numeric else None
+    return whole[1] if whole else text
+
+
+def is_numeric(texts: Iterable[str]) -> bool:
+    """Tell whether all texts but missing ones are numbers."""
+    return all(is_number(text) for text in texts if text)
+
+
+def as_texts(column: pd.Series, *, numeric: bool = False, missing: Sequence[str] = ()) -> pd.Series:
+    """Return a column's cells as texts; each different one is looked at once."""
+    import pandas as pd
+
+    codes, kinds = column.factorize(use_na_sentinel=False)
+    texts = [as_text(value, numeric=numeric, missing=missing) for value in kinds]
+    return pd.Series(np.array(texts, dtype=object)[codes], index=column.index)
+
+
+def category_texts(column: pd.Series, *, missing: Sequence[str] = ()) -> pd.Series:
+    """Return a column's cells as texts, whole numbers alike where all of them are numbers."""
+    texts = as_texts(column, missing=missing)
+    return as_texts(texts, numeric=True) if is_numeric(texts.unique()) else texts
+
+
+def category_codes(column: pd.Series, known: Sequence[str], *, missing: Sequence[str] = ()) -> np.ndarray:
+    """Return the numbers from 1 of a column's cells in ``known``, 0 for another text, as float64 (N,)."""
+    numbers = {text: float(number) for number, text in enumerate(known, start=1)}
+    numeric = is_numeric(known)
+    codes, kinds = column.factorize(use_na_sentinel=False)
+    each = []
+    for value in kinds:
+        text = as_text(value, numeric=numeric, missing=missing)
+        if text not in numbers and not isinstance(value, str):
+            text = _as_in_file(value, text, known)
+        each.append(numbers.get(text, 0.0))
+    return np.array(each, dtype=np.float64)[codes]
+
+
+def _as_in_file(value: Any, text: str, known: Sequence[str]) -> str:
+    """Return a flag or a number as the file has it that ``known`` categories come from: true or 1, 01001."""
+    if isinstance(value, (bool, np.bool_)):
+        return next((one for one in (text.lower(), text.upper(), str(int(value))) if one in known), text)
+    lengths = {len(one) for one in known if one}
+    return text.zfill(lengths.pop()) if len(lengths) == 1 and text.isdigit() else text
+
+
+def unknown_categories(spec: DataSpec, raw: Any, batch: Batch) -> dict[str, Counter[str]]:
+    """Return the categories of ``raw`` that training lacks, by column, and how often each occurs.
+
+    ``batch`` is what ``encode`` made of it.
+    """
+    counts: dict[str, Counter[str]] = {}
+    text = [n for n, known in enumerate(spec.levels) if known]
+    rows = as_frame(spec, raw) if text and bool((batch["x"][:, text] == 0).any()) else None
+    if rows is None:
+        return counts
+    frame, missing = with_names(rows, spec.name), spec.reading_as(TableReading).missing
+    for n in text:
+        new = np.flatnonzero((batch["x"][:, n] == 0).cpu().numpy())
+        if len(new):
+            cells = frame[spec.columns[n]].iloc[new]
+            texts = as_texts(cells, numeric=is_numeric(spec.levels[n]), missing=missing)
+            counts[spec.columns[n]] = Counter(str(one) or "(empty)" for one in texts)
+    return counts
+
+
+def unknown_notes(counts: Mapping[str, Counter[str]]) -> list[str]:
+    """Return a line for each column with categories that training lacks, as ``unknown_categories`` counts them."""
+    lines = []
+    for column, values in counts.items():
+        shown = ", ".join(f"{text[:40]} ({count:,})" for text, count in values.most_common(EXAMPLES))
+        more = ", …" if len(values) > EXAMPLES else ""
+        total = values.total()
+        verb = "value of" if total == 1 else "values of"
+        are = "is" if total == 1 else "are"
+        lines.append(f"note: {total:,} {verb} {column!r} {are} unknown to the model: {shown}{more}")
+    return lines
+
+
+def numeric_columns(spec: DataSpec) -> Tensor:
+    """Return the numbers of a table's columns that hold no texts."""
+    return torch.tensor([n for n in range(spec.inputs) if not spec.levels[n : n + 1] or not spec.levels[n]])
+
+
+def coded(spec: DataSpec, x: Tensor, numbers: Tensor) -> Tensor:
+    """Return a table's rows (B, spec.coded): ``numbers``, its numeric columns standardized, then each text as 0 or 1.
+
+    A text that training lacks is 0 throughout.
+    """
+    text = {n: len(known) for n, known in enumerate(spec.levels) if known}
+    parts = [numbers]
+    for n, count in text.items():
+        parts.append((x[:, n : n + 1] == torch.arange(1, count + 1, device=x.device)).to(numbers.dtype))
+    return torch.cat(parts, 1)

@@ -1,0 +1,243 @@
+"""Texts: the model's column of a table, lines or files, strings, tokens as numbers."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from zoo.data.input_readers import INPUT, Piece, as_tensor, opened, share_read
+from zoo.data.reading import TextReading
+from zoo.data.spec import PADDING, DataSpec
+from zoo.data.text.tokens import cleaned, cut, encoded, numbers
+from zoo.exceptions import ZooError
+
+if TYPE_CHECKING:
+    from zoo.data.dataset import Batch
+    from zoo.data.table.csv_file import Table
+
+ROWS = 64  # that are read of a file at once
+TABLES = (".csv", ".tsv", ".tab")  # endings of files that are tables
+WINDOWS = 64  # of a language model's windows that a text may be long
+HEAD = 1 << 16  # bytes of a file by which it is a table or lines
+
+
+def encode(spec: DataSpec, raw: Any) -> Batch:
+    """Return texts as numbers (B, T), of a classification with ``lengths``; numbers are taken as they are.
+
+    ``raw`` is a text or several, a frame or rows with the model's column of texts, a file, or numbers of tokens. Texts
+    are cut as training cut them.
+
+    Raises:
+        ZooError: a text that is missing or empty, a number of no token, a text too long for a language model.
+    """
+    language = spec.task == "language_modeling"
+    if not isinstance(raw, (str, os.PathLike)) and not len(raw):
+        raise ZooError(f"{spec.name}: there is no text to read")
+    texts = [raw] if language and isinstance(raw, str) else _texts(spec, raw)
+    if texts is not None:
+        known = numbers(spec.vocabulary)
+        texts = texts if language else [cleaned(text) for text in texts]
+        parts = [torch.from_numpy(encoded(cut(text, spec.tokens), known)).long() for text in texts]
+    else:
+        parts = [_numbers(spec, part) for part in (raw if as_tensor(raw[0]).ndim else [raw])]
+    for number, part in enumerate(parts, start=1):
+        if not len(part):
+            raise ZooError(f"{spec.name}: text {number} is empty")
+        if part.ndim != 1 or int(part.min()) < 0 or int(part.max()) >= len(spec.vocabulary):
+            raise ZooError(
+                f"{spec.name}: text {number} has numbers of no token; must be 0 to {len(spec.vocabulary) - 1}"
+            )
+    if language:
+        longest, most = max(map(len, parts)), WINDOWS * spec.input_shape[0]
+        if longest > most:
+            raise ZooError(f"{spec.name}: a text of {longest:,} {spec.tokens}; the model reads at most {most:,}")
+        return {"x": _padded(parts)}
+    parts = [part[: spec.input_shape[0]] for part in parts]
+    return {"x": _padded(parts), "lengths": torch.tensor([len(part) for part in parts])}
+
+
+def _numbers(spec: DataSpec, part: Any) -> Tensor:
+    """Return the numbers of tokens."""
+    x = as_tensor(part)
+    if x.is_floating_point() and not torch.equal(x, x.round()):
+        raise ZooError(f"{spec.name}: numbers of tokens must be whole")
+    return x.long()
+
+
+def _padded(parts: Sequence[Tensor]) -> Tensor:
+    return torch.nn.utils.rnn.pad_sequence(list(parts), batch_first=True, padding_value=PADDING)
+
+
+def _texts(spec: DataSpec, raw: Any) -> list[str] | None:
+    """Return the texts of whatever holds some, None where it holds numbers.
+
+    Raises:
+        ZooError: a text is missing, or the model's column is.
+    """
+    if isinstance(raw, os.PathLike) or (isinstance(raw, str) and _is_file(raw)):
+        return [text for piece in read(spec, str(raw)) for text in _read_texts(piece)]
+    if isinstance(raw, (list, tuple)) and raw and all(isinstance(one, os.PathLike) for one in raw):
+        return [text for one in raw for text in _texts(spec, one) or ()]
+    if isinstance(raw, str):
+        return [raw]
+    if isinstance(raw, Tensor) or getattr(getattr(raw, "dtype", None), "kind", "O") in "biuf":
+        return None
+    if isinstance(raw, Mapping) and not any(isinstance(value, (list, tuple)) for value in raw.values()):
+        raw = [raw]
+    named = hasattr(raw, "columns") or isinstance(raw, Mapping)
+    if named:
+        names = [str(name) for name in raw.keys()]  # noqa: SIM118 (of a frame too)
+        raw = raw[list(raw.keys())[names.index(_column(spec, names))]]
+    labels = list(raw.index) if hasattr(raw, "index") and not isinstance(raw, (list, tuple)) else None
+    rows = raw.tolist() if hasattr(raw, "tolist") and getattr(raw, "dtype", None) is not None else list(raw)
+    if not named and rows and not any(_is_row(row) for row in rows):
+        return None
+    texts = []
+    for number, row in enumerate(rows, start=1):
+        text = row[_column(spec, list(row))] if isinstance(row, Mapping) else row
+        if not isinstance(text, str):
+            where = f" (index {labels[number - 1]})" if labels is not None else ""
+            raise ZooError(f"{spec.name}: text {number}{where} is {text!r}, which is no text; fill it or leave it out")
+        texts.append(text)
+    return texts
+
+
+def _is_row(row: Any) -> bool:
+    """Tell texts, and rows that should have one, from numbers."""
+    missing = row is None or type(row).__name__ in ("NAType", "NaTType") or (isinstance(row, float) and row != row)
+    return missing or isinstance(row, (str, Mapping))
+
+
+def _is_file(text: str) -> bool:
+    return text.endswith((".txt", *TABLES)) and "\n" not in text and Path(text).is_file()
+
+
+def _read_texts(piece: Piece) -> list[str]:
+    if piece.wrong is not None:
+        raise ZooError(piece.wrong)
+    return list(piece.raw)
+
+
+def _column(spec: DataSpec, names: Sequence[str]) -> str:
+    """Return the column of texts: the model's, or the only one where the model's has no name.
+
+    Raises:
+        ZooError: there is none.
+    """
+    column = spec.reading_as(TextReading).text_column
+    if column in names:
+        return column
+    if not column and len(names) == 1:
+        return names[0]
+    reads = f"the column {column!r}" if column else "texts alone"
+    raise ZooError(f"{spec.name}: the model reads {reads}; the columns are {', '.join(map(str, names[:20]))}")
+
+
+def read(spec: DataSpec, place: str) -> Iterator[Piece]:
+    """Read texts: the model's column of a table, each file of a folder, each line of another file.
+
+    Raises:
+        ZooError: a file that cannot be read, or a table without the model's column.
+    """
+    path = Path(place)
+    if place != INPUT and path.is_dir():
+        return _files(path)
+    table = None if place == INPUT else _table(spec, path)
+    return _lines(place) if table is None else _rows(spec, table)
+
+
+def _files(folder: Path) -> Iterator[Piece]:
+    from zoo.data.text.datasets import read_text
+
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
+    if not files:
+        raise ZooError(f"{folder}: holds no text file")
+    for number, file in enumerate(files, start=1):
+        try:
+            yield Piece([str(file)], [cleaned(read_text(file))], done=number / len(files))
+        except ZooError as error:
+            yield Piece([str(file)], wrong=str(error), done=number / len(files))
+
+
+def _table(spec: DataSpec, path: Path) -> Table | None:
+    """Return a file as a table, None where its lines are the texts."""
+    from zoo.data.text.datasets import open_table
+
+    reading = spec.reading_as(TextReading)
+    if path.suffix.lower() not in TABLES and not _begins_as_table(path, reading):
+        return None
+    return open_table(path, reading, reading.text_column)
+
+
+def _begins_as_table(path: Path, reading: TextReading) -> bool:
+    """Tell whether a file whose name does not say so is a table, as the model's was.
+
+    Its first line names the model's column, or where columns have no names each line has the model's tab.
+    """
+    if not reading.text_column:
+        return False
+    try:
+        with path.open("rb") as file:
+            head = file.read(HEAD).decode("utf-8-sig", errors="replace").splitlines()
+    except OSError:
+        return False
+    if reading.header is False:
+        lines = [line for line in head[:-1] or head if line.strip()]
+        return reading.delimiter == "\t" and bool(lines) and all("\t" in line for line in lines)
+    cells = [head[0].split(mark) for mark in (reading.delimiter or ",", ",", ";", "\t", "|")] if head else []
+    return any(reading.text_column in (cell.strip().strip('"') for cell in row) for row in cells if len(row) > 1)
+
+
+def _rows(spec: DataSpec, table: Table) -> Iterator[Piece]:
+    """Yield the texts of a table's column, each called by its line."""
+    from zoo.data.text.datasets import longest_column
+
+    column = spec.reading_as(TextReading).text_column
+    if not column:
+        column = longest_column(table)
+        print(f"note: {table.path}: the texts are those of the column {column!r}, the longest", file=sys.stderr)
+    if column not in table.cells.columns:
+        names = ", ".join(map(str, table.cells.columns[:20]))
+        raise ZooError(
+            f"{table.path}: lacks the column {column!r}, whose texts the model reads; its columns are {names}"
+        )
+    cells = list(zip(table.lines, table.cells[column], strict=True))
+    for first in range(0, len(cells), ROWS):
+        rows, done = cells[first : first + ROWS], min((first + ROWS) / len(cells), 1.0)
+        there = [(str(line), text) for line, text in rows if isinstance(text, str)]
+        if there:
+            yield Piece([line for line, _ in there], [cleaned(text) for _, text in there], done=done)
+        for line, text in rows:
+            if not isinstance(text, str):
+                yield Piece([str(line)], wrong=f"{table.path}, line {line}: the text ({column}) is missing", done=done)
+
+
+def _lines(place: str) -> Iterator[Piece]:
+    """Yield the lines of a file that are not blank, each called by its number."""
+    names: list[str] = []
+    texts: list[str] = []
+    with opened(place) as file:
+        for number, raw in enumerate(file, start=1):
+            try:
+                text = cleaned(raw.decode("utf-8-sig" if number == 1 else "utf-8"))
+            except UnicodeDecodeError:
+                raise ZooError(f"{place}, line {number}: is not UTF-8; save it as UTF-8") from None
+            if text:
+                names.append(str(number))
+                texts.append(text)
+            if len(texts) == ROWS:
+                yield Piece(names, texts, done=share_read(place, file))
+                names, texts = [], []
+        if texts:
+            yield Piece(names, texts)
+
+
+def from_json(spec: DataSpec, rows: Sequence[Any]) -> Any:
+    """Return texts, or rows with the model's column of texts, as ``encode`` takes them."""
+    return list(rows)

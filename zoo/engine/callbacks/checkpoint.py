@@ -1,0 +1,216 @@
+"""best.ckpt, what the model can do; last.ckpt, with all that training goes on from, and the way back from it."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+
+from zoo.config.schema import EVERY, CheckpointOptions
+from zoo.data.environment.environments import RolloutLoader
+from zoo.engine.signals import Signals
+from zoo.exceptions import Stopped
+from zoo.models.base import ZooModule
+from zoo.utils.files import write_whole
+
+
+class Checkpoints(L.Callback):
+    """Writes both files whole or not at all.
+
+    ``best.ckpt`` is the epoch with the best monitored validation figure, the later of two equal ones; where the run
+    is to ``select`` the last, it is that. ``last.ckpt`` is written now and then (see CheckpointOptions), at the end,
+    and where the run is asked to stop, after a batch of training or validation: by ``signals``, or because
+    ``loop.stop_after`` batches are done. ``resumed`` is the content of a ``last.ckpt`` to go on from.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        signals: Signals,
+        *,
+        options: CheckpointOptions | None = None,
+        resumed: dict[str, Any] | None = None,
+    ) -> None:
+        self.options = options or CheckpointOptions()
+        self.best, self.last = folder / "best.ckpt", folder / "last.ckpt"
+        self.best_figure: float | None = None
+        self.monitor: str | None = None  # whose best_figure that is
+        self.resumed, self.signals = resumed, signals
+        self._written, self._steps = time.monotonic(), 0  # when, and after which step, last.ckpt was written
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what best.ckpt was chosen by."""
+        return {"best_figure": self.best_figure, "monitor": self.monitor}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take it up."""
+        self.best_figure, self.monitor = state["best_figure"], state.get("monitor")
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Go on from where the run was, and listen to signals."""
+        assert isinstance(module, ZooModule)
+        if isinstance(module.loader, RolloutLoader):
+            module.loader.folder = self.last.parent / "replay"
+        if self.resumed is not None:
+            mine = self.resumed["processes"][trainer.global_rank]
+            for optimizer, state in zip(trainer.optimizers, self.resumed["optimizer_states"], strict=True):
+                optimizer.load_state_dict(state)
+            module.load_training_state(mine["training"])
+            if mine["random"] is not None:  # of as many processes as before
+                torch.set_num_threads(self.resumed["threads"])  # sums over other threads round otherwise
+                set_random_state(mine["random"])
+            self.resumed = None  # and its memory
+        self._steps = module.steps
+        module.count_global_step()
+        if trainer.world_size == 1:
+            self.signals.wait(module.loop.stop)
+        else:  # several processes stop together, at the end of a chunk
+            self.signals.wait()
+
+    def on_test_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Listen to signals."""
+        assert isinstance(module, ZooModule)
+        self.signals.wait(module.loop.stop) if trainer.world_size == 1 else self.signals.wait()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: object, batch: object, batch_idx: int
+    ) -> None:
+        """Write what is due; stop where that was asked for."""
+        assert isinstance(module, ZooModule)
+        self._write_if_due(trainer, module)
+
+    def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Write what became due in the validation of the epoch before."""
+        assert isinstance(module, ZooModule)
+        self._write_if_due(trainer, module)
+
+    def on_validation_batch_end(
+        self,
+        trainer: L.Trainer,
+        module: L.LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Stop where that was asked for: the run goes on with this validation."""
+        assert isinstance(module, ZooModule)
+        if self._stops(trainer, module):
+            self._stop(trainer, module)
+
+    def on_test_batch_end(
+        self,
+        trainer: L.Trainer,
+        module: L.LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Stop where that was asked for: training is over, and the run goes on with the test."""
+        if self._stops(trainer):
+            raise self._stopped(trainer, "in the test")
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Write best.ckpt where the epoch was."""
+        assert isinstance(module, ZooModule)
+        monitor = module.objective.monitor
+        figure = float(trainer.callback_metrics[f"val/{monitor}"])
+        old = self.best_figure if self.monitor in (monitor, None) else None
+        better = old is None or (figure >= old if module.objective.mode == "max" else figure <= old)
+        if better or module.learning.objective.select == "last":
+            self.best_figure, self.monitor = figure, monitor
+            self._save(trainer, self.best, weights_only=True)
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Write the end."""
+        self._save_last(trainer, module)
+
+    def on_save_checkpoint(self, trainer: L.Trainer, module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Add what each process goes on from; last.ckpt alone has it."""
+        assert isinstance(module, ZooModule)
+        checkpoint["ended"] = trainer.should_stop  # early, or by its time
+        checkpoint["threads"] = torch.get_num_threads()
+        mine = {"training": module.training_state(), "random": random_state()}
+        checkpoint["processes"] = [mine]
+        if trainer.world_size > 1:
+            checkpoint["processes"] = [None] * trainer.world_size
+            torch.distributed.all_gather_object(checkpoint["processes"], mine)
+
+    def _write_if_due(self, trainer: L.Trainer, module: ZooModule) -> None:
+        due = time.monotonic() - self._written > (self.options.every or EVERY)
+        if self.options.every_steps is not None:
+            due = module.steps >= self._steps + self.options.every_steps
+        if trainer.world_size > 1:  # a clock of one process is all processes' affair
+            due = trainer.strategy.reduce_boolean_decision(due, all=False)
+        if self._stops(trainer, module):
+            self._stop(trainer, module)
+        if due:
+            self._save_last(trainer, module)
+            self._written, self._steps = time.monotonic(), module.steps
+
+    def _stops(self, trainer: L.Trainer, module: ZooModule | None = None) -> bool:
+        """Tell whether the run is to stop here; a signal to one process is all processes' affair."""
+        stop = self.signals.number is not None or (module is not None and module.loop.stopping)
+        return trainer.strategy.reduce_boolean_decision(stop, all=False) if trainer.world_size > 1 else stop
+
+    def _stop(self, trainer: L.Trainer, module: ZooModule) -> None:
+        self._save_last(trainer, module)
+        place = f"in epoch {module.loop.epochs + 1} of {module.loop.max_epochs}, after {module.steps:,} steps"
+        raise self._stopped(trainer, place)
+
+    def _stopped(self, trainer: L.Trainer, place: str) -> Stopped:
+        number, folder = self.signals.number, self.last.parent.parent
+        by = f"by {signal.Signals(number).name} " if number else ""
+        message = f"stopped {by}{place}; go on with python train.py resume={folder}"
+        return Stopped(message, folder, number, common=trainer.world_size > 1)
+
+    def _save_last(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Write last.ckpt; a replay buffer's new steps before it, and away with old ones once it is there."""
+        assert isinstance(module, ZooModule)
+        loader = module.loader if isinstance(module.loader, RolloutLoader) else None
+        if loader is not None:
+            loader.write_replay()
+        self._save(trainer, self.last)
+        if loader is not None:
+            trainer.strategy.barrier()  # the first process has it by now
+            loader.drop_replay()
+
+    def _save(self, trainer: L.Trainer, path: Path, *, weights_only: bool = False) -> None:
+        if trainer.is_global_zero:
+            write_whole(path, lambda to: trainer.save_checkpoint(to, weights_only=weights_only))
+        else:
+            trainer.save_checkpoint(path, weights_only=weights_only)  # which writes in the first process alone
+
+
+def random_state() -> dict[str, Any]:
+    """Return the state of all global random generators, as primitives and tensors."""
+    name, key, *rest = np.random.get_state()
+    state = {
+        "torch": torch.get_rng_state(),
+        "python": random.getstate(),
+        "numpy": [str(name), torch.from_numpy(np.asarray(key, dtype=np.int64)), *(float(v) for v in rest)],
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state_all()
+    if torch.backends.mps.is_available():
+        state["mps"] = torch.mps.get_rng_state()
+    return state
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Set all global random generators to what ``random_state`` returned."""
+    torch.set_rng_state(state["torch"])
+    random.setstate(state["python"])
+    name, key, place, has_gauss, gauss = state["numpy"]
+    np.random.set_state((name, key.numpy().astype(np.uint32), int(place), int(has_gauss), gauss))
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])
+    if "mps" in state and torch.backends.mps.is_available():
+        torch.mps.set_rng_state(state["mps"])

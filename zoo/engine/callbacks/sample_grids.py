@@ -1,0 +1,74 @@
+"""What a generative model makes after each epoch: a picture each, and all of them as one that moves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor
+
+from zoo.models.base import ZooModule
+from zoo.reporting.plots.base import visible
+from zoo.utils.files import write_whole
+from zoo.utils.guard import Guard
+
+COLUMNS, SHOWN = 10, 100
+SMALL = 56  # pixels a side, up to which images are drawn twice or more as large
+SECONDS = 8.0  # that the moving picture takes at most
+
+
+class Grids(L.Callback):
+    """Writes samples of the same noise to ``samples/<epoch>.png`` at each validation, at the end ``samples.gif``.
+
+    Where that fails, a warning says so and the run goes on without them.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.guard = folder, Guard()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Write the epoch's."""
+        assert isinstance(module, ZooModule)
+        if not self.guard.missing:
+            self.guard.attempt("samples of each epoch", lambda: self._write(module), None)
+
+    def _write(self, module: ZooModule) -> None:
+        sample: Any = module.sample
+        self.folder.mkdir(exist_ok=True)
+        picture, path = _picture(sample(SHOWN)), self.folder / f"{module.loop.epochs + 1:04}.png"
+        write_whole(path, lambda to: picture.save(to, format="png"))
+
+    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Write the one that moves, of the epochs of this run."""
+        assert isinstance(module, ZooModule)
+        if not self.guard.missing:
+            self.guard.attempt("samples.gif", lambda: self._animate(module), None)
+
+    def _animate(self, module: ZooModule) -> None:
+        from PIL import Image
+
+        paths = sorted(path for path in self.folder.glob("*.png") if int(path.stem) <= module.loop.epochs)
+        if not paths:
+            return
+        first, *others = [Image.open(path).convert("P") for path in paths]
+        each = max(int(1000 * SECONDS / len(paths)), 40)
+        durations = [each] * len(others) + [3000]  # milliseconds; the last one stays
+        options = {"format": "gif", "save_all": True, "append_images": others, "duration": durations, "loop": 0}
+        write_whole(self.folder.with_suffix(".gif"), lambda to: first.save(to, **options))
+
+
+def _picture(images: Tensor) -> Any:
+    """Return images (N, C, H, W) in [0, 1] side by side, as a PIL image."""
+    from PIL import Image
+    from torchvision.utils import make_grid
+
+    side = images.shape[2]
+    grid = make_grid(
+        visible(images.float().cpu()), nrow=COLUMNS, padding=1, pad_value=0.5
+    )  # grey images become coloured
+    times = max(SMALL // side, 1)
+    pixels = (grid * 255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
+    return Image.fromarray(np.ascontiguousarray(pixels.repeat(times, 0).repeat(times, 1)))

@@ -1,0 +1,46 @@
+"""What a language model writes after each epoch: printed, and kept in the run's folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+
+from zoo.models.sequence_base import SequenceModule
+from zoo.utils.files import write_whole
+from zoo.utils.guard import Guard, say
+
+LENGTH, WORDS = 120, 40  # symbols that are written
+
+
+class Samples(L.Callback):
+    """Adds a sample to ``samples.txt`` at each validation and prints it in one line, the same draw each time.
+
+    Where that fails, a warning says so and the run goes on without them.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.guard = path, Guard()
+        self.written = ""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the samples so far."""
+        return {"written": self.written}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take them up."""
+        self.written = state["written"]
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Write."""
+        assert isinstance(module, SequenceModule)
+        if not self.guard.missing:
+            self.guard.attempt("samples of each epoch", lambda: self._write(module), None)
+
+    def _write(self, module: SequenceModule) -> None:
+        length = LENGTH if module.spec.tokens == "characters" else WORDS
+        text = module.generate(length=length, temperature=0.8)
+        self.written += f"--- epoch {module.loop.epochs + 1} ---\n{text}\n"
+        write_whole(self.path, lambda to: to.write_text(self.written))
+        say(f"  writes: {' '.join(text.split())}")

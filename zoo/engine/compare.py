@@ -1,0 +1,238 @@
+"""Which model suits one's data: each that can do the task, and what stands without a network, with the same time."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import itertools
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.config.compose import compose as configs
+from zoo.exceptions import TrainingError, ZooError, unknown
+
+if TYPE_CHECKING:
+    from zoo.data import Dataset
+    from zoo.engine.train import Run
+
+PROBE = 0.15  # share of a model's time that finds out how long its epochs take
+TREES = "HistGradientBoosting"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of the comparison: figures on validation and test, or what went wrong; ``folder`` of a run of the zoo."""
+
+    name: str
+    seconds: float = 0.0
+    val: Mapping[str, float] | None = None
+    test: Mapping[str, float] | None = None
+    parameters: int | None = None
+    folder: Path | None = None
+    wrong: str | None = None
+
+
+def candidates(words: Sequence[str]) -> list[str]:
+    """Return the models that can do what the data of ``words`` is for.
+
+    Raises:
+        ZooError: there are none.
+    """
+    names, found, said = configs.choices("model"), [], None
+    config = configs.compose([f"model={names[0]}", *words])
+    for name in names:
+        try:
+            config.model.name = configs.recipe_class(name)
+            if configs.task_of(config) in config.data.tasks:
+                found.append(name)
+        except ZooError as error:
+            said = error
+    if not found:
+        raise said or ZooError("no model does what this data is for")
+    return found
+
+
+def compare(
+    words: Sequence[str],
+    *,
+    minutes: float,
+    models: Sequence[str] | None = None,
+    folder: Path | None = None,
+    say: Callable[[str], None] = print,
+) -> tuple[list[Entry], str, Path]:
+    """Give each model an equal share of ``minutes`` on the data of ``words`` (as of ``train.py``).
+
+    Each is trained by its recipe, over as many epochs as fit. Returns the entries, the best on validation first and
+    those that failed last; the figure that they are ranked by; and the folder of all runs.
+
+    Raises:
+        ZooError: data that cannot be read, or that no model fits.
+        Stopped: by a signal.
+    """
+    fitting = candidates(words)
+    for name in models or ():
+        if name not in fitting:
+            raise unknown("model for this data", name, fitting)
+    names = list(models or fitting)
+    first = configs.compose([f"model={names[0]}", *words])
+    dataset = _loaded(first)
+    figure, better = _ranked_by(names[0], words, dataset)
+    trees = dataset.spec.kind == "table" and not dataset.spec.multilabel
+    share = 60 * minutes / (len(names) + trees)
+    above = folder or Path("runs") / f"compare-{first.data.name}" / time.strftime("%Y-%m-%d_%H-%M-%S")
+    entries = []
+    for number, name in enumerate(names, start=1):
+        left = share * (len(names) + trees - number + 1)
+        say(f"[{number} of {len(names) + trees}, about {left:.0f} s left] {name}")
+        entries.append(_trained(name, words, dataset, share, above / name))
+        say(f"    {_said(entries[-1], figure)}")
+    if trees:
+        say(f"[{len(names) + 1} of {len(names) + 1}, about {share:.0f} s left] {TREES}")
+        entries.append(_of_trees(dataset, figure, share))
+    entries += _simple(dataset)
+    return sorted(entries, key=lambda entry: _rank(entry, figure, better)), figure, above
+
+
+def _said(entry: Entry, figure: str) -> str:
+    return entry.wrong or f"{figure.replace('_', ' ')} {(entry.val or {}).get(figure, float('nan')):.4f} on validation"
+
+
+def _rank(entry: Entry, figure: str, better: int) -> tuple[bool, float]:
+    value = (entry.val or {}).get(figure)
+    return (value is None, -better * (value if value is not None else 0.0))
+
+
+def _loaded(config: Any) -> Dataset:
+    from zoo.engine.build import data_of
+    from zoo.engine.run_config import check_files, placed, plan
+
+    planned = plan(config, recipe=None, command="")
+    check_files(placed(planned.values["data"]))
+    return data_of(planned, None)[0]
+
+
+def _ranked_by(name: str, words: Sequence[str], dataset: Dataset) -> tuple[str, int]:
+    """Return the figure that picks among models, and 1 where more of it is better, else -1."""
+    from zoo.engine.build import model_of
+    from zoo.engine.run_config import plan
+
+    model = model_of(plan(configs.compose([f"model={name}", *words]), recipe=name, command=""), dataset)
+    return model.objective.monitor, 1 if model.objective.mode == "max" else -1
+
+
+def _trained(name: str, words: Sequence[str], dataset: Dataset, seconds: float, folder: Path) -> Entry:
+    """Train a model for so many ``seconds``: shortly first, to see how many epochs fit."""
+    from zoo.engine.train import run
+
+    def go(place: Path, **trainer: Any) -> Run:
+        config = configs.compose([f"model={name}", *words])
+        configs.update(config, {"trainer": trainer, "run_dir": str(place), "logger": {"name": "csv"}})
+        with contextlib.redirect_stdout(io.StringIO()):  # the table says it
+            return run(config, recipe=name, command="", report=False, named=[w.partition("=")[0] for w in words])
+
+    started = time.perf_counter()
+    try:
+        probe = go(folder / "probe", max_time=PROBE * seconds / 60)
+        taken = probe.results["train_seconds"] + probe.results["validation_seconds"]
+        left = seconds - (time.perf_counter() - started)
+        if left < PROBE * seconds:  # the little that was learnt is all that fits
+            done = probe
+        else:
+            shutil.rmtree(folder / "probe")
+            fitting = {"max_epochs": int(0.9 * left / taken * probe.results["epochs"])}
+            if not fitting["max_epochs"]:  # a short epoch, so that the schedule comes to its end
+                pace = probe.results["steps"] / probe.results["train_seconds"]
+                steps = int(0.9 * (left - probe.results["validation_seconds"]) * pace)
+                fitting = {"max_epochs": 1, "steps_per_epoch": max(steps, 1)}
+            done = go(folder / "run", max_time=left / 60, **fitting)
+    except (ZooError, TrainingError) as error:
+        return Entry(name, wrong=str(error))
+    figures = _on(done.model, dataset, "val")
+    test = {key.removeprefix("test/"): value for key, value in done.metrics.items()}
+    return Entry(name, time.perf_counter() - started, figures, test, done.results["params"], done.folder)
+
+
+def _on(model: Any, dataset: Dataset, part: str) -> dict[str, float]:
+    from zoo.inference.uses import measured
+
+    return measured(model, dataset, parts=(part,))[0]
+
+
+def _of_trees(dataset: Dataset, figure: str, seconds: float) -> Entry:
+    from zoo.tasks.baselines.tuned import draw_trees, fit_trees, tuned
+
+    started = time.perf_counter()
+    best = tuned(dataset, figure if figure != "nll" else "accuracy", seconds, 0, draw=draw_trees, fit=fit_trees)
+    return Entry(f"{TREES}, {best.tried} tried", time.perf_counter() - started, best.val, best.test)
+
+
+def _simple(dataset: Dataset) -> list[Entry]:
+    """Return what stands without a network, on validation and on test."""
+    from zoo.tasks.baselines import baselines
+
+    if dataset.spec.task == "control":
+        return [Entry(name, val=figures, test=figures) for name, figures in baselines(dataset).items()]
+    on_test, on_val = baselines(dataset), baselines(replace(dataset, test=dataset.val))
+    return [Entry(name, val=on_val[name], test=figures) for name, figures in on_test.items()]
+
+
+def kept(entries: Sequence[Entry]) -> Entry | None:
+    """Return the best run of the zoo."""
+    return next((entry for entry in entries if entry.folder is not None), None)
+
+
+def picture(entries: Sequence[Entry], figure: str, path: Path) -> Path:
+    """Draw the figure on validation over time of each run, and what stands without one as lines across."""
+    from matplotlib.figure import Figure
+
+    from zoo.reporting.plots.base import INK, axes_of, save
+
+    drawing = Figure(figsize=(7.2, 4.2), layout="constrained")
+    ax, styles = axes_of(drawing), itertools.cycle(("--", ":", "-."))
+    for entry in entries:
+        value = (entry.val or {}).get(figure)
+        if entry.folder is not None:
+            with (entry.folder / "metrics.csv").open(newline="") as file:
+                rows = [row for row in csv.DictReader(file) if row.get(f"val/{figure}")]
+            x, y = ([float(row[key]) for row in rows] for key in ("seconds", f"val/{figure}"))
+            ax.plot(x, y, label=entry.name, linewidth=1.6, marker="o", markersize=3)
+        elif value is not None:
+            ax.axhline(value, label=entry.name, color=INK, alpha=0.6, linewidth=1.2, linestyle=next(styles))
+    ax.set_xlabel("seconds of training", color=INK)
+    ax.set_ylabel(f"{figure.replace('_', ' ')} on validation", color=INK)
+    ax.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    return save(drawing, path)
+
+
+def table(entries: Sequence[Entry], figure: str) -> list[str]:
+    """Return the comparison in lines."""
+    named = figure.replace("_", " ")
+    rows: list[tuple[str, ...]] = [("", "", f"{named}, validation", f"{named}, test", "parameters", "seconds")]
+    for place, entry in enumerate(entries, start=1):
+        if entry.wrong:
+            rows.append(("", entry.name, f"failed: {entry.wrong}", "", "", ""))
+            continue
+        cells = [f"{part[figure]:.4f}" if part and figure in part else "" for part in (entry.val, entry.test)]
+        count = f"{entry.parameters:,}" if entry.parameters is not None else ""
+        rows.append((f"{place}.", entry.name, *cells, count, f"{entry.seconds:.0f}" if entry.seconds else ""))
+    wide = [max(len(row[k]) for row in rows if not row[2].startswith("failed")) for k in range(6)]
+    return ["  ".join(f"{cell:<{size}}" for cell, size in zip(row, wide, strict=True)).rstrip() for row in rows]
+
+
+def written(entries: Sequence[Entry], figure: str, folder: Path) -> Path:
+    """Write the comparison as JSON and return the file."""
+    from zoo.utils.files import write_whole
+
+    content = [
+        {**{key: value for key, value in vars(entry).items() if key != "folder"}, "folder": str(entry.folder or "")}
+        for entry in entries
+    ]
+    path = folder / "comparison.json"
+    write_whole(path, lambda to: to.write_text(json.dumps({"figure": figure, "entries": content}, indent=1) + "\n"))
+    return path

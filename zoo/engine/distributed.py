@@ -1,0 +1,196 @@
+"""The other processes of a run that several share: started here, joined by Lightning's DDP."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import multiprocessing
+import multiprocessing.connection
+import multiprocessing.forkserver
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from zoo.engine.signals import Interrupt
+from zoo.exceptions import Stopped, TrainingError, ZooError
+
+PATIENCE = 5.0  # seconds in which a process that fails, or is asked to end, is gone
+PRELOAD = [
+    "lightning",
+    "zoo.engine.train",
+    "zoo.engine.build",
+    "zoo.reporting.results",
+    "zoo.reporting.plots",
+    "zoo.tasks.baselines",
+]
+
+
+def context() -> multiprocessing.context.BaseContext:
+    """Return how processes are started: forked from one that has imported torch and has computed nothing."""
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    found = multiprocessing.get_context("forkserver")
+    found.set_forkserver_preload(PRELOAD)
+    return found
+
+
+def warm() -> None:
+    """Have others than this process import what processes will need, while this one goes on.
+
+    Ctrl-C goes to all processes of a terminal: the server is begun without an ear for it, since it ends with this one.
+    """
+    if context().get_start_method() != "forkserver":
+        return
+    if threading.current_thread() is not threading.main_thread():
+        multiprocessing.forkserver.ensure_running()
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        multiprocessing.forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGINT, before if before is not None else signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def shared(world: int, work: Callable[..., Any], *arguments: Any) -> Iterator[None]:
+    """Start ``work(*arguments)`` in processes 1 to ``world`` - 1, and make this one process 0 until the block ends.
+
+    Raises:
+        ProcessError: another process failed, or was killed.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    threads = max(1, (os.cpu_count() or 1) // world)
+    processes: Any = context()
+    here, there = processes.Pipe(duplex=False)
+    others = [
+        # no daemons, which may start no processes: environments side by side may be some
+        processes.Process(target=_member, args=(there, rank, threads, place, work, arguments), daemon=False)
+        for rank in range(1, world)
+    ]
+    # With OMP_NUM_THREADS here Lightning does not set it for good
+    with _environment({**place, "LOCAL_RANK": "0", "OMP_NUM_THREADS": str(threads)}), _threads(threads):
+        for other in others:
+            other.start()
+        try:
+            for module in PRELOAD:  # as the others do meanwhile
+                importlib.import_module(module)
+            _await(here, others)
+            yield
+            for other in others:
+                other.join()
+        except (ZooError, TrainingError, Stopped, KeyboardInterrupt, Interrupt):
+            _end(others)
+            raise
+        except BaseException as error:
+            died = _died(others, here)
+            _end(others)
+            if died is None:
+                raise
+            raise ProcessError(died) from error  # torch says no more than that a connection was closed
+        finally:
+            leave()
+    if died := _died(others, here):
+        raise ProcessError(died)
+
+
+class ProcessError(TrainingError):
+    """Another process of a run failed, or was killed."""
+
+
+def _end(others: list[Any]) -> None:
+    """End processes: those that do not end when they are asked to are killed."""
+    for other in others:
+        other.terminate()
+    multiprocessing.connection.wait([other.sentinel for other in others], timeout=PATIENCE)
+    for other in others:
+        other.kill()
+
+
+def _died(others: list[Any], here: multiprocessing.connection.Connection) -> str | None:
+    """Return which process has ended before its time, and how; one that fails takes a moment to be gone."""
+    multiprocessing.connection.wait([other.sentinel for other in others], timeout=PATIENCE)
+    messages: dict[int, str] = {}
+    with contextlib.suppress(EOFError, OSError):
+        while here.poll():
+            messages.update([here.recv()])
+    for rank, other in enumerate(others, start=1):
+        if other.exitcode:
+            name = f"process {rank} of {len(others) + 1}"
+            if other.exitcode < 0:
+                return f"{name} was ended by {signal.Signals(-other.exitcode).name}"
+            return f"{name}: {messages[rank]}" if rank in messages else f"{name} failed, its own message stands above"
+    return None
+
+
+def _await(here: multiprocessing.connection.Connection, others: list[Any]) -> None:
+    """Wait until all others have begun: one that could not would be waited for without end."""
+    begun = 0
+    while begun < len(others):
+        ready = multiprocessing.connection.wait([here, *(other.sentinel for other in others)])
+        if here not in ready:
+            raise TrainingError(
+                "a process could not begin, its own message stands above; a script that shares a run among processes "
+                'trains under `if __name__ == "__main__":`'
+            )
+        here.recv()
+        begun += 1
+
+
+def leave() -> None:
+    """Leave the group that Lightning joined, so that this process counts alone, and another run can join its own."""
+    import torch
+
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+def _member(
+    there: Any, rank: int, threads: int, place: dict[str, str], work: Callable[..., Any], arguments: Any
+) -> None:
+    there.send((rank, ""))  # which has begun
+    os.environ.update(place, LOCAL_RANK=str(rank))
+    try:
+        with _threads(threads):
+            work(*arguments)
+    except Stopped:
+        pass
+    except (ZooError, TrainingError) as error:
+        there.send((rank, str(error)))  # said by process 0, unless that raises the same
+        sys.exit(1)
+    except Interrupt as interrupt:
+        sys.exit(128 + interrupt.number)
+    finally:
+        leave()
+
+
+@contextlib.contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    old = {key: os.environ.get(key) for key in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for key, value in old.items():
+            if value is None:
+                os.environ.pop(key, None)
+            else:
+                os.environ[key] = value
+
+
+@contextlib.contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Compute with ``count`` threads: more of them than cores slow all processes a hundredfold."""
+    import torch
+
+    old = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(old)

@@ -1,0 +1,470 @@
+"""One run, from a configuration to a folder with its results; ``zoo.train`` and ``zoo.load``."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig
+
+from zoo import registry
+from zoo.config.compose import compose as configs
+from zoo.data.spec import UNLABELLED
+from zoo.engine.launcher import group
+from zoo.engine.run_config import Plan, check_files, dotted, placed, plan, reopen
+from zoo.engine.signals import Interrupt, Signals
+from zoo.exceptions import Stopped, TrainingError, ZooError
+from zoo.utils.files import discard, kept_whole, read_results, way_on, write_whole
+
+if TYPE_CHECKING:
+    import lightning as L
+    from torch import Tensor
+
+    from zoo.data import Dataset
+    from zoo.data.dataset import Split
+    from zoo.engine.callbacks import History
+    from zoo.models.base import ZooModule
+    from zoo.reporting.results import Job
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run. ``metrics`` are the test's, by name: ``test/accuracy``, ``test/rmse``, …"""
+
+    metrics: dict[str, float]
+    model: ZooModule
+    folder: Path
+    plots: list[Path]
+    results: dict[str, Any]
+
+
+def train(
+    model: str,
+    data: Any = "digits",
+    *,
+    target: str | None = None,
+    callbacks: Sequence[L.Callback] = (),
+    report: bool = True,
+    **overrides: Any,
+) -> Run:
+    """Train a model by name and return the finished run.
+
+    ``data`` is a name, arrays ``(X, y)``, a data frame with the name of its ``target`` column (whole numbers are
+    classes where they are few, unless ``task="regression"``), or a Dataset with splits of its own. ``overrides``
+    are the options of ``train.py``: a group as a choice or a dictionary (``schedule="cosine"``,
+    ``trainer={"max_epochs": 5}``), the model's own as ``options={"dropout": 0.1}``, any by its dotted key
+    (``**{"data.batch_size": 64}``), ``seed=1``. ``report=False`` leaves out baselines and pictures.
+
+    ``callbacks`` are Lightning's, beside the zoo's own. ``on_train_batch_start`` and ``on_train_batch_end`` are called
+    for each macro-batch of up to 16 batches, with outputs of None. All hooks of epochs, validation and test are called
+    as Lightning calls them. ``trainer.global_step`` counts the optimizer's steps; ``module.loop`` has the run's epochs
+    and samples. ``trainer.current_epoch`` begins at 0 again where a run is resumed. EarlyStopping, ModelCheckpoint,
+    Timer and LambdaCallback work; callbacks that cannot work are refused by name.
+
+    Raises:
+        ZooError: a name, an option or data that does not fit, before anything is written.
+        TrainingError: the loss became NaN or infinite.
+        Stopped: by SIGTERM or SIGINT; ``resume`` goes on.
+    """
+    settings = dict(overrides)
+    if "options" in settings:
+        settings["model"] = settings.pop("options")
+    arrays, name = None, data
+    if not isinstance(data, str):
+        arrays, name = _arrays(data, target, settings, configs.recipe_class(model)), "arrays"
+    elif target is not None:
+        raise ZooError(f"target={target!r}: is for a data frame; data={data!r} knows its target")
+    words = [f"model={model}", f"data={name}"]
+    words += [f"{group}={settings.pop(group)}" for group in configs.GROUPS if isinstance(settings.get(group), str)]
+    config = configs.compose(words)
+    configs.update(config, settings)
+    said = ", ".join([repr(model), f"data={name!r}", *(f"{k}={v!r}" for k, v in overrides.items())])
+    command = f"zoo.train({said})"
+    return run(
+        config,
+        recipe=model,
+        command=command,
+        dataset=arrays,
+        callbacks=callbacks,
+        report=report,
+        named=dotted(overrides),
+    )
+
+
+def _arrays(data: Any, target: str | None, settings: dict[str, Any], model: str) -> Dataset:
+    """Return the caller's own data as a Dataset for a registered model, known to Hydra as data=arrays."""
+    from zoo.data import Dataset
+    from zoo.data.arrays import from_arrays
+    from zoo.data.environment.environments import Environments
+
+    cut = {k: settings.get(f"data.{k}", v) for k, v in (("folds", 5), ("fold", 0), ("split_seed", 0))}
+    whole = isinstance(data, (Dataset, Environments))
+    tasks = registry.entry(model).tasks
+    task = settings.get("task") or (tasks[0] if set(tasks) <= set(UNLABELLED) else None)
+    arrays = data if whole else from_arrays(data, target=target, task=task, **cut)
+    configs.store_arrays(arrays.spec.kind, arrays.spec.task)
+    return arrays
+
+
+def resume(
+    folder: str | Path,
+    data: Any = None,
+    *,
+    target: str | None = None,
+    callbacks: Sequence[L.Callback] = (),
+    report: bool = True,
+    **overrides: Any,
+) -> Run:
+    """Go on with the run in ``folder`` from its last checkpoint, to the weights that it would have reached unstopped.
+
+    ``data`` are the arrays or the frame of a run that was given such, ``overrides`` the few options that may change:
+    ``trainer.max_epochs`` and ``trainer.max_time``, as ``trainer={"max_epochs": 50}`` or by the dotted key.
+
+    Raises:
+        ZooError: no run there, one that has finished, other data than before, or an option that may not change.
+        TrainingError, Stopped: as in ``train``.
+    """
+    folder = Path(folder).expanduser()
+    config, recipe = reopen(folder, overrides)
+    arrays = None
+    if config.data.name == "arrays":
+        if data is None:
+            raise ZooError(f"{folder}: was trained on arrays; give them again, zoo.resume({str(folder)!r}, data=…)")
+        settings = {f"data.{key}": config.data[key] for key in ("folds", "fold", "split_seed")}
+        arrays = _arrays(data, target, {**settings, "task": config.task}, config.model.name)
+    elif data is not None:
+        raise ZooError(f"{folder}: was trained on data={config.data.name}, and goes on with it")
+    said = ", ".join([repr(str(folder)), *(f"{k}={v!r}" for k, v in overrides.items())])
+    return run(
+        config,
+        recipe=recipe,
+        command=f"zoo.resume({said})",
+        dataset=arrays,
+        callbacks=callbacks,
+        report=report,
+        resumed=folder,
+    )
+
+
+def run(
+    config: DictConfig,
+    *,
+    recipe: str | None = None,
+    command: str = "",
+    dataset: Dataset | None = None,
+    callbacks: Sequence[L.Callback] = (),
+    report: bool = True,
+    resumed: Path | None = None,
+    named: Collection[str] = (),
+) -> Run:
+    """Train, test and write the folder of one composed configuration; go on in the folder ``resumed`` where given.
+
+    ``named`` are the dotted options that the user gave: a default may be changed to suit the data.
+
+    Raises:
+        ZooError: an option or data that does not fit, before anything is written.
+        TrainingError: the loss became NaN or infinite; the folder keeps the last good checkpoint.
+        Stopped: the run was asked to stop.
+    """
+    planned = plan(config, recipe=recipe, command=command, resumed=resumed, named=named)
+    if dataset is None:
+        check_files(placed(planned.values["data"], planned.working_dir))
+    if callbacks:
+        from zoo.engine.callbacks.user_callbacks import check_callbacks
+
+        check_callbacks(callbacks)
+    from zoo.engine.distributed import ProcessError, shared, warm
+
+    others, devices = group(), planned.trainer.devices
+    if others is not None:
+        planned = replace(planned, trainer=others.checked(planned.trainer))
+    elif (planned.trainer.num_nodes or 1) > 1:
+        nodes = planned.trainer.num_nodes
+        raise ZooError(f"trainer.num_nodes={nodes}: start it by torchrun --nnodes {nodes} on each, or by SLURM's srun")
+    elif devices > 1:
+        warm()
+    with Signals() as signals:
+        if others is not None:
+            from zoo.engine.build import device_of
+
+            device = device_of(planned.trainer.accelerator, devices)
+            with others.shared(planned, device) as planned, _ended_well(planned):
+                return _work(planned, dataset, callbacks, report, signals)
+        with planned.claimed() as planned, _ended_well(planned):
+            if devices == 1:
+                return _work(planned, dataset, callbacks, report, signals)
+            try:
+                with shared(devices, _share, _homes(planned), planned, dataset, callbacks, report):
+                    return _work(planned, dataset, callbacks, report, signals)
+            except ProcessError as error:
+                raise TrainingError(f"{error}; {way_on(planned.folder)}") from error.__cause__
+
+
+@contextlib.contextmanager
+def _ended_well(planned: Plan) -> Iterator[None]:
+    """Have a run that is interrupted say what there is of it, and one that failed without a checkpoint leave nothing.
+
+    Raises:
+        Stopped: in place of an Interrupt.
+    """
+    folder = planned.folder
+    try:
+        yield
+    except Interrupt as interrupt:
+        if read_results(folder) is not None:
+            left = f"its test figures are in {folder / 'results.json'}; add the rest of its report with"
+        elif (folder / "checkpoints" / "last.ckpt").exists():
+            left = "go on with"
+        else:
+            left = "before its first checkpoint; begin again with" if (folder / "config.yaml").exists() else ""
+        way = f"{left} python train.py resume={folder}" if left else "before it began"
+        joint = " " if way.startswith("before") else "; "
+        raise Stopped(f"stopped by {interrupt}{joint}{way}", folder, interrupt.number) from None
+    except TrainingError:
+        if not planned.resumed:
+            discard(folder)
+        raise
+
+
+def _homes(planned: Plan) -> list[str]:
+    """Return the modules that register the run's model and data."""
+    homes = [registry.entry(planned.values["model"]["name"]).module]
+    name = planned.values["data"]["name"]
+    homes += [registry.data_entry(name).load.__module__] if name != "arrays" else []
+    return [home for home in homes if home not in ("__main__", "__mp_main__")]  # each process runs those by itself
+
+
+def _share(
+    homes: Sequence[str], planned: Plan, dataset: Dataset | None, callbacks: Sequence[L.Callback], report: bool
+) -> None:
+    """Do this process's share of a run, in a process that knows no more than what ``homes`` register."""
+    for home in homes:
+        importlib.import_module(home)
+    with Signals() as signals:
+        _work(planned, dataset, callbacks, report, signals)
+
+
+def _work(
+    planned: Plan, dataset: Dataset | None, callbacks: Sequence[L.Callback], report: bool, signals: Signals
+) -> Run:
+    """Do a planned run, or this process's share of it."""
+    import lightning as L
+    import torch
+
+    from zoo.engine import build as parts
+    from zoo.reporting.results import Job, opening
+    from zoo.utils.guard import say
+    from zoo.utils.precision import narrow_buffers
+
+    parts.quiet()
+    device = parts.device_of(planned.trainer.accelerator, planned.trainer.devices)
+    parts.round_products(planned.trainer.tf32)
+    dataset, data = parts.data_of(planned, dataset)
+    L.seed_everything(planned.values["seed"], verbose=False)
+    model = parts.model_of(planned, dataset)
+    narrow_buffers(model, device)
+    job = Job(planned, dataset, model, device, parts.precision_of(planned.trainer.precision, device))
+    if planned.trainer.find_lr:
+        return _suggest_lr(job, data)
+    state = _last(job, report) if planned.resumed else None
+    trainer, history = parts.trainer_of(job, signals, resumed=state, callbacks=callbacks)
+    if job.chief:
+        say(opening(job))
+        planned.make_folder()
+    if trainer.world_size > 1:  # each with dropout of its own
+        torch.manual_seed(planned.values["seed"] + 2**20 * trainer.global_rank)
+    ended = state is not None and state["ended"] and not planned.changed
+    with kept_whole(planned.folder):
+        if trainer.max_epochs and not ended:
+            _fit(trainer, model, data, planned.folder)
+        figures = _test(trainer, model, data, planned.folder)
+        return _close(job, trainer, history, figures, data, signals, report=report)
+
+
+def _suggest_lr(job: Job, data: Any) -> Run:
+    """Do a range test in place of training: a picture, and a line that says which rate suits."""
+    from zoo.engine.lr_finder import find_lr
+    from zoo.reporting.plots import learning_rates
+    from zoo.reporting.results import opening
+
+    if job.plan.trainer.world > 1:
+        raise ZooError("trainer.find_lr: is for one process; trainer.devices=1")
+    print(opening(job), flush=True)
+    found = find_lr(job.model, data.plain_loader(), device=job.device, precision=job.precision)
+    job.plan.make_folder()
+    folder = job.plan.folder / "plots"
+    folder.mkdir()
+    picture = learning_rates(found, folder / "find_lr.png")
+    now = job.plan.learning.optimizer.lr
+    print(f"suggested       optimizer.lr={found.suggested:.2g}   (it is {now:g})", flush=True)
+    print(f"picture         {picture}", flush=True)
+    return Run({"suggested_lr": found.suggested}, job.model.eval(), job.plan.folder, [picture], {})
+
+
+def _last(job: Job, report: bool) -> dict[str, Any] | None:
+    """Return the training state in the run's folder, its weights and counters in the model; None: no such state yet.
+
+    A run that has finished goes on where its ``report`` lacks parts.
+
+    Raises:
+        ZooError: the run has finished, the file is damaged, or the data is not what it was.
+    """
+    from zoo.checkpoint import read
+
+    path = job.plan.folder / "checkpoints" / "last.ckpt"
+    if not path.exists():
+        return None
+    content = read(path)
+    try:
+        spec, processes = content["hyper_parameters"]["spec"], content["processes"]
+    except (KeyError, TypeError) as error:
+        raise ZooError(f"{path}: holds no state of training to go on from ({type(error).__name__})") from None
+    if spec != job.dataset.spec.to_dict():
+        raise ZooError(f"{job.plan.folder}: the data of {job.dataset.spec.name} is not what the run began with")
+    if len(processes) != job.plan.trainer.world:
+        content["processes"] = processes = shared_anew(processes, job)
+    job.model.load_state_dict(content["state_dict"])
+    job.model.on_load_checkpoint(content)
+    loop = job.model.loop
+    loop.epochs = processes[0]["training"]["loop"]["epochs"]
+    if (monitor := processes[0]["training"]["loop"].get("monitor")) is not None:
+        job.model.watch(monitor)
+    if loop.epochs > job.plan.trainer.max_epochs:
+        raise ZooError(f"trainer.max_epochs={job.plan.trainer.max_epochs}: {loop.epochs} epochs of the run are done")
+    ended = loop.epochs == job.plan.trainer.max_epochs or (content["ended"] and not job.plan.changed)
+    earlier = read_results(job.plan.folder, steps=job.model.steps)
+    if ended and earlier is not None and not (report and earlier.get("missing")):
+        raise ZooError(
+            f"{job.plan.folder}: has finished, after {loop.epochs} epochs; "
+            f"trainer.max_epochs={2 * loop.epochs} would train on"
+        )
+    return content
+
+
+def shared_anew(processes: list[dict[str, Any]], job: Job) -> list[dict[str, Any]]:
+    """Return the states of as many processes as a run goes on with, from those of others.
+
+    Gradients that wait are those of all processes in each; the epoch's sums become the first one's.
+
+    Raises:
+        ZooError: each process has a state of its own, such as environments or a text that it is amid.
+    """
+    import torch
+
+    states = [one["training"] for one in processes]
+    first, known = states[0], {"loader", "loop", "gradients", "plateau", "scaler"}
+    own = [key for state in states for key, value in state.items() if key not in known and value is not None]
+    if own or set(first["loader"]) != {"epoch", "batch"}:
+        raise ZooError(
+            f"trainer.devices={job.plan.trainer.devices}: each of {len(states)} processes has a state of its own, "
+            f"which others cannot go on from; {job.plan.recipe} goes on with as many as before"
+        )
+    loops = [state["loop"] for state in states]
+    sums = {key: sum(loop["sums"].get(key, 0) for loop in loops) for key in loops[0]["sums"]}
+    nothing = {key: torch.zeros_like(value) for key, value in sums.items()}
+    if job.chief:
+        print(f"note: {job.plan.trainer.world} processes go on from where {len(states)} were; sums round otherwise")
+    made = []
+    for rank in range(job.plan.trainer.world):
+        counted = {"sums": nothing, "rows": 0} if rank else {"sums": sums, "rows": sum(loop["rows"] for loop in loops)}
+        made.append({"training": {**first, "loop": {**first["loop"], **counted}}, "random": None})
+    return made
+
+
+def _fit(trainer: L.Trainer, model: ZooModule, data: Any, folder: Path) -> None:
+    """Fit; a loss that is not finite names the last good checkpoint, or leaves nothing where there is none."""
+    try:
+        trainer.fit(model, datamodule=data)
+    except TrainingError as error:
+        for kept in (folder / "checkpoints" / "best.ckpt", folder / "checkpoints" / "last.ckpt"):
+            if kept.exists():
+                raise TrainingError(f"{error}; last good checkpoint: {kept}", common=error.common) from None
+        message = f"{error}; no epoch was finished, so there is no checkpoint"
+        raise TrainingError(message, common=error.common) from None
+
+
+def _test(trainer: L.Trainer, model: ZooModule, data: Any, folder: Path) -> dict[str, float]:
+    """Return the test figures of the best epoch's weights."""
+    import torch
+
+    path = folder / "checkpoints" / "best.ckpt"
+    mine = torch.load(path, map_location="cpu", weights_only=True) if trainer.is_global_zero else {}
+    best = trainer.strategy.broadcast(mine)  # other machines may not have the folder
+    model.load_state_dict(best["state_dict"])
+    model.on_load_checkpoint(best)
+    if model.objective.chosen_for is not None:
+        model.stage = "val"
+        trainer.test(model, dataloaders=data.val_dataloader(), verbose=False)
+        model.stage = "test"
+        kept = _answers(trainer, model, data.dataset.val)
+        assert kept is not None
+        threshold = model.objective.choose_threshold(kept, data.dataset.val["y"])
+        best["zoo"]["threshold"] = model.objective.threshold = threshold
+        if trainer.is_global_zero:
+            write_whole(path, lambda to: _saved(best, to))
+    return dict(trainer.test(model, dataloaders=data.test_dataloader(), verbose=False)[0])
+
+
+def _saved(content: dict[str, Any], path: Path) -> None:
+    import torch
+
+    buffer = io.BytesIO()  # torch's own writer says less of a full disk
+    torch.save(content, buffer)
+    path.write_bytes(buffer.getvalue())
+
+
+def _answers(trainer: L.Trainer, model: ZooModule, split: Split) -> Tensor | None:
+    """Return what was kept of the last test, of ``split``, in the order of its rows; None: nothing was."""
+    import torch
+
+    from zoo.data.loader import EvalLoader, Share
+
+    if not model.answers:
+        return None
+    kept = torch.cat(model.answers)
+    if trainer.world_size == 1:
+        return kept
+    shares: list[Any] = [None] * trainer.world_size
+    torch.distributed.all_gather_object(shares, kept)
+    kept = kept.new_empty(sum(map(len, shares)), *kept.shape[1:])
+    for rank, share in enumerate(shares):
+        kept[torch.cat(EvalLoader(split, share=Share(rank, trainer.world_size)).index).cpu()] = share
+    return kept
+
+
+def _close(
+    job: Job,
+    trainer: L.Trainer,
+    history: History,
+    figures: dict[str, float],
+    data: Any,
+    signals: Signals,
+    *,
+    report: bool,
+) -> Run:
+    """Write results.json, add the report to it and say how it went; of several processes the first does."""
+    from zoo.engine.distributed import leave
+    from zoo.reporting.results import add_report, closing, results, write
+    from zoo.utils.guard import Guard, say
+
+    folder, guard = job.plan.folder, Guard()
+    content: dict[str, Any] = {}
+    pictures: list[Path] = []
+    if job.chief:
+        earlier = read_results(folder, steps=history.rows[-1]["steps"]) if job.plan.resumed else None
+        content = earlier or results(job, history.rows, (history.seconds, history.validating), figures)
+        write({**content, "missing": ["report"]} if report else content, folder)  # nothing from here on can lose it
+    kept = guard.attempt("answers", lambda: _answers(trainer, job.model, data.dataset.test), None) if report else None
+    leave()  # what follows is the first process's own affair
+    if job.chief:
+        signals.check()
+        if report:
+            content, pictures = add_report(job, content, history.rows, kept, data, guard)
+        figures = {name: value for name, value in content["metrics"].items() if name.startswith("test/")}
+        guard.attempt("closing lines", lambda: say(closing(job, content, pictures)), None)
+    return Run(metrics=figures, model=job.model.eval(), folder=folder, plots=pictures, results=content)

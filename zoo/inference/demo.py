@@ -1,0 +1,243 @@
+"""A page where a person asks a trained model: drops an image, types a text, uploads a CSV, or draws samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from zoo.data.inputs import pieces
+from zoo.exceptions import ZooError, install
+from zoo.inference.predictions import answers_of
+
+try:
+    import gradio as gr
+except ImportError:
+    raise ZooError(f"demo: gradio is not installed; {install('demo')}") from None
+
+ROWS = 1000  # of a CSV that are answered on the page
+
+
+def page(model: Any, *, title: str) -> Any:
+    """Return the page of a model, not yet open.
+
+    Raises:
+        ZooError: a model of which there is nothing to ask on a page.
+    """
+    spec = model.spec
+    made = _maker(model)
+    with gr.Blocks(title=title, analytics_enabled=False) as blocks:
+        task = spec.task.replace("_", " ")
+        gr.Markdown(f"# {title}\n{model.name}, {task} of {spec.kind} data, {_size(model):,} parameters")
+        made()
+    return blocks
+
+
+def _size(model: Any) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _maker(model: Any) -> Callable[[], None]:
+    spec = model.spec
+    if spec.task == "control":
+        raise ZooError("demo: a policy is shown by zoo play")
+    if spec.task == "language_modeling":
+        return lambda: _writing(model)
+    if spec.kind == "image" and hasattr(model, "sample"):
+        return lambda: _drawing(model)
+    makers = {"image": _seeing, "text": _reading, "table": _counting, "series": _forecasting, "sequence": _hearing}
+    return lambda: makers[spec.kind](model)
+
+
+def _asking(inputs: Sequence[Any], outputs: Sequence[Any], answer: Callable[..., Any], name: str = "Ask") -> None:
+    """Put a button under the inputs; what a user did wrong is said on the page."""
+
+    def safe(*values: Any) -> Any:
+        try:
+            return answer(*values)
+        except ZooError as error:
+            raise gr.Error(str(error)) from None
+
+    gr.Button(name, variant="primary").click(safe, list(inputs), list(outputs), api_name="ask")
+
+
+def _answer(model: Any) -> Any:
+    """Return what shows an answer about one row: shares of classes, or a number."""
+    return gr.Label(label="answer", num_top_classes=5) if model.spec.classes else gr.Number(label="answer")
+
+
+def _told(model: Any, raw: Any) -> Any:
+    one = answers_of(model.spec, model.predict(raw))[0]
+    return one.get("probability", one.get("value"))
+
+
+def _seeing(model: Any) -> None:
+    with gr.Row():
+        image = gr.Image(type="filepath", image_mode=None, label="image")  # the file itself, read as training's were
+        seen = gr.Image(label="as the model sees it", interactive=False)
+        back = (
+            _answer(model) if model.spec.task != "reconstruction" else gr.Image(label="given back", interactive=False)
+        )
+
+    def answer(given: Any) -> Any:
+        if given is None:
+            raise ZooError("drop an image first")
+        from zoo.data.inputs import encode
+
+        x = encode(model.spec, given)["x"]
+        if model.spec.task == "reconstruction":
+            return _picture(x[0]), _picture(model.predict(x)["reconstruction"][0])
+        return _picture(x[0]), _told(model, given)
+
+    _asking([image], [seen, back], answer)
+
+
+def _picture(x: Any) -> np.ndarray:
+    """Return an image (C, H, W) in [0, 1] as bytes (H, W, 3), large enough to look at."""
+    found = (255 * x.clamp(0, 1)).round().byte().cpu().numpy().transpose(1, 2, 0)
+    found = found.repeat(3, 2) if found.shape[2] == 1 else found
+    times = max(1, 256 // max(found.shape[:2]))
+    return np.ascontiguousarray(found.repeat(times, 0).repeat(times, 1))
+
+
+def _reading(model: Any) -> None:
+    with gr.Row():
+        text = gr.Textbox(label="text", lines=4)
+        back = _answer(model)
+    _asking([text], [back], lambda given: _told(model, [given]))
+
+
+def _writing(model: Any) -> None:
+    prompt = gr.Textbox(label="beginning")
+    with gr.Row():
+        length = gr.Slider(20, 1000, 200, step=10, label="length")
+        temperature = gr.Slider(0.0, 1.5, 0.8, step=0.05, label="temperature")
+        seed = gr.Number(0, precision=0, label="seed")
+    written = gr.Textbox(label="written", lines=12)
+
+    def answer(given: str, many: int, heat: float, number: int) -> str:
+        return str(model.generate(given, length=int(many), temperature=heat, seed=int(number)))
+
+    _asking([prompt, length, temperature, seed], [written], answer, "Write")
+
+
+def _drawing(model: Any) -> None:
+    told = getattr(model, "labels", 0) > 0
+    with gr.Row():
+        count = gr.Slider(1, 64, 16, step=1, label="images")
+        seed = gr.Number(0, precision=0, label="seed")
+        label = gr.Dropdown(["any", *model.spec.classes], value="any", label="class", visible=told)
+    gallery = gr.Gallery(label="new images", columns=8)
+
+    def answer(many: int, number: int, wanted: str) -> list[np.ndarray]:
+        options = {"label": wanted} if told and wanted != "any" else {}
+        return [_picture(image) for image in model.sample(int(many), seed=int(number), **options)]
+
+    _asking([count, seed, label], [gallery], answer, "Draw")
+
+
+def _counting(model: Any) -> None:
+    columns = ", ".join(model.spec.columns) or f"column_1 to column_{model.spec.inputs}"
+    file = gr.File(label=f"a CSV with the columns {columns}", file_types=[".csv", ".txt", ".tsv"])
+    table, plot = gr.Dataframe(label=f"answers, the first {ROWS:,}"), gr.Plot(label="all of them")
+
+    def answer(place: str | None) -> Any:
+        rows = [row for piece in _read(model, place, ROWS) for row in _rows(model, piece)]
+        heads = ["line", "answer", *(["probability"] if model.spec.classes else [])]
+        return {"headers": heads, "data": rows[:ROWS]}, _bars([row[1] for row in rows[:ROWS]])
+
+    _asking([file], [table, plot], answer)
+
+
+def _rows(model: Any, piece: Any) -> list[list[Any]]:
+    found = []
+    for name, one in zip(piece.names, answers_of(model.spec, model.predict(piece.raw)), strict=True):
+        sure = one.get("probability", {}).get(one.get("label"))
+        said = one.get("label", one.get("value", one.get("score", one.get("error"))))
+        found.append([name, said, *([round(sure, 4)] if sure is not None else [])])
+    return found
+
+
+def _bars(answers: Sequence[Any]) -> Any:
+    """Return how often each class was answered, or how numbers lie."""
+    from matplotlib.figure import Figure
+
+    from zoo.reporting.plots.base import axes_of
+
+    figure = Figure(figsize=(6, 2.8), layout="constrained")
+    ax = axes_of(figure)
+    if answers and isinstance(answers[0], str):
+        names = sorted(set(answers))
+        ax.bar(names, [answers.count(name) for name in names])
+    else:
+        ax.hist(answers, bins=30)
+    return figure
+
+
+def _forecasting(model: Any) -> None:
+    file = gr.File(label=f"a CSV with times and {', '.join(model.spec.columns)}", file_types=[".csv", ".txt", ".tsv"])
+    plot, table = gr.Plot(label="past and forecast"), gr.Dataframe(label="forecast")
+
+    def answer(place: str | None) -> Any:
+        (piece,) = _read(model, place)
+        value = model.predict(piece.raw)["value"][0].numpy()
+        names = [model.spec.columns[k] for k in model.spec.targets]
+        rows = [[time, *(float(f"{one:.6g}") for one in row)] for time, row in zip(piece.times, value, strict=True)]
+        return _future(model, piece.raw, value, names), {"headers": ["time", *names], "data": rows}
+
+    _asking([file], [plot, table], answer)
+
+
+def _future(model: Any, past: np.ndarray, value: np.ndarray, names: Sequence[str]) -> Any:
+    from matplotlib.figure import Figure
+
+    from zoo.reporting.plots.base import axes_of
+
+    figure = Figure(figsize=(8, 3.2), layout="constrained")
+    ax = axes_of(figure)
+    for place, name in enumerate(names):
+        column = model.spec.targets[place]
+        (line,) = ax.plot(range(-len(past) + 1, 1), past[:, column], label=name, linewidth=1.2)
+        ahead = [past[-1, column], *value[:, place]]
+        ax.plot(range(len(ahead)), ahead, linestyle="--", color=line.get_color())
+    ax.axvline(0, color="#999999", linewidth=0.8)
+    ax.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def _read(model: Any, place: str | None, most: int = 1) -> list[Any]:
+    """Return what an uploaded file holds, until ``most`` rows are there.
+
+    Raises:
+        ZooError: there is none, or it cannot be read.
+    """
+    if place is None:
+        raise ZooError("upload a file first")
+    found: list[Any] = []
+    for piece in pieces(model.spec, [place]):
+        if piece.wrong:
+            raise ZooError(piece.wrong)
+        found.append(piece)
+        if sum(len(one.names) for one in found) >= most:
+            break
+    return found
+
+
+def _hearing(model: Any) -> None:
+    with gr.Row():
+        file = gr.File(label="a wav file" if model.spec.reading.frames else "an array of steps, .npy")
+        back = _answer(model)
+
+    def answer(place: str | None) -> Any:
+        return _told(model, _read(model, place)[0].raw)
+
+    _asking([file], [back], answer)
+
+
+def demo(place: str, *, host: str = "127.0.0.1", port: int = 7860) -> None:
+    """Open the page of a checkpoint, a run's folder or weights by name, until the process is ended."""
+    from zoo.inference.uses import opened
+
+    model, _ = opened(place)
+    page(model, title=place).launch(server_name=host, server_port=port, share=False, quiet=True)

@@ -1,0 +1,269 @@
+"""A trained model measured: on its run's own data, on ready-made data, or on a file of the user's as it reads it."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zoo.data.dataset import Dataset, Split, picked
+from zoo.data.labelled import ABSENT, READERS, Labelled, class_numbers, labelled
+from zoo.data.spec import UNLABELLED, DataSpec
+from zoo.exceptions import ZooError
+
+if TYPE_CHECKING:
+    from zoo.tasks import Objective
+
+Metrics = dict[str, float]
+# What is asked of a file beside its path; what else ``data.`` has is the model's already, or says how training is cut
+READ: dict[str, tuple[str, ...]] = {
+    "csv": ("target", "delimiter", "quoting", "header"),
+    "text": ("text", "target", "delimiter", "quoting", "header"),
+    "text_file": (),
+    "series": ("time", "dayfirst", "fill", "anomalies", "delimiter", "header"),
+    "image_folder": ("labels", "target"),
+    "npz": (),
+}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Metrics of a model on some rows of ``name``; ``beside`` has those of baselines, ``notes`` what to say of them."""
+
+    name: str
+    rows: int
+    part: str
+    metrics: Metrics
+    beside: Mapping[str, Metrics] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+
+def evaluate(
+    model: Any, folder: Path | None, words: Sequence[str], *, place: str = "", rows: str | None = None
+) -> Evaluation:
+    """Return how good a model is on the data that ``words`` name, as ``train.py`` takes them, else on its run's own.
+
+    A file of the user's is read by what the model knows, all of it; ``rows`` is test or all (None: test rows of data
+    that training has cut, all rows of another file).
+
+    Raises:
+        ZooError: the data cannot be read, or is not like what the model was trained on.
+    """
+    data, notes = new_file(model, folder, words)
+    if data is not None:
+        part = "test" if rows == "test" else None
+        return on_file(model, str(data["path"]), labelled(model.spec, data, part), notes)
+    from zoo.inference import uses
+
+    dataset = uses.data_for(model, folder, words, place=place)
+    parts = ("train", "val", "test") if rows == "all" else ("test",)
+    if rows == "all" and dataset.spec.task == "control":
+        raise ZooError("rows=all: is for data with rows; an environment is played")
+    return on_dataset(model, dataset, parts)
+
+
+# --- a file of the user's ---
+
+
+def new_file(model: Any, folder: Path | None, words: Sequence[str]) -> tuple[dict[str, Any] | None, list[str]]:
+    """Return the options of a file that ``words`` name, and notes; None where they name no file, or the run's own.
+
+    Raises:
+        ZooError: an option that does not exist.
+    """
+    from omegaconf import OmegaConf
+
+    from zoo.config.compose import compose as configs
+    from zoo.engine.run_config import check_files, placed
+    from zoo.inference.uses import names_own_data
+
+    typed = dict(word.partition("=")[::2] for word in words)
+    name = typed.get("data") or _reader_of(model.spec, typed.get("data.path", ""))
+    if name not in READERS or "data.path" not in typed or names_own_data(folder, words):
+        return None, []
+    composed = configs.compose([f"model={model.name}", *([] if "data" in typed else [f"data={name}"]), *words])
+    data: Any = OmegaConf.to_container(composed.data, resolve=True)
+    data = placed(data)
+    check_files(data)
+    chosen = {key.removeprefix("data.") for key in typed if key.startswith("data.")}
+    options = {"name": name, "path": data["path"], **{key: data[key] for key in READ[name] if key in chosen}}
+    idle = sorted(chosen - set(READ[name]) - {"path"})
+    return options, [
+        f"data.{key} is not read: the model reads all rows of a new file as it was trained" for key in idle
+    ]
+
+
+def _reader_of(spec: DataSpec, path: str) -> str:
+    """Return the name of the data that reads a file for such a model, "" where there is none."""
+    if spec.task == "language_modeling":
+        return "text_file"
+    if spec.kind == "image":
+        return "npz" if path.endswith(".npz") else "image_folder"
+    return {"table": "csv", "text": "text", "series": "series"}.get(spec.kind, "")
+
+
+def on_file(model: Any, name: str, rows: Labelled, notes: Sequence[str] = ()) -> Evaluation:
+    """Return the metrics of a model on a file's rows, with what is known without a network beside them.
+
+    Rows of classes that the model does not have count as wrong in accuracy, and nowhere else.
+    """
+    from zoo.data.loader import EvalLoader
+
+    spec, split, notes = model.spec, rows.split, [*notes, *rows.notes]
+    if split is not None and spec.task in UNLABELLED and not spec.normal:
+        split = _for_task(model, split)
+    metrics: Metrics = {}
+    beside: dict[str, Metrics] = {}
+    if split is not None:
+        metrics, _ = measured_on(model, EvalLoader(split, stride=rows.stride))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # scikit-learn's, of metrics that are not defined
+            beside = constants(model, split)
+        notes += undefined(model.objective, metrics)
+    lost = sum(rows.strangers.values())
+    if lost:
+        share = (rows.rows - lost) / rows.rows
+        for values in (metrics, *beside.values()):
+            values["accuracy"] = values.get("accuracy", 0.0) * share
+        notes.append(strangers_note(rows.strangers))
+    if rows.unknown:
+        notes.append(unknown_note(rows.unknown, rows.values))
+    return Evaluation(name, rows.rows, "all", metrics, beside, notes)
+
+
+def strangers_note(strangers: Mapping[str, int]) -> str:
+    """Return the words for rows of classes that a model does not have."""
+    named = ", ".join(f"{label!r} ({count:,})" for label, count in list(strangers.items())[:5])
+    named += ", …" if len(strangers) > 5 else ""
+    return f"{sum(strangers.values()):,} rows are of classes that the model does not have and count as wrong: {named}"
+
+
+def unknown_note(unknown: Mapping[str, int], values: int) -> str:
+    """Return the words for values that a model does not know."""
+    named = ", ".join(f"{count:,} of {name}" for name, count in unknown.items())
+    count = sum(unknown.values())
+    return f"{count:,} of {values:,} values did not occur in training ({named}); the model reads them as unknown"
+
+
+def undefined(objective: Objective, metrics: Metrics) -> list[str]:
+    """Return a note on metrics that these rows leave undefined."""
+    lacking = [name for name in objective.metrics("test") if name not in metrics]
+    if not lacking or not set(lacking) <= {"auroc", "average_precision", "r2", "f1", "balanced_accuracy"}:
+        return []
+    named = ", ".join(name.replace("_", " ") for name in sorted(lacking))
+    return [f"{named}: not defined on these rows, which lack a second class or value"]
+
+
+def _for_task(model: Any, split: Split) -> Split | None:
+    """Return a split whose labels nothing is predicted of: with y where the model is told classes, else without."""
+    if "y" not in split or not getattr(model, "labels", 0):
+        return {key: value for key, value in split.items() if key != "y"}
+    y = split["y"]
+    assert isinstance(y, Tensor)
+    known = picked(split, torch.nonzero(y != ABSENT).squeeze(1))
+    return known if len(known["x"]) else None
+
+
+# --- data that training has cut ---
+
+
+def on_dataset(model: Any, dataset: Dataset, parts: Sequence[str]) -> Evaluation:
+    """Return the metrics of a model on parts of a data set, whose classes are matched by their names."""
+    from zoo.inference import uses
+
+    several = len(parts) > 1
+    loaders, strangers = [], Counter[str]()
+    for part in parts:
+        loader, others = _by_names(model.spec, dataset, part)
+        loaders += [] if loader is None else [loader]
+        strangers += others
+    rows = sum(size for part, size in zip(("train", "val", "test"), dataset.sizes, strict=True) if part in parts)
+    metrics: Metrics = measured_on(model, chain.from_iterable(loaders))[0] if loaders else {}
+    notes = undefined(model.objective, metrics) if loaders else []
+    if strangers:
+        metrics["accuracy"] = metrics.get("accuracy", 0.0) * (1 - strangers.total() / rows)
+        notes.append(strangers_note(strangers))
+    elif not several:
+        metrics |= model.figures(dataset)
+    beside = {} if several else uses.others(model, dataset)
+    return Evaluation(dataset.spec.name, rows, "all" if several else "test", metrics, beside, notes)
+
+
+def _by_names(spec: DataSpec, dataset: Dataset, part: str) -> tuple[Any, Counter[str]]:
+    """Return the batches of a part with y by the model's classes, and the rows of classes that it does not have."""
+    from zoo.data.loader import EvalLoader
+    from zoo.engine.build import in_order
+
+    classes = dataset.spec.classes
+    if spec.task != "classification" or classes == spec.classes:
+        return in_order(dataset, part), Counter()
+    split, places = getattr(dataset, part), class_numbers(spec.classes if spec.multilabel else classes, classes)
+    if spec.multilabel:
+        if (places == ABSENT).any():
+            raise ZooError(f"{dataset.spec.name}: lacks labels of the model; it has {', '.join(classes)}")
+        return EvalLoader({**split, "y": split["y"][:, torch.from_numpy(places)]}), Counter()
+    places = class_numbers(classes, spec.classes)
+    y = torch.from_numpy(places)[split["y"]]
+    strangers = Counter({name: int((split["y"] == n).sum()) for n, name in enumerate(classes) if places[n] == ABSENT})
+    known = torch.nonzero(y != ABSENT).squeeze(1)
+    return EvalLoader(picked({**split, "y": y}, known)) if len(known) else None, +strangers
+
+
+# --- metrics ---
+
+
+def measured_on(model: Any, batches: Iterable[Any], stage: str = "test") -> tuple[Metrics, list[Any]]:
+    """Return metrics of a model on batches, and what its objective keeps of each; stage val leaves out what is slow."""
+    metrics, outputs = model.objective.metrics("test").to(model.device), []
+    model.eval().begin_evaluation(stage)
+    with torch.inference_mode():
+        for batch in batches:
+            here = {k: v.to(model.device) if isinstance(v, Tensor) else v for k, v in batch.items()}
+            output = model.evaluated(here)
+            model.objective.update(metrics, output, here)
+            outputs.append(model.objective.keep(output, here))
+    return metrics.figures(), outputs
+
+
+def constants(model: Any, split: Split) -> dict[str, Metrics]:
+    """Return metrics, on a file's rows, of answers without a network: the training data's most frequent class, or mean.
+
+    Forecasts repeat the last step, or the season before; of a text there is none.
+    """
+    from zoo.tasks.baselines import baselines, classification_figures, regression_figures
+
+    spec: DataSpec = model.spec
+    if spec.task == "forecasting":
+        return baselines(Dataset(spec, split, split, split))
+    if spec.task == "classification" and spec.counts:
+        y = np.asarray(split["y"])
+        share = np.array(spec.counts) / (spec.rows if spec.multilabel else sum(spec.counts))
+        constant = {"majority": classification_figures(spec, np.broadcast_to(share, (len(y), len(share))), y)}
+    elif spec.task == "regression":
+        y = np.asarray(split["y"])
+        constant = {"mean": regression_figures(np.full(len(y), spec.target_mean), y)}
+    elif spec.task == "reconstruction" and not any(spec.levels):
+        constant = {"mean": _mean_given_back(model.objective, split)}
+    else:
+        return {}
+    return {name: {k: v for k, v in values.items() if not np.isnan(v)} for name, values in constant.items()}
+
+
+def _mean_given_back(objective: Any, split: Split) -> Metrics:
+    """Return metrics of giving back the training data's mean."""
+    from zoo.data.loader import EvalLoader
+
+    metrics = objective.metrics("test")
+    for batch in EvalLoader(split):
+        target = objective.target(batch["x"])
+        mean = objective.mean.view(-1, 1, 1).expand_as(target) if objective.spec.kind == "image" else 0 * target
+        objective.update(metrics, mean, batch)
+    return {name: value for name, value in metrics.figures().items() if name != "f1"}

@@ -1,0 +1,326 @@
+"""A trained model as one file for use elsewhere: ONNX, a program of torch.export, or weights as safetensors."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import logging
+import math
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from zoo.data.dataset import Batch
+from zoo.data.spec import UNKNOWN, DataSpec
+from zoo.exceptions import ZooError, install, unknown
+from zoo.models.base import ZooModule
+from zoo.utils.files import write_whole
+
+
+class Answering(nn.Module):
+    """From raw input to named answers, as ``predict`` gives them: a model with its objective's decoding."""
+
+    def __init__(self, model: ZooModule) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> dict[str, Tensor]:
+        """Return the answers, such as probabilities (B, classes), or values (B,) in original units."""
+        batch = {"x": x} if lengths is None else {"x": x, "lengths": lengths}
+        return self.model.answer(batch)
+
+
+class Cell(nn.Module):
+    """A layer of nn.RNN, nn.LSTM or nn.GRU as ONNX's own operator, for any length.
+
+    torch's exporter unrolls the first for one length, and takes what the others answer to be of the length that was
+    traced (torch 2.14).
+    """
+
+    # Of torch's gates, those of ONNX in turn: i, o, f, c of its LSTM, z, r, h of its GRU
+    GATES: ClassVar = {"RNN": (0,), "LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2)}
+
+    def __init__(self, cell: nn.RNNBase) -> None:
+        super().__init__()
+        self.kind, self.size = type(cell).__name__, cell.hidden_size
+        self.attributes: dict[str, Any] = {"hidden_size": cell.hidden_size}
+        if isinstance(cell, nn.RNN):
+            self.attributes["activations"] = [cell.nonlinearity.capitalize()]
+        if isinstance(cell, nn.GRU):
+            self.attributes["linear_before_reset"] = 1
+        weights = [self._ordered(getattr(cell, f"{name}_l0")) for name in ("weight_ih", "weight_hh")]
+        biases = [self._ordered(getattr(cell, f"{name}_l0")) for name in ("bias_ih", "bias_hh")]
+        for name, value in zip("wub", [*weights, torch.cat(biases)], strict=True):
+            self.register_buffer(name, value.detach().unsqueeze(0))
+
+    def _ordered(self, x: Tensor) -> Tensor:
+        gates = x.chunk(len(self.GATES[self.kind]))
+        return torch.cat([gates[number] for number in self.GATES[self.kind]])
+
+    def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """Return what stands for the outputs (B, T, hidden) and the last state (1, B, hidden) while it is traced."""
+        rows, states = x.shape[0], (state if isinstance(state, tuple) else (state,)) if state is not None else ()
+        kept = 2 if self.kind == "LSTM" else 1
+        h, *last = torch.onnx.ops.symbolic_multi_out(
+            self.kind,
+            [x.transpose(0, 1), self.w, self.u, self.b, *([None, *states] if states else [])],
+            attrs=self.attributes,
+            dtypes=(x.dtype,) * (1 + kept),
+            shapes=((x.shape[1], 1, rows, self.size), *([(1, rows, self.size)] * kept)),
+        )
+        return h.squeeze(1).transpose(0, 1), tuple(last) if kept > 1 else last[0]
+
+
+class Loop(nn.Module):
+    """A layer of nn.RNN, nn.LSTM or nn.GRU as a loop over steps, for any length: torch.export unrolls it for one."""
+
+    STEPS: ClassVar = {"LSTM": torch.lstm_cell, "GRU": torch.gru_cell}
+    STEPS |= {"RNN_TANH": torch.rnn_tanh_cell, "RNN_RELU": torch.rnn_relu_cell}
+
+    def __init__(self, cell: nn.RNNBase) -> None:
+        super().__init__()
+        self.size, self.step, self.kept = cell.hidden_size, self.STEPS[cell.mode], 2 if cell.mode == "LSTM" else 1
+        # of weights that share memory torch's loop takes none
+        for name, value in zip("wubc", cell._flat_weights, strict=True):
+            self.register_buffer(name, value.detach().clone())
+
+    def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """Return the outputs (B, T, hidden) and the last state (1, B, hidden)."""
+        from torch._higher_order_ops.while_loop import while_loop
+
+        steps = x.transpose(0, 1)
+        first = state if isinstance(state, tuple) else (state,) if state is not None else ()
+        first = tuple(one[0] for one in first) or (x.new_zeros(x.shape[0], self.size),) * self.kept
+
+        def more(at: Tensor, out: Tensor, *held: Tensor) -> Tensor:
+            return at < steps.shape[0]
+
+        def step(at: Tensor, out: Tensor, *held: Tensor) -> tuple[Tensor, ...]:
+            here = at.reshape(1)
+            left = self.step(
+                steps.index_select(0, here)[0], held if self.kept > 1 else held[0], self.w, self.u, self.b, self.c
+            )
+            left = left if self.kept > 1 else (left,)
+            return (at + 1, out.index_copy(0, here, left[0].unsqueeze(0)), *left)
+
+        begin = torch.zeros((), dtype=torch.int64), x.new_zeros(steps.shape[0], x.shape[0], self.size)
+        _, out, *last = while_loop(more, step, (*begin, *(one.clone() for one in first)))
+        kept = tuple(one.unsqueeze(0) for one in last)
+        return out.transpose(0, 1), kept if self.kept > 1 else kept[0]
+
+
+def replace(model: nn.Module, by: type[Cell] | type[Loop]) -> None:
+    """Put ``by`` in the place of each recurrent layer of one direction in ``model``.
+
+    Raises:
+        ZooError: one has a projection.
+    """
+    for name, child in model.named_children():
+        if getattr(child, "proj_size", 0):
+            raise ZooError(
+                "export: ONNX has no LSTM with a projection, nor torch.export a loop; take format=safetensors"
+            )
+        plain = isinstance(child, nn.RNNBase) and child.batch_first and child.bias
+        if plain and (child.num_layers, child.bidirectional) == (1, False):
+            setattr(model, name, by(child))
+        else:
+            replace(child, by)
+
+
+FORMATS = {"onnx": ".onnx", "torch_export": ".pt2", "safetensors": ".safetensors"}
+CLOSE = {"rtol": 1e-3, "atol": 1e-4}  # to which a file answers as the model does
+
+
+def export(model: ZooModule, path: str | Path, *, format: str | None = None) -> Path:
+    """Write ``model`` for use elsewhere, have the file answer a few rows as the model does, and return the path.
+
+    ``format`` is ``onnx`` (runs without torch), ``torch_export`` (a program of torch.export, which runs without the
+    zoo) or ``safetensors`` (weights and all that ``zoo.load`` needs); None: as the ending of ``path`` says: .onnx, .pt2
+    or .safetensors.
+
+    Input ``x`` is float (batch, *input_shape), as ``predict`` takes it: images in [0, 1], columns in their own units,
+    less the ``offsets`` that the spec's ``reading`` has for large numbers; batch is any number, for sequences and texts
+    (int64) the length too, with ``lengths`` (batch,) int64 beside it where
+    there is a label. Output is ``probability`` (batch, classes) or (batch, length, symbols), or ``value`` (batch,) or
+    (batch, horizon, columns) in original units; of models that give their input back ``reconstruction``, ``code``,
+    ``error`` and, where anomalies are looked for, ``score``. The file's metadata names the classes
+    and holds the data's spec as JSON; of torch.export's the extra file ``zoo.json`` does.
+
+    Raises:
+        ZooError: an unknown format, the extra ``export`` is not installed, the model's code cannot be traced, the file
+            answers otherwise than the model, or the path cannot be written.
+    """
+    path = Path(path).expanduser()
+    known = {ending: name for name, ending in FORMATS.items()}
+    chosen = format or known.get(path.suffix)
+    if chosen not in FORMATS:
+        raise unknown("format", chosen or path.suffix, FORMATS)
+    plain = copy.deepcopy(model).cpu().eval()  # CUDA has operators of its own, which ONNX has not
+    write, answers = {"onnx": _onnx, "torch_export": _program, "safetensors": _weights}[chosen](plain)
+    try:
+        write_whole(path, lambda to: _checked(plain, write, answers, to))
+    except OSError as error:
+        raise ZooError(f"{path}: cannot be written ({error.strerror})") from None
+    return path
+
+
+Write = Callable[[Path], object]
+Answers = Callable[[Path, Batch], dict[str, Tensor]]  # of a file, for a batch
+
+
+@torch.no_grad()
+def _checked(model: ZooModule, write: Write, answers: Answers, to: Path) -> None:
+    """Write a file and compare its answers with the model's.
+
+    Raises:
+        ZooError: they differ.
+    """
+    write(to)
+    batch = _example(model.spec, rows=3, shorter=1)
+    try:
+        found = answers(to, batch)
+    except Exception as error:  # each runtime has errors of its own
+        said = " ".join(str(error).split())
+        advice = "its steps must not depend on values or on the number of rows"
+        raise ZooError(
+            f"{model.name}: the exported file does not run for other sizes; {advice} ({said[:200]})"
+        ) from None
+    for name, value in Answering(model)(**batch).items():
+        alike = found[name].shape == value.shape
+        most = float((found[name] - value.float()).abs().max()) if alike else math.inf
+        if not alike or not torch.allclose(found[name], value.float(), **CLOSE):
+            raise ZooError(f"{model.name}: the exported file answers {name} otherwise, by up to {most:.2g}")
+
+
+def _onnx(model: ZooModule) -> tuple[Write, Answers]:
+    try:
+        import onnx
+        import onnxruntime
+        import onnxscript  # noqa: F401  (what torch writes with)
+    except ImportError:
+        raise ZooError(f"zoo.export: onnx is not installed; {install('export')}") from None
+    answering = Answering(copy.deepcopy(model)).eval()
+    replace(answering, Cell)
+    proto = _trace(answering, _example(model.spec)).model_proto
+    onnx.helper.set_model_props(proto, {"model": model.name, **_described(model.spec)})
+
+    def answers(path: Path, batch: Batch) -> dict[str, Tensor]:
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        names = [node.name for node in session.get_outputs()]
+        found = session.run(names, {key: value.numpy() for key, value in batch.items()})
+        return {name: torch.from_numpy(value).float() for name, value in zip(names, found, strict=True)}
+
+    return lambda to: onnx.save(proto, to), answers
+
+
+def _described(spec: DataSpec) -> dict[str, str]:
+    return {"classes": json.dumps(spec.classes), "spec": json.dumps(spec.to_dict())}
+
+
+def _program(model: ZooModule) -> tuple[Write, Answers]:
+    batch, answering = _example(model.spec), Answering(copy.deepcopy(model)).eval()
+    if 1 in _sizes(batch)["x"]:  # any length
+        replace(answering, Loop)
+    try:
+        with torch.no_grad(), warnings.catch_warnings(action="ignore"):
+            program = torch.export.export(answering, (), dict(batch), dynamic_shapes=_sizes(batch), strict=False)
+    except Exception as error:
+        raise _untraced(model, error) from None
+
+    def write(to: Path) -> None:
+        file, about = io.BytesIO(), json.dumps({"model": model.name, **_described(model.spec)})
+        with warnings.catch_warnings(action="ignore"):  # of weights that share memory with others
+            torch.export.save(program, file, extra_files={"zoo.json": about})
+        to.write_bytes(file.getvalue())
+
+    def answers(path: Path, batch: Batch) -> dict[str, Tensor]:
+        found = torch.export.load(io.BytesIO(path.read_bytes())).module()(**batch)
+        return {name: value.float() for name, value in found.items()}
+
+    return write, answers
+
+
+def _weights(model: ZooModule) -> tuple[Write, Answers]:
+    from zoo.checkpoint import load_weights, save_weights
+
+    def answers(path: Path, batch: Batch) -> dict[str, Tensor]:
+        return {name: value.float() for name, value in Answering(load_weights(path))(**batch).items()}
+
+    return lambda to: save_weights(model, to), answers
+
+
+def _example(spec: DataSpec, *, rows: int = 2, shorter: int = 0) -> Batch:
+    """Return a batch whose sizes stand for any: two rows, since one would be taken for a constant.
+
+    Where the length may be any it is ``shorter`` by so many steps than the longest.
+    """
+    shape = spec.input_shape
+    any_length = spec.kind in ("sequence", "text")
+    length = max(shape[0] - shorter, 1) if any_length else shape[0]
+    batch = {"x": torch.rand(rows, length, *shape[1:])}
+    if spec.kind == "text":
+        batch["x"] = torch.randint(UNKNOWN, len(spec.vocabulary), (rows, length))
+    if spec.kind == "sequence" or (spec.kind == "text" and spec.task == "classification"):
+        batch["lengths"] = torch.tensor([length] + [1] * (rows - 1))
+    return batch
+
+
+def _sizes(batch: Batch) -> dict[str, Any]:
+    """Return which of a batch's sizes may be any."""
+    many = torch.export.Dim("batch")
+    if "lengths" not in batch and batch["x"].dtype != torch.int64:
+        return {"x": {0: many}}
+    sizes: dict[str, Any] = {"x": {0: many, 1: torch.export.Dim("length")}}
+    return sizes | ({"lengths": {0: many}} if "lengths" in batch else {})
+
+
+def _untraced(model: ZooModule, error: Exception) -> ZooError:
+    said = " ".join(str(error).split())
+    return ZooError(
+        f"{model.name}: forward cannot be traced; its steps must not depend on values or on the number of rows "
+        f"({said[:300]})"
+    )
+
+
+def _trace(answering: Answering, batch: Batch) -> Any:
+    sizes = _sizes(batch)
+    with torch.no_grad():
+        names = list(answering(**batch))
+    spoken = logging.getLogger("torch.onnx")
+    level, spoken.disabled = spoken.level, True
+    _forget_kernels()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.onnx.export(
+                answering,
+                kwargs=dict(batch),
+                input_names=list(batch),
+                output_names=names,
+                dynamic_shapes=sizes,
+                dynamo=True,
+                verbose=False,
+            )
+    except Exception as error:
+        raise _untraced(answering.model, error) from None
+    finally:
+        _forget_kernels()
+        spoken.disabled = False
+        spoken.setLevel(level)
+
+
+def _forget_kernels() -> None:
+    """Have torch look its recurrent kernels up anew, and trace their loops anew.
+
+    Its exporter lends these operators other kernels, for any length, but they answer by the one that they found first,
+    and a loop that was traced for one length is taken for another (torch 2.14): the second export of a process was for
+    one length only.
+    """
+    for operator in (torch.ops.aten.gru.input, torch.ops.aten.lstm.input):
+        getattr(operator, "_dispatch_cache", {}).clear()
+    torch.compiler.reset()

@@ -1,0 +1,78 @@
+"""Small parts that several networks share."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from torch import nn
+
+from zoo.exceptions import unknown
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "elu": nn.ELU,
+    "tanh": nn.Tanh,
+    "sigmoid": nn.Sigmoid,
+    "leaky_relu": partial(nn.LeakyReLU, 0.2),  # of GANs (Radford 2016)
+}
+NORMS = ("none", "batch", "layer")
+
+
+def activation_of(name: str) -> nn.Module:
+    """Return the activation ``name``.
+
+    Raises:
+        ZooError: unknown name, with the nearest one.
+    """
+    if name not in ACTIVATIONS:
+        raise unknown("model.activation", name, ACTIVATIONS)
+    return ACTIVATIONS[name]()
+
+
+def norm_of(name: str, size: int, *, flat: bool = False) -> list[nn.Module]:
+    """Return what normalises numbers (B, size), where ``flat``, or maps (B, size, H, W), by layer over all of them."""
+    if name == "batch":
+        return [nn.BatchNorm1d(size) if flat else nn.BatchNorm2d(size)]
+    if name == "layer":
+        return [nn.LayerNorm(size) if flat else nn.GroupNorm(1, size)]
+    return []
+
+
+def halved(size: tuple[int, ...], times: int) -> list[tuple[int, ...]]:
+    """Return the sides of an image, and after each halving, rounded up."""
+    sizes = [tuple(size)]
+    for _ in range(times):
+        sizes.append(tuple(-(-side // 2) for side in sizes[-1]))
+    return sizes
+
+
+def stem_pool(factor: int) -> list[nn.Module]:
+    """Return the pooling that makes an image ``factor`` times smaller: nothing where that is 1."""
+    return [nn.MaxPool2d(factor)] if factor > 1 else []
+
+
+def pool_for(shape: tuple[int, ...]) -> int:
+    """Return how many times smaller a first layer should leave an image, so that about 16 pixels a side remain."""
+    side, factor = min(shape[1:]), 1
+    while side // (2 * factor) >= 14:
+        factor *= 2
+    return factor
+
+
+def begin_small(layer: nn.Module, gain: float) -> None:
+    """Have a layer's weights be ``gain`` times what another initialization draws."""
+    layer.initial_gain = gain  # type: ignore[assignment]
+
+
+@contextlib.contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """Have what is computed in the block not be the network's parameters' affair."""
+    network.requires_grad_(False)
+    try:
+        yield
+    finally:
+        network.requires_grad_(True)

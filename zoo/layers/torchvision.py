@@ -1,0 +1,142 @@
+"""torchvision's classifiers by name, with the first and the last layer made to fit the data."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo.exceptions import ZooError, unknown
+
+IMAGENET = "imagenet"
+
+
+def torchvision_network(name: str, shape: tuple[int, ...], outputs: int, *, weights: str | None) -> nn.Module:
+    """Return torchvision's classifier ``name``: (B, C, H, W) to (B, outputs).
+
+    ``weights`` is None (from scratch), ``imagenet`` (torchvision's best, downloaded once), or a file of its state:
+    ``.pth`` as torchvision writes it, or ``.safetensors``. All but the last layer is taken from there; colours are
+    summed up for images of one channel.
+
+    Raises:
+        ZooError: no such network, images that are too small for it, weights that are not there or do not fit.
+    """
+    from torchvision import models
+
+    known = models.list_models(module=models)
+    if name not in known:
+        raise unknown("network torchvision/…", name, known)
+    state = _state(name, weights) if weights else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of initialisations that will change some day
+        made = models.get_model(name, weights=None)
+    if state is not None:
+        try:
+            made.load_state_dict(state)
+        except RuntimeError as error:
+            said = " ".join(str(error).split())[:200]
+            raise ZooError(f"model.weights={weights}: does not fit torchvision/{name} ({said})") from None
+    _fit_first(made, shape[0])
+    _fit_last(made, outputs)
+    network = Logits(made) if name.startswith(("googlenet", "inception")) else made
+    try:
+        with torch.no_grad():
+            network.eval()(torch.zeros(1, *shape))
+    except RuntimeError as error:
+        said = " ".join(str(error).split())[:120]
+        raise ZooError(
+            f"torchvision/{name}: cannot read images of {shape[1]}×{shape[2]} ({said}); try data.size=64 or 224"
+        ) from None
+    return network.train()
+
+
+class Logits(nn.Module):
+    """A network whose training answer has more parts than the logits."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits (B, outputs)."""
+        answer = self.network(x)
+        out: Tensor = answer if isinstance(answer, Tensor) else answer[0]
+        return out
+
+
+def _state(name: str, weights: str) -> dict[str, Tensor]:
+    from torchvision import models
+
+    if weights == IMAGENET:
+        best = models.get_model_weights(name).DEFAULT  # type: ignore[attr-defined]
+        try:
+            state: dict[str, Tensor] = best.get_state_dict(progress=True, check_hash=True)
+        except OSError:
+            raise ZooError(
+                f"model.weights=imagenet: no network to download {best.url.rpartition('/')[2]} from; fetch it "
+                f"elsewhere and give the file, as model.weights=weights.pth"
+            ) from None
+        return state
+    path = Path(weights)
+    if not path.is_file():
+        raise ZooError(f"model.weights={weights}: no such file; must be imagenet or a file of weights")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
+        return {str(key): value for key, value in loaded.items()}
+    except Exception as error:
+        raise ZooError(f"model.weights={weights}: holds no weights that load safely ({type(error).__name__})") from None
+
+
+def _parts(network: nn.Module, kind: type[nn.Module]) -> list[tuple[nn.Module, str]]:
+    """Return (parent, attribute) of each module of a kind, in the order in which they were made."""
+    found = []
+    for path, module in network.named_modules():
+        if isinstance(module, kind):
+            above, _, name = path.rpartition(".")
+            found.append((network.get_submodule(above), name))
+    return found
+
+
+def _fit_first(network: nn.Module, channels: int) -> None:
+    parent, name = _parts(network, nn.Conv2d)[0]
+    old: Any = getattr(parent, name)
+    if old.in_channels == channels:
+        return
+    new = nn.Conv2d(channels, old.out_channels, old.kernel_size, old.stride, old.padding, bias=old.bias is not None)
+    if channels == 1:
+        new.weight = nn.Parameter(old.weight.detach().sum(1, keepdim=True))
+        if old.bias is not None:
+            new.bias = old.bias
+    setattr(parent, name, new)
+
+
+def _fit_last(network: nn.Module, outputs: int) -> None:
+    for auxiliary in ("AuxLogits", "aux1", "aux2"):  # heads for training alone, with classes of their own
+        if hasattr(network, auxiliary):
+            setattr(network, auxiliary, None)
+    if hasattr(network, "aux_logits"):
+        network.aux_logits = False  # type: ignore[assignment]
+    linear, kernels = _parts(network, nn.Linear), _parts(network, nn.Conv2d)
+    if linear:
+        parent, name = linear[-1]
+        old: Any = getattr(parent, name)
+        setattr(parent, name, nn.Linear(old.in_features, outputs))
+    else:  # squeezenet ends in a convolution
+        parent, name = kernels[-1]
+        old = getattr(parent, name)
+        setattr(parent, name, nn.Conv2d(old.in_channels, outputs, old.kernel_size))
+
+
+def last_layer(network: nn.Module) -> nn.Module:
+    """Return the layer that ``torchvision_network`` made anew."""
+    found = _parts(network, nn.Linear) or _parts(network, nn.Conv2d)
+    parent, name = found[-1]
+    made: nn.Module = getattr(parent, name)
+    return made

@@ -1,0 +1,41 @@
+"""The zoo's own classifiers, by which generated images are measured: weights that come with it, as ``judge/mnist``."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from zoo.checkpoint import load
+from zoo.data.spec import DataSpec
+from zoo.hub import list_weights
+
+SURE = 0.9  # probability from which the judge counts as sure
+
+
+def judged(spec: DataSpec) -> bool:
+    """Tell whether there is a judge of such data."""
+    return f"judge/{spec.name}" in list_weights()
+
+
+class Judge:
+    """A classifier of the zoo and its last hidden layer, which images are compared by. It is no part of a model."""
+
+    def __init__(self, spec: DataSpec) -> None:
+        self.model = load(f"judge/{spec.name}").requires_grad_(False)
+        *_, last = (m for m in self.model.modules() if isinstance(m, nn.Linear))
+        last.register_forward_pre_hook(self._keep)
+        self._features = torch.empty(0)
+
+    def _keep(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self._features = inputs[0]
+
+    def __call__(self, images: Tensor) -> dict[str, Tensor]:
+        """Return ``features`` (B, K) of images (B, C, H, W), ``label``, and ``sure``, its probability (B,)."""
+        probability = self.model.to(images.device).eval()(images).float().softmax(1)
+        sure, label = probability.max(1)
+        return {"features": self._features.float(), "label": label, "sure": sure}
+
+
+def judge_of(spec: DataSpec) -> Judge | None:
+    """Return the judge of such data; None where there is none."""
+    return Judge(spec) if judged(spec) else None

@@ -1,0 +1,98 @@
+"""Inception FID: the Fréchet distance in the features of Inception v3, as papers quote it, by torch-fidelity."""
+
+from __future__ import annotations
+
+import pickle
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset as TorchDataset
+
+from zoo.data import Dataset
+from zoo.data.input_readers import to_float
+from zoo.exceptions import ZooError, install
+
+MOST = 10_000  # images of each kind, unless asked for otherwise
+WEIGHTS = "https://github.com/toshas/torch-fidelity/releases"
+
+
+class Bytes(TorchDataset[Tensor]):
+    """Images (N, C, H, W) in [0, 1] as torch-fidelity takes them: uint8 of three channels."""
+
+    def __init__(self, images: Tensor) -> None:
+        self.images = (255 * images.clamp(0, 1)).round().byte().cpu()
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, row: int) -> Tensor:
+        return self.images[row].expand(3, -1, -1)
+
+
+def inception_fid(
+    model: Any, dataset: Dataset, *, weights: str | None = None, count: int | None = None, seed: int = 0
+) -> dict[str, float]:
+    """Return the distance to training images of ``samples`` of a model, and of ``other real images``, those of test.
+
+    ``count`` images of each are taken (None: as many as test has, up to MOST); papers take 50,000. ``weights`` is the
+    file of torch-fidelity's Inception v3.
+
+    Raises:
+        ZooError: the extra ``fid`` is not installed, no such file, or not such weights.
+    """
+    try:
+        from torch_fidelity import calculate_metrics
+    except ImportError:
+        raise ZooError(f"fid: torch-fidelity is not installed; {install('fid')}") from None
+    path = checked(weights)
+    most = min(len(dataset.test["x"]), len(dataset.train["x"]))
+    count = count or min(most, MOST)
+    if not 2 <= count <= most:
+        raise ZooError(f"count={count}: must be from 2 to {most}, the images there are of train and of test")
+    sources = {"samples": model.sample(count, seed=seed), "other real images": _first(dataset.test, count)}
+    real = Bytes(_first(dataset.train, count))
+    with tempfile.TemporaryDirectory() as cache:
+        options: dict[str, Any] = {
+            "input2": real,
+            "fid": True,
+            "feature_extractor": "inception-v3-compat",
+            "feature_extractor_weights_path": str(path),
+            "cuda": model.device.type == "cuda",
+            "cache_root": cache,
+            "input2_cache_name": "real",  # its features are found once
+            "save_cpu_ram": True,  # no processes that read what is in memory
+            "verbose": False,
+        }
+        try:
+            return {
+                name: float(calculate_metrics(input1=Bytes(images), **options)["frechet_inception_distance"])
+                for name, images in sources.items()
+            }
+        except (RuntimeError, KeyError, AttributeError, TypeError) as error:
+            said = " ".join(str(error).split())[:120]
+            raise ZooError(f"weights={path}: are not those of torch-fidelity's Inception v3 ({said})") from None
+
+
+def checked(weights: str | None) -> Path:
+    """Return the path of weights that hold tensors alone: torch-fidelity would run what else a file holds.
+
+    Raises:
+        ZooError: none is named, it is not there, or holds something else.
+    """
+    if weights is None:
+        raise ZooError(f"weights=: must name pt_inception-2015-12-05-6726825d.pth, of {WEIGHTS}")
+    weights = str(Path(weights).expanduser())
+    try:
+        torch.load(weights, weights_only=True, map_location="cpu")
+    except OSError as error:
+        raise ZooError(f"weights={weights}: cannot be read ({error.strerror or error})") from None
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError):
+        raise ZooError(f"weights={weights}: is no file of tensors alone; get it from {WEIGHTS}") from None
+    return Path(weights)
+
+
+def _first(split: Any, count: int) -> Tensor:
+    return to_float(split["x"].index_select(0, torch.arange(count)))

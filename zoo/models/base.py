@@ -1,0 +1,528 @@
+"""The training loop that every family shares: a ZooModule overrides ``loss``, or ``update`` for an order of its own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, ClassVar
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torchmetrics import MetricCollection
+
+from zoo.config.schema import Learning
+from zoo.data.dataset import Batch, Dataset
+from zoo.data.loader import Chunk, Loader
+from zoo.data.spec import DataSpec
+from zoo.exceptions import TrainingError, ZooError
+from zoo.optim import Plateau, build_optimizer, decay_parameters, decay_weights, initialise, penalise, schedule_factor
+from zoo.tasks import objective_of
+from zoo.utils.modes import evaluating
+from zoo.utils.precision import widened, widest
+
+PLACE = ("epochs", "waiting", "waiting_rows", "rows", "sums", "monitor")  # of a Loop, what a checkpoint holds
+FORMAT = 1  # of checkpoints; one of another is refused by name
+
+
+@dataclass(slots=True)
+class Loop:
+    """Where training stands. Kept out of the module itself, whose attributes are slow to set in a hot loop.
+
+    ``steps`` of the optimiser, ``samples`` and finished ``epochs`` of ``max_epochs`` are the only measures of
+    progress. Of the batch at work, this process has ``local_rows`` of ``batch_rows``; ``waiting`` batches with
+    ``waiting_rows`` rows have left gradients that no step was taken on yet; ``sums`` and ``rows`` are the epoch's.
+    ``weights`` are those that decay, of each of the optimizer's groups; ``scaler`` keeps gradients within float16.
+    Training stops, with all that it goes on from, once ``batches`` in this process are ``stop_after``. ``monitor`` is
+    the validation figure that is watched in place of the objective's own.
+    """
+
+    steps: int = 0
+    samples: int = 0
+    epochs: int = 0
+    max_epochs: int = 0
+    total_steps: int = 0
+    batches: int = 0
+    stop_after: int | None = None
+    local_rows: int = 0
+    batch_rows: int = 0
+    waiting: int = 0
+    waiting_rows: int = 0
+    rows: int = 0
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    parameters: list[nn.Parameter] = field(default_factory=list)
+    weights: list[list[nn.Parameter]] = field(default_factory=list)
+    scaler: torch.amp.GradScaler | None = None
+    last_loss: Tensor | None = None
+    monitor: str | None = None
+
+    @property
+    def stopping(self) -> bool:
+        """Tell whether training was asked to stop here."""
+        return self.stop_after is not None and self.batches >= self.stop_after
+
+    def stop(self) -> None:
+        """Have training stop after the batch at work."""
+        self.stop_after = 0
+
+
+class ZooModule(L.LightningModule):
+    """A model of the zoo: a network, its objective, and the shared way of training them.
+
+    A subclass declares ``tasks`` and ``kinds`` of data, calls ``super().__init__(spec=spec)`` first, and defines
+    ``forward(x)``: raw ``x`` (images in [0, 1], columns in their own units) to the objective's output; it begins with
+    ``self.normalise(x)``. Sequences come as ``forward(x, lengths)``. Options of its constructor must be Python
+    primitives, since a checkpoint holds them. Parts that are not trained but follow others (a target network, a moving
+    average) are ``followers``, by their attributes' names, with the part that each begins as. A matrix that is no
+    layer's of torch's is named in its module's ``matrices``, so that it decays as theirs do. A model that ``carries`` a
+    state from one window of a text to the next is trained on them in turn; one that ``remembers`` learns from all that
+    was played in an environment.
+    Options that name a file or a download, from which first weights are
+    read, are its ``sources``: a checkpoint is loaded without them. ``zoo.testing`` checks all of it.
+    """
+
+    name: ClassVar[str] = ""
+    tasks: ClassVar[tuple[str, ...]] = ()
+    kinds: ClassVar[tuple[str, ...]] = ()
+    followers: ClassVar[Mapping[str, str] | tuple[str, ...]] = {}
+    sources: ClassVar[tuple[str, ...]] = ()
+    carries: ClassVar[bool] = False
+    remembers: ClassVar[bool] = False
+    mean: Tensor
+    scale: Tensor
+    counters: Tensor
+
+    def __init__(self, *, spec: DataSpec | dict[str, Any]) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.save_hyperparameters(logger=False)  # collects the subclass's arguments too
+        self.spec = DataSpec.of(spec)
+        if self.spec.task not in self.tasks or self.spec.kind not in self.kinds:
+            raise ZooError(
+                f"{type(self).__name__} does {' and '.join(self.tasks)} of {' or '.join(self.kinds)} data; "
+                f"{self.spec.name} is {self.spec.task} of {self.spec.kind} data"
+            )
+        self.hparams["spec"] = self.spec.to_dict()
+        for option, value in self.hparams.items():
+            if not _is_primitive(value):
+                said = f"{type(self).__name__}: its option {option!r} is a {type(value).__name__}"
+                raise ZooError(f"{said}; a checkpoint holds numbers, text, flags, lists and dictionaries of such")
+        self.objective = objective_of(self.spec)
+        self.learning = Learning()
+        mean, std = (torch.tensor(v, dtype=torch.float64) for v in (self.spec.mean, self.spec.std))
+        shape = (-1, 1, 1) if self.spec.kind == "image" else (-1,)  # channels come first in images, last in others
+        self.register_buffer("mean", mean.float().view(shape))
+        self.register_buffer("scale", (1 / std).float().view(shape))  # multiplying is cheaper than dividing
+        self.register_buffer("counters", torch.zeros(2, dtype=torch.int64))
+        self.loop = Loop()
+        self.plateau: Plateau | None = None
+        self.metrics: dict[str, MetricCollection] = {}
+        self.answers: list[Tensor] = []  # the test's outputs
+        self.stage = "test"  # val where a threshold is chosen by what is a test in Lightning's eyes
+
+    # --- what a family writes, or leaves as it is ---
+
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return a batch's mean loss, and sums over the batch that are reported as training means."""
+        output = self.output(batch)
+        return self.objective.loss(output, batch), self.objective.count(output.detach(), batch)
+
+    def update(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Learn from one batch: gradient, and an optimiser step once ``accumulate`` batches are in."""
+        loss, counts = self.loss(batch)
+        self.differentiate(loss)
+        if self.loop.waiting == self.learning.accumulate:
+            self.optimizer_step()
+        return loss, counts
+
+    def output(self, batch: Batch) -> Tensor:
+        """Return ``forward(x)``, for sequences ``forward(x, lengths)``."""
+        out: Tensor = self(batch["x"], batch["lengths"]) if "lengths" in batch else self(batch["x"])
+        return out
+
+    def evaluated(self, batch: Batch) -> Any:
+        """Return what a validation or test batch counts by, the output; batches come in their order."""
+        return self.output(batch)
+
+    def begin_evaluation(self, stage: str) -> None:
+        """Get ready for the first of such batches, of ``val`` or ``test``."""
+
+    def answer(self, batch: Batch) -> dict[str, Tensor]:
+        """Return what the model says of a batch, by name, in tensors alone: what an exported file answers."""
+        return self.objective.answer(self.output(batch))
+
+    def normalise(self, x: Tensor) -> Tensor:
+        """Return ``x`` with the training data's mean taken off, divided by its deviation; symbols as they are."""
+        return (x - self.mean) * self.scale if x.is_floating_point() else x
+
+    def insights(self, batch: Batch, dataset: Dataset) -> dict[str, Tensor]:
+        """Return what pictures may show of the trained model, by name, from a training batch or all of the data."""
+        return {}
+
+    def film(self, dataset: Dataset) -> Tensor | None:
+        """Return frames (T, H, W, 3) of bytes that show the trained model at work; None: it has none."""
+        return None
+
+    def figures(self, dataset: Dataset) -> dict[str, float]:
+        """Return further figures of the trained model, by name, that are no means over test batches."""
+        return {}
+
+    # --- the shared loop ---
+
+    def differentiate(self, loss: Tensor) -> None:
+        """Add the gradient of a batch's mean ``loss`` to those that wait for a step.
+
+        A group of batches, and a batch that several processes share, count by their rows: the gradient is that of
+        the whole group's mean, also where one part is short.
+        """
+        loop, world = self.loop, self.trainer.world_size
+        loop.waiting += 1
+        loop.waiting_rows += loop.batch_rows
+        if self.learning.accumulate > 1:
+            loss = loss * (loop.local_rows * world)  # a step divides by the rows of its group
+        elif loop.local_rows * world != loop.batch_rows:
+            loss = loss * (loop.local_rows * world / loop.batch_rows)
+        # By way of Lightning only where processes must agree, since its hooks cost 3 %.
+        if world > 1:
+            self.manual_backward(loss)  # which scales it, too
+        else:
+            (loss if loop.scaler is None else loop.scaler.scale(loss)).backward()
+
+    def configure(self, learning: Learning) -> None:
+        """Set how this model learns, before a fit; draws its weights anew where ``init`` asks for it."""
+        self.learning = learning
+        self.objective.configure(learning.objective, label_smoothing=learning.regularization.label_smoothing)
+        initialise(self, learning.init, but=[self.get_submodule(follower) for follower in self.followers])
+        self.reset_followers()
+        if learning.schedule.name == "plateau":
+            self.plateau = Plateau(learning.schedule, mode=self.objective.mode)
+
+    def reset_followers(self) -> None:
+        """Have each follower be what it follows."""
+        if isinstance(self.followers, Mapping):
+            for follower, leader in self.followers.items():
+                self.get_submodule(follower).load_state_dict(self.get_submodule(leader).state_dict())
+
+    def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
+        """Return parameters that are clipped together, and their share of the learning rate."""
+        return [(list(self.parameters()), 1.0)]
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return the optimiser of the run's options."""
+        groups = self.parameter_groups()
+        decaying = {id(parameter) for parameter in decay_parameters(self)}
+        self.loop.weights = [[p for p in group if id(p) in decaying] for group, _ in groups]
+        return build_optimizer(groups, self.learning.optimizer)
+
+    @property
+    def learns_in_parts(self) -> bool:
+        """Whether some parameters have no gradient in some steps, which processes that share a run must look for."""
+        return False
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps taken so far."""
+        return self.loop.steps
+
+    @property
+    def loader(self) -> Loader:
+        """The training loader of the fit that goes on."""
+        found: Any = self.trainer.train_dataloader
+        return found
+
+    def on_train_start(self) -> None:
+        """Count the run's steps and make its metrics."""
+        loop = self.loop
+        loop.total_steps = -(-self.loader.batches // self.learning.accumulate) * loop.max_epochs
+        loop.parameters = [p for p in self.parameters() if p.requires_grad]
+        loop.scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        self.metrics["val"] = self.objective.metrics("val").to(self.device)
+
+    def on_train_epoch_end(self) -> None:
+        """Close the epoch, also one that a time limit cut short; callbacks have read its counts by now."""
+        loop = self.loop
+        loop.epochs += 1
+        loop.sums, loop.rows, loop.waiting, loop.waiting_rows = {}, 0, 0, 0
+        self.loader.load_state_dict({"epoch": loop.epochs, "batch": 0})
+
+    def training_step(self, chunk: Chunk, index: int) -> None:
+        """Learn from a chunk of batches, and refuse to go on once a loss is not finite."""
+        loop, losses, sizes, steps = self.loop, [], [], []
+        for rows, batch in zip(chunk.sizes, chunk, strict=False):
+            loop.batch_rows, loop.local_rows = rows, len(batch["x"])
+            steps.append(loop.steps)
+            loss, counts = self.update(batch)
+            losses.append(loss.detach())
+            sizes.append(loop.local_rows)
+            loop.samples += rows
+            loop.batches += 1
+            for key, value in counts.items():
+                loop.sums[key] = loop.sums[key] + value if key in loop.sums else value
+            if loop.stopping:
+                break
+        if not losses:  # what a resumed epoch has behind it
+            return
+        if loop.waiting and self.loader.batch == 0:  # the epoch's last group may be short
+            self.optimizer_step()
+        every = widened(torch.stack(losses))  # whose sum hardly depends on where a chunk was cut
+        self._refuse_infinite(every, steps)
+        total = torch.dot(every, torch.tensor(sizes, dtype=every.dtype).to(every.device))
+        loop.sums["loss"] = loop.sums["loss"] + total if "loss" in loop.sums else total
+        loop.rows += sum(sizes)
+        loop.last_loss = every[-1]
+        self.counters.copy_(torch.tensor([loop.steps, loop.samples]))
+        self.count_global_step()
+
+    def count_global_step(self) -> None:
+        """Have ``trainer.global_step``, which callbacks read, be the optimizer's steps."""
+        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        progress.total.completed = self.loop.steps
+
+    def _refuse_infinite(self, losses: Tensor, steps: list[int]) -> None:
+        """Raise TrainingError where a loss is not finite: of several processes in all of them, with one message."""
+        finite = torch.isfinite(losses)
+        if self.trainer.world_size == 1 and finite.all():
+            return
+        first = int((~finite).nonzero()[0]) if not finite.all() else len(losses)
+        value, process = float(losses[first]) if first < len(losses) else 0.0, ""
+        if self.trainer.world_size > 1:
+            local = torch.tensor([first, value], dtype=torch.float64, device=losses.device)
+            every = [torch.empty_like(local) for _ in range(self.trainer.world_size)]
+            torch.distributed.all_gather(every, local)
+            rank = min(range(len(every)), key=lambda number: float(every[number][0]))
+            first, value = int(every[rank][0]), float(every[rank][1])
+            process = f" in process {rank} of {len(every)}"
+            if first == len(losses):
+                return
+        raise TrainingError(
+            f"the loss became {value} at step {steps[first]}{process} (learning rate {self.lr_at(steps[first]):.3g}); "
+            f"try a smaller optimizer.lr, regularization.clip=1 or a longer schedule.warmup",
+            common=self.trainer.world_size > 1,
+        )
+
+    def lr_at(self, step: int) -> float:
+        """Return the learning rate of a step, counted from 0."""
+        scale = self.plateau.scale if self.plateau is not None else 1.0
+        return self.learning.optimizer.lr * scale * schedule_factor(self.learning.schedule, step, self.loop.total_steps)
+
+    def optimizer_step(self) -> None:
+        """Step on the gradients that are there: penalties, clipping, the schedule's rate, decay, the step, clearing."""
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        assert isinstance(optimizer, torch.optim.Optimizer)
+        loop, options, step = self.loop, self.learning.regularization, optimizer.step
+        decay: Any = self.learning.optimizer.weight_decay
+        if loop.scaler is not None:
+            step, stepping = partial(self._scaled_step, loop.scaler, optimizer), self._unscaled(loop.scaler, optimizer)
+            decay = decay and decay * stepping
+        if self.learning.accumulate > 1:
+            for parameter in loop.parameters:
+                if parameter.grad is not None:
+                    parameter.grad.div_(loop.waiting_rows)
+        if options.l1 or options.l2:
+            penalise([weight for weights in loop.weights for weight in weights], options)
+        lr = self.lr_at(loop.steps)
+        for group, weights in zip(optimizer.param_groups, loop.weights, strict=True):
+            if options.clip is not None:
+                nn.utils.clip_grad_norm_(group["params"], options.clip)
+            group["lr"] = lr * group["share"]
+            decay_weights(weights, group["lr"] * decay)
+        step()
+        for parameter in loop.parameters:
+            parameter.grad = None
+        loop.steps += 1
+        loop.waiting = loop.waiting_rows = 0
+
+    @staticmethod
+    def _unscaled(scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimizer) -> Tensor:
+        """Divide gradients by the scale of their loss; return 1, or 0 where one is not finite: no step follows then."""
+        scaler.unscale_(optimizer)
+        infinite = scaler._found_inf_per_device(optimizer)  # on each device, of which there is one
+        return 1 - torch.stack(list(infinite.values())).amax()
+
+    @staticmethod
+    def _scaled_step(scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimizer) -> None:
+        scaler.step(optimizer)
+        scaler.update()
+
+    def train_figures(self) -> dict[str, float]:
+        """Return the epoch's training means; reads what was counted on the device, so once an epoch."""
+        rows = torch.tensor(self.loop.rows, device=self.device)
+        totals = torch.stack([widened(value) for value in (*self.loop.sums.values(), rows)])
+        *sums, count = self.trainer.strategy.reduce(totals, reduce_op="sum").tolist()
+        return {f"train/{key}": value / count for key, value in zip(self.loop.sums, sums, strict=True)}
+
+    def on_validation_start(self) -> None:
+        """Let all processes have the buffers of the first, which are those that a checkpoint holds."""
+        if self.trainer.world_size > 1:
+            for buffer in self.buffers():
+                torch.distributed.broadcast(buffer, 0)
+        self.begin_evaluation("val")
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        """Add a validation batch to the metrics."""
+        self.objective.update(self.metrics["val"], self.evaluated(batch), batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the epoch's validation figures, for callbacks to watch, and tell the plateau."""
+        figures = self._figures("val")
+        self._watch_defined(figures)
+        self.log_dict(figures)
+        if self.plateau is not None:
+            self.plateau.update(float(figures[f"val/{self.objective.monitor}"]))
+
+    def _watch_defined(self, figures: dict[str, Tensor]) -> None:
+        """Watch the error where the monitored figure is not defined on the validation rows.
+
+        Raises:
+            TrainingError: the error is not defined either, as when weights are no longer finite.
+        """
+        objective, common = self.objective, self.trainer.world_size > 1
+        if f"val/{objective.error_figure}" not in figures:
+            if all(bool(torch.isfinite(p).all()) for p in self.parameters()):
+                what = f"{objective.error_figure} is not a number on the validation rows"
+            else:
+                what = f"the weights are not finite after step {self.steps - 1}"
+            advice = "try a smaller optimizer.lr, regularization.clip=1 or a longer schedule.warmup"
+            raise TrainingError(f"epoch {self.loop.epochs + 1}: {what}; {advice}", common=common)
+        if f"val/{objective.monitor}" in figures:
+            return
+        if self.trainer.is_global_zero:
+            what = f"{objective.monitor} is not defined on the validation rows"
+            print(f"note: {what}; {objective.error_figure} picks the best epoch", file=sys.stderr, flush=True)
+        self.watch(objective.error_figure)
+        if self.plateau is not None:
+            self.plateau.forget()
+
+    def watch(self, figure: str) -> None:
+        """Have another validation figure pick the best epoch, and decide when a plateau is reached."""
+        self.objective.watch(figure)
+        self.loop.monitor = figure
+        if self.plateau is not None:
+            self.plateau.mode = self.objective.mode
+
+    def on_test_start(self) -> None:
+        """Make the test's metrics, and room for the answers."""
+        self.metrics["test"] = self.objective.metrics(self.stage).to(self.device)
+        self.answers = []
+        self.begin_evaluation(self.stage)
+
+    def test_step(self, batch: Batch, index: int) -> None:
+        """Add a test batch to the metrics, what is kept of its output to the answers."""
+        output = self.evaluated(batch)
+        self.objective.update(self.metrics["test"], output, batch)
+        kept = self.objective.keep(output, batch)
+        if kept is not None:
+            self.answers.append(kept.float().cpu())
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test's figures."""
+        self.log_dict(self._figures("test"))
+
+    def _figures(self, stage: str) -> dict[str, Tensor]:
+        values = self.metrics[stage].compute()
+        self.metrics[stage].reset()
+        # what is not defined on these rows is left out
+        wide = widest(self.device)
+        return {f"{stage}/{key}": value.to(wide) for key, value in values.items() if not torch.isnan(value)}
+
+    # --- checkpoints and use ---
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the registered name and the way of learning: with the weights, enough to build the model again."""
+        checkpoint["zoo"] = {"format": FORMAT, "model": self.name, "learning": self.learning.to_dict()}
+        checkpoint["zoo"]["threshold"] = self.objective.threshold
+        # Lightning adds the loader's state here too, also to weights alone; a run goes on from ``training_state``
+        fit_loop = checkpoint.get("loops", {}).get("fit_loop", {})
+        fit_loop.get("state_dict", {}).pop("combined_loader", None)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take up counters and threshold."""
+        self.objective.threshold = checkpoint["zoo"]["threshold"]
+        self.loop.steps, self.loop.samples = checkpoint["state_dict"]["counters"].tolist()
+
+    def training_state(self) -> dict[str, Any]:
+        """Return what training goes on from, beside weights and optimisers, as primitives and tensors.
+
+        A family that has more of it (a hidden state, a replay memory) adds to the dictionary.
+        """
+        loop, waiting = self.loop, self.loop.waiting > 0
+        return {
+            "loader": self.loader.state_dict(),
+            "loop": {key: getattr(loop, key) for key in PLACE},
+            "gradients": {name: p.grad for name, p in self.named_parameters() if waiting and p.grad is not None},
+            "plateau": self.plateau.state_dict() if self.plateau is not None else None,
+            "scaler": loop.scaler.state_dict() if loop.scaler is not None else None,
+        }
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        """Take up what ``training_state`` returned."""
+        self.loader.load_state_dict(self._place(state))
+        for key, value in state["loop"].items():
+            setattr(self.loop, key, value)
+        if self.loop.monitor is not None:
+            self.watch(self.loop.monitor)
+        for name, gradient in state["gradients"].items():
+            self.get_parameter(name).grad = gradient.to(self.device)
+        self.loop.sums = {key: value.to(self.device) for key, value in self.loop.sums.items()}
+        if self.plateau is not None:
+            self.plateau.load_state_dict(state["plateau"])
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        if scaler is not None:
+            scaler.load_state_dict(state["scaler"])
+
+    def _place(self, state: dict[str, Any]) -> dict[str, Any]:
+        """Return the loader's state; where an epoch's last batch was done and its validation was not, at its end.
+
+        What comes next is then that validation, and not the first batch of an epoch that has not begun.
+        """
+        place: dict[str, Any] = state["loader"]
+        if place["epoch"] <= state["loop"]["epochs"]:
+            return place
+        return {**place, "epoch": state["loop"]["epochs"], "batch": self.loader.batches}
+
+    def predict(self, x: Any) -> dict[str, Any]:
+        """Return what the model says of raw input, by name: labels and probabilities, or values in original units.
+
+        ``x`` is a batch, or one sample of it, read as training read its data:
+
+        - images: a path or Pillow's image, or a list of such, brought to size; an array (B, C, H, W) or (B, H, W, C) of
+          the model's size, uint8, whole numbers from 0 to 255, or float in [0, 1];
+        - a table: a data frame, a row of one, a dictionary or a list of such, by the columns' names, in any order and
+          with any index; an array (B, columns) in the columns' own units; the path of a CSV;
+        - texts: a text, a list, a frame's column, a frame with the model's column, a path, or numbers of tokens;
+        - sequences: an array (T, C) or (B, T, C), a list of arrays (T, C) of at most training's longest, or paths;
+        - a series: its last steps (L, C), a batch of such, a frame with at least so many rows, or a path.
+
+        Unknown categories and gaps are read as prediction from files reads them, and said on stderr.
+
+        Raises:
+            ZooError: anything that training would reject: another shape or type, values out of range or not finite, a
+                column that is missing, no rows.
+        """
+        from zoo.data.inputs import encode, unknown_categories, unknown_warning
+        from zoo.data.table.read import unknown_notes
+
+        batch = encode(self.spec, x)
+        for line in unknown_notes(unknown_categories(self.spec, x, batch)):
+            print(line, file=sys.stderr)
+        warning = unknown_warning(self.spec, batch)
+        if warning is not None:
+            print(warning, file=sys.stderr)
+        return self.answered(batch)
+
+    @torch.inference_mode()
+    def answered(self, batch: Batch) -> dict[str, Any]:
+        """Return what the model says of a batch that ``zoo.data.inputs.encode`` made, as its objective decodes it."""
+        with evaluating(self):
+            answer = self.answer({key: value.to(self.device) for key, value in batch.items()})
+        return self.objective.decode(answer)
+
+
+def _is_primitive(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_primitive(one) for key, one in value.items())
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_primitive, value))
+    return value is None or type(value) in (bool, int, float, str)

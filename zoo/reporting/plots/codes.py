@@ -1,0 +1,143 @@
+"""Pictures of what was given back, of codes, samples and anomalies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from zoo.data.dataset import Dataset, Values
+from zoo.reporting.plots.base import INK, TRAIN, VAL, Draw, axes_of, save, show
+
+POINTS = 5000  # codes in a picture
+LINES = {"clean": "as it is", "noisy": "with noise", "restored": "given back"}
+
+
+def given_back(shown: Mapping[str, Tensor], path: Path) -> Path:
+    """Draw test images (N, C, H, W) in lines: as they are, with noise, and what the model makes of that."""
+    lines = [name for name in LINES if name in shown]
+    count = len(shown["clean"])
+    figure = Figure(figsize=(0.9 * count + 0.9, 0.95 * len(lines)), layout="constrained")
+    axes = figure.subplots(len(lines), count, squeeze=False)
+    for line, name in enumerate(lines):
+        for ax, image in zip(axes[line], shown[name], strict=True):
+            show(ax, image)
+        axes[line, 0].set_title(LINES[name], fontsize=8, color=INK, loc="left")
+    return save(figure, path)
+
+
+def series_given_back(shown: Mapping[str, Tensor], path: Path) -> Path:
+    """Draw windows (N, T, C) of a series and what the model gives back, standardised."""
+    count = min(len(shown["clean"]), 4)
+    figure = Figure(figsize=(6, 1.5 * count), layout="constrained")
+    for ax, row in zip(np.atleast_1d(axes_of(figure, count, 1)), range(count), strict=True):
+        ax.plot(shown["clean"][row, :, 0].numpy(), color=INK, linewidth=1, label="as it is")
+        ax.plot(shown["restored"][row, :, 0].numpy(), color=VAL, linewidth=1.2, label="given back")
+    figure.axes[0].legend(frameon=False, fontsize=7)
+    return save(figure, path)
+
+
+def grid(images: Tensor, title: str, path: Path, *, columns: int = 8) -> Path:
+    """Draw images (N, C, H, W) in lines."""
+    lines = -(-len(images) // columns)
+    figure = Figure(figsize=(0.8 * columns, 0.8 * lines + 0.3), layout="constrained")
+    for ax in figure.subplots(lines, columns, squeeze=False).ravel():
+        ax.axis("off")
+    for ax, image in zip(figure.axes, images, strict=False):
+        show(ax, image)
+    figure.suptitle(title, fontsize=9, color=INK)
+    return save(figure, path)
+
+
+def plane(codes: Tensor, y: Tensor | None, classes: Sequence[str], path: Path) -> Path:
+    """Draw codes (N, K) on a plane, coloured by class; of more than two numbers, their first principal components."""
+    picked = torch.from_numpy(np.random.default_rng(0).permutation(len(codes))[:POINTS])
+    points, said = codes[picked].double(), "numbers of the code"
+    if points.shape[1] > 2:
+        _, _, directions = torch.linalg.svd(points - points.mean(0), full_matrices=False)
+        points, said = (points - points.mean(0)) @ directions[:2].T, "principal components of the codes"
+    if points.shape[1] == 1:
+        points = torch.cat([points, torch.zeros_like(points)], 1)
+    figure = Figure(figsize=(5.4, 4.4), layout="constrained")
+    ax = axes_of(figure)
+    if y is None or not classes:
+        ax.scatter(*points.T.numpy(), s=5, color=VAL, alpha=0.5, linewidths=0)
+    else:
+        for number, name in enumerate(classes[:20]):
+            ax.scatter(*points[y[picked] == number].T.numpy(), s=5, alpha=0.6, linewidths=0, label=name)
+        ax.legend(frameon=False, fontsize=7, markerscale=3, loc="upper left", bbox_to_anchor=(1, 1))
+    ax.set_title(f"test rows by two {said}", fontsize=9, color=INK)
+    return save(figure, path)
+
+
+def oddity(score: Tensor, y: Tensor, path: Path) -> Path:
+    """Draw how the scores of normal test rows and of anomalies are spread, each as a share of its own rows."""
+    figure = Figure(figsize=(5, 3), layout="constrained")
+    ax = axes_of(figure)
+    positive = bool((score > 0).all())
+    edges = (np.geomspace if positive else np.linspace)(float(score.min()), float(score.max()), 50)
+    for number, (name, colour) in enumerate((("normal", TRAIN), ("anomaly", VAL))):
+        part = score[y == number].numpy()
+        if len(part):
+            weights = np.full(len(part), 1 / len(part))
+            ax.hist(part, bins=edges, weights=weights, color=colour, alpha=0.6, label=f"{name} ({len(part):,})")
+    if positive:
+        ax.set_xscale("log")
+    ax.set_xlabel("score", fontsize=8, color=INK)
+    ax.set_ylabel("share of the rows", fontsize=8, color=INK)
+    ax.legend(frameon=False, fontsize=8)
+    return save(figure, path)
+
+
+def oddest(images: Values, score: Tensor, y: Tensor, path: Path) -> Path:
+    """Draw the test images with the highest scores, and which of them are anomalies."""
+    order = score.argsort(descending=True)[:24].tolist()
+    figure = Figure(figsize=(8, 1.25 * -(-len(order) // 8) + 0.3), layout="constrained")
+    for ax in figure.subplots(-(-len(order) // 8), 8, squeeze=False).ravel():
+        ax.axis("off")
+    for ax, row in zip(figure.axes, order, strict=False):
+        show(ax, images[row])
+        ax.set_title(f"{'anomaly' if y[row] else 'normal'} {float(score[row]):.3g}", fontsize=7, color=INK)
+    figure.suptitle("the oddest test images first", fontsize=9, color=INK)
+    return save(figure, path)
+
+
+def generated(insights: Mapping[str, Tensor]) -> dict[str, Draw]:
+    """Return, by the names of files, what suits a model that makes images of noise."""
+    drawings: dict[str, Draw] = {}
+    for name, title in (
+        ("samples", "new images"),
+        ("walk", "from one noise to another"),
+        ("nearest", "new images, and the training images that are nearest to them"),
+    ):
+        if name in insights:
+            images = insights[name]
+            columns = {"samples": len(images) // 8, "walk": len(images), "nearest": len(images) // 2}[name]
+            drawings[f"{name}.png"] = partial(grid, images, title, columns=columns)
+    return drawings
+
+
+def coding_pictures(dataset: Dataset, insights: Mapping[str, Tensor], score: Tensor | None) -> dict[str, Draw]:
+    """Return, by the names of files, what suits a model that gives its input back."""
+    spec, image, y = dataset.spec, dataset.spec.kind == "image", dataset.test.get("y")
+    drawings: dict[str, Draw] = {}
+    if "clean" in insights and spec.kind != "table":
+        drawings["reconstructions.png"] = partial(given_back if image else series_given_back, insights)
+    if "walk" in insights:
+        walk = insights["walk"]
+        drawings["walk.png"] = partial(grid, walk, "from one test image to another", columns=len(walk))
+    if "samples" in insights and image:
+        drawings["samples.png"] = partial(grid, insights["samples"], "new images")
+    if "codes" in insights:
+        labels = y if isinstance(y, Tensor) and y.ndim == 1 else None
+        drawings["codes.png"] = partial(plane, insights["codes"], labels, spec.classes)
+    if score is not None and spec.normal and isinstance(y, Tensor):
+        drawings["scores.png"] = partial(oddity, score, y)
+        if image:
+            drawings["oddest.png"] = partial(oddest, dataset.test["x"], score, y)
+    return drawings

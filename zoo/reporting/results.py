@@ -1,0 +1,261 @@
+"""What a run says of itself: its opening line, results.json, its closing lines."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+
+from zoo import __version__, registry
+from zoo.config.compose import compose as configs
+from zoo.data import Dataset
+from zoo.engine.launcher import rank
+from zoo.engine.run_config import BUNDLED, Plan
+from zoo.models.base import ZooModule
+from zoo.utils.files import write_whole
+from zoo.utils.guard import Guard
+from zoo.utils.modes import evaluating
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run in flight: its plan, and what the plan led to. ``precision`` is Lightning's name for it."""
+
+    plan: Plan
+    dataset: Dataset
+    model: ZooModule
+    device: str
+    precision: str
+
+    @property
+    def chief(self) -> bool:
+        """Tell whether this process is the one of the run's that speaks and writes."""
+        return rank() == 0
+
+    @property
+    def parameters(self) -> int:
+        """Numbers in the model's parameters."""
+        return sum(p.numel() for p in self.model.parameters())
+
+
+def opening(job: Job) -> str:
+    """Return the line that a run begins with."""
+    spec = job.dataset.spec
+    count = torch.get_num_threads()
+    cpu = f"cpu, {count} {'thread' if count == 1 else 'threads'}"
+    where = _device_name(job.device) if job.device != "cpu" else cpu
+    where = f"{job.plan.trainer.world} × {where}" if job.plan.trainer.world > 1 else where
+    return (
+        f"{job.plan.recipe} on {spec.name}   {job.dataset.described}   {job.parameters:,} parameters   "
+        f"{where}, {job.precision}"
+    )
+
+
+def results(
+    job: Job,
+    rows: Sequence[Mapping[str, Any]],
+    seconds: tuple[float, float],
+    figures: Mapping[str, float],
+) -> dict[str, Any]:
+    """Return the content of results.json: ``rows`` of the history, ``seconds`` of training and of validation within
+    it, test ``figures``; no baselines yet.
+    """
+    last, objective = rows[-1], job.model.objective
+    monitor = f"val/{objective.monitor}"
+    best = max if objective.mode == "max" else min
+    watched = [row[monitor] for row in rows if monitor in row]  # an early epoch may not have had it
+    chosen = {monitor: watched[-1] if job.plan.learning.objective.select == "last" else best(watched)}
+    metrics = {k: v for k, v in last.items() if k.startswith("train/")}
+    metrics |= {**chosen, **figures}
+    return {
+        "model": job.plan.recipe,
+        "class": job.model.name,
+        "data": job.dataset.spec.name,
+        "task": job.dataset.spec.task,
+        "seed": job.plan.values["seed"],
+        "epochs": len(rows),
+        "steps": last["steps"],
+        "samples": last["samples"],
+        "train_seconds": round(seconds[0], 3),
+        "validation_seconds": round(seconds[1], 3),
+        "samples_per_second": round(last["samples"] / seconds[0], 1),
+        "params": job.parameters,
+        "peak_memory_mb": _peak_memory(job.device),
+        "metrics": metrics,
+        "baselines": {},
+        "precision": job.precision,
+        **origin(job.device),
+        "command": job.plan.command,
+        "config_hash": config_hash(job.plan.values),
+    }
+
+
+def origin(device: str) -> dict[str, Any]:
+    """Return what a figure was made by: machine, threads, versions, commit."""
+    return {
+        "device": f"{device} ({_device_name(device)})",
+        "threads": torch.get_num_threads(),
+        "versions": {
+            "zoo": __version__,
+            "torch": torch.__version__,
+            "lightning": lightning.__version__,
+            "python": platform.python_version(),
+        },
+        "commit": _commit(),
+    }
+
+
+def write(content: dict[str, Any], folder: Path) -> None:
+    """Write results.json, whole or not at all."""
+    write_whole(folder / "results.json", lambda to: to.write_text(json.dumps(content, indent=1) + "\n"))
+
+
+def add_report(
+    job: Job,
+    content: dict[str, Any],
+    history: Sequence[Mapping[str, Any]],
+    kept: torch.Tensor | None,
+    data: Any,
+    guard: Guard,
+) -> tuple[dict[str, Any], list[Path]]:
+    """Return ``content`` with further figures and baselines, and the pictures of what was ``kept`` of the test.
+
+    Each part is run by itself: one that fails is a warning and is named under ``missing``, and a run that is resumed
+    tries it again. results.json is written again with what was added.
+    """
+
+    def update(*pending: str) -> None:
+        lacking = {"missing": [*guard.missing, *pending]} if guard.missing or pending else {}
+        guard.attempt("results.json", lambda: write({**content, **lacking}, job.plan.folder), None)
+
+    content = {key: value for key, value in content.items() if key != "missing"}
+    with evaluating(job.model):
+        figures = guard.attempt("further figures", lambda: job.model.figures(job.dataset), {})
+        beside = guard.attempt("baselines", lambda: _baselines(job, guard), {})
+        content["metrics"] = {**content["metrics"], **{f"test/{name}": value for name, value in figures.items()}}
+        content["baselines"] = {**content["baselines"], **beside}
+        update("pictures")
+        pictures = guard.attempt("pictures", lambda: _pictures(job, history, kept, data, guard), [])
+    update()
+    return content | ({"missing": list(guard.missing)} if guard.missing else {}), pictures
+
+
+def _baselines(job: Job, guard: Guard) -> dict[str, dict[str, float]]:
+    from zoo.tasks.baselines import baselines
+
+    return baselines(job.dataset, options=job.model.hparams, attempt=guard.attempt)
+
+
+def _pictures(
+    job: Job, history: Sequence[Mapping[str, Any]], kept: torch.Tensor | None, data: Any, guard: Guard
+) -> list[Path]:
+    from zoo.reporting.plots import run_pictures
+
+    model, dataset = job.model, job.dataset
+    answers = guard.attempt("answers", lambda: model.objective.tell(kept), {}) if kept is not None else {}
+    batch = guard.attempt("first batch", data.first_batch, None)
+    insights = guard.attempt("insights", lambda: model.insights(batch, dataset), {}) if batch is not None else {}
+    frames = guard.attempt("film", lambda: model.film(dataset), None)
+    insights = insights if frames is None else {**insights, "frames": frames}
+    options = {"batch": batch, "insights": insights, "attempt": guard.attempt}
+    return run_pictures(dataset, history, answers, job.plan.folder / "plots", **options)
+
+
+def closing(job: Job, content: Mapping[str, Any], pictures: Sequence[Path]) -> str:
+    """Return the lines that a run ends with: figure, pictures, what to try next."""
+    monitor, data, model = job.model.objective.monitor, content["data"], content["model"]
+    known = {name: values[monitor] for name, values in content["baselines"].items() if monitor in values}
+    beside = ", ".join(f"{name} {value:.3g}" for name, value in known.items())
+    figure = f"{content['metrics'].get(f'test/{monitor}', float('nan')):.4g}" + (f" ({beside})" if beside else "")
+    drawn = all(p.suffix == ".png" for p in pictures)
+    names = ",".join(p.stem if drawn else p.name for p in pictures)
+    others = [m for m in configs.fitting_models(job.dataset.spec.task, job.dataset.spec.kind) if m != job.model.name]
+    fitting = set(configs.fitting_data(registry.entry(job.model.name)))
+    sets = [d for d in registry.list_data() if d in fitting and d != data and _by_name(d)]
+    following = [f"model={m} data={data}" for m in others[:1] if _by_name(data)]
+    following += [f"model={model} data={d}" for d in sets[:1]]
+    lines = [
+        f"{model} on {data}   test {monitor} {figure}   {content['params']:,} parameters   "
+        f"{content['train_seconds']:.0f} s   {content['samples_per_second']:,.0f} samples/s"
+    ]
+    lines += [_others(content, monitor)]
+    lines += [f"pictures        {job.plan.folder}/plots/{{{names}}}{'.png' if drawn else ''}"] if names else []
+    lines += ["next            " + " · ".join(f"python train.py {words}" for words in following)] if following else []
+    return "\n".join(lines)
+
+
+def _by_name(data: str) -> bool:
+    """Tell whether a name alone says which data: no user's own arrays or file, no environment to be named."""
+    if data not in registry.list_data():
+        return False
+    options = registry.signature(registry.data_entry(data).load)
+    return options.get("env") != "" and ("path" not in options or data in BUNDLED)
+
+
+def _others(content: Mapping[str, Any], monitor: str) -> str:
+    """Return the line of the other test figures, each beside what the constant answer reaches."""
+    constant: Mapping[str, float] = next(iter(content["baselines"].values()), {})
+    found = {key.removeprefix("test/"): value for key, value in content["metrics"].items() if key.startswith("test/")}
+    said = [
+        f"{name.replace('_', ' ')} {value:.4g}" + (f" ({constant[name]:.3g})" if name in constant else "")
+        for name, value in found.items()
+        if name != monitor
+    ]
+    return f"{'test also':<16}{'   '.join(said)}"
+
+
+def _device_name(device: str) -> str:
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    if device == "mps":
+        return f"GPU of {platform.machine()}"
+    try:
+        named = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+    except OSError:  # not Linux
+        named = None
+    return named.group(1) if named else platform.machine()
+
+
+def _peak_memory(device: str) -> float | None:
+    """Return megabytes, None where the system does not tell."""
+    if device == "cuda":
+        return round(torch.cuda.max_memory_allocated() / 2**20, 1)
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is bytes there, kilobytes on Linux
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20, 1)
+
+
+def config_hash(values: Mapping[str, Any]) -> str:
+    """Return a name for all that decides a run's outcome: two runs of one hash and commit should agree."""
+    kept = {k: _said(v) for k, v in values.items() if k not in ("run_dir", "logger", "checkpoint", "promise")}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+
+def _said(node: Any) -> Any:
+    """Return options without those that say nothing, so that an option more leaves the hash of others as it was."""
+    return {k: _said(v) for k, v in node.items() if v is not None} if isinstance(node, Mapping) else node
+
+
+def _commit() -> str | None:
+    """Return the commit of the checkout that the zoo runs from; None where it is installed as a package."""
+    here = Path(__file__).resolve().parents[2]
+    if not (here / ".git").exists():
+        return None
+    words = ["git", "-C", str(here), "rev-parse", "--short=12", "HEAD"]
+    try:
+        return subprocess.run(words, capture_output=True, text=True).stdout.strip() or None
+    except OSError:  # no git on this machine
+        return None

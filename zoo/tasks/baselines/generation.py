@@ -1,0 +1,35 @@
+"""Real images against real ones: what distances to generated ones are read beside."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zoo.data.dataset import Dataset
+from zoo.data.input_readers import to_float
+from zoo.data.loader import EVAL_BATCH
+from zoo.metrics.distances import COMPONENTS, principal_components
+from zoo.metrics.evaluator import judge_of
+from zoo.tasks.generation import Samples
+
+Figures = dict[str, float]
+
+
+@torch.inference_mode()
+def real_to_real(dataset: Dataset) -> Figures:
+    """Return test figures of other real images, as many of the training part, in place of generated ones."""
+    spec, judge = dataset.spec, judge_of(dataset.spec)
+    centre, components = principal_components(dataset.train["x"], COMPONENTS)
+    samples = Samples(judge is not None, len(spec.classes), conditional=False)
+    count = len(dataset.test["x"])
+    picked = np.random.default_rng(0).permutation(len(dataset.train["x"]))[:count]
+    sources = {"real": (dataset.test, np.arange(count)), "made": (dataset.train, np.sort(picked))}
+    for name, (split, rows) in sources.items():
+        for part in torch.from_numpy(rows).split(EVAL_BATCH):
+            images = to_float(split["x"].index_select(0, part))
+            found: dict[str, Tensor] = {name: (images.flatten(1) - centre) @ components}
+            if judge is not None:
+                found |= {f"{name}_{key}": value for key, value in judge(images).items()}
+            samples.update(**found)
+    return {name: float(value) for name, value in samples.compute().items()}

@@ -1,0 +1,83 @@
+"""Forecasts that say what was, and languages of few symbols' memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+
+from zoo.data.dataset import Dataset, Split, Windows
+from zoo.data.loader import EvalLoader
+from zoo.data.spec import PADDING
+from zoo.tasks import Forecasting, objective_of
+from zoo.tasks.base import Metrics
+
+Figures = dict[str, float]
+
+
+def naive(dataset: Dataset) -> dict[str, Callable[[], Figures]]:
+    """Return what measures forecasts that repeat the past: its last step, or its last season."""
+    spec = dataset.spec
+    periods = {"repeat last": 1, **({"seasonal naive": spec.season} if 1 < spec.season <= spec.input_shape[0] else {})}
+    return {name: partial(_repeated, dataset, period) for name, period in periods.items()}
+
+
+def _repeated(dataset: Dataset, period: int) -> Figures:
+    spec, objective = dataset.spec, objective_of(dataset.spec)
+    assert isinstance(objective, Forecasting)
+    metrics = objective.metrics("test")
+    at = torch.arange(spec.target_shape[0]) % period - period  # from the end
+    for batch in EvalLoader(dataset.test):
+        objective.update(metrics, objective.standard(batch["x"][:, at][:, :, list(spec.targets)]), batch)
+    assert isinstance(metrics, Metrics)
+    return metrics.figures()
+
+
+def language(dataset: Dataset) -> dict[str, Callable[[], Figures]]:
+    """Return what measures n-grams of the training text: single symbols, and five in a row."""
+    return {name: partial(_counted, dataset, order) for name, order in (("frequencies", 1), ("5-gram", 5))}
+
+
+def _counted(dataset: Dataset, order: int) -> Figures:
+    train, test = (symbols_of(split) for split in (dataset.train, dataset.test))
+    test = test[test != PADDING]
+    nll = float(-np.log(ngram(train, test, order, len(dataset.spec.vocabulary))[1:]).mean())
+    figures = {"nll": nll, "perplexity": float(np.exp(nll))}
+    return figures | ({"bits_per_character": nll / float(np.log(2))} if dataset.spec.tokens == "characters" else {})
+
+
+def symbols_of(split: Split) -> np.ndarray:
+    """Return the whole text of a split (N,)."""
+    x = split["x"]
+    assert isinstance(x, Windows)
+    return x.base.numpy().astype(np.int64)
+
+
+def ngram(train: np.ndarray, test: np.ndarray, order: int, symbols: int) -> np.ndarray:
+    """Return the probability of each test symbol after the ``order`` - 1 before it, backing off to fewer.
+
+    Witten & Bell 1991: p(w | h) = (c(h w) + t(h) · p(w | h')) / (c(h) + t(h)), c being counts in training, t(h) how
+    many different symbols were seen after h, and h' being h without its first symbol.
+    """
+    p = np.full(len(test), 1 / symbols)
+    for size in range(1, order + 1):  # of h w
+        if len(test) < size:
+            break
+        seen, asked = (_stretches(part, size) for part in (train, test))
+        grams, code = np.unique(np.concatenate([seen, asked]), axis=0, return_inverse=True)
+        contexts, context_of = np.unique(grams[:, :-1], axis=0, return_inverse=True)
+        code, context_of = code.reshape(-1), context_of.reshape(-1)
+        count = np.bincount(code[: len(seen)], minlength=len(grams))
+        total = np.bincount(context_of, weights=count, minlength=len(contexts))
+        kinds = np.bincount(context_of, weights=count > 0, minlength=len(contexts))
+        mine = code[len(seen) :]
+        c, n, t = count[mine], total[context_of[mine]], kinds[context_of[mine]]
+        lower = p[size - 1 :]
+        p[size - 1 :] = np.where(n > 0, (c + t * lower) / np.maximum(n + t, 1), lower)
+    return p
+
+
+def _stretches(symbols: np.ndarray, size: int) -> np.ndarray:
+    return np.lib.stride_tricks.sliding_window_view(symbols, size)

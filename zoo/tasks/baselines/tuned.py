@@ -1,0 +1,92 @@
+"""scikit-learn's boosted trees on a table, tuned by random search on the validation rows for as long as one says."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from zoo.data.dataset import Dataset
+from zoo.data.spec import DataSpec
+from zoo.tasks.baselines.labels import Figures, classification_figures, regression_figures
+
+ROUNDS = 2000  # trees at most, where validation does not end it before
+Rows = tuple[np.ndarray, np.ndarray]
+Draw = Callable[[np.random.Generator], dict[str, Any]]
+Fit = Callable[[DataSpec, dict[str, Any], int, Rows, Rows], Any]
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The best that was found: its figures on validation and test, its settings, and how many were tried."""
+
+    val: Figures
+    test: Figures
+    settings: dict[str, Any]
+    tried: int
+
+
+def tuned(dataset: Dataset, figure: str, seconds: float, seed: int, *, draw: Draw, fit: Fit) -> Tuned:
+    """Return what is best on validation by ``figure`` among its own settings and draws, in so many ``seconds``.
+
+    The test rows are touched once.
+    """
+    spec, parts = dataset.spec, [dataset.train, dataset.val, dataset.test]
+    x, val_x, test_x = (with_gaps(spec, np.asarray(part["x"].flatten(1))) for part in parts)  # type: ignore[union-attr]
+    y, val_y, test_y = (np.asarray(part["y"]) for part in parts)
+    random, ended = np.random.default_rng(seed), time.perf_counter() + seconds
+    best: tuple[float, Any, dict[str, Any], Figures] | None = None
+    tried = 0
+    while best is None or time.perf_counter() < ended:
+        settings = draw(random) if tried else {}
+        model = fit(spec, settings, seed, (x, y), (val_x, val_y))
+        tried += 1
+        found = _figures(spec, model, val_x, val_y)
+        value = -found[figure] if figure in ("rmse", "mae") else found[figure]
+        if best is None or value > best[0]:
+            best = (value, model, settings, found)
+    return Tuned(best[3], _figures(spec, best[1], test_x, test_y), best[2], tried)
+
+
+def _figures(spec: DataSpec, model: Any, x: np.ndarray, y: np.ndarray) -> Figures:
+    if spec.task == "classification":
+        return classification_figures(spec, model.predict_proba(x), y)
+    return regression_figures(model.predict(x), y)
+
+
+def draw_trees(random: np.random.Generator) -> dict[str, Any]:
+    """Return settings of HistGradientBoosting, drawn."""
+    return {
+        "learning_rate": float(10 ** random.uniform(-1.7, -0.6)),
+        "max_leaf_nodes": int(random.choice([7, 15, 31, 63, 127])),
+        "min_samples_leaf": int(random.choice([5, 10, 20, 50, 100])),
+        "l2_regularization": float(10 ** random.uniform(-3, 1)),
+        "max_features": float(random.choice([0.3, 0.5, 0.75, 1.0])),
+    }
+
+
+def fit_trees(spec: DataSpec, settings: dict[str, Any], seed: int, train: Rows, val: Rows) -> Any:
+    """Return HistGradientBoosting, ended by the validation rows."""
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    kind = HistGradientBoostingClassifier if spec.task == "classification" else HistGradientBoostingRegressor
+    asked = {"max_iter": ROUNDS, "early_stopping": True, "n_iter_no_change": 20, **settings}
+    return kind(categorical_features=texts(spec), random_state=seed, **asked).fit(*train, X_val=val[0], y_val=val[1])
+
+
+def texts(spec: DataSpec) -> list[bool]:
+    """Return which of a table's columns are texts that trees take as such."""
+    return [bool(levels) and len(levels) < 255 for levels in spec.levels[: len(spec.columns)]]
+
+
+def with_gaps(spec: DataSpec, x: np.ndarray) -> np.ndarray:
+    """Return a table's own columns with NaN where a number is missing; of what is no table all."""
+    if not spec.columns:
+        return x.astype(np.float64)
+    own = x[:, : len(spec.columns)].astype(np.float64)
+    for place, column in enumerate(spec.flagged, start=len(spec.columns)):
+        own[x[:, place] == 1, spec.columns.index(column)] = np.nan
+    return own

@@ -1,0 +1,91 @@
+"""Control: the return of episodes that a policy plays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import MeanMetric, Metric, MetricCollection
+from torchmetrics.utilities.data import dim_zero_cat
+
+from zoo.config.schema import ObjectiveOptions
+from zoo.data.dataset import Batch
+from zoo.data.spec import DataSpec
+from zoo.tasks.base import Metrics, Objective, refuse, watched
+from zoo.utils.precision import widened
+
+
+class Spread(Metric):
+    """The standard deviation of values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("values", default=[], dist_reduce_fx="cat")
+
+    def update(self, values: Tensor) -> None:
+        """Add (B,)."""
+        self.values.append(values)  # type: ignore[union-attr, operator]
+
+    def compute(self) -> Tensor:
+        """Return it, that of a population."""
+        return widened(dim_zero_cat(self.values)).std(correction=0)
+
+
+class Control(Objective):
+    """Episodes of seeds of their own, in which the likeliest action is taken.
+
+    ``return`` is the mean sum of rewards of an episode, ``return_std`` its deviation over episodes, ``length`` their
+    mean number of steps; in test ``return_sampled`` is the return of as many episodes in which actions are drawn.
+    """
+
+    monitor, mode, error_figure = "return", "max", "return"
+
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.constant("low", torch.tensor(spec.low))
+        self.constant("high", torch.tensor(spec.high))
+
+    def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
+        """Take up a run's options."""
+        self.monitor, self.mode = watched(options.monitor, self.monitor, ["return"])
+        refuse(options, "nothing is labelled", "class_weights", "loss", "threshold")
+
+    def metrics(self, stage: str) -> MetricCollection:
+        """Return the means over episodes."""
+        found: dict[str, Metric] = {"return": MeanMetric(), "return_std": Spread(), "length": MeanMetric()}
+        found |= {"return_sampled": MeanMetric()} if stage == "test" else {}
+        return Metrics(found, compute_groups=False)
+
+    def update(self, metrics: MetricCollection, output: Any, batch: Batch) -> None:
+        """Add episodes; ``output`` has their figures (E,) by name."""
+        assert isinstance(metrics, Metrics)
+        for name, values in output.items():
+            metrics.feed(**{name: (values,)})
+        metrics.feed(return_std=(output["return"],))
+
+    def keep(self, output: Any, batch: Batch) -> Tensor | None:
+        """Return nothing: what was played is over."""
+        return None
+
+    def answer(self, output: Tensor) -> dict[str, Tensor]:
+        """Return ``probability`` (B, actions) of each action, or the likeliest ``action`` (B, numbers)."""
+        if self.spec.classes:
+            return {"probability": output.float().softmax(1)}
+        return {"action": scaled(output.float(), self.low, self.high)}
+
+    def decode(self, answer: dict[str, Tensor]) -> dict[str, Any]:
+        """Return the answer, and the names of the likeliest of actions."""
+        if not self.spec.classes:
+            return {**answer}
+        likeliest = answer["probability"].argmax(1).tolist()
+        return {**answer, "label": [self.spec.classes[number] for number in likeliest]}
+
+
+def scaled(action: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Return actions (…, numbers), whose range is [−1, 1], cut to it and in the environment's units."""
+    return low + (action.clamp(-1, 1) + 1) / 2 * (high - low)

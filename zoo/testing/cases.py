@@ -1,0 +1,279 @@
+"""The data that models are checked on: one generated set with a structure that can be learnt, per task and kind."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from zoo.data.dataset import Dataset, Windows, class_counts
+from zoo.data.environment.environments import Environments, environments
+from zoo.data.loader import EvalLoader
+from zoo.data.spec import OFFERS, UNKNOWN, UNLABELLED, DataSpec
+from zoo.data.table.frames import bin_edges
+from zoo.data.text.tokens import SPECIAL
+from zoo.data.unlabelled import unlabelled
+from zoo.registry import ModelEntry
+from zoo.tasks import Reconstruction
+from zoo.tasks.baselines.control import at_random
+from zoo.testing.games import CONTINUOUS, DISCRETE, STEPS
+
+TRAIN, VAL, TEST = 384, 96, 95  # rows; an odd number of test rows cannot be shared evenly
+NOISE = 0.05
+# A fit of seconds must beat these: the share of right answers, and the root of the mean squared error as a share of
+# the target's deviation, where the constant answer has 1/3 or 1/2, and 1.
+# The nats of a next symbol as a share of those that its frequency alone costs; the squared error of a forecast as a
+# share of the variance; that of a reconstruction as a share of what the mean row has (images are noisy to 0.4 of it).
+# The Fréchet distance of samples as a share of the one that their mean alone has, which is the variance. What a return
+# lacks of the best one as a share of what actions at random lack.
+FLOORS = {
+    "classification": 0.9,
+    "regression": 0.5,
+    "language_modeling": 0.7,
+    "forecasting": 0.5,
+    "reconstruction": 0.9,
+    "generation": 0.5,
+    "control": 0.5,
+}
+ENOUGH = {  # on validation
+    "classification": 0.98,
+    "regression": 0.35,
+    "language_modeling": 0.6,
+    "forecasting": 0.3,
+    "reconstruction": 0.8,
+    "generation": 0.3,
+    "control": 0.3,
+}
+
+
+def share(task: str, figures: Mapping[str, float], dataset: Dataset) -> float:
+    """Return what FLOORS are about, from the figures of a part: ``accuracy``, ``rmse``, ``nll``, … by name."""
+    if task == "regression":
+        return figures["rmse"] / dataset.spec.target_std
+    if task == "language_modeling":
+        return figures["nll"] / single_symbols(dataset)
+    if task == "reconstruction":
+        return figures["mse"] / mean_row(dataset)
+    if task == "generation":
+        x = next(iter(EvalLoader(dataset.test)))["x"]
+        return figures["frechet_pca"] / float(x.flatten(1).var(0).sum())
+    if task == "control":
+        best = float(STEPS)
+        return (best - figures["return"]) / (best - at_random(dataset)["return"])
+    return figures["accuracy" if task == "classification" else "mse"]
+
+
+def mean_row(dataset: Dataset) -> float:
+    """Return the mean squared error of the test rows against their own mean, in what they are to be given back as."""
+    target = Reconstruction(dataset.spec).target(next(iter(EvalLoader(dataset.test)))["x"])
+    return float((target - target.mean(0)).square().mean())
+
+
+def single_symbols(dataset: Dataset) -> float:
+    """Return the nats of a test symbol by how frequent it is there."""
+    y = dataset.test["y"].index_select(0, torch.arange(len(dataset.test["y"])))[:, 0]
+    frequency = torch.bincount(y).double() / len(y)
+    return float(-(frequency * frequency.clamp(min=1e-12).log()).sum())
+
+
+TEXTS = ("low", "middle", "high")  # of the table's last column, which says nothing
+
+Inputs = tuple[np.ndarray, np.ndarray, np.ndarray | None]  # x, y, lengths
+
+
+@dataclass(frozen=True)
+class Case:
+    """A task on a kind of data."""
+
+    task: str
+    kind: str
+
+    @property
+    def dataset(self) -> Dataset:
+        """The generated data set, the same each time."""
+        return _dataset(self.task, self.kind)
+
+    def __str__(self) -> str:
+        return f"{self.task}-{self.kind}"
+
+
+def cases_of(entry: ModelEntry) -> list[Case]:
+    """Return all that a model claims to do, tasks and kinds in its own order."""
+    return [Case(task, kind) for task in entry.tasks for kind in entry.kinds if task in OFFERS[kind]]
+
+
+def bars(rng: np.random.Generator, rows: int, task: str) -> Inputs:
+    """Return images of two channels, 12×9: a bar across, upright or aslant; or how far up a bar lies."""
+    x = rng.random((rows, 2, 12, 9)) * 0.3
+    way = rng.integers(0, 3, rows) if task == "classification" else np.zeros(rows, int)
+    place = rng.integers(1, 8, rows)
+    for row, (turn, at) in enumerate(zip(way, place, strict=True)):
+        down, right = [(np.full(9, at), np.arange(9)), (np.arange(12), np.full(12, at)), (np.arange(9), np.arange(9))][
+            turn
+        ]
+        x[row, 0, down, right] += 0.7
+    y = way if task == "classification" else 1000 + 50.0 * place
+    return (255 * x.clip(0, 1)).astype(np.uint8), y, None
+
+
+def columns(rng: np.random.Generator, rows: int, task: str) -> Inputs:
+    """Return a table of five columns of very different size and one of text: the side of a plane, or how far from it.
+
+    A plane, so that linear models pass; two columns count alike, so that one that sees but one of them does not.
+    """
+    z = rng.uniform(-1, 1, (rows, 5))
+    height = z[:, 0] - z[:, 1]
+    z[:, 0] += 0.1 * np.sign(height)  # a gap between the classes
+    y = (height > 0).astype(int) if task == "classification" else 1000 + 100 * (height + NOISE * z[:, 2])
+    numbers = z * [1, 30, 1e-3, 5, 1] + [2000, 0, 0.5, -40, 0]
+    return np.column_stack([numbers, rng.integers(1, len(TEXTS) + 1, rows)]), y, None
+
+
+def pulses(rng: np.random.Generator, rows: int, task: str) -> Inputs:
+    """Return sequences of 4 to 12 steps with two pulses each: which came first, or how high both were together."""
+    lengths = rng.integers(4, 13, rows)
+    x = rng.normal(size=(rows, 12, 3)) * NOISE
+    height = rng.uniform(0.5, 1.5, (rows, 2))
+    first = rng.integers(0, 2, rows)
+    for row, length in enumerate(lengths):
+        early, late = np.sort(rng.choice(length, 2, replace=False))
+        x[row, early, first[row]] += height[row, 0]
+        x[row, late, 1 - first[row]] += height[row, 1]
+        x[row, length:] = 0
+    y = first if task == "classification" else 1000 + 100 * height.sum(1)
+    return x, y, lengths
+
+
+def words(rng: np.random.Generator, rows: int, task: str) -> Inputs:
+    """Return texts of 4 to 12 symbols with one of two among them, whose turn decides."""
+    lengths = rng.integers(4, 13, rows)
+    first = rng.integers(0, 2, rows)
+    x = rng.integers(UNKNOWN + 3, UNKNOWN + 1 + len(LETTERS), (rows, 12))
+    for row, length in enumerate(lengths):
+        early, late = np.sort(rng.choice(length, 2, replace=False))
+        x[row, early], x[row, late] = UNKNOWN + 1 + first[row], UNKNOWN + 2 - first[row]
+        x[row, length:] = 0
+    return x, first, lengths
+
+
+MAKERS: dict[str, Callable[[np.random.Generator, int, str], Inputs]] = {
+    "image": bars,
+    "table": columns,
+    "sequence": pulses,
+    "text": words,
+}
+LETTERS = "abcdefgh"
+WINDOW, HORIZON = 8, 4  # of a text and of a series' past; of its future
+
+
+def _language() -> Dataset:
+    """Return a text in which most symbols say which one follows."""
+    rng = np.random.default_rng(0)
+    parts = []
+    for symbols in (TRAIN * WINDOW + WINDOW, VAL * WINDOW + 1, VAL * WINDOW + 1):
+        text, surprise = [0], rng.random(symbols) < 0.1
+        for odd in surprise[1:]:
+            text.append(int(rng.integers(len(LETTERS))) if odd else (3 * text[-1] + 1) % len(LETTERS))
+        parts.append(torch.tensor(text, dtype=torch.int32) + len(SPECIAL))
+    spec = DataSpec(
+        name="generated text",
+        kind="text",
+        task="language_modeling",
+        input_shape=(WINDOW,),
+        vocabulary=(*SPECIAL, *LETTERS),
+        rows=TRAIN,
+    )
+    train, val, test = ({"x": Windows(p, WINDOW, drop=1), "y": Windows(p, WINDOW, first=1)} for p in parts)
+    return Dataset(spec, train, val, test, stride=WINDOW)
+
+
+def _waves() -> Dataset:
+    """Return two columns that swing, one slowly, one fast and high up."""
+    rng = np.random.default_rng(0)
+    past = 2 * WINDOW
+    step = np.arange(TRAIN + VAL + TEST + past + HORIZON)
+    values = np.stack([np.sin(step * 2 * np.pi / 16), 1000 + 50 * np.cos(step * 2 * np.pi / 6)], 1)
+    values += rng.normal(size=values.shape) * NOISE * values.std(0)
+    base = torch.from_numpy(values.astype(np.float32))
+    seen = values[: TRAIN + past]
+    spec = DataSpec(
+        name="generated series",
+        kind="series",
+        task="forecasting",
+        input_shape=(past, 2),
+        target_shape=(HORIZON, 2),
+        columns=("slow", "fast"),
+        targets=(0, 1),
+        mean=tuple(map(float, seen.mean(0))),
+        std=tuple(map(float, seen.std(0))),
+        season=16,
+        rows=TRAIN,
+    )
+    parts, begin = [], 0
+    for rows in (TRAIN, VAL, TEST):
+        part = base[begin : begin + rows + past + HORIZON - 1]
+        parts.append({"x": Windows(part, past, drop=HORIZON), "y": Windows(part, HORIZON, first=past)})
+        begin += rows
+    return Dataset(spec, *parts)
+
+
+def _game(kind: str) -> Environments:
+    """Return an environment; a batch of steps has as many as one of rows."""
+    identity = {"discrete": DISCRETE, "continuous": CONTINUOUS}[kind]
+    sizes = {"envs": 4, "rollout": 4, "epoch_steps": TRAIN // 4, "val_episodes": 8, "test_episodes": 15}
+    sizes |= {"memory": 2000, "warmup": 32}
+    return environments(
+        f"generated {kind} actions", f"zoo.testing.games:{identity}", kind, vectorization="sync", **sizes
+    )
+
+
+@functools.cache
+def _dataset(task: str, kind: str) -> Any:
+    if task == "control":
+        return _game(kind)
+    if task == "language_modeling":
+        return _language()
+    if kind == "series":
+        return _waves() if task == "forecasting" else unlabelled(_waves(), task)
+    if task in UNLABELLED:
+        return unlabelled(_dataset("classification", kind), task)
+    rng = np.random.default_rng(0)
+    x, y, lengths = MAKERS[kind](rng, TRAIN + VAL + TEST, task)
+    inputs = torch.from_numpy(x if x.dtype in (np.uint8, np.int64) else x.astype(np.float32))
+    target = torch.from_numpy(y.astype(np.int64 if task == "classification" else np.float32))
+    whole = {"x": inputs, "y": target}
+    whole |= {} if lengths is None else {"lengths": torch.from_numpy(lengths)}
+    parts = {key: value.split([TRAIN, VAL, TEST]) for key, value in whole.items()}
+    train, val, test = ({key: part[n] for key, part in parts.items()} for n in range(3))
+    axes = (0, 2, 3) if kind == "image" else (0,) if kind == "table" else (0, 1)
+    seen = x[:TRAIN] / 255 if kind == "image" else x[:TRAIN]
+    spec = DataSpec(
+        name=f"generated {kind}s",
+        kind=kind,
+        task=task,
+        input_shape=tuple(x.shape[1:]),
+        classes=tuple("abc"[: int(y.max()) + 1]) if task == "classification" else (),
+        **({} if kind == "text" else {"mean": tuple(seen.mean(axes).tolist()), "std": tuple(seen.std(axes).tolist())}),
+        vocabulary=(*SPECIAL, *LETTERS) if kind == "text" else (),
+        counts=class_counts(y[:TRAIN], int(y.max()) + 1) if task == "classification" else (),
+        rows=TRAIN,
+        **(_columns(x[:TRAIN]) if kind == "table" else {}),
+        target_mean=0.0 if task == "classification" else float(y[:TRAIN].mean()),
+        target_std=1.0 if task == "classification" else float(y[:TRAIN].std()),
+    )
+    return Dataset(spec, train, val, test)
+
+
+def _columns(x: np.ndarray) -> dict[str, Any]:
+    """Return what a spec says of the columns."""
+    numbers = x.shape[1] - 1
+    return {
+        "columns": tuple(f"column_{n + 1}" for n in range(numbers + 1)),
+        "levels": ((),) * numbers + (TEXTS,),
+        "fills": (0.0,) * (numbers + 1),
+        "edges": (*(bin_edges(x[:, n]) for n in range(numbers)), ()),
+    }

@@ -1,0 +1,67 @@
+"""All checks, in the order of the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from zoo.testing.checks import (
+    check_checkpoint,
+    check_export,
+    check_forward,
+    check_gradients,
+    check_learns,
+    check_precision,
+    check_seeds,
+)
+from zoo.testing.creation import check_create
+from zoo.testing.devices import check_accelerator
+from zoo.testing.runs import check_processes, check_resume
+from zoo.testing.subject import Subject, name_of, subjects
+
+# Whether a check is made on every task and kind of data that the model claims, on as few as have each of both
+# ("covering"), or on the first.
+CHECKS: dict[Callable[[Subject], None], str] = {
+    check_forward: "every",
+    check_gradients: "every",
+    check_learns: "every",
+    check_seeds: "first",
+    check_checkpoint: "covering",
+    check_resume: "first",
+    check_export: "covering",
+    check_processes: "first",
+    check_precision: "covering",
+    check_accelerator: "every",
+}
+ON_CUDA = set(CHECKS) - {check_processes, check_accelerator}
+
+
+def made_on(where: str, number: int, every: Sequence[Subject]) -> bool:
+    """Tell whether a check is made on subject ``number`` of a model's."""
+    if where == "covering":
+        return number in covering([(subject.case.task, subject.case.kind) for subject in every])
+    return where == "every" or number == 0
+
+
+def covering(pairs: Sequence[tuple[str, str]]) -> list[int]:
+    """Return the numbers of few pairs, the first among them, in which each task and each kind occurs."""
+    found: list[int] = []
+    seen: set[str] = set()
+    while len(seen) < len({one for pair in pairs for one in pair}):
+        found.append(max(range(len(pairs)), key=lambda n: (len(set(pairs[n]) - seen), -n)))
+        seen |= set(pairs[found[-1]])
+    return found
+
+
+def check_model(model: str | type, *, device: str = "cpu") -> None:
+    """Put a model through the whole contract: a ZooModule's class, ``module:Class``, or a registered name.
+
+    Raises:
+        ContractError: the first promise that it breaks.
+    """
+    name = name_of(model)
+    check_create(name)
+    every = subjects(name, device)
+    for check, where in CHECKS.items():
+        for number, subject in enumerate(every):
+            if made_on(where, number, every):
+                check(subject)

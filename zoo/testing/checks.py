@@ -1,0 +1,311 @@
+"""The checks, one per promise; each raises ContractError with what was seen and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+
+from zoo.data.dataset import Batch
+from zoo.data.spec import UNKNOWN
+from zoo.exceptions import ZooError
+from zoo.models.base import ZooModule
+from zoo.testing.cases import FLOORS, share
+from zoo.testing.subject import Children, Subject
+
+# Largest difference of bf16 from float32, as a share: of trained answers, and of the loss over a few small steps.
+ANSWERS, LOSS = 0.05, 0.02
+
+
+# --- 2: forward ---
+
+
+@torch.no_grad()
+def check_forward(subject: Subject) -> None:
+    """Check an answer's shape, that it is finite, the same twice, each row's own, and depends on the state alone."""
+    model, batch = subject.create().to(subject.device).eval(), subject.batch()
+    first = model.output(batch)
+    stated = (len(batch["x"]), *model.spec.output_shape)
+    if tuple(first.shape) != stated:
+        raise subject.fail(f"answers in shape {tuple(first.shape)}; must be {stated}, as spec.output_shape says")
+    noisy = subject.create().to(subject.device).train().output(batch)
+    if not (torch.isfinite(first).all() and torch.isfinite(noisy).all()):
+        raise subject.fail("answers with NaN or infinity at its first weights; check scales and logarithms")
+    if not torch.equal(model.output(batch), first):
+        raise subject.fail("answers differently the second time in evaluation; noise and dropout are for training")
+    for row, alone in enumerate(_rows(batch)):
+        if not torch.allclose(model.output(alone)[0], first[row], **subject.close):
+            raise subject.fail(
+                f"row {row} alone has another answer than among others; nothing may be computed over a batch's rows "
+                f"in evaluation (a mean, a softmax over dimension 0, batch statistics)"
+            )
+    if "lengths" in batch:
+        _check_padding(subject, model, batch, first)
+    if subject.case.task == "language_modeling":
+        _check_causal(subject, model, batch, first)
+    _check_state(subject, batch)
+
+
+def _rows(batch: Batch) -> Iterator[Batch]:
+    for row in range(len(batch["x"])):
+        yield {key: value[row : row + 1] for key, value in batch.items()}
+
+
+def _check_padding(subject: Subject, model: ZooModule, batch: Batch, first: Tensor) -> None:
+    x, lengths = batch["x"], batch["lengths"]
+    text = x.ndim == 2
+    longer = torch.nn.functional.pad(x, (0, 5) if text else (0, 0, 0, 5))
+    inside = torch.arange(longer.shape[1], device=x.device)[None] < lengths[:, None]
+    garbage = torch.where(inside, longer, UNKNOWN) if text else torch.where(inside[..., None], longer, 100.0)
+    if not torch.allclose(model.output({"x": garbage, "lengths": lengths}), first, **subject.close):
+        raise subject.fail(
+            "what stands in the padding, or how long it is, changes the answer; mask it by lengths in forward"
+        )
+    for row, alone in enumerate(_rows(batch)):
+        cut = {"x": alone["x"][:, : int(alone["lengths"])], "lengths": alone["lengths"]}
+        if not torch.allclose(model.output(cut)[0], first[row], **subject.close):
+            raise subject.fail(f"sequence {row} without its padding has another answer; mask it by lengths in forward")
+
+
+def _check_causal(subject: Subject, model: ZooModule, batch: Batch, first: Tensor) -> None:
+    x = batch["x"]
+    for step in range(1, x.shape[1]):
+        other = torch.cat([x[:, :step], torch.full_like(x[:, step:], UNKNOWN)], 1)
+        if not torch.allclose(model.output({"x": other})[:, :step], first[:, :step], **subject.close):
+            raise subject.fail(
+                f"what it expects before symbol {step + 1} changes with that symbol; a language model sees no later "
+                f"one (mask attention, read in one direction)"
+            )
+
+
+def _check_state(subject: Subject, batch: Batch) -> None:
+    model = subject.create().to("meta")
+    try:
+        for training in (False, True):
+            model.train(training).output({key: value.to("meta") for key, value in batch.items()})
+    except (RuntimeError, NotImplementedError) as error:
+        raise subject.fail(
+            f"does not run on the meta device ({' '.join(str(error).split())[:160]}); keep tensors with "
+            f"self.register_buffer, make new ones with device=x.device, and let no step depend on values"
+        ) from None
+
+
+# --- 3: gradients ---
+
+
+class Watch(L.Callback):
+    """Notes which parameters ever had a gradient that is not zero, and what they were before."""
+
+    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Look at gradients before each step of each optimiser."""
+        self.before = {name: p.detach().clone() for name, p in module.named_parameters()}
+        self.moved: set[str] = set()
+        names = {id(p): name for name, p in module.named_parameters()}
+        for optimizer in trainer.optimizers:
+            optimizer.register_step_pre_hook(lambda optimizer, *_: self._look(optimizer, names))
+
+    def _look(self, optimizer: torch.optim.Optimizer, names: dict[int, str]) -> None:
+        for group in optimizer.param_groups:
+            self.moved |= {names[id(p)] for p in group["params"] if p.grad is not None and bool(p.grad.any())}
+
+
+def check_gradients(subject: Subject) -> None:
+    """Check that a few steps give every parameter a gradient and change it, followers apart."""
+    watch = Watch()
+    run = subject.steps(callbacks=(watch,), **{"optimizer.weight_decay": 0.0})  # which would move a weight by itself
+    followers = run.model.followers
+    for name, parameter in run.model.named_parameters():
+        if any(name == follower or name.startswith(f"{follower}.") for follower in followers):
+            continue
+        if not parameter.requires_grad:
+            raise subject.fail(
+                f"{name} is not trained; declare what only follows in `followers`, or make a constant a buffer"
+            )
+        if name not in watch.moved:
+            raise subject.fail(f"{name} never had a gradient that is not zero; use it in forward, or take it out")
+        if torch.equal(parameter.detach().cpu(), watch.before[name].cpu()):
+            raise subject.fail(f"{name} had a gradient and never changed; hand every parameter to an optimiser")
+
+
+# --- 4: learning ---
+
+
+def check_learns(subject: Subject) -> None:
+    """Check that a fit of seconds beats a floor that no constant answer reaches."""
+    run, task = subject.fitted, subject.case.task
+    floor = FLOORS[task]
+    figures = {key.removeprefix("test/"): value for key, value in run.metrics.items()}
+    figure = share(task, figures, subject.dataset)
+    if not (figure >= floor if task == "classification" else figure <= floor):
+        said = {
+            "classification": "accuracy {:.3f} is below",
+            "regression": "RMSE {:.3f} σ is above",
+            "language_modeling": "nll {:.3f} times that of single symbols' frequencies is above",
+            "forecasting": "MSE {:.3f} σ² is above",
+            "reconstruction": "MSE {:.3f} times that of the mean row is above",
+            "generation": "Fréchet distance {:.3f} times that of the mean row is above",
+            "control": "return lacks {:.3f} of what actions at random lack, which is above",
+        }[task].format(figure)
+        raise subject.fail(
+            f"does not learn: its test {said} {floor} after {run.results['epochs']} epochs on data of a plain "
+            f"structure; look at forward (does it see all of x, normalised?), at the loss, and at the defaults"
+        )
+
+
+# --- 5: seeds ---
+
+
+def check_seeds(subject: Subject) -> None:
+    """Check that a seed decides the weights, the first and the trained ones."""
+    state = [subject.create(seed).state_dict() for seed in (0, 0, 1)]
+    _check_seeds(subject, "first weights", [_weights(s) for s in state])
+    runs = [subject.steps(seed=seed).model.state_dict() for seed in (0, 0, 1)]
+    _check_seeds(subject, "trained weights", [_weights(s) for s in runs])
+
+
+def _weights(state: dict[str, Tensor]) -> Tensor:
+    return torch.cat([v.detach().double().cpu().flatten() for v in state.values()])
+
+
+def _check_seeds(subject: Subject, what: str, states: list[Tensor]) -> None:
+    if not torch.equal(states[0], states[1]):
+        raise subject.fail(f"one seed gave two different {what}; draw from torch's generator alone, never a fresh one")
+    if torch.equal(states[0], states[2]):
+        raise subject.fail(f"two seeds gave the same {what}; draw from torch's own generator, without a fixed seed")
+
+
+# --- 6: checkpoints ---
+
+
+def check_checkpoint(subject: Subject) -> None:
+    """Check that a checkpoint holds primitives and tensors, and answers alone, in another process, as the model did."""
+    run, batch = subject.fitted, {key: value.cpu() for key, value in subject.batch(7).items()}
+    raw: Any = batch["x"].numpy()
+    if "lengths" in batch:
+        raw = [row[:length] for row, length in zip(raw, batch["lengths"].tolist(), strict=True)]
+    for name in ("best", "last"):
+        path = run.folder / "checkpoints" / f"{name}.ckpt"
+        try:
+            content = torch.load(path, weights_only=True)
+        except Exception as error:
+            raise subject.fail(
+                f"{name}.ckpt does not load with weights_only=True ({' '.join(str(error).split())[:160]}); "
+                f"options and training_state are primitives and tensors"
+            ) from None
+        strange = next(_strange(content), None)
+        if strange:
+            raise subject.fail(f"{name}.ckpt holds {strange}; options and training_state are primitives and tensors")
+    best = run.folder / "checkpoints" / "best.ckpt"
+    said = _tensors(run.model.predict(raw))
+    scrambled = subject.create(seed=1)
+    with torch.no_grad():
+        for value in scrambled.state_dict().values():
+            value.copy_(torch.randn(value.shape).to(value.dtype))
+    scrambled.load_state_dict(torch.load(best, weights_only=True)["state_dict"])
+    with Children(subject.name) as children:
+        numbers = children.call(_predict, best, raw).result()
+    alone = {key: torch.from_numpy(value) for key, value in numbers.items()}
+    for how, answers in (("after its weights were scrambled", _tensors(scrambled.predict(raw))), ("alone", alone)):
+        if any(not torch.allclose(answers[key], said[key], **subject.close) for key in said):
+            raise subject.fail(
+                f"best.ckpt loaded {how} answers otherwise than the model that was saved; all that an answer "
+                f"depends on must be a parameter, a buffer or an option"
+            )
+
+
+def _strange(node: Any, where: str = "checkpoint") -> Iterator[str]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if not isinstance(key, (str, int)):
+                yield f"a key of type {type(key).__name__} in {where}"
+            yield from _strange(value, f"{where}[{key!r}]")
+    elif isinstance(node, (list, tuple, set)):
+        for number, value in enumerate(node):
+            yield from _strange(value, f"{where}[{number}]")
+    elif not isinstance(node, (Tensor, str, int, float, bool, bytes, type(None))):
+        yield f"a {type(node).__name__} in {where}"
+
+
+def _tensors(answers: dict[str, Any]) -> dict[str, Tensor]:
+    return {key: value.float().cpu() for key, value in answers.items() if isinstance(value, Tensor)}
+
+
+def _predict(path: Path, raw: Any) -> dict[str, Any]:
+    from zoo.checkpoint import load
+
+    return {key: value.numpy() for key, value in _tensors(load(path).predict(raw)).items()}
+
+
+# --- 8: export ---
+
+
+@torch.no_grad()
+def check_export(subject: Subject) -> None:
+    """Check that ONNX Runtime answers as the model does, for one row and seven, of two lengths."""
+    from zoo.inference.export import Answering, export
+
+    folder = subject.folder()
+    folder.mkdir()
+    model = subject.fitted.model.to(subject.device)
+    try:
+        path = export(model, folder / "model.onnx")
+    except ZooError as error:
+        raise subject.fail(str(error)) from None
+    import onnxruntime
+
+    advice = "forward must not depend on the number of rows, on lengths or on values through Python"
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    names = [node.name for node in session.get_outputs()]
+    answering = Answering(model).eval()
+    for rows in (1, 7):
+        for cut in (0, 3) if "lengths" in subject.dataset.test else (0,):
+            batch = {key: value for key, value in subject.batch(rows).items() if key != "y"}
+            if cut:
+                batch = {"x": batch["x"][:, :-cut], "lengths": batch["lengths"].clamp(max=batch["x"].shape[1] - cut)}
+            want = answering(**batch)
+            try:
+                got = session.run(names, {key: value.cpu().numpy() for key, value in batch.items()})
+            except Exception as error:
+                said = " ".join(str(error).split())[:160]
+                raise subject.fail(f"its ONNX does not run for {rows} rows ({said}); {advice}") from None
+            for name, value in zip(names, got, strict=True):
+                theirs, ours = torch.from_numpy(value), want[name].float().cpu()
+                alike = theirs.shape == ours.shape and torch.allclose(theirs, ours, **subject.close)
+                if not alike:
+                    raise subject.fail(f"its ONNX answers {name} otherwise for {rows} rows; {advice}")
+
+
+# --- 10: precision ---
+
+
+class WithoutDropout(L.Callback):
+    """Takes dropout out of a run: on CUDA the numbers that it draws are others in each precision."""
+
+    def on_fit_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Set every share to 0."""
+        for part in module.modules():
+            if isinstance(part, nn.modules.dropout._DropoutNd):
+                part.p = 0.0
+
+
+@torch.no_grad()
+def check_precision(subject: Subject) -> None:
+    """Check that bf16 and float32 give the same answers after training, and the same loss while training."""
+    model, batch = subject.fitted.model.to(subject.device).eval(), subject.batch(len(subject.dataset.test["x"]))
+    exact = model.output(batch).float()
+    with torch.autocast(subject.device, torch.bfloat16):
+        rough = model.output(batch).float()
+    error = float((rough - exact).norm() / exact.norm())
+    advice = "keep sums, differences of large numbers, exponentials and normalisation in float32"
+    if not error <= ANSWERS:
+        raise subject.fail(f"answers in bf16 are {error:.1%} off those in float32, more than {ANSWERS:.0%}; {advice}")
+    alike: dict[str, Any] = {"optimizer.lr": 1e-4, "callbacks": (WithoutDropout(),)}  # larger steps lead apart
+    with torch.enable_grad():
+        runs = [subject.steps(**{"trainer.precision": precision}, **alike) for precision in ("32", "bf16")]
+    loss = [run.results["metrics"]["train/loss"] for run in runs]
+    if not abs(loss[1] - loss[0]) <= LOSS * abs(loss[0]):
+        raise subject.fail(f"learns otherwise in bf16: its loss is {loss[1]:.4f}, in float32 {loss[0]:.4f}; {advice}")

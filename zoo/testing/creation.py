@@ -1,0 +1,92 @@
+"""The first check: how a model is made, what it is paired with, what it refuses."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from zoo import registry
+from zoo.config.compose import compose as configs
+from zoo.data.spec import KINDS, OFFERS, TASKS, DataSpec
+from zoo.engine.run_config import plan
+from zoo.exceptions import ZooError
+from zoo.models.base import ZooModule
+from zoo.testing import ContractError
+from zoo.testing.subject import quiet
+
+
+def check_create(name: str) -> None:
+    """Check that it is made without arguments, runs on all data that it claims, and refuses what it cannot do."""
+    cls = registry.get(name)
+    said = f"{name} ({cls.__module__}.{cls.__qualname__})"
+    _check_signature(cls, said)
+    try:
+        with quiet():
+            made = cls()
+    except ZooError as error:
+        raise ContractError(f"{said}: its defaults are refused ({error}); choose defaults that fit") from None
+    other = next((kind for kind in KINDS if kind not in cls.kinds), None)
+    shape = {"image": (1, 4, 4), "table": (4,), "sequence": (4, 1), "text": (4,), "series": (4, 1)}
+    shape |= {"discrete": (4,), "continuous": (4,)}
+    for kind, task in [(other, OFFERS[other][0])] if other else []:
+        spec = DataSpec("other", kind, task, shape[kind], classes=("a", "b") if task == "classification" else ())
+        if not _refuses(lambda spec=spec: cls(spec=spec)):
+            raise ContractError(f"{said}: takes {kind} data, which it does not claim; call super().__init__(spec=spec)")
+    if made.name != name:
+        raise ContractError(f"{said}: its name is {made.name!r}; register each class under one name")
+    _check_pairing(name, said)
+
+
+def _check_signature(cls: type[ZooModule], said: str) -> None:
+    if not cls.tasks or not cls.kinds or set(cls.tasks) - set(TASKS) or set(cls.kinds) - set(KINDS):
+        raise ContractError(
+            f"{said}: declares tasks {cls.tasks} and kinds {cls.kinds}; must be some of {TASKS} and of {KINDS}"
+        )
+    for option, parameter in registry.parameters(cls).items():
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
+            raise ContractError(f"{said}: {option!r} must be a keyword-only argument (after *), so that a typo fails")
+        if parameter.default is inspect.Parameter.empty:
+            raise ContractError(
+                f"{said}: {option!r} has no default; give it one (spec: zoo.data.spec.DIGITS or your own)"
+            )
+    if "spec" not in registry.parameters(cls):
+        raise ContractError(f"{said}: takes no spec; it must be built for the data that spec describes")
+    try:
+        cls(no_such_option=0)  # type: ignore[call-arg]
+    except TypeError:
+        return
+    raise ContractError(f"{said}: takes options that do not exist; hand **options on to the base class, or name them")
+
+
+def _check_pairing(name: str, said: str) -> None:
+    entry = registry.entry(name)
+    with quiet():
+        fitting = configs.fitting_data(entry)
+        kinds: set[str] = set()
+        for data in configs.choices("data"):
+            if data in fitting:
+                pair = configs.pair(name, data)
+                configs.task_of(pair)
+                recipe = configs.conf_dir() / "recipe" / f"{name}-{data}.yaml"
+                if pair.data.kind not in kinds or recipe.is_file():  # the others are composed of the same parts
+                    plan(configs.compose([f"model={name}", f"data={data}"]), recipe=name, command="")
+                kinds.add(pair.data.kind)
+            elif not _refuses(lambda data=data: configs.task_of(configs.pair(name, data)), *fitting):
+                raise ContractError(f"{said}: takes data={data}, which it does not claim")
+    if entry.module.startswith("zoo.models."):
+        path = configs.conf_dir() / "model" / f"{name}.yaml"
+        if not path.is_file():
+            raise ContractError(f"{said}: has no {path.name} in conf/model; a built-in model has one")
+        listed = set(configs.compose([f"model={name}"]).model) - {"name"}
+        missing = set(registry.signature(registry.get(name))) - {"spec"} ^ listed
+        if missing:
+            raise ContractError(f"{said}: {path.name} and the constructor differ in {', '.join(sorted(missing))}")
+
+
+def _refuses(act: Callable[[], Any], *names: str) -> bool:
+    try:
+        act()
+    except ZooError as error:
+        return all(name in str(error) for name in names)
+    return False

@@ -1,0 +1,170 @@
+"""A model under examination: on one generated data set, on one device, with the fits that the checks share."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import io
+import itertools
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import lightning as L
+import torch
+
+import zoo
+from zoo import registry
+from zoo.data.dataset import Batch, Dataset
+from zoo.data.input_readers import to_float
+from zoo.engine.distributed import context
+from zoo.testing import ContractError
+from zoo.testing.cases import ENOUGH, Case, cases_of, share
+
+if TYPE_CHECKING:
+    from zoo.engine.train import Run
+    from zoo.models.base import ZooModule
+
+BATCH = 16
+# What a fit of seconds learns with; all else is the model's own.
+QUICK = {"logger": "csv", "data.batch_size": BATCH, "trainer.precision": "32"}
+STEPS = 8  # of a fit that only has to move
+
+
+class UntilLearnt(L.Callback):
+    """Ends a run once its validation figure is well beyond the floor for two epochs."""
+
+    def __init__(self, case: Case) -> None:
+        self.case, self.good = case, 0
+
+    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Look at the epoch's figures."""
+        named = {key.removeprefix("val/"): float(value) for key, value in trainer.callback_metrics.items()}
+        found, enough = share(self.case.task, named, self.case.dataset), ENOUGH[self.case.task]
+        good = found >= enough if self.case.task == "classification" else found <= enough
+        self.good = self.good + 1 if good else 0
+        trainer.should_stop = self.good > 1
+
+
+class Subject:
+    """A registered model on the generated data of one of its tasks and kinds."""
+
+    def __init__(self, name: str, case: Case, device: str = "cpu") -> None:
+        self.name, self.case, self.device = name, case, device
+        self._above = tempfile.TemporaryDirectory(prefix="zoo-contract-")
+        self._numbers = itertools.count()
+
+    def __str__(self) -> str:
+        where = "" if self.device == "cpu" else f" on {self.device}"
+        return f"{self.name} ({self.case.task} of {self.case.kind} data{where})"
+
+    @property
+    def dataset(self) -> Dataset:
+        """The data set."""
+        return self.case.dataset
+
+    @property
+    def close(self) -> dict[str, float]:
+        """How close two ways to compute the same must come: CUDA's convolutions round their inputs to 10 bits."""
+        return {"rtol": 1e-4, "atol": 1e-5} if self.device == "cpu" else {"rtol": 1e-2, "atol": 5e-3}
+
+    def folder(self) -> Path:
+        """Return a folder that does not exist yet."""
+        return Path(self._above.name) / str(next(self._numbers))
+
+    def create(self, seed: int = 0) -> ZooModule:
+        """Return the model for this data, with its first weights, on the CPU."""
+        with quiet():
+            L.seed_everything(seed, verbose=False)
+            return registry.create(self.name, spec=self.dataset.spec)
+
+    def batch(self, rows: int = 7) -> Batch:
+        """Return the first test rows as a network reads them, on the device."""
+        found = {key: value.index_select(0, torch.arange(rows)) for key, value in self.dataset.test.items()}
+        return {key: to_float(value).to(self.device) for key, value in found.items()}
+
+    def train(self, *, seed: int = 0, callbacks: tuple[L.Callback, ...] = (), **options: Any) -> Run:
+        """Return a finished run in a folder of its own."""
+        asked = {"run_dir": str(self.folder()), "trainer.accelerator": self.device, **QUICK, **options}
+        with quiet():
+            return zoo.train(self.name, self.dataset, seed=seed, callbacks=callbacks, report=False, **asked)
+
+    def steps(self, **options: Any) -> Run:
+        """Return a run of a few steps."""
+        short = {"trainer.max_epochs": 1, "trainer.steps_per_epoch": STEPS, "schedule": "constant"}
+        return self.train(**{**short, **options})
+
+    @functools.cached_property
+    def fitted(self) -> Run:
+        """The run of seconds that has to learn: until validation says that it has, or for 25 epochs."""
+        return self.train(callbacks=(UntilLearnt(self.case),), **{"trainer.max_epochs": 25})
+
+    def fail(self, said: str) -> ContractError:
+        """Return the error for a promise that is broken."""
+        return ContractError(f"{self}: {said}")
+
+
+def subjects(name: str, device: str = "cpu") -> list[Subject]:
+    """Return a model on each task and kind that it claims."""
+    return [Subject(name, case, device) for case in cases_of(registry.entry(name))]
+
+
+def name_of(model: str | type) -> str:
+    """Return the registered name of a class, of ``module:Class``, or of a registered name.
+
+    Raises:
+        ContractError: cannot be imported, is no ZooModule, or is not registered.
+    """
+    from zoo.models.base import ZooModule
+
+    if isinstance(model, str):
+        module, colon, attribute = model.partition(":")
+        if not colon:
+            return registry.entry(model) and model
+        try:
+            model = getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError) as error:
+            raise ContractError(f"{module}:{attribute}: cannot be imported ({error})") from None
+    if not (isinstance(model, type) and issubclass(model, ZooModule)):
+        raise ContractError(f"{model}: must be a class that derives from zoo.ZooModule")
+    if not model.__dict__.get("name"):
+        raise ContractError(f'{model.__name__}: has no name; put @zoo.register("{model.__name__.lower()}") above it')
+    return model.name
+
+
+@contextlib.contextmanager
+def quiet() -> Any:
+    """Keep what runs print to themselves."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield
+
+
+class Children:
+    """Fresh processes with one thread each, as many at a time as there are cores for; a process does one thing."""
+
+    def __init__(self, name: str, count: int = 2) -> None:
+        self.home = registry.entry(name).module
+        self._pool = ProcessPoolExecutor(count, mp_context=context(), max_tasks_per_child=1)
+
+    def __enter__(self) -> Children:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        for process in list((self._pool._processes or {}).values()) if kind is not None else ():
+            process.terminate()  # whose work nobody waits for any more
+        self._pool.shutdown(cancel_futures=True)
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Return the coming result of ``function(*arguments)``, computed where nothing was computed before."""
+        return self._pool.submit(alone, self.home, function, arguments)
+
+
+def alone(home: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    """Return ``function(*arguments)`` in a process with one thread that knows the models of the module ``home``."""
+    torch.set_num_threads(1)
+    importlib.import_module(home)
+    with quiet():
+        return function(*arguments)

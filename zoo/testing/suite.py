@@ -1,0 +1,53 @@
+"""The contract as tests: over the models of ``--zoo-model``, else over every registered one, with no exceptions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from zoo.registry import list_models
+from zoo.testing import ContractError
+from zoo.testing.checklist import CHECKS, ON_CUDA, made_on
+from zoo.testing.creation import check_create
+from zoo.testing.devices import check_accelerator
+from zoo.testing.subject import subjects
+
+
+def _parameters(name: str) -> Iterator[Any]:
+    yield pytest.param(check_create, name, id=f"{name}-create")
+    for device in ("cpu", "cuda"):
+        needs = []
+        if device == "cuda":
+            needs = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
+        every = subjects(name, device)
+        for number, subject in enumerate(every):
+            for check, where in CHECKS.items():
+                if made_on(where, number, every) and (device == "cpu" or check in ON_CUDA):
+                    what = check.__name__.removeprefix("check_")
+                    label = "-".join([name, str(subject.case), what] + ([device] if device != "cpu" else []))
+                    marks = [pytest.mark.accelerator] if check is check_accelerator else []
+                    yield pytest.param(check, subject, id=label, marks=needs + marks)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make a test of each check, per task and kind of data that a model claims where it is made on each."""
+    if "check" not in metafunc.fixturenames:
+        return
+    names = metafunc.config.getoption("zoo_model", default=[]) or list_models()
+    here = getattr(metafunc.module, "belongs", lambda name: True)  # a file of tests may leave models to another
+    names = [name for name in names if here(name)]
+    metafunc.parametrize(("check", "subject"), [p for name in names for p in _parameters(name)])
+
+
+def test_contract(check: Callable[[Any], None], subject: Any) -> None:
+    """Make one check; a broken promise is a message, not a traceback."""
+    broken = None
+    try:
+        check(subject)
+    except ContractError as error:
+        broken = str(error)
+    if broken:
+        pytest.fail(broken, pytrace=False)
