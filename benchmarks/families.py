@@ -19,7 +19,7 @@ from omegaconf import OmegaConf
 from benchmarks.jobs import Job
 from benchmarks.runs import trained
 from benchmarks.words import take_flag, take_nothing_else, take_number
-from zoo.config.compose import compose as configs
+from zoo.config import compose as configs
 from zoo.exceptions import unknown
 
 FILE = Path(__file__).parent / "families.yaml"

@@ -50,7 +50,7 @@ def row(name: str, repeats: int, ways: tuple[str, ...]) -> dict[str, Any]:
 def _model(name: str, device: str) -> tuple[Any, str, dict[str, Any]]:
     import torch
 
-    from zoo.config.compose import compose as configs
+    from zoo.config import compose as configs
     from zoo.data.environment.environments import Environments
     from zoo.engine.build import data_of, in_order, model_of
     from zoo.engine.run_config import plan

@@ -20,7 +20,7 @@ from omegaconf import OmegaConf
 
 from benchmarks.jobs import Job, timed
 from benchmarks.words import take_budget, take_flag, take_number
-from zoo.config.compose import compose as configs
+from zoo.config import compose as configs
 from zoo.exceptions import ZooError, unknown
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -64,7 +64,7 @@ def measured(name: str, repeats: int) -> dict[str, Any]:
 
 def zoo_data(name: str) -> str:
     """Return the data that a model brings."""
-    from zoo.config.compose import compose as configs
+    from zoo.config import compose as configs
 
     return str(configs.compose([f"model={name}"]).data.name)
 

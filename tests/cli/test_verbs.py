@@ -13,7 +13,7 @@ from PIL import Image
 
 import zoo
 from zoo.__main__ import main
-from zoo.config.compose import compose as configs
+from zoo.config import compose as configs
 from zoo.data import load
 
 

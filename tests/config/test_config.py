@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 import zoo
 from zoo import registry
-from zoo.config.compose import compose as configs
+from zoo.config import compose as configs
 from zoo.config.schema import EarlyStopping, TrainerOptions, learning_of, options
 from zoo.data.spec import DIGITS, OFFERS, UNLABELLED, DataSpec
 from zoo.models.base import ZooModule

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from zoo import registry
 from zoo.cli.base import PICTURES, Asked, Verb
-from zoo.config.compose import compose as configs
+from zoo.config import compose as configs
 from zoo.exceptions import ZooError, unknown
 from zoo.hub import card, list_weights
 

@@ -32,8 +32,8 @@ def from_arrays(
     """Return a Dataset of ``(X, y)``, or of a data frame whose column ``target`` is y.
 
     X is a table (N, columns) of numbers, or images (N, H, W), (N, C, H, W) or (N, H, W, C): uint8, whole numbers from
-    0 to 255, or float in [0, 1] (``zoo.data.image.read`` says which axis has the channels). Labels that are text, boolean
-    or at most 20 different whole numbers are classes, others are regressed,
+    0 to 255, or float in [0, 1] (``zoo.data.image.read`` says which axis has the channels). Labels that are text,
+    boolean or at most 20 different whole numbers are classes, others are regressed,
     unless ``task`` says it. For a task that needs none, X alone will do.
 
     Raises:

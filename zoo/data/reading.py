@@ -15,7 +15,8 @@ class ImageReading:
 
     ``labels`` are the values in an archive of arrays that stand for the classes, in their order, where these have other
     names. ``integer_range`` and ``float_range`` are the values that became black and white in training's files of more
-    than 8 bits, of whole numbers and of floats (see ``zoo.data.image.bit_depth``); None where training had no such files.
+    than 8 bits, of whole numbers and of floats (see ``zoo.data.image.bit_depth``); None where training had no such
+    files.
     """
 
     resize_mode: str = "crop"
@@ -29,10 +30,10 @@ class TableReading:
     """How a table is read: ``delimiter``, ``quoting`` and ``header`` as training's file had them (None: look at it).
 
     ``target`` names the columns that training learned. ``missing`` are texts and numbers that stand for a missing
-    value, beside the usual marks. ``formats`` has for each column how its numbers are written (see
-    ``zoo.data.table.numbers``), ``target_format`` that of a target. ``offsets`` are subtracted from the columns in float64,
-    so that large numbers keep their small differences in float32; without any, columns are in their own units.
-    Tables that differ in their files alone are equal.
+    value, beside the usual marks. ``formats`` has for each column how its numbers are written
+    (see ``zoo.data.table.numbers``), ``target_format`` that of a target. ``offsets`` are subtracted from the columns
+    in float64, so that large numbers keep their small differences in float32; without any, columns are in their own
+    units. Tables that differ in their files alone are equal.
     """
 
     delimiter: str | None = field(default=None, compare=False)
@@ -63,11 +64,11 @@ class TextReading:
 class SeriesReading:
     """How a time series' file is read; what is empty is found out from the file.
 
-    ``time`` names the column of times, or those that are parts of one (a date and a time of day). ``time_format`` says
-    how times are written and ``time_zone`` how offsets count (see ``zoo.data.series.times``); ``step`` is the calendar's (see
-    ``zoo.data.series.calendar``). ``formats`` has for each column how its numbers are written (see ``zoo.data.table.numbers``),
-    ``missing`` what stands for a missing value beside the usual marks. ``fill`` linear or last fills gaps, None rejects
-    them.
+    ``time`` names the column of times, or those that are parts of one (a date and a time of day). ``time_format``
+    says how times are written and ``time_zone`` how offsets count (see ``zoo.data.series.times``); ``step`` is the
+    calendar's (see ``zoo.data.series.calendar``). ``formats`` has for each column how its numbers are written (see
+    ``zoo.data.table.numbers``), ``missing`` what stands for a missing value beside the usual marks. ``fill`` linear or
+    last fills gaps, None rejects them.
     """
 
     time: tuple[str, ...] = ()

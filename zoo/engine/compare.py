@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.config.compose import compose as configs
+from zoo.config import compose as configs
 from zoo.exceptions import TrainingError, ZooError, unknown
 
 if TYPE_CHECKING:

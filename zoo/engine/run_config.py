@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from zoo.config.compose import compose as configs
+from zoo.config import compose as configs
 from zoo.config.schema import (
     CheckpointOptions,
     EarlyStopping,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from zoo import registry
-from zoo.config.compose import compose as configs
+from zoo.config import compose as configs
 from zoo.data.spec import UNLABELLED
 from zoo.engine.launcher import group
 from zoo.engine.run_config import Plan, check_files, dotted, placed, plan, reopen

@@ -81,7 +81,7 @@ def new_file(model: Any, folder: Path | None, words: Sequence[str]) -> tuple[dic
     """
     from omegaconf import OmegaConf
 
-    from zoo.config.compose import compose as configs
+    from zoo.config import compose as configs
     from zoo.engine.run_config import check_files, placed
     from zoo.inference.uses import names_own_data
 

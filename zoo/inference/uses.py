@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
-from zoo.config.compose import compose as configs
+from zoo.config import compose as configs
 from zoo.config.quoting import value_of
 from zoo.engine.run_config import check_files, config_of, placed
 from zoo.exceptions import ZooError

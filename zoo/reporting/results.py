@@ -17,7 +17,7 @@ import lightning
 import torch
 
 from zoo import __version__, registry
-from zoo.config.compose import compose as configs
+from zoo.config import compose as configs
 from zoo.data import Dataset
 from zoo.engine.launcher import rank
 from zoo.engine.run_config import BUNDLED, Plan

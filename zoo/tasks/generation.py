@@ -59,10 +59,10 @@ class Generation(Objective):
     ``frechet_pca`` is the Fréchet distance in the space of 64 principal components of the training images, ``density``
     and ``coverage`` (Naeem 2020) are in the same space, and so is ``nearest``: how far samples are from the nearest
     training image, as a multiple of what the real rows are (1: as far; far below: learnt by heart). Where the zoo has a
-    classifier of the data (see ``zoo.metrics.evaluator``), ``frechet_zoo_cnn`` is the distance in its features (no Inception FID),
-    ``sure`` the share of samples of which it is surer than 0.9, ``least_class_share`` that of the rarest class,
-    ``label_accuracy`` how often a sample of a class is taken for one. ``d_real`` and ``d_made`` are the shares that the
-    discriminator tells rightly.
+    classifier of the data (see ``zoo.metrics.evaluator``), ``frechet_zoo_cnn`` is the distance in its features (no
+    Inception FID), ``sure`` the share of samples of which it is surer than 0.9, ``least_class_share`` that of the
+    rarest class, ``label_accuracy`` how often a sample of a class is taken for one. ``d_real`` and ``d_made`` are the
+    shares that the discriminator tells rightly.
     """
 
     monitor, mode, error_figure = "frechet_pca", "min", "frechet_pca"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from zoo import registry
-from zoo.config.compose import compose as configs
+from zoo.config import compose as configs
 from zoo.data.spec import KINDS, OFFERS, TASKS, DataSpec
 from zoo.engine.run_config import plan
 from zoo.exceptions import ZooError
@@ -48,7 +48,7 @@ def _check_signature(cls: type[ZooModule], said: str) -> None:
             raise ContractError(f"{said}: {option!r} must be a keyword-only argument (after *), so that a typo fails")
         if parameter.default is inspect.Parameter.empty:
             raise ContractError(
-                f"{said}: {option!r} has no default; give it one (spec: zoo.data.spec.DIGITS or your own)"
+                f"{said}: {option!r} has no default; give it one (spec: DIGITS of zoo.data.spec, or yours)"
             )
     if "spec" not in registry.parameters(cls):
         raise ContractError(f"{said}: takes no spec; it must be built for the data that spec describes")

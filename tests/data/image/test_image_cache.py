@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from zoo.data import cache
+from zoo.data.image import cache
 from zoo.data.image.cache import Wanted, pixels
 from zoo.data.image.decode import listing
 

@@ -71,9 +71,9 @@ def image_folder(
     ``labels``, a CSV, its column ``target`` says each file's class, wherever the file lies. ``classes`` takes some of
     the classes alone. Images become ``size`` (height and width, or one number), ``fit: crop`` keeps proportions and
     ``resize`` does not; ``channels`` is 1 or 3. Where ``size`` or ``channels`` are not given, up to 64 of the files
-    suggest them. Files of more than 8 bits a channel share one range of values (see ``zoo.data.image.bit_depth``). A note says which
-    files are left out because they are no images. Decoded images are kept in ``cache`` (null: ``$ZOO_CACHE``, else the
-    user's cache folder) until a file changes.
+    suggest them. Files of more than 8 bits a channel share one range of values (see ``zoo.data.image.bit_depth``). A
+    note says which files are left out because they are no images. Decoded images are kept in ``cache`` (null:
+    ``$ZOO_CACHE``, else the user's cache folder) until a file changes.
 
     Raises:
         ZooError: no images, one class only, an empty class folder, folders that are parts in part, a file that cannot

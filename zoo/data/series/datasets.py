@@ -67,9 +67,9 @@ def series(
     must rise by even steps of a calendar, unless ``fill`` fills gaps: linear, or with the last value. ``dayfirst`` says
     that 01/02/2020 is the first of February (null: what makes the steps even). ``season`` is how many steps lie between
     alike ones, for the naive forecast beside the result (null: found out). ``anomalies`` is a file of stretches in
-    which something was wrong (see ``zoo.data.series.anomaly_windows``), for models that find such windows. ``decimal`` and ``thousands``
-    are the marks of all numbers (null: found out column by column), ``missing`` texts or numbers that stand for a
-    missing value beside the usual marks.
+    which something was wrong (see ``zoo.data.series.anomaly_windows``), for models that find such windows. ``decimal``
+    and ``thousands`` are the marks of all numbers (null: found out column by column), ``missing`` texts or numbers
+    that stand for a missing value beside the usual marks.
 
     Raises:
         ZooError: gaps, duplicates or text, a past or horizon longer than a part allows, an unknown column.
