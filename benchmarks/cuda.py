@@ -183,7 +183,7 @@ def _bare(name: str, dataset: Any) -> float:
     started = time.perf_counter()
     for rows in index:
         with torch.autocast(device, half, enabled=precision != "32-true"):
-            loss, _ = model.loss(take(split, rows))
+            loss, _ = model.compute_loss(take(split, rows))
         optimizer.zero_grad()
         scaler.scale(loss).backward()
         scaler.step(optimizer)

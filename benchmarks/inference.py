@@ -55,9 +55,9 @@ def _model(name: str, device: str) -> tuple[Any, str, dict[str, Any]]:
     from zoo.engine.build import data_of, in_order, model_of
     from zoo.engine.run_config import plan
 
-    planned = plan(configs.compose([f"model={name}"]), recipe=name, command="")
-    dataset, _ = data_of(planned, None)
-    model = model_of(planned, dataset).to(device).eval()
+    run_config = plan(configs.compose([f"model={name}"]), recipe=name, command="")
+    dataset, _ = data_of(run_config, None)
+    model = model_of(run_config, dataset).to(device).eval()
     if isinstance(dataset, Environments):
         return model, dataset.spec.name, {"x": torch.rand(1, *dataset.spec.input_shape)}
     first = next(iter(in_order(dataset, "test")))

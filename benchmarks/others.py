@@ -173,9 +173,9 @@ def _forecasts(dataset: Any, forecast: Callable[[Any], Any]) -> Figures:
     import torch
 
     from zoo.data.loader import EvalLoader
-    from zoo.tasks import objective_of
+    from zoo.tasks import build_task
 
-    objective: Any = objective_of(dataset.spec)
+    objective: Any = build_task(dataset.spec)
     metrics = objective.metrics("test")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of fits that did not converge

@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.quality import command_of
 from benchmarks.runs import trained
 from zoo.exceptions import ZooError, unknown
-from zoo.utils.files import write_whole
+from zoo.utils.files import atomic_write
 
 LARGEST = 1_000_000  # bytes of a file
 # A classifier that generated images are measured by has a last hidden layer to compare them in, and labels as they are,
@@ -65,14 +65,14 @@ def keep(name: str, checkpoint: Path, words: list[str], results: dict[str, Any])
 
     path = FOLDER / f"{name.replace('/', '-', 1)}.safetensors"
     path.parent.mkdir(exist_ok=True)
-    write_whole(path, lambda to: _small(load(checkpoint), to, half=not name.startswith("judge/")))
+    atomic_write(path, lambda to: _small(load(checkpoint), to, half=not name.startswith("judge/")))
     model = load_weights(path)
     figures, _ = measured(model, data_for(model, None, [w for w in words if w.startswith("data")]))
     figures = {key: round(value, 5) for key, value in figures.items()}
     about = {"name": name, "command": command_of(words), "data": results["data"], "seed": results["seed"]}
     about |= {"parameters": results["params"], "bytes": path.stat().st_size, "metrics": figures}
     about |= {key: results[key] for key in ("versions", "commit")}
-    write_whole(path.with_suffix(".json"), lambda to: to.write_text(json.dumps(about, indent=1) + "\n"))
+    atomic_write(path.with_suffix(".json"), lambda to: to.write_text(json.dumps(about, indent=1) + "\n"))
     print(f"{name}: {path.stat().st_size:,} bytes, {figures}", flush=True)
 
 

@@ -120,8 +120,8 @@ def _reopened(path: Path) -> Any:
     from zoo.engine.run_config import plan, reopen
 
     config, recipe = reopen(path.parent, {})
-    planned = plan(config, recipe=recipe, command="", resumed=path.parent)
-    return [OmegaConf.to_container(config), planned.recipe]
+    run_config = plan(config, recipe=recipe, command="", resumed=path.parent)
+    return [OmegaConf.to_container(config), run_config.recipe]
 
 
 # --- tables, texts, series ---

@@ -75,7 +75,7 @@ def _used(name: str, data: str, folder: Path) -> dict[str, Any]:
     run, file, figures = folder / "run", folder / "model.onnx", folder / "figures.json"
     results = trained([f"model={name}", f"data={data}", f"trainer.max_time={MINUTES}", "logger=csv"], run)
     model = load(run / "checkpoints" / "best.ckpt")
-    metric = model.objective.monitor
+    metric = model.task.monitor
     called(["-m", "zoo", "evaluate", str(run), f"out={figures}"])
     said, found = results["metrics"][f"test/{metric}"], json.loads(figures.read_text())["metrics"][metric]
     if not math.isclose(said, found, rel_tol=1e-3):

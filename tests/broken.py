@@ -34,7 +34,7 @@ def breaks(check: str, said: str):
 class Small(zoo.ZooModule):
     """One hidden layer over images: what the broken ones have in common."""
 
-    tasks, kinds = ("classification",), ("image",)
+    tasks, modalities = ("classification",), ("image",)
 
     def __init__(self, *, spec: Spec = DIGITS) -> None:
         super().__init__(spec=spec)
@@ -157,9 +157,9 @@ class CountsInPython(Small):
         super().__init__(spec=spec)
         self.seen = [0]
 
-    def loss(self, batch):
+    def compute_loss(self, batch):
         self.seen[0] += 1  # a weight that fades in, and begins anew in each process
-        loss, counts = super().loss(batch)
+        loss, counts = super().compute_loss(batch)
         return loss * min(1.0, self.seen[0] / 100), counts
 
 
@@ -173,8 +173,8 @@ class LoopsOverRows(Small):
 @breaks("processes", r"differs between two processes that share a run; have gradients come from self.differentiate")
 @zoo.register("goes_backward_alone")
 class GoesBackwardAlone(Small):
-    def update(self, batch):
-        loss, counts = self.loss(batch)
+    def training_step_on_batch(self, batch):
+        loss, counts = self.compute_loss(batch)
         loss.backward()
         self.optimizer_step()
         return loss, counts
@@ -194,7 +194,7 @@ STEPS = DataSpec("steps", "sequence", "classification", (6, 2), classes=("a", "b
 class Sequential(zoo.ZooModule):
     """A gated recurrent network over sequences, read at each one's last step."""
 
-    tasks, kinds = ("classification", "regression"), ("sequence",)
+    tasks, modalities = ("classification", "regression"), ("sequence",)
 
     def __init__(self, *, spec: Spec = STEPS, size: int = 32) -> None:
         super().__init__(spec=spec)
@@ -219,14 +219,14 @@ class ReadsThePadding(Sequential):
 class AveragesItsWeights(Small):
     """Keeps to the contract, with a moving average of its last layer, declared as a follower."""
 
-    followers = {"average": "out"}  # noqa: RUF012
+    derived_modules = {"average": "out"}  # noqa: RUF012
 
     def __init__(self, *, spec: Spec = DIGITS) -> None:
         super().__init__(spec=spec)
         self.average = nn.Linear(64, self.spec.outputs).requires_grad_(False)
 
-    def update(self, batch):
-        found = super().update(batch)
+    def training_step_on_batch(self, batch):
+        found = super().training_step_on_batch(batch)
         with torch.no_grad():
             for slow, fast in zip(self.average.parameters(), self.out.parameters(), strict=True):
                 slow.lerp_(fast, 0.1)
@@ -242,7 +242,7 @@ LETTERS = DataSpec("letters", "text", "language_modeling", (8,), vocabulary=("",
 @breaks("forward", "what it expects before symbol 2 changes with that symbol; a language model sees no later one")
 @zoo.register("sees_what_comes")
 class SeesWhatComes(zoo.ZooModule):
-    tasks, kinds = ("language_modeling",), ("text",)
+    tasks, modalities = ("language_modeling",), ("text",)
 
     def __init__(self, *, spec: Spec = LETTERS) -> None:
         super().__init__(spec=spec)
@@ -257,7 +257,7 @@ class SeesWhatComes(zoo.ZooModule):
 @breaks("resume", "ends otherwise than without the stop")
 @zoo.register("forgets_its_state")
 class ForgetsItsState(GRU):
-    tasks, kinds = ("language_modeling",), ("text",)
+    tasks, modalities = ("language_modeling",), ("text",)
 
     def __init__(self, *, spec: Spec = LETTERS) -> None:
         super().__init__(spec=spec, hidden_size=16)
@@ -275,13 +275,13 @@ TABLE = DataSpec("table", "table", "classification", (4,), classes=("a", "b"))
 )
 @zoo.register("reads_each_loss")
 class ReadsEachLoss(Small):
-    kinds = ("table",)
+    modalities = ("table",)
 
     def __init__(self, *, spec: Spec = TABLE) -> None:
         super().__init__(spec=spec)
 
-    def loss(self, batch):
-        loss, counts = super().loss(batch)
+    def compute_loss(self, batch):
+        loss, counts = super().compute_loss(batch)
         self.last = loss.item()
         return loss, counts
 
@@ -289,7 +289,7 @@ class ReadsEachLoss(Small):
 @breaks("accelerator", r"fails on an accelerator in broken\.py:\d+ \(Expected all tensors to be on the same device")
 @zoo.register("leaves_its_rows_on_the_host")
 class LeavesItsRowsOnTheHost(Small):
-    kinds = ("table",)
+    modalities = ("table",)
 
     def __init__(self, *, spec: Spec = TABLE) -> None:
         super().__init__(spec=spec)

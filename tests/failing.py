@@ -9,8 +9,8 @@ import zoo
 class NanInOne(zoo.FNN):
     """Has a loss that becomes NaN in process 1 alone."""
 
-    def loss(self, batch):
-        loss, counts = super().loss(batch)
+    def compute_loss(self, batch):
+        loss, counts = super().compute_loss(batch)
         bad = self.trainer.global_rank == 1 and self.steps == 5
         return loss * (float("nan") if bad else 1.0), counts
 
@@ -19,7 +19,7 @@ class NanInOne(zoo.FNN):
 class RefusesInOne(zoo.FNN):
     """Raises an error of its own in process 1 alone."""
 
-    def loss(self, batch):
+    def compute_loss(self, batch):
         if self.trainer.global_rank == 1 and self.steps == 2:
             raise zoo.TrainingError("the disk of this machine is gone")
-        return super().loss(batch)
+        return super().compute_loss(batch)

@@ -14,7 +14,7 @@ import yaml
 import zoo
 from zoo.__main__ import main
 from zoo.testing.runs import StopAfter
-from zoo.utils.files import described, discard, way_on, write_whole
+from zoo.utils.files import atomic_write, described, discard, resume_hint
 
 QUICK = {"logger": "csv", "report": False, "trainer": {"max_epochs": 2, "accelerator": "cpu", "precision": "32"}}
 
@@ -106,7 +106,7 @@ def test_links_and_devices_stay_what_they_are(project, tmp_path):
     assert main(["predict", str(project / "done"), str(project / "csv" / "t.csv"), "out=link.csv", "format=csv"]) == 0
     assert Path("link.csv").is_symlink()
     assert len(Path("real.csv").read_text().splitlines()) == 61
-    write_whole(Path("/dev/null"), lambda to: to.write_text("x"))
+    atomic_write(Path("/dev/null"), lambda to: to.write_text("x"))
     assert Path("/dev/null").is_char_device()
 
 
@@ -121,7 +121,7 @@ def test_words_about_a_folder_leave_it_and_only_a_runs_own_files_are_removed(tmp
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "config.yaml").write_text("x")
     (tmp_path / "thesis.txt").write_text("dear")
-    assert way_on(tmp_path) == "no checkpoint was written yet"
+    assert resume_hint(tmp_path) == "no checkpoint was written yet"
     assert (tmp_path / "config.yaml").exists()
     discard(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]

@@ -22,7 +22,7 @@ class ModelEntry:
     module: str
     attribute: str
     tasks: tuple[str, ...]
-    kinds: tuple[str, ...]
+    modalities: tuple[str, ...]
     cls: type[ZooModule] | None = None
 
 
@@ -32,7 +32,7 @@ class DataEntry:
 
     load: Callable[..., Any]
     tasks: tuple[str, ...]
-    kind: str
+    modality: str
 
 
 SEQUENCE_TASKS = ("classification", "regression", "language_modeling", "forecasting")
@@ -95,13 +95,13 @@ def register(name: str) -> Callable[[type[ZooModule]], type[ZooModule]]:
     """
 
     def decorate(cls: type[ZooModule]) -> type[ZooModule]:
-        entry = ModelEntry(cls.__module__, cls.__qualname__, tuple(cls.tasks), tuple(cls.kinds), cls)
+        entry = ModelEntry(cls.__module__, cls.__qualname__, tuple(cls.tasks), tuple(cls.modalities), cls)
         old = _MODELS.get(name)
         if old is not None:
             if (old.module, old.attribute) != (entry.module, entry.attribute):
                 raise ZooError(f"model {name!r} is registered already, by {old.module}.{old.attribute}")
-            if (old.tasks, old.kinds) != (entry.tasks, entry.kinds):
-                raise ZooError(f"model {name!r}: its class and the registry's table name different tasks or kinds")
+            if (old.tasks, old.modalities) != (entry.tasks, entry.modalities):
+                raise ZooError(f"model {name!r}: its class and the registry's table name different tasks or modalities")
         cls.name = name
         _MODELS[name] = entry
         return cls
@@ -109,7 +109,7 @@ def register(name: str) -> Callable[[type[ZooModule]], type[ZooModule]]:
     return decorate
 
 
-def register_data(name: str, *, tasks: tuple[str, ...], kind: str) -> Callable[..., Any]:
+def register_data(name: str, *, tasks: tuple[str, ...], modality: str) -> Callable[..., Any]:
     """Return a decorator that registers a function ``load(**options) -> zoo.data.Dataset`` under ``name``.
 
     Raises:
@@ -120,7 +120,7 @@ def register_data(name: str, *, tasks: tuple[str, ...], kind: str) -> Callable[.
         taken = _DATA[name].load.__module__ if name in _DATA else _DATA_MODULES.get(name)
         if taken is not None and (taken, name) != (load.__module__, load.__name__):
             raise ZooError(f"data {name!r} is registered already, by {taken}")
-        _DATA[name] = DataEntry(load, tuple(tasks), kind)
+        _DATA[name] = DataEntry(load, tuple(tasks), modality)
         return load
 
     return decorate

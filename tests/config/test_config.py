@@ -15,7 +15,7 @@ import zoo
 from zoo import registry
 from zoo.config import compose as configs
 from zoo.config.schema import EarlyStopping, TrainerOptions, learning_of, options
-from zoo.data.spec import DIGITS, OFFERS, UNLABELLED, DataSpec
+from zoo.data.spec import DIGITS, SUPPORTED_TASKS, UNSUPERVISED_TASKS, DataSpec
 from zoo.models.base import ZooModule
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,11 +36,14 @@ def test_every_pair_composes_and_is_either_a_task_or_a_refusal_that_names_what_f
     config = compose(f"model={model}", f"data={data}")
     assert config.data.name == data
     entry = registry.entry(config.model.name)
-    offers = [*config.data.tasks, *(task for task in UNLABELLED if task in OFFERS.get(config.data.kind, ()))]
-    if config.data.kind in (None, *entry.kinds) and set(offers) & set(entry.tasks):
+    offers = [
+        *config.data.tasks,
+        *(task for task in UNSUPERVISED_TASKS if task in SUPPORTED_TASKS.get(config.data.modality, ())),
+    ]
+    if config.data.modality in (None, *entry.modalities) and set(offers) & set(entry.tasks):
         assert configs.task_of(config) in offers
     else:
-        fitting = ", ".join(configs.fitting_models(config.data.tasks[0], config.data.kind))
+        fitting = ", ".join(configs.fitting_models(config.data.tasks[0], config.data.modality))
         sets = ", ".join(configs.fitting_data(entry))
         said = f"models that fit this data are {fitting}; data that fits this model is {sets}"
         with pytest.raises(zoo.ZooError, match=said):
@@ -187,20 +190,20 @@ def test_a_name_is_given_once_and_the_table_agrees_with_the_classes():
 
         @zoo.register("cnn")
         class Other(ZooModule):
-            tasks, kinds = ("classification",), ("image",)
+            tasks, modalities = ("classification",), ("image",)
 
     with pytest.raises(zoo.ZooError, match="registered already"):
 
-        @zoo.register_data("digits", tasks=("classification",), kind="image")
+        @zoo.register_data("digits", tasks=("classification",), modality="image")
         def other():
             """Take the name of another."""
 
     for name in zoo.list_models():
         cls = zoo.get(name)
-        assert (cls.name, cls.tasks, cls.kinds) == (
+        assert (cls.name, cls.tasks, cls.modalities) == (
             name,
             registry.entry(name).tasks,
-            registry.entry(name).kinds,
+            registry.entry(name).modalities,
         )
 
 
@@ -208,7 +211,7 @@ def test_a_name_is_given_once_and_the_table_agrees_with_the_classes():
 def linear():
     @zoo.register("test_linear")
     class Linear(ZooModule):
-        tasks, kinds = ("classification",), ("image", "table")
+        tasks, modalities = ("classification",), ("image", "table")
 
         def __init__(self, *, spec: DataSpec | dict = DIGITS, bias: bool = True) -> None:
             super().__init__(spec=spec)
@@ -269,7 +272,7 @@ def zoo_results(folder: str) -> dict:
 def test_a_users_own_data_trains_with_no_yaml_of_its_own(quick):
     from zoo.data.arrays import from_arrays
 
-    @zoo.register_data("test_blobs", tasks=("classification",), kind="table")
+    @zoo.register_data("test_blobs", tasks=("classification",), modality="table")
     def blobs(*, rows: int = 100):
         import numpy as np
 

@@ -16,7 +16,7 @@ from zoo.exceptions import TrainingError, ZooError
 from zoo.tasks.baselines import labels
 from zoo.testing.runs import check_kills
 from zoo.testing.subject import subjects
-from zoo.utils.files import write_whole
+from zoo.utils.files import atomic_write
 
 SIZE = 3_000_000  # bytes of the disk, room for a small run
 
@@ -122,7 +122,7 @@ def test_a_file_is_as_before_where_it_could_not_be_written(tmp_path):
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space"):
-        write_whole(path, half)
+        atomic_write(path, half)
     assert path.read_text() == "before"
     assert [p.name for p in tmp_path.iterdir()] == ["kept.txt"]
 
@@ -161,7 +161,7 @@ def test_two_runs_of_one_second_have_folders_of_their_own_and_one_that_writes_no
     monkeypatch.chdir(tmp_path)
     one, other = (plan(compose(["model=fnn", "data=wine"]), recipe=None, command="") for _ in range(2))
     other = replace(other, folder=one.folder)  # planned in the same second
-    with one.claimed() as first, other.claimed() as second:
+    with one.create_run_dir() as first, other.create_run_dir() as second:
         assert first.folder == one.folder
         assert second.folder == one.folder.with_name(f"{one.folder.name}_2")
         (second.folder / "file").touch()
@@ -169,6 +169,6 @@ def test_two_runs_of_one_second_have_folders_of_their_own_and_one_that_writes_no
     (second.folder / "file").unlink()
     second.folder.rmdir()
     (tmp_path / "runs" / "fnn-wine").rmdir()
-    with pytest.raises(ZeroDivisionError), one.claimed():
+    with pytest.raises(ZeroDivisionError), one.create_run_dir():
         1 / 0  # noqa: B018
     assert list((tmp_path / "runs").iterdir()) == []  # which was there before

@@ -38,8 +38,8 @@ def models() -> list:
     """Return each registered model with each of its tasks, of which few are tried by default."""
     pairs = []
     for name in sorted(registry.registered_models()):
-        claimed = sorted(cases_of(registry.entry(name)), key=lambda case: case.kind != "image")
-        cases = {case.task: case for case in claimed}  # images, whose pictures take seconds, where there is no other
+        cases = sorted(cases_of(registry.entry(name)), key=lambda case: case.modality != "image")
+        cases = {case.task: case for case in cases}  # images, whose pictures take seconds, where there is no other
         for case in cases.values():
             quick = (name, case.task) == ("fnn", "classification")
             marks = () if quick else pytest.mark.slow

@@ -22,7 +22,7 @@ def trained(model, data, folder, **settings):
     return zoo.train(model, data, **{**QUICK, **quick})
 
 
-def evaluated(run, *words, capsys):
+def eval_step(run, *words, capsys):
     """Return what ``zoo evaluate`` writes, and what it says on standard error."""
     capsys.readouterr()
     assert main(["evaluate", str(run.folder), *map(str, words), "out=metrics.json"]) == 0, capsys.readouterr().err
@@ -89,7 +89,7 @@ TABLES = {
 def test_a_table_is_measured_as_it_is_predicted(name, table, tmp_path, capsys):
     frame = TABLES[name](people(60, seed=1))
     frame.to_csv(tmp_path / "new.csv", index=False, sep=";" if name == "semicolons" else ",")
-    result, said = evaluated(table, "data=csv", f"data.path={tmp_path / 'new.csv'}", "data.target=group", capsys=capsys)
+    result, said = eval_step(table, "data=csv", f"data.path={tmp_path / 'new.csv'}", "data.target=group", capsys=capsys)
     rows = predicted(table, "new.csv", capsys=capsys)
     assert result["rows"] == len(frame)
     assert result["metrics"]["accuracy"] == pytest.approx(share(rows, frame["group"]))
@@ -103,7 +103,7 @@ def test_the_target_is_the_models_and_rows_without_one_are_left_out(table, tmp_p
     frame = people(40, seed=2)
     frame.loc[:4, "group"] = None
     frame.to_csv(tmp_path / "new.csv", index=False)
-    result, said = evaluated(table, "data.path=new.csv", capsys=capsys)
+    result, said = eval_step(table, "data.path=new.csv", capsys=capsys)
     assert result["rows"] == 35
     assert "left out 5 rows without a value in group" in said
     rows = predicted(table, "new.csv", capsys=capsys)[5:]
@@ -112,10 +112,10 @@ def test_the_target_is_the_models_and_rows_without_one_are_left_out(table, tmp_p
 
 def test_the_runs_own_file_is_measured_on_its_test_rows(table, capsys):
     path = table.folder.parent / "all.csv"
-    result, _ = evaluated(table, "data=csv", f"data.path={path}", "data.target=group", capsys=capsys)
+    result, _ = eval_step(table, "data=csv", f"data.path={path}", "data.target=group", capsys=capsys)
     assert result["metrics"]["accuracy"] == pytest.approx(table.metrics["test/accuracy"])
     assert result["rows"] == 60
-    assert evaluated(table, "rows=all", capsys=capsys)[0]["rows"] == 300
+    assert eval_step(table, "rows=all", capsys=capsys)[0]["rows"] == 300
 
 
 def test_a_model_without_a_run_reads_a_file_by_its_kind(tmp_path, capsys):
@@ -136,7 +136,7 @@ def test_a_run_whose_file_is_gone_says_so(tmp_path, capsys):
     (tmp_path / "all.csv").rename(tmp_path / "moved.csv")
     assert main(["evaluate", str(run.folder)]) == 2
     assert "all.csv: no such file or folder, of which the run was trained; name another by" in capsys.readouterr().err
-    assert evaluated(run, "data.path=moved.csv", capsys=capsys)[0]["rows"] == 120
+    assert eval_step(run, "data.path=moved.csv", capsys=capsys)[0]["rows"] == 120
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_a_file_that_cannot_be_measured_is_one_line(words, said, table, tmp_path
 
 def test_options_that_cut_a_training_set_are_said_to_be_idle(table, tmp_path, capsys):
     people(9).to_csv(tmp_path / "new.csv", index=False)
-    _, said = evaluated(table, "data=csv", "data.path=new.csv", "data.folds=3", "data.drop=[pay]", capsys=capsys)
+    _, said = eval_step(table, "data=csv", "data.path=new.csv", "data.folds=3", "data.drop=[pay]", capsys=capsys)
     assert "data.folds is not read" in said
     assert "data.drop is not read" in said
 
@@ -174,7 +174,7 @@ def test_classes_that_are_numbers_are_matched_however_they_are_written(tmp_path,
     new = people(30, seed=3)
     new["group"] = new["group"].map({"low": 1.0, "mid": 2.0, "high": 3.0})
     new.to_csv(tmp_path / "new.csv", index=False)
-    result, _ = evaluated(run, "data.path=new.csv", capsys=capsys)
+    result, _ = eval_step(run, "data.path=new.csv", capsys=capsys)
     rows = predicted(run, "new.csv", capsys=capsys)
     assert result["metrics"]["accuracy"] == pytest.approx(share(rows, new["group"].astype(int).astype(str)))
 
@@ -185,7 +185,7 @@ def test_numbers_are_measured_as_they_are_predicted(tmp_path, capsys):
     for count in (1, 30):
         frame = with_gaps(people(count, seed=4)).drop(columns="group")
         frame.to_csv(tmp_path / "new.csv", index=False)
-        result, _ = evaluated(run, "data.path=new.csv", capsys=capsys)
+        result, _ = eval_step(run, "data.path=new.csv", capsys=capsys)
         values = np.array([row["value"] for row in predicted(run, "new.csv", capsys=capsys)])
         assert result["metrics"]["rmse"] == pytest.approx(np.sqrt(np.mean((values - frame["pay"]) ** 2)), rel=1e-4)
         assert ("r2" in result["metrics"]) == (count > 1)
@@ -200,7 +200,7 @@ def test_several_labels_at_once_are_measured(tmp_path, capsys):
     run = trained("fnn", "csv", tmp_path, **{"data.path": "all.csv", "data.target": ["old", "north"]})
     new = frame[frame["north"] == 0].head(30)
     new.to_csv(tmp_path / "new.csv", index=False)
-    result, _ = evaluated(run, "data.path=new.csv", capsys=capsys)
+    result, _ = eval_step(run, "data.path=new.csv", capsys=capsys)
     labels = [row["label"].split("+") for row in predicted(run, "new.csv", capsys=capsys)]
     right = [
         (name in said) == bool(on)
@@ -217,12 +217,12 @@ def test_anomalies_are_told_by_the_names_of_what_is_normal(tmp_path, capsys):
     run = trained("autoencoder", "csv", tmp_path, task="reconstruction", **settings)
     new = people(40, seed=5).replace({"group": {"high": "unheard of"}})
     new.to_csv(tmp_path / "new.csv", index=False)
-    result, _ = evaluated(run, "data=csv", "data.path=new.csv", "data.target=group", capsys=capsys)
+    result, _ = eval_step(run, "data=csv", "data.path=new.csv", "data.target=group", capsys=capsys)
     score = run.model.predict(new)["score"].numpy()
     odd = new["group"].to_numpy() == "unheard of"
     assert result["metrics"]["auroc"] == pytest.approx((score[odd][:, None] > score[~odd]).mean(), abs=1e-6)
     new[~odd].to_csv(tmp_path / "new.csv", index=False)
-    result, said = evaluated(run, "data=csv", "data.path=new.csv", "data.target=group", capsys=capsys)
+    result, said = eval_step(run, "data=csv", "data.path=new.csv", "data.target=group", capsys=capsys)
     assert "auroc" not in result["metrics"]
     assert "not defined on these rows" in said
 
@@ -272,14 +272,14 @@ def test_a_folder_of_images_is_measured_as_it_is_predicted(name, images, tmp_pat
     names, options = FOLDERS[name]
     truth = draw(tmp_path / "new", names, 5, seed=1, **options)
     (tmp_path / "new" / names[0] / "damaged.png").write_bytes(b"\x89PNG no")
-    result, said = evaluated(images, "data=image_folder", "data.path=new", capsys=capsys)
+    result, said = eval_step(images, "data=image_folder", "data.path=new", capsys=capsys)
     (tmp_path / "new" / names[0] / "damaged.png").unlink()
     rows = predicted(images, tmp_path / "new", capsys=capsys)
     assert result["metrics"]["accuracy"] == pytest.approx(share(rows, [truth[Path(row["input"])] for row in rows]))
     assert result["rows"] == len(truth)
     assert "left out 1 images that cannot be read" in said
     if name == "parts":
-        assert evaluated(images, "data.path=new", "rows=test", capsys=capsys)[0]["rows"] == 10
+        assert eval_step(images, "data.path=new", "rows=test", capsys=capsys)[0]["rows"] == 10
 
 
 def test_images_that_a_list_labels_are_measured(images, tmp_path, capsys):
@@ -292,7 +292,7 @@ def test_images_that_a_list_labels_are_measured(images, tmp_path, capsys):
         lines.append(f"{number},{name}")
     (tmp_path / "labels.csv").write_text("\n".join([*lines, "gone,left"]) + "\n")
     words = ["data=image_folder", "data.path=loose", "data.labels=labels.csv", "data.target=class"]
-    result, said = evaluated(images, *words, capsys=capsys)
+    result, said = eval_step(images, *words, capsys=capsys)
     names = dict(line.split(",") for line in lines[1:])
     rows = predicted(images, "loose", capsys=capsys)
     assert result["metrics"]["accuracy"] == pytest.approx(share(rows, [names[Path(row["input"]).stem] for row in rows]))
@@ -309,14 +309,14 @@ def test_arrays_are_measured_by_the_names_that_training_gave_their_numbers(tmp_p
     run = trained("cnn", "npz", tmp_path, **settings)
     keep = y != 3
     np.savez(tmp_path / "new.npz", x=x[keep], y=y[keep].astype(float)[:, None])
-    result, _ = evaluated(run, "data=npz", "data.path=new.npz", capsys=capsys)
+    result, _ = eval_step(run, "data=npz", "data.path=new.npz", capsys=capsys)
     truth = [names[[3, 5, 9].index(label)] for label in y[keep]]
     assert result["metrics"]["accuracy"] == pytest.approx(
         np.mean([label == name for label, name in zip(run.model.predict(x[keep])["label"], truth, strict=True)])
     )
     np.savez(tmp_path / "parts.npz", train_images=x, train_labels=y, test_images=x[:10], test_labels=y[:10])
-    assert evaluated(run, "data=npz", "data.path=parts.npz", "rows=test", capsys=capsys)[0]["rows"] == 10
-    assert evaluated(run, "data=npz", "data.path=parts.npz", capsys=capsys)[0]["rows"] == 100
+    assert eval_step(run, "data=npz", "data.path=parts.npz", "rows=test", capsys=capsys)[0]["rows"] == 10
+    assert eval_step(run, "data=npz", "data.path=parts.npz", capsys=capsys)[0]["rows"] == 100
 
 
 # --- texts ---
@@ -350,7 +350,7 @@ def test_texts_are_measured_as_they_are_predicted(name, texts, tmp_path, capsys)
             (tmp_path / "new" / label / f"{number}.txt").write_text(text)
         words = ["data=text", "data.path=new"]
     frame.to_csv(tmp_path / "new.csv", index=False)
-    result, said = evaluated(texts, *words, capsys=capsys)
+    result, said = eval_step(texts, *words, capsys=capsys)
     place = "new" if name == "a folder" else "new.csv"
     rows = predicted(texts, place, capsys=capsys)
     truth = [Path(row["input"]).parent.name for row in rows] if name == "a folder" else frame["label"]
@@ -366,7 +366,7 @@ def test_a_language_model_reads_a_new_text_by_its_vocabulary(tmp_path, capsys):
     run = trained("gru", "text_file", tmp_path, **{"data.path": "all.txt", "data.window": 16, "data.batch_size": 8})
     for text in ("the sea is deep", "öä", "the sea is deep and wide " * 50):
         (tmp_path / "new.txt").write_text(text)
-        result, said = evaluated(run, "data.path=new.txt", capsys=capsys)
+        result, said = eval_step(run, "data.path=new.txt", capsys=capsys)
         assert np.isfinite(result["metrics"]["nll"])
         assert ("did not occur" in said) == (text == "öä")
 
@@ -396,7 +396,7 @@ def test_every_window_of_a_series_is_measured_as_it_is_predicted(name, waves, tm
     if name == "a gap":
         frame.loc[30, "sold"] = np.nan
     frame.to_csv(tmp_path / "new.csv", index=False)
-    result, _ = evaluated(waves, "data=series", "data.path=new.csv", capsys=capsys)
+    result, _ = eval_step(waves, "data=series", "data.path=new.csv", capsys=capsys)
     values = frame[["sold", "seen"]].to_numpy()
     begins = [n for n in range(len(values) - 26) if not np.isnan(values[n : n + 27]).any()]
     past, future = (np.stack([values[n + first : n + last] for n in begins]) for first, last in ((0, 24), (24, 27)))
@@ -404,7 +404,7 @@ def test_every_window_of_a_series_is_measured_as_it_is_predicted(name, waves, tm
     assert result["rows"] == len(begins)
     assert result["metrics"]["mse_original"] == pytest.approx((error**2).mean(), rel=1e-3)
     assert "mse" in result["baselines"]["repeat last"]
-    assert ("left out" in evaluated(waves, "data.path=new.csv", capsys=capsys)[1]) == (name == "a gap")
+    assert ("left out" in eval_step(waves, "data.path=new.csv", capsys=capsys)[1]) == (name == "a gap")
 
 
 def test_a_series_without_one_window_is_one_line(waves, tmp_path, capsys):

@@ -97,7 +97,7 @@ def checked(spec, model, raw):
 @pytest.fixture(scope="module")
 def models():
     torch.manual_seed(0)
-    return {name: zoo.create(NETWORKS[spec.kind], spec=spec).eval() for name, spec in SPECS.items()}
+    return {name: zoo.create(NETWORKS[spec.modality], spec=spec).eval() for name, spec in SPECS.items()}
 
 
 @pytest.mark.parametrize("name", SPECS)

@@ -95,7 +95,7 @@ def test_what_the_schema_allows_is_answered(model):
 
     ask()
     assert set(statuses) <= {200, 422}
-    if model.spec.kind != "image":  # of which a schema can say no more than that they are base64
+    if model.spec.modality != "image":  # of which a schema can say no more than that they are base64
         assert statuses.count(200) > 0.9 * len(statuses)
 
 

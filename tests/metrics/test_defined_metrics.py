@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from zoo.data.spec import DataSpec
-from zoo.tasks import objective_of
+from zoo.tasks import build_task
 from zoo.tasks.baselines.labels import classification_figures
 
 
@@ -28,7 +28,7 @@ def test_classes_without_rows_count_nowhere(present):
     random = np.random.default_rng(0)
     y = random.choice(present, 60)
     output = torch.from_numpy(random.normal(size=(60, 4)).astype(np.float32))
-    values = metrics_of(objective_of(spec(4)), output, torch.from_numpy(y))
+    values = metrics_of(build_task(spec(4)), output, torch.from_numpy(y))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         reference = classification_figures(spec(4), output.softmax(1).numpy(), y)
@@ -38,7 +38,7 @@ def test_classes_without_rows_count_nowhere(present):
 @pytest.mark.parametrize("truth", [[1, 1, 1], [0, 0, 0], [1], [0, 1, 1]])
 def test_two_classes_are_ranked_only_where_both_have_rows(truth):
     output, y = torch.randn(len(truth), 2), torch.tensor(truth)
-    values = metrics_of(objective_of(spec(2)), output, y)
+    values = metrics_of(build_task(spec(2)), output, y)
     ranked = {"auroc", "average_precision"} & set(values)
     assert bool(ranked) == (len(set(truth)) == 2)
     assert {"accuracy", "nll"} <= set(values)
@@ -48,7 +48,7 @@ def test_labels_that_all_or_no_rows_have_are_left_out_of_means():
     random = np.random.default_rng(1)
     y = np.stack([np.ones(30), np.zeros(30), random.integers(0, 2, 30)], 1).astype(np.float32)
     output = torch.from_numpy(random.normal(size=(30, 3)).astype(np.float32))
-    values = metrics_of(objective_of(spec(3, multilabel=True)), output, torch.from_numpy(y))
+    values = metrics_of(build_task(spec(3, multilabel=True)), output, torch.from_numpy(y))
     reference = classification_figures(spec(3, multilabel=True), output.sigmoid().numpy(), y)
     for name in ("auroc", "average_precision", "balanced_accuracy"):
         assert values[name] == pytest.approx(reference[name], abs=1e-6), name
@@ -57,7 +57,7 @@ def test_labels_that_all_or_no_rows_have_are_left_out_of_means():
 @pytest.mark.parametrize(("y", "defined"), [([3.0], False), ([2.0, 2.0], False), ([1.0, 2.0], True)])
 def test_r2_needs_two_different_values(y, defined):
     numbers = DataSpec("t", "table", "regression", (2,), target_mean=1.0, target_std=0.5)
-    values = metrics_of(objective_of(numbers), torch.zeros(len(y), 1), torch.tensor(y))
+    values = metrics_of(build_task(numbers), torch.zeros(len(y), 1), torch.tensor(y))
     assert ("r2" in values) == defined
     assert {"rmse", "mae"} <= set(values)
 
@@ -70,6 +70,6 @@ def test_r2_is_that_of_scikit_learn_for_large_and_for_small_numbers(mean, deviat
     output = random.normal(size=200).astype(np.float32)
     y = ((output + 0.5 * random.normal(size=200)) * deviation + mean).astype(np.float32)
     numbers = DataSpec("t", "table", "regression", (2,), target_mean=mean, target_std=deviation)
-    values = metrics_of(objective_of(numbers), torch.from_numpy(output)[:, None], torch.from_numpy(y))
+    values = metrics_of(build_task(numbers), torch.from_numpy(output)[:, None], torch.from_numpy(y))
     truth = (y.astype(np.float64) - mean) / deviation
     assert values["r2"] == pytest.approx(r2_score(truth, output), abs=1e-3)

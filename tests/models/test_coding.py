@@ -23,7 +23,7 @@ from zoo.exceptions import ZooError
 from zoo.models.vae import kl_to_prior, log_normal, log_ratio
 from zoo.tasks import Reconstruction
 from zoo.tasks.baselines import baselines
-from zoo.utils.noise import Draws, corrupt
+from zoo.utils.noise import PerSampleGenerator, corrupt
 
 TABLE = DataSpec("made", "table", "reconstruction", (5,), mean=(0.0,) * 5, std=(1.0,) * 5)
 
@@ -63,7 +63,7 @@ def test_importance_sampling_finds_the_likelihood_of_a_linear_gaussian():
         model.encoder[1].bias[:2] = -model.encoder[1].weight[:2] @ b
         model.encoder[1].weight[2:], model.encoder[1].bias[2:] = 0, precision.inverse().diagonal().log()
         model.begin_evaluation("test")
-        found = model.evaluated({"x": x, "row": torch.arange(64)})
+        found = model.eval_step({"x": x, "row": torch.arange(64)})
         truth = -exact.log_prob(x)
     assert torch.allclose(found["nll"], truth, atol=0.15)
     assert abs(float((found["nll"] - truth).mean())) < 0.02
@@ -78,7 +78,7 @@ def test_the_bound_with_more_samples_is_closer_and_with_one_is_the_plain_one():
     for k in (1, 5, 50):
         model = linear_vae(samples=k)
         with torch.no_grad():
-            means.append(float(torch.stack([model.loss(batch)[0] for _ in range(100)]).mean()))
+            means.append(float(torch.stack([model.compute_loss(batch)[0] for _ in range(100)]).mean()))
     assert means[0] > means[1] > means[2]
     model = linear_vae()
     mean, log_var = model.posterior(x)
@@ -97,7 +97,7 @@ def test_free_bits_cost_nothing_and_the_weight_of_kl_rises():
     with torch.no_grad():
         model.encoder[-1].weight.zero_()
         model.encoder[-1].bias.zero_()  # q(z|x) is the prior: no KL, and all of it free
-    loss, counts = model.loss({"x": x})
+    loss, counts = model.compute_loss({"x": x})
     free = 0.5 * model.latent_dim * model.kl_weight()
     assert float(loss.detach()) == pytest.approx(free - float(counts["log_likelihood"]) / 64, rel=1e-5)
     assert float(counts["kl"]) == 0
@@ -109,11 +109,11 @@ def test_free_bits_cost_nothing_and_the_weight_of_kl_rises():
 @pytest.mark.parametrize("count", [2500, 2001])
 def test_a_row_has_the_same_noise_however_many_processes_share_the_rows(count):
     x = torch.zeros(count, 6)
-    alone = torch.cat([Draws(b["row"]).normal(6) for b in EvalLoader({"x": x})])
+    alone = torch.cat([PerSampleGenerator(b["row"]).normal(6) for b in EvalLoader({"x": x})])
     for world in (2, 3):
         for rank in range(world):
             batches = list(EvalLoader({"x": x}, share=Share(rank, world)))
-            shared = torch.cat([Draws(b["row"]).normal(6) for b in batches])
+            shared = torch.cat([PerSampleGenerator(b["row"]).normal(6) for b in batches])
             assert torch.equal(shared, alone[torch.cat([b["row"] for b in batches])])
     assert abs(float(alone.std()) - 1) < 0.02
     assert not torch.equal(alone[:1000], alone[1000:2000])
@@ -275,7 +275,7 @@ def test_scores_of_any_size_rank_as_they_do_elsewhere():
     y = rng.integers(0, 2, 400)
     score = np.concatenate([rng.normal(0, 0.2, 200), rng.normal(80, 60, 200)]) + 15 * y  # one batch small, one large
     objective = digits(normal=[1]).spec
-    objective = zoo.create("autoencoder", spec=objective).objective
+    objective = zoo.create("autoencoder", spec=objective).task
     metrics = objective.metrics("test")
     x = torch.zeros(200, 1, 8, 8)
     for part in (slice(0, 200), slice(200, 400)):

@@ -237,7 +237,7 @@ def test_an_environment_that_breaks_ends_the_run_by_name_step_and_action(how, sa
     ("kind", "identity", "sizes", "said"),
     [
         ("discrete", "None-v0", {}, "None-v0 cannot be made"),
-        ("discrete", "Pendulum-v1", {}, "takes continuous actions; data.kind=continuous"),
+        ("discrete", "Pendulum-v1", {}, "takes continuous actions; data.modality=continuous"),
         (
             "discrete",
             "CartPole-v1",

@@ -86,7 +86,7 @@ def test_each_network_has_the_gradient_of_its_own_loss_alone(options):
     model.discriminator.eval()  # spectral norm takes a step each time it is used in training
     batch = {"x": torch.rand(16, 1, 8, 8)}
     torch.manual_seed(1)
-    loss, _ = model.loss(batch)
+    loss, _ = model.compute_loss(batch)
     loss.backward()
     got = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
     torch.manual_seed(1)
@@ -111,7 +111,7 @@ def test_real_images_of_a_wrong_class_count_as_made():
     nn.init.normal_(model.discriminator.told.weight)
     batch = {"x": torch.rand(16, 1, 8, 8), "y": torch.randint(0, 2, (16,))}
     torch.manual_seed(1)
-    _, counts = model.loss(batch)
+    _, counts = model.compute_loss(batch)
     torch.manual_seed(1)
     fake = model.generator(torch.randn(16, model.latent_dim), batch["y"])
     r, f, w = (
@@ -300,10 +300,10 @@ def test_measures_are_the_same_each_time_and_see_what_a_generator_does(trained, 
     model, dataset = zoo.load(trained.folder / "checkpoints" / "best.ckpt"), unlabelled(load("digits"), "generation")
 
     def figures():
-        metrics = model.objective.metrics("test")
+        metrics = model.task.metrics("test")
         with torch.inference_mode():
             for batch in EvalLoader(dataset.test):
-                model.objective.update(metrics, model.evaluated(batch), batch)
+                model.task.update(metrics, model.eval_step(batch), batch)
         return {key: float(value) for key, value in metrics.compute().items()}
 
     first = figures()
@@ -356,10 +356,10 @@ def test_without_a_judge_samples_are_not_classified():
     assert GAN().judge is not None
     model = GAN(spec=replace(REAL_DIGITS, name="of_mine"))
     assert model.judge is None
-    found = model.objective.metrics("val")
+    found = model.task.metrics("val")
     for _ in range(2):
         batch = {"x": torch.rand(40, 1, 8, 8), "row": torch.arange(40)}
-        model.objective.update(found, model.evaluated(batch), batch)
+        model.task.update(found, model.eval_step(batch), batch)
     assert {"frechet_pca", "coverage"} <= set(found.compute())
     assert not {"sure", "frechet_zoo_cnn"} & set(found.compute())
 

@@ -159,7 +159,7 @@ def test_initialisations_are_those_of_their_papers():
 def test_the_gradients_of_a_small_network_are_those_of_the_chain_rule():
     model = zoo.create("fnn", spec=TABLE, widths=[5], norm="none", dropout=0.0, activation="tanh")
     x, y = torch.randn(7, 4), torch.tensor([0, 1, 2, 0, 1, 2, 0])
-    loss, _ = model.loss({"x": x, "y": y})
+    loss, _ = model.compute_loss({"x": x, "y": y})
     loss.backward()
     hidden, out = model.network[0][0], model.network[1]
     w1, b1, w2, b2 = (p.detach().double().numpy() for p in (hidden.weight, hidden.bias, out.weight, out.bias))

@@ -248,7 +248,7 @@ def test_views_of_an_image():
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "transformer"])
 def test_steps_read_together_do_not_see_the_padding(name):
-    spec = DataSpec(name="s", kind="sequence", task="classification", input_shape=(11, 2), classes=("a", "b"))
+    spec = DataSpec(name="s", modality="sequence", task="classification", input_shape=(11, 2), classes=("a", "b"))
     model = zoo.create(name, spec=spec, segment=3, pooling="mean").eval()
     x, lengths = torch.randn(2, 11, 2), torch.tensor([4, 11])
     whole = model(x, lengths)
@@ -256,7 +256,7 @@ def test_steps_read_together_do_not_see_the_padding(name):
     torch.testing.assert_close(whole, alone)
     x[0, 4:] = 99.0
     torch.testing.assert_close(model(x, lengths), whole)
-    assert model.insights({"x": x, "lengths": lengths}, None)["gradient"].shape == (4,)
+    assert model.visualizations({"x": x, "lengths": lengths}, None)["gradient"].shape == (4,)
     h, sizes = together(x[1:], lengths[1:], 3)
     assert torch.equal(h.view(-1)[:22], x[1].view(-1))
     assert h.shape == (1, 4, 6)
@@ -277,13 +277,13 @@ def test_steps_read_together_do_not_see_the_padding(name):
 )
 def test_both_directions_are_exported_for_any_length(name, ending, tmp_path):
     """The file has answered three rows of other lengths than those it was traced with before it is kept."""
-    spec = DataSpec(name="s", kind="sequence", task="classification", input_shape=(11, 2), classes=("a", "b"))
+    spec = DataSpec(name="s", modality="sequence", task="classification", input_shape=(11, 2), classes=("a", "b"))
     model = zoo.create(name, spec=spec, bidirectional=True, pooling="max")
     assert zoo.export(model, tmp_path / f"model.{ending}").stat().st_size > 0
 
 
 def test_a_projection_is_refused_in_one_line_by_formats_that_have_none(tmp_path):
-    spec = DataSpec(name="s", kind="sequence", task="classification", input_shape=(11, 2), classes=("a", "b"))
+    spec = DataSpec(name="s", modality="sequence", task="classification", input_shape=(11, 2), classes=("a", "b"))
     model = zoo.create("lstm", spec=spec, projection=16)
     for ending in ("onnx", "pt2"):
         with pytest.raises(ZooError, match="with a projection.*safetensors"):
@@ -380,7 +380,7 @@ def test_gradients_vanish_in_the_rnn_and_not_in_the_gated_ones(name):
     data = copying()
     torch.manual_seed(0)
     model = zoo.create(name, spec=data.spec, hidden_size=32, dropout=0.0, **REACHING[name])
-    norm = model.insights({**data.train}, data)["gradient"]
+    norm = model.visualizations({**data.train}, data)["gradient"]
     assert norm.shape == (GAP,)
     reach = float(norm[0] / norm[-1])
     options = {"hidden_size": 32, "dropout": 0.0, **REACHING[name]}

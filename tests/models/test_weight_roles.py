@@ -111,7 +111,7 @@ def test_a_step_moves_what_does_not_decay_by_its_gradient_alone():
 def test_followers_begin_as_what_they_follow(name, case, scheme):
     model = create(name, case)
     model.configure(Learning(init=scheme))
-    for follower, leader in model.followers.items():
+    for follower, leader in model.derived_modules.items():
         mine, theirs = (model.get_submodule(part).state_dict() for part in (follower, leader))
         assert all(torch.equal(value, theirs[key]) for key, value in mine.items())
 

@@ -22,11 +22,11 @@ def _evaluate(asked: Asked) -> Sequence[str]:
         print(f"note: {note}", file=sys.stderr)
     out = asked.out(None, ".json")
     if out is not None:
-        from zoo.utils.files import write_whole
+        from zoo.utils.files import atomic_write
 
         content: dict[str, Any] = {"model": model.name, "data": measured.name, "rows": measured.rows}
         content |= {"metrics": measured.metrics, "baselines": measured.beside, "notes": list(measured.notes)}
-        write_whole(Path(out), lambda to: to.write_text(json.dumps(content, indent=1) + "\n"))
+        atomic_write(Path(out), lambda to: to.write_text(json.dumps(content, indent=1) + "\n"))
     part = "test " if measured.part == "test" else ""
     lines = [f"{model.name} on {measured.name}, {measured.rows:,} {part}rows"]
     for name, value in sorted(measured.metrics.items()):

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 from zoo.cli.base import RUN, Asked, Verb
 from zoo.exceptions import ZooError
 from zoo.inference.predictions import answers_of
-from zoo.utils.files import write_whole
+from zoo.utils.files import atomic_write
 
 Row = dict[str, Any]
 FORMATS = ("table", "csv", "json")
@@ -107,7 +107,7 @@ def _predict(asked: Asked) -> int:
             raise Unanswered
 
     with contextlib.suppress(Unanswered):
-        write_whole(out, write)
+        atomic_write(out, write)
     return codes[0]
 
 
@@ -163,7 +163,7 @@ class Answering:
             return str(error)
         for column, counts in unknown_categories(spec, piece.raw, batch).items():
             self.categories.setdefault(column, Counter()).update(counts)
-        if spec.kind == "text":
+        if spec.modality == "text":
             unknown, values = unknown_values(spec, batch)
             self.unknown, self.values = self.unknown + sum(unknown.values()), self.values + values
         self.printer.write(_in_order(rows, spec) if self.printer.form == "csv" else rows)

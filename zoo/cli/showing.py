@@ -37,8 +37,8 @@ def _list(asked: Asked) -> Sequence[str]:
     if what == "data":
         names = configs.choices("data")
         entries = [(name, registry.data_entry(name) if name in registry.list_data() else None) for name in names]
-        rows = [(name, entry.kind, ", ".join(entry.tasks)) for name, entry in entries if entry]
-        return _columns([("data", "kind", "tasks"), *rows])
+        rows = [(name, entry.modality, ", ".join(entry.tasks)) for name, entry in entries if entry]
+        return _columns([("data", "modality", "tasks"), *rows])
     if what == "weights":
         cards = [card(name) for name in list_weights()]
         rows = [
@@ -51,7 +51,7 @@ def _list(asked: Asked) -> Sequence[str]:
     for name in configs.choices("model"):
         entry = registry.entry(configs.recipe_class(name))
         best = [f"{data}: {said(promise)}".partition("   (")[0] for data, promise in promises(name)]
-        rows.append((name, ", ".join(entry.tasks), ", ".join(entry.kinds), "; ".join(best[:2])))
+        rows.append((name, ", ".join(entry.tasks), ", ".join(entry.modalities), "; ".join(best[:2])))
     return [
         *_columns([("model", "tasks", "data", "promises"), *rows]),
         "",
@@ -78,14 +78,14 @@ def _info(asked: Asked) -> Sequence[str]:
     if name not in configs.choices("model"):
         raise unknown("model", name, configs.choices("model"))
     config = configs.compose([f"model={name}"])
-    planned = plan(config, recipe=name, command="")
-    dataset, _ = data_of(planned, None)
-    model = model_of(planned, dataset)
+    run_config = plan(config, recipe=name, command="")
+    dataset, _ = data_of(run_config, None)
+    model = model_of(run_config, dataset)
     entry, registered = registry.entry(config.model.name), type(model)
     paper = inspect.cleandoc(sys.modules[registered.__module__].__doc__ or registered.__doc__ or "")
     lines = [name, "", *paper.splitlines(), ""]
     lines += [f"class       zoo.{registered.__name__}, {inspect.getsourcefile(registered)}"]
-    lines += [f"tasks       {', '.join(entry.tasks)}, of {', '.join(entry.kinds)} data"]
+    lines += [f"tasks       {', '.join(entry.tasks)}, of {', '.join(entry.modalities)} data"]
     count = sum(p.numel() for p in model.parameters())
     lines += [f"parameters  {count:,} with data={config.data.name}"]
     lines += [f"promised    data={data}: {said(promise)}" for data, promise in promises(name)]

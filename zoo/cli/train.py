@@ -94,7 +94,7 @@ def _hydra(arguments: Sequence[str], failures: list[Exception]) -> None:
             named = [word.partition("=")[0].lstrip("+") for word in words]
             recipe = HydraConfig.get().runtime.choices["model"]
             done = run(config, recipe=recipe, command=command.strip(), named=named)
-            figure = f"val/{done.model.objective.monitor}"  # which one chooses by; the test is for the chosen one
+            figure = f"val/{done.model.task.monitor}"  # which one chooses by; the test is for the chosen one
             found = done.results.get("metrics", {}).get(figure)
             swept.append((words, f"{figure} {found:.4f}" if found is not None else "", str(done.folder)))
         except (ZooError, TrainingError, Stopped) as error:

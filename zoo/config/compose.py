@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException, UnsupportedValueType
 
 from zoo import registry
 from zoo.config.quoting import quoted
-from zoo.data.spec import OFFERS, UNLABELLED
+from zoo.data.spec import SUPPORTED_TASKS, UNSUPERVISED_TASKS
 from zoo.exceptions import ZooError, nearest, unknown
 
 GROUPS = ("model", "data", "trainer", "optimizer", "schedule", "logger")
@@ -60,7 +60,7 @@ def store_registered(overrides: Sequence[str]) -> None:
                     raise ZooError(said) from None
     for name, entry in registry.registered_data().items():
         if not (conf_dir() / "data" / f"{name}.yaml").is_file():
-            shared = {"name": name, "kind": entry.kind, "tasks": list(entry.tasks), "batch_size": 128}
+            shared = {"name": name, "modality": entry.modality, "tasks": list(entry.tasks), "batch_size": 128}
             store.store(group="data", name=name, node={**registry.signature(entry.load), **shared})
 
 
@@ -87,25 +87,28 @@ def pair(model: str, data: str) -> DictConfig:
 
 
 def _declared(data: str) -> dict[str, Any]:
-    """Return the kind and the tasks that data declares."""
+    """Return the modality and the tasks that data declares."""
     path = conf_dir() / "data" / f"{data}.yaml"
     if path.is_file():
         return _declared_in(path)
     entry = registry.data_entry(data)
-    return {"kind": entry.kind, "tasks": list(entry.tasks)}
+    return {"modality": entry.modality, "tasks": list(entry.tasks)}
 
 
 @functools.cache
 def _declared_in(path: Path) -> dict[str, Any]:
     own: Any = OmegaConf.to_container(OmegaConf.load(path))
-    return {"kind": own["kind"], "tasks": own["tasks"]}  # kind null: as the data is, which is looked at later
+    return {
+        "modality": own["modality"],
+        "tasks": own["tasks"],
+    }  # modality null: as the data is, which is looked at later
 
 
-def store_arrays(kind: str, task: str) -> None:
+def store_arrays(modality: str, task: str) -> None:
     """Let ``data=arrays`` stand for arrays that the caller hands over."""
-    node: dict[str, Any] = {"name": "arrays", "kind": kind, "tasks": [task], "batch_size": 128}
+    node: dict[str, Any] = {"name": "arrays", "modality": modality, "tasks": [task], "batch_size": 128}
     node |= {"folds": 5, "fold": 0, "split_seed": 0}
-    if kind == "image":
+    if modality == "image":
         node["augment"] = OmegaConf.load(conf_dir() / "augment" / "none.yaml")
     ConfigStore.instance().store(group="data", name="arrays", node=node)
 
@@ -196,10 +199,10 @@ def update(config: DictConfig, overrides: dict[str, Any]) -> None:
         OmegaConf.update(config, key, list(value) if isinstance(value, tuple) else value)
 
 
-def fitting_models(task: str | None, kind: str | None) -> list[str]:
-    """Return the registered models that do ``task`` (any, where None) on data of this kind (of any, where None)."""
+def fitting_models(task: str | None, modality: str | None) -> list[str]:
+    """Return the registered models that do ``task`` (any, where None) on data of this modality (of any, where None)."""
     models = registry.registered_models().items()
-    return [n for n, e in models if kind in (None, *e.kinds) and (not task or task in e.tasks)]
+    return [n for n, e in models if modality in (None, *e.modalities) and (not task or task in e.tasks)]
 
 
 def fitting_data(entry: registry.ModelEntry) -> list[str]:
@@ -207,14 +210,19 @@ def fitting_data(entry: registry.ModelEntry) -> list[str]:
     found = []
     for name in choices("data"):
         node = _declared(name)
-        if node["kind"] in (None, *entry.kinds) and set(offered(node["kind"], node["tasks"])) & set(entry.tasks):
+        if node["modality"] in (None, *entry.modalities) and set(offered(node["modality"], node["tasks"])) & set(
+            entry.tasks
+        ):
             found.append(name)
     return found
 
 
-def offered(kind: str | None, tasks: Sequence[str]) -> list[str]:
-    """Return what data of a kind can be asked for: its own ``tasks``, then those that need no labels."""
-    return [*tasks, *(task for task in OFFERS.get(kind or "", ()) if task in UNLABELLED and task not in tasks)]
+def offered(modality: str | None, tasks: Sequence[str]) -> list[str]:
+    """Return what data of a modality can be asked for: its own ``tasks``, then those that need no labels."""
+    return [
+        *tasks,
+        *(task for task in SUPPORTED_TASKS.get(modality or "", ()) if task in UNSUPERVISED_TASKS and task not in tasks),
+    ]
 
 
 def task_of(config: DictConfig) -> str:
@@ -225,15 +233,15 @@ def task_of(config: DictConfig) -> str:
     """
     entry, data = registry.entry(config.model.name), config.data
     wanted = config.task
-    offers = offered(data.kind, data.tasks)
+    offers = offered(data.modality, data.tasks)
     common = [task for task in entry.tasks if task in offers and wanted in (None, task)]
-    if common and data.kind in (None, *entry.kinds):
+    if common and data.modality in (None, *entry.modalities):
         return common[0]
     if wanted is not None and wanted not in offers:
         raise ZooError(f"task={wanted}: data={data.name} offers {', '.join(offers)}")
-    models, sets = fitting_models(wanted or data.tasks[0], data.kind), fitting_data(entry)
+    models, sets = fitting_models(wanted or data.tasks[0], data.modality), fitting_data(entry)
     raise ZooError(
-        f"model={config.model.name} cannot do {wanted or ' or '.join(data.tasks)} on data={data.name} ({data.kind}): "
+        f"model={config.model.name} cannot do {wanted or ' or '.join(data.tasks)} on data={data.name} ({data.modality}): "
         f"models that fit this data are {', '.join(models) or 'none'}; "
         f"data that fits this model is {', '.join(sets) or 'none'}"
     )

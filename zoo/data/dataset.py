@@ -276,10 +276,10 @@ def picked(split: Split, where: Tensor) -> dict[str, Any]:
 
 def restated(spec: DataSpec, x: Values) -> DataSpec:
     """Return the spec with mean and deviation of these rows; numbers of a table that stand for texts keep theirs."""
-    if spec.kind == "image":
+    if spec.modality == "image":
         mean, std = channel_statistics(x)
         return replace(spec, mean=mean, std=std)
-    if spec.kind != "table":
+    if spec.modality != "table":
         return spec
     assert isinstance(x, Tensor)
     text = {n for n, known in enumerate(spec.levels) if known}

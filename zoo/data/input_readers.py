@@ -1,4 +1,4 @@
-"""What all kinds of raw input share: pieces of files, tensors from whatever a caller has."""
+"""What all modalities of raw input share: pieces of files, tensors from whatever a caller has."""
 
 from __future__ import annotations
 

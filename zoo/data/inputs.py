@@ -1,4 +1,4 @@
-"""Raw input as a model reads it: a module per kind of data, the one home of preprocessing outside of training sets.
+"""Raw input as a model reads it: a module per modality, the one home of preprocessing outside of training sets.
 
 Each module has ``encode(spec, raw)`` (whatever a caller has, to a batch), ``read(spec, place)`` (a file, in pieces
 that ``encode`` takes) and ``from_json(spec, rows)`` (a request's rows). How values are read is the model's:
@@ -20,7 +20,7 @@ from zoo.exceptions import ZooError
 if TYPE_CHECKING:
     from zoo.data.dataset import Batch
 
-MODULES = {kind: f"zoo.data.inputs.{kind}" for kind in ("image", "table", "text", "sequence", "series")}
+MODULES = {modality: f"zoo.data.{modality}.read" for modality in ("image", "table", "text", "sequence", "series")}
 
 
 def modality(spec: DataSpec) -> Any:
@@ -29,9 +29,9 @@ def modality(spec: DataSpec) -> Any:
     Raises:
         ZooError: a policy, whose input is what its environment shows.
     """
-    if spec.kind not in MODULES:
+    if spec.modality not in MODULES:
         raise ZooError(f"predict: a model of {spec.name} acts, zoo play shows it")
-    return importlib.import_module(MODULES[spec.kind])
+    return importlib.import_module(MODULES[spec.modality])
 
 
 READS = {
@@ -65,7 +65,7 @@ def encode(spec: DataSpec, raw: Any) -> Batch:
             raise
         raise ZooError(message) from error
     except Exception as error:  # whatever pandas, NumPy and torch make of an object that is no data
-        expected = READS.get(spec.kind, "what the environment shows, as an array")
+        expected = READS.get(spec.modality, "what the environment shows, as an array")
         wrong = _line(error, most=100) or "no reason given"
         message = f"{spec.name}: a {type(raw).__name__} cannot be read ({type(error).__name__}: {wrong})"
         raise ZooError(f"{message}; must be {expected}") from error
@@ -99,7 +99,7 @@ def unknown_categories(spec: DataSpec, raw: Any, batch: Mapping[str, Any]) -> di
 
     ``zoo.data.table.read.unknown_notes`` says them.
     """
-    count = getattr(modality(spec), "unknown_categories", None) if spec.kind in MODULES else None
+    count = getattr(modality(spec), "unknown_categories", None) if spec.modality in MODULES else None
     counts: dict[str, Counter[str]] = count(spec, raw, batch) if count is not None else {}
     return counts
 
@@ -110,11 +110,11 @@ def unknown_values(spec: DataSpec, batch: Mapping[str, Any]) -> tuple[dict[str, 
     These are texts of a table's columns, and tokens of a text, that training did not have.
     """
     x = batch["x"]
-    if spec.kind == "table":
+    if spec.modality == "table":
         columns = [n for n, known in enumerate(spec.levels) if known]
         counts = {spec.columns[n]: int((x[:, n] == 0).sum()) for n in columns}
         return {name: count for name, count in counts.items() if count}, len(x) * len(columns)
-    if spec.kind == "text":
+    if spec.modality == "text":
         count = int((x == UNKNOWN).sum())
         return {spec.tokens: count} if count else {}, int((x != PADDING).sum())
     return {}, 0
@@ -122,7 +122,7 @@ def unknown_values(spec: DataSpec, batch: Mapping[str, Any]) -> tuple[dict[str, 
 
 def unknown_warning(spec: DataSpec, batch: Mapping[str, Any]) -> str | None:
     """Return what to say of a batch of texts where most tokens are unknown to the model, None elsewhere."""
-    if spec.kind != "text":
+    if spec.modality != "text":
         return None
     counts, values = unknown_values(spec, batch)
     unknown = sum(counts.values())
@@ -146,7 +146,7 @@ def pieces(spec: DataSpec, places: Sequence[str]) -> Iterator[Piece]:
     A file that cannot be read is a Piece that says so, and the others go on.
 
     Raises:
-        ZooError: there is no such file, or nothing of the kind can be read from files.
+        ZooError: there is no such file, or nothing of the modality can be read from files.
     """
     read = modality(spec).read
     if spec.task == "language_modeling":

@@ -1,6 +1,6 @@
 """Labelled data of the user's own as a trained model reads it: all rows of a file, beside their truth.
 
-A function per kind of data goes from a model's spec and the options of ``data=`` to ``Labelled``. Inputs are read as
+A function per modality goes from a model's spec and the options of ``data=`` to ``Labelled``. Inputs are read as
 ``predict`` reads them, and classes are matched by their names. Nothing is learned from the file.
 """
 
@@ -21,7 +21,7 @@ from torch import Tensor
 from zoo.data.dataset import Rows, Split, picked
 from zoo.data.inputs import encode, unknown_values
 from zoo.data.reading import ImageReading, SeriesReading, TableReading, TextReading
-from zoo.data.spec import UNKNOWN, UNLABELLED, DataSpec
+from zoo.data.spec import UNKNOWN, UNSUPERVISED_TASKS, DataSpec
 from zoo.exceptions import ZooError
 
 if TYPE_CHECKING:
@@ -60,13 +60,13 @@ def labelled(spec: DataSpec, data: Mapping[str, Any], part: str | None = None) -
     ``part`` (train, val or test) takes the rows that folders or arrays so name.
 
     Raises:
-        ZooError: the data cannot be read, is of another kind, or lacks what the model reads or its target.
+        ZooError: the data cannot be read, is of another modality, or lacks what the model reads or its target.
     """
     name = data["name"]
-    kind, read = READERS[name]
+    modality, read = READERS[name]
     task = "language_modeling" if name == "text_file" else None
-    if kind != spec.kind or (kind == "text" and (spec.task == "language_modeling") != (task is not None)):
-        raise ZooError(f"data={name}: is {kind} data; the model does {spec.task} of {spec.kind} data")
+    if modality != spec.modality or (modality == "text" and (spec.task == "language_modeling") != (task is not None)):
+        raise ZooError(f"data={name}: is {modality} data; the model does {spec.task} of {spec.modality} data")
     if part is not None and name not in PARTED:
         raise ZooError(f"rows={part}: {data['path']} is not cut into parts; leave rows out, and all of it is measured")
     return read(replace(spec, name=str(data["path"])), data, part)  # errors name the file
@@ -103,7 +103,7 @@ def _classified(spec: DataSpec, split: dict[str, Any], names: Sequence[str], not
         y = torch.from_numpy((class_numbers(names, spec.normal) == ABSENT).astype(np.int64))
         return Labelled({**split, "y": y}, unknown=unknown, values=values, notes=notes)
     numbers = class_numbers(names, spec.classes)
-    if spec.task in UNLABELLED:
+    if spec.task in UNSUPERVISED_TASKS:
         return Labelled({**split, "y": torch.from_numpy(numbers)}, unknown=unknown, values=values, notes=notes)
     strangers = Counter(name for name, number in zip(names, numbers, strict=True) if number == ABSENT)
     known = torch.from_numpy(np.flatnonzero(numbers != ABSENT))

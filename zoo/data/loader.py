@@ -88,7 +88,7 @@ def by_length(order: Tensor, lengths: Tensor, batch_size: int, generator: torch.
     return torch.cat([batches[torch.randperm(full, generator=generator)].flatten(), whole[full * batch_size :]])
 
 
-class Chunk:
+class MacroBatch:
     """Consecutive training batches, made one after the other while they are used.
 
     ``sizes`` are the batches' rows over all processes; a batch itself is this process's share of them.
@@ -188,13 +188,13 @@ class Loader:
             order.append((begins + place) * self.stride + first)
         return torch.cat(order)
 
-    def __iter__(self) -> Iterator[Chunk]:
+    def __iter__(self) -> Iterator[MacroBatch]:
         """Yield the chunks of the next epoch; those before the place where it begins are empty."""
         epoch, begin, order = self.epoch, self.batch, self.order(self.epoch)
         length = CHUNK * self.batch_size
         for number in range(len(self)):
             first = max(number * CHUNK, begin)
-            yield Chunk(self, epoch, first, order[first * self.batch_size : (number + 1) * length])
+            yield MacroBatch(self, epoch, first, order[first * self.batch_size : (number + 1) * length])
 
 
 class EvalLoader:
@@ -302,7 +302,7 @@ class ZooData(L.LightningDataModule):
         return EvalLoader(**self._split(name), share=self._share(), stride=self.dataset.stride)
 
     def transfer_batch_to_device(
-        self, batch: Batch | Chunk, device: torch.device, dataloader_idx: int
-    ) -> Batch | Chunk:
+        self, batch: Batch | MacroBatch, device: torch.device, dataloader_idx: int
+    ) -> Batch | MacroBatch:
         """Return the batch as it is: its loader has it on the device."""
         return batch

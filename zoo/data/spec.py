@@ -11,8 +11,8 @@ from zoo.exceptions import ZooError, unknown
 
 ReadingT = TypeVar("ReadingT", bound=Reading)
 
-# What can be asked of each kind of data.
-OFFERS: dict[str, tuple[str, ...]] = {
+# What can be asked of each modality.
+SUPPORTED_TASKS: dict[str, tuple[str, ...]] = {
     "image": ("classification", "regression", "reconstruction", "generation"),
     "table": ("classification", "regression", "reconstruction"),
     "sequence": ("classification", "regression"),
@@ -21,9 +21,12 @@ OFFERS: dict[str, tuple[str, ...]] = {
     "discrete": ("control",),  # environments, by the actions that they take
     "continuous": ("control",),
 }
-KINDS = tuple(OFFERS)
+MODALITIES = tuple(SUPPORTED_TASKS)
 TASKS = ("classification", "regression", "language_modeling", "forecasting", "reconstruction", "generation", "control")
-UNLABELLED = ("reconstruction", "generation")  # for which any data of such a kind will do, whatever its labels are
+UNSUPERVISED_TASKS = (
+    "reconstruction",
+    "generation",
+)  # for which any data of such a modality will do, whatever its labels are
 PADDING, UNKNOWN = 0, 1  # the first two symbols of each vocabulary
 
 
@@ -62,11 +65,11 @@ class DataSpec:
     A reconstruction answers with x itself; y is then a label that nothing is learnt from. Where ``normal`` names
     classes, training has no others, and y says of validation and test rows whether they are ``classes[1]``, anomalies.
 
-    ``reading`` says how files and raw values become numbers, a dataclass of the kind's own (see ``zoo.data.reading``).
+    ``reading`` says how files and raw values become numbers, a dataclass of the modality's own (see ``zoo.data.reading``).
     """
 
     name: str
-    kind: str
+    modality: str
     task: str
     input_shape: tuple[int, ...]
     classes: tuple[str, ...] = ()
@@ -97,19 +100,21 @@ class DataSpec:
     def __post_init__(self) -> None:
         if self.task not in TASKS:
             raise unknown("task", self.task, TASKS)
-        if self.kind not in KINDS:
-            raise unknown("kind of data", self.kind, KINDS)
-        if self.task not in OFFERS[self.kind]:
-            raise ZooError(f"{self.name}: {self.task} of {self.kind} data; must be {' or '.join(OFFERS[self.kind])}")
+        if self.modality not in MODALITIES:
+            raise unknown("modality", self.modality, MODALITIES)
+        if self.task not in SUPPORTED_TASKS[self.modality]:
+            raise ZooError(
+                f"{self.name}: {self.task} of {self.modality} data; must be {' or '.join(SUPPORTED_TASKS[self.modality])}"
+            )
         if self.task == "classification" and len(self.classes) < 2 and not self.multilabel:
             raise ZooError(f"{self.name}: classification needs at least two classes, found {len(self.classes)}")
         if self.reading is None:
-            object.__setattr__(self, "reading", READINGS[self.kind]())
-        elif type(self.reading) is not READINGS[self.kind]:
-            raise ZooError(f"{self.name}: {type(self.reading).__name__} does not fit {self.kind} data")
+            object.__setattr__(self, "reading", READINGS[self.modality]())
+        elif type(self.reading) is not READINGS[self.modality]:
+            raise ZooError(f"{self.name}: {type(self.reading).__name__} does not fit {self.modality} data")
 
     def reading_as(self, cls: type[ReadingT]) -> ReadingT:
-        """Return ``reading``, which is of the class ``cls`` by the kind of data."""
+        """Return ``reading``, which is of the class ``cls`` by the modality."""
         assert isinstance(self.reading, cls)
         return self.reading
 
@@ -141,7 +146,7 @@ class DataSpec:
         """What a network answers with for one sample."""
         if self.task == "language_modeling":
             return (*self.input_shape, self.outputs)
-        if self.task == "reconstruction" and self.kind != "table":
+        if self.task == "reconstruction" and self.modality != "table":
             return self.input_shape
         return self.target_shape if self.task == "forecasting" else (self.outputs,)
 
@@ -156,9 +161,9 @@ class DataSpec:
             return spec
         values = _known(cls, spec)
         if isinstance(values.get("reading"), dict):
-            if values.get("kind") not in READINGS:
-                raise unknown("kind of data", values.get("kind"), KINDS)
-            reading = READINGS[values["kind"]]
+            if values.get("modality") not in READINGS:
+                raise unknown("modality", values.get("modality"), MODALITIES)
+            reading = READINGS[values["modality"]]
             values["reading"] = reading(**_known(reading, values["reading"]))
         return cls(**values)
 
@@ -185,7 +190,7 @@ def _tuples(value: Any) -> Any:
 # What a model is built for when nothing is said: scikit-learn's digits, the zoo's default data.
 DIGITS = DataSpec(
     name="digits",
-    kind="image",
+    modality="image",
     task="classification",
     input_shape=(1, 8, 8),
     classes=tuple("0123456789"),
@@ -194,5 +199,5 @@ DIGITS = DataSpec(
 )
 UNLABELLED_DIGITS = replace(DIGITS, task="reconstruction")
 REAL_DIGITS = replace(DIGITS, task="generation")
-CARTPOLE = DataSpec(name="cartpole", kind="discrete", task="control", input_shape=(4,), classes=("0", "1"))
-PENDULUM = DataSpec(name="pendulum", kind="continuous", task="control", input_shape=(3,), low=(-2.0,), high=(2.0,))
+CARTPOLE = DataSpec(name="cartpole", modality="discrete", task="control", input_shape=(4,), classes=("0", "1"))
+PENDULUM = DataSpec(name="pendulum", modality="continuous", task="control", input_shape=(3,), low=(-2.0,), high=(2.0,))

@@ -55,7 +55,7 @@ def _few(spec: DataSpec, train: dict[str, Any], count: int, seed: int) -> dict[s
     from sklearn.model_selection import train_test_split
 
     if isinstance(train["x"], Windows):
-        raise ZooError(f"data.train_rows: is for data of separate rows; {spec.name} is one long {spec.kind}")
+        raise ZooError(f"data.train_rows: is for data of separate rows; {spec.name} is one long {spec.modality}")
     there = len(train["x"])
     if count > there:
         raise ZooError(f"data.train_rows={count}: {spec.name} has {there} rows to train on")
@@ -74,7 +74,7 @@ def _few(spec: DataSpec, train: dict[str, Any], count: int, seed: int) -> dict[s
 
 def _with(spec: DataSpec, train: dict[str, Any], path: Path) -> dict[str, Any]:
     """Return rows of images followed by those of an archive."""
-    if spec.kind != "image" or spec.task != "classification" or spec.multilabel:
+    if spec.modality != "image" or spec.task != "classification" or spec.multilabel:
         raise ZooError(f"data.generated: is of images with a class each, which {spec.name} has not")
     arrays = labelled_arrays(path)
     if set(arrays) != {"train"}:

@@ -25,14 +25,14 @@ def translated(dataset: Dataset, spec: DataSpec) -> Dataset:
         ZooError: columns that the model reads are missing, or its texts are cut into other tokens.
     """
     theirs = dataset.spec
-    if theirs.kind != spec.kind or theirs.task != spec.task:
+    if theirs.modality != spec.modality or theirs.task != spec.task:
         return dataset  # which the caller refuses by its shape, or the objective does not look at
-    if spec.kind == "table" and _unlike(theirs, spec):
+    if spec.modality == "table" and _unlike(theirs, spec):
         parts = [_table(getattr(dataset, part), theirs, spec) for part in ("train", "val", "test")]
         same = ("input_shape", "mean", "std", "edges", "target_offset", "reading", *TABLES)
         renumbered = {name: getattr(spec, name) for name in same}
         return replace(dataset, spec=replace(theirs, **renumbered), train=parts[0], val=parts[1], test=parts[2])
-    if spec.kind == "text" and theirs.vocabulary != spec.vocabulary:
+    if spec.modality == "text" and theirs.vocabulary != spec.vocabulary:
         if theirs.tokens != spec.tokens:
             raise ZooError(f"{theirs.name}: is cut into {theirs.tokens}; the model reads {spec.tokens}")
         known = numbers(spec.vocabulary)

@@ -30,7 +30,7 @@ def unlabelled(dataset: Dataset, task: str, *, normal: Sequence[Any] | None = No
     spec = replace(dataset.spec, task=task)
     if normal is not None:
         return _one_class(replace(dataset, spec=spec), normal)
-    if spec.kind != "series":
+    if spec.modality != "series":
         return replace(dataset, spec=spec)
     return _windows(replace(dataset, spec=replace(spec, target_shape=(), targets=())))
 

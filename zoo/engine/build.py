@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from zoo import registry
 from zoo.config.schema import PRECISIONS, options
-from zoo.data.spec import UNLABELLED
+from zoo.data.spec import UNSUPERVISED_TASKS
 from zoo.engine.launcher import rank
-from zoo.engine.run_config import Plan, placed
+from zoo.engine.run_config import RunConfig, placed
 from zoo.exceptions import ZooError, install
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def precision_of(precision: str, device: str) -> str:
 SMALLEST_BATCH = 4  # rows, of data that is smaller than the default batch
 TRAINED_ON = {"rows": "train_rows", "seed": "rows_seed", "generated": "generated"}  # of trained_on, and of data
 # Options of data that any data has
-SHARED = ("name", "kind", "tasks", "batch_size", "augment", "normal_classes", *TRAINED_ON.values())
+SHARED = ("name", "modality", "tasks", "batch_size", "augment", "normal_classes", *TRAINED_ON.values())
 
 
 def load_asked(asked: dict[str, Any], task: str, wanted: str | None = None) -> Dataset:
@@ -118,7 +118,7 @@ def load_asked(asked: dict[str, Any], task: str, wanted: str | None = None) -> D
 
     own = {k: v for k, v in asked.items() if k not in SHARED}
     if "task" in registry.signature(registry.data_entry(asked["name"]).load):  # found out from the data, or asked
-        own["task"] = task if task in UNLABELLED else wanted
+        own["task"] = task if task in UNSUPERVISED_TASKS else wanted
     return _as_asked(load_data(asked["name"], **own), asked, task)
 
 
@@ -128,49 +128,49 @@ def _as_asked(dataset: Dataset, asked: dict[str, Any], task: str) -> Dataset:
     from zoo.data.unlabelled import unlabelled
 
     if task == "control":
-        kind = dataset.spec.kind
-        if asked.get("kind") not in (None, kind):
-            raise ZooError(f"data={asked['name']}: its environment takes {kind} actions; data.kind={kind}")
+        modality = dataset.spec.modality
+        if asked.get("modality") not in (None, modality):
+            raise ZooError(f"data={asked['name']}: its environment takes {modality} actions; data.modality={modality}")
         for option in TRAINED_ON.values():
             if asked.get(option) is not None:
                 raise ZooError(f"data.{option}: is for data with rows; {dataset.spec.name} is an environment")
         return dataset
     dataset = trained_on(dataset, **{name: asked.get(option) for name, option in TRAINED_ON.items()})
-    return unlabelled(dataset, task, normal=asked.get("normal_classes")) if task in UNLABELLED else dataset
+    return unlabelled(dataset, task, normal=asked.get("normal_classes")) if task in UNSUPERVISED_TASKS else dataset
 
 
-def data_of(planned: Plan, dataset: Dataset | None) -> tuple[Dataset, Any]:
+def data_of(run_config: RunConfig, dataset: Dataset | None) -> tuple[Dataset, Any]:
     """Return the data set, loaded unless the caller brought it, and its datamodule."""
     from zoo.data.augment import AUGMENTS
     from zoo.data.loader import ZooData
 
-    asked = planned.values["data"]
+    asked = run_config.values["data"]
     augment = None
-    if asked["kind"] in AUGMENTS:
-        augment = options(AUGMENTS[asked["kind"]], "data.augment", asked.get("augment") or {})
-    if asked["batch_size"] < planned.trainer.world:
+    if asked["modality"] in AUGMENTS:
+        augment = options(AUGMENTS[asked["modality"]], "data.augment", asked.get("augment") or {})
+    if asked["batch_size"] < run_config.trainer.world:
         raise ZooError(
-            f"data.batch_size={asked['batch_size']}: must be at least 1 for each of {planned.trainer.world} processes"
+            f"data.batch_size={asked['batch_size']}: must be at least 1 for each of {run_config.trainer.world} processes"
         )
     if dataset is None:
-        dataset = load_asked(placed(asked, planned.working_dir), planned.task, planned.values["task"])
-    elif planned.task != "control":
-        dataset = _as_asked(dataset, placed(asked, planned.working_dir), planned.task)
-    if planned.task == "control":
+        dataset = load_asked(placed(asked, run_config.working_dir), run_config.task, run_config.values["task"])
+    elif run_config.task != "control":
+        dataset = _as_asked(dataset, placed(asked, run_config.working_dir), run_config.task)
+    if run_config.task == "control":
         from zoo.data.environment.environments import EnvironmentData, check_replay
 
-        world, envs = planned.trainer.world, dataset.envs  # type: ignore[attr-defined]
+        world, envs = run_config.trainer.world, dataset.envs  # type: ignore[attr-defined]
         if envs % world:
-            said = f"trainer.devices={planned.trainer.devices}: {world} processes must share data.envs={envs} evenly"
+            said = f"trainer.devices={run_config.trainer.devices}: {world} processes must share data.envs={envs} evenly"
             raise ZooError(said)
-        remembers = registry.get(planned.values["model"]["name"]).remembers
-        if remembers:
-            check_replay(dataset, n_step=planned.values["model"].get("n_step", 1))  # type: ignore[arg-type]
-        settings = {"batch_size": asked["batch_size"], "seed": planned.values["seed"], "remembers": remembers}
+        off_policy = registry.get(run_config.values["model"]["name"]).off_policy
+        if off_policy:
+            check_replay(dataset, n_step=run_config.values["model"].get("n_step", 1))  # type: ignore[arg-type]
+        settings = {"batch_size": asked["batch_size"], "seed": run_config.values["seed"], "remembers": off_policy}
         return dataset, EnvironmentData(dataset, **settings)
     if dataset.sizes[0] < asked["batch_size"]:
-        fitting = max(dataset.sizes[0] // 8, min(dataset.sizes[0], SMALLEST_BATCH), planned.trainer.world)
-        if "data.batch_size" in planned.named or fitting > dataset.sizes[0]:
+        fitting = max(dataset.sizes[0] // 8, min(dataset.sizes[0], SMALLEST_BATCH), run_config.trainer.world)
+        if "data.batch_size" in run_config.named or fitting > dataset.sizes[0]:
             raise ZooError(
                 f"data.batch_size={asked['batch_size']}: more than the {dataset.sizes[0]} rows to train on; "
                 f"data.batch_size={fitting} would make about eight batches of them"
@@ -183,10 +183,10 @@ def data_of(planned: Plan, dataset: Dataset | None) -> tuple[Dataset, Any]:
     return dataset, ZooData(
         dataset,
         batch_size=asked["batch_size"],
-        seed=planned.values["seed"],
+        seed=run_config.values["seed"],
         augment=augment,
-        steps_per_epoch=planned.trainer.steps_per_epoch,
-        carried=registry.get(planned.values["model"]["name"]).carries,
+        steps_per_epoch=run_config.trainer.steps_per_epoch,
+        carried=registry.get(run_config.values["model"]["name"]).stateful,
     )
 
 
@@ -200,13 +200,13 @@ def in_order(dataset: Dataset, part: str) -> Any:
     return EvalLoader(getattr(dataset, part), stride=dataset.stride)
 
 
-def model_of(planned: Plan, dataset: Dataset) -> ZooModule:
+def model_of(run_config: RunConfig, dataset: Dataset) -> ZooModule:
     """Return the model as planned, its weights drawn; where a checkpoint has them, they are read from nowhere else."""
-    own = {k: v for k, v in planned.values["model"].items() if k != "name"}
-    if planned.resumed and (planned.folder / "checkpoints" / "last.ckpt").exists():
-        own |= {option: None for option in registry.get(planned.values["model"]["name"]).sources if option in own}
-    model = registry.create(planned.values["model"]["name"], spec=dataset.spec, **own)
-    model.configure(planned.learning)
+    own = {k: v for k, v in run_config.values["model"].items() if k != "name"}
+    if run_config.resumed and (run_config.folder / "checkpoints" / "last.ckpt").exists():
+        own |= {option: None for option in registry.get(run_config.values["model"]["name"]).sources if option in own}
+    model = registry.create(run_config.values["model"]["name"], spec=dataset.spec, **own)
+    model.configure(run_config.learning)
     return model
 
 
@@ -220,23 +220,23 @@ def trainer_of(
     from zoo.engine.callbacks.user_callbacks import check_monitors
 
     folder, asked, stopping = job.plan.folder, job.plan.trainer, job.plan.stopping
-    logger = _logger(job.plan.values["logger"], folder, job.model.steps) if job.chief else None
+    logger = _logger(job.plan.values["logger"], folder, job.model.steps) if job.is_rank_zero else None
     history = History(folder / "metrics.csv", logger)
     kept = Checkpoints(folder / "checkpoints", signals, options=job.plan.checkpoint, resumed=resumed)
     if job.dataset.spec.task != "generation":  # whose samples are compared by figures that depend on the data
-        known = dict.fromkeys([*job.model.objective.metrics("val"), job.model.objective.monitor])
+        known = dict.fromkeys([*job.model.task.metrics("val"), job.model.task.monitor])
         check_monitors(callbacks, [f"val/{name}" for name in known])
     mine: list[L.Callback] = [history, kept, Progress(), *callbacks]
-    if job.chief and job.dataset.spec.task == "language_modeling" and hasattr(job.model, "generate"):
+    if job.is_rank_zero and job.dataset.spec.task == "language_modeling" and hasattr(job.model, "generate"):
         from zoo.engine.callbacks.text_samples import Samples
 
         mine.append(Samples(folder / "samples.txt"))
-    if job.chief and job.dataset.spec.task == "generation" and hasattr(job.model, "sample"):
+    if job.is_rank_zero and job.dataset.spec.task == "generation" and hasattr(job.model, "sample"):
         from zoo.engine.callbacks.sample_grids import Grids
 
         mine.append(Grids(folder / "samples"))
     if stopping.patience is not None:
-        watched, mode = f"val/{job.model.objective.monitor}", job.model.objective.mode
+        watched, mode = f"val/{job.model.task.monitor}", job.model.task.mode
         mine.append(
             Patience(watched, mode=mode, patience=stopping.patience, min_delta=stopping.min_delta, verbose=False)
         )

@@ -83,7 +83,7 @@ def compare(
     first = configs.compose([f"model={names[0]}", *words])
     dataset = _loaded(first)
     figure, better = _ranked_by(names[0], words, dataset)
-    trees = dataset.spec.kind == "table" and not dataset.spec.multilabel
+    trees = dataset.spec.modality == "table" and not dataset.spec.multilabel
     share = 60 * minutes / (len(names) + trees)
     above = folder or Path("runs") / f"compare-{first.data.name}" / time.strftime("%Y-%m-%d_%H-%M-%S")
     entries = []
@@ -112,9 +112,9 @@ def _loaded(config: Any) -> Dataset:
     from zoo.engine.build import data_of
     from zoo.engine.run_config import check_files, placed, plan
 
-    planned = plan(config, recipe=None, command="")
-    check_files(placed(planned.values["data"]))
-    return data_of(planned, None)[0]
+    run_config = plan(config, recipe=None, command="")
+    check_files(placed(run_config.values["data"]))
+    return data_of(run_config, None)[0]
 
 
 def _ranked_by(name: str, words: Sequence[str], dataset: Dataset) -> tuple[str, int]:
@@ -123,7 +123,7 @@ def _ranked_by(name: str, words: Sequence[str], dataset: Dataset) -> tuple[str, 
     from zoo.engine.run_config import plan
 
     model = model_of(plan(configs.compose([f"model={name}", *words]), recipe=name, command=""), dataset)
-    return model.objective.monitor, 1 if model.objective.mode == "max" else -1
+    return model.task.monitor, 1 if model.task.mode == "max" else -1
 
 
 def _trained(name: str, words: Sequence[str], dataset: Dataset, seconds: float, folder: Path) -> Entry:
@@ -227,12 +227,12 @@ def table(entries: Sequence[Entry], figure: str) -> list[str]:
 
 def written(entries: Sequence[Entry], figure: str, folder: Path) -> Path:
     """Write the comparison as JSON and return the file."""
-    from zoo.utils.files import write_whole
+    from zoo.utils.files import atomic_write
 
     content = [
         {**{key: value for key, value in vars(entry).items() if key != "folder"}, "folder": str(entry.folder or "")}
         for entry in entries
     ]
     path = folder / "comparison.json"
-    write_whole(path, lambda to: to.write_text(json.dumps({"figure": figure, "entries": content}, indent=1) + "\n"))
+    atomic_write(path, lambda to: to.write_text(json.dumps({"figure": figure, "entries": content}, indent=1) + "\n"))
     return path

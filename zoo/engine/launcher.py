@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from zoo.config.schema import TrainerOptions
-from zoo.engine.run_config import Plan
+from zoo.engine.run_config import RunConfig
 from zoo.exceptions import ZooError
 
 
@@ -36,7 +36,7 @@ class Group:
         return replace(asked, num_nodes=self.nodes)
 
     @contextlib.contextmanager
-    def shared(self, planned: Plan, device: str) -> Iterator[Plan]:
+    def shared(self, run_config: RunConfig, device: str) -> Iterator[RunConfig]:
         """Join the processes, and yield the plan with the folder that the first one of them has claimed."""
         import torch
 
@@ -47,11 +47,11 @@ class Group:
             if self.rank:
                 told: list[str | None] = [None]
                 torch.distributed.broadcast_object_list(told)
-                yield replace(planned, folder=Path(str(told[0])))
+                yield replace(run_config, folder=Path(str(told[0])))
             else:
-                with planned.claimed() as claimed:
-                    torch.distributed.broadcast_object_list([str(claimed.folder)])
-                    yield claimed
+                with run_config.create_run_dir() as create_run_dir:
+                    torch.distributed.broadcast_object_list([str(create_run_dir.folder)])
+                    yield create_run_dir
         finally:
             leave()
 

@@ -40,7 +40,7 @@ def find_lr(model: ZooModule, loader: Loader, *, device: str, precision: str) ->
     Raises:
         ZooError: the model's steps are of an order of its own, or no rate made its loss fall.
     """
-    if type(model).update is not ZooModule.update or len(model.parameter_groups()) > 1:
+    if type(model).training_step_on_batch is not ZooModule.training_step_on_batch or len(model.parameter_groups()) > 1:
         raise ZooError(f"trainer.find_lr: {model.name} takes steps in an order of its own, with more than one rate")
     learner = copy.deepcopy(model).to(device).train()
     options, penalties = learner.learning.optimizer, learner.learning.regularization
@@ -56,7 +56,7 @@ def find_lr(model: ZooModule, loader: Loader, *, device: str, precision: str) ->
         for batch in (batch for chunk in loader for batch in chunk):
             rate = LOWEST * factor ** len(rates)
             with torch.autocast(device, HALF.get(precision), enabled=precision in HALF):
-                loss, _ = learner.loss({key: value.to(device) for key, value in batch.items()})
+                loss, _ = learner.compute_loss({key: value.to(device) for key, value in batch.items()})
             scaler.scale(loss).backward()
             scaler.unscale_(optimizer)
             penalise(weights, penalties)

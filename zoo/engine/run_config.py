@@ -24,11 +24,11 @@ from zoo.config.schema import (
     options,
 )
 from zoo.exceptions import ZooError, unknown
-from zoo.utils.files import write_whole
+from zoo.utils.files import atomic_write
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunConfig:
     """What a run will do. ``values`` is the whole configuration as Python primitives, ``named`` are the dotted options
     that the user gave values of; the others are defaults.
     """
@@ -48,7 +48,7 @@ class Plan:
     changed: bool = False  # with other options than it began with
 
     @contextlib.contextmanager
-    def claimed(self) -> Iterator[Plan]:
+    def create_run_dir(self) -> Iterator[RunConfig]:
         """Yield the plan with an empty folder that it alone has: two runs of one second get two.
 
         Where nothing was written into it in the end, it is gone again, as are those above it that were made for it.
@@ -89,7 +89,7 @@ class Plan:
         try:
             (self.folder / "checkpoints").mkdir(parents=True, exist_ok=self.resumed)
             content = OmegaConf.create({"recipe": self.recipe, "working_dir": self.working_dir, **self.values})
-            write_whole(self.folder / "config.yaml", lambda to: OmegaConf.save(content, to))
+            atomic_write(self.folder / "config.yaml", lambda to: OmegaConf.save(content, to))
         except OSError as error:
             raise self._unwritable(error) from None
 
@@ -101,7 +101,7 @@ def plan(
     command: str,
     resumed: Path | None = None,
     named: Collection[str] = (),
-) -> Plan:
+) -> RunConfig:
     """Return the plan of a composed configuration; of a run that goes on in its folder ``resumed``.
 
     Raises:
@@ -109,18 +109,18 @@ def plan(
     """
     values: Any = OmegaConf.to_container(config, resolve=True)
     working_dir = values.pop("working_dir", None)
-    if values["data"].get("kind") is None and values["data"].get("env"):
+    if values["data"].get("modality") is None and values["data"].get("env"):
         from zoo.data.environment.spaces import described
 
-        values["data"]["kind"] = config.data.kind = described(values["data"]["env"])["kind"]
+        values["data"]["modality"] = config.data.modality = described(values["data"]["env"])["modality"]
     check_number("data.batch_size", values["data"]["batch_size"], low=1, whole=True)
     check_number("seed", values["seed"], low=0, whole=True)
     recipe, task = recipe or values["model"]["name"], configs.task_of(config)
     for option in ("normal_classes", "anomalies"):
         if values["data"].get(option) is not None and task != "reconstruction":
-            fitting = configs.fitting_models("reconstruction", values["data"]["kind"])
+            fitting = configs.fitting_models("reconstruction", values["data"]["modality"])
             raise ZooError(f"data.{option}: is for models that find anomalies: {', '.join(fitting)}")
-    return Plan(
+    return RunConfig(
         values=values,
         recipe=recipe,
         command=command,
@@ -213,7 +213,7 @@ def reopen(folder: Path, overrides: dict[str, Any]) -> tuple[DictConfig, str]:
 
 
 # What each configuration has, and what its groups have
-GROUPS = {"model": ("name",), "data": ("name", "kind", "tasks", "batch_size"), "logger": ("name",)}
+GROUPS = {"model": ("name",), "data": ("name", "modality", "tasks", "batch_size"), "logger": ("name",)}
 GROUPS |= {"trainer": ("accumulate",)} | dict.fromkeys(("optimizer", "schedule", "regularization"), ())
 GROUPS |= {"early_stopping": ()}
 SINGLE = ("recipe", "seed", "task", "run_dir", "init")

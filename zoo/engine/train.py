@@ -14,12 +14,12 @@ from omegaconf import DictConfig
 
 from zoo import registry
 from zoo.config import compose as configs
-from zoo.data.spec import UNLABELLED
+from zoo.data.spec import UNSUPERVISED_TASKS
 from zoo.engine.launcher import group
-from zoo.engine.run_config import Plan, check_files, dotted, placed, plan, reopen
+from zoo.engine.run_config import RunConfig, check_files, dotted, placed, plan, reopen
 from zoo.engine.signals import Interrupt, Signals
 from zoo.exceptions import Stopped, TrainingError, ZooError
-from zoo.utils.files import discard, kept_whole, read_results, way_on, write_whole
+from zoo.utils.files import atomic_write, discard, kept_whole, read_results, resume_hint
 
 if TYPE_CHECKING:
     import lightning as L
@@ -105,9 +105,9 @@ def _arrays(data: Any, target: str | None, settings: dict[str, Any], model: str)
     cut = {k: settings.get(f"data.{k}", v) for k, v in (("folds", 5), ("fold", 0), ("split_seed", 0))}
     whole = isinstance(data, (Dataset, Environments))
     tasks = registry.entry(model).tasks
-    task = settings.get("task") or (tasks[0] if set(tasks) <= set(UNLABELLED) else None)
+    task = settings.get("task") or (tasks[0] if set(tasks) <= set(UNSUPERVISED_TASKS) else None)
     arrays = data if whole else from_arrays(data, target=target, task=task, **cut)
-    configs.store_arrays(arrays.spec.kind, arrays.spec.task)
+    configs.store_arrays(arrays.spec.modality, arrays.spec.task)
     return arrays
 
 
@@ -171,20 +171,20 @@ def run(
         TrainingError: the loss became NaN or infinite; the folder keeps the last good checkpoint.
         Stopped: the run was asked to stop.
     """
-    planned = plan(config, recipe=recipe, command=command, resumed=resumed, named=named)
+    run_config = plan(config, recipe=recipe, command=command, resumed=resumed, named=named)
     if dataset is None:
-        check_files(placed(planned.values["data"], planned.working_dir))
+        check_files(placed(run_config.values["data"], run_config.working_dir))
     if callbacks:
         from zoo.engine.callbacks.user_callbacks import check_callbacks
 
         check_callbacks(callbacks)
     from zoo.engine.distributed import ProcessError, shared, warm
 
-    others, devices = group(), planned.trainer.devices
+    others, devices = group(), run_config.trainer.devices
     if others is not None:
-        planned = replace(planned, trainer=others.checked(planned.trainer))
-    elif (planned.trainer.num_nodes or 1) > 1:
-        nodes = planned.trainer.num_nodes
+        run_config = replace(run_config, trainer=others.checked(run_config.trainer))
+    elif (run_config.trainer.num_nodes or 1) > 1:
+        nodes = run_config.trainer.num_nodes
         raise ZooError(f"trainer.num_nodes={nodes}: start it by torchrun --nnodes {nodes} on each, or by SLURM's srun")
     elif devices > 1:
         warm()
@@ -192,27 +192,27 @@ def run(
         if others is not None:
             from zoo.engine.build import device_of
 
-            device = device_of(planned.trainer.accelerator, devices)
-            with others.shared(planned, device) as planned, _ended_well(planned):
-                return _work(planned, dataset, callbacks, report, signals)
-        with planned.claimed() as planned, _ended_well(planned):
+            device = device_of(run_config.trainer.accelerator, devices)
+            with others.shared(run_config, device) as run_config, _ended_well(run_config):
+                return _work(run_config, dataset, callbacks, report, signals)
+        with run_config.create_run_dir() as run_config, _ended_well(run_config):
             if devices == 1:
-                return _work(planned, dataset, callbacks, report, signals)
+                return _work(run_config, dataset, callbacks, report, signals)
             try:
-                with shared(devices, _share, _homes(planned), planned, dataset, callbacks, report):
-                    return _work(planned, dataset, callbacks, report, signals)
+                with shared(devices, _share, _homes(run_config), run_config, dataset, callbacks, report):
+                    return _work(run_config, dataset, callbacks, report, signals)
             except ProcessError as error:
-                raise TrainingError(f"{error}; {way_on(planned.folder)}") from error.__cause__
+                raise TrainingError(f"{error}; {resume_hint(run_config.folder)}") from error.__cause__
 
 
 @contextlib.contextmanager
-def _ended_well(planned: Plan) -> Iterator[None]:
+def _ended_well(run_config: RunConfig) -> Iterator[None]:
     """Have a run that is interrupted say what there is of it, and one that failed without a checkpoint leave nothing.
 
     Raises:
         Stopped: in place of an Interrupt.
     """
-    folder = planned.folder
+    folder = run_config.folder
     try:
         yield
     except Interrupt as interrupt:
@@ -226,31 +226,31 @@ def _ended_well(planned: Plan) -> Iterator[None]:
         joint = " " if way.startswith("before") else "; "
         raise Stopped(f"stopped by {interrupt}{joint}{way}", folder, interrupt.number) from None
     except TrainingError:
-        if not planned.resumed:
+        if not run_config.resumed:
             discard(folder)
         raise
 
 
-def _homes(planned: Plan) -> list[str]:
+def _homes(run_config: RunConfig) -> list[str]:
     """Return the modules that register the run's model and data."""
-    homes = [registry.entry(planned.values["model"]["name"]).module]
-    name = planned.values["data"]["name"]
+    homes = [registry.entry(run_config.values["model"]["name"]).module]
+    name = run_config.values["data"]["name"]
     homes += [registry.data_entry(name).load.__module__] if name != "arrays" else []
     return [home for home in homes if home not in ("__main__", "__mp_main__")]  # each process runs those by itself
 
 
 def _share(
-    homes: Sequence[str], planned: Plan, dataset: Dataset | None, callbacks: Sequence[L.Callback], report: bool
+    homes: Sequence[str], run_config: RunConfig, dataset: Dataset | None, callbacks: Sequence[L.Callback], report: bool
 ) -> None:
     """Do this process's share of a run, in a process that knows no more than what ``homes`` register."""
     for home in homes:
         importlib.import_module(home)
     with Signals() as signals:
-        _work(planned, dataset, callbacks, report, signals)
+        _work(run_config, dataset, callbacks, report, signals)
 
 
 def _work(
-    planned: Plan, dataset: Dataset | None, callbacks: Sequence[L.Callback], report: bool, signals: Signals
+    run_config: RunConfig, dataset: Dataset | None, callbacks: Sequence[L.Callback], report: bool, signals: Signals
 ) -> Run:
     """Do a planned run, or this process's share of it."""
     import lightning as L
@@ -262,27 +262,27 @@ def _work(
     from zoo.utils.precision import narrow_buffers
 
     parts.quiet()
-    device = parts.device_of(planned.trainer.accelerator, planned.trainer.devices)
-    parts.round_products(planned.trainer.tf32)
-    dataset, data = parts.data_of(planned, dataset)
-    L.seed_everything(planned.values["seed"], verbose=False)
-    model = parts.model_of(planned, dataset)
+    device = parts.device_of(run_config.trainer.accelerator, run_config.trainer.devices)
+    parts.round_products(run_config.trainer.tf32)
+    dataset, data = parts.data_of(run_config, dataset)
+    L.seed_everything(run_config.values["seed"], verbose=False)
+    model = parts.model_of(run_config, dataset)
     narrow_buffers(model, device)
-    job = Job(planned, dataset, model, device, parts.precision_of(planned.trainer.precision, device))
-    if planned.trainer.find_lr:
+    job = Job(run_config, dataset, model, device, parts.precision_of(run_config.trainer.precision, device))
+    if run_config.trainer.find_lr:
         return _suggest_lr(job, data)
-    state = _last(job, report) if planned.resumed else None
+    state = _last(job, report) if run_config.resumed else None
     trainer, history = parts.trainer_of(job, signals, resumed=state, callbacks=callbacks)
-    if job.chief:
+    if job.is_rank_zero:
         say(opening(job))
-        planned.make_folder()
+        run_config.make_folder()
     if trainer.world_size > 1:  # each with dropout of its own
-        torch.manual_seed(planned.values["seed"] + 2**20 * trainer.global_rank)
-    ended = state is not None and state["ended"] and not planned.changed
-    with kept_whole(planned.folder):
+        torch.manual_seed(run_config.values["seed"] + 2**20 * trainer.global_rank)
+    ended = state is not None and state["ended"] and not run_config.changed
+    with kept_whole(run_config.folder):
         if trainer.max_epochs and not ended:
-            _fit(trainer, model, data, planned.folder)
-        figures = _test(trainer, model, data, planned.folder)
+            _fit(trainer, model, data, run_config.folder)
+        figures = _test(trainer, model, data, run_config.folder)
         return _close(job, trainer, history, figures, data, signals, report=report)
 
 
@@ -367,7 +367,7 @@ def shared_anew(processes: list[dict[str, Any]], job: Job) -> list[dict[str, Any
     loops = [state["loop"] for state in states]
     sums = {key: sum(loop["sums"].get(key, 0) for loop in loops) for key in loops[0]["sums"]}
     nothing = {key: torch.zeros_like(value) for key, value in sums.items()}
-    if job.chief:
+    if job.is_rank_zero:
         print(f"note: {job.plan.trainer.world} processes go on from where {len(states)} were; sums round otherwise")
     made = []
     for rank in range(job.plan.trainer.world):
@@ -397,16 +397,16 @@ def _test(trainer: L.Trainer, model: ZooModule, data: Any, folder: Path) -> dict
     best = trainer.strategy.broadcast(mine)  # other machines may not have the folder
     model.load_state_dict(best["state_dict"])
     model.on_load_checkpoint(best)
-    if model.objective.chosen_for is not None:
+    if model.task.chosen_for is not None:
         model.stage = "val"
         trainer.test(model, dataloaders=data.val_dataloader(), verbose=False)
         model.stage = "test"
         kept = _answers(trainer, model, data.dataset.val)
         assert kept is not None
-        threshold = model.objective.choose_threshold(kept, data.dataset.val["y"])
-        best["zoo"]["threshold"] = model.objective.threshold = threshold
+        threshold = model.task.choose_threshold(kept, data.dataset.val["y"])
+        best["zoo"]["threshold"] = model.task.threshold = threshold
         if trainer.is_global_zero:
-            write_whole(path, lambda to: _saved(best, to))
+            atomic_write(path, lambda to: _saved(best, to))
     return dict(trainer.test(model, dataloaders=data.test_dataloader(), verbose=False)[0])
 
 
@@ -455,13 +455,13 @@ def _close(
     folder, guard = job.plan.folder, Guard()
     content: dict[str, Any] = {}
     pictures: list[Path] = []
-    if job.chief:
+    if job.is_rank_zero:
         earlier = read_results(folder, steps=history.rows[-1]["steps"]) if job.plan.resumed else None
         content = earlier or results(job, history.rows, (history.seconds, history.validating), figures)
         write({**content, "missing": ["report"]} if report else content, folder)  # nothing from here on can lose it
     kept = guard.attempt("answers", lambda: _answers(trainer, job.model, data.dataset.test), None) if report else None
     leave()  # what follows is the first process's own affair
-    if job.chief:
+    if job.is_rank_zero:
         signals.check()
         if report:
             content, pictures = add_report(job, content, history.rows, kept, data, guard)

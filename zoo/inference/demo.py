@@ -29,7 +29,7 @@ def page(model: Any, *, title: str) -> Any:
     made = _maker(model)
     with gr.Blocks(title=title, analytics_enabled=False) as blocks:
         task = spec.task.replace("_", " ")
-        gr.Markdown(f"# {title}\n{model.name}, {task} of {spec.kind} data, {_size(model):,} parameters")
+        gr.Markdown(f"# {title}\n{model.name}, {task} of {spec.modality} data, {_size(model):,} parameters")
         made()
     return blocks
 
@@ -44,10 +44,10 @@ def _maker(model: Any) -> Callable[[], None]:
         raise ZooError("demo: a policy is shown by zoo play")
     if spec.task == "language_modeling":
         return lambda: _writing(model)
-    if spec.kind == "image" and hasattr(model, "sample"):
+    if spec.modality == "image" and hasattr(model, "sample"):
         return lambda: _drawing(model)
     makers = {"image": _seeing, "text": _reading, "table": _counting, "series": _forecasting, "sequence": _hearing}
-    return lambda: makers[spec.kind](model)
+    return lambda: makers[spec.modality](model)
 
 
 def _asking(inputs: Sequence[Any], outputs: Sequence[Any], answer: Callable[..., Any], name: str = "Ask") -> None:

@@ -16,11 +16,11 @@ from torch import Tensor
 
 from zoo.data.dataset import Dataset, Split, picked
 from zoo.data.labelled import ABSENT, READERS, Labelled, class_numbers, labelled
-from zoo.data.spec import UNLABELLED, DataSpec
+from zoo.data.spec import UNSUPERVISED_TASKS, DataSpec
 from zoo.exceptions import ZooError
 
 if TYPE_CHECKING:
-    from zoo.tasks import Objective
+    from zoo.tasks import Task
 
 Metrics = dict[str, float]
 # What is asked of a file beside its path; what else ``data.`` has is the model's already, or says how training is cut
@@ -105,9 +105,9 @@ def _reader_of(spec: DataSpec, path: str) -> str:
     """Return the name of the data that reads a file for such a model, "" where there is none."""
     if spec.task == "language_modeling":
         return "text_file"
-    if spec.kind == "image":
+    if spec.modality == "image":
         return "npz" if path.endswith(".npz") else "image_folder"
-    return {"table": "csv", "text": "text", "series": "series"}.get(spec.kind, "")
+    return {"table": "csv", "text": "text", "series": "series"}.get(spec.modality, "")
 
 
 def on_file(model: Any, name: str, rows: Labelled, notes: Sequence[str] = ()) -> Evaluation:
@@ -118,7 +118,7 @@ def on_file(model: Any, name: str, rows: Labelled, notes: Sequence[str] = ()) ->
     from zoo.data.loader import EvalLoader
 
     spec, split, notes = model.spec, rows.split, [*notes, *rows.notes]
-    if split is not None and spec.task in UNLABELLED and not spec.normal:
+    if split is not None and spec.task in UNSUPERVISED_TASKS and not spec.normal:
         split = _for_task(model, split)
     metrics: Metrics = {}
     beside: dict[str, Metrics] = {}
@@ -127,7 +127,7 @@ def on_file(model: Any, name: str, rows: Labelled, notes: Sequence[str] = ()) ->
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # scikit-learn's, of metrics that are not defined
             beside = constants(model, split)
-        notes += undefined(model.objective, metrics)
+        notes += undefined(model.task, metrics)
     lost = sum(rows.strangers.values())
     if lost:
         share = (rows.rows - lost) / rows.rows
@@ -153,7 +153,7 @@ def unknown_note(unknown: Mapping[str, int], values: int) -> str:
     return f"{count:,} of {values:,} values did not occur in training ({named}); the model reads them as unknown"
 
 
-def undefined(objective: Objective, metrics: Metrics) -> list[str]:
+def undefined(objective: Task, metrics: Metrics) -> list[str]:
     """Return a note on metrics that these rows leave undefined."""
     lacking = [name for name in objective.metrics("test") if name not in metrics]
     if not lacking or not set(lacking) <= {"auroc", "average_precision", "r2", "f1", "balanced_accuracy"}:
@@ -187,7 +187,7 @@ def on_dataset(model: Any, dataset: Dataset, parts: Sequence[str]) -> Evaluation
         strangers += others
     rows = sum(size for part, size in zip(("train", "val", "test"), dataset.sizes, strict=True) if part in parts)
     metrics: Metrics = measured_on(model, chain.from_iterable(loaders))[0] if loaders else {}
-    notes = undefined(model.objective, metrics) if loaders else []
+    notes = undefined(model.task, metrics) if loaders else []
     if strangers:
         metrics["accuracy"] = metrics.get("accuracy", 0.0) * (1 - strangers.total() / rows)
         notes.append(strangers_note(strangers))
@@ -222,14 +222,14 @@ def _by_names(spec: DataSpec, dataset: Dataset, part: str) -> tuple[Any, Counter
 
 def measured_on(model: Any, batches: Iterable[Any], stage: str = "test") -> tuple[Metrics, list[Any]]:
     """Return metrics of a model on batches, and what its objective keeps of each; stage val leaves out what is slow."""
-    metrics, outputs = model.objective.metrics("test").to(model.device), []
+    metrics, outputs = model.task.metrics("test").to(model.device), []
     model.eval().begin_evaluation(stage)
     with torch.inference_mode():
         for batch in batches:
             here = {k: v.to(model.device) if isinstance(v, Tensor) else v for k, v in batch.items()}
-            output = model.evaluated(here)
-            model.objective.update(metrics, output, here)
-            outputs.append(model.objective.keep(output, here))
+            output = model.eval_step(here)
+            model.task.update(metrics, output, here)
+            outputs.append(model.task.keep(output, here))
     return metrics.figures(), outputs
 
 
@@ -251,7 +251,7 @@ def constants(model: Any, split: Split) -> dict[str, Metrics]:
         y = np.asarray(split["y"])
         constant = {"mean": regression_figures(np.full(len(y), spec.target_mean), y)}
     elif spec.task == "reconstruction" and not any(spec.levels):
-        constant = {"mean": _mean_given_back(model.objective, split)}
+        constant = {"mean": _mean_given_back(model.task, split)}
     else:
         return {}
     return {name: {k: v for k, v in values.items() if not np.isnan(v)} for name, values in constant.items()}
@@ -264,6 +264,6 @@ def _mean_given_back(objective: Any, split: Split) -> Metrics:
     metrics = objective.metrics("test")
     for batch in EvalLoader(split):
         target = objective.target(batch["x"])
-        mean = objective.mean.view(-1, 1, 1).expand_as(target) if objective.spec.kind == "image" else 0 * target
+        mean = objective.mean.view(-1, 1, 1).expand_as(target) if objective.spec.modality == "image" else 0 * target
         objective.update(metrics, mean, batch)
     return {name: value for name, value in metrics.figures().items() if name != "f1"}

@@ -19,7 +19,7 @@ from zoo.data.dataset import Batch
 from zoo.data.spec import UNKNOWN, DataSpec
 from zoo.exceptions import ZooError, install, unknown
 from zoo.models.base import ZooModule
-from zoo.utils.files import write_whole
+from zoo.utils.files import atomic_write
 
 
 class Answering(nn.Module):
@@ -163,7 +163,7 @@ def export(model: ZooModule, path: str | Path, *, format: str | None = None) -> 
     plain = copy.deepcopy(model).cpu().eval()  # CUDA has operators of its own, which ONNX has not
     write, answers = {"onnx": _onnx, "torch_export": _program, "safetensors": _weights}[chosen](plain)
     try:
-        write_whole(path, lambda to: _checked(plain, write, answers, to))
+        atomic_write(path, lambda to: _checked(plain, write, answers, to))
     except OSError as error:
         raise ZooError(f"{path}: cannot be written ({error.strerror})") from None
     return path
@@ -260,12 +260,12 @@ def _example(spec: DataSpec, *, rows: int = 2, shorter: int = 0) -> Batch:
     Where the length may be any it is ``shorter`` by so many steps than the longest.
     """
     shape = spec.input_shape
-    any_length = spec.kind in ("sequence", "text")
+    any_length = spec.modality in ("sequence", "text")
     length = max(shape[0] - shorter, 1) if any_length else shape[0]
     batch = {"x": torch.rand(rows, length, *shape[1:])}
-    if spec.kind == "text":
+    if spec.modality == "text":
         batch["x"] = torch.randint(UNKNOWN, len(spec.vocabulary), (rows, length))
-    if spec.kind == "sequence" or (spec.kind == "text" and spec.task == "classification"):
+    if spec.modality == "sequence" or (spec.modality == "text" and spec.task == "classification"):
         batch["lengths"] = torch.tensor([length] + [1] * (rows - 1))
     return batch
 

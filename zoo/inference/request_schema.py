@@ -36,13 +36,13 @@ class Rows(list[Any]):
 
 def question(spec: DataSpec) -> type[Question]:
     """Return the class of requests to a model of such data."""
-    about, row = {"image": _image, "text": _text, "table": _table, "sequence": _sequence, "series": _series}[spec.kind](
-        spec
-    )
+    about, row = {"image": _image, "text": _text, "table": _table, "sequence": _sequence, "series": _series}[
+        spec.modality
+    ](spec)
     example = row_example(spec)
     rows = Annotated[list[row], Field(min_length=1, max_length=MOST, description=about, examples=[[example]])]  # type: ignore[valid-type]
     config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"x": [example]}]})
-    model: type[Question] = create_model(f"{spec.kind.capitalize()}Rows", __base__=Question, x=(rows, ...))
+    model: type[Question] = create_model(f"{spec.modality.capitalize()}Rows", __base__=Question, x=(rows, ...))
     model.model_config = config
     model.model_rebuild(force=True)
     return model
@@ -114,11 +114,11 @@ def column_names(spec: DataSpec) -> list[str]:
 
 def row_example(spec: DataSpec) -> Any:
     """Return a row that a model of such data answers: near the mean of its training data."""
-    if spec.kind == "image":
+    if spec.modality == "image":
         return _png(spec)
-    if spec.kind == "text":
+    if spec.modality == "text":
         return "a text to classify"
-    if spec.kind == "table":
+    if spec.modality == "table":
         levels = spec.levels or ((),) * len(column_names(spec))
         mean = spec.mean if len(spec.mean) > 1 else spec.mean * spec.inputs
         return {
@@ -127,7 +127,7 @@ def row_example(spec: DataSpec) -> Any:
         }
     width = spec.input_shape[1]
     mean = spec.mean if len(spec.mean) == width else spec.mean * width
-    steps = spec.input_shape[0] if spec.kind == "series" else min(spec.input_shape[0], 2)
+    steps = spec.input_shape[0] if spec.modality == "series" else min(spec.input_shape[0], 2)
     return [[_short(value) for value in mean]] * steps
 
 

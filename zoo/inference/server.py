@@ -184,13 +184,13 @@ def serve(
     from zoo.inference.uses import opened
 
     spec, limits = opened(str(place))[0].spec, limits or Limits()
-    if spec.kind not in MODULES or spec.task in ("language_modeling", "generation"):
-        raise ZooError(f"serve: answers questions about rows; {spec.task} of {spec.kind} data has none")
+    if spec.modality not in MODULES or spec.task in ("language_modeling", "generation"):
+        raise ZooError(f"serve: answers questions about rows; {spec.task} of {spec.modality} data has none")
     api = Answers(str(place), batch=batch, wait=wait)
     Answers.decode_request.__annotations__["request"] = question(spec)
     described = {"data": spec.name, "task": spec.task, "classes": list(spec.classes), "columns": list(spec.columns)}
     server = litserve.LitServer(api, accelerator="auto", timeout=limits.seconds, model_metadata=described)
-    if spec.kind == "image":
+    if spec.modality == "image":
         _take_files(server, api)
     server.app.add_exception_handler(RequestValidationError, _malformed)
     server.uvicorn_graceful_timeout = limits.seconds

@@ -15,7 +15,7 @@ from zoo.config.quoting import value_of
 from zoo.engine.run_config import check_files, config_of, placed
 from zoo.exceptions import ZooError
 from zoo.hub import card, list_weights
-from zoo.utils.files import write_arrays, write_whole
+from zoo.utils.files import atomic_write, write_arrays
 
 MOST, STEPS, STORED = 1024, 50, 100_000  # samples, and images of a walk, in a picture; samples in a file
 
@@ -150,9 +150,9 @@ def denoise(model: CodingModule, dataset: Dataset, out: Path) -> list[str]:
     from zoo.reporting.plots.codes import given_back
 
     name, level = model.noise
-    if name == "none" or model.spec.kind != "image":
+    if name == "none" or model.spec.modality != "image":
         raise ZooError("denoise: needs a denoiser of images, such as model=autoencoder model.noise=gaussian")
-    if model.objective.ranked:
+    if model.task.ranked:
         raise ZooError(
             "denoise: the model looks for anomalies and reads rows as they are; train without normal_classes"
         )
@@ -173,24 +173,24 @@ def detect(model: CodingModule, dataset: Dataset, out: Path) -> list[str]:
     """
     import torch
 
-    from zoo.reporting.plots.codes import oddity
+    from zoo.reporting.plots.codes import anomaly_score
 
-    if not model.objective.ranked:
+    if not model.task.ranked:
         raise ZooError("detect: needs a model of what is normal, trained with data.normal_classes=[…]")
     if not dataset.spec.normal:
         raise ZooError(f"detect: {dataset.spec.name} does not say what is normal; name it by data.normal_classes=[…]")
-    if model.objective.threshold is None:
+    if model.task.threshold is None:
         raise ZooError(
             "detect: the checkpoint has no threshold yet, which a run chooses at its end; take best.ckpt then"
         )
     figures, kept = measured(model, dataset, stage="val")
     score = torch.cat(kept)
-    threshold, y = model.objective.threshold, dataset.test["y"]
+    threshold, y = model.task.threshold, dataset.test["y"]
     alarm = score >= threshold
     rows = zip(range(len(score)), score.tolist(), alarm.int().tolist(), y.tolist(), strict=True)  # type: ignore[union-attr]
     _write_csv(out, ["test_row", "score", "alarm", "anomaly"], [list(row) for row in rows])
     said = f"{int(alarm.sum()):,} alarms in {len(score):,} test rows, from a score of {threshold:.4g}"
-    lines = [f"scores          {out}   {said}", f"picture         {oddity(score, y, out.with_suffix('.png'))}"]  # type: ignore[arg-type]
+    lines = [f"scores          {out}   {said}", f"picture         {anomaly_score(score, y, out.with_suffix('.png'))}"]  # type: ignore[arg-type]
     return lines + _beside({model.name: figures, **others(model, dataset)}, ("auroc", "average_precision", "f1"))
 
 
@@ -241,8 +241,8 @@ def sample(model: Any, out: Path, *, count: int = 64, **options: Any) -> list[st
     most = STORED if stored else MOST
     if not 1 <= count <= most:
         raise ZooError(f"count={count}: must be from 1 to {most} in a {out.suffix}")
-    if not hasattr(model, "sample") or model.spec.kind != "image":
-        raise ZooError(f"sample: model={model.name} of {model.spec.kind} data draws no images")
+    if not hasattr(model, "sample") or model.spec.modality != "image":
+        raise ZooError(f"sample: model={model.name} of {model.spec.modality} data draws no images")
     images = model.sample(count, **options)
     if not stored:
         return [f"picture         {grid(images, 'new images', out)}"]
@@ -263,8 +263,8 @@ def fid(model: Any, dataset: Dataset, **options: Any) -> list[str]:
     """
     from zoo.metrics.inception import inception_fid
 
-    if not hasattr(model, "sample") or model.spec.kind != "image":
-        raise ZooError(f"fid: model={model.name} of {model.spec.kind} data draws no images")
+    if not hasattr(model, "sample") or model.spec.modality != "image":
+        raise ZooError(f"fid: model={model.name} of {model.spec.modality} data draws no images")
     found = inception_fid(model, dataset, **options)
     return [f"  {name:<17} inception fid {value:.2f}" for name, value in found.items()]
 
@@ -293,8 +293,8 @@ def walk(
     if steps > STEPS:
         raise ZooError(f"steps={steps}: must be at most {STEPS}")
     x = dataset.test["x"]
-    if model.spec.kind != "image":
-        raise ZooError(f"walk: is drawn of images; {model.spec.name} is {model.spec.kind} data")
+    if model.spec.modality != "image":
+        raise ZooError(f"walk: is drawn of images; {model.spec.name} is {model.spec.modality} data")
     for name, row in (("from", first), ("to", last)):
         if not 0 <= row < len(x):
             raise ZooError(f"{name}={row}: must be from 0 to {len(x) - 1}, the test rows")
@@ -309,4 +309,4 @@ def _write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]])
             writer.writerow(header)
             writer.writerows(rows)
 
-    write_whole(path, write)
+    atomic_write(path, write)

@@ -17,13 +17,13 @@ from zoo.exceptions import ZooError
 from zoo.layers.blocks import NORMS, activation_of, halved, norm_of
 from zoo.layers.mlp import check_sizes, mlp
 
-KINDS, SMALLEST = ("dense", "conv"), 8  # pixels a side
+MODALITIES, SMALLEST = ("dense", "conv"), 8  # pixels a side
 PLAIN: dict[str, Any] = {"dropout": 0.0, "residual": False}  # of dense layers
 
 
 def check_networks(spec: DataSpec, *, network: str, widths: Sequence[int], channels: Sequence[int]) -> None:
     """Raise ZooError where an option of the networks is outside its limits."""
-    check_choice("model.network", network, KINDS)
+    check_choice("model.network", network, MODALITIES)
     check_sizes("model.widths", widths)
     check_sizes("model.channels", channels)
     side = min(spec.input_shape[1:])

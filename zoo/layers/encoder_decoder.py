@@ -15,7 +15,7 @@ from zoo.exceptions import ZooError
 from zoo.layers.blocks import activation_of, halved, norm_of
 from zoo.layers.mlp import check_layers, check_sizes, mlp
 
-KINDS = ("dense", "conv")
+MODALITIES = ("dense", "conv")
 
 
 def check_coder(
@@ -28,13 +28,13 @@ def check_coder(
     dropout: float,
 ) -> None:
     """Raise ZooError where an option of ``encoder`` and ``decoder`` is outside its limits."""
-    check_choice("model.network", network, KINDS)
+    check_choice("model.network", network, MODALITIES)
     check_layers(widths=widths, norm=norm, dropout=dropout)
     check_sizes("model.channels", channels)
     if network == "conv" and not channels:
         raise ZooError("model.channels=[]: must be at least one number where model.network=conv")
-    if network == "conv" and spec.kind != "image":
-        raise ZooError(f"model.network=conv: is for images; {spec.name} is {spec.kind} data, model.network=dense")
+    if network == "conv" and spec.modality != "image":
+        raise ZooError(f"model.network=conv: is for images; {spec.name} is {spec.modality} data, model.network=dense")
 
 
 def latent_size(spec: DataSpec, asked: int | None, usual: int) -> int:
@@ -119,7 +119,7 @@ class Bounded(nn.Module):
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
-        self.image = spec.kind == "image"
+        self.image = spec.modality == "image"
 
     def forward(self, logits: Tensor) -> Tensor:
         """Return values of the same shape."""

@@ -13,12 +13,12 @@ from zoo.exceptions import ZooError
 from zoo.layers.blocks import activation_of, begin_small, halved
 from zoo.layers.mlp import check_sizes
 
-KINDS = ("auto", "dense", "conv")
+MODALITIES = ("auto", "dense", "conv")
 
 
 def check_body(spec: DataSpec, *, network: str, widths: Sequence[int], channels: Sequence[int]) -> None:
     """Raise ZooError where an option of ``body`` is outside its limits."""
-    check_choice("model.network", network, KINDS)
+    check_choice("model.network", network, MODALITIES)
     check_sizes("model.widths", widths)
     check_sizes("model.channels", channels)
     if network == "conv" and len(spec.input_shape) != 3:

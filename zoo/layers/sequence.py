@@ -79,9 +79,9 @@ class Symbols(nn.Module):
 
 def reader_of(spec: DataSpec, *, view: str, embedding_dim: int, dropout: nn.Module) -> Any:
     """Return the module that makes ``spec``'s inputs sequences (B, T, features), with ``steps`` and ``features``."""
-    if spec.kind == "image":
+    if spec.modality == "image":
         return View(spec.input_shape, view=view)
-    if spec.kind == "text":
+    if spec.modality == "text":
         check_number("model.embedding_dim", embedding_dim, low=1, whole=True)
         return Symbols(len(spec.vocabulary), embedding_dim, steps=spec.input_shape[0], dropout=dropout)
     return Steps(spec.input_shape)

@@ -58,9 +58,9 @@ class Autoencoder(CodingModule):
         z: Tensor = self.encoder(self.read(target))
         return z
 
-    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def compute_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of a batch, and the sum of its rows' mean squared errors."""
-        target = self.objective.target(batch["x"])
+        target = self.task.target(batch["x"])
         code = self.code(self.corrupted(target))
         logits = self.decoder(code)
         error = (self.values(logits) - target).square().mean()

@@ -19,7 +19,7 @@ from zoo.metrics.probing import code_figures
 from zoo.models.base import ZooModule
 from zoo.tasks import Reconstruction
 from zoo.utils.modes import evaluating
-from zoo.utils.noise import Draws, corrupt
+from zoo.utils.noise import PerSampleGenerator, corrupt
 
 SHOWN, STEPS = 12, 10  # rows in a picture; of a walk from one to another
 
@@ -37,12 +37,12 @@ class CodingModule(ZooModule):
     """
 
     tasks = ("reconstruction",)
-    kinds = ("image", "table", "series")
+    modalities = ("image", "table", "series")
     encoder: Any
     decoder: Any
     noise: tuple[str, float] = ("none", 0.0)
     usual: ClassVar[int] = 16
-    objective: Reconstruction
+    task: Reconstruction
 
     def __init__(
         self,
@@ -67,12 +67,12 @@ class CodingModule(ZooModule):
     def check_likelihood(self, likelihood: str, choices: Sequence[str]) -> None:
         """Raise ZooError where the likelihood is none of the choices, or not of such data."""
         check_choice("model.likelihood", likelihood, choices)
-        if likelihood == "bernoulli" and self.spec.kind != "image":
-            raise ZooError(f"model.likelihood=bernoulli: is for images; {self.spec.name} is {self.spec.kind} data")
+        if likelihood == "bernoulli" and self.spec.modality != "image":
+            raise ZooError(f"model.likelihood=bernoulli: is for images; {self.spec.name} is {self.spec.modality} data")
 
     def read(self, target: Tensor) -> Tensor:
         """Return what the encoder reads of (B, *output_shape), images in [0, 1] or standardised numbers."""
-        return self.normalise(target) if self.spec.kind == "image" else target
+        return self.normalise(target) if self.spec.modality == "image" else target
 
     def code(self, target: Tensor) -> Tensor:
         """Return the code (B, latent_dim) of (B, *output_shape)."""
@@ -85,21 +85,21 @@ class CodingModule(ZooModule):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return raw ``x`` (B, *input_shape) as its code tells it (B, *output_shape)."""
-        return self.restore(self.code(self.objective.target(x)))
+        return self.restore(self.code(self.task.target(x)))
 
-    def corrupted(self, target: Tensor, draws: Draws | None = None) -> Tensor:
+    def corrupted(self, target: Tensor, draws: PerSampleGenerator | None = None) -> Tensor:
         """Return (B, *output_shape) with the model's noise on it.
 
         Where rows are read as they are in the end, images are not cut to [0, 1]: black ones would be grey on average.
         """
         name, level = self.noise
-        return corrupt(target, name, level, image=self.spec.kind == "image", cut=not self.objective.ranked, draws=draws)
+        return corrupt(target, name, level, image=self.spec.modality == "image", cut=not self.task.ranked, draws=draws)
 
-    def evaluated(self, batch: Batch) -> Any:
+    def eval_step(self, batch: Batch) -> Any:
         """Return what is restored of the batch, with noise on it where the model is a denoiser."""
-        target = self.objective.target(batch["x"])
-        if self.noise[0] != "none" and not self.objective.ranked:
-            target = self.corrupted(target, Draws(batch["row"]))
+        target = self.task.target(batch["x"])
+        if self.noise[0] != "none" and not self.task.ranked:
+            target = self.corrupted(target, PerSampleGenerator(batch["row"]))
         with torch.autocast(self.device.type, enabled=False):  # a threshold on the error holds in predict too
             return self.restore(self.code(target.float()))
 
@@ -107,17 +107,17 @@ class CodingModule(ZooModule):
         """Return ``reconstruction``, ``code`` and ``error``, the mean squared one of each row (B,); ``score`` too,
         where anomalies are looked for.
         """
-        code = self.code(self.objective.target(batch["x"]))
+        code = self.code(self.task.target(batch["x"]))
         out = self.restore(code)
-        error = self.objective.error(out, batch["x"]) / self.spec.outputs
-        found = {**self.objective.answer(out), "code": code.float(), "error": error}
-        return {**found, "score": self.objective.oddity(out, batch["x"])} if self.objective.ranked else found
+        error = self.task.error(out, batch["x"]) / self.spec.outputs
+        found = {**self.task.answer(out), "code": code.float(), "error": error}
+        return {**found, "score": self.task.anomaly_score(out, batch["x"])} if self.task.ranked else found
 
     @torch.inference_mode()
     def codes(self, split: Split) -> Tensor:
         """Return the code of each row of a split (N, latent_dim), on the CPU."""
         with evaluating(self):
-            batches = (self.objective.target(batch["x"].to(self.device)) for batch in EvalLoader(split))
+            batches = (self.task.target(batch["x"].to(self.device)) for batch in EvalLoader(split))
             return torch.cat([self.code(target).float().cpu() for target in batches])
 
     def figures(self, dataset: Dataset) -> dict[str, float]:
@@ -141,27 +141,26 @@ class CodingModule(ZooModule):
         share = torch.linspace(0, 1, steps, device=self.device)[:, None]
         with evaluating(self):
             first, last = (
-                self.code(self.objective.target(encode(self.spec, raw)["x"][:1].to(self.device)))
-                for raw in (one, other)
+                self.code(self.task.target(encode(self.spec, raw)["x"][:1].to(self.device))) for raw in (one, other)
             )
-            return self.objective.answer(self.restore((1 - share) * first + share * last))["reconstruction"]
+            return self.task.answer(self.restore((1 - share) * first + share * last))["reconstruction"]
 
     @torch.inference_mode()
     def shown(self, dataset: Dataset) -> dict[str, Tensor]:
         """Return the first test rows ``clean``, ``noisy`` where the model takes noise off, and ``restored``."""
         rows = torch.arange(min(SHOWN, len(dataset.test["x"])))
-        clean = self.objective.target(take({"x": dataset.test["x"]}, rows)["x"].to(self.device))
+        clean = self.task.target(take({"x": dataset.test["x"]}, rows)["x"].to(self.device))
         noisy = {}
-        if self.noise[0] != "none" and not self.objective.ranked:
-            noisy["noisy"] = self.corrupted(clean, Draws(rows))
+        if self.noise[0] != "none" and not self.task.ranked:
+            noisy["noisy"] = self.corrupted(clean, PerSampleGenerator(rows))
         with evaluating(self):
             restored = self.restore(self.code(noisy.get("noisy", clean)))
         found = {"clean": clean, **noisy, "restored": restored}
         return {key: value.cpu() for key, value in found.items()}
 
-    def insights(self, batch: Batch, dataset: Dataset) -> dict[str, Tensor]:
+    def visualizations(self, batch: Batch, dataset: Dataset) -> dict[str, Tensor]:
         """Return what ``shown`` does, a ``walk`` between two test images, and the test's ``codes``."""
         found = {**self.shown(dataset), "codes": self.codes(dataset.test)}
-        if self.spec.kind == "image" and len(found["clean"]) > 1:
+        if self.spec.modality == "image" and len(found["clean"]) > 1:
             found["walk"] = self.walk(found["clean"][0], found["clean"][1]).cpu()
         return found

@@ -1,4 +1,4 @@
-"""The training loop that every family shares: a ZooModule overrides ``loss``, or ``update`` for an order of its own."""
+"""The training loop that every family shares: a ZooModule overrides ``compute_loss``, or ``training_step_on_batch`` for an order of its own."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from torchmetrics import MetricCollection
 
 from zoo.config.schema import Learning
 from zoo.data.dataset import Batch, Dataset
-from zoo.data.loader import Chunk, Loader
+from zoo.data.loader import Loader, MacroBatch
 from zoo.data.spec import DataSpec
 from zoo.exceptions import TrainingError, ZooError
 from zoo.optim import Plateau, build_optimizer, decay_parameters, decay_weights, initialise, penalise, schedule_factor
-from zoo.tasks import objective_of
+from zoo.tasks import build_task
 from zoo.utils.modes import evaluating
 from zoo.utils.precision import widened, widest
 
@@ -71,13 +71,13 @@ class Loop:
 class ZooModule(L.LightningModule):
     """A model of the zoo: a network, its objective, and the shared way of training them.
 
-    A subclass declares ``tasks`` and ``kinds`` of data, calls ``super().__init__(spec=spec)`` first, and defines
+    A subclass declares ``tasks`` and ``modalities`` of data, calls ``super().__init__(spec=spec)`` first, and defines
     ``forward(x)``: raw ``x`` (images in [0, 1], columns in their own units) to the objective's output; it begins with
     ``self.normalise(x)``. Sequences come as ``forward(x, lengths)``. Options of its constructor must be Python
     primitives, since a checkpoint holds them. Parts that are not trained but follow others (a target network, a moving
-    average) are ``followers``, by their attributes' names, with the part that each begins as. A matrix that is no
-    layer's of torch's is named in its module's ``matrices``, so that it decays as theirs do. A model that ``carries`` a
-    state from one window of a text to the next is trained on them in turn; one that ``remembers`` learns from all that
+    average) are ``derived_modules``, by their attributes' names, with the part that each begins as. A matrix that is no
+    layer's of torch's is named in its module's ``matrices``, so that it decays as theirs do. A model that ``stateful`` a
+    state from one window of a text to the next is trained on them in turn; one that ``off_policy`` learns from all that
     was played in an environment.
     Options that name a file or a download, from which first weights are
     read, are its ``sources``: a checkpoint is loaded without them. ``zoo.testing`` checks all of it.
@@ -85,11 +85,11 @@ class ZooModule(L.LightningModule):
 
     name: ClassVar[str] = ""
     tasks: ClassVar[tuple[str, ...]] = ()
-    kinds: ClassVar[tuple[str, ...]] = ()
-    followers: ClassVar[Mapping[str, str] | tuple[str, ...]] = {}
+    modalities: ClassVar[tuple[str, ...]] = ()
+    derived_modules: ClassVar[Mapping[str, str] | tuple[str, ...]] = {}
     sources: ClassVar[tuple[str, ...]] = ()
-    carries: ClassVar[bool] = False
-    remembers: ClassVar[bool] = False
+    stateful: ClassVar[bool] = False
+    off_policy: ClassVar[bool] = False
     mean: Tensor
     scale: Tensor
     counters: Tensor
@@ -99,20 +99,20 @@ class ZooModule(L.LightningModule):
         self.automatic_optimization = False
         self.save_hyperparameters(logger=False)  # collects the subclass's arguments too
         self.spec = DataSpec.of(spec)
-        if self.spec.task not in self.tasks or self.spec.kind not in self.kinds:
+        if self.spec.task not in self.tasks or self.spec.modality not in self.modalities:
             raise ZooError(
-                f"{type(self).__name__} does {' and '.join(self.tasks)} of {' or '.join(self.kinds)} data; "
-                f"{self.spec.name} is {self.spec.task} of {self.spec.kind} data"
+                f"{type(self).__name__} does {' and '.join(self.tasks)} of {' or '.join(self.modalities)} data; "
+                f"{self.spec.name} is {self.spec.task} of {self.spec.modality} data"
             )
         self.hparams["spec"] = self.spec.to_dict()
         for option, value in self.hparams.items():
             if not _is_primitive(value):
                 said = f"{type(self).__name__}: its option {option!r} is a {type(value).__name__}"
                 raise ZooError(f"{said}; a checkpoint holds numbers, text, flags, lists and dictionaries of such")
-        self.objective = objective_of(self.spec)
+        self.task = build_task(self.spec)
         self.learning = Learning()
         mean, std = (torch.tensor(v, dtype=torch.float64) for v in (self.spec.mean, self.spec.std))
-        shape = (-1, 1, 1) if self.spec.kind == "image" else (-1,)  # channels come first in images, last in others
+        shape = (-1, 1, 1) if self.spec.modality == "image" else (-1,)  # channels come first in images, last in others
         self.register_buffer("mean", mean.float().view(shape))
         self.register_buffer("scale", (1 / std).float().view(shape))  # multiplying is cheaper than dividing
         self.register_buffer("counters", torch.zeros(2, dtype=torch.int64))
@@ -124,15 +124,15 @@ class ZooModule(L.LightningModule):
 
     # --- what a family writes, or leaves as it is ---
 
-    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def compute_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return a batch's mean loss, and sums over the batch that are reported as training means."""
         output = self.output(batch)
-        return self.objective.loss(output, batch), self.objective.count(output.detach(), batch)
+        return self.task.loss(output, batch), self.task.count(output.detach(), batch)
 
-    def update(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def training_step_on_batch(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Learn from one batch: gradient, and an optimiser step once ``accumulate`` batches are in."""
-        loss, counts = self.loss(batch)
-        self.differentiate(loss)
+        loss, counts = self.compute_loss(batch)
+        self.accumulate_gradients(loss)
         if self.loop.waiting == self.learning.accumulate:
             self.optimizer_step()
         return loss, counts
@@ -142,7 +142,7 @@ class ZooModule(L.LightningModule):
         out: Tensor = self(batch["x"], batch["lengths"]) if "lengths" in batch else self(batch["x"])
         return out
 
-    def evaluated(self, batch: Batch) -> Any:
+    def eval_step(self, batch: Batch) -> Any:
         """Return what a validation or test batch counts by, the output; batches come in their order."""
         return self.output(batch)
 
@@ -151,13 +151,13 @@ class ZooModule(L.LightningModule):
 
     def answer(self, batch: Batch) -> dict[str, Tensor]:
         """Return what the model says of a batch, by name, in tensors alone: what an exported file answers."""
-        return self.objective.answer(self.output(batch))
+        return self.task.answer(self.output(batch))
 
     def normalise(self, x: Tensor) -> Tensor:
         """Return ``x`` with the training data's mean taken off, divided by its deviation; symbols as they are."""
         return (x - self.mean) * self.scale if x.is_floating_point() else x
 
-    def insights(self, batch: Batch, dataset: Dataset) -> dict[str, Tensor]:
+    def visualizations(self, batch: Batch, dataset: Dataset) -> dict[str, Tensor]:
         """Return what pictures may show of the trained model, by name, from a training batch or all of the data."""
         return {}
 
@@ -171,7 +171,7 @@ class ZooModule(L.LightningModule):
 
     # --- the shared loop ---
 
-    def differentiate(self, loss: Tensor) -> None:
+    def accumulate_gradients(self, loss: Tensor) -> None:
         """Add the gradient of a batch's mean ``loss`` to those that wait for a step.
 
         A group of batches, and a batch that several processes share, count by their rows: the gradient is that of
@@ -193,16 +193,16 @@ class ZooModule(L.LightningModule):
     def configure(self, learning: Learning) -> None:
         """Set how this model learns, before a fit; draws its weights anew where ``init`` asks for it."""
         self.learning = learning
-        self.objective.configure(learning.objective, label_smoothing=learning.regularization.label_smoothing)
-        initialise(self, learning.init, but=[self.get_submodule(follower) for follower in self.followers])
-        self.reset_followers()
+        self.task.configure(learning.objective, label_smoothing=learning.regularization.label_smoothing)
+        initialise(self, learning.init, but=[self.get_submodule(follower) for follower in self.derived_modules])
+        self.reset_derived_modules()
         if learning.schedule.name == "plateau":
-            self.plateau = Plateau(learning.schedule, mode=self.objective.mode)
+            self.plateau = Plateau(learning.schedule, mode=self.task.mode)
 
-    def reset_followers(self) -> None:
+    def reset_derived_modules(self) -> None:
         """Have each follower be what it follows."""
-        if isinstance(self.followers, Mapping):
-            for follower, leader in self.followers.items():
+        if isinstance(self.derived_modules, Mapping):
+            for follower, leader in self.derived_modules.items():
                 self.get_submodule(follower).load_state_dict(self.get_submodule(leader).state_dict())
 
     def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
@@ -238,7 +238,7 @@ class ZooModule(L.LightningModule):
         loop.total_steps = -(-self.loader.batches // self.learning.accumulate) * loop.max_epochs
         loop.parameters = [p for p in self.parameters() if p.requires_grad]
         loop.scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        self.metrics["val"] = self.objective.metrics("val").to(self.device)
+        self.metrics["val"] = self.task.metrics("val").to(self.device)
 
     def on_train_epoch_end(self) -> None:
         """Close the epoch, also one that a time limit cut short; callbacks have read its counts by now."""
@@ -247,13 +247,13 @@ class ZooModule(L.LightningModule):
         loop.sums, loop.rows, loop.waiting, loop.waiting_rows = {}, 0, 0, 0
         self.loader.load_state_dict({"epoch": loop.epochs, "batch": 0})
 
-    def training_step(self, chunk: Chunk, index: int) -> None:
+    def training_step(self, chunk: MacroBatch, index: int) -> None:
         """Learn from a chunk of batches, and refuse to go on once a loss is not finite."""
         loop, losses, sizes, steps = self.loop, [], [], []
         for rows, batch in zip(chunk.sizes, chunk, strict=False):
             loop.batch_rows, loop.local_rows = rows, len(batch["x"])
             steps.append(loop.steps)
-            loss, counts = self.update(batch)
+            loss, counts = self.training_step_on_batch(batch)
             losses.append(loss.detach())
             sizes.append(loop.local_rows)
             loop.samples += rows
@@ -362,7 +362,7 @@ class ZooModule(L.LightningModule):
 
     def validation_step(self, batch: Batch, index: int) -> None:
         """Add a validation batch to the metrics."""
-        self.objective.update(self.metrics["val"], self.evaluated(batch), batch)
+        self.task.update(self.metrics["val"], self.eval_step(batch), batch)
 
     def on_validation_epoch_end(self) -> None:
         """Log the epoch's validation figures, for callbacks to watch, and tell the plateau."""
@@ -370,7 +370,7 @@ class ZooModule(L.LightningModule):
         self._watch_defined(figures)
         self.log_dict(figures)
         if self.plateau is not None:
-            self.plateau.update(float(figures[f"val/{self.objective.monitor}"]))
+            self.plateau.update(float(figures[f"val/{self.task.monitor}"]))
 
     def _watch_defined(self, figures: dict[str, Tensor]) -> None:
         """Watch the error where the monitored figure is not defined on the validation rows.
@@ -378,10 +378,10 @@ class ZooModule(L.LightningModule):
         Raises:
             TrainingError: the error is not defined either, as when weights are no longer finite.
         """
-        objective, common = self.objective, self.trainer.world_size > 1
-        if f"val/{objective.error_figure}" not in figures:
+        objective, common = self.task, self.trainer.world_size > 1
+        if f"val/{objective.fallback_monitor}" not in figures:
             if all(bool(torch.isfinite(p).all()) for p in self.parameters()):
-                what = f"{objective.error_figure} is not a number on the validation rows"
+                what = f"{objective.fallback_monitor} is not a number on the validation rows"
             else:
                 what = f"the weights are not finite after step {self.steps - 1}"
             advice = "try a smaller optimizer.lr, regularization.clip=1 or a longer schedule.warmup"
@@ -390,29 +390,29 @@ class ZooModule(L.LightningModule):
             return
         if self.trainer.is_global_zero:
             what = f"{objective.monitor} is not defined on the validation rows"
-            print(f"note: {what}; {objective.error_figure} picks the best epoch", file=sys.stderr, flush=True)
-        self.watch(objective.error_figure)
+            print(f"note: {what}; {objective.fallback_monitor} picks the best epoch", file=sys.stderr, flush=True)
+        self.watch(objective.fallback_monitor)
         if self.plateau is not None:
             self.plateau.forget()
 
     def watch(self, figure: str) -> None:
         """Have another validation figure pick the best epoch, and decide when a plateau is reached."""
-        self.objective.watch(figure)
+        self.task.watch(figure)
         self.loop.monitor = figure
         if self.plateau is not None:
-            self.plateau.mode = self.objective.mode
+            self.plateau.mode = self.task.mode
 
     def on_test_start(self) -> None:
         """Make the test's metrics, and room for the answers."""
-        self.metrics["test"] = self.objective.metrics(self.stage).to(self.device)
+        self.metrics["test"] = self.task.metrics(self.stage).to(self.device)
         self.answers = []
         self.begin_evaluation(self.stage)
 
     def test_step(self, batch: Batch, index: int) -> None:
         """Add a test batch to the metrics, what is kept of its output to the answers."""
-        output = self.evaluated(batch)
-        self.objective.update(self.metrics["test"], output, batch)
-        kept = self.objective.keep(output, batch)
+        output = self.eval_step(batch)
+        self.task.update(self.metrics["test"], output, batch)
+        kept = self.task.keep(output, batch)
         if kept is not None:
             self.answers.append(kept.float().cpu())
 
@@ -432,14 +432,14 @@ class ZooModule(L.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the registered name and the way of learning: with the weights, enough to build the model again."""
         checkpoint["zoo"] = {"format": FORMAT, "model": self.name, "learning": self.learning.to_dict()}
-        checkpoint["zoo"]["threshold"] = self.objective.threshold
+        checkpoint["zoo"]["threshold"] = self.task.threshold
         # Lightning adds the loader's state here too, also to weights alone; a run goes on from ``training_state``
         fit_loop = checkpoint.get("loops", {}).get("fit_loop", {})
         fit_loop.get("state_dict", {}).pop("combined_loader", None)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take up counters and threshold."""
-        self.objective.threshold = checkpoint["zoo"]["threshold"]
+        self.task.threshold = checkpoint["zoo"]["threshold"]
         self.loop.steps, self.loop.samples = checkpoint["state_dict"]["counters"].tolist()
 
     def training_state(self) -> dict[str, Any]:
@@ -517,7 +517,7 @@ class ZooModule(L.LightningModule):
         """Return what the model says of a batch that ``zoo.data.inputs.encode`` made, as its objective decodes it."""
         with evaluating(self):
             answer = self.answer({key: value.to(self.device) for key, value in batch.items()})
-        return self.objective.decode(answer)
+        return self.task.decode(answer)
 
 
 def _is_primitive(value: Any) -> bool:

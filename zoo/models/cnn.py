@@ -79,7 +79,7 @@ class CNN(ZooModule):
     """
 
     tasks = ("classification", "regression")
-    kinds = ("image",)
+    modalities = ("image",)
     sources = ("weights",)
 
     def __init__(

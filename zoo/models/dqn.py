@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from zoo.config.schema import check_flag, check_number
 from zoo.data.dataset import Batch
 from zoo.layers.policy import body, check_body
-from zoo.models.rl_base import RememberingModule
+from zoo.models.rl_base import OffPolicyModule
 from zoo.registry import register
-from zoo.utils.noise import Draws
+from zoo.utils.noise import PerSampleGenerator
 
 
 class Values(nn.Module):
@@ -40,7 +40,7 @@ class Values(nn.Module):
 
 
 @register("dqn")
-class DQN(RememberingModule):
+class DQN(OffPolicyModule):
     """A deep Q-network: dense (``widths``), before which images are halved by convolutions (``channels``).
 
     An action is drawn evenly with a probability that falls from ``epsilon_start`` to ``epsilon_end`` over the share
@@ -50,8 +50,8 @@ class DQN(RememberingModule):
         ZooError: an option outside its limits.
     """
 
-    kinds = ("discrete",)
-    followers: ClassVar[Mapping[str, str]] = {"target": "network"}
+    modalities = ("discrete",)
+    derived_modules: ClassVar[Mapping[str, str]] = {"target": "network"}
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class DQN(RememberingModule):
         done = self.loop.samples / max(share * self.total_samples, 1)
         return max(start + (end - start) * done, end) if start > end else end
 
-    def act(self, x: Tensor, *, greedy: bool = False, draws: Draws | None = None) -> dict[str, Tensor]:
+    def act(self, x: Tensor, *, greedy: bool = False, draws: PerSampleGenerator | None = None) -> dict[str, Tensor]:
         """Return ``action`` and ``taken`` (N,): the best, or with the probability ``epsilon`` any."""
         taken = self(x).argmax(1)
         if not greedy:

@@ -64,7 +64,7 @@ class FNN(ZooModule):
     """
 
     tasks = ("classification", "regression")
-    kinds = ("image", "table")
+    modalities = ("image", "table")
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class FNN(ZooModule):
                 "model.norm=batch: would mix the members; must be none or layer where model.members is above 1"
             )
         self.columns = None
-        if self.spec.kind == "table" and (numbers == "piecewise" or any(self.spec.levels)):
+        if self.spec.modality == "table" and (numbers == "piecewise" or any(self.spec.levels)):
             self.columns = Columns(self.spec, numbers=numbers, bins=bins, dim=embedding_dim)
         inputs = self.columns.features if self.columns else self.spec.inputs
         options = {"activation": activation, "norm": norm, "dropout": dropout, "residual": residual}
@@ -125,11 +125,11 @@ class FNN(ZooModule):
             return torch.logit(out.float().sigmoid().mean(1), eps=1e-6)
         return out.float().log_softmax(2).logsumexp(1) - math.log(self.members)
 
-    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def compute_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the mean loss, each member's being counted for itself, and sums of the mean answer."""
         if self.members == 1:
-            return super().loss(batch)
+            return super().compute_loss(batch)
         out = self.each(batch["x"])
         every = {key: value.repeat_interleave(self.members, 0) for key, value in batch.items() if key != "x"}
-        counts = self.objective.count(self.mean_answer(out.detach()), batch)
-        return self.objective.loss(out.flatten(0, 1), every), counts
+        counts = self.task.count(self.mean_answer(out.detach()), batch)
+        return self.task.loss(out.flatten(0, 1), every), counts

@@ -70,8 +70,8 @@ class GAN(GenerativeModule):
     """
 
     tasks = ("generation",)
-    kinds = ("image",)
-    followers: ClassVar[Mapping[str, str]] = {"average": "generator"}
+    modalities = ("image",)
+    derived_modules: ClassVar[Mapping[str, str]] = {"average": "generator"}
 
     def __init__(
         self,
@@ -136,7 +136,7 @@ class GAN(GenerativeModule):
         groups = ((self.generator, 1.0), (self.discriminator, self.discriminator_lr))
         return [(list(network.parameters()), share) for network, share in groups]
 
-    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def compute_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the sum of both losses, of which each network has a gradient from its own alone."""
         real, y = 2 * batch["x"] - 1, batch["y"] if self.labels else None
         with torch.set_grad_enabled(self.turn or self.trainer.world_size > 1):  # processes need a gradient of all

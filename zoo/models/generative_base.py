@@ -20,7 +20,7 @@ from zoo.metrics.distances import COMPONENTS, FEW, density_and_coverage, nearest
 from zoo.metrics.evaluator import Judge, judge_of
 from zoo.models.base import ZooModule
 from zoo.tasks import Generation
-from zoo.utils.noise import Draws, latent
+from zoo.utils.noise import PerSampleGenerator, latent
 from zoo.utils.precision import widened
 
 COLLAPSED, WON = 0.2, 0.99  # coverage, and share that D tells rightly, from which a run has gone wrong
@@ -45,7 +45,7 @@ class GenerativeModule(ZooModule):
         if conditional and not labelled(self.spec):
             raise ZooError(f"model.conditional=true: needs rows with classes, which {self.spec.name} has not")
         self.latent_dim, self.labels = latent_dim, len(self.spec.classes) if conditional else 0
-        self.objective = Generation(self.spec, conditional=conditional)
+        self.task = Generation(self.spec, conditional=conditional)
         count = min(COMPONENTS, self.spec.inputs, max(self.spec.rows - 1, 1))
         self.register_buffer("centre", torch.zeros(self.spec.inputs))
         self.register_buffer("components", torch.zeros(self.spec.inputs, count))
@@ -81,9 +81,9 @@ class GenerativeModule(ZooModule):
         parts = torch.arange(len(x)).split(EVAL_BATCH)
         self.learnt = torch.cat([self.placed(self._taken(x, rows)) for rows in parts])
 
-    def evaluated(self, batch: Batch) -> dict[str, Tensor]:
+    def eval_step(self, batch: Batch) -> dict[str, Tensor]:
         """Return of real and made images, as many, what the objective compares; noise is that of the rows."""
-        z = Draws(batch["row"]).normal(self.latent_dim).to(batch["x"].device)
+        z = PerSampleGenerator(batch["row"]).normal(self.latent_dim).to(batch["x"].device)
         y = batch["y"] if self.labels else None
         found = {}
         with torch.autocast(self.device.type, enabled=False):
@@ -153,7 +153,7 @@ class GenerativeModule(ZooModule):
         return self.made(z, labels_of(self.spec, steps, first, told=self.labels > 0, device=self.device))
 
     @torch.inference_mode()
-    def insights(self, batch: Batch, dataset: Dataset) -> dict[str, Tensor]:
+    def visualizations(self, batch: Batch, dataset: Dataset) -> dict[str, Tensor]:
         """Return ``samples``, of a model of classes a column each, a ``walk``, and samples above the training images
         that are ``nearest`` to them.
         """

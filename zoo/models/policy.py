@@ -24,7 +24,7 @@ from zoo.layers.policy import body, check_body
 from zoo.models.rl_base import FAR, SMALL, ControlModule, ended_in, merged, moments
 from zoo.registry import register
 from zoo.tasks.control import scaled
-from zoo.utils.noise import Draws
+from zoo.utils.noise import PerSampleGenerator
 from zoo.utils.precision import widened
 
 ALGORITHMS = ("reinforce", "a2c", "ppo")
@@ -66,7 +66,7 @@ class Policy(ControlModule):
         ZooError: an option outside its limits.
     """
 
-    kinds = ("discrete", "continuous")
+    modalities = ("discrete", "continuous")
     gained: Tensor
 
     def __init__(
@@ -122,7 +122,7 @@ class Policy(ControlModule):
         value: Tensor = self.critic(self.normalise(x)).float().squeeze(1)
         return value
 
-    def act(self, x: Tensor, *, greedy: bool = False, draws: Draws | None = None) -> dict[str, Tensor]:
+    def act(self, x: Tensor, *, greedy: bool = False, draws: PerSampleGenerator | None = None) -> dict[str, Tensor]:
         """Return ``action`` in the environment's units, ``taken`` in the policy's, and ``log_probability`` (N,)."""
         out = self(x)
         if self.log_std is None:
@@ -165,7 +165,7 @@ class Policy(ControlModule):
         """Optimiser steps that each rollout leads to."""
         return self.epochs * self.parts
 
-    def update(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def training_step_on_batch(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Learn from a rollout, a few times."""
         rows, advantage, value = self.rows_of(batch)
         weight = None if len(rows) else 0.0  # processes step together, also where one has nothing to learn from
@@ -183,7 +183,7 @@ class Policy(ControlModule):
             for part in zip(*shuffled, strict=True):
                 loss, far, clipped = self._loss(*part)
                 loss = loss if weight is None else loss * weight
-                self.differentiate(loss)
+                self.accumulate_gradients(loss)
                 if self.loop.waiting == self.learning.accumulate:
                     self.optimizer_step()
                 told += [loss.detach(), far, clipped]
@@ -259,7 +259,7 @@ class Policy(ControlModule):
         return loss, far.detach(), ((ratio.detach() - 1).abs() > self.clip_range).float().mean()
 
 
-def drawn(logits: Tensor, draws: Draws | None) -> Tensor:
+def drawn(logits: Tensor, draws: PerSampleGenerator | None) -> Tensor:
     """Return actions (B,) with the probabilities of logits (B, actions)."""
     share = torch.rand(len(logits), 1, device=logits.device) if draws is None else draws.uniform(1).to(logits)
     return (logits.softmax(1).cumsum(1)[:, :-1] < share).sum(1)

@@ -227,7 +227,7 @@ class Recurrent(SequenceModule):
         ZooError: an option outside its limits, or one that does not go with the task.
     """
 
-    carries = True
+    stateful = True
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ from zoo.data.input_readers import to_float
 from zoo.data.spec import CARTPOLE, DataSpec
 from zoo.models.base import ZooModule
 from zoo.tasks import Control
-from zoo.utils.noise import Draws
+from zoo.utils.noise import PerSampleGenerator
 from zoo.utils.precision import widened
 
 MAP = 60  # points a side of a map
@@ -28,7 +28,7 @@ class ControlModule(ZooModule):
     """
 
     tasks = ("control",)
-    objective: Control
+    task: Control
     low: Tensor
     high: Tensor
     seen: Tensor
@@ -55,7 +55,7 @@ class ControlModule(ZooModule):
             self.register_buffer("scale", torch.ones(self.spec.input_shape))
         self.testing = False
 
-    def act(self, x: Tensor, *, greedy: bool = False, draws: Draws | None = None) -> dict[str, Tensor]:
+    def act(self, x: Tensor, *, greedy: bool = False, draws: PerSampleGenerator | None = None) -> dict[str, Tensor]:
         """Return for observations (N, *input_shape) the ``action`` (N, …) in the environment's units, and what learning
         wants kept of it. Without ``draws`` torch's own generator draws.
         """
@@ -113,7 +113,7 @@ class ControlModule(ZooModule):
         return None
 
     @torch.no_grad()
-    def insights(self, batch: Batch, dataset: Any) -> dict[str, Tensor]:
+    def visualizations(self, batch: Batch, dataset: Any) -> dict[str, Tensor]:
         """Return a ``map`` over its ``range`` where observations are two numbers."""
         return self._mapped(batch["x"]) if self.spec.input_shape == (2,) else {}
 
@@ -131,12 +131,12 @@ class ControlModule(ZooModule):
         worth = self.worth(grid)
         return found if worth is None else {**found, "worth": worth.view(MAP, MAP)}
 
-    def evaluated(self, batch: Any) -> dict[str, Tensor]:
+    def eval_step(self, batch: Any) -> dict[str, Tensor]:
         """Return the figures of the batch's episodes, played by this model; they are cut where the run is to stop."""
         how: dict[str, Any] = {"stop": lambda: self.loop.stopping}
         found: dict[str, Tensor] = batch["play"](lambda x: self.acted(x, greedy=True), **how)
         if self.testing:
-            draws = Draws(batch["row"], count=batch["count"])
+            draws = PerSampleGenerator(batch["row"], count=batch["count"])
             found["return_sampled"] = batch["play"](lambda x: self.acted(x, draws=draws), **how)["return"]
         return found
 
@@ -145,14 +145,14 @@ class ControlModule(ZooModule):
         self.testing = stage == "test"
 
 
-class RememberingModule(ControlModule):
+class OffPolicyModule(ControlModule):
     """A model that learns from all that was played, steps drawn evenly from what is remembered.
 
     For each step of the environments it takes ``replay_ratio`` steps of the optimiser, each on ``data.batch_size``
     remembered ones with what came of them within ``n_step``. A subclass defines ``loss_of`` such steps.
     """
 
-    remembers = True
+    off_policy = True
 
     def __init__(self, *, replay_ratio: float = 0.5, n_step: int = 1, **shared: Any) -> None:
         super().__init__(**shared)
@@ -178,7 +178,7 @@ class RememberingModule(ControlModule):
         self.total_samples = loader.rows * loader.batches * self.loop.max_epochs
         self.warming = len(loader.replay) <= loader.games.warmup // loader.share.world
 
-    def update(self, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+    def training_step_on_batch(self, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
         """Learn from what is remembered, once that is enough."""
         count, sums = self.loop.local_rows, {"mean": torch.zeros((), device=batch["x"].device)}
         replay = batch.get("replay")
@@ -187,7 +187,7 @@ class RememberingModule(ControlModule):
             rows = max(self.loader.batch_size // self.trainer.world_size, 1)
             for _ in range(self.updates):
                 loss, said = self.loss_of(replay.draw(rows, ahead=self.n_step, gamma=self.gamma))
-                self.differentiate(loss)
+                self.accumulate_gradients(loss)
                 if self.loop.waiting == self.learning.accumulate:
                     self.optimizer_step()
                 for name, one in {**said, "mean": loss.detach()}.items():

@@ -25,10 +25,10 @@ from zoo.data.dataset import Batch
 from zoo.data.spec import PENDULUM, DataSpec
 from zoo.layers.blocks import frozen
 from zoo.layers.policy import body, check_body
-from zoo.models.rl_base import RememberingModule
+from zoo.models.rl_base import OffPolicyModule
 from zoo.registry import register
 from zoo.tasks.control import scaled
-from zoo.utils.noise import Draws
+from zoo.utils.noise import PerSampleGenerator
 
 LEAST, MOST = -5.0, 2.0  # of log σ
 
@@ -56,7 +56,7 @@ def squashed(mean: Tensor, log_std: Tensor, noise: Tensor) -> tuple[Tensor, Tens
 
 
 @register("sac")
-class SAC(RememberingModule):
+class SAC(OffPolicyModule):
     """An actor, two critics and a temperature α, for actions that are numbers; dense networks of ``widths``.
 
     α begins at ``temperature`` and keeps the policy's entropy near ``entropy`` (None: minus the numbers of an action).
@@ -67,8 +67,8 @@ class SAC(RememberingModule):
         ZooError: an option outside its limits.
     """
 
-    kinds = ("continuous",)
-    followers: ClassVar[Mapping[str, str]] = {"target": "critics"}
+    modalities = ("continuous",)
+    derived_modules: ClassVar[Mapping[str, str]] = {"target": "critics"}
 
     def __init__(
         self,
@@ -115,7 +115,7 @@ class SAC(RememberingModule):
         mean, log_std = self.actor(self.normalise(x)).float().chunk(2, 1)
         return mean, LEAST + (MOST - LEAST) / 2 * (log_std.tanh() + 1)
 
-    def act(self, x: Tensor, *, greedy: bool = False, draws: Draws | None = None) -> dict[str, Tensor]:
+    def act(self, x: Tensor, *, greedy: bool = False, draws: PerSampleGenerator | None = None) -> dict[str, Tensor]:
         """Return ``action`` in the environment's units and ``taken`` in [−1, 1]; evenly drawn ones in the warm-up."""
         mean, log_std = self.distribution(x)
         if greedy:

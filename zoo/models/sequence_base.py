@@ -21,12 +21,12 @@ class SequenceModule(ZooModule):
 
     Its ``network`` maps (x, lengths) to the objective's output by a ``core``, and ``read(x, lengths)`` is what that is
     given. As a language model it has ``continued(x, state)`` too, which returns logits (B, T, V) and the state that the
-    next window of the same texts goes on from; None begins. Training goes on from it where the class ``carries``
+    next window of the same texts goes on from; None begins. Training goes on from it where the class ``stateful``
     (truncated backpropagation through time: the state's gradient ends at the window), validation and test always.
     """
 
     tasks = ("classification", "regression", "language_modeling", "forecasting")
-    kinds = ("image", "sequence", "text", "series")
+    modalities = ("image", "sequence", "text", "series")
     network: Any
     trained_from: Any = None  # the state that the next training window goes on from
     evaluated_from: Any = None
@@ -41,22 +41,22 @@ class SequenceModule(ZooModule):
         """Tell whether this is a language model."""
         return self.spec.task == "language_modeling"
 
-    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def compute_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return a batch's mean loss, of a text in turn with the state that the last window left, and sums over it."""
-        if not (self.writes and self.carries):
-            return super().loss(batch)
+        if not (self.writes and self.stateful):
+            return super().compute_loss(batch)
         state = self.trained_from
         if state is not None and _rows(state) != len(batch["x"]):
             state = None
         output, state = self.network.continued(batch["x"], state)
         self.trained_from = _detached(state)
-        return self.objective.loss(output, batch), self.objective.count(output.detach(), batch)
+        return self.task.loss(output, batch), self.task.count(output.detach(), batch)
 
     def begin_evaluation(self, stage: str) -> None:
         """Begin with no state."""
         self.evaluated_from = None
 
-    def evaluated(self, batch: Batch) -> Tensor:
+    def eval_step(self, batch: Batch) -> Tensor:
         """Return the output, of a text with the state that the batch before left."""
         if not self.writes:
             return self.output(batch)
@@ -108,7 +108,7 @@ class SequenceModule(ZooModule):
         glue = " " if self.spec.tokens == "words" and written[:1].isalnum() else ""
         return prompt + glue + written
 
-    def insights(self, batch: Batch, dataset: Dataset) -> dict[str, Tensor]:
+    def visualizations(self, batch: Batch, dataset: Dataset) -> dict[str, Tensor]:
         """Return the ``gradient`` (T,): how much the core's last output depends on what it reads at each step.
 
         That is the norm of ∂(v·h_T)/∂x_t for a random direction v, a mean over rows; t counts from the end where

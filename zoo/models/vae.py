@@ -28,7 +28,7 @@ from zoo.registry import register
 from zoo.tasks import Reconstruction
 from zoo.tasks.base import Metrics
 from zoo.utils.modes import evaluating
-from zoo.utils.noise import Draws, latent
+from zoo.utils.noise import PerSampleGenerator, latent
 
 LIKELIHOODS = ("auto", "bernoulli", "gaussian")
 AT_ONCE, NUMBERS = 20, 2e7  # codes of a row, and numbers in all, that are decoded together in an evaluation
@@ -110,11 +110,11 @@ class VAE(CodingModule):
         self.samples, self.test_samples = samples, test_samples
         self.labels = len(self.spec.classes) if conditional else 0
         self.testing = False
-        self.objective = Bound(self.spec)
+        self.task = Bound(self.spec)
         self.encoder = encoder(self.spec, outputs=2 * self.latent_dim, **self.layers)
         self.decoder = decoder(self.spec, inputs=self.latent_dim + self.labels, **self.layers)
         self.told = nn.Embedding(self.labels, 2 * self.latent_dim) if conditional else None
-        bernoulli = likelihood == "bernoulli" or (likelihood == "auto" and self.spec.kind == "image")
+        bernoulli = likelihood == "bernoulli" or (likelihood == "auto" and self.spec.modality == "image")
         self.log_scale = None if bernoulli else nn.Parameter(torch.zeros(()))  # log σ of p(x|z)
 
     # --- the two distributions ---
@@ -144,15 +144,15 @@ class VAE(CodingModule):
         logits = logits.float()
         if self.log_scale is None:
             return -F.binary_cross_entropy_with_logits(logits, target, reduction="none").flatten(1).sum(1)
-        mean = self.values(logits) if self.spec.kind == "image" else logits
+        mean = self.values(logits) if self.spec.modality == "image" else logits
         scale = self.log_scale.clamp(min=-6)
         return log_normal(target.flatten(1), mean.flatten(1), (2 * scale).expand(1, 1))
 
     # --- learning ---
 
-    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    def compute_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return minus the bound, and sums over the rows of both its parts."""
-        target, y = self.objective.target(batch["x"]), batch.get("y")
+        target, y = self.task.target(batch["x"]), batch.get("y")
         mean, log_var = self.posterior(target, y)
         noise = torch.randn(len(mean), self.samples, mean.shape[1], device=mean.device)
         z, seen = self._seen(target, y, mean, log_var, noise)
@@ -179,8 +179,8 @@ class VAE(CodingModule):
     def answer(self, batch: Batch) -> dict[str, Tensor]:
         """Return the answer of an autoencoder; ``score`` is KL − log p(x|z) at the mean of q(z|x)."""
         found = super().answer(batch)
-        if self.objective.ranked:
-            target = self.objective.target(batch["x"])
+        if self.task.ranked:
+            target = self.task.target(batch["x"])
             mean, log_var = self.posterior(target)
             seen = self.log_likelihood(target, self.decoded(mean))
             found["score"] = kl_to_prior(mean, log_var).sum(1) - seen
@@ -190,11 +190,11 @@ class VAE(CodingModule):
         """Note whether it is the test, where many codes are drawn."""
         self.testing = stage == "test"
 
-    def evaluated(self, batch: Batch) -> dict[str, Tensor]:
+    def eval_step(self, batch: Batch) -> dict[str, Tensor]:
         """Return what each row's mean code gives, its ``score``, ``elbo`` and ``kl``, in test ``nll``."""
-        draws = Draws(batch["row"])
+        draws = PerSampleGenerator(batch["row"])
         with torch.autocast(self.device.type, enabled=False):  # nats are sums over all of a row's numbers
-            target, y = self.objective.target(batch["x"].float()), batch.get("y")
+            target, y = self.task.target(batch["x"].float()), batch.get("y")
             mean, log_var = self.posterior(target, y)
             kl, logits = kl_to_prior(mean, log_var).sum(1), self.decoded(mean, y)
             elbo = self._seen(target, y, mean, log_var, draws.normal(1, mean.shape[1]).to(mean))[1][:, 0] - kl
@@ -212,7 +212,9 @@ class VAE(CodingModule):
         logits = self.decoded(z.flatten(0, 1), many)
         return z, self.log_likelihood(target.repeat_interleave(k, 0), logits).view(-1, k)
 
-    def _nll(self, target: Tensor, y: Tensor | None, mean: Tensor, log_var: Tensor, draws: Draws) -> Tensor:
+    def _nll(
+        self, target: Tensor, y: Tensor | None, mean: Tensor, log_var: Tensor, draws: PerSampleGenerator
+    ) -> Tensor:
         """Return −log (1/k) Σ p(x, zᵢ)/q(zᵢ|x) of each row (B,), k being ``test_samples``."""
         at_once = max(1, min(AT_ONCE, int(NUMBERS // (EVAL_BATCH * self.spec.outputs))))
         done, total = 0, torch.full((len(target),), -torch.inf, device=target.device)
@@ -239,11 +241,11 @@ class VAE(CodingModule):
         y = labels_of(self.spec, count, label, told=self.labels > 0, device=self.device)
         with evaluating(self):
             out: Tensor = self.values(self.decoded(z, y))
-        return self.objective.answer(out)["reconstruction"]
+        return self.task.answer(out)["reconstruction"]
 
-    def insights(self, batch: Batch, dataset: Dataset) -> dict[str, Tensor]:
+    def visualizations(self, batch: Batch, dataset: Dataset) -> dict[str, Tensor]:
         """Return what pictures show of an autoencoder, and ``samples``."""
-        found = {} if self.labels else super().insights(batch, dataset)
+        found = {} if self.labels else super().visualizations(batch, dataset)
         return {**found, "samples": self.sample(64).cpu()}
 
     def figures(self, dataset: Dataset) -> dict[str, float]:

@@ -20,9 +20,9 @@ from zoo import __version__, registry
 from zoo.config import compose as configs
 from zoo.data import Dataset
 from zoo.engine.launcher import rank
-from zoo.engine.run_config import BUNDLED, Plan
+from zoo.engine.run_config import BUNDLED, RunConfig
 from zoo.models.base import ZooModule
-from zoo.utils.files import write_whole
+from zoo.utils.files import atomic_write
 from zoo.utils.guard import Guard
 from zoo.utils.modes import evaluating
 
@@ -31,14 +31,14 @@ from zoo.utils.modes import evaluating
 class Job:
     """A run in flight: its plan, and what the plan led to. ``precision`` is Lightning's name for it."""
 
-    plan: Plan
+    plan: RunConfig
     dataset: Dataset
     model: ZooModule
     device: str
     precision: str
 
     @property
-    def chief(self) -> bool:
+    def is_rank_zero(self) -> bool:
         """Tell whether this process is the one of the run's that speaks and writes."""
         return rank() == 0
 
@@ -70,7 +70,7 @@ def results(
     """Return the content of results.json: ``rows`` of the history, ``seconds`` of training and of validation within
     it, test ``figures``; no baselines yet.
     """
-    last, objective = rows[-1], job.model.objective
+    last, objective = rows[-1], job.model.task
     monitor = f"val/{objective.monitor}"
     best = max if objective.mode == "max" else min
     watched = [row[monitor] for row in rows if monitor in row]  # an early epoch may not have had it
@@ -117,7 +117,7 @@ def origin(device: str) -> dict[str, Any]:
 
 def write(content: dict[str, Any], folder: Path) -> None:
     """Write results.json, whole or not at all."""
-    write_whole(folder / "results.json", lambda to: to.write_text(json.dumps(content, indent=1) + "\n"))
+    atomic_write(folder / "results.json", lambda to: to.write_text(json.dumps(content, indent=1) + "\n"))
 
 
 def add_report(
@@ -162,24 +162,28 @@ def _pictures(
     from zoo.reporting.plots import run_pictures
 
     model, dataset = job.model, job.dataset
-    answers = guard.attempt("answers", lambda: model.objective.tell(kept), {}) if kept is not None else {}
+    answers = guard.attempt("answers", lambda: model.task.tell(kept), {}) if kept is not None else {}
     batch = guard.attempt("first batch", data.first_batch, None)
-    insights = guard.attempt("insights", lambda: model.insights(batch, dataset), {}) if batch is not None else {}
+    visualizations = (
+        guard.attempt("insights", lambda: model.visualizations(batch, dataset), {}) if batch is not None else {}
+    )
     frames = guard.attempt("film", lambda: model.film(dataset), None)
-    insights = insights if frames is None else {**insights, "frames": frames}
-    options = {"batch": batch, "insights": insights, "attempt": guard.attempt}
+    visualizations = visualizations if frames is None else {**visualizations, "frames": frames}
+    options = {"batch": batch, "insights": visualizations, "attempt": guard.attempt}
     return run_pictures(dataset, history, answers, job.plan.folder / "plots", **options)
 
 
 def closing(job: Job, content: Mapping[str, Any], pictures: Sequence[Path]) -> str:
     """Return the lines that a run ends with: figure, pictures, what to try next."""
-    monitor, data, model = job.model.objective.monitor, content["data"], content["model"]
+    monitor, data, model = job.model.task.monitor, content["data"], content["model"]
     known = {name: values[monitor] for name, values in content["baselines"].items() if monitor in values}
     beside = ", ".join(f"{name} {value:.3g}" for name, value in known.items())
     figure = f"{content['metrics'].get(f'test/{monitor}', float('nan')):.4g}" + (f" ({beside})" if beside else "")
     drawn = all(p.suffix == ".png" for p in pictures)
     names = ",".join(p.stem if drawn else p.name for p in pictures)
-    others = [m for m in configs.fitting_models(job.dataset.spec.task, job.dataset.spec.kind) if m != job.model.name]
+    others = [
+        m for m in configs.fitting_models(job.dataset.spec.task, job.dataset.spec.modality) if m != job.model.name
+    ]
     fitting = set(configs.fitting_data(registry.entry(job.model.name)))
     sets = [d for d in registry.list_data() if d in fitting and d != data and _by_name(d)]
     following = [f"model={m} data={data}" for m in others[:1] if _by_name(data)]

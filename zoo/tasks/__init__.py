@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from zoo.data.spec import DataSpec
-from zoo.tasks.base import Objective
+from zoo.tasks.base import Task
 from zoo.tasks.classification import Classification, Labels, confusion
 from zoo.tasks.control import Control
 from zoo.tasks.generation import Generation
@@ -27,7 +27,7 @@ __all__ = [
     "objective_of",
 ]
 
-_OBJECTIVES: dict[str, Callable[[DataSpec], Objective]] = {
+_OBJECTIVES: dict[str, Callable[[DataSpec], Task]] = {
     "classification": Classification,
     "labels": Labels,
     "regression": Regression,
@@ -39,6 +39,6 @@ _OBJECTIVES: dict[str, Callable[[DataSpec], Objective]] = {
 }
 
 
-def objective_of(spec: DataSpec) -> Objective:
+def build_task(spec: DataSpec) -> Task:
     """Return the objective of a spec's task."""
     return _OBJECTIVES["labels" if spec.multilabel and spec.task == "classification" else spec.task](spec)

@@ -17,7 +17,7 @@ from zoo.exceptions import ZooError, unknown
 LESS_IS_BETTER = ("nll", "perplexity", "rmse", "mae", "mse", "sse", "frechet_pca", "frechet_zoo_cnn")
 
 
-class Objective(nn.Module):
+class Task(nn.Module):
     """What a task asks of a network's output: loss, counts while training, metrics, the figure to watch, decoding.
 
     It is a part of its model, so that its tensors are where the model is: buffers that no checkpoint holds, since spec
@@ -25,13 +25,13 @@ class Objective(nn.Module):
 
     ``monitor`` is the validation figure that picks the best checkpoint, ``mode`` min or max. ``threshold`` is on the
     probability of the positive of two classes (None: the likelier one), or on a score; where ``chosen_for`` names a
-    figure, it is chosen for it on validation, after training. ``error_figure`` is the validation figure that every set
+    figure, it is chosen for it on validation, after training. ``fallback_monitor`` is the validation figure that every set
     of rows has as long as the weights are finite; it is watched where the ``monitor`` is not defined.
     """
 
     monitor: str
     mode: str
-    error_figure: str = "nll"
+    fallback_monitor: str = "nll"
     threshold: float | None = None
     chosen_for: str | None = None
 
@@ -60,7 +60,7 @@ class Objective(nn.Module):
         raise NotImplementedError
 
     def update(self, metrics: MetricCollection, output: Any, batch: Batch) -> None:
-        """Add a batch to such metrics; ``output`` is what the model's ``evaluated`` returned."""
+        """Add a batch to such metrics; ``output`` is what the model's ``eval_step`` returned."""
         raise NotImplementedError
 
     def answer(self, output: Tensor) -> dict[str, Tensor]:

@@ -25,7 +25,7 @@ from zoo.metrics.defined import (
     TwoClassAUROC,
     TwoClassAveragePrecision,
 )
-from zoo.tasks.base import Metrics, Objective, best_threshold, refuse, watched
+from zoo.tasks.base import Metrics, Task, best_threshold, refuse, watched
 
 
 def _multiclass(classes: int) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def _multiclass(classes: int) -> dict[str, Any]:
     }
 
 
-class Classification(Objective):
+class Classification(Task):
     """Cross-entropy over classes. ``output`` (B, K) logits, ``y`` (B,) int64.
 
     Of two classes, AUROC and average precision are those of ``spec.positive``; of more, means over the classes.
@@ -123,7 +123,7 @@ class Classification(Objective):
         return {"label": [self.classes[i] for i in self.labels(answer["probability"]).tolist()], **answer}
 
 
-class Labels(Objective):
+class Labels(Task):
     """Several labels that may be true together. ``output`` (B, K) logits, ``y`` (B, K) float, 0 or 1.
 
     The loss is the mean binary cross-entropy; the figures are means over the labels, accuracy the share of right ones.

@@ -12,7 +12,7 @@ from torchmetrics.utilities.data import dim_zero_cat
 from zoo.config.schema import ObjectiveOptions
 from zoo.data.dataset import Batch
 from zoo.data.spec import DataSpec
-from zoo.tasks.base import Metrics, Objective, refuse, watched
+from zoo.tasks.base import Metrics, Task, refuse, watched
 from zoo.utils.precision import widened
 
 
@@ -32,14 +32,14 @@ class Spread(Metric):
         return widened(dim_zero_cat(self.values)).std(correction=0)
 
 
-class Control(Objective):
+class Control(Task):
     """Episodes of seeds of their own, in which the likeliest action is taken.
 
     ``return`` is the mean sum of rewards of an episode, ``return_std`` its deviation over episodes, ``length`` their
     mean number of steps; in test ``return_sampled`` is the return of as many episodes in which actions are drawn.
     """
 
-    monitor, mode, error_figure = "return", "max", "return"
+    monitor, mode, fallback_monitor = "return", "max", "return"
 
     low: Tensor
     high: Tensor

@@ -14,7 +14,7 @@ from zoo.data.dataset import Batch
 from zoo.data.spec import DataSpec
 from zoo.metrics.distances import FEW, density_and_coverage, frechet
 from zoo.metrics.evaluator import SURE, judged
-from zoo.tasks.base import Metrics, Objective, refuse, watched
+from zoo.tasks.base import Metrics, Task, refuse, watched
 from zoo.utils.precision import widened
 
 STATES = ("real", "made", "real_far", "made_far", "real_features", "made_features", "made_label", "made_sure", "y")
@@ -53,7 +53,7 @@ class Samples(Metric):
         return {name: torch.tensor(value, dtype=torch.float64) for name, value in found.items()}
 
 
-class Generation(Objective):
+class Generation(Task):
     """Samples beside real rows, as many.
 
     ``frechet_pca`` is the Fréchet distance in the space of 64 principal components of the training images, ``density``
@@ -65,7 +65,7 @@ class Generation(Objective):
     shares that the discriminator tells rightly.
     """
 
-    monitor, mode, error_figure = "frechet_pca", "min", "frechet_pca"
+    monitor, mode, fallback_monitor = "frechet_pca", "min", "frechet_pca"
 
     def __init__(self, spec: DataSpec, *, conditional: bool = False) -> None:
         super().__init__()

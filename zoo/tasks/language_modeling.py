@@ -13,10 +13,10 @@ from torchmetrics import MeanMetric, MetricCollection
 from zoo.config.schema import ObjectiveOptions
 from zoo.data.dataset import Batch
 from zoo.data.spec import PADDING, DataSpec
-from zoo.tasks.base import Metrics, Objective, Scaled, refuse, watched
+from zoo.tasks.base import Metrics, Scaled, Task, refuse, watched
 
 
-class LanguageModeling(Objective):
+class LanguageModeling(Task):
     """Cross-entropy of each next symbol. ``output`` (B, T, V) logits, ``y`` (B, T) int64; padding does not count.
 
     ``nll`` is in nats per symbol; perplexity is its exponential, and where symbols are characters it is given in bits

@@ -18,14 +18,14 @@ from zoo.data.reading import TableReading
 from zoo.data.spec import DataSpec
 from zoo.data.table.read import coded, numeric_columns
 from zoo.metrics.defined import TwoClassAUROC, TwoClassAveragePrecision
-from zoo.tasks.base import Metrics, Objective, Scaled, best_threshold, refuse, watched
+from zoo.tasks.base import Metrics, Scaled, Task, best_threshold, refuse, watched
 from zoo.utils.precision import widened
 
 SMALLEST = 16  # pixels a side: SSIM looks at windows of 11
 FALSE_ALARMS = 0.01  # of normal rows, by the threshold that is set where validation holds no anomaly
 
 
-class Reconstruction(Objective):
+class Reconstruction(Task):
     """Squared error of what is given back. ``output`` is like ``target(x)``: images in [0, 1], else standardised.
 
     ``mse`` is the mean per number, ``sse`` the sum per row; of images, ``psnr`` is −10 log₁₀ mse in decibels. Where
@@ -33,7 +33,7 @@ class Reconstruction(Objective):
     found with a threshold from validation.
     """
 
-    monitor, mode, error_figure = "mse", "min", "mse"
+    monitor, mode, fallback_monitor = "mse", "min", "mse"
     mean: Tensor
     std: Tensor
     numbers: Tensor  # the columns of a table that are no texts
@@ -47,7 +47,7 @@ class Reconstruction(Objective):
         self.constant("mean", mean)
         self.constant("std", std)
         self.offsets: list[float] = []  # that a table's large numbers are less of
-        if spec.kind == "table":
+        if spec.modality == "table":
             numbers = numeric_columns(spec)
             scale, shift = torch.ones(spec.coded), torch.zeros(spec.coded)
             scale[: len(numbers)], shift[: len(numbers)] = std[numbers], mean[numbers]
@@ -67,10 +67,12 @@ class Reconstruction(Objective):
 
     def target(self, x: Tensor) -> Tensor:
         """Return what raw ``x`` is to be given back as: images as they are, tables coded, series standardised."""
-        if self.spec.kind == "image":
+        if self.spec.modality == "image":
             return x
         standard = (x - self.mean) / self.std
-        return coded(self.spec, x, standard.index_select(1, self.numbers)) if self.spec.kind == "table" else standard
+        return (
+            coded(self.spec, x, standard.index_select(1, self.numbers)) if self.spec.modality == "table" else standard
+        )
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
         """Return the mean squared error, a scalar."""
@@ -80,22 +82,22 @@ class Reconstruction(Objective):
         """Return the squared error of each row (B,), summed over its numbers."""
         return (output.float() - self.target(x)).square().flatten(1).sum(1)
 
-    def oddity(self, output: Tensor, x: Tensor) -> Tensor:
+    def anomaly_score(self, output: Tensor, x: Tensor) -> Tensor:
         """Return how badly each row (B,) is given back, a mean square.
 
         Of images it is that of the difference's mean over each 3×3 pixels, so that an edge a pixel beside counts less
         than a part that is not there.
         """
         far = output.float() - self.target(x)
-        if self.spec.kind == "image":
+        if self.spec.modality == "image":
             far = F.avg_pool2d(far, 3, stride=1, padding=1)
         return far.square().flatten(1).mean(1)
 
     def names(self, stage: str) -> list[str]:
         """Return the figures of a stage."""
-        found = ["mse", "sse"] + (["psnr"] if self.spec.kind == "image" else [])
+        found = ["mse", "sse"] + (["psnr"] if self.spec.modality == "image" else [])
         ranked = ["auroc", "average_precision"] + (["f1"] if stage == "test" else [])
-        if stage == "test" and self.spec.kind == "image" and min(self.spec.input_shape[1:]) >= SMALLEST:
+        if stage == "test" and self.spec.modality == "image" and min(self.spec.input_shape[1:]) >= SMALLEST:
             found.append("ssim")
         found += ranked if self.ranked else []
         return found if stage == "test" else [name for name in found if name in ("mse", self.monitor)]
@@ -139,7 +141,7 @@ class Reconstruction(Objective):
     def score(self, named: dict[str, Tensor], x: Tensor) -> Tensor:
         """Return how odd each row is (B,): the more, the likelier an anomaly."""
         found = named.get("score")
-        return self.oddity(named["output"], x) if found is None else found
+        return self.anomaly_score(named["output"], x) if found is None else found
 
     def keep(self, output: Any, batch: Batch) -> Tensor | None:
         """Return each row's score."""
@@ -159,9 +161,9 @@ class Reconstruction(Objective):
     def answer(self, output: Tensor) -> dict[str, Tensor]:
         """Return ``reconstruction``, in original units; of a table its numbers, then each text as 0 to 1."""
         out = output.float()
-        if self.spec.kind == "series":
+        if self.spec.modality == "series":
             return {"reconstruction": out * self.std + self.mean}
-        if self.spec.kind == "table":
+        if self.spec.modality == "table":
             value = out * self.after_scale + self.after_shift
             if any(self.offsets):
                 value = value.to("cpu" if value.device.type == "mps" else value.device, torch.float64)

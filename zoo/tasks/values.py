@@ -11,13 +11,13 @@ from zoo.config.schema import ObjectiveOptions
 from zoo.data.dataset import Batch
 from zoo.data.spec import DataSpec
 from zoo.metrics.defined import DefinedR2
-from zoo.tasks.base import Metrics, Objective, refuse, watched
+from zoo.tasks.base import Metrics, Task, refuse, watched
 
 
-class Regression(Objective):
+class Regression(Task):
     """Error of the standardised target. ``output`` (B, 1), ``y`` (B,) in original units, less ``target_offset``."""
 
-    monitor, mode, error_figure = "rmse", "min", "rmse"
+    monitor, mode, fallback_monitor = "rmse", "min", "rmse"
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
@@ -62,14 +62,14 @@ class Regression(Objective):
         return {"value": value.to(where, torch.float64) + self.offset}
 
 
-class Forecasting(Objective):
+class Forecasting(Task):
     """Error of the standardised future. ``output`` (B, H, C), ``y`` (B, H, C) in original units.
 
     ``mse`` and ``mae`` are in units of the training deviation of each column, as the field gives them;
     ``mse_original`` and ``mae_original`` are in the columns' own.
     """
 
-    monitor, mode, error_figure = "mse", "min", "mse"
+    monitor, mode, fallback_monitor = "mse", "min", "mse"
     mean: Tensor
     std: Tensor
 

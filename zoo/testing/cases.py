@@ -1,4 +1,4 @@
-"""The data that models are checked on: one generated set with a structure that can be learnt, per task and kind."""
+"""The data that models are checked on: one generated set with a structure that can be learnt, per task and modality."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from zoo.data.dataset import Dataset, Windows, class_counts
 from zoo.data.environment.environments import Environments, environments
 from zoo.data.loader import EvalLoader
-from zoo.data.spec import OFFERS, UNKNOWN, UNLABELLED, DataSpec
+from zoo.data.spec import SUPPORTED_TASKS, UNKNOWN, UNSUPERVISED_TASKS, DataSpec
 from zoo.data.table.frames import bin_edges
 from zoo.data.text.tokens import SPECIAL
 from zoo.data.unlabelled import unlabelled
@@ -87,23 +87,28 @@ Inputs = tuple[np.ndarray, np.ndarray, np.ndarray | None]  # x, y, lengths
 
 @dataclass(frozen=True)
 class Case:
-    """A task on a kind of data."""
+    """A task on a modality."""
 
     task: str
-    kind: str
+    modality: str
 
     @property
     def dataset(self) -> Dataset:
         """The generated data set, the same each time."""
-        return _dataset(self.task, self.kind)
+        return _dataset(self.task, self.modality)
 
     def __str__(self) -> str:
-        return f"{self.task}-{self.kind}"
+        return f"{self.task}-{self.modality}"
 
 
 def cases_of(entry: ModelEntry) -> list[Case]:
-    """Return all that a model claims to do, tasks and kinds in its own order."""
-    return [Case(task, kind) for task in entry.tasks for kind in entry.kinds if task in OFFERS[kind]]
+    """Return all that a model claims to do, tasks and modalities in its own order."""
+    return [
+        Case(task, modality)
+        for task in entry.tasks
+        for modality in entry.modalities
+        if task in SUPPORTED_TASKS[modality]
+    ]
 
 
 def bars(rng: np.random.Generator, rows: int, task: str) -> Inputs:
@@ -181,7 +186,7 @@ def _language() -> Dataset:
         parts.append(torch.tensor(text, dtype=torch.int32) + len(SPECIAL))
     spec = DataSpec(
         name="generated text",
-        kind="text",
+        modality="text",
         task="language_modeling",
         input_shape=(WINDOW,),
         vocabulary=(*SPECIAL, *LETTERS),
@@ -202,7 +207,7 @@ def _waves() -> Dataset:
     seen = values[: TRAIN + past]
     spec = DataSpec(
         name="generated series",
-        kind="series",
+        modality="series",
         task="forecasting",
         input_shape=(past, 2),
         target_shape=(HORIZON, 2),
@@ -221,47 +226,51 @@ def _waves() -> Dataset:
     return Dataset(spec, *parts)
 
 
-def _game(kind: str) -> Environments:
+def _game(modality: str) -> Environments:
     """Return an environment; a batch of steps has as many as one of rows."""
-    identity = {"discrete": DISCRETE, "continuous": CONTINUOUS}[kind]
+    identity = {"discrete": DISCRETE, "continuous": CONTINUOUS}[modality]
     sizes = {"envs": 4, "rollout": 4, "epoch_steps": TRAIN // 4, "val_episodes": 8, "test_episodes": 15}
     sizes |= {"memory": 2000, "warmup": 32}
     return environments(
-        f"generated {kind} actions", f"zoo.testing.games:{identity}", kind, vectorization="sync", **sizes
+        f"generated {modality} actions", f"zoo.testing.games:{identity}", modality, vectorization="sync", **sizes
     )
 
 
 @functools.cache
-def _dataset(task: str, kind: str) -> Any:
+def _dataset(task: str, modality: str) -> Any:
     if task == "control":
-        return _game(kind)
+        return _game(modality)
     if task == "language_modeling":
         return _language()
-    if kind == "series":
+    if modality == "series":
         return _waves() if task == "forecasting" else unlabelled(_waves(), task)
-    if task in UNLABELLED:
-        return unlabelled(_dataset("classification", kind), task)
+    if task in UNSUPERVISED_TASKS:
+        return unlabelled(_dataset("classification", modality), task)
     rng = np.random.default_rng(0)
-    x, y, lengths = MAKERS[kind](rng, TRAIN + VAL + TEST, task)
+    x, y, lengths = MAKERS[modality](rng, TRAIN + VAL + TEST, task)
     inputs = torch.from_numpy(x if x.dtype in (np.uint8, np.int64) else x.astype(np.float32))
     target = torch.from_numpy(y.astype(np.int64 if task == "classification" else np.float32))
     whole = {"x": inputs, "y": target}
     whole |= {} if lengths is None else {"lengths": torch.from_numpy(lengths)}
     parts = {key: value.split([TRAIN, VAL, TEST]) for key, value in whole.items()}
     train, val, test = ({key: part[n] for key, part in parts.items()} for n in range(3))
-    axes = (0, 2, 3) if kind == "image" else (0,) if kind == "table" else (0, 1)
-    seen = x[:TRAIN] / 255 if kind == "image" else x[:TRAIN]
+    axes = (0, 2, 3) if modality == "image" else (0,) if modality == "table" else (0, 1)
+    seen = x[:TRAIN] / 255 if modality == "image" else x[:TRAIN]
     spec = DataSpec(
-        name=f"generated {kind}s",
-        kind=kind,
+        name=f"generated {modality}s",
+        modality=modality,
         task=task,
         input_shape=tuple(x.shape[1:]),
         classes=tuple("abc"[: int(y.max()) + 1]) if task == "classification" else (),
-        **({} if kind == "text" else {"mean": tuple(seen.mean(axes).tolist()), "std": tuple(seen.std(axes).tolist())}),
-        vocabulary=(*SPECIAL, *LETTERS) if kind == "text" else (),
+        **(
+            {}
+            if modality == "text"
+            else {"mean": tuple(seen.mean(axes).tolist()), "std": tuple(seen.std(axes).tolist())}
+        ),
+        vocabulary=(*SPECIAL, *LETTERS) if modality == "text" else (),
         counts=class_counts(y[:TRAIN], int(y.max()) + 1) if task == "classification" else (),
         rows=TRAIN,
-        **(_columns(x[:TRAIN]) if kind == "table" else {}),
+        **(_columns(x[:TRAIN]) if modality == "table" else {}),
         target_mean=0.0 if task == "classification" else float(y[:TRAIN].mean()),
         target_std=1.0 if task == "classification" else float(y[:TRAIN].std()),
     )

@@ -18,7 +18,7 @@ from zoo.testing.devices import check_accelerator
 from zoo.testing.runs import check_processes, check_resume
 from zoo.testing.subject import Subject, name_of, subjects
 
-# Whether a check is made on every task and kind of data that the model claims, on as few as have each of both
+# Whether a check is made on every task and modality that the model claims, on as few as have each of both
 # ("covering"), or on the first.
 CHECKS: dict[Callable[[Subject], None], str] = {
     check_forward: "every",
@@ -38,12 +38,12 @@ ON_CUDA = set(CHECKS) - {check_processes, check_accelerator}
 def made_on(where: str, number: int, every: Sequence[Subject]) -> bool:
     """Tell whether a check is made on subject ``number`` of a model's."""
     if where == "covering":
-        return number in covering([(subject.case.task, subject.case.kind) for subject in every])
+        return number in covering([(subject.case.task, subject.case.modality) for subject in every])
     return where == "every" or number == 0
 
 
 def covering(pairs: Sequence[tuple[str, str]]) -> list[int]:
-    """Return the numbers of few pairs, the first among them, in which each task and each kind occurs."""
+    """Return the numbers of few pairs, the first among them, in which each task and each modality occurs."""
     found: list[int] = []
     seen: set[str] = set()
     while len(seen) < len({one for pair in pairs for one in pair}):

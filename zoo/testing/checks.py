@@ -117,9 +117,9 @@ def check_gradients(subject: Subject) -> None:
     """Check that a few steps give every parameter a gradient and change it, followers apart."""
     watch = Watch()
     run = subject.steps(callbacks=(watch,), **{"optimizer.weight_decay": 0.0})  # which would move a weight by itself
-    followers = run.model.followers
+    derived_modules = run.model.derived_modules
     for name, parameter in run.model.named_parameters():
-        if any(name == follower or name.startswith(f"{follower}.") for follower in followers):
+        if any(name == follower or name.startswith(f"{follower}.") for follower in derived_modules):
             continue
         if not parameter.requires_grad:
             raise subject.fail(

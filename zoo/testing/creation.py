@@ -8,7 +8,7 @@ from typing import Any
 
 from zoo import registry
 from zoo.config import compose as configs
-from zoo.data.spec import KINDS, OFFERS, TASKS, DataSpec
+from zoo.data.spec import MODALITIES, SUPPORTED_TASKS, TASKS, DataSpec
 from zoo.engine.run_config import plan
 from zoo.exceptions import ZooError
 from zoo.models.base import ZooModule
@@ -26,22 +26,26 @@ def check_create(name: str) -> None:
             made = cls()
     except ZooError as error:
         raise ContractError(f"{said}: its defaults are refused ({error}); choose defaults that fit") from None
-    other = next((kind for kind in KINDS if kind not in cls.kinds), None)
+    other = next((modality for modality in MODALITIES if modality not in cls.modalities), None)
     shape = {"image": (1, 4, 4), "table": (4,), "sequence": (4, 1), "text": (4,), "series": (4, 1)}
     shape |= {"discrete": (4,), "continuous": (4,)}
-    for kind, task in [(other, OFFERS[other][0])] if other else []:
-        spec = DataSpec("other", kind, task, shape[kind], classes=("a", "b") if task == "classification" else ())
+    for modality, task in [(other, SUPPORTED_TASKS[other][0])] if other else []:
+        spec = DataSpec(
+            "other", modality, task, shape[modality], classes=("a", "b") if task == "classification" else ()
+        )
         if not _refuses(lambda spec=spec: cls(spec=spec)):
-            raise ContractError(f"{said}: takes {kind} data, which it does not claim; call super().__init__(spec=spec)")
+            raise ContractError(
+                f"{said}: takes {modality} data, which it does not claim; call super().__init__(spec=spec)"
+            )
     if made.name != name:
         raise ContractError(f"{said}: its name is {made.name!r}; register each class under one name")
     _check_pairing(name, said)
 
 
 def _check_signature(cls: type[ZooModule], said: str) -> None:
-    if not cls.tasks or not cls.kinds or set(cls.tasks) - set(TASKS) or set(cls.kinds) - set(KINDS):
+    if not cls.tasks or not cls.modalities or set(cls.tasks) - set(TASKS) or set(cls.modalities) - set(MODALITIES):
         raise ContractError(
-            f"{said}: declares tasks {cls.tasks} and kinds {cls.kinds}; must be some of {TASKS} and of {KINDS}"
+            f"{said}: declares tasks {cls.tasks} and modalities {cls.modalities}; must be some of {TASKS} and of {MODALITIES}"
         )
     for option, parameter in registry.parameters(cls).items():
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
@@ -63,15 +67,17 @@ def _check_pairing(name: str, said: str) -> None:
     entry = registry.entry(name)
     with quiet():
         fitting = configs.fitting_data(entry)
-        kinds: set[str] = set()
+        modalities: set[str] = set()
         for data in configs.choices("data"):
             if data in fitting:
                 pair = configs.pair(name, data)
                 configs.task_of(pair)
                 recipe = configs.conf_dir() / "recipe" / f"{name}-{data}.yaml"
-                if pair.data.kind not in kinds or recipe.is_file():  # the others are composed of the same parts
+                if (
+                    pair.data.modality not in modalities or recipe.is_file()
+                ):  # the others are composed of the same parts
                     plan(configs.compose([f"model={name}", f"data={data}"]), recipe=name, command="")
-                kinds.add(pair.data.kind)
+                modalities.add(pair.data.modality)
             elif not _refuses(lambda data=data: configs.task_of(configs.pair(name, data)), *fitting):
                 raise ContractError(f"{said}: takes data={data}, which it does not claim")
     if entry.module.startswith("zoo.models."):

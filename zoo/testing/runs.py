@@ -266,9 +266,9 @@ def check_processes(subject: Subject) -> None:
 @torch.no_grad()
 def _figures_of(model: ZooModule, subject: Subject) -> dict[str, float]:
     """Return the test figures of a model over all rows in one process."""
-    metrics = model.objective.metrics("test").to(model.device)
+    metrics = model.task.metrics("test").to(model.device)
     model.eval().begin_evaluation("test")
     for batch in in_order(subject.dataset, "test"):
         here = {key: value.to(model.device) if isinstance(value, Tensor) else value for key, value in batch.items()}
-        model.objective.update(metrics, model.evaluated(here), here)
+        model.task.update(metrics, model.eval_step(here), here)
     return {f"test/{key}": float(value) for key, value in metrics.compute().items()}

@@ -50,7 +50,7 @@ class UntilLearnt(L.Callback):
 
 
 class Subject:
-    """A registered model on the generated data of one of its tasks and kinds."""
+    """A registered model on the generated data of one of its tasks and modalities."""
 
     def __init__(self, name: str, case: Case, device: str = "cpu") -> None:
         self.name, self.case, self.device = name, case, device
@@ -59,7 +59,7 @@ class Subject:
 
     def __str__(self) -> str:
         where = "" if self.device == "cpu" else f" on {self.device}"
-        return f"{self.name} ({self.case.task} of {self.case.kind} data{where})"
+        return f"{self.name} ({self.case.task} of {self.case.modality} data{where})"
 
     @property
     def dataset(self) -> Dataset:
@@ -108,7 +108,7 @@ class Subject:
 
 
 def subjects(name: str, device: str = "cpu") -> list[Subject]:
-    """Return a model on each task and kind that it claims."""
+    """Return a model on each task and modality that it claims."""
     return [Subject(name, case, device) for case in cases_of(registry.entry(name))]
 
 

@@ -33,7 +33,7 @@ def _parameters(name: str) -> Iterator[Any]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make a test of each check, per task and kind of data that a model claims where it is made on each."""
+    """Make a test of each check, per task and modality that a model claims where it is made on each."""
     if "check" not in metafunc.fixturenames:
         return
     names = metafunc.config.getoption("zoo_model", default=[]) or list_models()

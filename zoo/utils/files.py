@@ -21,7 +21,7 @@ UNWRITABLE = (
 DENIED = (errno.EACCES, errno.EPERM)  # which reading may bring too, elsewhere
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+def atomic_write(path: Path, write: Callable[[Path], object]) -> None:
     """Have ``write`` make a file under another name, and give it its own once all of it is on the disk.
 
     What a link points to is replaced, not the link; a device or a pipe is written to as it is.
@@ -57,7 +57,7 @@ def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
         with to.open("wb") as file:  # of a path that does not end in .npz NumPy would make another
             np.savez_compressed(file, **arrays)
 
-    write_whole(path, write)
+    atomic_write(path, write)
 
 
 def synced(path: Path) -> None:
@@ -82,10 +82,12 @@ def kept_whole(folder: Path) -> Iterator[None]:
         within = str(error.filename or "").startswith(str(folder))
         if error.errno not in UNWRITABLE and not (error.errno in DENIED and within):
             raise
-        raise TrainingError(f"{folder}: cannot be written ({os.strerror(error.errno)}); {way_on(folder)}") from None
+        raise TrainingError(
+            f"{folder}: cannot be written ({os.strerror(error.errno)}); {resume_hint(folder)}"
+        ) from None
 
 
-def way_on(folder: Path) -> str:
+def resume_hint(folder: Path) -> str:
     """Return, in words, what there is of a run that ended before its time."""
     if (folder / "checkpoints" / "last.ckpt").exists():
         return f"once that is mended, go on with python train.py resume={folder}"

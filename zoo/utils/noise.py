@@ -11,7 +11,7 @@ from zoo.data.loader import EVAL_BATCH, ROOM
 NOISES = ("none", "gaussian", "salt_pepper", "masking")
 
 
-class Draws:
+class PerSampleGenerator:
     """Random numbers for rows (B,) of an evaluation: the same each time, however many processes share the rows.
 
     Of data that comes in blocks the numbers are drawn for a block's rows; with ``count`` for so many rows at once.
@@ -57,7 +57,9 @@ def check_noise(name: str, level: float) -> None:
         check_number("model.noise_level", level, low=0, high=1)
 
 
-def corrupt(x: Tensor, name: str, level: float, *, image: bool, cut: bool = True, draws: Draws | None = None) -> Tensor:
+def corrupt(
+    x: Tensor, name: str, level: float, *, image: bool, cut: bool = True, draws: PerSampleGenerator | None = None
+) -> Tensor:
     """Return ``x`` (B, …), images in [0, 1] or standardised numbers, with noise (Vincent et al. 2010).
 
     ``gaussian`` adds numbers of deviation ``level``, ``salt_pepper`` sets so large a share to 0 or 1 (to -3 or 3 where

@@ -27,7 +27,7 @@ from zoo.exceptions import Stopped, TrainingError, ZooError
 from zoo.data.input_readers import to_float
 from zoo.models.policy import Policy
 from zoo.models.sac import SAC
-from zoo.utils.noise import Draws
+from zoo.utils.noise import PerSampleGenerator
 from zoo.data.environment.spaces import arranged, channels_first, described, episode_seeds, folder_name, layout_of, make_vector
 
 SIZES = {"envs": 4, "rollout": 8, "epoch_steps": 32, "val_episodes": 2, "test_episodes": 2}
@@ -131,8 +131,8 @@ def test_parts_and_runs_have_seeds_of_their_own(one, other, count):
 def test_no_run_is_trained_on_the_episodes_of_its_validation_or_test(seed):
     games = plain()
     training = RolloutLoader(games, seed=seed, batch_size=8).play.observation
-    evaluated = [EpisodeLoader(games, part) for part in ("val", "test")]
-    others = torch.cat([Play(games, one.count, one.seeds).observation for one in evaluated])
+    eval_step = [EpisodeLoader(games, part) for part in ("val", "test")]
+    others = torch.cat([Play(games, one.count, one.seeds).observation for one in eval_step])
     assert not (training[:, None] == others[None]).all(2).any()
 
 
@@ -181,14 +181,14 @@ def test_images_of_any_order_and_scale_are_between_0_and_1_in_training_and_predi
     assert x.dtype == torch.float32
     assert 0 <= float(x.min()) < 0.1 < 0.9 < float(x.max()) <= 1
     observation = torch.from_numpy(arranged(raw.astype(np.float64) / high, games.spec.reading.layout)).float()
-    expected = model.objective.decode(model.objective.answer(model(observation)))["probability"]
+    expected = model.task.decode(model.task.answer(model(observation)))["probability"]
     torch.testing.assert_close(model.eval().predict(raw)["probability"], expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(model.predict(raw[0])["probability"], expected[:1], atol=1e-5, rtol=0)
 
 
 def test_a_replay_buffer_has_images_as_bytes():
     games = plain(observation_space=spaces.Box(0, 255, (12, 10, 3), np.uint8))
-    loader = RolloutLoader(games, seed=0, batch_size=8, remembers=True)
+    loader = RolloutLoader(games, seed=0, batch_size=8, off_policy=True)
     loader.actor = lambda x: {"action": torch.zeros(4, dtype=torch.int64), "taken": torch.zeros(4, dtype=torch.int64)}
     batch = loader.played()
     assert batch["x"].dtype == loader.replay.frames.dtype == torch.uint8
@@ -214,7 +214,7 @@ def test_an_environment_that_cannot_be_taken_up_ends_its_episodes_in_the_replay_
     games = environments("x", "zoo-robot-v0", None, options={"length": 100}, **SIZES)
 
     def loader():
-        made = RolloutLoader(games, seed=0, batch_size=8, remembers=True)
+        made = RolloutLoader(games, seed=0, batch_size=8, off_policy=True)
         made.actor = lambda x: dict.fromkeys(("action", "taken"), torch.zeros(4, dtype=torch.int64))
         made.folder = tmp_path / "replay"
         return made
@@ -303,7 +303,7 @@ def test_a_reward_may_be_an_array_without_axes():
 def test_numbers_are_cut_to_the_limits_of_their_own_precision():
     low, high = np.array([0.1, -3.0]), np.array([0.3, -1.7])
     games = plain(action_space=spaces.Box(low, high, dtype=np.float64))
-    assert games.spec.kind == "continuous"
+    assert games.spec.modality == "continuous"
     play = Play(games, 2, [0, 1])
     for action in (np.float32(low), np.float32(high), low - 1, high + 1):
         play.step(np.stack([action, action]))  # contains() is asserted
@@ -339,7 +339,7 @@ def test_a_module_in_the_current_folder_is_found(tmp_path, monkeypatch):
         f"gymnasium.register('{name}/Pole-v0', entry_point=CartPoleEnv)\n"
     )
     monkeypatch.setattr(sys, "path", [place for place in sys.path if place not in ("", str(tmp_path))])
-    assert described(f"{name}:{name}/Pole-v0")["kind"] == "discrete"
+    assert described(f"{name}:{name}/Pole-v0")["modality"] == "discrete"
     with pytest.raises(ZooError, match="there is no module 'no_such_games' in the current folder"):
         described("no_such_games:Pole-v0")
     (tmp_path / f"{name}_broken.py").write_text("1 / 0\n")
@@ -391,7 +391,7 @@ def test_the_kind_of_an_environment_is_its_own_and_found_without_torch():
         "def kind(model):\n"
         "    config_of = config.compose([f'model={model}', 'data=gym', 'data.env=Pendulum-v1'])\n"
         "    made = plan.plan(config_of, recipe=model, command='')\n"
-        "    return made.values['data']['kind'], made.folder.parts[1]\n"
+        "    return made.values['data']['modality'], made.folder.parts[1]\n"
         "print(*kind('sac'))\n"
         "try: kind('dqn')\n"
         "except ZooError as error: print(error)\n"
@@ -458,10 +458,10 @@ def test_rollouts_with_few_valid_steps_leave_finite_weights(algorithm, length, s
 
 def test_many_test_episodes_have_random_numbers_of_their_own():
     rows = torch.arange(1500)
-    every = Draws(rows, count=1500).uniform(2)
+    every = PerSampleGenerator(rows, count=1500).uniform(2)
     assert len(every.unique(dim=0)) == 1500
     for world in (2, 3):
-        shares = [Draws(rows[rank::world], count=1500).uniform(2) for rank in range(world)]
+        shares = [PerSampleGenerator(rows[rank::world], count=1500).uniform(2) for rank in range(world)]
         assert all(torch.equal(share, every[rank::world]) for rank, share in enumerate(shares))
     games = environments("x", "CartPole-v1", None, **{**SIZES, "test_episodes": 1100})
     run = zoo.train("policy", games, options={"widths": [4]}, report=False, **RUN)

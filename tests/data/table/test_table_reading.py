@@ -60,7 +60,7 @@ def columns(form: Form) -> dict[str, list[str]]:
     for row in range(3, ROWS, 7):
         gaps[row] = form.missing
     codes = [f"{code}.0" if form.codes == "1.0" else str(code) for code in rng.integers(1, 5, ROWS)]
-    kinds = list(rng.choice(['oak, "old"', "pine; tall", "None", "ye|w", "äsh"], ROWS))
+    modalities = list(rng.choice(['oak, "old"', "pine; tall", "None", "ye|w", "äsh"], ROWS))
     return {
         "size": numbers,
         "gap": gaps,
@@ -291,9 +291,9 @@ def test_large_numbers_keep_their_small_differences(tmp_path):
 
     arrays = from_arrays((frame[["stamp"]].to_numpy(), frame["y"].to_numpy()))
     assert torch.equal(arrays.train["y"], data.train["y"])
-    from zoo.tasks import objective_of
+    from zoo.tasks import build_task
 
-    objective = objective_of(data.spec)
+    objective = build_task(data.spec)
     output = ((y - data.spec.target_mean) / data.spec.target_std).unsqueeze(1)
     assert float(objective.loss(output, {"y": y})) < 1e-10
     assert np.allclose(np.sort(objective.answer(output)["value"].numpy()), np.sort(1e9 + 10 * a), atol=1e-3)
@@ -416,8 +416,8 @@ def test_large_numbers_are_given_back_in_their_own_units():
     a = 1.7e9 + np.random.default_rng(0).normal(size=(200, 2)).round(3)
     spec = from_arrays(a, task="reconstruction").spec
     batch = encode(spec, a)
-    from zoo.tasks import objective_of
+    from zoo.tasks import build_task
 
-    objective = objective_of(spec)
+    objective = build_task(spec)
     back = objective.answer(objective.target(batch["x"]))["reconstruction"]
     assert np.allclose(back.numpy(), a, rtol=0, atol=1e-4)

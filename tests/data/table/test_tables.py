@@ -342,10 +342,10 @@ def test_members_are_networks_of_their_own_that_share_their_hidden_layers(task):
         alone.network[0][0].weight.data *= many.network.scale[k]
         each.append(alone(x))
     loss, counts = many.loss({"x": x, "y": y})
-    assert torch.allclose(loss, torch.stack([many.objective.loss(out, {"y": y}) for out in each]).mean())
-    answers = [next(iter(many.objective.answer(out).values())) for out in (*each, many(x))]
+    assert torch.allclose(loss, torch.stack([many.task.loss(out, {"y": y}) for out in each]).mean())
+    answers = [next(iter(many.task.answer(out).values())) for out in (*each, many(x))]
     assert torch.allclose(answers[3], torch.stack(answers[:3]).mean(0), atol=1e-6)
-    for key, count in many.objective.count(many(x), {"y": y}).items():
+    for key, count in many.task.count(many(x), {"y": y}).items():
         assert torch.allclose(counts[key], count)
 
 

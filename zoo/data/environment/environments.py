@@ -277,7 +277,7 @@ class RolloutLoader:
     (T, N, …), and ``finished``, the returns of the episodes that ended in it. A step that is not valid only began an
     episode. Several processes have environments of their own.
 
-    Where the model ``remembers``, all steps go into the ``replay`` buffer, which the batch has too once they are more
+    Where the model ``off_policy``, all steps go into the ``replay`` buffer, which the batch has too once they are more
     than the environment's ``warmup``; ``x`` is then as observations are kept, images as bytes.
     """
 
@@ -287,7 +287,7 @@ class RolloutLoader:
         *,
         seed: int,
         batch_size: int,
-        remembers: bool = False,
+        off_policy: bool = False,
         share: Share = SINGLE,
         device: torch.device | str = "cpu",
     ) -> None:
@@ -297,7 +297,7 @@ class RolloutLoader:
         self.epoch = self.batch = 0
         self.actor: Actor | None = None
         count, channels = games.envs // share.world, games.frame_channels
-        self.replay = ReplayBuffer(games.memory, count, frame_channels=channels, device=device) if remembers else None
+        self.replay = ReplayBuffer(games.memory, count, frame_channels=channels, device=device) if off_policy else None
         self.folder: Path | None = None  # of the replay buffer's segments
         self._play: Play | None = None
 
@@ -445,9 +445,9 @@ class EpisodeLoader:
 class EnvironmentData(L.LightningDataModule):
     """Environments as Lightning takes them; training, validation and test have each their own."""
 
-    def __init__(self, games: Environments, *, batch_size: int, seed: int, remembers: bool = False) -> None:
+    def __init__(self, games: Environments, *, batch_size: int, seed: int, off_policy: bool = False) -> None:
         super().__init__()
-        self.dataset, self.batch_size, self.seed, self.remembers = games, batch_size, seed, remembers
+        self.dataset, self.batch_size, self.seed, self.off_policy = games, batch_size, seed, off_policy
         self._training: RolloutLoader | None = None
 
     @property
@@ -459,7 +459,7 @@ class EnvironmentData(L.LightningDataModule):
 
     def train_dataloader(self) -> RolloutLoader:
         """Return the training batches."""
-        asked = {"seed": self.seed, "batch_size": self.batch_size, "remembers": self.remembers}
+        asked = {"seed": self.seed, "batch_size": self.batch_size, "remembers": self.off_policy}
         self._training = RolloutLoader(self.dataset, **asked, **self._where)
         return self._training
 
@@ -502,12 +502,12 @@ def observed(games: Environments, part: str) -> Tensor:
 
 
 def environments(
-    name: str, identity: str, kind: str | None, *, options: dict[str, Any] | None = None, **settings: Any
+    name: str, identity: str, modality: str | None, *, options: dict[str, Any] | None = None, **settings: Any
 ) -> Environments:
-    """Return an environment of gymnasium as a data set; ``kind`` None is found out.
+    """Return an environment of gymnasium as a data set; ``modality`` None is found out.
 
     Raises:
-        ZooError: unknown, not installed, or with observations or actions of another kind.
+        ZooError: unknown, not installed, or with observations or actions of another modality.
     """
     settings = {**{one.name: one.default for one in SETTINGS}, **settings}
     check_choice("data.vectorization", settings["vectorization"], ("auto", "sync", "async"))
@@ -519,8 +519,8 @@ def environments(
     channels = shown.pop("frame_channels")
     reading = EnvironmentReading(shown.pop("image_layout", ""), shown.pop("image_scale", 1.0))
     spec = DataSpec(name=name, task="control", reading=reading, **shown)
-    if kind not in (None, spec.kind):
-        raise ZooError(f"data={name}: {identity} takes {spec.kind} actions; data.kind={spec.kind}")
+    if modality not in (None, spec.modality):
+        raise ZooError(f"data={name}: {identity} takes {spec.modality} actions; data.modality={spec.modality}")
     made = Environments(spec, identity, options=dict(options or {}), frame_channels=channels, **settings)
     each = made.envs * made.rollout
     if made.epoch_steps % each:
@@ -541,13 +541,13 @@ def check_replay(games: Environments, *, n_step: int) -> None:
         )
 
 
-def _register(name: str, identity: str, kind: str) -> Callable[..., Environments]:
+def _register(name: str, identity: str, modality: str) -> Callable[..., Environments]:
     """Register an environment; its options are ``env`` and the settings of Environments."""
 
     def load(*, env: str = identity, **settings: Any) -> Environments:
         if not env:
             raise ZooError("data=gym: needs data.env=, an id of gymnasium, or module:id where a module registers it")
-        return environments(name, env, None if name == "gym" else kind, **settings)
+        return environments(name, env, None if name == "gym" else modality, **settings)
 
     options = [("env", identity), *((one.name, one.default) for one in SETTINGS)]
     keyword = inspect.Parameter.KEYWORD_ONLY
@@ -556,7 +556,7 @@ def _register(name: str, identity: str, kind: str) -> Callable[..., Environments
     )
     load.__name__ = load.__qualname__ = name
     load.__doc__ = f"Return gymnasium's {identity or 'environment of any id'}."
-    return register_data(name, tasks=("control",), kind=kind)(load)
+    return register_data(name, tasks=("control",), modality=modality)(load)
 
 
 NO_OPTIONS = ("spec", "identity", "options", "card", "frame_channels")

@@ -21,7 +21,7 @@ from torch import Tensor
 from zoo.data.dataset import Batch
 from zoo.data.input_readers import to_float
 from zoo.exceptions import ZooError
-from zoo.utils.files import write_whole
+from zoo.utils.files import atomic_write
 
 FIELDS = ("taken", "reward", "terminated", "ended", "valid")
 SEGMENT_BYTES = 64 * 2**20  # of one segment at most, and of the memory that writing takes
@@ -245,7 +245,7 @@ class ReplayBuffer:
         content["first_frame"] = torch.tensor(self._frames_on_disk)
         written = save(content)
         name = f"{rank}-{begin}-{end}.safetensors"
-        write_whole(folder / name, lambda to: to.write_bytes(written))
+        atomic_write(folder / name, lambda to: to.write_bytes(written))
         digest = hashlib.sha256(written).hexdigest()
         self.segments.append({"name": name, "sha256": digest, "first": begin, "last": end - 1})
         self._on_disk, self._frames_on_disk = end, until

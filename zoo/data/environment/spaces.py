@@ -267,12 +267,12 @@ def arranged(observation: np.ndarray, layout: str) -> np.ndarray:
 
 
 def _acted(identity: str, space: Any) -> dict[str, Any]:
-    """Return kind, classes and limits of a space of actions."""
+    """Return modality, classes and limits of a space of actions."""
     from gymnasium.spaces import Box, Discrete
 
     if isinstance(space, Discrete):
         first = int(space.start)
-        return {"kind": "discrete", "classes": tuple(str(first + number) for number in range(int(space.n)))}
+        return {"modality": "discrete", "classes": tuple(str(first + number) for number in range(int(space.n)))}
     if not isinstance(space, Box) or len(space.shape) != 1:
         raise ZooError(f"{identity} takes {_short(space)}; must be Discrete, or a Box of one dimension")
     if space.dtype.kind != "f":
@@ -280,7 +280,7 @@ def _acted(identity: str, space: Any) -> dict[str, Any]:
     if not (np.isfinite(space.low).all() and np.isfinite(space.high).all()):
         raise ZooError(f"{identity} takes actions without bounds; must have low and high")
     low, high = (tuple(map(float, bound)) for bound in (space.low, space.high))
-    return {"kind": "continuous", "low": low, "high": high}
+    return {"modality": "continuous", "low": low, "high": high}
 
 
 def _short(space: Any) -> str:

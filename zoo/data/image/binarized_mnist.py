@@ -23,7 +23,7 @@ BINARIZED = Card(
 )
 
 
-@register_data("binarized_mnist", tasks=("reconstruction",), kind="image")
+@register_data("binarized_mnist", tasks=("reconstruction",), modality="image")
 def binarized_mnist(*, path: str | None = None, root: str | None = None) -> Dataset:
     """Return 70,000 digits of black and white pixels, 28×28, in their customary parts: 50,000, 10,000 and 10,000.
 
@@ -38,7 +38,7 @@ def binarized_mnist(*, path: str | None = None, root: str | None = None) -> Data
     mean, std = channel_statistics(x["train"])
     spec = DataSpec(
         name="binarized_mnist",
-        kind="image",
+        modality="image",
         task="reconstruction",
         input_shape=(1, SIDE, SIDE),
         mean=mean,

@@ -68,7 +68,7 @@ def image_spec(
     mean, std = channel_statistics(x)
     return DataSpec(
         name=name,
-        kind="image",
+        modality="image",
         task="classification" if classes else "regression",
         input_shape=tuple(x.shape[1:]),
         classes=classes,
@@ -96,7 +96,7 @@ def image_dataset(
     return Dataset(image_spec(name, train["x"], train["y"], classes), train, val, test, card)
 
 
-@register_data("digits", tasks=("classification",), kind="image")
+@register_data("digits", tasks=("classification",), modality="image")
 def digits(*, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
     """Return 1,797 scans of 8×8 pixels, test being one of ``folds`` stratified folds. Nothing to download."""
     from sklearn.datasets import load_digits
@@ -109,13 +109,13 @@ def digits(*, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
     return image_dataset("digits", x, y, (train, val, test), tuple("0123456789"), DIGITS)
 
 
-@register_data("mnist", tasks=("classification",), kind="image")
+@register_data("mnist", tasks=("classification",), modality="image")
 def mnist(*, root: str | None = None, split_seed: int = 0) -> Dataset:
     """Return 70,000 handwritten digits, 28×28: 55,000 to train, 5,000 to validate, the official 10,000 to test."""
     return _idx("mnist", "MNIST", MNIST, tuple("0123456789"), root, split_seed)
 
 
-@register_data("fashion_mnist", tasks=("classification",), kind="image")
+@register_data("fashion_mnist", tasks=("classification",), modality="image")
 def fashion_mnist(*, root: str | None = None, split_seed: int = 0) -> Dataset:
     """Return 70,000 articles of clothing, 28×28, split as MNIST is."""
     return _idx("fashion_mnist", "FashionMNIST", FASHION, FASHION_CLASSES, root, split_seed)
@@ -154,7 +154,7 @@ def read_idx(path: Path, md5: str) -> Tensor:
     return torch.from_numpy(values.reshape(shape.tolist()).copy())
 
 
-@register_data("cifar10", tasks=("classification",), kind="image")
+@register_data("cifar10", tasks=("classification",), modality="image")
 def cifar10(*, root: str | None = None, split_seed: int = 0) -> Dataset:
     """Return 60,000 photos of ten kinds, 32×32 in colour: 45,000 to train, 5,000 to validate, 10,000 to test."""
     from torchvision import datasets
@@ -168,7 +168,7 @@ def cifar10(*, root: str | None = None, split_seed: int = 0) -> Dataset:
     return Dataset(spec, train, val, {"x": test_x, "y": test_y}, CIFAR10)
 
 
-@register_data("pets", tasks=("classification",), kind="image")
+@register_data("pets", tasks=("classification",), modality="image")
 def pets(
     *,
     target: str = "species",

@@ -48,7 +48,7 @@ class Labelled:
     unnamed: list[str] = field(default_factory=list)
 
 
-@register_data("image_folder", tasks=("classification",), kind="image")
+@register_data("image_folder", tasks=("classification",), modality="image")
 def image_folder(
     *,
     path: str | None = None,
@@ -323,7 +323,7 @@ def given_split(
     return train, val, test
 
 
-@register_data("npz", tasks=("classification",), kind="image")
+@register_data("npz", tasks=("classification",), modality="image")
 def npz(
     *,
     path: str | None = None,

@@ -42,7 +42,7 @@ RANGE = 8.0  # natural logarithms of power (35 dB) below a recording's loudest t
 SMOOTH = 3  # cosines over the bands by which a recording's own sound is taken off
 
 
-@register_data("spoken_digits", tasks=("classification",), kind="sequence")
+@register_data("spoken_digits", tasks=("classification",), modality="sequence")
 def spoken_digits(
     *,
     root: str | None = None,
@@ -88,7 +88,7 @@ def spoken_digits(
     seen = torch.cat([row[:size] for row, size in zip(parts[0]["x"], parts[0]["lengths"].tolist(), strict=True)])
     spec = DataSpec(
         name="spoken_digits",
-        kind="sequence",
+        modality="sequence",
         task="classification",
         input_shape=tuple(x.shape[1:]),
         classes=tuple("0123456789"),

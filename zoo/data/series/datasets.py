@@ -38,7 +38,7 @@ MOST_ROUNDING = 100  # steps of float32 that a column must vary by
 HOURS, WEEKS = ("seconds", 3600.0), ("seconds", 604_800.0)
 
 
-@register_data("series", tasks=("forecasting",), kind="series")
+@register_data("series", tasks=("forecasting",), modality="series")
 def series(
     *,
     path: str | None = None,
@@ -107,7 +107,7 @@ def series(
     return cut_series(recorded, past=past, horizon=horizon, val=val, test=test)
 
 
-@register_data("etth1", tasks=("forecasting",), kind="series")
+@register_data("etth1", tasks=("forecasting",), modality="series")
 def etth1(
     *, root: str | None = None, targets: Sequence[str] | None = None, past: int = 96, horizon: int = 96
 ) -> Dataset:
@@ -180,7 +180,7 @@ def cut_series(
     base = torch.from_numpy(values.astype(np.float32))
     spec = DataSpec(
         name=recorded.name,
-        kind="series",
+        modality="series",
         task="forecasting",
         input_shape=(past, len(recorded.columns)),
         target_shape=(horizon, len(targets)),

@@ -337,9 +337,9 @@ def _grid(source: Source, times: Times, clocks: Sequence[str], reading: SeriesRe
             f"{source.name}, column {clocks[0]!r}: has a step of {named(other.calendar.step)}; "  # type: ignore[union-attr]
             f"the model was trained on steps of {named(reading.step)}"
         )
-    kinds, counts = np.unique(steps, return_counts=True)
-    most = kinds[counts.argmax()]
-    after = int(np.flatnonzero(steps != most)[0]) if len(kinds) > 1 else 0
+    modalities, counts = np.unique(steps, return_counts=True)
+    most = modalities[counts.argmax()]
+    after = int(np.flatnonzero(steps != most)[0]) if len(modalities) > 1 else 0
     error = f"{source.at(after, clocks[0])}: after {cells.iloc[after]} the steps are not even"
     raise ZooError(f"{error}, {_length(steps[after])} where most are {_length(most)}; bring the rows to even steps")
 

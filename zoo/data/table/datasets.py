@@ -14,7 +14,7 @@ import pandas as pd
 from zoo.data.dataset import Card, Dataset, Splits, rows
 from zoo.data.download import fetch, read_checked, root_folder
 from zoo.data.reading import TableReading
-from zoo.data.spec import UNLABELLED
+from zoo.data.spec import UNSUPERVISED_TASKS
 from zoo.data.table.csv_file import Table, column_named, read_csv
 from zoo.data.table.frames import Learnt, Reading, Source, as_target, described, frame_dataset, table_spec
 from zoo.data.table.numbers import PLAIN, as_numbers
@@ -81,7 +81,7 @@ def table(
     return Dataset(spec, train, val, test, card)
 
 
-@register_data("breast_cancer", tasks=("classification",), kind="table")
+@register_data("breast_cancer", tasks=("classification",), modality="table")
 def breast_cancer(*, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
     """Return 569 biopsies, 30 measures each: malignant or benign."""
     from sklearn.datasets import load_breast_cancer
@@ -92,7 +92,7 @@ def breast_cancer(*, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Data
     return table("breast_cancer", bunch.data, bunch.target, splits, columns=columns, classes=classes, card=CANCER)
 
 
-@register_data("wine", tasks=("classification",), kind="table")
+@register_data("wine", tasks=("classification",), modality="table")
 def wine(*, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
     """Return 178 wines, 13 chemical measures each, from three growers."""
     from sklearn.datasets import load_wine
@@ -103,7 +103,7 @@ def wine(*, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
     return table("wine", bunch.data, bunch.target, splits, columns=columns, classes=classes, card=WINE)
 
 
-@register_data("diabetes", tasks=("regression",), kind="table")
+@register_data("diabetes", tasks=("regression",), modality="table")
 def diabetes(*, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
     """Return 442 patients, 10 measures each in their own units; target: progression of the disease after a year."""
     from sklearn.datasets import load_diabetes
@@ -113,7 +113,7 @@ def diabetes(*, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
     return table("diabetes", bunch.data, bunch.target, splits, columns=tuple(bunch.feature_names), card=DIABETES)
 
 
-@register_data("csv", tasks=("classification", "regression"), kind="table")
+@register_data("csv", tasks=("classification", "regression"), modality="table")
 def csv(
     *,
     path: str | None = None,
@@ -139,7 +139,7 @@ def csv(
     Models that give their input back need none; where there is one, it tells normal classes and colours codes.
 
     ``test`` is a file of its own for the test, else that is one of ``folds``. ``drop`` leaves columns out, ``text``
-    takes columns of numbers as kinds, ``numeric`` takes columns as numbers in any case (codes with leading zeros),
+    takes columns of numbers as modalities, ``numeric`` takes columns as numbers in any case (codes with leading zeros),
     ``positive`` names the one of two classes to find (null: the rarer). ``delimiter`` and ``header`` are found out
     where they are not given, ``quoting`` is auto, minimal (quotation marks enclose cells) or none (they do not).
     ``decimal`` and ``thousands`` are the marks of all numbers (null: found out column by column), ``missing`` texts or
@@ -152,7 +152,7 @@ def csv(
         raise ZooError("data.path: must name the table, as data.path=prices.csv")
     found = read_csv(Path(path), delimiter=delimiter, header=header, quoting=quoting)
     asked: Any = target if isinstance(target, Sequence) and not isinstance(target, str) else [target]
-    if target is None and task in UNLABELLED:
+    if target is None and task in UNSUPERVISED_TASKS:
         asked = []
     named = [column_named(found, one, "data.target") for one in asked]
     left_out = [name for name in found.nameless if name not in (*named, *text, *numeric) and _is_index(found, name)]
@@ -206,7 +206,7 @@ def _is_index(table: Table, name: str) -> bool:
     return (name == table.cells.columns[0] and counted) or bool(cells.isna().all())
 
 
-@register_data("adult", tasks=("classification",), kind="table")
+@register_data("adult", tasks=("classification",), modality="table")
 def adult(*, root: str | None = None, split_seed: int = 0) -> Dataset:
     """Return 48,842 people of a census, 14 columns: income over 50,000 a year or not; the official third to test."""
     folder = root_folder(root) / "tabular"
@@ -225,7 +225,7 @@ def adult(*, root: str | None = None, split_seed: int = 0) -> Dataset:
     )
 
 
-@register_data("california_housing", tasks=("regression",), kind="table")
+@register_data("california_housing", tasks=("regression",), modality="table")
 def california_housing(*, root: str | None = None, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
     """Return 20,640 districts of California, 9 columns, one of text, 207 gaps: the median value of a house."""
     folder, (file, md5) = root_folder(root) / "tabular", next(iter(CALIFORNIA_HOUSING.md5.items()))

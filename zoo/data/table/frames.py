@@ -15,7 +15,7 @@ import torch
 
 from zoo.data.dataset import Card, Dataset, Splits, class_counts, rarer, rows
 from zoo.data.reading import TableReading
-from zoo.data.spec import UNLABELLED, DataSpec
+from zoo.data.spec import UNSUPERVISED_TASKS, DataSpec
 from zoo.data.table.numbers import (
     LONGEST,
     MARKS,
@@ -85,7 +85,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Reading:
-    """How a frame is read: ``task`` None is found out, ``text`` are columns of numbers that stand for kinds,
+    """How a frame is read: ``task`` None is found out, ``text`` are columns of numbers that stand for modalities,
     ``numeric`` such that are numbers in any case.
 
     Where a task needs no labels, there may be no ``target``. ``decimal`` and ``thousands`` force how all columns'
@@ -259,11 +259,11 @@ def _counted(source: Source, column: str, missing: Sequence[str], *, simple: boo
         return Cells({}, {}, len(filled), len(filled), Guess(PLAIN, 1.0))
     counts, marks, others = {}, {}, 0
     try:
-        kinds = filled.value_counts()
+        modalities = filled.value_counts()
     except TypeError:  # lists and the like
-        kinds = filled.iloc[:1].astype(object).map(id).value_counts()
+        modalities = filled.iloc[:1].astype(object).map(id).value_counts()
         _check_kind(source, column, filled.iloc[0])
-    for value, count in kinds.items():
+    for value, count in modalities.items():
         _check_kind(source, column, value)
         if not isinstance(value, (str, bool, np.bool_)):
             others += count
@@ -468,7 +468,7 @@ def _one_target(source: Source, column: str, reading: Reading, cells: Cells | No
     elif cells is not None and not cells.strays and not cells.codes:
         form = cells.guess.form
         values = numbers_of(source, column, form, reading.missing)
-    task = reading.task if reading.task not in UNLABELLED else None
+    task = reading.task if reading.task not in UNSUPERVISED_TASKS else None
     if task is None:
         task = "classification" if values is None or few_whole(values) else "regression"
     if task == "regression":
@@ -585,7 +585,7 @@ def table_spec(
     y = (y - target_offset).astype(np.float32) if regressed else y
     return DataSpec(
         name=name,
-        kind="table",
+        modality="table",
         task=learnt.task,
         input_shape=(len(frame.columns) + len(flagged),),
         classes=classes,

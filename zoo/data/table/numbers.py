@@ -234,8 +234,8 @@ def _texts_to_numbers(
     if form == PLAIN:
         values = np.array(pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan))
     else:
-        codes, kinds = cells.factorize(use_na_sentinel=False)
-        each = [_by_format(value, form) for value in kinds]
+        codes, modalities = cells.factorize(use_na_sentinel=False)
+        each = [_by_format(value, form) for value in modalities]
         values = np.array(each, dtype=np.float64)[codes]
     stray = np.flatnonzero(np.isnan(values) & cells.notna().to_numpy())
     if not len(stray):

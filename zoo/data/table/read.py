@@ -275,8 +275,8 @@ def as_texts(column: pd.Series, *, numeric: bool = False, missing: Sequence[str]
     """Return a column's cells as texts; each different one is looked at once."""
     import pandas as pd
 
-    codes, kinds = column.factorize(use_na_sentinel=False)
-    texts = [as_text(value, numeric=numeric, missing=missing) for value in kinds]
+    codes, modalities = column.factorize(use_na_sentinel=False)
+    texts = [as_text(value, numeric=numeric, missing=missing) for value in modalities]
     return pd.Series(np.array(texts, dtype=object)[codes], index=column.index)
 
 
@@ -290,9 +290,9 @@ def category_codes(column: pd.Series, known: Sequence[str], *, missing: Sequence
     """Return the numbers from 1 of a column's cells in ``known``, 0 for another text, as float64 (N,)."""
     numbers = {text: float(number) for number, text in enumerate(known, start=1)}
     numeric = is_numeric(known)
-    codes, kinds = column.factorize(use_na_sentinel=False)
+    codes, modalities = column.factorize(use_na_sentinel=False)
     each = []
-    for value in kinds:
+    for value in modalities:
         text = as_text(value, numeric=numeric, missing=missing)
         if text not in numbers and not isinstance(value, str):
             text = _as_in_file(value, text, known)

@@ -51,7 +51,7 @@ VALIDATION = TEST = 0.1  # shares of a long text; the last is test, what is befo
 # --- one long text ---
 
 
-@register_data("text_file", tasks=("language_modeling",), kind="text")
+@register_data("text_file", tasks=("language_modeling",), modality="text")
 def text_file(
     *, path: str | None = None, tokens: str = "characters", window: int = 128, vocabulary: int = 10_000
 ) -> Dataset:
@@ -71,7 +71,7 @@ def text_file(
     return long_text(Path(path).stem, path, read_text(Path(path)), tokens, window, vocabulary)
 
 
-@register_data("shakespeare", tasks=("language_modeling",), kind="text")
+@register_data("shakespeare", tasks=("language_modeling",), modality="text")
 def shakespeare(*, root: str | None = None, tokens: str = "characters", window: int = 128) -> Dataset:
     """Return Tiny Shakespeare, 1,115,394 characters: the last tenth is test, as is customary, the first validation.
 
@@ -137,7 +137,7 @@ def long_text(
     known = vocabulary_of(parts[0], most=vocabulary)
     spec = DataSpec(
         name=name,
-        kind="text",
+        modality="text",
         task="language_modeling",
         input_shape=(window,),
         vocabulary=known,
@@ -161,7 +161,7 @@ def windows(symbols: torch.Tensor, window: int, *, whole: bool) -> dict[str, Win
 # --- many short texts ---
 
 
-@register_data("text", tasks=("classification",), kind="text")
+@register_data("text", tasks=("classification",), modality="text")
 def text(
     *,
     path: str | None = None,
@@ -211,7 +211,7 @@ def text(
     return short_texts(Path(path).stem, given, splits, reading, test=held)
 
 
-@register_data("sentiment", tasks=("classification",), kind="text")
+@register_data("sentiment", tasks=("classification",), modality="text")
 def sentiment(
     *, root: str | None = None, tokens: str = "words", longest: int = 64, vocabulary: int = 20_000, least: int = 2
 ) -> Dataset:
@@ -286,7 +286,7 @@ def short_texts(
 
     spec = DataSpec(
         name=name,
-        kind="text",
+        modality="text",
         task="classification",
         input_shape=(longest,),
         classes=classes,

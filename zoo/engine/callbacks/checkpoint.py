@@ -17,7 +17,7 @@ from zoo.data.environment.environments import RolloutLoader
 from zoo.engine.signals import Signals
 from zoo.exceptions import Stopped
 from zoo.models.base import ZooModule
-from zoo.utils.files import write_whole
+from zoo.utils.files import atomic_write
 
 
 class Checkpoints(L.Callback):
@@ -120,10 +120,10 @@ class Checkpoints(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Write best.ckpt where the epoch was."""
         assert isinstance(module, ZooModule)
-        monitor = module.objective.monitor
+        monitor = module.task.monitor
         figure = float(trainer.callback_metrics[f"val/{monitor}"])
         old = self.best_figure if self.monitor in (monitor, None) else None
-        better = old is None or (figure >= old if module.objective.mode == "max" else figure <= old)
+        better = old is None or (figure >= old if module.task.mode == "max" else figure <= old)
         if better or module.learning.objective.select == "last":
             self.best_figure, self.monitor = figure, monitor
             self._save(trainer, self.best, weights_only=True)
@@ -184,7 +184,7 @@ class Checkpoints(L.Callback):
 
     def _save(self, trainer: L.Trainer, path: Path, *, weights_only: bool = False) -> None:
         if trainer.is_global_zero:
-            write_whole(path, lambda to: trainer.save_checkpoint(to, weights_only=weights_only))
+            atomic_write(path, lambda to: trainer.save_checkpoint(to, weights_only=weights_only))
         else:
             trainer.save_checkpoint(path, weights_only=weights_only)  # which writes in the first process alone
 

@@ -17,7 +17,7 @@ class Patience(EarlyStopping):
     def _run_early_stopping_check(self, trainer: L.Trainer) -> None:
         module = trainer.lightning_module
         assert isinstance(module, ZooModule)
-        monitor, mode = f"val/{module.objective.monitor}", module.objective.mode
+        monitor, mode = f"val/{module.task.monitor}", module.task.mode
         if monitor != self.monitor:
             self.monitor, self.mode, self.wait_count = monitor, mode, 0
             self.min_delta = abs(self.min_delta) * (1 if mode == "max" else -1)

@@ -10,7 +10,7 @@ from typing import Any
 import lightning as L
 
 from zoo.models.base import ZooModule
-from zoo.utils.files import write_whole
+from zoo.utils.files import atomic_write
 from zoo.utils.guard import Guard
 
 
@@ -76,7 +76,7 @@ class History(L.Callback):
             self.guard.attempt("logger", lambda: self.logger.finalize("success"), None)
 
     def _write(self) -> None:
-        write_whole(self.path, self._write_to)
+        atomic_write(self.path, self._write_to)
 
     def _write_to(self, path: Path) -> None:
         with path.open("w", newline="") as file:

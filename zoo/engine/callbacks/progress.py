@@ -58,7 +58,7 @@ class Progress(L.Callback):
         assert isinstance(module, ZooModule)
         values = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
         figures = {name: f"  {name} {value:.4f}" for name, value in values.items()}
-        self.watched = figures[f"val/{module.objective.monitor}"]  # a bar has no room for more
+        self.watched = figures[f"val/{module.task.monitor}"]  # a bar has no room for more
         now = time.monotonic()
         last = module.loop.epochs + 1 == module.loop.max_epochs
         if trainer.is_global_zero and not self.live and (now - self._drawn > LINE or last):

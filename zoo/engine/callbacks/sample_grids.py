@@ -12,7 +12,7 @@ from torch import Tensor
 
 from zoo.models.base import ZooModule
 from zoo.reporting.plots.base import visible
-from zoo.utils.files import write_whole
+from zoo.utils.files import atomic_write
 from zoo.utils.guard import Guard
 
 COLUMNS, SHOWN = 10, 100
@@ -39,7 +39,7 @@ class Grids(L.Callback):
         sample: Any = module.sample
         self.folder.mkdir(exist_ok=True)
         picture, path = _picture(sample(SHOWN)), self.folder / f"{module.loop.epochs + 1:04}.png"
-        write_whole(path, lambda to: picture.save(to, format="png"))
+        atomic_write(path, lambda to: picture.save(to, format="png"))
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Write the one that moves, of the epochs of this run."""
@@ -57,7 +57,7 @@ class Grids(L.Callback):
         each = max(int(1000 * SECONDS / len(paths)), 40)
         durations = [each] * len(others) + [3000]  # milliseconds; the last one stays
         options = {"format": "gif", "save_all": True, "append_images": others, "duration": durations, "loop": 0}
-        write_whole(self.folder.with_suffix(".gif"), lambda to: first.save(to, **options))
+        atomic_write(self.folder.with_suffix(".gif"), lambda to: first.save(to, **options))
 
 
 def _picture(images: Tensor) -> Any:

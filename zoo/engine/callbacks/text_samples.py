@@ -8,7 +8,7 @@ from typing import Any
 import lightning as L
 
 from zoo.models.sequence_base import SequenceModule
-from zoo.utils.files import write_whole
+from zoo.utils.files import atomic_write
 from zoo.utils.guard import Guard, say
 
 LENGTH, WORDS = 120, 40  # symbols that are written
@@ -42,5 +42,5 @@ class Samples(L.Callback):
         length = LENGTH if module.spec.tokens == "characters" else WORDS
         text = module.generate(length=length, temperature=0.8)
         self.written += f"--- epoch {module.loop.epochs + 1} ---\n{text}\n"
-        write_whole(self.path, lambda to: to.write_text(self.written))
+        atomic_write(self.path, lambda to: to.write_text(self.written))
         say(f"  writes: {' '.join(text.split())}")

@@ -28,44 +28,44 @@ def run_pictures(
     folder: Path,
     *,
     batch: Batch | None = None,
-    insights: Mapping[str, Tensor] | None = None,
+    visualizations: Mapping[str, Tensor] | None = None,
     attempt: Attempt = direct,
 ) -> list[Path]:
-    """Draw all that suits the run's task into ``folder``, from the test's answers and the model's ``insights``.
+    """Draw all that suits the run's task into ``folder``, from the test's answers and the model's ``visualizations``.
 
     ``attempt`` runs each picture by itself; one that fails is not in the result.
     """
     folder.mkdir(exist_ok=True)
     drawings = {
-        **_of_training(dataset, history, batch, insights or {}),
-        **_of_answers(dataset, decoded, insights or {}),
+        **_of_training(dataset, history, batch, visualizations or {}),
+        **_of_answers(dataset, decoded, visualizations or {}),
     }
     drawn = [attempt(f"picture {name}", partial(draw, folder / name), None) for name, draw in drawings.items()]
     return [path for path in drawn if path is not None]
 
 
 def _of_training(
-    dataset: Dataset, history: Sequence[Mapping[str, Any]], batch: Batch | None, insights: Mapping[str, Tensor]
+    dataset: Dataset, history: Sequence[Mapping[str, Any]], batch: Batch | None, visualizations: Mapping[str, Tensor]
 ) -> dict[str, Draw]:
     """Return, by the names of files, what draws how a run learned."""
     along = "samples" if dataset.spec.task == "control" else "epoch"
     drawings: dict[str, Draw] = {"curves.png": lambda path: curves(history, path, along=along)} if history else {}
-    if "gradient" in insights:
-        drawings["gradient.png"] = lambda path: gradient_norms(insights["gradient"], path)
-    if batch is not None and dataset.spec.kind == "image":
+    if "gradient" in visualizations:
+        drawings["gradient.png"] = lambda path: gradient_norms(visualizations["gradient"], path)
+    if batch is not None and dataset.spec.modality == "image":
         drawings["batch.png"] = lambda path: batch_picture(batch, dataset.spec.classes, path)
     return drawings
 
 
-def _of_answers(dataset: Dataset, decoded: dict[str, Any], insights: Mapping[str, Tensor]) -> dict[str, Draw]:
+def _of_answers(dataset: Dataset, decoded: dict[str, Any], visualizations: Mapping[str, Tensor]) -> dict[str, Draw]:
     """Return, by the names of files, what draws the answers to the test rows."""
     spec = dataset.spec
     if spec.task == "reconstruction":
-        return coding_pictures(dataset, insights, decoded.get("score"))
+        return coding_pictures(dataset, visualizations, decoded.get("score"))
     if spec.task == "generation":
-        return generated(insights)
+        return generated(visualizations)
     if spec.task == "control":
-        return control_pictures(insights)
+        return control_pictures(visualizations)
     if spec.task == "forecasting":
         return {
             "forecasts.png": lambda path: forecasts(dataset, decoded["value"], path),
@@ -95,6 +95,6 @@ def _of_classes(dataset: Dataset, decoded: dict[str, Any]) -> dict[str, Draw]:
         return confusion_matrix(answered, y, spec.classes, path)
 
     drawings["confusion.png"] = confusion
-    if spec.kind == "image":
+    if spec.modality == "image":
         drawings["mistakes.png"] = lambda path: mistakes(dataset.test["x"], probability, y, spec.classes, path)
     return drawings

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from zoo.engine.lr_finder import Found
-from zoo.utils.files import write_whole
+from zoo.utils.files import atomic_write
 
 Draw = Callable[[Path], Path]  # writes a picture and returns where
 INK, TRAIN, VAL = "#333333", "#9a9a9a", "#1f5fbf"
@@ -30,7 +30,7 @@ def axes_of(figure: Figure, *args: Any, **kwargs: Any) -> Any:
 
 def save(figure: Figure, path: Path) -> Path:
     """Write a picture, whole or not at all, and return where."""
-    write_whole(path, lambda to: figure.savefig(to, dpi=120, format=path.suffix.removeprefix(".")))
+    atomic_write(path, lambda to: figure.savefig(to, dpi=120, format=path.suffix.removeprefix(".")))
     return path
 
 

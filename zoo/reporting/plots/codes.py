@@ -75,7 +75,7 @@ def plane(codes: Tensor, y: Tensor | None, classes: Sequence[str], path: Path) -
     return save(figure, path)
 
 
-def oddity(score: Tensor, y: Tensor, path: Path) -> Path:
+def anomaly_score(score: Tensor, y: Tensor, path: Path) -> Path:
     """Draw how the scores of normal test rows and of anomalies are spread, each as a share of its own rows."""
     figure = Figure(figsize=(5, 3), layout="constrained")
     ax = axes_of(figure)
@@ -107,7 +107,7 @@ def oddest(images: Values, score: Tensor, y: Tensor, path: Path) -> Path:
     return save(figure, path)
 
 
-def generated(insights: Mapping[str, Tensor]) -> dict[str, Draw]:
+def generated(visualizations: Mapping[str, Tensor]) -> dict[str, Draw]:
     """Return, by the names of files, what suits a model that makes images of noise."""
     drawings: dict[str, Draw] = {}
     for name, title in (
@@ -115,29 +115,29 @@ def generated(insights: Mapping[str, Tensor]) -> dict[str, Draw]:
         ("walk", "from one noise to another"),
         ("nearest", "new images, and the training images that are nearest to them"),
     ):
-        if name in insights:
-            images = insights[name]
+        if name in visualizations:
+            images = visualizations[name]
             columns = {"samples": len(images) // 8, "walk": len(images), "nearest": len(images) // 2}[name]
             drawings[f"{name}.png"] = partial(grid, images, title, columns=columns)
     return drawings
 
 
-def coding_pictures(dataset: Dataset, insights: Mapping[str, Tensor], score: Tensor | None) -> dict[str, Draw]:
+def coding_pictures(dataset: Dataset, visualizations: Mapping[str, Tensor], score: Tensor | None) -> dict[str, Draw]:
     """Return, by the names of files, what suits a model that gives its input back."""
-    spec, image, y = dataset.spec, dataset.spec.kind == "image", dataset.test.get("y")
+    spec, image, y = dataset.spec, dataset.spec.modality == "image", dataset.test.get("y")
     drawings: dict[str, Draw] = {}
-    if "clean" in insights and spec.kind != "table":
-        drawings["reconstructions.png"] = partial(given_back if image else series_given_back, insights)
-    if "walk" in insights:
-        walk = insights["walk"]
+    if "clean" in visualizations and spec.modality != "table":
+        drawings["reconstructions.png"] = partial(given_back if image else series_given_back, visualizations)
+    if "walk" in visualizations:
+        walk = visualizations["walk"]
         drawings["walk.png"] = partial(grid, walk, "from one test image to another", columns=len(walk))
-    if "samples" in insights and image:
-        drawings["samples.png"] = partial(grid, insights["samples"], "new images")
-    if "codes" in insights:
+    if "samples" in visualizations and image:
+        drawings["samples.png"] = partial(grid, visualizations["samples"], "new images")
+    if "codes" in visualizations:
         labels = y if isinstance(y, Tensor) and y.ndim == 1 else None
-        drawings["codes.png"] = partial(plane, insights["codes"], labels, spec.classes)
+        drawings["codes.png"] = partial(plane, visualizations["codes"], labels, spec.classes)
     if score is not None and spec.normal and isinstance(y, Tensor):
-        drawings["scores.png"] = partial(oddity, score, y)
+        drawings["scores.png"] = partial(anomaly_score, score, y)
         if image:
             drawings["oddest.png"] = partial(oddest, dataset.test["x"], score, y)
     return drawings

@@ -11,18 +11,18 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from zoo.reporting.plots.base import INK, Draw, axes_of, save
-from zoo.utils.files import write_whole
+from zoo.utils.files import atomic_write
 
 PER_SECOND = 25  # frames
 
 
-def control_pictures(insights: Mapping[str, Tensor]) -> dict[str, Draw]:
+def control_pictures(visualizations: Mapping[str, Tensor]) -> dict[str, Draw]:
     """Return, by the names of files, what draws ``frames`` of an episode and a ``map`` of two numbers."""
     drawings: dict[str, Draw] = {}
-    if "frames" in insights:
-        drawings["episode.gif"] = lambda path: film(insights["frames"], path)
-    if "map" in insights:
-        drawings["map.png"] = lambda path: maps(insights, path)
+    if "frames" in visualizations:
+        drawings["episode.gif"] = lambda path: film(visualizations["frames"], path)
+    if "map" in visualizations:
+        drawings["map.png"] = lambda path: maps(visualizations, path)
     return drawings
 
 
@@ -32,17 +32,17 @@ def film(frames: Tensor, path: Path) -> Path:
 
     first, *others = [Image.fromarray(np.ascontiguousarray(frame)) for frame in frames.cpu().numpy()]
     options = {"format": "gif", "save_all": True, "append_images": others, "duration": 1000 // PER_SECOND, "loop": 0}
-    write_whole(path, lambda to: first.save(to, **options))
+    atomic_write(path, lambda to: first.save(to, **options))
     return path
 
 
-def maps(insights: Mapping[str, Tensor], path: Path) -> Path:
+def maps(visualizations: Mapping[str, Tensor], path: Path) -> Path:
     """Draw the action and its worth (H, W) over the two numbers that are seen, which range over ``range`` (2, 2)."""
-    panels = [("action", "what is done"), *([("worth", "what is expected")] if "worth" in insights else [])]
+    panels = [("action", "what is done"), *([("worth", "what is expected")] if "worth" in visualizations else [])]
     figure = Figure(figsize=(4.2 * len(panels), 3.6), layout="constrained")
-    (left, right), (low, high) = insights["range"].tolist()
+    (left, right), (low, high) = visualizations["range"].tolist()
     for ax, (name, title) in zip(np.atleast_1d(axes_of(figure, 1, len(panels))), panels, strict=True):
-        values: Any = insights["map" if name == "action" else name].cpu().numpy()
+        values: Any = visualizations["map" if name == "action" else name].cpu().numpy()
         colours = {"cmap": "viridis"} if name == "worth" else {"cmap": "coolwarm"}
         drawn = ax.imshow(values, origin="lower", aspect="auto", extent=(left, right, low, high), **colours)
         figure.colorbar(drawn, ax=ax)

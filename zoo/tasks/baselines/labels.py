@@ -84,7 +84,7 @@ def _inputs(dataset: Dataset, index: np.ndarray) -> tuple[Any, Any]:
     """Return what a linear model reads of the training rows ``index``, and of all test rows."""
     test = np.arange(len(dataset.test["x"]))
     x, test_x = flat(dataset.train["x"], index), flat(dataset.test["x"], test)
-    if dataset.spec.kind == "text":
+    if dataset.spec.modality == "text":
         x, test_x = (_bags(part, len(dataset.spec.vocabulary)) for part in (x, test_x))
         return x, test_x
     return prepared(dataset.spec, x, test_x)

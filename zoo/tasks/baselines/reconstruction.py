@@ -18,9 +18,9 @@ from zoo.data.dataset import Batch, Dataset, Split
 from zoo.data.loader import EvalLoader
 from zoo.exceptions import install
 from zoo.metrics.probing import code_figures
-from zoo.tasks import Reconstruction, objective_of
+from zoo.tasks import Reconstruction, build_task
 from zoo.tasks.base import Metrics
-from zoo.utils.noise import Draws, corrupt
+from zoo.utils.noise import PerSampleGenerator, corrupt
 
 FILTERED, CHOSEN = 1000, 50  # images that filters are tested on, and chosen by: each takes milliseconds
 STRENGTHS = (0.4, 0.6, 0.8, 1.0, 1.3)  # as shares of the noise
@@ -35,7 +35,7 @@ def given_back(dataset: Dataset, options: Mapping[str, Any]) -> dict[str, Callab
     Where it is a denoiser: the ``noisy input`` itself, ``non-local means`` and ``wavelets`` on its first 1,000
     images; where it looks for anomalies: an ``isolation forest`` too.
     """
-    objective = objective_of(dataset.spec)
+    objective = build_task(dataset.spec)
     assert isinstance(objective, Reconstruction)
     noise = options.get("noise", "none"), options.get("noise_level", 0.0)
 
@@ -49,13 +49,13 @@ def given_back(dataset: Dataset, options: Mapping[str, Any]) -> dict[str, Callab
     measures = {"pca": lambda: _components(dataset, objective, train(), size, noise)}
     if "beta" in options:
         likelihood = options["likelihood"]
-        if likelihood == "bernoulli" or (likelihood == "auto" and dataset.spec.kind == "image"):
+        if likelihood == "bernoulli" or (likelihood == "auto" and dataset.spec.modality == "image"):
             measures["independent pixels"] = lambda: _independent_pixels(train(), _normal_rows(objective, dataset.test))
         else:
             measures["probabilistic pca"] = lambda: _density(train(), _normal_rows(objective, dataset.test), size)
     if objective.ranked:
         measures["isolation forest"] = lambda: _forest(objective, train(), dataset.test)
-    if noise[0] != "none" and dataset.spec.kind == "image":
+    if noise[0] != "none" and dataset.spec.modality == "image":
         measures |= _filters(dataset, objective, noise)
     return measures
 
@@ -69,7 +69,7 @@ def _components(
 
     def restored(batch: Batch) -> Tensor:
         target = objective.target(batch["x"])
-        read = corrupt(target, *noise, image=dataset.spec.kind == "image", draws=Draws(batch["row"]))
+        read = corrupt(target, *noise, image=dataset.spec.modality == "image", draws=PerSampleGenerator(batch["row"]))
         code = pca.transform(read.flatten(1).numpy())
         return torch.from_numpy(pca.inverse_transform(code)).float().view_as(target)
 
@@ -136,7 +136,7 @@ def _filters(dataset: Dataset, objective: Reconstruction, noise: tuple[str, floa
 
         def pairs() -> Iterator[tuple[Tensor, Any]]:
             for batch in EvalLoader(first):
-                noisy = corrupt(batch["x"], name, level, image=True, draws=Draws(batch["row"])).numpy()
+                noisy = corrupt(batch["x"], name, level, image=True, draws=PerSampleGenerator(batch["row"])).numpy()
                 made = [made_by(image[0] if grey else image, strength).reshape(image.shape) for image in noisy]
                 yield torch.from_numpy(np.stack(made).clip(0, 1)).float(), batch
 

@@ -11,7 +11,7 @@ import torch
 from zoo.data.dataset import Dataset, Split, Windows
 from zoo.data.loader import EvalLoader
 from zoo.data.spec import PADDING
-from zoo.tasks import Forecasting, objective_of
+from zoo.tasks import Forecasting, build_task
 from zoo.tasks.base import Metrics
 
 Figures = dict[str, float]
@@ -25,7 +25,7 @@ def naive(dataset: Dataset) -> dict[str, Callable[[], Figures]]:
 
 
 def _repeated(dataset: Dataset, period: int) -> Figures:
-    spec, objective = dataset.spec, objective_of(dataset.spec)
+    spec, objective = dataset.spec, build_task(dataset.spec)
     assert isinstance(objective, Forecasting)
     metrics = objective.metrics("test")
     at = torch.arange(spec.target_shape[0]) % period - period  # from the end
@@ -71,9 +71,9 @@ def ngram(train: np.ndarray, test: np.ndarray, order: int, symbols: int) -> np.n
         code, context_of = code.reshape(-1), context_of.reshape(-1)
         count = np.bincount(code[: len(seen)], minlength=len(grams))
         total = np.bincount(context_of, weights=count, minlength=len(contexts))
-        kinds = np.bincount(context_of, weights=count > 0, minlength=len(contexts))
+        modalities = np.bincount(context_of, weights=count > 0, minlength=len(contexts))
         mine = code[len(seen) :]
-        c, n, t = count[mine], total[context_of[mine]], kinds[context_of[mine]]
+        c, n, t = count[mine], total[context_of[mine]], modalities[context_of[mine]]
         lower = p[size - 1 :]
         p[size - 1 :] = np.where(n > 0, (c + t * lower) / np.maximum(n + t, 1), lower)
     return p
