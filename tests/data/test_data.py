@@ -95,7 +95,7 @@ def test_every_ready_made_set_names_its_source_and_offers_what_its_yaml_says(nam
 
     entry, node = data_entry(name), OmegaConf.load(conf_dir() / "data" / f"{name}.yaml")
     assert list(entry.tasks) == list(node.tasks)
-    assert node.kind == (None if name == "gym" else entry.modality)  # an environment's actions say it
+    assert node.modality == (None if name == "gym" else entry.modality)  # an environment's actions say it
 
     if "path" in node:  # the user's own files
         return

@@ -113,14 +113,14 @@ def test_a_run_in_float16_goes_on_as_if_it_had_not_stopped(stop):
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd", "rmsprop"])
 def test_a_gradient_that_is_not_finite_takes_no_step_and_halves_the_scale(optimizer, monkeypatch):
-    loss_of = zoo.FNN.loss
+    loss_of = zoo.FNN.compute_loss
 
     def overflowing(self, batch):
         loss, counts = loss_of(self, batch)
         loss.register_hook(lambda gradient: gradient * torch.inf)
         return loss, counts
 
-    monkeypatch.setattr(zoo.FNN, "loss", overflowing)
+    monkeypatch.setattr(zoo.FNN, "compute_loss", overflowing)
     few = {"trainer.max_epochs": 1, "trainer.steps_per_epoch": 2, "optimizer": optimizer, "model.norm": "none"}
     found = trained("run", **{**few, "trainer.precision": "fp16", "seed": 3})
     assert found["processes"][0]["training"]["scaler"]["scale"] == 2.0**15

@@ -22,7 +22,7 @@ PLACES = {
     "baseline": "zoo.tasks.baselines._measures",
     "picture": "zoo.reporting.plots.base.save",
     "film": "zoo.data.environment.environments.Environments.filmed",
-    "insights": None,  # of the model's own class
+    "visualizations": None,  # of the model's own class
 }
 
 
@@ -54,8 +54,8 @@ def drawn(folder: Path) -> set[str]:
 @contextlib.contextmanager
 def faulty(place: str, model: type, patch: pytest.MonkeyPatch):
     with patch.context() as inside:
-        if place == "insights":
-            inside.setattr(model, "insights", fails)
+        if place == "visualizations":
+            inside.setattr(model, "visualizations", fails)
         elif place == "film":
             inside.setattr(PLACES[place], fails)
         elif place == "baseline":

@@ -76,4 +76,4 @@ def test_no_other_code_toggles_a_modules_mode_by_hand():
         for node in ast.walk(ast.parse(path.read_text())):
             call = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "train"
             if call and len(node.args) == 1 and isinstance(node.args[0], ast.Name):
-                assert node.args[0].id != "training" or "contract" in path.parts, path
+                assert node.args[0].id != "training" or "testing" in path.parts, path

@@ -166,7 +166,7 @@ def data_of(run_config: RunConfig, dataset: Dataset | None) -> tuple[Dataset, An
         off_policy = registry.get(run_config.values["model"]["name"]).off_policy
         if off_policy:
             check_replay(dataset, n_step=run_config.values["model"].get("n_step", 1))  # type: ignore[arg-type]
-        settings = {"batch_size": asked["batch_size"], "seed": run_config.values["seed"], "remembers": off_policy}
+        settings = {"batch_size": asked["batch_size"], "seed": run_config.values["seed"], "off_policy": off_policy}
         return dataset, EnvironmentData(dataset, **settings)
     if dataset.sizes[0] < asked["batch_size"]:
         fitting = max(dataset.sizes[0] // 8, min(dataset.sizes[0], SMALLEST_BATCH), run_config.trainer.world)

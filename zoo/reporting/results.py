@@ -165,11 +165,11 @@ def _pictures(
     answers = guard.attempt("answers", lambda: model.task.tell(kept), {}) if kept is not None else {}
     batch = guard.attempt("first batch", data.first_batch, None)
     visualizations = (
-        guard.attempt("insights", lambda: model.visualizations(batch, dataset), {}) if batch is not None else {}
+        guard.attempt("visualizations", lambda: model.visualizations(batch, dataset), {}) if batch is not None else {}
     )
     frames = guard.attempt("film", lambda: model.film(dataset), None)
     visualizations = visualizations if frames is None else {**visualizations, "frames": frames}
-    options = {"batch": batch, "insights": visualizations, "attempt": guard.attempt}
+    options = {"batch": batch, "visualizations": visualizations, "attempt": guard.attempt}
     return run_pictures(dataset, history, answers, job.plan.folder / "plots", **options)
 
 

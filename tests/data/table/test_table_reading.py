@@ -60,7 +60,7 @@ def columns(form: Form) -> dict[str, list[str]]:
     for row in range(3, ROWS, 7):
         gaps[row] = form.missing
     codes = [f"{code}.0" if form.codes == "1.0" else str(code) for code in rng.integers(1, 5, ROWS)]
-    modalities = list(rng.choice(['oak, "old"', "pine; tall", "None", "ye|w", "äsh"], ROWS))
+    kinds = list(rng.choice(['oak, "old"', "pine; tall", "None", "ye|w", "äsh"], ROWS))
     return {
         "size": numbers,
         "gap": gaps,

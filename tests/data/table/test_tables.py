@@ -341,7 +341,7 @@ def test_members_are_networks_of_their_own_that_share_their_hidden_layers(task):
         last.weight.data, last.bias.data = many.network.weight[k].T.clone(), many.network.bias[k].clone()
         alone.network[0][0].weight.data *= many.network.scale[k]
         each.append(alone(x))
-    loss, counts = many.loss({"x": x, "y": y})
+    loss, counts = many.compute_loss({"x": x, "y": y})
     assert torch.allclose(loss, torch.stack([many.task.loss(out, {"y": y}) for out in each]).mean())
     answers = [next(iter(many.task.answer(out).values())) for out in (*each, many(x))]
     assert torch.allclose(answers[3], torch.stack(answers[:3]).mean(0), atol=1e-6)

@@ -459,7 +459,7 @@ class EnvironmentData(L.LightningDataModule):
 
     def train_dataloader(self) -> RolloutLoader:
         """Return the training batches."""
-        asked = {"seed": self.seed, "batch_size": self.batch_size, "remembers": self.off_policy}
+        asked = {"seed": self.seed, "batch_size": self.batch_size, "off_policy": self.off_policy}
         self._training = RolloutLoader(self.dataset, **asked, **self._where)
         return self._training
 
