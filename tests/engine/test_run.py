@@ -230,8 +230,8 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_step_rate_and_checkpoint(t
 def test_a_loss_that_breaks_later_names_the_last_good_checkpoint(tmp_path):
     @zoo.register("test_breaks")
     class Breaks(zoo.FNN):
-        def loss(self, batch):
-            loss, counts = super().loss(batch)
+        def compute_loss(self, batch):
+            loss, counts = super().compute_loss(batch)
             return loss * (float("nan") if self.steps == 50 else 1.0), counts
 
     try:

@@ -387,7 +387,7 @@ def test_a_signal_amid_long_episodes_of_an_evaluation_stops_the_run_there(part, 
 
 def test_the_kind_of_an_environment_is_its_own_and_found_without_torch():
     code = (
-        "import sys; from zoo import config, plan; from zoo.exceptions import ZooError\n"
+        "import sys; from zoo.config import compose as config; from zoo.engine import run_config as plan; from zoo.exceptions import ZooError\n"
         "def kind(model):\n"
         "    config_of = config.compose([f'model={model}', 'data=gym', 'data.env=Pendulum-v1'])\n"
         "    made = plan.plan(config_of, recipe=model, command='')\n"
