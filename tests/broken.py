@@ -42,7 +42,7 @@ class Small(zoo.ZooModule):
         self.out = nn.Linear(64, self.spec.outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.out(torch.relu(self.hidden(self.normalise(x).flatten(1))))
+        return self.out(torch.relu(self.hidden(self.normalize(x).flatten(1))))
 
 
 @breaks("create", "'width' has no default; give it one")
@@ -103,7 +103,7 @@ class SeesOnePixel(Small):
         self.hidden = nn.Linear(1, 64)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.out(torch.relu(self.hidden(self.normalise(x).flatten(1)[:, :1])))
+        return self.out(torch.relu(self.hidden(self.normalize(x).flatten(1)[:, :1])))
 
 
 @breaks("seeds", "one seed gave two different first weights")
@@ -184,7 +184,7 @@ class GoesBackwardAlone(Small):
 @zoo.register("cancels_large_numbers")
 class CancelsLargeNumbers(Small):
     def forward(self, x: Tensor) -> Tensor:
-        h = self.hidden(self.normalise(x).flatten(1)) + 1000
+        h = self.hidden(self.normalize(x).flatten(1)) + 1000
         return self.out(torch.relu(h - 1000))
 
 
@@ -202,7 +202,7 @@ class Sequential(zoo.ZooModule):
         self.out = nn.Linear(size, self.spec.outputs)
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        h, _ = self.core(self.normalise(x))  # (B, T, size)
+        h, _ = self.core(self.normalize(x))  # (B, T, size)
         last = (lengths - 1)[:, None, None].expand(-1, 1, h.shape[2])
         return self.out(h.gather(1, last).squeeze(1))
 
@@ -211,7 +211,7 @@ class Sequential(zoo.ZooModule):
 @zoo.register("reads_the_padding")
 class ReadsThePadding(Sequential):
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        h, _ = self.core(self.normalise(x))
+        h, _ = self.core(self.normalize(x))
         return self.out(h.mean(1))
 
 

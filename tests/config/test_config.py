@@ -220,7 +220,7 @@ def linear():
             self.network = torch.nn.Linear(self.spec.inputs, self.spec.outputs, bias=bias)
 
         def forward(self, x):
-            return self.network(self.normalise(x).flatten(1))
+            return self.network(self.normalize(x).flatten(1))
 
     yield Linear
     registry._MODELS.pop("test_linear")

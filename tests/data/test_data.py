@@ -201,7 +201,7 @@ def test_a_model_reads_columns_of_any_offset_and_scale_as_mean_0_and_deviation_1
     rng = np.random.default_rng(0)
     x = rng.normal(size=(200, 3)) * [1e-3, 1, 1e5] + [2000, 0, 1e7]
     data = from_arrays((x, np.arange(200) % 2))
-    seen = zoo.create("fnn", spec=data.spec).normalise(data.train["x"])
+    seen = zoo.create("fnn", spec=data.spec).normalize(data.train["x"])
     assert torch.allclose(seen.mean(0), torch.zeros(3), atol=0.05)
     assert torch.allclose(seen.std(0), torch.ones(3), atol=0.05)
 

@@ -72,7 +72,7 @@ class CodingModule(ZooModule):
 
     def read(self, target: Tensor) -> Tensor:
         """Return what the encoder reads of (B, *output_shape), images in [0, 1] or standardised numbers."""
-        return self.normalise(target) if self.spec.modality == "image" else target
+        return self.normalize(target) if self.spec.modality == "image" else target
 
     def code(self, target: Tensor) -> Tensor:
         """Return the code (B, latent_dim) of (B, *output_shape)."""

@@ -73,7 +73,7 @@ class ZooModule(L.LightningModule):
 
     A subclass declares ``tasks`` and ``modalities`` of data, calls ``super().__init__(spec=spec)`` first, and defines
     ``forward(x)``: raw ``x`` (images in [0, 1], columns in their own units) to the objective's output; it begins with
-    ``self.normalise(x)``. Sequences come as ``forward(x, lengths)``. Options of its constructor must be Python
+    ``self.normalize(x)``. Sequences come as ``forward(x, lengths)``. Options of its constructor must be Python
     primitives, since a checkpoint holds them. Parts that are not trained but follow others (a target network, a moving
     average) are ``derived_modules``, by their attributes' names, with the part that each begins as. A matrix that is no
     layer's of torch's is named in its module's ``matrices``, so that it decays as theirs do. A model that ``stateful`` a
@@ -153,7 +153,7 @@ class ZooModule(L.LightningModule):
         """Return what the model says of a batch, by name, in tensors alone: what an exported file answers."""
         return self.task.answer(self.output(batch))
 
-    def normalise(self, x: Tensor) -> Tensor:
+    def normalize(self, x: Tensor) -> Tensor:
         """Return ``x`` with the training data's mean taken off, divided by its deviation; symbols as they are."""
         return (x - self.mean) * self.scale if x.is_floating_point() else x
 

@@ -138,7 +138,7 @@ class CNN(ZooModule):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (B, classes) for raw images ``x`` (B, C, H, W) in [0, 1]."""
-        x = self.normalise(x).contiguous(memory_format=torch.channels_last)
+        x = self.normalize(x).contiguous(memory_format=torch.channels_last)
         out: Tensor = self.network(x)
         if self.mirror and not self.training:
             out = (out + self.network(x.flip(3))) / 2

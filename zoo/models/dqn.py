@@ -83,7 +83,7 @@ class DQN(OffPolicyModule):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the worth of each action (B, actions)."""
-        out: Tensor = self.network(self.normalise(x))
+        out: Tensor = self.network(self.normalize(x))
         return out
 
     def worth(self, x: Tensor) -> Tensor:
@@ -110,7 +110,7 @@ class DQN(OffPolicyModule):
     def loss_of(self, steps: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of remembered steps (B,), and the mean worth of what was done."""
         with torch.no_grad():
-            later = self.target(self.normalise(steps["next"]))
+            later = self.target(self.normalize(steps["next"]))
             best = (self(steps["next"]) if self.double else later).argmax(1, keepdim=True)
             wanted = steps["reward"] + steps["discount"] * later.gather(1, best).squeeze(1)
         worth = self(steps["x"]).gather(1, steps["taken"][:, None]).squeeze(1)

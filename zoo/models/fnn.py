@@ -108,7 +108,7 @@ class FNN(ZooModule):
 
     def each(self, x: Tensor) -> Tensor:
         """Return the network's answer (B, outputs), or each member's (B, members, outputs), for raw ``x``."""
-        h = self.normalise(x)
+        h = self.normalize(x)
         out: Tensor = self.network(self.columns(x, h) if self.columns else h.flatten(1))
         return out
 

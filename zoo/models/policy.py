@@ -112,14 +112,14 @@ class Policy(ControlModule):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits of actions (B, actions), or the mean ones (B, numbers) in units of half their range."""
-        out: Tensor = self.actor(self.normalise(x))
+        out: Tensor = self.actor(self.normalize(x))
         return out.float()
 
     # --- acting ---
 
     def worth(self, x: Tensor) -> Tensor:
         """Return the critic's V(s) (N,)."""
-        value: Tensor = self.critic(self.normalise(x)).float().squeeze(1)
+        value: Tensor = self.critic(self.normalize(x)).float().squeeze(1)
         return value
 
     def act(self, x: Tensor, *, greedy: bool = False, draws: PerSampleGenerator | None = None) -> dict[str, Tensor]:
@@ -207,7 +207,7 @@ class Policy(ControlModule):
         """Return which of a rollout's T·N steps are learnt from, (K,), their advantages and their values before."""
         steps, count = batch["reward"].shape
         seen = torch.cat([batch["x"], batch["last"]])
-        value = self.critic(self.normalise(seen)).float().view(steps + 1, count)
+        value = self.critic(self.normalize(seen)).float().view(steps + 1, count)
         reward = self.rewards(batch)
         advantage = gae(reward, value, batch["terminated"], batch["ended"], gamma=self.gamma, lam=self.lam)
         good = batch["valid"] > 0
@@ -248,7 +248,7 @@ class Policy(ControlModule):
 
     def _loss(self, x: Tensor, taken: Tensor, old: Tensor, advantage: Tensor, target: Tensor) -> tuple[Tensor, ...]:
         """Return the loss of some steps (B,), that of their values, and the share of them that was clipped."""
-        out, value = self(x), self.critic(self.normalise(x)).float().squeeze(1)
+        out, value = self(x), self.critic(self.normalize(x)).float().squeeze(1)
         log_probability = self.log_probability(out, taken)
         ratio = (log_probability - old).exp()
         gain = policy_gain(self.algorithm, log_probability, ratio, advantage, self.clip_range).mean()

@@ -61,9 +61,9 @@ class ControlModule(ZooModule):
         """
         raise NotImplementedError
 
-    def normalise(self, x: Tensor) -> Tensor:
+    def normalize(self, x: Tensor) -> Tensor:
         """Return observations as the networks read them."""
-        return super().normalise(x).clamp(-FAR, FAR) if self.of_observations else x
+        return super().normalize(x).clamp(-FAR, FAR) if self.of_observations else x
 
     @torch.no_grad()
     def acted(self, x: Tensor, **how: Any) -> dict[str, Tensor]:

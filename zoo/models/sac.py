@@ -112,7 +112,7 @@ class SAC(OffPolicyModule):
 
     def distribution(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return μ and log σ (B, numbers) of the policy before the tanh."""
-        mean, log_std = self.actor(self.normalise(x)).float().chunk(2, 1)
+        mean, log_std = self.actor(self.normalize(x)).float().chunk(2, 1)
         return mean, LEAST + (MOST - LEAST) / 2 * (log_std.tanh() + 1)
 
     def act(self, x: Tensor, *, greedy: bool = False, draws: PerSampleGenerator | None = None) -> dict[str, Tensor]:
@@ -129,7 +129,7 @@ class SAC(OffPolicyModule):
 
     def loss_of(self, steps: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the sum of the losses of remembered steps (B,), of which each part has a gradient from its own."""
-        x, after, alpha = self.normalise(steps["x"]), self.normalise(steps["next"]), self.log_temperature.detach().exp()
+        x, after, alpha = self.normalize(steps["x"]), self.normalize(steps["next"]), self.log_temperature.detach().exp()
         with torch.no_grad():
             action, log_density = squashed(*self.distribution(steps["next"]), torch.randn_like(steps["taken"]))
             future = self.target(after, action).amin(0) - alpha * log_density

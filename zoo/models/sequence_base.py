@@ -33,7 +33,7 @@ class SequenceModule(ZooModule):
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return logits (B, classes) or (B, T, symbols), standardised answers (B, 1), or a future (B, H, columns)."""
-        out: Tensor = self.network(self.normalise(x), lengths)
+        out: Tensor = self.network(self.normalize(x), lengths)
         return out
 
     @property
@@ -117,7 +117,7 @@ class SequenceModule(ZooModule):
         x, lengths = (batch[key][:64].to(self.device) if key in batch else None for key in ("x", "lengths"))
         assert x is not None
         with evaluating(self), torch.no_grad():
-            read, lengths = self.network.read(self.normalise(x), lengths)
+            read, lengths = self.network.read(self.normalize(x), lengths)
         with (
             evaluating(self),
             torch.enable_grad(),
