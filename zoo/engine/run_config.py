@@ -232,7 +232,8 @@ def config_of(folder: Path) -> dict[str, Any]:
         text = raw[:LARGEST].decode()
         if len(raw) > LARGEST or any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
             raise ZooError("larger than any, or with aliases")  # a few of which make gigabytes of a line
-        values: Any = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
+        container: Any = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
+        values: dict[str, Any] = container
         if any("${" in part for part in _texts(values)):
             raise ZooError("it holds ${…}, which a run never writes; nothing of it is looked up")
         lacks = [key for key in SINGLE if key not in values]
