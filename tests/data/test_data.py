@@ -21,7 +21,8 @@ from zoo.data.arrays import from_arrays
 from zoo.data.augment import Augment
 from zoo.data.dataset import channel_statistics
 from zoo.data.image.datasets import FASHION, MNIST, read_idx
-from zoo.data.loader import CHUNK, Loader, generator_of
+from zoo.data.loader import CHUNK, Loader
+from zoo.utils.random import generator_of
 from zoo.data.inputs import encode
 from zoo.registry import data_entry, list_data
 

@@ -17,13 +17,14 @@ import zoo
 from zoo.__main__ import main
 from zoo.data import load
 from zoo.data.loader import EvalLoader, Share
+from zoo.data.noise import add_noise
 from zoo.data.spec import UNLABELLED_DIGITS, DataSpec
 from zoo.data.unlabelled import unlabelled
 from zoo.exceptions import ZooError
 from zoo.models.vae import kl_to_prior, log_normal, log_ratio
 from zoo.tasks import Reconstruction
 from zoo.tasks.baselines import baselines
-from zoo.utils.noise import PerSampleGenerator, corrupt
+from zoo.utils.random import PerSampleGenerator
 
 TABLE = DataSpec("made", "table", "reconstruction", (5,), mean=(0.0,) * 5, std=(1.0,) * 5)
 
@@ -122,14 +123,14 @@ def test_a_row_has_the_same_noise_however_many_processes_share_the_rows(count):
 def test_noise_is_what_it_says():
     torch.manual_seed(0)
     x = torch.full((50, 1, 20, 20), 0.5)
-    assert float((corrupt(x, "gaussian", 0.1, image=True) - x).std()) == pytest.approx(0.1, abs=0.002)
-    strong = corrupt(x, "gaussian", 2.0, image=True)
+    assert float((add_noise(x, "gaussian", 0.1, image=True) - x).std()) == pytest.approx(0.1, abs=0.002)
+    strong = add_noise(x, "gaussian", 2.0, image=True)
     assert float(strong.min()) == 0
     assert float(strong.max()) == 1
-    hit = corrupt(x, "salt_pepper", 0.2, image=True)
+    hit = add_noise(x, "salt_pepper", 0.2, image=True)
     assert [round(float((hit == v).float().mean()), 1) for v in (0.0, 1.0)] == [0.1, 0.1]
-    assert float((corrupt(x, "masking", 0.3, image=True) == 0).float().mean()) == pytest.approx(0.3, abs=0.01)
-    assert corrupt(x, "none", 0.3, image=True) is x
+    assert float((add_noise(x, "masking", 0.3, image=True) == 0).float().mean()) == pytest.approx(0.3, abs=0.01)
+    assert add_noise(x, "none", 0.3, image=True) is x
 
 
 def test_a_denoiser_takes_noise_off_unseen_images(quick):

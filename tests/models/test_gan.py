@@ -17,9 +17,9 @@ from zoo.exceptions import ZooError
 from zoo.layers.adversarial import Discriminator, Generator, most_halvings
 from zoo.layers.blocks import halved
 from zoo.layers.diffaugment import WAYS, shaken
+from zoo.layers.latents import sample_latents
 from zoo.metrics.distances import density_and_coverage, frechet, nearest, principal_components
 from zoo.models.gan import GAN, LOSSES, slope
-from zoo.utils.noise import latent
 
 
 def sigmoid(x: float) -> float:
@@ -258,13 +258,13 @@ def test_components_are_those_of_the_training_images():
 
 
 def test_truncated_noise_is_drawn_again():
-    z = latent(1000, 8, seed=3, truncation=0.5)
+    z = sample_latents(1000, 8, seed=3, truncation=0.5)
     assert z.abs().max() <= 0.5
     assert z.std() > 0.2
-    same = latent(1000, 8, seed=3)
+    same = sample_latents(1000, 8, seed=3)
     kept = same.abs() <= 0.5
     assert torch.equal(z[kept], same[kept])
-    assert not torch.equal(latent(4, 2, seed=0), latent(4, 2, seed=1))
+    assert not torch.equal(sample_latents(4, 2, seed=0), sample_latents(4, 2, seed=1))
 
 
 @pytest.fixture(scope="module")

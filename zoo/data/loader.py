@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import lightning as L
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,18 +18,11 @@ from zoo.data.augment import Augmentation
 from zoo.data.dataset import Batch, Dataset, Split
 from zoo.data.input_readers import to_float
 from zoo.data.transfer import ahead, fits, placed
+from zoo.utils.random import EVAL_BATCH, ROOM, generator_of
 
 CHUNK = 16  # batches per chunk: hooks cost a sixteenth per step, and progress still moves
-EVAL_BATCH = 1000  # rows per batch without gradients
-ROOM = 64  # rows by which such a batch may be longer, so that none is so short that a process has no part in it
 STREAMS = 16  # places of a text that are read side by side without gradients
 POOL = 50  # batches' rows that are sorted by length together
-
-
-def generator_of(*key: int) -> torch.Generator:
-    """Return a CPU generator whose stream is a function of ``key`` alone, such as (seed, epoch, batch)."""
-    state = np.random.SeedSequence(key).generate_state(1, np.uint64)[0]
-    return torch.Generator().manual_seed(int(state) >> 1)
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from zoo.config.schema import check_number
 from zoo.data.dataset import Batch
+from zoo.data.noise import check_noise
 from zoo.layers.encoder_decoder import decoder, encoder
 from zoo.models.autoencoder_base import CodingModule
 from zoo.registry import register
-from zoo.utils.noise import check_noise
 
 LIKELIHOODS = ("mse", "bernoulli")
 

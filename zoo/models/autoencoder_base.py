@@ -12,6 +12,7 @@ from zoo.config.schema import check_choice
 from zoo.data.classes import labelled
 from zoo.data.dataset import Batch, Dataset, Split
 from zoo.data.loader import EvalLoader, take
+from zoo.data.noise import add_noise
 from zoo.data.spec import UNLABELLED_DIGITS, DataSpec
 from zoo.exceptions import ZooError
 from zoo.layers.encoder_decoder import Bounded, check_coder, latent_size
@@ -19,7 +20,7 @@ from zoo.metrics.probing import code_figures
 from zoo.models.base import ZooModule
 from zoo.tasks import Reconstruction
 from zoo.utils.modes import evaluating
-from zoo.utils.noise import PerSampleGenerator, corrupt
+from zoo.utils.random import PerSampleGenerator
 
 SHOWN, STEPS = 12, 10  # rows in a picture; of a walk from one to another
 
@@ -93,7 +94,8 @@ class CodingModule(ZooModule):
         Where rows are read as they are in the end, images are not cut to [0, 1]: black ones would be grey on average.
         """
         name, level = self.noise
-        return corrupt(target, name, level, image=self.spec.modality == "image", cut=not self.task.ranked, draws=draws)
+        image, clip = self.spec.modality == "image", not self.task.ranked
+        return add_noise(target, name, level, image=image, clip=clip, generator=draws)
 
     def eval_step(self, batch: Batch) -> Any:
         """Return what is restored of the batch, with noise on it where the model is a denoiser."""

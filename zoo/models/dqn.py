@@ -22,7 +22,7 @@ from zoo.data.dataset import Batch
 from zoo.layers.policy import body, check_body
 from zoo.models.rl_base import OffPolicyModule
 from zoo.registry import register
-from zoo.utils.noise import PerSampleGenerator
+from zoo.utils.random import PerSampleGenerator
 
 
 class Values(nn.Module):

@@ -13,15 +13,15 @@ from zoo.config.schema import check_flag, check_number
 from zoo.data.classes import labelled, labels_of
 from zoo.data.dataset import Batch, Dataset, Values
 from zoo.data.input_readers import to_float
-from zoo.data.loader import EVAL_BATCH
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
+from zoo.layers.latents import sample_latents
 from zoo.metrics.distances import COMPONENTS, FEW, density_and_coverage, nearest, principal_components
 from zoo.metrics.evaluator import Judge, judge_of
 from zoo.models.base import ZooModule
 from zoo.tasks import Generation
-from zoo.utils.noise import PerSampleGenerator, latent
 from zoo.utils.precision import widened
+from zoo.utils.random import EVAL_BATCH, PerSampleGenerator
 
 COLLAPSED, WON = 0.2, 0.99  # coverage, and share that D tells rightly, from which a run has gone wrong
 LOOKED_AT = 1000  # samples that tell whether a run has
@@ -137,7 +137,7 @@ class GenerativeModule(ZooModule):
         Raises:
             ZooError: no such class, or a model that was told none.
         """
-        z = latent(count, self.latent_dim, seed=seed, truncation=truncation).to(self.device)
+        z = sample_latents(count, self.latent_dim, seed=seed, truncation=truncation).to(self.device)
         y = labels_of(self.spec, count, label, told=self.labels > 0, device=self.device)
         rows = torch.arange(count, device=self.device).split(EVAL_BATCH)
         return torch.cat([self.made(z[part], None if y is None else y[part]) for part in rows])
@@ -146,7 +146,7 @@ class GenerativeModule(ZooModule):
     def walk(self, *, steps: int = 10, seed: int = 0, label: str | None = None) -> Tensor:
         """Return images (steps, C, H, W) on the way from one noise to another, along a circle around 0."""
         check_number("steps", steps, low=2, whole=True)
-        ends = latent(2, self.latent_dim, seed=seed)
+        ends = sample_latents(2, self.latent_dim, seed=seed)
         turn = torch.linspace(0, torch.pi / 2, steps)[:, None]
         z = (turn.cos() * ends[0] + turn.sin() * ends[1]).to(self.device)
         first = self.spec.classes[0] if self.labels and label is None else label

@@ -24,8 +24,8 @@ from zoo.layers.policy import body, check_body
 from zoo.models.rl_base import FAR, SMALL, ControlModule, ended_in, merged, moments
 from zoo.registry import register
 from zoo.tasks.control import scaled
-from zoo.utils.noise import PerSampleGenerator
 from zoo.utils.precision import widened
+from zoo.utils.random import PerSampleGenerator
 
 ALGORITHMS = ("reinforce", "a2c", "ppo")
 

@@ -13,8 +13,8 @@ from zoo.data.input_readers import to_float
 from zoo.data.spec import CARTPOLE, DataSpec
 from zoo.models.base import ZooModule
 from zoo.tasks import Control
-from zoo.utils.noise import PerSampleGenerator
 from zoo.utils.precision import widened
+from zoo.utils.random import PerSampleGenerator
 
 MAP = 60  # points a side of a map
 SMALL, FAR = 1e-8, 10.0  # of variances, and deviations beyond which an observation or a reward is cut

@@ -28,7 +28,7 @@ from zoo.layers.policy import body, check_body
 from zoo.models.rl_base import OffPolicyModule
 from zoo.registry import register
 from zoo.tasks.control import scaled
-from zoo.utils.noise import PerSampleGenerator
+from zoo.utils.random import PerSampleGenerator
 
 LEAST, MOST = -5.0, 2.0  # of log σ
 

@@ -20,15 +20,15 @@ from torchmetrics import MetricCollection
 from zoo.config.schema import check_flag, check_number
 from zoo.data.classes import labelled, labels_of
 from zoo.data.dataset import Batch, Dataset
-from zoo.data.loader import EVAL_BATCH
 from zoo.exceptions import ZooError
 from zoo.layers.encoder_decoder import decoder, encoder
+from zoo.layers.latents import sample_latents
 from zoo.models.autoencoder_base import CodingModule
 from zoo.registry import register
 from zoo.tasks import Reconstruction
 from zoo.tasks.base import Metrics
 from zoo.utils.modes import evaluating
-from zoo.utils.noise import PerSampleGenerator, latent
+from zoo.utils.random import EVAL_BATCH, PerSampleGenerator
 
 LIKELIHOODS = ("auto", "bernoulli", "gaussian")
 AT_ONCE, NUMBERS = 20, 2e7  # codes of a row, and numbers in all, that are decoded together in an evaluation
@@ -237,7 +237,7 @@ class VAE(CodingModule):
         Raises:
             ZooError: no such class, or a model that was told none.
         """
-        z = latent(count, self.latent_dim, seed=seed, truncation=truncation).to(self.device)
+        z = sample_latents(count, self.latent_dim, seed=seed, truncation=truncation).to(self.device)
         y = labels_of(self.spec, count, label, told=self.labels > 0, device=self.device)
         with evaluating(self):
             out: Tensor = self.values(self.decoded(z, y))

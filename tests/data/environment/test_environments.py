@@ -27,7 +27,7 @@ from zoo.exceptions import Stopped, TrainingError, ZooError
 from zoo.data.input_readers import to_float
 from zoo.models.policy import Policy
 from zoo.models.sac import SAC
-from zoo.utils.noise import PerSampleGenerator
+from zoo.utils.random import PerSampleGenerator
 from zoo.data.environment.spaces import arranged, channels_first, described, episode_seeds, folder_name, layout_of, make_vector
 
 SIZES = {"envs": 4, "rollout": 8, "epoch_steps": 32, "val_episodes": 2, "test_episodes": 2}

@@ -17,7 +17,8 @@ from zoo.data import load
 from zoo.data.augment import GREY, Augment
 from zoo.data.image.cache import Wanted, pixels
 from zoo.data.dataset import Rows
-from zoo.data.loader import Loader, generator_of
+from zoo.data.loader import Loader
+from zoo.utils.random import generator_of
 from zoo.data.image.decode import decode, listing
 from zoo.tasks import Classification
 from zoo.data.spec import DataSpec

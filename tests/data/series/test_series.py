@@ -18,7 +18,7 @@ from zoo.tasks.baselines import baselines
 from zoo.data import load
 from zoo.data.sequence.audio import RANGE, RATE, levelled, log_mel, mel_bands, read_wav
 from zoo.data.augment import SequenceAugment
-from zoo.data.loader import generator_of
+from zoo.utils.random import generator_of
 from zoo.exceptions import ZooError
 
 

@@ -19,7 +19,8 @@ from zoo.testing.runs import check_processes, check_resume
 from zoo.testing.subject import Subject
 from zoo.data import load
 from zoo.data.augment import TextAugment
-from zoo.data.loader import STREAMS, EvalLoader, Loader, generator_of
+from zoo.data.loader import STREAMS, EvalLoader, Loader
+from zoo.utils.random import generator_of
 from zoo.exceptions import ZooError
 from zoo.data.inputs import encode
 from zoo.data.text.tokens import checked, cut, encoded, join, numbers, vocabulary_of

@@ -8,10 +8,10 @@ from torch import Tensor
 
 from zoo.data.dataset import Dataset
 from zoo.data.input_readers import to_float
-from zoo.data.loader import EVAL_BATCH
 from zoo.metrics.distances import COMPONENTS, principal_components
 from zoo.metrics.evaluator import judge_of
 from zoo.tasks.generation import Samples
+from zoo.utils.random import EVAL_BATCH
 
 Figures = dict[str, float]
 

@@ -16,11 +16,12 @@ from torch import Tensor
 from zoo.data.classes import labelled
 from zoo.data.dataset import Batch, Dataset, Split
 from zoo.data.loader import EvalLoader
+from zoo.data.noise import add_noise
 from zoo.exceptions import install
 from zoo.metrics.probing import code_figures
 from zoo.tasks import Reconstruction, build_task
 from zoo.tasks.base import Metrics
-from zoo.utils.noise import PerSampleGenerator, corrupt
+from zoo.utils.random import PerSampleGenerator
 
 FILTERED, CHOSEN = 1000, 50  # images that filters are tested on, and chosen by: each takes milliseconds
 STRENGTHS = (0.4, 0.6, 0.8, 1.0, 1.3)  # as shares of the noise
@@ -69,7 +70,9 @@ def _components(
 
     def restored(batch: Batch) -> Tensor:
         target = objective.target(batch["x"])
-        read = corrupt(target, *noise, image=dataset.spec.modality == "image", draws=PerSampleGenerator(batch["row"]))
+        read = add_noise(
+            target, *noise, image=dataset.spec.modality == "image", generator=PerSampleGenerator(batch["row"])
+        )
         code = pca.transform(read.flatten(1).numpy())
         return torch.from_numpy(pca.inverse_transform(code)).float().view_as(target)
 
@@ -136,7 +139,9 @@ def _filters(dataset: Dataset, objective: Reconstruction, noise: tuple[str, floa
 
         def pairs() -> Iterator[tuple[Tensor, Any]]:
             for batch in EvalLoader(first):
-                noisy = corrupt(batch["x"], name, level, image=True, draws=PerSampleGenerator(batch["row"])).numpy()
+                noisy = add_noise(
+                    batch["x"], name, level, image=True, generator=PerSampleGenerator(batch["row"])
+                ).numpy()
                 made = [made_by(image[0] if grey else image, strength).reshape(image.shape) for image in noisy]
                 yield torch.from_numpy(np.stack(made).clip(0, 1)).float(), batch
 

@@ -1,0 +1,45 @@
+"""Noise that a denoising autoencoder learns to remove (Vincent et al. 2010)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from zoo.config.schema import check_choice, check_number
+from zoo.utils.random import PerSampleGenerator
+
+NOISES = ("none", "gaussian", "salt_pepper", "masking")
+
+
+def check_noise(name: str, level: float) -> None:
+    """Raise ZooError unless ``name`` is a kind of noise and ``level`` is inside its limits."""
+    check_choice("model.noise", name, NOISES)
+    check_number("model.noise_level", level, low=0, **({} if name == "gaussian" else {"high": 1}))
+
+
+def add_noise(
+    x: Tensor,
+    name: str,
+    level: float,
+    *,
+    image: bool,
+    clip: bool = True,
+    generator: PerSampleGenerator | None = None,
+) -> Tensor:
+    """Return ``x`` (B, …), images in [0, 1] or standardized numbers, with noise.
+
+    ``gaussian`` adds N(0, level²). ``salt_pepper`` sets a share ``level`` of the numbers to 0 or 1 (to -3 or 3 where
+    these are no images), and ``masking`` to 0. With ``clip``, noisy images stay in [0, 1]. Without ``generator``, torch's
+    global generator is used.
+    """
+    if name == "none":
+        return x
+    if name == "gaussian":
+        noise = torch.randn_like(x) if generator is None else generator.normal(*x.shape[1:]).to(x)
+        noisy = x + level * noise
+        return noisy.clamp(0, 1) if image and clip else noisy
+    uniform = torch.rand_like(x) if generator is None else generator.uniform(*x.shape[1:]).to(x)
+    if name == "masking":
+        return torch.where(uniform < level, 0.0, x)
+    low, high = (0.0, 1.0) if image else (-3.0, 3.0)
+    return torch.where(uniform < level / 2, low, torch.where(uniform < level, high, x))
