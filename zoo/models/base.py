@@ -130,10 +130,10 @@ class ZooModule(L.LightningModule):
         return self.task.loss(output, batch), self.task.count(output.detach(), batch)
 
     def training_step_on_batch(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Learn from one batch: gradient, and an optimiser step once ``accumulate`` batches are in."""
+        """Learn from one batch: gradient, and an optimizer step once its group of ``accumulate`` batches is complete."""
         loss, counts = self.compute_loss(batch)
         self.accumulate_gradients(loss)
-        if self.loop.waiting == self.learning.accumulate:
+        if self.group_complete:
             self.optimizer_step()
         return loss, counts
 
@@ -177,11 +177,20 @@ class ZooModule(L.LightningModule):
         A group of batches, and a batch that several processes share, count by their rows: the gradient is that of
         the whole group's mean, also where one part is short.
         """
+        self.loop.waiting += 1
+        self.loop.waiting_rows += self.loop.batch_rows
+        self.add_gradients(loss)
+
+    @property
+    def group_complete(self) -> bool:
+        """Whether the batch at work is the last of its group; an epoch's last group may be short."""
+        return self.loop.waiting == self.learning.accumulate or self.loader.batch == 0
+
+    def add_gradients(self, loss: Tensor, *, rows: int | None = None) -> None:
+        """Add the gradient of the mean ``loss`` of ``rows`` of this process (None: of the batch at work)."""
         loop, world = self.loop, self.trainer.world_size
-        loop.waiting += 1
-        loop.waiting_rows += loop.batch_rows
         if self.learning.accumulate > 1:
-            loss = loss * (loop.local_rows * world)  # a step divides by the rows of its group
+            loss = loss * ((loop.local_rows if rows is None else rows) * world)  # a step divides by its group's rows
         elif loop.local_rows * world != loop.batch_rows:
             loss = loss * (loop.local_rows * world / loop.batch_rows)
         # By way of Lightning only where processes must agree, since its hooks cost 3 %.
@@ -308,7 +317,20 @@ class ZooModule(L.LightningModule):
         return self.learning.optimizer.lr * scale * schedule_factor(self.learning.schedule, step, self.loop.total_steps)
 
     def optimizer_step(self) -> None:
-        """Step on the gradients that are there: penalties, clipping, the schedule's rate, decay, the step, clearing."""
+        """Step on the gradients of a group of batches, and count the step."""
+        self.apply_gradients()
+        self.count_step()
+
+    def count_step(self) -> None:
+        """Count a step of the run, with which its group of batches is done."""
+        self.loop.steps += 1
+        self.loop.waiting = self.loop.waiting_rows = 0
+
+    def apply_gradients(self) -> None:
+        """Step the parameters that have gradients: penalties, clipping, the schedule's rate, decay, the step, clearing.
+
+        A model whose networks learn in turn calls it for each of them, and ``count_step`` once.
+        """
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)
         loop, options, step = self.loop, self.learning.regularization, optimizer.step
@@ -331,8 +353,6 @@ class ZooModule(L.LightningModule):
         step()
         for parameter in loop.parameters:
             parameter.grad = None
-        loop.steps += 1
-        loop.waiting = loop.waiting_rows = 0
 
     @staticmethod
     def _unscaled(scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimizer) -> Tensor:
