@@ -43,14 +43,14 @@ def figures(folder: Path) -> dict[str, Figure]:
             if values:
                 found[f"{' '.join([f'{key[0]} on {key[1]}', *key[2]])}: {name}"] = _mean(values, name)
     paces: dict[str, dict[int, float]] = defaultdict(dict)  # the later run of a seed counts
-    for row in read(folder / "peers.jsonl"):
+    for row in read(folder / "third_party.jsonl"):
         if row.get("by") == "zoo":
             paces[f"{row['model']} on {row['data']}: steps per second"][row["seed"]] = row["steps_per_second"]
     found |= {name: _mean(list(seeds.values()), name) for name, seeds in paces.items()}
     for suite in ("speed", "scaling"):
         for row in read(folder / f"{suite}.jsonl"):
             found |= _timed(row)
-    for row in read(folder / "contract.jsonl"):
+    for row in read(folder / "conformance.jsonl"):
         if "equal" in row:
             found[f"{row['model']} {row['how']}: bit-equal"] = Figure(row["equal"], 0.0, True)
     return found

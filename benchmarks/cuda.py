@@ -19,8 +19,8 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
+from benchmarks.arguments import take_nothing_else, take_number
 from benchmarks.jobs import Job
-from benchmarks.words import take_nothing_else, take_number
 from zoo.exceptions import Stopped, ZooError
 from zoo.registry import entry, list_models
 
@@ -30,7 +30,7 @@ TIMED, ROWS = 200, 64  # steps that are timed together, and rows of a batch of t
 CLOSE = {"bf16": 0.02, "fp16": 0.02}  # by which a loss may differ from that in float32, as a share
 
 
-def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
+def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
     """Return two jobs for each model, or for ``model=``: what must work, and how fast it is.
 
     Raises:
@@ -38,8 +38,8 @@ def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
     """
     import torch
 
-    model, repeats = asked.pop("model", None), take_number(asked, "repeats", 2)
-    take_nothing_else(asked, "cuda")
+    model, repeats = args.pop("model", None), take_number(args, "repeats", 2)
+    take_nothing_else(args, "cuda")
     if not torch.cuda.is_available():
         raise ZooError("suite=cuda: no CUDA device was found; pytest -m accelerator needs none")
     names = list_models() if model is None else [model]

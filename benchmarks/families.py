@@ -16,9 +16,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from benchmarks.arguments import take_flag, take_nothing_else, take_number
 from benchmarks.jobs import Job
 from benchmarks.runs import trained
-from benchmarks.words import take_flag, take_nothing_else, take_number
 from zoo.config import compose as configs
 from zoo.exceptions import unknown
 
@@ -28,12 +28,12 @@ EPOCHS = 3  # validations in a run
 PROBES = (10, 40)  # steps in an epoch of the two short runs
 
 
-def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
+def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
     """Return a job per data set and family, a row per seed; what is there already is not run again."""
     known: Any = OmegaConf.to_container(OmegaConf.load(FILE))
-    seconds, seeds = take_number(asked, "seconds", 60), take_number(asked, "seeds", 3)
-    fresh, data, model = take_flag(asked, "fresh"), asked.pop("data", None), asked.pop("model", None)
-    take_nothing_else(asked, "families")
+    seconds, seeds = take_number(args, "seconds", 60), take_number(args, "seeds", 3)
+    fresh, data, model = take_flag(args, "fresh"), args.pop("data", None), args.pop("model", None)
+    take_nothing_else(args, "families")
     models = list(dict.fromkeys(family for about in known.values() for family in about.get("models", FAMILIES)))
     for name, given, choices in (("data", data, known), ("model", model, models)):
         if given is not None and given not in choices:
@@ -42,10 +42,10 @@ def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
     found = []
     for name, about in known.items():
         for family in about.get("models", FAMILIES):
-            wanted = [seed for seed in range(seeds) if (name, family, seed, seconds) not in done]
-            if data in (None, name) and model in (None, family) and wanted:
-                run = partial(_runs, name, family, about, wanted, seconds)
-                found.append(Job(f"{family} on {name}", run, seconds * len(wanted)))
+            selected = [seed for seed in range(seeds) if (name, family, seed, seconds) not in done]
+            if data in (None, name) and model in (None, family) and selected:
+                run = partial(_runs, name, family, about, selected, seconds)
+                found.append(Job(f"{family} on {name}", run, seconds * len(selected)))
     return found
 
 

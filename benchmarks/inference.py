@@ -29,14 +29,14 @@ def row(name: str, repeats: int, ways: tuple[str, ...]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     with torch.inference_mode():
         for what, count in ROWS.items():
-            asked = {key: value.index_select(0, torch.arange(count) % len(value)) for key, value in batch.items()}
-            asked = {key: value.to(device) for key, value in asked.items()}
+            args = {key: value.index_select(0, torch.arange(count) % len(value)) for key, value in batch.items()}
+            args = {key: value.to(device) for key, value in args.items()}
             for answer in answers.values():
-                answer(asked)  # compiles, warms up
+                answer(args)  # compiles, warms up
             rounds: dict[str, list[float]] = {way: [] for way in ways}
             for _ in range(repeats):
                 for way, answer in answers.items():
-                    rounds[way].append(1000 * _seconds(answer, asked, device))
+                    rounds[way].append(1000 * _seconds(answer, args, device))
             found[what] = {
                 way: {"ms": statistics.median(each), "spread": [min(each), max(each)]} for way, each in rounds.items()
             }

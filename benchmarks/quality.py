@@ -18,8 +18,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from benchmarks.arguments import take_budget, take_flag, take_number
 from benchmarks.jobs import Job, timed
-from benchmarks.words import take_budget, take_flag, take_number
 from zoo.config import compose as configs
 from zoo.exceptions import ZooError, unknown
 
@@ -86,20 +86,20 @@ def cases() -> tuple[Case, ...]:
     return tuple(found)
 
 
-def chosen(asked: dict[str, str]) -> list[Case]:
+def chosen(args: dict[str, str]) -> list[Case]:
     """Take ``case=``, ``model=`` and ``data=``; return the cases that they mean.
 
     Raises:
         ZooError: there is no such case.
     """
-    case, model, data = asked.pop("case", None), asked.pop("model", None), asked.pop("data", None)
+    case, model, data = args.pop("case", None), args.pop("model", None), args.pop("data", None)
     known = cases()
     if case is not None:
         named = [c for c in known if c.name == case]
         if not named:
             raise unknown("case", case, [c.name for c in known if c.name])
         return named
-    own = bool(asked)  # words beside a recipe, or a file that no case knows
+    own = bool(args)  # words beside a recipe, or a file that no case knows
     found = [c for c in known if model in (None, c.model) and data in (None, c.data) and not (own and c.name)]
     if not found and model and data:
         found = [Case(model, data)]
@@ -108,7 +108,7 @@ def chosen(asked: dict[str, str]) -> list[Case]:
     return found
 
 
-def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
+def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
     """Return a job per run, and one per promise that their figures are held to.
 
     A run's row is results.json with the wall time, imports included; failures are rows too. What is among the
@@ -116,14 +116,14 @@ def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
     """
     from zoo.reporting.results import config_hash
 
-    budget, fresh = take_budget(asked), take_flag(asked, "fresh")
-    seeds = take_number(asked, "seeds", 3 if budget == "full" else 1)
-    named = {"case", "model", "data"} & set(asked)
-    found = [case for case in chosen(asked) if budget == "full" or named or (case.promise or {}).get("quick")]
+    budget, fresh = take_budget(args), take_flag(args, "fresh")
+    seeds = take_number(args, "seeds", 3 if budget == "full" else 1)
+    named = {"case", "model", "data"} & set(args)
+    found = [case for case in chosen(args) if budget == "full" or named or (case.promise or {}).get("quick")]
     known = {} if fresh else {(row["config_hash"], tuple(row["overrides"])): row for row in earlier}
     took = timed(earlier, lambda row: (row["model"], row["data"], tuple(row["overrides"])), "wall_seconds")
-    extra = [f"{key}={value}" for key, value in asked.items()]
-    wanted = []
+    extra = [f"{key}={value}" for key, value in args.items()]
+    selected = []
     for case in found:
         if "$ZOO_DATA" in " ".join(case.words) and not os.environ.get("ZOO_DATA"):
             raise ZooError(f"case={case.name}: needs ZOO_DATA, the folder that holds its files")
@@ -137,10 +137,10 @@ def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
                     made.append(row)
                 else:
                     what = command_of([*case.typed, *at])
-                    wanted.append(Job(what, partial(_kept, made, case, at, fold, extra), seconds))
+                    selected.append(Job(what, partial(_kept, made, case, at, fold, extra), seconds))
         if case.promise and not extra:
-            wanted.append(Job("", partial(missed, made, case), 0.0))
-    return wanted
+            selected.append(Job("", partial(missed, made, case), 0.0))
+    return selected
 
 
 def _kept(made: list[dict[str, Any]], case: Case, at: Sequence[str], fold: int | None, extra: Sequence[str]) -> Any:
@@ -220,8 +220,8 @@ def _curve(path: Path, promise: Mapping[str, Any] | None) -> dict[str, Any]:
     with path.open(newline="") as file:
         epochs = list(csv.DictReader(file))
     figures = [name for name in epochs[-1] if name.startswith("val/")]
-    wanted = str((promise or {}).get("metric")).replace("test/", "val/")
-    figure = wanted if wanted in figures else figures[0]
+    selected = str((promise or {}).get("metric")).replace("test/", "val/")
+    figure = selected if selected in figures else figures[0]
     kept = [row for row in epochs[:: -(-len(epochs) // POINTS)] if row[figure]]
     columns = {"samples": "samples", "seconds": "seconds", "values": figure}
     return {"figure": figure, **{key: [float(f"{float(row[c]):.5g}") for row in kept] for key, c in columns.items()}}

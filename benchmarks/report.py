@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.costs import inference_table, scaling_table, speed_table, training_table
-from benchmarks.deployed import contests_table, serving_table, uses_table
 from benchmarks.quality import cases, command_of, each_of, limit, measured, met
-from benchmarks.reliability import contract_table, files_table
+from benchmarks.report_costs import inference_table, scaling_table, speed_table, training_table
+from benchmarks.report_deployment import serving_table, use_cases_table, user_files_table
+from benchmarks.report_reliability import conformance_table, files_table
 from benchmarks.rows import RESULTS, read
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -131,13 +131,13 @@ def _figures(rows: list[dict[str, Any]], counted: Sequence[Mapping[str, Any]]) -
 
 def peers() -> dict[tuple[Key, str], list[dict[str, Any]]]:
     """Return the rows of peers by case and name; those of policies have a table of their own."""
-    rows = [row for row in read(RESULTS / "peers.jsonl") if "by" not in row]
+    rows = [row for row in read(RESULTS / "third_party.jsonl") if "by" not in row]
     names = dict.fromkeys(row["peer"] for row in rows)
     found = {(key, name): made for name in names for key, made in latest(r for r in rows if r["peer"] == name).items()}
     return dict(sorted(found.items()))
 
 
-def peers_table() -> str:
+def third_party_table() -> str:
     """Return the table of peers: figures on the same rows, with the same time."""
     lines = ["| data | figure | zoo | peer | seconds: zoo, peer; settings that it tried |", "|---|---|---|---|---|"]
     promised, groups = promises(), _groups()
@@ -145,8 +145,8 @@ def peers_table() -> str:
         ours = groups.get(key)
         if not ours:
             continue
-        wanted = each_of(promised.get(key, {}))
-        figure = _name(wanted[0]) if wanted else metric_of(ours[0])
+        selected = each_of(promised.get(key, {}))
+        figure = _name(selected[0]) if selected else metric_of(ours[0])
         tried, seconds = (statistics.median(row[k] for row in rows) for k in ("tried", "seconds"))
         data = next((word.rpartition("/")[2] for word in key[2] if word.startswith("data.path=")), key[1])
         zoo, theirs = (_show(figure)([row["metrics"][f"test/{figure}"] for row in made]) for made in (ours, rows))
@@ -158,14 +158,14 @@ def peers_table() -> str:
     return "\n".join(lines)
 
 
-def actors_table() -> str:
+def third_party_rl_table() -> str:
     """Return the table of policies: returns, pace and steps until solved, the zoo's and stable-baselines3's."""
     lines = [
         "| environment | by | return in the test | steps per second | steps until a mean of | time for all steps |",
         "|---|---|---|---|---|---|",
     ]
     groups: dict[tuple[str, str, str], dict[int, dict[str, Any]]] = defaultdict(dict)
-    for row in read(RESULTS / "peers.jsonl"):
+    for row in read(RESULTS / "third_party.jsonl"):
         if "by" in row:
             groups[row["model"], row["data"], row["by"]][row["seed"]] = row
     for (model, data, by), seeds in sorted(groups.items(), key=lambda one: one[0][:2]):
@@ -323,16 +323,16 @@ TABLES = {
     "families": families_table,
     "models": models_table,
     "variants": variants_table,
-    "peers": peers_table,
-    "actors": actors_table,
+    "third_party": third_party_table,
+    "third_party_rl": third_party_rl_table,
     "speed": speed_table,
     "training": training_table,
     "inference": inference_table,
     "scaling": scaling_table,
-    "contract": contract_table,
+    "conformance": conformance_table,
     "files": files_table,
-    "uses": uses_table,
-    "contests": contests_table,
+    "use_cases": use_cases_table,
+    "user_files": user_files_table,
     "serving": serving_table,
 }
 

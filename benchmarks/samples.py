@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.arguments import take_flag, take_nothing_else, take_number
 from benchmarks.jobs import Job
 from benchmarks.runs import called, trained
-from benchmarks.words import take_flag, take_nothing_else, take_number
 
 IMAGES, FEW = 20_000, 100
 DATA = ("mnist", "fashion_mnist")
@@ -24,14 +24,14 @@ LITTLE_GAN = ["model.shake=[translation,cutout]", "data.batch_size=50", "trainer
 LITTLE_GAN += ["trainer.max_epochs=6"]
 
 
-def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
+def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
     """Return a job per seed: the cgan's rows, then LeNet's; seeds whose cgan was the same are not run again."""
     from benchmarks.quality import Case
     from zoo.config.schema import check_choice
     from zoo.reporting.results import config_hash
 
-    data, seeds, fresh = asked.pop("data", "mnist"), take_number(asked, "seeds", 3), take_flag(asked, "fresh")
-    take_nothing_else(asked, "samples")
+    data, seeds, fresh = args.pop("data", "mnist"), take_number(args, "seeds", 3), take_flag(args, "fresh")
+    take_nothing_else(args, "samples")
     check_choice("data", data, DATA)
     cgan = Case("cgan", data)
     done = set() if fresh else _done(earlier)

@@ -18,14 +18,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from benchmarks.arguments import take_budget, take_flag, take_nothing_else, take_number
 from benchmarks.jobs import Job
-from benchmarks.words import take_budget, take_flag, take_nothing_else, take_number
 from zoo.exceptions import unknown
 
 
 @dataclass(frozen=True)
 class Axis:
-    """What grows: runs of ``model`` on ``data``, of each size with the options that ``asked`` returns for it.
+    """What grows: runs of ``model`` on ``data``, of each size with the options that ``args`` returns for it.
 
     The cost is that of one unit, ``per``; ``most`` is the largest exponent that is right.
     """
@@ -33,7 +33,7 @@ class Axis:
     model: str
     data: str
     sizes: tuple[int, ...]
-    asked: Callable[[int], dict[str, Any]]
+    args: Callable[[int], dict[str, Any]]
     per: str = "step"
     most: float | None = None
 
@@ -74,11 +74,11 @@ AXES: dict[str, Axis] = {
 }
 
 
-def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
+def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
     """Return a job per axis, or that of ``axis=``; an exponent that is too large is a failure."""
-    repeats = take_number(asked, "repeats", 1 if take_budget(asked) == "quick" else 3)
-    axis, fresh = asked.pop("axis", None), take_flag(asked, "fresh")
-    take_nothing_else(asked, "scaling")
+    repeats = take_number(args, "repeats", 1 if take_budget(args) == "quick" else 3)
+    axis, fresh = args.pop("axis", None), take_flag(args, "fresh")
+    take_nothing_else(args, "scaling")
     if axis is not None and axis not in AXES:
         raise unknown("axis", axis, AXES)
     done = set() if fresh else {row["what"] for row in earlier if not row.get("failed")}
@@ -128,7 +128,7 @@ def _cost(axis: Axis, size: int, seed: int) -> tuple[float, dict[str, Any]]:
     import zoo
 
     with tempfile.TemporaryDirectory() as above, contextlib.redirect_stdout(io.StringIO()):
-        asked = {**axis.asked(size), "seed": seed, "run_dir": f"{above}/run"}
-        results = zoo.train(axis.model, axis.data, report=False, **asked).results
+        args = {**axis.args(size), "seed": seed, "run_dir": f"{above}/run"}
+        results = zoo.train(axis.model, axis.data, report=False, **args).results
     units = UNITS[axis.per](results, size)
     return (results["train_seconds"] - results["validation_seconds"]) / units, results

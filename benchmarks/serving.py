@@ -24,10 +24,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.arguments import take_budget, take_flag, take_nothing_else, take_number
 from benchmarks.jobs import Job
 from benchmarks.rows import of_this_commit
 from benchmarks.runs import trained
-from benchmarks.words import take_budget, take_flag, take_nothing_else, take_number
 from zoo.exceptions import ZooError, install
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,19 +46,19 @@ KINDS: dict[str, Sequence[str]] = {
 }
 
 
-def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
+def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
     """Return the job: ``clients=`` at once (200) for ``seconds=`` (60, or 10 where it is quick)."""
-    budget, fresh = take_budget(asked), take_flag(asked, "fresh")
-    clients, seconds = take_number(asked, "clients", 200), take_number(asked, "seconds", 60 if budget == "full" else 10)
-    take_nothing_else(asked, "serving")
+    budget, fresh = take_budget(args), take_flag(args, "fresh")
+    clients, seconds = take_number(args, "clients", 200), take_number(args, "seconds", 60 if budget == "full" else 10)
+    take_nothing_else(args, "serving")
     what = f"{clients} clients of {WEIGHTS} for {seconds} s"
-    wanted = [Job(what, partial(_served, what, clients, seconds), seconds + 30.0)]
+    selected = [Job(what, partial(_served, what, clients, seconds), seconds + 30.0)]
     drawn = DRAWN if budget == "full" else DRAWN // 10
-    wanted += [
+    selected += [
         Job(f"malformed: {kind}", partial(_malformed, kind, words, drawn), 60.0) for kind, words in KINDS.items()
     ]
     done = set() if fresh else {row["what"] for row in of_this_commit(earlier)}
-    return [job for job in wanted if job.what not in done]
+    return [job for job in selected if job.what not in done]
 
 
 def _served(what: str, clients: int, seconds: int) -> Iterator[dict[str, Any]]:
@@ -112,7 +112,7 @@ def _drawn(address: str, count: int, statuses: Counter[str]) -> Counter[str]:
     try:
         import schemathesis
     except ImportError:
-        raise ZooError(f"suite=serving: schemathesis is not installed; {install('peers')}") from None
+        raise ZooError(f"suite=serving: schemathesis is not installed; {install('benchmarks')}") from None
     described = httpx.get(f"{address}/openapi.json").json()
     schema = schemathesis.openapi.from_dict(described)
     sorts: dict[tuple[str, Any], Counter[str]] = {}

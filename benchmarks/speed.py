@@ -5,8 +5,8 @@ precision, indexing and validation; the clock runs from the first training batch
 The zoo's side also logs to CSV and TensorBoard, counts training accuracy, guards against NaN, reports progress and
 writes checkpoints. The plain side does none of it, and never reads a value from the device inside an epoch.
 
-A step of other families stands beside bare layers (``benchmarks/steps.py``). Also: how many samples a second each
-model trains on (``benchmarks/training.py``), how long an answer takes (``benchmarks/inference.py``), until a folder of
+A step of other families stands beside bare layers (``benchmarks/step_time.py``). Also: how many samples a second each
+model trains on (``benchmarks/throughput.py``), how long an answer takes (``benchmarks/inference.py``), until a folder of
 JPEGs is ready to train on, and until a command answers.
 """
 
@@ -25,10 +25,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import inference, steps, training
+from benchmarks import inference, step_time, throughput
+from benchmarks.arguments import take_budget, take_flag, take_nothing_else, take_number
 from benchmarks.jobs import Job
 from benchmarks.rows import of_this_commit
-from benchmarks.words import take_budget, take_flag, take_nothing_else, take_number
 
 ROOT = Path(__file__).resolve().parent.parent
 BATCH, LR, DECAY = 128, 1e-3, 0.01
@@ -42,22 +42,24 @@ NETWORKS = {
 }
 
 
-def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
+def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
     """Return a job per network and model, and one per command whose start-up counts; of ``model=`` its own alone.
 
     What this commit was measured for is not measured again, unless ``fresh=true``.
     """
     from zoo.registry import entry, list_models
 
-    quick = take_budget(asked) == "quick"
-    repeats, epochs = take_number(asked, "repeats", 2 if quick else 5), take_number(asked, "epochs", 4)
-    model, fresh = asked.pop("model", None), take_flag(asked, "fresh")
-    take_nothing_else(asked, "speed")
+    quick = take_budget(args) == "quick"
+    repeats, epochs = take_number(args, "repeats", 2 if quick else 5), take_number(args, "epochs", 4)
+    model, fresh = args.pop("model", None), take_flag(args, "fresh")
+    take_nothing_else(args, "speed")
     if model is not None:
         entry(model)  # an unknown one is refused
-    found = [Job(f"a step of {name}", partial(_step, name, repeats)) for name in steps.MODELS if model in (None, name)]
+    found = [
+        Job(f"a step of {name}", partial(_step, name, repeats)) for name in step_time.MODELS if model in (None, name)
+    ]
     names = [name for name in list_models() if model in (None, name)]
-    found += [Job(f"training of {name}", partial(training.rows, name, repeats)) for name in names]
+    found += [Job(f"training of {name}", partial(throughput.rows, name, repeats)) for name in names]
     found += [Job(f"inference of {name}", partial(inference.rows, name, repeats, quick)) for name in names]
     if model is None:
         found = [
@@ -71,7 +73,7 @@ def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
 
 
 def _step(name: str, repeats: int) -> Iterator[dict[str, Any]]:
-    yield steps.row(name, repeats)
+    yield step_time.row(name, repeats)
 
 
 def _start(name: str, words: list[str], repeats: int) -> Iterator[dict[str, Any]]:
@@ -117,7 +119,7 @@ def _overhead(name: str, repeats: int, epochs: int) -> Iterator[dict[str, Any]]:
     from zoo.data import load
 
     dataset, options = load("mnist"), NETWORKS[name]
-    plain_seconds, zoo_seconds, ratios, results = steps.in_turn(
+    plain_seconds, zoo_seconds, ratios, results = step_time.in_turn(
         lambda repeat: _plain(dataset, options, epochs, repeat), lambda repeat: _zoo(options, epochs, repeat), repeats
     )
     row = {

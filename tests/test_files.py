@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import zoo
-from benchmarks.hostile import KINDS, Trial, damaged
-from benchmarks.readers import READERS
+from benchmarks.damaged_files import KINDS, Trial, damaged
+from benchmarks.file_formats import READERS
 from zoo.engine.run_config import config_of
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import zoo
-from benchmarks import actors, compare, page, quality, report, scaling, uses
+from benchmarks import compare, quality, report, report_page, scaling, third_party_rl, use_cases
 from benchmarks.__main__ import main
 from benchmarks.jobs import Job, done, remaining
 from benchmarks.quality import Case, measured, missed
@@ -37,7 +37,7 @@ def test_the_readme_says_what_was_measured():
 
 @pytest.mark.slow
 def test_the_page_shows_it_without_a_server():
-    shown = page.page()
+    shown = report_page.page()
     for name in report.TABLES:
         assert f'<h2 id="{name}">' in shown
     assert "http" not in re.sub(r'xmlns(:\w+)?="[^"]*"|"http://www.w3.org[^"]*"', "", shown)
@@ -62,10 +62,10 @@ def test_a_run_is_the_command_that_a_user_would_type_and_a_failure_is_a_row(caps
     assert rows("quality")[1]["failed"][0].startswith("error: data.batch_size=1000: more than the 127 rows to train on")
     assert main(words) == 0  # is there already
     assert [row.get("failed") is None for row in rows("quality")] == [True, False]
-    asked = {"model": "fnn", "data": "wine", "budget": "quick", "trainer.max_epochs": "2"}
+    args = {"model": "fnn", "data": "wine", "budget": "quick", "trainer.max_epochs": "2"}
     made = [row for row in rows("quality") if not row.get("failed")]
-    assert quality.jobs(dict(asked), made) == []  # is there already
-    assert len(quality.jobs({**asked, "fresh": "true"}, made)) == 1
+    assert quality.jobs(dict(args), made) == []  # is there already
+    assert len(quality.jobs({**args, "fresh": "true"}, made)) == 1
 
 
 def test_a_promise_may_be_a_multiple_of_what_stands_beside_it():
@@ -129,20 +129,20 @@ def test_trees_are_tuned_on_the_rows_and_gaps_that_the_model_saw():
 
 
 def test_a_peer_that_is_not_installed_is_one_line_that_names_the_extra(monkeypatch, capsys):
-    monkeypatch.setattr(actors, "find_spec", lambda name: None)
-    assert main(["suite=peers", "model=policy", "data=cartpole", "out=out"]) == 2
-    assert capsys.readouterr().err.endswith('needs stable-baselines3; pip install -e ".[peers]"\n')
+    monkeypatch.setattr(third_party_rl, "find_spec", lambda name: None)
+    assert main(["suite=third_party", "model=policy", "data=cartpole", "out=out"]) == 2
+    assert capsys.readouterr().err.endswith('needs stable-baselines3; pip install -e ".[benchmarks]"\n')
 
 
 def test_the_settings_of_a_recipe_are_given_to_the_peer_by_its_names():
     (case,) = (case for case in quality.cases() if (case.model, case.data, case.words) == ("policy", "cartpole", ()))
     values = case.plan().values
-    same = actors._as_ours(values)
+    same = third_party_rl._as_ours(values)
     assert same["n_envs"] * same["n_steps"] == values["data"]["envs"] * values["data"]["rollout"]
     assert same["learning_rate"] == f"lin_{values['optimizer']['lr']}"
     assert (same["gamma"], same["n_epochs"]) == (values["model"]["gamma"], values["model"]["epochs"])
-    assert actors._first([(10, 3.0), (20, 5.0), (30, 9.0)], 5.0) == 20
-    assert actors._first([(10, 3.0)], 5.0) is None
+    assert third_party_rl._first([(10, 3.0), (20, 5.0), (30, 9.0)], 5.0) == 20
+    assert third_party_rl._first([(10, 3.0)], 5.0) is None
 
 
 def test_a_missed_promise_fails_the_command(monkeypatch):
@@ -165,8 +165,8 @@ def test_a_missed_promise_fails_the_command(monkeypatch):
         (["suite=quality", "model=cnnn", "data=digits"], "did you mean 'cnn'"),
         (["suite=quality", "case=pneumona"], "did you mean 'pneumonia'"),
         (["suite=quality", "fresh=yes"], "unknown fresh 'yes'"),
-        (["suite=peers", "model=gan"], "no case with a peer"),
-        (["suite=contract", "model=cnnn"], "did you mean 'cnn'"),
+        (["suite=third_party", "model=gan"], "no case with a peer"),
+        (["suite=conformance", "model=cnnn"], "did you mean 'cnn'"),
         (["suite=speed", "model=fnnn"], "did you mean 'fnn'"),
         (["suite=speed", "data=mnist"], "'data': is no word of suite=speed"),
     ],
@@ -274,10 +274,10 @@ def test_an_exponent_is_the_slope_of_logarithms():
 
 
 def test_an_exponent_that_is_too_large_is_a_failure():
-    def asked(rows: int) -> dict:
+    def args(rows: int) -> dict:
         return {"trainer.max_epochs": 2, "data.train_rows": rows}
 
-    (row,) = scaling._measured("rows", scaling.Axis("fnn", "wine", (50, 100), asked, "epoch", -9.0), 1)
+    (row,) = scaling._measured("rows", scaling.Axis("fnn", "wine", (50, 100), args, "epoch", -9.0), 1)
     assert row["sizes"] == (50, 100)
     assert row["failed"][0].startswith("rows: cost grows with exponent")
 
@@ -288,13 +288,13 @@ def test_the_quick_budget_has_every_model_that_ships():
 
 
 def test_uses_go_over_every_model_that_ships():
-    assert {model for model, _ in uses.PAIRS} == set(zoo.list_models())
+    assert {model for model, _ in use_cases.PAIRS} == set(zoo.list_models())
 
 
 @pytest.mark.slow
 def test_a_model_is_taken_from_training_to_the_same_answer_by_onnx_runtime():
-    assert main(["suite=uses", "model=sac", "out=out"]) == 0
-    (row,) = rows("uses")
+    assert main(["suite=use_cases", "model=sac", "out=out"]) == 0
+    (row,) = rows("use_cases")
     assert (row["model"], row["verb"]) == ("sac", "play")
     assert row["difference"] < 1e-4
 
@@ -303,9 +303,9 @@ def test_a_model_is_taken_from_training_to_the_same_answer_by_onnx_runtime():
 def test_a_larger_file_needs_no_more_memory(tmp_path):
     # from a small process: the system counts the memory of whoever starts a process as that process's own
     script = (
-        "import json, sys; from pathlib import Path; from benchmarks import contests; "
+        "import json, sys; from pathlib import Path; from benchmarks import user_files; "
         "sizes = (100_000, 30_000_000); "
-        "print(json.dumps([contests.predicted(Path(sys.argv[1]), size=size) for size in sizes]))"
+        "print(json.dumps([user_files.predicted(Path(sys.argv[1]), size=size) for size in sizes]))"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True

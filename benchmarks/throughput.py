@@ -1,6 +1,6 @@
 """Training: samples per second of each model on the data that it brings, in float32 and bf16, and the peak of memory.
 
-``python -m benchmarks.training MODEL REPEATS`` measures one, in a process of its own, and prints its row as JSON. The
+``python -m benchmarks.throughput MODEL REPEATS`` measures one, in a process of its own, and prints its row as JSON. The
 precisions are trained in turn, each for SECONDS; the clock runs while batches are trained on, as in ``results.json``.
 """
 

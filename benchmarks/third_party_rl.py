@@ -108,7 +108,7 @@ def jobs(case: Case, seeds: int, earlier: Sequence[dict[str, Any]]) -> list[Job]
         ZooError: stable-baselines3 is not installed.
     """
     if find_spec("stable_baselines3") is None:
-        raise ZooError(f"suite=peers model={case.model}: needs {PEER}; {install('peers')}")
+        raise ZooError(f"suite=third_party model={case.model}: needs {PEER}; {install('benchmarks')}")
     goal, listed = PAIRS[case.model, case.data]
     plan = case.plan()
     ours: dict[str, Callable[[int], dict[str, Any]]] = {
@@ -200,19 +200,19 @@ def _stable(model: str, settings: Mapping[str, Any], values: Mapping[str, Any], 
     from zoo.data.environment.spaces import episode_seeds
     from zoo.reporting.results import origin
 
-    asked, data = dict(settings), values["data"]
-    steps = asked.pop("n_timesteps", values["trainer"]["max_epochs"] * data["epoch_steps"])
-    count, scaled = asked.pop("n_envs", 1), asked.pop("normalize", False)
-    about = {key: asked.pop(key) for key in ("net_arch", "log_std_init") if key in asked}
-    if asked.pop("activation", "tanh") != "tanh":
+    args, data = dict(settings), values["data"]
+    steps = args.pop("n_timesteps", values["trainer"]["max_epochs"] * data["epoch_steps"])
+    count, scaled = args.pop("n_envs", 1), args.pop("normalize", False)
+    about = {key: args.pop(key) for key in ("net_arch", "log_std_init") if key in args}
+    if args.pop("activation", "tanh") != "tanh":
         raise NotImplementedError("an activation other than tanh")
     for key in ("learning_rate", "clip_range"):
-        if str(asked.get(key)).startswith("lin_"):
-            asked[key] = _falling(float(asked[key][4:]))
+        if str(args.get(key)).startswith("lin_"):
+            args[key] = _falling(float(args[key][4:]))
     env: Any = make_vec_env(data["env"], n_envs=count, seed=episode_seeds("train", 1, seed=seed)[0])
-    env = VecNormalize(env, gamma=asked.get("gamma", 0.99)) if scaled else env
+    env = VecNormalize(env, gamma=args.get("gamma", 0.99)) if scaled else env
     kind: Any = {"policy": PPO, "dqn": DQN, "sac": SAC}[model]
-    actor = kind("MlpPolicy", env, seed=seed, device="cpu", policy_kwargs=about, **asked)
+    actor = kind("MlpPolicy", env, seed=seed, device="cpu", policy_kwargs=about, **args)
 
     def returns(part: str, episodes: int) -> list[float]:
         return _played(actor, data["env"], env if scaled else None, episode_seeds(part, episodes))

@@ -1,4 +1,4 @@
-"""Make the README's strip of pictures, ``docs/strip.png``, from fresh runs: ``python -m benchmarks.strip``."""
+"""Make the README's strip of pictures, ``docs/gallery.png``, from fresh runs: ``python -m benchmarks.gallery``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def main() -> None:
         strip.paste(part, (left, 0))
         left += part.width
     (ROOT / "docs").mkdir(exist_ok=True)
-    strip.quantize(128).save(ROOT / "docs" / "strip.png", optimize=True)
+    strip.quantize(128).save(ROOT / "docs" / "gallery.png", optimize=True)
 
 
 if __name__ == "__main__":

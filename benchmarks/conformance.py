@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.arguments import take_budget, take_flag, take_nothing_else
 from benchmarks.jobs import Job, timed
 from benchmarks.rows import of_this_commit
-from benchmarks.words import take_budget, take_flag, take_nothing_else
 from zoo.registry import entry, list_models
 
 STEPS, EPOCHS = 100_000, 100  # of the long run
@@ -24,13 +24,13 @@ MEMORY = f"memory over {STEPS:,} steps of fnn"
 POINTS = {"quick": 3, "full": 20}
 
 
-def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
+def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
     """Return per model a job for the contract, one for its stops, one for its kills, and one for a long run's memory.
 
     What this commit has measured already is not measured again, unless ``fresh=true``.
     """
-    budget, model, fresh = take_budget(asked), asked.pop("model", None), take_flag(asked, "fresh")
-    take_nothing_else(asked, "contract")
+    budget, model, fresh = take_budget(args), args.pop("model", None), take_flag(args, "fresh")
+    take_nothing_else(args, "conformance")
     names, points = [model] if model else list_models(), POINTS[budget]
     for name in names:
         entry(name)  # an unknown one is refused before anything is measured
@@ -39,8 +39,8 @@ def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
         "stopped": partial(_stops, points=points),
         "killed": partial(_stops, points=points),
     }
-    wanted = [("fnn", "memory", _memory)] if model in (None, "fnn") else []
-    wanted += [(name, how, work) for name in names for how, work in works.items()]
+    selected = [("fnn", "memory", _memory)] if model in (None, "fnn") else []
+    selected += [(name, how, work) for name in names for how, work in works.items()]
     took = timed(earlier, lambda row: (row["model"], row["how"]), "seconds")
     done = (
         set()
@@ -49,7 +49,7 @@ def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
     )
     return [
         Job(f"{name}: {how}", partial(work, name, how), took.get((name, how)))
-        for name, how, work in wanted
+        for name, how, work in selected
         if (name, how, points) not in done
     ]
 
@@ -107,8 +107,8 @@ def _memory(name: str, how: str) -> Iterator[dict[str, Any]]:
     trainer = {"max_epochs": EPOCHS, "steps_per_epoch": STEPS // EPOCHS, "accelerator": "cpu"}
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as above, contextlib.redirect_stdout(io.StringIO()):
-        asked = {"trainer": trainer, "options": {"widths": [8]}, "run_dir": f"{above}/run", "data.batch_size": 16}
-        zoo.train("fnn", (x, (x.sum(1) > 0).astype(int)), callbacks=(Watch(),), report=False, **asked)
+        args = {"trainer": trainer, "options": {"widths": [8]}, "run_dir": f"{above}/run", "data.batch_size": 16}
+        zoo.train("fnn", (x, (x.sum(1) > 0).astype(int)), callbacks=(Watch(),), report=False, **args)
     warm, last = held[EPOCHS // 10], held[-1]
     row = {
         "model": name,

@@ -198,8 +198,8 @@ def _looped(parameters: list[Any], weight_decay: float, x: Any, loss_of: Callabl
 def _coder(name: str, options: dict[str, Any], repeats: int) -> dict[str, Any]:
     """Return the row of a step on MNIST beside a loop by hand over the same networks."""
     whole, dataset = _mnist()
-    asked = {**options, **({"test_samples": 1} if name == "vae" else {})}
-    ours = {"options": asked, "trainer": {"max_epochs": 1, "steps_per_epoch": BATCHES}, "data.batch_size": IMAGES}
+    args = {**options, **({"test_samples": 1} if name == "vae" else {})}
+    ours = {"options": args, "trainer": {"max_epochs": 1, "steps_per_epoch": BATCHES}, "data.batch_size": IMAGES}
     return _paired(
         f"a step of {name} on MNIST", name, dataset, ours, lambda r: _by_hand(name, options, whole, r), repeats
     )

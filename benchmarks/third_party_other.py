@@ -45,7 +45,7 @@ def jobs(case: Case, seeds: int, earlier: Sequence[dict[str, Any]]) -> list[Job]
     found = []
     for peer, (package, drawn, run) in PEERS[case.model, case.data].items():
         if find_spec(package) is None:
-            raise ZooError(f"suite=peers model={case.model}: needs {package}; {install('peers')}")
+            raise ZooError(f"suite=third_party model={case.model}: needs {package}; {install('benchmarks')}")
         for seed in range(seeds if drawn else 1):
             if (case.model, case.data, peer, seed) not in done:
                 job = partial(_one, case, peer, run, seconds, seed)

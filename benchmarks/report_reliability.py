@@ -7,14 +7,14 @@ from typing import Any
 from benchmarks.rows import RESULTS, read
 
 
-def contract_table() -> str:
-    """Return what suite=contract measured, per model its checks, stops and kills, and the memory of a long run; and
+def conformance_table() -> str:
+    """Return what suite=conformance measured, per model its checks, stops and kills, and the memory of a long run; and
     what suite=replay did.
     """
     lines = ["| model | checks of the contract | of two processes | stopped at random | killed at random |"]
     lines += ["|---" * 5 + "|"]
     last: dict[tuple[str, str], dict[str, Any]] = {}
-    for row in read(RESULTS / "contract.jsonl"):
+    for row in read(RESULTS / "conformance.jsonl"):
         last[row["model"], row["how"]] = row
     for model in dict.fromkeys(model for model, how in last if how != "memory"):
         checks, stopped, killed = (last.get((model, how)) for how in ("checks", "stopped", "killed"))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.contests import CONTESTS
 from benchmarks.rows import RESULTS, read
+from benchmarks.user_files import CONTESTS
 
 
-def uses_table() -> str:
-    """Return the table of suite=uses: per model its figure, what it said of raw input, and how ONNX Runtime agrees."""
+def use_cases_table() -> str:
+    """Return the table of suite=use_cases: per model its figure, what it said of raw input, and how ONNX Runtime agrees."""
     lines = ["| model | data | trained | `zoo evaluate` | raw input | first answer | ONNX file | differs at most by |"]
     lines += ["|---" * 8 + "|"]
     for row in _uses():
@@ -29,10 +29,10 @@ def _plain(text: str) -> str:
 
 
 def _uses() -> list[dict[str, Any]]:
-    return list({row["what"]: row for row in read(RESULTS / "uses.jsonl")}.values())
+    return list({row["what"]: row for row in read(RESULTS / "use_cases.jsonl")}.values())
 
 
-def contests_table() -> str:
+def user_files_table() -> str:
     """Return the tables of the comparisons on files that no recipe names, and of the file too large for memory."""
     lines = ["| files | `zoo compare` | figure on test, the best on validation first |", "|---|---|---|"]
     said = []

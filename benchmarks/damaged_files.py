@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.arguments import take_budget, take_flag, take_nothing_else
+from benchmarks.file_formats import READERS, Reader, digest
 from benchmarks.jobs import Job, timed
-from benchmarks.readers import READERS, Reader, digest
 from benchmarks.rows import of_this_commit
-from benchmarks.words import take_budget, take_flag, take_nothing_else
 from zoo.exceptions import TrainingError, ZooError
 
 KINDS = ("bit flip", "cut short", "size that lies")
@@ -129,10 +129,10 @@ def _reads(name: str, path: Path, there: Any) -> None:
             there.send(("error", f"{type(error).__name__}: {error}"[:300]))
 
 
-def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
+def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
     """Return a job per reader, or for the one that ``reader=`` names; none for what this commit has done already."""
-    budget, one, fresh = take_budget(asked), asked.pop("reader", None), take_flag(asked, "fresh")
-    take_nothing_else(asked, "files")
+    budget, one, fresh = take_budget(args), args.pop("reader", None), take_flag(args, "fresh")
+    take_nothing_else(args, "files")
     if one not in (None, *READERS):
         raise ZooError(f"reader={one}: must be one of {', '.join(READERS)}")
     took = timed(earlier, lambda row: row["reader"], "seconds")
@@ -152,9 +152,9 @@ def _tried(name: str, tries: int) -> Iterator[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         trial = Trial(name, Path(folder))
         regions = list(trial.reader.regions(trial.raw))
-        wanted = [(kind, region) for kind in KINDS[:2] for region in regions for _ in range(tries)]
-        wanted += [(KINDS[2], "its sizes")] * (3 * tries if trial.reader.lies(trial.raw) else 0)
-        for kind, region in wanted:
+        selected = [(kind, region) for kind in KINDS[:2] for region in regions for _ in range(tries)]
+        selected += [(KINDS[2], "its sizes")] * (3 * tries if trial.reader.lies(trial.raw) else 0)
+        for kind, region in selected:
             values = drawn.random(), drawn.randrange(2**32)
             raw, damage = damaged(trial.reader, trial.raw, kind, region, *values)
             how, bad = trial.outcome(raw)
@@ -164,7 +164,7 @@ def _tried(name: str, tries: int) -> Iterator[dict[str, Any]]:
     row = {
         "reader": name,
         "tries": tries,
-        "tried": len(wanted),
+        "tried": len(selected),
         "sealed": trial.reader.sealed,
         "outcomes": dict(outcomes),
     }

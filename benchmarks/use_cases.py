@@ -19,11 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.contests import CONTESTS, compared, predicted
+from benchmarks.arguments import take_flag, take_nothing_else
 from benchmarks.jobs import Job, timed
 from benchmarks.rows import of_this_commit
 from benchmarks.runs import called, trained
-from benchmarks.words import take_flag, take_nothing_else
+from benchmarks.user_files import CONTESTS, compared, predicted
 from zoo.exceptions import ZooError, unknown
 from zoo.registry import list_models
 
@@ -33,21 +33,21 @@ PROMPT = "The "
 SENTENCES = ["a film to remember", "two hours that i will never get back", "funny , warm and beautifully shot"]
 
 
-def jobs(asked: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
+def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
     """Return a job per pair of PAIRS, or those of ``model=``; else one per comparison and for a large file too."""
-    model, fresh = asked.pop("model", None), take_flag(asked, "fresh")
-    take_nothing_else(asked, "uses")
+    model, fresh = args.pop("model", None), take_flag(args, "fresh")
+    take_nothing_else(args, "use_cases")
     if model is not None and model not in list_models():
         raise unknown("model", model, list_models())
-    wanted: dict[str, Callable[[Path], dict[str, Any]]] = {
+    selected: dict[str, Callable[[Path], dict[str, Any]]] = {
         f"{name} on {data}": partial(_used, name, data) for name, data in PAIRS if model in (None, name)
     }
     if model is None:
-        wanted |= {what: partial(compared, words) for what, words in CONTESTS.items()}
-        wanted["a CSV of 1 GB"] = predicted
+        selected |= {what: partial(compared, words) for what, words in CONTESTS.items()}
+        selected["a CSV of 1 GB"] = predicted
     took = timed(earlier, lambda row: row["what"], "seconds")
     done = set() if fresh else {row["what"] for row in of_this_commit(earlier)}
-    return [Job(what, partial(_row, what, do), took.get(what)) for what, do in wanted.items() if what not in done]
+    return [Job(what, partial(_row, what, do), took.get(what)) for what, do in selected.items() if what not in done]
 
 
 def _row(what: str, do: Callable[[Path], dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Make ``benchmarks/report.html``, which opens without a server: ``python -m benchmarks.page``."""
+"""Make ``benchmarks/report.html``, which opens without a server: ``python -m benchmarks.report_page``."""
 
 from __future__ import annotations
 
@@ -43,28 +43,31 @@ SECTIONS = {  # table: title, what it is about
         "validation, beside what stands without a network, and a published reference.",
     ),
     "variants": ("Options", "Recipes with options changed, beside the recipe's own figure."),
-    "peers": (
+    "third_party": (
         "Beside what else one would take",
         "The same rows and figure; scikit-learn is tuned for as long as a run.",
     ),
-    "actors": ("Beside stable-baselines3", "The same environments, in turn; no clock runs while a policy is tested."),
+    "third_party_rl": (
+        "Beside stable-baselines3",
+        "The same environments, in turn; no clock runs while a policy is tested.",
+    ),
     "families": ("Families", "Models of a kind with the same data, and the same time for their steps."),
     "samples": ("What samples are worth", "LeNet learns from images that a cgan made, and is tested on real ones."),
     "speed": ("Speed", "The shared trainer beside a loop by hand, and steps beside bare layers: a session, in turn."),
     "training": ("Training", "Samples a second of each model on the data that it brings, whole trainer, in turn."),
     "inference": ("Answers", "Models with their first weights: a row by itself, and 256 at once, in turn; medians."),
     "scaling": ("Scaling", "What training costs as one size grows: medians, and the exponent that fits."),
-    "contract": ("Reliability", "Checks that every model passes, and runs that were stopped or killed and went on."),
+    "conformance": ("Reliability", "Checks that every model passes, and runs that were stopped or killed and went on."),
     "files": (
         "Damaged files",
         "Bits flipped, files cut short, sizes that lie, in each region of each format. Where checksums lie over all, "
         "no damage may be read as something else.",
     ),
-    "uses": (
+    "use_cases": (
         "From training to use",
         "A minute of training at most, zoo evaluate, raw input from files, zoo export, ONNX Runtime's answers beside.",
     ),
-    "contests": (
+    "user_files": (
         "On files of one's own",
         "Models compared on files that no recipe names; a file too large for memory.",
     ),
@@ -94,7 +97,7 @@ def _made_on() -> str:
     said = ", ".join(f"{name} {version}" for name, version in versions.items())
     return html.escape(
         f"{len(rows)} rows on {devices}; the latest with {said}. Made from benchmarks/results by "
-        "python -m benchmarks.page; each row names its command, commit, threads and precision."
+        "python -m benchmarks.report_page; each row names its command, commit, threads and precision."
     )
 
 
@@ -168,9 +171,9 @@ def _time_against_quality() -> Iterator[tuple[Figure, str]]:
     groups: dict[tuple[str, str], list[tuple[str, float, list[float]]]] = defaultdict(list)
     promised = report.promises()
     for (model, data, words), rows in report.latest(read(RESULTS / "quality.jsonl")).items():
-        wanted = report.each_of(promised.get((model, data, words)))
-        if wanted and not words:
-            name = str(wanted[0]["metric"])
+        selected = report.each_of(promised.get((model, data, words)))
+        if selected and not words:
+            name = str(selected[0]["metric"])
             seconds = statistics.median(row["train_seconds"] for row in rows)
             groups[data, name].append((model, seconds, [row["metrics"][name] for row in rows]))
     for (data, name), found in groups.items():
@@ -225,9 +228,9 @@ def _range(name: str, values: Sequence[float]) -> tuple[str, float, float, float
 def _peers() -> Iterator[tuple[Figure, str]]:
     promised, ours = report.promises(), report.latest(read(RESULTS / "quality.jsonl"))
     for (key, peer), rows in report.peers().items():
-        wanted = report.each_of(promised.get(key))
-        if key in ours and wanted:
-            figure = str(wanted[0]["metric"])
+        selected = report.each_of(promised.get(key))
+        if key in ours and selected:
+            figure = str(selected[0]["metric"])
             both = {f"zoo's {key[0]}": ours[key], peer: rows}
             bars = [_range(name, [row["metrics"][figure] for row in made]) for name, made in both.items()]
             data = next((w.rpartition("/")[2] for w in key[2] if w.startswith("data.path=")), key[1])
@@ -239,7 +242,7 @@ def _peers() -> Iterator[tuple[Figure, str]]:
 
 def _actors() -> Iterator[tuple[Figure, str]]:
     groups: dict[tuple[str, str], dict[str, dict[int, Any]]] = defaultdict(lambda: defaultdict(dict))
-    for row in read(RESULTS / "peers.jsonl"):
+    for row in read(RESULTS / "third_party.jsonl"):
         if "by" in row:
             groups[row["model"], row["data"]][row["by"].replace("stable-baselines3", "SB3")][row["seed"]] = row
     for (model, data), made in groups.items():
@@ -298,8 +301,8 @@ def _quality() -> Iterator[tuple[Figure, str]]:
 
 PLOTS: dict[str, Callable[[], Iterable[tuple[Figure, str]]]] = {
     "models": _quality,
-    "peers": _peers,
-    "actors": _actors,
+    "third_party": _peers,
+    "third_party_rl": _actors,
     "speed": _ratios,
     "scaling": _scaled,
 }
