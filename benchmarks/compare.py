@@ -34,26 +34,26 @@ class Figure:
 
 def figures(folder: Path) -> dict[str, Figure]:
     """Return what a folder of results says, by what a person calls it."""
-    found = {}
+    metrics = {}
     for key, rows in latest(read(folder / "quality.jsonl")).items():
         promised = each_of(promises().get(key)) or [{"metric": f"test/{metric_of(rows[0])}"}]
         for one in promised:
             name = str(one["metric"])
             values = [row["metrics"][name] for row in rows if name in row["metrics"]]
             if values:
-                found[f"{' '.join([f'{key[0]} on {key[1]}', *key[2]])}: {name}"] = _mean(values, name)
+                metrics[f"{' '.join([f'{key[0]} on {key[1]}', *key[2]])}: {name}"] = _mean(values, name)
     paces: dict[str, dict[int, float]] = defaultdict(dict)  # the later run of a seed counts
     for row in read(folder / "third_party.jsonl"):
         if row.get("by") == "zoo":
             paces[f"{row['model']} on {row['data']}: steps per second"][row["seed"]] = row["steps_per_second"]
-    found |= {name: _mean(list(seeds.values()), name) for name, seeds in paces.items()}
+    metrics |= {name: _mean(list(seeds.values()), name) for name, seeds in paces.items()}
     for suite in ("speed", "scaling"):
         for row in read(folder / f"{suite}.jsonl"):
-            found |= _timed(row)
+            metrics |= _timed(row)
     for row in read(folder / "conformance.jsonl"):
         if "equal" in row:
-            found[f"{row['model']} {row['how']}: bit-equal"] = Figure(row["equal"], 0.0, True)
-    return found
+            metrics[f"{row['model']} {row['how']}: bit-equal"] = Figure(row["equal"], 0.0, True)
+    return metrics
 
 
 def _mean(values: Sequence[float], name: str) -> Figure:
@@ -66,9 +66,11 @@ def _mean(values: Sequence[float], name: str) -> Figure:
 
 
 def _timed(row: dict[str, Any]) -> dict[str, Figure]:
-    for name, spread in (("step_ratio", "ratio_spread"), ("ratio", "ratio_spread"), ("exponent", None)):
+    for name, error_key in (("step_ratio", "ratio_spread"), ("ratio", "ratio_spread"), ("exponent", None)):
         if name in row:
-            noise = (row[spread][1] - row[spread][0]) / 2 if spread else 0.1  # of exponents: as two sessions differ
+            noise = (
+                (row[error_key][1] - row[error_key][0]) / 2 if error_key else 0.1
+            )  # of exponents: as two sessions differ
             return {f"{row['what']}: {name.replace('_', ' ')}": Figure(row[name], noise, False)}
     if "answers" in row:
         return {

@@ -62,7 +62,7 @@ def _checks(name: str, how: str) -> Iterator[dict[str, Any]]:
         done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
         seconds = time.perf_counter() - started
     passed = re.findall(r"test_contract\[(\S+)\] PASSED", done.stdout)
-    row = {"model": name, "how": how, "passed": len(passed), "seconds": round(seconds, 1)} | _made()
+    row = {"model": name, "how": how, "passed": len(passed), "seconds": round(seconds, 1)} | _provenance()
     row |= {"processes": sum(one.endswith("-processes") for one in passed)}
     if done.returncode or not passed:
         row["failed"] = re.findall(r"^FAILED.*", done.stdout, re.MULTILINE) or ["pytest failed"]
@@ -82,7 +82,7 @@ def _stops(name: str, how: str, *, points: int) -> Iterator[dict[str, Any]]:
         row["equal"] = points
     except ContractError as error:
         row["failed"] = [str(error)]
-    row |= {"seconds": round(time.perf_counter() - started, 1)} | _made()
+    row |= {"seconds": round(time.perf_counter() - started, 1)} | _provenance()
     print(f"    {row.get('failed', f'bit-equal after {points}')}", flush=True)
     yield row
 
@@ -117,14 +117,14 @@ def _memory(name: str, how: str) -> Iterator[dict[str, Any]]:
         "megabytes": [round(warm, 1), round(last, 1)],
         "growth": last / warm - 1,
     }
-    row |= {"seconds": round(time.perf_counter() - started, 1)} | _made()
+    row |= {"seconds": round(time.perf_counter() - started, 1)} | _provenance()
     if row["growth"] > MOST:
         row["failed"] = [f"{MEMORY}: {warm:.0f} MB after a tenth of them, {last:.0f} MB at the end"]
     print(f"    {warm:.1f} MB after a tenth of them, {last:.1f} MB at the end", flush=True)
     yield row
 
 
-def _made() -> dict[str, Any]:
+def _provenance() -> dict[str, Any]:
     from zoo.reporting.results import origin
 
     return origin("cpu")

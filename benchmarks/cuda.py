@@ -146,7 +146,7 @@ def speed(name: str, *, repeats: int) -> dict[str, Any]:
     row = {"samples_per_second": results["samples_per_second"], "precision": results["precision"], "repeats": repeats}
     if acting:
         return row
-    ratios = [mine / theirs for mine, theirs in zip(ours, plain, strict=True)]
+    ratios = [zoo_seconds / plain_seconds for zoo_seconds, plain_seconds in zip(ours, plain, strict=True)]
     return row | {
         "step_ratio": statistics.median(ours) / statistics.median(plain),
         "ratio_spread": [min(ratios), max(ratios)],

@@ -70,15 +70,15 @@ class Trial:
         self.reader.make(self.path)
         self.raw = self.path.read_bytes()
         self._begin()
-        how, self.whole = self.read(self.raw)
-        assert how == "read", self.whole
+        how, self.intact_value = self.read(self.raw)
+        assert how == "read", self.intact_value
 
     def _begin(self) -> None:
         from zoo.engine.distributed import context
 
-        made: Any = context()
-        self.here, there = made.Pipe()
-        self.process = made.Process(target=_reads, args=(self.name, self.path, there), daemon=True)
+        reader_context: Any = context()
+        self.here, there = reader_context.Pipe()
+        self.process = reader_context.Process(target=_reads, args=(self.name, self.path, there), daemon=True)
         self.process.start()
         there.close()
 
@@ -98,12 +98,12 @@ class Trial:
 
     def outcome(self, raw: bytes) -> tuple[str, str | None]:
         """Return how a damaged file ends, and what is wrong with that, if anything."""
-        how, said = self.read(raw)
+        how, message = self.read(raw)
         if how == "refused":
-            return how, "more than a line" if "\n" in said else None
+            return how, "more than a line" if "\n" in message else None
         if how != "read":
-            return how, said
-        if said == self.whole:
+            return how, message
+        if message == self.intact_value:
             return "read as it was", None
         if self.reader.sealed:
             return "read wrongly", "other values than were written, without a word"

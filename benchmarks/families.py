@@ -35,18 +35,18 @@ def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
     fresh, data, model = take_flag(args, "fresh"), args.pop("data", None), args.pop("model", None)
     take_nothing_else(args, "families")
     models = list(dict.fromkeys(family for about in known.values() for family in about.get("models", FAMILIES)))
-    for name, given, choices in (("data", data, known), ("model", model, models)):
-        if given is not None and given not in choices:
-            raise unknown(name, given, choices)
+    for name, requested, choices in (("data", data, known), ("model", model, models)):
+        if requested is not None and requested not in choices:
+            raise unknown(name, requested, choices)
     done = set() if fresh else {(r["data"], r["model"], r["seed"], r["asked_seconds"]) for r in earlier}
-    found = []
+    jobs = []
     for name, about in known.items():
         for family in about.get("models", FAMILIES):
             selected = [seed for seed in range(seeds) if (name, family, seed, seconds) not in done]
             if data in (None, name) and model in (None, family) and selected:
                 run = partial(_runs, name, family, about, selected, seconds)
-                found.append(Job(f"{family} on {name}", run, seconds * len(selected)))
-    return found
+                jobs.append(Job(f"{family} on {name}", run, seconds * len(selected)))
+    return jobs
 
 
 def _runs(name: str, family: str, about: Mapping[str, Any], seeds: Sequence[int], seconds: int) -> Iterator[Any]:

@@ -39,10 +39,10 @@ class Reader:
 
 def digest(value: Any) -> str:
     """Return one text for tensors, arrays and primitives, the same for equal ones."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for part in _parts(value):
-        found.update(part)
-    return found.hexdigest()
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def _parts(value: Any) -> Iterator[bytes]:
@@ -149,8 +149,8 @@ def _series(path: Path) -> None:
 
 
 def _pixels(seed: int, side: int = 16) -> np.ndarray:
-    made: np.ndarray = np.random.default_rng(seed).integers(0, 256, (side, side, 3)).astype(np.uint8)
-    return made
+    pixels: np.ndarray = np.random.default_rng(seed).integers(0, 256, (side, side, 3)).astype(np.uint8)
+    return pixels
 
 
 def _image(path: Path) -> None:
@@ -254,13 +254,13 @@ def _zip_regions(raw: bytes) -> dict[str, Region]:
 
 
 def _zip_lies(raw: bytes) -> list[tuple[int, int, str]]:
-    found = []
+    fields = []
     for mark, fields in ((b"PK\3\4", ((18, 4), (22, 4), (26, 2))), (b"PK\1\2", ((20, 4), (24, 4), (28, 2), (42, 4)))):
-        found += [
+        fields += [
             (hit.start() + at, size, "little") for hit in re.finditer(re.escape(mark), raw) for at, size in fields
         ]
     end = raw.rindex(b"PK\5\6")
-    return [*found, (end + 10, 2, "little"), (end + 12, 4, "little"), (end + 16, 4, "little")]
+    return [*fields, (end + 10, 2, "little"), (end + 12, 4, "little"), (end + 16, 4, "little")]
 
 
 def _png_regions(raw: bytes) -> dict[str, Region]:

@@ -26,7 +26,7 @@ def row(name: str, repeats: int, ways: tuple[str, ...]) -> dict[str, Any]:
     device = device_of("auto")
     model, data, batch = _model(name, device)
     answers = {way: _answering(model, way, device) for way in ways}
-    found: dict[str, Any] = {}
+    timings: dict[str, Any] = {}
     with torch.inference_mode():
         for what, count in ROWS.items():
             args = {key: value.index_select(0, torch.arange(count) % len(value)) for key, value in batch.items()}
@@ -37,12 +37,12 @@ def row(name: str, repeats: int, ways: tuple[str, ...]) -> dict[str, Any]:
             for _ in range(repeats):
                 for way, answer in answers.items():
                     rounds[way].append(1000 * _seconds(answer, args, device))
-            found[what] = {
+            timings[what] = {
                 way: {"ms": statistics.median(each), "spread": [min(each), max(each)]} for way, each in rounds.items()
             }
-    said = [f"{what}, {way} {one['ms']:.2f}" for what, by in found.items() for way, one in by.items()]
-    print(f"    ms an answer: {'; '.join(said)}", flush=True)
-    return {"what": f"inference of {name} on {data}", "answers": found, "rows": ROWS, "repeats": repeats} | origin(
+    lines = [f"{what}, {way} {one['ms']:.2f}" for what, by in timings.items() for way, one in by.items()]
+    print(f"    ms an answer: {'; '.join(lines)}", flush=True)
+    return {"what": f"inference of {name} on {data}", "answers": timings, "rows": ROWS, "repeats": repeats} | origin(
         device
     )
 

@@ -63,8 +63,8 @@ def spoken(seconds: float) -> str:
 
 def timed(rows: Iterable[Row], key: Callable[[Row], Any], field: str) -> dict[Any, float]:
     """Return by ``key`` the median of ``field`` over earlier rows."""
-    found: dict[Any, list[float]] = {}
+    seconds_by_key: dict[Any, list[float]] = {}
     for row in rows:
         if field in row:
-            found.setdefault(key(row), []).append(row[field])
-    return {name: statistics.median(values) for name, values in found.items()}
+            seconds_by_key.setdefault(key(row), []).append(row[field])
+    return {name: statistics.median(values) for name, values in seconds_by_key.items()}

@@ -20,12 +20,12 @@ from zoo.utils.files import atomic_write
 LARGEST = 1_000_000  # bytes of a file
 # A classifier that generated images are measured by has a last hidden layer to compare them in, and labels as they are,
 # so that it may be sure
-JUDGE = ["model=cnn", "model.hidden=64", "model.dropout=0.2"]
+EVALUATOR = ["model=cnn", "model.hidden=64", "model.dropout=0.2"]
 SURE = ["trainer.max_epochs=10", "regularization.label_smoothing=0.0"]
-WANTED: dict[str, list[str]] = {
-    "judge/digits": [*JUDGE, "data=digits", "model.channels=[32,64]"],
-    "judge/mnist": [*JUDGE, "data=mnist", "model.channels=[16,32,64]", *SURE],
-    "judge/fashion_mnist": [*JUDGE, "data=fashion_mnist", "model.channels=[32,64,64]", *SURE],
+RECIPES: dict[str, list[str]] = {
+    "judge/digits": [*EVALUATOR, "data=digits", "model.channels=[32,64]"],
+    "judge/mnist": [*EVALUATOR, "data=mnist", "model.channels=[16,32,64]", *SURE],
+    "judge/fashion_mnist": [*EVALUATOR, "data=fashion_mnist", "model.channels=[32,64,64]", *SURE],
     "fnn/wine": ["model=fnn", "data=wine"],
     "fnn/digits": ["model=fnn", "data=digits"],
     "cnn/digits": ["model=cnn", "data=digits"],
@@ -45,7 +45,7 @@ WANTED: dict[str, list[str]] = {
 
 def make(name: str) -> None:
     """Train and keep the weights of ``name``."""
-    words = [*WANTED[name], "seed=0"]
+    words = [*RECIPES[name], "seed=0"]
     with tempfile.TemporaryDirectory() as above:
         folder = Path(above) / "run"
         results = trained([*words, "logger=csv"], folder)
@@ -88,9 +88,9 @@ def main(names: list[str]) -> int:
     """Make those that are named; returns the exit code."""
     try:
         for name in names:
-            if name not in WANTED:
-                raise unknown("weights", name, WANTED)
-        for name in names or WANTED:
+            if name not in RECIPES:
+                raise unknown("weights", name, RECIPES)
+        for name in names or RECIPES:
             make(name)
     except ZooError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -74,20 +74,20 @@ class Case:
 @cache
 def cases() -> tuple[Case, ...]:
     """Return each recipe that makes a promise, then the runs on files of ``files.yaml``."""
-    found = []
+    listed = []
     for path in sorted((configs.conf_dir() / "recipe").glob("*.yaml")):
         model, _, data = path.stem.partition("-")
         promise = configs.compose([f"model={model}", f"data={data}"]).promise
         if promise:
-            found.append(Case(model, data, promise=OmegaConf.to_container(promise)))
+            listed.append(Case(model, data, promise=OmegaConf.to_container(promise)))
     for name, about in OmegaConf.to_container(OmegaConf.load(FILES)).items():
         pair = dict(word.split("=", 1) for word in about["words"][:2])
-        found.append(Case(pair["model"], pair["data"], tuple(about["words"][2:]), about["promise"], name))
-    return tuple(found)
+        listed.append(Case(pair["model"], pair["data"], tuple(about["words"][2:]), about["promise"], name))
+    return tuple(listed)
 
 
 def chosen(args: dict[str, str]) -> list[Case]:
-    """Take ``case=``, ``model=`` and ``data=``; return the cases that they mean.
+    """Take ``case=``, ``model=`` and ``data=``; return the matches that they mean.
 
     Raises:
         ZooError: there is no such case.
@@ -99,13 +99,15 @@ def chosen(args: dict[str, str]) -> list[Case]:
         if not named:
             raise unknown("case", case, [c.name for c in known if c.name])
         return named
-    own = bool(args)  # words beside a recipe, or a file that no case knows
-    found = [c for c in known if model in (None, c.model) and data in (None, c.data) and not (own and c.name)]
-    if not found and model and data:
-        found = [Case(model, data)]
-    if not found:
+    has_overrides = bool(args)  # words beside a recipe, or a file that no case knows
+    matches = [
+        c for c in known if model in (None, c.model) and data in (None, c.data) and not (has_overrides and c.name)
+    ]
+    if not matches and model and data:
+        matches = [Case(model, data)]
+    if not matches:
         raise ZooError(f"no recipe with a promise for model={model} data={data}; name both for any pair")
-    return found
+    return matches
 
 
 def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
@@ -119,34 +121,36 @@ def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
     budget, fresh = take_budget(args), take_flag(args, "fresh")
     seeds = take_number(args, "seeds", 3 if budget == "full" else 1)
     named = {"case", "model", "data"} & set(args)
-    found = [case for case in chosen(args) if budget == "full" or named or (case.promise or {}).get("quick")]
+    cases = [case for case in chosen(args) if budget == "full" or named or (case.promise or {}).get("quick")]
     known = {} if fresh else {(row["config_hash"], tuple(row["overrides"])): row for row in earlier}
     took = timed(earlier, lambda row: (row["model"], row["data"], tuple(row["overrides"])), "wall_seconds")
     extra = [f"{key}={value}" for key, value in args.items()]
     selected = []
-    for case in found:
+    for case in cases:
         if "$ZOO_DATA" in " ".join(case.words) and not os.environ.get("ZOO_DATA"):
             raise ZooError(f"case={case.name}: needs ZOO_DATA, the folder that holds its files")
-        made: list[dict[str, Any]] = []
+        earlier_rows: list[dict[str, Any]] = []
         seconds = took.get((case.model, case.data, (*case.words, *extra)))
         for seed in range(seeds):
             for fold in case.folds(budget):
                 at = [f"seed={seed}", *extra, *([case.each.format(fold)] if fold is not None else [])]
                 row = known.get((config_hash(case.plan(*at).values), (*case.words, *extra)))
                 if row is not None:
-                    made.append(row)
+                    earlier_rows.append(row)
                 else:
                     what = command_of([*case.typed, *at])
-                    selected.append(Job(what, partial(_kept, made, case, at, fold, extra), seconds))
+                    selected.append(Job(what, partial(_trained, earlier_rows, case, at, fold, extra), seconds))
         if case.promise and not extra:
-            selected.append(Job("", partial(missed, made, case), 0.0))
+            selected.append(Job("", partial(missed, earlier_rows, case), 0.0))
     return selected
 
 
-def _kept(made: list[dict[str, Any]], case: Case, at: Sequence[str], fold: int | None, extra: Sequence[str]) -> Any:
-    """Yield the row of a run, and add it to those that were ``made``."""
+def _trained(
+    earlier_rows: list[dict[str, Any]], case: Case, at: Sequence[str], fold: int | None, extra: Sequence[str]
+) -> Any:
+    """Yield the row of a run, and add it to ``earlier_rows``."""
     row = _one(case, at, fold, extra)
-    made.append(row)
+    earlier_rows.append(row)
     yield row
 
 
@@ -169,15 +173,15 @@ def measured(row: Mapping[str, Any], one: Mapping[str, Any]) -> float:
 def missed(done: Sequence[Mapping[str, Any]], case: Case) -> Iterator[Any]:
     """Yield a row for each mean over ``done`` that is not as promised: at ``least``, or at ``most``."""
     pair = {"model": case.model, "data": case.name or case.data}
-    kept = [row for row in done if not row.get("failed")]
-    for one in each_of(case.promise) if kept else []:
-        mean = statistics.mean(measured(row, one) for row in kept)
+    complete = [row for row in done if not row.get("failed")]
+    for one in each_of(case.promise) if complete else []:
+        mean = statistics.mean(measured(row, one) for row in complete)
         right = met(one, mean)
         times = f" times {one['times']}" if one.get("times") else ""
-        said = f"{one['metric']} {mean:.4f}{times} over {len(kept)} runs; promised is {limit(one)}"
-        print(f"{pair['model']} on {pair['data']}: {said}{'' if right else ', which is missed'}", flush=True)
+        message = f"{one['metric']} {mean:.4f}{times} over {len(complete)} runs; promised is {limit(one)}"
+        print(f"{pair['model']} on {pair['data']}: {message}{'' if right else ', which is missed'}", flush=True)
         if not right:
-            yield {**pair, "failed": [f"promise missed: {said}"], "commit": done[-1].get("commit")}
+            yield {**pair, "failed": [f"promise missed: {message}"], "commit": done[-1].get("commit")}
 
 
 def met(promise: Mapping[str, Any], mean: float) -> bool:
@@ -203,8 +207,8 @@ def _one(case: Case, at: Sequence[str], fold: int | None, extra: Sequence[str]) 
         wall = time.perf_counter() - started
         row: dict[str, Any] = {"overrides": [*case.words, *extra], "fold": fold, "wall_seconds": round(wall, 2)}
         if done.returncode:
-            said = done.stderr.strip().replace(os.environ.get("ZOO_DATA", "$ZOO_DATA"), "$ZOO_DATA").splitlines()
-            row |= {"failed": said[-1:] or [f"exit code {done.returncode}"]}
+            message = done.stderr.strip().replace(os.environ.get("ZOO_DATA", "$ZOO_DATA"), "$ZOO_DATA").splitlines()
+            row |= {"failed": message[-1:] or [f"exit code {done.returncode}"]}
         else:
             row = json.loads((folder / "results.json").read_text()) | row | {"data": case.data}  # not a file's name
             row["curve"] = _curve(folder / "metrics.csv", case.promise)
@@ -222,6 +226,9 @@ def _curve(path: Path, promise: Mapping[str, Any] | None) -> dict[str, Any]:
     figures = [name for name in epochs[-1] if name.startswith("val/")]
     selected = str((promise or {}).get("metric")).replace("test/", "val/")
     figure = selected if selected in figures else figures[0]
-    kept = [row for row in epochs[:: -(-len(epochs) // POINTS)] if row[figure]]
+    complete = [row for row in epochs[:: -(-len(epochs) // POINTS)] if row[figure]]
     columns = {"samples": "samples", "seconds": "seconds", "values": figure}
-    return {"figure": figure, **{key: [float(f"{float(row[c]):.5g}") for row in kept] for key, c in columns.items()}}
+    return {
+        "figure": figure,
+        **{key: [float(f"{float(row[c]):.5g}") for row in complete] for key, c in columns.items()},
+    }

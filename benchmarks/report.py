@@ -117,24 +117,26 @@ def _show(figure: str) -> Callable[[list[float]], str]:
 
 def _figures(rows: list[dict[str, Any]], counted: Sequence[Mapping[str, Any]]) -> str:
     """Return each figure's mean and deviation, and over what."""
-    said = []
+    cells = []
     for one in counted:
         show = _plain if one.get("times") else _show(_name(one))
         times = f" times {one['times']}" if one.get("times") else ""
         values = [measured(row, one) for row in rows]
         missed = "" if met(one, statistics.mean(values)) else f", **missed: promised is {limit(one)}**"
-        said.append(f"{_name(one).replace('_', ' ')} {show(values)}{times}{missed}")
+        cells.append(f"{_name(one).replace('_', ' ')} {show(values)}{times}{missed}")
     runs = _count(len({r["seed"] for r in rows}), "seed")
     runs += f" × {_count(len({r['fold'] for r in rows}), 'fold')}" if rows[0]["fold"] is not None else ""
-    return f"{', '.join(said)} ({runs})"
+    return f"{', '.join(cells)} ({runs})"
 
 
 def peers() -> dict[tuple[Key, str], list[dict[str, Any]]]:
     """Return the rows of peers by case and name; those of policies have a table of their own."""
     rows = [row for row in read(RESULTS / "third_party.jsonl") if "by" not in row]
     names = dict.fromkeys(row["peer"] for row in rows)
-    found = {(key, name): made for name in names for key, made in latest(r for r in rows if r["peer"] == name).items()}
-    return dict(sorted(found.items()))
+    groups = {
+        (key, name): group for name in names for key, group in latest(r for r in rows if r["peer"] == name).items()
+    }
+    return dict(sorted(groups.items()))
 
 
 def third_party_table() -> str:
@@ -149,11 +151,13 @@ def third_party_table() -> str:
         figure = _name(selected[0]) if selected else metric_of(ours[0])
         tried, seconds = (statistics.median(row[k] for row in rows) for k in ("tried", "seconds"))
         data = next((word.rpartition("/")[2] for word in key[2] if word.startswith("data.path=")), key[1])
-        zoo, theirs = (_show(figure)([row["metrics"][f"test/{figure}"] for row in made]) for made in (ours, rows))
-        own = statistics.median(row["train_seconds"] for row in ours)
+        zoo, third_party_value = (
+            _show(figure)([row["metrics"][f"test/{figure}"] for row in group]) for group in (ours, rows)
+        )
+        own_seconds = statistics.median(row["train_seconds"] for row in ours)
         lines.append(
-            f"| {data} | {figure.replace('_', ' ')} | {key[0]} {zoo} | {peer} {theirs} | "
-            f"{own:.0f} s, {seconds:.0f} s; {tried:.0f} |"
+            f"| {data} | {figure.replace('_', ' ')} | {key[0]} {zoo} | {peer} {third_party_value} | "
+            f"{own_seconds:.0f} s, {seconds:.0f} s; {tried:.0f} |"
         )
     return "\n".join(lines)
 
@@ -184,11 +188,11 @@ def third_party_rl_table() -> str:
 
 def _machine(rows: list[dict[str, Any]]) -> str:
     precision = {"32-true": "float32", "bf16-mixed": "bf16"}
-    found = {}
+    machines = {}
     for row in rows:
         threads = f"{row['threads']} thread{'s' * (row['threads'] > 1)}"
-        found[f"{row['device']}, {threads}, {precision.get(row['precision'], row['precision'])}"] = None
-    return "; ".join(found)
+        machines[f"{row['device']}, {threads}, {precision.get(row['precision'], row['precision'])}"] = None
+    return "; ".join(machines)
 
 
 def _name(promised: Mapping[str, Any]) -> str:
@@ -212,15 +216,17 @@ def variants_table() -> str:
         recipe = groups.get((model, data, ()))
         if overrides and recipe and (model, data, overrides) not in promised:
             figure = metric_of(rows[0])
-            said = []
+            cells = []
             for stage in ("val", "test"):
                 named = f"{stage}/{figure}"
-                values, own = (_show(figure)([row["metrics"][named] for row in made]) for made in (rows, recipe))
-                said.append(f"{values}, {own}")
+                values, recipe_values = (
+                    _show(figure)([row["metrics"][named] for row in group]) for group in (rows, recipe)
+                )
+                cells.append(f"{values}, {recipe_values}")
             seconds = statistics.median(row["train_seconds"] for row in rows)
             command = command_of([f"model={model}", f"data={data}", *overrides])
             lines.append(
-                f"| `{command}` | {figure} {' | '.join(said)} | {seconds:.0f} s, {_count(len(rows), 'seed')} |"
+                f"| `{command}` | {figure} {' | '.join(cells)} | {seconds:.0f} s, {_count(len(rows), 'seed')} |"
             )
     return "\n".join(lines)
 
@@ -252,7 +258,7 @@ def _of_a_kind(models: Sequence[str], cases: Sequence[str], groups: Mapping[tupl
     return "\n".join(lines)
 
 
-LEARNT_FROM = {  # rows of suite=samples
+TRAINED_ON = {  # rows of suite=samples
     "generated": "20,000 images of a cgan that saw all labels, alone",
     "few": "100 real images alone",
     "few and generated of few": "these 100 and 20,000 images of a cgan that saw these 100 alone",
@@ -268,16 +274,16 @@ def samples_table() -> str:
     ]
     rows = {(row["data"], row["what"], row["seed"]): row for row in read(RESULTS / "samples.jsonl")}
     for data in dict.fromkeys(data for data, _, _ in rows):
-        found = {
+        groups = {
             what: {s: row["metrics"]["test/accuracy"] for (d, w, s), row in rows.items() if (d, w) == (data, what)}
-            for what in LEARNT_FROM
+            for what in TRAINED_ON
         }
-        for what, said in LEARNT_FROM.items():
-            values = found[what]
-            gains = [values[seed] - found["few"][seed] for seed in values if seed in found["few"]]
+        for what, label in TRAINED_ON.items():
+            values = groups[what]
+            gains = [values[seed] - groups["few"][seed] for seed in values if seed in groups["few"]]
             beside = _interval(gains) if what not in ("few", "generated") else ""
             runs = _count(len(values), "seed")
-            lines.append(f"| {data} | {said} | {_percent(list(values.values()))} ({runs}) | {beside} |")
+            lines.append(f"| {data} | {label} | {_percent(list(values.values()))} ({runs}) | {beside} |")
     return "\n".join(lines) + "\n\n" + _of_cgans(list(rows.values()))
 
 
@@ -290,19 +296,19 @@ def _of_cgans(rows: Sequence[dict[str, Any]]) -> str:
     ]
     who = {"cgan": "a cgan that saw all labels", "cgan of few": "a cgan that saw 100 images"}
     for data, what in dict.fromkeys((row["data"], row["what"]) for row in rows if row["what"] in who):
-        made = [row for row in rows if (row["data"], row["what"]) == (data, what)]
-        right, least = ([r["metrics"][f"test/{k}"] for r in made] for k in ("label_accuracy", "least_class_share"))
+        group = [row for row in rows if (row["data"], row["what"]) == (data, what)]
+        right, least = ([r["metrics"][f"test/{k}"] for r in group] for k in ("label_accuracy", "least_class_share"))
         one = {"metric": "test/frechet_zoo_cnn", "times": "other real images"}
         by_threads: dict[int, list[float]] = defaultdict(list)
-        for row in made:
+        for row in group:
             by_threads[row["threads"]].append(row["train_seconds"])
         times = [
-            f"{statistics.median(taken):.0f} s on {count} thread{'s' if count > 1 else ''}"
-            for count, taken in sorted(by_threads.items(), reverse=True)
+            f"{statistics.median(durations):.0f} s on {count} thread{'s' if count > 1 else ''}"
+            for count, durations in sorted(by_threads.items(), reverse=True)
         ]
         lines.append(
-            f"| {data} | {who[what]} | {_percent(right)} ({_count(len(made), 'seed')}) | {_percent(least)} | "
-            f"{_plain([measured(row, one) for row in made])} | {', '.join(times)} |"
+            f"| {data} | {who[what]} | {_percent(right)} ({_count(len(group), 'seed')}) | {_percent(least)} | "
+            f"{_plain([measured(row, one) for row in group])} | {', '.join(times)} |"
         )
     return "\n".join(lines)
 
@@ -341,8 +347,8 @@ def render(text: str) -> str:
     """Return ``text`` with each table between its markers made anew."""
     for name, table in TABLES.items():
         marked = re.compile(rf"(<!-- table:{name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        made = table()
-        text = marked.sub(lambda m, made=made: f"{m[1]}{made}\n{m[2]}", text)
+        rendered = table()
+        text = marked.sub(lambda m, rendered=rendered: f"{m[1]}{rendered}\n{m[2]}", text)
     return text
 
 

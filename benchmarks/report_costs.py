@@ -54,8 +54,8 @@ def training_table() -> str:
     lines += ["|---" * (len(ways) + 2) + "|"]
     for what, row in rows.items():
         cells = [_samples(row["training"][way]) if way in row["training"] else "" for way in ways]
-        said = what.removeprefix("training of ").replace("_", " ")
-        lines.append(f"| {said} | {' | '.join(cells)} | {row['peak_memory_mb']:,.0f} MB |")
+        label = what.removeprefix("training of ").replace("_", " ")
+        lines.append(f"| {label} | {' | '.join(cells)} | {row['peak_memory_mb']:,.0f} MB |")
     return "\n".join(lines)
 
 

@@ -35,7 +35,7 @@ def _uses() -> list[dict[str, Any]]:
 def user_files_table() -> str:
     """Return the tables of the comparisons on files that no recipe names, and of the file too large for memory."""
     lines = ["| files | `zoo compare` | figure on test, the best on validation first |", "|---|---|---|"]
-    said = []
+    notes = []
     for row in _uses():
         if "entries" in row:
             figure = row["figure"]
@@ -45,9 +45,9 @@ def user_files_table() -> str:
             named = f"{figure.replace('_', ' ')}: {', '.join(ranked)}"
             lines.append(f"| {row['what']} | `{' '.join(CONTESTS[row['what']])}` | {named} |")
         elif "megabytes" in row:
-            said += ["", f"`zoo predict fnn/wine` on a CSV of {row['bytes'] / 1e9:.2f} GB, {row['rows']:,} rows: "]
-            said[-1] += f"{row['megabytes']:,.0f} MB at most, {row['took']:,.0f} s."
-    return "\n".join(lines + said)
+            notes += ["", f"`zoo predict fnn/wine` on a CSV of {row['bytes'] / 1e9:.2f} GB, {row['rows']:,} rows: "]
+            notes[-1] += f"{row['megabytes']:,.0f} MB at most, {row['took']:,.0f} s."
+    return "\n".join(lines + notes)
 
 
 def serving_table() -> str:

@@ -85,18 +85,18 @@ def page() -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><title>The zoo, measured</title>'
-        f"<style>{STYLE}</style></head><body><h1>The zoo, measured</h1><p>{_made_on()}</p><nav>{links}</nav>"
+        f"<style>{STYLE}</style></head><body><h1>The zoo, measured</h1><p>{_machines()}</p><nav>{links}</nav>"
         f"{''.join(parts)}</body></html>\n"
     )
 
 
-def _made_on() -> str:
+def _machines() -> str:
     rows = [row for name in ("quality", "speed", "scaling") for row in read(RESULTS / f"{name}.jsonl")]
     devices = ", ".join(sorted({row["device"] for row in rows if "device" in row}))
     versions = next((row["versions"] for row in reversed(rows) if "versions" in row), {})
-    said = ", ".join(f"{name} {version}" for name, version in versions.items())
+    label = ", ".join(f"{name} {version}" for name, version in versions.items())
     return html.escape(
-        f"{len(rows)} rows on {devices}; the latest with {said}. Made from benchmarks/results by "
+        f"{len(rows)} rows on {devices}; the latest with {label}. Made from benchmarks/results by "
         "python -m benchmarks.report_page; each row names its command, commit, threads and precision."
     )
 
@@ -125,8 +125,8 @@ def _cells(line: str) -> list[str]:
 
 def _plots(name: str) -> str:
     drawn = "".join(
-        f"<figure>{_svg(figure)}<figcaption>{html.escape(said)}</figcaption></figure>"
-        for figure, said in PLOTS.get(name, tuple)()
+        f"<figure>{_svg(figure)}<figcaption>{html.escape(label)}</figcaption></figure>"
+        for figure, label in PLOTS.get(name, tuple)()
     )
     return f'<div class="plots">{drawn}</div>' if drawn else ""
 
@@ -176,11 +176,11 @@ def _time_against_quality() -> Iterator[tuple[Figure, str]]:
             name = str(selected[0]["metric"])
             seconds = statistics.median(row["train_seconds"] for row in rows)
             groups[data, name].append((model, seconds, [row["metrics"][name] for row in rows]))
-    for (data, name), found in groups.items():
-        if len(found) < 2:
+    for (data, name), points in groups.items():
+        if len(points) < 2:
             continue
         figure, ax = _panel()
-        for colour, (model, seconds, values) in zip(COLOURS * 3, found, strict=False):
+        for colour, (model, seconds, values) in zip(COLOURS * 3, points, strict=False):
             mean = statistics.mean(values)
             ax.errorbar(
                 seconds, mean, [[mean - min(values)], [max(values) - mean]], fmt="o", color=colour, markersize=5
@@ -188,7 +188,7 @@ def _time_against_quality() -> Iterator[tuple[Figure, str]]:
             ax.annotate(model, (seconds, mean), textcoords="offset points", xytext=(6, 4), fontsize=8, color=colour)
         ax.set_xscale("log")
         ax.margins(x=0.3)
-        ticks = _round([seconds for _, seconds, _ in found])
+        ticks = _round([seconds for _, seconds, _ in points])
         ax.set_xticks(ticks, [f"{tick:,g}" for tick in ticks])
         ax.minorticks_off()
         ax.set_xlabel("seconds of training", fontsize=8, color=INK)
@@ -200,8 +200,8 @@ def _round(values: Sequence[float]) -> list[float]:
     """Return round numbers for a logarithmic axis that shows ``values``."""
     low, high = math.log10(min(values)) - 0.2, math.log10(max(values)) + 0.2
     near = [step * 10.0**k for k in range(math.floor(low), math.ceil(high) + 1) for step in (1, 1.5, 2, 3, 5, 7)]
-    found = [value for value in near if low <= math.log10(value) <= high]
-    return found[:: -(-len(found) // 4)]
+    ticks = [value for value in near if low <= math.log10(value) <= high]
+    return ticks[:: -(-len(ticks) // 4)]
 
 
 def _bars(rows: Sequence[tuple[str, float, float, float]], title: str, *, one: float | None = None) -> Figure:
@@ -232,7 +232,7 @@ def _peers() -> Iterator[tuple[Figure, str]]:
         if key in ours and selected:
             figure = str(selected[0]["metric"])
             both = {f"zoo's {key[0]}": ours[key], peer: rows}
-            bars = [_range(name, [row["metrics"][figure] for row in made]) for name, made in both.items()]
+            bars = [_range(name, [row["metrics"][figure] for row in group]) for name, group in both.items()]
             data = next((w.rpartition("/")[2] for w in key[2] if w.startswith("data.path=")), key[1])
             yield (
                 _bars(bars, f"{figure.removeprefix('test/')} on {data}"),
@@ -245,11 +245,11 @@ def _actors() -> Iterator[tuple[Figure, str]]:
     for row in read(RESULTS / "third_party.jsonl"):
         if "by" in row:
             groups[row["model"], row["data"]][row["by"].replace("stable-baselines3", "SB3")][row["seed"]] = row
-    for (model, data), made in groups.items():
+    for (model, data), group in groups.items():
         for field, title in (("steps_per_second", "environment steps per second"), ("return", "return in the test")):
             bars = [
                 _range(by, [row[field] if field in row else row["metrics"]["test/return"] for row in seeds.values()])
-                for by, seeds in made.items()
+                for by, seeds in group.items()
             ]
             yield _bars(bars, title), f"{model} on {data}: mean and range over seeds."
 

@@ -55,8 +55,8 @@ def files_table() -> str:
     """Return the table of suite=files: per reader how damaged files ended."""
     lines = [f"| reader | checksums over all | tried | {' | '.join(ENDS.values())} | otherwise |", "|---" * 7 + "|"]
     for name, row in {row["reader"]: row for row in read(RESULTS / "files.jsonl")}.items():
-        found = dict(row["outcomes"])
-        cells = [str(found.pop(end, 0)) for end in ENDS]
+        outcomes = dict(row["outcomes"])
+        cells = [str(outcomes.pop(end, 0)) for end in ENDS]
         sealed = "yes" if row["sealed"] else ""
-        lines.append(f"| {name} | {sealed} | {row['tried']:,} | {' | '.join(cells)} | {sum(found.values())} |")
+        lines.append(f"| {name} | {sealed} | {row['tried']:,} | {' | '.join(cells)} | {sum(outcomes.values())} |")
     return "\n".join(lines)

@@ -44,13 +44,13 @@ def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
 
 def _done(earlier: Sequence[dict[str, Any]]) -> set[str]:
     """Return which cgans, by their configuration, have all their rows: that of "both" is the last of a seed."""
-    begun, found = {}, set()
+    begun, complete = {}, set()
     for row in earlier:
         if row["what"] == "cgan":
             begun[row["data"], row["seed"]] = row["config_hash"]
         elif row["what"] == "both" and (row["data"], row["seed"]) in begun:
-            found.add(begun[row["data"], row["seed"]])
-    return found
+            complete.add(begun[row["data"], row["seed"]])
+    return complete
 
 
 def _seed(data: str, seed: int) -> Iterator[dict[str, Any]]:

@@ -102,7 +102,7 @@ def _measured(name: str, axis: Axis, repeats: int) -> Iterator[dict[str, Any]]:
             if repeat:  # the first round warms up
                 costs[size].append(cost)
     medians = [statistics.median(costs[size]) for size in axis.sizes]
-    found = exponent(axis.sizes, medians)
+    slope = exponent(axis.sizes, medians)
     row = {
         "what": name,
         "model": axis.model,
@@ -111,15 +111,15 @@ def _measured(name: str, axis: Axis, repeats: int) -> Iterator[dict[str, Any]]:
         "sizes": axis.sizes,
         "seconds": medians,
         "spread": [[min(costs[size]), max(costs[size])] for size in axis.sizes],
-        "exponent": found,
+        "exponent": slope,
         "most": axis.most,
         "repeats": repeats,
         **{key: results[key] for key in ("device", "precision", "threads", "versions", "commit")},
     }
-    if axis.most is not None and found > axis.most:
-        row["failed"] = [f"{name}: cost grows with exponent {found:.2f}, more than {axis.most}"]
-    said = ", ".join(f"{s:,}: {1000 * c:.1f} ms" for s, c in zip(axis.sizes, medians, strict=True))
-    print(f"    {axis.per} of {said}; exponent {found:.2f}", flush=True)
+    if axis.most is not None and slope > axis.most:
+        row["failed"] = [f"{name}: cost grows with exponent {slope:.2f}, more than {axis.most}"]
+    timings = ", ".join(f"{s:,}: {1000 * c:.1f} ms" for s, c in zip(axis.sizes, medians, strict=True))
+    print(f"    {axis.per} of {timings}; exponent {slope:.2f}", flush=True)
     yield row
 
 

@@ -65,7 +65,7 @@ def _served(what: str, clients: int, seconds: int) -> Iterator[dict[str, Any]]:
     from zoo.reporting.results import origin
 
     with _server(WEIGHTS) as address:
-        took, statuses = asyncio.run(_asked(address, _images(), clients, seconds))
+        took, statuses = asyncio.run(_request_all(address, _images(), clients, seconds))
     took.sort()
     row = {"what": what, "clients": clients, "seconds": seconds, "requests": len(took), "statuses": dict(statuses)}
     row |= {"a_second": len(took) / seconds, "bare": _bare()}
@@ -169,12 +169,12 @@ def _images() -> list[str]:
     import numpy as np
     from PIL import Image
 
-    found = []
+    payloads = []
     for seed in range(BATCH):
         file = io.BytesIO()
         Image.fromarray(np.random.default_rng(seed).integers(0, 256, (8, 8)).astype(np.uint8)).save(file, "png")
-        found.append(base64.b64encode(file.getvalue()).decode())
-    return found
+        payloads.append(base64.b64encode(file.getvalue()).decode())
+    return payloads
 
 
 def _await(address: str, server: subprocess.Popen[bytes]) -> None:
@@ -187,7 +187,7 @@ def _await(address: str, server: subprocess.Popen[bytes]) -> None:
     raise ZooError("serving: the server did not begin")
 
 
-async def _asked(address: str, images: list[str], clients: int, seconds: int) -> tuple[list[float], Counter[str]]:
+async def _request_all(address: str, images: list[str], clients: int, seconds: int) -> tuple[list[float], Counter[str]]:
     """Return the seconds of each request, and how each ended.
 
     Each client has a connection, and asks again once it is answered. They are written by hand, since those of a library
@@ -232,14 +232,14 @@ def _bare() -> dict[str, float]:
 
     from zoo import load
 
-    model, found = load(WEIGHTS), {}
+    model, rates = load(WEIGHTS), {}
     for rows in (1, BATCH):
         x, each = torch.rand(rows, *model.spec.input_shape), []
         for _ in range(50):
             started = time.perf_counter()
             model.predict(x)
             each.append(time.perf_counter() - started)
-        found["a row, ms" if rows == 1 else f"rows a second in {BATCH}s"] = (
+        rates["a row, ms" if rows == 1 else f"rows a second in {BATCH}s"] = (
             round(1000 * statistics.median(each), 2) if rows == 1 else round(rows / statistics.median(each))
         )
-    return found | {"threads": float(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads()))}
+    return rates | {"threads": float(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads()))}

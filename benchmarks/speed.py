@@ -55,21 +55,21 @@ def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
     take_nothing_else(args, "speed")
     if model is not None:
         entry(model)  # an unknown one is refused
-    found = [
+    jobs = [
         Job(f"a step of {name}", partial(_step, name, repeats)) for name in step_time.MODELS if model in (None, name)
     ]
     names = [name for name in list_models() if model in (None, name)]
-    found += [Job(f"training of {name}", partial(throughput.rows, name, repeats)) for name in names]
-    found += [Job(f"inference of {name}", partial(inference.rows, name, repeats, quick)) for name in names]
+    jobs += [Job(f"training of {name}", partial(throughput.rows, name, repeats)) for name in names]
+    jobs += [Job(f"inference of {name}", partial(inference.rows, name, repeats, quick)) for name in names]
     if model is None:
-        found = [
+        jobs = [
             *(Job(f"overhead, {name}", partial(_overhead, name, repeats, epochs)) for name in NETWORKS),
-            *found,
+            *jobs,
             Job("set-up of JPEGs", partial(_setting_up, repeats)),
             *(Job(name, partial(_start, name, words, repeats)) for name, words in COMMANDS.items()),
         ]
     done = set() if fresh else {row["what"] for row in of_this_commit(earlier)}
-    return [job for job in found if not any(what.startswith(job.what) for what in done)]
+    return [job for job in jobs if not any(what.startswith(job.what) for what in done)]
 
 
 def _step(name: str, repeats: int) -> Iterator[dict[str, Any]]:

@@ -29,7 +29,7 @@ CODERS: dict[str, dict[str, Any]] = {
 }
 IMAGES, BATCHES = 256, 200  # of a batch, and batches that are measured together
 GAN: dict[str, Any] = {"network": "conv", "channels": [32, 64], "latent_dim": 64, "r1": 0.5, "average": 0.999}
-MADE = 64  # images of a batch of the GAN's
+GENERATED = 64  # images of a batch of the GAN's
 
 
 CNN: dict[str, Any] = {"network": "lenet", "activation": "relu", "dropout": 0.0}
@@ -49,14 +49,14 @@ def in_turn(
     bare: Callable[[int], float], ours: Callable[[int], dict[str, Any]], repeats: int
 ) -> tuple[list[float], list[float], list[float], dict[str, Any]]:
     """Return seconds of ``bare`` and of our runs' training, measured in turn, their ratios, and our last results."""
-    plain, mine, results = [], [], {}
+    plain, zoo_seconds, results = [], [], {}
     for repeat in range(repeats + 1):
         seconds = bare(repeat)
         results = ours(repeat)
         if repeat:  # the first pair warms up
             plain.append(seconds)
-            mine.append(results["train_seconds"])
-    return plain, mine, [m / p for m, p in zip(mine, plain, strict=True)], results
+            zoo_seconds.append(results["train_seconds"])
+    return plain, zoo_seconds, [m / p for m, p in zip(zoo_seconds, plain, strict=True)], results
 
 
 def _paired(
@@ -71,14 +71,14 @@ def _paired(
             folder = str(Path(above) / "run")
             return zoo.train(name, dataset, seed=repeat, report=False, run_dir=folder, **options).results
 
-    theirs, ours, ratios, results = in_turn(bare, run, repeats)
+    plain_seconds, ours, ratios, results = in_turn(bare, run, repeats)
     steps = options["trainer"]["steps_per_epoch"]
     row = {
         "what": f"{what}, {results['params']:,} parameters",
-        "step_ratio": statistics.median(ours) / statistics.median(theirs),
+        "step_ratio": statistics.median(ours) / statistics.median(plain_seconds),
         "ratio_spread": [min(ratios), max(ratios)],
         "step_seconds": statistics.median(ours) / steps,
-        "bare_step_seconds": statistics.median(theirs) / steps,
+        "bare_step_seconds": statistics.median(plain_seconds) / steps,
         "repeats": repeats,
         "precision": results["precision"],
         **origin("cpu"),
@@ -92,14 +92,14 @@ def _language(name: str, options: dict[str, Any], repeats: int) -> dict[str, Any
     from zoo.data import load
     from zoo.data.dataset import Dataset, Windows
 
-    whole = load("text_file", window=WINDOW)
-    text = whole.train["x"]
+    dataset_all = load("text_file", window=WINDOW)
+    text = dataset_all.train["x"]
     assert isinstance(text, Windows)
     short = {"x": Windows(text.base[: 16 * WINDOW + 1], WINDOW, drop=1)}  # validation that takes no time
     short["y"] = Windows(text.base[: 16 * WINDOW + 1], WINDOW, first=1)
-    dataset = Dataset(whole.spec, whole.train, short, short, stride=WINDOW)
+    dataset = Dataset(dataset_all.spec, dataset_all.train, short, short, stride=WINDOW)
     ours = {"options": options, "trainer": {"max_epochs": 1, "steps_per_epoch": STEPS}, "data.batch_size": ROWS}
-    symbols = len(whole.spec.vocabulary)
+    symbols = len(dataset_all.spec.vocabulary)
     return _paired(
         f"a step of {name} on text", name, dataset, ours, lambda r: _bare(name, options, symbols, text.base, r), repeats
     )
@@ -147,9 +147,9 @@ def _bare(name: str, options: dict[str, Any], symbols: int, text: Any, seed: int
 
 def _cnn(repeats: int) -> dict[str, Any]:
     """Return the row of LeNet's step on MNIST beside a loop by hand over the same network."""
-    whole, dataset = _mnist()
+    dataset_all, dataset = _mnist()
     ours = {"options": CNN, "trainer": {"max_epochs": 1, "steps_per_epoch": BATCHES}, "data.batch_size": IMAGES}
-    return _paired("a step of cnn on MNIST", "cnn", dataset, ours, lambda r: _cnn_by_hand(whole, r), repeats)
+    return _paired("a step of cnn on MNIST", "cnn", dataset, ours, lambda r: _cnn_by_hand(dataset_all, r), repeats)
 
 
 def _cnn_by_hand(dataset: Any, seed: int) -> float:
@@ -197,11 +197,11 @@ def _looped(parameters: list[Any], weight_decay: float, x: Any, loss_of: Callabl
 
 def _coder(name: str, options: dict[str, Any], repeats: int) -> dict[str, Any]:
     """Return the row of a step on MNIST beside a loop by hand over the same networks."""
-    whole, dataset = _mnist()
+    dataset_all, dataset = _mnist()
     args = {**options, **({"test_samples": 1} if name == "vae" else {})}
     ours = {"options": args, "trainer": {"max_epochs": 1, "steps_per_epoch": BATCHES}, "data.batch_size": IMAGES}
     return _paired(
-        f"a step of {name} on MNIST", name, dataset, ours, lambda r: _by_hand(name, options, whole, r), repeats
+        f"a step of {name} on MNIST", name, dataset, ours, lambda r: _by_hand(name, options, dataset_all, r), repeats
     )
 
 
@@ -211,9 +211,9 @@ def _mnist() -> tuple[Any, Any]:
 
     from zoo.data import load
 
-    whole = load("mnist")
-    few = {key: value[:IMAGES] for key, value in whole.val.items()}  # type: ignore[index]
-    return whole, replace(whole, val=few, test=few)
+    dataset_all = load("mnist")
+    few = {key: value[:IMAGES] for key, value in dataset_all.val.items()}  # type: ignore[index]
+    return dataset_all, replace(dataset_all, val=few, test=few)
 
 
 def _by_hand(name: str, options: dict[str, Any], dataset: Any, seed: int) -> float:
@@ -252,9 +252,9 @@ def _by_hand(name: str, options: dict[str, Any], dataset: Any, seed: int) -> flo
 
 def _gan(repeats: int) -> dict[str, Any]:
     """Return the row of a GAN's step, of both networks, on MNIST beside a loop by hand."""
-    whole, dataset = _mnist()
-    ours = {"options": GAN, "trainer": {"max_epochs": 1, "steps_per_epoch": BATCHES}, "data.batch_size": MADE}
-    return _paired("a step of gan on MNIST", "gan", dataset, ours, lambda r: _gan_by_hand(whole, r), repeats)
+    dataset_all, dataset = _mnist()
+    ours = {"options": GAN, "trainer": {"max_epochs": 1, "steps_per_epoch": BATCHES}, "data.batch_size": GENERATED}
+    return _paired("a step of gan on MNIST", "gan", dataset, ours, lambda r: _gan_by_hand(dataset_all, r), repeats)
 
 
 def _gan_by_hand(dataset: Any, seed: int) -> float:
@@ -286,14 +286,14 @@ def _gan_by_hand(dataset: Any, seed: int) -> float:
         for net in (discriminator, generator)
     ]
     x = dataset.train["x"].to(device)
-    order = torch.randperm(len(x))[: BATCHES * MADE].to(device).split(MADE)
+    order = torch.randperm(len(x))[: BATCHES * GENERATED].to(device).split(GENERATED)
     cast = torch.autocast(device, torch.bfloat16, enabled=precision_of("auto", device) == "bf16-mixed")
     started = time.perf_counter()
     for index in order:
         real = (x.index_select(0, index).float() / 127.5 - 1).requires_grad_()
         with cast:
-            made = generator(torch.randn(MADE, size, device=device))
-            r, f = discriminator(real).float(), discriminator(made.detach()).float()
+            generated = generator(torch.randn(GENERATED, size, device=device))
+            r, f = discriminator(real).float(), discriminator(generated.detach()).float()
             (slope,) = torch.autograd.grad(r.sum(), real, create_graph=True)
             penalty = GAN["r1"] / 2 * slope.float().square().flatten(1).sum(1).mean()
             of_d = softplus(-r).mean() + softplus(f).mean() + penalty
@@ -302,7 +302,7 @@ def _gan_by_hand(dataset: Any, seed: int) -> float:
         optimizers[0].zero_grad()
         discriminator.requires_grad_(False)
         with cast:
-            of_g = softplus(-discriminator(made).float()).mean()
+            of_g = softplus(-discriminator(generated).float()).mean()
         of_g.backward()
         discriminator.requires_grad_(True)
         optimizers[1].step()

@@ -20,19 +20,19 @@ def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
     """
     budget, fresh = take_budget(args), take_flag(args, "fresh")
     seeds = take_number(args, "seeds", 3 if budget == "full" else 1)
-    found = [
+    cases = [
         case
         for case in chosen(args)
         if any(kind.fits(case) for kind in (third_party_tables, third_party_rl, third_party_other))
     ]
     take_nothing_else(args, "third_party")
-    if not found:
+    if not cases:
         raise ZooError(
             "no case with a peer: those of tables say so in their promise, for more see actors.py and others.py"
         )
     earlier = [] if fresh else earlier
     selected: list[Job] = []
-    for case in found:
+    for case in cases:
         if third_party_tables.fits(case):
             selected += third_party_tables.jobs(case, seeds, budget, earlier)
         if third_party_rl.fits(case):

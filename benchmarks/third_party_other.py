@@ -42,15 +42,15 @@ def jobs(case: Case, seeds: int, earlier: Sequence[dict[str, Any]]) -> list[Job]
         raise ZooError(f"model={case.model} data={case.data}: measure it first, by suite=quality")
     seconds = statistics.median(row["train_seconds"] for row in measured)
     done = {(row["model"], row["data"], row["peer"], row["seed"]) for row in earlier}
-    found = []
+    jobs = []
     for peer, (package, drawn, run) in PEERS[case.model, case.data].items():
         if find_spec(package) is None:
             raise ZooError(f"suite=third_party model={case.model}: needs {package}; {install('benchmarks')}")
         for seed in range(seeds if drawn else 1):
             if (case.model, case.data, peer, seed) not in done:
                 job = partial(_one, case, peer, run, seconds, seed)
-                found.append(Job(f"{peer} on {case.data}, seed {seed}", job, seconds))
-    return found
+                jobs.append(Job(f"{peer} on {case.data}, seed {seed}", job, seconds))
+    return jobs
 
 
 def _one(case: Case, peer: str, run: Callable[..., Figures], seconds: float, seed: int) -> Iterator[dict[str, Any]]:
@@ -180,8 +180,8 @@ def _forecasts(dataset: Any, forecast: Callable[[Any], Any]) -> Figures:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of fits that did not converge
         for batch in EvalLoader(dataset.test):
-            made = [torch.from_numpy(forecast(row[:, 0].double().numpy())).float() for row in batch["x"]]
-            objective.update(metrics, objective.standard(torch.stack(made)[..., None]), batch)
+            forecasts = [torch.from_numpy(forecast(row[:, 0].double().numpy())).float() for row in batch["x"]]
+            objective.update(metrics, objective.standard(torch.stack(forecasts)[..., None]), batch)
     return {f"test/{name}": value for name, value in metrics.figures().items()}
 
 

@@ -266,14 +266,14 @@ def _played(actor: Any, identity: str, scaling: Any, seeds: Sequence[int]) -> li
     import numpy as np
 
     games = [gymnasium.make(identity) for _ in seeds]
-    seen = np.stack([game.reset(seed=seed)[0] for game, seed in zip(games, seeds, strict=True)])
+    observations = np.stack([game.reset(seed=seed)[0] for game, seed in zip(games, seeds, strict=True)])
     totals, going = np.zeros(len(seeds)), list(range(len(seeds)))
     while going:
-        read = scaling.normalize_obs(seen[going]) if scaling is not None else seen[going]
+        read = scaling.normalize_obs(observations[going]) if scaling is not None else observations[going]
         actions, _ = actor.predict(read, deterministic=True)
         left = []
         for place, action in zip(going, actions, strict=True):
-            seen[place], reward, terminated, truncated, _ = games[place].step(action)
+            observations[place], reward, terminated, truncated, _ = games[place].step(action)
             totals[place] += float(reward)
             left += [] if terminated or truncated else [place]
         going = left

@@ -38,8 +38,8 @@ def rows(name: str, repeats: int) -> Iterator[dict[str, Any]]:
     if done.returncode:
         raise ZooError(f"training of {name}: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
     row = json.loads(done.stdout)
-    said = [f"{way} {one['samples']:,.0f}" for way, one in row["training"].items()]
-    print(f"    samples a second: {'; '.join(said)}; {row['peak_memory_mb']:,.0f} MB", flush=True)
+    lines = [f"{way} {one['samples']:,.0f}" for way, one in row["training"].items()]
+    print(f"    samples a second: {'; '.join(lines)}; {row['peak_memory_mb']:,.0f} MB", flush=True)
     yield row
 
 
@@ -48,15 +48,17 @@ def measured(name: str, repeats: int) -> dict[str, Any]:
     import zoo
     from zoo.reporting.results import origin
 
-    found: dict[str, list[float]] = {way: [] for way in WAYS}
+    samples_per_second: dict[str, list[float]] = {way: [] for way in WAYS}
     for repeat in range(repeats):
         for way, precision in WAYS.items():
             with tempfile.TemporaryDirectory() as above, contextlib.redirect_stdout(io.StringIO()):
                 trainer = {"precision": precision, "max_time": SECONDS / 60}
                 more: dict[str, Any] = {"seed": repeat, "report": False, "logger": "csv", "run_dir": f"{above}/run"}
                 results = zoo.train(name, zoo_data(name), trainer=trainer, **more).results
-            found[way].append(results["samples_per_second"])
-    training = {way: {"samples": statistics.median(v), "spread": [min(v), max(v)]} for way, v in found.items()}
+            samples_per_second[way].append(results["samples_per_second"])
+    training = {
+        way: {"samples": statistics.median(v), "spread": [min(v), max(v)]} for way, v in samples_per_second.items()
+    }
     row = {"what": f"training of {name} on {zoo_data(name)}", "training": training, "repeats": repeats}
     row |= {"params": results["params"], "peak_memory_mb": results["peak_memory_mb"]}
     return row | origin(results["device"].split()[0])

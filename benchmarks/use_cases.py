@@ -77,10 +77,19 @@ def _used(name: str, data: str, folder: Path) -> dict[str, Any]:
     model = load(run / "checkpoints" / "best.ckpt")
     metric = model.task.monitor
     called(["-m", "zoo", "evaluate", str(run), f"out={figures}"])
-    said, found = results["metrics"][f"test/{metric}"], json.loads(figures.read_text())["metrics"][metric]
-    if not math.isclose(said, found, rel_tol=1e-3):
-        raise ZooError(f"{name} on {data}: zoo evaluate finds {found}, the run said {said}")
-    row = {"model": name, "data": data, "metric": metric, "figure": found, "train_seconds": results["train_seconds"]}
+    metric_value, evaluated_value = (
+        results["metrics"][f"test/{metric}"],
+        json.loads(figures.read_text())["metrics"][metric],
+    )
+    if not math.isclose(metric_value, evaluated_value, rel_tol=1e-3):
+        raise ZooError(f"{name} on {data}: zoo evaluate finds {evaluated_value}, the run said {metric_value}")
+    row = {
+        "model": name,
+        "data": data,
+        "metric": metric,
+        "figure": evaluated_value,
+        "train_seconds": results["train_seconds"],
+    }
     row |= PAIRS[name, data](run, folder)
     called(["-m", "zoo", "export", str(run), "format=onnx", f"out={file}"])
     row |= {"bytes": file.stat().st_size, "difference": _difference(model, file, folder)}
@@ -101,8 +110,8 @@ def _difference(model: Any, file: Path, folder: Path) -> float:
         ours = model.eval().answer(batch)
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     names = [node.name for node in session.get_outputs()]
-    theirs = session.run(names, {key: value.numpy() for key, value in batch.items()})
-    return max(float(np.abs(found - ours[key].numpy()).max()) for key, found in zip(names, theirs, strict=True))
+    onnx_outputs = session.run(names, {key: value.numpy() for key, value in batch.items()})
+    return max(float(np.abs(output - ours[key].numpy()).max()) for key, output in zip(names, onnx_outputs, strict=True))
 
 
 def _raw(spec: Any, folder: Path) -> Any:
