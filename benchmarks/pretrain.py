@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.quality import command_of
 from benchmarks.runs import trained
 from zoo.exceptions import ZooError, unknown
-from zoo.utils.files import atomic_write
+from zoo.utils.atomic_io import atomic_write
 
 LARGEST = 1_000_000  # bytes of a file
 # A classifier that generated images are measured by has a last hidden layer to compare them in, and labels as they are,

@@ -13,8 +13,10 @@ import yaml
 
 import zoo
 from zoo.__main__ import main
+from zoo.engine.run_dir import discard_run, resume_hint
 from zoo.testing.runs import StopAfter
-from zoo.utils.files import atomic_write, described, discard, resume_hint
+from zoo.utils.atomic_io import atomic_write
+from zoo.utils.console import os_error_text
 
 QUICK = {"logger": "csv", "report": False, "trainer": {"max_epochs": 2, "accelerator": "cpu", "precision": "32"}}
 
@@ -111,10 +113,12 @@ def test_links_and_devices_stay_what_they_are(project, tmp_path):
 
 
 def test_an_error_of_the_system_is_described_with_and_without_a_file():
-    assert described(FileNotFoundError(2, "No such file or directory", "a.csv")) == "a.csv: No such file or directory"
-    assert described(OSError(28, "No space left on device")) == "No space left on device"
-    assert described(OSError("image file is\ntruncated")) == "image file is truncated"
-    assert described(TimeoutError()) == "TimeoutError"
+    assert (
+        os_error_text(FileNotFoundError(2, "No such file or directory", "a.csv")) == "a.csv: No such file or directory"
+    )
+    assert os_error_text(OSError(28, "No space left on device")) == "No space left on device"
+    assert os_error_text(OSError("image file is\ntruncated")) == "image file is truncated"
+    assert os_error_text(TimeoutError()) == "TimeoutError"
 
 
 def test_words_about_a_folder_leave_it_and_only_a_runs_own_files_are_removed(tmp_path):
@@ -123,9 +127,9 @@ def test_words_about_a_folder_leave_it_and_only_a_runs_own_files_are_removed(tmp
     (tmp_path / "thesis.txt").write_text("dear")
     assert resume_hint(tmp_path) == "no checkpoint was written yet"
     assert (tmp_path / "config.yaml").exists()
-    discard(tmp_path)
+    discard_run(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "best.ckpt").write_text("x")
-    discard(tmp_path)
+    discard_run(tmp_path)
     assert (tmp_path / "checkpoints" / "best.ckpt").exists()

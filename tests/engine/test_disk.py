@@ -16,7 +16,7 @@ from zoo.exceptions import TrainingError, ZooError
 from zoo.tasks.baselines import labels
 from zoo.testing.runs import check_kills
 from zoo.testing.subject import subjects
-from zoo.utils.files import atomic_write
+from zoo.utils.atomic_io import atomic_write
 
 SIZE = 3_000_000  # bytes of the disk, room for a small run
 

@@ -15,7 +15,7 @@ from zoo.exceptions import Stopped, ZooError
 from zoo.testing.accelerator import MPS, pretended_accelerator
 from zoo.testing.cases import Case
 from zoo.testing.runs import StopAfter
-from zoo.utils.precision import narrow_buffers, widened, widest
+from zoo.utils.precision import narrow_buffers, to_widest_dtype, widest_dtype
 
 TABLE = Case("classification", "table").dataset
 OPTIONS: dict[str, Any] = {
@@ -159,12 +159,12 @@ def test_sums_are_as_wide_as_their_device_has_numbers():
     module = torch.nn.BatchNorm1d(3)
     module.register_buffer("total", torch.ones(3, dtype=torch.float64))
     narrow_buffers(module, "cuda")
-    assert module.total.dtype == widest("cpu") == widest("cuda") == torch.float64
+    assert module.total.dtype == widest_dtype("cpu") == widest_dtype("cuda") == torch.float64
     narrow_buffers(module, "mps")
-    assert module.total.dtype == widest("mps") == torch.float32
+    assert module.total.dtype == widest_dtype("mps") == torch.float32
     with pretended_accelerator(device=MPS):
         x = torch.ones(3).to("mps")
-        assert widened(x).dtype == torch.float32
+        assert to_widest_dtype(x).dtype == torch.float32
         with pytest.raises(TypeError, match="float64"):
             x.double()
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from zoo.config.schema import check_choice, check_number
 from zoo.exceptions import TrainingError, ZooError, unknown
-from zoo.utils.files import described
+from zoo.utils.console import os_error_text
 
 PICTURES = (".png", ".pdf", ".svg")
 RUN = "RUN|CKPT"  # what most verbs take: a run's folder, a checkpoint, or weights by name
@@ -116,7 +116,7 @@ class Verb:
         except BrokenPipeError:  # who reads has seen enough
             return 128 + signal.SIGPIPE
         except OSError as error:
-            print(f"error: {described(error)}", file=sys.stderr)
+            print(f"error: {os_error_text(error)}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
             return 128 + signal.SIGINT

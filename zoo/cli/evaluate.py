@@ -22,7 +22,7 @@ def _evaluate(asked: Asked) -> Sequence[str]:
         print(f"note: {note}", file=sys.stderr)
     out = asked.out(None, ".json")
     if out is not None:
-        from zoo.utils.files import atomic_write
+        from zoo.utils.atomic_io import atomic_write
 
         content: dict[str, Any] = {"model": model.name, "data": measured.name, "rows": measured.rows}
         content |= {"metrics": measured.metrics, "baselines": measured.beside, "notes": list(measured.notes)}

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 from zoo.cli.base import RUN, Asked, Verb
 from zoo.exceptions import ZooError
 from zoo.inference.predictions import answers_of
-from zoo.utils.files import atomic_write
+from zoo.utils.atomic_io import atomic_write
 
 Row = dict[str, Any]
 FORMATS = ("table", "csv", "json")

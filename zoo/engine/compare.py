@@ -227,7 +227,7 @@ def table(entries: Sequence[Entry], figure: str) -> list[str]:
 
 def written(entries: Sequence[Entry], figure: str, folder: Path) -> Path:
     """Write the comparison as JSON and return the file."""
-    from zoo.utils.files import atomic_write
+    from zoo.utils.atomic_io import atomic_write
 
     content = [
         {**{key: value for key, value in vars(entry).items() if key != "folder"}, "folder": str(entry.folder or "")}

@@ -24,7 +24,7 @@ from zoo.config.schema import (
     options,
 )
 from zoo.exceptions import ZooError, unknown
-from zoo.utils.files import atomic_write
+from zoo.utils.atomic_io import atomic_write
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,10 @@ from zoo.config import compose as configs
 from zoo.data.spec import UNSUPERVISED_TASKS
 from zoo.engine.launcher import group
 from zoo.engine.run_config import RunConfig, check_files, dotted, placed, plan, reopen
+from zoo.engine.run_dir import discard_run, guard_run_dir, read_results, resume_hint
 from zoo.engine.signals import Interrupt, Signals
 from zoo.exceptions import Stopped, TrainingError, ZooError
-from zoo.utils.files import atomic_write, discard, kept_whole, read_results, resume_hint
+from zoo.utils.atomic_io import atomic_write
 
 if TYPE_CHECKING:
     import lightning as L
@@ -227,7 +228,7 @@ def _ended_well(run_config: RunConfig) -> Iterator[None]:
         raise Stopped(f"stopped by {interrupt}{joint}{way}", folder, interrupt.number) from None
     except TrainingError:
         if not run_config.resumed:
-            discard(folder)
+            discard_run(folder)
         raise
 
 
@@ -258,7 +259,7 @@ def _work(
 
     from zoo.engine import build as parts
     from zoo.reporting.results import Job, opening
-    from zoo.utils.guard import say
+    from zoo.utils.console import print_progress
     from zoo.utils.precision import narrow_buffers
 
     parts.quiet()
@@ -274,12 +275,12 @@ def _work(
     state = _last(job, report) if run_config.resumed else None
     trainer, history = parts.trainer_of(job, signals, resumed=state, callbacks=callbacks)
     if job.is_rank_zero:
-        say(opening(job))
+        print_progress(opening(job))
         run_config.make_folder()
     if trainer.world_size > 1:  # each with dropout of its own
         torch.manual_seed(run_config.values["seed"] + 2**20 * trainer.global_rank)
     ended = state is not None and state["ended"] and not run_config.changed
-    with kept_whole(run_config.folder):
+    with guard_run_dir(run_config.folder):
         if trainer.max_epochs and not ended:
             _fit(trainer, model, data, run_config.folder)
         figures = _test(trainer, model, data, run_config.folder)
@@ -450,7 +451,8 @@ def _close(
     """Write results.json, add the report to it and say how it went; of several processes the first does."""
     from zoo.engine.distributed import leave
     from zoo.reporting.results import add_report, closing, results, write
-    from zoo.utils.guard import Guard, say
+    from zoo.utils.console import print_progress
+    from zoo.utils.guard import Guard
 
     folder, guard = job.plan.folder, Guard()
     content: dict[str, Any] = {}
@@ -466,5 +468,5 @@ def _close(
         if report:
             content, pictures = add_report(job, content, history.rows, kept, data, guard)
         figures = {name: value for name, value in content["metrics"].items() if name.startswith("test/")}
-        guard.attempt("closing lines", lambda: say(closing(job, content, pictures)), None)
+        guard.attempt("closing lines", lambda: print_progress(closing(job, content, pictures)), None)
     return Run(metrics=figures, model=job.model.eval(), folder=folder, plots=pictures, results=content)

@@ -19,7 +19,7 @@ from zoo.data.dataset import Batch
 from zoo.data.spec import UNKNOWN, DataSpec
 from zoo.exceptions import ZooError, install, unknown
 from zoo.models.base import ZooModule
-from zoo.utils.files import atomic_write
+from zoo.utils.atomic_io import atomic_write
 
 
 class Answering(nn.Module):

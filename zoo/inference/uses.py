@@ -15,7 +15,7 @@ from zoo.config.quoting import value_of
 from zoo.engine.run_config import check_files, config_of, placed
 from zoo.exceptions import ZooError
 from zoo.hub import card, list_weights
-from zoo.utils.files import atomic_write, write_arrays
+from zoo.utils.atomic_io import atomic_write, write_npz
 
 MOST, STEPS, STORED = 1024, 50, 100_000  # samples, and images of a walk, in a picture; samples in a file
 
@@ -127,7 +127,7 @@ def encode(model: CodingModule, dataset: Dataset, out: Path) -> list[str]:
     named = len(dataset.spec.classes) > 1 and not dataset.spec.multilabel
     labels = y.numpy() if y is not None and named else None  # type: ignore[union-attr]
     if out.suffix == ".npz":
-        write_arrays(out, {"codes": codes.numpy(), **({} if labels is None else {"y": labels})})
+        write_npz(out, {"codes": codes.numpy(), **({} if labels is None else {"y": labels})})
     else:
         rows = codes.tolist()
         header = [f"code_{n + 1}" for n in range(codes.shape[1])] + (["class"] if labels is not None else [])
@@ -249,7 +249,7 @@ def sample(model: Any, out: Path, *, count: int = 64, **options: Any) -> list[st
     content = {"x": (255 * images.clamp(0, 1)).round().byte().cpu().numpy()}
     y = labels_of(model.spec, count, options.get("label"), told=getattr(model, "labels", 0) > 0, device="cpu")
     content |= {} if y is None else {"y": y.numpy()}
-    write_arrays(out, content)
+    write_npz(out, content)
     return [f"images          {out}   x {content['x'].shape}{'' if y is None else ', y'}"]
 
 

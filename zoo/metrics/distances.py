@@ -8,7 +8,7 @@ from torch import Tensor
 
 from zoo.data.dataset import Values
 from zoo.data.input_readers import to_float
-from zoo.utils.precision import widened
+from zoo.utils.precision import to_widest_dtype
 
 COMPONENTS = 64  # of the training images, in whose space distances are measured
 FITTED = 20_000  # rows that the components are found from, at most
@@ -55,7 +55,7 @@ def density_and_coverage(real: Tensor, made: Tensor) -> tuple[float, float]:
         near = torch.cdist(part, real) < reach  # (part, N)
         inside += int(near.sum())
         covered |= near.any(0)
-    return inside / (NEIGHBOURS * len(made)), float(widened(covered).mean())
+    return inside / (NEIGHBOURS * len(made)), float(to_widest_dtype(covered).mean())
 
 
 def nearest(points: Tensor, among: Tensor) -> tuple[Tensor, Tensor]:

@@ -19,7 +19,7 @@ from zoo.layers.encoder_decoder import Bounded, check_coder, latent_size
 from zoo.metrics.probing import code_figures
 from zoo.models.base import ZooModule
 from zoo.tasks import Reconstruction
-from zoo.utils.modes import evaluating
+from zoo.utils.eval_mode import eval_mode
 from zoo.utils.random import PerSampleGenerator
 
 SHOWN, STEPS = 12, 10  # rows in a picture; of a walk from one to another
@@ -118,7 +118,7 @@ class CodingModule(ZooModule):
     @torch.inference_mode()
     def codes(self, split: Split) -> Tensor:
         """Return the code of each row of a split (N, latent_dim), on the CPU."""
-        with evaluating(self):
+        with eval_mode(self):
             batches = (self.task.target(batch["x"].to(self.device)) for batch in EvalLoader(split))
             return torch.cat([self.code(target).float().cpu() for target in batches])
 
@@ -141,7 +141,7 @@ class CodingModule(ZooModule):
         if steps < 2:
             raise ZooError(f"steps={steps}: must be at least 2")
         share = torch.linspace(0, 1, steps, device=self.device)[:, None]
-        with evaluating(self):
+        with eval_mode(self):
             first, last = (
                 self.code(self.task.target(encode(self.spec, raw)["x"][:1].to(self.device))) for raw in (one, other)
             )
@@ -155,7 +155,7 @@ class CodingModule(ZooModule):
         noisy = {}
         if self.noise[0] != "none" and not self.task.ranked:
             noisy["noisy"] = self.corrupted(clean, PerSampleGenerator(rows))
-        with evaluating(self):
+        with eval_mode(self):
             restored = self.restore(self.code(noisy.get("noisy", clean)))
         found = {"clean": clean, **noisy, "restored": restored}
         return {key: value.cpu() for key, value in found.items()}

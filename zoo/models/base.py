@@ -20,8 +20,8 @@ from zoo.data.spec import DataSpec
 from zoo.exceptions import TrainingError, ZooError
 from zoo.optim import Plateau, build_optimizer, decay_parameters, decay_weights, initialise, penalise, schedule_factor
 from zoo.tasks import build_task
-from zoo.utils.modes import evaluating
-from zoo.utils.precision import widened, widest
+from zoo.utils.eval_mode import eval_mode
+from zoo.utils.precision import to_widest_dtype, widest_dtype
 
 PLACE = ("epochs", "waiting", "waiting_rows", "rows", "sums", "monitor")  # of a Loop, what a checkpoint holds
 FORMAT = 1  # of checkpoints; one of another is refused by name
@@ -275,7 +275,7 @@ class ZooModule(L.LightningModule):
             return
         if loop.waiting and self.loader.batch == 0:  # the epoch's last group may be short
             self.optimizer_step()
-        every = widened(torch.stack(losses))  # whose sum hardly depends on where a chunk was cut
+        every = to_widest_dtype(torch.stack(losses))  # whose sum hardly depends on where a chunk was cut
         self._refuse_infinite(every, steps)
         total = torch.dot(every, torch.tensor(sizes, dtype=every.dtype).to(every.device))
         loop.sums["loss"] = loop.sums["loss"] + total if "loss" in loop.sums else total
@@ -369,7 +369,7 @@ class ZooModule(L.LightningModule):
     def train_figures(self) -> dict[str, float]:
         """Return the epoch's training means; reads what was counted on the device, so once an epoch."""
         rows = torch.tensor(self.loop.rows, device=self.device)
-        totals = torch.stack([widened(value) for value in (*self.loop.sums.values(), rows)])
+        totals = torch.stack([to_widest_dtype(value) for value in (*self.loop.sums.values(), rows)])
         *sums, count = self.trainer.strategy.reduce(totals, reduce_op="sum").tolist()
         return {f"train/{key}": value / count for key, value in zip(self.loop.sums, sums, strict=True)}
 
@@ -444,7 +444,7 @@ class ZooModule(L.LightningModule):
         values = self.metrics[stage].compute()
         self.metrics[stage].reset()
         # what is not defined on these rows is left out
-        wide = widest(self.device)
+        wide = widest_dtype(self.device)
         return {f"{stage}/{key}": value.to(wide) for key, value in values.items() if not torch.isnan(value)}
 
     # --- checkpoints and use ---
@@ -535,7 +535,7 @@ class ZooModule(L.LightningModule):
     @torch.inference_mode()
     def answered(self, batch: Batch) -> dict[str, Any]:
         """Return what the model says of a batch that ``zoo.data.inputs.encode`` made, as its objective decodes it."""
-        with evaluating(self):
+        with eval_mode(self):
             answer = self.answer({key: value.to(self.device) for key, value in batch.items()})
         return self.task.decode(answer)
 

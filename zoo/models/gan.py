@@ -32,7 +32,7 @@ from zoo.layers.blocks import frozen
 from zoo.layers.diffaugment import check_shaking, shaken
 from zoo.models.generative_base import GenerativeModule
 from zoo.registry import register
-from zoo.utils.modes import evaluating
+from zoo.utils.eval_mode import eval_mode
 
 Pair = tuple[Tensor, Tensor]
 relu, zeta = F.relu, F.softplus
@@ -208,6 +208,6 @@ class GAN(GenerativeModule):
 
     def made(self, z: Tensor, y: Tensor | None) -> Tensor:
         """Return the average's images (B, C, H, W) in [0, 1]."""
-        with evaluating(self.average):
+        with eval_mode(self.average):
             images: Tensor = (self.average(z, y) + 1) / 2
         return images

@@ -20,7 +20,7 @@ from zoo.metrics.distances import COMPONENTS, FEW, density_and_coverage, nearest
 from zoo.metrics.evaluator import Judge, judge_of
 from zoo.models.base import ZooModule
 from zoo.tasks import Generation
-from zoo.utils.precision import widened
+from zoo.utils.precision import to_widest_dtype
 from zoo.utils.random import EVAL_BATCH, PerSampleGenerator
 
 COLLAPSED, WON = 0.2, 0.99  # coverage, and share that D tells rightly, from which a run has gone wrong
@@ -107,7 +107,7 @@ class GenerativeModule(ZooModule):
         real, made = self._taken(dataset.test["x"], rows), self.sample(len(rows))
         y = dataset.test["y"].index_select(0, rows).to(self.device) if self.labels else None
         given = labels_of(self.spec, len(rows), None, told=self.labels > 0, device=self.device)
-        told = [float(widened(self.realness(*pair) > 0).mean()) for pair in ((real, y), (made, given))]
+        told = [float(to_widest_dtype(self.realness(*pair) > 0).mean()) for pair in ((real, y), (made, given))]
         self._warn(real, made, told)
         return {}
 

@@ -24,7 +24,7 @@ from zoo.layers.policy import body, check_body
 from zoo.models.rl_base import FAR, SMALL, ControlModule, ended_in, merged, moments
 from zoo.registry import register
 from zoo.tasks.control import scaled
-from zoo.utils.precision import widened
+from zoo.utils.precision import to_widest_dtype
 from zoo.utils.random import PerSampleGenerator
 
 ALGORITHMS = ("reinforce", "a2c", "ppo")
@@ -198,7 +198,7 @@ class Policy(ControlModule):
     def standardised(self, advantage: Tensor, weight: float | None = None) -> Tensor:
         """Return advantages (K,) with mean 0 and deviation 1 over all processes; a single one as it is."""
         weights = None if weight is None else torch.full_like(advantage, weight)
-        count, mean, squares = moments(widened(advantage), weights, world=self.trainer.world_size)
+        count, mean, squares = moments(to_widest_dtype(advantage), weights, world=self.trainer.world_size)
         scaled_by = (squares / (count - 1).clamp(min=1)).sqrt() + 1e-8
         return torch.where(count > 1, (advantage - mean.to(advantage)) / scaled_by.to(advantage), advantage)
 
@@ -230,7 +230,7 @@ class Policy(ControlModule):
             sums.append(running)
             running = running * (1 - ended)
         self._discounted = running
-        values = widened(torch.stack(sums).flatten())
+        values = to_widest_dtype(torch.stack(sums).flatten())
         more = moments(values, batch["valid"].flatten(), world=self.trainer.world_size)
         count, mean, squares = merged(*self.gained, *more)
         self.gained.copy_(torch.stack([count, mean, squares]))

@@ -13,7 +13,7 @@ from zoo.data.input_readers import to_float
 from zoo.data.spec import CARTPOLE, DataSpec
 from zoo.models.base import ZooModule
 from zoo.tasks import Control
-from zoo.utils.precision import widened
+from zoo.utils.precision import to_widest_dtype
 from zoo.utils.random import PerSampleGenerator
 
 MAP = 60  # points a side of a map
@@ -99,8 +99,8 @@ class ControlModule(ZooModule):
         """Count observations (B, *input_shape) of all processes in, once they were learnt from."""
         if not self.of_observations:
             return
-        rows, mean, squares = moments(widened(to_float(x)), world=self.trainer.world_size)
-        seen, mean, squares = merged(self.seen, widened(self.mean), self.squares, rows, mean, squares)
+        rows, mean, squares = moments(to_widest_dtype(to_float(x)), world=self.trainer.world_size)
+        seen, mean, squares = merged(self.seen, to_widest_dtype(self.mean), self.squares, rows, mean, squares)
         self.seen.copy_(seen)
         self.mean.copy_(mean)
         self.squares.copy_(squares)

@@ -13,7 +13,7 @@ from zoo.data.spec import UNKNOWN
 from zoo.data.text.tokens import SPECIAL, checked, join
 from zoo.exceptions import ZooError
 from zoo.models.base import ZooModule
-from zoo.utils.modes import evaluating
+from zoo.utils.eval_mode import eval_mode
 
 
 class SequenceModule(ZooModule):
@@ -97,7 +97,7 @@ class SequenceModule(ZooModule):
         given = len(drawn)
         generator = torch.Generator().manual_seed(seed)
         x, state = torch.tensor([drawn], device=self.device), None
-        with evaluating(self):
+        with eval_mode(self):
             for _ in range(length):
                 logits, state = self.network.continued(x, state)
                 drawn.append(_draw(logits[0, -1].float().cpu(), temperature, top_k, generator))
@@ -116,10 +116,10 @@ class SequenceModule(ZooModule):
         """
         x, lengths = (batch[key][:64].to(self.device) if key in batch else None for key in ("x", "lengths"))
         assert x is not None
-        with evaluating(self), torch.no_grad():
+        with eval_mode(self), torch.no_grad():
             read, lengths = self.network.read(self.normalize(x), lengths)
         with (
-            evaluating(self),
+            eval_mode(self),
             torch.enable_grad(),
             torch.backends.cudnn.flags(enabled=False),
         ):  # which has no gradient in evaluation

@@ -27,7 +27,7 @@ from zoo.models.autoencoder_base import CodingModule
 from zoo.registry import register
 from zoo.tasks import Reconstruction
 from zoo.tasks.base import Metrics
-from zoo.utils.modes import evaluating
+from zoo.utils.eval_mode import eval_mode
 from zoo.utils.random import EVAL_BATCH, PerSampleGenerator
 
 LIKELIHOODS = ("auto", "bernoulli", "gaussian")
@@ -239,7 +239,7 @@ class VAE(CodingModule):
         """
         z = sample_latents(count, self.latent_dim, seed=seed, truncation=truncation).to(self.device)
         y = labels_of(self.spec, count, label, told=self.labels > 0, device=self.device)
-        with evaluating(self):
+        with eval_mode(self):
             out: Tensor = self.values(self.decoded(z, y))
         return self.task.answer(out)["reconstruction"]
 

@@ -22,9 +22,9 @@ from zoo.data import Dataset
 from zoo.engine.launcher import rank
 from zoo.engine.run_config import BUNDLED, RunConfig
 from zoo.models.base import ZooModule
-from zoo.utils.files import atomic_write
+from zoo.utils.atomic_io import atomic_write
+from zoo.utils.eval_mode import eval_mode
 from zoo.utils.guard import Guard
-from zoo.utils.modes import evaluating
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def add_report(
         guard.attempt("results.json", lambda: write({**content, **lacking}, job.plan.folder), None)
 
     content = {key: value for key, value in content.items() if key != "missing"}
-    with evaluating(job.model):
+    with eval_mode(job.model):
         figures = guard.attempt("further figures", lambda: job.model.figures(job.dataset), {})
         beside = guard.attempt("baselines", lambda: _baselines(job, guard), {})
         content["metrics"] = {**content["metrics"], **{f"test/{name}": value for name, value in figures.items()}}

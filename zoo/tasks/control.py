@@ -13,7 +13,7 @@ from zoo.config.schema import ObjectiveOptions
 from zoo.data.dataset import Batch
 from zoo.data.spec import DataSpec
 from zoo.tasks.base import Metrics, Task, refuse, watched
-from zoo.utils.precision import widened
+from zoo.utils.precision import to_widest_dtype
 
 
 class Spread(Metric):
@@ -29,7 +29,7 @@ class Spread(Metric):
 
     def compute(self) -> Tensor:
         """Return it, that of a population."""
-        return widened(dim_zero_cat(self.values)).std(correction=0)
+        return to_widest_dtype(dim_zero_cat(self.values)).std(correction=0)
 
 
 class Control(Task):

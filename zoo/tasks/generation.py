@@ -15,7 +15,7 @@ from zoo.data.spec import DataSpec
 from zoo.metrics.distances import FEW, density_and_coverage, frechet
 from zoo.metrics.evaluator import SURE, judged
 from zoo.tasks.base import Metrics, Task, refuse, watched
-from zoo.utils.precision import widened
+from zoo.utils.precision import to_widest_dtype
 
 STATES = ("real", "made", "real_far", "made_far", "real_features", "made_features", "made_label", "made_sure", "y")
 
@@ -45,11 +45,11 @@ class Samples(Metric):
             found["nearest"] = float(whole["made_far"].median() / whole["real_far"].median())
         if self.judged:
             found["frechet_zoo_cnn"] = frechet(whole["real_features"], whole["made_features"])
-            found["sure"] = float(widened(whole["made_sure"] > SURE).mean())
+            found["sure"] = float(to_widest_dtype(whole["made_sure"] > SURE).mean())
             counts = torch.bincount(whole["made_label"], minlength=self.classes)
             found["least_class_share"] = float(counts.min() / counts.sum())
             if self.conditional:
-                found["label_accuracy"] = float(widened(whole["made_label"] == whole["y"]).mean())
+                found["label_accuracy"] = float(to_widest_dtype(whole["made_label"] == whole["y"]).mean())
         return {name: torch.tensor(value, dtype=torch.float64) for name, value in found.items()}
 
 
@@ -89,8 +89,8 @@ class Generation(Task):
         assert isinstance(metrics, Metrics)
         metrics["samples"].update(**output, **({"y": batch["y"]} if self.conditional else {}))
         metrics.feed(
-            d_real=(widened(output["real_logit"] > 0),),
-            d_made=(widened(output["made_logit"] < 0),),
+            d_real=(to_widest_dtype(output["real_logit"] > 0),),
+            d_made=(to_widest_dtype(output["made_logit"] < 0),),
         )
 
     def keep(self, output: Any, batch: Batch) -> Tensor | None:

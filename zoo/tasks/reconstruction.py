@@ -19,7 +19,7 @@ from zoo.data.spec import DataSpec
 from zoo.data.table.read import coded, numeric_columns
 from zoo.metrics.defined import TwoClassAUROC, TwoClassAveragePrecision
 from zoo.tasks.base import Metrics, Scaled, Task, best_threshold, refuse, watched
-from zoo.utils.precision import widened
+from zoo.utils.precision import to_widest_dtype
 
 SMALLEST = 16  # pixels a side: SSIM looks at windows of 11
 FALSE_ALARMS = 0.01  # of normal rows, by the threshold that is set where validation holds no anomaly
@@ -126,7 +126,7 @@ class Reconstruction(Task):
             if "ssim" in metrics and bool(normal.any()):
                 metrics.feed(ssim=(out[normal], x[normal]))
         if self.ranked:
-            score = widened(self.score(named, x))
+            score = to_widest_dtype(self.score(named, x))
             alarm = score >= (math.inf if self.threshold is None else self.threshold)
             share = 0.5 + 0.5 * score / (1 + score.abs())  # torchmetrics takes what is not in [0, 1] for logits
             both = (share, batch["y"])

@@ -1,4 +1,4 @@
-"""The widest numbers that a device has: float64, which sums are kept in, is missing on MPS."""
+"""The widest floating-point type of a device: float64, which sums are kept in, is missing on MPS."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import torch
 from torch import Tensor, nn
 
 
-def widest(device: torch.device | str) -> torch.dtype:
-    """Return float64, or float32 on a device that has no wider numbers."""
+def widest_dtype(device: torch.device | str) -> torch.dtype:
+    """Return float64, or float32 on a device that has no float64."""
     return torch.float32 if torch.device(device).type == "mps" else torch.float64
 
 
-def widened(x: Tensor) -> Tensor:
-    """Return numbers in the widest type of their device."""
-    return x.to(widest(x.device))
+def to_widest_dtype(x: Tensor) -> Tensor:
+    """Return ``x`` in the widest floating-point type of its device."""
+    return x.to(widest_dtype(x.device))
 
 
 def narrow_buffers(module: nn.Module, device: str) -> None:
-    """Have buffers of a module be of types that a device has, before they go there."""
+    """Cast float64 buffers of a module to a type that ``device`` has, in place, before the module moves there."""
     for buffer in module.buffers():
         if buffer.dtype == torch.float64:
-            buffer.data = buffer.data.to(widest(device))
+            buffer.data = buffer.data.to(widest_dtype(device))

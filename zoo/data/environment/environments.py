@@ -28,7 +28,7 @@ from zoo.data.reading import EnvironmentReading
 from zoo.data.spec import DataSpec
 from zoo.exceptions import TrainingError, ZooError, install
 from zoo.registry import register_data
-from zoo.utils.precision import widest
+from zoo.utils.precision import widest_dtype
 
 # What a policy says of observations (N, *shape): "action", in the environment's own units, and what learning wants kept
 Actor = Callable[..., dict[str, Tensor]]
@@ -344,7 +344,7 @@ class RolloutLoader:
             finished += play.returns[play.fresh].tolist()
         here = {name: torch.from_numpy(value) for name, value in numbers.items()}
         acted = {name: torch.stack(values) for name, values in kept.items()}
-        here["finished"] = torch.tensor(finished, dtype=widest(self.device))
+        here["finished"] = torch.tensor(finished, dtype=widest_dtype(self.device))
         batch = {name: value.to(self.device) for name, value in here.items()} | acted
         if self.replay is None:
             seen = {"x": x.flatten(0, 1), "last": play.observation}
@@ -419,12 +419,12 @@ class EpisodeLoader:
             TrainingError: an episode never ends.
         """
         if not self.seeds:  # more processes than episodes
-            nothing = torch.zeros(0, dtype=widest(self.device), device=self.device)
+            nothing = torch.zeros(0, dtype=widest_dtype(self.device), device=self.device)
             return {"return": nothing, "length": nothing}
         with contextlib.closing(Play(self.games, len(self.seeds), self.seeds)) as play:
             returns, lengths = self._episodes(play, actor, stop)
         found = {"return": torch.from_numpy(returns), "length": torch.from_numpy(lengths)}
-        return {name: value.to(widest(self.device)).to(self.device) for name, value in found.items()}
+        return {name: value.to(widest_dtype(self.device)).to(self.device) for name, value in found.items()}
 
     def _episodes(self, play: Play, actor: Actor, stop: Callable[[], bool]) -> tuple[np.ndarray, np.ndarray]:
         over = np.zeros(play.count, bool)

@@ -21,7 +21,7 @@ from torch import Tensor
 from zoo.data.dataset import Batch
 from zoo.data.input_readers import to_float
 from zoo.exceptions import ZooError
-from zoo.utils.files import atomic_write
+from zoo.utils.atomic_io import atomic_write
 
 FIELDS = ("taken", "reward", "terminated", "ended", "valid")
 SEGMENT_BYTES = 64 * 2**20  # of one segment at most, and of the memory that writing takes

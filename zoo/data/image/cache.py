@@ -26,7 +26,7 @@ from torch import Tensor
 from zoo.data.image.bit_depth import EIGHT_BITS, Ranges, is_gray, ranges_of
 from zoo.data.image.decode import contents, upright_size
 from zoo.exceptions import ZooError
-from zoo.utils.files import synced
+from zoo.utils.atomic_io import fsync
 
 FORMAT = 2  # of the cache; another number makes all anew
 LOOKED_AT = 64  # files that say which size and how many channels all get
@@ -115,7 +115,7 @@ def _write(entry: Path, path: Path, names: Sequence[str], wanted: Wanted) -> Non
     about = {"path": str(path), "bad": report.bad, "ranges": astuple(report.ranges), "traits": traits}
     (entry / "about.json").write_text(json.dumps(about))
     for file in (entry / "x.npy", entry / "about.json"):
-        synced(file)
+        fsync(file)
 
 
 def _publish(temporary: Path, entry: Path) -> None:

@@ -20,7 +20,7 @@ from zoo.data.reading import ImageReading
 from zoo.data.table.csv_file import read_labels
 from zoo.exceptions import ZooError, unknown
 from zoo.registry import register_data
-from zoo.utils.notes import note
+from zoo.utils.console import print_note
 
 PARTS = {
     "train": ("train", "training", "trn"),
@@ -110,16 +110,16 @@ def _note_files(path: str, found: Labelled, decoded: Pixels) -> None:
         trait: _some([found.files[row][0] for row in rows], "file") for trait, rows in decoded.traits.items() if rows
     }
     if found.left_out:
-        note(f"{path}: {left_out(found.left_out)}")
+        print_note(f"{path}: {left_out(found.left_out)}")
     if found.unnamed:
-        note(f"{path}: left out {_some(found.unnamed, 'image')} that the list of labels does not name")
+        print_note(f"{path}: left out {_some(found.unnamed, 'image')} that the list of labels does not name")
     for low, high in filter(None, (decoded.ranges.integer, decoded.ranges.float)):
-        note(f"{path}: {files['deep']} of more than 8 bits; {low:g} to {high:g} are read as black to white")
+        print_note(f"{path}: {files['deep']} of more than 8 bits; {low:g} to {high:g} are read as black to white")
     if "frames" in files:
-        note(f"{path}: {files['frames']} of several frames or pages; the first of each is read")
+        print_note(f"{path}: {files['frames']} of several frames or pages; the first of each is read")
     if "sizes" in files:
         side = "×".join(map(str, decoded.x.shape[2:]))
-        note(f"{path}: {files['sizes']} of other sizes than {side} are brought to it; data.size= sets another")
+        print_note(f"{path}: {files['sizes']} of other sizes than {side} are brought to it; data.size= sets another")
 
 
 def _some(names: Sequence[str], what: str) -> str:

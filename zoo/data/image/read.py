@@ -221,7 +221,7 @@ def _files(path: Path) -> list[str] | None:
         ZooError: an archive that cannot be read, or no image.
     """
     from zoo.data.image.decode import is_archive, is_image, left_out, listing
-    from zoo.utils.notes import note
+    from zoo.utils.console import print_note
 
     if not path.is_dir() and not is_archive(path):
         return None
@@ -233,7 +233,7 @@ def _files(path: Path) -> list[str] | None:
     if not files:
         raise ZooError(f"{path}: holds no image that can be read" + (f": {left_out(others)}" if others else ""))
     if others:
-        note(f"{path}: {left_out(others)}")
+        print_note(f"{path}: {left_out(others)}")
     return files
 
 

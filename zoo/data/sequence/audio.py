@@ -23,7 +23,7 @@ from zoo.data.reading import SequenceReading
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 from zoo.registry import register_data
-from zoo.utils.files import write_arrays
+from zoo.utils.atomic_io import write_npz
 
 FSDD = Card(
     source="https://github.com/Jakobovski/free-spoken-digit-dataset",
@@ -136,7 +136,7 @@ def _cached(archive: Path, cache: str | None, normalize: str) -> tuple[list[str]
 def _write(path: Path, **arrays: np.ndarray) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_arrays(path, arrays)
+        write_npz(path, arrays)
     except OSError as error:
         said = f"{path.parent}: cannot be written ({error.strerror}); choose another with data.cache="
         raise ZooError(said) from None

@@ -86,7 +86,7 @@ def read(spec: DataSpec, place: str) -> Iterator[Piece]:
 def _files(folder: Path, ending: str) -> list[Path]:
     """Return the files of a folder with this ending; a note says which others are left out."""
     from zoo.data.image.decode import listing
-    from zoo.utils.notes import note
+    from zoo.utils.console import print_note
 
     names = [name for name, _, _ in listing(folder)]
     files = [folder / name for name in names if name.lower().endswith(ending)]
@@ -99,7 +99,7 @@ def _files(folder: Path, ending: str) -> list[Path]:
             if len(others) == 1
             else f"{len(others):,} files that are no {ending} files"
         )
-        note(f"{folder}: left out {count}: {', '.join(others[:3])}{', …' if len(others) > 3 else ''}")
+        print_note(f"{folder}: left out {count}: {', '.join(others[:3])}{', …' if len(others) > 3 else ''}")
     return files
 
 

@@ -17,7 +17,7 @@ from zoo.data.environment.environments import RolloutLoader
 from zoo.engine.signals import Signals
 from zoo.exceptions import Stopped
 from zoo.models.base import ZooModule
-from zoo.utils.files import atomic_write
+from zoo.utils.atomic_io import atomic_write
 
 
 class Checkpoints(L.Callback):

@@ -10,7 +10,7 @@ from typing import Any
 import lightning as L
 
 from zoo.models.base import ZooModule
-from zoo.utils.files import atomic_write
+from zoo.utils.atomic_io import atomic_write
 from zoo.utils.guard import Guard
 
 

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from zoo.models.base import ZooModule
-from zoo.utils.guard import say
+from zoo.utils.console import print_progress
 
 REFRESH = 0.25  # seconds between two drawings of the bar
 LINE = 10.0  # seconds between two lines where there is no terminal
@@ -65,7 +65,7 @@ class Progress(L.Callback):
             self._drawn = now
             done = max(module.steps - self._first, 1)
             left = (now - self._began) * (module.loop.total_steps - module.steps) / done
-            say(f"{self._where(module)}{''.join(figures.values())}  {left:.0f} s left")
+            print_progress(f"{self._where(module)}{''.join(figures.values())}  {left:.0f} s left")
 
     @staticmethod
     def _where(module: ZooModule) -> str:

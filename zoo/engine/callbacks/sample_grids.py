@@ -12,7 +12,7 @@ from torch import Tensor
 
 from zoo.models.base import ZooModule
 from zoo.reporting.plots.base import visible
-from zoo.utils.files import atomic_write
+from zoo.utils.atomic_io import atomic_write
 from zoo.utils.guard import Guard
 
 COLUMNS, SHOWN = 10, 100

@@ -8,8 +8,9 @@ from typing import Any
 import lightning as L
 
 from zoo.models.sequence_base import SequenceModule
-from zoo.utils.files import atomic_write
-from zoo.utils.guard import Guard, say
+from zoo.utils.atomic_io import atomic_write
+from zoo.utils.console import print_progress
+from zoo.utils.guard import Guard
 
 LENGTH, WORDS = 120, 40  # symbols that are written
 
@@ -43,4 +44,4 @@ class Samples(L.Callback):
         text = module.generate(length=length, temperature=0.8)
         self.written += f"--- epoch {module.loop.epochs + 1} ---\n{text}\n"
         atomic_write(self.path, lambda to: to.write_text(self.written))
-        say(f"  writes: {' '.join(text.split())}")
+        print_progress(f"  writes: {' '.join(text.split())}")

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from zoo.engine.lr_finder import Found
-from zoo.utils.files import atomic_write
+from zoo.utils.atomic_io import atomic_write
 
 Draw = Callable[[Path], Path]  # writes a picture and returns where
 INK, TRAIN, VAL = "#333333", "#9a9a9a", "#1f5fbf"

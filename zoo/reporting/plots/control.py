@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from zoo.reporting.plots.base import INK, Draw, axes_of, save
-from zoo.utils.files import atomic_write
+from zoo.utils.atomic_io import atomic_write
 
 PER_SECOND = 25  # frames
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import zoo
-from zoo.utils.modes import evaluating
+from zoo.utils.eval_mode import eval_mode
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,7 +25,7 @@ def network() -> nn.Module:
 def test_each_part_is_set_back_to_its_own_mode_also_where_the_block_raises():
     net = network()
     before = [part.training for part in net.modules()]
-    with pytest.raises(ZeroDivisionError), evaluating(net):
+    with pytest.raises(ZeroDivisionError), eval_mode(net):
         1 / any(part.training for part in net.modules())
     assert [part.training for part in net.modules()] == before
 
@@ -36,9 +36,9 @@ def test_threads_that_overlap_never_see_training_and_the_last_sets_it_back():
     def use(number: int) -> None:
         barrier.wait()
         for _ in range(50 + number):
-            with evaluating(net):
+            with eval_mode(net):
                 seen.append(any(part.training for part in net.modules()))
-                with evaluating(net):
+                with eval_mode(net):
                     seen.append(net.training)
 
     threads = [threading.Thread(target=use, args=(number,)) for number in range(8)]

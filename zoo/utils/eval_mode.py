@@ -1,4 +1,4 @@
-"""The mode of a module while it is evaluated: no dropout, stored statistics, and afterwards as before."""
+"""Evaluation mode of a module (no dropout, stored statistics), safe where several threads share the module."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import nn
 @dataclass
 class _Entry:
     users: int = 0
-    training: list[nn.Module] = field(default_factory=list)  # modules that the last user sets back
+    training: list[nn.Module] = field(default_factory=list)  # submodules that the last user sets back
 
 
 _lock = threading.Lock()
@@ -22,10 +22,10 @@ _entries: weakref.WeakKeyDictionary[nn.Module, _Entry] = weakref.WeakKeyDictiona
 
 
 @contextlib.contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
+def eval_mode(module: nn.Module) -> Iterator[None]:
     """Keep ``module`` in evaluation mode until the block ends, also where it raises.
 
-    Threads may use one module at once: the first sets the mode, and the last sets each part back to its own.
+    Threads may use one module at once: the first sets the mode, and the last restores each submodule's own.
     """
     with _lock:
         entry = _entries.setdefault(module, _Entry())

@@ -1,0 +1,35 @@
+"""Lines for the user: progress on standard output; notes, warnings and errors on standard error."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+
+LINE_LENGTH = 300  # characters of a message that another library composed
+
+
+def print_progress(text: str) -> None:
+    """Print a line of progress; a closed pipe does not end the work."""
+    with contextlib.suppress(BrokenPipeError):
+        print(text, flush=True)
+
+
+def print_note(text: str) -> None:
+    """Print a note, from the first process where several share a run."""
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        print(f"note: {text}", file=sys.stderr, flush=True)
+
+
+def os_error_text(error: OSError) -> str:
+    """Return the file of an error and its reason; without a file name, the error's own message."""
+    if error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return error.strerror or " ".join(str(error).split()) or type(error).__name__
+
+
+def exception_text(error: BaseException) -> str:
+    """Return the type and the message of an exception, in one line of bounded length."""
+    message = " ".join(str(error).split())
+    text = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    return text if len(text) <= LINE_LENGTH else f"{text[: LINE_LENGTH - 1]}…"
