@@ -19,7 +19,7 @@ def take_number(args: dict[str, str], name: str, default: int) -> int:
     """Take ``name=``, a whole number of at least 1."""
     text = args.pop(name, str(default))
     number = int(text) if text.isdecimal() else text
-    check_number(name, number, low=1, whole=True)
+    check_number(name, number, low=1, integer=True)
     return int(number)
 
 

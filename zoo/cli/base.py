@@ -38,16 +38,16 @@ class Asked:
             raise ZooError(f"{self.verb}: takes one {what}, not {len(self.places)}; see zoo {self.verb} --help")
         return self.places[0]
 
-    def number(self, name: str, default: Any = None, *, low: float = -math.inf, whole: bool = True) -> Any:
+    def number(self, name: str, default: Any = None, *, low: float = -math.inf, integer: bool = True) -> Any:
         """Return a number that was asked for, or the default."""
         if name not in self.own:
             return default
         text = self.own[name]
         try:
-            value = int(text) if whole else float(text)
+            value = int(text) if integer else float(text)
         except ValueError:
-            raise ZooError(f"{name}={text}: must be a {'whole number' if whole else 'number'}") from None
-        check_number(name, value, low=low, whole=whole)
+            raise ZooError(f"{name}={text}: must be a {'whole number' if integer else 'number'}") from None
+        check_number(name, value, low=low, integer=integer)
         return value
 
     def choice(self, name: str, choices: Sequence[str], default: str) -> str:

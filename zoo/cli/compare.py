@@ -19,7 +19,7 @@ def _compare(asked: Asked) -> int:
     if asked.places or not asked.words:
         raise ZooError("compare: needs data=, as zoo compare data=csv data.path=my.csv data.target=price")
     models = asked.own["models"].strip("[]").split(",") if "models" in asked.own else None
-    minutes = asked.number("minutes", 5.0, low=0.1, whole=False)
+    minutes = asked.number("minutes", 5.0, low=0.1, integer=False)
     out = asked.out(None, *PICTURES)
     try:
         entries, figure, folder = compare(asked.words, minutes=minutes, models=models)

@@ -24,7 +24,7 @@ def _generate(asked: Asked) -> Sequence[str]:
     text = model.generate(
         prompt=asked.own.get("prompt", "").replace("\\n", "\n"),
         length=asked.number("length", 200),
-        temperature=asked.number("temperature", 1.0, whole=False),
+        temperature=asked.number("temperature", 1.0, integer=False),
         top_k=asked.number("top_k"),
         seed=asked.number("seed", 0),
     )
@@ -38,7 +38,7 @@ def _sample(asked: Asked) -> Sequence[str]:
     out = asked.out("samples.png", *PICTURES, ".npz")
     assert out is not None
     options = {"seed": asked.number("seed"), "label": asked.own.get("label")}
-    options |= {"truncation": asked.number("truncation", whole=False)}
+    options |= {"truncation": asked.number("truncation", integer=False)}
     given = {key: value for key, value in options.items() if value is not None}
     return uses.sample(model, out, count=asked.number("count", 64), **given)
 

@@ -16,8 +16,8 @@ def _serve(asked: Asked) -> int:
     place = asked.one("checkpoint or run folder")
     host, port = asked.own.get("host", "127.0.0.1"), asked.number("port", 8000, low=1024)
     limits = Limits(
-        bytes=int(1e6 * asked.number("max_mb", 16.0, low=0.001, whole=False)),
-        seconds=asked.number("seconds", 30.0, low=0.1, whole=False),
+        bytes=int(1e6 * asked.number("max_mb", 16.0, low=0.001, integer=False)),
+        seconds=asked.number("seconds", 30.0, low=0.1, integer=False),
     )
     log = str(Path(asked.own["log"]).expanduser()) if "log" in asked.own else None
     if log is not None and not Path(log).absolute().parent.is_dir():

@@ -52,24 +52,24 @@ def check_number(
     high: float = math.inf,
     above: float | None = None,
     below: float | None = None,
-    whole: bool = False,
+    integer: bool = False,
     optional: bool = False,
 ) -> None:
     """Raise ZooError unless ``value`` is a finite number in [low, high], above ``above`` and below ``below``."""
     if value is None and optional:
         return
-    kind = "a whole number" if whole else "a number"
+    noun = "a whole number" if integer else "a number"
     limits = [f"at least {low:g}"] if low > -math.inf else []
     limits += [f"above {above:g}"] if above is not None else []
     limits += [f"at most {high:g}"] if high < math.inf else []
     limits += [f"below {below:g}"] if below is not None else []
-    good = isinstance(value, int) if whole else isinstance(value, (int, float))
+    good = isinstance(value, int) if integer else isinstance(value, (int, float))
     if good and not isinstance(value, bool):
         number = float(value)  # type: ignore[arg-type]
         inside = low <= number <= high and (above is None or number > above) and (below is None or number < below)
         if inside and math.isfinite(number):
             return
-    raise ZooError(f"{where}={value}: must be {' '.join([kind, ' and '.join(limits)]).strip()}")
+    raise ZooError(f"{where}={value}: must be {' '.join([noun, ' and '.join(limits)]).strip()}")
 
 
 def check_flag(where: str, value: object) -> None:
@@ -135,7 +135,7 @@ class Schedule:
         check_number("schedule.final", self.final, low=0, high=1)
         check_number("schedule.gamma", self.gamma, above=0, high=1)
         check_number("schedule.factor", self.factor, above=0, below=1)
-        check_number("schedule.patience", self.patience, low=0, whole=True)
+        check_number("schedule.patience", self.patience, low=0, integer=True)
         if not isinstance(self.milestones, Sequence) or list(self.milestones) != sorted(self.milestones):
             raise ZooError(f"schedule.milestones={self.milestones}: must be rising shares of the run, as [0.5,0.75]")
         for milestone in self.milestones:
@@ -199,7 +199,7 @@ class EarlyStopping:
     min_delta: float = 0.0
 
     def __post_init__(self) -> None:
-        check_number("early_stopping.patience", self.patience, low=1, whole=True, optional=True)
+        check_number("early_stopping.patience", self.patience, low=1, integer=True, optional=True)
         check_number("early_stopping.min_delta", self.min_delta, low=0)
 
 
@@ -218,7 +218,7 @@ class CheckpointOptions:
 
     def __post_init__(self) -> None:
         check_number("checkpoint.every", self.every, above=0, optional=True)
-        check_number("checkpoint.every_steps", self.every_steps, low=1, whole=True, optional=True)
+        check_number("checkpoint.every_steps", self.every_steps, low=1, integer=True, optional=True)
         if self.every is not None and self.every_steps is not None:
             raise ZooError("checkpoint.every and checkpoint.every_steps: give one of them")
 
@@ -251,13 +251,13 @@ class TrainerOptions:
         if self.tf32 is not None:
             check_flag("trainer.tf32", self.tf32)
         check_choice("trainer.accelerator", self.accelerator, ACCELERATORS)
-        check_number("trainer.devices", self.devices, low=1, whole=True)
-        check_number("trainer.num_nodes", self.num_nodes, low=1, whole=True, optional=True)
-        check_number("trainer.max_epochs", self.max_epochs, low=1, whole=True)
+        check_number("trainer.devices", self.devices, low=1, integer=True)
+        check_number("trainer.num_nodes", self.num_nodes, low=1, integer=True, optional=True)
+        check_number("trainer.max_epochs", self.max_epochs, low=1, integer=True)
         check_number("trainer.max_time", self.max_time, above=0, optional=True)
-        check_number("trainer.steps_per_epoch", self.steps_per_epoch, low=1, whole=True, optional=True)
+        check_number("trainer.steps_per_epoch", self.steps_per_epoch, low=1, integer=True, optional=True)
         check_choice("trainer.precision", str(self.precision), tuple(PRECISIONS))
-        check_number("trainer.accumulate", self.accumulate, low=1, whole=True)
+        check_number("trainer.accumulate", self.accumulate, low=1, integer=True)
 
     @property
     def world(self) -> int:
@@ -278,7 +278,7 @@ class Learning:
 
     def __post_init__(self) -> None:
         check_choice("init", self.init, INITS)
-        check_number("trainer.accumulate", self.accumulate, low=1, whole=True)
+        check_number("trainer.accumulate", self.accumulate, low=1, integer=True)
 
     def to_dict(self) -> dict[str, Any]:
         """Return Python primitives alone, which a checkpoint can hold and load safely."""

@@ -54,7 +54,7 @@ class Augment:
 
     def __post_init__(self) -> None:
         check_flag("data.augment.flip", self.flip)
-        check_number("data.augment.crop", self.crop, low=0, whole=True)
+        check_number("data.augment.crop", self.crop, low=0, integer=True)
         check_number("data.augment.rotation", self.rotation, low=0, high=180)
         check_number("data.augment.shift", self.shift, low=0)
         check_number("data.augment.zoom", self.zoom, low=0, below=1)
@@ -63,7 +63,7 @@ class Augment:
         check_number("data.augment.contrast", self.contrast, low=0, high=1)
         check_number("data.augment.saturation", self.saturation, low=0, high=1)
         check_number("data.augment.hue", self.hue, low=0, high=0.5)
-        check_number("data.augment.cutout", self.cutout, low=0, whole=True)
+        check_number("data.augment.cutout", self.cutout, low=0, integer=True)
         check_number("data.augment.mixup", self.mixup, low=0)
 
     def __bool__(self) -> bool:
@@ -161,8 +161,8 @@ class SequenceAugment:
     def __post_init__(self) -> None:
         check_number("data.augment.speed", self.speed, low=0, below=1)
         for name in ("time_mask", "channel_mask", "shift"):
-            check_number(f"data.augment.{name}", getattr(self, name), low=0, whole=True)
-        check_number("data.augment.masks", self.masks, low=1, whole=True)
+            check_number(f"data.augment.{name}", getattr(self, name), low=0, integer=True)
+        check_number("data.augment.masks", self.masks, low=1, integer=True)
         check_number("data.augment.noise", self.noise, low=0)
 
     def __bool__(self) -> bool:

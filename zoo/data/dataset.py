@@ -164,9 +164,9 @@ class Splits:
     split_seed: int = 0
 
     def __post_init__(self) -> None:
-        check_number("data.folds", self.folds, low=2, whole=True)
-        check_number("data.fold", self.fold, low=0, high=self.folds - 1, whole=True)
-        check_number("data.split_seed", self.split_seed, low=0, whole=True)
+        check_number("data.folds", self.folds, low=2, integer=True)
+        check_number("data.fold", self.fold, low=0, high=self.folds - 1, integer=True)
+        check_number("data.split_seed", self.split_seed, low=0, integer=True)
 
     def cut(
         self,

@@ -241,7 +241,7 @@ class ZooData(L.LightningDataModule):
         carried: bool = False,
     ) -> None:
         super().__init__()
-        check_number("data.batch_size", batch_size, low=1, whole=True)
+        check_number("data.batch_size", batch_size, low=1, integer=True)
         self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
         self.augment, self.steps_per_epoch, self.carried = augment, steps_per_epoch, carried
         self._placed: dict[str, Split] | None = None

@@ -28,8 +28,8 @@ def trained_on(dataset: Dataset, *, rows: int | None, seed: int | None, generate
     Raises:
         ZooError: more rows than there are, none at all, or images of other shapes or classes.
     """
-    check_number("data.train_rows", rows, low=0, whole=True, optional=True)
-    check_number("data.rows_seed", seed, low=0, whole=True, optional=True)
+    check_number("data.train_rows", rows, low=0, integer=True, optional=True)
+    check_number("data.rows_seed", seed, low=0, integer=True, optional=True)
     if rows is None and generated is None:
         if seed is not None:
             raise ZooError(f"data.rows_seed={seed}: draws rows where data.train_rows says how many")

@@ -113,8 +113,8 @@ def plan(
         from zoo.data.environment.spaces import described
 
         values["data"]["modality"] = config.data.modality = described(values["data"]["env"])["modality"]
-    check_number("data.batch_size", values["data"]["batch_size"], low=1, whole=True)
-    check_number("seed", values["seed"], low=0, whole=True)
+    check_number("data.batch_size", values["data"]["batch_size"], low=1, integer=True)
+    check_number("seed", values["seed"], low=0, integer=True)
     recipe, task = recipe or values["model"]["name"], configs.task_of(config)
     for option in ("normal_classes", "anomalies"):
         if values["data"].get(option) is not None and task != "reconstruction":

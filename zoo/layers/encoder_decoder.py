@@ -43,7 +43,7 @@ def latent_size(spec: DataSpec, asked: int | None, usual: int) -> int:
     Raises:
         ZooError: less than one.
     """
-    check_number("model.latent_dim", asked, low=1, whole=True, optional=True)
+    check_number("model.latent_dim", asked, low=1, integer=True, optional=True)
     if asked is not None and asked > spec.outputs:
         said = f"note: model.latent_dim={asked} is more than the {spec.outputs} numbers of a row of {spec.name}"
         print(f"{said}, so that nothing need be compressed", file=sys.stderr)

@@ -16,7 +16,7 @@ def sample_latents(count: int, size: int, *, seed: int, truncation: float | None
     Raises:
         ZooError: fewer than one row, or a truncation below 0.01.
     """
-    check_number("count", count, low=1, whole=True)
+    check_number("count", count, low=1, integer=True)
     check_number("truncation", truncation, low=0.01, optional=True)
     generator = torch.Generator().manual_seed(seed)
     z = torch.randn(count, size, generator=generator)

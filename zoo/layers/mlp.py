@@ -51,4 +51,4 @@ def check_sizes(where: str, sizes: Sequence[int]) -> None:
     if not isinstance(sizes, Sequence) or isinstance(sizes, str):
         raise ZooError(f"{where}={sizes}: must be a list of whole numbers, such as [256,256]")
     for size in sizes:
-        check_number(where, size, low=1, whole=True)
+        check_number(where, size, low=1, integer=True)

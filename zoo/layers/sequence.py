@@ -82,7 +82,7 @@ def reader_of(spec: DataSpec, *, view: str, embedding_dim: int, dropout: nn.Modu
     if spec.modality == "image":
         return View(spec.input_shape, view=view)
     if spec.modality == "text":
-        check_number("model.embedding_dim", embedding_dim, low=1, whole=True)
+        check_number("model.embedding_dim", embedding_dim, low=1, integer=True)
         return Symbols(len(spec.vocabulary), embedding_dim, steps=spec.input_shape[0], dropout=dropout)
     return Steps(spec.input_shape)
 
@@ -145,7 +145,7 @@ class Segments(nn.Module):
 
     def __init__(self, spec: DataSpec, *, size: int, reversible: bool, apart: bool) -> None:
         super().__init__()
-        check_number("model.segment", size, low=1, high=spec.input_shape[0], whole=True)
+        check_number("model.segment", size, low=1, high=spec.input_shape[0], integer=True)
         self.past, self.columns = spec.input_shape
         self.horizon, self.outputs = spec.target_shape
         self.targets = list(spec.targets)
@@ -196,7 +196,7 @@ class Label(nn.Module):
     ) -> None:
         super().__init__()
         self.reader = reader_of(spec, view=view, embedding_dim=embedding_dim, dropout=input_dropout)
-        check_number("model.segment", segment, low=1, high=self.reader.steps, whole=True)
+        check_number("model.segment", segment, low=1, high=self.reader.steps, integer=True)
         self.segment = segment
         self.core = core(self.reader.features * segment, -(-self.reader.steps // segment))
         self.pool = Pool(self.core.features, pooling=pooling, halves=getattr(self.core, "directions", 1))

@@ -100,8 +100,8 @@ class CNN(ZooModule):
     ) -> None:
         super().__init__(spec=spec)
         check_number("model.dropout", dropout, low=0, below=1)
-        check_number("model.hidden", hidden, low=0, whole=True)
-        check_number("model.pool", pool, low=1, whole=True, optional=True)
+        check_number("model.hidden", hidden, low=0, integer=True)
+        check_number("model.pool", pool, low=1, integer=True, optional=True)
         check_number("model.freeze", freeze, low=0, below=1)
         if not network.startswith(LIBRARY) and (weights is not None or freeze):
             raise ZooError(f"model.weights, model.freeze: are for torchvision's networks, not for {network!r}")
@@ -111,18 +111,18 @@ class CNN(ZooModule):
             if not isinstance(channels, Sequence) or isinstance(channels, str) or not channels:
                 raise ZooError(f"model.channels={channels}: must be a list of whole numbers, such as [32,64]")
             for size in channels:
-                check_number("model.channels", size, low=1, whole=True)
+                check_number("model.channels", size, low=1, integer=True)
             net: nn.Module = Plain(
                 shape, outputs, channels=channels, hidden=hidden, dropout=dropout, activation=activation
             )
         elif network == "lenet":
             net = LeNet(shape, outputs, activation=activation)
         elif network == "alexnet":
-            check_number("model.hidden", hidden, low=1, whole=True)
+            check_number("model.hidden", hidden, low=1, integer=True)
             net = AlexNet(shape, outputs, hidden=hidden, dropout=dropout, activation=activation)
         elif network in ("resnet", "wide_resnet"):
-            check_number("model.depth", depth, low=8, whole=True)
-            check_number("model.width", width, low=1, whole=True)
+            check_number("model.depth", depth, low=8, integer=True)
+            check_number("model.width", width, low=1, integer=True)
             made = ResNet if network == "resnet" else WideResNet
             net = made(shape[0], outputs, depth=depth, width=width, **residual)
         elif network.startswith(LIBRARY):

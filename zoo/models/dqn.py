@@ -70,7 +70,7 @@ class DQN(OffPolicyModule):
     ) -> None:
         super().__init__(**shared)
         check_body(self.spec, network=network, widths=widths, channels=channels)
-        check_number("model.target_every", target_every, low=1, whole=True)
+        check_number("model.target_every", target_every, low=1, integer=True)
         for name, flag in (("double", double), ("dueling", dueling)):
             check_flag(f"model.{name}", flag)
         for name, share in (("start", epsilon_start), ("end", epsilon_end), ("share", epsilon_share)):

@@ -86,9 +86,9 @@ class FNN(ZooModule):
         check_number("model.input_dropout", input_dropout, low=0, below=1)
         check_flag("model.residual", residual)
         check_choice("model.numbers", numbers, NUMBERS)
-        check_number("model.bins", bins, low=1, high=64, whole=True)
-        check_number("model.embedding_dim", embedding_dim, low=1, whole=True)
-        check_number("model.members", members, low=1, whole=True)
+        check_number("model.bins", bins, low=1, high=64, integer=True)
+        check_number("model.embedding_dim", embedding_dim, low=1, integer=True)
+        check_number("model.members", members, low=1, integer=True)
         if members > 1 and norm == "batch":
             raise ZooError(
                 "model.norm=batch: would mix the members; must be none or layer where model.members is above 1"

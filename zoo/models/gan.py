@@ -97,7 +97,7 @@ class GAN(GenerativeModule):
     ) -> None:
         super().__init__(spec=spec, latent_dim=latent_dim, conditional=conditional)
         check_choice("model.adversarial", adversarial, tuple(LOSSES))
-        check_number("model.discriminator_steps", discriminator_steps, low=1, whole=True)
+        check_number("model.discriminator_steps", discriminator_steps, low=1, integer=True)
         check_number("model.discriminator_lr", discriminator_lr, above=0)
         check_number("model.average", average, low=0, below=1)
         check_number("model.mismatched", mismatched, low=0, below=1, optional=True)

@@ -40,7 +40,7 @@ class GenerativeModule(ZooModule):
 
     def __init__(self, *, spec: DataSpec | dict[str, Any], latent_dim: int, conditional: bool) -> None:
         super().__init__(spec=spec)
-        check_number("model.latent_dim", latent_dim, low=1, whole=True)
+        check_number("model.latent_dim", latent_dim, low=1, integer=True)
         check_flag("model.conditional", conditional)
         if conditional and not labelled(self.spec):
             raise ZooError(f"model.conditional=true: needs rows with classes, which {self.spec.name} has not")
@@ -145,7 +145,7 @@ class GenerativeModule(ZooModule):
     @torch.inference_mode()
     def walk(self, *, steps: int = 10, seed: int = 0, label: str | None = None) -> Tensor:
         """Return images (steps, C, H, W) on the way from one noise to another, along a circle around 0."""
-        check_number("steps", steps, low=2, whole=True)
+        check_number("steps", steps, low=2, integer=True)
         ends = sample_latents(2, self.latent_dim, seed=seed)
         turn = torch.linspace(0, torch.pi / 2, steps)[:, None]
         z = (turn.cos() * ends[0] + turn.sin() * ends[1]).to(self.device)

@@ -91,7 +91,7 @@ class Policy(ControlModule):
         check_choice("model.algorithm", algorithm, ALGORITHMS)
         check_body(self.spec, network=network, widths=widths, channels=channels)
         check_number("model.gae_lambda", gae_lambda, low=0, high=1)
-        check_number("model.epochs", epochs, low=1, whole=True)
+        check_number("model.epochs", epochs, low=1, integer=True)
         check_number("model.clip_range", clip_range, above=0)
         check_number("model.log_std", log_std)
         for name, weight in (("value_weight", value_weight), ("entropy", entropy)):

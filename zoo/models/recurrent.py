@@ -250,8 +250,8 @@ class Recurrent(SequenceModule):
         direct: bool = True,
     ) -> None:
         super().__init__(spec=spec)
-        check_number("model.hidden_size", hidden_size, low=1, whole=True)
-        check_number("model.layers", layers, low=1, whole=True)
+        check_number("model.hidden_size", hidden_size, low=1, integer=True)
+        check_number("model.layers", layers, low=1, integer=True)
         for name, value in (("dropout", dropout), ("input_dropout", input_dropout), ("weight_dropout", weight_dropout)):
             check_number(f"model.{name}", value, low=0, below=1)
         flags = {"bidirectional": bidirectional, "locked": locked, "tied": tied, "reversible": reversible}
@@ -323,7 +323,7 @@ class LSTM(Recurrent):
         """Return an LSTM layer."""
         forget_bias, projection = self.hparams["forget_bias"], self.hparams["projection"]
         check_number("model.forget_bias", forget_bias, low=-10, high=10)
-        check_number("model.projection", projection, low=0, high=hidden_size - 1, whole=True)
+        check_number("model.projection", projection, low=0, high=hidden_size - 1, integer=True)
         made = nn.LSTM(inputs, hidden_size, proj_size=projection, batch_first=True)
         with torch.no_grad():  # torch has two biases per gate, in the order i f g o: their sum counts
             made.bias_ih_l0[hidden_size : 2 * hidden_size] = forget_bias

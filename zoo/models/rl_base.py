@@ -157,7 +157,7 @@ class OffPolicyModule(ControlModule):
     def __init__(self, *, replay_ratio: float = 0.5, n_step: int = 1, **shared: Any) -> None:
         super().__init__(**shared)
         check_number("model.replay_ratio", replay_ratio, above=0)
-        check_number("model.n_step", n_step, low=1, whole=True)
+        check_number("model.n_step", n_step, low=1, integer=True)
         self.replay_ratio, self.n_step = replay_ratio, n_step
         self.warming, self.total_samples = False, 0
 

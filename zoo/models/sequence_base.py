@@ -85,10 +85,10 @@ class SequenceModule(ZooModule):
         """
         if not self.writes:
             raise ZooError(f"{self.name}: was trained for {self.spec.task} and writes no text")
-        check_number("length", length, low=0, whole=True)
+        check_number("length", length, low=0, integer=True)
         check_number("temperature", temperature, low=0)
-        check_number("top_k", top_k, low=1, whole=True, optional=True)
-        check_number("seed", seed, low=0, whole=True)
+        check_number("top_k", top_k, low=1, integer=True, optional=True)
+        check_number("seed", seed, low=0, integer=True)
         vocabulary = self.spec.vocabulary
         begin = prompt or ("\n" if "\n" in vocabulary else vocabulary[len(SPECIAL)])
         drawn = torch.from_numpy(checked(begin, self.spec.tokens, vocabulary)).long().tolist()

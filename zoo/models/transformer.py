@@ -237,7 +237,7 @@ class Transformer(SequenceModule):
     ) -> None:
         super().__init__(spec=spec)
         for name, value in (("hidden_size", hidden_size), ("layers", layers), ("heads", heads)):
-            check_number(f"model.{name}", value, low=1, whole=True)
+            check_number(f"model.{name}", value, low=1, integer=True)
         check_choice("model.positions", positions, POSITIONS)
         check_number("model.dropout", dropout, low=0, below=1)
         for name, flag in (("tied", tied), ("reversible", reversible), ("channels_apart", channels_apart)):

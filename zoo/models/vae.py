@@ -100,7 +100,7 @@ class VAE(CodingModule):
         for name, value in (("beta", beta), ("kl_warmup", kl_warmup), ("free_bits", free_bits)):
             check_number(f"model.{name}", value, low=0, **({"high": 1} if name == "kl_warmup" else {}))
         for name, count in (("samples", samples), ("test_samples", test_samples)):
-            check_number(f"model.{name}", count, low=1, whole=True)
+            check_number(f"model.{name}", count, low=1, integer=True)
         check_flag("model.conditional", conditional)
         if samples > 1 and free_bits:
             raise ZooError("model.free_bits: are of the KL, which the bound of several model.samples has not by itself")

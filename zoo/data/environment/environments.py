@@ -512,9 +512,9 @@ def environments(
     settings = {**{one.name: one.default for one in SETTINGS}, **settings}
     check_choice("data.vectorization", settings["vectorization"], ("auto", "sync", "async"))
     for option in ("envs", "rollout", "epoch_steps", "val_episodes", "test_episodes"):
-        check_number(f"data.{option}", settings[option], low=1, whole=True)
+        check_number(f"data.{option}", settings[option], low=1, integer=True)
     for option in ("memory", "warmup"):
-        check_number(f"data.{option}", settings[option], low=0, whole=True)
+        check_number(f"data.{option}", settings[option], low=0, integer=True)
     shown = described(identity, options)
     channels = shown.pop("frame_channels")
     reading = EnvironmentReading(shown.pop("image_layout", ""), shown.pop("image_scale", 1.0))

@@ -124,7 +124,7 @@ def fashion_mnist(*, root: str | None = None, split_seed: int = 0) -> Dataset:
 def _idx(
     name: str, torchvision_name: str, card: Card, classes: tuple[str, ...], root: str | None, split_seed: int
 ) -> Dataset:
-    check_number("data.split_seed", split_seed, low=0, whole=True)
+    check_number("data.split_seed", split_seed, low=0, integer=True)
     folder = root_folder(root) / torchvision_name / "raw"
     if not all((folder / file).is_file() for file in card.md5):
         from torchvision import datasets
@@ -185,7 +185,7 @@ def pets(
     from zoo.data.image.decode import listing
 
     check_choice("data.target", target, ("species", "breed"))
-    check_number("data.size", size, low=8, high=1024, whole=True)
+    check_number("data.size", size, low=8, high=1024, integer=True)
     kind = "binary-category" if target == "species" else "category"
     parts = [
         _torchvision("pets", OxfordIIITPet, root, split=split, target_types=kind) for split in ("trainval", "test")

@@ -138,7 +138,7 @@ def _wanted(size: int | Sequence[int] | None, fit: str, channels: int | None) ->
     if len(sides) != 2:
         raise ZooError(f"data.size={size}: must be one number or [height,width]")
     for side in sides:
-        check_number("data.size", side, low=1, high=4096, whole=True)
+        check_number("data.size", side, low=1, high=4096, integer=True)
     return Wanted((sides[0], sides[1]), fit, channels)
 
 

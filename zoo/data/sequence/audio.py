@@ -65,12 +65,12 @@ def spoken_digits(
     check_choice("data.split", split, ("official", "speaker"))
     check_choice("data.validation", validation, ("rows", "speaker"))
     check_choice("data.normalize", normalize, ("none", "recording"))
-    check_number("data.fold", fold, low=0, whole=True)
+    check_number("data.fold", fold, low=0, integer=True)
     archive = root_folder(root) / "fsdd" / "fsdd_recordings.tar.gz"
     names, frames, lengths = _cached(archive, cache, normalize)
     digit, speaker, number = (np.array(part) for part in zip(*(name.split("_") for name in names), strict=True))
     speakers = sorted(set(speaker))
-    check_number(f"data.fold (of {len(speakers)} speakers)", fold, high=len(speakers) - 1, whole=True)
+    check_number(f"data.fold (of {len(speakers)} speakers)", fold, high=len(speakers) - 1, integer=True)
     tested = number.astype(int) < OFFICIAL_TEST if split == "official" else speaker == speakers[fold]
     y = digit.astype(np.int64)
     rest = np.flatnonzero(~tested)

@@ -159,11 +159,11 @@ def cut_series(
     Raises:
         ZooError: a part is too short for ``past`` and ``horizon``.
     """
-    check_number("data.past", past, low=1, whole=True)
-    check_number("data.horizon", horizon, low=1, whole=True)
+    check_number("data.past", past, low=1, integer=True)
+    check_number("data.horizon", horizon, low=1, integer=True)
     check_number("data.val", val, above=0, below=1)
     check_number("data.test", test, above=0, below=1)
-    check_number("data.season", recorded.season, low=1, whole=True)
+    check_number("data.season", recorded.season, low=1, integer=True)
     values, where, targets = recorded.values, recorded.where, recorded.targets
     count = len(values)
     first_test = count - round(count * test)

@@ -120,8 +120,8 @@ def long_text(
     ``where`` is what an error calls it.
     """
     check_choice("data.tokens", tokens, TOKENS)
-    check_number("data.window", window, low=2, whole=True)
-    check_number("data.vocabulary", vocabulary, low=1, whole=True)
+    check_number("data.window", window, low=2, integer=True)
+    check_number("data.vocabulary", vocabulary, low=1, integer=True)
     symbols = cut(text, tokens)
     held, kept = round(len(symbols) * TEST), round(len(symbols) * (TEST + VALIDATION))
     rest, apart = symbols[: len(symbols) - held], kept - held
@@ -233,9 +233,9 @@ class Reading:
 
     def __init__(self, tokens: str, longest: int, vocabulary: int, least: int) -> None:
         check_choice("data.tokens", tokens, TOKENS)
-        check_number("data.longest", longest, low=1, whole=True)
-        check_number("data.vocabulary", vocabulary, low=1, whole=True)
-        check_number("data.least", least, low=1, whole=True)
+        check_number("data.longest", longest, low=1, integer=True)
+        check_number("data.vocabulary", vocabulary, low=1, integer=True)
+        check_number("data.least", least, low=1, integer=True)
         self.tokens, self.longest, self.vocabulary, self.least = tokens, longest, vocabulary, least
 
 
