@@ -1,4 +1,4 @@
-"""The contract: how long it takes over all models, and runs that are stopped or killed at random and go on."""
+"""Conformance: how long the checks take over all models, and runs that are stopped or killed at random and go on."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ POINTS = {"quick": 3, "full": 20}
 
 
 def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
-    """Return per model a job for the contract, one for its stops, one for its kills, and one for a long run's memory.
+    """Return per model a job for the checks, one for its stops, one for its kills, and one for a long run's memory.
 
     What this commit has measured already is not measured again, unless ``fresh=true``.
     """
@@ -55,7 +55,7 @@ def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
 
 
 def _checks(name: str, how: str) -> Iterator[dict[str, Any]]:
-    """Yield the row of a model's contract: how many checks passed, and how many of them were of two processes."""
+    """Yield the row of a model's checks: how many checks passed, and how many of them were of two processes."""
     words = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", f"--zoo-model={name}"]
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
@@ -71,7 +71,7 @@ def _checks(name: str, how: str) -> Iterator[dict[str, Any]]:
 
 
 def _stops(name: str, how: str, *, points: int) -> Iterator[dict[str, Any]]:
-    from zoo.testing import ContractError
+    from zoo.testing import ConformanceError
     from zoo.testing.runs import check_kills, check_stops
     from zoo.testing.subject import subjects
 
@@ -80,7 +80,7 @@ def _stops(name: str, how: str, *, points: int) -> Iterator[dict[str, Any]]:
     try:
         row["points"] = (check_stops if how == "stopped" else check_kills)(subjects(name)[0], points)
         row["equal"] = points
-    except ContractError as error:
+    except ConformanceError as error:
         row["failed"] = [str(error)]
     row |= {"seconds": round(time.perf_counter() - started, 1)} | _provenance()
     print(f"    {row.get('failed', f'bit-equal after {points}')}", flush=True)

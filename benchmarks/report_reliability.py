@@ -11,7 +11,7 @@ def conformance_table() -> str:
     """Return what suite=conformance measured, per model its checks, stops and kills, and the memory of a long run; and
     what suite=replay did.
     """
-    lines = ["| model | checks of the contract | of two processes | stopped at random | killed at random |"]
+    lines = ["| model | conformance checks | of two processes | stopped at random | killed at random |"]
     lines += ["|---" * 5 + "|"]
     last: dict[tuple[str, str], dict[str, Any]] = {}
     for row in read(RESULTS / "conformance.jsonl"):

@@ -1,4 +1,4 @@
-"""Models that break one promise of the contract each, and one that keeps to it beside the built-in ones.
+"""Models that break one promise each, and one that keeps to it beside the built-in ones.
 
 Each broken one is an FNN with one mistake that people make; ``BROKEN`` says which check is meant to catch it, and what
 its message has to say.
@@ -217,7 +217,7 @@ class ReadsThePadding(Sequential):
 
 @zoo.register("averages_its_weights")
 class AveragesItsWeights(Small):
-    """Keeps to the contract, with a moving average of its last layer, declared as a follower."""
+    """Keeps every promise, with a moving average of its last layer, declared as a follower."""
 
     derived_modules = {"average": "out"}  # noqa: RUF012
 

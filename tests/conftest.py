@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("ZOO_DATA") or ROOT / "data").absolute()  # before any test changes its folder
 
 
-# Checks of the contract that take long, and go over parts that models share
+# Conformance checks that take long, and go over parts that models share
 SHARED = ("check_learns", "check_checkpoint", "check_export", "check_precision")
 
 

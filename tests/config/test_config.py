@@ -29,7 +29,7 @@ def all_files(group: str) -> list[str]:
     return sorted(p.stem for p in (configs.conf_dir() / group).glob("*.yaml"))
 
 
-# The registered ones are paired with all data by the contract
+# The registered ones are paired with all data by the conformance checks
 @pytest.mark.parametrize("model", [name for name in all_files("model") if name not in zoo.list_models()])
 @pytest.mark.parametrize("data", all_files("data"))
 def test_every_pair_composes_and_is_either_a_task_or_a_refusal_that_names_what_fits(model, data):

@@ -1,4 +1,4 @@
-"""The contract catches what it is meant to catch, on a user's own classes, as a user runs it."""
+"""The conformance checks catch broken promises, on a user's own classes, as a user runs it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import broken
 import pytest
 
 from zoo import registry
-from zoo.testing import ContractError, check_model
+from zoo.testing import ConformanceError, check_model
 from zoo.testing.subject import name_of
 
 PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
@@ -24,7 +24,7 @@ PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
 MINE = {n: registry._MODELS.pop(n) for n, entry in registry.registered_models().items() if entry.module == "broken"}
 
 
-def contract(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def conformance(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Run pytest in a folder that holds nothing but the user's module."""
     shutil.copy(broken.__file__, folder / "broken.py")
     return subprocess.run([*PYTEST, *words], cwd=folder, capture_output=True, text=True, timeout=300)
@@ -49,7 +49,7 @@ def _report(folder: Path, names: list[str]) -> dict[tuple[str, str], str | None]
     """Return what each broken model's own check says of it."""
     models = [f"--zoo-model=broken:{name}" for name in names]
     meant = [f"({getattr(broken, name).name} and {broken.BROKEN[name][0]})" for name in names]
-    done = contract(folder, *models, "-k", " or ".join(meant), f"--junitxml={folder}/report.xml")
+    done = conformance(folder, *models, "-k", " or ".join(meant), f"--junitxml={folder}/report.xml")
     assert done.returncode == 1, done.stdout + done.stderr
     assert {p.name for p in folder.iterdir()} - {"__pycache__"} == {"broken.py", "report.xml"}
     return failures(folder / "report.xml")
@@ -89,7 +89,7 @@ def test_each_check_has_a_model_that_it_is_meant_for():
 
 @pytest.mark.slow
 def test_a_users_model_that_keeps_to_the_contract_passes_all_of_it(tmp_path):
-    done = contract(tmp_path, f"--zoo-model=broken:{broken.KEEPER}", f"--junitxml={tmp_path}/report.xml")
+    done = conformance(tmp_path, f"--zoo-model=broken:{broken.KEEPER}", f"--junitxml={tmp_path}/report.xml")
     assert done.returncode == 0, done.stdout
     found = failures(tmp_path / "report.xml")
     assert len(found) == 11
@@ -108,12 +108,12 @@ def test_a_users_model_that_keeps_to_the_contract_passes_all_of_it(tmp_path):
 def test_what_is_no_model_is_refused(reference, said, tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text("import zoo\nclass Nameless(zoo.FNN): pass\nclass Other: pass\n")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ContractError, match=said):
+    with pytest.raises(ConformanceError, match=said):
         name_of(reference)
 
 
 def test_the_command_refuses_in_one_line(tmp_path):
-    done = contract(tmp_path, "--zoo-model=cnnn")
+    done = conformance(tmp_path, "--zoo-model=cnnn")
     assert done.returncode == 4
     choices = "fnn, cnn, rnn, lstm, gru, transformer, autoencoder, gan, dqn, sac, policy, vae"
     said = f"unknown model 'cnnn': did you mean 'cnn'? choices are {choices}"
@@ -122,7 +122,7 @@ def test_the_command_refuses_in_one_line(tmp_path):
 
 def test_the_contract_is_a_function_too(monkeypatch):
     monkeypatch.setattr(registry, "_MODELS", {**registry._MODELS, **MINE})
-    with pytest.raises(ContractError, match="'width' has no default"):
+    with pytest.raises(ConformanceError, match="'width' has no default"):
         check_model(broken.NeedsAnArgument)
-    with pytest.raises(ContractError, match="does not learn"):
+    with pytest.raises(ConformanceError, match="does not learn"):
         check_model("broken:SeesOnePixel")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["ContractError", "check_model"]
 
 
-class ContractError(AssertionError):
+class ConformanceError(AssertionError):
     """A promise that a model breaks: what was seen, and what to do about it."""
 
 

@@ -1,4 +1,4 @@
-"""All checks, in the order of the contract."""
+"""All conformance checks, in their order."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CHECKS: dict[Callable[[Subject], None], str] = {
 ON_CUDA = set(CHECKS) - {check_processes, check_accelerator}
 
 
-def made_on(where: str, number: int, every: Sequence[Subject]) -> bool:
+def applies_to(where: str, number: int, every: Sequence[Subject]) -> bool:
     """Tell whether a check is made on subject ``number`` of a model's."""
     if where == "covering":
         return number in covering([(subject.case.task, subject.case.modality) for subject in every])
@@ -44,16 +44,16 @@ def made_on(where: str, number: int, every: Sequence[Subject]) -> bool:
 
 def covering(pairs: Sequence[tuple[str, str]]) -> list[int]:
     """Return the numbers of few pairs, the first among them, in which each task and each modality occurs."""
-    found: list[int] = []
-    seen: set[str] = set()
-    while len(seen) < len({one for pair in pairs for one in pair}):
-        found.append(max(range(len(pairs)), key=lambda n: (len(set(pairs[n]) - seen), -n)))
-        seen |= set(pairs[found[-1]])
-    return found
+    numbers: list[int] = []
+    covered: set[str] = set()
+    while len(covered) < len({one for pair in pairs for one in pair}):
+        numbers.append(max(range(len(pairs)), key=lambda n: (len(set(pairs[n]) - covered), -n)))
+        covered |= set(pairs[numbers[-1]])
+    return numbers
 
 
 def check_model(model: str | type, *, device: str = "cpu") -> None:
-    """Put a model through the whole contract: a ZooModule's class, ``module:Class``, or a registered name.
+    """Run all conformance checks on a model: a ZooModule's class, ``module:Class``, or a registered name.
 
     Raises:
         ContractError: the first promise that it breaks.
@@ -63,5 +63,5 @@ def check_model(model: str | type, *, device: str = "cpu") -> None:
     every = subjects(name, device)
     for check, where in CHECKS.items():
         for number, subject in enumerate(every):
-            if made_on(where, number, every):
+            if applies_to(where, number, every):
                 check(subject)

@@ -141,7 +141,7 @@ def check_learns(subject: Subject) -> None:
     figures = {key.removeprefix("test/"): value for key, value in run.metrics.items()}
     figure = share(task, figures, subject.dataset)
     if not (figure >= floor if task == "classification" else figure <= floor):
-        said = {
+        message = {
             "classification": "accuracy {:.3f} is below",
             "regression": "RMSE {:.3f} σ is above",
             "language_modeling": "nll {:.3f} times that of single symbols' frequencies is above",
@@ -151,7 +151,7 @@ def check_learns(subject: Subject) -> None:
             "control": "return lacks {:.3f} of what actions at random lack, which is above",
         }[task].format(figure)
         raise subject.fail(
-            f"does not learn: its test {said} {floor} after {run.results['epochs']} epochs on data of a plain "
+            f"does not learn: its test {message} {floor} after {run.results['epochs']} epochs on data of a plain "
             f"structure; look at forward (does it see all of x, normalised?), at the loss, and at the defaults"
         )
 
@@ -200,7 +200,7 @@ def check_checkpoint(subject: Subject) -> None:
         if strange:
             raise subject.fail(f"{name}.ckpt holds {strange}; options and training_state are primitives and tensors")
     best = run.folder / "checkpoints" / "best.ckpt"
-    said = _tensors(run.model.predict(raw))
+    predictions = _tensors(run.model.predict(raw))
     scrambled = subject.create(seed=1)
     with torch.no_grad():
         for value in scrambled.state_dict().values():
@@ -209,10 +209,10 @@ def check_checkpoint(subject: Subject) -> None:
     with Children(subject.name) as children:
         numbers = children.call(_predict, best, raw).result()
     alone = {key: torch.from_numpy(value) for key, value in numbers.items()}
-    for how, answers in (("after its weights were scrambled", _tensors(scrambled.predict(raw))), ("alone", alone)):
-        if any(not torch.allclose(answers[key], said[key], **subject.close) for key in said):
+    for how, others in (("after its weights were scrambled", _tensors(scrambled.predict(raw))), ("alone", alone)):
+        if any(not torch.allclose(others[key], predictions[key], **subject.close) for key in predictions):
             raise subject.fail(
-                f"best.ckpt loaded {how} answers otherwise than the model that was saved; all that an answer "
+                f"best.ckpt loaded {how} others otherwise than the model that was saved; all that an answer "
                 f"depends on must be a parameter, a buffer or an option"
             )
 
@@ -270,11 +270,11 @@ def check_export(subject: Subject) -> None:
             try:
                 got = session.run(names, {key: value.cpu().numpy() for key, value in batch.items()})
             except Exception as error:
-                said = " ".join(str(error).split())[:160]
-                raise subject.fail(f"its ONNX does not run for {rows} rows ({said}); {advice}") from None
+                message = " ".join(str(error).split())[:160]
+                raise subject.fail(f"its ONNX does not run for {rows} rows ({message}); {advice}") from None
             for name, value in zip(names, got, strict=True):
-                theirs, ours = torch.from_numpy(value), want[name].float().cpu()
-                alike = theirs.shape == ours.shape and torch.allclose(theirs, ours, **subject.close)
+                other, ours = torch.from_numpy(value), want[name].float().cpu()
+                alike = other.shape == ours.shape and torch.allclose(other, ours, **subject.close)
                 if not alike:
                     raise subject.fail(f"its ONNX answers {name} otherwise for {rows} rows; {advice}")
 

@@ -12,20 +12,22 @@ from zoo.data.spec import MODALITIES, SUPPORTED_TASKS, TASKS, DataSpec
 from zoo.engine.run_config import plan
 from zoo.exceptions import ZooError
 from zoo.models.base import ZooModule
-from zoo.testing import ContractError
+from zoo.testing import ConformanceError
 from zoo.testing.subject import quiet
 
 
 def check_create(name: str) -> None:
     """Check that it is made without arguments, runs on all data that it claims, and refuses what it cannot do."""
     cls = registry.get(name)
-    said = f"{name} ({cls.__module__}.{cls.__qualname__})"
-    _check_signature(cls, said)
+    subject_name = f"{name} ({cls.__module__}.{cls.__qualname__})"
+    _check_signature(cls, subject_name)
     try:
         with quiet():
-            made = cls()
+            model = cls()
     except ZooError as error:
-        raise ContractError(f"{said}: its defaults are refused ({error}); choose defaults that fit") from None
+        raise ConformanceError(
+            f"{subject_name}: its defaults are refused ({error}); choose defaults that fit"
+        ) from None
     other = next((modality for modality in MODALITIES if modality not in cls.modalities), None)
     shape = {"image": (1, 4, 4), "table": (4,), "sequence": (4, 1), "text": (4,), "series": (4, 1)}
     shape |= {"discrete": (4,), "continuous": (4,)}
@@ -34,36 +36,40 @@ def check_create(name: str) -> None:
             "other", modality, task, shape[modality], classes=("a", "b") if task == "classification" else ()
         )
         if not _refuses(lambda spec=spec: cls(spec=spec)):
-            raise ContractError(
-                f"{said}: takes {modality} data, which it does not claim; call super().__init__(spec=spec)"
+            raise ConformanceError(
+                f"{subject_name}: takes {modality} data, which it does not claim; call super().__init__(spec=spec)"
             )
-    if made.name != name:
-        raise ContractError(f"{said}: its name is {made.name!r}; register each class under one name")
-    _check_pairing(name, said)
+    if model.name != name:
+        raise ConformanceError(f"{subject_name}: its name is {model.name!r}; register each class under one name")
+    _check_pairing(name, subject_name)
 
 
-def _check_signature(cls: type[ZooModule], said: str) -> None:
+def _check_signature(cls: type[ZooModule], subject_name: str) -> None:
     if not cls.tasks or not cls.modalities or set(cls.tasks) - set(TASKS) or set(cls.modalities) - set(MODALITIES):
-        raise ContractError(
-            f"{said}: declares tasks {cls.tasks} and modalities {cls.modalities}; must be some of {TASKS} and of {MODALITIES}"
+        raise ConformanceError(
+            f"{subject_name}: declares tasks {cls.tasks} and modalities {cls.modalities}; must be some of {TASKS} and of {MODALITIES}"
         )
     for option, parameter in registry.parameters(cls).items():
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
-            raise ContractError(f"{said}: {option!r} must be a keyword-only argument (after *), so that a typo fails")
+            raise ConformanceError(
+                f"{subject_name}: {option!r} must be a keyword-only argument (after *), so that a typo fails"
+            )
         if parameter.default is inspect.Parameter.empty:
-            raise ContractError(
-                f"{said}: {option!r} has no default; give it one (spec: DIGITS of zoo.data.spec, or yours)"
+            raise ConformanceError(
+                f"{subject_name}: {option!r} has no default; give it one (spec: DIGITS of zoo.data.spec, or yours)"
             )
     if "spec" not in registry.parameters(cls):
-        raise ContractError(f"{said}: takes no spec; it must be built for the data that spec describes")
+        raise ConformanceError(f"{subject_name}: takes no spec; it must be built for the data that spec describes")
     try:
         cls(no_such_option=0)  # type: ignore[call-arg]
     except TypeError:
         return
-    raise ContractError(f"{said}: takes options that do not exist; hand **options on to the base class, or name them")
+    raise ConformanceError(
+        f"{subject_name}: takes options that do not exist; hand **options on to the base class, or name them"
+    )
 
 
-def _check_pairing(name: str, said: str) -> None:
+def _check_pairing(name: str, subject_name: str) -> None:
     entry = registry.entry(name)
     with quiet():
         fitting = configs.fitting_data(entry)
@@ -79,15 +85,17 @@ def _check_pairing(name: str, said: str) -> None:
                     plan(configs.compose([f"model={name}", f"data={data}"]), recipe=name, command="")
                 modalities.add(pair.data.modality)
             elif not _refuses(lambda data=data: configs.task_of(configs.pair(name, data)), *fitting):
-                raise ContractError(f"{said}: takes data={data}, which it does not claim")
+                raise ConformanceError(f"{subject_name}: takes data={data}, which it does not claim")
     if entry.module.startswith("zoo.models."):
         path = configs.conf_dir() / "model" / f"{name}.yaml"
         if not path.is_file():
-            raise ContractError(f"{said}: has no {path.name} in conf/model; a built-in model has one")
+            raise ConformanceError(f"{subject_name}: has no {path.name} in conf/model; a built-in model has one")
         listed = set(configs.compose([f"model={name}"]).model) - {"name"}
         missing = set(registry.signature(registry.get(name))) - {"spec"} ^ listed
         if missing:
-            raise ContractError(f"{said}: {path.name} and the constructor differ in {', '.join(sorted(missing))}")
+            raise ConformanceError(
+                f"{subject_name}: {path.name} and the constructor differ in {', '.join(sorted(missing))}"
+            )
 
 
 def _refuses(act: Callable[[], Any], *names: str) -> bool:

@@ -21,11 +21,11 @@ class Signs(gymnasium.Env[np.ndarray, Any]):
 
     def __init__(self, render_mode: str | None = None) -> None:
         self.render_mode = render_mode
-        self.shown, self.steps = np.zeros(3, np.float32), 0
+        self.observation, self.steps = np.zeros(3, np.float32), 0
 
     def _show(self) -> np.ndarray:
-        self.shown = self.np_random.uniform(-1, 1, 3).astype(np.float32)
-        return self.shown
+        self.observation = self.np_random.uniform(-1, 1, 3).astype(np.float32)
+        return self.observation
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         """Begin an episode."""
@@ -35,7 +35,7 @@ class Signs(gymnasium.Env[np.ndarray, Any]):
 
     def reward(self, action: Any) -> float:
         """Return 1 where the first number is larger and the action is 1, or neither."""
-        return float((self.shown[0] > self.shown[1]) == bool(action))
+        return float((self.observation[0] > self.observation[1]) == bool(action))
 
     def step(self, action: Any) -> Any:
         """Reward the action and show three other numbers."""
@@ -51,7 +51,7 @@ class Heights(Signs):
 
     def reward(self, action: Any) -> float:
         """Return 1 less how far the action is from it."""
-        return 1 - abs(float(action[0]) - float(self.shown[0] - self.shown[1]) / 2)
+        return 1 - abs(float(action[0]) - float(self.observation[0] - self.observation[1]) / 2)
 
 
 class Squares(gymnasium.Env[np.ndarray, Any]):

@@ -1,4 +1,4 @@
-"""The pytest plugin: ``--zoo-model`` puts models through the contract. Imports neither torch nor the checks itself."""
+"""The pytest plugin: ``--zoo-model`` runs the conformance checks on models. Imports neither torch nor the checks itself."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         metavar="MODULE:CLASS",
-        help="put this model, or one of a registered name, through the zoo's contract",
+        help="run the conformance checks on this model, or on one of a registered name",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Collect the contract, instead of the project's own tests where none are named."""
+    """Collect the conformance checks, instead of the project's own tests where none are named."""
     config.addinivalue_line("markers", "cuda: needs a CUDA device")
     config.addinivalue_line("markers", "accelerator: runs on a pretended accelerator, which needs no device")
     if not config.getoption("zoo_model"):
         return
     from zoo import registry  # a run without the option needs none of it
     from zoo.exceptions import ZooError
-    from zoo.testing import ContractError
+    from zoo.testing import ConformanceError
 
     try:
         for model in config.getoption("zoo_model"):
@@ -46,7 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     try:
         config.option.zoo_model = [name_of(model) for model in config.getoption("zoo_model")]
-    except (ContractError, ZooError) as error:
+    except (ConformanceError, ZooError) as error:
         raise pytest.UsageError(f"--zoo-model: {error}") from None
     suite = str(Path(__file__).with_name("suite.py"))
     config.option.log_level = config.option.log_level or "WARNING"  # torch's traces of an export are thousands of lines

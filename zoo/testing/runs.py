@@ -64,9 +64,9 @@ def check_stops(subject: Subject, points: Sequence[int] | int) -> list[int]:
     Raises:
         ContractError: a run that went on ended otherwise than the one that was never stopped.
     """
-    whole = subject.folder()
+    reference = subject.folder()
     with Children(subject.name) as children:
-        reference = children.call(_run, subject.name, subject.case, subject.device, whole, None)
+        reference = children.call(_run, subject.name, subject.case, subject.device, reference, None)
         if isinstance(points, int):
             random = np.random.default_rng(sum(map(ord, subject.name)))
             chosen = random.choice(np.arange(1, reference.result()), points, replace=False)
@@ -81,7 +81,7 @@ def check_stops(subject: Subject, points: Sequence[int] | int) -> list[int]:
         reference.result()
         for point, folder, done in resumed:
             done.result()
-            _compare(subject, f"stopped after {point} batches", whole, folder)
+            _compare(subject, f"stopped after {point} batches", reference, folder)
     return list(points)
 
 
@@ -107,17 +107,17 @@ def check_kills(subject: Subject, count: int) -> list[float]:
         ContractError: a run that was killed and went on ended otherwise than the one that never was.
     """
     random = np.random.default_rng(sum(map(ord, subject.name)))
-    whole = subject.folder()
-    seconds = _killed(subject, whole, None)
+    reference = subject.folder()
+    seconds = _killed(subject, reference, None)
     moments: list[float] = []
     with Children(subject.name) as children:
         while len(moments) < count:
             share, folder = float(random.uniform()), subject.folder()
-            taken = _killed(subject, folder, share * seconds)
-            if taken < share * seconds or (folder / "results.json").exists():
+            moment = _killed(subject, folder, share * seconds)
+            if moment < share * seconds or (folder / "results.json").exists():
                 continue  # it had ended before
             children.call(_resume, subject.case, subject.device, folder).result()
-            _compare(subject, f"killed after {share:.0%} of its time", whole, folder)
+            _compare(subject, f"killed after {share:.0%} of its time", reference, folder)
             moments.append(share)
     return moments
 
@@ -171,18 +171,20 @@ def _resume(case: Any, device: str, folder: Path) -> None:
     resume(folder, case.dataset, report=False)
 
 
-def _compare(subject: Subject, how: str, whole: Path, folder: Path) -> None:
+def _compare(subject: Subject, how: str, reference: Path, folder: Path) -> None:
     for name in ("last", "best"):
-        states = [torch.load(f / "checkpoints" / f"{name}.ckpt", weights_only=True) for f in (whole, folder)]
-        _read_replay(states, [whole, folder])
-        kept = [{k: v for k, v in s.items() if k in ("state_dict", "optimizer_states", "processes")} for s in states]
-        different = next(_differences(*kept), None)
+        states = [torch.load(f / "checkpoints" / f"{name}.ckpt", weights_only=True) for f in (reference, folder)]
+        _read_replay(states, [reference, folder])
+        compared = [
+            {k: v for k, v in s.items() if k in ("state_dict", "optimizer_states", "processes")} for s in states
+        ]
+        different = next(_differences(*compared), None)
         if different:
             raise subject.fail(
                 f"{how} and resumed, {name}.ckpt ends otherwise than without the stop, "
                 f"first in {different}; what training goes on from must be a buffer, or be in training_state()"
             )
-    rows = [_figures(f / "metrics.csv") for f in (whole, folder)]
+    rows = [_figures(f / "metrics.csv") for f in (reference, folder)]
     if rows[0] != rows[1]:
         raise subject.fail(f"{how} and resumed, metrics.csv differs: {rows[0]}, {rows[1]}")
 
@@ -242,20 +244,20 @@ def check_processes(subject: Subject) -> None:
     folder = subject.folder()
     folder.mkdir()
     run = subject.train(callbacks=(Keep(folder),), **{"trainer.max_epochs": 3, "trainer.devices": 2})
-    mine, theirs = (torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1))
-    for name, value in mine.items():
-        if not torch.equal(value, theirs[name]):
+    first, second = (torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    for name, value in first.items():
+        if not torch.equal(value, second[name]):
             raise subject.fail(
                 f"{name} differs between two processes that share a run; have gradients come from "
                 f"self.differentiate(loss), never from loss.backward()"
             )
-    rows, seen = subject.dataset.sizes[0], run.results["samples"] / run.results["epochs"]
-    if seen != rows:
+    rows, samples_per_epoch = subject.dataset.sizes[0], run.results["samples"] / run.results["epochs"]
+    if samples_per_epoch != rows:
         raise subject.fail(
-            f"two processes counted {seen:g} samples an epoch of {rows}; leave the counters to ZooModule"
+            f"two processes counted {samples_per_epoch:g} samples an epoch of {rows}; leave the counters to ZooModule"
         )
-    whole = _figures_of(run.model, subject)
-    for name, value in whole.items():
+    reference = _figures_of(run.model, subject)
+    for name, value in reference.items():
         if not torch.allclose(torch.tensor(run.metrics[name]), torch.tensor(value), **subject.close):
             raise subject.fail(
                 f"two processes report {name} {run.metrics[name]:.6f}, and all test rows at once give {value:.6f}; "

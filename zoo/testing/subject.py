@@ -21,7 +21,7 @@ from zoo import registry
 from zoo.data.dataset import Batch, Dataset
 from zoo.data.input_readers import to_float
 from zoo.engine.distributed import context
-from zoo.testing import ContractError
+from zoo.testing import ConformanceError
 from zoo.testing.cases import ENOUGH, Case, cases_of, share
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ class UntilLearnt(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Look at the epoch's figures."""
         named = {key.removeprefix("val/"): float(value) for key, value in trainer.callback_metrics.items()}
-        found, enough = share(self.case.task, named, self.case.dataset), ENOUGH[self.case.task]
-        good = found >= enough if self.case.task == "classification" else found <= enough
+        value, enough = share(self.case.task, named, self.case.dataset), ENOUGH[self.case.task]
+        good = value >= enough if self.case.task == "classification" else value <= enough
         self.good = self.good + 1 if good else 0
         trainer.should_stop = self.good > 1
 
@@ -54,7 +54,7 @@ class Subject:
 
     def __init__(self, name: str, case: Case, device: str = "cpu") -> None:
         self.name, self.case, self.device = name, case, device
-        self._above = tempfile.TemporaryDirectory(prefix="zoo-contract-")
+        self._above = tempfile.TemporaryDirectory(prefix="zoo-conformance-")
         self._numbers = itertools.count()
 
     def __str__(self) -> str:
@@ -83,14 +83,14 @@ class Subject:
 
     def batch(self, rows: int = 7) -> Batch:
         """Return the first test rows as a network reads them, on the device."""
-        found = {key: value.index_select(0, torch.arange(rows)) for key, value in self.dataset.test.items()}
-        return {key: to_float(value).to(self.device) for key, value in found.items()}
+        rows_of = {key: value.index_select(0, torch.arange(rows)) for key, value in self.dataset.test.items()}
+        return {key: to_float(value).to(self.device) for key, value in rows_of.items()}
 
     def train(self, *, seed: int = 0, callbacks: tuple[L.Callback, ...] = (), **options: Any) -> Run:
         """Return a finished run in a folder of its own."""
-        asked = {"run_dir": str(self.folder()), "trainer.accelerator": self.device, **QUICK, **options}
+        settings = {"run_dir": str(self.folder()), "trainer.accelerator": self.device, **QUICK, **options}
         with quiet():
-            return zoo.train(self.name, self.dataset, seed=seed, callbacks=callbacks, report=False, **asked)
+            return zoo.train(self.name, self.dataset, seed=seed, callbacks=callbacks, report=False, **settings)
 
     def steps(self, **options: Any) -> Run:
         """Return a run of a few steps."""
@@ -102,9 +102,9 @@ class Subject:
         """The run of seconds that has to learn: until validation says that it has, or for 25 epochs."""
         return self.train(callbacks=(UntilLearnt(self.case),), **{"trainer.max_epochs": 25})
 
-    def fail(self, said: str) -> ContractError:
+    def fail(self, message: str) -> ConformanceError:
         """Return the error for a promise that is broken."""
-        return ContractError(f"{self}: {said}")
+        return ConformanceError(f"{self}: {message}")
 
 
 def subjects(name: str, device: str = "cpu") -> list[Subject]:
@@ -127,11 +127,11 @@ def name_of(model: str | type) -> str:
         try:
             model = getattr(importlib.import_module(module), attribute)
         except (ImportError, AttributeError) as error:
-            raise ContractError(f"{module}:{attribute}: cannot be imported ({error})") from None
+            raise ConformanceError(f"{module}:{attribute}: cannot be imported ({error})") from None
     if not (isinstance(model, type) and issubclass(model, ZooModule)):
-        raise ContractError(f"{model}: must be a class that derives from zoo.ZooModule")
+        raise ConformanceError(f"{model}: must be a class that derives from zoo.ZooModule")
     if not model.__dict__.get("name"):
-        raise ContractError(f'{model.__name__}: has no name; put @zoo.register("{model.__name__.lower()}") above it')
+        raise ConformanceError(f'{model.__name__}: has no name; put @zoo.register("{model.__name__.lower()}") above it')
     return model.name
 
 

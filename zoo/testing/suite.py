@@ -1,4 +1,4 @@
-"""The contract as tests: over the models of ``--zoo-model``, else over every registered one, with no exceptions."""
+"""The conformance checks as tests: over the models of ``--zoo-model``, else over every registered one, with no exceptions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from zoo.registry import list_models
-from zoo.testing import ContractError
+from zoo.testing import ConformanceError
 from zoo.testing.checklist import CHECKS, ON_CUDA, made_on
 from zoo.testing.creation import check_create
 from zoo.testing.devices import check_accelerator
@@ -42,12 +42,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize(("check", "subject"), [p for name in names for p in _parameters(name)])
 
 
-def test_contract(check: Callable[[Any], None], subject: Any) -> None:
+def test_conformance(check: Callable[[Any], None], subject: Any) -> None:
     """Make one check; a broken promise is a message, not a traceback."""
     broken = None
     try:
         check(subject)
-    except ContractError as error:
+    except ConformanceError as error:
         broken = str(error)
     if broken:
         pytest.fail(broken, pytrace=False)

@@ -295,7 +295,7 @@ def test_numbers_and_strings_are_read_alike():
 
 @pytest.mark.slow
 def test_a_language_model_stops_resumes_and_is_shared_like_any_other():
-    """The contract makes these checks on a model's first task alone; here a state is carried along the text."""
+    """The conformance checks do this on a model's first task alone; here a state is carried along the text."""
     subject = Subject("lstm", Case("language_modeling", "text"))
     check_resume(subject)
     check_processes(subject)

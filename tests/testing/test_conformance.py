@@ -1,8 +1,8 @@
-"""The contract over every registered model, with no exceptions; those of ELSEWHERE are in files of their own, so that
+"""The conformance checks over every registered model, with no exceptions; those of ELSEWHERE are in files of their own, so that
 two processes share the work.
 """
 
-from zoo.testing.suite import pytest_generate_tests, test_contract  # noqa: F401
+from zoo.testing.suite import pytest_generate_tests, test_conformance  # noqa: F401
 
 GENERATIVE = ("autoencoder", "vae", "gan")
 ACTING = ("policy", "dqn", "sac")

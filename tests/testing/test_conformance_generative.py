@@ -1,0 +1,9 @@
+"""The conformance checks over the models that test_conformance.py leaves."""
+
+from test_conformance import GENERATIVE
+
+from zoo.testing.suite import pytest_generate_tests, test_conformance  # noqa: F401
+
+
+def belongs(name: str) -> bool:
+    return name in GENERATIVE
