@@ -182,7 +182,7 @@ def _forecasts(dataset: Any, forecast: Callable[[Any], Any]) -> Figures:
         for batch in EvalLoader(dataset.test):
             forecasts = [torch.from_numpy(forecast(row[:, 0].double().numpy())).float() for row in batch["x"]]
             objective.update(metrics, objective.standard(torch.stack(forecasts)[..., None]), batch)
-    return {f"test/{name}": value for name, value in metrics.figures().items()}
+    return {f"test/{name}": value for name, value in metrics.scalars().items()}
 
 
 # By model and data: peer: its package, whether seeds differ, how it is run

@@ -107,7 +107,7 @@ def _difference(model: Any, file: Path, folder: Path) -> float:
 
     batch = encode(model.spec, _raw(model.spec, folder))
     with torch.inference_mode():
-        ours = model.eval().answer(batch)
+        ours = model.eval().predictions(batch)
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     names = [node.name for node in session.get_outputs()]
     onnx_outputs = session.run(names, {key: value.numpy() for key, value in batch.items()})

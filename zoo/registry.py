@@ -1,11 +1,11 @@
-"""Names of models and of data sets. Knows them without importing torch, so that listing and typos cost nothing."""
+"""Names of models, data sets and tasks. Knows them without importing torch, so that listing and typos cost nothing."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from zoo.exceptions import ZooError, unknown
 
 if TYPE_CHECKING:
     from zoo.models.base import ZooModule
+    from zoo.tasks.base import Task
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,29 @@ class DataEntry:
     modality: str
 
 
+@dataclass(frozen=True)
+class TaskEntry:
+    """A registered task: where its class is and whether its data need labels. ``cls`` is None until it was imported.
+
+    ``modalities`` are those that it adds itself to; the built-in modalities name the built-in tasks themselves.
+    """
+
+    module: str
+    attribute: str
+    unsupervised: bool = False
+    modalities: tuple[str, ...] = ()
+    cls: type[Task] | None = None
+
+
+_TASKS: dict[str, TaskEntry] = {
+    "classification": TaskEntry("zoo.tasks.classification", "Classification"),
+    "regression": TaskEntry("zoo.tasks.values", "Regression"),
+    "generation": TaskEntry("zoo.tasks.generation", "Generation", unsupervised=True),
+    "language_modeling": TaskEntry("zoo.tasks.language_modeling", "LanguageModeling"),
+    "forecasting": TaskEntry("zoo.tasks.values", "Forecasting"),
+    "reconstruction": TaskEntry("zoo.tasks.reconstruction", "Reconstruction", unsupervised=True),
+    "control": TaskEntry("zoo.tasks.control", "Control"),
+}
 SEQUENCE_TASKS = ("classification", "regression", "language_modeling", "forecasting")
 SEQUENCE_KINDS = ("image", "sequence", "text", "series")
 CODED_KINDS = ("image", "table", "series")
@@ -124,6 +148,64 @@ def register_data(name: str, *, tasks: tuple[str, ...], modality: str) -> Callab
         return load
 
     return decorate
+
+
+def register_task(
+    name: str, *, unsupervised: bool = False, modalities: tuple[str, ...] = ()
+) -> Callable[[type[Task]], type[Task]]:
+    """Return a class decorator that puts a Task into the registry under ``name``.
+
+    An ``unsupervised`` task's data need no labels; ``modalities`` are those whose data it is for.
+
+    Raises:
+        ZooError: the name is taken, or a built-in class disagrees with the table.
+    """
+
+    def decorate(cls: type[Task]) -> type[Task]:
+        entry = TaskEntry(cls.__module__, cls.__qualname__, unsupervised, tuple(modalities), cls)
+        old = _TASKS.get(name)
+        if old is not None and replace(old, cls=None) != replace(entry, cls=None):
+            raise ZooError(f"task {name!r} is registered already, by {old.module}.{old.attribute}")
+        cls.name = name
+        _TASKS[name] = entry
+        return cls
+
+    return decorate
+
+
+def list_tasks() -> list[str]:
+    """Return the names of the tasks: the built-in ones, then the user's own."""
+    return list(_TASKS)
+
+
+def task_entry(name: str) -> TaskEntry:
+    """Return what the registry knows of a task.
+
+    Raises:
+        ZooError: unknown name, with the nearest one.
+    """
+    if name not in _TASKS:
+        raise unknown("task", name, list_tasks())
+    return _TASKS[name]
+
+
+def get_task(name: str) -> type[Task]:
+    """Return the class registered for a task.
+
+    Raises:
+        ZooError: unknown name, with the nearest one.
+    """
+    entry = task_entry(name)
+    if entry.cls is None:
+        importlib.import_module(entry.module)
+        entry = _TASKS[name]
+    assert entry.cls is not None, f"{entry.module} does not register {name!r}"
+    return entry.cls
+
+
+def unsupervised_tasks() -> tuple[str, ...]:
+    """Return the tasks whose data need no labels."""
+    return tuple(name for name, entry in _TASKS.items() if entry.unsupervised)
 
 
 def _external() -> dict[str, Any]:

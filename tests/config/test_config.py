@@ -15,7 +15,7 @@ import zoo
 from zoo import registry
 from zoo.config import compose as configs
 from zoo.config.schema import EarlyStopping, TrainerOptions, learning_of, options
-from zoo.data.spec import DIGITS, SUPPORTED_TASKS, UNSUPERVISED_TASKS, DataSpec
+from zoo.data.spec import DIGITS, SUPPORTED_TASKS, DataSpec
 from zoo.models.base import ZooModule
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,7 +38,7 @@ def test_every_pair_composes_and_is_either_a_task_or_a_refusal_that_names_what_f
     entry = registry.entry(config.model.name)
     offers = [
         *config.data.tasks,
-        *(task for task in UNSUPERVISED_TASKS if task in SUPPORTED_TASKS.get(config.data.modality, ())),
+        *(task for task in registry.unsupervised_tasks() if task in SUPPORTED_TASKS.get(config.data.modality, ())),
     ]
     if config.data.modality in (None, *entry.modalities) and set(offers) & set(entry.tasks):
         assert configs.task_of(config) in offers

@@ -121,7 +121,7 @@ def test_the_command_ends_with_code_0_and_one_line_and_resume_adds_the_rest(monk
 def test_a_part_that_fails_takes_no_other_with_it(monkeypatch, capfd):
     monkeypatch.setattr("zoo.tasks.baselines.labels._majority", fails)
     monkeypatch.setattr("zoo.tasks.baselines.labels.prepared", fails)
-    monkeypatch.setattr("zoo.FNN.figures", fails)
+    monkeypatch.setattr("zoo.FNN.extra_metrics", fails)
     monkeypatch.setattr("zoo.reporting.results.closing", fails)
     assert main(["train", *WORDS]) == 0
     assert results()["missing"] == ["further figures", "baseline majority", "baseline logistic regression"]

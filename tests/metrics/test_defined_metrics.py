@@ -20,7 +20,7 @@ def metrics_of(objective, output, y):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         objective.update(metrics, output, {"y": y})
-        return metrics.figures()
+        return metrics.scalars()
 
 
 @pytest.mark.parametrize("present", [[0, 1, 2, 3], [0, 1, 2], [1, 3], [2]])

@@ -22,8 +22,8 @@ from zoo.data.spec import UNLABELLED_DIGITS, DataSpec
 from zoo.data.unlabelled import unlabelled
 from zoo.exceptions import ZooError
 from zoo.models.vae import kl_to_prior, log_normal, log_ratio
-from zoo.tasks import Reconstruction
 from zoo.tasks.baselines import baselines
+from zoo.tasks.reconstruction import Reconstruction
 from zoo.utils.random import PerSampleGenerator
 
 TABLE = DataSpec("made", "table", "reconstruction", (5,), mean=(0.0,) * 5, std=(1.0,) * 5)
@@ -282,7 +282,7 @@ def test_scores_of_any_size_rank_as_they_do_elsewhere():
     for part in (slice(0, 200), slice(200, 400)):
         output = {"output": x, "score": torch.from_numpy(score[part])}
         objective.update(metrics, output, {"x": x, "y": torch.from_numpy(y[part])})
-    found = metrics.figures()
+    found = metrics.scalars()
     assert found["auroc"] == pytest.approx(roc_auc_score(y, score), abs=1e-6)
     assert found["average_precision"] == pytest.approx(average_precision_score(y, score), abs=1e-6)
 

@@ -15,7 +15,7 @@ import zoo
 from zoo.config.schema import Optimizer, Regularization, Schedule
 from zoo.data.spec import DIGITS, DataSpec
 from zoo.optim import Plateau, build_optimizer, decay_weights, initialise, penalise, schedule_factor
-from zoo.tasks import Classification
+from zoo.tasks.classification import Classification
 
 TABLE = DataSpec("t", "table", "classification", (4,), classes=("a", "b", "c"))
 

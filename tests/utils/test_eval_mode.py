@@ -64,7 +64,7 @@ def test_what_a_model_answers_leaves_its_mode(name, monkeypatch):
         assert [part.training for part in model.modules()] == before
     for part in (model, getattr(model, "average", model)):
         monkeypatch.setattr(type(part), "forward", lambda *_: 1 / 0)
-    monkeypatch.setattr(type(model), "answer", lambda *_: 1 / 0)
+    monkeypatch.setattr(type(model), "predictions", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         model.predict(x)
     assert [part.training for part in model.modules()] == before

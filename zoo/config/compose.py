@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException, UnsupportedValueType
 
 from zoo import registry
 from zoo.config.quoting import quoted
-from zoo.data.spec import SUPPORTED_TASKS, UNSUPERVISED_TASKS
+from zoo.data.spec import SUPPORTED_TASKS
 from zoo.exceptions import ZooError, nearest, unknown
 
 GROUPS = ("model", "data", "trainer", "optimizer", "schedule", "logger")
@@ -221,7 +221,11 @@ def offered(modality: str | None, tasks: Sequence[str]) -> list[str]:
     """Return what data of a modality can be asked for: its own ``tasks``, then those that need no labels."""
     return [
         *tasks,
-        *(task for task in SUPPORTED_TASKS.get(modality or "", ()) if task in UNSUPERVISED_TASKS and task not in tasks),
+        *(
+            task
+            for task in SUPPORTED_TASKS.get(modality or "", ())
+            if task in registry.unsupervised_tasks() and task not in tasks
+        ),
     ]
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import torch
 
+from zoo import registry
 from zoo.data.dataset import Dataset, Splits
 from zoo.data.image.datasets import image_dataset
 from zoo.data.image.read import channels_first, pixel_values
-from zoo.data.spec import UNSUPERVISED_TASKS
 from zoo.data.table.datasets import table
 from zoo.data.table.frames import Reading, Source, few_whole, frame_dataset, offset_of
 from zoo.data.table.read import as_text, with_names
@@ -40,9 +40,9 @@ def from_arrays(
         ZooError: shapes or indices do not fit, text or missing values in X, an unknown target.
     """
     splits = Splits(folds, fold, split_seed)
-    if task in UNSUPERVISED_TASKS and target is None and not isinstance(data, tuple):
+    if task in registry.unsupervised_tasks() and target is None and not isinstance(data, tuple):
         return _alone(data, splits)
-    task = None if task in UNSUPERVISED_TASKS else task
+    task = None if task in registry.unsupervised_tasks() else task
     frame = _as_frame(data, target)
     if frame is not None:
         source, reading = frame

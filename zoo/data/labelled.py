@@ -18,10 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zoo import registry
 from zoo.data.dataset import Rows, Split, picked
 from zoo.data.inputs import encode, unknown_values
 from zoo.data.reading import ImageReading, SeriesReading, TableReading, TextReading
-from zoo.data.spec import UNKNOWN, UNSUPERVISED_TASKS, DataSpec
+from zoo.data.spec import UNKNOWN, DataSpec
 from zoo.exceptions import ZooError
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _classified(spec: DataSpec, split: dict[str, Any], names: Sequence[str], not
         y = torch.from_numpy((class_numbers(names, spec.normal) == ABSENT).astype(np.int64))
         return Labelled({**split, "y": y}, unknown=unknown, values=values, notes=notes)
     numbers = class_numbers(names, spec.classes)
-    if spec.task in UNSUPERVISED_TASKS:
+    if spec.task in registry.unsupervised_tasks():
         return Labelled({**split, "y": torch.from_numpy(numbers)}, unknown=unknown, values=values, notes=notes)
     strangers = Counter(name for name, number in zip(names, numbers, strict=True) if number == ABSENT)
     known = torch.from_numpy(np.flatnonzero(numbers != ABSENT))

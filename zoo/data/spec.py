@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from math import prod
 from typing import Any, TypeVar
 
+from zoo import registry
 from zoo.data.reading import READINGS, Reading
 from zoo.exceptions import ZooError, unknown
 
@@ -22,11 +23,6 @@ SUPPORTED_TASKS: dict[str, tuple[str, ...]] = {
     "continuous": ("control",),
 }
 MODALITIES = tuple(SUPPORTED_TASKS)
-TASKS = ("classification", "regression", "language_modeling", "forecasting", "reconstruction", "generation", "control")
-UNSUPERVISED_TASKS = (
-    "reconstruction",
-    "generation",
-)  # for which any data of such a modality will do, whatever its labels are
 PADDING, UNKNOWN = 0, 1  # the first two symbols of each vocabulary
 
 
@@ -98,8 +94,7 @@ class DataSpec:
     reading: Reading | None = None
 
     def __post_init__(self) -> None:
-        if self.task not in TASKS:
-            raise unknown("task", self.task, TASKS)
+        registry.task_entry(self.task)
         if self.modality not in MODALITIES:
             raise unknown("modality", self.modality, MODALITIES)
         if self.task not in SUPPORTED_TASKS[self.modality]:

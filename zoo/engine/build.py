@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from zoo import registry
 from zoo.config.schema import PRECISIONS, options
-from zoo.data.spec import UNSUPERVISED_TASKS
 from zoo.engine.launcher import rank
 from zoo.engine.run_config import RunConfig, placed
 from zoo.exceptions import ZooError, install
@@ -118,7 +117,7 @@ def load_asked(asked: dict[str, Any], task: str, wanted: str | None = None) -> D
 
     own = {k: v for k, v in asked.items() if k not in SHARED}
     if "task" in registry.signature(registry.data_entry(asked["name"]).load):  # found out from the data, or asked
-        own["task"] = task if task in UNSUPERVISED_TASKS else wanted
+        own["task"] = task if task in registry.unsupervised_tasks() else wanted
     return _as_asked(load_data(asked["name"], **own), asked, task)
 
 
@@ -136,7 +135,11 @@ def _as_asked(dataset: Dataset, asked: dict[str, Any], task: str) -> Dataset:
                 raise ZooError(f"data.{option}: is for data with rows; {dataset.spec.name} is an environment")
         return dataset
     dataset = trained_on(dataset, **{name: asked.get(option) for name, option in TRAINED_ON.items()})
-    return unlabelled(dataset, task, normal=asked.get("normal_classes")) if task in UNSUPERVISED_TASKS else dataset
+    return (
+        unlabelled(dataset, task, normal=asked.get("normal_classes"))
+        if task in registry.unsupervised_tasks()
+        else dataset
+    )
 
 
 def data_of(run_config: RunConfig, dataset: Dataset | None) -> tuple[Dataset, Any]:

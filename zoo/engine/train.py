@@ -14,7 +14,6 @@ from omegaconf import DictConfig
 
 from zoo import registry
 from zoo.config import compose as configs
-from zoo.data.spec import UNSUPERVISED_TASKS
 from zoo.engine.launcher import group
 from zoo.engine.run_config import RunConfig, check_files, dotted, placed, plan, reopen
 from zoo.engine.run_dir import discard_run, guard_run_dir, read_results, resume_hint
@@ -106,7 +105,7 @@ def _arrays(data: Any, target: str | None, settings: dict[str, Any], model: str)
     cut = {k: settings.get(f"data.{k}", v) for k, v in (("folds", 5), ("fold", 0), ("split_seed", 0))}
     whole = isinstance(data, (Dataset, Environments))
     tasks = registry.entry(model).tasks
-    task = settings.get("task") or (tasks[0] if set(tasks) <= set(UNSUPERVISED_TASKS) else None)
+    task = settings.get("task") or (tasks[0] if set(tasks) <= set(registry.unsupervised_tasks()) else None)
     arrays = data if whole else from_arrays(data, target=target, task=task, **cut)
     configs.store_arrays(arrays.spec.modality, arrays.spec.task)
     return arrays
@@ -398,7 +397,7 @@ def _test(trainer: L.Trainer, model: ZooModule, data: Any, folder: Path) -> dict
     best = trainer.strategy.broadcast(mine)  # other machines may not have the folder
     model.load_state_dict(best["state_dict"])
     model.on_load_checkpoint(best)
-    if model.task.chosen_for is not None:
+    if model.task.threshold_metric is not None:
         model.stage = "val"
         trainer.test(model, dataloaders=data.val_dataloader(), verbose=False)
         model.stage = "test"
@@ -425,9 +424,9 @@ def _answers(trainer: L.Trainer, model: ZooModule, split: Split) -> Tensor | Non
 
     from zoo.data.loader import EvalLoader, Share
 
-    if not model.answers:
+    if not model.test_outputs:
         return None
-    kept = torch.cat(model.answers)
+    kept = torch.cat(model.test_outputs)
     if trainer.world_size == 1:
         return kept
     shares: list[Any] = [None] * trainer.world_size

@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zoo import registry
 from zoo.data.dataset import Dataset, Split, picked
 from zoo.data.labelled import ABSENT, READERS, Labelled, class_numbers, labelled
-from zoo.data.spec import UNSUPERVISED_TASKS, DataSpec
+from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def on_file(model: Any, name: str, rows: Labelled, notes: Sequence[str] = ()) ->
     from zoo.data.loader import EvalLoader
 
     spec, split, notes = model.spec, rows.split, [*notes, *rows.notes]
-    if split is not None and spec.task in UNSUPERVISED_TASKS and not spec.normal:
+    if split is not None and spec.task in registry.unsupervised_tasks() and not spec.normal:
         split = _for_task(model, split)
     metrics: Metrics = {}
     beside: dict[str, Metrics] = {}
@@ -192,7 +193,7 @@ def on_dataset(model: Any, dataset: Dataset, parts: Sequence[str]) -> Evaluation
         metrics["accuracy"] = metrics.get("accuracy", 0.0) * (1 - strangers.total() / rows)
         notes.append(strangers_note(strangers))
     elif not several:
-        metrics |= model.figures(dataset)
+        metrics |= model.extra_metrics(dataset)
     beside = {} if several else uses.others(model, dataset)
     return Evaluation(dataset.spec.name, rows, "all" if several else "test", metrics, beside, notes)
 
@@ -229,8 +230,8 @@ def measured_on(model: Any, batches: Iterable[Any], stage: str = "test") -> tupl
             here = {k: v.to(model.device) if isinstance(v, Tensor) else v for k, v in batch.items()}
             output = model.eval_step(here)
             model.task.update(metrics, output, here)
-            outputs.append(model.task.keep(output, here))
-    return metrics.figures(), outputs
+            outputs.append(model.task.collect(output, here))
+    return metrics.scalars(), outputs
 
 
 def constants(model: Any, split: Split) -> dict[str, Metrics]:
@@ -266,4 +267,4 @@ def _mean_given_back(objective: Any, split: Split) -> Metrics:
         target = objective.target(batch["x"])
         mean = objective.mean.view(-1, 1, 1).expand_as(target) if objective.spec.modality == "image" else 0 * target
         objective.update(metrics, mean, batch)
-    return {name: value for name, value in metrics.figures().items() if name != "f1"}
+    return {name: value for name, value in metrics.scalars().items() if name != "f1"}

@@ -32,7 +32,7 @@ class Answering(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> dict[str, Tensor]:
         """Return the answers, such as probabilities (B, classes), or values (B,) in original units."""
         batch = {"x": x} if lengths is None else {"x": x, "lengths": lengths}
-        return self.model.answer(batch)
+        return self.model.predictions(batch)
 
 
 class Cell(nn.Module):

@@ -136,7 +136,7 @@ def encode(model: CodingModule, dataset: Dataset, out: Path) -> list[str]:
     picture = plane(codes, y if labels is not None else None, dataset.spec.classes, out.with_suffix(".png"))  # type: ignore[arg-type]
     lines = [f"codes           {out}   {codes.shape[0]:,} test rows of {codes.shape[1]} numbers"]
     lines.append(f"picture         {picture}")
-    figures = model.figures(dataset)
+    figures = model.extra_metrics(dataset)
     known = {model.name: figures, **(others(model, dataset) if "knn_accuracy" in figures else {})}
     return lines + _beside(known, ("knn_accuracy", "probe_accuracy"))
 
@@ -152,7 +152,7 @@ def denoise(model: CodingModule, dataset: Dataset, out: Path) -> list[str]:
     name, level = model.noise
     if name == "none" or model.spec.modality != "image":
         raise ZooError("denoise: needs a denoiser of images, such as model=autoencoder model.noise=gaussian")
-    if model.task.ranked:
+    if model.task.detects_anomalies:
         raise ZooError(
             "denoise: the model looks for anomalies and reads rows as they are; train without normal_classes"
         )
@@ -175,7 +175,7 @@ def detect(model: CodingModule, dataset: Dataset, out: Path) -> list[str]:
 
     from zoo.reporting.plots.codes import anomaly_score
 
-    if not model.task.ranked:
+    if not model.task.detects_anomalies:
         raise ZooError("detect: needs a model of what is normal, trained with data.normal_classes=[…]")
     if not dataset.spec.normal:
         raise ZooError(f"detect: {dataset.spec.name} does not say what is normal; name it by data.normal_classes=[…]")

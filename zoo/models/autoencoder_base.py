@@ -18,7 +18,7 @@ from zoo.exceptions import ZooError
 from zoo.layers.encoder_decoder import Bounded, check_coder, latent_size
 from zoo.metrics.probing import code_figures
 from zoo.models.base import ZooModule
-from zoo.tasks import Reconstruction
+from zoo.tasks.reconstruction import Reconstruction
 from zoo.utils.eval_mode import eval_mode
 from zoo.utils.random import PerSampleGenerator
 
@@ -94,26 +94,26 @@ class CodingModule(ZooModule):
         Where rows are read as they are in the end, images are not cut to [0, 1]: black ones would be grey on average.
         """
         name, level = self.noise
-        image, clip = self.spec.modality == "image", not self.task.ranked
+        image, clip = self.spec.modality == "image", not self.task.detects_anomalies
         return add_noise(target, name, level, image=image, clip=clip, generator=draws)
 
     def eval_step(self, batch: Batch) -> Any:
         """Return what is restored of the batch, with noise on it where the model is a denoiser."""
         target = self.task.target(batch["x"])
-        if self.noise[0] != "none" and not self.task.ranked:
+        if self.noise[0] != "none" and not self.task.detects_anomalies:
             target = self.corrupted(target, PerSampleGenerator(batch["row"]))
         with torch.autocast(self.device.type, enabled=False):  # a threshold on the error holds in predict too
             return self.restore(self.code(target.float()))
 
-    def answer(self, batch: Batch) -> dict[str, Tensor]:
+    def predictions(self, batch: Batch) -> dict[str, Tensor]:
         """Return ``reconstruction``, ``code`` and ``error``, the mean squared one of each row (B,); ``score`` too,
         where anomalies are looked for.
         """
         code = self.code(self.task.target(batch["x"]))
         out = self.restore(code)
         error = self.task.error(out, batch["x"]) / self.spec.outputs
-        found = {**self.task.answer(out), "code": code.float(), "error": error}
-        return {**found, "score": self.task.anomaly_score(out, batch["x"])} if self.task.ranked else found
+        found = {**self.task.predictions(out), "code": code.float(), "error": error}
+        return {**found, "score": self.task.anomaly_score(out, batch["x"])} if self.task.detects_anomalies else found
 
     @torch.inference_mode()
     def codes(self, split: Split) -> Tensor:
@@ -122,7 +122,7 @@ class CodingModule(ZooModule):
             batches = (self.task.target(batch["x"].to(self.device)) for batch in EvalLoader(split))
             return torch.cat([self.code(target).float().cpu() for target in batches])
 
-    def figures(self, dataset: Dataset) -> dict[str, float]:
+    def extra_metrics(self, dataset: Dataset) -> dict[str, float]:
         """Return ``knn_accuracy`` and ``probe_accuracy`` of the codes where rows have classes."""
         if not labelled(dataset.spec):
             return {}
@@ -145,7 +145,7 @@ class CodingModule(ZooModule):
             first, last = (
                 self.code(self.task.target(encode(self.spec, raw)["x"][:1].to(self.device))) for raw in (one, other)
             )
-            return self.task.answer(self.restore((1 - share) * first + share * last))["reconstruction"]
+            return self.task.predictions(self.restore((1 - share) * first + share * last))["reconstruction"]
 
     @torch.inference_mode()
     def shown(self, dataset: Dataset) -> dict[str, Tensor]:
@@ -153,7 +153,7 @@ class CodingModule(ZooModule):
         rows = torch.arange(min(SHOWN, len(dataset.test["x"])))
         clean = self.task.target(take({"x": dataset.test["x"]}, rows)["x"].to(self.device))
         noisy = {}
-        if self.noise[0] != "none" and not self.task.ranked:
+        if self.noise[0] != "none" and not self.task.detects_anomalies:
             noisy["noisy"] = self.corrupted(clean, PerSampleGenerator(rows))
         with eval_mode(self):
             restored = self.restore(self.code(noisy.get("noisy", clean)))

@@ -119,7 +119,7 @@ class ZooModule(L.LightningModule):
         self.loop = Loop()
         self.plateau: Plateau | None = None
         self.metrics: dict[str, MetricCollection] = {}
-        self.answers: list[Tensor] = []  # the test's outputs
+        self.test_outputs: list[Tensor] = []  # the test's outputs
         self.stage = "test"  # val where a threshold is chosen by what is a test in Lightning's eyes
 
     # --- what a family writes, or leaves as it is ---
@@ -127,7 +127,7 @@ class ZooModule(L.LightningModule):
     def compute_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return a batch's mean loss, and sums over the batch that are reported as training means."""
         output = self.output(batch)
-        return self.task.loss(output, batch), self.task.count(output.detach(), batch)
+        return self.task.loss(output, batch), self.task.batch_statistics(output.detach(), batch)
 
     def training_step_on_batch(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Learn from one batch: gradient, and an optimizer step once its group of ``accumulate`` batches is complete."""
@@ -149,9 +149,9 @@ class ZooModule(L.LightningModule):
     def begin_evaluation(self, stage: str) -> None:
         """Get ready for the first of such batches, of ``val`` or ``test``."""
 
-    def answer(self, batch: Batch) -> dict[str, Tensor]:
+    def predictions(self, batch: Batch) -> dict[str, Tensor]:
         """Return what the model says of a batch, by name, in tensors alone: what an exported file answers."""
-        return self.task.answer(self.output(batch))
+        return self.task.predictions(self.output(batch))
 
     def normalize(self, x: Tensor) -> Tensor:
         """Return ``x`` with the training data's mean taken off, divided by its deviation; symbols as they are."""
@@ -161,11 +161,11 @@ class ZooModule(L.LightningModule):
         """Return what pictures may show of the trained model, by name, from a training batch or all of the data."""
         return {}
 
-    def film(self, dataset: Dataset) -> Tensor | None:
+    def record_video(self, dataset: Dataset) -> Tensor | None:
         """Return frames (T, H, W, 3) of bytes that show the trained model at work; None: it has none."""
         return None
 
-    def figures(self, dataset: Dataset) -> dict[str, float]:
+    def extra_metrics(self, dataset: Dataset) -> dict[str, float]:
         """Return further figures of the trained model, by name, that are no means over test batches."""
         return {}
 
@@ -425,16 +425,16 @@ class ZooModule(L.LightningModule):
     def on_test_start(self) -> None:
         """Make the test's metrics, and room for the answers."""
         self.metrics["test"] = self.task.metrics(self.stage).to(self.device)
-        self.answers = []
+        self.test_outputs = []
         self.begin_evaluation(self.stage)
 
     def test_step(self, batch: Batch, index: int) -> None:
         """Add a test batch to the metrics, what is kept of its output to the answers."""
         output = self.eval_step(batch)
         self.task.update(self.metrics["test"], output, batch)
-        kept = self.task.keep(output, batch)
+        kept = self.task.collect(output, batch)
         if kept is not None:
-            self.answers.append(kept.float().cpu())
+            self.test_outputs.append(kept.float().cpu())
 
     def on_test_epoch_end(self) -> None:
         """Log the test's figures."""
@@ -537,7 +537,7 @@ class ZooModule(L.LightningModule):
         """Return what the model says of a batch that ``zoo.data.inputs.encode`` made, as its objective decodes it."""
         with eval_mode(self):
             answer = self.answer({key: value.to(self.device) for key, value in batch.items()})
-        return self.task.decode(answer)
+        return self.task.postprocess(answer)
 
 
 def _is_primitive(value: Any) -> bool:

@@ -131,5 +131,5 @@ class FNN(ZooModule):
             return super().compute_loss(batch)
         out = self.each(batch["x"])
         every = {key: value.repeat_interleave(self.members, 0) for key, value in batch.items() if key != "x"}
-        counts = self.task.count(self.mean_answer(out.detach()), batch)
+        counts = self.task.batch_statistics(self.mean_answer(out.detach()), batch)
         return self.task.loss(out.flatten(0, 1), every), counts

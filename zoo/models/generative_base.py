@@ -19,7 +19,7 @@ from zoo.layers.latents import sample_latents
 from zoo.metrics.distances import COMPONENTS, FEW, density_and_coverage, nearest, principal_components
 from zoo.metrics.evaluator import Judge, judge_of
 from zoo.models.base import ZooModule
-from zoo.tasks import Generation
+from zoo.tasks.generation import Generation
 from zoo.utils.precision import to_widest_dtype
 from zoo.utils.random import EVAL_BATCH, PerSampleGenerator
 
@@ -101,7 +101,7 @@ class GenerativeModule(ZooModule):
         return (images.flatten(1) - self.centre) @ self.components
 
     @torch.inference_mode()
-    def figures(self, dataset: Dataset) -> dict[str, float]:
+    def extra_metrics(self, dataset: Dataset) -> dict[str, float]:
         """Return no figures more; say where a run has gone wrong."""
         rows = torch.arange(min(LOOKED_AT, len(dataset.test["x"])))
         real, made = self._taken(dataset.test["x"], rows), self.sample(len(rows))

@@ -12,7 +12,7 @@ from zoo.data.dataset import Batch
 from zoo.data.input_readers import to_float
 from zoo.data.spec import CARTPOLE, DataSpec
 from zoo.models.base import ZooModule
-from zoo.tasks import Control
+from zoo.tasks.control import Control
 from zoo.utils.precision import to_widest_dtype
 from zoo.utils.random import PerSampleGenerator
 
@@ -117,7 +117,7 @@ class ControlModule(ZooModule):
         """Return a ``map`` over its ``range`` where observations are two numbers."""
         return self._mapped(batch["x"]) if self.spec.input_shape == (2,) else {}
 
-    def film(self, dataset: Any) -> Tensor | None:
+    def record_video(self, dataset: Any) -> Tensor | None:
         """Return the frames of an episode that this model plays."""
         frames: Tensor | None = dataset.filmed(lambda x: self.acted(x.to(self.device), greedy=True))
         return frames

@@ -50,7 +50,7 @@ class SequenceModule(ZooModule):
             state = None
         output, state = self.network.continued(batch["x"], state)
         self.trained_from = _detached(state)
-        return self.task.loss(output, batch), self.task.count(output.detach(), batch)
+        return self.task.loss(output, batch), self.task.batch_statistics(output.detach(), batch)
 
     def begin_evaluation(self, stage: str) -> None:
         """Begin with no state."""

@@ -25,7 +25,6 @@ from zoo.layers.encoder_decoder import decoder, encoder
 from zoo.layers.latents import sample_latents
 from zoo.models.autoencoder_base import CodingModule
 from zoo.registry import register
-from zoo.tasks import Reconstruction
 from zoo.tasks.base import Metrics
 from zoo.utils.eval_mode import eval_mode
 from zoo.utils.random import EVAL_BATCH, PerSampleGenerator
@@ -176,10 +175,10 @@ class VAE(CodingModule):
         """Return the mean of q(z|x) (B, latent_dim)."""
         return self.posterior(target, y)[0]
 
-    def answer(self, batch: Batch) -> dict[str, Tensor]:
+    def predictions(self, batch: Batch) -> dict[str, Tensor]:
         """Return the answer of an autoencoder; ``score`` is KL − log p(x|z) at the mean of q(z|x)."""
-        found = super().answer(batch)
-        if self.task.ranked:
+        found = super().predictions(batch)
+        if self.task.detects_anomalies:
             target = self.task.target(batch["x"])
             mean, log_var = self.posterior(target)
             seen = self.log_likelihood(target, self.decoded(mean))
@@ -241,14 +240,14 @@ class VAE(CodingModule):
         y = labels_of(self.spec, count, label, told=self.labels > 0, device=self.device)
         with eval_mode(self):
             out: Tensor = self.values(self.decoded(z, y))
-        return self.task.answer(out)["reconstruction"]
+        return self.task.predictions(out)["reconstruction"]
 
     def visualizations(self, batch: Batch, dataset: Dataset) -> dict[str, Tensor]:
         """Return what pictures show of an autoencoder, and ``samples``."""
         found = {} if self.labels else super().visualizations(batch, dataset)
         return {**found, "samples": self.sample(64).cpu()}
 
-    def figures(self, dataset: Dataset) -> dict[str, float]:
+    def extra_metrics(self, dataset: Dataset) -> dict[str, float]:
         """Return the figures of codes, and how many of their numbers say anything (``active_units``)."""
         if self.labels:
             return {}
@@ -259,4 +258,4 @@ class VAE(CodingModule):
                 "model.free_bits=0.1 or a smaller model.beta",
                 file=sys.stderr,
             )
-        return {**super().figures(dataset), "active_units": float(active)}
+        return {**super().extra_metrics(dataset), "active_units": float(active)}

@@ -140,7 +140,7 @@ def add_report(
 
     content = {key: value for key, value in content.items() if key != "missing"}
     with eval_mode(job.model):
-        figures = guard.attempt("further figures", lambda: job.model.figures(job.dataset), {})
+        figures = guard.attempt("further figures", lambda: job.model.extra_metrics(job.dataset), {})
         beside = guard.attempt("baselines", lambda: _baselines(job, guard), {})
         content["metrics"] = {**content["metrics"], **{f"test/{name}": value for name, value in figures.items()}}
         content["baselines"] = {**content["baselines"], **beside}
@@ -162,12 +162,12 @@ def _pictures(
     from zoo.reporting.plots import run_pictures
 
     model, dataset = job.model, job.dataset
-    answers = guard.attempt("answers", lambda: model.task.tell(kept), {}) if kept is not None else {}
+    answers = guard.attempt("answers", lambda: model.task.postprocess_outputs(kept), {}) if kept is not None else {}
     batch = guard.attempt("first batch", data.first_batch, None)
     visualizations = (
         guard.attempt("visualizations", lambda: model.visualizations(batch, dataset), {}) if batch is not None else {}
     )
-    frames = guard.attempt("film", lambda: model.film(dataset), None)
+    frames = guard.attempt("film", lambda: model.record_video(dataset), None)
     visualizations = visualizations if frames is None else {**visualizations, "frames": frames}
     options = {"batch": batch, "visualizations": visualizations, "attempt": guard.attempt}
     return run_pictures(dataset, history, answers, job.plan.folder / "plots", **options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torchmetrics import MeanMetric, MetricCollection
 
 from zoo.config.schema import ObjectiveOptions
 from zoo.data.dataset import Batch
+from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError, unknown
 
 LESS_IS_BETTER = ("nll", "perplexity", "rmse", "mae", "mse", "sse", "frechet_pca", "frechet_zoo_cnn")
@@ -24,16 +25,22 @@ class Task(nn.Module):
     and options say what they are.
 
     ``monitor`` is the validation figure that picks the best checkpoint, ``mode`` min or max. ``threshold`` is on the
-    probability of the positive of two classes (None: the likelier one), or on a score; where ``chosen_for`` names a
+    probability of the positive of two classes (None: the likelier one), or on a score; where ``threshold_metric`` names a
     figure, it is chosen for it on validation, after training. ``fallback_monitor`` is the validation figure that every set
     of rows has as long as the weights are finite; it is watched where the ``monitor`` is not defined.
     """
 
+    name: ClassVar[str] = ""
     monitor: str
     mode: str
     fallback_monitor: str = "nll"
     threshold: float | None = None
-    chosen_for: str | None = None
+    threshold_metric: str | None = None
+
+    @classmethod
+    def from_spec(cls, spec: DataSpec) -> Task:
+        """Return the task of a spec."""
+        return cls(spec)  # type: ignore[call-arg]
 
     def constant(self, name: str, value: Tensor | None) -> None:
         """Keep a tensor that follows from spec and options, under ``name``."""
@@ -51,7 +58,7 @@ class Task(nn.Module):
         """Return the mean loss of a batch, a scalar."""
         raise NotImplementedError
 
-    def count(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
+    def batch_statistics(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Return sums over the batch that become training means, counted where the output lies."""
         return {}
 
@@ -63,25 +70,25 @@ class Task(nn.Module):
         """Add a batch to such metrics; ``output`` is what the model's ``eval_step`` returned."""
         raise NotImplementedError
 
-    def answer(self, output: Tensor) -> dict[str, Tensor]:
+    def predictions(self, output: Tensor) -> dict[str, Tensor]:
         """Return what the output means, by name: probabilities, or values in original units."""
         raise NotImplementedError
 
-    def decode(self, answer: dict[str, Tensor]) -> dict[str, Any]:
+    def postprocess(self, predictions: dict[str, Tensor]) -> dict[str, Any]:
         """Return what a user reads: the answer, and the labels of classes."""
-        return {**answer}
+        return {**predictions}
 
-    def keep(self, output: Any, batch: Batch) -> Tensor | None:
-        """Return what is kept of a test batch, a row each, for ``tell`` and ``choose_threshold``; None: nothing."""
+    def collect(self, output: Any, batch: Batch) -> Tensor | None:
+        """Return what is kept of a test batch, a row each, for ``postprocess_outputs`` and ``choose_threshold``; None: nothing."""
         kept: Tensor | None = output
         return kept
 
-    def tell(self, kept: Tensor) -> dict[str, Any]:
+    def postprocess_outputs(self, kept: Tensor) -> dict[str, Any]:
         """Return what pictures show of what was kept."""
-        return self.decode(self.answer(kept))
+        return self.postprocess(self.predictions(kept))
 
     def choose_threshold(self, kept: Tensor, y: Tensor) -> float:
-        """Return the threshold that is best for ``chosen_for`` on these rows."""
+        """Return the threshold that is best for ``threshold_metric`` on these rows."""
         raise NotImplementedError
 
 
@@ -94,7 +101,7 @@ class Metrics(MetricCollection):
             if name in self:
                 self[name].update(*values)
 
-    def figures(self) -> dict[str, float]:
+    def scalars(self) -> dict[str, float]:
         """Return the figures, those that are not defined left out."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of figures that nothing was added to

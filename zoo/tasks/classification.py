@@ -25,6 +25,7 @@ from zoo.metrics.defined import (
     TwoClassAUROC,
     TwoClassAveragePrecision,
 )
+from zoo.registry import register_task
 from zoo.tasks.base import Metrics, Task, best_threshold, refuse, watched
 
 
@@ -37,6 +38,7 @@ def _multiclass(classes: int) -> dict[str, Any]:
     }
 
 
+@register_task("classification")
 class Classification(Task):
     """Cross-entropy over classes. ``output`` (B, K) logits, ``y`` (B,) int64.
 
@@ -52,12 +54,17 @@ class Classification(Task):
         self.label_smoothing = 0.0  # these are set by configure
         self.constant("weights", None)
 
+    @classmethod
+    def from_spec(cls, spec: DataSpec) -> Task:
+        """Return the task of a spec: that of several labels at once where it has such."""
+        return MultilabelClassification(spec) if spec.multilabel else cls(spec)
+
     def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
         """Take up a run's options; smoothing and weights are for the training loss alone."""
         self.label_smoothing = label_smoothing
         self.monitor, self.mode = watched(options.monitor, "accuracy", [*_multiclass(2), "nll"])
         refuse(options, "the target is a class", "loss")
-        self.chosen_for = options.threshold
+        self.threshold_metric = options.threshold
         if options.threshold is not None and len(self.classes) != 2:
             raise ZooError(f"objective.threshold: is for two classes; there are {len(self.classes)}")
         if options.class_weights is not None:
@@ -79,7 +86,7 @@ class Classification(Task):
             weight = weight + (share if weights is None else share * weights[y]).sum()
         return total / weight
 
-    def count(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
+    def batch_statistics(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Return the number of right answers."""
         return {"accuracy": (output.argmax(1) == batch["y"]).sum()}
 
@@ -110,20 +117,20 @@ class Classification(Task):
         return found if self.positive == 1 else 1 - found
 
     def choose_threshold(self, kept: Tensor, y: Tensor) -> float:
-        """Return the threshold on the positive class's probability that is best for ``chosen_for`` on these rows."""
-        assert self.chosen_for is not None
-        return best_threshold(kept.float().softmax(1)[:, self.positive], y == self.positive, self.chosen_for)
+        """Return the threshold on the positive class's probability that is best for ``threshold_metric`` on these rows."""
+        assert self.threshold_metric is not None
+        return best_threshold(kept.float().softmax(1)[:, self.positive], y == self.positive, self.threshold_metric)
 
-    def answer(self, output: Tensor) -> dict[str, Tensor]:
+    def predictions(self, output: Tensor) -> dict[str, Tensor]:
         """Return ``probability`` (B, K)."""
         return {"probability": output.float().softmax(1)}
 
-    def decode(self, answer: dict[str, Tensor]) -> dict[str, Any]:
+    def postprocess(self, predictions: dict[str, Tensor]) -> dict[str, Any]:
         """Return the class ``label`` of each row and ``probability`` (B, K)."""
-        return {"label": [self.classes[i] for i in self.labels(answer["probability"]).tolist()], **answer}
+        return {"label": [self.classes[i] for i in self.labels(predictions["probability"]).tolist()], **predictions}
 
 
-class Labels(Task):
+class MultilabelClassification(Task):
     """Several labels that may be true together. ``output`` (B, K) logits, ``y`` (B, K) float, 0 or 1.
 
     The loss is the mean binary cross-entropy; the figures are means over the labels, accuracy the share of right ones.
@@ -156,7 +163,7 @@ class Labels(Task):
         weights = None if self.weights is None else self.weights.to(output.dtype)
         return F.binary_cross_entropy_with_logits(output, y, pos_weight=weights)
 
-    def count(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
+    def batch_statistics(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Return the sum over rows of the share of right labels."""
         return {"accuracy": ((output > 0) == (batch["y"] > 0.5)).float().mean(1).sum()}
 
@@ -181,14 +188,14 @@ class Labels(Task):
         pair = (output.sigmoid(), y.long())
         metrics.feed(nll=(nll,), accuracy=pair, balanced_accuracy=pair, auroc=pair, average_precision=pair)
 
-    def answer(self, output: Tensor) -> dict[str, Tensor]:
+    def predictions(self, output: Tensor) -> dict[str, Tensor]:
         """Return ``probability`` (B, K), of each label for itself."""
         return {"probability": output.float().sigmoid()}
 
-    def decode(self, answer: dict[str, Tensor]) -> dict[str, Any]:
+    def postprocess(self, predictions: dict[str, Tensor]) -> dict[str, Any]:
         """Return the list of ``label`` that are likely in each row, and ``probability`` (B, K)."""
-        likely = (answer["probability"] > 0.5).tolist()
-        return {"label": [[c for c, on in zip(self.classes, row, strict=True) if on] for row in likely], **answer}
+        likely = (predictions["probability"] > 0.5).tolist()
+        return {"label": [[c for c, on in zip(self.classes, row, strict=True) if on] for row in likely], **predictions}
 
 
 def balanced(counts: Sequence[int]) -> Tensor:

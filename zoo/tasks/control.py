@@ -12,6 +12,7 @@ from torchmetrics.utilities.data import dim_zero_cat
 from zoo.config.schema import ObjectiveOptions
 from zoo.data.dataset import Batch
 from zoo.data.spec import DataSpec
+from zoo.registry import register_task
 from zoo.tasks.base import Metrics, Task, refuse, watched
 from zoo.utils.precision import to_widest_dtype
 
@@ -32,6 +33,7 @@ class Spread(Metric):
         return to_widest_dtype(dim_zero_cat(self.values)).std(correction=0)
 
 
+@register_task("control")
 class Control(Task):
     """Episodes of seeds of their own, in which the likeliest action is taken.
 
@@ -68,22 +70,22 @@ class Control(Task):
             metrics.feed(**{name: (values,)})
         metrics.feed(return_std=(output["return"],))
 
-    def keep(self, output: Any, batch: Batch) -> Tensor | None:
+    def collect(self, output: Any, batch: Batch) -> Tensor | None:
         """Return nothing: what was played is over."""
         return None
 
-    def answer(self, output: Tensor) -> dict[str, Tensor]:
+    def predictions(self, output: Tensor) -> dict[str, Tensor]:
         """Return ``probability`` (B, actions) of each action, or the likeliest ``action`` (B, numbers)."""
         if self.spec.classes:
             return {"probability": output.float().softmax(1)}
         return {"action": scaled(output.float(), self.low, self.high)}
 
-    def decode(self, answer: dict[str, Tensor]) -> dict[str, Any]:
+    def postprocess(self, predictions: dict[str, Tensor]) -> dict[str, Any]:
         """Return the answer, and the names of the likeliest of actions."""
         if not self.spec.classes:
-            return {**answer}
-        likeliest = answer["probability"].argmax(1).tolist()
-        return {**answer, "label": [self.spec.classes[number] for number in likeliest]}
+            return {**predictions}
+        likeliest = predictions["probability"].argmax(1).tolist()
+        return {**predictions, "label": [self.spec.classes[number] for number in likeliest]}
 
 
 def scaled(action: Tensor, low: Tensor, high: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from zoo.data.dataset import Batch
 from zoo.data.spec import DataSpec
 from zoo.metrics.distances import FEW, density_and_coverage, frechet
 from zoo.metrics.evaluator import SURE, judged
+from zoo.registry import register_task
 from zoo.tasks.base import Metrics, Task, refuse, watched
 from zoo.utils.precision import to_widest_dtype
 
@@ -53,6 +54,7 @@ class Samples(Metric):
         return {name: torch.tensor(value, dtype=torch.float64) for name, value in found.items()}
 
 
+@register_task("generation", unsupervised=True)
 class Generation(Task):
     """Samples beside real rows, as many.
 
@@ -93,10 +95,10 @@ class Generation(Task):
             d_made=(to_widest_dtype(output["made_logit"] < 0),),
         )
 
-    def keep(self, output: Any, batch: Batch) -> Tensor | None:
+    def collect(self, output: Any, batch: Batch) -> Tensor | None:
         """Return nothing: samples are drawn when a picture is."""
         return None
 
-    def answer(self, output: Tensor) -> dict[str, Tensor]:
+    def predictions(self, output: Tensor) -> dict[str, Tensor]:
         """Return ``realness``, the probability that a discriminator gives an image to be real."""
         return {"realness": output.float().sigmoid().squeeze(-1)}

@@ -13,9 +13,11 @@ from torchmetrics import MeanMetric, MetricCollection
 from zoo.config.schema import ObjectiveOptions
 from zoo.data.dataset import Batch
 from zoo.data.spec import PADDING, DataSpec
+from zoo.registry import register_task
 from zoo.tasks.base import Metrics, Scaled, Task, refuse, watched
 
 
+@register_task("language_modeling")
 class LanguageModeling(Task):
     """Cross-entropy of each next symbol. ``output`` (B, T, V) logits, ``y`` (B, T) int64; padding does not count.
 
@@ -61,15 +63,15 @@ class LanguageModeling(Task):
         logits = output.float().transpose(1, 2)
         return F.cross_entropy(logits, batch["y"], ignore_index=PADDING, reduction="none")
 
-    def answer(self, output: Tensor) -> dict[str, Tensor]:
+    def predictions(self, output: Tensor) -> dict[str, Tensor]:
         """Return ``probability`` (B, T, V) of each symbol to come next."""
         return {"probability": output.float().softmax(2)}
 
-    def keep(self, output: Tensor, batch: Batch) -> Tensor | None:
+    def collect(self, output: Tensor, batch: Batch) -> Tensor | None:
         """Return nothing: a test's outputs are the size of its text times that of the vocabulary."""
         return None
 
-    def decode(self, answer: dict[str, Tensor]) -> dict[str, Any]:
+    def postprocess(self, predictions: dict[str, Tensor]) -> dict[str, Any]:
         """Return the likeliest next ``label`` of each text and ``probability`` (B, V) of what follows its end."""
-        probability = answer["probability"][:, -1]
+        probability = predictions["probability"][:, -1]
         return {"label": [self.vocabulary[i] for i in probability.argmax(1).tolist()], "probability": probability}

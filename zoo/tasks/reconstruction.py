@@ -18,6 +18,7 @@ from zoo.data.reading import TableReading
 from zoo.data.spec import DataSpec
 from zoo.data.table.read import coded, numeric_columns
 from zoo.metrics.defined import TwoClassAUROC, TwoClassAveragePrecision
+from zoo.registry import register_task
 from zoo.tasks.base import Metrics, Scaled, Task, best_threshold, refuse, watched
 from zoo.utils.precision import to_widest_dtype
 
@@ -25,6 +26,7 @@ SMALLEST = 16  # pixels a side: SSIM looks at windows of 11
 FALSE_ALARMS = 0.01  # of normal rows, by the threshold that is set where validation holds no anomaly
 
 
+@register_task("reconstruction", unsupervised=True)
 class Reconstruction(Task):
     """Squared error of what is given back. ``output`` is like ``target(x)``: images in [0, 1], else standardised.
 
@@ -42,7 +44,7 @@ class Reconstruction(Task):
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
-        self.spec, self.ranked = spec, bool(spec.normal)
+        self.spec, self.detects_anomalies = spec, bool(spec.normal)
         mean, std = torch.tensor(spec.mean), torch.tensor(spec.std)
         self.constant("mean", mean)
         self.constant("std", std)
@@ -61,9 +63,9 @@ class Reconstruction(Task):
         known = [name for name in self.names("test") if name not in ("f1", "ssim", "kl", "nll")]
         self.monitor, self.mode = watched(options.monitor, self.monitor, known)
         refuse(options, "the target is the input itself", "class_weights", "loss")
-        if not self.ranked:
+        if not self.detects_anomalies:
             refuse(options, "there are no anomalies to find; data.normal_classes says what is normal", "threshold")
-        self.chosen_for = options.threshold or ("f1" if self.ranked else None)
+        self.threshold_metric = options.threshold or ("f1" if self.detects_anomalies else None)
 
     def target(self, x: Tensor) -> Tensor:
         """Return what raw ``x`` is to be given back as: images as they are, tables coded, series standardised."""
@@ -99,7 +101,7 @@ class Reconstruction(Task):
         ranked = ["auroc", "average_precision"] + (["f1"] if stage == "test" else [])
         if stage == "test" and self.spec.modality == "image" and min(self.spec.input_shape[1:]) >= SMALLEST:
             found.append("ssim")
-        found += ranked if self.ranked else []
+        found += ranked if self.detects_anomalies else []
         return found if stage == "test" else [name for name in found if name in ("mse", self.monitor)]
 
     def metrics(self, stage: str) -> MetricCollection:
@@ -134,7 +136,7 @@ class Reconstruction(Task):
 
     def normal(self, batch: Batch) -> Tensor:
         """Return which rows (B,) the error is of: those that are no anomalies."""
-        if self.ranked:
+        if self.detects_anomalies:
             return batch["y"] == 0
         return torch.ones(len(batch["x"]), dtype=torch.bool, device=batch["x"].device)
 
@@ -143,22 +145,22 @@ class Reconstruction(Task):
         found = named.get("score")
         return self.anomaly_score(named["output"], x) if found is None else found
 
-    def keep(self, output: Any, batch: Batch) -> Tensor | None:
+    def collect(self, output: Any, batch: Batch) -> Tensor | None:
         """Return each row's score."""
         return self.score(output if isinstance(output, dict) else {"output": output}, batch["x"])
 
-    def tell(self, kept: Tensor) -> dict[str, Any]:
+    def postprocess_outputs(self, kept: Tensor) -> dict[str, Any]:
         """Return the scores."""
         return {"score": kept}
 
     def choose_threshold(self, kept: Tensor, y: Tensor) -> float:
         """Return the threshold on the score; of normal rows alone, one that few of them pass."""
-        assert self.chosen_for is not None
+        assert self.threshold_metric is not None
         if not bool((y == 1).any()):
             return float(kept.double().quantile(1 - FALSE_ALARMS))
-        return best_threshold(kept, y == 1, self.chosen_for)
+        return best_threshold(kept, y == 1, self.threshold_metric)
 
-    def answer(self, output: Tensor) -> dict[str, Tensor]:
+    def predictions(self, output: Tensor) -> dict[str, Tensor]:
         """Return ``reconstruction``, in original units; of a table its numbers, then each text as 0 to 1."""
         out = output.float()
         if self.spec.modality == "series":
@@ -171,11 +173,11 @@ class Reconstruction(Task):
             return {"reconstruction": value}
         return {"reconstruction": out}
 
-    def decode(self, answer: dict[str, Tensor]) -> dict[str, Any]:
+    def postprocess(self, predictions: dict[str, Tensor]) -> dict[str, Any]:
         """Return the answer and, where anomalies are looked for, each row's ``label`` by its score."""
-        if "score" not in answer or self.threshold is None:
-            return {**answer}
+        if "score" not in predictions or self.threshold is None:
+            return {**predictions}
         return {
-            "label": [self.spec.classes[on] for on in (answer["score"] >= self.threshold).long().tolist()],
-            **answer,
+            "label": [self.spec.classes[on] for on in (predictions["score"] >= self.threshold).long().tolist()],
+            **predictions,
         }

@@ -11,9 +11,11 @@ from zoo.config.schema import ObjectiveOptions
 from zoo.data.dataset import Batch
 from zoo.data.spec import DataSpec
 from zoo.metrics.defined import DefinedR2
+from zoo.registry import register_task
 from zoo.tasks.base import Metrics, Task, refuse, watched
 
 
+@register_task("regression")
 class Regression(Task):
     """Error of the standardised target. ``output`` (B, 1), ``y`` (B,) in original units, less ``target_offset``."""
 
@@ -53,7 +55,7 @@ class Regression(Task):
         """Return values (B,) in the units of ``y``."""
         return output.float().squeeze(1) * self.std + self.mean
 
-    def answer(self, output: Tensor) -> dict[str, Tensor]:
+    def predictions(self, output: Tensor) -> dict[str, Tensor]:
         """Return ``value`` (B,) in original units; in float64 where float32 would lose the differences."""
         value = self.value(output)
         if not self.offset:
@@ -62,6 +64,7 @@ class Regression(Task):
         return {"value": value.to(where, torch.float64) + self.offset}
 
 
+@register_task("forecasting")
 class Forecasting(Task):
     """Error of the standardised future. ``output`` (B, H, C), ``y`` (B, H, C) in original units.
 
@@ -112,10 +115,10 @@ class Forecasting(Task):
         assert isinstance(metrics, Metrics)
         # contiguous: torchmetrics flattens by view
         pair = (output.float().contiguous(), self.standard(batch["y"]).contiguous())
-        original = (self.answer(output)["value"].contiguous(), batch["y"].contiguous())
+        original = (self.predictions(output)["value"].contiguous(), batch["y"].contiguous())
         metrics.feed(mse=pair, mae=pair, mse_original=original, mae_original=original)
 
-    def answer(self, output: Tensor) -> dict[str, Tensor]:
+    def predictions(self, output: Tensor) -> dict[str, Tensor]:
         """Return ``value`` (B, H, C) in original units."""
         output = output.float()
         return {"value": output * self.std + self.mean}

@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 import torch
 
+from zoo import registry
 from zoo.data.dataset import Dataset, Windows, class_counts
 from zoo.data.environment.environments import Environments, environments
 from zoo.data.loader import EvalLoader
-from zoo.data.spec import SUPPORTED_TASKS, UNKNOWN, UNSUPERVISED_TASKS, DataSpec
+from zoo.data.spec import SUPPORTED_TASKS, UNKNOWN, DataSpec
 from zoo.data.table.frames import bin_edges
 from zoo.data.text.tokens import SPECIAL
 from zoo.data.unlabelled import unlabelled
 from zoo.registry import ModelEntry
-from zoo.tasks import Reconstruction
 from zoo.tasks.baselines.control import at_random
+from zoo.tasks.reconstruction import Reconstruction
 from zoo.testing.games import CONTINUOUS, DISCRETE, STEPS
 
 TRAIN, VAL, TEST = 384, 96, 95  # rows; an odd number of test rows cannot be shared evenly
@@ -244,7 +245,7 @@ def _dataset(task: str, modality: str) -> Any:
         return _language()
     if modality == "series":
         return _waves() if task == "forecasting" else unlabelled(_waves(), task)
-    if task in UNSUPERVISED_TASKS:
+    if task in registry.unsupervised_tasks():
         return unlabelled(_dataset("classification", modality), task)
     rng = np.random.default_rng(0)
     x, y, lengths = MAKERS[modality](rng, TRAIN + VAL + TEST, task)

@@ -8,7 +8,7 @@ from typing import Any
 
 from zoo import registry
 from zoo.config import compose as configs
-from zoo.data.spec import MODALITIES, SUPPORTED_TASKS, TASKS, DataSpec
+from zoo.data.spec import MODALITIES, SUPPORTED_TASKS, DataSpec
 from zoo.engine.run_config import plan
 from zoo.exceptions import ZooError
 from zoo.models.base import ZooModule

@@ -109,7 +109,7 @@ def _use(model: ZooModule, dataset: Dataset) -> None:
     with contextlib.suppress(ZooError):  # a conditional model predicts nothing without a class
         model.answered({key: value for key, value in batch.items() if key in ("x", "lengths")})
     model.visualizations({key: value.to(model.device) for key, value in batch.items()}, dataset)
-    model.figures(dataset)
+    model.extra_metrics(dataset)
     if model.spec.task == "language_modeling":
         model.generate(length=3)  # type: ignore[operator]
     elif hasattr(model, "sample"):

@@ -181,7 +181,7 @@ def test_images_of_any_order_and_scale_are_between_0_and_1_in_training_and_predi
     assert x.dtype == torch.float32
     assert 0 <= float(x.min()) < 0.1 < 0.9 < float(x.max()) <= 1
     observation = torch.from_numpy(arranged(raw.astype(np.float64) / high, games.spec.reading.layout)).float()
-    expected = model.task.decode(model.task.answer(model(observation)))["probability"]
+    expected = model.task.postprocess(model.task.predictions(model(observation)))["probability"]
     torch.testing.assert_close(model.eval().predict(raw)["probability"], expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(model.predict(raw[0])["probability"], expected[:1], atol=1e-5, rtol=0)
 

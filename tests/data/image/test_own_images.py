@@ -20,7 +20,7 @@ from zoo.data.dataset import Rows
 from zoo.data.loader import Loader
 from zoo.utils.random import generator_of
 from zoo.data.image.decode import decode, listing
-from zoo.tasks import Classification
+from zoo.tasks.classification import Classification
 from zoo.data.spec import DataSpec
 
 RED, BLUE = (200, 30, 20), (10, 60, 220)

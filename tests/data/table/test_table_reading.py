@@ -296,7 +296,7 @@ def test_large_numbers_keep_their_small_differences(tmp_path):
     objective = build_task(data.spec)
     output = ((y - data.spec.target_mean) / data.spec.target_std).unsqueeze(1)
     assert float(objective.loss(output, {"y": y})) < 1e-10
-    assert np.allclose(np.sort(objective.answer(output)["value"].numpy()), np.sort(1e9 + 10 * a), atol=1e-3)
+    assert np.allclose(np.sort(objective.predictions(output)["value"].numpy()), np.sort(1e9 + 10 * a), atol=1e-3)
 
 
 def test_what_float32_cannot_hold_is_refused_with_its_place(tmp_path):
@@ -419,5 +419,5 @@ def test_large_numbers_are_given_back_in_their_own_units():
     from zoo.tasks import build_task
 
     objective = build_task(spec)
-    back = objective.answer(objective.target(batch["x"]))["reconstruction"]
+    back = objective.predictions(objective.target(batch["x"]))["reconstruction"]
     assert np.allclose(back.numpy(), a, rtol=0, atol=1e-4)

@@ -16,7 +16,7 @@ from zoo.data.arrays import from_arrays
 from zoo.data.table.frames import bin_edges
 from zoo.engine.lr_finder import suggest
 from zoo.layers.tabular import Piecewise
-from zoo.tasks import Classification, Labels
+from zoo.tasks.classification import Classification, MultilabelClassification
 from zoo.config.schema import ObjectiveOptions
 from zoo.data.spec import DataSpec
 
@@ -284,7 +284,7 @@ def test_a_threshold_is_the_best_of_all(figure):
     score = (rng.normal(size=300) + y).round(1)  # with ties
     objective = Classification(DataSpec("t", "table", "classification", (2,), classes=("no", "yes")))
     logits = torch.stack([torch.zeros(300), torch.tensor(score).float()], 1)
-    objective.chosen_for = figure
+    objective.threshold_metric = figure
     threshold = objective.choose_threshold(logits, torch.tensor(y).long())
     p = logits.softmax(1)[:, 1].numpy()
     judge = {"accuracy": sk.accuracy_score, "balanced_accuracy": sk.balanced_accuracy_score, "f1": sk.f1_score}[figure]
@@ -300,7 +300,7 @@ def test_class_weights_are_the_inverse_of_the_counts():
     weight = torch.tensor([100 / 30, 100 / 60, 100 / 210])
     by_hand = (weight[y] * F.cross_entropy(logits, y, reduction="none")).sum() / weight[y].sum()
     assert torch.allclose(objective.loss(logits, {"y": y}), by_hand)
-    labels = Labels(DataSpec("t", "table", "classification", (2,), classes=("a", "b"), counts=(10, 50), rows=100,
+    labels = MultilabelClassification(DataSpec("t", "table", "classification", (2,), classes=("a", "b"), counts=(10, 50), rows=100,
                              multilabel=True))  # fmt: skip
     labels.configure(ObjectiveOptions(class_weights="balanced"), label_smoothing=0.0)
     assert torch.equal(labels.weights, torch.tensor([9.0, 1.0]))
@@ -343,9 +343,9 @@ def test_members_are_networks_of_their_own_that_share_their_hidden_layers(task):
         each.append(alone(x))
     loss, counts = many.compute_loss({"x": x, "y": y})
     assert torch.allclose(loss, torch.stack([many.task.loss(out, {"y": y}) for out in each]).mean())
-    answers = [next(iter(many.task.answer(out).values())) for out in (*each, many(x))]
+    answers = [next(iter(many.task.predictions(out).values())) for out in (*each, many(x))]
     assert torch.allclose(answers[3], torch.stack(answers[:3]).mean(0), atol=1e-6)
-    for key, count in many.task.count(many(x), {"y": y}).items():
+    for key, count in many.task.batch_statistics(many(x), {"y": y}).items():
         assert torch.allclose(counts[key], count)
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from zoo import registry
 from zoo.data.dataset import Card, Dataset, Splits, rows
 from zoo.data.download import fetch, read_checked, root_folder
 from zoo.data.reading import TableReading
-from zoo.data.spec import UNSUPERVISED_TASKS
 from zoo.data.table.csv_file import Table, column_named, read_csv
 from zoo.data.table.frames import Learnt, Reading, Source, as_target, described, frame_dataset, table_spec
 from zoo.data.table.numbers import PLAIN, as_numbers
@@ -152,7 +152,7 @@ def csv(
         raise ZooError("data.path: must name the table, as data.path=prices.csv")
     found = read_csv(Path(path), delimiter=delimiter, header=header, quoting=quoting)
     asked: Any = target if isinstance(target, Sequence) and not isinstance(target, str) else [target]
-    if target is None and task in UNSUPERVISED_TASKS:
+    if target is None and task in registry.unsupervised_tasks():
         asked = []
     named = [column_named(found, one, "data.target") for one in asked]
     left_out = [name for name in found.nameless if name not in (*named, *text, *numeric) and _is_index(found, name)]

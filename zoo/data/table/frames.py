@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 import torch
 
+from zoo import registry
 from zoo.data.dataset import Card, Dataset, Splits, class_counts, rarer, rows
 from zoo.data.reading import TableReading
-from zoo.data.spec import UNSUPERVISED_TASKS, DataSpec
+from zoo.data.spec import DataSpec
 from zoo.data.table.numbers import (
     LONGEST,
     MARKS,
@@ -468,7 +469,7 @@ def _one_target(source: Source, column: str, reading: Reading, cells: Cells | No
     elif cells is not None and not cells.strays and not cells.codes:
         form = cells.guess.form
         values = numbers_of(source, column, form, reading.missing)
-    task = reading.task if reading.task not in UNSUPERVISED_TASKS else None
+    task = reading.task if reading.task not in registry.unsupervised_tasks() else None
     if task is None:
         task = "classification" if values is None or few_whole(values) else "regression"
     if task == "regression":

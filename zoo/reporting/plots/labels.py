@@ -12,7 +12,7 @@ from torch import Tensor
 
 from zoo.data.dataset import Batch, Values
 from zoo.reporting.plots.base import INK, TRAIN, VAL, axes_of, save, show
-from zoo.tasks import confusion
+from zoo.tasks.classification import confusion
 
 
 def confusion_matrix(predicted: Tensor, y: Tensor, classes: Sequence[str], path: Path) -> Path:

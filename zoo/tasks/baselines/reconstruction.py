@@ -19,7 +19,7 @@ from zoo.data.loader import EvalLoader
 from zoo.data.noise import add_noise
 from zoo.exceptions import install
 from zoo.metrics.probing import code_figures
-from zoo.tasks import Reconstruction, build_task
+from zoo.tasks import build_task
 from zoo.tasks.base import Metrics
 from zoo.utils.random import PerSampleGenerator
 
@@ -44,7 +44,7 @@ def given_back(dataset: Dataset, options: Mapping[str, Any]) -> dict[str, Callab
     def train() -> np.ndarray:
         return _rows(objective, dataset.train)
 
-    if objective.ranked:
+    if objective.detects_anomalies:
         noise = ("none", 0.0)
     size = options.get("latent_dim", 16)
     measures = {"pca": lambda: _components(dataset, objective, train(), size, noise)}
@@ -54,7 +54,7 @@ def given_back(dataset: Dataset, options: Mapping[str, Any]) -> dict[str, Callab
             measures["independent pixels"] = lambda: _independent_pixels(train(), _normal_rows(objective, dataset.test))
         else:
             measures["probabilistic pca"] = lambda: _density(train(), _normal_rows(objective, dataset.test), size)
-    if objective.ranked:
+    if objective.detects_anomalies:
         measures["isolation forest"] = lambda: _forest(objective, train(), dataset.test)
     if noise[0] != "none" and dataset.spec.modality == "image":
         measures |= _filters(dataset, objective, noise)
@@ -85,7 +85,7 @@ def _components(
 
 def _normal_rows(objective: Reconstruction, test: Split) -> np.ndarray:
     x = _rows(objective, test, every=True)
-    return x[test["y"].numpy() == 0] if objective.ranked else x  # type: ignore[union-attr]
+    return x[test["y"].numpy() == 0] if objective.detects_anomalies else x  # type: ignore[union-attr]
 
 
 def _independent_pixels(train: np.ndarray, x: np.ndarray) -> Figures:
@@ -166,7 +166,7 @@ def _figures(objective: Reconstruction, pairs: Iterator[tuple[Tensor, Any]]) -> 
     for output, batch in pairs:
         objective.update(metrics, output, batch)
     assert isinstance(metrics, Metrics)
-    return {name: value for name, value in metrics.figures().items() if name != "f1"}
+    return {name: value for name, value in metrics.scalars().items() if name != "f1"}
 
 
 def _rows(objective: Reconstruction, split: Split, *, every: bool = False) -> np.ndarray:

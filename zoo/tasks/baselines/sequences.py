@@ -11,8 +11,9 @@ import torch
 from zoo.data.dataset import Dataset, Split, Windows
 from zoo.data.loader import EvalLoader
 from zoo.data.spec import PADDING
-from zoo.tasks import Forecasting, build_task
+from zoo.tasks import build_task
 from zoo.tasks.base import Metrics
+from zoo.tasks.values import Forecasting
 
 Figures = dict[str, float]
 
@@ -32,7 +33,7 @@ def _repeated(dataset: Dataset, period: int) -> Figures:
     for batch in EvalLoader(dataset.test):
         objective.update(metrics, objective.standard(batch["x"][:, at][:, :, list(spec.targets)]), batch)
     assert isinstance(metrics, Metrics)
-    return metrics.figures()
+    return metrics.scalars()
 
 
 def language(dataset: Dataset) -> dict[str, Callable[[], Figures]]:

@@ -7,7 +7,9 @@ import torch
 
 from zoo.config.schema import ObjectiveOptions
 from zoo.data.spec import DataSpec
-from zoo.tasks import Classification, Forecasting, Labels, Reconstruction
+from zoo.tasks.classification import Classification, MultilabelClassification
+from zoo.tasks.reconstruction import Reconstruction
+from zoo.tasks.values import Forecasting
 
 COUNTS = (70, 20, 10)
 
@@ -49,7 +51,9 @@ def test_tensors_of_an_objective_are_where_its_model_is_and_in_no_checkpoint():
     table = DataSpec("x", "table", "reconstruction", (2,), mean=(1.0, 2.0), std=(1.0, 2.0))
     series = DataSpec("x", "series", "forecasting", (8, 2), target_shape=(4, 1), targets=(1,), mean=(1.0,) * 2)
     objectives = [Reconstruction(table), Forecasting(series), classification(label_smoothing=0.0, weighted=True)]
-    labels = Labels(DataSpec("x", "image", "classification", (1, 8, 8), classes=("a", "b"), counts=(3, 4), rows=10))
+    labels = MultilabelClassification(
+        DataSpec("x", "image", "classification", (1, 8, 8), classes=("a", "b"), counts=(3, 4), rows=10)
+    )
     labels.configure(ObjectiveOptions(class_weights="balanced"), label_smoothing=0.0)
     for objective in [*objectives, labels]:
         moved = objective.to("meta")
