@@ -21,6 +21,7 @@ from zoo.exceptions import install
 from zoo.metrics.probing import code_figures
 from zoo.tasks import build_task
 from zoo.tasks.base import Metrics
+from zoo.tasks.reconstruction import Reconstruction
 from zoo.utils.random import PerSampleGenerator
 
 FILTERED, CHOSEN = 1000, 50  # images that filters are tested on, and chosen by: each takes milliseconds
