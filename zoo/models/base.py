@@ -536,8 +536,8 @@ class ZooModule(L.LightningModule):
     def answered(self, batch: Batch) -> dict[str, Any]:
         """Return what the model says of a batch that ``zoo.data.inputs.encode`` made, as its objective decodes it."""
         with eval_mode(self):
-            answer = self.answer({key: value.to(self.device) for key, value in batch.items()})
-        return self.task.postprocess(answer)
+            predictions = self.predictions({key: value.to(self.device) for key, value in batch.items()})
+        return self.task.postprocess(predictions)
 
 
 def _is_primitive(value: Any) -> bool:

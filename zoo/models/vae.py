@@ -26,6 +26,7 @@ from zoo.layers.latents import sample_latents
 from zoo.models.autoencoder_base import CodingModule
 from zoo.registry import register
 from zoo.tasks.base import Metrics
+from zoo.tasks.reconstruction import Reconstruction
 from zoo.utils.eval_mode import eval_mode
 from zoo.utils.random import EVAL_BATCH, PerSampleGenerator
 

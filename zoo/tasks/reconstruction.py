@@ -127,7 +127,7 @@ class Reconstruction(Task):
             metrics.feed(mse=pair, psnr=pair, sse=(error, weight))
             if "ssim" in metrics and bool(normal.any()):
                 metrics.feed(ssim=(out[normal], x[normal]))
-        if self.ranked:
+        if self.detects_anomalies:
             score = to_widest_dtype(self.score(named, x))
             alarm = score >= (math.inf if self.threshold is None else self.threshold)
             share = 0.5 + 0.5 * score / (1 + score.abs())  # torchmetrics takes what is not in [0, 1] for logits
