@@ -45,9 +45,10 @@ def check_create(name: str) -> None:
 
 
 def _check_signature(cls: type[ZooModule], subject_name: str) -> None:
-    if not cls.tasks or not cls.modalities or set(cls.tasks) - set(TASKS) or set(cls.modalities) - set(MODALITIES):
+    tasks = registry.list_tasks()
+    if not cls.tasks or not cls.modalities or set(cls.tasks) - set(tasks) or set(cls.modalities) - set(MODALITIES):
         raise ConformanceError(
-            f"{subject_name}: declares tasks {cls.tasks} and modalities {cls.modalities}; must be some of {TASKS} and of {MODALITIES}"
+            f"{subject_name}: declares tasks {cls.tasks} and modalities {cls.modalities}; must be some of {tasks} and of {MODALITIES}"
         )
     for option, parameter in registry.parameters(cls).items():
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
