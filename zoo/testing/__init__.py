@@ -2,7 +2,7 @@
 
     pytest --zoo-model=my_package.my_module:MyModel      (or a registered name)
 
-runs them as tests. ``check_model(MyModel)`` raises the first broken promise, as a ContractError that says what to do.
+runs them as tests. ``check_model(MyModel)`` raises the first broken promise, as a ConformanceError that says what to do.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from zoo.testing.checklist import check_model
 
-__all__ = ["ContractError", "check_model"]
+__all__ = ["ConformanceError", "check_model"]
 
 
 class ConformanceError(AssertionError):

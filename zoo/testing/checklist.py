@@ -56,7 +56,7 @@ def check_model(model: str | type, *, device: str = "cpu") -> None:
     """Run all conformance checks on a model: a ZooModule's class, ``module:Class``, or a registered name.
 
     Raises:
-        ContractError: the first promise that it breaks.
+        ConformanceError: the first promise that it breaks.
     """
     name = name_of(model)
     check_create(name)

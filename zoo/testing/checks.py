@@ -1,4 +1,4 @@
-"""The checks, one per promise; each raises ContractError with what was seen and what to do."""
+"""The checks, one per promise; each raises ConformanceError with what was seen and what to do."""
 
 from __future__ import annotations
 

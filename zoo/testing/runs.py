@@ -62,7 +62,7 @@ def check_stops(subject: Subject, points: Sequence[int] | int) -> list[int]:
     """Check stops after each of the numbers of batches, or after so many random ones; return the numbers.
 
     Raises:
-        ContractError: a run that went on ended otherwise than the one that was never stopped.
+        ConformanceError: a run that went on ended otherwise than the one that was never stopped.
     """
     reference = subject.folder()
     with Children(subject.name) as children:
@@ -104,7 +104,7 @@ def check_kills(subject: Subject, count: int) -> list[float]:
     """Check ``count`` kills by SIGKILL at random moments of training; return them, in shares of its time.
 
     Raises:
-        ContractError: a run that was killed and went on ended otherwise than the one that never was.
+        ConformanceError: a run that was killed and went on ended otherwise than the one that never was.
     """
     random = np.random.default_rng(sum(map(ord, subject.name)))
     reference = subject.folder()

@@ -116,7 +116,7 @@ def name_of(model: str | type) -> str:
     """Return the registered name of a class, of ``module:Class``, or of a registered name.
 
     Raises:
-        ContractError: cannot be imported, is no ZooModule, or is not registered.
+        ConformanceError: cannot be imported, is no ZooModule, or is not registered.
     """
     from zoo.models.base import ZooModule
 

@@ -10,7 +10,7 @@ import torch
 
 from zoo.registry import list_models
 from zoo.testing import ConformanceError
-from zoo.testing.checklist import CHECKS, ON_CUDA, made_on
+from zoo.testing.checklist import CHECKS, ON_CUDA, applies_to
 from zoo.testing.creation import check_create
 from zoo.testing.devices import check_accelerator
 from zoo.testing.subject import subjects
@@ -25,7 +25,7 @@ def _parameters(name: str) -> Iterator[Any]:
         every = subjects(name, device)
         for number, subject in enumerate(every):
             for check, where in CHECKS.items():
-                if made_on(where, number, every) and (device == "cpu" or check in ON_CUDA):
+                if applies_to(where, number, every) and (device == "cpu" or check in ON_CUDA):
                     what = check.__name__.removeprefix("check_")
                     label = "-".join([name, str(subject.case), what] + ([device] if device != "cpu" else []))
                     marks = [pytest.mark.accelerator] if check is check_accelerator else []
