@@ -15,12 +15,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-RECURRENT = {"hidden_size": 256, "layers": 2, "embedding_dim": 64, "dropout": 0.2}
+RECURRENT = {"hidden_size": 256, "num_layers": 2, "embedding_dim": 64, "dropout": 0.2}
 LANGUAGE: dict[str, dict[str, Any]] = {
     "rnn": RECURRENT,
     "lstm": RECURRENT,
     "gru": RECURRENT,
-    "transformer": {"hidden_size": 128, "layers": 3, "heads": 4, "dropout": 0.1},
+    "transformer": {"hidden_size": 128, "num_layers": 3, "num_heads": 4, "dropout": 0.1},
 }
 ROWS, WINDOW, STEPS = 64, 128, 64  # of a batch of text, and batches that are measured together
 CODERS: dict[str, dict[str, Any]] = {
@@ -115,7 +115,7 @@ def _bare(name: str, options: dict[str, Any], symbols: int, text: Any, seed: int
 
     torch.manual_seed(seed)
     device = device_of("auto")
-    size, layers, dropout = (options[key] for key in ("hidden_size", "layers", "dropout"))
+    size, layers, dropout = (options[key] for key in ("hidden_size", "num_layers", "dropout"))
     embedding = nn.Embedding(symbols, options.get("embedding_dim", size))
     recurrent = name != "transformer"
     if recurrent:
@@ -123,7 +123,7 @@ def _bare(name: str, options: dict[str, Any], symbols: int, text: Any, seed: int
         stack: Any = kind(embedding.embedding_dim, size, layers, batch_first=True, dropout=dropout)
     else:
         layer = nn.TransformerEncoderLayer(
-            size, options["heads"], 4 * size, dropout, F.gelu, batch_first=True, norm_first=True
+            size, options["num_heads"], 4 * size, dropout, F.gelu, batch_first=True, norm_first=True
         )
         stack = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
     model = nn.ModuleList([embedding, stack, nn.Linear(size, symbols)]).to(device).train()

@@ -182,7 +182,7 @@ def _as_ours(values: Mapping[str, Any]) -> dict[str, Any]:
         "ent_coef": model["entropy"],
         "vf_coef": model["value_weight"],
         "max_grad_norm": values["regularization"]["clip"],
-        "learning_rate": f"lin_{rate}" if values["schedule"]["name"] == "linear" else rate,
+        "learning_rate": f"lin_{rate}" if values["scheduler"]["name"] == "linear" else rate,
         "net_arch": list(model["widths"]),
         "activation": model["activation"],
         "log_std_init": model["log_std"],

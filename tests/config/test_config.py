@@ -50,7 +50,7 @@ def test_every_pair_composes_and_is_either_a_task_or_a_refusal_that_names_what_f
             configs.task_of(config)
 
 
-@pytest.mark.parametrize("group", ["optimizer", "schedule", "trainer", "logger"])
+@pytest.mark.parametrize("group", ["optimizer", "scheduler", "trainer", "logger"])
 def test_every_choice_of_every_group_is_valid(group):
     for name in all_files(group):
         plain = OmegaConf.to_container(compose(f"{group}={name}"))
@@ -142,7 +142,7 @@ def test_a_typo_names_the_nearest_choice(words, said):
         ({"regularization": {"l1": -0.1}}, "regularization.l1=-0.1"),
         ({"regularization": {"label_smoothing": 1.0}}, "regularization.label_smoothing=1.0"),
         ({"regularization": {"clip": 0}}, "regularization.clip=0"),
-        ({"schedule": {"warmup": 1.0}}, "schedule.warmup=1.0"),
+        ({"scheduler": {"warmup_ratio": 1.0}}, "scheduler.warmup_ratio=1.0"),
         ({"early_stopping": {"patience": 0}}, "early_stopping.patience=0"),
         ({"init": "he"}, "unknown init 'he'"),
         ({"seed": -1}, "seed=-1"),

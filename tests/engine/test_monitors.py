@@ -49,7 +49,7 @@ QUICK = {"logger": "csv", "report": False, "data.batch_size": 20, "trainer": {"m
     ],
 )
 def test_a_monitor_that_is_not_defined_gives_way_to_the_error_with_one_note(data, monitor, instead, capfd, tmp_path):
-    more = {"schedule": "plateau", "early_stopping.patience": 2, "objective.monitor": monitor}
+    more = {"scheduler": "plateau", "early_stopping.patience": 2, "objective.monitor": monitor}
     run = zoo.train("fnn", data, run_dir="run", **more, **QUICK)
     (note,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("note:")]
     assert note == f"note: {monitor} is not defined on the validation rows; {instead} picks the best epoch"

@@ -139,7 +139,7 @@ def test_the_checkpoint_alone_predicts_what_was_reported(digits_run):
 
 
 def test_the_last_epoch_is_kept_where_it_is_asked_for(quick):
-    harsh = {"optimizer": {"lr": 0.3}, "schedule": "constant", "trainer": {**quick["trainer"], "max_epochs": 4}}
+    harsh = {"optimizer": {"lr": 0.3}, "scheduler": "constant", "trainer": {**quick["trainer"], "max_epochs": 4}}
     run = zoo.train("fnn", **{"objective.select": "last", "logger": "csv", **harsh}, report=False)
     best, last = (torch.load(run.folder / "checkpoints" / f"{n}.ckpt", weights_only=True) for n in ("best", "last"))
     assert all(torch.equal(best["state_dict"][key], value) for key, value in last["state_dict"].items())
@@ -221,7 +221,7 @@ def test_arrays_and_a_frame_train(quick):
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_with_step_rate_and_checkpoint(tmp_path):
-    diverge = {"schedule": "constant", "optimizer": "sgd", "logger": "csv", "init": "kaiming"}
+    diverge = {"scheduler": "constant", "optimizer": "sgd", "logger": "csv", "init": "kaiming"}
     with pytest.raises(zoo.TrainingError, match=r"at step \d+ \(learning rate 1e\+30\).*no epoch was finished"):
         zoo.train("fnn", options={"norm": "none"}, run_dir="gone", **diverge, **{"optimizer.lr": 1e30})
     assert not (tmp_path / "gone").exists()

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import zoo
-from zoo.config.schema import Optimizer, Regularization, Schedule
+from zoo.config.schema import Optimizer, Regularization, Scheduler
 from zoo.data.spec import DIGITS, DataSpec
 from zoo.optim import Plateau, build_optimizer, decay_weights, initialise, penalise, schedule_factor
 from zoo.tasks.classification import Classification
@@ -91,7 +91,7 @@ def test_cosine_and_one_cycle_are_torchs():
     w = [nn.Parameter(torch.zeros(1))]
     sgd = torch.optim.SGD(w, lr=1.0)
     reference = torch.optim.lr_scheduler.CosineAnnealingLR(sgd, T_max=49, eta_min=0.1)
-    ours = Schedule(name="cosine", final=0.1)
+    ours = Scheduler(name="cosine", end_factor=0.1)
     for step in range(50):
         assert schedule_factor(ours, step, 50) == pytest.approx(reference.get_last_lr()[0], abs=1e-9)
         sgd.step()
@@ -106,7 +106,7 @@ def test_cosine_and_one_cycle_are_torchs():
         final_div_factor=1e9,
         cycle_momentum=False,
     )
-    ours = Schedule(name="one_cycle", warmup=0.25, start=0.04)
+    ours = Scheduler(name="one_cycle", warmup_ratio=0.25, start_factor=0.04)
     for step in range(101):
         assert schedule_factor(ours, step, 101) == pytest.approx(reference.get_last_lr()[0], abs=1e-3)
         sgd.step()
@@ -115,9 +115,9 @@ def test_cosine_and_one_cycle_are_torchs():
 
 
 def test_step_drops_at_its_milestones_and_warm_up_rises_linearly():
-    factors = [schedule_factor(Schedule(name="step", milestones=(0.5, 0.75), gamma=0.1), s, 100) for s in range(100)]
+    factors = [schedule_factor(Scheduler(name="step", milestones=(0.5, 0.75), gamma=0.1), s, 100) for s in range(100)]
     assert factors == [1.0] * 50 + [0.1] * 25 + [pytest.approx(0.01)] * 25
-    warm = [schedule_factor(Schedule(name="constant", warmup=0.5, start=0.2), s, 101) for s in range(101)]
+    warm = [schedule_factor(Scheduler(name="constant", warmup_ratio=0.5, start_factor=0.2), s, 101) for s in range(101)]
     assert warm[0] == pytest.approx(0.2)
     assert warm[25] == pytest.approx(0.6)
     assert warm[50:] == [1.0] * 51
@@ -127,7 +127,7 @@ def test_step_drops_at_its_milestones_and_warm_up_rises_linearly():
 def test_plateau_is_torchs_and_its_state_comes_back(mode):
     sgd = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
     reference = torch.optim.lr_scheduler.ReduceLROnPlateau(sgd, mode=mode, factor=0.5, patience=2, threshold=0)
-    ours = Plateau(Schedule(name="plateau", factor=0.5, patience=2), mode=mode)
+    ours = Plateau(Scheduler(name="plateau", factor=0.5, patience=2), mode=mode)
     figures = np.random.default_rng(0).normal(size=40).tolist()
     for index, figure in enumerate(figures):
         reference.step(figure)
@@ -135,7 +135,7 @@ def test_plateau_is_torchs_and_its_state_comes_back(mode):
         assert ours.scale == pytest.approx(sgd.param_groups[0]["lr"])
         if index == 20:
             state = ours.state_dict()
-            ours = Plateau(Schedule(name="plateau", factor=0.5, patience=2), mode=mode)
+            ours = Plateau(Scheduler(name="plateau", factor=0.5, patience=2), mode=mode)
             ours.load_state_dict(state)
     assert ours.scale < 0.1
 
@@ -187,7 +187,7 @@ def fit(batch: int, accumulate: int, **regularization) -> dict[str, torch.Tensor
         data=(x, y),
         options={"widths": [8], "norm": "none", "dropout": 0.0},
         optimizer="sgd",
-        schedule="constant",
+        scheduler="constant",
         trainer={"max_epochs": 2, "accumulate": accumulate, "accelerator": "cpu", "precision": "32"},
         regularization=regularization,
         logger="csv",
@@ -229,7 +229,7 @@ def test_bf16_learns_as_float32_does_and_no_step_uses_weights_of_an_earlier_one(
             data="digits",
             options={"dropout": 0.0},
             optimizer="sgd",
-            schedule="constant",
+            scheduler="constant",
             # One chunk: with weights that autocast kept from its first step, the loss would stay where it began
             trainer={"max_epochs": 1, "steps_per_epoch": 16, "precision": precision, "accelerator": "cpu"},
             logger="csv",
@@ -262,20 +262,20 @@ def test_a_time_limit_ends_the_run_and_steps_per_epoch_count_batches(quick):
 
 
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
-SCHEDULES = ("constant", "step", "linear", "cosine", "one_cycle", "plateau")
+SCHEDULERS = ("constant", "step", "linear", "cosine", "one_cycle", "plateau")
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "schedule"),
+    ("optimizer", "scheduler"),
     [  # each of both in a usual run, each pair by -m slow
         pytest.param(o, s, marks=[] if row % len(OPTIMIZERS) == column else [pytest.mark.slow])
-        for row, s in enumerate(SCHEDULES)
+        for row, s in enumerate(SCHEDULERS)
         for column, o in enumerate(OPTIMIZERS)
     ],
 )
 def test_every_optimiser_and_schedule_learns(optimizer, schedule, quick):
     quick["trainer"] = {"max_epochs": 3, "accelerator": "cpu", "precision": "32"}
-    run = zoo.train("fnn", data="wine", optimizer=optimizer, schedule=schedule, **quick)
+    run = zoo.train("fnn", data="wine", optimizer=optimizer, scheduler=schedule, **quick)
     assert run.metrics["test/accuracy"] > run.results["baselines"]["majority"]["accuracy"] + 0.2
 
 
@@ -334,7 +334,7 @@ def test_a_frozen_network_is_released_after_its_share_of_the_run(quick):
             seen.append({k: v.clone() for k, v in module.network.state_dict().items()})
 
     options = {"network": "torchvision/squeezenet1_1", "freeze": 0.5}
-    run = {"trainer.max_epochs": 4, "trainer.steps_per_epoch": 2, "optimizer.lr": 1e-3, "schedule": "constant"}
+    run = {"trainer.max_epochs": 4, "trainer.steps_per_epoch": 2, "optimizer.lr": 1e-3, "scheduler": "constant"}
     x = np.random.default_rng(0).random((60, 33, 33))
     quick.pop("trainer")
     zoo.train("cnn", data=(x, np.arange(60) % 2), options=options, callbacks=[Watch()], **quick, **run,

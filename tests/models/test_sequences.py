@@ -88,7 +88,7 @@ def test_a_cell_is_what_its_equation_says(kind):
         "tanh": lambda: RNN(spec=spec, hidden_size=7),
         "relu": lambda: RNN(spec=spec, hidden_size=7, activation="relu"),
         "lstm": lambda: LSTM(spec=spec, hidden_size=7),
-        "projected": lambda: LSTM(spec=spec, hidden_size=7, projection=3),
+        "projected": lambda: LSTM(spec=spec, hidden_size=7, proj_size=3),
         "gru": lambda: GRU(spec=spec, hidden_size=7),
     }[kind]()
     cell = model.network.core.cells[0][0]
@@ -106,7 +106,7 @@ def test_a_cell_is_what_its_equation_says(kind):
 def test_first_weights_are_those_of_the_papers():
     lstm = LSTM(spec=sequence_spec(), hidden_size=7, forget_bias=2.0).network.core.cells[0][0]
     assert torch.equal((lstm.bias_ih_l0 + lstm.bias_hh_l0)[7:14], torch.full((7,), 2.0))
-    irnn = RNN(spec=sequence_spec(), hidden_size=7, identity=True, activation="relu").network.core.cells[0][0]
+    irnn = RNN(spec=sequence_spec(), hidden_size=7, identity_init=True, activation="relu").network.core.cells[0][0]
     assert torch.equal(irnn.weight_hh_l0, torch.eye(7))
     assert not irnn.bias_ih_l0.any()
     assert not irnn.bias_hh_l0.any()
@@ -156,7 +156,7 @@ def test_weight_dropout_drops_recurrent_weights_for_a_whole_sequence(name):
 
 def test_dropout_between_layers_is_the_zoos_own():
     """The kernels' own is not deterministic on CUDA."""
-    for module in zoo.create("lstm", spec=sequence_spec(), layers=3, dropout=0.4).modules():
+    for module in zoo.create("lstm", spec=sequence_spec(), num_layers=3, dropout=0.4).modules():
         if isinstance(module, nn.RNNBase):
             assert (module.num_layers, module.dropout) == (1, 0.0)
 
@@ -166,7 +166,7 @@ def test_dropout_between_layers_is_the_zoos_own():
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_text_in_parts_is_read_as_a_whole(name):
-    options = {"layers": 2, "dropout": 0.0}
+    options = {"num_layers": 2, "dropout": 0.0}
     model = zoo.create(name, spec=text_spec(), **options).eval()
     x = torch.randint(2, 10, (3, 12))
     whole, state, parts = model(x), None, []
@@ -226,7 +226,7 @@ def test_rotary_products_depend_on_the_distance_alone():
 
 
 def test_a_size_that_heads_do_not_divide_is_refused():
-    with pytest.raises(ZooError, match="hidden_size=30: must be a multiple of twice model.heads=4"):
+    with pytest.raises(ZooError, match="hidden_size=30: must be a multiple of twice model.num_heads=4"):
         zoo.create("transformer", hidden_size=30)
 
 
@@ -235,21 +235,21 @@ def test_a_size_that_heads_do_not_divide_is_refused():
 
 def test_views_of_an_image():
     x = torch.arange(24.0).view(1, 2, 3, 4)
-    rows = View((2, 3, 4), view="rows")(x)
+    rows = View((2, 3, 4), sequence_order="rows")(x)
     assert rows.shape == (1, 3, 8)
     assert rows[0, 1].tolist() == [4, 5, 6, 7, 16, 17, 18, 19]
-    pixels = View((2, 3, 4), view="pixels")(x)
+    pixels = View((2, 3, 4), sequence_order="pixels")(x)
     assert pixels[0, 5].tolist() == [5, 17]
-    permuted = View((2, 3, 4), view="permuted")(x)
+    permuted = View((2, 3, 4), sequence_order="permuted")(x)
     assert not torch.equal(permuted, pixels)
     assert torch.equal(permuted.sort(1).values, pixels)
-    assert torch.equal(permuted, View((2, 3, 4), view="permuted")(x))
+    assert torch.equal(permuted, View((2, 3, 4), sequence_order="permuted")(x))
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "transformer"])
 def test_steps_read_together_do_not_see_the_padding(name):
     spec = DataSpec(name="s", modality="sequence", task="classification", input_shape=(11, 2), classes=("a", "b"))
-    model = zoo.create(name, spec=spec, segment=3, pooling="mean").eval()
+    model = zoo.create(name, spec=spec, patch_len=3, pooling="mean").eval()
     x, lengths = torch.randn(2, 11, 2), torch.tensor([4, 11])
     whole = model(x, lengths)
     alone = torch.cat([model(x[:1, :4], lengths[:1]), model(x[1:], lengths[1:])])
@@ -262,8 +262,8 @@ def test_steps_read_together_do_not_see_the_padding(name):
     assert h.shape == (1, 4, 6)
     assert int(sizes[0]) == 4
     assert not h.view(-1)[22:].any()
-    with pytest.raises(ZooError, match="model.segment=12: must be a whole .* at most 11"):
-        zoo.create(name, spec=spec, segment=12)
+    with pytest.raises(ZooError, match="model.patch_len=12: must be a whole .* at most 11"):
+        zoo.create(name, spec=spec, patch_len=12)
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ def test_both_directions_are_exported_for_any_length(name, ending, tmp_path):
 
 def test_a_projection_is_refused_in_one_line_by_formats_that_have_none(tmp_path):
     spec = DataSpec(name="s", modality="sequence", task="classification", input_shape=(11, 2), classes=("a", "b"))
-    model = zoo.create("lstm", spec=spec, projection=16)
+    model = zoo.create("lstm", spec=spec, proj_size=16)
     for ending in ("onnx", "pt2"):
         with pytest.raises(ZooError, match="with a projection.*safetensors"):
             zoo.export(model, tmp_path / f"model.{ending}")
@@ -311,7 +311,7 @@ def test_pooling_looks_at_each_sequence_alone():
 @pytest.mark.parametrize("targets", [(0, 1, 2), (2,)])
 def test_segments_come_back_in_order(apart, targets):
     spec = series_spec(horizon=6, targets=targets)
-    segments = Segments(spec, size=3, reversible=True, apart=apart)
+    segments = Segments(spec, size=3, instance_norm=True, apart=apart)
     x = torch.randn(4, 16, 3)
     future = torch.randn(4, 6, len(targets))
     parts = future - x[:, -1:, list(targets)]
@@ -324,10 +324,10 @@ def test_segments_come_back_in_order(apart, targets):
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_reversible_forecast_moves_with_its_past(name):
-    model = zoo.create(name, spec=series_spec(), segment=4).eval()
+    model = zoo.create(name, spec=series_spec(), patch_len=4).eval()
     x = torch.randn(2, 16, 3)
     assert torch.allclose(model(x + 5), model(x) + 5, atol=1e-4)
-    fixed = zoo.create(name, spec=series_spec(), segment=4, reversible=False).eval()
+    fixed = zoo.create(name, spec=series_spec(), patch_len=4, instance_norm=False).eval()
     assert not torch.allclose(fixed(x + 5), fixed(x) + 5, atol=1e-1)
 
 
@@ -336,21 +336,23 @@ def test_columns_apart_do_not_see_each_other(name):
     x = torch.randn(2, 16, 3)
     other = torch.cat([x[:, :, :2], torch.randn(2, 16, 1)], 2)
     for apart in (True, False):
-        model = zoo.create(name, spec=series_spec(), segment=4, channels_apart=apart).eval()
+        model = zoo.create(name, spec=series_spec(), patch_len=4, channel_independence=apart).eval()
         assert torch.allclose(model(other)[:, :, :2], model(x)[:, :, :2], atol=1e-5) == apart
 
 
-@pytest.mark.parametrize("direct", [True, False])
+@pytest.mark.parametrize("strategy", ["direct", "recursive"])
 @pytest.mark.parametrize("name", CELLS)
-def test_any_horizon_is_answered(name, direct):
+def test_any_horizon_is_answered(name, strategy):
     for segment, horizon in ((1, 5), (4, 6), (16, 20)):
-        model = zoo.create(name, spec=series_spec(horizon=horizon), segment=segment, direct=direct, layers=2)
+        model = zoo.create(
+            name, spec=series_spec(horizon=horizon), patch_len=segment, forecast_strategy=strategy, num_layers=2
+        )
         assert model(torch.randn(2, 16, 3)).shape == (2, horizon, 3)
 
 
 def test_answers_read_again_need_all_columns():
-    with pytest.raises(ZooError, match="model.direct=false: reads its answers again"):
-        zoo.create("gru", spec=series_spec(targets=(1,)), direct=False, channels_apart=False)
+    with pytest.raises(ZooError, match="model.forecast_strategy=recursive: reads its answers again"):
+        zoo.create("gru", spec=series_spec(targets=(1,)), forecast_strategy="recursive", channel_independence=False)
     with pytest.raises(ZooError, match="bidirectional=true: does not go with forecasting"):
         zoo.create("gru", spec=series_spec(), bidirectional=True)
 
@@ -395,7 +397,7 @@ def test_gradients_vanish_in_the_rnn_and_not_in_the_gated_ones(name):
 
 
 def test_the_core_is_layers_of_one_direction_each():
-    core = zoo.create("gru", spec=sequence_spec(), layers=2, bidirectional=True, hidden_size=7).network.core
+    core = zoo.create("gru", spec=sequence_spec(), num_layers=2, bidirectional=True, hidden_size=7).network.core
     assert isinstance(core, Layers)
     assert core.features == 14
     assert all(not cell.bidirectional for pair in core.cells for cell in pair)

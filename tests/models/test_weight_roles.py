@@ -27,11 +27,16 @@ IMAGE, TABLE, TEXT, SERIES = (
 OWN = [
     ("fnn", TABLE, {"members": 4, "norm": "none"}, {"network.scale", "network.bias", "columns.tables.0.weight"}),
     ("fnn", TABLE, {"numbers": "piecewise"}, {"columns.piecewise.bias", "columns.tables.0.weight"}),
-    ("transformer", TEXT, {"positions": "learned"}, {"network.core.place", "network.reader.embedding.weight"}),
-    ("transformer", TEXT, {"tied": False}, {"network.reader.embedding.weight"}),
-    ("transformer", TEXT, {"tied": True}, {"network.reader.embedding.weight"}),
+    (
+        "transformer",
+        TEXT,
+        {"positional_encoding": "learned"},
+        {"network.core.place", "network.reader.embedding.weight"},
+    ),
+    ("transformer", TEXT, {"tie_embeddings": False}, {"network.reader.embedding.weight"}),
+    ("transformer", TEXT, {"tie_embeddings": True}, {"network.reader.embedding.weight"}),
     ("lstm", SERIES, {}, {"network.place", "network.column"}),
-    ("lstm", TEXT, {"tied": True, "projection": 8}, {"network.reader.embedding.weight"}),
+    ("lstm", TEXT, {"tie_embeddings": True, "proj_size": 8}, {"network.reader.embedding.weight"}),
     (
         "gan",
         Case("generation", "image"),
@@ -83,7 +88,7 @@ def test_matrices_that_are_no_weights_of_layers_do_not_decay(name, case, options
 
 
 def test_a_step_moves_what_does_not_decay_by_its_gradient_alone():
-    options = {"schedule": "constant", "trainer.max_epochs": 1, "trainer.steps_per_epoch": 3, "logger": "csv"}
+    options = {"scheduler": "constant", "trainer.max_epochs": 1, "trainer.steps_per_epoch": 3, "logger": "csv"}
     options |= {"model.members": 4, "model.norm": "none", "model.dropout": 0.0, "data.batch_size": 16}
     runs = [
         zoo.train("fnn", TABLE.dataset, report=False, run_dir=f"run-{n}", **options, **more).model
@@ -124,7 +129,7 @@ def test_layers_that_begin_small_do_so_however_they_are_drawn(scheme):
     assert layers[-1].weight.norm() < 0.05 * layers[0].weight.norm()
 
     depth = 8
-    transformer = create("transformer", TEXT, layers=depth)
+    transformer = create("transformer", TEXT, num_layers=depth)
     transformer.configure(Learning(init=scheme))
     attention = transformer.network.core.blocks[0].attention
     alone = nn.Linear(attention.write.in_features, attention.write.out_features)
@@ -135,7 +140,7 @@ def test_layers_that_begin_small_do_so_however_they_are_drawn(scheme):
 
 @pytest.mark.parametrize("name", ["transformer", "lstm"])
 def test_an_embedding_keeps_its_vectors_also_where_the_output_is_tied_to_it(name):
-    before, model = create(name, TEXT, tied=True), create(name, TEXT, tied=True)
+    before, model = create(name, TEXT, tie_embeddings=True), create(name, TEXT, tie_embeddings=True)
     model.configure(Learning(init="xavier"))
     embedding = model.network.reader.embedding.weight
     assert torch.equal(embedding, before.network.reader.embedding.weight)
@@ -166,7 +171,7 @@ def test_pretrained_weights_are_not_drawn_anew(tmp_path):
 
 
 def test_a_model_trained_with_a_plateau_is_loaded():
-    options = {"schedule": "plateau", "trainer.max_epochs": 1, "trainer.steps_per_epoch": 2, "logger": "csv"}
+    options = {"scheduler": "plateau", "trainer.max_epochs": 1, "trainer.steps_per_epoch": 2, "logger": "csv"}
     run = zoo.train("fnn", TABLE.dataset, report=False, run_dir="run", **options, **{"data.batch_size": 16})
     model = zoo.load(run.folder / "checkpoints" / "best.ckpt")
-    assert model.learning.schedule.name == "plateau"
+    assert model.learning.scheduler.name == "plateau"

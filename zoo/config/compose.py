@@ -24,7 +24,7 @@ from zoo.config.quoting import quoted
 from zoo.data.spec import SUPPORTED_TASKS
 from zoo.exceptions import ZooError, nearest, unknown
 
-GROUPS = ("model", "data", "trainer", "optimizer", "schedule", "logger")
+GROUPS = ("model", "data", "trainer", "optimizer", "scheduler", "logger")
 
 
 def conf_dir() -> Path:
@@ -264,7 +264,7 @@ def help_text(overrides: Sequence[str] = ()) -> str:
         "Examples",
         "  python train.py model=cnn",
         "  python train.py model=fnn data=mnist trainer.max_epochs=5 seed=1",
-        "  python train.py model=cnn model.network=resnet optimizer=sgd optimizer.lr=0.1 schedule=cosine",
+        "  python train.py model=cnn model.network=resnet optimizer=sgd optimizer.lr=0.1 scheduler=cosine",
         "  python train.py -m 'model=glob(*)' seed=0,1,2",
         "  python train.py resume=runs/cnn-mnist/…      (goes on where a run was stopped)",
     ]

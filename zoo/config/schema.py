@@ -11,7 +11,7 @@ from zoo.exceptions import ZooError, unknown
 
 INITS = ("default", "kaiming", "xavier", "orthogonal")
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
-SCHEDULES = ("constant", "step", "linear", "cosine", "one_cycle", "plateau")
+SCHEDULERS = ("constant", "step", "linear", "cosine", "one_cycle", "plateau")
 MONITORS = (
     "accuracy",
     "balanced_accuracy",
@@ -112,34 +112,34 @@ class Optimizer:
 
 
 @dataclass(frozen=True)
-class Schedule:
+class Scheduler:
     """The learning rate over a run, as a factor of ``optimizer.lr``. Points in time are shares of the run.
 
-    ``warmup`` rises linearly from ``start`` times the rate. ``milestones`` and ``gamma`` belong to step, ``final``
+    ``warmup_ratio`` rises linearly from ``start_factor`` times the rate. ``milestones`` and ``gamma`` belong to step, ``end_factor``
     (the factor at the end) to linear, cosine and one_cycle, ``factor`` and ``patience`` (epochs) to plateau.
     """
 
     name: str = "constant"
-    warmup: float = 0.0
-    start: float = 0.0
-    final: float = 0.0
+    warmup_ratio: float = 0.0
+    start_factor: float = 0.0
+    end_factor: float = 0.0
     milestones: Sequence[float] = (0.5, 0.75)
     gamma: float = 0.1
     factor: float = 0.5
     patience: int = 5
 
     def __post_init__(self) -> None:
-        check_choice("schedule", self.name, SCHEDULES)
-        check_number("schedule.warmup", self.warmup, low=0, below=1)
-        check_number("schedule.start", self.start, low=0, high=1)
-        check_number("schedule.final", self.final, low=0, high=1)
-        check_number("schedule.gamma", self.gamma, above=0, high=1)
-        check_number("schedule.factor", self.factor, above=0, below=1)
-        check_number("schedule.patience", self.patience, low=0, integer=True)
+        check_choice("scheduler", self.name, SCHEDULERS)
+        check_number("scheduler.warmup_ratio", self.warmup_ratio, low=0, below=1)
+        check_number("scheduler.start_factor", self.start_factor, low=0, high=1)
+        check_number("scheduler.end_factor", self.end_factor, low=0, high=1)
+        check_number("scheduler.gamma", self.gamma, above=0, high=1)
+        check_number("scheduler.factor", self.factor, above=0, below=1)
+        check_number("scheduler.patience", self.patience, low=0, integer=True)
         if not isinstance(self.milestones, Sequence) or list(self.milestones) != sorted(self.milestones):
-            raise ZooError(f"schedule.milestones={self.milestones}: must be rising shares of the run, as [0.5,0.75]")
+            raise ZooError(f"scheduler.milestones={self.milestones}: must be rising shares of the run, as [0.5,0.75]")
         for milestone in self.milestones:
-            check_number("schedule.milestones", milestone, above=0, below=1)
+            check_number("scheduler.milestones", milestone, above=0, below=1)
 
 
 @dataclass(frozen=True)
@@ -271,7 +271,7 @@ class Learning:
 
     init: str = "default"
     optimizer: Optimizer = field(default_factory=Optimizer)
-    schedule: Schedule = field(default_factory=Schedule)
+    scheduler: Scheduler = field(default_factory=Scheduler)
     regularization: Regularization = field(default_factory=Regularization)
     objective: ObjectiveOptions = field(default_factory=ObjectiveOptions)
     accumulate: int = 1
@@ -283,7 +283,7 @@ class Learning:
     def to_dict(self) -> dict[str, Any]:
         """Return Python primitives alone, which a checkpoint can hold and load safely."""
         values = asdict(self)
-        for group in ("optimizer", "schedule"):
+        for group in ("optimizer", "scheduler"):
             values[group] = {k: list(v) if isinstance(v, tuple) else v for k, v in values[group].items()}
         return values
 
@@ -306,7 +306,7 @@ def learning_of(values: dict[str, Any]) -> Learning:
     return Learning(
         init=values["init"],
         optimizer=options(Optimizer, "optimizer", values["optimizer"]),
-        schedule=options(Schedule, "schedule", values["schedule"]),
+        scheduler=options(Scheduler, "scheduler", values["scheduler"]),
         regularization=options(Regularization, "regularization", values["regularization"]),
         objective=options(ObjectiveOptions, "objective", values.get("objective", {})),
         accumulate=values["trainer"]["accumulate"] if "trainer" in values else values["accumulate"],

@@ -214,7 +214,7 @@ def reopen(folder: Path, overrides: dict[str, Any]) -> tuple[DictConfig, str]:
 
 # What each configuration has, and what its groups have
 GROUPS = {"model": ("name",), "data": ("name", "modality", "tasks", "batch_size"), "logger": ("name",)}
-GROUPS |= {"trainer": ("accumulate",)} | dict.fromkeys(("optimizer", "schedule", "regularization"), ())
+GROUPS |= {"trainer": ("accumulate",)} | dict.fromkeys(("optimizer", "scheduler", "regularization"), ())
 GROUPS |= {"early_stopping": ()}
 SINGLE = ("recipe", "seed", "task", "run_dir", "init")
 LARGEST = 1 << 20  # bytes of a configuration, which has some thousand

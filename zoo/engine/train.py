@@ -56,7 +56,7 @@ def train(
 
     ``data`` is a name, arrays ``(X, y)``, a data frame with the name of its ``target`` column (whole numbers are
     classes where they are few, unless ``task="regression"``), or a Dataset with splits of its own. ``overrides``
-    are the options of ``train.py``: a group as a choice or a dictionary (``schedule="cosine"``,
+    are the options of ``train.py``: a group as a choice or a dictionary (``scheduler="cosine"``,
     ``trainer={"max_epochs": 5}``), the model's own as ``options={"dropout": 0.1}``, any by its dotted key
     (``**{"data.batch_size": 64}``), ``seed=1``. ``report=False`` leaves out baselines and pictures.
 

@@ -24,21 +24,21 @@ class View(nn.Module):
 
     order: Tensor
 
-    def __init__(self, shape: tuple[int, ...], *, view: str) -> None:
+    def __init__(self, shape: tuple[int, ...], *, sequence_order: str) -> None:
         super().__init__()
-        check_choice("model.view", view, VIEWS)
+        check_choice("model.sequence_order", sequence_order, VIEWS)
         channels, height, width = shape
-        self.view = view
-        self.features = channels * width if view == "rows" else channels
-        self.steps = height if view == "rows" else height * width
+        self.sequence_order = sequence_order
+        self.features = channels * width if sequence_order == "rows" else channels
+        self.steps = height if sequence_order == "rows" else height * width
         order = torch.arange(height * width)
-        if view == "permuted":
+        if sequence_order == "permuted":
             order = torch.randperm(height * width, generator=torch.Generator().manual_seed(0))
         self.register_buffer("order", order)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the sequence (B, T, features)."""
-        if self.view == "rows":
+        if self.sequence_order == "rows":
             return x.permute(0, 2, 1, 3).flatten(2)
         return x.flatten(2).index_select(2, self.order).transpose(1, 2)
 
@@ -77,10 +77,10 @@ class Symbols(nn.Module):
         return out
 
 
-def reader_of(spec: DataSpec, *, view: str, embedding_dim: int, dropout: nn.Module) -> Any:
+def reader_of(spec: DataSpec, *, sequence_order: str, embedding_dim: int, dropout: nn.Module) -> Any:
     """Return the module that makes ``spec``'s inputs sequences (B, T, features), with ``steps`` and ``features``."""
     if spec.modality == "image":
-        return View(spec.input_shape, view=view)
+        return View(spec.input_shape, sequence_order=sequence_order)
     if spec.modality == "text":
         check_number("model.embedding_dim", embedding_dim, low=1, integer=True)
         return Symbols(len(spec.vocabulary), embedding_dim, steps=spec.input_shape[0], dropout=dropout)
@@ -137,20 +137,20 @@ class Segments(nn.Module):
     """The past of a time series (B, L, C), standardised, as segments (B', N, features) of ``size`` steps each.
 
     ``apart`` makes each column of a series one of its own (B' = B·C; Nie 2023), else a segment holds all columns.
-    ``reversible`` takes each column's last value off, and ``restore`` puts it back on the answer (Zeng 2023, Kim 2022).
+    ``instance_norm`` takes each column's last value off, and ``restore`` puts it back on the answer (Zeng 2023, Kim 2022).
     The first steps are left out where L is no multiple of ``size``.
     """
 
     target_columns: Tensor
 
-    def __init__(self, spec: DataSpec, *, size: int, reversible: bool, apart: bool) -> None:
+    def __init__(self, spec: DataSpec, *, size: int, instance_norm: bool, apart: bool) -> None:
         super().__init__()
-        check_number("model.segment", size, low=1, high=spec.input_shape[0], integer=True)
+        check_number("model.patch_len", size, low=1, high=spec.input_shape[0], integer=True)
         self.past, self.columns = spec.input_shape
         self.horizon, self.outputs = spec.target_shape
         self.targets = list(spec.targets)
         self.register_buffer("target_columns", torch.tensor(self.targets), persistent=False)
-        self.size, self.reversible, self.apart = size, reversible, apart
+        self.size, self.instance_norm, self.apart = size, instance_norm, apart
         self.steps, self.later = self.past // size, -(-self.horizon // size)
         self.features = size * (1 if apart else self.columns)
         self.answered = size * (1 if apart else self.outputs)  # numbers in a segment of the answer
@@ -159,7 +159,7 @@ class Segments(nn.Module):
         """Return the segments; with ``apart`` those of the columns that are forecast alone."""
         x = x[:, -self.steps * self.size :]
         x = x.index_select(2, self.target_columns) if self.apart else x
-        if self.reversible:
+        if self.instance_norm:
             x = x - x[:, -1:]
         if self.apart:
             return x.transpose(1, 2).reshape(-1, self.steps, self.size)  # (B·C, N, size)
@@ -173,13 +173,13 @@ class Segments(nn.Module):
         else:
             out = flat.view(flat.shape[0], -1, self.outputs)
         out = out[:, : self.horizon]
-        return out + x[:, -1:].index_select(2, self.target_columns) if self.reversible else out
+        return out + x[:, -1:].index_select(2, self.target_columns) if self.instance_norm else out
 
 
 class Label(nn.Module):
     """Classification and regression: reader, core, pooling over time, one layer.
 
-    The core reads ``segment`` steps as one (Chan 2016 halves the time between layers; here it is before the first).
+    The core reads ``patch_len`` steps as one (Chan 2016 halves the time between layers; here it is before the first).
     """
 
     def __init__(
@@ -187,25 +187,25 @@ class Label(nn.Module):
         spec: DataSpec,
         core: Callable[[int, int], Any],
         *,
-        view: str,
+        sequence_order: str,
         embedding_dim: int,
         input_dropout: nn.Module,
         dropout: float,
         pooling: str,
-        segment: int,
+        patch_len: int,
     ) -> None:
         super().__init__()
-        self.reader = reader_of(spec, view=view, embedding_dim=embedding_dim, dropout=input_dropout)
-        check_number("model.segment", segment, low=1, high=self.reader.steps, integer=True)
-        self.segment = segment
-        self.core = core(self.reader.features * segment, -(-self.reader.steps // segment))
+        self.reader = reader_of(spec, sequence_order=sequence_order, embedding_dim=embedding_dim, dropout=input_dropout)
+        check_number("model.patch_len", patch_len, low=1, high=self.reader.steps, integer=True)
+        self.patch_len = patch_len
+        self.core = core(self.reader.features * patch_len, -(-self.reader.steps // patch_len))
         self.pool = Pool(self.core.features, pooling=pooling, halves=getattr(self.core, "directions", 1))
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(self.core.features, spec.outputs))
 
     def read(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Return what the core reads (B, T, C), and the lengths of that."""
         h = self.reader(x)
-        return together(h, lengths, self.segment) if self.segment > 1 else (h, lengths)
+        return together(h, lengths, self.patch_len) if self.patch_len > 1 else (h, lengths)
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> Tensor:
         """Return logits (B, classes), or standardised answers (B, 1)."""
@@ -218,13 +218,13 @@ class Label(nn.Module):
 class Output(nn.Module):
     """Vectors (B, T, features) to logits over symbols, with ``embedding``'s weights where tied (Press & Wolf 2017)."""
 
-    def __init__(self, features: int, embedding: nn.Embedding, *, tied: bool, dropout: nn.Module) -> None:
+    def __init__(self, features: int, embedding: nn.Embedding, *, tie_embeddings: bool, dropout: nn.Module) -> None:
         super().__init__()
         count, size = embedding.weight.shape
         self.dropout = dropout
-        self.between = nn.Linear(features, size, bias=False) if tied and features != size else None
-        self.logits = nn.Linear(size if tied else features, count)
-        if tied:
+        self.between = nn.Linear(features, size, bias=False) if tie_embeddings and features != size else None
+        self.logits = nn.Linear(size if tie_embeddings else features, count)
+        if tie_embeddings:
             self.logits.weight = embedding.weight
 
     def forward(self, h: Tensor) -> Tensor:

@@ -205,8 +205,8 @@ class ZooModule(L.LightningModule):
         self.task.configure(learning.objective, label_smoothing=learning.regularization.label_smoothing)
         initialise(self, learning.init, but=[self.get_submodule(follower) for follower in self.derived_modules])
         self.reset_derived_modules()
-        if learning.schedule.name == "plateau":
-            self.plateau = Plateau(learning.schedule, mode=self.task.mode)
+        if learning.scheduler.name == "plateau":
+            self.plateau = Plateau(learning.scheduler, mode=self.task.mode)
 
     def reset_derived_modules(self) -> None:
         """Have each follower be what it follows."""
@@ -307,14 +307,16 @@ class ZooModule(L.LightningModule):
                 return
         raise TrainingError(
             f"the loss became {value} at step {steps[first]}{process} (learning rate {self.lr_at(steps[first]):.3g}); "
-            f"try a smaller optimizer.lr, regularization.clip=1 or a longer schedule.warmup",
+            f"try a smaller optimizer.lr, regularization.clip=1 or a longer scheduler.warmup_ratio",
             common=self.trainer.world_size > 1,
         )
 
     def lr_at(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""
         scale = self.plateau.scale if self.plateau is not None else 1.0
-        return self.learning.optimizer.lr * scale * schedule_factor(self.learning.schedule, step, self.loop.total_steps)
+        return (
+            self.learning.optimizer.lr * scale * schedule_factor(self.learning.scheduler, step, self.loop.total_steps)
+        )
 
     def optimizer_step(self) -> None:
         """Step on the gradients of a group of batches, and count the step."""
@@ -404,7 +406,7 @@ class ZooModule(L.LightningModule):
                 what = f"{objective.fallback_monitor} is not a number on the validation rows"
             else:
                 what = f"the weights are not finite after step {self.steps - 1}"
-            advice = "try a smaller optimizer.lr, regularization.clip=1 or a longer schedule.warmup"
+            advice = "try a smaller optimizer.lr, regularization.clip=1 or a longer scheduler.warmup_ratio"
             raise TrainingError(f"epoch {self.loop.epochs + 1}: {what}; {advice}", common=common)
         if f"val/{objective.monitor}" in figures:
             return

@@ -43,7 +43,7 @@ def _wide() -> bool:
 
 
 class Layers(nn.Module):
-    """``layers`` of cells, in one direction or two: (B, T, inputs) to (B, T, features).
+    """``num_layers`` of cells, in one direction or two: (B, T, inputs) to (B, T, features).
 
     Each is a kernel of torch's for one layer and one direction. Padding is at the end, where no valid step sees it: the
     second direction reads each sequence from its own last step. ``weight_dropout`` drops entries of U, the same for all
@@ -56,7 +56,7 @@ class Layers(nn.Module):
         steps: int,
         *,
         cell: Callable[[int], nn.RNNBase],
-        layers: int,
+        num_layers: int,
         bidirectional: bool,
         between: Callable[[], nn.Module],
         weight_dropout: float,
@@ -64,12 +64,12 @@ class Layers(nn.Module):
         super().__init__()
         self.directions = 1 + bidirectional
         self.cells = nn.ModuleList()
-        for _ in range(layers):
+        for _ in range(num_layers):
             self.cells.append(nn.ModuleList(cell(inputs) for _ in range(self.directions)))
             made: Any = self.cells[-1][0]  # type: ignore[index]
             inputs = self.directions * (getattr(made, "proj_size", 0) or made.hidden_size)
         self.features = inputs
-        self.between = nn.ModuleList(between() for _ in range(layers - 1))
+        self.between = nn.ModuleList(between() for _ in range(num_layers - 1))
         self.weight_dropout = weight_dropout
 
     def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None) -> tuple[Tensor, State]:
@@ -124,13 +124,15 @@ class NextSymbol(nn.Module):
         embedding_dim: int,
         input_dropout: nn.Module,
         output_dropout: nn.Module,
-        tied: bool,
+        tie_embeddings: bool,
     ) -> None:
         super().__init__()
         count = len(spec.vocabulary)
         self.reader = Symbols(count, embedding_dim, steps=spec.input_shape[0], dropout=input_dropout)
         self.core = core(self.reader.features, self.reader.steps)
-        self.head = Output(self.core.features, self.reader.embedding, tied=tied, dropout=output_dropout)
+        self.head = Output(
+            self.core.features, self.reader.embedding, tie_embeddings=tie_embeddings, dropout=output_dropout
+        )
 
     def read(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, None]:
         """Return the symbols' vectors (B, T, C), all of one length."""
@@ -169,8 +171,8 @@ class Future(nn.Module):
         same = segments.apart or segments.targets == list(range(segments.columns))
         refuse(
             not direct and not same,
-            "model.direct=false: reads its answers again, so that it must forecast all columns; set data.columns, or "
-            "model.channels_apart=true",
+            "model.forecast_strategy=recursive: reads its answers again, so that it must forecast all columns; set data.columns, or "
+            "model.channel_independence=true",
         )
         self.embed = nn.Sequential(nn.Linear(segments.features, width), nn.ReLU())
         self.core = core(width, segments.steps)
@@ -216,12 +218,12 @@ def _spread(state: Any, times: int) -> Any:
 class Recurrent(SequenceModule):
     """What rnn, lstm and gru share.
 
-    ``hidden_size`` and ``layers`` of the core, ``bidirectional`` for labels. ``dropout`` is between layers and before
-    the answer, ``input_dropout`` on symbols' vectors (``embedding_dim``), ``locked`` makes both the same at each step,
-    and ``weight_dropout`` drops recurrent weights. Images are read by ``view`` (rows, pixels, permuted); ``pooling``
-    over time makes one answer (last, mean, max, attention); ``tied`` uses the symbols' vectors for the output too.
-    What is labelled is read ``segment`` steps at a time, and so are time series, ``channels_apart`` column by column,
-    ``reversible`` without their last value, and answered ``direct`` (see Segments and Future).
+    ``hidden_size`` and ``num_layers`` of the core, ``bidirectional`` for labels. ``dropout`` is between layers and before
+    the answer, ``input_dropout`` on symbols' vectors (``embedding_dim``), ``variational_dropout`` makes both the same at each step,
+    and ``weight_dropout`` drops recurrent weights. Images are read by ``sequence_order`` (rows, pixels, permuted); ``pooling``
+    over time makes one answer (last, mean, max, attention); ``tie_embeddings`` uses the symbols' vectors for the output too.
+    What is labelled is read ``patch_len`` steps at a time, and so are time series, ``channel_independence`` column by column,
+    ``instance_norm`` without their last value, and answered by ``forecast_strategy``, direct or recursive (see Segments and Future).
 
     Raises:
         ZooError: an option outside its limits, or one that does not go with the task.
@@ -234,34 +236,40 @@ class Recurrent(SequenceModule):
         *,
         spec: DataSpec | dict[str, Any] = DIGITS,
         hidden_size: int = 128,
-        layers: int = 1,
+        num_layers: int = 1,
         bidirectional: bool = False,
         dropout: float = 0.1,
         input_dropout: float = 0.0,
         weight_dropout: float = 0.0,
-        locked: bool = False,
-        view: str = "rows",
+        variational_dropout: bool = False,
+        sequence_order: str = "rows",
         pooling: str = "last",
         embedding_dim: int = 64,
-        tied: bool = False,
-        segment: int = 1,
-        reversible: bool = True,
-        channels_apart: bool = True,
-        direct: bool = True,
+        tie_embeddings: bool = False,
+        patch_len: int = 1,
+        instance_norm: bool = True,
+        channel_independence: bool = True,
+        forecast_strategy: str = "direct",
     ) -> None:
         super().__init__(spec=spec)
         check_number("model.hidden_size", hidden_size, low=1, integer=True)
-        check_number("model.layers", layers, low=1, integer=True)
+        check_number("model.num_layers", num_layers, low=1, integer=True)
         for name, value in (("dropout", dropout), ("input_dropout", input_dropout), ("weight_dropout", weight_dropout)):
             check_number(f"model.{name}", value, low=0, below=1)
-        flags = {"bidirectional": bidirectional, "locked": locked, "tied": tied, "reversible": reversible}
-        for name, flag in {**flags, "channels_apart": channels_apart, "direct": direct}.items():
+        flags = {
+            "bidirectional": bidirectional,
+            "variational_dropout": variational_dropout,
+            "tie_embeddings": tie_embeddings,
+            "instance_norm": instance_norm,
+        }
+        for name, flag in {**flags, "channel_independence": channel_independence}.items():
             check_flag(f"model.{name}", flag)
-        drop = Locked if locked else nn.Dropout
+        check_choice("model.forecast_strategy", forecast_strategy, ("direct", "recursive"))
+        drop = Locked if variational_dropout else nn.Dropout
         core = partial(
             Layers,
             cell=partial(self.cell, hidden_size=hidden_size),
-            layers=layers,
+            num_layers=num_layers,
             bidirectional=bidirectional,
             between=lambda: drop(dropout),
             weight_dropout=weight_dropout,
@@ -273,12 +281,25 @@ class Recurrent(SequenceModule):
         )
         if task == "language_modeling":
             drops = {"input_dropout": drop(input_dropout), "output_dropout": drop(dropout)}
-            self.network = NextSymbol(self.spec, core, embedding_dim=embedding_dim, tied=tied, **drops)
+            self.network = NextSymbol(
+                self.spec, core, embedding_dim=embedding_dim, tie_embeddings=tie_embeddings, **drops
+            )
         elif task == "forecasting":
-            segments = Segments(self.spec, size=segment, reversible=reversible, apart=channels_apart)
-            self.network = Future(self.spec, core, segments=segments, width=hidden_size, direct=direct, dropout=dropout)
+            segments = Segments(self.spec, size=patch_len, instance_norm=instance_norm, apart=channel_independence)
+            self.network = Future(
+                self.spec,
+                core,
+                segments=segments,
+                width=hidden_size,
+                direct=forecast_strategy == "direct",
+                dropout=dropout,
+            )
         else:
-            options: dict[str, Any] = {"view": view, "embedding_dim": embedding_dim, "segment": segment}
+            options: dict[str, Any] = {
+                "sequence_order": sequence_order,
+                "embedding_dim": embedding_dim,
+                "patch_len": patch_len,
+            }
             options["input_dropout"] = drop(input_dropout)
             self.network = Label(self.spec, core, dropout=dropout, pooling=pooling, **options)
 
@@ -289,20 +310,20 @@ class Recurrent(SequenceModule):
 
 @register("rnn")
 class RNN(Recurrent):
-    """The simple recurrent network, tanh or relu; ``identity`` begins with U = 1, b = 0 (Le, Jaitly, Hinton 2015)."""
+    """The simple recurrent network, tanh or relu; ``identity_init`` begins with U = 1, b = 0 (Le, Jaitly, Hinton 2015)."""
 
     def __init__(
-        self, *, activation: str = "tanh", identity: bool = False, pooling: str = "max", **shared: Any
+        self, *, activation: str = "tanh", identity_init: bool = False, pooling: str = "max", **shared: Any
     ) -> None:
         super().__init__(pooling=pooling, **shared)
 
     def cell(self, inputs: int, *, hidden_size: int) -> nn.RNNBase:
         """Return an Elman layer."""
-        activation, identity = self.hparams["activation"], self.hparams["identity"]
+        activation, identity_init = self.hparams["activation"], self.hparams["identity_init"]
         check_choice("model.activation", activation, ("tanh", "relu"))
-        check_flag("model.identity", identity)
+        check_flag("model.identity_init", identity_init)
         made = nn.RNN(inputs, hidden_size, nonlinearity=activation, batch_first=True)
-        if identity:
+        if identity_init:
             nn.init.eye_(made.weight_hh_l0)
             nn.init.zeros_(made.bias_hh_l0)
             nn.init.zeros_(made.bias_ih_l0)
@@ -311,20 +332,20 @@ class RNN(Recurrent):
 
 @register("lstm")
 class LSTM(Recurrent):
-    """Long short-term memory. ``forget_bias`` begins f's b (Jozefowicz 2015: 1); ``projection`` is h's size (Sak 2014).
+    """Long short-term memory. ``forget_bias`` begins f's b (Jozefowicz 2015: 1); ``proj_size`` is h's size (Sak 2014).
 
     0 leaves it as large as c.
     """
 
-    def __init__(self, *, forget_bias: float = 1.0, projection: int = 0, **shared: Any) -> None:
+    def __init__(self, *, forget_bias: float = 1.0, proj_size: int = 0, **shared: Any) -> None:
         super().__init__(**shared)
 
     def cell(self, inputs: int, *, hidden_size: int) -> nn.RNNBase:
         """Return an LSTM layer."""
-        forget_bias, projection = self.hparams["forget_bias"], self.hparams["projection"]
+        forget_bias, proj_size = self.hparams["forget_bias"], self.hparams["proj_size"]
         check_number("model.forget_bias", forget_bias, low=-10, high=10)
-        check_number("model.projection", projection, low=0, high=hidden_size - 1, integer=True)
-        made = nn.LSTM(inputs, hidden_size, proj_size=projection, batch_first=True)
+        check_number("model.proj_size", proj_size, low=0, high=hidden_size - 1, integer=True)
+        made = nn.LSTM(inputs, hidden_size, proj_size=proj_size, batch_first=True)
         with torch.no_grad():  # torch has two biases per gate, in the order i f g o: their sum counts
             made.bias_ih_l0[hidden_size : 2 * hidden_size] = forget_bias
             made.bias_hh_l0[hidden_size : 2 * hidden_size] = 0

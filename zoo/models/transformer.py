@@ -1,7 +1,7 @@
 """The transformer: each step of a sequence reads from all others, by how well its query fits their keys.
 
     attention(Q, K, V) = softmax(Q Kᵀ / √d) V                       Vaswani et al.: Attention is all you need, 2017
-    x ← x + attention(norm(x) W_q, norm(x) W_k, norm(x) W_v) W_o    in ``heads`` parts side by side,
+    x ← x + attention(norm(x) W_q, norm(x) W_k, norm(x) W_v) W_o    in ``num_heads`` parts side by side,
     x ← x + W₂ gelu(W₁ norm(x))                                     normalised first (Xiong 2020)
 
 Causal for language modelling, where a step sees no later one (Radford 2018: GPT); an encoder else (Devlin 2019: BERT).
@@ -43,15 +43,15 @@ def rotate(x: Tensor) -> Tensor:
 class Attention(nn.Module):
     """Self-attention (B, T, size) to (B, T, size); without dropout, which would rule the fused kernels out."""
 
-    def __init__(self, size: int, *, heads: int, causal: bool, rotary: bool) -> None:
+    def __init__(self, size: int, *, num_heads: int, causal: bool, rotary: bool) -> None:
         super().__init__()
-        self.heads, self.causal, self.rotary = heads, causal, rotary
+        self.num_heads, self.causal, self.rotary = num_heads, causal, rotary
         self.read = nn.Linear(size, 3 * size, bias=False)
         self.write = nn.Linear(size, size, bias=False)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Return what each step reads; ``mask`` (B, 1, 1, T) is true where there is something to read."""
-        parts = self.read(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # (3, B, heads, T, d)
+        parts = self.read(x).unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)  # (3, B, heads, T, d)
         q, k, v = parts.unbind(0)
         if self.rotary:
             q, k = rotate(q), rotate(k)
@@ -72,10 +72,10 @@ def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -
 class Block(nn.Module):
     """Attention and two layers on each step by itself, both beside a shortcut."""
 
-    def __init__(self, size: int, *, heads: int, causal: bool, rotary: bool, dropout: float) -> None:
+    def __init__(self, size: int, *, num_heads: int, causal: bool, rotary: bool, dropout: float) -> None:
         super().__init__()
         self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(2))
-        self.attention = Attention(size, heads=heads, causal=causal, rotary=rotary)
+        self.attention = Attention(size, num_heads=num_heads, causal=causal, rotary=rotary)
         self.layers = nn.Sequential(nn.Linear(size, 4 * size), nn.GELU(), nn.Linear(4 * size, size))
         self.dropout = nn.Dropout(dropout)
 
@@ -87,7 +87,7 @@ class Block(nn.Module):
 
 
 class Blocks(nn.Module):
-    """``layers`` of attention over what is read: (B, T, inputs) to (B, T, features)."""
+    """``num_layers`` of attention over what is read: (B, T, inputs) to (B, T, features)."""
 
     def __init__(
         self,
@@ -95,29 +95,29 @@ class Blocks(nn.Module):
         steps: int,
         *,
         size: int,
-        layers: int,
-        heads: int,
-        positions: str,
+        num_layers: int,
+        num_heads: int,
+        positional_encoding: str,
         causal: bool,
         dropout: float,
     ) -> None:
         super().__init__()
         self.features, self.steps = size, steps
         self.enter = nn.Linear(inputs, size) if inputs != size else nn.Identity()
-        self.place = nn.Parameter(torch.randn(steps, size) * 0.02) if positions == "learned" else None
+        self.place = nn.Parameter(torch.randn(steps, size) * 0.02) if positional_encoding == "learned" else None
         self.dropout = nn.Dropout(dropout)
         options: dict[str, Any] = {
-            "heads": heads,
+            "num_heads": num_heads,
             "causal": causal,
-            "rotary": positions == "rotary",
+            "rotary": positional_encoding == "rotary",
             "dropout": dropout,
         }
-        self.blocks = nn.ModuleList(Block(size, **options) for _ in range(layers))
+        self.blocks = nn.ModuleList(Block(size, **options) for _ in range(num_layers))
         self.norm = nn.LayerNorm(size)
         self.apply(self._draw)
         for block in self.blocks:  # what is added to the shortcut begins small (Radford 2019)
             for last in (block.attention.write, block.layers[2]):  # type: ignore[union-attr,index]
-                gain = (2 * layers) ** -0.5
+                gain = (2 * num_layers) ** -0.5
                 nn.init.normal_(last.weight, std=0.02 * gain)  # type: ignore[union-attr,arg-type]
                 begin_small(last, gain)  # type: ignore[arg-type]
 
@@ -144,14 +144,14 @@ class NextSymbol(nn.Module):
     """Language modelling: symbols, causal blocks, logits for the symbol that follows each."""
 
     def __init__(
-        self, spec: DataSpec, core: Callable[[int, int], Blocks], *, size: int, tied: bool, dropout: float
+        self, spec: DataSpec, core: Callable[[int, int], Blocks], *, size: int, tie_embeddings: bool, dropout: float
     ) -> None:
         super().__init__()
         self.steps = spec.input_shape[0]
         self.reader = Symbols(len(spec.vocabulary), size, steps=self.steps, dropout=nn.Identity())
         self.reader.draw(0.02)
         self.core = core(size, self.steps)
-        self.head = Output(size, self.reader.embedding, tied=tied, dropout=nn.Dropout(dropout))
+        self.head = Output(size, self.reader.embedding, tie_embeddings=tie_embeddings, dropout=nn.Dropout(dropout))
 
     def read(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, None]:
         """Return the symbols' vectors (B, T, C), all of one length."""
@@ -208,12 +208,12 @@ class Future(nn.Module):
 
 @register("transformer")
 class Transformer(SequenceModule):
-    """A transformer of ``layers`` blocks of ``hidden_size`` numbers a step, in ``heads`` parts.
+    """A transformer of ``num_layers`` blocks of ``hidden_size`` numbers a step, in ``num_heads`` parts.
 
-    ``positions`` are rotary or learned; ``dropout`` is on what each block adds and before the answer. Images are read
-    by ``view`` (rows, pixels, permuted); ``pooling`` over time makes one answer (last, mean, max, attention); ``tied``
-    uses the symbols' vectors for the output too. What is labelled is read ``segment`` steps at a time, and so are time
-    series, ``channels_apart`` column by column, ``reversible`` without their last value (see Segments).
+    ``positional_encoding`` are rotary or learned; ``dropout`` is on what each block adds and before the answer. Images are read
+    by ``sequence_order`` (rows, pixels, permuted); ``pooling`` over time makes one answer (last, mean, max, attention); ``tie_embeddings``
+    uses the symbols' vectors for the output too. What is labelled is read ``patch_len`` steps at a time, and so are time
+    series, ``channel_independence`` column by column, ``instance_norm`` without their last value (see Segments).
 
     Raises:
         ZooError: an option outside its limits.
@@ -224,45 +224,55 @@ class Transformer(SequenceModule):
         *,
         spec: DataSpec | dict[str, Any] = DIGITS,
         hidden_size: int = 128,
-        layers: int = 2,
-        heads: int = 4,
-        positions: str = "rotary",
+        num_layers: int = 2,
+        num_heads: int = 4,
+        positional_encoding: str = "rotary",
         dropout: float = 0.1,
-        view: str = "rows",
+        sequence_order: str = "rows",
         pooling: str = "mean",
-        tied: bool = True,
-        segment: int = 1,
-        reversible: bool = True,
-        channels_apart: bool = True,
+        tie_embeddings: bool = True,
+        patch_len: int = 1,
+        instance_norm: bool = True,
+        channel_independence: bool = True,
     ) -> None:
         super().__init__(spec=spec)
-        for name, value in (("hidden_size", hidden_size), ("layers", layers), ("heads", heads)):
+        for name, value in (("hidden_size", hidden_size), ("num_layers", num_layers), ("num_heads", num_heads)):
             check_number(f"model.{name}", value, low=1, integer=True)
-        check_choice("model.positions", positions, POSITIONS)
+        check_choice("model.positional_encoding", positional_encoding, POSITIONS)
         check_number("model.dropout", dropout, low=0, below=1)
-        for name, flag in (("tied", tied), ("reversible", reversible), ("channels_apart", channels_apart)):
+        for name, flag in (
+            ("tie_embeddings", tie_embeddings),
+            ("instance_norm", instance_norm),
+            ("channel_independence", channel_independence),
+        ):
             check_flag(f"model.{name}", flag)
         refuse(
-            hidden_size % (2 * heads) > 0,
-            f"model.hidden_size={hidden_size}: must be a multiple of twice model.heads={heads}",
+            hidden_size % (2 * num_heads) > 0,
+            f"model.hidden_size={hidden_size}: must be a multiple of twice model.num_heads={num_heads}",
         )
         task = self.spec.task
         core = partial(
             Blocks,
             size=hidden_size,
-            layers=layers,
-            heads=heads,
-            positions=positions,
+            num_layers=num_layers,
+            num_heads=num_heads,
+            positional_encoding=positional_encoding,
             causal=task == "language_modeling",
             dropout=dropout,
         )
         if task == "language_modeling":
-            self.network: nn.Module = NextSymbol(self.spec, core, size=hidden_size, tied=tied, dropout=dropout)
+            self.network: nn.Module = NextSymbol(
+                self.spec, core, size=hidden_size, tie_embeddings=tie_embeddings, dropout=dropout
+            )
         elif task == "forecasting":
-            segments = Segments(self.spec, size=segment, reversible=reversible, apart=channels_apart)
+            segments = Segments(self.spec, size=patch_len, instance_norm=instance_norm, apart=channel_independence)
             self.network = Future(self.spec, core, segments=segments, size=hidden_size, dropout=dropout)
         else:
             drop = nn.Dropout(dropout)
-            options: dict[str, Any] = {"view": view, "embedding_dim": hidden_size, "segment": segment}
+            options: dict[str, Any] = {
+                "sequence_order": sequence_order,
+                "embedding_dim": hidden_size,
+                "patch_len": patch_len,
+            }
             options["input_dropout"] = drop
             self.network = Label(self.spec, core, dropout=dropout, pooling=pooling, **options)

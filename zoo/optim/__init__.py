@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
-from zoo.config.schema import Optimizer, Regularization, Schedule
+from zoo.config.schema import Optimizer, Regularization, Scheduler
 
 _INITS: dict[str, Callable[[Tensor], Tensor]] = {
     "kaiming": lambda w: nn.init.kaiming_normal_(w, nonlinearity="relu"),
@@ -122,16 +122,16 @@ def penalise(weights: Iterable[nn.Parameter], options: Regularization) -> None:
             weight.grad.add_(weight, alpha=options.l2)
 
 
-def schedule_factor(options: Schedule, step: int, total: int) -> float:
+def schedule_factor(options: Scheduler, step: int, total: int) -> float:
     """Return the learning rate at ``step`` of ``total``, as a share of ``optimizer.lr``.
 
-    one_cycle rises by half a cosine from ``start`` to 1 over the warm-up and falls by half a cosine to ``final``
+    one_cycle rises by half a cosine from ``start_factor`` to 1 over the warm-up and falls by half a cosine to ``end_factor``
     (Smith 2018, as torch's OneCycleLR); the others rise linearly, then keep to their own curve. A plateau's own
     factor depends on what validation says: see Plateau.
     """
     # Ranges over the steps 0 to total-1, so that a run's last step is taken at the schedule's end.
     share = min(step / max(total - 1, 1), 1.0)
-    warmup, start = options.warmup, options.start
+    warmup, start = options.warmup_ratio, options.start_factor
     if warmup and share < warmup:
         rise = share / warmup
         if options.name == "one_cycle":
@@ -139,9 +139,9 @@ def schedule_factor(options: Schedule, step: int, total: int) -> float:
         return start + (1 - start) * rise
     after = (share - warmup) / (1 - warmup)
     if options.name == "linear":
-        return options.final + (1 - options.final) * (1 - after)
+        return options.end_factor + (1 - options.end_factor) * (1 - after)
     if options.name in ("cosine", "one_cycle"):
-        return options.final + (1 - options.final) * (1 + math.cos(math.pi * after)) / 2
+        return options.end_factor + (1 - options.end_factor) * (1 + math.cos(math.pi * after)) / 2
     if options.name == "step":
         return options.gamma ** bisect.bisect_right(list(options.milestones), step / total)
     return 1.0
@@ -153,7 +153,7 @@ class Plateau:
     Its state are plain numbers, since every step reads the scale; ``training_state`` of a model holds them.
     """
 
-    def __init__(self, options: Schedule, *, mode: str) -> None:
+    def __init__(self, options: Scheduler, *, mode: str) -> None:
         self.factor, self.patience, self.mode = options.factor, options.patience, mode
         self.scale = 1.0  # the factor that applies now
         self.best = -math.inf if mode == "max" else math.inf

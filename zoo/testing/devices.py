@@ -30,7 +30,7 @@ OPTIONS: dict[str, Any] = {
     "trainer.max_epochs": 2,
     "trainer.steps_per_epoch": BATCHES,
     "trainer.accumulate": 2,
-    "schedule": "plateau",
+    "scheduler": "plateau",
     "optimizer.weight_decay": 0.01,
     "regularization.clip": 1.0,
     "regularization.l2": 1e-4,

@@ -28,9 +28,9 @@ ACCUMULATE = 3
 STOPPING = {
     "trainer.max_epochs": 5,
     "trainer.accumulate": ACCUMULATE,
-    "schedule": "plateau",
-    "schedule.patience": 0,
-    "schedule.warmup": 0.3,
+    "scheduler": "plateau",
+    "scheduler.patience": 0,
+    "scheduler.warmup_ratio": 0.3,
     "early_stopping.patience": 3,
 }
 

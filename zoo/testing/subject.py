@@ -94,7 +94,7 @@ class Subject:
 
     def steps(self, **options: Any) -> Run:
         """Return a run of a few steps."""
-        short = {"trainer.max_epochs": 1, "trainer.steps_per_epoch": STEPS, "schedule": "constant"}
+        short = {"trainer.max_epochs": 1, "trainer.steps_per_epoch": STEPS, "scheduler": "constant"}
         return self.train(**{**short, **options})
 
     @functools.cached_property
