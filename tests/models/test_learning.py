@@ -273,9 +273,9 @@ SCHEDULERS = ("constant", "step", "linear", "cosine", "one_cycle", "plateau")
         for column, o in enumerate(OPTIMIZERS)
     ],
 )
-def test_every_optimiser_and_schedule_learns(optimizer, schedule, quick):
+def test_every_optimizer_and_scheduler_learns(optimizer, scheduler, quick):
     quick["trainer"] = {"max_epochs": 3, "accelerator": "cpu", "precision": "32"}
-    run = zoo.train("fnn", data="wine", optimizer=optimizer, scheduler=schedule, **quick)
+    run = zoo.train("fnn", data="wine", optimizer=optimizer, scheduler=scheduler, **quick)
     assert run.metrics["test/accuracy"] > run.results["baselines"]["majority"]["accuracy"] + 0.2
 
 

@@ -205,7 +205,7 @@ def test_what_cannot_be_written_is_said():
 
 
 def test_attention_is_what_its_equation_says():
-    attention = Attention(12, heads=3, causal=True, rotary=False).eval()
+    attention = Attention(12, num_heads=3, causal=True, rotary=False).eval()
     x = torch.randn(2, 5, 12)
     q, k, v = (part.view(2, 5, 3, 4).transpose(1, 2) for part in attention.read(x).split(12, 2))
     scores = q @ k.transpose(2, 3) / math.sqrt(4)
