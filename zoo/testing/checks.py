@@ -212,7 +212,7 @@ def check_checkpoint(subject: Subject) -> None:
     for how, others in (("after its weights were scrambled", _tensors(scrambled.predict(raw))), ("alone", alone)):
         if any(not torch.allclose(others[key], predictions[key], **subject.close) for key in predictions):
             raise subject.fail(
-                f"best.ckpt loaded {how} others otherwise than the model that was saved; all that an answer "
+                f"best.ckpt loaded {how} answers otherwise than the model that was saved; all that an answer "
                 f"depends on must be a parameter, a buffer or an option"
             )
 

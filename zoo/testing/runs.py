@@ -66,10 +66,10 @@ def check_stops(subject: Subject, points: Sequence[int] | int) -> list[int]:
     """
     reference = subject.folder()
     with Children(subject.name) as children:
-        reference = children.call(_run, subject.name, subject.case, subject.device, reference, None)
+        uninterrupted = children.call(_run, subject.name, subject.case, subject.device, reference, None)
         if isinstance(points, int):
             random = np.random.default_rng(sum(map(ord, subject.name)))
-            chosen = random.choice(np.arange(1, reference.result()), points, replace=False)
+            chosen = random.choice(np.arange(1, uninterrupted.result()), points, replace=False)
             points = sorted(int(point) for point in chosen)
         stopped: list[tuple[int, Path, Future[Any]]] = []
         for point in points:
@@ -78,7 +78,7 @@ def check_stops(subject: Subject, points: Sequence[int] | int) -> list[int]:
                 (point, folder, children.call(_run, subject.name, subject.case, subject.device, folder, point))
             )
         resumed = [(p, f, _then(children, done, subject, f)) for p, f, done in stopped]
-        reference.result()
+        uninterrupted.result()
         for point, folder, done in resumed:
             done.result()
             _compare(subject, f"stopped after {point} batches", reference, folder)
