@@ -76,7 +76,8 @@ _MODELS: dict[str, ModelEntry] = {
     "policy": ModelEntry("zoo.models.policy", "Policy", ("control",), ("discrete", "continuous")),
     "vae": ModelEntry("zoo.models.vae", "VAE", ("reconstruction",), CODED_KINDS),
 }
-# The built-in data sets: name -> module that registers a function of that name. Their tasks stand in conf/data/.
+# The built-in data sets: name -> module that registers a function of that name, and after a colon the class that
+# declares its options where the function does not. Their tasks stand in conf/data/.
 _DATA_MODULES = {
     "digits": "zoo.data.image.datasets",
     "mnist": "zoo.data.image.datasets",
@@ -99,13 +100,13 @@ _DATA_MODULES = {
     "series": "zoo.data.series.datasets",
     "etth1": "zoo.data.series.datasets",
     "spoken_digits": "zoo.data.sequence.audio",
-    "cartpole": "zoo.data.environment.environments",
-    "acrobot": "zoo.data.environment.environments",
-    "mountain_car": "zoo.data.environment.environments",
-    "pendulum": "zoo.data.environment.environments",
-    "lunar_lander": "zoo.data.environment.environments",
-    "mujoco": "zoo.data.environment.environments",
-    "gym": "zoo.data.environment.environments",
+    "cartpole": "zoo.data.environment.environments:EnvironmentOptions",
+    "acrobot": "zoo.data.environment.environments:EnvironmentOptions",
+    "mountain_car": "zoo.data.environment.environments:EnvironmentOptions",
+    "pendulum": "zoo.data.environment.environments:EnvironmentOptions",
+    "lunar_lander": "zoo.data.environment.environments:EnvironmentOptions",
+    "mujoco": "zoo.data.environment.environments:EnvironmentOptions",
+    "gym": "zoo.data.environment.environments:EnvironmentOptions",
 }
 _DATA: dict[str, DataEntry] = {}
 ENTRY_POINTS = "zoo.models"
@@ -141,8 +142,8 @@ def register_data(name: str, *, tasks: tuple[str, ...], modality: str) -> Callab
     """
 
     def decorate(load: Callable[..., Any]) -> Callable[..., Any]:
-        taken = _DATA[name].load.__module__ if name in _DATA else _DATA_MODULES.get(name)
-        if taken is not None and (taken, name) != (load.__module__, load.__name__):
+        taken = _DATA[name].load.__module__ if name in _DATA else _DATA_MODULES.get(name, "").partition(":")[0]
+        if taken and (taken, name) != (load.__module__, load.__name__):
             raise ZooError(f"data {name!r} is registered already, by {taken}")
         _DATA[name] = DataEntry(load, tuple(tasks), modality)
         return load
@@ -250,8 +251,14 @@ def data_entry(name: str) -> DataEntry:
     if name not in _DATA:
         if name not in _DATA_MODULES:
             raise unknown("data", name, list_data())
-        importlib.import_module(_DATA_MODULES[name])
+        importlib.import_module(_DATA_MODULES[name].partition(":")[0])
     return _DATA[name]
+
+
+def data_origin(name: str) -> tuple[str, str] | None:
+    """Return module and name of the function or class that declares the options of built-in data; None for others."""
+    module, _, attribute = _DATA_MODULES.get(name, "").partition(":")
+    return (module, attribute or name) if module else None
 
 
 def get(name: str) -> type[ZooModule]:

@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 import zoo
 from zoo import registry
 from zoo.config import compose as configs
+from zoo.config import signatures
 from zoo.config.schema import EarlyStopping, TrainerOptions, learning_of, options
 from zoo.data.spec import DIGITS, SUPPORTED_TASKS, DataSpec
 from zoo.models.base import ZooModule
@@ -84,22 +85,46 @@ def test_names_yamls_and_the_readme_agree():
     assert {row.split("|")[1].strip() for row in table.strip().splitlines()[2:]} == set(named)
 
 
-def test_every_model_yaml_says_the_defaults_of_its_class_or_better_and_every_option():
-    for name in all_files("model"):
-        node = OmegaConf.to_container(compose(f"model={name}").model)
-        known = set(registry.signature(registry.get(node["name"]))) - {"spec"}
-        assert set(node) - {"name"} == known
-
-
 @pytest.mark.parametrize("name", zoo.list_models())
-def test_the_yaml_of_a_registered_name_has_the_defaults_of_its_class(name):
-    """Recipes by another name, such as resnet, and those of a pair, such as dqn-cartpole, are where values differ."""
-    path = configs.conf_dir() / "model" / f"{name}.yaml"
-    if not path.is_file():
-        pytest.skip("a model of this test session, without a YAML")
-    own = OmegaConf.to_container(OmegaConf.load(path))["model"]
-    defaults = {k: list(v) if isinstance(v, tuple) else v for k, v in registry.signature(registry.get(name)).items()}
-    assert {k: v for k, v in own.items() if k != "name"} == {k: v for k, v in defaults.items() if k != "spec"}
+def test_signature_model_read_from_source_as_by_inspect(name):
+    cls = registry.get(name)
+    parsed = signatures.model_options(name)
+    assert signatures.defaults(parsed) == signatures.defaults(signatures.declared(cls))
+    config = compose(f"model={name}")
+    assert set(config.model) - {"name"} == set(parsed)
+
+
+@pytest.mark.parametrize("name", sorted(registry._DATA_MODULES))
+def test_signature_data_read_from_source_as_by_inspect(name):
+    load = registry.data_entry(name).load
+    known = {key: value for key, value in signatures.defaults(signatures.declared(load)).items() if key != "task"}
+    known.pop("env", None)  # which conf/data names
+    assert signatures.defaults(signatures.data_options(name)) == known
+
+
+@pytest.mark.parametrize(("group", "options"), [("model", signatures.model_options), ("data", signatures.data_options)])
+def test_compose_yaml_holds_only_what_differs_from_the_signature(group, options):
+    for path in sorted((configs.conf_dir() / group).glob("*.yaml")):
+        content = OmegaConf.to_container(OmegaConf.load(path))
+        node = content.get("model", {}) if group == "model" else content
+        if "name" in node:
+            known = signatures.defaults(options(node["name"]))
+            assert not [key for key, value in node.items() if key in known and known[key] == value], path
+
+
+def test_descriptions_google_style_args_with_and_without_literals():
+    text = """Return it.
+
+    Args:
+        rows: how many
+            of them
+        ``low``, ``high`` (float): limits: both
+
+    Raises:
+        ZooError: never
+    """
+    assert signatures.descriptions(text) == {"rows": "how many of them", "low": "limits: both", "high": "limits: both"}
+    assert not signatures.descriptions("Return it.")
 
 
 def test_the_command_line_beats_the_recipe_and_the_recipe_the_model():

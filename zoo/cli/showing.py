@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from zoo import registry
 from zoo.cli.base import PICTURES, Asked, Verb
 from zoo.config import compose as configs
+from zoo.config.signatures import model_options
 from zoo.exceptions import ZooError, unknown
 from zoo.hub import card, list_weights
 
@@ -94,13 +95,9 @@ def _info(asked: Asked) -> Sequence[str]:
 
 
 def _options(config: Any) -> Iterator[str]:
-    """Yield the options of a composed model, each with the comment that stands beside it where it is declared."""
-    about: dict[str, str] = {}
-    path = configs.conf_dir() / "model" / f"{config.model.name}.yaml"
-    for line in path.read_text().splitlines() if path.is_file() else ():
-        key, _, rest = line.strip().partition(":")
-        if "#" in rest:
-            about[key] = rest.partition("#")[2].strip()
+    """Yield the options of a composed model with their values and descriptions."""
+    options = model_options(config.model.name)
+    about = {name: option.description for name, option in options.items()}
     values: dict[str, Any] = {str(key): value for key, value in config.model.items() if key != "name"}
     shown = [(key, f"{'null' if value is None else value}", about.get(key, "")) for key, value in values.items()]
     yield from (f"  model.{line}" for line in _columns(shown)) if shown else ()

@@ -79,7 +79,7 @@ def _hydra(arguments: Sequence[str], failures: list[Exception]) -> None:
     from omegaconf import DictConfig
     from omegaconf.errors import OmegaConfBaseException
 
-    from zoo.config.compose import GROUPS, conf_dir, explain, store_registered
+    from zoo.config.compose import GROUPS, conf_dir, explain
     from zoo.config.quoting import quoted
 
     @hydra.main(config_path=str(conf_dir()), config_name="train", version_base="1.3")
@@ -102,7 +102,6 @@ def _hydra(arguments: Sequence[str], failures: list[Exception]) -> None:
             swept.append((words, "failed" if not isinstance(error, Stopped) else "stopped", str(error)))
 
     swept: list[tuple[list[str], str, str]] = []  # of each run its words, its figure, its folder or its error
-    store_registered(arguments)
     sweep = bool({"-m", "--multirun"} & set(arguments))
     readable = quoted(arguments, groups=GROUPS, sweep=sweep)
     typed = dict(zip(readable, arguments, strict=True))

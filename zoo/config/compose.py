@@ -17,65 +17,19 @@ from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException, UnsupportedValueType
+from omegaconf.errors import OmegaConfBaseException
 
 from zoo import registry
+from zoo.config import option_source
+from zoo.config.groups import GROUPS as GROUPS
+from zoo.config.groups import choices as choices
+from zoo.config.groups import conf_dir as conf_dir
+from zoo.config.groups import recipe_class as recipe_class
 from zoo.config.quoting import quoted
 from zoo.data.spec import SUPPORTED_TASKS
 from zoo.exceptions import ZooError, nearest, unknown
 
-GROUPS = ("model", "data", "trainer", "optimizer", "scheduler", "logger")
-
-
-def conf_dir() -> Path:
-    """Return the folder of the configurations: inside an installed package, beside it in a checkout."""
-    package = Path(__file__).resolve().parent.parent
-    inside = package / "conf"
-    return inside if inside.is_dir() else package.parent / "conf"
-
-
-def choices(group: str) -> list[str]:
-    """Return the names that ``group=`` takes: those with a YAML, then the registered ones that have none."""
-    found = sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
-    extra = {"model": registry.list_models, "data": registry.list_data}.get(group)
-    return found + [name for name in (extra() if extra else []) if name not in found]
-
-
-def store_registered(overrides: Sequence[str]) -> None:
-    """Give each registered name without a YAML a configuration made from its signature, for Hydra to find.
-
-    Models of installed packages are imported only where ``overrides`` ask for them by ``model=``.
-    """
-    store = ConfigStore.instance()
-    asked = {value for key, _, value in (o.partition("=") for o in overrides) if key == "model"}
-    for name in [*registry.registered_models(), *asked.intersection(registry.list_models())]:
-        if not (conf_dir() / "model" / f"{name}.yaml").is_file():
-            options = registry.signature(registry.get(name))
-            node = {"name": name, **{k: v for k, v in options.items() if k != "spec"}}
-            try:
-                store.store(group="model", name=name, node=OmegaConf.create({"model": node}), package="_global_")
-            except UnsupportedValueType as error:
-                if name in asked:  # elsewhere it is in no one's way
-                    said = f"{name}: the default of {error.key!r} is no number, text, flag, list or dictionary of such"
-                    raise ZooError(said) from None
-    for name, entry in registry.registered_data().items():
-        if not (conf_dir() / "data" / f"{name}.yaml").is_file():
-            shared = {"name": name, "modality": entry.modality, "tasks": list(entry.tasks), "batch_size": 128}
-            store.store(group="data", name=name, node={**registry.signature(entry.load), **shared})
-
-
-def recipe_class(model: str) -> str:
-    """Return the registered name behind a recipe's; any other name as it is."""
-    path = conf_dir() / "model" / f"{model}.yaml"
-    return _class_in(path) if path.is_file() else model
-
-
-@functools.cache
-def _class_in(path: Path) -> str:
-    """Return the registered name that a model's YAML declares, or that the one does which it begins with."""
-    own: Any = OmegaConf.to_container(OmegaConf.load(path))
-    above = next((one for one in own.get("defaults", []) if isinstance(one, str) and one != "_self_"), None)
-    return str(own["model"]["name"]) if "name" in own.get("model", {}) else _class_in(path.with_name(f"{above}.yaml"))
+option_source.install()
 
 
 def pair(model: str, data: str) -> DictConfig:
@@ -119,7 +73,6 @@ def compose(overrides: Sequence[str]) -> DictConfig:
     Raises:
         ZooError: a group, a choice or an option that does not exist, with the nearest one.
     """
-    store_registered(overrides)
     try:
         return _compose(overrides)
     except (HydraException, OmegaConfBaseException) as error:

@@ -82,8 +82,16 @@ def check_flag(where: str, value: object) -> None:
 class Optimizer:
     """The rule that turns gradients into steps.
 
-    ``weight_decay`` is decoupled (AdamW, Loshchilov & Hutter 2019) for every optimiser and leaves biases and
-    normalisation alone; the L2 penalty is ``regularization.l2``.
+    Args:
+        ``name``: sgd, adam, adamw or rmsprop
+        ``lr``: learning rate; the scheduler multiplies it
+        ``weight_decay``: decoupled decay (AdamW, Loshchilov & Hutter 2019) for every optimizer, not of biases and
+            normalization; the L2 penalty is regularization.l2
+        ``momentum``: of sgd and rmsprop
+        ``nesterov``: Nesterov's momentum, of sgd
+        ``betas``: decay rates of the two moment estimates, of adam and adamw
+        ``alpha``: smoothing constant, of rmsprop
+        ``eps``: added to the denominator, of adam, adamw and rmsprop
     """
 
     name: str = "adamw"
@@ -115,8 +123,15 @@ class Optimizer:
 class Scheduler:
     """The learning rate over a run, as a factor of ``optimizer.lr``. Points in time are shares of the run.
 
-    ``warmup_ratio`` rises linearly from ``start_factor`` times the rate. ``milestones`` and ``gamma`` belong to step, ``end_factor``
-    (the factor at the end) to linear, cosine and one_cycle, ``factor`` and ``patience`` (epochs) to plateau.
+    Args:
+        ``name``: constant, step, linear, cosine, one_cycle or plateau
+        ``warmup_ratio``: share of the run over which the rate rises linearly
+        ``start_factor``: factor at the first step of the warm-up
+        ``end_factor``: factor at the end, of linear, cosine and one_cycle
+        ``milestones``: rising shares of the run at which the rate falls, of step
+        ``gamma``: factor at each milestone, of step
+        ``factor``: factor at each plateau, of plateau
+        ``patience``: epochs without improvement of the monitored metric, of plateau
     """
 
     name: str = "constant"
@@ -146,8 +161,11 @@ class Scheduler:
 class Regularization:
     """Penalties and limits on the weights' gradient, and softened labels.
 
-    ``l1`` adds λ·sign(w) and ``l2`` adds λ·w to the gradient of every weight (not of biases and normalisation);
-    ``clip`` is the largest norm of the whole gradient; ``label_smoothing`` is classification's (Szegedy 2016).
+    Args:
+        ``l1``: λ of λ·sign(w), which is added to the gradient of each weight (not of biases and normalization)
+        ``l2``: λ of λ·w, which is added likewise; the decoupled form is optimizer.weight_decay
+        ``label_smoothing``: share of each label that is spread over the other classes (Szegedy 2016)
+        ``clip``: largest norm of the whole gradient; null: no limit
     """
 
     l1: float = 0.0
@@ -164,13 +182,15 @@ class Regularization:
 
 @dataclass(frozen=True)
 class ObjectiveOptions:
-    """What counts, where the task's own choice does not suit.
+    """How the task measures and chooses, where its own choice does not suit.
 
-    ``monitor`` is the validation figure that picks the best epoch (None: the task's own); ``select: last`` takes the
-    last one instead (None: the best), where validation has so few rows that it is a draw. ``class_weights: balanced``
-    lets each class count alike in the loss, however rare it is. ``threshold`` is, for two classes, the figure for which
-    the best epoch's threshold on the probability is chosen, on validation (None: 0.5, of anomalies f1). ``loss`` is
-    what training minimises where numbers are predicted: mse, the squared error (None), or mae, the absolute one.
+    Args:
+        ``monitor``: validation metric that picks the best epoch; null: the task's own, such as accuracy
+        ``select``: best or last, the epoch whose weights are tested and kept; null: best
+        ``class_weights``: balanced, each class has the same weight in the loss, however rare it is
+        ``threshold``: metric of two classes (accuracy, balanced_accuracy or f1) for which the threshold on the
+            probability is chosen on validation; null: 0.5, of anomalies f1
+        ``loss``: mse or mae, where numbers are predicted; null: mse
     """
 
     monitor: str | None = None
@@ -193,7 +213,12 @@ class ObjectiveOptions:
 
 @dataclass(frozen=True)
 class EarlyStopping:
-    """Stop when the monitored figure has not improved by ``min_delta`` for ``patience`` epochs (null: never)."""
+    """Stop a run when the monitored metric no longer improves.
+
+    Args:
+        ``patience``: epochs without improvement on validation; null: never stop early
+        ``min_delta``: smallest change that counts as an improvement
+    """
 
     patience: int | None = None
     min_delta: float = 0.0
@@ -208,9 +233,11 @@ EVERY = 30.0  # seconds between two writes of last.ckpt
 
 @dataclass(frozen=True)
 class CheckpointOptions:
-    """How often last.ckpt is written: ``every`` so many seconds (None: EVERY), or ``every_steps`` of the optimiser.
+    """How often last.ckpt is written, from which a killed run resumes; it loses no more than that.
 
-    A run that is killed without a warning loses no more than that; it is written between two chunks of batches.
+    Args:
+        ``every``: seconds between two writes; null: 30
+        ``every_steps``: optimizer steps between two writes, in place of seconds
     """
 
     every: float | None = None
@@ -227,12 +254,17 @@ class CheckpointOptions:
 class TrainerOptions:
     """Where and how long a run trains.
 
-    ``max_time`` is minutes of training, ``steps_per_epoch`` the batches that count as an epoch (null: one pass),
-    ``accumulate`` the batches per optimiser step, ``devices`` the processes on a machine that share each batch (on CUDA
-    one per device), ``num_nodes`` the machines, on each of which torchrun or SLURM starts them (null: as many as did).
-    ``precision: auto`` takes bf16 where the processor computes in it, and fp16 on older CUDA devices with units for it.
-    ``tf32`` has float32 products on CUDA round their inputs to 10 bits (null: torch's choice, convolutions alone).
-    ``find_lr`` suggests a learning rate, with its picture, in place of training.
+    Args:
+        ``accelerator``: auto, cpu, cuda, gpu or mps; auto: CUDA where it is available, else the CPU
+        ``devices``: processes on a machine that share each batch; on CUDA one per device
+        ``num_nodes``: machines, on each of which torchrun or SLURM starts the processes; null: as many as did
+        ``max_epochs``: passes over the training data
+        ``max_time``: minutes of training; null: no limit
+        ``steps_per_epoch``: batches that count as an epoch; null: one pass over the data
+        ``precision``: auto, 32, bf16 or fp16; auto: bf16 where the processor computes in it, fp16 on older CUDA devices
+        ``tf32``: round the inputs of float32 products on CUDA to 10 bits; null: torch's choice, convolutions alone
+        ``accumulate``: batches per optimizer step
+        ``find_lr``: suggest a learning rate, with its picture, in place of training
     """
 
     accelerator: str = "auto"
@@ -263,6 +295,40 @@ class TrainerOptions:
     def world(self) -> int:
         """How many processes share a batch, on all machines."""
         return self.devices * (self.num_nodes or 1)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of a run as a whole.
+
+    Args:
+        ``seed``: seed of weights, batches and augmentation; the split of the data has a seed of its own
+        ``task``: null: the first of the model's tasks that the data offers
+        ``run_dir``: folder of the run; null: runs/MODEL-DATA/TIME
+        ``init``: initialization of weights: default, kaiming, xavier or orthogonal
+    """
+
+    seed: int = 0
+    task: str | None = None
+    run_dir: str | None = None
+    init: str = "default"
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Options that any data has, whatever its own are.
+
+    Args:
+        ``train_rows``: train on so many rows, with the shares of the classes; null: on all
+        ``rows_seed``: which rows; null: 0
+        ``generated``: an .npz of images and labels, as `zoo sample` writes it, to train on in addition
+        ``normal_classes``: find anomalies: train on these classes alone, count all others as anomalies
+    """
+
+    train_rows: int | None = None
+    rows_seed: int | None = None
+    generated: str | None = None
+    normal_classes: Sequence[Any] | None = None
 
 
 @dataclass(frozen=True)

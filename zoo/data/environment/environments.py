@@ -43,17 +43,21 @@ CHECKED = 3  # steps in which gymnasium's own checks warn
 LOOKED_AT = 128  # observations of random play that stand for the environment's rows
 
 
-@dataclass(frozen=True)
-class Environments:
-    """An environment as a data set: rows are episodes, each of a seed; those of training are played as it goes on.
+@dataclass(frozen=True, kw_only=True)
+class EnvironmentOptions:
+    """How an environment is played, in training and in evaluation.
 
-    ``envs`` of them are played side by side, ``rollout`` steps of each between two updates; ``epoch_steps`` steps of
-    all together count as an epoch. For models that learn from what they remember, that are the last ``memory`` steps,
-    and learning begins after ``warmup``.
+    Args:
+        envs: environments that are played side by side
+        rollout: steps of each environment between two updates
+        epoch_steps: steps of all environments together that count as an epoch
+        val_episodes: episodes of validation
+        test_episodes: episodes of the test
+        vectorization: auto (the environment's own, where it has one), sync, or async (a process each)
+        memory: steps in the replay buffer of an off-policy model
+        warmup: steps before an off-policy model begins to learn
     """
 
-    spec: DataSpec
-    identity: str
     envs: int = 64
     rollout: int = 64
     epoch_steps: int = 8192
@@ -62,6 +66,14 @@ class Environments:
     vectorization: str = "auto"
     memory: int = 100_000
     warmup: int = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environments(EnvironmentOptions):
+    """An environment as a data set: rows are episodes, each of a seed; those of training are played as it goes on."""
+
+    spec: DataSpec
+    identity: str
     options: dict[str, Any] = field(default_factory=dict)
     card: Card = GYMNASIUM
     frame_channels: int = 0  # of an image, new in each step; 0: all, no frames are stacked
@@ -509,7 +521,7 @@ def environments(
     Raises:
         ZooError: unknown, not installed, or with observations or actions of another modality.
     """
-    settings = {**{one.name: one.default for one in SETTINGS}, **settings}
+    settings = {**{one.name: one.default for one in fields(EnvironmentOptions)}, **settings}
     check_choice("data.vectorization", settings["vectorization"], ("auto", "sync", "async"))
     for option in ("envs", "rollout", "epoch_steps", "val_episodes", "test_episodes"):
         check_number(f"data.{option}", settings[option], low=1, integer=True)
@@ -521,7 +533,7 @@ def environments(
     spec = DataSpec(name=name, task="control", reading=reading, **shown)
     if modality not in (None, spec.modality):
         raise ZooError(f"data={name}: {identity} takes {spec.modality} actions; data.modality={spec.modality}")
-    made = Environments(spec, identity, options=dict(options or {}), frame_channels=channels, **settings)
+    made = Environments(spec=spec, identity=identity, options=dict(options or {}), frame_channels=channels, **settings)
     each = made.envs * made.rollout
     if made.epoch_steps % each:
         raise ZooError(
@@ -549,7 +561,7 @@ def _register(name: str, identity: str, modality: str) -> Callable[..., Environm
             raise ZooError("data=gym: needs data.env=, an id of gymnasium, or module:id where a module registers it")
         return environments(name, env, None if name == "gym" else modality, **settings)
 
-    options = [("env", identity), *((one.name, one.default) for one in SETTINGS)]
+    options = [("env", identity), *((one.name, one.default) for one in fields(EnvironmentOptions))]
     keyword = inspect.Parameter.KEYWORD_ONLY
     load.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [inspect.Parameter(option, keyword, default=value) for option, value in options]
@@ -559,8 +571,6 @@ def _register(name: str, identity: str, modality: str) -> Callable[..., Environm
     return register_data(name, tasks=("control",), modality=modality)(load)
 
 
-NO_OPTIONS = ("spec", "identity", "options", "card", "frame_channels")
-SETTINGS = [one for one in fields(Environments) if one.name not in NO_OPTIONS]
 cartpole = _register("cartpole", "CartPole-v1", "discrete")
 acrobot = _register("acrobot", "Acrobot-v1", "discrete")
 mountain_car = _register("mountain_car", "MountainCar-v0", "discrete")
