@@ -27,6 +27,7 @@ from zoo.registry import entry, list_models
 SECONDS = 440.0  # after which no job begins, so that all end within eight minutes; the others are rows that failed
 STEPS, STOP = 8, 11  # of an epoch; batches after which a run is stopped, amid its second epoch
 TIMED, ROWS = 200, 64  # steps that are timed together, and rows of a batch of them
+PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}  # by their names in a row
 CLOSE = {"bf16": 0.02, "fp16": 0.02}  # by which a loss may differ from that in float32, as a share
 
 
@@ -81,7 +82,7 @@ def runs(name: str, *, grouped: bool = True) -> dict[str, Any]:
 
     failed: list[str] = []
     with tempfile.TemporaryDirectory() as above:
-        loss = {way: _trained(name, f"{above}/{way}", way) for way in ("32", "bf16", "fp16")}
+        loss = {way: _trained(name, f"{above}/{way}", way) for way in PRECISIONS}
         for way, close in CLOSE.items():
             if not abs(loss[way] - loss["32"]) <= close * abs(loss["32"]):
                 failed.append(f"{way}: a loss of {loss[way]:.4f}, in float32 {loss['32']:.4f}")
@@ -110,7 +111,7 @@ def _trained(name: str, folder: str, precision: str, *, stop: int | None = None)
     from zoo.testing.runs import StopAfter
 
     options = {"trainer.max_epochs": 2, "trainer.steps_per_epoch": STEPS, "optimizer.lr": 1e-4, "logger": "csv"}
-    options |= {"trainer.accelerator": "cuda", "trainer.precision": precision, "data.batch_size": 16}
+    options |= {"trainer.accelerator": "cuda", "trainer.precision": PRECISIONS[precision], "data.batch_size": 16}
     callbacks = (WithoutDropout(), *((StopAfter(stop),) if stop else ()))
     with contextlib.redirect_stdout(io.StringIO()):
         try:
@@ -163,10 +164,10 @@ def _bare(name: str, dataset: Any) -> float:
     from zoo.config.schema import Learning
     from zoo.data.loader import take
     from zoo.data.transfer import placed
-    from zoo.engine.build import device_of, precision_of
     from zoo.optim import build_optimizer
+    from zoo.utils.device import select_device, select_precision
 
-    device = device_of("cuda")
+    device = select_device("cuda")
     model = registry.create(name, spec=dataset.spec)
     model.configure(Learning())
     model._trainer = SimpleNamespace(world_size=1)  # type: ignore[assignment]  # which some losses ask
@@ -175,7 +176,7 @@ def _bare(name: str, dataset: Any) -> float:
     split = placed(dataset.train, torch.device(device, 0))
     optimizer = build_optimizer(model.parameter_groups(), model.learning.optimizer)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=TIMED, cycle_momentum=False)
-    precision = precision_of("auto", device)
+    precision = select_precision("auto", device)
     half = torch.bfloat16 if precision == "bf16-mixed" else torch.float16
     scaler = torch.amp.GradScaler(device, enabled=precision == "16-mixed")
     index = torch.randint(len(split["x"]), (TIMED, ROWS), device=torch.device(device, 0))

@@ -69,11 +69,11 @@ def hidden_size(words: Sequence[str], family: str, parameters: int) -> int:
     import torch
 
     from zoo import registry
-    from zoo.engine.build import load_asked
+    from zoo.data.from_config import load_dataset
 
     composed = configs.compose(list(words))
     config: Any = OmegaConf.to_container(composed, resolve=True)
-    spec = load_asked(config["data"], configs.task_of(composed)).spec
+    spec = load_dataset(config["data"], configs.task_of(composed)).spec
     options = {k: v for k, v in config["model"].items() if k not in ("name", "hidden_size")}
 
     def count(size: int) -> int:

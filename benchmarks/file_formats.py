@@ -117,10 +117,11 @@ def _config(path: Path) -> None:
 def _reopened(path: Path) -> Any:
     from omegaconf import OmegaConf
 
-    from zoo.engine.run_config import plan, reopen
+    from zoo.config.run_config import reopen_run
+    from zoo.engine.build import build_run_config
 
-    config, recipe = reopen(path.parent, {})
-    run_config = plan(config, recipe=recipe, command="", resumed=path.parent)
+    config, recipe = reopen_run(path.parent, {})
+    run_config = build_run_config(config, recipe=recipe, resume_from=path.parent)
     return [OmegaConf.to_container(config), run_config.recipe]
 
 

@@ -20,10 +20,10 @@ def row(name: str, repeats: int, ways: tuple[str, ...]) -> dict[str, Any]:
     """Return the row of a model: milliseconds an answer and their range, by rows and way."""
     import torch
 
-    from zoo.engine.build import device_of
     from zoo.reporting.results import origin
+    from zoo.utils.device import select_device
 
-    device = device_of("auto")
+    device = select_device("auto")
     model, data, batch = _model(name, device)
     answers = {way: _answering(model, way, device) for way in ways}
     timings: dict[str, Any] = {}
@@ -52,15 +52,15 @@ def _model(name: str, device: str) -> tuple[Any, str, dict[str, Any]]:
 
     from zoo.config import compose as configs
     from zoo.data.environment.environments import Environments
-    from zoo.engine.build import data_of, in_order, model_of
-    from zoo.engine.run_config import plan
+    from zoo.data.from_config import eval_loader
+    from zoo.engine.build import build_data, build_model, build_run_config
 
-    run_config = plan(configs.compose([f"model={name}"]), recipe=name, command="")
-    dataset, _ = data_of(run_config, None)
-    model = model_of(run_config, dataset).to(device).eval()
+    run_config = build_run_config(configs.compose([f"model={name}"]), recipe=name, command="")
+    dataset, _ = build_data(run_config, None)
+    model = build_model(run_config, dataset).to(device).eval()
     if isinstance(dataset, Environments):
         return model, dataset.spec.name, {"x": torch.rand(1, *dataset.spec.input_shape)}
-    first = next(iter(in_order(dataset, "test")))
+    first = next(iter(eval_loader(dataset, "test")))
     return model, dataset.spec.name, {k: v for k, v in first.items() if isinstance(v, torch.Tensor) and v.ndim}
 
 

@@ -166,10 +166,10 @@ def _plain(dataset: Any, options: dict[str, Any], epochs: int, seed: int) -> flo
     import torch.nn.functional as F
     from torch import nn
 
-    from zoo.engine.build import device_of, precision_of
+    from zoo.utils.device import select_device, select_precision
 
     torch.manual_seed(seed)
-    device = device_of("auto")
+    device = select_device("auto")
     layers: list[nn.Module] = [nn.Flatten()]
     inputs = 784
     for width in options["widths"]:
@@ -185,7 +185,7 @@ def _plain(dataset: Any, options: dict[str, Any], epochs: int, seed: int) -> flo
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, LR, total_steps=total, pct_start=0.25, cycle_momentum=False
     )
-    cast = torch.autocast(device, torch.bfloat16, enabled=precision_of("auto", device) == "bf16-mixed")
+    cast = torch.autocast(device, torch.bfloat16, enabled=select_precision("auto", device) == "bf16-mixed")
     started = time.perf_counter()
     for _ in range(epochs):
         model.train()

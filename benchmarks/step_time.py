@@ -111,10 +111,10 @@ def _bare(name: str, options: dict[str, Any], symbols: int, text: Any, seed: int
     import torch.nn.functional as F
     from torch import nn
 
-    from zoo.engine.build import device_of, precision_of
+    from zoo.utils.device import select_device, select_precision
 
     torch.manual_seed(seed)
-    device = device_of("auto")
+    device = select_device("auto")
     size, layers, dropout = (options[key] for key in ("hidden_size", "num_layers", "dropout"))
     embedding = nn.Embedding(symbols, options.get("embedding_dim", size))
     recurrent = name != "transformer"
@@ -131,7 +131,7 @@ def _bare(name: str, options: dict[str, Any], symbols: int, text: Any, seed: int
     starts = torch.randint(len(text) - WINDOW - 1, (STEPS, ROWS))
     rows = (starts[..., None] + torch.arange(WINDOW + 1)).to(device)
     text = text.to(device)
-    cast = torch.autocast(device, torch.bfloat16, enabled=precision_of("auto", device) == "bf16-mixed")
+    cast = torch.autocast(device, torch.bfloat16, enabled=select_precision("auto", device) == "bf16-mixed")
     started = time.perf_counter()
     for step in range(STEPS):
         batch = text[rows[step]].long()
@@ -158,10 +158,10 @@ def _cnn_by_hand(dataset: Any, seed: int) -> float:
     import torch.nn.functional as F
 
     import zoo
-    from zoo.engine.build import device_of
+    from zoo.utils.device import select_device
 
     torch.manual_seed(seed)
-    device = device_of("auto")
+    device = select_device("auto")
     network = zoo.create("cnn", spec=dataset.spec, **CNN).network.to(device).train()  # type: ignore[union-attr,operator]
     mean, std, y = dataset.spec.mean[0], dataset.spec.std[0], dataset.train["y"].to(device)
 
@@ -175,14 +175,14 @@ def _looped(parameters: list[Any], weight_decay: float, x: Any, loss_of: Callabl
     """Return the seconds of BATCHES steps on ``loss_of`` (images in [0, 1], their rows), with AdamW and one cycle."""
     import torch
 
-    from zoo.engine.build import device_of, precision_of
+    from zoo.utils.device import select_device, select_precision
 
-    device = device_of("auto")
+    device = select_device("auto")
     optimizer = torch.optim.AdamW(parameters, lr=1e-3, weight_decay=weight_decay, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=BATCHES, cycle_momentum=False)
     x = x.to(device)
     order = torch.randperm(len(x))[: BATCHES * IMAGES].to(device).split(IMAGES)
-    cast = torch.autocast(device, torch.bfloat16, enabled=precision_of("auto", device) == "bf16-mixed")
+    cast = torch.autocast(device, torch.bfloat16, enabled=select_precision("auto", device) == "bf16-mixed")
     started = time.perf_counter()
     for index in order:
         batch = x.index_select(0, index).float() / 255
@@ -224,10 +224,10 @@ def _by_hand(name: str, options: dict[str, Any], dataset: Any, seed: int) -> flo
     import torch.nn.functional as F
     from torch import nn
 
-    from zoo.engine.build import device_of
+    from zoo.utils.device import select_device
 
     torch.manual_seed(seed)
-    device, code = device_of("auto"), options["latent_dim"]
+    device, code = select_device("auto"), options["latent_dim"]
 
     def stack(sizes: Sequence[int]) -> nn.Sequential:
         layers = [[nn.Linear(a, b), nn.ReLU()] for a, b in itertools.pairwise(sizes)]
@@ -265,10 +265,10 @@ def _gan_by_hand(dataset: Any, seed: int) -> float:
     from torch import nn
     from torch.nn.functional import softplus
 
-    from zoo.engine.build import device_of, precision_of
+    from zoo.utils.device import select_device, select_precision
 
     torch.manual_seed(seed)
-    device, size = device_of("auto"), GAN["latent_dim"]
+    device, size = select_device("auto"), GAN["latent_dim"]
     few, many = GAN["channels"]
     up = {"kernel_size": 4, "stride": 2, "padding": 1}
     generator = nn.Sequential(
@@ -287,7 +287,7 @@ def _gan_by_hand(dataset: Any, seed: int) -> float:
     ]
     x = dataset.train["x"].to(device)
     order = torch.randperm(len(x))[: BATCHES * GENERATED].to(device).split(GENERATED)
-    cast = torch.autocast(device, torch.bfloat16, enabled=precision_of("auto", device) == "bf16-mixed")
+    cast = torch.autocast(device, torch.bfloat16, enabled=select_precision("auto", device) == "bf16-mixed")
     started = time.perf_counter()
     for index in order:
         real = (x.index_select(0, index).float() / 127.5 - 1).requires_grad_()

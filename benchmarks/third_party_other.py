@@ -54,12 +54,12 @@ def jobs(case: Case, seeds: int, earlier: Sequence[dict[str, Any]]) -> list[Job]
 
 
 def _one(case: Case, peer: str, run: Callable[..., Figures], seconds: float, seed: int) -> Iterator[dict[str, Any]]:
-    from zoo.engine.build import data_of
+    from zoo.engine.build import build_data
     from zoo.reporting.results import origin
 
     fold = ["data.fold=0"] if case.folds("quick") != [None] else []
     plan = case.plan(*fold)
-    dataset, _ = data_of(plan, None)
+    dataset, _ = build_data(plan, None)
     started = time.perf_counter()
     figures = run(plan, dataset, seconds, seed)
     took = time.perf_counter() - started
@@ -117,7 +117,7 @@ def _skorch(plan: Any, dataset: Any, seconds: float, seed: int) -> Figures:
     import torch
     from skorch import NeuralNetClassifier
 
-    from zoo.engine.build import model_of
+    from zoo.engine.build import build_model
 
     torch.manual_seed(seed)
     values, spec = plan.values, dataset.spec
@@ -126,7 +126,7 @@ def _skorch(plan: Any, dataset: Any, seconds: float, seed: int) -> Figures:
         return ((part["x"].flatten(1).float() / 255 - spec.mean[0]) / spec.std[0]).numpy(), part["y"].numpy()
 
     net = NeuralNetClassifier(
-        model_of(plan, dataset).network,
+        build_model(plan, dataset).network,
         criterion=torch.nn.CrossEntropyLoss,
         optimizer=torch.optim.AdamW,
         optimizer__weight_decay=values["optimizer"]["weight_decay"],

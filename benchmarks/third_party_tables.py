@@ -57,10 +57,10 @@ def jobs(case: Case, seeds: int, budget: str, earlier: Sequence[dict[str, Any]])
 
 
 def _one(case: Case, peer: str, seed: int, fold: int | None, seconds: float) -> Iterator[dict[str, Any]]:
-    from zoo.engine.build import data_of
+    from zoo.engine.build import build_data
 
     assert case.promise is not None
-    dataset, _ = data_of(case.plan(*([f"data.fold={fold}"] if fold is not None else [])), None)
+    dataset, _ = build_data(case.plan(*([f"data.fold={fold}"] if fold is not None else [])), None)
     figure = case.promise["metric"].removeprefix("test/")
     draw, fit = {"HistGradientBoosting": (draw_trees, fit_trees), "MLP": (_draw_mlp, _mlp)}[peer]
     best = tuned(dataset, figure, seconds, seed, draw=draw, fit=fit)

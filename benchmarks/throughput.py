@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 SECONDS = 4  # of each training
-WAYS = {"float32": "32", "bf16": "bf16"}
+WAYS = {"float32": "32-true", "bf16": "bf16-mixed"}
 
 
 def rows(name: str, repeats: int) -> Iterator[dict[str, Any]]:

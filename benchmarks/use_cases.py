@@ -123,9 +123,9 @@ def _raw(spec: Any, folder: Path) -> Any:
     if spec.task == "control":
         import gymnasium
 
-        from zoo.engine.run_config import config_of
+        from zoo.config.run_config import read_run_config
 
-        env = gymnasium.make(config_of(folder / "run")["data"]["env"])
+        env = gymnasium.make(read_run_config(folder / "run")["data"]["env"])
         return np.stack([env.reset(seed=seed)[0] for seed in range(8)])
     return next(pieces(spec, [str(folder / "raw")])).raw
 

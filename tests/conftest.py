@@ -61,4 +61,4 @@ def tabular_root():
 @pytest.fixture
 def quick():
     """Options of a run of about a second, in the precision that `predict` computes in."""
-    return {"trainer": {"max_epochs": 2, "accelerator": "cpu", "precision": "32"}, "logger": "csv"}
+    return {"trainer": {"max_epochs": 2, "accelerator": "cpu", "precision": "32-true"}, "logger": "csv"}

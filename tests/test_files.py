@@ -18,7 +18,7 @@ from PIL import Image
 import zoo
 from benchmarks.damaged_files import KINDS, Trial, damaged
 from benchmarks.file_formats import READERS
-from zoo.engine.run_config import config_of
+from zoo.config.run_config import read_run_config
 
 
 @pytest.fixture(scope="module")
@@ -174,4 +174,4 @@ def test_a_configuration_that_lacks_something_is_named(tmp_path):
     for text, said in (("seed: 0\n", "KeyError"), ("a: 1\nb: &x 2\nc: *x\n", "aliases"), ("\0", "ReaderError")):
         (tmp_path / "config.yaml").write_text(text)
         with pytest.raises(zoo.ZooError, match=f"is not the configuration of a run .*{said}"):
-            config_of(tmp_path)
+            read_run_config(tmp_path)

@@ -18,7 +18,7 @@ from zoo.testing.runs import StopAfter
 from zoo.utils.atomic_io import atomic_write
 from zoo.utils.console import os_error_text
 
-QUICK = {"logger": "csv", "report": False, "trainer": {"max_epochs": 2, "accelerator": "cpu", "precision": "32"}}
+QUICK = {"logger": "csv", "report": False, "trainer": {"max_epochs": 2, "accelerator": "cpu", "precision": "32-true"}}
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 import zoo
 from zoo import registry
 from zoo.__main__ import main
-from zoo.engine.run_config import config_of
+from zoo.config.run_config import read_run_config
 from zoo.testing.runs import StopAfter
 
-QUICK = {"logger": "csv", "report": False, "trainer": {"max_epochs": 2, "accelerator": "cpu", "precision": "32"}}
+QUICK = {"logger": "csv", "report": False, "trainer": {"max_epochs": 2, "accelerator": "cpu", "precision": "32-true"}}
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_a_configuration_with_an_interpolation_anywhere_is_refused(
     braces = f"{{{reference}}}" if "\\" in spelling else f"${{{reference}}}"
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(values).replace("MARK", spelling.format(braces), 1))
     with pytest.raises(zoo.ZooError, match="is not the configuration of a run") as caught:
-        config_of(tmp_path)
+        read_run_config(tmp_path)
     assert "very secret" not in str(caught.value)
 
 

@@ -53,7 +53,11 @@ def test_wrong_words_are_one_line_and_code_2(words, said, capsys):
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
     folder = tmp_path_factory.mktemp("digits") / "run"
-    quick = {"trainer": {"max_epochs": 3, "accelerator": "cpu", "precision": "32"}, "logger": "csv", "report": False}
+    quick = {
+        "trainer": {"max_epochs": 3, "accelerator": "cpu", "precision": "32-true"},
+        "logger": "csv",
+        "report": False,
+    }
     return zoo.train("cnn", "digits", options={"channels": [16, 16], "hidden": 32}, run_dir=str(folder), **quick)
 
 
@@ -96,7 +100,11 @@ def people(tmp_path_factory):
     frame["pay"] = frame["age"] * 2.0 + (frame["town"] == "Ulm") * 30
     frame.loc[::50, "age"] = np.nan
     frame.to_csv(folder / "all.csv", index=False)
-    settings = {"trainer": {"max_epochs": 2, "accelerator": "cpu", "precision": "32"}, "logger": "csv", "report": False}
+    settings = {
+        "trainer": {"max_epochs": 2, "accelerator": "cpu", "precision": "32-true"},
+        "logger": "csv",
+        "report": False,
+    }
     settings |= {"data.path": str(folder / "all.csv"), "data.target": "pay", "run_dir": str(folder / "run")}
     return zoo.train("fnn", "csv", **settings), frame.drop(columns="pay")
 
@@ -153,7 +161,7 @@ def test_a_series_goes_on_with_its_dates(tmp_path, capsys):
     days = pd.date_range("2020-01-01", periods=400, freq="MS")
     values = 10 + np.sin(np.arange(400) / 3)
     pd.DataFrame({"month": days, "sold": values}).to_csv(tmp_path / "sold.csv", index=False)
-    trainer = {"max_epochs": 1, "accelerator": "cpu", "precision": "32"}
+    trainer = {"max_epochs": 1, "accelerator": "cpu", "precision": "32-true"}
     options = {"data.path": "sold.csv", "data.past": 24, "data.horizon": 3, "data.batch_size": 16}
     run = zoo.train("gru", "series", trainer=trainer, report=False, run_dir="run", logger="csv", **options)
     assert main(["predict", str(run.folder), "sold.csv", "format=json"]) == 0

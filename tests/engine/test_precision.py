@@ -10,11 +10,12 @@ import pytest
 import torch
 
 import zoo
-from zoo.engine.build import device_of, precision_of, round_products
+from zoo.config.schema import TrainerOptions
 from zoo.exceptions import Stopped, ZooError
 from zoo.testing.accelerator import MPS, pretended_accelerator
 from zoo.testing.cases import Case
 from zoo.testing.runs import StopAfter
+from zoo.utils.device import select_device, select_precision, set_tf32
 from zoo.utils.precision import narrow_buffers, to_widest_dtype, widest_dtype
 
 TABLE = Case("classification", "table").dataset
@@ -41,19 +42,18 @@ def trained(folder: str, *, stop: int | None = None, **options: Any) -> dict[str
     return torch.load(f"{folder}/checkpoints/last.ckpt", weights_only=True)
 
 
+@pytest.mark.parametrize("name", ["32-true", "bf16-mixed", "16-mixed"])
+def test_precision_has_lightnings_name(name):
+    assert TrainerOptions(precision=name).precision == name
+    assert select_precision(name, "cuda") == name
+
+
 @pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("32", "32-true"),
-        ("32-true", "32-true"),
-        ("bf16", "bf16-mixed"),
-        ("bf16-mixed", "bf16-mixed"),
-        ("fp16", "16-mixed"),
-        ("16-mixed", "16-mixed"),
-    ],
+    ("short", "name"), [(32, "32-true"), ("32", "32-true"), ("bf16", "bf16-mixed"), (16, "16-mixed")]
 )
-def test_a_precision_has_its_own_name_and_lightnings(name, expected):
-    assert precision_of(name, "cuda") == expected
+def test_short_precision_is_rejected_with_its_name(short, name):
+    with pytest.raises(ZooError, match=f"trainer.precision={short}: is named {name}"):
+        TrainerOptions(precision=short)
 
 
 @pytest.mark.parametrize(
@@ -69,14 +69,14 @@ def test_a_precision_has_its_own_name_and_lightnings(name, expected):
 def test_auto_takes_what_the_device_computes_in(capability, bf16, expected, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bf16)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
-    assert precision_of("auto", "cuda") == expected
-    assert precision_of("auto", "mps") == "32-true"
+    assert select_precision("auto", "cuda") == expected
+    assert select_precision("auto", "mps") == "32-true"
 
 
 @pytest.mark.parametrize("device", ["cpu", "mps"])
 def test_float16_is_refused_where_gradients_are_not_scaled(device):
-    with pytest.raises(ZooError, match=r"trainer\.precision=fp16: needs a CUDA device; bf16 and 32 do not"):
-        precision_of("fp16", device)
+    with pytest.raises(ZooError, match=r"trainer\.precision=16-mixed: needs a CUDA device; bf16-mixed and 32-true do"):
+        select_precision("16-mixed", device)
 
 
 @pytest.mark.parametrize("accelerator", ["cuda", "gpu", "mps"])
@@ -84,18 +84,21 @@ def test_a_device_that_is_not_there_is_refused(accelerator, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(ZooError, match=f"trainer={accelerator}: no .* device was found"):
-        device_of(accelerator)
-    assert device_of("auto") == "cpu"
+        select_device(accelerator)
+    assert select_device("auto") == "cpu"
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    assert device_of("auto") == "cpu"
+    assert select_device("auto") == "cpu"
     if accelerator != "cuda":
-        assert device_of(accelerator) == "mps"
+        assert select_device(accelerator) == "mps"
         with pytest.raises(ZooError, match=r"trainer\.devices=2: there is one MPS device"):
-            device_of(accelerator, 2)
+            select_device(accelerator, 2)
 
 
 def test_a_run_in_float16_scales_its_loss_and_learns_as_one_in_float32():
-    exact, scaled = trained("exact", **{"trainer.precision": "32"}), trained("scaled", **{"trainer.precision": "fp16"})
+    exact, scaled = (
+        trained("exact", **{"trainer.precision": "32-true"}),
+        trained("scaled", **{"trainer.precision": "16-mixed"}),
+    )
     assert scaled["processes"][0]["training"]["scaler"]["scale"] == 2.0**16
     assert exact["processes"][0]["training"]["scaler"] is None
     for key, value in exact["state_dict"].items():  # powers of two round nothing
@@ -104,7 +107,7 @@ def test_a_run_in_float16_scales_its_loss_and_learns_as_one_in_float32():
 
 @pytest.mark.parametrize("stop", [3, 7])
 def test_a_run_in_float16_goes_on_as_if_it_had_not_stopped(stop):
-    options = {"trainer.precision": "fp16"}
+    options = {"trainer.precision": "16-mixed"}
     once, twice = trained("once", **options), trained("twice", stop=stop, **options)
     assert once["processes"][0]["training"]["scaler"] == twice["processes"][0]["training"]["scaler"]
     for key, value in once["state_dict"].items():
@@ -122,18 +125,18 @@ def test_a_gradient_that_is_not_finite_takes_no_step_and_halves_the_scale(optimi
 
     monkeypatch.setattr(zoo.FNN, "compute_loss", overflowing)
     few = {"trainer.max_epochs": 1, "trainer.steps_per_epoch": 2, "optimizer": optimizer, "model.norm": "none"}
-    found = trained("run", **{**few, "trainer.precision": "fp16", "seed": 3})
+    found = trained("run", **{**few, "trainer.precision": "16-mixed", "seed": 3})
     assert found["processes"][0]["training"]["scaler"]["scale"] == 2.0**15
     with pretended_accelerator():
         torch.manual_seed(3)
-    first = trained("first", **{**few, "trainer.precision": "fp16", "seed": 3, "optimizer.lr": 1e-30})
+    first = trained("first", **{**few, "trainer.precision": "16-mixed", "seed": 3, "optimizer.lr": 1e-30})
     for key, value in first["state_dict"].items():
         assert torch.equal(value, found["state_dict"][key])
 
 
 def test_what_cuda_computes_is_the_same_each_time_and_is_set_back():
     with pretended_accelerator():
-        assert device_of("auto") == "cuda"
+        assert select_device("auto") == "cuda"
         assert torch.are_deterministic_algorithms_enabled()
         assert torch.is_deterministic_algorithms_warn_only_enabled()
         assert torch.backends.cudnn.deterministic
@@ -146,9 +149,9 @@ def test_what_cuda_computes_is_the_same_each_time_and_is_set_back():
 def test_float32_products_are_rounded_where_that_is_asked_for(tf32, expected):
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     try:
-        round_products(None)
+        set_tf32(None)
         assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == before
-        round_products(tf32)
+        set_tf32(tf32)
         assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32) == expected
     finally:
         torch.set_float32_matmul_precision(before[0])

@@ -9,7 +9,7 @@ import zoo
 from zoo import registry
 
 SHARED = {"data": "wine", "logger": "csv", "report": False}
-TRAINER = {"accelerator": "cpu", "devices": 2, "max_epochs": 2, "precision": "32"}
+TRAINER = {"accelerator": "cpu", "devices": 2, "max_epochs": 2, "precision": "32-true"}
 
 
 NAMES = ("test_nan_in_one", "test_refuses_in_one")

@@ -23,7 +23,7 @@ from zoo.testing.runs import StopAfter
 
 ROOT = Path(__file__).resolve().parents[2]
 TRAIN = [sys.executable, str(ROOT / "train.py")]
-WORDS = ["model=fnn", "data=wine", "logger=csv", "trainer=cpu", "trainer.precision=32"]
+WORDS = ["model=fnn", "data=wine", "logger=csv", "trainer=cpu", "trainer.precision=32-true"]
 
 
 def command(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -73,7 +73,11 @@ def test_a_signal_stops_a_run_in_one_line_and_it_goes_on(number, tmp_path):
 
 
 def test_the_command_line_goes_on_where_a_run_was_stopped(tmp_path):
-    quick = {"data": "wine", "logger": "csv", "trainer": {"max_epochs": 6, "accelerator": "cpu", "precision": "32"}}
+    quick = {
+        "data": "wine",
+        "logger": "csv",
+        "trainer": {"max_epochs": 6, "accelerator": "cpu", "precision": "32-true"},
+    }
     zoo.train("fnn", run_dir="whole", **quick)
     stopped("cut", 9, **quick)
     assert len(rows("cut")) == 2  # of four batches each
@@ -96,7 +100,7 @@ def test_the_command_line_goes_on_where_a_run_was_stopped(tmp_path):
 @pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
 def test_a_run_goes_on_with_other_processes_and_another_logger(before, after, tmp_path, capsys):
     plain = {"data": "wine", "options": {"norm": "none", "dropout": 0.0}, "logger": "csv"}
-    trainer = {"accelerator": "cpu", "precision": "32", "max_epochs": 3, "accumulate": 3, "devices": before}
+    trainer = {"accelerator": "cpu", "precision": "32-true", "max_epochs": 3, "accumulate": 3, "devices": before}
     run = zoo.train("fnn", run_dir="whole", trainer=trainer, report=False, **plain)
     stopped("cut", 5, trainer=trainer, **plain)  # amid an epoch, with gradients that wait
     zoo.resume("cut", report=False, trainer={"devices": after}, logger="tensorboard")
@@ -216,7 +220,7 @@ def fit(devices: int, **trainer) -> dict[str, torch.Tensor]:
         "fnn",
         data="wine",
         options={"norm": "none", "dropout": 0.0},
-        trainer={"max_epochs": 3, "accelerator": "cpu", "precision": "32", "devices": devices, **trainer},
+        trainer={"max_epochs": 3, "accelerator": "cpu", "precision": "32-true", "devices": devices, **trainer},
         logger="csv",
         report=False,
     )
@@ -233,7 +237,7 @@ def test_two_processes_train_as_one_does(accumulate):
 
 def test_a_shared_run_stops_and_goes_on(tmp_path):
     options = {"data": "wine", "logger": "csv"}
-    trainer = {"accelerator": "cpu", "precision": "32", "devices": 2, "max_epochs": 4}
+    trainer = {"accelerator": "cpu", "precision": "32-true", "devices": 2, "max_epochs": 4}
     run = zoo.train("fnn", run_dir="whole", trainer=trainer, report=False, **options)
     stopped("cut", 6, trainer=trainer, **options)
     zoo.resume("cut", report=False)

@@ -42,7 +42,9 @@ def one_line(done: subprocess.CompletedProcess[str]) -> str:
 def digits_run(tmp_path_factory):
     """The command that the README names first, in a folder of its own, with no data at hand."""
     folder = tmp_path_factory.mktemp("digits")
-    done = command("model=cnn", "trainer.max_epochs=5", "trainer.precision=32", "run_dir=out", cwd=folder, ZOO_DATA="")
+    done = command(
+        "model=cnn", "trainer.max_epochs=5", "trainer.precision=32-true", "run_dir=out", cwd=folder, ZOO_DATA=""
+    )
     assert done.returncode == 0, done.stderr
     return folder / "out", done
 
@@ -87,7 +89,7 @@ def test_the_folder_holds_what_the_design_names(digits_run):
     needed = "model class data task seed epochs steps samples train_seconds samples_per_second params peak_memory_mb "
     needed += "validation_seconds metrics baselines device precision threads versions commit command config_hash"
     assert set(results) == set(needed.split())
-    assert results["command"] == "python train.py model=cnn trainer.max_epochs=5 trainer.precision=32 run_dir=out"
+    assert results["command"] == "python train.py model=cnn trainer.max_epochs=5 trainer.precision=32-true run_dir=out"
 
 
 @pytest.mark.slow

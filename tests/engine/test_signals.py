@@ -109,7 +109,7 @@ def test_a_second_signal_ends_a_run_at_once(stage):
 
 
 def test_a_signal_before_the_first_batch_ends_a_run_at_once_and_leaves_nothing(monkeypatch, tmp_path):
-    monkeypatch.setattr("zoo.engine.build.model_of", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr("zoo.engine.build.build_model", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(zoo.Stopped, match="^stopped by SIGTERM before it began$"):
         zoo.train("fnn", "wine", **OPTIONS)
     assert not list(tmp_path.rglob("config.yaml"))

@@ -14,7 +14,7 @@ from zoo.__main__ import main
 from zoo.data import load
 from zoo.data.labelled import ABSENT, class_numbers, same_name
 
-QUICK = {"trainer": {"max_epochs": 2, "accelerator": "cpu", "precision": "32"}, "logger": "csv", "report": False}
+QUICK = {"trainer": {"max_epochs": 2, "accelerator": "cpu", "precision": "32-true"}, "logger": "csv", "report": False}
 
 
 def trained(model, data, folder, **settings):

@@ -390,7 +390,7 @@ def test_binarised_digits_are_read_from_their_files(tmp_path):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     above = tmp_path_factory.mktemp("runs")
-    short = {"trainer": {"max_epochs": 3, "precision": "32"}, "logger": "csv", "report": False}
+    short = {"trainer": {"max_epochs": 3, "precision": "32-true"}, "logger": "csv", "report": False}
     zoo.train("autoencoder", options={"noise": "gaussian"}, run_dir=str(above / "ae"), **short)
     zoo.train("vae", run_dir=str(above / "vae"), **{"data.normal_classes": [1]}, **short)
     return above

@@ -16,7 +16,7 @@ OPTIONS: dict[str, Any] = {
     "data.batch_size": 8,
     "logger": "csv",
     "trainer.accelerator": "cpu",
-    "trainer.precision": "32",
+    "trainer.precision": "32-true",
     "trainer.max_epochs": 2,
     "report": False,
 }

@@ -188,7 +188,7 @@ def fit(batch: int, accumulate: int, **regularization) -> dict[str, torch.Tensor
         options={"widths": [8], "norm": "none", "dropout": 0.0},
         optimizer="sgd",
         scheduler="constant",
-        trainer={"max_epochs": 2, "accumulate": accumulate, "accelerator": "cpu", "precision": "32"},
+        trainer={"max_epochs": 2, "accumulate": accumulate, "accelerator": "cpu", "precision": "32-true"},
         regularization=regularization,
         logger="csv",
         **{"data.batch_size": batch, "optimizer.lr": 0.1},
@@ -223,7 +223,7 @@ def test_dropout_silences_its_share_and_scales_the_rest():
 
 def test_bf16_learns_as_float32_does_and_no_step_uses_weights_of_an_earlier_one(tmp_path):
     loss = {}
-    for precision in ("32", "bf16"):
+    for precision in ("32-true", "bf16-mixed"):
         run = zoo.train(
             "fnn",
             data="digits",
@@ -242,7 +242,7 @@ def test_bf16_learns_as_float32_does_and_no_step_uses_weights_of_an_earlier_one(
 
 
 def test_early_stopping_stops_after_its_patience_and_the_later_of_equal_epochs_is_best(quick):
-    quick["trainer"] = {"max_epochs": 50, "accelerator": "cpu", "precision": "32"}
+    quick["trainer"] = {"max_epochs": 50, "accelerator": "cpu", "precision": "32-true"}
     # A step of almost nothing: no epoch improves on the first
     run = zoo.train("fnn", options={"norm": "none"}, optimizer={"lr": 1e-12}, early_stopping={"patience": 3}, **quick)
     assert run.results["epochs"] == 4
@@ -253,10 +253,10 @@ def test_early_stopping_stops_after_its_patience_and_the_later_of_equal_epochs_i
 
 @pytest.mark.slow
 def test_a_time_limit_ends_the_run_and_steps_per_epoch_count_batches(quick):
-    quick["trainer"] = {"max_epochs": 100000, "max_time": 2 / 60, "accelerator": "cpu", "precision": "32"}
+    quick["trainer"] = {"max_epochs": 100000, "max_time": 2 / 60, "accelerator": "cpu", "precision": "32-true"}
     run = zoo.train("fnn", **quick)
     assert 1.5 < run.results["train_seconds"] < 6
-    quick["trainer"] = {"max_epochs": 2, "steps_per_epoch": 50, "accelerator": "cpu", "precision": "32"}
+    quick["trainer"] = {"max_epochs": 2, "steps_per_epoch": 50, "accelerator": "cpu", "precision": "32-true"}
     run = zoo.train("fnn", **quick)
     assert (run.results["steps"], run.results["samples"]) == (100, 100 * 64)
 
@@ -274,7 +274,7 @@ SCHEDULERS = ("constant", "step", "linear", "cosine", "one_cycle", "plateau")
     ],
 )
 def test_every_optimizer_and_scheduler_learns(optimizer, scheduler, quick):
-    quick["trainer"] = {"max_epochs": 3, "accelerator": "cpu", "precision": "32"}
+    quick["trainer"] = {"max_epochs": 3, "accelerator": "cpu", "precision": "32-true"}
     run = zoo.train("fnn", data="wine", optimizer=optimizer, scheduler=scheduler, **quick)
     assert run.metrics["test/accuracy"] > run.results["baselines"]["majority"]["accuracy"] + 0.2
 

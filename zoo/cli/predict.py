@@ -180,9 +180,9 @@ def _in_order(rows: Sequence[Row], spec: Any) -> list[Row]:
 
 
 def _device() -> str:
-    from zoo.engine.build import device_of
+    from zoo.utils.device import select_device
 
-    return device_of("auto")
+    return select_device("auto")
 
 
 class _Progress:

@@ -72,16 +72,15 @@ def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _info(asked: Asked) -> Sequence[str]:
-    from zoo.engine.build import data_of, model_of
-    from zoo.engine.run_config import plan
+    from zoo.engine.build import build_data, build_model, build_run_config
 
     name = asked.one("model's name")
     if name not in configs.choices("model"):
         raise unknown("model", name, configs.choices("model"))
     config = configs.compose([f"model={name}"])
-    run_config = plan(config, recipe=name, command="")
-    dataset, _ = data_of(run_config, None)
-    model = model_of(run_config, dataset)
+    run_config = build_run_config(config, recipe=name, command="")
+    dataset, _ = build_data(run_config, None)
+    model = build_model(run_config, dataset)
     entry, registered = registry.entry(config.model.name), type(model)
     paper = inspect.cleandoc(sys.modules[registered.__module__].__doc__ or registered.__doc__ or "")
     lines = [name, "", *paper.splitlines(), ""]

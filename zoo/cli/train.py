@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zoo.cli.base import Verb
-from zoo.engine.launcher import rank
 from zoo.exceptions import Stopped, TrainingError, ZooError
+from zoo.utils.rank import rank
 
 HEARD = 2.0  # seconds in which the first process has said what all of them raise
 
@@ -53,11 +53,11 @@ def _resume(arguments: Sequence[str]) -> None:
         raise ZooError(f"{wrong[0]!r}: does not go with resume=")
     asked = dict(a.split("=", 1) for a in arguments)
     folder = str(Path(asked.pop("resume")).expanduser())
-    from zoo.engine.run_config import reopen
+    from zoo.config.run_config import reopen_run
     from zoo.engine.train import run
 
     values = {key: value_of(key, text) for key, text in asked.items()}
-    config, recipe = reopen(Path(folder), values)
+    config, recipe = reopen_run(Path(folder), values)
     if config.data.name == "arrays":
         raise ZooError(f"{folder}: was trained on arrays; go on in Python with zoo.resume({folder!r}, data=…)")
     run(config, recipe=recipe, command="python train.py " + " ".join(arguments), resumed=Path(folder))

@@ -32,9 +32,8 @@ MONITORS = (
 )
 LOSSES = ("mse", "mae")
 THRESHOLDS = ("accuracy", "balanced_accuracy", "f1")
-# Names of precisions, Lightning's among them, and what Lightning calls them
-PRECISIONS = {"auto": "auto", "32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
-PRECISIONS |= {name: name for name in ("32-true", "bf16-mixed", "16-mixed")}
+PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")  # Lightning's names
+SHORT_PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed", "fp16": "16-mixed"}
 ACCELERATORS = ("auto", "cpu", "cuda", "gpu", "mps")
 
 
@@ -261,7 +260,7 @@ class TrainerOptions:
         ``max_epochs``: passes over the training data
         ``max_time``: minutes of training; null: no limit
         ``steps_per_epoch``: batches that count as an epoch; null: one pass over the data
-        ``precision``: auto, 32, bf16 or fp16; auto: bf16 where the processor computes in it, fp16 on older CUDA devices
+        ``precision``: auto, 32-true, bf16-mixed or 16-mixed; auto: bf16 where the processor has it, 16 on older CUDA devices
         ``tf32``: round the inputs of float32 products on CUDA to 10 bits; null: torch's choice, convolutions alone
         ``accumulate``: batches per optimizer step
         ``find_lr``: suggest a learning rate, with its picture, in place of training
@@ -288,7 +287,9 @@ class TrainerOptions:
         check_number("trainer.max_epochs", self.max_epochs, low=1, integer=True)
         check_number("trainer.max_time", self.max_time, above=0, optional=True)
         check_number("trainer.steps_per_epoch", self.steps_per_epoch, low=1, integer=True, optional=True)
-        check_choice("trainer.precision", str(self.precision), tuple(PRECISIONS))
+        if (name := SHORT_PRECISIONS.get(str(self.precision))) is not None:
+            raise ZooError(f"trainer.precision={self.precision}: is named {name}")
+        check_choice("trainer.precision", self.precision, PRECISIONS)
         check_number("trainer.accumulate", self.accumulate, low=1, integer=True)
 
     @property

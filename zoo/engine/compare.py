@@ -109,20 +109,19 @@ def _rank(entry: Entry, figure: str, better: int) -> tuple[bool, float]:
 
 
 def _loaded(config: Any) -> Dataset:
-    from zoo.engine.build import data_of
-    from zoo.engine.run_config import check_files, placed, plan
+    from zoo.config.run_config import check_files
+    from zoo.engine.build import build_data, build_run_config
 
-    run_config = plan(config, recipe=None, command="")
-    check_files(placed(run_config.values["data"]))
-    return data_of(run_config, None)[0]
+    run_config = build_run_config(config)
+    check_files(run_config.data)
+    return build_data(run_config, None)[0]
 
 
 def _ranked_by(name: str, words: Sequence[str], dataset: Dataset) -> tuple[str, int]:
     """Return the figure that picks among models, and 1 where more of it is better, else -1."""
-    from zoo.engine.build import model_of
-    from zoo.engine.run_config import plan
+    from zoo.engine.build import build_model, build_run_config
 
-    model = model_of(plan(configs.compose([f"model={name}", *words]), recipe=name, command=""), dataset)
+    model = build_model(build_run_config(configs.compose([f"model={name}", *words]), recipe=name, command=""), dataset)
     return model.task.monitor, 1 if model.task.mode == "max" else -1
 
 

@@ -1,4 +1,4 @@
-"""The other processes of a run that several share: started here, joined by Lightning's DDP."""
+"""The processes that share a run: started here, or by torchrun or srun; joined by Lightning's DDP."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from zoo.config.run_config import RunConfig
+from zoo.config.schema import TrainerOptions
 from zoo.engine.signals import Interrupt
 from zoo.exceptions import Stopped, TrainingError, ZooError
+from zoo.utils.rank import Launch
 
 PATIENCE = 5.0  # seconds in which a process that fails, or is asked to end, is gone
 PRELOAD = [
@@ -194,3 +199,51 @@ def _threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(old)
+
+
+def check_launch(launch: Launch, trainer: TrainerOptions) -> TrainerOptions:
+    """Return the trainer's options with as many machines as the launcher uses.
+
+    Raises:
+        ZooError: other processes were requested than were started.
+    """
+    if (trainer.num_nodes or launch.num_nodes) != launch.num_nodes:
+        started = f"{launch.launcher} started processes on {launch.num_nodes}"
+        raise ZooError(f"trainer.num_nodes={trainer.num_nodes}: {started}")
+    if trainer.devices * launch.num_nodes != launch.world_size:
+        each = launch.world_size // launch.num_nodes
+        raise ZooError(f"trainer.devices={trainer.devices}: {launch.launcher} started {each} on each machine")
+    return replace(trainer, num_nodes=launch.num_nodes)
+
+
+@contextlib.contextmanager
+def join_launch(launch: Launch, run_config: RunConfig, device: str) -> Iterator[RunConfig]:
+    """Join the launcher's processes, and yield the configuration with the folder that rank zero created."""
+    import torch
+
+    _connect(launch, device)
+    try:
+        if launch.rank:
+            folders: list[str | None] = [None]
+            torch.distributed.broadcast_object_list(folders)
+            yield replace(run_config, folder=Path(str(folders[0])))
+        else:
+            with run_config.create_run_dir() as run_config:
+                torch.distributed.broadcast_object_list([str(run_config.folder)])
+                yield run_config
+    finally:
+        leave()
+
+
+def _connect(launch: Launch, device: str) -> None:
+    """Open the connection that Lightning will use."""
+    import torch
+    from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+    from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+
+    environment = TorchElasticEnvironment() if launch.launcher == "torchrun" else SLURMEnvironment()
+    os.environ |= {"MASTER_ADDR": environment.main_address, "MASTER_PORT": str(environment.main_port)}
+    if device == "cuda":
+        torch.cuda.set_device(environment.local_rank())
+    backend = "nccl" if device == "cuda" else "gloo"
+    torch.distributed.init_process_group(backend, rank=launch.rank, world_size=launch.world_size)

@@ -14,12 +14,15 @@ from omegaconf import DictConfig
 
 from zoo import registry
 from zoo.config import compose as configs
-from zoo.engine.launcher import group
-from zoo.engine.run_config import RunConfig, check_files, dotted, placed, plan, reopen
+from zoo.config.run_config import RunConfig, check_files, dotted_keys, reopen_run
+from zoo.engine.build import build_run_config
+from zoo.engine.distributed import check_launch
 from zoo.engine.run_dir import discard_run, guard_run_dir, read_results, resume_hint
 from zoo.engine.signals import Interrupt, Signals
 from zoo.exceptions import Stopped, TrainingError, ZooError
 from zoo.utils.atomic_io import atomic_write
+from zoo.utils.device import select_device, select_precision, set_tf32
+from zoo.utils.rank import find_launch
 
 if TYPE_CHECKING:
     import lightning as L
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from zoo.data.dataset import Split
     from zoo.engine.callbacks import History
     from zoo.models.base import ZooModule
-    from zoo.reporting.results import Job
+    from zoo.reporting.results import RunContext
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ def train(
         dataset=arrays,
         callbacks=callbacks,
         report=report,
-        named=dotted(overrides),
+        named=dotted_keys(overrides),
     )
 
 
@@ -130,7 +133,7 @@ def resume(
         TrainingError, Stopped: as in ``train``.
     """
     folder = Path(folder).expanduser()
-    config, recipe = reopen(folder, overrides)
+    config, recipe = reopen_run(folder, overrides)
     arrays = None
     if config.data.name == "arrays":
         if data is None:
@@ -171,29 +174,27 @@ def run(
         TrainingError: the loss became NaN or infinite; the folder keeps the last good checkpoint.
         Stopped: the run was asked to stop.
     """
-    run_config = plan(config, recipe=recipe, command=command, resumed=resumed, named=named)
+    run_config = build_run_config(config, recipe=recipe, command=command, resume_from=resumed, overridden=named)
     if dataset is None:
-        check_files(placed(run_config.values["data"], run_config.working_dir))
+        check_files(run_config.data)
     if callbacks:
         from zoo.engine.callbacks.user_callbacks import check_callbacks
 
         check_callbacks(callbacks)
-    from zoo.engine.distributed import ProcessError, shared, warm
+    from zoo.engine.distributed import ProcessError, join_launch, shared, warm
 
-    others, devices = group(), run_config.trainer.devices
-    if others is not None:
-        run_config = replace(run_config, trainer=others.checked(run_config.trainer))
+    launch, devices = find_launch(), run_config.trainer.devices
+    if launch is not None:
+        run_config = replace(run_config, trainer=check_launch(launch, run_config.trainer))
     elif (run_config.trainer.num_nodes or 1) > 1:
         nodes = run_config.trainer.num_nodes
         raise ZooError(f"trainer.num_nodes={nodes}: start it by torchrun --nnodes {nodes} on each, or by SLURM's srun")
     elif devices > 1:
         warm()
     with Signals() as signals:
-        if others is not None:
-            from zoo.engine.build import device_of
-
-            device = device_of(run_config.trainer.accelerator, devices)
-            with others.shared(run_config, device) as run_config, _ended_well(run_config):
+        if launch is not None:
+            device = select_device(run_config.trainer.accelerator, devices)
+            with join_launch(launch, run_config, device) as run_config, _ended_well(run_config):
                 return _work(run_config, dataset, callbacks, report, signals)
         with run_config.create_run_dir() as run_config, _ended_well(run_config):
             if devices == 1:
@@ -257,25 +258,25 @@ def _work(
     import torch
 
     from zoo.engine import build as parts
-    from zoo.reporting.results import Job, opening
+    from zoo.reporting.results import RunContext, opening
     from zoo.utils.console import print_progress
     from zoo.utils.precision import narrow_buffers
 
-    parts.quiet()
-    device = parts.device_of(run_config.trainer.accelerator, run_config.trainer.devices)
-    parts.round_products(run_config.trainer.tf32)
-    dataset, data = parts.data_of(run_config, dataset)
+    parts.silence_lightning()
+    device = select_device(run_config.trainer.accelerator, run_config.trainer.devices)
+    set_tf32(run_config.trainer.tf32)
+    dataset, data = parts.build_data(run_config, dataset)
     L.seed_everything(run_config.values["seed"], verbose=False)
-    model = parts.model_of(run_config, dataset)
+    model = parts.build_model(run_config, dataset)
     narrow_buffers(model, device)
-    job = Job(run_config, dataset, model, device, parts.precision_of(run_config.trainer.precision, device))
+    context = RunContext(run_config, dataset, model, device, select_precision(run_config.trainer.precision, device))
     if run_config.trainer.find_lr:
-        return _suggest_lr(job, data)
-    state = _last(job, report) if run_config.resumed else None
-    trainer, history = parts.trainer_of(job, signals, resumed=state, callbacks=callbacks)
-    if job.is_rank_zero:
-        print_progress(opening(job))
-        run_config.make_folder()
+        return _suggest_lr(context, data)
+    state = _last(context, report) if run_config.resumed else None
+    trainer, history = parts.build_trainer(context, signals, resumed=state, callbacks=callbacks)
+    if context.is_rank_zero:
+        print_progress(opening(context))
+        run_config.write()
     if trainer.world_size > 1:  # each with dropout of its own
         torch.manual_seed(run_config.values["seed"] + 2**20 * trainer.global_rank)
     ended = state is not None and state["ended"] and not run_config.changed
@@ -283,30 +284,30 @@ def _work(
         if trainer.max_epochs and not ended:
             _fit(trainer, model, data, run_config.folder)
         figures = _test(trainer, model, data, run_config.folder)
-        return _close(job, trainer, history, figures, data, signals, report=report)
+        return _close(context, trainer, history, figures, data, signals, report=report)
 
 
-def _suggest_lr(job: Job, data: Any) -> Run:
+def _suggest_lr(context: RunContext, data: Any) -> Run:
     """Do a range test in place of training: a picture, and a line that says which rate suits."""
     from zoo.engine.lr_finder import find_lr
     from zoo.reporting.plots import learning_rates
     from zoo.reporting.results import opening
 
-    if job.plan.trainer.world > 1:
+    if context.run_config.trainer.world > 1:
         raise ZooError("trainer.find_lr: is for one process; trainer.devices=1")
-    print(opening(job), flush=True)
-    found = find_lr(job.model, data.plain_loader(), device=job.device, precision=job.precision)
-    job.plan.make_folder()
-    folder = job.plan.folder / "plots"
+    print(opening(context), flush=True)
+    found = find_lr(context.model, data.plain_loader(), device=context.device, precision=context.precision)
+    context.run_config.write()
+    folder = context.run_config.folder / "plots"
     folder.mkdir()
     picture = learning_rates(found, folder / "find_lr.png")
-    now = job.plan.learning.optimizer.lr
+    now = context.run_config.learning.optimizer.lr
     print(f"suggested       optimizer.lr={found.suggested:.2g}   (it is {now:g})", flush=True)
     print(f"picture         {picture}", flush=True)
-    return Run({"suggested_lr": found.suggested}, job.model.eval(), job.plan.folder, [picture], {})
+    return Run({"suggested_lr": found.suggested}, context.model.eval(), context.run_config.folder, [picture], {})
 
 
-def _last(job: Job, report: bool) -> dict[str, Any] | None:
+def _last(context: RunContext, report: bool) -> dict[str, Any] | None:
     """Return the training state in the run's folder, its weights and counters in the model; None: no such state yet.
 
     A run that has finished goes on where its ``report`` lacks parts.
@@ -316,7 +317,7 @@ def _last(job: Job, report: bool) -> dict[str, Any] | None:
     """
     from zoo.checkpoint import read
 
-    path = job.plan.folder / "checkpoints" / "last.ckpt"
+    path = context.run_config.folder / "checkpoints" / "last.ckpt"
     if not path.exists():
         return None
     content = read(path)
@@ -324,29 +325,35 @@ def _last(job: Job, report: bool) -> dict[str, Any] | None:
         spec, processes = content["hyper_parameters"]["spec"], content["processes"]
     except (KeyError, TypeError) as error:
         raise ZooError(f"{path}: holds no state of training to go on from ({type(error).__name__})") from None
-    if spec != job.dataset.spec.to_dict():
-        raise ZooError(f"{job.plan.folder}: the data of {job.dataset.spec.name} is not what the run began with")
-    if len(processes) != job.plan.trainer.world:
-        content["processes"] = processes = shared_anew(processes, job)
-    job.model.load_state_dict(content["state_dict"])
-    job.model.on_load_checkpoint(content)
-    loop = job.model.loop
+    if spec != context.dataset.spec.to_dict():
+        raise ZooError(
+            f"{context.run_config.folder}: the data of {context.dataset.spec.name} is not what the run began with"
+        )
+    if len(processes) != context.run_config.trainer.world:
+        content["processes"] = processes = shared_anew(processes, context)
+    context.model.load_state_dict(content["state_dict"])
+    context.model.on_load_checkpoint(content)
+    loop = context.model.loop
     loop.epochs = processes[0]["training"]["loop"]["epochs"]
     if (monitor := processes[0]["training"]["loop"].get("monitor")) is not None:
-        job.model.watch(monitor)
-    if loop.epochs > job.plan.trainer.max_epochs:
-        raise ZooError(f"trainer.max_epochs={job.plan.trainer.max_epochs}: {loop.epochs} epochs of the run are done")
-    ended = loop.epochs == job.plan.trainer.max_epochs or (content["ended"] and not job.plan.changed)
-    earlier = read_results(job.plan.folder, steps=job.model.steps)
+        context.model.watch(monitor)
+    if loop.epochs > context.run_config.trainer.max_epochs:
+        raise ZooError(
+            f"trainer.max_epochs={context.run_config.trainer.max_epochs}: {loop.epochs} epochs of the run are done"
+        )
+    ended = loop.epochs == context.run_config.trainer.max_epochs or (
+        content["ended"] and not context.run_config.changed
+    )
+    earlier = read_results(context.run_config.folder, steps=context.model.steps)
     if ended and earlier is not None and not (report and earlier.get("missing")):
         raise ZooError(
-            f"{job.plan.folder}: has finished, after {loop.epochs} epochs; "
+            f"{context.run_config.folder}: has finished, after {loop.epochs} epochs; "
             f"trainer.max_epochs={2 * loop.epochs} would train on"
         )
     return content
 
 
-def shared_anew(processes: list[dict[str, Any]], job: Job) -> list[dict[str, Any]]:
+def shared_anew(processes: list[dict[str, Any]], context: RunContext) -> list[dict[str, Any]]:
     """Return the states of as many processes as a run goes on with, from those of others.
 
     Gradients that wait are those of all processes in each; the epoch's sums become the first one's.
@@ -361,16 +368,18 @@ def shared_anew(processes: list[dict[str, Any]], job: Job) -> list[dict[str, Any
     own = [key for state in states for key, value in state.items() if key not in known and value is not None]
     if own or set(first["loader"]) != {"epoch", "batch"}:
         raise ZooError(
-            f"trainer.devices={job.plan.trainer.devices}: each of {len(states)} processes has a state of its own, "
-            f"which others cannot go on from; {job.plan.recipe} goes on with as many as before"
+            f"trainer.devices={context.run_config.trainer.devices}: each of {len(states)} processes has a state of its own, "
+            f"which others cannot go on from; {context.run_config.recipe} goes on with as many as before"
         )
     loops = [state["loop"] for state in states]
     sums = {key: sum(loop["sums"].get(key, 0) for loop in loops) for key in loops[0]["sums"]}
     nothing = {key: torch.zeros_like(value) for key, value in sums.items()}
-    if job.is_rank_zero:
-        print(f"note: {job.plan.trainer.world} processes go on from where {len(states)} were; sums round otherwise")
+    if context.is_rank_zero:
+        print(
+            f"note: {context.run_config.trainer.world} processes go on from where {len(states)} were; sums round otherwise"
+        )
     made = []
-    for rank in range(job.plan.trainer.world):
+    for rank in range(context.run_config.trainer.world):
         counted = {"sums": nothing, "rows": 0} if rank else {"sums": sums, "rows": sum(loop["rows"] for loop in loops)}
         made.append({"training": {**first, "loop": {**first["loop"], **counted}}, "random": None})
     return made
@@ -438,7 +447,7 @@ def _answers(trainer: L.Trainer, model: ZooModule, split: Split) -> Tensor | Non
 
 
 def _close(
-    job: Job,
+    context: RunContext,
     trainer: L.Trainer,
     history: History,
     figures: dict[str, float],
@@ -453,19 +462,21 @@ def _close(
     from zoo.utils.console import print_progress
     from zoo.utils.guard import Guard
 
-    folder, guard = job.plan.folder, Guard()
+    folder, guard = context.run_config.folder, Guard()
     content: dict[str, Any] = {}
     pictures: list[Path] = []
-    if job.is_rank_zero:
-        earlier = read_results(folder, steps=history.rows[-1]["steps"]) if job.plan.resumed else None
-        content = earlier or results(job, history.rows, (history.seconds, history.validating), figures)
+    if context.is_rank_zero:
+        earlier = read_results(folder, steps=history.rows[-1]["steps"]) if context.run_config.resumed else None
+        content = earlier or results(context, history.rows, (history.seconds, history.validating), figures)
         write({**content, "missing": ["report"]} if report else content, folder)  # nothing from here on can lose it
-    kept = guard.attempt("answers", lambda: _answers(trainer, job.model, data.dataset.test), None) if report else None
+    kept = (
+        guard.attempt("answers", lambda: _answers(trainer, context.model, data.dataset.test), None) if report else None
+    )
     leave()  # what follows is the first process's own affair
-    if job.is_rank_zero:
+    if context.is_rank_zero:
         signals.check()
         if report:
-            content, pictures = add_report(job, content, history.rows, kept, data, guard)
+            content, pictures = add_report(context, content, history.rows, kept, data, guard)
         figures = {name: value for name, value in content["metrics"].items() if name.startswith("test/")}
-        guard.attempt("closing lines", lambda: print_progress(closing(job, content, pictures)), None)
-    return Run(metrics=figures, model=job.model.eval(), folder=folder, plots=pictures, results=content)
+        guard.attempt("closing lines", lambda: print_progress(closing(context, content, pictures)), None)
+    return Run(metrics=figures, model=context.model.eval(), folder=folder, plots=pictures, results=content)

@@ -83,7 +83,7 @@ def new_file(model: Any, folder: Path | None, words: Sequence[str]) -> tuple[dic
     from omegaconf import OmegaConf
 
     from zoo.config import compose as configs
-    from zoo.engine.run_config import check_files, placed
+    from zoo.config.run_config import check_files, resolve_paths
     from zoo.inference.uses import names_own_data
 
     typed = dict(word.partition("=")[::2] for word in words)
@@ -92,7 +92,7 @@ def new_file(model: Any, folder: Path | None, words: Sequence[str]) -> tuple[dic
         return None, []
     composed = configs.compose([f"model={model.name}", *([] if "data" in typed else [f"data={name}"]), *words])
     data: Any = OmegaConf.to_container(composed.data, resolve=True)
-    data = placed(data)
+    data = resolve_paths(data)
     check_files(data)
     chosen = {key.removeprefix("data.") for key in typed if key.startswith("data.")}
     options = {"name": name, "path": data["path"], **{key: data[key] for key in READ[name] if key in chosen}}
@@ -200,12 +200,12 @@ def on_dataset(model: Any, dataset: Dataset, parts: Sequence[str]) -> Evaluation
 
 def _by_names(spec: DataSpec, dataset: Dataset, part: str) -> tuple[Any, Counter[str]]:
     """Return the batches of a part with y by the model's classes, and the rows of classes that it does not have."""
+    from zoo.data.from_config import eval_loader
     from zoo.data.loader import EvalLoader
-    from zoo.engine.build import in_order
 
     classes = dataset.spec.classes
     if spec.task != "classification" or classes == spec.classes:
-        return in_order(dataset, part), Counter()
+        return eval_loader(dataset, part), Counter()
     split, places = getattr(dataset, part), class_numbers(spec.classes if spec.multilabel else classes, classes)
     if spec.multilabel:
         if (places == ABSENT).any():

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from zoo.config import compose as configs
 from zoo.config.quoting import value_of
-from zoo.engine.run_config import check_files, config_of, placed
+from zoo.config.run_config import check_files, read_run_config, resolve_paths
 from zoo.exceptions import ZooError
 from zoo.hub import card, list_weights
 from zoo.utils.atomic_io import atomic_write, write_npz
@@ -47,8 +47,8 @@ def data_for(model: Any, folder: Path | None, words: Sequence[str], *, place: st
     Raises:
         ZooError: neither is there, or the data is not like what the model was trained on.
     """
+    from zoo.data.from_config import load_dataset
     from zoo.data.translated import translated
-    from zoo.engine.build import load_asked
 
     if place in list_weights() and not any(word.startswith("data=") for word in words):
         words = [f"data={card(place)['data']}", *words]
@@ -56,7 +56,7 @@ def data_for(model: Any, folder: Path | None, words: Sequence[str], *, place: st
         words = [*_sizes(model.spec, words), *words]
         asked: Any = OmegaConf.to_container(configs.compose([f"model={model.name}", *words]).data, resolve=True)
     elif folder is not None:
-        kept: Any = OmegaConf.create({**config_of(folder), "data": own_data(folder)})
+        kept: Any = OmegaConf.create({**read_run_config(folder), "data": own_data(folder)})
         changed = {key: value for key, value in _pairs(words).items() if key != "data"}
         configs.update(kept, {key: value_of(key, text) for key, text in changed.items()})
         asked = OmegaConf.to_container(kept.data)
@@ -65,7 +65,7 @@ def data_for(model: Any, folder: Path | None, words: Sequence[str], *, place: st
         raise ZooError("a checkpoint away from its run does not know its data; name it by data=")
     if asked["name"] == "arrays":
         raise ZooError("the run was trained on arrays, which it does not keep; name data by data=")
-    dataset = translated(load_asked(placed(asked), model.spec.task), model.spec)
+    dataset = translated(load_dataset(resolve_paths(asked), model.spec.task), model.spec)
     theirs, ours = dataset.spec, model.spec
     if theirs.input_shape != ours.input_shape:
         raise ZooError(f"{theirs.name}: has rows of {theirs.input_shape}; the model was trained on {ours.input_shape}")
@@ -76,7 +76,7 @@ def data_for(model: Any, folder: Path | None, words: Sequence[str], *, place: st
 def _check_own_files(data: dict[str, Any]) -> None:
     """Refuse a run whose files are gone, or were named from another folder."""
     try:
-        check_files(placed(data))
+        check_files(resolve_paths(data))
     except ZooError as error:
         raise ZooError(f"{error}, of which the run was trained; name another by data.path=") from None
 
@@ -86,8 +86,8 @@ def own_data(folder: Path | None) -> dict[str, Any]:
 
     Without a folder there are none.
     """
-    values = config_of(folder) if folder is not None else {}
-    return placed(values["data"], values.get("working_dir")) if values else {}
+    values = read_run_config(folder) if folder is not None else {}
+    return resolve_paths(values["data"], values.get("working_dir")) if values else {}
 
 
 def names_own_data(folder: Path | None, words: Sequence[str]) -> bool:
@@ -202,10 +202,10 @@ def measured(
     """
     from itertools import chain
 
-    from zoo.engine.build import in_order
+    from zoo.data.from_config import eval_loader
     from zoo.inference.evaluate import measured_on
 
-    return measured_on(model, chain.from_iterable(in_order(dataset, part) for part in parts), stage)
+    return measured_on(model, chain.from_iterable(eval_loader(dataset, part) for part in parts), stage)
 
 
 def others(model: Any, dataset: Dataset) -> dict[str, dict[str, float]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
-import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,20 +17,21 @@ import torch
 
 from zoo import __version__, registry
 from zoo.config import compose as configs
+from zoo.config.run_config import BUNDLED, RunConfig
 from zoo.data import Dataset
-from zoo.engine.launcher import rank
-from zoo.engine.run_config import BUNDLED, RunConfig
 from zoo.models.base import ZooModule
 from zoo.utils.atomic_io import atomic_write
+from zoo.utils.device import device_name
 from zoo.utils.eval_mode import eval_mode
 from zoo.utils.guard import Guard
+from zoo.utils.rank import rank
 
 
 @dataclass(frozen=True)
-class Job:
-    """A run in flight: its plan, and what the plan led to. ``precision`` is Lightning's name for it."""
+class RunContext:
+    """A run's configuration and what was built from it. ``precision`` is Lightning's name of it."""
 
-    plan: RunConfig
+    run_config: RunConfig
     dataset: Dataset
     model: ZooModule
     device: str
@@ -48,21 +48,21 @@ class Job:
         return sum(p.numel() for p in self.model.parameters())
 
 
-def opening(job: Job) -> str:
+def opening(context: RunContext) -> str:
     """Return the line that a run begins with."""
-    spec = job.dataset.spec
+    spec = context.dataset.spec
     count = torch.get_num_threads()
     cpu = f"cpu, {count} {'thread' if count == 1 else 'threads'}"
-    where = _device_name(job.device) if job.device != "cpu" else cpu
-    where = f"{job.plan.trainer.world} × {where}" if job.plan.trainer.world > 1 else where
+    where = device_name(context.device) if context.device != "cpu" else cpu
+    where = f"{context.run_config.trainer.world} × {where}" if context.run_config.trainer.world > 1 else where
     return (
-        f"{job.plan.recipe} on {spec.name}   {job.dataset.described}   {job.parameters:,} parameters   "
-        f"{where}, {job.precision}"
+        f"{context.run_config.recipe} on {spec.name}   {context.dataset.described}   {context.parameters:,} parameters   "
+        f"{where}, {context.precision}"
     )
 
 
 def results(
-    job: Job,
+    context: RunContext,
     rows: Sequence[Mapping[str, Any]],
     seconds: tuple[float, float],
     figures: Mapping[str, float],
@@ -70,40 +70,40 @@ def results(
     """Return the content of results.json: ``rows`` of the history, ``seconds`` of training and of validation within
     it, test ``figures``; no baselines yet.
     """
-    last, objective = rows[-1], job.model.task
+    last, objective = rows[-1], context.model.task
     monitor = f"val/{objective.monitor}"
     best = max if objective.mode == "max" else min
     watched = [row[monitor] for row in rows if monitor in row]  # an early epoch may not have had it
-    chosen = {monitor: watched[-1] if job.plan.learning.objective.select == "last" else best(watched)}
+    chosen = {monitor: watched[-1] if context.run_config.learning.objective.select == "last" else best(watched)}
     metrics = {k: v for k, v in last.items() if k.startswith("train/")}
     metrics |= {**chosen, **figures}
     return {
-        "model": job.plan.recipe,
-        "class": job.model.name,
-        "data": job.dataset.spec.name,
-        "task": job.dataset.spec.task,
-        "seed": job.plan.values["seed"],
+        "model": context.run_config.recipe,
+        "class": context.model.name,
+        "data": context.dataset.spec.name,
+        "task": context.dataset.spec.task,
+        "seed": context.run_config.values["seed"],
         "epochs": len(rows),
         "steps": last["steps"],
         "samples": last["samples"],
         "train_seconds": round(seconds[0], 3),
         "validation_seconds": round(seconds[1], 3),
         "samples_per_second": round(last["samples"] / seconds[0], 1),
-        "params": job.parameters,
-        "peak_memory_mb": _peak_memory(job.device),
+        "params": context.parameters,
+        "peak_memory_mb": _peak_memory(context.device),
         "metrics": metrics,
         "baselines": {},
-        "precision": job.precision,
-        **origin(job.device),
-        "command": job.plan.command,
-        "config_hash": config_hash(job.plan.values),
+        "precision": context.precision,
+        **origin(context.device),
+        "command": context.run_config.command,
+        "config_hash": config_hash(context.run_config.values),
     }
 
 
 def origin(device: str) -> dict[str, Any]:
     """Return what a figure was made by: machine, threads, versions, commit."""
     return {
-        "device": f"{device} ({_device_name(device)})",
+        "device": f"{device} ({device_name(device)})",
         "threads": torch.get_num_threads(),
         "versions": {
             "zoo": __version__,
@@ -121,7 +121,7 @@ def write(content: dict[str, Any], folder: Path) -> None:
 
 
 def add_report(
-    job: Job,
+    context: RunContext,
     content: dict[str, Any],
     history: Sequence[Mapping[str, Any]],
     kept: torch.Tensor | None,
@@ -136,32 +136,32 @@ def add_report(
 
     def update(*pending: str) -> None:
         lacking = {"missing": [*guard.missing, *pending]} if guard.missing or pending else {}
-        guard.attempt("results.json", lambda: write({**content, **lacking}, job.plan.folder), None)
+        guard.attempt("results.json", lambda: write({**content, **lacking}, context.run_config.folder), None)
 
     content = {key: value for key, value in content.items() if key != "missing"}
-    with eval_mode(job.model):
-        figures = guard.attempt("further figures", lambda: job.model.extra_metrics(job.dataset), {})
-        beside = guard.attempt("baselines", lambda: _baselines(job, guard), {})
+    with eval_mode(context.model):
+        figures = guard.attempt("further figures", lambda: context.model.extra_metrics(context.dataset), {})
+        beside = guard.attempt("baselines", lambda: _baselines(context, guard), {})
         content["metrics"] = {**content["metrics"], **{f"test/{name}": value for name, value in figures.items()}}
         content["baselines"] = {**content["baselines"], **beside}
         update("pictures")
-        pictures = guard.attempt("pictures", lambda: _pictures(job, history, kept, data, guard), [])
+        pictures = guard.attempt("pictures", lambda: _pictures(context, history, kept, data, guard), [])
     update()
     return content | ({"missing": list(guard.missing)} if guard.missing else {}), pictures
 
 
-def _baselines(job: Job, guard: Guard) -> dict[str, dict[str, float]]:
+def _baselines(context: RunContext, guard: Guard) -> dict[str, dict[str, float]]:
     from zoo.tasks.baselines import baselines
 
-    return baselines(job.dataset, options=job.model.hparams, attempt=guard.attempt)
+    return baselines(context.dataset, options=context.model.hparams, attempt=guard.attempt)
 
 
 def _pictures(
-    job: Job, history: Sequence[Mapping[str, Any]], kept: torch.Tensor | None, data: Any, guard: Guard
+    context: RunContext, history: Sequence[Mapping[str, Any]], kept: torch.Tensor | None, data: Any, guard: Guard
 ) -> list[Path]:
     from zoo.reporting.plots import run_pictures
 
-    model, dataset = job.model, job.dataset
+    model, dataset = context.model, context.dataset
     answers = guard.attempt("answers", lambda: model.task.postprocess_outputs(kept), {}) if kept is not None else {}
     batch = guard.attempt("first batch", data.first_batch, None)
     visualizations = (
@@ -170,21 +170,23 @@ def _pictures(
     frames = guard.attempt("film", lambda: model.record_video(dataset), None)
     visualizations = visualizations if frames is None else {**visualizations, "frames": frames}
     options = {"batch": batch, "visualizations": visualizations, "attempt": guard.attempt}
-    return run_pictures(dataset, history, answers, job.plan.folder / "plots", **options)
+    return run_pictures(dataset, history, answers, context.run_config.folder / "plots", **options)
 
 
-def closing(job: Job, content: Mapping[str, Any], pictures: Sequence[Path]) -> str:
+def closing(context: RunContext, content: Mapping[str, Any], pictures: Sequence[Path]) -> str:
     """Return the lines that a run ends with: figure, pictures, what to try next."""
-    monitor, data, model = job.model.task.monitor, content["data"], content["model"]
+    monitor, data, model = context.model.task.monitor, content["data"], content["model"]
     known = {name: values[monitor] for name, values in content["baselines"].items() if monitor in values}
     beside = ", ".join(f"{name} {value:.3g}" for name, value in known.items())
     figure = f"{content['metrics'].get(f'test/{monitor}', float('nan')):.4g}" + (f" ({beside})" if beside else "")
     drawn = all(p.suffix == ".png" for p in pictures)
     names = ",".join(p.stem if drawn else p.name for p in pictures)
     others = [
-        m for m in configs.fitting_models(job.dataset.spec.task, job.dataset.spec.modality) if m != job.model.name
+        m
+        for m in configs.fitting_models(context.dataset.spec.task, context.dataset.spec.modality)
+        if m != context.model.name
     ]
-    fitting = set(configs.fitting_data(registry.entry(job.model.name)))
+    fitting = set(configs.fitting_data(registry.entry(context.model.name)))
     sets = [d for d in registry.list_data() if d in fitting and d != data and _by_name(d)]
     following = [f"model={m} data={data}" for m in others[:1] if _by_name(data)]
     following += [f"model={model} data={d}" for d in sets[:1]]
@@ -193,7 +195,9 @@ def closing(job: Job, content: Mapping[str, Any], pictures: Sequence[Path]) -> s
         f"{content['train_seconds']:.0f} s   {content['samples_per_second']:,.0f} samples/s"
     ]
     lines += [_others(content, monitor)]
-    lines += [f"pictures        {job.plan.folder}/plots/{{{names}}}{'.png' if drawn else ''}"] if names else []
+    lines += (
+        [f"pictures        {context.run_config.folder}/plots/{{{names}}}{'.png' if drawn else ''}"] if names else []
+    )
     lines += ["next            " + " · ".join(f"python train.py {words}" for words in following)] if following else []
     return "\n".join(lines)
 
@@ -216,18 +220,6 @@ def _others(content: Mapping[str, Any], monitor: str) -> str:
         if name != monitor
     ]
     return f"{'test also':<16}{'   '.join(said)}"
-
-
-def _device_name(device: str) -> str:
-    if device == "cuda":
-        return torch.cuda.get_device_name()
-    if device == "mps":
-        return f"GPU of {platform.machine()}"
-    try:
-        named = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
-    except OSError:  # not Linux
-        named = None
-    return named.group(1) if named else platform.machine()
 
 
 def _peak_memory(device: str) -> float | None:

@@ -305,7 +305,7 @@ def check_precision(subject: Subject) -> None:
         raise subject.fail(f"answers in bf16 are {error:.1%} off those in float32, more than {ANSWERS:.0%}; {advice}")
     alike: dict[str, Any] = {"optimizer.lr": 1e-4, "callbacks": (WithoutDropout(),)}  # larger steps lead apart
     with torch.enable_grad():
-        runs = [subject.steps(**{"trainer.precision": precision}, **alike) for precision in ("32", "bf16")]
+        runs = [subject.steps(**{"trainer.precision": precision}, **alike) for precision in ("32-true", "bf16-mixed")]
     loss = [run.results["metrics"]["train/loss"] for run in runs]
     if not abs(loss[1] - loss[0]) <= LOSS * abs(loss[0]):
         raise subject.fail(f"learns otherwise in bf16: its loss is {loss[1]:.4f}, in float32 {loss[0]:.4f}; {advice}")

@@ -9,7 +9,7 @@ from typing import Any
 from zoo import registry
 from zoo.config import compose as configs
 from zoo.data.spec import MODALITIES, SUPPORTED_TASKS, DataSpec
-from zoo.engine.run_config import plan
+from zoo.engine.build import build_run_config
 from zoo.exceptions import ZooError
 from zoo.models.base import ZooModule
 from zoo.testing import ConformanceError
@@ -83,7 +83,7 @@ def _check_pairing(name: str, subject_name: str) -> None:
                 if (
                     pair.data.modality not in modalities or recipe.is_file()
                 ):  # the others are composed of the same parts
-                    plan(configs.compose([f"model={name}", f"data={data}"]), recipe=name, command="")
+                    build_run_config(configs.compose([f"model={name}", f"data={data}"]), recipe=name, command="")
                 modalities.add(pair.data.modality)
             elif not _refuses(lambda data=data: configs.task_of(configs.pair(name, data)), *fitting):
                 raise ConformanceError(f"{subject_name}: takes data={data}, which it does not claim")

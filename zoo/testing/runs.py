@@ -16,7 +16,7 @@ from torch import Tensor
 
 from zoo import registry
 from zoo.data.environment.replay_buffer import joined
-from zoo.engine.build import in_order
+from zoo.data.from_config import eval_loader
 from zoo.engine.distributed import context
 from zoo.exceptions import Stopped
 from zoo.models.base import ZooModule
@@ -270,7 +270,7 @@ def _figures_of(model: ZooModule, subject: Subject) -> dict[str, float]:
     """Return the test figures of a model over all rows in one process."""
     metrics = model.task.metrics("test").to(model.device)
     model.eval().begin_evaluation("test")
-    for batch in in_order(subject.dataset, "test"):
+    for batch in eval_loader(subject.dataset, "test"):
         here = {key: value.to(model.device) if isinstance(value, Tensor) else value for key, value in batch.items()}
         model.task.update(metrics, model.eval_step(here), here)
     return {f"test/{key}": float(value) for key, value in metrics.compute().items()}

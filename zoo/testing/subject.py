@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 BATCH = 16
 # What a fit of seconds learns with; all else is the model's own.
-QUICK = {"logger": "csv", "data.batch_size": BATCH, "trainer.precision": "32"}
+QUICK = {"logger": "csv", "data.batch_size": BATCH, "trainer.precision": "32-true"}
 STEPS = 8  # of a fit that only has to move
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
+
+from zoo.utils.rank import rank
 
 LINE_LENGTH = 300  # characters of a message that another library composed
 
@@ -16,8 +17,8 @@ def print_progress(text: str) -> None:
 
 
 def print_note(text: str) -> None:
-    """Print a note, from the first process where several share a run."""
-    if os.environ.get("LOCAL_RANK", "0") == "0":
+    """Print a note, in rank zero only."""
+    if rank() == 0:
         print(f"note: {text}", file=sys.stderr, flush=True)
 
 

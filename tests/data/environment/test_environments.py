@@ -28,7 +28,8 @@ from zoo.data.input_readers import to_float
 from zoo.models.policy import Policy
 from zoo.models.sac import SAC
 from zoo.utils.random import PerSampleGenerator
-from zoo.data.environment.spaces import arranged, channels_first, described, episode_seeds, folder_name, layout_of, make_vector
+from zoo.config.run_config import folder_name
+from zoo.data.environment.spaces import arranged, channels_first, described, episode_seeds, layout_of, make_vector
 
 SIZES = {"envs": 4, "rollout": 8, "epoch_steps": 32, "val_episodes": 2, "test_episodes": 2}
 RUN = {"data.batch_size": 16, "trainer.max_epochs": 1, "trainer.accelerator": "cpu", "logger": "csv"}
@@ -387,11 +388,11 @@ def test_a_signal_amid_long_episodes_of_an_evaluation_stops_the_run_there(part, 
 
 def test_the_kind_of_an_environment_is_its_own_and_found_without_torch():
     code = (
-        "import sys; from zoo.config import compose as config; from zoo.engine import run_config as plan; from zoo.exceptions import ZooError\n"
+        "import sys; from zoo.config.compose import compose; from zoo.engine.build import build_run_config; from zoo.exceptions import ZooError\n"
         "def kind(model):\n"
-        "    config_of = config.compose([f'model={model}', 'data=gym', 'data.env=Pendulum-v1'])\n"
-        "    made = plan.plan(config_of, recipe=model, command='')\n"
-        "    return made.values['data']['modality'], made.folder.parts[1]\n"
+        "    config = compose([f'model={model}', 'data=gym', 'data.env=Pendulum-v1'])\n"
+        "    run_config = build_run_config(config, recipe=model)\n"
+        "    return run_config.values['data']['modality'], run_config.folder.parts[1]\n"
         "print(*kind('sac'))\n"
         "try: kind('dqn')\n"
         "except ZooError as error: print(error)\n"

@@ -109,7 +109,7 @@ def test_validation_goes_on_with_its_state(prose):
     run = zoo.train(
         "gru",
         "text_file",
-        **{"data.path": str(prose), "data.window": 16, "trainer.max_epochs": 1, "trainer.precision": "32"},
+        **{"data.path": str(prose), "data.window": 16, "trainer.max_epochs": 1, "trainer.precision": "32-true"},
         report=False,
     )
     data = load("text_file", path=str(prose), window=16)

@@ -7,7 +7,6 @@ import functools
 import importlib
 import itertools
 import os
-import re
 import signal
 import sys
 import warnings
@@ -54,11 +53,6 @@ def silent() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
-
-
-def folder_name(identity: str) -> str:
-    """Return an id as the name of a folder: ``module:Name/Id-v0`` becomes ``Name-Id-v0``."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", identity.rpartition(":")[2]).strip("-.") or "environment"
 
 
 def registered(identity: str) -> Any:

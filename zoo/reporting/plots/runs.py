@@ -13,7 +13,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from zoo.engine.run_config import config_of
+from zoo.config.run_config import read_run_config
 from zoo.exceptions import ZooError, unknown
 from zoo.reporting.plots.base import INK, axes_of, save
 
@@ -65,7 +65,7 @@ def found_in(places: Sequence[str]) -> list[Run]:
             config = file.parent / "config.yaml"
             if not rows or not config.is_file():
                 raise ZooError(f"{file.parent}: has no {'config.yaml' if rows else 'epoch behind it'}")
-            runs.append(Run(file.parent, _flat(config_of(file.parent)), rows))
+            runs.append(Run(file.parent, _flat(read_run_config(file.parent)), rows))
     return runs
 
 

@@ -1,0 +1,66 @@
+"""The data set of a run's configuration, and its batches for an evaluation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from zoo import registry
+from zoo.exceptions import ZooError
+
+if TYPE_CHECKING:
+    from zoo.data import Dataset
+
+SUBSET = {"rows": "train_rows", "seed": "rows_seed", "generated": "generated"}  # of trained_on, and of data
+# Options of data that any data has
+SHARED = ("name", "modality", "tasks", "batch_size", "augment", "normal_classes", *SUBSET.values())
+
+
+def load_dataset(options: dict[str, Any], task: str, *, requested_task: str | None = None) -> Dataset:
+    """Return the data set of a configuration's ``data``, for a task; ``requested_task`` is the one that the user set.
+
+    Raises:
+        ZooError: the data cannot be read, or an option does not fit it.
+    """
+    from zoo.data import load
+
+    own_options = {k: v for k, v in options.items() if k not in SHARED}
+    if "task" in registry.signature(registry.data_entry(options["name"]).load):  # inferred from the data, or requested
+        own_options["task"] = task if task in registry.unsupervised_tasks() else requested_task
+    return prepare_dataset(load(options["name"], **own_options), options, task)
+
+
+def prepare_dataset(dataset: Dataset, options: dict[str, Any], task: str) -> Dataset:
+    """Return a data set with the training rows that ``options`` select, and for the task.
+
+    Raises:
+        ZooError: an option that such data does not have.
+    """
+    from zoo.data.subsets import trained_on
+    from zoo.data.unlabelled import unlabelled
+
+    if task == "control":
+        modality = dataset.spec.modality
+        if options.get("modality") not in (None, modality):
+            raise ZooError(
+                f"data={options['name']}: its environment takes {modality} actions; data.modality={modality}"
+            )
+        for option in SUBSET.values():
+            if options.get(option) is not None:
+                raise ZooError(f"data.{option}: is for data with rows; {dataset.spec.name} is an environment")
+        return dataset
+    dataset = trained_on(dataset, **{name: options.get(option) for name, option in SUBSET.items()})
+    return (
+        unlabelled(dataset, task, normal=options.get("normal_classes"))
+        if task in registry.unsupervised_tasks()
+        else dataset
+    )
+
+
+def eval_loader(dataset: Dataset, split: str) -> Any:
+    """Return the batches of ``val`` or ``test`` as a single process has them, on the CPU."""
+    from zoo.data.environment.environments import Environments, EpisodeLoader
+    from zoo.data.loader import EvalLoader
+
+    if isinstance(dataset, Environments):
+        return EpisodeLoader(dataset, split)
+    return EvalLoader(getattr(dataset, split), stride=dataset.stride)
