@@ -173,11 +173,11 @@ def _decoded(path: Path) -> Any:
     for old in (folder / "cat").glob("damaged.*"):
         old.unlink()
     (folder / "cat" / f"damaged{path.suffix}").write_bytes(path.read_bytes())
-    return _data("image_folder", folder, size=16, cache=str(path.parent / "cache"))
+    return _data("image_folder", folder, size=16, cache_dir=str(path.parent / "cache"))
 
 
 def _archived(path: Path) -> Any:
-    return _data("image_folder", path, size=16, cache=str(path.parent / "cache"))
+    return _data("image_folder", path, size=16, cache_dir=str(path.parent / "cache"))
 
 
 def _bitmaps() -> Iterator[tuple[str, bytes]]:

@@ -39,7 +39,7 @@ class Axis:
 
 
 STEPS = {"trainer.max_epochs": 1, "trainer.steps_per_epoch": 60}
-PLAIN = {f"data.augment.{kind}": 0.0 for kind in ("rotation", "shift", "zoom", "shear")}
+PLAIN = {f"data.augment.{kind}": 0.0 for kind in ("degrees", "translate", "scale", "shear")}
 EPOCHS = {**PLAIN, "trainer.max_epochs": 3}
 LENGTHS = (32, 64, 128, 256)
 ROLLOUT = 32  # steps of each environment between two updates

@@ -106,7 +106,7 @@ def _setting_up(repeats: int) -> Iterator[dict[str, Any]]:
         for repeat in range(repeats):
             for seconds in (first, later):
                 started = time.perf_counter()
-                load("image_folder", path=str(folder), cache=f"{above}/cache-{repeat}")
+                load("image_folder", path=str(folder), cache_dir=f"{above}/cache-{repeat}")
                 seconds.append(time.perf_counter() - started)
     for what, seconds in (("the first time", first), ("later", later)):
         row = {"what": f"set-up of JPEGs, {files:,} of 32×32 in folders, {what}"}
@@ -154,7 +154,7 @@ def _zoo(options: dict[str, Any], epochs: int, seed: int) -> dict[str, Any]:
             run_dir=str(Path(above) / "run"),
             **{
                 "data.batch_size": BATCH,
-                **{f"data.augment.{kind}": 0.0 for kind in ("rotation", "shift", "zoom", "shear")},
+                **{f"data.augment.{kind}": 0.0 for kind in ("degrees", "translate", "scale", "shear")},
             },
         )
     return run.results

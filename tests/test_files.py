@@ -155,7 +155,7 @@ def test_an_archive_writes_nothing_outside_the_cache(tmp_path):
     inside = tmp_path / "deep" / "cache"
     from zoo.data import load
 
-    found = load("image_folder", path=str(tmp_path / "a.tar"), cache=str(inside), classes=["cat", "dog"])
+    found = load("image_folder", path=str(tmp_path / "a.tar"), cache_dir=str(inside), classes=["cat", "dog"])
     assert sum(found.sizes) in (24, 25)
     outside = [path for path in tmp_path.rglob("*") if path.is_file() and inside not in path.parents]
     assert [path.name for path in outside] == ["a.tar"]

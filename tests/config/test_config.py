@@ -160,7 +160,7 @@ def test_a_typo_names_the_nearest_choice(words, said):
         ({"data.batch_size": 0}, "data.batch_size=0: must be a whole number at least 1"),
         ({"data.batch_size": 1.5}, "data.batch_size=1.5: must be a whole number"),
         ({"data.fold": 7}, "data.fold=7: must be a whole number at least 0 and at most 4"),
-        ({"data.augment": {"zoom": 1.0}}, "data.augment.zoom=1.0: must be"),
+        ({"data.augment": {"scale": 1.0}}, "data.augment.scale=1.0: must be"),
         ({"trainer": {"max_epochs": 0}}, "trainer.max_epochs=0"),
         ({"trainer": {"precision": "fp8"}}, "unknown trainer.precision 'fp8'"),
         ({"trainer": {"accumulate": 0}}, "trainer.accumulate=0"),

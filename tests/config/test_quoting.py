@@ -89,4 +89,4 @@ def test_an_option_of_another_name_is_found_by_its_group(capsys):
 def test_places_are_options():
     config = compose(["model=cnn", "data=image_folder"])
     known = {"run_dir", *(f"data.{key}" for key in config.data)}
-    assert {"run_dir", "data.path", "data.labels", "data.cache"} <= set(PLACES) & known
+    assert {"run_dir", "data.path", "data.labels", "data.cache_dir"} <= set(PLACES) & known

@@ -44,7 +44,7 @@ def test_rows_of_a_memory_map_stay_there(tmp_path):
         folder = tmp_path / "photos" / "ab"[number % 2]
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.full((8, 8, 3), 6 * number, np.uint8)).save(folder / f"{number}.png")
-    whole = load("image_folder", path=str(tmp_path / "photos"), size=8, cache=str(tmp_path / "cache"))
+    whole = load("image_folder", path=str(tmp_path / "photos"), size=8, cache_dir=str(tmp_path / "cache"))
     part = few(whole, 10)
     assert type(part.train["x"]) is type(whole.train["x"])
     kept = part.train["x"].index_select(0, torch.arange(10)).float().mean((1, 2, 3))

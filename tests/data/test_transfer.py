@@ -48,20 +48,22 @@ def picked_windows() -> Split:
 
 AUGMENTS: dict[Callable[[], Split], Any] = {
     images: Augment(
-        flip=True,
-        crop=1,
-        rotation=20,
-        shift=1,
-        zoom=0.1,
+        hflip=0.5,
+        crop_padding=1,
+        degrees=20,
+        translate=1,
+        scale=0.1,
         shear=0.1,
         brightness=0.1,
         contrast=0.1,
         saturation=0.1,
         hue=0.1,
         cutout=2,
-        mixup=0.3,
+        mixup_alpha=0.3,
     ),
-    sequences: SequenceAugment(time_mask=2, channel_mask=1, masks=2, shift=1, noise=0.1, speed=0.2),
+    sequences: SequenceAugment(
+        time_mask_param=2, freq_mask_param=1, n_masks=2, time_shift=1, noise_std=0.1, speed_perturbation=0.2
+    ),
     text: TextAugment(unknown=0.3),
 }
 

@@ -254,7 +254,12 @@ def draw(folder, names, count, *, side=12, seed=0):
 def images(tmp_path_factory):
     folder = tmp_path_factory.mktemp("images")
     draw(folder / "all", ["left", "right", "top"], 30)
-    settings = {"data.path": str(folder / "all"), "data.size": 8, "data.fit": "resize", "data.cache": str(folder / "c")}
+    settings = {
+        "data.path": str(folder / "all"),
+        "data.size": 8,
+        "data.resize_mode": "resize",
+        "data.cache_dir": str(folder / "c"),
+    }
     return trained("cnn", "image_folder", folder, options={"channels": [8], "hidden": 8}, **settings)
 
 

@@ -20,8 +20,15 @@ from zoo.testing.devices import waits_of
 
 pytestmark = pytest.mark.accelerator
 
-IMAGES = {f"data.augment.{name}": 0.2 for name in ("rotation", "zoom", "shear", "brightness", "contrast", "mixup")}
-IMAGES |= {"data.augment.flip": True, "data.augment.crop": 1, "data.augment.cutout": 3, "data.augment.shift": 1.0}
+IMAGES = {
+    f"data.augment.{name}": 0.2 for name in ("degrees", "scale", "shear", "brightness", "contrast", "mixup_alpha")
+}
+IMAGES |= {
+    "data.augment.hflip": 0.5,
+    "data.augment.crop_padding": 1,
+    "data.augment.cutout": 3,
+    "data.augment.translate": 1.0,
+}
 SHAKEN = ["colour", "translation", "cutout"]
 BALANCED = {"objective.class_weights": "balanced", "regularization.label_smoothing": 0.1}
 
@@ -33,7 +40,7 @@ VARIANTS = [
         {"model.members": 3, "model.norm": "none", "model.numbers": "piecewise", **BALANCED},
     ),
     ("fnn", "regression-table", {"optimizer": "sgd", "objective.loss": "mae", "regularization.l1": 1e-4}),
-    ("fnn", "regression-image", {"init": "orthogonal", "scheduler": "one_cycle", "data.augment.mixup": 0.3}),
+    ("fnn", "regression-image", {"init": "orthogonal", "scheduler": "one_cycle", "data.augment.mixup_alpha": 0.3}),
     ("cnn", "classification-image", {"model.network": "lenet", "model.mirror": True}),
     ("cnn", "classification-image", {"model.network": "resnet", "model.depth": 8}),
     (

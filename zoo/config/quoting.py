@@ -18,7 +18,7 @@ PLACES = (
     "data.generated",
     "data.anomalies",
     "data.root",
-    "data.cache",
+    "data.cache_dir",
 )
 WORD = re.compile(r"(\+{0,2}[\w@/:.-]+)=(.*)", re.DOTALL)
 

@@ -1,4 +1,4 @@
-"""Augmentation of a whole batch at once, with draws of its own for each sample: images, sequences, texts."""
+"""Batch augmentation with independent random parameters per sample: images, sequences, texts."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zoo.config.schema import check_flag, check_number
+from zoo.config.schema import check_number
 from zoo.data.dataset import Batch
 from zoo.data.spec import UNKNOWN
 from zoo.data.transfer import upload
 
-# Luminance of red, green and blue (ITU-R BT.601), as photographs are turned grey
-GREY = (0.299, 0.587, 0.114)
+# Luminance of red, green and blue (ITU-R BT.601), as photographs are turned gray
+GRAY = (0.299, 0.587, 0.114)
 
 
 class Augmentation(Protocol):
-    """What a kind of data's augmentation is; false where it does nothing."""
+    """Augmentation of one modality; false where it does nothing."""
 
     def __bool__(self) -> bool: ...
 
@@ -30,55 +30,61 @@ class Augmentation(Protocol):
 
 @dataclass(frozen=True)
 class Augment:
-    """What happens to training images, drawn per sample; each limit is the largest deviation to either side.
+    """Augmentation of training images, drawn per sample, with the options of torchvision and timm.
 
-    ``flip`` mirrors half of them left to right; ``crop`` cuts them out of a border of so many black pixels;
-    ``rotation`` is in degrees, ``shift`` in pixels, ``zoom`` and ``shear`` in shares (0.1: from 0.9 to 1.1 times);
-    ``brightness``, ``contrast``, ``saturation`` and ``hue`` in shares (hue: of the circle of colours); ``cutout``
-    blanks a square of so many pixels a side (DeVries & Taylor 2017); ``mixup`` mixes pairs of images and their
-    targets, the share drawn from Beta(mixup, mixup) (Zhang 2018).
+    Args:
+        ``hflip``: probability of a horizontal flip.
+        ``crop_padding``: pixels of black border, of which a random crop cuts the image's size.
+        ``degrees``: largest rotation to either side.
+        ``translate``: largest shift to either side, in pixels.
+        ``scale``: largest change of size, as a share: 0.1 is from 0.9 to 1.1 times.
+        ``shear``: largest shear, as a share of the height.
+        ``brightness``, ``contrast``, ``saturation``: largest change, as a share.
+        ``hue``: largest change, as a share of the color circle.
+        ``cutout``: side of a square that is blanked, in pixels (DeVries & Taylor 2017).
+        ``mixup_alpha``: pairs of images and targets are mixed by a share from Beta(α, α) (Zhang et al. 2018).
     """
 
-    flip: bool = False
-    crop: int = 0
-    rotation: float = 0.0
-    shift: float = 0.0
-    zoom: float = 0.0
+    hflip: float = 0.0
+    crop_padding: int = 0
+    degrees: float = 0.0
+    translate: float = 0.0
+    scale: float = 0.0
     shear: float = 0.0
     brightness: float = 0.0
     contrast: float = 0.0
     saturation: float = 0.0
     hue: float = 0.0
     cutout: int = 0
-    mixup: float = 0.0
+    mixup_alpha: float = 0.0
 
     def __post_init__(self) -> None:
-        check_flag("data.augment.flip", self.flip)
-        check_number("data.augment.crop", self.crop, low=0, integer=True)
-        check_number("data.augment.rotation", self.rotation, low=0, high=180)
-        check_number("data.augment.shift", self.shift, low=0)
-        check_number("data.augment.zoom", self.zoom, low=0, below=1)
+        check_number("data.augment.hflip", self.hflip, low=0, high=1)
+        check_number("data.augment.crop_padding", self.crop_padding, low=0, integer=True)
+        check_number("data.augment.degrees", self.degrees, low=0, high=180)
+        check_number("data.augment.translate", self.translate, low=0)
+        check_number("data.augment.scale", self.scale, low=0, below=1)
         check_number("data.augment.shear", self.shear, low=0, high=1)
         check_number("data.augment.brightness", self.brightness, low=0, high=1)
         check_number("data.augment.contrast", self.contrast, low=0, high=1)
         check_number("data.augment.saturation", self.saturation, low=0, high=1)
         check_number("data.augment.hue", self.hue, low=0, high=0.5)
         check_number("data.augment.cutout", self.cutout, low=0, integer=True)
-        check_number("data.augment.mixup", self.mixup, low=0)
+        check_number("data.augment.mixup_alpha", self.mixup_alpha, low=0)
 
     def __bool__(self) -> bool:
-        return bool(self.mixup or self._moves or self._crops or self._colours or self.cutout)
+        return bool(self.mixup_alpha or self._affine or self._crops or self._colors or self.cutout)
 
     @property
-    def _moves(self) -> bool:
-        return any((self.rotation, self.shift, self.zoom, self.shear))
+    def _affine(self) -> bool:
+        return any((self.degrees, self.translate, self.scale, self.shear))
 
     @property
     def _crops(self) -> bool:
-        return self.flip or self.crop > 0
+        return self.hflip > 0 or self.crop_padding > 0
 
     @property
-    def _colours(self) -> bool:
+    def _colors(self) -> bool:
         return any((self.brightness, self.contrast, self.saturation, self.hue))
 
     def __call__(self, batch: Batch, generator: torch.Generator) -> Batch:
@@ -89,24 +95,24 @@ class Augment:
         """
         x = batch["x"]
         if self._crops:
-            x = flip_and_crop(x, generator, flip=self.flip, border=self.crop)
-        if self._moves:
-            x = self._move(x, generator)
-        if self._colours:
-            x = self._colour(x, generator)
+            x = flip_and_crop(x, generator, probability=self.hflip, padding=self.crop_padding)
+        if self._affine:
+            x = self._transform(x, generator)
+        if self._colors:
+            x = self._jitter(x, generator)
         if self.cutout:
             x = cut_out(x, generator, side=self.cutout)
         batch = {**batch, "x": x}
-        return mix(batch, generator, alpha=self.mixup) if self.mixup else batch
+        return mix(batch, generator, alpha=self.mixup_alpha) if self.mixup_alpha else batch
 
-    def _move(self, x: Tensor, generator: torch.Generator) -> Tensor:
+    def _transform(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Return images under a random affine map; what comes in from outside is 0."""
         batch, _, height, width = x.shape
         draw = upload(_draw(generator, 6, batch) * 2 - 1, x.device)
-        angle = draw[0] * math.radians(self.rotation)
+        angle = draw[0] * math.radians(self.degrees)
         cos, sin, shear = torch.cos(angle), torch.sin(angle), draw[1] * self.shear
-        across, down = 1 + draw[2] * self.zoom, 1 + draw[3] * self.zoom
-        right, below = draw[4] * (2 * self.shift / width), draw[5] * (2 * self.shift / height)
+        across, down = 1 + draw[2] * self.scale, 1 + draw[3] * self.scale
+        right, below = draw[4] * (2 * self.translate / width), draw[5] * (2 * self.translate / height)
         # The inverse map, output position to input position: [cos -sin; sin cos] · [1 shear; 0 1] · scale. It is one of
         # pixels; a grid's positions are shares of half a side, which is not the same across as down.
         aspect = height / width
@@ -124,18 +130,18 @@ class Augment:
         grid = F.affine_grid(theta, list(x.shape), align_corners=False)
         return F.grid_sample(x, grid, align_corners=False)
 
-    def _colour(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Return images with other brightness, contrast, saturation and hue; the last two where there are colours."""
+    def _jitter(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Return images with other brightness, contrast, saturation and hue; the last two where there are colors."""
         draw = upload(_draw(generator, 4, len(x)) * 2 - 1, x.device).view(4, -1, 1, 1, 1)
         if self.brightness:
             x = x * (1 + draw[0] * self.brightness)
         if self.contrast:
-            mean = _grey(x).mean((1, 2, 3), keepdim=True)
+            mean = _gray(x).mean((1, 2, 3), keepdim=True)
             x = mean + (x - mean) * (1 + draw[1] * self.contrast)
         if x.shape[1] == 3:
             if self.saturation:
-                grey = _grey(x)
-                x = grey + (x - grey) * (1 + draw[2] * self.saturation)
+                gray = _gray(x)
+                x = gray + (x - gray) * (1 + draw[2] * self.saturation)
             if self.hue:
                 x = _turn_hue(x, draw[3] * (2 * math.pi * self.hue))
         return x.clamp(0, 1)
@@ -143,71 +149,80 @@ class Augment:
 
 @dataclass(frozen=True)
 class SequenceAugment:
-    """What happens to training sequences (B, T, C), drawn per sample.
+    """Augmentation of training sequences (B, T, C), drawn per sample.
 
-    ``time_mask`` and ``channel_mask`` blank a stretch of at most so many steps or channels (SpecAugment, Park 2019),
-    ``masks`` of each; ``shift`` moves by at most so many steps to either side, ``noise`` adds a normal deviate of so
-    many times the deviation of each sequence's values. ``speed`` makes them longer or shorter by at most such a share
-    (Ko 2015), as far as they still fit.
+    Args:
+        ``time_mask_param``: longest stretch of steps that is blanked (SpecAugment, Park et al. 2019).
+        ``freq_mask_param``: widest stretch of channels that is blanked.
+        ``n_masks``: how many stretches of each kind.
+        ``time_shift``: largest shift to either side, in steps.
+        ``noise_std``: standard deviation of Gaussian noise, as a multiple of each sequence's own.
+        ``speed_perturbation``: largest change of length, as a share, as far as sequences still fit (Ko et al. 2015).
     """
 
-    time_mask: int = 0
-    channel_mask: int = 0
-    masks: int = 1
-    shift: int = 0
-    noise: float = 0.0
-    speed: float = 0.0
+    time_mask_param: int = 0
+    freq_mask_param: int = 0
+    n_masks: int = 1
+    time_shift: int = 0
+    noise_std: float = 0.0
+    speed_perturbation: float = 0.0
 
     def __post_init__(self) -> None:
-        check_number("data.augment.speed", self.speed, low=0, below=1)
-        for name in ("time_mask", "channel_mask", "shift"):
+        check_number("data.augment.speed_perturbation", self.speed_perturbation, low=0, below=1)
+        for name in ("time_mask_param", "freq_mask_param", "time_shift"):
             check_number(f"data.augment.{name}", getattr(self, name), low=0, integer=True)
-        check_number("data.augment.masks", self.masks, low=1, integer=True)
-        check_number("data.augment.noise", self.noise, low=0)
+        check_number("data.augment.n_masks", self.n_masks, low=1, integer=True)
+        check_number("data.augment.noise_std", self.noise_std, low=0)
 
     def __bool__(self) -> bool:
-        return bool(self.time_mask or self.channel_mask or self.shift or self.noise or self.speed)
+        return bool(
+            self.time_mask_param or self.freq_mask_param or self.time_shift or self.noise_std or self.speed_perturbation
+        )
 
     def __call__(self, batch: Batch, generator: torch.Generator) -> Batch:
         """Return a batch whose ``x`` (B, T, C) is augmented; blanks are each sequence's mean, per channel."""
         x, lengths = batch["x"], batch["lengths"]
         rows, steps, channels = x.shape
-        if self.noise:
-            size = x.flatten(1).std(1)[:, None, None] * self.noise
+        if self.noise_std:
+            size = x.flatten(1).std(1)[:, None, None] * self.noise_std
             x = x + size * upload(torch.randn(x.shape, generator=generator), x.device)
-        if self.speed:
-            times = 1 + upload(_draw(generator, rows) * 2 - 1, x.device) * self.speed
+        if self.speed_perturbation:
+            times = 1 + upload(_draw(generator, rows) * 2 - 1, x.device) * self.speed_perturbation
             x, lengths = at_speed(x, lengths, times)
-        if self.shift:
-            by = upload(torch.randint(-self.shift, self.shift + 1, (rows, 1), generator=generator), x.device)
+        if self.time_shift:
+            by = upload(torch.randint(-self.time_shift, self.time_shift + 1, (rows, 1), generator=generator), x.device)
             # The ends are repeated, so that a sequence is as long as it was
             at = (torch.arange(steps, device=x.device) + by).clamp(min=0).minimum(lengths[:, None] - 1)
             x = x.gather(1, at[..., None].expand_as(x))
         blank = x.mean(1, keepdim=True)
-        for _ in range(self.masks):
-            if self.time_mask:
-                x = torch.where(stretch(generator, rows, steps, self.time_mask, x)[:, :, None], blank, x)
-            if self.channel_mask:
-                x = torch.where(stretch(generator, rows, channels, self.channel_mask, x)[:, None, :], blank, x)
+        for _ in range(self.n_masks):
+            if self.time_mask_param:
+                x = torch.where(stretch(generator, rows, steps, self.time_mask_param, x)[:, :, None], blank, x)
+            if self.freq_mask_param:
+                x = torch.where(stretch(generator, rows, channels, self.freq_mask_param, x)[:, None, :], blank, x)
         return {**batch, "x": x, "lengths": lengths}
 
 
 @dataclass(frozen=True)
 class TextAugment:
-    """What happens to training texts (B, T): ``unknown`` is the share of symbols that become the unknown one."""
+    """Augmentation of training texts (B, T).
 
-    unknown: float = 0.0
+    Args:
+        ``word_dropout``: share of tokens that become the unknown one (Bowman et al. 2016).
+    """
+
+    word_dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        check_number("data.augment.unknown", self.unknown, low=0, below=1)
+        check_number("data.augment.word_dropout", self.word_dropout, low=0, below=1)
 
     def __bool__(self) -> bool:
-        return self.unknown > 0
+        return self.word_dropout > 0
 
     def __call__(self, batch: Batch, generator: torch.Generator) -> Batch:
         """Return a batch whose ``x`` (B, T) has symbols replaced; padding stays."""
         x = batch["x"]
-        drawn = upload(torch.rand(x.shape, generator=generator) < self.unknown, x.device)
+        drawn = upload(torch.rand(x.shape, generator=generator) < self.word_dropout, x.device)
         return {**batch, "x": torch.where(drawn & (x > UNKNOWN), UNKNOWN, x)}
 
 
@@ -238,19 +253,19 @@ def _draw(generator: torch.Generator, *shape: int) -> Tensor:
     return torch.rand(*shape, generator=generator)
 
 
-def flip_and_crop(x: Tensor, generator: torch.Generator, *, flip: bool, border: int) -> Tensor:
-    """Return images (B, C, H, W), half of them mirrored, each cut out of a black border at a place of its own."""
+def flip_and_crop(x: Tensor, generator: torch.Generator, *, probability: float, padding: int) -> Tensor:
+    """Return images (B, C, H, W), flipped left to right by ``probability``, each a random crop of itself with a border."""
     batch, _, height, width = x.shape
-    mirrored = (_draw(generator, batch) < 0.5) & flip
-    down, right = (torch.randint(0, 2 * border + 1, (batch,), generator=generator) for _ in range(2))
-    columns = torch.arange(width) + right[:, None]  # (B, W) in the bordered image
-    columns = torch.where(mirrored[:, None], columns.flip(1), columns)
+    flipped = _draw(generator, batch) < probability
+    down, right = (torch.randint(0, 2 * padding + 1, (batch,), generator=generator) for _ in range(2))
+    columns = torch.arange(width) + right[:, None]  # (B, W) in the padded image
+    columns = torch.where(flipped[:, None], columns.flip(1), columns)
     rows = torch.arange(height) + down[:, None]  # (B, H)
     # The channels go last, so that a pixel's numbers are copied together
-    bordered = F.pad(x, [border] * 4).permute(0, 2, 3, 1) if border else x.permute(0, 2, 3, 1)
+    padded = F.pad(x, [padding] * 4).permute(0, 2, 3, 1) if padding else x.permute(0, 2, 3, 1)
     sample = torch.arange(batch).view(-1, 1, 1)
     at = [upload(i, x.device) for i in (sample, rows[:, :, None], columns[:, None, :])]
-    return bordered.contiguous()[at[0], at[1], at[2]].permute(0, 3, 1, 2)
+    return padded.contiguous()[at[0], at[1], at[2]].permute(0, 3, 1, 2)
 
 
 def cut_out(x: Tensor, generator: torch.Generator, *, side: int) -> Tensor:
@@ -278,16 +293,16 @@ def mix(batch: Batch, generator: torch.Generator, *, alpha: float) -> Batch:
     return {**mixed, "y2": batch["y"][other], "share": share} if "y" in batch else mixed
 
 
-def _grey(x: Tensor) -> Tensor:
+def _gray(x: Tensor) -> Tensor:
     """Return luminance (B, 1, H, W)."""
     if x.shape[1] != 3:
         return x.mean(1, keepdim=True)
-    return (x * upload(torch.tensor(GREY), x.device).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    return (x * upload(torch.tensor(GRAY), x.device).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
 def _turn_hue(x: Tensor, angle: Tensor) -> Tensor:
-    """Turn the colours of images by ``angle`` (B, 1, 1, 1) around the grey axis: a rotation in the YIQ space."""
-    to_yiq = torch.tensor([GREY, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)])
+    """Turn the colors of images by ``angle`` (B, 1, 1, 1) around the gray axis: a rotation in the YIQ space."""
+    to_yiq = torch.tensor([GRAY, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)])
     y, i, q = torch.einsum("kc,bchw->kbhw", upload(to_yiq, x.device), x)
     cos, sin = torch.cos(angle).squeeze(1), torch.sin(angle).squeeze(1)
     turned = torch.stack([y, i * cos - q * sin, i * sin + q * cos])

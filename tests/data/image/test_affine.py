@@ -1,4 +1,4 @@
-"""Rotation, zoom, shear and shift of images that are not square: those of torchvision, in pixels."""
+"""Rotation, scale, shear and translation of images that are not square: those of torchvision, in pixels."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def spread(image: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("seed", range(3))
 def test_a_round_spot_stays_round_when_it_is_turned(size, seed):
     image = blob(*size, sigma=5)
-    turned = Augment(rotation=30)({"x": image}, torch.Generator().manual_seed(seed))["x"]
+    turned = Augment(degrees=30)({"x": image}, torch.Generator().manual_seed(seed))["x"]
     assert torch.allclose(spread(turned), spread(image), atol=0.6)
 
 
@@ -42,21 +42,21 @@ def test_a_round_spot_stays_round_when_it_is_turned(size, seed):
     width=st.integers(9, 40),
     seed=st.integers(0, 1000),
     limits=st.sampled_from(
-        [{"rotation": 40.0}, {"shift": 4.0}, {"zoom": 0.3}, {"shear": 0.4}, {"rotation": 90.0, "shift": 3.0}]
+        [{"degrees": 40.0}, {"translate": 4.0}, {"scale": 0.3}, {"shear": 0.4}, {"degrees": 90.0, "translate": 3.0}]
     ),
 )
 def test_a_map_is_torchvisions(height, width, seed, limits):
     image = torch.rand(1, 1, height, width, generator=torch.Generator().manual_seed(seed))
     ours = Augment(**limits)({"x": image}, torch.Generator().manual_seed(seed))["x"]
     draw = (torch.rand(6, 1, generator=torch.Generator().manual_seed(seed)) * 2 - 1).flatten().tolist()
-    angle = draw[0] * limits.get("rotation", 0.0)
-    shift = [-draw[n] * limits.get("shift", 0.0) for n in (4, 5)]  # ours moves what is looked at
+    angle = draw[0] * limits.get("degrees", 0.0)
+    shift = [-draw[n] * limits.get("translate", 0.0) for n in (4, 5)]  # ours moves what is looked at
     turn = math.radians(angle)
-    if limits.keys() >= {"rotation", "shift"}:  # torchvision moves after it has turned
+    if limits.keys() >= {"degrees", "translate"}:  # torchvision moves after it has turned
         right, down = shift
         shift = [right * math.cos(turn) + down * math.sin(turn), down * math.cos(turn) - right * math.sin(turn)]
-    if "zoom" in limits:  # torchvision zooms both sides alike
-        across, down = (1 + draw[n] * limits["zoom"] for n in (2, 3))
+    if "scale" in limits:  # torchvision scales both sides alike
+        across, down = (1 + draw[n] * limits["scale"] for n in (2, 3))
         if across != down:
             theirs = _scaled(image, across, down)
             assert torch.allclose(ours, theirs, atol=1e-4)

@@ -100,14 +100,14 @@ def written(ending, mode, width, height, orientation, seed) -> bytes:
     st.sampled_from([1, 3]),
     st.tuples(st.integers(2, 12), st.integers(2, 12)),
 )
-def test_training_and_every_way_to_predict_read_the_same_pixels(tmp_path_factory, some, more, fit, channels, size):
+def test_training_and_every_way_to_predict_read_the_same_pixels(tmp_path_factory, some, more, resize_mode, channels, size):
     root = tmp_path_factory.mktemp("photos")
     for number, file in enumerate([*some, *more]):
         part = ("train", "val", "test")[number // 2 % 3]
         path = root / part / "ab"[number % 2] / f"{number:02}.{file[0]}"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(written(*file))
-    data = load("image_folder", path=str(root), size=size, fit=fit, channels=channels)
+    data = load("image_folder", path=str(root), size=size, resize_mode=resize_mode, channels=channels)
     want = to_float(data.train["x"].base)
     assert want.dtype == torch.float32
     paths = sorted(str(path) for path in root.rglob("*.*"))

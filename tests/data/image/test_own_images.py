@@ -14,7 +14,7 @@ from PIL import Image
 
 import zoo
 from zoo.data import load
-from zoo.data.augment import GREY, Augment
+from zoo.data.augment import GRAY, Augment
 from zoo.data.image.cache import Wanted, pixels
 from zoo.data.dataset import Rows
 from zoo.data.loader import Loader
@@ -53,7 +53,7 @@ def folder_of(root: Path, *, classes=("blue", "red"), count=20, parts=("",), kin
 
 
 def look(path: Path, channels: int = 3, **options) -> np.ndarray:
-    return decode(path, size=options.pop("size", (10, 12)), fit=options.pop("fit", "resize"), channels=channels)
+    return decode(path, size=options.pop("size", (10, 12)), resize_mode=options.pop("resize_mode", "resize"), channels=channels)
 
 
 @pytest.mark.parametrize("kind", ["png", "bmp", "tif", "gif", "webp", "ppm", "jpg"])
@@ -97,8 +97,8 @@ def test_crop_keeps_proportions_and_resize_does_not(tmp_path):
     image = Image.new("RGB", (40, 20))
     image.paste((255, 255, 255), (0, 0, 8, 20))  # a strip at the left, outside of the middle square
     path = save(image, tmp_path / "a.png")
-    assert look(path, size=(20, 20), fit="crop").max() < 20
-    assert look(path, size=(20, 20), fit="resize")[0, :, :3].min() > 200
+    assert look(path, size=(20, 20), resize_mode="crop").max() < 20
+    assert look(path, size=(20, 20), resize_mode="resize")[0, :, :3].min() > 200
 
 
 @pytest.mark.parametrize("packed", ["folder", "zip", "tar.gz"])
@@ -169,7 +169,7 @@ def stray(root: Path) -> Path:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda p: damaged(folder_of(p)), r"red/3\.png: cannot be decoded \(.*data.skip_bad=true"),
+        (lambda p: damaged(folder_of(p)), r"red/3\.png: cannot be decoded \(.*data.skip_corrupt=true"),
         (lambda p: emptied(folder_of(p)), "green: holds no image"),
         (lambda p: folder_of(p, classes=("red",)), "one class only, 'red'"),
         (lambda p: stray(folder_of(p)), "a.png lies in no class folder"),
@@ -191,7 +191,7 @@ def test_what_cannot_be_learnt_from_is_one_line_and_leaves_nothing_behind(tmp_pa
 def test_damaged_files_are_left_out_where_asked_and_counted(tmp_path, capsys):
     root = damaged(folder_of(tmp_path / "photos"))
     for _ in range(2):  # the second time from the cache
-        data = load("image_folder", path=str(root), skip_bad=True)
+        data = load("image_folder", path=str(root), skip_corrupt=True)
         assert sum(data.sizes) == 39
         assert "left out 1 of 40 images; the first: " in capsys.readouterr().out
 
@@ -199,13 +199,13 @@ def test_damaged_files_are_left_out_where_asked_and_counted(tmp_path, capsys):
 def test_the_cache_is_used_until_a_file_changes(tmp_path):
     root = folder_of(tmp_path / "photos", count=5)
     files, wanted = listing(root), Wanted(None, "crop", None)
-    first = pixels(root, files, wanted, cache=None).x.clone()
+    first = pixels(root, files, wanted, cache_dir=None).x.clone()
     entry = next((tmp_path / "cache" / "images").iterdir())
     written = (entry / "x.npy").stat().st_mtime_ns
-    assert torch.equal(pixels(root, files, wanted, cache=None).x, first)
+    assert torch.equal(pixels(root, files, wanted, cache_dir=None).x, first)
     assert (entry / "x.npy").stat().st_mtime_ns == written
     save(photo((0, 255, 0)), root / "blue" / "0.png")
-    changed = pixels(root, listing(root), wanted, cache=None).x
+    changed = pixels(root, listing(root), wanted, cache_dir=None).x
     assert (changed != first).flatten(1).any(1).tolist() == [True] + 9 * [False]
     assert changed[0].float().mean((1, 2)).tolist() == [0, 255, 0]
 
@@ -269,7 +269,7 @@ def after(augment: Augment, x: torch.Tensor, key: int = 0) -> torch.Tensor:
 
 def test_a_flip_mirrors_about_half():
     x = images(400)
-    seen = after(Augment(flip=True), x)
+    seen = after(Augment(hflip=0.5), x)
     same, mirrored = ((seen == other).flatten(1).all(1) for other in (x, x.flip(3)))
     assert (same ^ mirrored).all()
     assert 150 < mirrored.sum() < 250
@@ -277,7 +277,7 @@ def test_a_flip_mirrors_about_half():
 
 def test_a_crop_is_a_window_of_the_image_with_its_border():
     x = images(200, 5)
-    seen = after(Augment(crop=2), x)
+    seen = after(Augment(crop_padding=2), x)
     bordered = torch.nn.functional.pad(x, [2] * 4)
     windows = {(r, c): bordered[:, :, r : r + 5, c : c + 5] for r in range(5) for c in range(5)}
     found = [[key for key, w in windows.items() if torch.equal(w[n], seen[n])] for n in range(200)]
@@ -298,7 +298,7 @@ def test_cutout_blanks_one_square_with_the_image_s_mean():
 
 def test_mixup_mixes_images_and_the_loss_of_both_targets():
     x = images(500)
-    mixed = Augment(mixup=0.4)({"x": x, "y": torch.arange(500)}, generator_of(0))
+    mixed = Augment(mixup_alpha=0.4)({"x": x, "y": torch.arange(500)}, generator_of(0))
     share = mixed["share"].view(-1, 1, 1, 1)
     assert torch.allclose(mixed["x"], share * x + (1 - share) * x[mixed["y2"]], atol=1e-6)
     assert mixed["share"].min() >= 0.5
@@ -314,7 +314,7 @@ def test_mixup_mixes_images_and_the_loss_of_both_targets():
 
 def test_colours_move_as_far_as_they_are_let_and_luminance_stays_under_hue():
     x = 0.3 + 0.4 * images(300)
-    weights = torch.tensor(GREY).view(1, 3, 1, 1)
+    weights = torch.tensor(GRAY).view(1, 3, 1, 1)
     turned = after(Augment(hue=0.1), x)
     assert torch.allclose((turned * weights).sum(1), (x * weights).sum(1), atol=2e-2)
     assert (turned - x).abs().max() > 0.05

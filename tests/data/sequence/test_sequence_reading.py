@@ -53,7 +53,7 @@ def test_training_and_every_way_to_predict_read_the_same_frames(tmp_path_factory
         (root / "wavs" / name).write_bytes(wav_of(*recording))
     with tarfile.open(root / "fsdd" / "fsdd_recordings.tar.gz", "w:gz") as archive:
         archive.add(root / "wavs", "recordings")
-    data = load("spoken_digits", root=str(root), cache=str(root / "cache"), normalize=normalize)
+    data = load("spoken_digits", root=str(root), cache_dir=str(root / "cache"), normalize=normalize)
     training = sorted(
         row[:length].numpy().tobytes()
         for part in (data.train, data.val, data.test)

@@ -239,20 +239,20 @@ def archive(folder: Path, broken: bool = False) -> str:
 
 def test_spoken_digits_are_split_as_published_or_by_speaker(tmp_path):
     root, cache = archive(tmp_path), str(tmp_path / "cache")
-    data = load("spoken_digits", root=root, cache=cache)
+    data = load("spoken_digits", root=root, cache_dir=cache)
     assert data.sizes == (126, 14, 100)
     assert data.spec.input_shape == (128, 40)
     assert int(data.train["lengths"].min()) == 1 + int(8000 * 0.3) // 80
-    held = load("spoken_digits", root=root, cache=cache, split="speaker", fold=1)
+    held = load("spoken_digits", root=root, cache_dir=cache, split="speaker", fold=1)
     assert held.sizes == (108, 12, 120)
-    chosen = load("spoken_digits", root=root, cache=cache, fold=1, validation="speaker")
+    chosen = load("spoken_digits", root=root, cache_dir=cache, fold=1, validation="speaker")
     assert chosen.sizes == (70, 70, 100)
     with pytest.raises(ZooError, match="validation=speaker: leaves none of 2"):
-        load("spoken_digits", root=root, cache=cache, split="speaker", validation="speaker")
+        load("spoken_digits", root=root, cache_dir=cache, split="speaker", validation="speaker")
     (tmp_path / "fsdd" / "fsdd_recordings.tar.gz").touch()
     assert len(list((tmp_path / "cache" / "audio").iterdir())) == 1
     with pytest.raises(ZooError, match="data.fold .of 2 speakers.=2"):
-        load("spoken_digits", root=root, cache=cache, split="speaker", fold=2)
+        load("spoken_digits", root=root, cache_dir=cache, split="speaker", fold=2)
 
 
 def test_a_recordings_own_level_and_sound_of_the_microphone_are_taken_off():
@@ -274,7 +274,7 @@ def test_a_recordings_own_level_and_sound_of_the_microphone_are_taken_off():
 
 def test_a_broken_recording_is_named(tmp_path):
     with pytest.raises(ZooError, match="3_ann_7.wav: is cut short"):
-        load("spoken_digits", root=archive(tmp_path, broken=True), cache=str(tmp_path / "cache"))
+        load("spoken_digits", root=archive(tmp_path, broken=True), cache_dir=str(tmp_path / "cache"))
     assert not (tmp_path / "cache").exists()
     with pytest.raises(ZooError, match="fsdd_recordings.tar.gz is not there; download"):
         load("spoken_digits", root=str(tmp_path / "elsewhere"))
@@ -283,7 +283,7 @@ def test_a_broken_recording_is_named(tmp_path):
 def test_speed_moves_each_sequences_steps_and_length():
     x = torch.arange(40.0).view(1, 40, 1).expand(64, 40, 2) * torch.tensor([1.0, -2.0])
     batch = {"x": x, "lengths": torch.full((64,), 21)}
-    after = SequenceAugment(speed=0.5)(batch, generator_of(0))
+    after = SequenceAugment(speed_perturbation=0.5)(batch, generator_of(0))
     lengths = after["lengths"]
     assert 10 <= lengths.min() < 13
     assert 29 < lengths.max() <= 32
@@ -295,11 +295,11 @@ def test_speed_moves_each_sequences_steps_and_length():
 def test_masks_and_shifts_are_drawn_per_sequence():
     x = torch.arange(1.0, 41).view(1, 40, 1).expand(64, 40, 8) + torch.arange(8) * 100
     batch = {"x": x, "y": torch.zeros(64), "lengths": torch.full((64,), 40)}
-    blank = SequenceAugment(time_mask=6, channel_mask=3)(batch, generator_of(0))["x"] != x
+    blank = SequenceAugment(time_mask_param=6, freq_mask_param=3)(batch, generator_of(0))["x"] != x
     by_time, by_channel = blank.all(2).sum(1), blank.all(1).sum(1)
     assert 0 < by_time.max() <= 6
     assert 0 < by_channel.max() <= 3
     assert len(by_time.unique()) > 3
-    moved = SequenceAugment(shift=3)(batch, generator_of(0))["x"][:, 20, 0] - 21
+    moved = SequenceAugment(time_shift=3)(batch, generator_of(0))["x"][:, 20, 0] - 21
     assert set(moved.tolist()) == {-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0}
     assert not SequenceAugment()

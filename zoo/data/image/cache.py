@@ -39,7 +39,7 @@ class Wanted:
     """What each image is made into; ``size`` and ``channels`` None: as the files suggest."""
 
     size: tuple[int, int] | None
-    fit: str
+    resize_mode: str
     channels: int | None
 
 
@@ -65,7 +65,7 @@ def cache_folder(asked: str | None) -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zoo"
 
 
-def pixels(path: Path, files: Sequence[tuple[str, int, int]], wanted: Wanted, *, cache: str | None) -> Pixels:
+def pixels(path: Path, files: Sequence[tuple[str, int, int]], wanted: Wanted, *, cache_dir: str | None) -> Pixels:
     """Return the images ``files`` (name, size, time of change) under ``path``, from the cache where it is fresh.
 
     An entry of the cache is never changed: its name says which files it was made of. Processes that make the same one
@@ -75,15 +75,15 @@ def pixels(path: Path, files: Sequence[tuple[str, int, int]], wanted: Wanted, *,
         ZooError: the cache cannot be written.
     """
     names = [name for name, _, _ in files]
-    key = _digest([FORMAT, str(path.resolve()), wanted.size, wanted.fit, wanted.channels, names])
-    entry = cache_folder(cache) / "images" / f"{key}-{_digest(files)}"
+    key = _digest([FORMAT, str(path.resolve()), wanted.size, wanted.resize_mode, wanted.channels, names])
+    entry = cache_folder(cache_dir) / "images" / f"{key}-{_digest(files)}"
     with contextlib.suppress(OSError, ValueError, KeyError):  # there is none, or one that is damaged
         return _load(entry)
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix="making-", dir=entry.parent))
     except OSError as error:
-        said = f"{entry.parent}: cannot be written ({error.strerror}); choose another with data.cache="
+        said = f"{entry.parent}: cannot be written ({error.strerror}); choose another with data.cache_dir="
         raise ZooError(said) from None
     try:
         _write(temporary / "entry", path, names, wanted)
@@ -168,7 +168,7 @@ def _make(path: Path, names: Sequence[str], wanted: Wanted, into: Path) -> Repor
     decoded again: one range of values, and one number of channels, hold for all of them.
     """
     size, channels, own = suggest(path, names, wanted)
-    job = {"path": str(path), "into": str(into), "size": size, "fit": wanted.fit, "own": own}
+    job = {"path": str(path), "into": str(into), "size": size, "resize_mode": wanted.resize_mode, "own": own}
     survey = _decode({**job, "channels": channels, "ranges": None}, names)
     ranges, colored = ranges_of(survey.deep.values()), wanted.channels is None and "colors" in survey.traits
     if not ranges.deep and not colored:

@@ -173,9 +173,9 @@ def pets(
     *,
     target: str = "species",
     size: int = 64,
-    fit: str = "crop",
+    resize_mode: str = "crop",
     root: str | None = None,
-    cache: str | None = None,
+    cache_dir: str | None = None,
     split_seed: int = 0,
 ) -> Dataset:
     """Return 7,349 photos of cats and dogs, the official half to test; ``target`` is species (two) or breed (37)."""
@@ -193,7 +193,7 @@ def pets(
     folder = Path(parts[0]._images[0]).parent
     known = {name: (name, *rest) for name, *rest in listing(folder)}
     files = [known[Path(path).name] for part in parts for path in part._images]
-    decoded = pixels(folder, files, Wanted((size, size), fit, 3), cache=cache)
+    decoded = pixels(folder, files, Wanted((size, size), resize_mode, 3), cache_dir=cache_dir)
     if decoded.bad:
         raise ZooError(f"{folder / files[min(decoded.bad)][0]}: cannot be decoded; delete {folder} and try again")
     labels = [part._bin_labels if target == "species" else part._labels for part in parts]
@@ -202,7 +202,7 @@ def pets(
     train, val = Splits(split_seed=split_seed).cut_val(y[rest].numpy(), stratify=True)
     names = tuple(name.lower() for name in (parts[0].bin_classes if target == "species" else parts[0].classes))
     seen, held, tested = (rows(decoded.x, y, index, lazy=True) for index in (rest[train], rest[val], test))
-    return Dataset(image_spec("pets", seen["x"], seen["y"], names, ImageReading(fit)), seen, held, tested, PETS)
+    return Dataset(image_spec("pets", seen["x"], seen["y"], names, ImageReading(resize_mode)), seen, held, tested, PETS)
 
 
 def _torchvision(name: str, made_by: Any, root: str | None, **options: Any) -> Any:

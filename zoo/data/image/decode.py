@@ -148,23 +148,23 @@ def opened_image(file: Any, size: tuple[int, int] | None) -> Iterator[Image.Imag
 
 
 def decode(
-    file: Any, *, size: tuple[int, int] | None, fit: str, channels: int, ranges: Ranges = EIGHT_BITS
+    file: Any, *, size: tuple[int, int] | None, resize_mode: str, channels: int, ranges: Ranges = EIGHT_BITS
 ) -> np.ndarray:
     """Return an image file as uint8 (channels, height, width), or float32 in [0, 1] for a set that has deep files.
 
     Turned as its EXIF says; palettes looked up; what is transparent becomes white; of several frames the first.
-    ``fit: crop`` scales the shorter side and cuts the middle out, ``resize`` stretches both. ``ranges`` are those of
+    ``resize_mode: crop`` scales the shorter side and cuts the middle out, ``resize`` stretches both. ``ranges`` are those of
     the set that a model learned from: values of more than 8 bits in them become black to white.
 
     Raises:
         OSError, ValueError, SyntaxError: not an image, a damaged one, or one with values outside of ``ranges``.
     """
     with opened_image(file, size) as opened:
-        return fitted(opened, size=size, fit=fit, channels=channels, ranges=ranges)
+        return fitted(opened, size=size, resize_mode=resize_mode, channels=channels, ranges=ranges)
 
 
 def decode_opened(
-    image: Image.Image, *, size: tuple[int, int] | None, fit: str, channels: int, ranges: Ranges = EIGHT_BITS
+    image: Image.Image, *, size: tuple[int, int] | None, resize_mode: str, channels: int, ranges: Ranges = EIGHT_BITS
 ) -> np.ndarray:
     """Return an image that a program has opened as ``decode`` returns its file.
 
@@ -175,38 +175,38 @@ def decode_opened(
         with Image.open(source) as same:
             untouched = same.size == image.size and same.mode == image.mode
         if untouched:
-            return decode(source, size=size, fit=fit, channels=channels, ranges=ranges)
-    return fitted(image, size=size, fit=fit, channels=channels, ranges=ranges)
+            return decode(source, size=size, resize_mode=resize_mode, channels=channels, ranges=ranges)
+    return fitted(image, size=size, resize_mode=resize_mode, channels=channels, ranges=ranges)
 
 
 def fitted(
-    opened: Image.Image, *, size: tuple[int, int] | None, fit: str, channels: int, ranges: Ranges = EIGHT_BITS
+    opened: Image.Image, *, size: tuple[int, int] | None, resize_mode: str, channels: int, ranges: Ranges = EIGHT_BITS
 ) -> np.ndarray:
     """Return an image as ``decode`` does a file's."""
     if 0 in opened.size:
         raise ValueError("it has no pixels")
     if depth_of(opened):
-        array = _fitted_floats(read_deep(opened).unit(ranges), size, fit, channels)
+        array = _fitted_floats(read_deep(opened).unit(ranges), size, resize_mode, channels)
         return array if ranges.deep else np.rint(255 * array).astype(np.uint8)
     image = ImageOps.exif_transpose(opened)
-    image = _to_size(on_white(image).convert("L" if channels == 1 else "RGB"), size, fit)
+    image = _to_size(on_white(image).convert("L" if channels == 1 else "RGB"), size, resize_mode)
     array = np.asarray(image)
     array = array[None] if channels == 1 else array.transpose(2, 0, 1)
     return array * np.float32(1 / 255) if ranges.deep else array
 
 
-def _fitted_floats(unit: np.ndarray, size: tuple[int, int] | None, fit: str, channels: int) -> np.ndarray:
+def _fitted_floats(unit: np.ndarray, size: tuple[int, int] | None, resize_mode: str, channels: int) -> np.ndarray:
     """Return floats (H, W, C) in [0, 1] as (channels, height, width)."""
     if channels == 1 and unit.shape[2] == 3:
         unit = sum(np.float32(share) * unit[..., k : k + 1] for k, share in enumerate(GRAY))  # type: ignore[assignment]
-    planes = [np.asarray(_to_size(Image.fromarray(plane), size, fit)) for plane in unit.transpose(2, 0, 1)]
+    planes = [np.asarray(_to_size(Image.fromarray(plane), size, resize_mode)) for plane in unit.transpose(2, 0, 1)]
     return np.stack(planes * (channels // len(planes))).clip(0, 1)
 
 
-def _to_size(image: Image.Image, size: tuple[int, int] | None, fit: str) -> Image.Image:
+def _to_size(image: Image.Image, size: tuple[int, int] | None, resize_mode: str) -> Image.Image:
     if size is None or image.size == (size[1], size[0]):
         return image
-    if fit == "crop":
+    if resize_mode == "crop":
         return ImageOps.fit(image, (size[1], size[0]), Image.Resampling.BICUBIC)
     return image.resize((size[1], size[0]), Image.Resampling.BICUBIC, reducing_gap=2.0)
 
@@ -259,7 +259,7 @@ def main() -> None:
                 if ranges is None and depth_of(image):
                     print(json.dumps({"deep": row, "extremes": read_deep(image).extremes}), flush=True)
                 else:
-                    options = {"size": size, "fit": job["fit"], "channels": job["channels"]}
+                    options = {"size": size, "resize_mode": job["resize_mode"], "channels": job["channels"]}
                     array[row] = fitted(image, **options, ranges=ranges or EIGHT_BITS)
         except Exception as error:  # whatever a damaged file makes a decoder say
             print(json.dumps({"bad": row, "said": wrong(error)}), flush=True)

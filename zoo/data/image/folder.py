@@ -29,7 +29,7 @@ PARTS = {
 }
 WORDS = {word: part for part, words in PARTS.items() for word in words}
 FILLERS = ("set", "data", "dataset", "images", "image", "imgs", "img", "split")  # as in training_set or test-images
-FITS = ("crop", "resize")
+RESIZE_MODES = ("crop", "resize")
 
 Entry = tuple[str, int, int]  # name, size, time of change
 
@@ -56,10 +56,10 @@ def image_folder(
     target: str | None = None,
     classes: Sequence[str] | None = None,
     size: int | Sequence[int] | None = None,
-    fit: str = "crop",
+    resize_mode: str = "crop",
     channels: int | None = None,
-    skip_bad: bool = False,
-    cache: str | None = None,
+    skip_corrupt: bool = False,
+    cache_dir: str | None = None,
     folds: int = 5,
     fold: int = 0,
     split_seed: int = 0,
@@ -69,18 +69,18 @@ def image_folder(
     With ``train/``, and perhaps ``val/`` and ``test/``, above or below the class folders the parts are those, also as
     ``Training/``, ``dev/`` or ``test_set/``; what is missing is cut from train, test as one of ``folds``. With
     ``labels``, a CSV, its column ``target`` says each file's class, wherever the file lies. ``classes`` takes some of
-    the classes alone. Images become ``size`` (height and width, or one number), ``fit: crop`` keeps proportions and
+    the classes alone. Images become ``size`` (height and width, or one number), ``resize_mode: crop`` keeps proportions and
     ``resize`` does not; ``channels`` is 1 or 3. Where ``size`` or ``channels`` are not given, up to 64 of the files
     suggest them. Files of more than 8 bits a channel share one range of values (see ``zoo.data.image.bit_depth``). A
-    note says which files are left out because they are no images. Decoded images are kept in ``cache`` (null:
+    note says which files are left out because they are no images. Decoded images are kept in ``cache_dir`` (null:
     ``$ZOO_CACHE``, else the user's cache folder) until a file changes.
 
     Raises:
         ZooError: no images, one class only, an empty class folder, folders that are parts in part, a file that cannot
-            be decoded (unless ``skip_bad``), a class in test that train lacks.
+            be decoded (unless ``skip_corrupt``), a class in test that train lacks.
     """
-    wanted = _wanted(size, fit, channels)
-    check_flag("data.skip_bad", skip_bad)
+    wanted = _wanted(size, resize_mode, channels)
+    check_flag("data.skip_corrupt", skip_corrupt)
     if path is None:
         raise ZooError("data.path: must name the folder of images, as data.path=photos")
     found = _listed(Path(path), labels, target) if labels else _in_class_folders(Path(path))
@@ -88,9 +88,9 @@ def image_folder(
     names = sorted(set(found.classes))
     if len(names) < 2:
         raise ZooError(f"{path}: one class only, {names[0]!r}; must be at least two, a folder each")
-    decoded = pixels(Path(path), found.files, wanted, cache=cache)
+    decoded = pixels(Path(path), found.files, wanted, cache_dir=cache_dir)
     _note_files(path, found, decoded)
-    keep = _without_bad(decoded.bad, found.files, path, skip_bad)
+    keep = _without_bad(decoded.bad, found.files, path, skip_corrupt)
     y = np.array([names.index(name) for name in found.classes])[keep]
     parts = None if found.parts is None else np.array(found.parts)[keep]
     files = [found.files[row] for row in keep]
@@ -100,7 +100,7 @@ def image_folder(
     target_of[torch.from_numpy(keep)] = torch.from_numpy(y)
     train, val, test = (rows(x, target_of, keep[index], lazy=True) for index in split)
     integers, floats = decoded.ranges.integer, decoded.ranges.float
-    reading = ImageReading(fit, integer_range=integers, float_range=floats)
+    reading = ImageReading(resize_mode, integer_range=integers, float_range=floats)
     return Dataset(image_spec("image_folder", train["x"], train["y"], tuple(names), reading), train, val, test)
 
 
@@ -128,18 +128,18 @@ def _some(names: Sequence[str], what: str) -> str:
     return f"{len(names):,} {what}{'' if len(names) == 1 else 's'} ({shown})"
 
 
-def _wanted(size: int | Sequence[int] | None, fit: str, channels: int | None) -> Wanted:
-    check_choice("data.fit", fit, FITS)
+def _wanted(size: int | Sequence[int] | None, resize_mode: str, channels: int | None) -> Wanted:
+    check_choice("data.resize_mode", resize_mode, RESIZE_MODES)
     if channels not in (None, 1, 3):
         raise ZooError(f"data.channels={channels}: must be 1 (grey) or 3 (colour)")
     if size is None:
-        return Wanted(None, fit, channels)
+        return Wanted(None, resize_mode, channels)
     sides = [size, size] if isinstance(size, int) else list(size) if isinstance(size, Sequence) else [size]
     if len(sides) != 2:
         raise ZooError(f"data.size={size}: must be one number or [height,width]")
     for side in sides:
         check_number("data.size", side, low=1, high=4096, integer=True)
-    return Wanted((sides[0], sides[1]), fit, channels)
+    return Wanted((sides[0], sides[1]), resize_mode, channels)
 
 
 def _images(path: Path) -> tuple[list[Entry], list[str]]:
@@ -285,7 +285,7 @@ def _without_bad(bad: dict[int, str], files: Sequence[Entry], path: str, skip: b
         named = f"{Path(path) / files[row][0]}: cannot be decoded ({bad[row]})"
         if not skip:
             more = f", nor can {len(bad) - 1} others" if len(bad) > 1 else ""
-            raise ZooError(f"{named}{more}; mend or delete it, or leave such files out by data.skip_bad=true")
+            raise ZooError(f"{named}{more}; mend or delete it, or leave such files out by data.skip_corrupt=true")
         print(f"left out {len(bad):,} of {len(files):,} images; the first: {named}", flush=True)
     return np.setdiff1d(np.arange(len(files)), list(bad))
 

@@ -148,7 +148,7 @@ def _options(spec: DataSpec) -> dict[str, Any]:
         raise ZooError(f"{spec.name}: the model reads images of {channels} channels, files have 1 or 3; must be arrays")
     reading = spec.reading_as(ImageReading)
     ranges = Ranges(reading.integer_range, reading.float_range)
-    return {"size": (height, width), "fit": reading.resize_mode, "channels": channels, "ranges": ranges}
+    return {"size": (height, width), "resize_mode": reading.resize_mode, "channels": channels, "ranges": ranges}
 
 
 def _array(spec: DataSpec, raw: Any) -> np.ndarray:

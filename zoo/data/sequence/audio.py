@@ -46,7 +46,7 @@ SMOOTH = 3  # cosines over the bands by which a recording's own sound is taken o
 def spoken_digits(
     *,
     root: str | None = None,
-    cache: str | None = None,
+    cache_dir: str | None = None,
     split: str = "official",
     fold: int = 0,
     validation: str = "rows",
@@ -67,7 +67,7 @@ def spoken_digits(
     check_choice("data.normalize", normalize, ("none", "recording"))
     check_number("data.fold", fold, low=0, integer=True)
     archive = root_folder(root) / "fsdd" / "fsdd_recordings.tar.gz"
-    names, frames, lengths = _cached(archive, cache, normalize)
+    names, frames, lengths = _cached(archive, cache_dir, normalize)
     digit, speaker, number = (np.array(part) for part in zip(*(name.split("_") for name in names), strict=True))
     speakers = sorted(set(speaker))
     check_number(f"data.fold (of {len(speakers)} speakers)", fold, high=len(speakers) - 1, integer=True)
@@ -101,7 +101,7 @@ def spoken_digits(
     return Dataset(spec, *parts, FSDD)
 
 
-def _cached(archive: Path, cache: str | None, normalize: str) -> tuple[list[str], np.ndarray, np.ndarray]:
+def _cached(archive: Path, cache_dir: str | None, normalize: str) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Return names, frames (N, T, 40) and lengths of an archive's recordings, computed once."""
     try:
         state = archive.stat()
@@ -113,7 +113,7 @@ def _cached(archive: Path, cache: str | None, normalize: str) -> tuple[list[str]
     key = (
         f"{FORMAT} {archive.resolve()} {state.st_size} {state.st_mtime_ns} {WINDOW} {HOP} {BANDS} {LONGEST} {normalize}"
     )
-    entry = cache_folder(cache) / "audio" / f"{hashlib.sha256(key.encode()).hexdigest()[:20]}.npz"
+    entry = cache_folder(cache_dir) / "audio" / f"{hashlib.sha256(key.encode()).hexdigest()[:20]}.npz"
     try:
         with np.load(entry) as kept:
             return kept["names"].tolist(), kept["frames"], kept["lengths"]
@@ -138,7 +138,7 @@ def _write(path: Path, **arrays: np.ndarray) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_npz(path, arrays)
     except OSError as error:
-        said = f"{path.parent}: cannot be written ({error.strerror}); choose another with data.cache="
+        said = f"{path.parent}: cannot be written ({error.strerror}); choose another with data.cache_dir="
         raise ZooError(said) from None
 
 
