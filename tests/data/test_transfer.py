@@ -64,7 +64,7 @@ AUGMENTS: dict[Callable[[], Split], Any] = {
     sequences: SequenceAugment(
         time_mask_param=2, freq_mask_param=1, n_masks=2, time_shift=1, noise_std=0.1, speed_perturbation=0.2
     ),
-    text: TextAugment(unknown=0.3),
+    text: TextAugment(word_dropout=0.3),
 }
 
 

@@ -329,7 +329,7 @@ def test_colours_move_as_far_as_they_are_let_and_luminance_stays_under_hue():
 
 
 def test_images_of_one_channel_take_every_augmentation():
-    everything = Augment(True, 1, 10, 1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 2, 0.2)
+    everything = Augment(0.5, 1, 10, 1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 2, 0.2)
     seen = after(everything, images(8, channels=1))
     assert seen.shape == (8, 1, 9, 9)
     assert seen.min() >= 0
