@@ -256,9 +256,9 @@ def _zip_regions(raw: bytes) -> dict[str, Region]:
 
 def _zip_lies(raw: bytes) -> list[tuple[int, int, str]]:
     fields = []
-    for mark, fields in ((b"PK\3\4", ((18, 4), (22, 4), (26, 2))), (b"PK\1\2", ((20, 4), (24, 4), (28, 2), (42, 4)))):
+    for mark, places in ((b"PK\3\4", ((18, 4), (22, 4), (26, 2))), (b"PK\1\2", ((20, 4), (24, 4), (28, 2), (42, 4)))):
         fields += [
-            (hit.start() + at, size, "little") for hit in re.finditer(re.escape(mark), raw) for at, size in fields
+            (hit.start() + at, size, "little") for hit in re.finditer(re.escape(mark), raw) for at, size in places
         ]
     end = raw.rindex(b"PK\5\6")
     return [*fields, (end + 10, 2, "little"), (end + 12, 4, "little"), (end + 16, 4, "little")]
