@@ -148,7 +148,7 @@ def _skorch(plan: Any, dataset: Any, seconds: float, seed: int) -> Figures:
 def _smoothing(plan: Any, dataset: Any, seconds: float, seed: int) -> Figures:
     from statsmodels.tsa.holtwinters import ExponentialSmoothing
 
-    season, ahead = dataset.spec.season, dataset.spec.target_shape[0]
+    season, ahead = dataset.spec.seasonal_period, dataset.spec.target_shape[0]
 
     def forecast(past: Any) -> Any:
         model = ExponentialSmoothing(past, trend="add", seasonal="add", seasonal_periods=season)

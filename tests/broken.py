@@ -14,7 +14,11 @@ import torch
 from torch import Tensor, nn
 
 import zoo
-from zoo.data.spec import DIGITS, DataSpec
+from zoo.data.image.spec import DIGITS
+from zoo.data.sequence.spec import SequenceSpec
+from zoo.data.spec import DataSpec
+from zoo.data.table.spec import TableSpec
+from zoo.data.text.spec import TextSpec
 from zoo.models.recurrent import GRU
 
 Spec = DataSpec | dict
@@ -188,7 +192,7 @@ class CancelsLargeNumbers(Small):
         return self.out(torch.relu(h - 1000))
 
 
-STEPS = DataSpec("steps", "sequence", "classification", (6, 2), classes=("a", "b"))
+STEPS = SequenceSpec("steps", "classification", (6, 2), classes=("a", "b"))
 
 
 class Sequential(zoo.ZooModule):
@@ -236,7 +240,7 @@ class AveragesItsWeights(Small):
 KEEPER = "AveragesItsWeights"
 
 
-LETTERS = DataSpec("letters", "text", "language_modeling", (8,), vocabulary=("", "\ufffd", "a", "b"))
+LETTERS = TextSpec("letters", "language_modeling", (8,), vocabulary=("", "\ufffd", "a", "b"))
 
 
 @breaks("forward", "what it expects before symbol 2 changes with that symbol; a language model sees no later one")
@@ -267,7 +271,7 @@ class ForgetsItsState(GRU):
         return {**super().training_state(), "carried": None}
 
 
-TABLE = DataSpec("table", "table", "classification", (4,), classes=("a", "b"))
+TABLE = TableSpec("table", "classification", (4,), classes=("a", "b"))
 
 
 @breaks(

@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items):
         params = getattr(getattr(item, "callspec", None), "params", {})
         check, subject = getattr(params.get("check"), "__name__", ""), params.get("subject")
         if check in SHARED and subject.device == "cpu":
-            what = {(check, subject.name), (check, subject.case.task, subject.case.modality)}
+            what = {(check, subject.name), (check, subject.case.task, subject.case.data)}
             if what <= seen:
                 item.add_marker("slow")
             seen |= what

@@ -78,7 +78,7 @@ def test_a_checkpoint_never_downloads_and_never_opens_another_file(source, form,
     def touched(*arguments, **options):
         raise AssertionError("looked for weights elsewhere")
 
-    spec = zoo.DataSpec("s", "image", "classification", (3, 32, 32), classes=("a", "b"))
+    spec = ImageSpec("s", "classification", (3, 32, 32), classes=("a", "b"))
     model = zoo.create("cnn", spec=spec, network="torchvision/squeezenet1_1")
     model.hparams["weights"] = source
     path = tmp_path / f"best.{form}"

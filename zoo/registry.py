@@ -12,18 +12,23 @@ from typing import TYPE_CHECKING, Any
 from zoo.exceptions import ZooError, unknown
 
 if TYPE_CHECKING:
+    from zoo.data.modality import Modality
     from zoo.models.base import ZooModule
     from zoo.tasks.base import Task
 
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """A registered model: where its class is and what it can do. ``cls`` is None until it was imported."""
+    """A registered model: where its class is and what it can do. ``cls`` is None until it was imported.
+
+    ``action_spaces`` are those of environments, discrete and continuous, in which it acts.
+    """
 
     module: str
     attribute: str
     tasks: tuple[str, ...]
     modalities: tuple[str, ...]
+    action_spaces: tuple[str, ...] = ()
     cls: type[ZooModule] | None = None
 
 
@@ -34,6 +39,17 @@ class DataEntry:
     load: Callable[..., Any]
     tasks: tuple[str, ...]
     modality: str
+    action_space: str | None = None
+
+
+@dataclass(frozen=True)
+class ModalityEntry:
+    """A registered modality: where its class is and which built-in tasks its data can be for."""
+
+    module: str
+    attribute: str
+    tasks: tuple[str, ...]
+    instance: Modality[Any] | None = None  # None until it was imported
 
 
 @dataclass(frozen=True)
@@ -71,9 +87,9 @@ _MODELS: dict[str, ModelEntry] = {
     "transformer": ModelEntry("zoo.models.transformer", "Transformer", SEQUENCE_TASKS, SEQUENCE_KINDS),
     "autoencoder": ModelEntry("zoo.models.autoencoder", "Autoencoder", ("reconstruction",), CODED_KINDS),
     "gan": ModelEntry("zoo.models.gan", "GAN", ("generation",), ("image",)),
-    "dqn": ModelEntry("zoo.models.dqn", "DQN", ("control",), ("discrete",)),
-    "sac": ModelEntry("zoo.models.sac", "SAC", ("control",), ("continuous",)),
-    "policy": ModelEntry("zoo.models.policy", "Policy", ("control",), ("discrete", "continuous")),
+    "dqn": ModelEntry("zoo.models.dqn", "DQN", ("control",), ("environment",), ("discrete",)),
+    "sac": ModelEntry("zoo.models.sac", "SAC", ("control",), ("environment",), ("continuous",)),
+    "policy": ModelEntry("zoo.models.policy", "Policy", ("control",), ("environment",), ("discrete", "continuous")),
     "vae": ModelEntry("zoo.models.vae", "VAE", ("reconstruction",), CODED_KINDS),
 }
 # The built-in data sets: name -> module that registers a function of that name, and after a colon the class that
@@ -109,6 +125,18 @@ _DATA_MODULES = {
     "gym": "zoo.data.environment.environments:EnvironmentOptions",
 }
 _DATA: dict[str, DataEntry] = {}
+_MODALITIES: dict[str, ModalityEntry] = {
+    "image": ModalityEntry(
+        "zoo.data.image.modality", "ImageModality", ("classification", "regression", "reconstruction", "generation")
+    ),
+    "table": ModalityEntry(
+        "zoo.data.table.modality", "TableModality", ("classification", "regression", "reconstruction")
+    ),
+    "sequence": ModalityEntry("zoo.data.sequence.modality", "SequenceModality", ("classification", "regression")),
+    "text": ModalityEntry("zoo.data.text.modality", "TextModality", ("classification", "language_modeling")),
+    "series": ModalityEntry("zoo.data.series.modality", "SeriesModality", ("forecasting", "reconstruction")),
+    "environment": ModalityEntry("zoo.data.environment.modality", "EnvironmentModality", ("control",)),
+}
 ENTRY_POINTS = "zoo.models"
 
 
@@ -120,12 +148,13 @@ def register(name: str) -> Callable[[type[ZooModule]], type[ZooModule]]:
     """
 
     def decorate(cls: type[ZooModule]) -> type[ZooModule]:
-        entry = ModelEntry(cls.__module__, cls.__qualname__, tuple(cls.tasks), tuple(cls.modalities), cls)
+        declared = (tuple(cls.tasks), tuple(cls.modalities), tuple(cls.action_spaces))
+        entry = ModelEntry(cls.__module__, cls.__qualname__, *declared, cls)
         old = _MODELS.get(name)
         if old is not None:
             if (old.module, old.attribute) != (entry.module, entry.attribute):
                 raise ZooError(f"model {name!r} is registered already, by {old.module}.{old.attribute}")
-            if (old.tasks, old.modalities) != (entry.tasks, entry.modalities):
+            if replace(old, cls=None) != replace(entry, cls=None):
                 raise ZooError(f"model {name!r}: its class and the registry's table name different tasks or modalities")
         cls.name = name
         _MODELS[name] = entry
@@ -134,7 +163,9 @@ def register(name: str) -> Callable[[type[ZooModule]], type[ZooModule]]:
     return decorate
 
 
-def register_data(name: str, *, tasks: tuple[str, ...], modality: str) -> Callable[..., Any]:
+def register_data(
+    name: str, *, tasks: tuple[str, ...], modality: str, action_space: str | None = None
+) -> Callable[..., Any]:
     """Return a decorator that registers a function ``load(**options) -> zoo.data.Dataset`` under ``name``.
 
     Raises:
@@ -145,7 +176,7 @@ def register_data(name: str, *, tasks: tuple[str, ...], modality: str) -> Callab
         taken = _DATA[name].load.__module__ if name in _DATA else _DATA_MODULES.get(name, "").partition(":")[0]
         if taken and (taken, name) != (load.__module__, load.__name__):
             raise ZooError(f"data {name!r} is registered already, by {taken}")
-        _DATA[name] = DataEntry(load, tuple(tasks), modality)
+        _DATA[name] = DataEntry(load, tuple(tasks), modality, action_space)
         return load
 
     return decorate
@@ -207,6 +238,55 @@ def get_task(name: str) -> type[Task]:
 def unsupervised_tasks() -> tuple[str, ...]:
     """Return the tasks whose data need no labels."""
     return tuple(name for name, entry in _TASKS.items() if entry.unsupervised)
+
+
+def register_modality(cls: type[Modality[Any]]) -> type[Modality[Any]]:
+    """Put a Modality into the registry under the name that its ``spec`` class has as ``modality``.
+
+    Raises:
+        ZooError: the name is taken, or a built-in class disagrees with the table.
+    """
+    name, entry = cls.spec.modality, ModalityEntry(cls.__module__, cls.__qualname__, tuple(cls.tasks))
+    old = _MODALITIES.get(name)
+    if old is not None and replace(old, instance=None) != entry:
+        raise ZooError(f"modality {name!r} is registered already, by {old.module}.{old.attribute}, or for other tasks")
+    _MODALITIES[name] = replace(entry, instance=cls())
+    return cls
+
+
+def list_modalities() -> list[str]:
+    """Return the names of the modalities: the built-in ones, then the user's own."""
+    return list(_MODALITIES)
+
+
+def _modality_entry(name: str) -> ModalityEntry:
+    if name not in _MODALITIES:
+        raise unknown("modality", name, list_modalities())
+    return _MODALITIES[name]
+
+
+def supported_tasks(modality: str) -> tuple[str, ...]:
+    """Return the tasks that data of a modality can be for: those it names, and those that name it.
+
+    Raises:
+        ZooError: unknown name, with the nearest one.
+    """
+    own = _modality_entry(modality).tasks
+    return (*own, *(task for task, entry in _TASKS.items() if modality in entry.modalities and task not in own))
+
+
+def get_modality(name: str) -> Modality[Any]:
+    """Return the one object of a modality, imported.
+
+    Raises:
+        ZooError: unknown name, with the nearest one.
+    """
+    entry = _modality_entry(name)
+    if entry.instance is None:
+        importlib.import_module(entry.module)
+        entry = _MODALITIES[name]
+    assert entry.instance is not None, f"{entry.module} does not register {name!r}"
+    return entry.instance
 
 
 def _external() -> dict[str, Any]:

@@ -15,6 +15,7 @@ import zoo
 from zoo.__main__ import main
 from zoo.config import compose as configs
 from zoo.data import load
+from zoo.data.sequence.spec import SequenceReading, SequenceSpec
 
 
 def lines(capsys):
@@ -175,9 +176,7 @@ def test_recordings_are_read_as_they_were_for_training(tmp_path):
     import wave
 
     from zoo.data.inputs import pieces
-    from zoo.data.reading import SequenceReading
     from zoo.data.sequence.audio import levelled, log_mel, read_wav
-    from zoo.data.spec import DataSpec
 
     for number in range(2):
         with wave.open(str(tmp_path / f"{number}.wav"), "wb") as file:
@@ -186,9 +185,8 @@ def test_recordings_are_read_as_they_were_for_training(tmp_path):
             file.setframerate(8000)
             file.writeframes((9000 * np.sin(np.arange(3000 + 500 * number) / 4)).astype("<i2").tobytes())
     (tmp_path / "2.wav").write_bytes(b"RIFF")
-    spec = DataSpec(
+    spec = SequenceSpec(
         "a",
-        "sequence",
         "classification",
         (128, 40),
         classes=("a", "b"),

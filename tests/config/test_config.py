@@ -16,7 +16,8 @@ from zoo import registry
 from zoo.config import compose as configs
 from zoo.config import signatures
 from zoo.config.schema import EarlyStopping, TrainerOptions, learning_of, options
-from zoo.data.spec import DIGITS, SUPPORTED_TASKS, DataSpec
+from zoo.data.image.spec import DIGITS
+from zoo.data.spec import DataSpec
 from zoo.models.base import ZooModule
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,12 +40,14 @@ def test_every_pair_composes_and_is_either_a_task_or_a_refusal_that_names_what_f
     entry = registry.entry(config.model.name)
     offers = [
         *config.data.tasks,
-        *(task for task in registry.unsupervised_tasks() if task in SUPPORTED_TASKS.get(config.data.modality, ())),
+        *(task for task in registry.unsupervised_tasks() if task in registry.supported_tasks(config.data.modality)),
     ]
-    if config.data.modality in (None, *entry.modalities) and set(offers) & set(entry.tasks):
+    space = config.data.get("action_space")
+    acts = space is None or space in entry.action_spaces
+    if acts and config.data.modality in entry.modalities and set(offers) & set(entry.tasks):
         assert configs.task_of(config) in offers
     else:
-        fitting = ", ".join(configs.fitting_models(config.data.tasks[0], config.data.modality))
+        fitting = ", ".join(configs.fitting_models(config.data.tasks[0], config.data.modality, space))
         sets = ", ".join(configs.fitting_data(entry))
         said = f"models that fit this data are {fitting}; data that fits this model is {sets}"
         with pytest.raises(zoo.ZooError, match=said):

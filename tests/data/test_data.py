@@ -14,6 +14,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from zoo.data.image.spec import DIGITS
 import zoo
 from zoo.config.compose import conf_dir
 from zoo.config.signatures import data_options
@@ -97,7 +98,7 @@ def test_every_ready_made_set_names_its_source_and_offers_what_its_yaml_says(nam
 
     entry, node = data_entry(name), OmegaConf.load(conf_dir() / "data" / f"{name}.yaml")
     assert list(entry.tasks) == list(node.tasks)
-    assert node.modality == (None if name == "gym" else entry.modality)  # an environment's actions say it
+    assert (node.modality, node.get("action_space")) == (entry.modality, entry.action_space)
 
     if "path" in data_options(name):  # the user's own files
         return
@@ -249,7 +250,6 @@ def test_arrays_that_do_not_fit_are_refused_in_one_line(data, target, said):
 
 
 def test_encode_takes_one_sample_or_a_batch_and_names_what_does_not_fit():
-    from zoo.data.spec import DIGITS
 
     image = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
     for raw in (image, image[None], image[None, None], torch.from_numpy(image).float() / 255):

@@ -21,7 +21,7 @@ def few(dataset, rows, seed=None):
 def test_few_rows_keep_the_shares_of_classes_and_leave_validation_and_test_alone():
     whole = load("breast_cancer")
     part = few(whole, 100)
-    assert len(part.train["x"]) == part.spec.rows == sum(part.spec.counts) == 100
+    assert len(part.train["x"]) == part.spec.rows == sum(part.spec.class_counts) == 100
     share = whole.train["y"].double().mean()
     assert float(part.train["y"].double().mean()) == pytest.approx(float(share), abs=0.01)
     torch.testing.assert_close(torch.tensor(part.spec.mean), part.train["x"].double().mean(0), check_dtype=False)

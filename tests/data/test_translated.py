@@ -28,15 +28,15 @@ def towns(seed):
 def test_rows_of_another_split_are_read_by_the_models_categories():
     frame, ours = towns(0)
     _, theirs = towns(7)
-    assert ours.spec.levels != theirs.spec.levels
+    assert ours.spec.categories != theirs.spec.categories
     moved = translated(theirs, ours.spec)
-    assert moved.spec.levels == ours.spec.levels
+    assert moved.spec.categories == ours.spec.categories
     whole = encode(ours.spec, frame)["x"]
     for part in ("train", "val", "test"):
         y = getattr(moved, part)["y"].double() + ours.spec.target_offset
         rows = [int(np.abs(frame["pay"].to_numpy() - float(one)).argmin()) for one in y]
         x, want = getattr(moved, part)["x"], whole[rows]
-        known = torch.tensor([frame["town"][row] in theirs.spec.levels[1] for row in rows])
+        known = torch.tensor([frame["town"][row] in theirs.spec.categories[1] for row in rows])
         flagged = want.shape[1] == x.shape[1]
         assert flagged
         assert torch.equal(x[known], want[known])

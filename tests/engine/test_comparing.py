@@ -23,7 +23,7 @@ from zoo.engine.compare import candidates
         (["data=text_file"], {"lstm", "transformer"}, {"fnn"}),
         (["data=cartpole"], {"policy", "dqn"}, {"sac", "fnn"}),
         (["data=pendulum"], {"policy", "sac"}, {"dqn"}),
-        (["data=gym", "data.env=MountainCarContinuous-v0", "data.modality=continuous"], {"policy", "sac"}, {"dqn"}),
+        (["data=gym", "data.env=MountainCarContinuous-v0", "data.action_space=continuous"], {"policy", "sac"}, {"dqn"}),
     ],
 )
 def test_candidates_are_those_that_can_do_the_task(words, some, none):

@@ -11,16 +11,14 @@ import torch
 import zoo
 from zoo import registry
 from zoo.data import Dataset
-from zoo.data.spec import DataSpec
+from zoo.data.table.spec import TableSpec
 from zoo.testing.runs import StopAfter
 
 
 def parts(val: list[int], classes: int = 2) -> Dataset:
     """Return a table whose validation rows have the classes ``val``."""
     generator = torch.Generator().manual_seed(0)
-    spec = DataSpec(
-        "t", "table", "classification", (3,), classes=tuple("abc"[:classes]), counts=(20,) * classes, rows=60
-    )
+    spec = TableSpec("t", "classification", (3,), classes=tuple("abc"[:classes]), class_counts=(20,) * classes, rows=60)
 
     def split(y: list[int]) -> dict[str, torch.Tensor]:
         return {"x": torch.randn(len(y), 3, generator=generator), "y": torch.tensor(y)}
@@ -33,7 +31,7 @@ def numbers(val: int) -> Dataset:
     generator = torch.Generator().manual_seed(0)
     sizes = (60, val, 20)
     splits = [{"x": torch.randn(n, 3, generator=generator), "y": torch.randn(n, generator=generator)} for n in sizes]
-    return Dataset(DataSpec("t", "table", "regression", (3,), rows=60), *splits)
+    return Dataset(TableSpec("t", "regression", (3,), rows=60), *splits)
 
 
 QUICK = {"logger": "csv", "report": False, "data.batch_size": 20, "trainer": {"max_epochs": 3, "accelerator": "cpu"}}

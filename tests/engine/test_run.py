@@ -22,6 +22,8 @@ import zoo
 from zoo import registry
 from zoo.__main__ import main
 from zoo.data import load
+from zoo.data.image.spec import ImageSpec
+from zoo.data.table.spec import TableSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 TRAIN = [sys.executable, str(ROOT / "train.py")]
@@ -322,13 +324,13 @@ def test_help_shows_every_group_and_choice():
 @pytest.mark.parametrize("size", [(1, 1, 1), (1, 5, 7), (3, 32, 32), (2, 3, 40)])
 @pytest.mark.parametrize("network", ["plain", "resnet"])
 def test_the_cnn_is_cut_to_fit_any_size(network, size):
-    spec = zoo.DataSpec("s", "image", "classification", size, classes=("a", "b"))
+    spec = ImageSpec("s", "classification", size, classes=("a", "b"))
     model = zoo.create("cnn", spec=spec, network=network, depth=8).eval()
     assert model(torch.rand(2, *size)).shape == (2, 2)
 
 
 def test_resnet_has_the_depth_and_size_of_the_paper():
-    spec = zoo.DataSpec("c", "image", "classification", (3, 32, 32), classes=tuple("0123456789"))
+    spec = ImageSpec("c", "classification", (3, 32, 32), classes=tuple("0123456789"))
     model = zoo.create("cnn", spec=spec, network="resnet", depth=20, width=16)
     layers = [m for m in model.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
     assert len(layers) - 2 == 20  # two 1×1 shortcuts (option B) are not counted
@@ -336,7 +338,7 @@ def test_resnet_has_the_depth_and_size_of_the_paper():
 
 
 def test_residual_layers_add_their_input():
-    spec = zoo.DataSpec("t", "table", "regression", (4,))
+    spec = TableSpec("t", "regression", (4,))
     torch.manual_seed(0)
     model = zoo.create("fnn", spec=spec, widths=[4, 4], residual=True, norm="none", dropout=0.0).eval()
     x = torch.randn(3, 4)

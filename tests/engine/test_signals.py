@@ -53,7 +53,10 @@ class Sends(L.Callback):
 
 QUICKLY = [("fnn", Case("regression", "table"), "validation", 0), ("fnn", Case("regression", "table"), "test", EPOCHS)]
 QUICKLY += [("lstm", Case("language_modeling", "text"), "validation", EPOCHS - 1)]
-OTHERS = [("dqn", Case("control", "discrete"), "validation", 1), ("gan", Case("generation", "image"), "validation", 1)]
+OTHERS = [
+    ("dqn", Case("control", "environment", "discrete"), "validation", 1),
+    ("gan", Case("generation", "image"), "validation", 1),
+]
 OTHERS += [
     ("cnn", Case("classification", "image"), "train", 1),
     ("vae", Case("reconstruction", "table"), "validation", 2),

@@ -6,8 +6,7 @@ from PIL import Image
 
 import zoo
 from zoo.data import load
-from zoo.data.reading import ImageReading
-from zoo.data.spec import DataSpec
+from zoo.data.image.spec import ImageReading, ImageSpec
 
 pytest.importorskip("gradio")
 
@@ -45,7 +44,7 @@ def test_an_image_that_is_dropped_is_recognised(asked, tmp_path):
 
 def test_a_dropped_file_is_read_as_training_read_its_files(asked, tmp_path):
     reading = ImageReading(resize_mode="resize")
-    spec = DataSpec("x", "image", "classification", (3, 8, 8), classes=("left", "right"), reading=reading)
+    spec = ImageSpec("x", "classification", (3, 8, 8), classes=("left", "right"), reading=reading)
     model = zoo.create("fnn", spec=spec).eval()
     pixels = np.random.default_rng(0).integers(0, 256, (8, 40, 4)).astype(np.uint8)
     Image.fromarray(pixels).save(tmp_path / "wide.png")  # with opacity, and a shape that cropping would cut

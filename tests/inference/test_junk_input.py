@@ -14,21 +14,30 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 import zoo
+from zoo.data.image.spec import ImageSpec
 from zoo.data.inputs import encode
-from zoo.data.spec import DataSpec
+from zoo.data.sequence.spec import SequenceSpec
+from zoo.data.series.spec import SeriesSpec
+from zoo.data.table.spec import TableSpec
+from zoo.data.text.spec import TextSpec
 
 CLASSES = {"task": "classification", "classes": ("a", "b")}
 FORECAST = {"task": "forecasting", "columns": ("u", "v"), "target_shape": (2, 1), "targets": (0,)}
-TEXTS = {"vocabulary": ("", "\ufffd", "a", "film"), "tokens": "words"}
-PEOPLE = {"columns": ("age", "town"), "levels": ((), ("", "Ulm")), "fills": (1.0, 0.0), "flagged": ("age",)}
+TEXTS = {"vocabulary": ("", "\ufffd", "a", "film"), "tokenizer": "words"}
+PEOPLE = {
+    "columns": ("age", "town"),
+    "categories": ((), ("", "Ulm")),
+    "impute_values": (1.0, 0.0),
+    "missing_indicators": ("age",),
+}
 SPECS = {
-    "image": DataSpec("i", "image", input_shape=(3, 4, 5), **CLASSES),
-    "grey image": DataSpec("g", "image", input_shape=(1, 4, 5), **CLASSES),
-    "table": DataSpec("t", "table", input_shape=(3,), mean=(0.0,) * 3, std=(1.0,) * 3, **PEOPLE, **CLASSES),
-    "numbers": DataSpec("n", "table", input_shape=(3,), **CLASSES),
-    "text": DataSpec("x", "text", input_shape=(6,), **TEXTS, **CLASSES),
-    "sequence": DataSpec("q", "sequence", input_shape=(12, 2), **CLASSES),
-    "series": DataSpec("s", "series", input_shape=(4, 2), **FORECAST),
+    "image": ImageSpec("i", input_shape=(3, 4, 5), **CLASSES),
+    "grey image": ImageSpec("g", input_shape=(1, 4, 5), **CLASSES),
+    "table": TableSpec("t", input_shape=(3,), mean=(0.0,) * 3, std=(1.0,) * 3, **PEOPLE, **CLASSES),
+    "numbers": TableSpec("n", input_shape=(3,), **CLASSES),
+    "text": TextSpec("x", input_shape=(6,), **TEXTS, **CLASSES),
+    "sequence": SequenceSpec("q", input_shape=(12, 2), **CLASSES),
+    "series": SeriesSpec("s", input_shape=(4, 2), **FORECAST),
 }
 NETWORKS = {"image": "cnn", "table": "fnn", "text": "gru", "sequence": "transformer", "series": "gru"}
 

@@ -8,8 +8,12 @@ from fastapi import FastAPI
 from pydantic import ValidationError
 
 import zoo
+from zoo.data.image.spec import ImageSpec
 from zoo.data.inputs import encode, from_json
-from zoo.data.spec import DataSpec
+from zoo.data.sequence.spec import SequenceSpec
+from zoo.data.series.spec import SeriesSpec
+from zoo.data.table.spec import TableSpec
+from zoo.data.text.spec import TextSpec
 from zoo.inference.predictions import answers_of
 
 pytest.importorskip("litserve")
@@ -18,14 +22,13 @@ from zoo.inference.request_schema import question, row_example
 from zoo.inference.server import response
 
 WORDS = ("", "\ufffd", "a", "film")
-PEOPLE = DataSpec(
+PEOPLE = TableSpec(
     "people",
-    "table",
     "regression",
     (3,),
     columns=("age (years)", "town", "model_x"),
-    levels=((), ("", "Ulm", "Bonn"), ()),
-    fills=(1.0, 0.0, 2.0),
+    categories=((), ("", "Ulm", "Bonn"), ()),
+    impute_values=(1.0, 0.0, 2.0),
     mean=(40.0, 0.0, 1e6),
     std=(20.0, 1.0, 1e-3),
 )
@@ -33,11 +36,11 @@ CLASSES = {"task": "classification", "classes": ("a", "b")}
 FORECAST = {"task": "forecasting", "columns": ("a", "b"), "target_shape": (2, 1), "targets": (0,)}
 MODELS = {
     "a table of texts and numbers": ("fnn", PEOPLE),
-    "a table without names": ("fnn", DataSpec("t", "table", input_shape=(5,), **CLASSES)),
-    "a series": ("gru", DataSpec("s", "series", input_shape=(9, 2), **FORECAST)),
-    "sequences": ("transformer", DataSpec("q", "sequence", input_shape=(12, 3), **CLASSES)),
-    "texts": ("lstm", DataSpec("x", "text", input_shape=(6,), vocabulary=WORDS, tokens="words", **CLASSES)),
-    "images": ("cnn", DataSpec("i", "image", input_shape=(3, 10, 8), **CLASSES)),
+    "a table without names": ("fnn", TableSpec("t", input_shape=(5,), **CLASSES)),
+    "a series": ("gru", SeriesSpec("s", input_shape=(9, 2), **FORECAST)),
+    "sequences": ("transformer", SequenceSpec("q", input_shape=(12, 3), **CLASSES)),
+    "texts": ("lstm", TextSpec("x", input_shape=(6,), vocabulary=WORDS, tokenizer="words", **CLASSES)),
+    "images": ("cnn", ImageSpec("i", input_shape=(3, 10, 8), **CLASSES)),
 }
 
 

@@ -21,7 +21,10 @@ from PIL import Image
 import zoo
 from zoo.data import load
 from zoo.data.inputs import from_json
-from zoo.data.spec import DataSpec
+from zoo.data.sequence.spec import SequenceSpec
+from zoo.data.series.spec import SeriesSpec
+from zoo.data.table.spec import TableSpec
+from zoo.data.text.spec import TextSpec
 from zoo.inference.batching import joined
 from zoo.inference.predictions import answers_of
 from zoo.inference.request_schema import question
@@ -194,18 +197,20 @@ def test_what_was_accepted_is_answered_before_the_server_ends(server, servers, i
 
 
 def test_questions_of_each_kind_are_read_as_predict_reads_them():
-    table = DataSpec("t", "table", "regression", (2,), columns=("a", "town"), levels=((), ("Ulm",)), fills=(1.0, 0.0))
+    table = TableSpec(
+        "t", "regression", (2,), columns=("a", "town"), categories=((), ("Ulm",)), impute_values=(1.0, 0.0)
+    )
     frame = from_json(table, question(table).model_validate({"x": [{"a": 2, "town": "Ulm"}, {"a": None}]}).x)
     assert list(frame.columns) == ["a", "town"]
     assert pd.isna(frame["a"][1])
-    plain = DataSpec("p", "table", "regression", (2,))
+    plain = TableSpec("p", "regression", (2,))
     assert from_json(plain, [{"column_2": 1.0, "column_1": 2.0}]).tolist() == [[2.0, 1.0]]
     for wrong in ([{"column_1": 1.0}], [{"column_1": "a", "column_2": 1.0}], [{"column_1": None, "column_2": 1.0}]):
         with pytest.raises(zoo.ZooError):
             from_json(plain, wrong)
-    past = DataSpec("s", "series", "forecasting", (3, 1), columns=("load",), target_shape=(2, 1), targets=(0,))
+    past = SeriesSpec("s", "forecasting", (3, 1), columns=("load",), target_shape=(2, 1), targets=(0,))
     assert from_json(past, [[[1.0], [2.0], [3.0]]]).shape == (1, 3, 1)
-    assert from_json(DataSpec("x", "text", "classification", (4,), classes=("a", "b")), ["wide sea"]) == ["wide sea"]
+    assert from_json(TextSpec("x", "classification", (4,), classes=("a", "b")), ["wide sea"]) == ["wide sea"]
 
 
 def test_an_answer_that_is_no_number_is_refused_as_a_question():
@@ -220,7 +225,7 @@ def test_an_answer_that_is_no_number_is_refused_as_a_question():
 
 
 def test_questions_of_different_lengths_are_answered_together():
-    run = zoo.create("gru", spec=DataSpec("q", "sequence", "classification", (6, 2), classes=("a", "b"))).eval()
+    run = zoo.create("gru", spec=SequenceSpec("q", "classification", (6, 2), classes=("a", "b"))).eval()
     from zoo.data.inputs import encode
 
     short, long = np.random.default_rng(0).normal(size=(2, 6, 2)).astype(np.float32)
@@ -258,7 +263,7 @@ def worked_off(model, requests, *, seconds=30.0, age=0.0):
 
 def test_a_bad_request_is_refused_and_its_neighbors_are_answered():
     step = [0.5, 0.5]
-    spec = DataSpec("q", "sequence", "classification", (6, 2), classes=("a", "b"))
+    spec = SequenceSpec("q", "classification", (6, 2), classes=("a", "b"))
     requests = {
         "right": [[step] * 2],
         "too long": [[step] * 60],

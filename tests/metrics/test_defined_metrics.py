@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from zoo.data.spec import DataSpec
+from zoo.data.table.spec import TableSpec
 from zoo.tasks import build_task
 from zoo.tasks.baselines.labels import classification_figures
 
 
 def spec(classes, **options):
-    return DataSpec("t", "table", "classification", (2,), classes=tuple("abcd"[:classes]), **options)
+    return TableSpec("t", "classification", (2,), classes=tuple("abcd"[:classes]), **options)
 
 
 def metrics_of(objective, output, y):
@@ -56,7 +56,7 @@ def test_labels_that_all_or_no_rows_have_are_left_out_of_means():
 
 @pytest.mark.parametrize(("y", "defined"), [([3.0], False), ([2.0, 2.0], False), ([1.0, 2.0], True)])
 def test_r2_needs_two_different_values(y, defined):
-    numbers = DataSpec("t", "table", "regression", (2,), target_mean=1.0, target_std=0.5)
+    numbers = TableSpec("t", "regression", (2,), target_mean=1.0, target_std=0.5)
     values = metrics_of(build_task(numbers), torch.zeros(len(y), 1), torch.tensor(y))
     assert ("r2" in values) == defined
     assert {"rmse", "mae"} <= set(values)
@@ -69,7 +69,7 @@ def test_r2_is_that_of_scikit_learn_for_large_and_for_small_numbers(mean, deviat
     random = np.random.default_rng(2)
     output = random.normal(size=200).astype(np.float32)
     y = ((output + 0.5 * random.normal(size=200)) * deviation + mean).astype(np.float32)
-    numbers = DataSpec("t", "table", "regression", (2,), target_mean=mean, target_std=deviation)
+    numbers = TableSpec("t", "regression", (2,), target_mean=mean, target_std=deviation)
     values = metrics_of(build_task(numbers), torch.from_numpy(output)[:, None], torch.from_numpy(y))
     truth = (y.astype(np.float64) - mean) / deviation
     assert values["r2"] == pytest.approx(r2_score(truth, output), abs=1e-3)

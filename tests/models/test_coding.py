@@ -16,9 +16,10 @@ from conftest import DATA
 import zoo
 from zoo.__main__ import main
 from zoo.data import load
+from zoo.data.image.spec import UNLABELLED_DIGITS, ImageSpec
 from zoo.data.loader import EvalLoader, Share
 from zoo.data.noise import add_noise
-from zoo.data.spec import UNLABELLED_DIGITS, DataSpec
+from zoo.data.table.spec import TableSpec
 from zoo.data.unlabelled import unlabelled
 from zoo.exceptions import ZooError
 from zoo.models.vae import kl_to_prior, log_normal, log_ratio
@@ -26,7 +27,7 @@ from zoo.tasks.baselines import baselines
 from zoo.tasks.reconstruction import Reconstruction
 from zoo.utils.random import PerSampleGenerator
 
-TABLE = DataSpec("made", "table", "reconstruction", (5,), mean=(0.0,) * 5, std=(1.0,) * 5)
+TABLE = TableSpec("made", "reconstruction", (5,), mean=(0.0,) * 5, std=(1.0,) * 5)
 
 
 def digits(**options):
@@ -239,7 +240,7 @@ def test_training_has_normal_rows_alone_and_their_statistics():
     assert torch.equal(data.test["y"] == 0, (plain.test["y"] == 3) | (plain.test["y"] == 5))
     x = plain.train["x"][kept].float() / 255
     assert data.spec.mean[0] == pytest.approx(float(x.mean()), rel=1e-5)
-    assert (data.spec.classes, data.spec.normal) == (("normal", "anomaly"), ("3", "5"))
+    assert (data.spec.classes, data.spec.normal_classes) == (("normal", "anomaly"), ("3", "5"))
 
 
 def test_anomalies_are_ranked_and_flagged(quick):
@@ -288,7 +289,7 @@ def test_scores_of_any_size_rank_as_they_do_elsewhere():
 
 
 def test_an_image_is_odd_where_parts_are_missing_more_than_where_edges_are_beside():
-    spec = DataSpec("x", "image", "reconstruction", (1, 6, 6), classes=("normal", "anomaly"), normal=("normal",))
+    spec = ImageSpec("x", "reconstruction", (1, 6, 6), classes=("normal", "anomaly"), normal_classes=("normal",))
     objective = Reconstruction(spec)
     x, made = torch.zeros(2, 1, 6, 6), torch.zeros(2, 1, 6, 6)
     made[0, 0, 2, 2], made[0, 0, 2, 3] = 0.6, -0.6  # a line a pixel beside

@@ -14,7 +14,7 @@ import zoo
 from zoo.data import load
 from zoo.data.environment.environments import EpisodeLoader, Play, RolloutLoader, environments
 from zoo.data.environment.replay_buffer import ReplayBuffer
-from zoo.data.spec import CARTPOLE, DataSpec
+from zoo.data.environment.spec import CARTPOLE, EnvironmentSpec
 from zoo.exceptions import TrainingError, ZooError
 from zoo.models.dqn import DQN
 from zoo.models.policy import Policy, gae, policy_gain, whole
@@ -74,7 +74,7 @@ def test_probabilities_and_entropies_are_torchs():
     torch.manual_seed(0)
     choosing, moving = (
         Policy(),
-        Policy(spec=DataSpec("x", "continuous", "control", (3,), low=(-1.0, -1.0), high=(1.0, 1.0))),
+        Policy(spec=EnvironmentSpec("x", "control", (3,), low=(-1.0, -1.0), high=(1.0, 1.0))),
     )
     logits = torch.randn(7, 2)
     known: Any = torch.distributions.Categorical(logits=logits)
@@ -90,7 +90,7 @@ def test_probabilities_and_entropies_are_torchs():
 
 def test_actions_are_drawn_with_their_probabilities():
     torch.manual_seed(0)
-    model = Policy(spec=DataSpec("x", "discrete", "control", (1,), classes=("a", "b", "c")))
+    model = Policy(spec=EnvironmentSpec("x", "control", (1,), classes=("a", "b", "c")))
     torch.nn.init.zeros_(model.actor[-1].weight)
     wanted = torch.tensor([0.5, 0.3, 0.2])
     with torch.no_grad():
@@ -237,7 +237,7 @@ def test_an_environment_that_breaks_ends_the_run_by_name_step_and_action(how, sa
     ("kind", "identity", "sizes", "said"),
     [
         ("discrete", "None-v0", {}, "None-v0 cannot be made"),
-        ("discrete", "Pendulum-v1", {}, "takes continuous actions; data.modality=continuous"),
+        ("discrete", "Pendulum-v1", {}, "takes continuous actions; data.action_space=continuous"),
         (
             "discrete",
             "CartPole-v1",
@@ -273,7 +273,7 @@ def test_each_algorithm_learns_to_balance_a_pole_for_longer(words):
 
 
 def test_images_are_seen_by_convolutions():
-    spec = DataSpec("x", "discrete", "control", (3, 17, 12), classes=("0", "1"))
+    spec = EnvironmentSpec("x", "control", (3, 17, 12), classes=("0", "1"))
     model = Policy(spec=spec, channels=(4, 8))
     assert model(torch.rand(5, 3, 17, 12)).shape == (5, 2)
     assert any(isinstance(part, torch.nn.Conv2d) for part in model.actor)

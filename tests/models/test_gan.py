@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import zoo
 from zoo.__main__ import main
-from zoo.data.spec import REAL_DIGITS, DataSpec
+from zoo.data.image.spec import REAL_DIGITS, ImageSpec
 from zoo.exceptions import ZooError
 from zoo.layers.adversarial import Discriminator, Generator, most_halvings
 from zoo.layers.blocks import halved
@@ -106,7 +106,7 @@ def test_each_network_has_the_gradient_of_its_own_loss_alone(options):
 
 def test_real_images_of_a_wrong_class_count_as_made():
     torch.manual_seed(0)
-    spec = DataSpec("two", "image", "generation", (1, 8, 8), classes=("a", "b"))  # one other class: no draw
+    spec = ImageSpec("two", "generation", (1, 8, 8), classes=("a", "b"))  # one other class: no draw
     model = GAN(spec=spec, conditional=True, mismatched=0.25, r1=0.0).train()
     nn.init.normal_(model.discriminator.told.weight)
     batch = {"x": torch.rand(16, 1, 8, 8), "y": torch.randint(0, 2, (16,))}
@@ -171,11 +171,11 @@ def test_what_a_gan_refuses():
     ):
         with pytest.raises(ZooError, match=said):
             zoo.create("gan", **options)
-    tiny = DataSpec("tiny", "image", "generation", (1, 6, 6))
+    tiny = ImageSpec("tiny", "generation", (1, 6, 6))
     with pytest.raises(ZooError, match="6 pixels a side are too small"):
         zoo.create("gan", spec=tiny)
     with pytest.raises(ZooError, match="needs rows with classes, which plain has not"):
-        zoo.create("gan", spec=DataSpec("plain", "image", "generation", (1, 8, 8)), conditional=True)
+        zoo.create("gan", spec=ImageSpec("plain", "generation", (1, 8, 8)), conditional=True)
     with pytest.raises(ZooError, match="label=3: is for a model"):
         GAN().sample(3, label="3")
 

@@ -13,11 +13,12 @@ from torch import nn
 
 import zoo
 from zoo.config.schema import Optimizer, Regularization, Scheduler
-from zoo.data.spec import DIGITS, DataSpec
+from zoo.data.image.spec import DIGITS, ImageSpec
+from zoo.data.table.spec import TableSpec
 from zoo.optim import Plateau, build_optimizer, decay_weights, initialise, penalise, schedule_factor
 from zoo.tasks.classification import Classification
 
-TABLE = DataSpec("t", "table", "classification", (4,), classes=("a", "b", "c"))
+TABLE = TableSpec("t", "classification", (4,), classes=("a", "b", "c"))
 
 
 def parameters_with_gradients(seed: int = 0) -> list[nn.Parameter]:
@@ -282,14 +283,14 @@ def test_every_optimizer_and_scheduler_learns(optimizer, scheduler, quick):
 @pytest.mark.parametrize("network", ["plain", "lenet", "alexnet", "resnet", "wide_resnet"])
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 12, 9), (1, 28, 28), (3, 96, 64)])
 def test_every_network_takes_images_of_any_size(network, shape):
-    spec = DataSpec("t", "image", "classification", shape, classes=("a", "b", "c"))
+    spec = ImageSpec("t", "classification", shape, classes=("a", "b", "c"))
     made = zoo.create("cnn", spec=spec, network=network, depth=10 if network == "wide_resnet" else 8)
     assert made(torch.rand(2, *shape)).shape == (2, 3)
 
 
 def test_networks_have_as_many_parameters_as_in_their_papers():
     def count(shape: tuple[int, ...], **options) -> int:
-        spec = DataSpec("t", "image", "classification", shape, classes=tuple("0123456789"))
+        spec = ImageSpec("t", "classification", shape, classes=tuple("0123456789"))
         return sum(p.numel() for p in zoo.create("cnn", spec=spec, **options).parameters())
 
     assert count((1, 28, 28), network="lenet") == 61706  # 1998's, with full tables
@@ -298,7 +299,7 @@ def test_networks_have_as_many_parameters_as_in_their_papers():
     assert round(count((3, 32, 32), network="wide_resnet", depth=28, width=160, pool=1) / 1e6, 1) == 36.5
 
 
-SQUARE = DataSpec("t", "image", "classification", (1, 32, 32), classes=("a", "b"))
+SQUARE = ImageSpec("t", "classification", (1, 32, 32), classes=("a", "b"))
 
 
 def test_torchvision_networks_take_weights_from_a_file_and_keep_them_in_the_checkpoint(tmp_path):

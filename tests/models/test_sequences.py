@@ -11,7 +11,10 @@ from torch import nn
 
 import zoo
 from zoo.data import Dataset
+from zoo.data.sequence.spec import SequenceSpec
+from zoo.data.series.spec import SeriesSpec
 from zoo.data.spec import DataSpec
+from zoo.data.text.spec import TextSpec
 from zoo.exceptions import ZooError
 from zoo.layers.sequence import Locked, Pool, Segments, View, together
 from zoo.models.recurrent import GRU, LSTM, RNN, Layers, backwards
@@ -22,12 +25,11 @@ CELLS = ("rnn", "lstm", "gru")
 
 
 def text_spec(window: int = 12) -> DataSpec:
-    return DataSpec("letters", "text", "language_modeling", (window,), vocabulary=("", "\ufffd", *"abcdefgh"))
+    return TextSpec("letters", "language_modeling", (window,), vocabulary=("", "\ufffd", *"abcdefgh"))
 
 
 def series_spec(past: int = 16, horizon: int = 6, columns: int = 3, targets: tuple[int, ...] = (0, 1, 2)) -> DataSpec:
-    return DataSpec(
-        "series",
+    return SeriesSpec(
         "series",
         "forecasting",
         (past, columns),
@@ -40,7 +42,7 @@ def series_spec(past: int = 16, horizon: int = 6, columns: int = 3, targets: tup
 
 
 def sequence_spec(channels: int = 5) -> DataSpec:
-    return DataSpec("steps", "sequence", "classification", (9, channels), classes=("a", "b"), mean=(0.0,), std=(1.0,))
+    return SequenceSpec("steps", "classification", (9, channels), classes=("a", "b"), mean=(0.0,), std=(1.0,))
 
 
 # --- the cells, as their equations say, with the weights of torch's kernels ---
@@ -248,7 +250,7 @@ def test_views_of_an_image():
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "transformer"])
 def test_steps_read_together_do_not_see_the_padding(name):
-    spec = DataSpec(name="s", modality="sequence", task="classification", input_shape=(11, 2), classes=("a", "b"))
+    spec = SequenceSpec(name="s", task="classification", input_shape=(11, 2), classes=("a", "b"))
     model = zoo.create(name, spec=spec, patch_len=3, pooling="mean").eval()
     x, lengths = torch.randn(2, 11, 2), torch.tensor([4, 11])
     whole = model(x, lengths)
@@ -277,13 +279,13 @@ def test_steps_read_together_do_not_see_the_padding(name):
 )
 def test_both_directions_are_exported_for_any_length(name, ending, tmp_path):
     """The file has answered three rows of other lengths than those it was traced with before it is kept."""
-    spec = DataSpec(name="s", modality="sequence", task="classification", input_shape=(11, 2), classes=("a", "b"))
+    spec = SequenceSpec(name="s", task="classification", input_shape=(11, 2), classes=("a", "b"))
     model = zoo.create(name, spec=spec, bidirectional=True, pooling="max")
     assert zoo.export(model, tmp_path / f"model.{ending}").stat().st_size > 0
 
 
 def test_a_projection_is_refused_in_one_line_by_formats_that_have_none(tmp_path):
-    spec = DataSpec(name="s", modality="sequence", task="classification", input_shape=(11, 2), classes=("a", "b"))
+    spec = SequenceSpec(name="s", task="classification", input_shape=(11, 2), classes=("a", "b"))
     model = zoo.create("lstm", spec=spec, proj_size=16)
     for ending in ("onnx", "pt2"):
         with pytest.raises(ZooError, match="with a projection.*safetensors"):
@@ -371,7 +373,7 @@ def copying() -> Dataset:
     x[:, 0] = F.one_hot(y, 4).float()
     lengths = torch.full((640,), GAP)
     parts = [{"x": x[at], "y": y[at], "lengths": lengths[at]} for at in (slice(512), slice(512, 576), slice(576, 640))]
-    spec = DataSpec("copy", "sequence", "classification", (GAP, 4), classes=tuple("abcd"), mean=(0.0,), std=(1.0,))
+    spec = SequenceSpec("copy", "classification", (GAP, 4), classes=tuple("abcd"), mean=(0.0,), std=(1.0,))
     return Dataset(spec, *parts)
 
 

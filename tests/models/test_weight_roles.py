@@ -11,6 +11,7 @@ from torch import nn
 import zoo
 from zoo import registry
 from zoo.config.schema import Learning
+from zoo.data.image.spec import ImageSpec
 from zoo.exceptions import ZooError
 from zoo.models.base import ZooModule
 from zoo.optim import decay_parameters, initialise
@@ -108,8 +109,8 @@ def test_a_step_moves_what_does_not_decay_by_its_gradient_alone():
 @pytest.mark.parametrize(
     ("name", "case"),
     [
-        ("dqn", Case("control", "discrete")),
-        ("sac", Case("control", "continuous")),
+        ("dqn", Case("control", "environment", "discrete")),
+        ("sac", Case("control", "environment", "continuous")),
         ("gan", Case("generation", "image")),
     ],
 )
@@ -123,7 +124,7 @@ def test_followers_begin_as_what_they_follow(name, case, scheme):
 
 @pytest.mark.parametrize("scheme", ["kaiming", "xavier", "orthogonal"])
 def test_layers_that_begin_small_do_so_however_they_are_drawn(scheme):
-    policy = create("policy", Case("control", "discrete"))
+    policy = create("policy", Case("control", "environment", "discrete"))
     policy.configure(Learning(init=scheme))
     layers = [part for part in policy.actor if isinstance(part, nn.Linear)]
     assert layers[-1].weight.norm() < 0.05 * layers[0].weight.norm()
@@ -163,7 +164,7 @@ def test_pretrained_weights_are_not_drawn_anew(tmp_path):
     from torchvision import models
 
     torch.save(models.get_model("squeezenet1_1", weights=None).state_dict(), tmp_path / "w.pth")
-    spec = zoo.DataSpec("x", "image", "classification", (3, 64, 64), classes=("a", "b"))
+    spec = ImageSpec("x", "classification", (3, 64, 64), classes=("a", "b"))
     model = zoo.create("cnn", spec=spec, network="torchvision/squeezenet1_1", weights=str(tmp_path / "w.pth"))
     with pytest.raises(ZooError, match=r"init=kaiming: would replace the weights of model\.weights"):
         model.configure(Learning(init="kaiming"))

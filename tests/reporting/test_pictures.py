@@ -8,6 +8,7 @@ import torch
 
 import zoo
 from zoo.data import Dataset
+from zoo.data.table.spec import TableSpec
 from zoo.engine.callbacks.sample_grids import _picture
 from zoo.reporting.plots.base import visible
 from zoo.tasks.baselines import baselines
@@ -43,7 +44,7 @@ def rare(rows: int, classes: int, few: int) -> Dataset:
     y = rng.integers(0, classes - 1, rows)
     y[rng.permutation(rows)[:few]] = classes - 1
     x = torch.from_numpy(rng.normal(size=(rows, 3)).astype(np.float32))
-    spec = zoo.DataSpec("t", "table", "classification", (3,), classes=tuple(f"k{n}" for n in range(classes)), rows=rows)
+    spec = TableSpec("t", "classification", (3,), classes=tuple(f"k{n}" for n in range(classes)), rows=rows)
     parts = [{"x": x, "y": torch.from_numpy(y)}, {"x": x[:500], "y": torch.from_numpy(y[:500])}]
     return Dataset(spec, parts[0], parts[1], parts[1])
 

@@ -6,7 +6,9 @@ import pytest
 import torch
 
 from zoo.config.schema import ObjectiveOptions
-from zoo.data.spec import DataSpec
+from zoo.data.image.spec import ImageSpec
+from zoo.data.series.spec import SeriesSpec
+from zoo.data.table.spec import TableSpec
 from zoo.tasks.classification import Classification, MultilabelClassification
 from zoo.tasks.reconstruction import Reconstruction
 from zoo.tasks.values import Forecasting
@@ -16,7 +18,7 @@ COUNTS = (70, 20, 10)
 
 def classification(*, label_smoothing: float, weighted: bool) -> Classification:
     objective = Classification(
-        DataSpec("x", "table", "classification", (4,), classes=("a", "b", "c"), counts=COUNTS, rows=100)
+        TableSpec("x", "classification", (4,), classes=("a", "b", "c"), class_counts=COUNTS, rows=100)
     )
     options = ObjectiveOptions(class_weights="balanced" if weighted else None)
     objective.configure(options, label_smoothing=label_smoothing)
@@ -48,11 +50,11 @@ def test_class_weights_count_alike_with_and_without_mixup(label_smoothing, weigh
 
 
 def test_tensors_of_an_objective_are_where_its_model_is_and_in_no_checkpoint():
-    table = DataSpec("x", "table", "reconstruction", (2,), mean=(1.0, 2.0), std=(1.0, 2.0))
-    series = DataSpec("x", "series", "forecasting", (8, 2), target_shape=(4, 1), targets=(1,), mean=(1.0,) * 2)
+    table = TableSpec("x", "reconstruction", (2,), mean=(1.0, 2.0), std=(1.0, 2.0))
+    series = SeriesSpec("x", "forecasting", (8, 2), target_shape=(4, 1), targets=(1,), mean=(1.0,) * 2)
     objectives = [Reconstruction(table), Forecasting(series), classification(label_smoothing=0.0, weighted=True)]
     labels = MultilabelClassification(
-        DataSpec("x", "image", "classification", (1, 8, 8), classes=("a", "b"), counts=(3, 4), rows=10)
+        ImageSpec("x", "classification", (1, 8, 8), classes=("a", "b"), class_counts=(3, 4), rows=10)
     )
     labels.configure(ObjectiveOptions(class_weights="balanced"), label_smoothing=0.0)
     for objective in [*objectives, labels]:

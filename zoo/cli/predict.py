@@ -148,7 +148,7 @@ class Answering:
         for line in unknown_notes(self.categories):
             print(line, file=sys.stderr)
         if self.unknown:
-            counted = f"{self.unknown:,} of {self.values:,} {spec.tokens}"
+            counted = f"{self.unknown:,} of {self.values:,} {spec.tokenizer}"
             print(f"note: {counted} are unknown to the model", file=sys.stderr)
 
     def _piece(self, piece: Any) -> str | None:

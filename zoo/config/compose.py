@@ -26,7 +26,6 @@ from zoo.config.groups import choices as choices
 from zoo.config.groups import conf_dir as conf_dir
 from zoo.config.groups import recipe_class as recipe_class
 from zoo.config.quoting import quoted
-from zoo.data.spec import SUPPORTED_TASKS
 from zoo.exceptions import ZooError, nearest, unknown
 
 option_source.install()
@@ -41,21 +40,18 @@ def pair(model: str, data: str) -> DictConfig:
 
 
 def _declared(data: str) -> dict[str, Any]:
-    """Return the modality and the tasks that data declares."""
+    """Return the modality and the tasks that data declares, and the action space of an environment."""
     path = conf_dir() / "data" / f"{data}.yaml"
     if path.is_file():
         return _declared_in(path)
     entry = registry.data_entry(data)
-    return {"modality": entry.modality, "tasks": list(entry.tasks)}
+    return {"modality": entry.modality, "tasks": list(entry.tasks), "action_space": entry.action_space}
 
 
 @functools.cache
 def _declared_in(path: Path) -> dict[str, Any]:
     own: Any = OmegaConf.to_container(OmegaConf.load(path))
-    return {
-        "modality": own["modality"],
-        "tasks": own["tasks"],
-    }  # modality null: as the data is, which is looked at later
+    return {key: own.get(key) for key in ("modality", "tasks", "action_space")}  # null: as the environment has it
 
 
 def store_arrays(modality: str, task: str) -> None:
@@ -152,10 +148,18 @@ def update(config: DictConfig, overrides: dict[str, Any]) -> None:
         OmegaConf.update(config, key, list(value) if isinstance(value, tuple) else value)
 
 
-def fitting_models(task: str | None, modality: str | None) -> list[str]:
-    """Return the registered models that do ``task`` (any, where None) on data of this modality (of any, where None)."""
-    models = registry.registered_models().items()
-    return [n for n, e in models if modality in (None, *e.modalities) and (not task or task in e.tasks)]
+def fitting_models(task: str | None, modality: str | None, action_space: str | None = None) -> list[str]:
+    """Return the registered models that do ``task`` on data of this modality and action space (None: of any)."""
+    return [
+        name
+        for name, entry in registry.registered_models().items()
+        if task in (None, *entry.tasks) and _reads(entry, modality, action_space)
+    ]
+
+
+def _reads(entry: registry.ModelEntry, modality: str | None, action_space: str | None) -> bool:
+    """Tell whether a model is for data of a modality and an action space (None: of any)."""
+    return modality in (None, *entry.modalities) and action_space in (None, *entry.action_spaces)
 
 
 def fitting_data(entry: registry.ModelEntry) -> list[str]:
@@ -163,9 +167,8 @@ def fitting_data(entry: registry.ModelEntry) -> list[str]:
     found = []
     for name in choices("data"):
         node = _declared(name)
-        if node["modality"] in (None, *entry.modalities) and set(offered(node["modality"], node["tasks"])) & set(
-            entry.tasks
-        ):
+        offers = offered(node["modality"], node["tasks"])
+        if _reads(entry, node["modality"], node["action_space"]) and set(offers) & set(entry.tasks):
             found.append(name)
     return found
 
@@ -176,7 +179,7 @@ def offered(modality: str | None, tasks: Sequence[str]) -> list[str]:
         *tasks,
         *(
             task
-            for task in SUPPORTED_TASKS.get(modality or "", ())
+            for task in (registry.supported_tasks(modality) if modality else ())
             if task in registry.unsupervised_tasks() and task not in tasks
         ),
     ]
@@ -192,13 +195,15 @@ def task_of(config: DictConfig) -> str:
     wanted = config.task
     offers = offered(data.modality, data.tasks)
     common = [task for task in entry.tasks if task in offers and wanted in (None, task)]
-    if common and data.modality in (None, *entry.modalities):
+    action_space = data.get("action_space")
+    if common and _reads(entry, data.modality, action_space):
         return common[0]
     if wanted is not None and wanted not in offers:
         raise ZooError(f"task={wanted}: data={data.name} offers {', '.join(offers)}")
-    models, sets = fitting_models(wanted or data.tasks[0], data.modality), fitting_data(entry)
+    models, sets = fitting_models(wanted or data.tasks[0], data.modality, action_space), fitting_data(entry)
+    described = f"{data.modality}, {action_space} actions" if action_space else data.modality
     raise ZooError(
-        f"model={config.model.name} cannot do {wanted or ' or '.join(data.tasks)} on data={data.name} ({data.modality}): "
+        f"model={config.model.name} cannot do {wanted or ' or '.join(data.tasks)} on data={data.name} ({described}): "
         f"models that fit this data are {', '.join(models) or 'none'}; "
         f"data that fits this model is {', '.join(sets) or 'none'}"
     )

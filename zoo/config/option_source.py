@@ -40,7 +40,8 @@ def _model(name: str) -> dict[str, Any]:
 
 def _data(name: str) -> dict[str, Any]:
     entry = registry.data_entry(name)
-    return {"data": {"name": name, "modality": entry.modality, "tasks": list(entry.tasks), "batch_size": 128}}
+    data = {"name": name, "modality": entry.modality, "tasks": list(entry.tasks), "batch_size": 128}
+    return {"data": data | ({"action_space": entry.action_space} if entry.action_space else {})}
 
 
 def _model_signature(name: str) -> dict[str, Any]:

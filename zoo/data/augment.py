@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -224,9 +224,6 @@ class TextAugment:
         x = batch["x"]
         drawn = upload(torch.rand(x.shape, generator=generator) < self.word_dropout, x.device)
         return {**batch, "x": torch.where(drawn & (x > UNKNOWN), UNKNOWN, x)}
-
-
-AUGMENTS: dict[str, Any] = {"image": Augment, "sequence": SequenceAugment, "text": TextAugment}
 
 
 def stretch(generator: torch.Generator, rows: int, size: int, most: int, like: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from zoo.exceptions import ZooError
 
 def labelled(spec: DataSpec) -> bool:
     """Tell whether rows have classes that exclude each other, and are what they say (no mark of anomalies)."""
-    return len(spec.classes) > 1 and not spec.normal and not spec.multilabel
+    return len(spec.classes) > 1 and not spec.normal_classes and not spec.multilabel
 
 
 def labels_of(

@@ -282,7 +282,7 @@ def restated(spec: DataSpec, x: Values) -> DataSpec:
     if spec.modality != "table":
         return spec
     assert isinstance(x, Tensor)
-    text = {n for n, known in enumerate(spec.levels) if known}
+    text = {n for n, known in enumerate(spec.categories) if known}
     mean, std = list(spec.mean), list(spec.std)
     for n in set(range(spec.inputs)) - text:
         mean[n], std[n] = float(x[:, n].double().mean()), float(x[:, n].double().std(correction=0)) or 1.0

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 SUBSET = {"rows": "train_rows", "seed": "rows_seed", "generated": "generated"}  # of trained_on, and of data
 # Options of data that any data has
-SHARED = ("name", "modality", "tasks", "batch_size", "augment", "normal_classes", *SUBSET.values())
+SHARED = ("name", "modality", "action_space", "tasks", "batch_size", "augment", "normal_classes", *SUBSET.values())
 
 
 def load_dataset(options: dict[str, Any], task: str, *, requested_task: str | None = None) -> Dataset:
@@ -39,11 +39,9 @@ def prepare_dataset(dataset: Dataset, options: dict[str, Any], task: str) -> Dat
     from zoo.data.unlabelled import unlabelled
 
     if task == "control":
-        modality = dataset.spec.modality
-        if options.get("modality") not in (None, modality):
-            raise ZooError(
-                f"data={options['name']}: its environment takes {modality} actions; data.modality={modality}"
-            )
+        space = dataset.spec.action_space
+        if options.get("action_space") not in (None, space):
+            raise ZooError(f"data={options['name']}: its environment takes {space} actions; data.action_space={space}")
         for option in SUBSET.values():
             if options.get(option) is not None:
                 raise ZooError(f"data.{option}: is for data with rows; {dataset.spec.name} is an environment")

@@ -1,46 +1,19 @@
-"""Raw input as a model reads it: a module per modality, the one home of preprocessing outside of training sets.
-
-Each module has ``encode(spec, raw)`` (whatever a caller has, to a batch), ``read(spec, place)`` (a file, in pieces
-that ``encode`` takes) and ``from_json(spec, rows)`` (a request's rows). How values are read is the model's:
-``spec.reading``.
-"""
+"""Raw input as a model reads it, through its modality: the one home of preprocessing outside of training sets."""
 
 from __future__ import annotations
 
-import importlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zoo import registry
 from zoo.data.input_readers import INPUT, Piece
-from zoo.data.spec import PADDING, UNKNOWN, DataSpec
+from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 
 if TYPE_CHECKING:
     from zoo.data.dataset import Batch
-
-MODULES = {modality: f"zoo.data.{modality}.read" for modality in ("image", "table", "text", "sequence", "series")}
-
-
-def modality(spec: DataSpec) -> Any:
-    """Return the module that reads such data.
-
-    Raises:
-        ZooError: a policy, whose input is what its environment shows.
-    """
-    if spec.modality not in MODULES:
-        raise ZooError(f"predict: a model of {spec.name} acts, zoo play shows it")
-    return importlib.import_module(MODULES[spec.modality])
-
-
-READS = {
-    "image": "images as arrays, Pillow's images or paths",
-    "table": "rows as a data frame, dictionaries, an array of numbers or a path",
-    "text": "texts, a column of a data frame or a path",
-    "sequence": "sequences of steps as arrays, or paths",
-    "series": "the last steps of a series as an array, a data frame or a path",
-}
 
 
 def encode(spec: DataSpec, raw: Any) -> Batch:
@@ -50,14 +23,11 @@ def encode(spec: DataSpec, raw: Any) -> Batch:
         ZooError: anything that the model cannot read: another shape or type, a column that is missing, no rows, numbers
             that are not finite, values that training rejects.
     """
-    if spec.task == "control":
-        from zoo.data.environment.read import encode as read
-    else:
-        read = modality(spec).encode
+    modality = registry.get_modality(spec.modality)
     if "complex" in str(getattr(raw, "dtype", "")):  # which a cast would make real without a word
         raise ZooError(f"{spec.name}: a {type(raw).__name__} of complex numbers; must be real ones")
     try:
-        batch: Batch = read(spec, raw)
+        batch = modality.encode(spec, raw)
         _check(spec, batch)
     except ZooError as error:
         message = _line(error)
@@ -65,10 +35,9 @@ def encode(spec: DataSpec, raw: Any) -> Batch:
             raise
         raise ZooError(message) from error
     except Exception as error:  # whatever pandas, NumPy and torch make of an object that is no data
-        expected = READS.get(spec.modality, "what the environment shows, as an array")
         wrong = _line(error, most=100) or "no reason given"
         message = f"{spec.name}: a {type(raw).__name__} cannot be read ({type(error).__name__}: {wrong})"
-        raise ZooError(f"{message}; must be {expected}") from error
+        raise ZooError(f"{message}; must be {modality.raw_input}") from error
     return batch
 
 
@@ -99,9 +68,7 @@ def unknown_categories(spec: DataSpec, raw: Any, batch: Mapping[str, Any]) -> di
 
     ``zoo.data.table.read.unknown_notes`` says them.
     """
-    count = getattr(modality(spec), "unknown_categories", None) if spec.modality in MODULES else None
-    counts: dict[str, Counter[str]] = count(spec, raw, batch) if count is not None else {}
-    return counts
+    return registry.get_modality(spec.modality).unknown_categories(spec, raw, batch)
 
 
 def unknown_values(spec: DataSpec, batch: Mapping[str, Any]) -> tuple[dict[str, int], int]:
@@ -109,15 +76,7 @@ def unknown_values(spec: DataSpec, batch: Mapping[str, Any]) -> tuple[dict[str, 
 
     These are texts of a table's columns, and tokens of a text, that training did not have.
     """
-    x = batch["x"]
-    if spec.modality == "table":
-        columns = [n for n, known in enumerate(spec.levels) if known]
-        counts = {spec.columns[n]: int((x[:, n] == 0).sum()) for n in columns}
-        return {name: count for name, count in counts.items() if count}, len(x) * len(columns)
-    if spec.modality == "text":
-        count = int((x == UNKNOWN).sum())
-        return {spec.tokens: count} if count else {}, int((x != PADDING).sum())
-    return {}, 0
+    return registry.get_modality(spec.modality).unknown_values(spec, batch)
 
 
 def unknown_warning(spec: DataSpec, batch: Mapping[str, Any]) -> str | None:
@@ -127,7 +86,9 @@ def unknown_warning(spec: DataSpec, batch: Mapping[str, Any]) -> str | None:
     counts, values = unknown_values(spec, batch)
     unknown = sum(counts.values())
     return (
-        f"warning: {unknown:,} of {values:,} {spec.tokens} are unknown to the model" if 2 * unknown > values else None
+        f"warning: {unknown:,} of {values:,} {spec.tokenizer} are unknown to the model"
+        if 2 * unknown > values
+        else None
     )
 
 
@@ -137,7 +98,7 @@ def from_json(spec: DataSpec, rows: Sequence[Any]) -> Any:
     Raises:
         ZooError: a value that cannot be read, or a column that is missing.
     """
-    return modality(spec).from_json(spec, rows)
+    return registry.get_modality(spec.modality).from_json(spec, rows)
 
 
 def pieces(spec: DataSpec, places: Sequence[str]) -> Iterator[Piece]:
@@ -148,7 +109,7 @@ def pieces(spec: DataSpec, places: Sequence[str]) -> Iterator[Piece]:
     Raises:
         ZooError: there is no such file, or nothing of the modality can be read from files.
     """
-    read = modality(spec).read
+    modality = registry.get_modality(spec.modality)
     if spec.task == "language_modeling":
         raise ZooError("predict: a language model writes, by zoo generate")
     for place in places:
@@ -157,7 +118,7 @@ def pieces(spec: DataSpec, places: Sequence[str]) -> Iterator[Piece]:
     for number, place in enumerate(places):
         rows = 0
         try:
-            for piece in read(spec, place):
+            for piece in modality.read(spec, place):
                 rows += len(piece.names)
                 within = piece.done if piece.done is not None else 0.0
                 yield Piece(piece.names, piece.raw, piece.wrong, (number + within) / len(places), piece.times)

@@ -21,7 +21,6 @@ from torch import Tensor
 from zoo import registry
 from zoo.data.dataset import Rows, Split, picked
 from zoo.data.inputs import encode, unknown_values
-from zoo.data.reading import ImageReading, SeriesReading, TableReading, TextReading
 from zoo.data.spec import UNKNOWN, DataSpec
 from zoo.exceptions import ZooError
 
@@ -100,8 +99,8 @@ def _classified(spec: DataSpec, split: dict[str, Any], names: Sequence[str], not
     Where anomalies are looked for, y says whether a row is one; where nothing is predicted, y may be ABSENT.
     """
     unknown, values = unknown_values(spec, split)
-    if spec.normal and spec.task == "reconstruction":
-        y = torch.from_numpy((class_numbers(names, spec.normal) == ABSENT).astype(np.int64))
+    if spec.normal_classes and spec.task == "reconstruction":
+        y = torch.from_numpy((class_numbers(names, spec.normal_classes) == ABSENT).astype(np.int64))
         return Labelled({**split, "y": y}, unknown=unknown, values=values, notes=notes)
     numbers = class_numbers(names, spec.classes)
     if spec.task in registry.unsupervised_tasks():
@@ -121,7 +120,7 @@ def table(spec: DataSpec, data: Mapping[str, Any], part: str | None) -> Labelled
 
     from zoo.data.table.read import read
 
-    reading = spec.reading_as(TableReading)
+    reading = spec.reading
     spec = replace(spec, reading=replace(reading, **_options(data, "delimiter", "quoting", "header")))
     frames, parts, lines = [], [], []
     for piece in read(spec, str(data["path"])):
@@ -142,7 +141,7 @@ def table(spec: DataSpec, data: Mapping[str, Any], part: str | None) -> Labelled
     present = np.flatnonzero(~missing)
     source = _Cells(source.path, frame.iloc[present], [lines[row] for row in present])
     split = picked(split, torch.from_numpy(present))
-    if (spec.task == "classification" and not spec.multilabel) or spec.normal:
+    if (spec.task == "classification" and not spec.multilabel) or spec.normal_classes:
         from zoo.data.table.read import as_texts
 
         return _classified(spec, split, list(as_texts(source.frame[target[0]])), notes)
@@ -177,10 +176,10 @@ def _targets(spec: DataSpec, source: _Cells, chosen: Any) -> list[str]:
         several = chosen if isinstance(chosen, Sequence) and not isinstance(chosen, str) else [chosen]
         cells = Table(source.path, source.frame, np.array(source.lines))
         return [column_named(cells, one, "data.target") for one in several]
-    target = list(spec.reading_as(TableReading).target) or (list(spec.classes) if spec.multilabel else [])
+    target = list(spec.reading.target) or (list(spec.classes) if spec.multilabel else [])
     if target and set(target) <= set(names):
         return target
-    if spec.task == "reconstruction" and not spec.normal:
+    if spec.task == "reconstruction" and not spec.normal_classes:
         return []
     others = [name for name in names if name not in spec.columns]
     if not target and len(others) == 1:
@@ -196,7 +195,7 @@ def _gaps(spec: DataSpec, frame: pd.DataFrame, target: Sequence[str]) -> np.ndar
 
     gaps = np.zeros(len(frame), dtype=bool)
     for column in target:
-        texts = as_texts(frame[column], missing=spec.reading_as(TableReading).missing)
+        texts = as_texts(frame[column], missing=spec.reading.missing)
         gaps |= (texts == "").to_numpy()
         if spec.task == "regression":
             gaps |= texts.str.lower().isin(MARKS).to_numpy()
@@ -218,7 +217,7 @@ def texts(spec: DataSpec, data: Mapping[str, Any], part: str | None) -> Labelled
     """Return the texts of a table, or of a folder with a folder of texts per class."""
     from zoo.data.text.datasets import read_labelled
 
-    reading = spec.reading_as(TextReading)
+    reading = spec.reading
     reading = replace(reading, **_options(data, "delimiter", "quoting", "header"))
     column = data.get("text") if data.get("text") is not None else reading.text_column or None
     target = data.get("target") if data.get("target") is not None else reading.target or None
@@ -231,12 +230,12 @@ def long_text(spec: DataSpec, data: Mapping[str, Any], part: str | None) -> Labe
     from zoo.data.text.datasets import read_text, windows
     from zoo.data.text.tokens import cut, encoded, numbers
 
-    symbols = encoded(cut(read_text(Path(data["path"])), spec.tokens), numbers(spec.vocabulary))
+    symbols = encoded(cut(read_text(Path(data["path"])), spec.tokenizer), numbers(spec.vocabulary))
     if len(symbols) < 2:
         raise ZooError(f"{data['path']}: holds one symbol; there must be a next one to predict")
     window = spec.input_shape[0]
     count = int((symbols == UNKNOWN).sum())
-    unknown = {spec.tokens: count} if count else {}
+    unknown = {spec.tokenizer: count} if count else {}
     split = windows(torch.from_numpy(symbols), window, whole=True)
     return Labelled(split, unknown=unknown, values=len(symbols), stride=window)
 
@@ -250,7 +249,7 @@ def series(spec: DataSpec, data: Mapping[str, Any], part: str | None) -> Labelle
     from zoo.data.series.regular_grid import open_series, read_series, source_of, with_options
 
     path = Path(data["path"])
-    reading = replace(spec.reading_as(SeriesReading), **_options(data, "delimiter", "header"))
+    reading = replace(spec.reading, **_options(data, "delimiter", "header"))
     table = open_series(path, reading, spec.columns)
     reading = with_options(reading, table, **_options(data, "time", "dayfirst", "fill"))
     recorded = read_series(source_of(table), spec.columns, reading, last=0)
@@ -261,7 +260,7 @@ def series(spec: DataSpec, data: Mapping[str, Any], part: str | None) -> Labelle
     split: dict[str, Any] = {"x": Windows(base, past, drop=horizon)}
     if horizon:
         split["y"] = Windows(base[:, list(spec.targets)], horizon, first=past)
-    elif spec.normal:
+    elif spec.normal_classes:
         split["y"] = _marked(path, data, recorded, past)
     gap = np.isnan(values).any(1)
     clean = _without(gap, past + horizon)
@@ -351,7 +350,7 @@ def _parts(folders: Sequence[tuple[str, ...]], depth: int) -> list[str | None]:
 
 def _class_level(spec: DataSpec, folders: Sequence[tuple[str, ...]]) -> int:
     """Return which level of folders, from 0, names most of the model's classes."""
-    known = spec.normal if spec.task == "reconstruction" and spec.normal else spec.classes
+    known = spec.normal_classes if spec.task == "reconstruction" and spec.normal_classes else spec.classes
     most = max(map(len, folders), default=0)
     hits = [
         sum(class_numbers([above[level] for above in folders if len(above) > level], known) != ABSENT)
@@ -396,7 +395,7 @@ def npz(spec: DataSpec, data: Mapping[str, Any], part: str | None) -> Labelled:
 def _array_classes(spec: DataSpec, labels: np.ndarray, data: Mapping[str, Any]) -> list[str]:
     """Return labels as names: as they are, or the names that ``classes`` gave to their numbers in training."""
     texts = [str(label) for label in labels]
-    numbers = spec.reading_as(ImageReading).labels
+    numbers = spec.reading.labels
     if not numbers:
         return texts
     names = dict(zip(map(same_name, numbers), spec.classes, strict=False))

@@ -43,7 +43,7 @@ def trained_on(dataset: Dataset, *, rows: int | None, seed: int | None, generate
         train = _with(spec, train, Path(generated))
     spec = replace(restated(spec, train["x"]), rows=len(train["x"]))
     if "y" in train and spec.task == "classification":
-        spec = replace(spec, counts=class_counts(train["y"].numpy(), len(spec.classes)))
+        spec = replace(spec, class_counts=class_counts(train["y"].numpy(), len(spec.classes)))
     elif "y" in train and spec.task == "regression" and not spec.target_shape:
         y = train["y"].double()
         spec = replace(spec, target_mean=float(y.mean()), target_std=float(y.std(correction=0)) or 1.0)

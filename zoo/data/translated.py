@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 
 from zoo.data.dataset import Dataset, Split, Windows
-from zoo.data.reading import TableReading
 from zoo.data.spec import UNKNOWN, DataSpec
 from zoo.data.text.tokens import numbers
 from zoo.exceptions import ZooError
 
-TABLES = ("columns", "levels", "fills", "flagged")  # which decide what a number in a row means
+TABLES = ("columns", "categories", "impute_values", "missing_indicators")  # which decide what a number in a row means
 
 
 def translated(dataset: Dataset, spec: DataSpec) -> Dataset:
@@ -29,12 +28,12 @@ def translated(dataset: Dataset, spec: DataSpec) -> Dataset:
         return dataset  # which the caller refuses by its shape, or the objective does not look at
     if spec.modality == "table" and _unlike(theirs, spec):
         parts = [_table(getattr(dataset, part), theirs, spec) for part in ("train", "val", "test")]
-        same = ("input_shape", "mean", "std", "edges", "target_offset", "reading", *TABLES)
+        same = ("input_shape", "mean", "std", "bin_edges", "target_offset", "reading", *TABLES)
         renumbered = {name: getattr(spec, name) for name in same}
         return replace(dataset, spec=replace(theirs, **renumbered), train=parts[0], val=parts[1], test=parts[2])
     if spec.modality == "text" and theirs.vocabulary != spec.vocabulary:
-        if theirs.tokens != spec.tokens:
-            raise ZooError(f"{theirs.name}: is cut into {theirs.tokens}; the model reads {spec.tokens}")
+        if theirs.tokenizer != spec.tokenizer:
+            raise ZooError(f"{theirs.name}: is cut into {theirs.tokenizer}; the model reads {spec.tokenizer}")
         known = numbers(spec.vocabulary)
         table = torch.tensor([known.get(token, UNKNOWN) for token in theirs.vocabulary], dtype=torch.int32)
         parts = [_text(getattr(dataset, part), table, spec) for part in ("train", "val", "test")]
@@ -45,7 +44,7 @@ def translated(dataset: Dataset, spec: DataSpec) -> Dataset:
 
 def _unlike(theirs: DataSpec, spec: DataSpec) -> bool:
     """Tell whether numbers in two tables' rows mean different things."""
-    offsets = [(one.reading_as(TableReading).offsets, one.target_offset) for one in (theirs, spec)]
+    offsets = [(one.reading.offsets, one.target_offset) for one in (theirs, spec)]
     return offsets[0] != offsets[1] or any(getattr(theirs, name) != getattr(spec, name) for name in TABLES)
 
 
@@ -68,14 +67,14 @@ def _frame(spec: DataSpec, x: Tensor) -> Any:
     import pandas as pd
 
     columns = {}
-    offsets = spec.reading_as(TableReading).offsets or (0.0,) * len(spec.columns)
+    offsets = spec.reading.offsets or (0.0,) * len(spec.columns)
     for number, name in enumerate(spec.columns):
         values = x[:, number].double().numpy() + offsets[number]
-        known = spec.levels[number] if spec.levels else ()
+        known = spec.categories[number] if spec.categories else ()
         if known:
             columns[name] = np.array([None, *(text or None for text in known)], dtype=object)[values.astype(int)]
-        elif name in spec.flagged:
-            flag = x[:, len(spec.columns) + spec.flagged.index(name)].numpy() > 0
+        elif name in spec.missing_indicators:
+            flag = x[:, len(spec.columns) + spec.missing_indicators.index(name)].numpy() > 0
             columns[name] = np.where(flag, np.nan, values)
         else:
             columns[name] = values

@@ -59,7 +59,9 @@ def _windows(dataset: Dataset) -> Dataset:
     parts[0] = {"x": Rows(parts[0]["x"], normal), "y": parts[0]["y"][normal]}
     mean, std = seen.mean(0), seen.std(0)
     spec = replace(spec, mean=tuple(map(float, mean)), std=tuple(float(one) or 1.0 for one in std))
-    return Dataset(_two_kinds(replace(spec, normal=("normal",), rows=len(normal)), parts[2]["y"]), *parts, dataset.card)
+    return Dataset(
+        _two_kinds(replace(spec, normal_classes=("normal",), rows=len(normal)), parts[2]["y"]), *parts, dataset.card
+    )
 
 
 def _held(odd: Windows) -> Tensor:
@@ -73,7 +75,7 @@ def _two_kinds(spec: DataSpec, test_y: Tensor) -> DataSpec:
     """Return the spec with normal and anomaly as classes; where test has no anomaly this is said."""
     if not bool((test_y == 1).any()):
         print(f"note: {spec.name} has no anomaly in test, so that AUROC is not defined", file=sys.stderr)
-    return replace(spec, classes=("normal", "anomaly"), positive=1, counts=(spec.rows, 0))
+    return replace(spec, classes=("normal", "anomaly"), positive_class=1, class_counts=(spec.rows, 0))
 
 
 def _one_class(dataset: Dataset, normal: Sequence[Any]) -> Dataset:
@@ -97,7 +99,7 @@ def _one_class(dataset: Dataset, normal: Sequence[Any]) -> Dataset:
     train = picked(seen, seen["y"] == 0)
     if not len(train["x"]):
         raise ZooError(f"data.normal_classes={names}: {spec.name} has no row of them to train on")
-    spec = _two_kinds(replace(spec, normal=tuple(names), rows=len(train["x"])), test["y"])
+    spec = _two_kinds(replace(spec, normal_classes=tuple(names), rows=len(train["x"])), test["y"])
     return Dataset(restated(spec, train["x"]), train, val, test, dataset.card)
 
 

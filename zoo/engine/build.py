@@ -46,22 +46,22 @@ def build_run_config(config: DictConfig, **options: Any) -> RunConfig:
     Raises:
         ZooError: the model cannot do the data's task, an option is outside its limits, the folder cannot be made.
     """
-    if config.data.get("modality") is None and config.data.get("env"):
-        from zoo.data.environment.spaces import described
+    if config.data.get("action_space", "") is None and config.data.get("env"):
+        from zoo.data.environment.spaces import action_space
 
-        config.data.modality = described(config.data.env)["modality"]
+        config.data.action_space = action_space(config.data.env)
     return RunConfig.from_config(config, **options)
 
 
 def build_data(run_config: RunConfig, dataset: Dataset | None) -> tuple[Dataset, Any]:
     """Return the data set, loaded unless the caller brought it, and its datamodule."""
-    from zoo.data.augment import AUGMENTS
     from zoo.data.loader import ZooData
 
     asked = run_config.values["data"]
     augment = None
-    if asked["modality"] in AUGMENTS:
-        augment = options(AUGMENTS[asked["modality"]], "data.augment", asked.get("augment") or {})
+    augmentation = registry.get_modality(asked["modality"]).augmentation
+    if augmentation is not None:
+        augment = options(augmentation, "data.augment", asked.get("augment") or {})
     if asked["batch_size"] < run_config.trainer.world:
         raise ZooError(
             f"data.batch_size={asked['batch_size']}: must be at least 1 for each of {run_config.trainer.world} processes"

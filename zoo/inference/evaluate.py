@@ -119,7 +119,7 @@ def on_file(model: Any, name: str, rows: Labelled, notes: Sequence[str] = ()) ->
     from zoo.data.loader import EvalLoader
 
     spec, split, notes = model.spec, rows.split, [*notes, *rows.notes]
-    if split is not None and spec.task in registry.unsupervised_tasks() and not spec.normal:
+    if split is not None and spec.task in registry.unsupervised_tasks() and not spec.normal_classes:
         split = _for_task(model, split)
     metrics: Metrics = {}
     beside: dict[str, Metrics] = {}
@@ -244,14 +244,14 @@ def constants(model: Any, split: Split) -> dict[str, Metrics]:
     spec: DataSpec = model.spec
     if spec.task == "forecasting":
         return baselines(Dataset(spec, split, split, split))
-    if spec.task == "classification" and spec.counts:
+    if spec.task == "classification" and spec.class_counts:
         y = np.asarray(split["y"])
-        share = np.array(spec.counts) / (spec.rows if spec.multilabel else sum(spec.counts))
+        share = np.array(spec.class_counts) / (spec.rows if spec.multilabel else sum(spec.class_counts))
         constant = {"majority": classification_figures(spec, np.broadcast_to(share, (len(y), len(share))), y)}
     elif spec.task == "regression":
         y = np.asarray(split["y"])
         constant = {"mean": regression_figures(np.full(len(y), spec.target_mean), y)}
-    elif spec.task == "reconstruction" and not any(spec.levels):
+    elif spec.task == "reconstruction" and not any(spec.categories):
         constant = {"mean": _mean_given_back(model.task, split)}
     else:
         return {}

@@ -264,7 +264,7 @@ def _example(spec: DataSpec, *, rows: int = 2, shorter: int = 0) -> Batch:
     length = max(shape[0] - shorter, 1) if any_length else shape[0]
     batch = {"x": torch.rand(rows, length, *shape[1:])}
     if spec.modality == "text":
-        batch["x"] = torch.randint(UNKNOWN, len(spec.vocabulary), (rows, length))
+        batch["x"] = torch.randint(UNKNOWN, spec.vocab_size, (rows, length))
     if spec.modality == "sequence" or (spec.modality == "text" and spec.task == "classification"):
         batch["lengths"] = torch.tensor([length] + [1] * (rows - 1))
     return batch

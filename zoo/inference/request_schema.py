@@ -58,14 +58,14 @@ def _image(spec: DataSpec) -> tuple[str, Any]:
 
 
 def _text(spec: DataSpec) -> tuple[str, Any]:
-    about = f"Texts, of which the model reads the first {spec.input_shape[0]} {spec.tokens}."
+    about = f"Texts, of which the model reads the first {spec.input_shape[0]} {spec.tokenizer}."
     return about, Annotated[str, Field(min_length=1, max_length=LONGEST, pattern=r"\S")]
 
 
 def _table(spec: DataSpec) -> tuple[str, Any]:
     properties = {}
     for number, name in enumerate(column_names(spec)):
-        levels = spec.levels[number] if spec.levels else ()
+        levels = spec.categories[number] if spec.categories else ()
         known = [level for level in levels if level]
         if levels:
             text: dict[str, Any] = {"type": "string", "examples": known[:5]}
@@ -119,7 +119,7 @@ def row_example(spec: DataSpec) -> Any:
     if spec.modality == "text":
         return "a text to classify"
     if spec.modality == "table":
-        levels = spec.levels or ((),) * len(column_names(spec))
+        levels = spec.categories or ((),) * len(column_names(spec))
         mean = spec.mean if len(spec.mean) > 1 else spec.mean * spec.inputs
         return {
             name: next((level for level in known if level), None) if known else _short(mean[number])

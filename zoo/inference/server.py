@@ -180,11 +180,10 @@ def serve(
     Raises:
         ZooError: no such model, or one of a task that is not asked by rows.
     """
-    from zoo.data.inputs import MODULES
     from zoo.inference.uses import opened
 
     spec, limits = opened(str(place))[0].spec, limits or Limits()
-    if spec.modality not in MODULES or spec.task in ("language_modeling", "generation"):
+    if spec.action_space or spec.task in ("language_modeling", "generation"):
         raise ZooError(f"serve: answers questions about rows; {spec.task} of {spec.modality} data has none")
     api = Answers(str(place), batch=batch, wait=wait)
     Answers.decode_request.__annotations__["request"] = question(spec)

@@ -69,7 +69,10 @@ def data_for(model: Any, folder: Path | None, words: Sequence[str], *, place: st
     theirs, ours = dataset.spec, model.spec
     if theirs.input_shape != ours.input_shape:
         raise ZooError(f"{theirs.name}: has rows of {theirs.input_shape}; the model was trained on {ours.input_shape}")
-    labels = {name: getattr(theirs, name) for name in ("classes", "normal", "positive", "multilabel", "counts", "name")}
+    labels = {
+        name: getattr(theirs, name)
+        for name in ("classes", "normal_classes", "positive_class", "multilabel", "class_counts", "name")
+    }
     return replace(dataset, spec=replace(ours, **labels))
 
 
@@ -107,7 +110,7 @@ def _sizes(spec: DataSpec, words: Sequence[str]) -> list[str]:
     if spec.task == "forecasting":
         asked = {"data.past": spec.input_shape[0], "data.horizon": spec.target_shape[0]}
     elif spec.task == "language_modeling":
-        asked = {"data.window": spec.input_shape[0], "data.tokens": spec.tokens}
+        asked = {"data.window": spec.input_shape[0], "data.tokens": spec.tokenizer}
     return [f"{key}={value}" for key, value in asked.items() if key not in _pairs(words)]
 
 
@@ -177,7 +180,7 @@ def detect(model: CodingModule, dataset: Dataset, out: Path) -> list[str]:
 
     if not model.task.detects_anomalies:
         raise ZooError("detect: needs a model of what is normal, trained with data.normal_classes=[…]")
-    if not dataset.spec.normal:
+    if not dataset.spec.normal_classes:
         raise ZooError(f"detect: {dataset.spec.name} does not say what is normal; name it by data.normal_classes=[…]")
     if model.task.threshold is None:
         raise ZooError(

@@ -83,7 +83,7 @@ def reader_of(spec: DataSpec, *, sequence_order: str, embedding_dim: int, dropou
         return View(spec.input_shape, sequence_order=sequence_order)
     if spec.modality == "text":
         check_number("model.embedding_dim", embedding_dim, low=1, integer=True)
-        return Symbols(len(spec.vocabulary), embedding_dim, steps=spec.input_shape[0], dropout=dropout)
+        return Symbols(spec.vocab_size, embedding_dim, steps=spec.input_shape[0], dropout=dropout)
     return Steps(spec.input_shape)
 
 

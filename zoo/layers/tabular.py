@@ -75,10 +75,10 @@ class Columns(nn.Module):
     def __init__(self, spec: DataSpec, *, numbers: str, bins: int, dim: int) -> None:
         super().__init__()
         count = spec.input_shape[0]
-        levels = spec.levels or ((),) * count
+        levels = spec.categories or ((),) * count
         text = [n for n, known in enumerate(levels) if known]
         number = [n for n in range(count) if n not in set(text)]
-        pieces = [n for n in number if n < len(spec.edges) and len(spec.edges[n])]
+        pieces = [n for n in number if n < len(spec.bin_edges) and len(spec.bin_edges[n])]
         self.text = text
         pieces = pieces if numbers == "piecewise" else []
         for name, columns in (("number", number), ("pieces", pieces)):
@@ -89,7 +89,7 @@ class Columns(nn.Module):
             self.tables.append(nn.Embedding(size + 1, min(dim, size), padding_idx=0))
         self.piecewise = None
         if pieces:
-            self.piecewise = Piecewise([spec.edges[n] for n in pieces], bins=bins, dim=dim)
+            self.piecewise = Piecewise([spec.bin_edges[n] for n in pieces], bins=bins, dim=dim)
         self.features = len(number) + sum(t.embedding_dim for t in self.tables) + dim * len(pieces)  # type: ignore
 
     def forward(self, x: Tensor, standard: Tensor) -> Tensor:

@@ -11,9 +11,10 @@ from torch import Tensor
 from zoo.config.schema import check_choice
 from zoo.data.classes import labelled
 from zoo.data.dataset import Batch, Dataset, Split
+from zoo.data.image.spec import UNLABELLED_DIGITS
 from zoo.data.loader import EvalLoader, take
 from zoo.data.noise import add_noise
-from zoo.data.spec import UNLABELLED_DIGITS, DataSpec
+from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 from zoo.layers.encoder_decoder import Bounded, check_coder, latent_size
 from zoo.metrics.probing import code_figures

@@ -86,6 +86,7 @@ class ZooModule(L.LightningModule):
     name: ClassVar[str] = ""
     tasks: ClassVar[tuple[str, ...]] = ()
     modalities: ClassVar[tuple[str, ...]] = ()
+    action_spaces: ClassVar[tuple[str, ...]] = ()
     derived_modules: ClassVar[Mapping[str, str] | tuple[str, ...]] = {}
     sources: ClassVar[tuple[str, ...]] = ()
     stateful: ClassVar[bool] = False
@@ -104,6 +105,11 @@ class ZooModule(L.LightningModule):
                 f"{type(self).__name__} does {' and '.join(self.tasks)} of {' or '.join(self.modalities)} data; "
                 f"{self.spec.name} is {self.spec.task} of {self.spec.modality} data"
             )
+        if self.spec.action_space and self.spec.action_space not in self.action_spaces:
+            raise ZooError(
+                f"{type(self).__name__} takes {' or '.join(self.action_spaces)} actions; "
+                f"{self.spec.name} has {self.spec.action_space} ones"
+            )
         self.hparams["spec"] = self.spec.to_dict()
         for option, value in self.hparams.items():
             if not _is_primitive(value):
@@ -112,7 +118,7 @@ class ZooModule(L.LightningModule):
         self.task = build_task(self.spec)
         self.learning = Learning()
         mean, std = (torch.tensor(v, dtype=torch.float64) for v in (self.spec.mean, self.spec.std))
-        shape = (-1, 1, 1) if self.spec.modality == "image" else (-1,)  # channels come first in images, last in others
+        shape = (-1, 1, 1) if self.spec.spatial else (-1,)  # channels come first in images, last in others
         self.register_buffer("mean", mean.float().view(shape))
         self.register_buffer("scale", (1 / std).float().view(shape))  # multiplying is cheaper than dividing
         self.register_buffer("counters", torch.zeros(2, dtype=torch.int64))

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from zoo.config.schema import Learning, check_number
-from zoo.data.spec import DIGITS, DataSpec
+from zoo.data.image.spec import DIGITS
+from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError, unknown
 from zoo.layers.alexnet import AlexNet
 from zoo.layers.blocks import activation_of, pool_for

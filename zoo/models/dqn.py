@@ -50,7 +50,8 @@ class DQN(OffPolicyModule):
         ZooError: an option outside its limits.
     """
 
-    modalities = ("discrete",)
+    modalities = ("environment",)
+    action_spaces = ("discrete",)
     derived_modules: ClassVar[Mapping[str, str]] = {"target": "network"}
 
     def __init__(

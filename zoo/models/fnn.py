@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from zoo.config.schema import check_choice, check_flag, check_number
 from zoo.data.dataset import Batch
-from zoo.data.spec import DIGITS, DataSpec
+from zoo.data.image.spec import DIGITS
+from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 from zoo.layers.mlp import check_layers, mlp
 from zoo.layers.tabular import Columns
@@ -94,7 +95,7 @@ class FNN(ZooModule):
                 "model.norm=batch: would mix the members; must be none or layer where model.members is above 1"
             )
         self.columns = None
-        if self.spec.modality == "table" and (numbers == "piecewise" or any(self.spec.levels)):
+        if self.spec.modality == "table" and (numbers == "piecewise" or any(self.spec.categories)):
             self.columns = Columns(self.spec, numbers=numbers, bins=bins, dim=embedding_dim)
         inputs = self.columns.features if self.columns else self.spec.inputs
         options = {"activation": activation, "norm": norm, "dropout": dropout, "residual": residual}

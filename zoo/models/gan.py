@@ -25,7 +25,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from zoo.config.schema import check_choice, check_flag, check_number
 from zoo.data.dataset import Batch
-from zoo.data.spec import REAL_DIGITS, DataSpec
+from zoo.data.image.spec import REAL_DIGITS
+from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 from zoo.layers.adversarial import Discriminator, Generator, check_networks
 from zoo.layers.blocks import frozen

@@ -66,7 +66,8 @@ class Policy(ControlModule):
         ZooError: an option outside its limits.
     """
 
-    modalities = ("discrete", "continuous")
+    modalities = ("environment",)
+    action_spaces = ("discrete", "continuous")
     gained: Tensor
 
     def __init__(

@@ -20,7 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.config.schema import check_choice, check_flag, check_number
-from zoo.data.spec import DIGITS, DataSpec
+from zoo.data.image.spec import DIGITS
+from zoo.data.spec import DataSpec
 from zoo.layers.sequence import Label, Locked, Output, Segments, Symbols, inside, refuse
 from zoo.models.sequence_base import SequenceModule
 from zoo.registry import register
@@ -127,7 +128,7 @@ class NextSymbol(nn.Module):
         tie_embeddings: bool,
     ) -> None:
         super().__init__()
-        count = len(spec.vocabulary)
+        count = spec.vocab_size
         self.reader = Symbols(count, embedding_dim, steps=spec.input_shape[0], dropout=input_dropout)
         self.core = core(self.reader.features, self.reader.steps)
         self.head = Output(

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from zoo.config.schema import check_flag, check_number
 from zoo.data.dataset import Batch
+from zoo.data.environment.spec import CARTPOLE
 from zoo.data.input_readers import to_float
-from zoo.data.spec import CARTPOLE, DataSpec
+from zoo.data.spec import DataSpec
 from zoo.models.base import ZooModule
 from zoo.tasks.control import Control
 from zoo.utils.precision import to_widest_dtype

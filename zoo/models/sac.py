@@ -22,7 +22,8 @@ from torch import Tensor, nn
 
 from zoo.config.schema import check_number
 from zoo.data.dataset import Batch
-from zoo.data.spec import PENDULUM, DataSpec
+from zoo.data.environment.spec import PENDULUM
+from zoo.data.spec import DataSpec
 from zoo.layers.blocks import frozen
 from zoo.layers.policy import body, check_body
 from zoo.models.rl_base import OffPolicyModule
@@ -67,7 +68,8 @@ class SAC(OffPolicyModule):
         ZooError: an option outside its limits.
     """
 
-    modalities = ("continuous",)
+    modalities = ("environment",)
+    action_spaces = ("continuous",)
     derived_modules: ClassVar[Mapping[str, str]] = {"target": "critics"}
 
     def __init__(

@@ -91,9 +91,9 @@ class SequenceModule(ZooModule):
         check_number("seed", seed, low=0, integer=True)
         vocabulary = self.spec.vocabulary
         begin = prompt or ("\n" if "\n" in vocabulary else vocabulary[len(SPECIAL)])
-        drawn = torch.from_numpy(checked(begin, self.spec.tokens, vocabulary)).long().tolist()
+        drawn = torch.from_numpy(checked(begin, self.spec.tokenizer, vocabulary)).long().tolist()
         if not drawn:
-            raise ZooError(f"prompt: {prompt!r} holds no {self.spec.tokens}")
+            raise ZooError(f"prompt: {prompt!r} holds no {self.spec.tokenizer}")
         given = len(drawn)
         generator = torch.Generator().manual_seed(seed)
         x, state = torch.tensor([drawn], device=self.device), None
@@ -102,10 +102,10 @@ class SequenceModule(ZooModule):
                 logits, state = self.network.continued(x, state)
                 drawn.append(_draw(logits[0, -1].float().cpu(), temperature, top_k, generator))
                 x = torch.tensor([[drawn[-1]]], device=self.device)
-        written = join((vocabulary[n] for n in drawn[given:]), self.spec.tokens)
+        written = join((vocabulary[n] for n in drawn[given:]), self.spec.tokenizer)
         if not prompt:
             return written
-        glue = " " if self.spec.tokens == "words" and written[:1].isalnum() else ""
+        glue = " " if self.spec.tokenizer == "words" and written[:1].isalnum() else ""
         return prompt + glue + written
 
     def visualizations(self, batch: Batch, dataset: Dataset) -> dict[str, Tensor]:

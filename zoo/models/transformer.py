@@ -18,7 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.config.schema import check_choice, check_flag, check_number
-from zoo.data.spec import DIGITS, DataSpec
+from zoo.data.image.spec import DIGITS
+from zoo.data.spec import DataSpec
 from zoo.layers.blocks import begin_small
 from zoo.layers.sequence import Label, Output, Segments, Symbols, inside, refuse
 from zoo.models.sequence_base import SequenceModule
@@ -148,7 +149,7 @@ class NextSymbol(nn.Module):
     ) -> None:
         super().__init__()
         self.steps = spec.input_shape[0]
-        self.reader = Symbols(len(spec.vocabulary), size, steps=self.steps, dropout=nn.Identity())
+        self.reader = Symbols(spec.vocab_size, size, steps=self.steps, dropout=nn.Identity())
         self.reader.draw(0.02)
         self.core = core(size, self.steps)
         self.head = Output(size, self.reader.embedding, tie_embeddings=tie_embeddings, dropout=nn.Dropout(dropout))

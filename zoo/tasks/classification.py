@@ -42,7 +42,7 @@ def _multiclass(classes: int) -> dict[str, Any]:
 class Classification(Task):
     """Cross-entropy over classes. ``output`` (B, K) logits, ``y`` (B,) int64.
 
-    Of two classes, AUROC and average precision are those of ``spec.positive``; of more, means over the classes.
+    Of two classes, AUROC and average precision are those of ``spec.positive_class``; of more, means over the classes.
     """
 
     monitor, mode = "accuracy", "max"
@@ -50,7 +50,7 @@ class Classification(Task):
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
-        self.classes, self.positive, self.counts = spec.classes, spec.positive, spec.counts
+        self.classes, self.positive, self.counts = spec.classes, spec.positive_class, spec.class_counts
         self.label_smoothing = 0.0  # these are set by configure
         self.constant("weights", None)
 
@@ -141,7 +141,7 @@ class MultilabelClassification(Task):
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
-        self.classes, self.counts, self.rows = spec.classes, spec.counts, spec.rows
+        self.classes, self.counts, self.rows = spec.classes, spec.class_counts, spec.rows
         self.label_smoothing = 0.0
         self.constant("weights", None)
 

@@ -29,7 +29,7 @@ class LanguageModeling(Task):
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
-        self.vocabulary, self.characters = spec.vocabulary, spec.tokens == "characters"
+        self.vocabulary, self.characters = spec.vocabulary, spec.tokenizer == "characters"
         self.label_smoothing = 0.0
 
     def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:

@@ -14,7 +14,6 @@ from torchmetrics.image import StructuralSimilarityIndexMeasure
 
 from zoo.config.schema import ObjectiveOptions
 from zoo.data.dataset import Batch
-from zoo.data.reading import TableReading
 from zoo.data.spec import DataSpec
 from zoo.data.table.read import coded, numeric_columns
 from zoo.metrics.defined import TwoClassAUROC, TwoClassAveragePrecision
@@ -44,19 +43,19 @@ class Reconstruction(Task):
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
-        self.spec, self.detects_anomalies = spec, bool(spec.normal)
+        self.spec, self.detects_anomalies = spec, bool(spec.normal_classes)
         mean, std = torch.tensor(spec.mean), torch.tensor(spec.std)
         self.constant("mean", mean)
         self.constant("std", std)
         self.offsets: list[float] = []  # that a table's large numbers are less of
         if spec.modality == "table":
             numbers = numeric_columns(spec)
-            scale, shift = torch.ones(spec.coded), torch.zeros(spec.coded)
+            scale, shift = torch.ones(spec.encoded_size), torch.zeros(spec.encoded_size)
             scale[: len(numbers)], shift[: len(numbers)] = std[numbers], mean[numbers]
             for name, value in (("numbers", numbers), ("after_scale", scale), ("after_shift", shift)):
                 self.constant(name, value)
-            offsets = [*spec.reading_as(TableReading).offsets, *[0.0] * spec.coded]
-            self.offsets = [offsets[n] for n in numbers] + [0.0] * (spec.coded - len(numbers))
+            offsets = [*spec.reading.offsets, *[0.0] * spec.encoded_size]
+            self.offsets = [offsets[n] for n in numbers] + [0.0] * (spec.encoded_size - len(numbers))
 
     def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
         """Take up a run's options."""

@@ -14,8 +14,10 @@ from zoo import registry
 from zoo.data.dataset import Dataset, Windows, class_counts
 from zoo.data.environment.environments import Environments, environments
 from zoo.data.loader import EvalLoader
-from zoo.data.spec import SUPPORTED_TASKS, UNKNOWN, DataSpec
-from zoo.data.table.frames import bin_edges
+from zoo.data.series.spec import SeriesSpec
+from zoo.data.spec import UNKNOWN
+from zoo.data.table.frames import quantile_edges
+from zoo.data.text.spec import TextSpec
 from zoo.data.text.tokens import SPECIAL
 from zoo.data.unlabelled import unlabelled
 from zoo.registry import ModelEntry
@@ -88,27 +90,34 @@ Inputs = tuple[np.ndarray, np.ndarray, np.ndarray | None]  # x, y, lengths
 
 @dataclass(frozen=True)
 class Case:
-    """A task on a modality."""
+    """A task on a modality, of environments with one kind of actions."""
 
     task: str
     modality: str
+    action_space: str = ""
 
     @property
     def dataset(self) -> Dataset:
         """The generated data set, the same each time."""
-        return _dataset(self.task, self.modality)
+        return _dataset(self.task, self.modality, self.action_space)
+
+    @property
+    def data(self) -> str:
+        """The action space, or the modality where there is none."""
+        return self.action_space or self.modality
 
     def __str__(self) -> str:
-        return f"{self.task}-{self.modality}"
+        return f"{self.task}-{self.data}"
 
 
 def cases_of(entry: ModelEntry) -> list[Case]:
     """Return all that a model claims to do, tasks and modalities in its own order."""
     return [
-        Case(task, modality)
+        Case(task, modality, action_space)
         for task in entry.tasks
         for modality in entry.modalities
-        if task in SUPPORTED_TASKS[modality]
+        if task in registry.supported_tasks(modality)
+        for action_space in (entry.action_spaces if modality == "environment" else ("",))
     ]
 
 
@@ -185,9 +194,8 @@ def _language() -> Dataset:
         for odd in surprise[1:]:
             text.append(int(rng.integers(len(LETTERS))) if odd else (3 * text[-1] + 1) % len(LETTERS))
         parts.append(torch.tensor(text, dtype=torch.int32) + len(SPECIAL))
-    spec = DataSpec(
+    spec = TextSpec(
         name="generated text",
-        modality="text",
         task="language_modeling",
         input_shape=(WINDOW,),
         vocabulary=(*SPECIAL, *LETTERS),
@@ -206,9 +214,8 @@ def _waves() -> Dataset:
     values += rng.normal(size=values.shape) * NOISE * values.std(0)
     base = torch.from_numpy(values.astype(np.float32))
     seen = values[: TRAIN + past]
-    spec = DataSpec(
+    spec = SeriesSpec(
         name="generated series",
-        modality="series",
         task="forecasting",
         input_shape=(past, 2),
         target_shape=(HORIZON, 2),
@@ -216,7 +223,7 @@ def _waves() -> Dataset:
         targets=(0, 1),
         mean=tuple(map(float, seen.mean(0))),
         std=tuple(map(float, seen.std(0))),
-        season=16,
+        seasonal_period=16,
         rows=TRAIN,
     )
     parts, begin = [], 0
@@ -227,20 +234,24 @@ def _waves() -> Dataset:
     return Dataset(spec, *parts)
 
 
-def _game(modality: str) -> Environments:
+def _game(action_space: str) -> Environments:
     """Return an environment; a batch of steps has as many as one of rows."""
-    identity = {"discrete": DISCRETE, "continuous": CONTINUOUS}[modality]
+    identity = {"discrete": DISCRETE, "continuous": CONTINUOUS}[action_space]
     sizes = {"envs": 4, "rollout": 4, "epoch_steps": TRAIN // 4, "val_episodes": 8, "test_episodes": 15}
     sizes |= {"memory": 2000, "warmup": 32}
     return environments(
-        f"generated {modality} actions", f"zoo.testing.games:{identity}", modality, vectorization="sync", **sizes
+        f"generated {action_space} actions",
+        f"zoo.testing.games:{identity}",
+        action_space,
+        vectorization="sync",
+        **sizes,
     )
 
 
 @functools.cache
-def _dataset(task: str, modality: str) -> Any:
+def _dataset(task: str, modality: str, action_space: str = "") -> Any:
     if task == "control":
-        return _game(modality)
+        return _game(action_space)
     if task == "language_modeling":
         return _language()
     if modality == "series":
@@ -257,9 +268,8 @@ def _dataset(task: str, modality: str) -> Any:
     train, val, test = ({key: part[n] for key, part in parts.items()} for n in range(3))
     axes = (0, 2, 3) if modality == "image" else (0,) if modality == "table" else (0, 1)
     seen = x[:TRAIN] / 255 if modality == "image" else x[:TRAIN]
-    spec = DataSpec(
+    spec = registry.get_modality(modality).spec(
         name=f"generated {modality}s",
-        modality=modality,
         task=task,
         input_shape=tuple(x.shape[1:]),
         classes=tuple("abc"[: int(y.max()) + 1]) if task == "classification" else (),
@@ -268,8 +278,8 @@ def _dataset(task: str, modality: str) -> Any:
             if modality == "text"
             else {"mean": tuple(seen.mean(axes).tolist()), "std": tuple(seen.std(axes).tolist())}
         ),
-        vocabulary=(*SPECIAL, *LETTERS) if modality == "text" else (),
-        counts=class_counts(y[:TRAIN], int(y.max()) + 1) if task == "classification" else (),
+        **({"vocabulary": (*SPECIAL, *LETTERS)} if modality == "text" else {}),
+        class_counts=class_counts(y[:TRAIN], int(y.max()) + 1) if task == "classification" else (),
         rows=TRAIN,
         **(_columns(x[:TRAIN]) if modality == "table" else {}),
         target_mean=0.0 if task == "classification" else float(y[:TRAIN].mean()),
@@ -283,7 +293,7 @@ def _columns(x: np.ndarray) -> dict[str, Any]:
     numbers = x.shape[1] - 1
     return {
         "columns": tuple(f"column_{n + 1}" for n in range(numbers + 1)),
-        "levels": ((),) * numbers + (TEXTS,),
-        "fills": (0.0,) * (numbers + 1),
-        "edges": (*(bin_edges(x[:, n]) for n in range(numbers)), ()),
+        "categories": ((),) * numbers + (TEXTS,),
+        "impute_values": (0.0,) * (numbers + 1),
+        "bin_edges": (*(quantile_edges(x[:, n]) for n in range(numbers)), ()),
     }

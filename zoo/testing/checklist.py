@@ -38,7 +38,7 @@ ON_CUDA = set(CHECKS) - {check_processes, check_accelerator}
 def applies_to(where: str, number: int, every: Sequence[Subject]) -> bool:
     """Tell whether a check is made on subject ``number`` of a model's."""
     if where == "covering":
-        return number in covering([(subject.case.task, subject.case.modality) for subject in every])
+        return number in covering([(subject.case.task, subject.case.data) for subject in every])
     return where == "every" or number == 0
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from zoo import registry
 from zoo.config import compose as configs
-from zoo.data.spec import MODALITIES, SUPPORTED_TASKS, DataSpec
 from zoo.engine.build import build_run_config
 from zoo.exceptions import ZooError
 from zoo.models.base import ZooModule
@@ -28,12 +27,11 @@ def check_create(name: str) -> None:
         raise ConformanceError(
             f"{subject_name}: its defaults are refused ({error}); choose defaults that fit"
         ) from None
-    other = next((modality for modality in MODALITIES if modality not in cls.modalities), None)
+    other = next((modality for modality in registry.list_modalities() if modality not in cls.modalities), None)
     shape = {"image": (1, 4, 4), "table": (4,), "sequence": (4, 1), "text": (4,), "series": (4, 1)}
-    shape |= {"discrete": (4,), "continuous": (4,)}
-    for modality, task in [(other, SUPPORTED_TASKS[other][0])] if other else []:
-        spec = DataSpec(
-            "other", modality, task, shape[modality], classes=("a", "b") if task == "classification" else ()
+    for modality, task in [(other, registry.supported_tasks(other)[0])] if other else []:
+        spec = registry.get_modality(modality).spec(
+            "other", task, shape.get(modality, (4,)), classes=("a", "b") if task == "classification" else ()
         )
         if not _refuses(lambda spec=spec: cls(spec=spec)):
             raise ConformanceError(
@@ -45,10 +43,10 @@ def check_create(name: str) -> None:
 
 
 def _check_signature(cls: type[ZooModule], subject_name: str) -> None:
-    tasks = registry.list_tasks()
-    if not cls.tasks or not cls.modalities or set(cls.tasks) - set(tasks) or set(cls.modalities) - set(MODALITIES):
+    tasks, modalities = registry.list_tasks(), registry.list_modalities()
+    if not cls.tasks or not cls.modalities or set(cls.tasks) - set(tasks) or set(cls.modalities) - set(modalities):
         raise ConformanceError(
-            f"{subject_name}: declares tasks {cls.tasks} and modalities {cls.modalities}; must be some of {tasks} and of {MODALITIES}"
+            f"{subject_name}: declares tasks {cls.tasks} and modalities {cls.modalities}; must be some of {tasks} and of {modalities}"
         )
     for option, parameter in registry.parameters(cls).items():
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:

@@ -59,7 +59,7 @@ class Subject:
 
     def __str__(self) -> str:
         where = "" if self.device == "cpu" else f" on {self.device}"
-        return f"{self.name} ({self.case.task} of {self.case.modality} data{where})"
+        return f"{self.name} ({self.case.task} of {self.case.data} data{where})"
 
     @property
     def dataset(self) -> Dataset:

@@ -29,7 +29,7 @@ from zoo.models.policy import Policy
 from zoo.models.sac import SAC
 from zoo.utils.random import PerSampleGenerator
 from zoo.config.run_config import folder_name
-from zoo.data.environment.spaces import arranged, channels_first, described, episode_seeds, layout_of, make_vector
+from zoo.data.environment.spaces import action_space, arranged, channels_first, described, episode_seeds, layout_of, make_vector
 
 SIZES = {"envs": 4, "rollout": 8, "epoch_steps": 32, "val_episodes": 2, "test_episodes": 2}
 RUN = {"data.batch_size": 16, "trainer.max_epochs": 1, "trainer.accelerator": "cpu", "logger": "csv"}
@@ -304,7 +304,7 @@ def test_a_reward_may_be_an_array_without_axes():
 def test_numbers_are_cut_to_the_limits_of_their_own_precision():
     low, high = np.array([0.1, -3.0]), np.array([0.3, -1.7])
     games = plain(action_space=spaces.Box(low, high, dtype=np.float64))
-    assert games.spec.modality == "continuous"
+    assert games.spec.action_space == "continuous"
     play = Play(games, 2, [0, 1])
     for action in (np.float32(low), np.float32(high), low - 1, high + 1):
         play.step(np.stack([action, action]))  # contains() is asserted
@@ -340,7 +340,7 @@ def test_a_module_in_the_current_folder_is_found(tmp_path, monkeypatch):
         f"gymnasium.register('{name}/Pole-v0', entry_point=CartPoleEnv)\n"
     )
     monkeypatch.setattr(sys, "path", [place for place in sys.path if place not in ("", str(tmp_path))])
-    assert described(f"{name}:{name}/Pole-v0")["modality"] == "discrete"
+    assert action_space(f"{name}:{name}/Pole-v0") == "discrete"
     with pytest.raises(ZooError, match="there is no module 'no_such_games' in the current folder"):
         described("no_such_games:Pole-v0")
     (tmp_path / f"{name}_broken.py").write_text("1 / 0\n")
@@ -392,7 +392,7 @@ def test_the_kind_of_an_environment_is_its_own_and_found_without_torch():
         "def kind(model):\n"
         "    config = compose([f'model={model}', 'data=gym', 'data.env=Pendulum-v1'])\n"
         "    run_config = build_run_config(config, recipe=model)\n"
-        "    return run_config.values['data']['modality'], run_config.folder.parts[1]\n"
+        "    return run_config.values['data']['action_space'], run_config.folder.parts[1]\n"
         "print(*kind('sac'))\n"
         "try: kind('dqn')\n"
         "except ZooError as error: print(error)\n"
@@ -404,7 +404,7 @@ def test_the_kind_of_an_environment_is_its_own_and_found_without_torch():
     )
     lines = done.stdout.splitlines()
     assert lines[0] == "continuous sac-Pendulum-v1", done.stderr
-    assert lines[1].startswith("model=dqn cannot do control on data=gym (continuous): models that fit this data are ")
+    assert lines[1].startswith("model=dqn cannot do control on data=gym (environment, continuous actions): models that fit this data are ")
 
 
 @pytest.mark.parametrize(

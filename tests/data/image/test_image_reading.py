@@ -16,13 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from zoo.data.image.spec import ImageReading, ImageSpec
 import zoo
 from zoo.data import load
 from zoo.data.arrays import as_images, from_arrays
 from zoo.data.inputs import encode, from_json, pieces
 from zoo.data.input_readers import to_float
-from zoo.data.reading import ImageReading
-from zoo.data.spec import DataSpec
 
 
 @pytest.fixture(autouse=True)
@@ -198,7 +197,7 @@ def test_colors_of_16_bits_in_a_tiff_keep_them_or_the_file_is_refused(tmp_path, 
     planes = "planarconfig" in options
     tifffile.imwrite(tmp_path / "a.tif", color.transpose(2, 0, 1) if planes else color, photometric="rgb", **options)
     reading = ImageReading(integer_range=(0.0, 4095.0))
-    spec = DataSpec("x", "image", "classification", (3, 5, 6), classes=("a", "b"), reading=reading)
+    spec = ImageSpec("x", "classification", (3, 5, 6), classes=("a", "b"), reading=reading)
     if planes:
         with pytest.raises(zoo.ZooError, match=r"a.tif: .*\(its channels of more than 8 bits lie in separate planes"):
             encode(spec, tmp_path / "a.tif")
@@ -313,7 +312,7 @@ def test_classes_may_have_a_part_s_name_among_others(tmp_path, names):
 @pytest.fixture(scope="module")
 def reader():
     """A model of small gray images in two classes, not trained."""
-    return zoo.create("fnn", spec=DataSpec("x", "image", "classification", (1, 4, 4), classes=("a", "b"))).eval()
+    return zoo.create("fnn", spec=ImageSpec("x", "classification", (1, 4, 4), classes=("a", "b"))).eval()
 
 
 def test_what_is_left_out_is_counted_and_named_in_training_and_in_prediction(tmp_path, capsys, reader):
@@ -413,7 +412,7 @@ def test_arrays_are_read_or_refused_alike_in_training_and_in_prediction(layout, 
         "12 bits": lambda: x * 16,
     }[kind]()
     y = np.arange(40) % 2
-    spec = DataSpec("data", "image", "classification", (1, 1, 1), classes=("0", "1"))
+    spec = ImageSpec("data", "classification", (1, 1, 1), classes=("0", "1"))
     if kind in ("255", "nan", "below", "12 bits"):
         with pytest.raises(zoo.ZooError, match=r"^data: images .*; must be uint8, or float in \[0, 1\]") as refused:
             as_images(x, "data")
@@ -455,7 +454,7 @@ def test_opacity_of_arrays_is_put_on_white_as_that_of_files_is(tmp_path):
         given_x = x if mode == "RGBA" else np.ascontiguousarray(x[..., 1:3])
         for n, image in enumerate(given_x):
             Image.fromarray(image, mode).save(tmp_path / f"{n}.png")
-        spec = DataSpec("x", "image", "classification", (spec_channels, 5, 4), classes=("a", "b"))
+        spec = ImageSpec("x", "classification", (spec_channels, 5, 4), classes=("a", "b"))
         files = encode(spec, [tmp_path / f"{n}.png" for n in range(6)])["x"]
         assert torch.equal(to_float(torch.from_numpy(as_images(given_x, "x").copy())), files)
         assert torch.equal(encode(spec, given_x)["x"], files)
@@ -521,7 +520,7 @@ def test_every_way_to_give_an_image_is_answered_alike(tmp_path, reader):
 
 
 def test_a_model_of_other_channels_reads_arrays_alone(tmp_path):
-    model = zoo.create("fnn", spec=DataSpec("x", "image", "classification", (5, 4, 4), classes=("a", "b"))).eval()
+    model = zoo.create("fnn", spec=ImageSpec("x", "classification", (5, 4, 4), classes=("a", "b"))).eval()
     assert len(model.predict(np.zeros((2, 5, 4, 4)))["label"]) == 2
     assert len(model.predict(np.zeros((2, 4, 4, 5)))["label"]) == 2
     small(tmp_path / "a", 3)

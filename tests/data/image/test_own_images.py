@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from zoo.data.table.spec import TableSpec
 import zoo
 from zoo.data import load
 from zoo.data.augment import GRAY, Augment
@@ -21,7 +22,6 @@ from zoo.data.loader import Loader
 from zoo.utils.random import generator_of
 from zoo.data.image.decode import decode, listing
 from zoo.tasks.classification import Classification
-from zoo.data.spec import DataSpec
 
 RED, BLUE = (200, 30, 20), (10, 60, 220)
 
@@ -305,7 +305,7 @@ def test_mixup_mixes_images_and_the_loss_of_both_targets():
     # The mean of the larger share of Beta(0.4, 0.4)
     drawn = np.random.default_rng(0).beta(0.4, 0.4, 100_000)
     assert abs(float(mixed["share"].mean()) - np.maximum(drawn, 1 - drawn).mean()) < 0.02
-    objective = Classification(DataSpec("t", "table", "classification", (4,), classes=("a", "b", "c")))
+    objective = Classification(TableSpec("t", "classification", (4,), classes=("a", "b", "c")))
     logits, batch = torch.randn(500, 3), {**mixed, "y": mixed["y"] % 3, "y2": mixed["y2"] % 3}
     soft = torch.zeros(500, 3).scatter_(1, batch["y"][:, None], batch["share"][:, None])
     soft.scatter_add_(1, batch["y2"][:, None], 1 - batch["share"][:, None])

@@ -10,11 +10,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from zoo.data.sequence.spec import SequenceReading, SequenceSpec
 import zoo
 from zoo.data import load
 from zoo.data.inputs import encode, pieces
-from zoo.data.reading import SequenceReading
-from zoo.data.spec import DataSpec
 
 RATES = (4000, 8000, 11025, 16000, 44100)
 
@@ -78,7 +77,7 @@ def test_training_and_every_way_to_predict_read_the_same_frames(tmp_path_factory
 
 def test_what_a_folder_holds_beside_recordings_is_named(tmp_path, capsys):
     reading = SequenceReading("log_mel", "none")
-    spec = DataSpec("x", "sequence", "classification", (128, 40), classes=("a", "b"), reading=reading)
+    spec = SequenceSpec("x", "classification", (128, 40), classes=("a", "b"), reading=reading)
     (tmp_path / "a.wav").write_bytes(wav_of(2, 1, 8000, 0.2, 0))
     (tmp_path / "b.mp3").write_bytes(b"mp3")
     (tmp_path / "._a.wav").write_bytes(b"litter")
@@ -89,7 +88,7 @@ def test_what_a_folder_holds_beside_recordings_is_named(tmp_path, capsys):
 @pytest.fixture(scope="module")
 def reader():
     """A model of sequences of at most 6 steps of 2 numbers, not trained."""
-    return zoo.create("gru", spec=DataSpec("x", "sequence", "classification", (6, 2), classes=("a", "b"))).eval()
+    return zoo.create("gru", spec=SequenceSpec("x", "classification", (6, 2), classes=("a", "b"))).eval()
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_every_window_whose_future_lies_in_a_part_counts(tmp_path):
         assert torch.allclose(split["x"][0], torch.from_numpy(values[first - 24 : first]).float())
     assert torch.allclose(data.test["y"][74], torch.from_numpy(values[-6:]).float())
     assert data.spec.mean == pytest.approx(values[:280].mean(0))
-    assert data.spec.season == 24
+    assert data.spec.seasonal_period == 24
 
 
 def test_columns_and_targets_are_chosen(tmp_path):
@@ -124,7 +124,7 @@ def test_a_horizon_longer_than_a_part_is_refused(tmp_path):
 def test_seasons_are_found_out(tmp_path, freq, season):
     frame = hourly()
     frame["date"] = pd.date_range("1990-01-01", periods=len(frame), freq=freq)
-    assert load("series", path=written(frame, tmp_path / "s.csv"), **OPTIONS).spec.season == season
+    assert load("series", path=written(frame, tmp_path / "s.csv"), **OPTIONS).spec.seasonal_period == season
 
 
 def test_files_at_hand_are_read():
@@ -132,7 +132,7 @@ def test_files_at_hand_are_read():
         pytest.skip("the tables are not at hand (ZOO_DATA)")
     for file, rows in (("airline-passengers.csv", 144), ("monthly-sunspots.csv", 2820)):
         data = load("series", path=str(DATA / "tabular" / file), past=12, horizon=3)
-        assert data.spec.season == 12
+        assert data.spec.seasonal_period == 12
         assert data.spec.rows == rows - round(rows * 0.2) - round(rows * 0.1)
 
 

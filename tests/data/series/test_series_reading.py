@@ -205,7 +205,7 @@ def test_the_order_of_day_and_month_is_what_makes_steps_even_and_is_said(tmp_pat
     months = pd.date_range("2000-01-01", periods=60, freq="MS")
     for form, first, other in (("%d/%m/%Y", "day", "false"), ("%m/%d/%Y", "month", "true")):
         data = load("series", path=save(tmp_path / "s.csv", months.strftime(form)), **OPTIONS)
-        assert data.spec.season == 12
+        assert data.spec.seasonal_period == 12
         assert f"is read {first} first, by which the steps are even (data.dayfirst={other}" in capsys.readouterr().err
     with pytest.raises(ZooError, match="steps are not even"):
         load("series", path=str(tmp_path / "s.csv"), dayfirst=True, fill="linear", **OPTIONS)
@@ -236,13 +236,13 @@ def test_offsets_that_change_are_instants_and_days_are_those_of_the_clock(tmp_pa
     hours = pd.date_range("2024-03-20", periods=400, freq="h", tz="Europe/Berlin")
     path = save(tmp_path / "s.csv", [time.isoformat() for time in hours])
     data = load("series", path=path, **OPTIONS)
-    assert data.spec.season == 24
+    assert data.spec.seasonal_period == 24
     (piece,) = pieces(data.spec, [path])
     assert piece.times[0] == "2024-04-05 17:00:00+02:00"
     days = pd.date_range("2024-03-01", periods=90, freq="D", tz="Europe/Berlin")
     path = save(tmp_path / "s.csv", [time.isoformat() for time in days])
     data = load("series", path=path, **OPTIONS)
-    assert data.spec.season == 7
+    assert data.spec.seasonal_period == 7
     assert next(iter(pieces(data.spec, [path]))).times == ["2024-05-30", "2024-05-31"]
 
 
@@ -353,7 +353,7 @@ def test_a_date_and_a_time_of_day_are_one_time(tmp_path, capsys, clock):
     path = save(tmp_path / "s.csv", hours.strftime("%d/%m/%Y"), **{name: hours.strftime(form), "v": np.arange(100.0)})
     data = load("series", path=path, **OPTIONS)
     assert data.spec.columns == ("v",)
-    assert data.spec.season == 24
+    assert data.spec.seasonal_period == 24
     assert f"data.time=[date,{name}]" in capsys.readouterr().err
     assert next(iter(pieces(data.spec, [path]))).times == ["2020-02-01 04:00:00", "2020-02-01 05:00:00"]
     assert load("series", path=path, time=["date", name], **OPTIONS).spec == data.spec
@@ -365,7 +365,7 @@ def test_year_and_month_are_one_time(tmp_path):
         frame = pd.DataFrame({"year": months.year, "month": months.strftime(form), "v": np.arange(60.0)})
         frame.to_csv(tmp_path / "s.csv", index=False)
         data = load("series", path=str(tmp_path / "s.csv"), **OPTIONS)
-        assert (data.spec.columns, data.spec.season) == (("v",), 12)
+        assert (data.spec.columns, data.spec.seasonal_period) == (("v",), 12)
 
 
 def test_empty_last_rows_are_named_as_the_future(tmp_path):

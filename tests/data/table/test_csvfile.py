@@ -51,7 +51,7 @@ def test_a_model_reads_quotation_marks_as_training_did(tmp_path):
     )
     spec = load("csv", path=str(written(tmp_path, "a,kind,y\n" + rows)), target="y", quoting="none").spec
     assert spec.reading.quoting == "none"
-    assert spec.levels[1] == ('5" pine', "oak")
+    assert spec.categories[1] == ('5" pine', "oak")
     (piece,) = pieces(spec, [str(written(tmp_path, 'a,kind\n1,"oak"\n'))])
     assert piece.raw["kind"].tolist() == ['"oak"']
 
@@ -126,7 +126,7 @@ def test_a_column_of_kinds_without_a_name_is_read_and_an_index_is_no_label(tmp_p
 def test_labels_that_may_be_true_together_are_0_and_1_also_as_fractions(tmp_path):
     rows = "".join(f"{n / 7:.2f},{n % 2}.0,{n % 3 % 2}\n" for n in range(40))
     data = load("csv", path=str(written(tmp_path, "a,up,down\n" + rows)), target=["up", "down"])
-    assert int(data.train["y"][:, 0].sum()) == data.spec.counts[0] > 0
+    assert int(data.train["y"][:, 0].sum()) == data.spec.class_counts[0] > 0
 
 
 def test_semicolons_are_told_from_decimal_commas(tmp_path):

@@ -44,7 +44,7 @@ def frame(**columns) -> pd.DataFrame:
 def test_columns_of_each_type_are_read_alike_in_training_and_prediction(column, levels, flagged):
     rows = frame(b=column)
     data = from_arrays(rows, target="y")
-    assert (data.spec.levels[1], data.spec.flagged) == (levels, ("b",) if flagged else ())
+    assert (data.spec.categories[1], data.spec.missing_indicators) == (levels, ("b",) if flagged else ())
     x = torch.cat([split["x"] for split in (data.train, data.val, data.test)])
     again = encode(data.spec, rows.drop(columns="y").set_index(pd.Index(range(ROWS, 0, -1))))["x"]
     assert sorted(map(tuple, again.tolist())) == sorted(map(tuple, x.tolist()))

@@ -110,8 +110,8 @@ def test_rows_are_the_same_numbers_in_training_and_in_each_form_of_prediction(tm
     spec = data.spec
     x = torch.cat([split["x"] for split in (data.train, data.val, data.test)])
     assert len(spec.columns) == 5
-    assert set(spec.levels[2]) <= set("1234")
-    assert spec.levels[0] == spec.levels[1] == spec.levels[4] == ()
+    assert set(spec.categories[2]) <= set("1234")
+    assert spec.categories[0] == spec.categories[1] == spec.categories[4] == ()
     order = [names[n] for n in form.order] if form.header else names
     new = write(tmp_path / "b.csv", cells, form, order=order)
     (piece,) = pieces(spec, [str(new)])
@@ -191,21 +191,21 @@ def test_a_column_that_could_be_read_in_two_ways_is_read_as_the_others_of_the_fi
 
 def test_marks_for_a_missing_number_are_said_and_what_is_no_number_is_warned_of(tmp_path, capsys):
     data = table(tmp_path, rows_of("a", ["-", "1.5", "2.5"] * 14))
-    assert data.spec.flagged == ("a",)
+    assert data.spec.missing_indicators == ("a",)
     assert "missing: 14 of a (as '-')" in capsys.readouterr().out
     for texts in (["7.5 °C", "8 °C"], ["<4", "n.d.", "5", "6.5"]):
-        assert table(tmp_path, rows_of("a", texts * 12)).spec.levels[0]
+        assert table(tmp_path, rows_of("a", texts * 12)).spec.categories[0]
         assert "warning: " in (said := capsys.readouterr().err)
         assert "most of its texts begin with a number" in said
     data = table(tmp_path, rows_of("a", ["-999", "1.5", "2.5"] * 14), missing=[-999])
-    assert data.spec.flagged == ("a",)
+    assert data.spec.missing_indicators == ("a",)
 
 
 def test_a_word_among_numbers_is_named(tmp_path):
     text = rows_of("a", ["xx" if n % 5 < 2 else f"{n / 7:.3f}" for n in range(60)])
     with pytest.raises(zoo.ZooError, match=r"holds numbers and 'xx' \(24 rows\).*data\.missing=\[xx\]"):
         table(tmp_path, text)
-    assert table(tmp_path, text, missing=["xx"]).spec.flagged == ("a",)
+    assert table(tmp_path, text, missing=["xx"]).spec.missing_indicators == ("a",)
     with pytest.raises(zoo.ZooError, match="take the units off"):
         table(tmp_path, rows_of("a", [f"{'$€'[n % 2]}{n / 7:.2f}" for n in range(60)]))
 
@@ -213,10 +213,10 @@ def test_a_word_among_numbers_is_named(tmp_path):
 def test_codes_with_leading_zeros_are_texts_unless_they_are_said_to_be_numbers(tmp_path, capsys):
     text = rows_of("a", ["01001", "02134", "90210"] * 14)
     spec = table(tmp_path, text).spec
-    assert spec.levels[0] == ("01001", "02134", "90210")
+    assert spec.categories[0] == ("01001", "02134", "90210")
     assert encode(spec, pd.read_csv(tmp_path / "a.csv"))["x"].flatten().tolist() == [1, 2, 3] * 14  # without the zeros
     assert "pass data.numeric=[a]" in capsys.readouterr().err
-    assert table(tmp_path, text, numeric=["a"]).spec.levels == ((),)
+    assert table(tmp_path, text, numeric=["a"]).spec.categories == ((),)
 
 
 def test_prediction_reads_numbers_by_the_format_of_training(tmp_path):
@@ -235,7 +235,7 @@ def test_prediction_reads_numbers_by_the_format_of_training(tmp_path):
 def test_whole_numbers_are_one_category_however_they_are_written(tmp_path):
     codes = ["1234567.0", "1234568.0", ""]
     spec = table(tmp_path, rows_of("a", codes * 14), text=["a"]).spec
-    assert spec.levels == (("", "1234567", "1234568"),)
+    assert spec.categories == (("", "1234567", "1234568"),)
     for raw in (
         pd.DataFrame({"a": [1234567.0, 1234568.0, np.nan]}),
         pd.DataFrame({"a": pd.array([1234567, 1234568, None], dtype="Int64")}),
@@ -244,7 +244,7 @@ def test_whole_numbers_are_one_category_however_they_are_written(tmp_path):
     ):
         assert encode(spec, raw)["x"].flatten().tolist() == [2, 3, 1]
     versions = table(tmp_path, rows_of("a", ["1.0", "1", "beta"] * 14)).spec
-    assert versions.levels == (("1", "1.0", "beta"),)  # texts, not numbers
+    assert versions.categories == (("1", "1.0", "beta"),)  # texts, not numbers
 
 
 @pytest.mark.parametrize("word", ["None", "NA", "null", "N/A"])
@@ -257,7 +257,7 @@ def test_a_word_for_nothing_is_a_class_among_words_and_missing_where_it_is_said_
     numbers = "a,y\n" + "".join(f"{n},{one}\n" for n in range(20) for one in (word, "0", "1"))
     with pytest.raises(zoo.ZooError, match="line 2, column 'y': the target is missing"):
         table(tmp_path, numbers)
-    assert table(tmp_path, rows_of("a", [word, "mild"] * 20)).spec.levels == (tuple(sorted([word, "mild"])),)
+    assert table(tmp_path, rows_of("a", [word, "mild"] * 20)).spec.categories == (tuple(sorted([word, "mild"])),)
 
 
 def test_categories_that_training_lacks_are_counted_and_named(tmp_path, capsys):
@@ -329,7 +329,7 @@ def test_dates_are_recognized_in_each_common_form(tmp_path, form):
 
 
 def test_words_that_are_also_months_are_no_dates(tmp_path):
-    assert table(tmp_path, rows_of("a", ["may", "march", "5 may"] * 14)).spec.levels[0]
+    assert table(tmp_path, rows_of("a", ["may", "march", "5 may"] * 14)).spec.categories[0]
 
 
 def test_names_and_ids_are_refused_or_said(tmp_path, capsys):

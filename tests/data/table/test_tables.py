@@ -9,16 +9,16 @@ import torch
 import torch.nn.functional as F
 from sklearn import metrics as sk
 
+from zoo.data.table.spec import TableSpec
 import zoo
 from zoo.tasks.baselines import baselines
 from zoo.data import load
 from zoo.data.arrays import from_arrays
-from zoo.data.table.frames import bin_edges
+from zoo.data.table.frames import quantile_edges
 from zoo.engine.lr_finder import suggest
 from zoo.layers.tabular import Piecewise
 from zoo.tasks.classification import Classification, MultilabelClassification
 from zoo.config.schema import ObjectiveOptions
-from zoo.data.spec import DataSpec
 
 ROWS = 200
 
@@ -58,7 +58,7 @@ def test_a_csv_is_the_same_in_every_dress(tmp_path, text, encoding):
     assert dressed.spec == plain.spec
     assert torch.equal(dressed.train["x"], plain.train["x"])
     assert plain.spec.columns == ("size", "kind")
-    assert plain.spec.levels == ((), ("oak", "pine", "yew"))
+    assert plain.spec.categories == ((), ("oak", "pine", "yew"))
 
 
 def test_a_csv_without_a_header_is_found_out_and_its_target_named_by_place(tmp_path):
@@ -76,7 +76,7 @@ def test_a_csv_without_a_header_is_found_out_and_its_target_named_by_place(tmp_p
 def test_quoted_delimiters_and_line_breaks_belong_to_the_text(tmp_path):
     text = "note,y\n" + '"a, b",1\n"c\nd",0\n' * 40
     spec = load("csv", path=write(tmp_path / "a.csv", text), target="y").spec
-    assert spec.levels == (("a, b", "c\nd"),)
+    assert spec.categories == (("a, b", "c\nd"),)
 
 
 @pytest.mark.parametrize(
@@ -167,11 +167,11 @@ def test_missing_numbers_are_filled_by_the_training_median_and_flagged_missing_t
     gaps.loc[::7, "kind"] = None
     data = load("csv", path=write(tmp_path / "a.csv", gaps.to_csv(index=False)), target="tall", drop=["height"])
     spec, x = data.spec, torch.cat([data.train["x"], data.val["x"], data.test["x"]])
-    assert (spec.flagged, spec.input_shape, spec.levels[1]) == (("size",), (3,), ("", "oak", "pine", "yew"))
+    assert (spec.missing_indicators, spec.input_shape, spec.categories[1]) == (("size",), (3,), ("", "oak", "pine", "yew"))
     assert int(x[:, 2].sum()) == 20
-    assert torch.allclose(x[x[:, 2] == 1, 0], torch.tensor(spec.fills[0]).float())
+    assert torch.allclose(x[x[:, 2] == 1, 0], torch.tensor(spec.impute_values[0]).float())
     seen = data.train["x"]
-    assert spec.fills[0] == pytest.approx(float(np.median(seen[seen[:, 2] == 0, 0])), rel=1e-5)
+    assert spec.impute_values[0] == pytest.approx(float(np.median(seen[seen[:, 2] == 0, 0])), rel=1e-5)
     assert int((x[:, 1] == 1).sum()) == len(range(0, ROWS, 7))
 
 
@@ -202,7 +202,7 @@ def test_frames_with_text_and_gaps_train_like_files(quick):
     assert run.model.spec.columns == ("size", "kind", "tall")
     assert run.metrics["test/rmse"] < 0.5 * run.results["baselines"]["mean"]["rmse"]
     pair = from_arrays((frame()[["size", "kind"]], frame()["tall"]))
-    assert pair.spec.levels == ((), ("oak", "pine", "yew"))
+    assert pair.spec.categories == ((), ("oak", "pine", "yew"))
 
 
 # --- several labels, rare classes ---
@@ -248,7 +248,7 @@ def rare(tmp_path) -> str:
 def test_figures_of_two_classes_are_those_of_the_rarer_one(tmp_path, quick):
     run = zoo.train("fnn", data="csv", **quick, **{"data.path": rare(tmp_path), "data.target": "y"})
     data = load("csv", path=str(tmp_path / "rare.csv"), target="y")
-    assert data.spec.classes[data.spec.positive] == "a fraud"
+    assert data.spec.classes[data.spec.positive_class] == "a fraud"
     p = run.model.predict(data.test["x"])["probability"][:, 0].numpy()
     y = (data.test["y"] == 0).numpy()
     assert run.metrics["test/average_precision"] == pytest.approx(sk.average_precision_score(y, p), abs=1e-5)
@@ -282,7 +282,7 @@ def test_a_threshold_is_the_best_of_all(figure):
     rng = np.random.default_rng(0)
     y = rng.random(300) < 0.2
     score = (rng.normal(size=300) + y).round(1)  # with ties
-    objective = Classification(DataSpec("t", "table", "classification", (2,), classes=("no", "yes")))
+    objective = Classification(TableSpec("t", "classification", (2,), classes=("no", "yes")))
     logits = torch.stack([torch.zeros(300), torch.tensor(score).float()], 1)
     objective.threshold_metric = figure
     threshold = objective.choose_threshold(logits, torch.tensor(y).long())
@@ -293,14 +293,14 @@ def test_a_threshold_is_the_best_of_all(figure):
 
 
 def test_class_weights_are_the_inverse_of_the_counts():
-    spec = DataSpec("t", "table", "classification", (2,), classes=("a", "b", "c"), counts=(10, 20, 70), rows=100)
+    spec = TableSpec("t", "classification", (2,), classes=("a", "b", "c"), class_counts=(10, 20, 70), rows=100)
     objective = Classification(spec)
     objective.configure(ObjectiveOptions(class_weights="balanced"), label_smoothing=0.0)
     logits, y = torch.randn(40, 3), torch.arange(40) % 3
     weight = torch.tensor([100 / 30, 100 / 60, 100 / 210])
     by_hand = (weight[y] * F.cross_entropy(logits, y, reduction="none")).sum() / weight[y].sum()
     assert torch.allclose(objective.loss(logits, {"y": y}), by_hand)
-    labels = MultilabelClassification(DataSpec("t", "table", "classification", (2,), classes=("a", "b"), counts=(10, 50), rows=100,
+    labels = MultilabelClassification(TableSpec("t", "classification", (2,), classes=("a", "b"), class_counts=(10, 50), rows=100,
                              multilabel=True))  # fmt: skip
     labels.configure(ObjectiveOptions(class_weights="balanced"), label_smoothing=0.0)
     assert torch.equal(labels.weights, torch.tensor([9.0, 1.0]))
@@ -329,7 +329,7 @@ def test_the_piecewise_embedding_is_the_paper_s():
 def test_members_are_networks_of_their_own_that_share_their_hidden_layers(task):
     classes = () if task == "regression" else ("a", "b", "c")
     asked = "classification" if classes else "regression"
-    spec = DataSpec("t", "table", asked, (4,), classes=classes, multilabel=task == "labels", target_std=2.0)
+    spec = TableSpec("t", asked, (4,), classes=classes, multilabel=task == "labels", target_std=2.0)
     many = zoo.create("fnn", spec=spec, widths=[8, 8], norm="none", dropout=0.0, members=3)
     x, y = torch.randn(5, 4), torch.arange(5) % 3
     y = {"classification": y, "labels": torch.eye(3)[y], "regression": y.float()}[task]
@@ -369,15 +369,15 @@ def test_members_do_not_mix_their_batches():
 
 def test_a_column_s_bins_have_as_many_rows_each_unless_one_value_has_most():
     even = np.random.default_rng(0).normal(size=6400)
-    counts = np.histogram(even, bin_edges(even))[0]
+    counts = np.histogram(even, quantile_edges(even))[0]
     assert len(counts) == 64
     assert counts.min() == counts.max() == 100
     gains = np.concatenate([np.zeros(1000), np.arange(1, 201)])  # no quantile tells most of the others apart
-    edges = bin_edges(gains)
+    edges = quantile_edges(gains)
     assert len(edges) == 65
     assert (edges[0], edges[-1]) == (0, 200)
     assert np.diff(edges).max() <= 4
-    assert bin_edges(np.ones(9)) == (1.0,)
+    assert quantile_edges(np.ones(9)) == (1.0,)
 
 
 def test_adult_and_california_housing_are_the_published_ones(tabular_root):
@@ -387,7 +387,7 @@ def test_adult_and_california_housing_are_the_published_ones(tabular_root):
     assert float((adult.test["y"] == 1).float().mean()) == pytest.approx(0.2362, abs=1e-4)  # adult.names: 23.62 %
     housing = load("california_housing", root=tabular_root)
     assert sum(housing.sizes) == 20640
-    assert housing.spec.flagged == ("total_bedrooms",)
+    assert housing.spec.missing_indicators == ("total_bedrooms",)
     flagged = sum(int(split["x"][:, -1].sum()) for split in (housing.train, housing.val, housing.test))
     assert flagged == 207
 

@@ -204,7 +204,7 @@ def chinese(path: Path, rows: int = 60) -> str:
 def test_chinese_texts_are_learnt_and_unknown_words_are_said(tmp_path, capsys):
     path = chinese(tmp_path / "c.csv")
     data = load("text", path=path)
-    assert data.spec.tokens == "characters"
+    assert data.spec.tokenizer == "characters"
     assert not (data.test["x"] == 1).any()
     assert "note: " + path + ": most letters are of a script without blanks" in capsys.readouterr().err
     words = load("text", path=path, tokens="words")

@@ -22,10 +22,9 @@ from zoo.data.environment.read import observation_axes, observations
 from zoo.data.environment.replay_buffer import ReplayBuffer
 from zoo.data.environment.snapshots import restored, snapshot
 from zoo.data.environment.spaces import described, episode_seeds, make, make_vector, message_of, native, silent
+from zoo.data.environment.spec import EnvironmentReading, EnvironmentSpec
 from zoo.data.input_readers import to_float
 from zoo.data.loader import SINGLE, Share
-from zoo.data.reading import EnvironmentReading
-from zoo.data.spec import DataSpec
 from zoo.exceptions import TrainingError, ZooError, install
 from zoo.registry import register_data
 from zoo.utils.precision import widest_dtype
@@ -72,7 +71,7 @@ class EnvironmentOptions:
 class Environments(EnvironmentOptions):
     """An environment as a data set: rows are episodes, each of a seed; those of training are played as it goes on."""
 
-    spec: DataSpec
+    spec: EnvironmentSpec
     identity: str
     options: dict[str, Any] = field(default_factory=dict)
     card: Card = GYMNASIUM
@@ -183,7 +182,7 @@ def _picture(drawn: Any) -> np.ndarray | None:
     return frame[..., :3] if frame.shape[2] >= 3 else frame[..., :1].repeat(3, 2)
 
 
-def in_space(spec: DataSpec, space: Any, action: np.ndarray) -> np.ndarray:
+def in_space(spec: EnvironmentSpec, space: Any, action: np.ndarray) -> np.ndarray:
     """Return actions (N, …) as an environment takes them: classes from its first one, numbers within its limits."""
     if spec.classes:
         return action.astype(np.int64) + int(spec.classes[0])
@@ -514,12 +513,12 @@ def observed(games: Environments, part: str) -> Tensor:
 
 
 def environments(
-    name: str, identity: str, modality: str | None, *, options: dict[str, Any] | None = None, **settings: Any
+    name: str, identity: str, action_space: str | None, *, options: dict[str, Any] | None = None, **settings: Any
 ) -> Environments:
-    """Return an environment of gymnasium as a data set; ``modality`` None is found out.
+    """Return an environment of gymnasium as a data set; ``action_space`` None: as it is.
 
     Raises:
-        ZooError: unknown, not installed, or with observations or actions of another modality.
+        ZooError: unknown, not installed, or with observations or actions of another kind.
     """
     settings = {**{one.name: one.default for one in fields(EnvironmentOptions)}, **settings}
     check_choice("data.vectorization", settings["vectorization"], ("auto", "sync", "async"))
@@ -530,9 +529,11 @@ def environments(
     shown = described(identity, options)
     channels = shown.pop("frame_channels")
     reading = EnvironmentReading(shown.pop("image_layout", ""), shown.pop("image_scale", 1.0))
-    spec = DataSpec(name=name, task="control", reading=reading, **shown)
-    if modality not in (None, spec.modality):
-        raise ZooError(f"data={name}: {identity} takes {spec.modality} actions; data.modality={spec.modality}")
+    spec = EnvironmentSpec(name=name, task="control", reading=reading, **shown)
+    if action_space not in (None, spec.action_space):
+        raise ZooError(
+            f"data={name}: {identity} takes {spec.action_space} actions; data.action_space={spec.action_space}"
+        )
     made = Environments(spec=spec, identity=identity, options=dict(options or {}), frame_channels=channels, **settings)
     each = made.envs * made.rollout
     if made.epoch_steps % each:
@@ -553,13 +554,13 @@ def check_replay(games: Environments, *, n_step: int) -> None:
         )
 
 
-def _register(name: str, identity: str, modality: str) -> Callable[..., Environments]:
+def _register(name: str, identity: str, action_space: str | None) -> Callable[..., Environments]:
     """Register an environment; its options are ``env`` and the settings of Environments."""
 
     def load(*, env: str = identity, **settings: Any) -> Environments:
         if not env:
             raise ZooError("data=gym: needs data.env=, an id of gymnasium, or module:id where a module registers it")
-        return environments(name, env, None if name == "gym" else modality, **settings)
+        return environments(name, env, action_space, **settings)
 
     options = [("env", identity), *((one.name, one.default) for one in fields(EnvironmentOptions))]
     keyword = inspect.Parameter.KEYWORD_ONLY
@@ -568,7 +569,7 @@ def _register(name: str, identity: str, modality: str) -> Callable[..., Environm
     )
     load.__name__ = load.__qualname__ = name
     load.__doc__ = f"Return gymnasium's {identity or 'environment of any id'}."
-    return register_data(name, tasks=("control",), modality=modality)(load)
+    return register_data(name, tasks=("control",), modality="environment", action_space=action_space)(load)
 
 
 cartpole = _register("cartpole", "CartPole-v1", "discrete")
@@ -577,4 +578,4 @@ mountain_car = _register("mountain_car", "MountainCar-v0", "discrete")
 pendulum = _register("pendulum", "Pendulum-v1", "continuous")
 lunar_lander = _register("lunar_lander", "LunarLander-v3", "discrete")
 mujoco = _register("mujoco", "HalfCheetah-v5", "continuous")
-gym = _register("gym", "", "discrete, continuous")
+gym = _register("gym", "", None)

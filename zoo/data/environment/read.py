@@ -9,39 +9,38 @@ import torch
 from torch import Tensor
 
 from zoo.data.environment.spaces import arranged
+from zoo.data.environment.spec import EnvironmentSpec
 from zoo.data.input_readers import as_floats, to_float
-from zoo.data.reading import EnvironmentReading
-from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 
 if TYPE_CHECKING:
     from zoo.data.dataset import Batch
 
 
-def layout(spec: DataSpec) -> str:
+def layout(spec: EnvironmentSpec) -> str:
     """Return the order of an observation's axes; nothing for vectors."""
-    return spec.reading_as(EnvironmentReading).layout or ("HWC" if len(spec.input_shape) == 3 else "")
+    return spec.reading.layout or ("HWC" if len(spec.input_shape) == 3 else "")
 
 
-def observation_axes(spec: DataSpec) -> int:
+def observation_axes(spec: EnvironmentSpec) -> int:
     """Return how many axes an environment's observation has."""
     return len(layout(spec)) or len(spec.input_shape)
 
 
-def observations(spec: DataSpec, observed: np.ndarray) -> Tensor:
+def observations(spec: EnvironmentSpec, observed: np.ndarray) -> Tensor:
     """Return an environment's observations (N, …) as they are kept: (N, *input_shape), bytes as they are, all others
     as float32, images among them in [0, 1]. ``to_float`` of it is what a network reads.
     """
     ordered = arranged(observed, layout(spec))
     if ordered.dtype == np.uint8:
         return torch.from_numpy(np.array(ordered, order="C"))
-    scale = spec.reading_as(EnvironmentReading).scale
+    scale = spec.reading.scale
     with np.errstate(over="ignore"):  # infinity is rejected by whoever asks
         x = torch.from_numpy(np.array(ordered, np.float32, order="C"))
     return x if scale == 1 else x / scale
 
 
-def encode(spec: DataSpec, raw: Any) -> Batch:
+def encode(spec: EnvironmentSpec, raw: Any) -> Batch:
     """Return observations as ``x`` float (B, *input_shape); images are in [0, 1].
 
     They are as the environment shows them, or, where their axes tell, as a network reads them.

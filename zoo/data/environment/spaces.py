@@ -176,13 +176,18 @@ def _in_worker(parent: int, env_spec: Any, options: Mapping[str, Any]) -> Any:
 
 
 def described(identity: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return what a ``DataSpec`` says of an environment, and ``frame_channels``, how many channels of an observation
+    """Return what a ``EnvironmentSpec`` says of an environment, and ``frame_channels``, how many channels of an observation
     are new in each step: fewer than all where frames are stacked.
 
     Raises:
         ZooError: it cannot be made, or has spaces that no model can act in, or fails at its first steps.
     """
     return dict(_described(identity)) if not options else _described_anew(identity, options)
+
+
+def action_space(identity: str) -> str:
+    """Return discrete or continuous, as an environment's actions are; raises as ``described`` does."""
+    return "discrete" if "classes" in described(identity) else "continuous"
 
 
 @functools.lru_cache(maxsize=8)
@@ -261,12 +266,12 @@ def arranged(observation: np.ndarray, layout: str) -> np.ndarray:
 
 
 def _acted(identity: str, space: Any) -> dict[str, Any]:
-    """Return modality, classes and limits of a space of actions."""
+    """Return the classes of discrete actions, or the limits of continuous ones."""
     from gymnasium.spaces import Box, Discrete
 
     if isinstance(space, Discrete):
         first = int(space.start)
-        return {"modality": "discrete", "classes": tuple(str(first + number) for number in range(int(space.n)))}
+        return {"classes": tuple(str(first + number) for number in range(int(space.n)))}
     if not isinstance(space, Box) or len(space.shape) != 1:
         raise ZooError(f"{identity} takes {_short(space)}; must be Discrete, or a Box of one dimension")
     if space.dtype.kind != "f":
@@ -274,7 +279,7 @@ def _acted(identity: str, space: Any) -> dict[str, Any]:
     if not (np.isfinite(space.low).all() and np.isfinite(space.high).all()):
         raise ZooError(f"{identity} takes actions without bounds; must have low and high")
     low, high = (tuple(map(float, bound)) for bound in (space.low, space.high))
-    return {"modality": "continuous", "low": low, "high": high}
+    return {"low": low, "high": high}
 
 
 def _short(space: Any) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from zoo.data.dataset import Card, Dataset, channel_statistics
 from zoo.data.download import root_folder
-from zoo.data.spec import DataSpec
+from zoo.data.image.spec import ImageSpec
 from zoo.exceptions import ZooError
 from zoo.registry import register_data
 
@@ -36,9 +36,8 @@ def binarized_mnist(*, path: str | None = None, root: str | None = None) -> Data
     folder = Path(path) if path is not None else root_folder(root) / "binarized_mnist"
     x = {part: _read(folder, part, rows) for part, rows in PARTS.items()}
     mean, std = channel_statistics(x["train"])
-    spec = DataSpec(
+    spec = ImageSpec(
         name="binarized_mnist",
-        modality="image",
         task="reconstruction",
         input_shape=(1, SIDE, SIDE),
         mean=mean,

@@ -13,8 +13,7 @@ from torch import Tensor
 from zoo.config.schema import check_choice, check_number
 from zoo.data.dataset import Card, Dataset, Splits, channel_statistics, class_counts, rarer, rows
 from zoo.data.download import fetch, read_checked, root_folder
-from zoo.data.reading import ImageReading
-from zoo.data.spec import DataSpec
+from zoo.data.image.spec import ImageReading, ImageSpec
 from zoo.exceptions import ZooError
 from zoo.registry import register_data
 
@@ -62,20 +61,19 @@ FASHION_CLASSES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", 
 
 
 def image_spec(
-    name: str, x: Tensor, y: Tensor, classes: tuple[str, ...], reading: ImageReading | None = None
-) -> DataSpec:
+    name: str, x: Tensor, y: Tensor, classes: tuple[str, ...], reading: ImageReading = ImageSpec.reading
+) -> ImageSpec:
     """Return the spec of training images ``x`` (N, C, H, W): a classification where there are classes."""
     mean, std = channel_statistics(x)
-    return DataSpec(
+    return ImageSpec(
         name=name,
-        modality="image",
         task="classification" if classes else "regression",
         input_shape=tuple(x.shape[1:]),
         classes=classes,
         mean=mean,
         std=std,
-        positive=rarer(y) if len(classes) == 2 else 1,
-        counts=class_counts(y.numpy(), len(classes)),
+        positive_class=rarer(y) if len(classes) == 2 else 1,
+        class_counts=class_counts(y.numpy(), len(classes)),
         rows=len(y),
         reading=reading,
         target_mean=0.0 if classes else float(y.mean()),

@@ -16,7 +16,7 @@ from zoo.data.image.cache import Pixels, Wanted, pixels
 from zoo.data.image.datasets import image_spec
 from zoo.data.image.decode import is_image, is_litter, left_out, listing
 from zoo.data.image.npz import labelled_arrays
-from zoo.data.reading import ImageReading
+from zoo.data.image.spec import ImageReading
 from zoo.data.table.csv_file import read_labels
 from zoo.exceptions import ZooError, unknown
 from zoo.registry import register_data

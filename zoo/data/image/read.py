@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from zoo.data.image.spec import ImageSpec
 from zoo.data.input_readers import INPUT, Piece, to_float
-from zoo.data.reading import ImageReading
-from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 
 if TYPE_CHECKING:
@@ -95,7 +94,7 @@ def on_white(x: np.ndarray) -> np.ndarray:
 # --- prediction ---
 
 
-def encode(spec: DataSpec, raw: Any) -> Batch:
+def encode(spec: ImageSpec, raw: Any) -> Batch:
     """Return images as ``x`` float (B, C, H, W) in [0, 1].
 
     ``raw`` is a path or Pillow's image, or a list of such, which are brought to size as training's files were; or an
@@ -111,7 +110,7 @@ def encode(spec: DataSpec, raw: Any) -> Batch:
     return {"x": to_float(torch.from_numpy(np.array(images, order="C")))}
 
 
-def _decoded(spec: DataSpec, raw: Any) -> np.ndarray | None:
+def _decoded(spec: ImageSpec, raw: Any) -> np.ndarray | None:
     """Return paths and Pillow's images as (B, C, H, W), None for anything else."""
     many = list(raw) if isinstance(raw, (list, tuple)) else [raw]
     if not any(isinstance(one, (str, os.PathLike)) or hasattr(one, "getexif") for one in many):
@@ -119,7 +118,7 @@ def _decoded(spec: DataSpec, raw: Any) -> np.ndarray | None:
     return np.stack([_one_decoded(spec, one) for one in many])
 
 
-def _one_decoded(spec: DataSpec, one: Any) -> np.ndarray:
+def _one_decoded(spec: ImageSpec, one: Any) -> np.ndarray:
     from zoo.data.image.decode import decode, decode_opened, wrong
 
     if hasattr(one, "getexif"):
@@ -135,7 +134,7 @@ def _one_decoded(spec: DataSpec, one: Any) -> np.ndarray:
         raise ZooError(f"{name}: is no image that can be read ({wrong(error)})") from None
 
 
-def _options(spec: DataSpec) -> dict[str, Any]:
+def _options(spec: ImageSpec) -> dict[str, Any]:
     """Return how ``zoo.data.image.decode`` reads a file for this model.
 
     Raises:
@@ -146,12 +145,12 @@ def _options(spec: DataSpec) -> dict[str, Any]:
     channels, height, width = spec.input_shape
     if channels not in (1, 3):
         raise ZooError(f"{spec.name}: the model reads images of {channels} channels, files have 1 or 3; must be arrays")
-    reading = spec.reading_as(ImageReading)
+    reading = spec.reading
     ranges = Ranges(reading.integer_range, reading.float_range)
     return {"size": (height, width), "resize_mode": reading.resize_mode, "channels": channels, "ranges": ranges}
 
 
-def _array(spec: DataSpec, raw: Any) -> np.ndarray:
+def _array(spec: ImageSpec, raw: Any) -> np.ndarray:
     """Return a tensor, an array, or lists of such or of numbers, as one array."""
     if isinstance(raw, torch.Tensor):
         values = raw.detach().cpu()
@@ -162,7 +161,7 @@ def _array(spec: DataSpec, raw: Any) -> np.ndarray:
         raise ZooError(f"{spec.name}: images of different shapes; must be all of one size") from None
 
 
-def _placed(spec: DataSpec, x: np.ndarray) -> np.ndarray:
+def _placed(spec: ImageSpec, x: np.ndarray) -> np.ndarray:
     """Return an array of images, or of one, as (B, C, H, W).
 
     Raises:
@@ -186,7 +185,7 @@ def _placed(spec: DataSpec, x: np.ndarray) -> np.ndarray:
     )
 
 
-def read(spec: DataSpec, place: str) -> Iterator[Piece]:
+def read(spec: ImageSpec, place: str) -> Iterator[Piece]:
     """Read an image, or those of a folder or an archive; a note says which of its files are left out."""
     from zoo.data.image.decode import contents, decode, wrong
 
@@ -237,7 +236,7 @@ def _files(path: Path) -> list[str] | None:
     return files
 
 
-def from_json(spec: DataSpec, rows: Sequence[str]) -> Any:
+def from_json(spec: ImageSpec, rows: Sequence[str]) -> Any:
     """Return image files in base64 as ``encode`` takes them."""
     options = _options(spec)
     return np.stack([_image(options, number, text) for number, text in enumerate(rows)])

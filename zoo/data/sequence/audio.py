@@ -19,8 +19,7 @@ from zoo.data.dataset import Card, Dataset, Splits, class_counts
 from zoo.data.download import root_folder
 from zoo.data.image.cache import cache_folder
 from zoo.data.image.decode import is_litter
-from zoo.data.reading import SequenceReading
-from zoo.data.spec import DataSpec
+from zoo.data.sequence.spec import SequenceReading, SequenceSpec
 from zoo.exceptions import ZooError
 from zoo.registry import register_data
 from zoo.utils.atomic_io import write_npz
@@ -86,15 +85,14 @@ def spoken_digits(
         {"x": x[index], "y": labels[index], "lengths": sizes[index]} for index in (train, val, np.flatnonzero(tested))
     ]
     seen = torch.cat([row[:size] for row, size in zip(parts[0]["x"], parts[0]["lengths"].tolist(), strict=True)])
-    spec = DataSpec(
+    spec = SequenceSpec(
         name="spoken_digits",
-        modality="sequence",
         task="classification",
         input_shape=tuple(x.shape[1:]),
         classes=tuple("0123456789"),
         mean=tuple(seen.double().mean(0).tolist()),
         std=tuple(seen.double().std(0).tolist()),
-        counts=class_counts(y[train], 10),
+        class_counts=class_counts(y[train], 10),
         reading=SequenceReading(frames="log_mel", normalize=normalize),
         rows=len(train),
     )

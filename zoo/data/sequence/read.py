@@ -13,15 +13,14 @@ import torch
 from torch import Tensor
 
 from zoo.data.input_readers import INPUT, Piece, array
-from zoo.data.reading import SequenceReading
-from zoo.data.spec import DataSpec
+from zoo.data.sequence.spec import SequenceSpec
 from zoo.exceptions import ZooError
 
 if TYPE_CHECKING:
     from zoo.data.dataset import Batch
 
 
-def encode(spec: DataSpec, raw: Any) -> Batch:
+def encode(spec: SequenceSpec, raw: Any) -> Batch:
     """Return sequences as ``x`` (B, T, C), padded, with ``lengths``.
 
     ``raw`` is an array (T, C) or (B, T, C), a list of arrays (T, C), or a file or a list of files.
@@ -45,7 +44,7 @@ def _is_list(raw: Any) -> bool:
     return not (isinstance(first, (list, tuple)) and all(isinstance(one, (int, float)) for one in first))
 
 
-def _steps(spec: DataSpec, part: Any) -> Tensor:
+def _steps(spec: SequenceSpec, part: Any) -> Tensor:
     """Return one sequence as float32 (T, C)."""
     if isinstance(part, (str, os.PathLike)):
         part = _frames(spec, Path(part))
@@ -62,7 +61,7 @@ def _steps(spec: DataSpec, part: Any) -> Tensor:
     return values
 
 
-def _as_tensor(spec: DataSpec, part: Any) -> Tensor:
+def _as_tensor(spec: SequenceSpec, part: Any) -> Tensor:
     try:
         values = np.array(part)
     except ValueError:
@@ -72,10 +71,10 @@ def _as_tensor(spec: DataSpec, part: Any) -> Tensor:
     return torch.from_numpy(values.astype(np.float64 if values.dtype.kind != "f" else values.dtype))
 
 
-def read(spec: DataSpec, place: str) -> Iterator[Piece]:
+def read(spec: SequenceSpec, place: str) -> Iterator[Piece]:
     """Read wav files; for a model of other sequences, arrays (T, C) of .npy files."""
     path = Path(place)
-    files = _files(path, ".wav" if spec.reading_as(SequenceReading).frames else ".npy") if path.is_dir() else [path]
+    files = _files(path, ".wav" if spec.reading.frames else ".npy") if path.is_dir() else [path]
     for number, file in enumerate(files, start=1):
         try:
             yield Piece([str(file)], [_frames(spec, file)], done=number / len(files))
@@ -103,8 +102,8 @@ def _files(folder: Path, ending: str) -> list[Path]:
     return files
 
 
-def _frames(spec: DataSpec, path: Path) -> np.ndarray:
-    reading = spec.reading_as(SequenceReading)
+def _frames(spec: SequenceSpec, path: Path) -> np.ndarray:
+    reading = spec.reading
     if not reading.frames:
         try:
             steps: np.ndarray = np.load(path, allow_pickle=False)
@@ -117,6 +116,6 @@ def _frames(spec: DataSpec, path: Path) -> np.ndarray:
     return frames_of(raw, normalize=reading.normalize, longest=spec.input_shape[0])
 
 
-def from_json(spec: DataSpec, rows: Sequence[Any]) -> Any:
+def from_json(spec: SequenceSpec, rows: Sequence[Any]) -> Any:
     """Return sequences of steps as ``encode`` takes them."""
     return [array(one) for one in rows]

@@ -13,11 +13,10 @@ import torch
 from zoo.config.schema import check_choice, check_number
 from zoo.data.dataset import Card, Dataset, Windows
 from zoo.data.download import fetch, read_checked, root_folder
-from zoo.data.reading import SeriesReading
 from zoo.data.series.anomaly_windows import marked
 from zoo.data.series.calendar import season_of
 from zoo.data.series.regular_grid import open_series, read_series, source_of, with_options, without_index
-from zoo.data.spec import DataSpec
+from zoo.data.series.spec import SeriesReading, SeriesSpec
 from zoo.data.table.csv_file import column_named
 from zoo.data.table.read import as_text
 from zoo.exceptions import ZooError
@@ -178,9 +177,8 @@ def cut_series(
     seen = values[:first_val]
     _check_precision(recorded, seen)
     base = torch.from_numpy(values.astype(np.float32))
-    spec = DataSpec(
+    spec = SeriesSpec(
         name=recorded.name,
-        modality="series",
         task="forecasting",
         input_shape=(past, len(recorded.columns)),
         target_shape=(horizon, len(targets)),
@@ -188,7 +186,7 @@ def cut_series(
         targets=tuple(targets),
         mean=tuple(map(float, seen.mean(0))),
         std=tuple(float(s) or 1.0 for s in seen.std(0)),
-        season=recorded.season,
+        seasonal_period=recorded.season,
         rows=first_val,
         reading=recorded.reading,
     )

@@ -11,8 +11,7 @@ import numpy as np
 import torch
 
 from zoo.data.input_readers import INPUT, Piece, array, as_tensor
-from zoo.data.reading import SeriesReading
-from zoo.data.spec import DataSpec
+from zoo.data.series.spec import SeriesSpec
 from zoo.exceptions import ZooError
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 ADVICE = "fill the gaps: the model was trained without data.fill"
 
 
-def encode(spec: DataSpec, raw: Any) -> Batch:
+def encode(spec: SeriesSpec, raw: Any) -> Batch:
     """Return the past of a series as ``x`` (B, L, C): an array (L, C) or (B, L, C), the last rows of a frame or a file.
 
     A frame may hold its times in a column or in its index, and is then read as a file is.
@@ -56,7 +55,7 @@ def encode(spec: DataSpec, raw: Any) -> Batch:
     return {"x": _finite(spec, x.double().numpy())}
 
 
-def _array(spec: DataSpec, raw: Any) -> Any:
+def _array(spec: SeriesSpec, raw: Any) -> Any:
     """Return lists and objects as an array of float64, NaN for None; anything else as it is."""
     if hasattr(raw, "dtype") and raw.dtype != object:
         return raw
@@ -67,14 +66,14 @@ def _array(spec: DataSpec, raw: Any) -> Any:
         raise ZooError(f"{spec.name}: is no array of numbers; must be {spec.input_shape}, steps of {columns}") from None
 
 
-def _finite(spec: DataSpec, x: np.ndarray) -> Any:
+def _finite(spec: SeriesSpec, x: np.ndarray) -> Any:
     """Return pasts (B, L, C) as float32, what is missing filled as in training.
 
     Raises:
         ZooError: a value is missing and training filled none, or is too large.
     """
     wrong = np.argwhere(np.isnan(x))
-    fill = spec.reading_as(SeriesReading).fill
+    fill = spec.reading.fill
     if len(wrong):
         from zoo.data.series.regular_grid import filled
 
@@ -91,7 +90,7 @@ def _finite(spec: DataSpec, x: np.ndarray) -> Any:
     return finite
 
 
-def _window(spec: DataSpec, frame: pd.DataFrame) -> np.ndarray:
+def _window(spec: SeriesSpec, frame: pd.DataFrame) -> np.ndarray:
     """Return the last steps of a frame (L, C), by its times where it holds them.
 
     Raises:
@@ -103,7 +102,7 @@ def _window(spec: DataSpec, frame: pd.DataFrame) -> np.ndarray:
     from zoo.data.table.numbers import PLAIN, as_numbers
     from zoo.data.table.read import with_names
 
-    reading = spec.reading_as(SeriesReading)
+    reading = spec.reading
     index = frame.index
     frame = with_names(frame, spec.name)
     if not len(frame):
@@ -131,13 +130,13 @@ def _window(spec: DataSpec, frame: pd.DataFrame) -> np.ndarray:
     return _last(spec, source, clocks).values[-spec.input_shape[0] :]
 
 
-def _last(spec: DataSpec, source: Any, clocks: Sequence[str] = ()) -> Series:
+def _last(spec: SeriesSpec, source: Any, clocks: Sequence[str] = ()) -> Series:
     """Return a source's even rows, of which there are enough for the model."""
     from dataclasses import replace
 
     from zoo.data.series.regular_grid import read_series
 
-    reading = spec.reading_as(SeriesReading)
+    reading = spec.reading
     reading = replace(reading, time=tuple(clocks)) if clocks else reading
     past = spec.input_shape[0]
     series = read_series(source, spec.columns, reading, last=past, advice=ADVICE)
@@ -148,18 +147,18 @@ def _last(spec: DataSpec, source: Any, clocks: Sequence[str] = ()) -> Series:
     return series
 
 
-def read(spec: DataSpec, place: str) -> Iterator[Piece]:
+def read(spec: SeriesSpec, place: str) -> Iterator[Piece]:
     """Read a series' last rows, and the times that come after."""
     from zoo.data.series.regular_grid import open_series, source_of
 
     if place == INPUT:
         raise ZooError("predict: a series is read from a file")
-    table = open_series(Path(place), spec.reading_as(SeriesReading), spec.columns)
+    table = open_series(Path(place), spec.reading, spec.columns)
     series = _last(spec, source_of(table))
     times = series.following((spec.target_shape or (0,))[0])
     yield Piece([place], series.values[-spec.input_shape[0] :], times=times)
 
 
-def from_json(spec: DataSpec, rows: Sequence[Any]) -> Any:
+def from_json(spec: SeriesSpec, rows: Sequence[Any]) -> Any:
     """Return pasts of a series as ``encode`` takes them."""
     return np.stack([array(one) for one in rows]) if len({len(one) for one in rows}) == 1 else array(rows)

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from zoo.config.schema import check_choice, check_flag
-from zoo.data.reading import SeriesReading
 from zoo.data.series.calendar import Grid, direction, duration, grid_of, named
+from zoo.data.series.spec import SeriesReading
 from zoo.data.series.times import LIKELY, Times, chosen, is_numeric, joined, partner_sets, readings, written
 from zoo.data.table.csv_file import Table, column_named, read_csv
 from zoo.data.table.numbers import MARKS, PLAIN, Format, as_numbers, guess_format, surely_comma, surely_point

@@ -14,11 +14,11 @@ import pandas as pd
 from zoo import registry
 from zoo.data.dataset import Card, Dataset, Splits, rows
 from zoo.data.download import fetch, read_checked, root_folder
-from zoo.data.reading import TableReading
 from zoo.data.table.csv_file import Table, column_named, read_csv
 from zoo.data.table.frames import Learnt, Reading, Source, as_target, described, frame_dataset, table_spec
 from zoo.data.table.numbers import PLAIN, as_numbers
 from zoo.data.table.read import as_text, encode
+from zoo.data.table.spec import TableReading
 from zoo.exceptions import ZooError
 from zoo.registry import register_data
 

@@ -15,8 +15,6 @@ import torch
 
 from zoo import registry
 from zoo.data.dataset import Card, Dataset, Splits, class_counts, rarer, rows
-from zoo.data.reading import TableReading
-from zoo.data.spec import DataSpec
 from zoo.data.table.numbers import (
     LONGEST,
     MARKS,
@@ -31,6 +29,7 @@ from zoo.data.table.numbers import (
     surely_point,
 )
 from zoo.data.table.read import as_text, as_texts, category_codes, category_texts, encode_frame, is_numeric, with_names
+from zoo.data.table.spec import TableReading, TableSpec
 from zoo.exceptions import ZooError, unknown
 
 BINS = 64  # that a column of numbers is cut into, for networks that embed it piece by piece
@@ -180,7 +179,7 @@ def frame_dataset(
     return Dataset(spec, parts[0], parts[1], parts[2], card)
 
 
-def _test_split(test: Source, spec: DataSpec, learnt: Learnt, reading: Reading) -> dict[str, torch.Tensor]:
+def _test_split(test: Source, spec: TableSpec, learnt: Learnt, reading: Reading) -> dict[str, torch.Tensor]:
     test = replace(test, frame=with_names(test.frame, test.name))
     lacking = [c for c in (*spec.columns, *reading.target) if c not in test.frame.columns]
     if lacking:
@@ -355,32 +354,32 @@ def _quantities(counts: Mapping[str, int]) -> int:
     return sum(count for text, count in counts.items() if QUANTITY.match(text))
 
 
-def _remarks(source: Source, spec: DataSpec, guesses: Mapping[str, Cells | None], text: Sequence[str]) -> list[str]:
+def _remarks(source: Source, spec: TableSpec, guesses: Mapping[str, Cells | None], text: Sequence[str]) -> list[str]:
     """Return notes on columns that may be meant otherwise than they were read."""
     lines = []
-    for column, levels in zip(spec.columns, spec.levels, strict=True):
+    for column, categories in zip(spec.columns, spec.categories, strict=True):
         cells = guesses[column]
-        if not levels and _is_id(source.frame[column].to_numpy(), cells):
+        if not categories and _is_id(source.frame[column].to_numpy(), cells):
             lines.append(
                 f"note: {source.name}: column {column!r} rises by row and is another number in each; if it is an id, "
                 f"{source.leave_out(column)}"
             )
         if cells is None or column in text:
             continue
-        if not levels:
+        if not categories:
             lines += _two_ways(source, column, cells)
-        if levels and cells.codes and source.options:
+        if categories and cells.codes and source.options:
             lines.append(
                 f"note: {source.name}: column {column!r} has leading zeros and is read as text; pass "
                 f"data.numeric=[{column}] if it holds numbers"
             )
-        elif levels and _quantities(cells.counts) > 0.5 * sum(cells.counts.values()):
+        elif categories and _quantities(cells.counts) > 0.5 * sum(cells.counts.values()):
             example = next(text for text in cells.counts if not is_number(text) and QUANTITY.match(text))
             lines.append(
                 f"warning: {source.name}: column {column!r} is read as text, but most of its texts begin with a "
                 f"number, such as {example[:40]!r}; leave units and signs away to have numbers"
             )
-    for column in spec.reading_as(TableReading).target if spec.task == "regression" else ():
+    for column in spec.reading.target if spec.task == "regression" else ():
         lines += _two_ways(source, column, guesses[column])
     return lines
 
@@ -500,16 +499,16 @@ def few_whole(values: np.ndarray) -> bool:
     return bool((values == np.round(values)).all()) and len(np.unique(values)) <= FEW
 
 
-def as_target(spec: DataSpec, values: np.ndarray) -> torch.Tensor:
+def as_target(spec: TableSpec, values: np.ndarray) -> torch.Tensor:
     """Return a target as a model learns it: float32, less what ``spec`` subtracts; class numbers as they are."""
     if spec.task != "regression" or spec.multilabel:
         return torch.tensor(values)
     return torch.from_numpy((values - spec.target_offset).astype(np.float32))
 
 
-def learnt_of(spec: DataSpec) -> Learnt:
+def learnt_of(spec: TableSpec) -> Learnt:
     """Return how ``targets`` reads a target of such data."""
-    reading = spec.reading_as(TableReading)
+    reading = spec.reading
     return Learnt(
         np.empty(0), spec.task, spec.classes, spec.multilabel, form=reading.target_format, missing=reading.missing
     )
@@ -558,15 +557,15 @@ def table_spec(
     *,
     positive: str | None = None,
     reading: TableReading | None = None,
-) -> DataSpec:
+) -> TableSpec:
     """Return the spec of a table, all of its statistics those of the rows ``train``; ``forms`` is None for text."""
     reading = reading or TableReading()
-    levels, fills, flagged, mean, std, edges, offsets = [], [], [], [], [], [], []
+    categories, impute_values, missing_indicators, mean, std, bin_edges, offsets = [], [], [], [], [], [], []
     for column in frame.columns:
         cells, form = frame[column].iloc[train], forms[column]
         if form is None:
-            levels.append(tuple(sorted(category_texts(cells, missing=reading.missing).unique())))
-            for values, blank in ((fills, 0.0), (mean, 0.0), (std, 1.0), (offsets, 0.0), (edges, ())):
+            categories.append(tuple(sorted(category_texts(cells, missing=reading.missing).unique())))
+            for values, blank in ((impute_values, 0.0), (mean, 0.0), (std, 1.0), (offsets, 0.0), (bin_edges, ())):
                 values.append(blank)
             continue
         values = as_numbers(cells, lambda row: f"{name}, row {row + 1}", form=form, missing=reading.missing)
@@ -574,36 +573,35 @@ def table_spec(
         values = values[~gaps] if not gaps.all() else np.zeros(1)
         offsets.append(offset_of(values, f"{name}: column {column!r}"))
         values = values - offsets[-1] if offsets[-1] else values
-        levels.append(())
-        fills.append(float(np.median(values)))
-        flagged += [column] if gaps.any() else []
+        categories.append(())
+        impute_values.append(float(np.median(values)))
+        missing_indicators += [column] if gaps.any() else []
         mean.append(float(values.mean()))
         std.append(float(values.std()) or 1.0)
-        edges.append(bin_edges(values))
+        bin_edges.append(quantile_edges(values))
     y, classes = learnt.y[train], learnt.classes
     regressed = learnt.task == "regression"
     target_offset = offset_of(y, f"{name}: the target") if regressed else 0.0
     y = (y - target_offset).astype(np.float32) if regressed else y
-    return DataSpec(
+    return TableSpec(
         name=name,
-        modality="table",
         task=learnt.task,
-        input_shape=(len(frame.columns) + len(flagged),),
+        input_shape=(len(frame.columns) + len(missing_indicators),),
         classes=classes,
         multilabel=learnt.multilabel,
-        positive=_positive(y, classes, positive) if len(classes) == 2 and not learnt.multilabel else 1,
-        mean=(*mean, *[0.0] * len(flagged)),
-        std=(*std, *[1.0] * len(flagged)),
+        positive_class=_positive(y, classes, positive) if len(classes) == 2 and not learnt.multilabel else 1,
+        mean=(*mean, *[0.0] * len(missing_indicators)),
+        std=(*std, *[1.0] * len(missing_indicators)),
         target_mean=float(y.mean(dtype=np.float64)) if regressed else 0.0,
         target_std=(float(y.std(dtype=np.float64)) or 1.0) if regressed else 1.0,
         target_offset=target_offset,
-        counts=class_counts(y, len(classes)),
+        class_counts=class_counts(y, len(classes)),
         rows=len(y),
         columns=tuple(map(str, frame.columns)),
-        levels=tuple(levels),
-        fills=tuple(fills),
-        flagged=tuple(flagged),
-        edges=tuple(edges),
+        categories=tuple(categories),
+        impute_values=tuple(impute_values),
+        missing_indicators=tuple(missing_indicators),
+        bin_edges=tuple(bin_edges),
         reading=replace(
             reading,
             formats=tuple(form or PLAIN for form in forms.values()) if any(forms.values()) else (),
@@ -624,15 +622,15 @@ def offset_of(values: np.ndarray, name: str) -> float:
     return float(np.round(mean)) if abs(mean) > LARGE * (std or 1.0) else 0.0
 
 
-def bin_edges(values: np.ndarray) -> tuple[float, ...]:
+def quantile_edges(values: np.ndarray) -> tuple[float, ...]:
     """Return at most 65 different values that cut a column into bins: quantiles of its rows.
 
     Where these coincide, as in a column that is mostly 0, the rest are spread evenly over its other values.
     """
-    edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)))
-    others = np.setdiff1d(values, edges)
-    places = np.linspace(0, max(len(others) - 1, 0), min(BINS + 1 - len(edges), len(others))).round().astype(int)
-    return tuple(np.union1d(edges, others[places]).tolist())
+    bin_edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)))
+    others = np.setdiff1d(values, bin_edges)
+    places = np.linspace(0, max(len(others) - 1, 0), min(BINS + 1 - len(bin_edges), len(others))).round().astype(int)
+    return tuple(np.union1d(bin_edges, others[places]).tolist())
 
 
 def _positive(y: np.ndarray, classes: tuple[str, ...], asked: str | None) -> int:
@@ -645,17 +643,17 @@ def _positive(y: np.ndarray, classes: tuple[str, ...], asked: str | None) -> int
     return rarer(y)
 
 
-def described(source: Source, spec: DataSpec, target: Sequence[str]) -> str:
+def described(source: Source, spec: TableSpec, target: Sequence[str]) -> str:
     """Return the line that says how a frame was understood."""
-    text = [f"{c} ({len(v)})" for c, v in zip(spec.columns, spec.levels, strict=True) if v]
+    text = [f"{c} ({len(v)})" for c, v in zip(spec.columns, spec.categories, strict=True) if v]
     numbers = len(spec.columns) - len(text)
     said = [f"{numbers} {'column' if numbers == 1 else 'columns'} of numbers"]
     said += [f"{len(text)} of text: {', '.join(text[:8])}{', …' if len(text) > 8 else ''}"] if text else []
     said += _formats_described(spec, target)
-    if spec.flagged:
-        reading = spec.reading_as(TableReading)
+    if spec.missing_indicators:
+        reading = spec.reading
         forms = dict(zip(spec.columns, reading.formats or (PLAIN,) * len(spec.columns), strict=True))
-        gaps = {c: np.isnan(numbers_of(source, c, forms[c], reading.missing)).sum() for c in spec.flagged}
+        gaps = {c: np.isnan(numbers_of(source, c, forms[c], reading.missing)).sum() for c in spec.missing_indicators}
         said.append("missing: " + ", ".join(f"{n:,} of {c}{_marks_of(source, c)}" for c, n in gaps.items()))
     what = spec.task
     if spec.multilabel:
@@ -664,14 +662,14 @@ def described(source: Source, spec: DataSpec, target: Sequence[str]) -> str:
         shown = ", ".join(spec.classes[:6]) + (", …" if len(spec.classes) > 6 else "")
         what = f"classification: {shown}"
         if len(spec.classes) == 2:
-            what += f"; to find: {spec.classes[spec.positive]}"
+            what += f"; to find: {spec.classes[spec.positive_class]}"
     learnt = f"{', '.join(target)} ({what})" if target else "to give it back"
     return f"{source.name}: learns {learnt} from {'; '.join(said)}"
 
 
-def _formats_described(spec: DataSpec, target: Sequence[str]) -> list[str]:
+def _formats_described(spec: TableSpec, target: Sequence[str]) -> list[str]:
     """Return how numbers are written, where that is not plain, with the columns that are."""
-    reading = spec.reading_as(TableReading)
+    reading = spec.reading
     forms = dict(zip(spec.columns, reading.formats, strict=False))
     forms |= dict.fromkeys(target, reading.target_format) if spec.task == "regression" else {}
     words: dict[str, list[str]] = {}

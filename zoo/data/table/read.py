@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 
 from zoo.data.input_readers import INPUT, Piece, batched, opened, share_read
-from zoo.data.reading import TableReading
-from zoo.data.spec import DataSpec
 from zoo.data.table.numbers import EMPTY, PLAIN, as_numbers, is_number
+from zoo.data.table.spec import TableSpec
 from zoo.exceptions import ZooError
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ class Origin:
         return f"{self.name}, line {self.lines[row]}, column {column!r}"
 
 
-def encode(spec: DataSpec, raw: Any) -> Batch:
+def encode(spec: TableSpec, raw: Any) -> Batch:
     """Return rows as ``x`` float (B, inputs).
 
     ``raw`` is a data frame, a row of one, a dictionary or a list of such by the columns' names, the path of a CSV, or
@@ -59,11 +58,11 @@ def encode(spec: DataSpec, raw: Any) -> Batch:
     return {"x": batched(spec, torch.from_numpy(_encode_array(spec, raw).astype(np.float32)))}
 
 
-def read(spec: DataSpec, place: str) -> Iterator[Piece]:
+def read(spec: TableSpec, place: str) -> Iterator[Piece]:
     """Read rows of a CSV, as the training file was read."""
     from zoo.data.table.csv_file import stream_csv
 
-    reading, name = spec.reading_as(TableReading), "standard input" if place == INPUT else place
+    reading, name = spec.reading, "standard input" if place == INPUT else place
     with opened(place) as file:
         for table in stream_csv(
             file,
@@ -79,7 +78,7 @@ def read(spec: DataSpec, place: str) -> Iterator[Piece]:
             yield Piece([str(line) for line in table.lines], table.cells, done=share_read(place, file))
 
 
-def from_json(spec: DataSpec, rows: Sequence[dict[str, Any]]) -> Any:
+def from_json(spec: TableSpec, rows: Sequence[dict[str, Any]]) -> Any:
     """Return rows by the names of their columns as ``encode`` takes them."""
     import pandas as pd
 
@@ -96,7 +95,7 @@ def from_json(spec: DataSpec, rows: Sequence[dict[str, Any]]) -> Any:
     return found
 
 
-def as_frame(spec: DataSpec, raw: Any) -> pd.DataFrame | None:
+def as_frame(spec: TableSpec, raw: Any) -> pd.DataFrame | None:
     """Return rows by the names of their columns as a frame, None for an array of numbers.
 
     Raises:
@@ -126,7 +125,7 @@ def as_frame(spec: DataSpec, raw: Any) -> pd.DataFrame | None:
     if cells.dtype.kind in "US":  # numbers beside texts stay numbers
         cells = np.asarray(list(raw), dtype=object)
     numbers = cells.dtype.kind in "buif"
-    if numbers and (not spec.flagged or cells.shape[-1:] != (len(spec.columns),)):
+    if numbers and (not spec.missing_indicators or cells.shape[-1:] != (len(spec.columns),)):
         return None
     if not numbers and (cells.dtype.kind != "O" or not spec.columns):
         raise ZooError(f"{spec.name}: an array of {cells.dtype}; must be numbers")
@@ -137,7 +136,7 @@ def as_frame(spec: DataSpec, raw: Any) -> pd.DataFrame | None:
     return pd.DataFrame(cells, columns=list(spec.columns))
 
 
-def _read_whole(spec: DataSpec, place: str) -> pd.DataFrame:
+def _read_whole(spec: TableSpec, place: str) -> pd.DataFrame:
     import pandas as pd
 
     if not Path(place).is_file():
@@ -149,24 +148,24 @@ def _read_whole(spec: DataSpec, place: str) -> pd.DataFrame:
     return frame
 
 
-def _check_columns(spec: DataSpec, columns: Iterable[str], name: str) -> None:
+def _check_columns(spec: TableSpec, columns: Iterable[str], name: str) -> None:
     present = set(columns)
     missing = [column for column in column_names(spec) if column not in present]
     if missing:
         raise ZooError(f"{name}: the columns {', '.join(missing)} are missing; the model reads {_listed(spec)}")
 
 
-def _listed(spec: DataSpec) -> str:
+def _listed(spec: TableSpec) -> str:
     names = column_names(spec)
     return ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
 
 
-def column_names(spec: DataSpec) -> tuple[str, ...]:
+def column_names(spec: TableSpec) -> tuple[str, ...]:
     """Return the names of a table's columns."""
     return spec.columns or tuple(f"column_{n + 1}" for n in range(spec.inputs))
 
 
-def _encode_array(spec: DataSpec, raw: Any) -> np.ndarray:
+def _encode_array(spec: TableSpec, raw: Any) -> np.ndarray:
     """Return an array of numbers as float64 (B, inputs), checked as training checks its rows."""
     x = raw.detach().cpu().numpy() if isinstance(raw, Tensor) else np.asarray(raw)
     x = x.astype(np.float64)
@@ -174,8 +173,8 @@ def _encode_array(spec: DataSpec, raw: Any) -> np.ndarray:
     if x.ndim != 2 or x.shape[1] != spec.inputs:
         return x  # refused by its shape
     place = _row_place(spec)
-    names = [*column_names(spec), *spec.flagged]
-    for n, known in enumerate(spec.levels):
+    names = [*column_names(spec), *spec.missing_indicators]
+    for n, known in enumerate(spec.categories):
         strange = (
             np.flatnonzero((x[:, n] != np.round(x[:, n])) | (x[:, n] < 0) | (x[:, n] > len(known))) if known else ()
         )
@@ -184,9 +183,9 @@ def _encode_array(spec: DataSpec, raw: Any) -> np.ndarray:
             raise ZooError(
                 f"{place(int(strange[0]), names[n])}: {value:g} is no number of a category, 0 to {len(known)}"
             )
-    offsets = spec.reading_as(TableReading).offsets
+    offsets = spec.reading.offsets
     if offsets:
-        x = x - np.array([*offsets, *[0.0] * len(spec.flagged)])
+        x = x - np.array([*offsets, *[0.0] * len(spec.missing_indicators)])
     with np.errstate(over="ignore"):
         rows, columns = np.nonzero(~np.isfinite(x.astype(np.float32)))
     if len(rows):
@@ -196,11 +195,11 @@ def _encode_array(spec: DataSpec, raw: Any) -> np.ndarray:
     return x
 
 
-def _row_place(spec: DataSpec) -> Place:
+def _row_place(spec: TableSpec) -> Place:
     return lambda row, column: f"{spec.name}, row {row + 1}, column {column!r}"
 
 
-def encode_frame(spec: DataSpec, frame: pd.DataFrame, place: Place | None = None) -> np.ndarray:
+def encode_frame(spec: TableSpec, frame: pd.DataFrame, place: Place | None = None) -> np.ndarray:
     """Return the columns of a table as x (N, inputs), float64: texts numbered, missing numbers filled and flagged.
 
     ``place`` says where a cell is, for errors.
@@ -214,9 +213,9 @@ def encode_frame(spec: DataSpec, frame: pd.DataFrame, place: Place | None = None
     _check_columns(spec, frame.columns, place.name if isinstance(place, Origin) else spec.name)
     if not len(frame):
         raise ZooError(f"{spec.name}: has no rows")
-    reading = spec.reading_as(TableReading)
-    levels = spec.levels or ((),) * len(columns)
-    fills = spec.fills or (0.0,) * len(columns)
+    reading = spec.reading
+    levels = spec.categories or ((),) * len(columns)
+    fills = spec.impute_values or (0.0,) * len(columns)
     forms = reading.formats or (PLAIN,) * len(columns)
     offsets = reading.offsets or (0.0,) * len(columns)
     parts, flags = [], {}
@@ -227,7 +226,7 @@ def encode_frame(spec: DataSpec, frame: pd.DataFrame, place: Place | None = None
         values = as_numbers(frame[name], lambda row, name=name: place(row, name), form=form, missing=reading.missing)  # type: ignore[misc]
         flags[name] = np.isnan(values)
         parts.append(np.where(flags[name], fill, values - offset if offset else values))
-    return np.stack([*parts, *(flags[name].astype(float) for name in spec.flagged)], axis=1)
+    return np.stack([*parts, *(flags[name].astype(float) for name in spec.missing_indicators)], axis=1)
 
 
 def with_names(frame: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -308,22 +307,22 @@ def _as_in_file(value: Any, text: str, known: Sequence[str]) -> str:
     return text.zfill(lengths.pop()) if len(lengths) == 1 and text.isdigit() else text
 
 
-def unknown_categories(spec: DataSpec, raw: Any, batch: Batch) -> dict[str, Counter[str]]:
+def unknown_categories(spec: TableSpec, raw: Any, batch: Batch) -> dict[str, Counter[str]]:
     """Return the categories of ``raw`` that training lacks, by column, and how often each occurs.
 
     ``batch`` is what ``encode`` made of it.
     """
     counts: dict[str, Counter[str]] = {}
-    text = [n for n, known in enumerate(spec.levels) if known]
+    text = [n for n, known in enumerate(spec.categories) if known]
     rows = as_frame(spec, raw) if text and bool((batch["x"][:, text] == 0).any()) else None
     if rows is None:
         return counts
-    frame, missing = with_names(rows, spec.name), spec.reading_as(TableReading).missing
+    frame, missing = with_names(rows, spec.name), spec.reading.missing
     for n in text:
         new = np.flatnonzero((batch["x"][:, n] == 0).cpu().numpy())
         if len(new):
             cells = frame[spec.columns[n]].iloc[new]
-            texts = as_texts(cells, numeric=is_numeric(spec.levels[n]), missing=missing)
+            texts = as_texts(cells, numeric=is_numeric(spec.categories[n]), missing=missing)
             counts[spec.columns[n]] = Counter(str(one) or "(empty)" for one in texts)
     return counts
 
@@ -341,17 +340,17 @@ def unknown_notes(counts: Mapping[str, Counter[str]]) -> list[str]:
     return lines
 
 
-def numeric_columns(spec: DataSpec) -> Tensor:
+def numeric_columns(spec: TableSpec) -> Tensor:
     """Return the numbers of a table's columns that hold no texts."""
-    return torch.tensor([n for n in range(spec.inputs) if not spec.levels[n : n + 1] or not spec.levels[n]])
+    return torch.tensor([n for n in range(spec.inputs) if not spec.categories[n : n + 1] or not spec.categories[n]])
 
 
-def coded(spec: DataSpec, x: Tensor, numbers: Tensor) -> Tensor:
-    """Return a table's rows (B, spec.coded): ``numbers``, its numeric columns standardized, then each text as 0 or 1.
+def coded(spec: TableSpec, x: Tensor, numbers: Tensor) -> Tensor:
+    """Return a table's rows (B, spec.encoded_size): ``numbers``, its numeric columns standardized, then each text as 0 or 1.
 
     A text that training lacks is 0 throughout.
     """
-    text = {n: len(known) for n, known in enumerate(spec.levels) if known}
+    text = {n: len(known) for n, known in enumerate(spec.categories) if known}
     parts = [numbers]
     for n, count in text.items():
         parts.append((x[:, n : n + 1] == torch.arange(1, count + 1, device=x.device)).to(numbers.dtype))

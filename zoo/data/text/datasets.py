@@ -16,10 +16,10 @@ from zoo.config.schema import check_choice, check_number
 from zoo.data.dataset import Card, Dataset, Splits, Windows, class_counts, rarer
 from zoo.data.download import fetch, read_checked, root_folder
 from zoo.data.loader import STREAMS
-from zoo.data.reading import TextReading
-from zoo.data.spec import PADDING, UNKNOWN, DataSpec
+from zoo.data.spec import PADDING, UNKNOWN
 from zoo.data.table.csv_file import Table, column_named, read_csv
 from zoo.data.table.numbers import is_number
+from zoo.data.text.spec import TextReading, TextSpec
 from zoo.data.text.tokens import TOKENS, cleaned, cut, encoded, numbers, tokens_of, vocabulary_of
 from zoo.exceptions import ZooError
 from zoo.registry import register_data
@@ -135,13 +135,12 @@ def long_text(
             f"give at least {least:,}, or a smaller window"
         )
     known = vocabulary_of(parts[0], most=vocabulary)
-    spec = DataSpec(
+    spec = TextSpec(
         name=name,
-        modality="text",
         task="language_modeling",
         input_shape=(window,),
         vocabulary=known,
-        tokens=tokens,
+        tokenizer=tokens,
         rows=len(parts[0]),
     )
     coded = [torch.from_numpy(encoded(part, numbers(known))) for part in parts]
@@ -284,16 +283,15 @@ def short_texts(
     def own(index: np.ndarray) -> dict[str, torch.Tensor]:
         return coded_rows([symbols[row] for row in index], y[index], known, longest)
 
-    spec = DataSpec(
+    spec = TextSpec(
         name=name,
-        modality="text",
         task="classification",
         input_shape=(longest,),
         classes=classes,
         vocabulary=known,
-        tokens=reading.tokens,
-        positive=rarer(y[train_rows]) if len(classes) == 2 else 1,
-        counts=class_counts(y[train_rows], len(classes)),
+        tokenizer=reading.tokens,
+        positive_class=rarer(y[train_rows]) if len(classes) == 2 else 1,
+        class_counts=class_counts(y[train_rows], len(classes)),
         rows=len(train_rows),
         reading=given.reading,
     )
@@ -307,14 +305,14 @@ def _symbols(texts: Sequence[str], reading: Reading) -> list[Sequence[str]]:
     return [cut(cleaned(text), reading.tokens)[: reading.longest] for text in texts]
 
 
-def _say_unknown(spec: DataSpec, test: dict[str, torch.Tensor]) -> None:
+def _say_unknown(spec: TextSpec, test: dict[str, torch.Tensor]) -> None:
     """Say where most symbols of the test texts are unknown: little can be learnt from words that do not come again."""
     x = test["x"]
     count, unknown = int((x != PADDING).sum()), int((x == UNKNOWN).sum())
     if unknown > count / 2:
-        other = "characters" if spec.tokens == "words" else "words"
+        other = "characters" if spec.tokenizer == "words" else "words"
         print(
-            f"note: {spec.name}: {unknown / count:.0%} of the {spec.tokens} in test texts do not occur in training; "
+            f"note: {spec.name}: {unknown / count:.0%} of the {spec.tokenizer} in test texts do not occur in training; "
             f"data.tokens={other} may suit them",
             file=sys.stderr,
         )

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from zoo.data.input_readers import INPUT, Piece, as_tensor, opened, share_read
-from zoo.data.reading import TextReading
-from zoo.data.spec import PADDING, DataSpec
+from zoo.data.spec import PADDING
+from zoo.data.text.spec import TextReading, TextSpec
 from zoo.data.text.tokens import cleaned, cut, encoded, numbers
 from zoo.exceptions import ZooError
 
@@ -27,7 +27,7 @@ WINDOWS = 64  # of a language model's windows that a text may be long
 HEAD = 1 << 16  # bytes of a file by which it is a table or lines
 
 
-def encode(spec: DataSpec, raw: Any) -> Batch:
+def encode(spec: TextSpec, raw: Any) -> Batch:
     """Return texts as numbers (B, T), of a classification with ``lengths``; numbers are taken as they are.
 
     ``raw`` is a text or several, a frame or rows with the model's column of texts, a file, or numbers of tokens. Texts
@@ -43,7 +43,7 @@ def encode(spec: DataSpec, raw: Any) -> Batch:
     if texts is not None:
         known = numbers(spec.vocabulary)
         texts = texts if language else [cleaned(text) for text in texts]
-        parts = [torch.from_numpy(encoded(cut(text, spec.tokens), known)).long() for text in texts]
+        parts = [torch.from_numpy(encoded(cut(text, spec.tokenizer), known)).long() for text in texts]
     else:
         parts = [_numbers(spec, part) for part in (raw if as_tensor(raw[0]).ndim else [raw])]
     for number, part in enumerate(parts, start=1):
@@ -56,13 +56,13 @@ def encode(spec: DataSpec, raw: Any) -> Batch:
     if language:
         longest, most = max(map(len, parts)), WINDOWS * spec.input_shape[0]
         if longest > most:
-            raise ZooError(f"{spec.name}: a text of {longest:,} {spec.tokens}; the model reads at most {most:,}")
+            raise ZooError(f"{spec.name}: a text of {longest:,} {spec.tokenizer}; the model reads at most {most:,}")
         return {"x": _padded(parts)}
     parts = [part[: spec.input_shape[0]] for part in parts]
     return {"x": _padded(parts), "lengths": torch.tensor([len(part) for part in parts])}
 
 
-def _numbers(spec: DataSpec, part: Any) -> Tensor:
+def _numbers(spec: TextSpec, part: Any) -> Tensor:
     """Return the numbers of tokens."""
     x = as_tensor(part)
     if x.is_floating_point() and not torch.equal(x, x.round()):
@@ -74,7 +74,7 @@ def _padded(parts: Sequence[Tensor]) -> Tensor:
     return torch.nn.utils.rnn.pad_sequence(list(parts), batch_first=True, padding_value=PADDING)
 
 
-def _texts(spec: DataSpec, raw: Any) -> list[str] | None:
+def _texts(spec: TextSpec, raw: Any) -> list[str] | None:
     """Return the texts of whatever holds some, None where it holds numbers.
 
     Raises:
@@ -124,13 +124,13 @@ def _read_texts(piece: Piece) -> list[str]:
     return list(piece.raw)
 
 
-def _column(spec: DataSpec, names: Sequence[str]) -> str:
+def _column(spec: TextSpec, names: Sequence[str]) -> str:
     """Return the column of texts: the model's, or the only one where the model's has no name.
 
     Raises:
         ZooError: there is none.
     """
-    column = spec.reading_as(TextReading).text_column
+    column = spec.reading.text_column
     if column in names:
         return column
     if not column and len(names) == 1:
@@ -139,7 +139,7 @@ def _column(spec: DataSpec, names: Sequence[str]) -> str:
     raise ZooError(f"{spec.name}: the model reads {reads}; the columns are {', '.join(map(str, names[:20]))}")
 
 
-def read(spec: DataSpec, place: str) -> Iterator[Piece]:
+def read(spec: TextSpec, place: str) -> Iterator[Piece]:
     """Read texts: the model's column of a table, each file of a folder, each line of another file.
 
     Raises:
@@ -165,11 +165,11 @@ def _files(folder: Path) -> Iterator[Piece]:
             yield Piece([str(file)], wrong=str(error), done=number / len(files))
 
 
-def _table(spec: DataSpec, path: Path) -> Table | None:
+def _table(spec: TextSpec, path: Path) -> Table | None:
     """Return a file as a table, None where its lines are the texts."""
     from zoo.data.text.datasets import open_table
 
-    reading = spec.reading_as(TextReading)
+    reading = spec.reading
     if path.suffix.lower() not in TABLES and not _begins_as_table(path, reading):
         return None
     return open_table(path, reading, reading.text_column)
@@ -194,11 +194,11 @@ def _begins_as_table(path: Path, reading: TextReading) -> bool:
     return any(reading.text_column in (cell.strip().strip('"') for cell in row) for row in cells if len(row) > 1)
 
 
-def _rows(spec: DataSpec, table: Table) -> Iterator[Piece]:
+def _rows(spec: TextSpec, table: Table) -> Iterator[Piece]:
     """Yield the texts of a table's column, each called by its line."""
     from zoo.data.text.datasets import longest_column
 
-    column = spec.reading_as(TextReading).text_column
+    column = spec.reading.text_column
     if not column:
         column = longest_column(table)
         print(f"note: {table.path}: the texts are those of the column {column!r}, the longest", file=sys.stderr)
@@ -238,6 +238,6 @@ def _lines(place: str) -> Iterator[Piece]:
             yield Piece(names, texts)
 
 
-def from_json(spec: DataSpec, rows: Sequence[Any]) -> Any:
+def from_json(spec: TextSpec, rows: Sequence[Any]) -> Any:
     """Return texts, or rows with the model's column of texts, as ``encode`` takes them."""
     return list(rows)

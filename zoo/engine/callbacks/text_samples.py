@@ -7,6 +7,7 @@ from typing import Any
 
 import lightning as L
 
+from zoo.data.text.spec import TextSpec
 from zoo.models.sequence_base import SequenceModule
 from zoo.utils.atomic_io import atomic_write
 from zoo.utils.console import print_progress
@@ -40,7 +41,8 @@ class Samples(L.Callback):
             self.guard.attempt("samples of each epoch", lambda: self._write(module), None)
 
     def _write(self, module: SequenceModule) -> None:
-        length = LENGTH if module.spec.tokens == "characters" else WORDS
+        assert isinstance(module.spec, TextSpec)
+        length = LENGTH if module.spec.tokenizer == "characters" else WORDS
         text = module.generate(length=length, temperature=0.8)
         self.written += f"--- epoch {module.loop.epochs + 1} ---\n{text}\n"
         atomic_write(self.path, lambda to: to.write_text(self.written))

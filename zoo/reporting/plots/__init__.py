@@ -83,9 +83,9 @@ def _of_classes(dataset: Dataset, decoded: dict[str, Any]) -> dict[str, Draw]:
     assert isinstance(y, Tensor)
     drawings: dict[str, Draw] = {}
     if len(spec.classes) == 2 or spec.multilabel:
-        truths = y if spec.multilabel else (y == spec.positive).float().unsqueeze(1)
-        scores = probability if spec.multilabel else probability[:, spec.positive].unsqueeze(1)
-        names = spec.classes if spec.multilabel else [spec.classes[spec.positive]]
+        truths = y if spec.multilabel else (y == spec.positive_class).float().unsqueeze(1)
+        scores = probability if spec.multilabel else probability[:, spec.positive_class].unsqueeze(1)
+        names = spec.classes if spec.multilabel else [spec.classes[spec.positive_class]]
         drawings["precision_recall.png"] = lambda path: precision_recall(scores, truths, names, path)
     if spec.multilabel:
         return drawings

@@ -136,7 +136,7 @@ def coding_pictures(dataset: Dataset, visualizations: Mapping[str, Tensor], scor
     if "codes" in visualizations:
         labels = y if isinstance(y, Tensor) and y.ndim == 1 else None
         drawings["codes.png"] = partial(plane, visualizations["codes"], labels, spec.classes)
-    if score is not None and spec.normal and isinstance(y, Tensor):
+    if score is not None and spec.normal_classes and isinstance(y, Tensor):
         drawings["scores.png"] = partial(anomaly_score, score, y)
         if image:
             drawings["oddest.png"] = partial(oddest, dataset.test["x"], score, y)

@@ -85,7 +85,7 @@ def _inputs(dataset: Dataset, index: np.ndarray) -> tuple[Any, Any]:
     test = np.arange(len(dataset.test["x"]))
     x, test_x = flat(dataset.train["x"], index), flat(dataset.test["x"], test)
     if dataset.spec.modality == "text":
-        x, test_x = (_bags(part, len(dataset.spec.vocabulary)) for part in (x, test_x))
+        x, test_x = (_bags(part, dataset.spec.vocab_size) for part in (x, test_x))
         return x, test_x
     return prepared(dataset.spec, x, test_x)
 
@@ -102,8 +102,8 @@ def classification_figures(spec: DataSpec, probability: np.ndarray, y: np.ndarra
         answer = probability.argmax(1)
         accuracy, fair = accuracy_score(y, answer), balanced_accuracy_score(y, answer)
         two = len(spec.classes) == 2
-        truth = (y == spec.positive).astype(int) if two else np.eye(len(spec.classes), dtype=int)[y]
-        score = probability[:, spec.positive] if two else probability
+        truth = (y == spec.positive_class).astype(int) if two else np.eye(len(spec.classes), dtype=int)[y]
+        score = probability[:, spec.positive_class] if two else probability
     ranked = {"auroc": roc_auc_score, "average_precision": average_precision_score}
     both = truth.min(0) != truth.max(0)  # a class that is not in test has neither figure
     if np.ndim(both):
@@ -124,7 +124,7 @@ def prepared(spec: DataSpec, x: np.ndarray, test_x: np.ndarray) -> tuple[np.ndar
     """Return inputs of a linear model: numbers standardised, texts as one column each."""
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-    text = [n for n, levels in enumerate(spec.levels) if levels]
+    text = [n for n, levels in enumerate(spec.categories) if levels]
     number = [n for n in range(x.shape[1]) if n not in set(text)]
     scale = StandardScaler().fit(x[:, number])
     parts = [[scale.transform(part[:, number])] for part in (x, test_x)]

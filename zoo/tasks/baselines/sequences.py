@@ -21,7 +21,10 @@ Figures = dict[str, float]
 def naive(dataset: Dataset) -> dict[str, Callable[[], Figures]]:
     """Return what measures forecasts that repeat the past: its last step, or its last season."""
     spec = dataset.spec
-    periods = {"repeat last": 1, **({"seasonal naive": spec.season} if 1 < spec.season <= spec.input_shape[0] else {})}
+    periods = {
+        "repeat last": 1,
+        **({"seasonal naive": spec.seasonal_period} if 1 < spec.seasonal_period <= spec.input_shape[0] else {}),
+    }
     return {name: partial(_repeated, dataset, period) for name, period in periods.items()}
 
 
@@ -44,9 +47,9 @@ def language(dataset: Dataset) -> dict[str, Callable[[], Figures]]:
 def _counted(dataset: Dataset, order: int) -> Figures:
     train, test = (symbols_of(split) for split in (dataset.train, dataset.test))
     test = test[test != PADDING]
-    nll = float(-np.log(ngram(train, test, order, len(dataset.spec.vocabulary))[1:]).mean())
+    nll = float(-np.log(ngram(train, test, order, dataset.spec.vocab_size)[1:]).mean())
     figures = {"nll": nll, "perplexity": float(np.exp(nll))}
-    return figures | ({"bits_per_character": nll / float(np.log(2))} if dataset.spec.tokens == "characters" else {})
+    return figures | ({"bits_per_character": nll / float(np.log(2))} if dataset.spec.tokenizer == "characters" else {})
 
 
 def symbols_of(split: Split) -> np.ndarray:

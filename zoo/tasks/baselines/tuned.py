@@ -79,7 +79,7 @@ def fit_trees(spec: DataSpec, settings: dict[str, Any], seed: int, train: Rows, 
 
 def texts(spec: DataSpec) -> list[bool]:
     """Return which of a table's columns are texts that trees take as such."""
-    return [bool(levels) and len(levels) < 255 for levels in spec.levels[: len(spec.columns)]]
+    return [bool(levels) and len(levels) < 255 for levels in spec.categories[: len(spec.columns)]]
 
 
 def with_gaps(spec: DataSpec, x: np.ndarray) -> np.ndarray:
@@ -87,6 +87,6 @@ def with_gaps(spec: DataSpec, x: np.ndarray) -> np.ndarray:
     if not spec.columns:
         return x.astype(np.float64)
     own = x[:, : len(spec.columns)].astype(np.float64)
-    for place, column in enumerate(spec.flagged, start=len(spec.columns)):
+    for place, column in enumerate(spec.missing_indicators, start=len(spec.columns)):
         own[x[:, place] == 1, spec.columns.index(column)] = np.nan
     return own

@@ -1,0 +1,42 @@
+"""Texts: what a data set of them says of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from zoo.data.spec import DataSpec
+
+
+@dataclass(frozen=True)
+class TextReading:
+    """How texts are read from files: ``text_column`` and ``target`` of a table, ``""`` where there is no table.
+
+    ``delimiter``, ``quoting`` and ``header`` are those of training's file (None: look at the file).
+    """
+
+    text_column: str = ""
+    target: str = ""
+    delimiter: str | None = field(default=None, compare=False)
+    quoting: str | None = field(default=None, compare=False)
+    header: bool | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class TextSpec(DataSpec):
+    """Texts of at most T tokens: ``input_shape`` is (T,).
+
+    A token's number is its place in ``vocabulary``, whose first two are padding and whatever is not in it;
+    ``tokenizer`` cuts texts into characters or words. A language model's y is x shifted by one token.
+    """
+
+    modality: ClassVar[str] = "text"
+
+    vocabulary: tuple[str, ...] = ()
+    tokenizer: str = "characters"
+    reading: TextReading = TextReading()
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of different tokens."""
+        return len(self.vocabulary)
