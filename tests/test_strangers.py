@@ -15,6 +15,7 @@ import zoo
 from zoo import registry
 from zoo.__main__ import main
 from zoo.config.run_config import read_run_config
+from zoo.data.image.spec import ImageSpec
 from zoo.testing.runs import StopAfter
 
 QUICK = {"logger": "csv", "report": False, "trainer": {"max_epochs": 2, "accelerator": "cpu", "precision": "32-true"}}
