@@ -20,7 +20,7 @@ IMAGES, FEW = 20_000, 100
 DATA = ("mnist", "fashion_mnist")
 # Words beside the recipes': of LeNet on few images, and of a cgan that sees few
 LITTLE = ["data.batch_size=25", "trainer.steps_per_epoch=100", "trainer.max_epochs=15"]
-LITTLE_GAN = ["model.shake=[translation,cutout]", "data.batch_size=50", "trainer.steps_per_epoch=500"]
+LITTLE_GAN = ["model.diffaugment=[translation,cutout]", "data.batch_size=50", "trainer.steps_per_epoch=500"]
 LITTLE_GAN += ["trainer.max_epochs=6"]
 
 

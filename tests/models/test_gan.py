@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,14 +13,15 @@ from torch import Tensor, nn
 
 import zoo
 from zoo.__main__ import main
+from zoo.config.schema import Learning, Optimizer
 from zoo.data.image.spec import REAL_DIGITS, ImageSpec
 from zoo.exceptions import ZooError
-from zoo.layers.adversarial import Discriminator, Generator, most_halvings
 from zoo.layers.blocks import halved
-from zoo.layers.diffaugment import WAYS, shaken
+from zoo.layers.diffaugment import POLICIES, diffaugment
 from zoo.layers.latents import sample_latents
 from zoo.metrics.distances import density_and_coverage, frechet, nearest, principal_components
-from zoo.models.gan import GAN, LOSSES, slope
+from zoo.models.gan import GAN, LOSSES, Discriminator, Generator, max_halvings, squared_slope
+from zoo.optim.ema import update_ema
 
 
 def sigmoid(x: float) -> float:
@@ -42,7 +44,7 @@ def sigmoid(x: float) -> float:
 )
 def test_each_loss_is_what_its_paper_says(name, d, g):
     r, f = torch.tensor([-2.0, 0.3, 1.7]), torch.tensor([0.4, -1.2, 2.5])
-    of_d, of_g = LOSSES[name](r, f)
+    of_d, of_g = (criterion(r, f) for criterion in LOSSES[name])
     assert of_d.tolist() == pytest.approx([d(a, b) for a, b in zip(r.tolist(), f.tolist(), strict=True)], abs=1e-5)
     assert of_g.tolist() == pytest.approx([g(a, b) for a, b in zip(r.tolist(), f.tolist(), strict=True)], abs=1e-5)
     assert set(LOSSES) == {"minimax", "non_saturating", "wasserstein", "hinge", "relativistic"}
@@ -60,58 +62,114 @@ class Linear(nn.Module):
 
 
 def test_penalties_are_those_of_a_plane():
-    x, made = torch.rand(5, 1, 8, 8), torch.rand(5, 1, 8, 8)
+    x, fake = torch.rand(5, 1, 8, 8), torch.rand(5, 1, 8, 8)
     plane = Linear(64)
     squared = float(plane.w.detach().square().sum())
     x.requires_grad_()
-    assert slope(plane(x), x).tolist() == pytest.approx([squared] * 5)
+    assert squared_slope(plane(x), x).tolist() == pytest.approx([squared] * 5)
     for options, expected in (
-        ({"r1": 3.0}, 1.5 * squared),
-        ({"r2": 0.5}, 0.25 * squared),
+        ({"r1_gamma": 3.0}, 1.5 * squared),
+        ({"r2_gamma": 0.5}, 0.25 * squared),
         ({"gradient_penalty": 10.0}, 10 * (math.sqrt(squared) - 1) ** 2),
-        ({"r1": 1.0, "r2": 1.0}, squared),
+        ({"r1_gamma": 1.0, "r2_gamma": 1.0}, squared),
     ):
-        model = GAN(**{"r1": 0.0, **options})
+        model = GAN(**{"r1_gamma": 0.0, **options})
         model.discriminator = Linear(64)
-        penalty = model._judged(x.detach(), made, None)[2]
+        penalty = model.logits_and_penalty(x.detach(), fake, None)[2]
         assert float(penalty.detach()) == pytest.approx(expected, rel=1e-5)
         penalty.backward()
         assert model.discriminator.w.grad.abs().sum() > 0
 
 
-@pytest.mark.parametrize("options", [{}, {"adversarial": "relativistic", "r1": 1.0, "r2": 1.0}, {"spectral": True}])
-def test_each_network_has_the_gradient_of_its_own_loss_alone(options):
+def attached(model: GAN, batches: int = 1) -> GAN:
+    """Return a model as in training, with an optimizer of its own and ``batches`` in a group."""
+    model.train().learning = Learning(accumulate=batches, optimizer=Optimizer("sgd", lr=0.1))
+    optimizer = model.configure_optimizers()
+    model.optimizers = lambda use_pl_optimizer: optimizer
+    model._trainer = SimpleNamespace(world_size=1, train_dataloader=SimpleNamespace(batch=1))
+    model.loop.parameters = [p for p in model.parameters() if p.requires_grad]
+    model.loop.total_steps = 100
+    return model
+
+
+def step(model: GAN, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    model.loop.local_rows = model.loop.batch_rows = len(batch["x"])
+    return model.training_step_on_batch(batch)[1]
+
+
+def state(network: nn.Module) -> list[Tensor]:
+    return [parameter.detach().clone() for parameter in network.parameters()]
+
+
+def same(one: list[Tensor], other: list[Tensor]) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.mark.parametrize("options", [{}, {"gan_loss": "relativistic", "r1_gamma": 1.0, "r2_gamma": 1.0}])
+def test_the_discriminator_steps_first_and_the_generator_against_the_new_one(options):
     torch.manual_seed(0)
-    model = GAN(**options).train()
-    model.discriminator.eval()  # spectral norm takes a step each time it is used in training
-    batch = {"x": torch.rand(16, 1, 8, 8)}
+    model, batch = attached(GAN(norm="none", **options)), {"x": torch.rand(16, 1, 8, 8)}
+    plain = GAN(norm="none", **options)
+    plain.load_state_dict(model.state_dict())
     torch.manual_seed(1)
-    loss, _ = model.compute_loss(batch)
-    loss.backward()
-    got = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    step(model, batch)
     torch.manual_seed(1)
-    fake = model.generator(torch.randn(16, model.latent_dim))
     real = 2 * batch["x"] - 1
-    r, f, penalty = model._judged(real, fake.detach(), None)
-    d_loss = model.losses(r, f)[0].mean() + penalty
-    g_loss = model.losses(r.detach(), model.discriminator(fake))[1].mean()
-    for network, own in ((model.discriminator, d_loss), (model.generator, g_loss)):
-        named = dict(network.named_parameters())
-        expected = torch.autograd.grad(own, list(named.values()), retain_graph=True)
-        prefix = "discriminator" if network is model.discriminator else "generator"
-        for name, gradient in zip(named, expected, strict=True):
-            torch.testing.assert_close(got[f"{prefix}.{name}"], gradient, atol=1e-5, rtol=1e-3)
-    assert not any(name.startswith("average") for name in got)
+    of_d, of_g = LOSSES[model.gan_loss]
+    fake = plain.generator(torch.randn(16, 64)).detach()
+    r, f, penalty = plain.logits_and_penalty(real.clone(), fake, None)
+    descend(plain.discriminator, of_d(r, f).mean() + penalty)
+    fresh = plain.generator(torch.randn(16, 64))
+    loss = of_g(plain.discriminator(real).detach(), plain.discriminator(fresh)).mean()
+    descend(plain.generator, loss)
+    for network in ("generator", "discriminator"):
+        for one, other in zip(state(getattr(model, network)), state(getattr(plain, network)), strict=True):
+            torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-4)
 
 
-def test_real_images_of_a_wrong_class_count_as_made():
+def descend(network: nn.Module, loss: Tensor, lr: float = 0.1) -> None:
+    parameters = list(network.parameters())
+    with torch.no_grad():
+        for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+            parameter -= lr * gradient
+
+
+def test_the_generator_steps_after_n_critic_steps_of_the_discriminator():
+    model, batch = attached(GAN(n_critic=3)), {"x": torch.rand(8, 1, 8, 8)}
+    moved = []
+    for _ in range(6):
+        before = state(model.generator), state(model.discriminator)
+        counts = step(model, batch)
+        moved.append((not same(before[0], state(model.generator)), not same(before[1], state(model.discriminator))))
+        assert ("g_loss" in counts) == moved[-1][0]
+    assert moved == [(False, True), (False, True), (True, True)] * 2
+    assert model.steps == 6
+
+
+def test_both_networks_step_once_a_group_of_batches():
+    torch.manual_seed(0)
+    model, batches = attached(GAN(), batches=3), [{"x": torch.rand(rows, 1, 8, 8)} for rows in (8, 8, 4)]
+    before = state(model.generator) + state(model.discriminator)
+    for batch in batches[:2]:
+        step(model, batch)
+    assert same(before, state(model.generator) + state(model.discriminator))
+    assert len(model.group) == 2
+    drawn = []
+    model.generator.register_forward_hook(lambda module, inputs, output: drawn.append(len(output)))
+    step(model, batches[2])
+    assert drawn == [4, 8, 8, 4]  # D's last batch, and G's step on as many images as the group has
+    assert model.steps == 1
+    assert not same(before, state(model.generator) + state(model.discriminator))
+
+
+def test_real_images_of_a_wrong_class_count_as_fake():
     torch.manual_seed(0)
     spec = ImageSpec("two", "generation", (1, 8, 8), classes=("a", "b"))  # one other class: no draw
-    model = GAN(spec=spec, conditional=True, mismatched=0.25, r1=0.0).train()
-    nn.init.normal_(model.discriminator.told.weight)
+    model = GAN(spec=spec, conditional=True, mismatched_label_weight=0.25, r1_gamma=0.0).train()
+    nn.init.normal_(model.discriminator.class_embedding.weight)
     batch = {"x": torch.rand(16, 1, 8, 8), "y": torch.randint(0, 2, (16,))}
     torch.manual_seed(1)
-    _, counts = model.compute_loss(batch)
+    _, counts = model.discriminator_loss(batch)
     torch.manual_seed(1)
     fake = model.generator(torch.randn(16, model.latent_dim), batch["y"])
     r, f, w = (
@@ -124,24 +182,24 @@ def test_real_images_of_a_wrong_class_count_as_made():
     )
     expected = -(r.sigmoid().log() + 0.75 * (-f).sigmoid().log() + 0.25 * (-w).sigmoid().log()).sum()
     assert float(counts["d_loss"]) == pytest.approx(float(expected.detach()), rel=1e-5)
-    with pytest.raises(ZooError, match=r"model\.mismatched=0\.5: needs model\.conditional=true"):
-        GAN(mismatched=0.5)
+    with pytest.raises(ZooError, match=r"model\.mismatched_label_weight=0\.5: needs model\.conditional=true"):
+        GAN(mismatched_label_weight=0.5)
 
 
 def test_spectral_norm_makes_matrices_of_norm_one():
-    model = GAN(spectral=True).train()
+    model = GAN(spectral_norm=True).train()
     for _ in range(50):
         model.discriminator(torch.randn(4, 1, 8, 8))
-    for layer in model.discriminator.weighted():
+    for layer in model.discriminator.weight_layers():
         assert torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2).item() == pytest.approx(1, abs=0.02)
 
 
 def test_the_discriminator_of_classes_is_a_projection():
     torch.manual_seed(0)
-    net = Discriminator((1, 8, 8), network="dense", widths=[16], channels=[], norm="none", labels=3)
+    net = Discriminator((1, 8, 8), network="dense", hidden_sizes=[16], channels=[], norm="none", num_classes=3)
     x, y = torch.randn(4, 1, 8, 8), torch.tensor([0, 1, 2, 1])
     h = net.network(x)
-    expected = (h @ net.head.weight.T + net.head.bias).squeeze(1) + (h * net.told.weight[y]).sum(1)
+    expected = (h @ net.head.weight.T + net.head.bias).squeeze(1) + (h * net.class_embedding.weight[y]).sum(1)
     torch.testing.assert_close(net(x, y), expected)
     each = torch.stack([net(x, torch.full((4,), k)) for k in range(3)], 1)
     torch.testing.assert_close(net(x), each.exp().mean(1).log())
@@ -150,8 +208,14 @@ def test_the_discriminator_of_classes_is_a_projection():
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 9, 13), (2, 28, 28), (3, 33, 64)])
 @pytest.mark.parametrize("network", ["dense", "conv"])
 def test_images_of_any_size(shape, network):
-    for count in range(1, most_halvings(shape) + 1):
-        sizes = {"network": network, "widths": [8] * count, "channels": [4] * count, "labels": 0, "norm": "none"}
+    for count in range(1, max_halvings(shape) + 1):
+        sizes = {
+            "network": network,
+            "hidden_sizes": [8] * count,
+            "channels": [4] * count,
+            "num_classes": 0,
+            "norm": "none",
+        }
         images = Generator(shape, latent_dim=5, **sizes)(torch.randn(3, 5))
         assert images.shape == (3, *shape)
         assert images.abs().max() <= 1
@@ -162,12 +226,12 @@ def test_images_of_any_size(shape, network):
 def test_what_a_gan_refuses():
     for options, said in (
         ({"network": "conv", "channels": [8, 8, 8]}, "model.channels=.*must be 1 to 2 numbers"),
-        ({"adversarial": "hing"}, "hinge"),
-        ({"shake": ["rotation"]}, "model.shake"),
-        ({"shake": "cutout"}, "must be a list"),
-        ({"r1": -1}, "model.r1=-1"),
-        ({"average": 1.0}, "model.average=1.0"),
-        ({"discriminator_steps": 0}, "model.discriminator_steps=0"),
+        ({"gan_loss": "hing"}, "hinge"),
+        ({"diffaugment": ["rotation"]}, "model.diffaugment"),
+        ({"diffaugment": "cutout"}, "must be a list"),
+        ({"r1_gamma": -1}, "model.r1_gamma=-1"),
+        ({"ema_decay": 1.0}, "model.ema_decay=1.0"),
+        ({"n_critic": 0}, "model.n_critic=0"),
     ):
         with pytest.raises(ZooError, match=said):
             zoo.create("gan", **options)
@@ -180,42 +244,48 @@ def test_what_a_gan_refuses():
         GAN().sample(3, label="3")
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_shaking_is_drawn_per_image_and_lets_gradients_through(way):
+@pytest.mark.parametrize("policy", POLICIES)
+def test_diffaugment_is_drawn_per_image_and_passes_gradients(policy):
     torch.manual_seed(0)
     x = torch.rand(64, 3, 16, 16).mul(2).sub(1).requires_grad_()
-    out = shaken(x, [way])
+    out = diffaugment(x, [policy])
     assert out.shape == x.shape
     changed = (out - x).flatten(1).abs().sum(1) > 0
     assert changed.float().mean() > 0.6
     (gradient,) = torch.autograd.grad(out.sum(), x)
     assert (gradient != 0).flatten(1).any(1).all()
-    assert torch.equal(shaken(x, []), x)
-    if way == "translation":  # a moved image is itself, cut at the border, black beyond
+    assert torch.equal(diffaugment(x, []), x)
+    if policy == "translation":  # a moved image is itself, cut at the border, black beyond
         marked = torch.full((64, 1, 16, 16), -1.0)
         marked[:, :, 8, 8] = 1
-        moved = shaken(marked, [way])
+        moved = diffaugment(marked, [policy])
         assert (moved == 1).flatten(1).sum(1).eq(1).all()
         at = (moved == 1).nonzero()[:, 2:] - 8
         assert at.min() == -2
         assert at.max() == 2
-    if way == "cutout":
-        assert (shaken(torch.ones(64, 1, 16, 16), [way]) == 0).flatten(1).sum(1).max() == 64
+    if policy == "cutout":
+        assert (diffaugment(torch.ones(64, 1, 16, 16), [policy]) == 0).flatten(1).sum(1).max() == 64
 
 
-def test_the_average_follows_its_equation():
-    model = GAN(average=0.9)
-    before = {name: value.clone() for name, value in model.average.state_dict().items()}
+def test_the_moving_average_follows_its_equation():
+    model = GAN()
+    before = {name: value.clone() for name, value in model.generator_ema.state_dict().items()}
     with torch.no_grad():
         for value in model.generator.state_dict().values():
             value.add_(1)
-    for steps, share in ((1000, 0.1), (10, 0.5)):  # it hurries in the first steps
-        model.average.load_state_dict(before)
+    update_ema(model.generator_ema, model.generator, decay=0.9)
+    for name, value in model.generator_ema.state_dict().items():
+        torch.testing.assert_close(value, before[name] + (0.1 if value.is_floating_point() else 1))
+
+
+def test_the_moving_average_hurries_in_the_first_steps():
+    model, batch = attached(GAN(norm="none", ema_decay=0.9)), {"x": torch.rand(8, 1, 8, 8)}
+    for steps, decay in ((0, 1 / 11), (9, 0.5), (1000, 0.9)):
         model.loop.steps = steps
-        model._follow()
-        for name, value in model.average.state_dict().items():
-            expected = before[name] + (share if value.is_floating_point() else 1)
-            torch.testing.assert_close(value, expected)
+        before = state(model.generator_ema)
+        step(model, batch)
+        for old, new, value in zip(before, state(model.generator_ema), state(model.generator), strict=True):
+            torch.testing.assert_close(new, decay * old + (1 - decay) * value)
 
 
 def test_distances_of_normal_samples_are_the_closed_form():
@@ -270,7 +340,7 @@ def test_truncated_noise_is_drawn_again():
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("gan")
-    options = {"conditional": True, "widths": [64, 128]}
+    options = {"conditional": True, "hidden_sizes": [64, 128]}
     return zoo.train("gan", "digits", options=options, **{"run_dir": str(folder / "run"), "trainer.max_epochs": 3})
 
 
@@ -283,7 +353,7 @@ def test_a_run_is_measured_beside_real_images_and_drawn(trained):
     assert beside["sure"] > 0.95
     assert beside["least_class_share"] > 0.05
     assert metrics["test/nearest"] > 0.5
-    assert {path.name for path in trained.plots} >= {"samples.png", "walk.png", "nearest.png"}
+    assert {path.name for path in trained.plots} >= {"samples.png", "interpolation.png", "nearest.png"}
     frames = sorted((trained.folder / "samples").glob("*.png"))
     assert [path.stem for path in frames] == ["0001", "0002", "0003"]
     from PIL import Image
@@ -310,14 +380,14 @@ def test_measures_are_the_same_each_time_and_see_what_a_generator_does(trained, 
     assert first == figures()
     assert first["frechet_pca"] == pytest.approx(trained.metrics["test/frechet_pca"], rel=1e-4)
     digit = torch.from_numpy(np.asarray(dataset.train["x"][:1])).float() / 255
-    model.made = lambda z, y: digit.expand(len(z), -1, -1, -1)  # one digit, whatever the noise
+    model.generate = lambda z, y: digit.expand(len(z), -1, -1, -1)  # one digit, whatever the noise
     collapsed = figures()
     model.extra_metrics(dataset)
     assert "the generator has collapsed" in capsys.readouterr().err
     assert collapsed["coverage"] < 0.05
     assert collapsed["least_class_share"] == 0
     test = dataset.test["x"].float() / 255
-    model.made = lambda z, y: test[: len(z)]  # the real images themselves
+    model.generate = lambda z, y: test[: len(z)]  # the real images themselves
     perfect = figures()
     assert perfect["frechet_pca"] == pytest.approx(0, abs=1e-4)
     assert perfect["coverage"] == 1
@@ -352,10 +422,10 @@ def test_samples_of_a_checkpoint_are_a_function_of_seed_and_class(trained, tmp_p
         assert line in out.out + out.err
 
 
-def test_without_a_judge_samples_are_not_classified():
-    assert GAN().judge is not None
+def test_without_an_evaluator_samples_are_not_classified():
+    assert GAN().evaluator is not None
     model = GAN(spec=replace(REAL_DIGITS, name="of_mine"))
-    assert model.judge is None
+    assert model.evaluator is None
     found = model.task.metrics("val")
     for _ in range(2):
         batch = {"x": torch.rand(40, 1, 8, 8), "row": torch.arange(40)}

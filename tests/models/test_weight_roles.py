@@ -41,8 +41,8 @@ OWN = [
     (
         "gan",
         Case("generation", "image"),
-        {"conditional": True, "spectral": True},
-        {"discriminator.told.parametrizations.weight.original"},
+        {"conditional": True, "spectral_norm": True},
+        {"discriminator.class_embedding.parametrizations.weight.original"},
     ),
     ("vae", Case("reconstruction", "image"), {"conditional": True}, {"told.weight"}),
 ]
@@ -150,13 +150,13 @@ def test_an_embedding_keeps_its_vectors_also_where_the_output_is_tied_to_it(name
 
 @pytest.mark.parametrize("scheme", ["kaiming", "orthogonal"])
 def test_spectrally_normalized_layers_are_drawn_anew_too(scheme):
-    plain, model = (create("gan", Case("generation", "image"), spectral=True) for _ in range(2))
+    plain, model = (create("gan", Case("generation", "image"), spectral_norm=True) for _ in range(2))
     model.configure(Learning(init=scheme))
     before, after = (
-        [m.parametrizations.weight.original for m in made.discriminator.weighted()] for made in (plain, model)
+        [m.parametrizations.weight.original for m in made.discriminator.weight_layers()] for made in (plain, model)
     )
     assert not any(torch.equal(a, b) for a, b in zip(before, after, strict=True))
-    for layer in model.discriminator.eval().weighted():
+    for layer in model.discriminator.eval().weight_layers():
         assert float(torch.linalg.matrix_norm(layer.weight.flatten(1), 2)) == pytest.approx(1, rel=0.05)
 
 

@@ -29,7 +29,7 @@ IMAGES |= {
     "data.augment.cutout": 3,
     "data.augment.translate": 1.0,
 }
-SHAKEN = ["colour", "translation", "cutout"]
+DIFFAUGMENT = ["color", "translation", "cutout"]
 BALANCED = {"objective.class_weights": "balanced", "regularization.label_smoothing": 0.1}
 
 VARIANTS = [
@@ -75,9 +75,13 @@ VARIANTS = [
     ("autoencoder", "reconstruction-table", {"model.noise": "gaussian", "model.sparsity": 0.1}),
     ("vae", "reconstruction-image", {"model.conditional": True, "model.likelihood": "gaussian", "model.samples": 2}),
     ("vae", "reconstruction-series", {"model.free_bits": 0.1, "model.kl_warmup": 0.5, "model.test_samples": 20}),
-    ("gan", "generation-image", {"model.conditional": True, "model.mismatched": 0.3, "model.shake": SHAKEN}),
-    ("gan", "generation-image", {"model.network": "conv", "model.channels": [4], "model.spectral": True}),
-    ("gan", "generation-image", {"model.r2": 0.1, "model.gradient_penalty": 1.0, "model.discriminator_steps": 2}),
+    (
+        "gan",
+        "generation-image",
+        {"model.conditional": True, "model.mismatched_label_weight": 0.3, "model.diffaugment": DIFFAUGMENT},
+    ),
+    ("gan", "generation-image", {"model.network": "conv", "model.channels": [4], "model.spectral_norm": True}),
+    ("gan", "generation-image", {"model.r2_gamma": 0.1, "model.gradient_penalty": 1.0, "model.n_critic": 2}),
 ]
 
 

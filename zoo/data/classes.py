@@ -16,14 +16,14 @@ def labelled(spec: DataSpec) -> bool:
 
 
 def labels_of(
-    spec: DataSpec, count: int, label: str | None, *, told: bool, device: torch.device | str
+    spec: DataSpec, count: int, label: str | None, *, conditional: bool, device: torch.device | str
 ) -> Tensor | None:
-    """Return classes (count,) for samples: of ``label``, or all in turn; None of a model that is ``told`` none.
+    """Return classes (count,) for samples: of ``label``, or all in turn; None of a model that is not ``conditional``.
 
     Raises:
-        ZooError: no such class, or a model that was told none.
+        ZooError: no such class, or a model that is not conditional.
     """
-    if not told:
+    if not conditional:
         if label is not None:
             raise ZooError(f"label={label}: is for a model that was trained with model.conditional=true")
         return None

@@ -123,7 +123,7 @@ def _writing(model: Any) -> None:
 
 
 def _drawing(model: Any) -> None:
-    told = getattr(model, "labels", 0) > 0
+    told = getattr(model, "num_classes", 0) > 0
     with gr.Row():
         count = gr.Slider(1, 64, 16, step=1, label="images")
         seed = gr.Number(0, precision=0, label="seed")

@@ -165,7 +165,7 @@ def undefined(objective: Task, metrics: Metrics) -> list[str]:
 
 def _for_task(model: Any, split: Split) -> Split | None:
     """Return a split whose labels nothing is predicted of: with y where the model is told classes, else without."""
-    if "y" not in split or not getattr(model, "labels", 0):
+    if "y" not in split or not getattr(model, "num_classes", 0):
         return {key: value for key, value in split.items() if key != "y"}
     y = split["y"]
     assert isinstance(y, Tensor)

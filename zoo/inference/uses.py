@@ -250,7 +250,9 @@ def sample(model: Any, out: Path, *, count: int = 64, **options: Any) -> list[st
     if not stored:
         return [f"picture         {grid(images, 'new images', out)}"]
     content = {"x": (255 * images.clamp(0, 1)).round().byte().cpu().numpy()}
-    y = labels_of(model.spec, count, options.get("label"), told=getattr(model, "labels", 0) > 0, device="cpu")
+    y = labels_of(
+        model.spec, count, options.get("label"), conditional=getattr(model, "num_classes", 0) > 0, device="cpu"
+    )
     content |= {} if y is None else {"y": y.numpy()}
     write_npz(out, content)
     return [f"images          {out}   x {content['x'].shape}{'' if y is None else ', y'}"]
@@ -279,7 +281,7 @@ def noise_walk(model: Any, out: Path, *, steps: int = 10, **options: Any) -> lis
     if steps > STEPS:
         raise ZooError(f"steps={steps}: must be at most {STEPS}")
     return [
-        f"picture         {grid(model.walk(steps=steps, **options), 'from one noise to another', out, columns=steps)}"
+        f"picture         {grid(model.interpolate(steps=steps, **options), 'from one noise to another', out, columns=steps)}"
     ]
 
 
@@ -301,7 +303,7 @@ def walk(
     for name, row in (("from", first), ("to", last)):
         if not 0 <= row < len(x):
             raise ZooError(f"{name}={row}: must be from 0 to {len(x) - 1}, the test rows")
-    images = model.walk(x[first].numpy(), x[last].numpy(), steps=steps)
+    images = model.interpolate(x[first].numpy(), x[last].numpy(), steps=steps)
     return [f"picture         {grid(images, f'from test image {first} to {last}', out, columns=steps)}"]
 
 

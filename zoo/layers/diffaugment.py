@@ -1,4 +1,4 @@
-"""Differentiable augmentation: what a discriminator sees of real and made images alike (Zhao et al., NeurIPS 2020)."""
+"""Differentiable augmentation: D sees real and generated images under the same changes (Zhao et al., NeurIPS 2020)."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from torch import Tensor
 from zoo.config.schema import check_choice
 from zoo.exceptions import ZooError
 
-WAYS = ("colour", "translation", "cutout")
-MOVED, CUT = 8, 2  # an eighth of a side to either direction; a square of half a side
+POLICIES = ("color", "translation", "cutout")
+MAX_SHIFT, CUTOUT = 8, 2  # an eighth of a side to either direction; a square of half a side
 
 
-def check_shaking(ways: Sequence[str]) -> None:
-    """Raise ZooError unless ``ways`` is a list of known ones."""
-    if isinstance(ways, str) or not isinstance(ways, Sequence):
-        raise ZooError(f"model.shake={ways}: must be a list, such as [translation,cutout]")
-    for way in ways:
-        check_choice("model.shake", way, WAYS)
+def check_diffaugment(policy: Sequence[str]) -> None:
+    """Raise ZooError unless ``policy`` is a list of known changes."""
+    if isinstance(policy, str) or not isinstance(policy, Sequence):
+        raise ZooError(f"model.diffaugment={policy}: must be a list, such as [translation,cutout]")
+    for name in policy:
+        check_choice("model.diffaugment", name, POLICIES)
 
 
-def shaken(x: Tensor, ways: Sequence[str]) -> Tensor:
-    """Return images (B, C, H, W) in [−1, 1] in other shades, moved, with a square blank; draws of torch's generator."""
-    if "colour" in ways:
-        x = _coloured(x)
-    if "translation" in ways:
-        x = _translated(x)
-    if "cutout" in ways:
-        x = _cut(x)
+def diffaugment(x: Tensor, policy: Sequence[str]) -> Tensor:
+    """Return images (B, C, H, W) in [−1, 1] in other colors, moved, with a square blank; torch's generator draws."""
+    if "color" in policy:
+        x = _recolor(x)
+    if "translation" in policy:
+        x = _translate(x)
+    if "cutout" in policy:
+        x = _cut_out(x)
     return x
 
 
@@ -38,31 +38,32 @@ def _draw(x: Tensor) -> Tensor:
     return torch.rand(len(x), 1, 1, 1, device=x.device)
 
 
-def _coloured(x: Tensor) -> Tensor:
+def _recolor(x: Tensor) -> Tensor:
     x = x + _draw(x) - 0.5  # brightness
-    grey = x.mean(1, keepdim=True)
-    x = grey + (x - grey) * 2 * _draw(x)  # saturation
+    gray = x.mean(1, keepdim=True)
+    x = gray + (x - gray) * 2 * _draw(x)  # saturation
     mean = x.mean((1, 2, 3), keepdim=True)
     return mean + (x - mean) * (0.5 + _draw(x))  # contrast
 
 
-def _translated(x: Tensor) -> Tensor:
-    rows, _, height, width = x.shape
-    most = max(height // MOVED, 1), max(width // MOVED, 1)
-    down, right = (torch.randint(-m, m + 1, (rows, 1), device=x.device) for m in most)
-    padded = F.pad(x, (most[1], most[1], most[0], most[0]), value=-1.0).permute(0, 2, 3, 1)  # channels together
-    at_row = torch.arange(height, device=x.device) + most[0] + down  # (B, H)
-    at_column = torch.arange(width, device=x.device) + most[1] + right  # (B, W)
-    row = torch.arange(rows, device=x.device).view(-1, 1, 1)
-    return padded[row, at_row[:, :, None], at_column[:, None, :]].permute(0, 3, 1, 2)
+def _translate(x: Tensor) -> Tensor:
+    batch_size, _, height, width = x.shape
+    reach = max(height // MAX_SHIFT, 1), max(width // MAX_SHIFT, 1)
+    down, right = (torch.randint(-most, most + 1, (batch_size, 1), device=x.device) for most in reach)
+    padding = (reach[1], reach[1], reach[0], reach[0])
+    padded = F.pad(x, padding, value=-1.0).permute(0, 2, 3, 1)  # channels together
+    row = torch.arange(height, device=x.device) + reach[0] + down  # (B, H)
+    column = torch.arange(width, device=x.device) + reach[1] + right  # (B, W)
+    index = torch.arange(batch_size, device=x.device).view(-1, 1, 1)
+    return padded[index, row[:, :, None], column[:, None, :]].permute(0, 3, 1, 2)
 
 
-def _cut(x: Tensor) -> Tensor:
+def _cut_out(x: Tensor) -> Tensor:
     height, width = x.shape[2:]
     inside = []
     for size, shape in ((height, (1, 1, -1, 1)), (width, (1, 1, 1, -1))):
-        side = size // CUT
+        side = size // CUTOUT
         first = (_draw(x) * (size + 1)).floor() - side // 2
-        place = torch.arange(size, device=x.device).view(shape)
-        inside.append((place >= first) & (place < first + side))
+        position = torch.arange(size, device=x.device).view(shape)
+        inside.append((position >= first) & (position < first + side))
     return x * ~(inside[0] & inside[1])

@@ -23,7 +23,7 @@ from zoo.tasks.reconstruction import Reconstruction
 from zoo.utils.eval_mode import eval_mode
 from zoo.utils.random import PerSampleGenerator
 
-SHOWN, STEPS = 12, 10  # rows in a picture; of a walk from one to another
+SHOWN, STEPS = 12, 10  # rows in a picture; of an interpolation
 
 
 class CodingModule(ZooModule):
@@ -131,7 +131,7 @@ class CodingModule(ZooModule):
         return code_figures(*parts[0], *parts[1])
 
     @torch.inference_mode()
-    def walk(self, one: Any, other: Any, *, steps: int = STEPS) -> Tensor:
+    def interpolate(self, one: Any, other: Any, *, steps: int = STEPS) -> Tensor:
         """Return what lies between two raw samples, in original units: codes evenly on a line, restored.
 
         Raises:
@@ -162,8 +162,8 @@ class CodingModule(ZooModule):
         return {key: value.cpu() for key, value in found.items()}
 
     def visualizations(self, batch: Batch, dataset: Dataset) -> dict[str, Tensor]:
-        """Return what ``shown`` does, a ``walk`` between two test images, and the test's ``codes``."""
+        """Return what ``shown`` does, an ``interpolation`` between two test images, and the test's ``codes``."""
         found = {**self.shown(dataset), "codes": self.codes(dataset.test)}
         if self.spec.modality == "image" and len(found["clean"]) > 1:
-            found["walk"] = self.walk(found["clean"][0], found["clean"][1]).cpu()
+            found["interpolation"] = self.interpolate(found["clean"][0], found["clean"][1]).cpu()
         return found

@@ -1,8 +1,9 @@
-"""Generative adversarial networks: one network makes images of noise, the other tells them from real ones.
+"""Generative adversarial networks: a generator turns noise into images, a discriminator tells them from real ones.
 
     min_G max_D  E_x[log D(x)] + E_z[log(1 − D(G(z)))]                   Goodfellow et al., NeurIPS 2014
 
-Both learn in each step, from gradients at the same weights. With r = logit of D for real images and f for made ones,
+Training is their Algorithm 1: D steps on each batch, and after every ``n_critic``-th step G steps against the new D,
+on fresh noise. With r = D's logit of real images and f of generated ones, the networks minimize
 
     minimax          D: ζ(−r) + ζ(f)                G: −ζ(f)             ζ = log(1 + exp), the equation above
     non_saturating   the same                       G: ζ(−f)             its second form there
@@ -14,39 +15,183 @@ Both learn in each step, from gradients at the same weights. With r = logit of D
 from __future__ import annotations
 
 import copy
+import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils import parametrizations
 
 from zoo.config.schema import check_choice, check_flag, check_number
 from zoo.data.dataset import Batch
 from zoo.data.image.spec import REAL_DIGITS
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
-from zoo.layers.adversarial import Discriminator, Generator, check_networks
-from zoo.layers.blocks import frozen
-from zoo.layers.diffaugment import check_shaking, shaken
+from zoo.layers.blocks import NORMS, activation_of, frozen, halved, norm_of
+from zoo.layers.diffaugment import check_diffaugment, diffaugment
+from zoo.layers.mlp import check_sizes, mlp
 from zoo.models.generative_base import GenerativeModule
+from zoo.optim.ema import update_ema
 from zoo.registry import register
 from zoo.utils.eval_mode import eval_mode
 
-Pair = tuple[Tensor, Tensor]
+Criterion = Callable[[Tensor, Tensor], Tensor]  # of r and f (B,), a loss of each (B,)
 relu, zeta = F.relu, F.softplus
-LOSSES: dict[str, Callable[[Tensor, Tensor], Pair]] = {  # of r and f (B,): what D and what G minimise
-    "minimax": lambda r, f: (zeta(-r) + zeta(f), -zeta(f)),
-    "non_saturating": lambda r, f: (zeta(-r) + zeta(f), zeta(-f)),
-    "wasserstein": lambda r, f: (f - r, -f),
-    "hinge": lambda r, f: (relu(1 - r) + relu(1 + f), -f),
-    "relativistic": lambda r, f: (zeta(f - r), zeta(r - f)),
+LOSSES: dict[str, tuple[Criterion, Criterion]] = {  # of D and of G
+    "minimax": (lambda r, f: zeta(-r) + zeta(f), lambda r, f: -zeta(f)),
+    "non_saturating": (lambda r, f: zeta(-r) + zeta(f), lambda r, f: zeta(-f)),
+    "wasserstein": (lambda r, f: f - r, lambda r, f: -f),
+    "hinge": (lambda r, f: relu(1 - r) + relu(1 + f), lambda r, f: -f),
+    "relativistic": (lambda r, f: zeta(f - r), lambda r, f: zeta(r - f)),
 }
+NETWORKS, MIN_SIDE = ("dense", "conv"), 8  # pixels
+EMA_WARMUP = 10  # steps; the decay begins at 1 / 11
 
 
-def slope(logit: Tensor, x: Tensor) -> Tensor:
+# --- networks ---
+
+
+class UpConv(nn.ConvTranspose2d):
+    """A transposed 4×4 convolution to twice the size, or one pixel less: each pixel is a sum of equally many."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, size: tuple[int, int], bias: bool) -> None:
+        super().__init__(in_channels, out_channels, 4, stride=2, padding=1, bias=bias)
+        self.size = size
+
+    def forward(self, h: Tensor, output_size: list[int] | None = None) -> Tensor:
+        """Return (B, out_channels, *size) of (B, in_channels, ⌈height / 2⌉, ⌈width / 2⌉)."""
+        return super().forward(h)[:, :, : self.size[0], : self.size[1]]
+
+
+class Generator(nn.Module):
+    """Noise (B, latent_dim), with the class where there are ``num_classes``, to images (B, C, H, W) in [−1, 1].
+
+    Dense: layers of ``hidden_sizes``. Convolutional: a layer to ``channels[-1]`` small maps, each transposed convolution
+    doubling them, in the end to the image (Radford 2016: DCGAN). ``norm`` follows each hidden layer.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        *,
+        latent_dim: int,
+        network: str,
+        hidden_sizes: Sequence[int],
+        channels: Sequence[int],
+        norm: str,
+        num_classes: int,
+    ) -> None:
+        super().__init__()
+        check_choice("model.norm", norm, NORMS)
+        self.num_classes, inputs, bias = num_classes, latent_dim + num_classes, norm == "none"
+        layers: list[nn.Module] = []
+        if network == "dense":
+            layers += mlp(inputs, hidden_sizes, activation="relu", norm=norm, dropout=0.0, residual=False)
+            layers += [nn.Linear([inputs, *hidden_sizes][-1], math.prod(shape)), nn.Unflatten(1, shape)]
+        else:
+            *sizes, smallest = halved(shape[1:], len(channels))
+            first = (channels[-1], *smallest)
+            layers += [nn.Linear(inputs, math.prod(first), bias=bias), nn.Unflatten(1, first)]
+            layers += [*norm_of(norm, channels[-1]), nn.ReLU()]
+            for before, after, size in zip(channels[:0:-1], channels[-2::-1], sizes[:0:-1], strict=True):
+                layers.append(UpConv(before, after, size=size, bias=bias))
+                layers += [*norm_of(norm, after), nn.ReLU()]
+            layers.append(UpConv(channels[0], shape[0], size=sizes[0], bias=True))
+        self.network = nn.Sequential(*layers)
+        init_convolutions(self)
+
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """Return images of noise, and of classes (B,)."""
+        if self.num_classes:
+            assert y is not None
+            z = torch.cat([z, F.one_hot(y, self.num_classes).to(z.dtype)], 1)
+        images: Tensor = self.network(z)
+        return images.float().tanh()
+
+
+class Discriminator(nn.Module):
+    """Images (B, C, H, W) in [−1, 1] to logits (B,), the higher the more real they look.
+
+    Dense: layers of ``hidden_sizes``, the last one first. Convolutional: a strided convolution to each of ``channels``.
+    With ``num_classes`` the logit is ψ(h) + ⟨e_y, h⟩, h being the last hidden layer (Miyato & Koyama 2018).
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        *,
+        network: str,
+        hidden_sizes: Sequence[int],
+        channels: Sequence[int],
+        norm: str,
+        num_classes: int,
+    ) -> None:
+        super().__init__()
+        check_choice("model.discriminator_norm", norm, NORMS)
+        layers: list[nn.Module] = []
+        if network == "dense":
+            sizes = [math.prod(shape), *reversed(hidden_sizes)]
+            hidden = mlp(sizes[0], sizes[1:], activation="leaky_relu", norm=norm, dropout=0.0, residual=False)
+            layers += [nn.Flatten(), *hidden]
+            features = sizes[-1]
+        else:
+            for index, (before, after) in enumerate(itertools.pairwise([shape[0], *channels])):
+                norms = norm_of(norm, after) if index else []  # the first layer has none (Radford 2016)
+                layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), *norms, activation_of("leaky_relu")]
+            layers.append(nn.Flatten())
+            features = channels[-1] * (shape[1] >> len(channels)) * (shape[2] >> len(channels))
+        self.network = nn.Sequential(*layers)
+        self.head = nn.Linear(features, 1)
+        self.class_embedding = nn.Embedding(num_classes, features) if num_classes else None
+        init_convolutions(self)
+
+    def weight_layers(self) -> Iterator[nn.Module]:
+        """Yield the layers with matrices."""
+        yield from (m for m in self.modules() if isinstance(m, (nn.Linear, nn.Conv2d, nn.Embedding)))
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """Return the logits, of a class (B,) where there are classes; without y the logit that any class has."""
+        h = self.network(x)
+        logit: Tensor = self.head(h).squeeze(1).float()
+        if self.class_embedding is None:
+            return logit
+        if y is None:  # log of the mean odds over classes
+            by_class = (h @ self.class_embedding.weight.T).float()
+            return logit + by_class.logsumexp(1) - math.log(by_class.shape[1])
+        return logit + (h * self.class_embedding(y)).sum(1).float()
+
+
+def init_convolutions(network: nn.Module) -> None:
+    """Draw weights of convolutions from N(0, 0.02²) (Radford 2016); other layers keep torch's."""
+    for module in network.modules():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+            nn.init.normal_(module.weight, std=0.02)
+
+
+def max_halvings(shape: tuple[int, ...]) -> int:
+    """Return how often an image can be halved before a side is below 2 pixels."""
+    return min(shape[1:]).bit_length() - 2
+
+
+def check_networks(spec: DataSpec, *, network: str, hidden_sizes: Sequence[int], channels: Sequence[int]) -> None:
+    """Raise ZooError where an option of the networks is outside its limits."""
+    check_choice("model.network", network, NETWORKS)
+    check_sizes("model.hidden_sizes", hidden_sizes)
+    check_sizes("model.channels", channels)
+    side, most = min(spec.input_shape[1:]), max_halvings(spec.input_shape)
+    if side < MIN_SIDE:
+        raise ZooError(f"{spec.name}: images of {side} pixels a side are too small for a GAN; at least {MIN_SIDE}")
+    if network == "conv" and not 1 <= len(channels) <= most:
+        raise ZooError(f"model.channels={list(channels)}: must be 1 to {most} numbers, since each halves the image")
+
+
+# --- learning ---
+
+
+def squared_slope(logit: Tensor, x: Tensor) -> Tensor:
     """Return ‖∂D/∂x‖² of each image (B,), itself differentiable."""
     (gradient,) = torch.autograd.grad(logit.sum(), x, create_graph=True)
     return gradient.float().square().flatten(1).sum(1)
@@ -56,15 +201,24 @@ def slope(logit: Tensor, x: Tensor) -> Tensor:
 class GAN(GenerativeModule):
     """A GAN over images of any size from 8 pixels a side.
 
-    Its ``network``s are dense (``widths``) or convolutional (``channels`` after each halving; see Generator and
-    Discriminator), ``latent_dim`` is z's size. ``adversarial`` names the loss. Penalties on D: ``r1`` γ/2 ‖∇D(x)‖² at
-    real images (Mescheder 2018), ``r2`` the same at made ones, ``gradient_penalty`` λ (‖∇D(x̂)‖ − 1)² between the two
-    (Gulrajani 2017); ``spectral`` divides D's matrices by their norms (Miyato 2018). G learns in every
-    ``discriminator_steps``-th step, at the optimiser's rate; D's is ``discriminator_lr`` times that. Samples are of G's
-    moving ``average`` (0: of G itself). ``shake`` shows D all images moved, cut and in other shades (Zhao 2020:
-    differentiable augmentation), for data that is little. ``conditional`` tells both networks the class: D by
-    projection (Miyato & Koyama 2018); D then counts real images under a wrong class as made, too, with the share
-    ``mismatched`` of its loss for these (Reed 2016).
+    Args:
+        network: dense (layers of ``hidden_sizes``) or conv (``channels`` after each halving of the image).
+        hidden_sizes: of dense, the generator's hidden layers; the discriminator's are the same in reverse.
+        channels: of conv, maps after each halving of the image.
+        latent_dim: size of the noise z.
+        norm: none, batch or layer, in the generator.
+        discriminator_norm: none, batch or layer.
+        gan_loss: minimax, non_saturating, wasserstein, hinge or relativistic.
+        r1_gamma: γ of the penalty γ/2 ‖∇D(x)‖² at real images (Mescheder 2018).
+        r2_gamma: the same at generated images.
+        gradient_penalty: λ of the penalty λ (‖∇D(x̂)‖ − 1)² at images x̂ between the two (Gulrajani 2017).
+        spectral_norm: divide D's matrices by their spectral norms (Miyato 2018).
+        n_critic: steps of D for each of G's.
+        discriminator_lr_ratio: D's learning rate as a multiple of optimizer.lr.
+        ema_decay: of the moving average of G that samples are drawn from; 0 samples from G itself.
+        diffaugment: changes to all images that D sees, of [color, translation, cutout], for little data (Zhao 2020).
+        conditional: give both networks the class; D by projection (Miyato & Koyama 2018).
+        mismatched_label_weight: share of D's loss for real images under a wrong class, which count as fake (Reed 2016).
 
     Raises:
         ZooError: an option outside its limits, or one that does not go with the data.
@@ -72,143 +226,175 @@ class GAN(GenerativeModule):
 
     tasks = ("generation",)
     modalities = ("image",)
-    derived_modules: ClassVar[Mapping[str, str]] = {"average": "generator"}
+    derived_modules: ClassVar[Mapping[str, str]] = {"generator_ema": "generator"}
 
     def __init__(
         self,
         *,
         spec: DataSpec | dict[str, Any] = REAL_DIGITS,
         network: str = "dense",
-        widths: Sequence[int] = (256, 512),
+        hidden_sizes: Sequence[int] = (256, 512),
         channels: Sequence[int] = (32, 64),
         latent_dim: int = 64,
         norm: str = "batch",
         discriminator_norm: str = "none",
-        adversarial: str = "non_saturating",
-        r1: float = 0.5,
-        r2: float = 0.0,
+        gan_loss: str = "non_saturating",
+        r1_gamma: float = 0.5,
+        r2_gamma: float = 0.0,
         gradient_penalty: float = 0.0,
-        spectral: bool = False,
-        discriminator_steps: int = 1,
-        discriminator_lr: float = 1.0,
-        average: float = 0.999,
-        shake: Sequence[str] = (),
+        spectral_norm: bool = False,
+        n_critic: int = 1,
+        discriminator_lr_ratio: float = 1.0,
+        ema_decay: float = 0.999,
+        diffaugment: Sequence[str] = (),
         conditional: bool = False,
-        mismatched: float | None = None,
+        mismatched_label_weight: float | None = None,
     ) -> None:
         super().__init__(spec=spec, latent_dim=latent_dim, conditional=conditional)
-        check_choice("model.adversarial", adversarial, tuple(LOSSES))
-        check_number("model.discriminator_steps", discriminator_steps, low=1, integer=True)
-        check_number("model.discriminator_lr", discriminator_lr, above=0)
-        check_number("model.average", average, low=0, below=1)
-        check_number("model.mismatched", mismatched, low=0, below=1, optional=True)
-        if mismatched and not (conditional and self.labels > 1):
-            raise ZooError(f"model.mismatched={mismatched}: needs model.conditional=true, and two classes at least")
-        for name, value in (("r1", r1), ("r2", r2), ("gradient_penalty", gradient_penalty)):
+        check_choice("model.gan_loss", gan_loss, tuple(LOSSES))
+        check_number("model.n_critic", n_critic, low=1, integer=True)
+        check_number("model.discriminator_lr_ratio", discriminator_lr_ratio, above=0)
+        check_number("model.ema_decay", ema_decay, low=0, below=1)
+        check_number("model.mismatched_label_weight", mismatched_label_weight, low=0, below=1, optional=True)
+        if mismatched_label_weight and not (conditional and self.num_classes > 1):
+            weight = f"model.mismatched_label_weight={mismatched_label_weight}"
+            raise ZooError(f"{weight}: needs model.conditional=true, and two classes at least")
+        for name, value in (("r1_gamma", r1_gamma), ("r2_gamma", r2_gamma), ("gradient_penalty", gradient_penalty)):
             check_number(f"model.{name}", value, low=0)
-        check_flag("model.spectral", spectral)
-        check_networks(self.spec, network=network, widths=widths, channels=channels)
-        check_shaking(shake)
-        self.r1, self.r2, self.gradient_penalty = r1, r2, gradient_penalty
-        self.losses, self.shake, self.mismatched = LOSSES[adversarial], tuple(shake), mismatched or 0.0
-        self.even = math.log1p(-self.mismatched)  # D weighs made images by 1 − mismatched, which is taken off its odds
-        self.discriminator_steps, self.discriminator_lr, self.decay = discriminator_steps, discriminator_lr, average
-        sizes: dict[str, Any] = {"network": network, "widths": widths, "channels": channels, "labels": self.labels}
+        check_flag("model.spectral_norm", spectral_norm)
+        check_networks(self.spec, network=network, hidden_sizes=hidden_sizes, channels=channels)
+        check_diffaugment(diffaugment)
+        self.gan_loss, self.n_critic, self.discriminator_lr_ratio = gan_loss, n_critic, discriminator_lr_ratio
+        self.r1_gamma, self.r2_gamma, self.gradient_penalty = r1_gamma, r2_gamma, gradient_penalty
+        self.ema_decay, self.policy = ema_decay, tuple(diffaugment)
+        self.mismatched_label_weight = mismatched_label_weight or 0.0
+        self.logit_shift = math.log1p(-self.mismatched_label_weight)  # D weighs fakes that much less: off its odds
+        self.group: list[Batch] = []  # the batches whose gradients D steps on together
         shape = self.spec.input_shape
+        sizes: dict[str, Any] = {"network": network, "hidden_sizes": hidden_sizes, "channels": channels}
+        sizes["num_classes"] = self.num_classes
         self.generator = Generator(shape, latent_dim=latent_dim, norm=norm, **sizes)
         self.discriminator = Discriminator(shape, norm=discriminator_norm, **sizes)
-        if spectral:
-            for layer in self.discriminator.weighted():
-                spectral_norm(layer)
-        self.average = copy.deepcopy(self.generator).requires_grad_(False)
+        if spectral_norm:
+            for layer in self.discriminator.weight_layers():
+                parametrizations.spectral_norm(layer)
+        self.generator_ema = copy.deepcopy(self.generator).requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return how real raw images (B, C, H, W) in [0, 1] look (B, 1): the logit of D, of any class."""
-        return self.discriminator(2 * x - 1)[:, None] + self.even
+        """Return D's logit (B, 1) of raw images (B, C, H, W) in [0, 1], of any class."""
+        return self.discriminator_logit(x)[:, None]
 
-    def realness(self, images: Tensor, y: Tensor | None) -> Tensor:
-        """Return D's logit (B,) of raw images, and of the classes that they are said to be of."""
-        return self.discriminator(2 * images - 1, y if self.labels else None) + self.even
+    def discriminator_logit(self, images: Tensor, y: Tensor | None = None) -> Tensor:
+        """Return D's logit (B,) of images in [0, 1], of classes (B,), or of any."""
+        return self.discriminator(2 * images - 1, y) + self.logit_shift
 
-    # --- learning ---
+    def generate(self, z: Tensor, y: Tensor | None) -> Tensor:
+        """Return the images (B, C, H, W) in [0, 1] of the generator's moving average."""
+        with eval_mode(self.generator_ema):
+            images: Tensor = (self.generator_ema(z, y) + 1) / 2
+        return images
 
-    def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
-        """Return the parameters of G and of D, each clipped by themselves, with their shares of the learning rate."""
-        groups = ((self.generator, 1.0), (self.discriminator, self.discriminator_lr))
-        return [(list(network.parameters()), share) for network, share in groups]
+    # --- Algorithm 1 ---
 
-    def compute_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the sum of both losses, of which each network has a gradient from its own alone."""
-        real, y = 2 * batch["x"] - 1, batch["y"] if self.labels else None
-        with torch.set_grad_enabled(self.turn or self.trainer.world_size > 1):  # processes need a gradient of all
-            made = self.generator(torch.randn(len(real), self.latent_dim, device=real.device), y)
-        seen, fake = shaken(real, self.shake), shaken(made, self.shake)
-        r, f, penalty = self._judged(seen, fake.detach(), y)
-        loss_d = self.losses(r, f)[0].mean()
-        if self.mismatched:
-            assert y is not None
-            other = (y + torch.randint(1, self.labels, y.shape, device=y.device)) % self.labels
-            wrong = self.losses(r, self.discriminator(seen, other))[0].mean()
-            loss_d = torch.lerp(loss_d, wrong, self.mismatched)
-        loss = loss_d + penalty
-        counts = {
-            "d_loss": loss_d.detach() * len(real),
-            "d_accuracy": ((r > -self.even).sum() + (f < -self.even).sum()) / 2,
-        }
-        if self.turn:
-            with frozen(self.discriminator):
-                loss_g = self.losses(r.detach(), self.discriminator(fake, y))[1].mean()
-            loss = loss + loss_g
-            counts["g_loss"] = loss_g.detach() * len(real) * self.discriminator_steps
-        elif made.requires_grad:
-            loss = loss + 0 * made.sum()
+    def training_step_on_batch(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Step D and, after each ``n_critic``-th of its steps, G; return the sum of their losses."""
+        loss, counts = self.discriminator_step(batch)
+        if self.group_complete:
+            if (self.loop.steps + 1) % self.n_critic == 0:
+                g_loss, rows = self.generator_step()
+                loss = loss + g_loss / rows
+                counts["g_loss"] = g_loss * self.n_critic
+            self.count_step()
         return loss, counts
 
-    def _judged(self, real: Tensor, fake: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor, Tensor | float]:
-        """Return D's logits of real and of made images (B,), and the penalty on its slopes there or between."""
+    def discriminator_step(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Add the gradient of D's loss of a batch, and step D once its group of batches is complete."""
+        if not self.loop.waiting:
+            self.group.clear()
+        self.group.append(batch)
+        loss, counts = self.discriminator_loss(batch)
+        self.accumulate_gradients(loss)
+        if self.group_complete:
+            self.apply_gradients()
+        return loss.detach(), counts
+
+    def generator_step(self) -> tuple[Tensor, int]:
+        """Step G against the new D, on as many images as D's step had; return G's summed loss and their number."""
+        total, rows = torch.zeros((), device=self.device), 0
+        with frozen(self.discriminator):
+            for batch in self.group:
+                loss, size = self.generator_loss(batch), len(batch["x"])
+                self.add_gradients(loss, rows=size)
+                total, rows = total + loss.detach() * size, rows + size
+        self.apply_gradients()
+        steps = self.loop.steps + 1
+        update_ema(self.generator_ema, self.generator, decay=min(self.ema_decay, steps / (steps + EMA_WARMUP)))
+        return total, rows
+
+    def discriminator_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return D's mean loss of a batch with its penalties, and sums that are reported."""
+        real, y = self.real_images(batch)
+        with torch.no_grad():
+            fake = self.fake_images(len(real), y)
+        r, f, penalty = self.logits_and_penalty(real, fake, y)
+        criterion = LOSSES[self.gan_loss][0]
+        loss = criterion(r, f).mean()
+        if self.mismatched_label_weight:
+            assert y is not None
+            wrong = (y + torch.randint(1, self.num_classes, y.shape, device=y.device)) % self.num_classes
+            mismatched_loss = criterion(r, self.discriminator(real, wrong)).mean()
+            loss = torch.lerp(loss, mismatched_loss, self.mismatched_label_weight)
+        correct = (r > -self.logit_shift).sum() + (f < -self.logit_shift).sum()
+        return loss + penalty, {"d_loss": loss.detach() * len(real), "d_accuracy": correct / 2}
+
+    def generator_loss(self, batch: Batch) -> Tensor:
+        """Return G's mean loss on fresh noise, as many images as a batch has."""
+        real, y = self.real_images(batch)
+        f = self.discriminator(self.fake_images(len(real), y), y)
+        r = self.discriminator(real, y) if self.gan_loss == "relativistic" else f  # other losses of G have no r
+        return LOSSES[self.gan_loss][1](r.detach(), f).mean()
+
+    def real_images(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """Return a batch's images in [−1, 1] as D sees them, and the classes that both networks are given."""
+        return diffaugment(2 * batch["x"] - 1, self.policy), batch["y"] if self.num_classes else None
+
+    def fake_images(self, count: int, y: Tensor | None) -> Tensor:
+        """Return images of fresh noise in [−1, 1] as D sees them."""
+        return diffaugment(self.generator(torch.randn(count, self.latent_dim, device=self.device), y), self.policy)
+
+    def logits_and_penalty(self, real: Tensor, fake: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor, Tensor | float]:
+        """Return D's logits of real and of fake images (B,), and the penalty on its slopes there or between."""
         penalty: Tensor | float = 0.0
-        real.requires_grad_(self.r1 > 0)
-        fake.requires_grad_(self.r2 > 0)
+        real.requires_grad_(self.r1_gamma > 0)
+        fake.requires_grad_(self.r2_gamma > 0)
         r, f = self.discriminator(real, y), self.discriminator(fake, y)
-        for weight, logit, x in ((self.r1, r, real), (self.r2, f, fake)):
-            if weight:
-                penalty = penalty + weight / 2 * slope(logit, x).mean()
+        for gamma, logit, x in ((self.r1_gamma, r, real), (self.r2_gamma, f, fake)):
+            if gamma:
+                penalty = penalty + gamma / 2 * squared_slope(logit, x).mean()
         if self.gradient_penalty:
-            share = torch.rand(len(real), 1, 1, 1, device=real.device)
-            between = torch.lerp(real.detach(), fake.detach(), share).requires_grad_()
-            norm = (slope(self.discriminator(between, y), between) + 1e-12).sqrt()
+            mix = torch.rand(len(real), 1, 1, 1, device=real.device)
+            between = torch.lerp(real.detach(), fake.detach(), mix).requires_grad_()
+            norm = (squared_slope(self.discriminator(between, y), between) + 1e-12).sqrt()
             penalty = penalty + self.gradient_penalty * (norm - 1).square().mean()
         return r, f, penalty
 
+    # --- what the loop asks ---
+
+    def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
+        """Return the parameters of D and of G, each clipped by themselves, with their shares of the learning rate."""
+        groups = ((self.discriminator, self.discriminator_lr_ratio), (self.generator, 1.0))
+        return [(list(network.parameters()), ratio) for network, ratio in groups]
+
     @property
-    def turn(self) -> bool:
-        """Whether G learns in the step at work."""
-        return (self.loop.steps + 1) % self.discriminator_steps == 0
+    def learns_in_parts(self) -> bool:
+        """Whether some parameters have no gradient in some steps: each network is still while the other learns."""
+        return True
 
-    def optimizer_step(self) -> None:
-        """Step, G in its turn alone, and have the average follow."""
-        turn = self.turn
-        if not turn:
-            for parameter in self.generator.parameters():
-                parameter.grad = None
-        super().optimizer_step()
-        if turn:
-            self._follow()
+    def training_state(self) -> dict[str, Any]:
+        """Add the batches whose gradients wait, which G's step is to follow."""
+        return {**super().training_state(), "group": list(self.group) if self.loop.waiting else None}
 
-    @torch.no_grad()
-    def _follow(self) -> None:
-        """Move the average towards G, faster in the first steps."""
-        weight = 1 - min(self.decay, self.loop.steps / (self.loop.steps + 10)) if self.decay else 1.0
-        mine, theirs = self.average.state_dict(), self.generator.state_dict()
-        pairs = [(a, theirs[name]) for name, a in mine.items()]
-        floats = [pair for pair in pairs if pair[0].is_floating_point()]
-        torch._foreach_lerp_([a for a, _ in floats], [b for _, b in floats], weight)
-        for a, b in pairs:
-            if not a.is_floating_point():
-                a.copy_(b)
-
-    def made(self, z: Tensor, y: Tensor | None) -> Tensor:
-        """Return the average's images (B, C, H, W) in [0, 1]."""
-        with eval_mode(self.average):
-            images: Tensor = (self.average(z, y) + 1) / 2
-        return images
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        """Take up what ``training_state`` returned."""
+        super().load_training_state(state)
+        self.group = [{key: value.to(self.device) for key, value in batch.items()} for batch in state["group"] or ()]

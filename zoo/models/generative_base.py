@@ -1,4 +1,4 @@
-"""What models that make images of noise share: samples and walks, what they are measured by, what pictures show."""
+"""Models that generate images from noise share this: samples, interpolations, metrics and pictures of them."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from zoo.tasks.generation import Generation
 from zoo.utils.precision import to_widest_dtype
 from zoo.utils.random import EVAL_BATCH, PerSampleGenerator
 
-COLLAPSED, WON = 0.2, 0.99  # coverage, and share that D tells rightly, from which a run has gone wrong
-LOOKED_AT = 1000  # samples that tell whether a run has
+COLLAPSED, SATURATED = 0.2, 0.99  # coverage, and D's accuracy on fakes, that show a failed run
+CHECKED = 1000  # samples by which a run is checked for both
 
 
 class GenerativeModule(ZooModule):
-    """A model of images out of noise (B, ``latent_dim``), and of classes (B,) where it is ``conditional``.
+    """A model of images from noise (B, ``latent_dim``), and from classes (B,) where it is ``conditional``.
 
-    A subclass defines ``made(z, y)``. Distances are measured in the space of the training images' principal components,
-    which are buffers, and in the features of the zoo's own classifier of such data, where there is one.
+    A subclass defines ``generate(z, y)``. Distances are measured in the space of the training images' principal
+    components, which are buffers, and in the features of the zoo's own classifier of such data, where there is one.
     """
 
-    centre: Tensor
-    components: Tensor
-    learnt: Tensor
+    pca_mean: Tensor
+    pca_components: Tensor
+    train_features: Tensor
 
     def __init__(self, *, spec: DataSpec | dict[str, Any], latent_dim: int, conditional: bool) -> None:
         super().__init__(spec=spec)
@@ -44,85 +44,88 @@ class GenerativeModule(ZooModule):
         check_flag("model.conditional", conditional)
         if conditional and not labelled(self.spec):
             raise ZooError(f"model.conditional=true: needs rows with classes, which {self.spec.name} has not")
-        self.latent_dim, self.labels = latent_dim, len(self.spec.classes) if conditional else 0
+        self.latent_dim, self.num_classes = latent_dim, len(self.spec.classes) if conditional else 0
         self.task = Generation(self.spec, conditional=conditional)
         count = min(COMPONENTS, self.spec.inputs, max(self.spec.rows - 1, 1))
-        self.register_buffer("centre", torch.zeros(self.spec.inputs))
-        self.register_buffer("components", torch.zeros(self.spec.inputs, count))
-        self.register_buffer("learnt", torch.zeros(0, count), persistent=False)  # where the training images are
+        self.register_buffer("pca_mean", torch.zeros(self.spec.inputs))
+        self.register_buffer("pca_components", torch.zeros(self.spec.inputs, count))
+        self.register_buffer("train_features", torch.zeros(0, count), persistent=False)  # the training images projected
 
     @functools.cached_property
-    def judge(self) -> Judge | None:
-        """The zoo's own classifier of such data, loaded once images are looked at; None where there is none."""
+    def evaluator(self) -> Judge | None:
+        """The zoo's own classifier of such data, loaded once samples are measured; None where there is none."""
         return judge_of(self.spec)
 
-    def made(self, z: Tensor, y: Tensor | None) -> Tensor:
-        """Return images (B, C, H, W) in [0, 1] of noise and, where it was told classes, of those."""
+    def generate(self, z: Tensor, y: Tensor | None) -> Tensor:
+        """Return images (B, C, H, W) in [0, 1] of noise (B, latent_dim) and, of a conditional model, classes (B,)."""
         raise NotImplementedError
 
-    # --- measures ---
+    # --- metrics ---
 
-    def realness(self, images: Tensor, y: Tensor | None) -> Tensor:
-        """Return the logit of a discriminator (B,) for images, of classes (B,) where the model was told them."""
+    def discriminator_logit(self, images: Tensor, y: Tensor | None = None) -> Tensor:
+        """Return the logit (B,) that images are real, of classes (B,) where the model is conditional."""
         return self(images).squeeze(1)
 
     def on_train_start(self) -> None:
-        """Find the training images' principal components, and the images' places among them."""
+        """Find the training images' principal components, and project the images on them."""
         super().on_train_start()
         x = self.loader.split["x"]
-        if not bool(self.components.any()):
-            centre, components = principal_components(x, self.components.shape[1])
-            self.centre.copy_(centre)
-            self.components.copy_(components)
-        self._learn_places(x)
+        if not bool(self.pca_components.any()):
+            mean, components = principal_components(x, self.pca_components.shape[1])
+            self.pca_mean.copy_(mean)
+            self.pca_components.copy_(components)
+        self.project_training_images(x)
 
     @torch.no_grad()
-    def _learn_places(self, x: Values) -> None:
+    def project_training_images(self, x: Values) -> None:
+        """Keep the principal components of all training images (N, K)."""
         parts = torch.arange(len(x)).split(EVAL_BATCH)
-        self.learnt = torch.cat([self.placed(self._taken(x, rows)) for rows in parts])
+        self.train_features = torch.cat([self.project(self._images(x, rows)) for rows in parts])
+
+    def project(self, images: Tensor) -> Tensor:
+        """Return images (B, C, H, W) as their principal components (B, K)."""
+        return (images.flatten(1) - self.pca_mean) @ self.pca_components
 
     def eval_step(self, batch: Batch) -> dict[str, Tensor]:
-        """Return of real and made images, as many, what the objective compares; noise is that of the rows."""
+        """Return features of real and of as many generated images, which the task compares; a row fixes its noise."""
         z = PerSampleGenerator(batch["row"]).normal(self.latent_dim).to(batch["x"].device)
-        y = batch["y"] if self.labels else None
-        found = {}
+        y = batch["y"] if self.num_classes else None
+        output = {}
         with torch.autocast(self.device.type, enabled=False):
-            for name, images in (("real", batch["x"].float()), ("made", self.made(z.float(), y))):
-                found[name] = self.placed(images)
-                found[f"{name}_logit"] = self.realness(images, y)
-                if len(self.learnt):
-                    found[f"{name}_far"] = nearest(found[name], self.learnt)[0]
-                if self.judge is not None:
-                    found |= {f"{name}_{key}": value for key, value in self.judge(images).items()}
-        return found
-
-    def placed(self, images: Tensor) -> Tensor:
-        """Return images (B, C, H, W) as their principal components (B, K)."""
-        return (images.flatten(1) - self.centre) @ self.components
+            for name, images in (("real", batch["x"].float()), ("made", self.generate(z.float(), y))):
+                output[name] = self.project(images)
+                output[f"{name}_logit"] = self.discriminator_logit(images, y)
+                if len(self.train_features):
+                    output[f"{name}_far"] = nearest(output[name], self.train_features)[0]
+                if self.evaluator is not None:
+                    output |= {f"{name}_{key}": value for key, value in self.evaluator(images).items()}
+        return output
 
     @torch.inference_mode()
     def extra_metrics(self, dataset: Dataset) -> dict[str, float]:
-        """Return no figures more; say where a run has gone wrong."""
-        rows = torch.arange(min(LOOKED_AT, len(dataset.test["x"])))
-        real, made = self._taken(dataset.test["x"], rows), self.sample(len(rows))
-        y = dataset.test["y"].index_select(0, rows).to(self.device) if self.labels else None
-        given = labels_of(self.spec, len(rows), None, told=self.labels > 0, device=self.device)
-        told = [float(to_widest_dtype(self.realness(*pair) > 0).mean()) for pair in ((real, y), (made, given))]
-        self._warn(real, made, told)
+        """Return no further metrics; warn where a run has failed."""
+        rows = torch.arange(min(CHECKED, len(dataset.test["x"])))
+        real, fake = self._images(dataset.test["x"], rows), self.sample(len(rows))
+        y = dataset.test["y"].index_select(0, rows).to(self.device) if self.num_classes else None
+        fake_y = self._classes(len(rows), None)
+        detected = [
+            float(to_widest_dtype(self.discriminator_logit(*pair) > 0).mean()) for pair in ((real, y), (fake, fake_y))
+        ]
+        if len(real) > FEW and density_and_coverage(self.project(real), self.project(fake))[1] < COLLAPSED:
+            problem = "the generator has collapsed, its images are far from most real ones"
+        elif detected[0] > SATURATED and detected[1] < 1 - SATURATED:
+            problem = "the discriminator tells all images apart, so that the generator learns nothing more"
+        else:
+            return {}
+        advice = "try a smaller optimizer.lr, a larger model.r1_gamma, model.gan_loss=relativistic, or more images"
+        print(f"warning: {problem}; {advice}", file=sys.stderr)
         return {}
 
-    def _warn(self, real: Tensor, made: Tensor, told: list[float]) -> None:
-        if len(real) > FEW and density_and_coverage(self.placed(real), self.placed(made))[1] < COLLAPSED:
-            said = "the generator has collapsed, its images are far from most real ones"
-        elif told[0] > WON and told[1] < 1 - WON:
-            said = "the discriminator tells all images apart, so that the generator learns nothing more"
-        else:
-            return
-        advice = "try a smaller optimizer.lr, a larger model.r1, model.adversarial=relativistic, or more images"
-        print(f"warning: {said}; {advice}", file=sys.stderr)
-
-    def _taken(self, x: Values, rows: Tensor) -> Tensor:
+    def _images(self, x: Values, rows: Tensor) -> Tensor:
         return to_float(x.index_select(0, rows.to(x.device))).to(self.device)
+
+    def _classes(self, count: int, label: str | None) -> Tensor | None:
+        return labels_of(self.spec, count, label, conditional=self.num_classes > 0, device=self.device)
 
     # --- use ---
 
@@ -130,35 +133,35 @@ class GenerativeModule(ZooModule):
     def sample(
         self, count: int = 64, *, seed: int = 0, label: str | None = None, truncation: float | None = None
     ) -> Tensor:
-        """Return so many new images (count, C, H, W) in [0, 1]; of a conditional model of a class, or of all in turn.
+        """Return generated images (count, C, H, W) in [0, 1]; of a conditional model of a class, or of all in turn.
 
         With a ``truncation`` of their noise they are better, and more alike (Brock 2019).
 
         Raises:
-            ZooError: no such class, or a model that was told none.
+            ZooError: no such class, or a model that is not conditional.
         """
         z = sample_latents(count, self.latent_dim, seed=seed, truncation=truncation).to(self.device)
-        y = labels_of(self.spec, count, label, told=self.labels > 0, device=self.device)
-        rows = torch.arange(count, device=self.device).split(EVAL_BATCH)
-        return torch.cat([self.made(z[part], None if y is None else y[part]) for part in rows])
+        y = self._classes(count, label)
+        parts = torch.arange(count, device=self.device).split(EVAL_BATCH)
+        return torch.cat([self.generate(z[rows], None if y is None else y[rows]) for rows in parts])
 
     @torch.inference_mode()
-    def walk(self, *, steps: int = 10, seed: int = 0, label: str | None = None) -> Tensor:
-        """Return images (steps, C, H, W) on the way from one noise to another, along a circle around 0."""
+    def interpolate(self, *, steps: int = 10, seed: int = 0, label: str | None = None) -> Tensor:
+        """Return images (steps, C, H, W) between two draws of noise, along a circle around 0."""
         check_number("steps", steps, low=2, integer=True)
-        ends = sample_latents(2, self.latent_dim, seed=seed)
-        turn = torch.linspace(0, torch.pi / 2, steps)[:, None]
-        z = (turn.cos() * ends[0] + turn.sin() * ends[1]).to(self.device)
-        first = self.spec.classes[0] if self.labels and label is None else label
-        return self.made(z, labels_of(self.spec, steps, first, told=self.labels > 0, device=self.device))
+        first, last = sample_latents(2, self.latent_dim, seed=seed)
+        angle = torch.linspace(0, torch.pi / 2, steps)[:, None]
+        z = (angle.cos() * first + angle.sin() * last).to(self.device)
+        default = self.spec.classes[0] if self.num_classes else None
+        return self.generate(z, self._classes(steps, default if label is None else label))
 
     @torch.inference_mode()
     def visualizations(self, batch: Batch, dataset: Dataset) -> dict[str, Tensor]:
-        """Return ``samples``, of a model of classes a column each, a ``walk``, and samples above the training images
-        that are ``nearest`` to them.
+        """Return ``samples`` (of a conditional model a column for each class), an ``interpolation``, and samples above
+        the training images that are ``nearest`` to them.
         """
-        samples = self.sample(8 * (self.labels or 8))
-        self._learn_places(dataset.train["x"])
-        _, index = nearest(self.placed(samples[:10]), self.learnt)
-        pairs = torch.cat([samples[:10], self._taken(dataset.train["x"], index.cpu())])
-        return {"samples": samples.cpu(), "walk": self.walk().cpu(), "nearest": pairs.cpu()}
+        samples = self.sample(8 * (self.num_classes or 8))
+        self.project_training_images(dataset.train["x"])
+        _, index = nearest(self.project(samples[:10]), self.train_features)
+        pairs = torch.cat([samples[:10], self._images(dataset.train["x"], index.cpu())])
+        return {"samples": samples.cpu(), "interpolation": self.interpolate().cpu(), "nearest": pairs.cpu()}

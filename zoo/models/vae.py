@@ -108,12 +108,12 @@ class VAE(CodingModule):
             raise ZooError(f"model.conditional=true: needs rows with classes, which {self.spec.name} has not")
         self.beta, self.kl_warmup, self.free_bits = beta, kl_warmup, free_bits
         self.samples, self.test_samples = samples, test_samples
-        self.labels = len(self.spec.classes) if conditional else 0
+        self.num_classes = len(self.spec.classes) if conditional else 0
         self.testing = False
         self.task = Bound(self.spec)
         self.encoder = encoder(self.spec, outputs=2 * self.latent_dim, **self.layers)
-        self.decoder = decoder(self.spec, inputs=self.latent_dim + self.labels, **self.layers)
-        self.told = nn.Embedding(self.labels, 2 * self.latent_dim) if conditional else None
+        self.decoder = decoder(self.spec, inputs=self.latent_dim + self.num_classes, **self.layers)
+        self.told = nn.Embedding(self.num_classes, 2 * self.latent_dim) if conditional else None
         bernoulli = likelihood == "bernoulli" or (likelihood == "auto" and self.spec.modality == "image")
         self.log_scale = None if bernoulli else nn.Parameter(torch.zeros(()))  # log σ of p(x|z)
 
@@ -134,8 +134,8 @@ class VAE(CodingModule):
 
     def decoded(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Return the decoder's logits, or means, (B, *output_shape) of codes."""
-        if self.labels:
-            z = torch.cat([z, F.one_hot(self._label(y), self.labels).to(z.dtype)], 1)
+        if self.num_classes:
+            z = torch.cat([z, F.one_hot(self._label(y), self.num_classes).to(z.dtype)], 1)
         out: Tensor = self.decoder(z)
         return out
 
@@ -208,7 +208,7 @@ class VAE(CodingModule):
         """Return codes of q(z|x) by ``noise`` (B, k, latent_dim), and log p(x|z) of each (B, k)."""
         k = noise.shape[1]
         z = mean[:, None] + (0.5 * log_var).exp()[:, None] * noise
-        many = None if y is None or not self.labels else y.repeat_interleave(k)
+        many = None if y is None or not self.num_classes else y.repeat_interleave(k)
         logits = self.decoded(z.flatten(0, 1), many)
         return z, self.log_likelihood(target.repeat_interleave(k, 0), logits).view(-1, k)
 
@@ -238,19 +238,19 @@ class VAE(CodingModule):
             ZooError: no such class, or a model that was told none.
         """
         z = sample_latents(count, self.latent_dim, seed=seed, truncation=truncation).to(self.device)
-        y = labels_of(self.spec, count, label, told=self.labels > 0, device=self.device)
+        y = labels_of(self.spec, count, label, conditional=self.num_classes > 0, device=self.device)
         with eval_mode(self):
             out: Tensor = self.values(self.decoded(z, y))
         return self.task.predictions(out)["reconstruction"]
 
     def visualizations(self, batch: Batch, dataset: Dataset) -> dict[str, Tensor]:
         """Return what pictures show of an autoencoder, and ``samples``."""
-        found = {} if self.labels else super().visualizations(batch, dataset)
+        found = {} if self.num_classes else super().visualizations(batch, dataset)
         return {**found, "samples": self.sample(64).cpu()}
 
     def extra_metrics(self, dataset: Dataset) -> dict[str, float]:
         """Return the figures of codes, and how many of their numbers say anything (``active_units``)."""
-        if self.labels:
+        if self.num_classes:
             return {}
         active = int((self.codes(dataset.test).var(0) > ACTIVE).sum())
         if not active:

@@ -112,12 +112,12 @@ def generated(visualizations: Mapping[str, Tensor]) -> dict[str, Draw]:
     drawings: dict[str, Draw] = {}
     for name, title in (
         ("samples", "new images"),
-        ("walk", "from one noise to another"),
+        ("interpolation", "from one noise to another"),
         ("nearest", "new images, and the training images that are nearest to them"),
     ):
         if name in visualizations:
             images = visualizations[name]
-            columns = {"samples": len(images) // 8, "walk": len(images), "nearest": len(images) // 2}[name]
+            columns = {"samples": len(images) // 8, "interpolation": len(images), "nearest": len(images) // 2}[name]
             drawings[f"{name}.png"] = partial(grid, images, title, columns=columns)
     return drawings
 
@@ -128,9 +128,10 @@ def coding_pictures(dataset: Dataset, visualizations: Mapping[str, Tensor], scor
     drawings: dict[str, Draw] = {}
     if "clean" in visualizations and spec.modality != "table":
         drawings["reconstructions.png"] = partial(given_back if image else series_given_back, visualizations)
-    if "walk" in visualizations:
-        walk = visualizations["walk"]
-        drawings["walk.png"] = partial(grid, walk, "from one test image to another", columns=len(walk))
+    if "interpolation" in visualizations:
+        images = visualizations["interpolation"]
+        title = "from one test image to another"
+        drawings["interpolation.png"] = partial(grid, images, title, columns=len(images))
     if "samples" in visualizations and image:
         drawings["samples.png"] = partial(grid, visualizations["samples"], "new images")
     if "codes" in visualizations:
