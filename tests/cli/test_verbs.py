@@ -163,7 +163,7 @@ def test_a_series_goes_on_with_its_dates(tmp_path, capsys):
     values = 10 + np.sin(np.arange(400) / 3)
     pd.DataFrame({"month": days, "sold": values}).to_csv(tmp_path / "sold.csv", index=False)
     trainer = {"max_epochs": 1, "accelerator": "cpu", "precision": "32-true"}
-    options = {"data.path": "sold.csv", "data.past": 24, "data.horizon": 3, "data.batch_size": 16}
+    options = {"data.path": "sold.csv", "data.context_length": 24, "data.prediction_length": 3, "data.batch_size": 16}
     run = zoo.train("gru", "series", trainer=trainer, report=False, run_dir="run", logger="csv", **options)
     assert main(["predict", str(run.folder), "sold.csv", "format=json"]) == 0
     rows = [json.loads(line) for line in lines(capsys)[-3:]]

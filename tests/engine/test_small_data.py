@@ -46,7 +46,7 @@ def words_of(kind: str) -> list[str]:
         return ["model=gru", "data=text", "data.path=t.tsv", "data.target=label"]
     days = pd.date_range("2020-01-01", periods=70)
     pd.DataFrame({"day": days, "v": np.arange(70) % 7}).to_csv("s.csv", index=False)
-    return ["model=gru", "data=series", "data.path=s.csv", "data.past=13", "data.horizon=2"]
+    return ["model=gru", "data=series", "data.path=s.csv", "data.context_length=13", "data.prediction_length=2"]
 
 
 @pytest.mark.parametrize(

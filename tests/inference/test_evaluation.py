@@ -384,7 +384,10 @@ def waves(tmp_path_factory):
     folder = tmp_path_factory.mktemp("series")
     series(400).to_csv(folder / "all.csv", index=False)
     return trained(
-        "gru", "series", folder, **{"data.path": str(folder / "all.csv"), "data.past": 24, "data.horizon": 3}
+        "gru",
+        "series",
+        folder,
+        **{"data.path": str(folder / "all.csv"), "data.context_length": 24, "data.prediction_length": 3},
     )
 
 

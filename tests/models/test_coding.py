@@ -319,8 +319,14 @@ def test_windows_that_hold_an_anomaly_are_not_trained_on(tmp_path, quick):
     frame.to_csv(tmp_path / "s.csv", index=False)
     spans = [[str(frame["t"][a]), str(frame["t"][b])] for a, b in ((100, 105), (540, 549))]
     (tmp_path / "a.json").write_text(json.dumps({"else/s.csv": spans, "other.csv": []}))
-    files = {"data.path": str(tmp_path / "s.csv"), "data.anomalies": str(tmp_path / "a.json")}
-    data = load("series", path=files["data.path"], anomalies=files["data.anomalies"], past=12, horizon=1)
+    files = {"data.path": str(tmp_path / "s.csv"), "data.anomaly_windows": str(tmp_path / "a.json")}
+    data = load(
+        "series",
+        path=files["data.path"],
+        anomaly_windows=files["data.anomaly_windows"],
+        context_length=12,
+        prediction_length=1,
+    )
     found = unlabelled(data, "reconstruction")
     x = found.train["x"]
     assert float(torch.stack([x[n] for n in range(len(x))]).max()) <= 1
@@ -328,13 +334,13 @@ def test_windows_that_hold_an_anomaly_are_not_trained_on(tmp_path, quick):
     assert found.spec.std[0] < 1
     assert [len(part["x"]) for part in (found.val, found.test)] == [60 - 11, 120 - 11]
     assert int(found.test["y"].sum()) == 10 + 11
-    run = zoo.train("autoencoder", "series", **files, **{"data.past": 12}, **quick)
+    run = zoo.train("autoencoder", "series", **files, **{"data.context_length": 12}, **quick)
     assert run.metrics["test/auroc"] > 0.9
-    with pytest.raises(ZooError, match="data.anomalies: is for models that find anomalies"):
+    with pytest.raises(ZooError, match="data.anomaly_windows: is for models that find anomalies"):
         zoo.train("gru", "series", **files)
     (tmp_path / "a.json").write_text("[[1]]")
     with pytest.raises(ZooError, match="is no pair of times"):
-        load("series", path=files["data.path"], anomalies=files["data.anomalies"])
+        load("series", path=files["data.path"], anomaly_windows=files["data.anomaly_windows"])
 
 
 def test_a_test_without_anomalies_is_said(capsys):

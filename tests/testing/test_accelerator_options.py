@@ -141,7 +141,13 @@ def test_anomalies_in_a_series_are_looked_for_on_an_accelerator(name, memory, tm
     value[380:384] += 5
     pd.DataFrame({"time": time, "value": value}).to_csv(tmp_path / "s.csv", index=False)
     (tmp_path / "a.json").write_text(json.dumps([[str(time[100]), str(time[103])], [str(time[380]), str(time[384])]]))
-    series = load("series", path=str(tmp_path / "s.csv"), anomalies=str(tmp_path / "a.json"), past=12, horizon=1)
+    series = load(
+        "series",
+        path=str(tmp_path / "s.csv"),
+        anomaly_windows=str(tmp_path / "a.json"),
+        context_length=12,
+        prediction_length=1,
+    )
     assert not waits_of(name, unlabelled(series, "reconstruction"), memory=memory, **{"data.batch_size": 8})
 
 

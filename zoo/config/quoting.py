@@ -16,7 +16,7 @@ PLACES = (
     "data.test",
     "data.labels",
     "data.generated",
-    "data.anomalies",
+    "data.anomaly_windows",
     "data.root",
     "data.cache_dir",
 )

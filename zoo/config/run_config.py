@@ -70,7 +70,7 @@ class RunConfig:
         check_number("data.batch_size", values["data"]["batch_size"], low=1, integer=True)
         check_number("seed", values["seed"], low=0, integer=True)
         recipe, task = recipe or values["model"]["name"], configs.task_of(config)
-        for option in ("normal_classes", "anomalies"):
+        for option in ("normal_classes", "anomaly_windows"):
             if values["data"].get(option) is not None and task != "reconstruction":
                 fitting = configs.fitting_models("reconstruction", values["data"]["modality"])
                 raise ZooError(f"data.{option}: is for models that find anomalies: {', '.join(fitting)}")
@@ -155,7 +155,7 @@ def folder_name(env: str) -> str:
 
 
 BUNDLED = ("text_file", "series", "binarized_mnist")  # data with files of its own, where no path is given
-FILES = ("path", "labels", "test", "anomalies", "generated")  # options of data that name a file or a folder
+FILES = ("path", "labels", "test", "anomaly_windows", "generated")  # options of data that name a file or a folder
 FOLDERS = ("root", "cache")
 
 

@@ -251,7 +251,7 @@ def series(spec: DataSpec, data: Mapping[str, Any], part: str | None) -> Labelle
     path = Path(data["path"])
     reading = replace(spec.reading, **_options(data, "delimiter", "header"))
     table = open_series(path, reading, spec.columns)
-    reading = with_options(reading, table, **_options(data, "time", "dayfirst", "fill"))
+    reading = with_options(reading, table, **_options(data, "time_column", "dayfirst", "fill_method"))
     recorded = read_series(source_of(table), spec.columns, reading, last=0)
     values = recorded.values
     past = spec.input_shape[0]
@@ -282,11 +282,13 @@ def _without(gap: np.ndarray, length: int) -> np.ndarray:
 
 def _marked(path: Path, data: Mapping[str, Any], recorded: Any, past: int) -> Tensor:
     """Return for each window whether one of its rows is an anomaly."""
-    from zoo.data.series.anomaly_windows import marked
+    from zoo.data.series.anomaly_windows import in_anomaly_windows
 
-    if data.get("anomalies") is None:
-        raise ZooError(f"{path}: does not say which rows are anomalies; name the file that does by data.anomalies=")
-    anomalous = marked(Path(data["anomalies"]), path, recorded.grid.times, recorded.times)
+    if data.get("anomaly_windows") is None:
+        raise ZooError(
+            f"{path}: does not say which rows are anomalies; name the file that does by data.anomaly_windows="
+        )
+    anomalous = in_anomaly_windows(Path(data["anomaly_windows"]), path, recorded.grid.times, recorded.times)
     return torch.from_numpy((~_without(anomalous, past)).astype(np.int64))
 
 

@@ -46,15 +46,17 @@ def _windows(dataset: Dataset) -> Dataset:
         before = 0 if name == "train" else whole["x"].length
         part = {key: Windows(value.base, value.length, first=before) for key, value in whole.items() if key != "y"}
         if not len(part["x"]):
-            raise ZooError(f"{spec.name}: data.past={before or spec.input_shape[0]} is longer than its rows of {name}")
+            raise ZooError(
+                f"{spec.name}: data.context_length={before or spec.input_shape[0]} is longer than its rows of {name}"
+            )
         parts.append(part)
-    if "odd" not in parts[0]:
+    if "anomalous" not in parts[0]:
         return Dataset(spec, *parts, dataset.card)
-    good = ~parts[0]["odd"].base.numpy()
-    parts = [{"x": part["x"], "y": _held(part["odd"])} for part in parts]
+    good = ~parts[0]["anomalous"].base.numpy()
+    parts = [{"x": part["x"], "y": _held(part["anomalous"])} for part in parts]
     normal = torch.nonzero(parts[0]["y"] == 0).squeeze(1)
     if not len(normal):
-        raise ZooError(f"{spec.name}: every window to train on holds an anomaly; shorten data.past")
+        raise ZooError(f"{spec.name}: every window to train on holds an anomaly; shorten data.context_length")
     seen = parts[0]["x"].base.numpy()[good].astype(np.float64)
     parts[0] = {"x": Rows(parts[0]["x"], normal), "y": parts[0]["y"][normal]}
     mean, std = seen.mean(0), seen.std(0)
@@ -64,11 +66,11 @@ def _windows(dataset: Dataset) -> Dataset:
     )
 
 
-def _held(odd: Windows) -> Tensor:
+def _held(anomalous: Windows) -> Tensor:
     """Return for each window whether one of its rows is an anomaly, (N,) 0 or 1."""
-    sums = torch.cat([torch.zeros(1, dtype=torch.int64), odd.base.long().cumsum(0)])
-    ends = sums[odd.first + odd.length :]
-    return (ends - sums[odd.first : odd.first + len(ends)] > 0).long()
+    sums = torch.cat([torch.zeros(1, dtype=torch.int64), anomalous.base.long().cumsum(0)])
+    ends = sums[anomalous.first + anomalous.length :]
+    return (ends - sums[anomalous.first : anomalous.first + len(ends)] > 0).long()
 
 
 def _two_kinds(spec: DataSpec, test_y: Tensor) -> DataSpec:

@@ -29,7 +29,7 @@ READ: dict[str, tuple[str, ...]] = {
     "csv": ("target", "delimiter", "quoting", "header"),
     "text": ("text", "target", "delimiter", "quoting", "header"),
     "text_file": (),
-    "series": ("time", "dayfirst", "fill", "anomalies", "delimiter", "header"),
+    "series": ("time_column", "dayfirst", "fill_method", "anomaly_windows", "delimiter", "header"),
     "image_folder": ("labels", "target"),
     "npz": (),
 }

@@ -108,7 +108,7 @@ def _sizes(spec: DataSpec, words: Sequence[str]) -> list[str]:
     """Return the words for how long a model's rows are, where ``words`` do not say it of ready-made data."""
     asked: dict[str, Any] = {}
     if spec.task == "forecasting":
-        asked = {"data.past": spec.input_shape[0], "data.horizon": spec.target_shape[0]}
+        asked = {"data.context_length": spec.input_shape[0], "data.prediction_length": spec.target_shape[0]}
     elif spec.task == "language_modeling":
         asked = {"data.window": spec.input_shape[0], "data.tokens": spec.tokenizer}
     return [f"{key}={value}" for key, value in asked.items() if key not in _pairs(words)]

@@ -33,7 +33,7 @@ def written(frame: pd.DataFrame, path: Path) -> str:
     return str(path)
 
 
-OPTIONS = {"past": 24, "horizon": 6}
+OPTIONS = {"context_length": 24, "prediction_length": 6}
 
 
 # --- windows ---
@@ -91,7 +91,7 @@ def damaged(how: str) -> pd.DataFrame:
         ("backwards", "comes before the line above; sort the rows"),
         ("text", "line 9, column 'c1': 'broken' is text in a column of numbers"),
         ("empty", "line 9, column 'c1': is empty .1 values are missing."),
-        ("no time", "no column holds times .columns: c0, c1.; name it by data.time="),
+        ("no time", "no column holds times .columns: c0, c1.; name it by data.time_column="),
         ("bad time", "line 9, column 'date': 'yesterday' is no time"),
     ],
 )
@@ -103,21 +103,21 @@ def test_a_series_that_cannot_be_read_is_one_line(tmp_path, how, said):
 
 def test_gaps_are_filled_where_asked(tmp_path):
     path = written(damaged("gap"), tmp_path / "s.csv")
-    filled = load("series", path=path, fill="linear", **OPTIONS).train["x"].base[:60]
+    filled = load("series", path=path, fill_method="linear", **OPTIONS).train["x"].base[:60]
     whole = torch.from_numpy(hourly()[["c0", "c1"]].to_numpy()[:60]).float()
     line = whole[49] + (whole[52] - whole[49]) * torch.tensor([[1 / 3], [2 / 3]])
     assert torch.allclose(filled[50:52], line, atol=1e-5)
     assert torch.allclose(filled[52:], whole[52:])
-    last = load("series", path=path, fill="last", **OPTIONS).train["x"].base[50:52]
+    last = load("series", path=path, fill_method="last", **OPTIONS).train["x"].base[50:52]
     assert torch.allclose(last, whole[49].expand(2, 2))
 
 
 def test_a_horizon_longer_than_a_part_is_refused(tmp_path):
     path = written(hourly(), tmp_path / "s.csv")
-    with pytest.raises(ZooError, match="data.horizon=50 is longer than its 40 rows of validation"):
-        load("series", path=path, past=24, horizon=50)
-    with pytest.raises(ZooError, match="280 rows to train on hold no window of data.past=300"):
-        load("series", path=path, past=300, horizon=6)
+    with pytest.raises(ZooError, match="data.prediction_length=50 is longer than its 40 rows of validation"):
+        load("series", path=path, context_length=24, prediction_length=50)
+    with pytest.raises(ZooError, match="280 rows to train on hold no window of data.context_length=300"):
+        load("series", path=path, context_length=300, prediction_length=6)
 
 
 @pytest.mark.parametrize(("freq", "season"), [("h", 24), ("D", 7), ("MS", 12), ("QS", 4), ("7D", 52), ("5min", 1)])
@@ -131,7 +131,7 @@ def test_files_at_hand_are_read():
     if not (DATA / "tabular").is_dir():
         pytest.skip("the tables are not at hand (ZOO_DATA)")
     for file, rows in (("airline-passengers.csv", 144), ("monthly-sunspots.csv", 2820)):
-        data = load("series", path=str(DATA / "tabular" / file), past=12, horizon=3)
+        data = load("series", path=str(DATA / "tabular" / file), context_length=12, prediction_length=3)
         assert data.spec.seasonal_period == 12
         assert data.spec.rows == rows - round(rows * 0.2) - round(rows * 0.1)
 
@@ -160,7 +160,7 @@ def test_naive_forecasts_are_what_they_say(tmp_path):
 def test_a_forecast_is_in_original_units(tmp_path):
     frame = hourly()
     path = written(frame, tmp_path / "s.csv")
-    options = {"data.path": path, "data.past": 24, "data.horizon": 6, "options": {"patch_len": 6}}
+    options = {"data.path": path, "data.context_length": 24, "data.prediction_length": 6, "options": {"patch_len": 6}}
     run = zoo.train("gru", "series", **options, trainer={"max_epochs": 8})
     assert run.metrics["test/mse"] < 0.1 < run.results["baselines"]["repeat last"]["mse"]
     value = run.model.predict(frame[:30])["value"]

@@ -12,13 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from zoo.data import load
-from zoo.data.series.calendar import grid_of, season_of
+from zoo.data.series.calendar import grid_of, seasonal_period_of
 from zoo.data.series.times import chosen, readings
 from zoo.exceptions import ZooError
 from zoo.data.inputs import encode, from_json, pieces
 from zoo.data.spec import DataSpec
 
-OPTIONS = {"past": 8, "horizon": 2}
+OPTIONS = {"context_length": 8, "prediction_length": 2}
 DAYS = ("%Y-%m-%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%b %d, %Y", "%d-%b-%Y", "%Y%m%d", "%Y/%m/%d", "%A, %d %B %Y")
 CLOCKS = (
     "%Y-%m-%d %H:%M",
@@ -114,7 +114,7 @@ def test_training_and_prediction_read_the_same_window(tmp_path_factory, file):
     encoding = "utf-8-sig" if shape["bom"] else "utf-8"
     marks = {"sep": shape["sep"], "decimal": shape["decimal"], "lineterminator": shape["end"]}
     table.to_csv(path, index=False, encoding=encoding, **marks)
-    data = load("series", path=str(path), columns=["a", "b"], fill=shape["fill"], **OPTIONS)
+    data = load("series", path=str(path), columns=["a", "b"], fill_method=shape["fill"], **OPTIONS)
     spec = DataSpec.of(data.spec.to_dict())
     window = data.test["y"].base[-8:]
     if not frame[["a", "b"]].isna().any().any() and len(frame) == rows:
@@ -187,7 +187,7 @@ def test_calendar_steps_are_recognized(freq, season):
     times = calendar(freq, "1999-11-26", 220)
     grid = grid_of(times[:200].to_numpy().astype("datetime64[us]"))
     assert grid.missing == 0
-    assert season_of(grid.calendar.step) == season
+    assert seasonal_period_of(grid.calendar.step) == season
     assert list(pd.DatetimeIndex(grid.following(20))) == list(times[200:])
     fewer = np.delete(times[:200].to_numpy().astype("datetime64[us]"), [50, 51, 130])
     assert grid_of(fewer).missing == 3
@@ -208,7 +208,7 @@ def test_the_order_of_day_and_month_is_what_makes_steps_even_and_is_said(tmp_pat
         assert data.spec.seasonal_period == 12
         assert f"is read {first} first, by which the steps are even (data.dayfirst={other}" in capsys.readouterr().err
     with pytest.raises(ZooError, match="steps are not even"):
-        load("series", path=str(tmp_path / "s.csv"), dayfirst=True, fill="linear", **OPTIONS)
+        load("series", path=str(tmp_path / "s.csv"), dayfirst=True, fill_method="linear", **OPTIONS)
 
 
 def test_an_order_that_the_steps_leave_open_is_a_warning_and_can_be_set(tmp_path, capsys):
@@ -271,7 +271,7 @@ def test_a_column_that_float32_cannot_tell_apart_is_refused(tmp_path):
 def test_a_model_that_filled_gaps_fills_them_in_new_data(tmp_path):
     days = pd.date_range("2020-01-01", periods=100).delete([40, 41])
     path = save(tmp_path / "s.csv", days)
-    spec = load("series", path=path, fill="last", **OPTIONS).spec
+    spec = load("series", path=path, fill_method="last", **OPTIONS).spec
     assert next(iter(pieces(spec, [path]))).wrong is None
     new = pd.DataFrame({"date": days[:60], "v": np.arange(60.0)})
     new.loc[58, "v"] = np.nan
@@ -354,9 +354,9 @@ def test_a_date_and_a_time_of_day_are_one_time(tmp_path, capsys, clock):
     data = load("series", path=path, **OPTIONS)
     assert data.spec.columns == ("v",)
     assert data.spec.seasonal_period == 24
-    assert f"data.time=[date,{name}]" in capsys.readouterr().err
+    assert f"data.time_column=[date,{name}]" in capsys.readouterr().err
     assert next(iter(pieces(data.spec, [path]))).times == ["2020-02-01 04:00:00", "2020-02-01 05:00:00"]
-    assert load("series", path=path, time=["date", name], **OPTIONS).spec == data.spec
+    assert load("series", path=path, time_column=["date", name], **OPTIONS).spec == data.spec
 
 
 def test_year_and_month_are_one_time(tmp_path):
@@ -383,7 +383,7 @@ def test_empty_last_rows_are_named_as_the_future(tmp_path):
 def test_filling_never_makes_up_most_of_a_series(tmp_path):
     days = pd.date_range("2020-01-01", periods=400)[[*range(20), *range(380, 400)]]
     with pytest.raises(ZooError, match="after 2020-01-20 the steps are not even, 361 days where most are 1 day"):
-        load("series", path=save(tmp_path / "s.csv", days), fill="linear", **OPTIONS)
+        load("series", path=save(tmp_path / "s.csv", days), fill_method="linear", **OPTIONS)
 
 
 def test_names_of_columns_may_be_numbers(tmp_path):
@@ -413,7 +413,7 @@ def test_numbers_are_read_in_the_format_of_their_column(tmp_path):
 def test_what_stands_for_a_missing_value_is_the_models(tmp_path):
     days = pd.date_range("2020-01-01", periods=60)
     path = save(tmp_path / "s.csv", days, v=np.where(np.arange(60) % 20 == 19, -999, np.arange(60)))
-    data = load("series", path=path, missing=[-999], fill="last", **OPTIONS)
+    data = load("series", path=path, missing=[-999], fill_method="last", **OPTIONS)
     assert data.test["y"].base[-1].item() == 58
     (piece,) = pieces(data.spec, [path])
     assert torch.equal(encode(data.spec, piece.raw)["x"][0], data.test["y"].base[-8:])
@@ -436,5 +436,5 @@ def test_a_number_is_a_time_where_its_name_or_its_size_says_so(tmp_path):
     frame.rename(columns={"year": "k"}).assign(k=np.arange(60) / 10).to_csv(tmp_path / "s.csv", index=False)
     with pytest.raises(ZooError, match="no column holds times"):
         load("series", path=str(tmp_path / "s.csv"), **OPTIONS)
-    data = load("series", path=str(tmp_path / "s.csv"), time="k", **OPTIONS)
+    data = load("series", path=str(tmp_path / "s.csv"), time_column="k", **OPTIONS)
     assert next(iter(pieces(data.spec, [str(tmp_path / "s.csv")]))).times == ["6", "6.1"]

@@ -12,7 +12,7 @@ from zoo.data.series.times import Times, readings
 from zoo.exceptions import ZooError
 
 
-def marked(path: Path, series: Path, times: np.ndarray, like: Times) -> np.ndarray:
+def in_anomaly_windows(path: Path, series: Path, times: np.ndarray, like: Times) -> np.ndarray:
     """Return which of ``times`` (N,) lie in one of a file's stretches, (N,) bool.
 
     The file is JSON: a list of pairs [from, to], or a mapping from files' names to such lists. Its times are written as
@@ -24,11 +24,11 @@ def marked(path: Path, series: Path, times: np.ndarray, like: Times) -> np.ndarr
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise ZooError(f"data.anomalies={path}: cannot be read as JSON ({type(error).__name__})") from None
+        raise ZooError(f"data.anomaly_windows={path}: cannot be read as JSON ({type(error).__name__})") from None
     if isinstance(content, dict):
         names = [name for name in content if Path(name).name == series.name]
         if len(names) != 1:
-            raise ZooError(f"data.anomalies={path}: names {series.name} {len(names)} times; must be once")
+            raise ZooError(f"data.anomaly_windows={path}: names {series.name} {len(names)} times; must be once")
         content = content[names[0]]
     inside = np.zeros(len(times), dtype=bool)
     for pair in content if isinstance(content, list) else [None]:
@@ -36,7 +36,7 @@ def marked(path: Path, series: Path, times: np.ndarray, like: Times) -> np.ndarr
         ways = [way for way in readings(cells, format=like.format, zone=like.zone) if way.valid.all()]
         ways = [way for way in ways if way.values.dtype.kind == times.dtype.kind]
         if not ways or len(cells) != 2:
-            raise ZooError(f"data.anomalies={path}: {str(pair)[:60]} is no pair of times [from, to]")
+            raise ZooError(f"data.anomaly_windows={path}: {str(pair)[:60]} is no pair of times [from, to]")
         first, last = ways[0].values
         inside |= (times >= first) & (times <= last)
     return inside

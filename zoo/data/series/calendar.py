@@ -309,7 +309,7 @@ def _rules(times: np.ndarray) -> Iterator[Step]:
         yield ("weekday", -1, int(weekdays[0]))
 
 
-def season_of(step: Step) -> int:
+def seasonal_period_of(step: Step) -> int:
     """Return how many steps lie between alike ones: a day's, a week's or a year's; 1 where none is known."""
     name, *rest = step
     if name == "months":

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from zoo.config.schema import check_choice, check_number
-from zoo.data.dataset import Card, Dataset, Windows
+from zoo.data.dataset import Card, Dataset, Values, Windows
 from zoo.data.download import fetch, read_checked, root_folder
-from zoo.data.series.anomaly_windows import marked
-from zoo.data.series.calendar import season_of
+from zoo.data.series.anomaly_windows import in_anomaly_windows
+from zoo.data.series.calendar import seasonal_period_of
 from zoo.data.series.regular_grid import open_series, read_series, source_of, with_options, without_index
 from zoo.data.series.spec import SeriesReading, SeriesSpec
 from zoo.data.table.csv_file import column_named
@@ -41,173 +43,234 @@ HOURS, WEEKS = ("seconds", 3600.0), ("seconds", 604_800.0)
 def series(
     *,
     path: str | None = None,
-    time: str | int | Sequence[str] | None = None,
+    time_column: str | int | Sequence[str] | None = None,
     dayfirst: bool | None = None,
     columns: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
-    past: int = 104,
-    horizon: int = 26,
-    val: float = 0.1,
-    test: float = 0.2,
-    fill: str | None = None,
-    season: int | None = None,
-    anomalies: str | None = None,
+    context_length: int = 104,
+    prediction_length: int = 26,
+    val_size: float = 0.1,
+    test_size: float = 0.2,
+    fill_method: str | None = None,
+    seasonal_period: int | None = None,
+    anomaly_windows: str | None = None,
     delimiter: str | None = None,
     header: bool | None = None,
     decimal: str | None = None,
     thousands: str | None = None,
     missing: Sequence[str | float] = (),
 ) -> Dataset:
-    """Return a CSV's numbers over time; null: weekly carbon dioxide over Mauna Loa, as bundled with statsmodels.
+    """Return a time series of a CSV: windows of its past to read and of its future to predict.
 
-    ``past`` steps of ``columns`` are read (null: all) and the next ``horizon`` steps of ``targets`` predicted (null: of
-    what is read). The last share ``test`` of the rows is test, ``val`` before it validation; each window whose future
-    lies in a part counts. ``time`` names the column of times, or those of date and time of day (null: found out), which
-    must rise by even steps of a calendar, unless ``fill`` fills gaps: linear, or with the last value. ``dayfirst`` says
-    that 01/02/2020 is the first of February (null: what makes the steps even). ``season`` is how many steps lie between
-    alike ones, for the naive forecast beside the result (null: found out). ``anomalies`` is a file of stretches in
-    which something was wrong (see ``zoo.data.series.anomaly_windows``), for models that find such windows. ``decimal``
-    and ``thousands`` are the marks of all numbers (null: found out column by column), ``missing`` texts or numbers
-    that stand for a missing value beside the usual marks.
+    Rows are split by time: the last ones are test, those before them validation. Times must rise by even steps of a
+    calendar. A window belongs to the part in which its future lies.
+
+    Args:
+        ``path``: a CSV with a column of times; null: weekly carbon dioxide over Mauna Loa, bundled with statsmodels
+        ``time_column``: column of times, or [date, time of day]; null: found out
+        ``dayfirst``: true: 01/02/2020 is the first of February; null: the order that makes the steps even
+        ``columns``: columns to read; null: all
+        ``targets``: columns to predict; null: those that are read
+        ``context_length``: steps that are read
+        ``prediction_length``: steps that are predicted
+        ``val_size``: share of the rows for validation, before those of the test
+        ``test_size``: share of the rows for the test, the last ones
+        ``fill_method``: gaps are filled: linear | last; null: gaps are rejected
+        ``seasonal_period``: steps in a season, for the seasonal naive forecast; null: found out
+        ``anomaly_windows``: JSON of stretches [from, to] that are anomalies, for models that detect them
+        ``delimiter``: between cells; null: found out
+        ``header``: whether the first row has names; null: found out
+        ``decimal``: decimal mark of all numbers, . or ,; null: found out for each column
+        ``thousands``: mark between thousands, one of . , ' _ blank or ''; null: found out for each column
+        ``missing``: texts or numbers that stand for a missing value, beside NA, n/a, - and the like
 
     Raises:
-        ZooError: gaps, duplicates or text, a past or horizon longer than a part allows, an unknown column.
+        ZooError: gaps, duplicates or text; a window longer than a part allows; an unknown column.
     """
+    split = partial(
+        split_series,
+        context_length=context_length,
+        prediction_length=prediction_length,
+        val_size=val_size,
+        test_size=test_size,
+    )
     if path is None:
-        if anomalies is not None:
-            raise ZooError("data.anomalies: tells of a series of your own; name it by data.path=")
+        if anomaly_windows is not None:
+            raise ZooError("data.anomaly_windows: is for a series of your own; name it by data.path=")
         reading = SeriesReading(step=WEEKS, fill="linear")
-        recorded = Recorded("series", "carbon dioxide", _co2(), ["co2"], [0], season=52, reading=reading)
-        return cut_series(recorded, past=past, horizon=horizon, val=val, test=test, card=CO2)
+        recorded = Recorded("series", "carbon dioxide", _co2(), ["co2"], [0], seasonal_period=52, reading=reading)
+        return split(recorded, card=CO2)
     marks = [missing] if isinstance(missing, (str, float, int)) else missing
     reading = SeriesReading(delimiter=delimiter, header=header, missing=tuple(map(as_text, marks)))
     table = open_series(Path(path), reading)
     reading = replace(reading, delimiter=table.delimiter, header=table.header)
-    reading = with_options(reading, table, time=time, dayfirst=dayfirst, fill=fill)
-    read = [column_named(table, name, "data.columns") for name in columns] if columns else None
-    aimed = [column_named(table, name, "data.targets") for name in targets] if targets else None
-    if read is not None and aimed is not None:
-        read += [name for name in aimed if name not in read]
-    if read is None:
-        table = without_index(table, keep=[*reading.time, *(aimed or ())])
-    found = read_series(source_of(table), read, reading, decimal=decimal, thousands=thousands)
-    places = [found.columns.index(name) for name in aimed or found.columns]
-    odd = None if anomalies is None else marked(Path(anomalies), Path(path), found.grid.times, found.times)
+    reading = with_options(reading, table, time_column=time_column, dayfirst=dayfirst, fill_method=fill_method)
+    inputs = [column_named(table, name, "data.columns") for name in columns] if columns else None
+    outputs = [column_named(table, name, "data.targets") for name in targets] if targets else None
+    if inputs is not None and outputs is not None:
+        inputs += [name for name in outputs if name not in inputs]
+    if inputs is None:
+        table = without_index(table, keep=[*reading.time, *(outputs or ())])
+    even = read_series(source_of(table), inputs, reading, decimal=decimal, thousands=thousands)
+    anomalous = None
+    if anomaly_windows is not None:
+        anomalous = in_anomaly_windows(Path(anomaly_windows), Path(path), even.grid.times, even.times)
     recorded = Recorded(
         Path(path).stem,
         str(path),
-        found.values,
-        found.columns,
-        places,
-        season=season or season_of(found.grid.calendar.step),
-        odd=odd,
-        reading=found.reading,
+        even.values,
+        even.columns,
+        [even.columns.index(name) for name in outputs or even.columns],
+        seasonal_period=seasonal_period or seasonal_period_of(even.grid.calendar.step),
+        anomalous=anomalous,
+        reading=even.reading,
     )
-    return cut_series(recorded, past=past, horizon=horizon, val=val, test=test)
+    return split(recorded)
 
 
 @register_data("etth1", tasks=("forecasting",), modality="series")
 def etth1(
-    *, root: str | None = None, targets: Sequence[str] | None = None, past: int = 96, horizon: int = 96
+    *,
+    root: str | None = None,
+    targets: Sequence[str] | None = None,
+    context_length: int = 96,
+    prediction_length: int = 96,
 ) -> Dataset:
-    """Return seven hourly columns of an electricity transformer, split as is customary: 8,640, 2,880 and 2,880 rows."""
+    """Return seven hourly columns of an electricity transformer, in the customary split: 8,640, 2,880 and 2,880 rows.
+
+    Args:
+        ``root``: folder of ready-made data sets; null: $ZOO_DATA, or data/
+        ``targets``: columns to predict; null: all seven
+        ``context_length``: hours that are read
+        ``prediction_length``: hours that are predicted
+    """
     folder = root_folder(root) / "ett"
     address = "https://raw.githubusercontent.com/zhouhaoyi/ETDataset/main/ETT-small/ETTh1.csv"
     fetch("etth1", folder, {"ETTh1.csv": [address]}, ETT.md5)
     read_checked(folder / "ETTh1.csv", ETT.md5["ETTh1.csv"])
     frame = pd.read_csv(folder / "ETTh1.csv").drop(columns="date").iloc[:14_400]
     names = list(frame.columns)
-    wanted = list(targets or names)
-    for name in wanted:
+    outputs = list(targets or names)
+    for name in outputs:
         check_choice("data.targets", name, tuple(names))
     reading = SeriesReading(time=("date",), time_format="ymd", step=HOURS)
-    places = [names.index(name) for name in wanted]
-    recorded = Recorded("etth1", "ETTh1", frame.to_numpy(float), names, places, season=24, reading=reading)
-    return cut_series(recorded, past=past, horizon=horizon, val=0.2, test=0.2, card=ETT)
+    places = [names.index(name) for name in outputs]
+    recorded = Recorded("etth1", "ETTh1", frame.to_numpy(float), names, places, seasonal_period=24, reading=reading)
+    return split_series(
+        recorded,
+        context_length=context_length,
+        prediction_length=prediction_length,
+        val_size=0.2,
+        test_size=0.2,
+        card=ETT,
+    )
 
 
 def _co2() -> np.ndarray:
     from statsmodels.datasets import co2
 
-    return co2.load_pandas().data["co2"].interpolate().to_numpy(float)[:, None]  # 59 weeks of 2,284 are missing
+    weeks: pd.Series = co2.load_pandas().data["co2"].interpolate()  # 59 weeks of 2,284 are missing
+    return weeks.to_numpy(float)[:, None]
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """Numbers at even steps of time: ``values`` (N, columns), which columns are forecast, and how long a season is.
+    """A multivariate series at even steps.
 
-    ``where`` is what errors call it, ``reading`` how it was read; ``odd`` (N,) are the rows that are anomalies, where
-    that is known.
+    Args:
+        ``name``: name of the data set.
+        ``source``: what errors call it.
+        ``values``: numbers (N, columns), without gaps.
+        ``columns``: names of the columns.
+        ``targets``: numbers of the columns that are forecast.
+        ``seasonal_period``: steps in a season, 1 where none is known.
+        ``anomalous``: which rows (N,) are anomalies, where that is known.
+        ``reading``: how the file was read.
     """
 
     name: str
-    where: str
+    source: str
     values: np.ndarray
     columns: Sequence[str]
     targets: list[int]
-    season: int
-    odd: np.ndarray | None = None
+    seasonal_period: int
+    anomalous: np.ndarray | None = None
     reading: SeriesReading = field(default_factory=SeriesReading)
 
 
-def cut_series(
-    recorded: Recorded, *, past: int, horizon: int, val: float, test: float, card: Card | None = None
+def split_series(
+    recorded: Recorded,
+    *,
+    context_length: int,
+    prediction_length: int,
+    val_size: float,
+    test_size: float,
+    card: Card | None = None,
 ) -> Dataset:
-    """Return the windows by time, ``val`` and ``test`` being shares of the rows; statistics are of the training rows.
+    """Return the windows of a series, split by time; mean and deviation are those of the training rows.
 
     Raises:
-        ZooError: a part is too short for ``past`` and ``horizon``.
+        ZooError: a part is too short for a window.
     """
-    check_number("data.past", past, low=1, integer=True)
-    check_number("data.horizon", horizon, low=1, integer=True)
-    check_number("data.val", val, above=0, below=1)
-    check_number("data.test", test, above=0, below=1)
-    check_number("data.season", recorded.season, low=1, integer=True)
-    values, where, targets = recorded.values, recorded.where, recorded.targets
-    count = len(values)
-    first_test = count - round(count * test)
-    first_val = first_test - round(count * val)
-    for part, rows in (("validation", first_test - first_val), ("test", count - first_test)):
-        if rows < horizon:
-            raise ZooError(f"{where}: data.horizon={horizon} is longer than its {rows} rows of {part}; shorten it")
-    if first_val < past + horizon:
-        raise ZooError(
-            f"{where}: {first_val} rows to train on hold no window of data.past={past} and horizon={horizon}"
-        )
-    seen = values[:first_val]
-    _check_precision(recorded, seen)
+    check_number("data.context_length", context_length, low=1, integer=True)
+    check_number("data.prediction_length", prediction_length, low=1, integer=True)
+    check_number("data.val_size", val_size, above=0, below=1)
+    check_number("data.test_size", test_size, above=0, below=1)
+    check_number("data.seasonal_period", recorded.seasonal_period, low=1, integer=True)
+    values, targets, count = recorded.values, recorded.targets, len(recorded.values)
+    first_test = count - round(count * test_size)
+    first_val = first_test - round(count * val_size)
+    _check_lengths(recorded, (first_val, first_test, count), context_length, prediction_length)
+    train = values[:first_val]
+    _check_precision(recorded, train)
     base = torch.from_numpy(values.astype(np.float32))
     spec = SeriesSpec(
         name=recorded.name,
         task="forecasting",
-        input_shape=(past, len(recorded.columns)),
-        target_shape=(horizon, len(targets)),
+        input_shape=(context_length, len(recorded.columns)),
+        target_shape=(prediction_length, len(targets)),
         columns=tuple(map(str, recorded.columns)),
         targets=tuple(targets),
-        mean=tuple(map(float, seen.mean(0))),
-        std=tuple(float(s) or 1.0 for s in seen.std(0)),
-        seasonal_period=recorded.season,
+        mean=tuple(map(float, train.mean(0))),
+        std=tuple(float(s) or 1.0 for s in train.std(0)),
+        seasonal_period=recorded.seasonal_period,
         rows=first_val,
         reading=recorded.reading,
     )
-    bounds = [(0, first_val), (first_val - past, first_test), (first_test - past, count)]
-    parts = [_windows(base[low:high], targets, past, horizon) for low, high in bounds]
-    if recorded.odd is not None:
-        odd = torch.from_numpy(recorded.odd)
+    bounds = [(0, first_val), (first_val - context_length, first_test), (first_test - context_length, count)]
+    parts = [_windows(base[low:high], targets, context_length, prediction_length) for low, high in bounds]
+    if recorded.anomalous is not None:
+        anomalous = torch.from_numpy(recorded.anomalous)
         for part, (low, high) in zip(parts, bounds, strict=True):
-            part["odd"] = Windows(odd[low:high], past, drop=horizon)
-    return Dataset(spec, *parts, card)
+            part["anomalous"] = Windows(anomalous[low:high], context_length, drop=prediction_length)
+    train_split, val_split, test_split = parts
+    return Dataset(spec, train_split, val_split, test_split, card)
 
 
-def _check_precision(recorded: Recorded, seen: np.ndarray) -> None:
+def _check_lengths(recorded: Recorded, ends: tuple[int, int, int], context_length: int, prediction_length: int) -> None:
+    """Raise ZooError unless each part, up to its row of ``ends``, holds a window."""
+    first_val, first_test, count = ends
+    for part, rows in (("validation", first_test - first_val), ("test", count - first_test)):
+        if rows < prediction_length:
+            message = f"data.prediction_length={prediction_length} is longer than its {rows} rows of {part}; shorten it"
+            raise ZooError(f"{recorded.source}: {message}")
+    if first_val < context_length + prediction_length:
+        lengths = f"data.context_length={context_length} and data.prediction_length={prediction_length}"
+        raise ZooError(f"{recorded.source}: {first_val} rows to train on hold no window of {lengths}")
+
+
+def _check_precision(recorded: Recorded, train: np.ndarray) -> None:
     """Raise ZooError where float32 would round away what a column differs by."""
-    largest = np.abs(seen).max(0)
-    for name, high, deviation in zip(recorded.columns, largest, seen.std(0), strict=True):
+    largest = np.abs(train).max(0)
+    for name, high, deviation in zip(recorded.columns, largest, train.std(0), strict=True):
         if 0 < deviation < MOST_ROUNDING * high * np.finfo(np.float32).eps:
-            said = f"varies by {deviation:.3g} around {high:.3g}, too little for float32; subtract a constant from it"
-            raise ZooError(f"{recorded.where}, column {name!r}: {said}")
+            size = f"varies by {deviation:.3g} around {high:.3g}, too little for float32; subtract a constant from it"
+            raise ZooError(f"{recorded.source}, column {name!r}: {size}")
 
 
-def _windows(base: torch.Tensor, targets: list[int], past: int, horizon: int) -> dict[str, Windows]:
+def _windows(base: Tensor, targets: list[int], context_length: int, prediction_length: int) -> dict[str, Values]:
     future = base[:, targets] if targets != list(range(base.shape[1])) else base
-    return {"x": Windows(base, past, drop=horizon), "y": Windows(future, horizon, first=past)}
+    return {
+        "x": Windows(base, context_length, drop=prediction_length),
+        "y": Windows(future, prediction_length, first=context_length),
+    }

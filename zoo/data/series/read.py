@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from zoo.data.dataset import Batch
     from zoo.data.series.regular_grid import Series
 
-ADVICE = "fill the gaps: the model was trained without data.fill"
+ADVICE = "fill the gaps: the model was trained without data.fill_method"
 
 
 def encode(spec: SeriesSpec, raw: Any) -> Batch:

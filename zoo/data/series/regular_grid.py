@@ -18,8 +18,8 @@ from zoo.data.table.csv_file import Table, column_named, read_csv
 from zoo.data.table.numbers import MARKS, PLAIN, Format, as_numbers, guess_format, surely_comma, surely_point
 from zoo.exceptions import ZooError
 
-FILLS = ("linear", "last")
-FILL_ADVICE = "fill the gaps, or have data.fill=linear or last do it"
+FILL_METHODS = ("linear", "last")
+FILL_ADVICE = "fill the gaps, or set data.fill_method=linear or last"
 CLOCKS = ("date", "dates", "datetime", "ds", "epoch", "time", "times", "timestamp", "ts", "unix", "unix_time", "year")
 MOST = 0.5  # share of a column's texts that a format of numbers must read
 GROUPS = 0.5  # different texts in a column per row, up to which it may name the series that a file holds
@@ -80,25 +80,25 @@ def with_options(
     reading: SeriesReading,
     table: Table,
     *,
-    time: str | int | Sequence[str] | None = None,
+    time_column: str | int | Sequence[str] | None = None,
     dayfirst: bool | None = None,
-    fill: str | None = None,
+    fill_method: str | None = None,
 ) -> SeriesReading:
     """Return a reading with what a user says of a file: its columns of times, the order of day and month, the fill.
 
     Raises:
         ZooError: no such column, or an option outside its choices.
     """
-    if fill is not None:
-        check_choice("data.fill", fill, FILLS)
-        reading = replace(reading, fill=fill)
+    if fill_method is not None:
+        check_choice("data.fill_method", fill_method, FILL_METHODS)
+        reading = replace(reading, fill=fill_method)
     if dayfirst is not None:
         check_flag("data.dayfirst", dayfirst)
         reading = replace(reading, time_format="dmy" if dayfirst else "mdy")
-    if time is None:
+    if time_column is None:
         return reading
-    clocks = [time] if isinstance(time, (str, int)) else list(time)
-    return replace(reading, time=tuple(column_named(table, name, "data.time") for name in clocks))
+    columns = [time_column] if isinstance(time_column, (str, int)) else list(time_column)
+    return replace(reading, time=tuple(column_named(table, name, "data.time_column") for name in columns))
 
 
 def without_index(table: Table, *, keep: Sequence[str]) -> Table:
@@ -194,7 +194,7 @@ def read_times(source: Source, reading: SeriesReading) -> tuple[Times, list[str]
         if times is not None:
             return _whole_times(source, times, clocks, reading)
     names = ", ".join(map(str, cells.columns[:20]))
-    raise ZooError(f"{source.name}: no column holds times (columns: {names}); name it by data.time=")
+    raise ZooError(f"{source.name}: no column holds times (columns: {names}); name it by data.time_column=")
 
 
 def _clock_columns(cells: pd.DataFrame) -> Iterator[list[str]]:
@@ -256,7 +256,7 @@ def _whole_times(source: Source, times: Times, clocks: list[str], reading: Serie
         unique = np.unique(both.values)
         if ways and len(unique) == len(both.values) and (twice or grid_of(unique) is not None):
             if not reading.time_format:
-                notice = f"{pair[0]} and {pair[1]} are read as one time (data.time=[{','.join(pair)}])"
+                notice = f"{pair[0]} and {pair[1]} are read as one time (data.time_column=[{','.join(pair)}])"
                 print(f"note: {source.name}: the columns {notice}", file=sys.stderr)
             return both, pair
     return times, clocks
