@@ -97,7 +97,7 @@ def series(
     if path is None:
         if anomaly_windows is not None:
             raise ZooError("data.anomaly_windows: is for a series of your own; name it by data.path=")
-        reading = SeriesReading(step=WEEKS, fill="linear")
+        reading = SeriesReading(step=WEEKS, fill_method="linear")
         recorded = Recorded("series", "carbon dioxide", _co2(), ["co2"], [0], seasonal_period=52, reading=reading)
         return split(recorded, card=CO2)
     marks = [missing] if isinstance(missing, (str, float, int)) else missing

@@ -73,7 +73,7 @@ def _finite(spec: SeriesSpec, x: np.ndarray) -> Any:
         ZooError: a value is missing and training filled none, or is too large.
     """
     wrong = np.argwhere(np.isnan(x))
-    fill = spec.reading.fill
+    fill = spec.reading.fill_method
     if len(wrong):
         from zoo.data.series.regular_grid import filled
 

@@ -91,7 +91,7 @@ def with_options(
     """
     if fill_method is not None:
         check_choice("data.fill_method", fill_method, FILL_METHODS)
-        reading = replace(reading, fill=fill_method)
+        reading = replace(reading, fill_method=fill_method)
     if dayfirst is not None:
         check_flag("data.dayfirst", dayfirst)
         reading = replace(reading, time_format="dmy" if dayfirst else "mdy")
@@ -161,7 +161,7 @@ def read_series(
     grid = _grid(source, times, clocks, reading, advice)
     even = np.full((len(grid.times), len(names)), np.nan)
     even[grid.positions] = values
-    even = _without_gaps(source, names, even, grid, reading.fill, last, advice)
+    even = _without_gaps(source, names, even, grid, reading.fill_method, last, advice)
     settled = replace(
         reading,
         time=tuple(clocks),
@@ -324,7 +324,7 @@ def _grid(source: Source, times: Times, clocks: Sequence[str], reading: SeriesRe
     values = times.values
     cells = source.cells[clocks[0]] if len(clocks) == 1 else joined(source.cells, clocks)
     grid = grid_of(values, reading.step)
-    if grid is not None and (not grid.missing or reading.fill is not None):
+    if grid is not None and (not grid.missing or reading.fill_method is not None):
         return grid
     if grid is not None:
         after = int(np.flatnonzero(np.diff(grid.positions) != 1)[0])
