@@ -1,8 +1,8 @@
-"""What every model of the zoo keeps to, registered or your own: eleven checks, on small data that the zoo generates.
+"""Conformance checks: eleven checks that every model of the zoo passes, registered or your own, on generated data.
 
     pytest --zoo-model=my_package.my_module:MyModel      (or a registered name)
 
-runs them as tests. ``check_model(MyModel)`` raises the first broken promise, as a ConformanceError that says what to do.
+runs them as tests. ``check_model(MyModel)`` raises the first broken promise, as a ConformanceError that says how to fix it.
 """
 
 from __future__ import annotations
@@ -10,17 +10,15 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from zoo.testing.errors import ConformanceError
+
 if TYPE_CHECKING:
     from zoo.testing.checklist import check_model
 
 __all__ = ["ConformanceError", "check_model"]
 
 
-class ConformanceError(AssertionError):
-    """A promise that a model breaks: what was seen, and what to do about it."""
-
-
 def __getattr__(name: str) -> Any:
-    if name == "check_model":
+    if name == "check_model":  # imports torch
         return importlib.import_module("zoo.testing.checklist").check_model
     raise AttributeError(f"module 'zoo.testing' has no attribute {name!r}")

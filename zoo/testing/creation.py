@@ -11,7 +11,7 @@ from zoo.config import compose as configs
 from zoo.engine.build import build_run_config
 from zoo.exceptions import ZooError
 from zoo.models.base import ZooModule
-from zoo.testing import ConformanceError
+from zoo.testing.errors import ConformanceError
 from zoo.testing.subject import quiet
 
 

@@ -21,8 +21,8 @@ from zoo import registry
 from zoo.data.dataset import Batch, Dataset
 from zoo.data.input_readers import to_float
 from zoo.engine.distributed import context
-from zoo.testing import ConformanceError
 from zoo.testing.cases import ENOUGH, Case, cases_of, share
+from zoo.testing.errors import ConformanceError
 
 if TYPE_CHECKING:
     from zoo.engine.train import Run
