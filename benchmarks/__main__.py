@@ -15,7 +15,7 @@
     python -m benchmarks suite=cuda [model=gan] [repeats=2]
     python -m benchmarks suite=replay [kills=3]
 
-quality trains each recipe that makes a promise, every run by the command that a user would type, in a process of its
+quality trains each recipe with an expected metric, every run by the command that a user would type, in a process of its
 own; words that are not the suite's go to ``train.py`` as they are. ``budget=full`` takes three seeds and all folds,
 ``quick`` one seed and the first fold, and where nothing is named a recipe or two per model; ``case=`` is one of the
 runs on files that ``benchmarks/files.yaml`` lists. third_party gives scikit-learn as much time on the same rows as a run of

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.quality import each_of
-from benchmarks.report import latest, metric_of, promises
+from benchmarks.report import expected_metrics, latest, metric_of
 from benchmarks.rows import read
 
 FALLS = ("rmse", "mae", "mse", "nll", "perplexity", "bits_per_character", "frechet", "seconds", "ratio", "exponent")
@@ -36,7 +36,7 @@ def figures(folder: Path) -> dict[str, Figure]:
     """Return what a folder of results says, by what a person calls it."""
     metrics = {}
     for key, rows in latest(read(folder / "quality.jsonl")).items():
-        promised = each_of(promises().get(key)) or [{"metric": f"test/{metric_of(rows[0])}"}]
+        promised = each_of(expected_metrics().get(key)) or [{"metric": f"test/{metric_of(rows[0])}"}]
         for one in promised:
             name = str(one["metric"])
             values = [row["metrics"][name] for row in rows if name in row["metrics"]]

@@ -30,7 +30,7 @@ FILES = Path(__file__).parent / "files.yaml"
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured: a pair, the ``words`` beside it that a user would type, and what they promise.
+    """What is measured: a pair, the ``words`` beside it that a user would type, and the expected metric.
 
     Of data that is cut into folds, ``folds`` of the promise are the first ones that count (None: all); ``each`` is the
     word that a fold's number goes into, for one.
@@ -39,7 +39,7 @@ class Case:
     model: str
     data: str
     words: tuple[str, ...] = ()
-    promise: Mapping[str, Any] | None = None
+    expected: Mapping[str, Any] | None = None
     name: str | None = None
 
     @property
@@ -61,11 +61,11 @@ class Case:
     @property
     def each(self) -> str:
         """The word that says which fold."""
-        return str((self.promise or {}).get("each", "data.fold={}"))
+        return str((self.expected or {}).get("each", "data.fold={}"))
 
     def folds(self, budget: str) -> Sequence[int | None]:
         """Return the folds to run; one None where the data has none, or a test set of its own."""
-        counted = (self.promise or {}).get("folds", self.composed().data.get("folds"))
+        counted = (self.expected or {}).get("folds", self.composed().data.get("folds"))
         if not counted:
             return [None]
         return range(counted if budget == "full" else 1)
@@ -73,16 +73,16 @@ class Case:
 
 @cache
 def cases() -> tuple[Case, ...]:
-    """Return each recipe that makes a promise, then the runs on files of ``files.yaml``."""
+    """Return each recipe with an expected metric, then the runs on files of ``files.yaml``."""
     listed = []
     for path in sorted((configs.conf_dir() / "recipe").glob("*.yaml")):
         model, _, data = path.stem.partition("-")
-        promise = configs.compose([f"model={model}", f"data={data}"]).promise
-        if promise:
-            listed.append(Case(model, data, promise=OmegaConf.to_container(promise)))
+        expected = configs.compose([f"model={model}", f"data={data}"]).expected
+        if expected:
+            listed.append(Case(model, data, expected=OmegaConf.to_container(expected)))
     for name, about in OmegaConf.to_container(OmegaConf.load(FILES)).items():
         pair = dict(word.split("=", 1) for word in about["words"][:2])
-        listed.append(Case(pair["model"], pair["data"], tuple(about["words"][2:]), about["promise"], name))
+        listed.append(Case(pair["model"], pair["data"], tuple(about["words"][2:]), about["expected"], name))
     return tuple(listed)
 
 
@@ -121,7 +121,7 @@ def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
     budget, fresh = take_budget(args), take_flag(args, "fresh")
     seeds = take_number(args, "seeds", 3 if budget == "full" else 1)
     named = {"case", "model", "data"} & set(args)
-    cases = [case for case in chosen(args) if budget == "full" or named or (case.promise or {}).get("quick")]
+    cases = [case for case in chosen(args) if budget == "full" or named or (case.expected or {}).get("quick")]
     known = {} if fresh else {(row["config_hash"], tuple(row["overrides"])): row for row in earlier}
     took = timed(earlier, lambda row: (row["model"], row["data"], tuple(row["overrides"])), "wall_seconds")
     extra = [f"{key}={value}" for key, value in args.items()]
@@ -140,7 +140,7 @@ def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
                 else:
                     what = command_of([*case.typed, *at])
                     selected.append(Job(what, partial(_trained, earlier_rows, case, at, fold, extra), seconds))
-        if case.promise and not extra:
+        if case.expected and not extra:
             selected.append(Job("", partial(missed, earlier_rows, case), 0.0))
     return selected
 
@@ -159,9 +159,9 @@ def command_of(words: Sequence[str]) -> str:
     return " ".join(["python train.py", *(f"'{word}'" if set(word) & set("{}[]*") else word for word in words)])
 
 
-def each_of(promise: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
+def each_of(expected: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
     """Return a promise's figures: its own ``metric``, then those of ``also``."""
-    return [promise, *promise.get("also", [])] if promise else []
+    return [expected, *expected.get("also", [])] if expected else []
 
 
 def measured(row: Mapping[str, Any], one: Mapping[str, Any]) -> float:
@@ -174,7 +174,7 @@ def missed(done: Sequence[Mapping[str, Any]], case: Case) -> Iterator[Any]:
     """Yield a row for each mean over ``done`` that is not as promised: at ``least``, or at ``most``."""
     pair = {"model": case.model, "data": case.name or case.data}
     complete = [row for row in done if not row.get("failed")]
-    for one in each_of(case.promise) if complete else []:
+    for one in each_of(case.expected) if complete else []:
         mean = statistics.mean(measured(row, one) for row in complete)
         right = met(one, mean)
         times = f" times {one['times']}" if one.get("times") else ""
@@ -184,16 +184,16 @@ def missed(done: Sequence[Mapping[str, Any]], case: Case) -> Iterator[Any]:
             yield {**pair, "failed": [f"promise missed: {message}"], "commit": done[-1].get("commit")}
 
 
-def met(promise: Mapping[str, Any], mean: float) -> bool:
+def met(expected: Mapping[str, Any], mean: float) -> bool:
     """Tell whether a mean over runs is as promised, where anything is."""
-    least, most = promise.get("least"), promise.get("most")
+    least, most = expected.get("min"), expected.get("max")
     return (least is None or mean >= least) and (most is None or mean <= most)
 
 
-def limit(promise: Mapping[str, Any]) -> str:
+def limit(expected: Mapping[str, Any]) -> str:
     """Return what is promised in words."""
-    least = promise.get("least")
-    return f"at least {least}" if least is not None else f"at most {promise['most']}"
+    least = expected.get("min")
+    return f"at least {least}" if least is not None else f"at most {expected['max']}"
 
 
 def _one(case: Case, at: Sequence[str], fold: int | None, extra: Sequence[str]) -> dict[str, Any]:
@@ -211,20 +211,20 @@ def _one(case: Case, at: Sequence[str], fold: int | None, extra: Sequence[str]) 
             row |= {"failed": message[-1:] or [f"exit code {done.returncode}"]}
         else:
             row = json.loads((folder / "results.json").read_text()) | row | {"data": case.data}  # not a file's name
-            row["curve"] = _curve(folder / "metrics.csv", case.promise)
+            row["curve"] = _curve(folder / "metrics.csv", case.expected)
         row["command"] = command_of(words)
-    metric = case.promise["metric"] if case.promise else None
+    metric = case.expected["metric"] if case.expected else None
     value = row.get("metrics", {}).get(metric)
     print(f"    {metric} {value}   {wall:.0f} s   {row.get('failed', '')}", flush=True)
     return row
 
 
-def _curve(path: Path, promise: Mapping[str, Any] | None) -> dict[str, Any]:
+def _curve(path: Path, expected: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the promised figure on validation by samples and seconds, POINTS epochs at most."""
     with path.open(newline="") as file:
         epochs = list(csv.DictReader(file))
     figures = [name for name in epochs[-1] if name.startswith("val/")]
-    selected = str((promise or {}).get("metric")).replace("test/", "val/")
+    selected = str((expected or {}).get("metric")).replace("test/", "val/")
     figure = selected if selected in figures else figures[0]
     complete = [row for row in epochs[:: -(-len(epochs) // POINTS)] if row[figure]]
     columns = {"samples": "samples", "seconds": "seconds", "values": figure}

@@ -27,7 +27,7 @@ LARGEST_BUFFER = 0.8e9  # bytes
 WORDS = ["model=dqn", "data=gym", "data.env=zoo.testing.games:zoo-frames-v0", f"data.envs={ENVS}", "data.rollout=50"]
 WORDS += [f"data.epoch_steps={EPOCH}", "data.val_episodes=4", "data.test_episodes=4", "data.batch_size=16"]
 WORDS += [f"trainer.max_epochs={EPOCHS}", "trainer=cpu", "model.replay_ratio=0.01", "model.channels=[4]"]
-WORDS += ["model.widths=[16]", "logger=csv", "checkpoint.every_steps=25"]
+WORDS += ["model.widths=[16]", "logger=csv", "checkpoint.every_n_steps=25"]
 
 
 def jobs(options: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:

@@ -75,9 +75,9 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def promises() -> dict[Key, Mapping[str, Any]]:
+def expected_metrics() -> dict[Key, Mapping[str, Any]]:
     """Return what each case promises."""
-    return {(case.model, case.data, case.words): case.promise or {} for case in cases()}
+    return {(case.model, case.data, case.words): case.expected or {} for case in cases()}
 
 
 def models_table() -> str:
@@ -87,12 +87,12 @@ def models_table() -> str:
         "| machine |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    promised = promises()
+    promised = expected_metrics()
     for (model, data, words), rows in _groups().items():
         if words and (model, data, words) not in promised:
             continue
-        promise = promised.get((model, data, words), {})
-        counted = each_of(promise) or [{"metric": f"test/{metric_of(rows[0])}"}]
+        expected = promised.get((model, data, words), {})
+        counted = each_of(expected) or [{"metric": f"test/{metric_of(rows[0])}"}]
         figure = _name(counted[0])
         show = _show(figure)
         beside = ", ".join(
@@ -101,8 +101,8 @@ def models_table() -> str:
             if figure in rows[0]["baselines"][key]
         )
         train, wall = (statistics.median(r[k] for r in rows) for k in ("train_seconds", "wall_seconds"))
-        reference = f"{promise['reference']} ({promise['source']})" if promise.get("reference") else ""
-        each = [promise["each"].format("K")] if promise.get("each") else []
+        reference = f"{expected['reference']} ({expected['source']})" if expected.get("reference") else ""
+        each = [expected["each"].format("K")] if expected.get("each") else []
         command = command_of([f"model={model}", f"data={data}", *words, *each])
         lines.append(
             f"| {model} | `{command}` | {_figures(rows, counted)} | {beside} | {reference} | "
@@ -142,7 +142,7 @@ def peers() -> dict[tuple[Key, str], list[dict[str, Any]]]:
 def third_party_table() -> str:
     """Return the table of peers: figures on the same rows, with the same time."""
     lines = ["| data | figure | zoo | peer | seconds: zoo, peer; settings that it tried |", "|---|---|---|---|---|"]
-    promised, groups = promises(), _groups()
+    promised, groups = expected_metrics(), _groups()
     for (key, peer), rows in peers().items():
         ours = groups.get(key)
         if not ours:
@@ -211,7 +211,7 @@ def variants_table() -> str:
         "| command | on validation, the recipe's own | on test, the recipe's own | training |",
         "|---|---|---|---|",
     ]
-    promised, groups = promises(), _groups()
+    promised, groups = expected_metrics(), _groups()
     for (model, data, overrides), rows in groups.items():
         recipe = groups.get((model, data, ()))
         if overrides and recipe and (model, data, overrides) not in promised:

@@ -169,7 +169,7 @@ def _curves() -> Iterator[tuple[Figure, str]]:
 def _time_against_quality() -> Iterator[tuple[Figure, str]]:
     """Yield, per data set that several models of a kind learnt, their figure against the time that they took."""
     groups: dict[tuple[str, str], list[tuple[str, float, list[float]]]] = defaultdict(list)
-    promised = report.promises()
+    promised = report.expected_metrics()
     for (model, data, words), rows in report.latest(read(RESULTS / "quality.jsonl")).items():
         selected = report.each_of(promised.get((model, data, words)))
         if selected and not words:
@@ -226,7 +226,7 @@ def _range(name: str, values: Sequence[float]) -> tuple[str, float, float, float
 
 
 def _peers() -> Iterator[tuple[Figure, str]]:
-    promised, ours = report.promises(), report.latest(read(RESULTS / "quality.jsonl"))
+    promised, ours = report.expected_metrics(), report.latest(read(RESULTS / "quality.jsonl"))
     for (key, peer), rows in report.peers().items():
         selected = report.each_of(promised.get(key))
         if key in ours and selected:

@@ -69,7 +69,7 @@ def _seed(data: str, seed: int) -> Iterator[dict[str, Any]]:
             called(["-m", "zoo", "sample", str(folder / what), f"count={IMAGES}", f"seed={seed}", f"out={out}"])
             return f"data.generated={out}"
 
-        lenet = ["model=lenet", f"data={data}", "objective.select=last"]
+        lenet = ["model=lenet", f"data={data}", "checkpoint.test_with=last"]
         yield run("cgan", "model=cgan", f"data={data}")
         yield run("cgan of few", "model=cgan", f"data={data}", *few, *LITTLE_GAN)
         of_all, of_few = images("cgan"), images("cgan of few")

@@ -147,7 +147,7 @@ def _zoo(options: dict[str, Any], epochs: int, seed: int) -> dict[str, Any]:
         run = zoo.train(
             "fnn",
             data="mnist",
-            options=options,
+            model_kwargs=options,
             optimizer={"lr": LR, "weight_decay": DECAY},
             trainer={"max_epochs": epochs},
             seed=seed,

@@ -98,7 +98,7 @@ def _language(name: str, options: dict[str, Any], repeats: int) -> dict[str, Any
     short = {"x": Windows(text.base[: 16 * WINDOW + 1], WINDOW, drop=1)}  # validation that takes no time
     short["y"] = Windows(text.base[: 16 * WINDOW + 1], WINDOW, first=1)
     dataset = Dataset(dataset_all.spec, dataset_all.train, short, short, stride=WINDOW)
-    ours = {"options": options, "trainer": {"max_epochs": 1, "steps_per_epoch": STEPS}, "data.batch_size": ROWS}
+    ours = {"model_kwargs": options, "trainer": {"max_epochs": 1, "steps_per_epoch": STEPS}, "data.batch_size": ROWS}
     symbols = len(dataset_all.spec.vocabulary)
     return _paired(
         f"a step of {name} on text", name, dataset, ours, lambda r: _bare(name, options, symbols, text.base, r), repeats
@@ -148,7 +148,7 @@ def _bare(name: str, options: dict[str, Any], symbols: int, text: Any, seed: int
 def _cnn(repeats: int) -> dict[str, Any]:
     """Return the row of LeNet's step on MNIST beside a loop by hand over the same network."""
     dataset_all, dataset = _mnist()
-    ours = {"options": CNN, "trainer": {"max_epochs": 1, "steps_per_epoch": BATCHES}, "data.batch_size": IMAGES}
+    ours = {"model_kwargs": CNN, "trainer": {"max_epochs": 1, "steps_per_epoch": BATCHES}, "data.batch_size": IMAGES}
     return _paired("a step of cnn on MNIST", "cnn", dataset, ours, lambda r: _cnn_by_hand(dataset_all, r), repeats)
 
 
@@ -199,7 +199,7 @@ def _coder(name: str, options: dict[str, Any], repeats: int) -> dict[str, Any]:
     """Return the row of a step on MNIST beside a loop by hand over the same networks."""
     dataset_all, dataset = _mnist()
     args = {**options, **({"test_samples": 1} if name == "vae" else {})}
-    ours = {"options": args, "trainer": {"max_epochs": 1, "steps_per_epoch": BATCHES}, "data.batch_size": IMAGES}
+    ours = {"model_kwargs": args, "trainer": {"max_epochs": 1, "steps_per_epoch": BATCHES}, "data.batch_size": IMAGES}
     return _paired(
         f"a step of {name} on MNIST", name, dataset, ours, lambda r: _by_hand(name, options, dataset_all, r), repeats
     )
@@ -253,7 +253,7 @@ def _by_hand(name: str, options: dict[str, Any], dataset: Any, seed: int) -> flo
 def _gan(repeats: int) -> dict[str, Any]:
     """Return the row of a GAN's step, of both networks, on MNIST beside a loop by hand."""
     dataset_all, dataset = _mnist()
-    ours = {"options": GAN, "trainer": {"max_epochs": 1, "steps_per_epoch": BATCHES}, "data.batch_size": GENERATED}
+    ours = {"model_kwargs": GAN, "trainer": {"max_epochs": 1, "steps_per_epoch": BATCHES}, "data.batch_size": GENERATED}
     return _paired("a step of gan on MNIST", "gan", dataset, ours, lambda r: _gan_by_hand(dataset_all, r), repeats)
 
 

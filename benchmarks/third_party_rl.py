@@ -181,7 +181,7 @@ def _as_ours(values: Mapping[str, Any]) -> dict[str, Any]:
         "clip_range": model["clip_range"],
         "ent_coef": model["entropy"],
         "vf_coef": model["value_weight"],
-        "max_grad_norm": values["regularization"]["clip"],
+        "max_grad_norm": values["trainer"]["gradient_clip_val"],
         "learning_rate": f"lin_{rate}" if values["scheduler"]["name"] == "linear" else rate,
         "net_arch": list(model["widths"]),
         "activation": model["activation"],

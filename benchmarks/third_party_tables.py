@@ -25,7 +25,7 @@ PEERS = ("HistGradientBoosting", "MLP")
 
 def fits(case: Case) -> bool:
     """Tell whether these peers are asked for."""
-    return bool((case.promise or {}).get("peer"))
+    return bool((case.expected or {}).get("peer"))
 
 
 def jobs(case: Case, seeds: int, budget: str, earlier: Sequence[dict[str, Any]]) -> list[Job]:
@@ -59,9 +59,9 @@ def jobs(case: Case, seeds: int, budget: str, earlier: Sequence[dict[str, Any]])
 def _one(case: Case, peer: str, seed: int, fold: int | None, seconds: float) -> Iterator[dict[str, Any]]:
     from zoo.engine.build import build_data
 
-    assert case.promise is not None
+    assert case.expected is not None
     dataset, _ = build_data(case.plan(*([f"data.fold={fold}"] if fold is not None else [])), None)
-    figure = case.promise["metric"].removeprefix("test/")
+    figure = case.expected["metric"].removeprefix("test/")
     draw, fit = {"HistGradientBoosting": (draw_trees, fit_trees), "MLP": (_draw_mlp, _mlp)}[peer]
     best = tuned(dataset, figure, seconds, seed, draw=draw, fit=fit)
     row = {"model": case.model, "data": case.data, "overrides": list(case.words), "seed": seed, "fold": fold}

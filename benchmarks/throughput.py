@@ -52,7 +52,7 @@ def measured(name: str, repeats: int) -> dict[str, Any]:
     for repeat in range(repeats):
         for way, precision in WAYS.items():
             with tempfile.TemporaryDirectory() as above, contextlib.redirect_stdout(io.StringIO()):
-                trainer = {"precision": precision, "max_time": SECONDS / 60}
+                trainer = {"precision": precision, "max_minutes": SECONDS / 60}
                 more: dict[str, Any] = {"seed": repeat, "report": False, "logger": "csv", "run_dir": f"{above}/run"}
                 results = zoo.train(name, zoo_data(name), trainer=trainer, **more).results
             samples_per_second[way].append(results["samples_per_second"])

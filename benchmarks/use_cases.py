@@ -73,7 +73,7 @@ def _used(name: str, data: str, folder: Path) -> dict[str, Any]:
     from zoo import load
 
     run, file, figures = folder / "run", folder / "model.onnx", folder / "figures.json"
-    results = trained([f"model={name}", f"data={data}", f"trainer.max_time={MINUTES}", "logger=csv"], run)
+    results = trained([f"model={name}", f"data={data}", f"trainer.max_minutes={MINUTES}", "logger=csv"], run)
     model = load(run / "checkpoints" / "best.ckpt")
     metric = model.task.monitor
     called(["-m", "zoo", "evaluate", str(run), f"out={figures}"])

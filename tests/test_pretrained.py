@@ -6,13 +6,13 @@ import pytest
 import torch
 
 import zoo
-from benchmarks.pretrain import LARGEST, WANTED
+from benchmarks.pretrain import LARGEST, RECIPES
 from zoo.hub import FOLDER, card, list_weights, path_of
 from zoo.inference.uses import data_for, measured
 
 
 def test_each_has_a_card_and_is_small_enough():
-    assert set(list_weights()) <= set(WANTED)
+    assert set(list_weights()) <= set(RECIPES)
     assert {path.stem for path in FOLDER.glob("*.json")} == {path.stem for path in FOLDER.glob("*.safetensors")}
     for name in list_weights():
         about, size = card(name), path_of(name).stat().st_size

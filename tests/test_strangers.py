@@ -109,7 +109,13 @@ def test_a_run_that_goes_on_reads_its_first_weights_from_nowhere():
     data, options = (images, images.mean((1, 2, 3))), {"network": "torchvision/squeezenet1_1", "weights": "first.pth"}
     with pytest.raises(zoo.Stopped):
         zoo.train(
-            "cnn", data, options=options, run_dir="cut", callbacks=[StopAfter(2)], **QUICK, **{"data.batch_size": 16}
+            "cnn",
+            data,
+            model_kwargs=options,
+            run_dir="cut",
+            callbacks=[StopAfter(2)],
+            **QUICK,
+            **{"data.batch_size": 16},
         )
     Path("first.pth").unlink()
     assert zoo.resume("cut", data, report=False).results["epochs"] == 2

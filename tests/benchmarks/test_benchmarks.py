@@ -70,11 +70,11 @@ def test_a_run_is_the_command_that_a_user_would_type_and_a_failure_is_a_row(caps
 
 def test_a_promise_may_be_a_multiple_of_what_stands_beside_it():
     row = {"metrics": {"test/far": 6.0}, "baselines": {"other real images": {"far": 2.0}}}
-    promise = {"metric": "test/far", "most": 3.5, "times": "other real images"}
-    assert measured(row, promise) == 3.0
-    assert measured(row, {**promise, "times": None}) == 6.0
-    assert list(missed([row], Case("gan", "mnist", promise=promise))) == []
-    (said,) = missed([row], Case("gan", "mnist", promise={**promise, "most": 2.5}))
+    expected = {"metric": "test/far", "max": 3.5, "times": "other real images"}
+    assert measured(row, expected) == 3.0
+    assert measured(row, {**expected, "times": None}) == 6.0
+    assert list(missed([row], Case("gan", "mnist", expected=expected))) == []
+    (said,) = missed([row], Case("gan", "mnist", expected={**expected, "max": 2.5}))
     assert "3.0000 times other real images" in said["failed"][0]
 
 
@@ -87,24 +87,24 @@ def test_a_case_may_be_about_each_class_in_turn():
 
 
 @pytest.mark.parametrize(
-    ("promise", "kept"),
+    ("expected", "kept"),
     [
-        ({"metric": "test/accuracy", "least": 0.9}, True),
-        ({"metric": "test/accuracy", "least": 0.96}, False),
-        ({"metric": "test/rmse", "most": 60.0}, True),
-        ({"metric": "test/rmse", "most": 49.0}, False),
+        ({"metric": "test/accuracy", "min": 0.9}, True),
+        ({"metric": "test/accuracy", "min": 0.96}, False),
+        ({"metric": "test/rmse", "max": 60.0}, True),
+        ({"metric": "test/rmse", "max": 49.0}, False),
     ],
 )
-def test_a_promise_is_about_the_mean_and_a_missed_one_is_a_failed_row(promise, kept):
+def test_a_promise_is_about_the_mean_and_a_missed_one_is_a_failed_row(expected, kept):
     done = [{"metrics": {"test/accuracy": a, "test/rmse": 100 * a - 45}} for a in (0.9, 1.0)]
-    found = list(missed(done, Case("fnn", "wine", promise=promise)))
+    found = list(missed(done, Case("fnn", "wine", expected=expected)))
     assert [row["failed"][0].split(":")[0] for row in found] == ([] if kept else ["promise missed"])
 
 
 def test_one_missed_figure_of_several_is_a_failed_row():
-    promise = {"metric": "test/accuracy", "least": 0.9, "also": [{"metric": "test/auroc", "least": 0.99}]}
+    expected = {"metric": "test/accuracy", "min": 0.9, "also": [{"metric": "test/auroc", "min": 0.99}]}
     done = [{"metrics": {"test/accuracy": 0.95, "test/auroc": 0.95}}]
-    (row,) = missed(done, Case("cnn", "npz", promise=promise))
+    (row,) = missed(done, Case("cnn", "npz", expected=expected))
     assert row["failed"] == ["promise missed: test/auroc 0.9500 over 1 runs; promised is at least 0.99"]
 
 
@@ -147,7 +147,7 @@ def test_the_settings_of_a_recipe_are_given_to_the_peer_by_its_names():
 
 def test_a_missed_promise_fails_the_command(monkeypatch):
     def run(case, at, fold, extra):
-        return {"metrics": {case.promise["metric"]: 0.5}, "commit": "c", "config_hash": at, "overrides": []}
+        return {"metrics": {case.expected["metric"]: 0.5}, "commit": "c", "config_hash": at, "overrides": []}
 
     monkeypatch.setattr(quality, "_one", run)
     assert main(["suite=quality", "model=fnn", "data=wine", "seeds=2", "out=out"]) == 1
@@ -283,7 +283,7 @@ def test_an_exponent_that_is_too_large_is_a_failure():
 
 
 def test_the_quick_budget_has_every_model_that_ships():
-    quick = {case.model for case in quality.cases() if (case.promise or {}).get("quick")}
+    quick = {case.model for case in quality.cases() if (case.expected or {}).get("quick")}
     assert quick >= set(zoo.list_models())
 
 

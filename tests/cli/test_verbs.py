@@ -59,7 +59,7 @@ def digits(tmp_path_factory):
         "logger": "csv",
         "report": False,
     }
-    return zoo.train("cnn", "digits", options={"channels": [16, 16], "hidden": 32}, run_dir=str(folder), **quick)
+    return zoo.train("cnn", "digits", model_kwargs={"channels": [16, 16], "hidden": 32}, run_dir=str(folder), **quick)
 
 
 def test_images_of_a_folder_are_told_and_a_damaged_one_is_named(digits, tmp_path, capsys):

@@ -74,10 +74,10 @@ def test_every_recipe_names_a_model_and_data_that_fit_and_is_picked_up_in_either
     own = OmegaConf.load(configs.conf_dir() / "recipe" / f"{recipe}.yaml")
     own.pop("defaults", None)
     assert OmegaConf.merge(config, own) == config
-    if own.get("promise"):  # what suits files of one's own promises nothing of them
-        more = {"least", "most", "folds", "peer", "quick", "times", "also"}
-        assert set(own.promise) - more == {"metric", "reference", "source"}
-        assert len(set(own.promise) & {"least", "most"}) == 1
+    if own.get("expected"):  # what suits files of one's own promises nothing of them
+        more = {"min", "max", "folds", "peer", "quick", "times", "also"}
+        assert set(own.expected) - more == {"metric", "reference", "source"}
+        assert len(set(own.expected) & {"min", "max"}) == 1
 
 
 def test_names_yamls_and_the_readme_agree():
@@ -166,24 +166,24 @@ def test_a_typo_names_the_nearest_choice(words, said):
         ({"data.augment": {"scale": 1.0}}, "data.augment.scale=1.0: must be"),
         ({"trainer": {"max_epochs": 0}}, "trainer.max_epochs=0"),
         ({"trainer": {"precision": "fp8"}}, "unknown trainer.precision 'fp8'"),
-        ({"trainer": {"accumulate": 0}}, "trainer.accumulate=0"),
+        ({"trainer": {"accumulate_grad_batches": 0}}, "trainer.accumulate_grad_batches=0"),
         ({"regularization": {"l1": -0.1}}, "regularization.l1=-0.1"),
         ({"regularization": {"label_smoothing": 1.0}}, "regularization.label_smoothing=1.0"),
-        ({"regularization": {"clip": 0}}, "regularization.clip=0"),
+        ({"trainer": {"gradient_clip_val": 0}}, "trainer.gradient_clip_val=0"),
         ({"scheduler": {"warmup_ratio": 1.0}}, "scheduler.warmup_ratio=1.0"),
         ({"early_stopping": {"patience": 0}}, "early_stopping.patience=0"),
         ({"init": "he"}, "unknown init 'he'"),
         ({"seed": -1}, "seed=-1"),
-        ({"options": {"dropout": 1}}, "model.dropout=1: must be a number at least 0 and below 1"),
-        ({"options": {"network": "plainn"}}, "unknown model.network 'plainn': did you mean 'plain'"),
-        ({"options": {"channels": []}}, "model.channels="),
-        ({"options": {"activation": "rellu"}}, "did you mean 'relu'"),
-        ({"options": {"network": "resnet", "depth": 9}}, "model.depth=9: must be 6n"),
-        ({"options": {"widht": 3}}, "did you mean 'model.width'"),
+        ({"model_kwargs": {"dropout": 1}}, "model.dropout=1: must be a number at least 0 and below 1"),
+        ({"model_kwargs": {"network": "plainn"}}, "unknown model.network 'plainn': did you mean 'plain'"),
+        ({"model_kwargs": {"channels": []}}, "model.channels="),
+        ({"model_kwargs": {"activation": "rellu"}}, "did you mean 'relu'"),
+        ({"model_kwargs": {"network": "resnet", "depth": 9}}, "model.depth=9: must be 6n"),
+        ({"model_kwargs": {"widht": 3}}, "did you mean 'model.width'"),
         ({"data": "wine"}, "models that fit this data are fnn"),
         ({"task": "regression"}, "task=regression: data=digits offers classification"),
         ({"target": "x"}, "is for a data frame"),
-        ({"epochs": 3}, "did you mean 'trainer.max_epochs'"),
+        ({"max_epoch": 3}, "did you mean 'trainer.max_epochs'"),
     ],
 )
 def test_a_wrong_value_is_one_line_and_leaves_nothing_behind(options, said, tmp_path):
@@ -256,12 +256,12 @@ def linear():
 
 def test_a_users_own_model_trains_with_no_yaml_of_its_own(linear, quick):
     quick["trainer"]["max_epochs"] = 10
-    run = zoo.train("test_linear", data="digits", options={"bias": False}, optimizer={"lr": 0.01}, **quick)
+    run = zoo.train("test_linear", data="digits", model_kwargs={"bias": False}, optimizer={"lr": 0.01}, **quick)
     assert run.results["params"] == 640
     assert run.metrics["test/accuracy"] > 0.9
     assert zoo.load(run.folder / "checkpoints" / "best.ckpt").hparams["bias"] is False
     with pytest.raises(zoo.ZooError, match="did you mean 'model.bias'"):
-        zoo.train("test_linear", options={"bais": True})
+        zoo.train("test_linear", model_kwargs={"bais": True})
 
 
 @pytest.mark.slow

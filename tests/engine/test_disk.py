@@ -48,11 +48,11 @@ def run(folder, **more):
     return zoo.train(
         "fnn",
         "digits",
-        options={"widths": [32]},
+        model_kwargs={"widths": [32]},
         trainer={"max_epochs": 4, "accelerator": "cpu"},
         run_dir=str(folder),
         logger="csv",
-        **{"report": False, "checkpoint.every_steps": 1, **more},
+        **{"report": False, "checkpoint.every_n_steps": 1, **more},
     )
 
 
@@ -136,7 +136,7 @@ def test_last_is_written_every_so_many_steps(tmp_path):
             if path.exists():
                 written.append(torch.load(path, weights_only=True)["state_dict"]["counters"][0].item())
 
-    more = {"checkpoint.every_steps": 20, "data.batch_size": 64}
+    more = {"checkpoint.every_n_steps": 20, "data.batch_size": 64}
     zoo.train(
         "fnn",
         "digits",
@@ -148,7 +148,7 @@ def test_last_is_written_every_so_many_steps(tmp_path):
     )
     assert len(set(written)) >= 2
     with pytest.raises(ZooError, match="give one of them"):
-        zoo.train("fnn", "digits", **{"checkpoint.every_steps": 20, "checkpoint.every": 3})
+        zoo.train("fnn", "digits", **{"checkpoint.every_n_steps": 20, "checkpoint.every_n_seconds": 3})
 
 
 def test_a_run_that_is_killed_at_any_moment_goes_on_to_the_same_weights():

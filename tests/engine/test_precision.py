@@ -25,9 +25,9 @@ OPTIONS: dict[str, Any] = {
     "trainer.accelerator": "cuda",
     "trainer.max_epochs": 2,
     "trainer.steps_per_epoch": 5,
-    "trainer.accumulate": 2,
+    "trainer.accumulate_grad_batches": 2,
     "optimizer.weight_decay": 0.1,
-    "regularization.clip": 1.0,
+    "trainer.gradient_clip_val": 1.0,
 }
 
 

@@ -99,8 +99,14 @@ def test_the_command_line_goes_on_where_a_run_was_stopped(tmp_path):
 
 @pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
 def test_a_run_goes_on_with_other_processes_and_another_logger(before, after, tmp_path, capsys):
-    plain = {"data": "wine", "options": {"norm": "none", "dropout": 0.0}, "logger": "csv"}
-    trainer = {"accelerator": "cpu", "precision": "32-true", "max_epochs": 3, "accumulate": 3, "devices": before}
+    plain = {"data": "wine", "model_kwargs": {"norm": "none", "dropout": 0.0}, "logger": "csv"}
+    trainer = {
+        "accelerator": "cpu",
+        "precision": "32-true",
+        "max_epochs": 3,
+        "accumulate_grad_batches": 3,
+        "devices": before,
+    }
     run = zoo.train("fnn", run_dir="whole", trainer=trainer, report=False, **plain)
     stopped("cut", 5, trainer=trainer, **plain)  # amid an epoch, with gradients that wait
     zoo.resume("cut", report=False, trainer={"devices": after}, logger="tensorboard")
@@ -219,7 +225,7 @@ def fit(devices: int, **trainer) -> dict[str, torch.Tensor]:
     run = zoo.train(
         "fnn",
         data="wine",
-        options={"norm": "none", "dropout": 0.0},
+        model_kwargs={"norm": "none", "dropout": 0.0},
         trainer={"max_epochs": 3, "accelerator": "cpu", "precision": "32-true", "devices": devices, **trainer},
         logger="csv",
         report=False,
@@ -285,7 +291,7 @@ class Dies(L.Callback):
 
 def test_a_process_that_dies_takes_the_run_down_in_one_line_and_it_goes_on(tmp_path):
     trainer = {"accelerator": "cpu", "devices": 2, "max_epochs": 3}
-    asked = {"trainer": trainer, "report": False, "run_dir": str(tmp_path / "run"), "checkpoint.every_steps": 1}
+    asked = {"trainer": trainer, "report": False, "run_dir": str(tmp_path / "run"), "checkpoint.every_n_steps": 1}
     with pytest.raises(zoo.TrainingError) as caught:
         zoo.train("fnn", data="wine", callbacks=(Dies(),), **asked)
     resume = f"once that is mended, go on with python train.py resume={tmp_path / 'run'}"

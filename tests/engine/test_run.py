@@ -144,7 +144,7 @@ def test_the_checkpoint_alone_predicts_what_was_reported(digits_run):
 
 def test_the_last_epoch_is_kept_where_it_is_asked_for(quick):
     harsh = {"optimizer": {"lr": 0.3}, "scheduler": "constant", "trainer": {**quick["trainer"], "max_epochs": 4}}
-    run = zoo.train("fnn", **{"objective.select": "last", "logger": "csv", **harsh}, report=False)
+    run = zoo.train("fnn", **{"checkpoint.test_with": "last", "logger": "csv", **harsh}, report=False)
     best, last = (torch.load(run.folder / "checkpoints" / f"{n}.ckpt", weights_only=True) for n in ("best", "last"))
     assert all(torch.equal(best["state_dict"][key], value) for key, value in last["state_dict"].items())
     rows = list(csv.DictReader((run.folder / "metrics.csv").open()))
@@ -214,8 +214,8 @@ def test_arrays_and_a_frame_train(quick):
     images = rng.random((200, 10, 12)) * 0.5
     y = np.arange(200) % 2
     images[y == 1, :5] += 0.5
-    assert zoo.train("cnn", data=(images, y), options={"hidden": 0}, **quick).metrics["test/accuracy"] > 0.9
-    brightness = zoo.train("cnn", data=(images, images.mean((1, 2))), options={"hidden": 0}, **quick)
+    assert zoo.train("cnn", data=(images, y), model_kwargs={"hidden": 0}, **quick).metrics["test/accuracy"] > 0.9
+    brightness = zoo.train("cnn", data=(images, images.mean((1, 2))), model_kwargs={"hidden": 0}, **quick)
     assert brightness.metrics["test/r2"] > 0.8
     frame = pd.DataFrame(x, columns=list("abcd")).assign(target=x @ [1, 2, 3, 4] + 100)
     run = zoo.train("fnn", data=frame, target="target", **quick)
@@ -227,7 +227,7 @@ def test_arrays_and_a_frame_train(quick):
 def test_a_loss_that_is_not_finite_stops_the_run_with_step_rate_and_checkpoint(tmp_path):
     diverge = {"scheduler": "constant", "optimizer": "sgd", "logger": "csv", "init": "kaiming"}
     with pytest.raises(zoo.TrainingError, match=r"at step \d+ \(learning rate 1e\+30\).*no epoch was finished"):
-        zoo.train("fnn", options={"norm": "none"}, run_dir="gone", **diverge, **{"optimizer.lr": 1e30})
+        zoo.train("fnn", model_kwargs={"norm": "none"}, run_dir="gone", **diverge, **{"optimizer.lr": 1e30})
     assert not (tmp_path / "gone").exists()
 
 

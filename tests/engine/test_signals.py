@@ -101,7 +101,7 @@ def test_a_second_signal_ends_a_run_at_once(stage):
     try:
         with pytest.raises(zoo.Stopped, match="^stopped by SIGINT") as caught:
             zoo.train(
-                "test_waits", "wine", run_dir="cut", callbacks=[sends], **OPTIONS, **{"checkpoint.every_steps": 1}
+                "test_waits", "wine", run_dir="cut", callbacks=[sends], **OPTIONS, **{"checkpoint.every_n_steps": 1}
             )
     finally:
         registry._MODELS.pop("test_waits")

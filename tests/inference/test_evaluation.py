@@ -260,7 +260,7 @@ def images(tmp_path_factory):
         "data.resize_mode": "resize",
         "data.cache_dir": str(folder / "c"),
     }
-    return trained("cnn", "image_folder", folder, options={"channels": [8], "hidden": 8}, **settings)
+    return trained("cnn", "image_folder", folder, model_kwargs={"channels": [8], "hidden": 8}, **settings)
 
 
 FOLDERS = {
@@ -310,7 +310,7 @@ def test_arrays_are_measured_by_the_names_that_training_gave_their_numbers(tmp_p
     y = np.repeat([3, 5, 9], 30)
     x = np.stack([shape(names[[3, 5, 9].index(label)], 8, random) for label in y])
     np.savez(tmp_path / "all.npz", images=x, labels=y)
-    settings = {"data.path": "all.npz", "data.classes": names, "options": {"channels": [8], "hidden": 8}}
+    settings = {"data.path": "all.npz", "data.classes": names, "model_kwargs": {"channels": [8], "hidden": 8}}
     run = trained("cnn", "npz", tmp_path, **settings)
     keep = y != 3
     np.savez(tmp_path / "new.npz", x=x[keep], y=y[keep].astype(float)[:, None])

@@ -137,7 +137,7 @@ def test_noise_is_what_it_says():
 def test_a_denoiser_takes_noise_off_unseen_images(quick):
     quick["trainer"]["max_epochs"] = 40
     options = {"noise": "gaussian", "noise_level": 0.3}
-    run = zoo.train("autoencoder", options=options, **quick)
+    run = zoo.train("autoencoder", model_kwargs=options, **quick)
     beside = run.results["baselines"]
     assert run.metrics["test/psnr"] > beside["noisy input"]["psnr"] + 2
     assert run.metrics["test/psnr"] > max(beside[name]["psnr"] for name in ("wavelets", "non-local means"))
@@ -189,7 +189,7 @@ def test_a_code_larger_than_its_input_is_noted(capsys):
 def test_both_learn_more_than_principal_components_do(quick):
     quick["trainer"]["max_epochs"] = 45
     for name, options in (("autoencoder", {}), ("vae", {"latent_dim": 2})):
-        run = zoo.train(name, options=options, **quick)
+        run = zoo.train(name, model_kwargs=options, **quick)
         beside = run.results["baselines"]["pca"]
         assert run.metrics["test/mse"] < beside["mse"], name
         assert {p.stem for p in run.plots} >= {"reconstructions", "interpolation", "codes", "curves"}
@@ -202,14 +202,14 @@ def test_both_learn_more_than_principal_components_do(quick):
 def test_a_sparse_code_is_nearer_to_zero(quick):
     sizes = []
     for sparsity in (0.0, 0.1):
-        run = zoo.train("autoencoder", options={"sparsity": sparsity}, **quick)
+        run = zoo.train("autoencoder", model_kwargs={"sparsity": sparsity}, **quick)
         sizes.append(float(run.model.codes(digits().test).abs().mean()))
     assert sizes[1] < 0.5 * sizes[0]
 
 
 def test_a_conditional_model_draws_the_class_it_is_told(quick):
     quick["trainer"]["max_epochs"] = 25
-    run = zoo.train("vae", options={"conditional": True, "latent_dim": 2}, **quick)
+    run = zoo.train("vae", model_kwargs={"conditional": True, "latent_dim": 2}, **quick)
     data = load("digits")
     means = torch.stack([data.train["x"][data.train["y"] == k].float().mean(0) / 255 for k in range(10)])
     for k in range(10):
@@ -224,7 +224,7 @@ def test_a_conditional_model_draws_the_class_it_is_told(quick):
 
 @pytest.mark.slow
 def test_a_collapsed_posterior_is_said(quick, capsys):
-    run = zoo.train("vae", options={"beta": 50.0}, **quick)
+    run = zoo.train("vae", model_kwargs={"beta": 50.0}, **quick)
     assert run.metrics["test/active_units"] == 0
     assert "posterior has collapsed" in capsys.readouterr().err
 
@@ -245,7 +245,7 @@ def test_training_has_normal_rows_alone_and_their_statistics():
 
 def test_anomalies_are_ranked_and_flagged(quick):
     quick["trainer"]["max_epochs"] = 30
-    run = zoo.train("autoencoder", options={"latent_dim": 8}, **{"data.normal_classes": [0, 6]}, **quick)
+    run = zoo.train("autoencoder", model_kwargs={"latent_dim": 8}, **{"data.normal_classes": [0, 6]}, **quick)
     assert run.metrics["test/auroc"] > 0.95
     assert run.metrics["test/f1"] > 0.9
     assert run.results["baselines"]["isolation forest"]["auroc"] > 0.5
@@ -398,7 +398,7 @@ def test_binarised_digits_are_read_from_their_files(tmp_path):
 def run(tmp_path_factory):
     above = tmp_path_factory.mktemp("runs")
     short = {"trainer": {"max_epochs": 3, "precision": "32-true"}, "logger": "csv", "report": False}
-    zoo.train("autoencoder", options={"noise": "gaussian"}, run_dir=str(above / "ae"), **short)
+    zoo.train("autoencoder", model_kwargs={"noise": "gaussian"}, run_dir=str(above / "ae"), **short)
     zoo.train("vae", run_dir=str(above / "vae"), **{"data.normal_classes": [1]}, **short)
     return above
 

@@ -267,7 +267,7 @@ def test_each_algorithm_learns_to_balance_a_pole_for_longer(words):
         "data.epoch_steps": 8192,
         "optimizer.lr": 1e-2,
     }
-    run = zoo.train("policy", "cartpole", options=words, report=False, **{**quick, "data.val_episodes": 10})
+    run = zoo.train("policy", "cartpole", model_kwargs=words, report=False, **{**quick, "data.val_episodes": 10})
     assert run.metrics["test/return"] > 60  # 21 at random
     assert run.results["samples"] == 3 * 8192
 

@@ -12,7 +12,7 @@ import torch
 import zoo
 
 OPTIONS: dict[str, Any] = {
-    "options": {"network": "torchvision/squeezenet1_1", "freeze": 0.5},
+    "model_kwargs": {"network": "torchvision/squeezenet1_1", "freeze": 0.5},
     "data.batch_size": 8,
     "logger": "csv",
     "trainer.accelerator": "cpu",
@@ -32,6 +32,6 @@ def images() -> tuple[np.ndarray, np.ndarray]:
 def test_frozen_layers_are_released(devices, images):
     run = zoo.train("cnn", images, run_dir="run", **OPTIONS, **{"trainer.devices": devices})
     L.seed_everything(0, verbose=False)
-    before = zoo.create("cnn", spec=run.model.spec, **OPTIONS["options"])
+    before = zoo.create("cnn", spec=run.model.spec, **OPTIONS["model_kwargs"])
     after = torch.load(run.folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
     assert not [name for name, value in before.named_parameters() if torch.equal(value, after[name])]

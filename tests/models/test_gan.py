@@ -341,7 +341,7 @@ def test_truncated_noise_is_drawn_again():
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("gan")
     options = {"conditional": True, "hidden_sizes": [64, 128]}
-    return zoo.train("gan", "digits", options=options, **{"run_dir": str(folder / "run"), "trainer.max_epochs": 3})
+    return zoo.train("gan", "digits", model_kwargs=options, **{"run_dir": str(folder / "run"), "trainer.max_epochs": 3})
 
 
 def test_a_run_is_measured_beside_real_images_and_drawn(trained):

@@ -186,10 +186,10 @@ def fit(batch: int, accumulate: int, **regularization) -> dict[str, torch.Tensor
     learned = zoo.train(
         "fnn",
         data=(x, y),
-        options={"widths": [8], "norm": "none", "dropout": 0.0},
+        model_kwargs={"widths": [8], "norm": "none", "dropout": 0.0},
         optimizer="sgd",
         scheduler="constant",
-        trainer={"max_epochs": 2, "accumulate": accumulate, "accelerator": "cpu", "precision": "32-true"},
+        trainer={"max_epochs": 2, "accumulate_grad_batches": accumulate, "accelerator": "cpu", "precision": "32-true"},
         regularization=regularization,
         logger="csv",
         **{"data.batch_size": batch, "optimizer.lr": 0.1},
@@ -228,7 +228,7 @@ def test_bf16_learns_as_float32_does_and_no_step_uses_weights_of_an_earlier_one(
         run = zoo.train(
             "fnn",
             data="digits",
-            options={"dropout": 0.0},
+            model_kwargs={"dropout": 0.0},
             optimizer="sgd",
             scheduler="constant",
             # One chunk: with weights that autocast kept from its first step, the loss would stay where it began
@@ -245,7 +245,9 @@ def test_bf16_learns_as_float32_does_and_no_step_uses_weights_of_an_earlier_one(
 def test_early_stopping_stops_after_its_patience_and_the_later_of_equal_epochs_is_best(quick):
     quick["trainer"] = {"max_epochs": 50, "accelerator": "cpu", "precision": "32-true"}
     # A step of almost nothing: no epoch improves on the first
-    run = zoo.train("fnn", options={"norm": "none"}, optimizer={"lr": 1e-12}, early_stopping={"patience": 3}, **quick)
+    run = zoo.train(
+        "fnn", model_kwargs={"norm": "none"}, optimizer={"lr": 1e-12}, early_stopping={"patience": 3}, **quick
+    )
     assert run.results["epochs"] == 4
     # Of equal epochs the last is the best: its rate has come down furthest
     best = torch.load(run.folder / "checkpoints" / "best.ckpt", weights_only=True)
@@ -254,7 +256,7 @@ def test_early_stopping_stops_after_its_patience_and_the_later_of_equal_epochs_i
 
 @pytest.mark.slow
 def test_a_time_limit_ends_the_run_and_steps_per_epoch_count_batches(quick):
-    quick["trainer"] = {"max_epochs": 100000, "max_time": 2 / 60, "accelerator": "cpu", "precision": "32-true"}
+    quick["trainer"] = {"max_epochs": 100000, "max_minutes": 2 / 60, "accelerator": "cpu", "precision": "32-true"}
     run = zoo.train("fnn", **quick)
     assert 1.5 < run.results["train_seconds"] < 6
     quick["trainer"] = {"max_epochs": 2, "steps_per_epoch": 50, "accelerator": "cpu", "precision": "32-true"}
@@ -338,7 +340,7 @@ def test_a_frozen_network_is_released_after_its_share_of_the_run(quick):
     run = {"trainer.max_epochs": 4, "trainer.steps_per_epoch": 2, "optimizer.lr": 1e-3, "scheduler": "constant"}
     x = np.random.default_rng(0).random((60, 33, 33))
     quick.pop("trainer")
-    zoo.train("cnn", data=(x, np.arange(60) % 2), options=options, callbacks=[Watch()], **quick, **run,
+    zoo.train("cnn", data=(x, np.arange(60) % 2), model_kwargs=options, callbacks=[Watch()], **quick, **run,
               **{"data.batch_size": 8, "optimizer.weight_decay": 0.1}, report=False)  # fmt: skip
     last = {"classifier.1.weight", "classifier.1.bias"}
     changed = [{k for k in a if not torch.equal(a[k], b[k])} for a, b in itertools.pairwise(seen)]

@@ -389,7 +389,7 @@ def test_gradients_vanish_in_the_rnn_and_not_in_the_gated_ones(name):
     reach = float(norm[0] / norm[-1])
     options = {"hidden_size": 32, "dropout": 0.0, **REACHING[name]}
     trainer = {"max_epochs": 20 if name == "rnn" else 40, "precision": "32-true"}
-    run = zoo.train(name, data, options=options, trainer=trainer, report=False, **{"data.batch_size": 32})
+    run = zoo.train(name, data, model_kwargs=options, trainer=trainer, report=False, **{"data.batch_size": 32})
     if name == "rnn":
         assert reach < 1e-6
         assert run.metrics["test/accuracy"] < 0.5

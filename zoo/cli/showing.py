@@ -17,20 +17,20 @@ from zoo.exceptions import ZooError, unknown
 from zoo.hub import card, list_weights
 
 
-def promises(name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield (data, promise) of a model's recipes that promise a figure."""
+def expected_metrics(name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield (data, expected metric) of a model's recipes that state one."""
     for path in sorted((configs.conf_dir() / "recipe").glob(f"{name}-*.yaml")):
-        promise: Any = OmegaConf.to_container(OmegaConf.load(path)).get("promise")  # type: ignore[union-attr]
-        if promise:
-            yield path.stem.removeprefix(f"{name}-"), promise
+        expected: Any = OmegaConf.to_container(OmegaConf.load(path)).get("expected")  # type: ignore[union-attr]
+        if expected:
+            yield path.stem.removeprefix(f"{name}-"), expected
 
 
-def said(promise: Mapping[str, Any]) -> str:
-    """Return a promise in words."""
-    limit = f"at least {promise['least']}" if promise.get("least") is not None else f"at most {promise['most']}"
-    times = f" times {promise['times']}" if promise.get("times") else ""
-    beside = f"   ({promise['reference']}; {promise['source']})" if promise.get("reference") else ""
-    return f"{promise['metric'].removeprefix('test/').replace('_', ' ')} {limit}{times}{beside}"
+def said(expected: Mapping[str, Any]) -> str:
+    """Return an expected metric in words."""
+    limit = f"at least {expected['min']}" if expected.get("min") is not None else f"at most {expected['max']}"
+    times = f" times {expected['times']}" if expected.get("times") else ""
+    beside = f"   ({expected['reference']}; {expected['source']})" if expected.get("reference") else ""
+    return f"{expected['metric'].removeprefix('test/').replace('_', ' ')} {limit}{times}{beside}"
 
 
 def _list(asked: Asked) -> Sequence[str]:
@@ -51,10 +51,10 @@ def _list(asked: Asked) -> Sequence[str]:
     rows = []
     for name in configs.choices("model"):
         entry = registry.entry(configs.recipe_class(name))
-        best = [f"{data}: {said(promise)}".partition("   (")[0] for data, promise in promises(name)]
+        best = [f"{data}: {said(expected)}".partition("   (")[0] for data, expected in expected_metrics(name)]
         rows.append((name, ", ".join(entry.tasks), ", ".join(entry.modalities), "; ".join(best[:2])))
     return [
-        *_columns([("model", "tasks", "data", "promises"), *rows]),
+        *_columns([("model", "tasks", "data", "expected"), *rows]),
         "",
         "zoo info NAME says more; zoo list data, zoo list weights",
     ]
@@ -88,7 +88,7 @@ def _info(asked: Asked) -> Sequence[str]:
     lines += [f"tasks       {', '.join(entry.tasks)}, of {', '.join(entry.modalities)} data"]
     count = sum(p.numel() for p in model.parameters())
     lines += [f"parameters  {count:,} with data={config.data.name}"]
-    lines += [f"promised    data={data}: {said(promise)}" for data, promise in promises(name)]
+    lines += [f"expected    data={data}: {said(expected)}" for data, expected in expected_metrics(name)]
     lines += ["", "options, with what they are for this name:", *_options(config), ""]
     return [*lines, f"python train.py model={name}"]
 
@@ -118,14 +118,14 @@ VERBS = {
     "list": Verb(
         "list",
         "[models|data|weights]",
-        "List the models with their tasks and promised figures, the data, or the weights that come with the zoo.",
+        "List the models with their tasks and expected metrics, the data, or the weights that come with the zoo.",
         _list,
         examples=("zoo list", "zoo list data", "zoo list weights"),
     ),
     "info": Verb(
         "info",
         "MODEL",
-        "Show a model: its equation and source, size, promised figures, options and their meaning.",
+        "Show a model: its equation and source, size, expected metrics, options and their meaning.",
         _info,
         examples=("zoo info gan",),
     ),

@@ -192,8 +192,8 @@ def check_files(data: dict[str, Any]) -> None:
             raise ZooError(f"data.{key}={data[key]}: no such file or folder")
 
 
-EXTENDING = ("max_epochs", "max_time")  # options of the trainer: a run that ended may continue with another
-MAY_CHANGE = (*(f"trainer.{key}" for key in EXTENDING), "checkpoint.every", "checkpoint.every_steps")
+EXTENDING = ("max_epochs", "max_minutes")  # options of the trainer: a run that ended may continue with another
+MAY_CHANGE = (*(f"trainer.{key}" for key in EXTENDING), "checkpoint.every_n_seconds", "checkpoint.every_n_steps")
 MAY_CHANGE += ("trainer.devices", "trainer.num_nodes", "logger")
 
 
@@ -222,7 +222,9 @@ def reopen_run(folder: Path, overrides: dict[str, Any]) -> tuple[DictConfig, str
 
 # What each configuration has, and what its groups have
 GROUPS = {"model": ("name",), "data": ("name", "modality", "tasks", "batch_size"), "logger": ("name",)}
-GROUPS |= {"trainer": ("accumulate",)} | dict.fromkeys(("optimizer", "scheduler", "regularization"), ())
+GROUPS |= {"trainer": ("accumulate_grad_batches", "gradient_clip_val")} | dict.fromkeys(
+    ("optimizer", "scheduler", "regularization"), ()
+)
 GROUPS |= {"early_stopping": ()}
 SINGLE = ("recipe", "seed", "task", "run_dir", "init")
 LARGEST = 1 << 20  # bytes of a configuration, which has some thousand

@@ -158,25 +158,22 @@ class Scheduler:
 
 @dataclass(frozen=True)
 class Regularization:
-    """Penalties and limits on the weights' gradient, and softened labels.
+    """Penalties on the weights, and softened labels.
 
     Args:
         ``l1``: λ of λ·sign(w), which is added to the gradient of each weight (not of biases and normalization)
         ``l2``: λ of λ·w, which is added likewise; the decoupled form is optimizer.weight_decay
         ``label_smoothing``: share of each label that is spread over the other classes (Szegedy 2016)
-        ``clip``: largest norm of the whole gradient; null: no limit
     """
 
     l1: float = 0.0
     l2: float = 0.0
     label_smoothing: float = 0.0
-    clip: float | None = None
 
     def __post_init__(self) -> None:
         check_number("regularization.l1", self.l1, low=0)
         check_number("regularization.l2", self.l2, low=0)
         check_number("regularization.label_smoothing", self.label_smoothing, low=0, below=1)
-        check_number("regularization.clip", self.clip, above=0, optional=True)
 
 
 @dataclass(frozen=True)
@@ -185,7 +182,6 @@ class ObjectiveOptions:
 
     Args:
         ``monitor``: validation metric that picks the best epoch; null: the task's own, such as accuracy
-        ``select``: best or last, the epoch whose weights are tested and kept; null: best
         ``class_weights``: balanced, each class has the same weight in the loss, however rare it is
         ``threshold``: metric of two classes (accuracy, balanced_accuracy or f1) for which the threshold on the
             probability is chosen on validation; null: 0.5, of anomalies f1
@@ -193,7 +189,6 @@ class ObjectiveOptions:
     """
 
     monitor: str | None = None
-    select: str | None = None
     class_weights: str | None = None
     threshold: str | None = None
     loss: str | None = None
@@ -201,7 +196,6 @@ class ObjectiveOptions:
     def __post_init__(self) -> None:
         for value, name, choices in (
             (self.monitor, "monitor", MONITORS),
-            (self.select, "select", ("best", "last")),
             (self.class_weights, "class_weights", ("balanced",)),
             (self.threshold, "threshold", THRESHOLDS),
             (self.loss, "loss", LOSSES),
@@ -227,26 +221,30 @@ class EarlyStopping:
         check_number("early_stopping.min_delta", self.min_delta, low=0)
 
 
-EVERY = 30.0  # seconds between two writes of last.ckpt
+EVERY_N_SECONDS = 30.0  # seconds between two writes of last.ckpt
 
 
 @dataclass(frozen=True)
 class CheckpointOptions:
-    """How often last.ckpt is written, from which a killed run resumes; it loses no more than that.
+    """How often last.ckpt is written, from which a killed run resumes, and which weights are tested.
 
     Args:
-        ``every``: seconds between two writes; null: 30
-        ``every_steps``: optimizer steps between two writes, in place of seconds
+        ``every_n_seconds``: seconds between two writes of last.ckpt; null: 30
+        ``every_n_steps``: optimizer steps between two writes, in place of seconds
+        ``test_with``: best or last, the epoch whose weights are tested and kept; null: best
     """
 
-    every: float | None = None
-    every_steps: int | None = None
+    every_n_seconds: float | None = None
+    every_n_steps: int | None = None
+    test_with: str | None = None
 
     def __post_init__(self) -> None:
-        check_number("checkpoint.every", self.every, above=0, optional=True)
-        check_number("checkpoint.every_steps", self.every_steps, low=1, integer=True, optional=True)
-        if self.every is not None and self.every_steps is not None:
-            raise ZooError("checkpoint.every and checkpoint.every_steps: give one of them")
+        check_number("checkpoint.every_n_seconds", self.every_n_seconds, above=0, optional=True)
+        check_number("checkpoint.every_n_steps", self.every_n_steps, low=1, integer=True, optional=True)
+        if self.every_n_seconds is not None and self.every_n_steps is not None:
+            raise ZooError("checkpoint.every_n_seconds and checkpoint.every_n_steps: give one of them")
+        if self.test_with is not None:
+            check_choice("checkpoint.test_with", self.test_with, ("best", "last"))
 
 
 @dataclass(frozen=True)
@@ -258,39 +256,38 @@ class TrainerOptions:
         ``devices``: processes on a machine that share each batch; on CUDA one per device
         ``num_nodes``: machines, on each of which torchrun or SLURM starts the processes; null: as many as did
         ``max_epochs``: passes over the training data
-        ``max_time``: minutes of training; null: no limit
+        ``max_minutes``: minutes of training; null: no limit
         ``steps_per_epoch``: batches that count as an epoch; null: one pass over the data
         ``precision``: auto, 32-true, bf16-mixed or 16-mixed; auto: bf16 where the processor has it, 16 on older CUDA devices
         ``tf32``: round the inputs of float32 products on CUDA to 10 bits; null: torch's choice, convolutions alone
-        ``accumulate``: batches per optimizer step
-        ``find_lr``: suggest a learning rate, with its picture, in place of training
+        ``accumulate_grad_batches``: batches per optimizer step
+        ``gradient_clip_val``: largest norm of the whole gradient; null: no limit
     """
 
     accelerator: str = "auto"
     devices: int = 1
     num_nodes: int | None = None
     max_epochs: int = 20
-    max_time: float | None = None
+    max_minutes: float | None = None
     steps_per_epoch: int | None = None
     precision: str = "auto"
     tf32: bool | None = None
-    accumulate: int = 1
-    find_lr: bool = False
+    accumulate_grad_batches: int = 1
+    gradient_clip_val: float | None = None
 
     def __post_init__(self) -> None:
-        check_flag("trainer.find_lr", self.find_lr)
         if self.tf32 is not None:
             check_flag("trainer.tf32", self.tf32)
         check_choice("trainer.accelerator", self.accelerator, ACCELERATORS)
         check_number("trainer.devices", self.devices, low=1, integer=True)
         check_number("trainer.num_nodes", self.num_nodes, low=1, integer=True, optional=True)
         check_number("trainer.max_epochs", self.max_epochs, low=1, integer=True)
-        check_number("trainer.max_time", self.max_time, above=0, optional=True)
+        check_number("trainer.max_minutes", self.max_minutes, above=0, optional=True)
         check_number("trainer.steps_per_epoch", self.steps_per_epoch, low=1, integer=True, optional=True)
         if (name := SHORT_PRECISIONS.get(str(self.precision))) is not None:
             raise ZooError(f"trainer.precision={self.precision}: is named {name}")
         check_choice("trainer.precision", self.precision, PRECISIONS)
-        check_number("trainer.accumulate", self.accumulate, low=1, integer=True)
+        _check_gradients(self.accumulate_grad_batches, self.gradient_clip_val)
 
     @property
     def world(self) -> int:
@@ -332,6 +329,11 @@ class DataOptions:
     normal_classes: Sequence[Any] | None = None
 
 
+def _check_gradients(accumulate_grad_batches: int, gradient_clip_val: float | None) -> None:
+    check_number("trainer.accumulate_grad_batches", accumulate_grad_batches, low=1, integer=True)
+    check_number("trainer.gradient_clip_val", gradient_clip_val, above=0, optional=True)
+
+
 @dataclass(frozen=True)
 class Learning:
     """All that decides how a network's weights are found, beside the network and the data."""
@@ -341,11 +343,12 @@ class Learning:
     scheduler: Scheduler = field(default_factory=Scheduler)
     regularization: Regularization = field(default_factory=Regularization)
     objective: ObjectiveOptions = field(default_factory=ObjectiveOptions)
-    accumulate: int = 1
+    accumulate_grad_batches: int = 1
+    gradient_clip_val: float | None = None
 
     def __post_init__(self) -> None:
         check_choice("init", self.init, INITS)
-        check_number("trainer.accumulate", self.accumulate, low=1, integer=True)
+        _check_gradients(self.accumulate_grad_batches, self.gradient_clip_val)
 
     def to_dict(self) -> dict[str, Any]:
         """Return Python primitives alone, which a checkpoint can hold and load safely."""
@@ -370,11 +373,13 @@ def learning_of(values: dict[str, Any]) -> Learning:
     Raises:
         ZooError: a value is of the wrong type or outside its limits.
     """
+    trainer = values.get("trainer", values)
     return Learning(
         init=values["init"],
         optimizer=options(Optimizer, "optimizer", values["optimizer"]),
         scheduler=options(Scheduler, "scheduler", values["scheduler"]),
         regularization=options(Regularization, "regularization", values["regularization"]),
         objective=options(ObjectiveOptions, "objective", values.get("objective", {})),
-        accumulate=values["trainer"]["accumulate"] if "trainer" in values else values["accumulate"],
+        accumulate_grad_batches=trainer["accumulate_grad_batches"],
+        gradient_clip_val=trainer["gradient_clip_val"],
     )

@@ -153,7 +153,7 @@ def build_trainer(
         strategy=_strategy(context, asked.world),
         precision=context.precision,  # type: ignore[arg-type]
         max_epochs=asked.max_epochs - context.model.loop.epochs,  # of this process; the loop has those of the run
-        max_time={"seconds": asked.max_time * 60} if asked.max_time else None,  # type: ignore[dict-item]
+        max_time={"seconds": asked.max_minutes * 60} if asked.max_minutes else None,  # type: ignore[dict-item]
         callbacks=mine,
         logger=False,  # History logs, by the steps that were really taken
         enable_checkpointing=any(isinstance(callback, L.pytorch.callbacks.Checkpoint) for callback in callbacks),

@@ -137,7 +137,7 @@ def _trained(name: str, words: Sequence[str], dataset: Dataset, seconds: float, 
 
     started = time.perf_counter()
     try:
-        probe = go(folder / "probe", max_time=PROBE * seconds / 60)
+        probe = go(folder / "probe", max_minutes=PROBE * seconds / 60)
         taken = probe.results["train_seconds"] + probe.results["validation_seconds"]
         left = seconds - (time.perf_counter() - started)
         if left < PROBE * seconds:  # the little that was learnt is all that fits
@@ -149,7 +149,7 @@ def _trained(name: str, words: Sequence[str], dataset: Dataset, seconds: float, 
                 pace = probe.results["steps"] / probe.results["train_seconds"]
                 steps = int(0.9 * (left - probe.results["validation_seconds"]) * pace)
                 fitting = {"max_epochs": 1, "steps_per_epoch": max(steps, 1)}
-            done = go(folder / "run", max_time=left / 60, **fitting)
+            done = go(folder / "run", max_minutes=left / 60, **fitting)
     except (ZooError, TrainingError) as error:
         return Entry(name, wrong=str(error))
     figures = _on(done.model, dataset, "val")

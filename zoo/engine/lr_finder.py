@@ -1,4 +1,4 @@
-"""A learning rate that suits: the range test of Smith (Cyclical learning rates for training neural networks, 2017).
+"""The learning rate that suits a model: the range test of Smith (Cyclical learning rates for training neural networks, 2017).
 
 The rate rises by a constant factor from batch to batch; where the smoothed loss falls fastest, a schedule's peak does
 well.
@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
+from lightning import seed_everything
+from omegaconf import DictConfig
 
+from zoo.config.run_config import check_files
 from zoo.data.loader import Loader
+from zoo.engine.build import build_data, build_model, build_run_config
 from zoo.exceptions import ZooError
 from zoo.models.base import ZooModule
 from zoo.optim import build_optimizer, decay_parameters, decay_weights, penalise
+from zoo.reporting.plots.base import learning_rates
+from zoo.utils.device import select_device, select_precision
+from zoo.utils.precision import narrow_buffers
 
 HALF = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}  # what layers compute in
 LOWEST, HIGHEST, BATCHES = 1e-6, 10.0, 150
@@ -26,22 +34,47 @@ BURST = 3.0  # times the best loss, after which the test ends
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a range test saw: rates, the smoothed loss at each, and the rate where it fell fastest."""
+class LRFinder:
+    """The result of a range test: rates, the smoothed loss at each, the rate where it fell fastest, and the picture."""
 
     rates: list[float]
     losses: list[float]
-    suggested: float
+    suggestion: float
+    current: float
+    picture: Path | None = None
 
 
-def find_lr(model: ZooModule, loader: Loader, *, device: str, precision: str) -> Found:
-    """Return the suggestion for a model as it is; its weights stay as they are.
+def find_lr(config: DictConfig, picture: Path, *, recipe: str | None = None) -> LRFinder:
+    """Return the learning rate that a range test suggests for a composed configuration, and draw it into ``picture``.
+
+    Nothing is trained, and no run's folder is created.
 
     Raises:
-        ZooError: the model's steps are of an order of its own, or no rate made its loss fall.
+        ZooError: an option or data that does not fit; the model has more than one rate; no rate made its loss fall.
+    """
+    run_config = build_run_config(config, recipe=recipe)
+    check_files(run_config.data)
+    if run_config.trainer.world > 1:
+        raise ZooError("lr-find: runs in one process; set trainer.devices=1")
+    device = select_device(run_config.trainer.accelerator)
+    dataset, data = build_data(run_config, None)
+    seed_everything(run_config.values["seed"], verbose=False)
+    model = build_model(run_config, dataset)
+    narrow_buffers(model, device)
+    precision = select_precision(run_config.trainer.precision, device)
+    result = range_test(model, data.plain_loader(), device=device, precision=precision)
+    learning_rates(result.rates, result.losses, result.suggestion, picture)
+    return replace(result, picture=picture)
+
+
+def range_test(model: ZooModule, loader: Loader, *, device: str, precision: str) -> LRFinder:
+    """Return the suggestion for a model; its weights stay unchanged.
+
+    Raises:
+        ZooError: the model takes its steps itself, with more than one rate; or no rate made its loss fall.
     """
     if type(model).training_step_on_batch is not ZooModule.training_step_on_batch or len(model.parameter_groups()) > 1:
-        raise ZooError(f"trainer.find_lr: {model.name} takes steps in an order of its own, with more than one rate")
+        raise ZooError(f"lr-find: {model.name} takes its steps itself, with more than one rate")
     learner = copy.deepcopy(model).to(device).train()
     options, penalties = learner.learning.optimizer, learner.learning.regularization
     optimizer = build_optimizer(learner.parameter_groups(), options)
@@ -53,15 +86,15 @@ def find_lr(model: ZooModule, loader: Loader, *, device: str, precision: str) ->
     losses: list[float] = []
     mean = 0.0
     while len(rates) < BATCHES:
-        for batch in (batch for chunk in loader for batch in chunk):
+        for batch in (batch for macro_batch in loader for batch in macro_batch):
             rate = LOWEST * factor ** len(rates)
             with torch.autocast(device, HALF.get(precision), enabled=precision in HALF):
                 loss, _ = learner.compute_loss({key: value.to(device) for key, value in batch.items()})
             scaler.scale(loss).backward()
             scaler.unscale_(optimizer)
             penalise(weights, penalties)
-            if penalties.clip is not None:
-                torch.nn.utils.clip_grad_norm_(parameters, penalties.clip)
+            if model.learning.gradient_clip_val is not None:
+                torch.nn.utils.clip_grad_norm_(parameters, model.learning.gradient_clip_val)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             decay_weights(weights, rate * options.weight_decay)
@@ -73,8 +106,8 @@ def find_lr(model: ZooModule, loader: Loader, *, device: str, precision: str) ->
             rates.append(rate)
             losses.append(smoothed)
             if len(rates) == BATCHES or not math.isfinite(smoothed) or smoothed > BURST * min(losses):
-                return Found(rates, losses, suggest(rates, losses))
-    return Found(rates, losses, suggest(rates, losses))
+                return LRFinder(rates, losses, suggest(rates, losses), options.lr)
+    return LRFinder(rates, losses, suggest(rates, losses), options.lr)
 
 
 def suggest(rates: list[float], losses: list[float]) -> float:
@@ -83,9 +116,9 @@ def suggest(rates: list[float], losses: list[float]) -> float:
     Raises:
         ZooError: it never falls.
     """
-    seen = torch.tensor([loss for loss in losses if math.isfinite(loss)], dtype=torch.float64)
-    lowest = int(seen.argmin())
+    finite = torch.tensor([loss for loss in losses if math.isfinite(loss)], dtype=torch.float64)
+    lowest = int(finite.argmin())
     if lowest <= SETTLED + WINDOW:
-        raise ZooError("trainer.find_lr: no rate from 1e-6 to 10 made the loss fall; look at the data, or try init=")
-    slope = torch.gradient(seen)[0][SETTLED : lowest + 1].unfold(0, WINDOW, 1).mean(1)
+        raise ZooError("lr-find: no rate from 1e-6 to 10 made the loss fall; look at the data, or try init=")
+    slope = torch.gradient(finite)[0][SETTLED : lowest + 1].unfold(0, WINDOW, 1).mean(1)
     return rates[SETTLED + WINDOW // 2 + int(slope.argmin())]

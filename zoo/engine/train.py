@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,6 +51,10 @@ def train(
     data: Any = "digits",
     *,
     target: str | None = None,
+    model_kwargs: Mapping[str, Any] | None = None,
+    lr: float | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
     callbacks: Sequence[L.Callback] = (),
     report: bool = True,
     **overrides: Any,
@@ -58,9 +62,11 @@ def train(
     """Train a model by name and return the finished run.
 
     ``data`` is a name, arrays ``(X, y)``, a data frame with the name of its ``target`` column (whole numbers are
-    classes where they are few, unless ``task="regression"``), or a Dataset with splits of its own. ``overrides``
-    are the options of ``train.py``: a group as a choice or a dictionary (``scheduler="cosine"``,
-    ``trainer={"max_epochs": 5}``), the model's own as ``options={"dropout": 0.1}``, any by its dotted key
+    classes where they are few, unless ``task="regression"``), or a Dataset with splits of its own. ``model_kwargs``
+    are the model's own options, as ``{"dropout": 0.1}``; ``lr``, ``epochs`` and ``batch_size`` are short for
+    ``optimizer.lr``, ``trainer.max_epochs`` and ``data.batch_size``. ``overrides`` are all other options of
+    ``train.py``: a group as a choice or a dictionary (``scheduler="cosine"``,
+    ``trainer={"max_epochs": 5}``), any by its dotted key
     (``**{"data.batch_size": 64}``), ``seed=1``. ``report=False`` leaves out baselines and pictures.
 
     ``callbacks`` are Lightning's, beside the zoo's own. ``on_train_batch_start`` and ``on_train_batch_end`` are called
@@ -74,9 +80,10 @@ def train(
         TrainingError: the loss became NaN or infinite.
         Stopped: by SIGTERM or SIGINT; ``resume`` goes on.
     """
+    shortcuts = {"optimizer.lr": lr, "trainer.max_epochs": epochs, "data.batch_size": batch_size}
+    overrides |= {key: value for key, value in shortcuts.items() if value is not None}
+    overrides |= {"model": dict(model_kwargs)} if model_kwargs else {}
     settings = dict(overrides)
-    if "options" in settings:
-        settings["model"] = settings.pop("options")
     arrays, name = None, data
     if not isinstance(data, str):
         arrays, name = _arrays(data, target, settings, configs.recipe_class(model)), "arrays"
@@ -126,7 +133,7 @@ def resume(
     """Go on with the run in ``folder`` from its last checkpoint, to the weights that it would have reached unstopped.
 
     ``data`` are the arrays or the frame of a run that was given such, ``overrides`` the few options that may change:
-    ``trainer.max_epochs`` and ``trainer.max_time``, as ``trainer={"max_epochs": 50}`` or by the dotted key.
+    ``trainer.max_epochs`` and ``trainer.max_minutes``, as ``trainer={"max_epochs": 50}`` or by the dotted key.
 
     Raises:
         ZooError: no run there, one that has finished, other data than before, or an option that may not change.
@@ -270,8 +277,6 @@ def _work(
     model = parts.build_model(run_config, dataset)
     narrow_buffers(model, device)
     context = RunContext(run_config, dataset, model, device, select_precision(run_config.trainer.precision, device))
-    if run_config.trainer.find_lr:
-        return _suggest_lr(context, data)
     state = _last(context, report) if run_config.resumed else None
     trainer, history = parts.build_trainer(context, signals, resumed=state, callbacks=callbacks)
     if context.is_rank_zero:
@@ -285,26 +290,6 @@ def _work(
             _fit(trainer, model, data, run_config.folder)
         figures = _test(trainer, model, data, run_config.folder)
         return _close(context, trainer, history, figures, data, signals, report=report)
-
-
-def _suggest_lr(context: RunContext, data: Any) -> Run:
-    """Do a range test in place of training: a picture, and a line that says which rate suits."""
-    from zoo.engine.lr_finder import find_lr
-    from zoo.reporting.plots import learning_rates
-    from zoo.reporting.results import opening
-
-    if context.run_config.trainer.world > 1:
-        raise ZooError("trainer.find_lr: is for one process; trainer.devices=1")
-    print(opening(context), flush=True)
-    found = find_lr(context.model, data.plain_loader(), device=context.device, precision=context.precision)
-    context.run_config.write()
-    folder = context.run_config.folder / "plots"
-    folder.mkdir()
-    picture = learning_rates(found, folder / "find_lr.png")
-    now = context.run_config.learning.optimizer.lr
-    print(f"suggested       optimizer.lr={found.suggested:.2g}   (it is {now:g})", flush=True)
-    print(f"picture         {picture}", flush=True)
-    return Run({"suggested_lr": found.suggested}, context.model.eval(), context.run_config.folder, [picture], {})
 
 
 def _last(context: RunContext, report: bool) -> dict[str, Any] | None:

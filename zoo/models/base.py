@@ -136,7 +136,7 @@ class ZooModule(L.LightningModule):
         return self.task.loss(output, batch), self.task.batch_statistics(output.detach(), batch)
 
     def training_step_on_batch(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Learn from one batch: gradient, and an optimizer step once its group of ``accumulate`` batches is complete."""
+        """Learn from one batch: gradient, and an optimizer step once its group of ``accumulate_grad_batches`` batches is complete."""
         loss, counts = self.compute_loss(batch)
         self.accumulate_gradients(loss)
         if self.group_complete:
@@ -190,12 +190,12 @@ class ZooModule(L.LightningModule):
     @property
     def group_complete(self) -> bool:
         """Whether the batch at work is the last of its group; an epoch's last group may be short."""
-        return self.loop.waiting == self.learning.accumulate or self.loader.batch == 0
+        return self.loop.waiting == self.learning.accumulate_grad_batches or self.loader.batch == 0
 
     def add_gradients(self, loss: Tensor, *, rows: int | None = None) -> None:
         """Add the gradient of the mean ``loss`` of ``rows`` of this process (None: of the batch at work)."""
         loop, world = self.loop, self.trainer.world_size
-        if self.learning.accumulate > 1:
+        if self.learning.accumulate_grad_batches > 1:
             loss = loss * ((loop.local_rows if rows is None else rows) * world)  # a step divides by its group's rows
         elif loop.local_rows * world != loop.batch_rows:
             loss = loss * (loop.local_rows * world / loop.batch_rows)
@@ -250,7 +250,7 @@ class ZooModule(L.LightningModule):
     def on_train_start(self) -> None:
         """Count the run's steps and make its metrics."""
         loop = self.loop
-        loop.total_steps = -(-self.loader.batches // self.learning.accumulate) * loop.max_epochs
+        loop.total_steps = -(-self.loader.batches // self.learning.accumulate_grad_batches) * loop.max_epochs
         loop.parameters = [p for p in self.parameters() if p.requires_grad]
         loop.scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         self.metrics["val"] = self.task.metrics("val").to(self.device)
@@ -313,7 +313,7 @@ class ZooModule(L.LightningModule):
                 return
         raise TrainingError(
             f"the loss became {value} at step {steps[first]}{process} (learning rate {self.lr_at(steps[first]):.3g}); "
-            f"try a smaller optimizer.lr, regularization.clip=1 or a longer scheduler.warmup_ratio",
+            f"try a smaller optimizer.lr, trainer.gradient_clip_val=1 or a longer scheduler.warmup_ratio",
             common=self.trainer.world_size > 1,
         )
 
@@ -346,7 +346,7 @@ class ZooModule(L.LightningModule):
         if loop.scaler is not None:
             step, stepping = partial(self._scaled_step, loop.scaler, optimizer), self._unscaled(loop.scaler, optimizer)
             decay = decay and decay * stepping
-        if self.learning.accumulate > 1:
+        if self.learning.accumulate_grad_batches > 1:
             for parameter in loop.parameters:
                 if parameter.grad is not None:
                     parameter.grad.div_(loop.waiting_rows)
@@ -354,8 +354,8 @@ class ZooModule(L.LightningModule):
             penalise([weight for weights in loop.weights for weight in weights], options)
         lr = self.lr_at(loop.steps)
         for group, weights in zip(optimizer.param_groups, loop.weights, strict=True):
-            if options.clip is not None:
-                nn.utils.clip_grad_norm_(group["params"], options.clip)
+            if self.learning.gradient_clip_val is not None:
+                nn.utils.clip_grad_norm_(group["params"], self.learning.gradient_clip_val)
             group["lr"] = lr * group["share"]
             decay_weights(weights, group["lr"] * decay)
         step()
@@ -412,7 +412,7 @@ class ZooModule(L.LightningModule):
                 what = f"{objective.fallback_monitor} is not a number on the validation rows"
             else:
                 what = f"the weights are not finite after step {self.steps - 1}"
-            advice = "try a smaller optimizer.lr, regularization.clip=1 or a longer scheduler.warmup_ratio"
+            advice = "try a smaller optimizer.lr, trainer.gradient_clip_val=1 or a longer scheduler.warmup_ratio"
             raise TrainingError(f"epoch {self.loop.epochs + 1}: {what}; {advice}", common=common)
         if f"val/{objective.monitor}" in figures:
             return

@@ -185,7 +185,7 @@ class Policy(ControlModule):
                 loss, far, clipped = self._loss(*part)
                 loss = loss if weight is None else loss * weight
                 self.accumulate_gradients(loss)
-                if self.loop.waiting == self.learning.accumulate:
+                if self.loop.waiting == self.learning.accumulate_grad_batches:
                     self.optimizer_step()
                 told += [loss.detach(), far, clipped]
         told = told or [advantage.new_zeros(())] * 3

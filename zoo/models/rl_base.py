@@ -84,7 +84,7 @@ class ControlModule(ZooModule):
     def on_train_start(self) -> None:
         """Have the environments ask this model for actions."""
         super().on_train_start()
-        updates = -(-self.loader.batches * self.updates // self.learning.accumulate)
+        updates = -(-self.loader.batches * self.updates // self.learning.accumulate_grad_batches)
         self.loop.total_steps = updates * self.loop.max_epochs
         loader: Any = self.loader
         loader.actor = self.acted
@@ -189,7 +189,7 @@ class OffPolicyModule(ControlModule):
             for _ in range(self.updates):
                 loss, said = self.loss_of(replay.draw(rows, ahead=self.n_step, gamma=self.gamma))
                 self.accumulate_gradients(loss)
-                if self.loop.waiting == self.learning.accumulate:
+                if self.loop.waiting == self.learning.accumulate_grad_batches:
                     self.optimizer_step()
                 for name, one in {**said, "mean": loss.detach()}.items():
                     sums[name] = sums.get(name, 0) + one

@@ -74,7 +74,7 @@ def results(
     monitor = f"val/{objective.monitor}"
     best = max if objective.mode == "max" else min
     watched = [row[monitor] for row in rows if monitor in row]  # an early epoch may not have had it
-    chosen = {monitor: watched[-1] if context.run_config.learning.objective.select == "last" else best(watched)}
+    chosen = {monitor: watched[-1] if context.run_config.checkpoint.test_with == "last" else best(watched)}
     metrics = {k: v for k, v in last.items() if k.startswith("train/")}
     metrics |= {**chosen, **figures}
     return {
@@ -236,7 +236,8 @@ def _peak_memory(device: str) -> float | None:
 
 def config_hash(values: Mapping[str, Any]) -> str:
     """Return a name for all that decides a run's outcome: two runs of one hash and commit should agree."""
-    kept = {k: _said(v) for k, v in values.items() if k not in ("run_dir", "logger", "checkpoint", "promise")}
+    kept = {k: _said(v) for k, v in values.items() if k not in ("run_dir", "logger", "expected")}
+    kept["checkpoint"] = {k: v for k, v in kept.get("checkpoint", {}).items() if k == "test_with"}
     return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 

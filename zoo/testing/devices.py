@@ -29,10 +29,10 @@ OPTIONS: dict[str, Any] = {
     **QUICK,
     "trainer.max_epochs": 2,
     "trainer.steps_per_epoch": BATCHES,
-    "trainer.accumulate": 2,
+    "trainer.accumulate_grad_batches": 2,
     "scheduler": "plateau",
     "optimizer.weight_decay": 0.01,
-    "regularization.clip": 1.0,
+    "trainer.gradient_clip_val": 1.0,
     "regularization.l2": 1e-4,
 }
 PLAYING = ("data/environment.py",)  # an environment is on the host: each of its steps waits for the actions

@@ -27,7 +27,7 @@ from zoo.testing.subject import BATCH, Children, Subject, alone
 ACCUMULATE = 3
 STOPPING = {
     "trainer.max_epochs": 5,
-    "trainer.accumulate": ACCUMULATE,
+    "trainer.accumulate_grad_batches": ACCUMULATE,
     "scheduler": "plateau",
     "scheduler.patience": 0,
     "scheduler.warmup_ratio": 0.3,
@@ -86,7 +86,7 @@ def check_stops(subject: Subject, points: Sequence[int] | int) -> list[int]:
 
 
 # Written so often that kills fall within writing too
-KILLED = {**STOPPING, "checkpoint.every_steps": 2}
+KILLED = {**STOPPING, "checkpoint.every_n_steps": 2}
 
 
 class Began(L.Callback):

@@ -316,7 +316,7 @@ def test_numbers_are_cut_to_the_limits_of_their_own_precision():
 )
 def test_an_environment_that_draws_nothing_costs_the_film_alone(identity, message, capsys):
     games = environments("x", identity, None, **SIZES)
-    run = zoo.train("policy", games, options={"widths": [4]}, **RUN)
+    run = zoo.train("policy", games, model_kwargs={"widths": [4]}, **RUN)
     assert json.loads((run.folder / "results.json").read_text())["metrics"]["test/return"] == 5
     notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
     assert len(notes) == 1
@@ -371,7 +371,7 @@ gymnasium.register("zoo-interrupting-v0", entry_point=Interrupting)
 @pytest.mark.parametrize("part", ["val", "test"])
 def test_a_signal_amid_long_episodes_of_an_evaluation_stops_the_run_there(part, tmp_path, monkeypatch):
     games = environments("x", "zoo-interrupting-v0", None, **SIZES)
-    words = {"options": {"widths": [4]}, "report": False, **RUN}
+    words = {"model_kwargs": {"widths": [4]}, "report": False, **RUN}
     with monkeypatch.context() as patch:
         patch.setattr(Interrupting, "part", part)
         patch.setattr(Interrupting, "steps_after", 0)
@@ -450,7 +450,7 @@ def test_rollouts_with_few_valid_steps_leave_finite_weights(algorithm, length, s
         "normalize_observations": True,
         "normalize_rewards": True,
     }
-    run = zoo.train("policy", games, options=options, report=False, **{**RUN, "data.batch_size": 1})
+    run = zoo.train("policy", games, model_kwargs=options, report=False, **{**RUN, "data.batch_size": 1})
     assert all(bool(torch.isfinite(value).all()) for value in run.model.state_dict().values())
     rows = (run.folder / "metrics.csv").read_text()
     assert "nan" not in rows.lower()
@@ -465,7 +465,7 @@ def test_many_test_episodes_have_random_numbers_of_their_own():
         shares = [PerSampleGenerator(rows[rank::world], count=1500).uniform(2) for rank in range(world)]
         assert all(torch.equal(share, every[rank::world]) for rank, share in enumerate(shares))
     games = environments("x", "CartPole-v1", None, **{**SIZES, "test_episodes": 1100})
-    run = zoo.train("policy", games, options={"widths": [4]}, report=False, **RUN)
+    run = zoo.train("policy", games, model_kwargs={"widths": [4]}, report=False, **RUN)
     assert np.isfinite(run.metrics["test/return_sampled"])
 
 
@@ -515,7 +515,7 @@ def test_statistics_are_those_of_all_processes_also_with_environments_in_process
     )
     options = {"widths": [4], "normalize_observations": True, "normalize_rewards": True, "epochs": 1}
     two = {"trainer.devices": 2, "trainer.accelerator": "cpu"}
-    zoo.train("policy", games, options=options, report=False, callbacks=[KeepRows(tmp_path)], **{**RUN, **two})
+    zoo.train("policy", games, model_kwargs=options, report=False, callbacks=[KeepRows(tmp_path)], **{**RUN, **two})
     one, other = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
     rows = torch.cat([*one["x"], *other["x"]]).double()
     assert int(one["seen"]) == len(rows) == 32

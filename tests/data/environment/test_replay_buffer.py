@@ -190,7 +190,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 @pytest.fixture(scope="module")
 def unstopped(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "run"
-    zoo.train("dqn", games(), options=OPTIONS, report=False, **QUICK, run_dir=str(folder))
+    zoo.train("dqn", games(), model_kwargs=OPTIONS, report=False, **QUICK, run_dir=str(folder))
     return folder
 
 
@@ -257,9 +257,9 @@ def test_a_run_killed_with_a_full_buffer_goes_on_to_the_same_weights(unstopped, 
         patch.setattr(Checkpoints, "_save", saved)
         patch.setattr(ReplayBuffer, "write", before(ReplayBuffer.write, "before the segment"))
         patch.setattr(ReplayBuffer, "drop", before(ReplayBuffer.drop, "before the old segments go"))
-        often = {"checkpoint.every_steps": 2}
+        often = {"checkpoint.every_n_steps": 2}
         with pytest.raises(Killed):
-            zoo.train("dqn", games(), options=OPTIONS, report=False, **QUICK, **often, run_dir=str(folder))
+            zoo.train("dqn", games(), model_kwargs=OPTIONS, report=False, **QUICK, **often, run_dir=str(folder))
     zoo.resume(folder, games(), report=False)
     expected, got = weights(unstopped), weights(folder)
     assert expected.keys() == got.keys()

@@ -160,7 +160,7 @@ def test_naive_forecasts_are_what_they_say(tmp_path):
 def test_a_forecast_is_in_original_units(tmp_path):
     frame = hourly()
     path = written(frame, tmp_path / "s.csv")
-    options = {"data.path": path, "data.context_length": 24, "data.prediction_length": 6, "options": {"patch_len": 6}}
+    options = {"data.path": path, "data.context_length": 24, "data.prediction_length": 6, "model_kwargs": {"patch_len": 6}}
     run = zoo.train("gru", "series", **options, trainer={"max_epochs": 8})
     assert run.metrics["test/mse"] < 0.1 < run.results["baselines"]["repeat last"]["mse"]
     value = run.model.predict(frame[:30])["value"]

@@ -15,7 +15,6 @@ from zoo.tasks.baselines import baselines
 from zoo.data import load
 from zoo.data.arrays import from_arrays
 from zoo.data.table.frames import quantile_edges
-from zoo.engine.lr_finder import suggest
 from zoo.layers.tabular import Piecewise
 from zoo.tasks.classification import Classification, MultilabelClassification
 from zoo.config.schema import ObjectiveOptions
@@ -180,7 +179,7 @@ def test_a_model_reads_raw_rows_as_it_was_trained_on_them(tmp_path, quick):
     gaps.loc[::10, "size"] = np.nan
     path = write(tmp_path / "a.csv", gaps.to_csv(index=False))
     options = {"data.path": path, "data.target": "tall", "data.drop": ["height"], "data.batch_size": 16}
-    run = zoo.train("fnn", data="csv", **quick, **options, options={"numbers": "piecewise"})
+    run = zoo.train("fnn", data="csv", **quick, **options, model_kwargs={"numbers": "piecewise"})
     model = zoo.load(run.folder / "checkpoints" / "best.ckpt")
     raw = gaps[["kind", "size"]].astype({"size": object})
     data = load("csv", path=path, target="tall", drop=["height"])
@@ -352,7 +351,7 @@ def test_members_are_networks_of_their_own_that_share_their_hidden_layers(task):
 def test_members_and_embeddings_are_exported_too(tmp_path, quick):
     import onnxruntime
 
-    own = {**quick, "data.batch_size": 16, "options": {"norm": "none", "members": 3, "numbers": "piecewise"}}
+    own = {**quick, "data.batch_size": 16, "model_kwargs": {"norm": "none", "members": 3, "numbers": "piecewise"}}
     run = zoo.train("fnn", data=frame().drop(columns="height"), target="tall", **own)
     session = onnxruntime.InferenceSession(str(zoo.export(run.model, tmp_path / "m.onnx")))
     data = from_arrays(frame().drop(columns="height"), target="tall")
@@ -390,24 +389,3 @@ def test_adult_and_california_housing_are_the_published_ones(tabular_root):
     assert housing.spec.missing_indicators == ("total_bedrooms",)
     flagged = sum(int(split["x"][:, -1].sum()) for split in (housing.train, housing.val, housing.test))
     assert flagged == 207
-
-
-def test_a_learning_rate_is_suggested_with_its_picture_and_nothing_is_trained(quick):
-    run = zoo.train("cnn", data="digits", **{**quick, "trainer.find_lr": True})
-    assert run.plots[0].name == "find_lr.png"
-    assert not (run.folder / "results.json").exists()
-    assert 1e-5 < run.metrics["suggested_lr"] < 0.1
-    fresh = zoo.train("cnn", data="digits", **{**quick, "trainer.find_lr": True}).model
-    for one, other in zip(run.model.state_dict().values(), fresh.state_dict().values(), strict=True):
-        assert torch.equal(one, other)
-    good = zoo.train("cnn", data="digits", **quick, **{"optimizer.lr": run.metrics["suggested_lr"]})
-    assert good.metrics["test/accuracy"] > 0.8
-
-
-def test_a_suggested_rate_lies_where_the_loss_falls_not_where_it_trembles():
-    rates = [1e-6 * 10 ** (7 * n / 149) for n in range(150)]
-    fall = 1 / (1 + np.exp((np.arange(150) - 90) / 5))  # steepest at 90
-    tremble = np.where(np.arange(150) < 15, 0.5 * np.cos(np.arange(150)), 0)  # of the first few batches
-    assert suggest(rates, (fall + tremble).tolist()) == pytest.approx(rates[90], rel=0.2)
-    with pytest.raises(zoo.ZooError, match="made the loss fall"):
-        suggest(rates, np.linspace(1, 2, 150).tolist())

@@ -223,7 +223,7 @@ def test_no_text_is_read_beyond_the_longest_in_training(tmp_path):
     assert data.test["x"].shape[1] == data.train["x"].shape[1] == data.spec.input_shape[0] == 5
     assert encode(data.spec, ["fine " * 40])["lengths"].tolist() == [5]
     options = {"data.path": path, "data.test": str(test), "data.batch_size": 8, "trainer.max_epochs": 1}
-    run = zoo.train("transformer", "text", options={"positional_encoding": "learned"}, **options, report=False)
+    run = zoo.train("transformer", "text", model_kwargs={"positional_encoding": "learned"}, **options, report=False)
     assert len(run.model.predict(["fine " * 40, "awful"])["label"]) == 2
 
 
@@ -231,7 +231,7 @@ def test_a_language_model_reads_texts_longer_than_its_window(tmp_path):
     path = tmp_path / "prose.txt"
     path.write_text("the cat sat on the mat. " * 60)
     options = {"data.path": str(path), "data.window": 8, "data.batch_size": 8, "trainer.max_epochs": 1}
-    run = zoo.train("transformer", "text_file", options={"positional_encoding": "learned"}, **options, report=False)
+    run = zoo.train("transformer", "text_file", model_kwargs={"positional_encoding": "learned"}, **options, report=False)
     assert torch.isfinite(run.model.predict("the cat sat on the mat.")["probability"]).all()
     with pytest.raises(ZooError, match="a text of 600 characters; the model reads at most 512"):
         run.model.predict("a" * 600)

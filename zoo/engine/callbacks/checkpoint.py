@@ -12,7 +12,7 @@ import lightning as L
 import numpy as np
 import torch
 
-from zoo.config.schema import EVERY, CheckpointOptions
+from zoo.config.schema import EVERY_N_SECONDS, CheckpointOptions
 from zoo.data.environment.environments import RolloutLoader
 from zoo.engine.signals import Signals
 from zoo.exceptions import Stopped
@@ -23,8 +23,8 @@ from zoo.utils.atomic_io import atomic_write
 class Checkpoints(L.Callback):
     """Writes both files whole or not at all.
 
-    ``best.ckpt`` is the epoch with the best monitored validation figure, the later of two equal ones; where the run
-    is to ``select`` the last, it is that. ``last.ckpt`` is written now and then (see CheckpointOptions), at the end,
+    ``best.ckpt`` is the epoch with the best monitored validation figure, the later of two equal ones; with
+    ``test_with: last`` it is the last. ``last.ckpt`` is written now and then (see CheckpointOptions), at the end,
     and where the run is asked to stop, after a batch of training or validation: by ``signals``, or because
     ``loop.stop_after`` batches are done. ``resumed`` is the content of a ``last.ckpt`` to go on from.
     """
@@ -124,7 +124,7 @@ class Checkpoints(L.Callback):
         figure = float(trainer.callback_metrics[f"val/{monitor}"])
         old = self.best_figure if self.monitor in (monitor, None) else None
         better = old is None or (figure >= old if module.task.mode == "max" else figure <= old)
-        if better or module.learning.objective.select == "last":
+        if better or self.options.test_with == "last":
             self.best_figure, self.monitor = figure, monitor
             self._save(trainer, self.best, weights_only=True)
 
@@ -144,9 +144,9 @@ class Checkpoints(L.Callback):
             torch.distributed.all_gather_object(checkpoint["processes"], mine)
 
     def _write_if_due(self, trainer: L.Trainer, module: ZooModule) -> None:
-        due = time.monotonic() - self._written > (self.options.every or EVERY)
-        if self.options.every_steps is not None:
-            due = module.steps >= self._steps + self.options.every_steps
+        due = time.monotonic() - self._written > (self.options.every_n_seconds or EVERY_N_SECONDS)
+        if self.options.every_n_steps is not None:
+            due = module.steps >= self._steps + self.options.every_n_steps
         if trainer.world_size > 1:  # a clock of one process is all processes' affair
             due = trainer.strategy.reduce_boolean_decision(due, all=False)
         if self._stops(trainer, module):

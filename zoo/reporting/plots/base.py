@@ -10,7 +10,6 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from zoo.engine.lr_finder import Found
 from zoo.utils.atomic_io import atomic_write
 
 Draw = Callable[[Path], Path]  # writes a picture and returns where
@@ -87,16 +86,16 @@ def curves(history: Sequence[Mapping[str, Any]], path: Path, *, along: str = "ep
     return save(figure, path)
 
 
-def learning_rates(found: Found, path: Path) -> Path:
-    """Draw the loss of a range test over the rate, and the suggestion."""
+def learning_rates(rates: Sequence[float], losses: Sequence[float], suggestion: float, path: Path) -> Path:
+    """Draw the smoothed losses of a range test over their rates, and the suggestion."""
     figure = Figure(figsize=(5, 3.2), layout="constrained")
     ax = axes_of(figure)
-    ax.plot(found.rates, found.losses, color=VAL)
-    ax.axvline(found.suggested, color=INK, linewidth=1, linestyle="--")
+    ax.plot(rates, losses, color=VAL)
+    ax.axvline(suggestion, color=INK, linewidth=1, linestyle="--")
     ax.set_xscale("log")
-    low, first = min(found.losses), found.losses[0]
+    low, first = min(losses), losses[0]
     ax.set_ylim(low - 0.1 * (first - low), first + 0.5 * (first - low))
     ax.set_xlabel("learning rate", color=INK)
     ax.set_ylabel("loss, smoothed", color=INK)
-    ax.set_title(f"falls fastest at {found.suggested:.2g}", fontsize=10, color=INK)
+    ax.set_title(f"falls fastest at {suggestion:.2g}", fontsize=10, color=INK)
     return save(figure, path)

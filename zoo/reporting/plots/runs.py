@@ -23,7 +23,7 @@ APART = (
     "run_dir",
     "working_dir",
     "recipe",
-    "promise",
+    "expected",
     "logger",
     "checkpoint",
 )  # what tells no two kinds of runs apart
