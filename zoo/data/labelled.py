@@ -246,7 +246,8 @@ def long_text(spec: DataSpec, data: Mapping[str, Any], part: str | None) -> Labe
 def series(spec: DataSpec, data: Mapping[str, Any], part: str | None) -> Labelled:
     """Return all windows of a series; those with a gap in them are left out."""
     from zoo.data.dataset import Windows
-    from zoo.data.series.regular_grid import open_series, read_series, source_of, with_options
+    from zoo.data.series.regular_grid import read_series, with_options
+    from zoo.data.series.source import open_series, source_of
 
     path = Path(data["path"])
     reading = replace(spec.reading, **_options(data, "delimiter", "header"))

@@ -28,7 +28,9 @@ PATTERN_GAPS = 0.1  # share of a pattern's times that may be missing, as holiday
 class Calendar(Protocol):
     """Even times, numbered from the first time of a series."""
 
-    step: Step
+    @property
+    def step(self) -> Step:
+        """The step as primitives."""
 
     def positions(self, times: np.ndarray) -> np.ndarray | None:
         """Return the number of each time, None if one of them is not of this calendar."""
@@ -125,12 +127,12 @@ class Months:
         clock = self.first - self.first.astype("datetime64[D]")
         if rest.any() or (times - days != clock).any() or (days != _days(months, self.rule)).any():
             return None
-        return numbers
+        return np.asarray(numbers)
 
     def at(self, positions: np.ndarray) -> np.ndarray:
         """Return the times that have these numbers."""
         months = self.first.astype("datetime64[M]") + positions * self.count
-        return _days(months, self.rule) + (self.first - self.first.astype("datetime64[D]"))
+        return np.asarray(_days(months, self.rule) + (self.first - self.first.astype("datetime64[D]")))
 
 
 def _days(months: np.ndarray, rule: Step) -> np.ndarray:
@@ -139,7 +141,7 @@ def _days(months: np.ndarray, rule: Step) -> np.ndarray:
     last = (months + 1).astype("datetime64[D]") - 1
     name, *rest = rule
     if name == "day":
-        return np.minimum(first + (int(rest[0]) - 1), last)
+        return np.asarray(np.minimum(first + (int(rest[0]) - 1), last))
     if name == "business_end":
         return np.busday_offset(last, 0, roll="backward")
     if name == "business_start":
@@ -167,7 +169,7 @@ class MonthDays:
         """Return for each time how many times of these days come before it since 1970."""
         months, days = times.astype("datetime64[M]"), times.astype("datetime64[D]")
         before = sum((days > _days(months, ("day", day))).astype(np.int64) for day in self.days)
-        return months.astype(np.int64) * len(self.days) + before
+        return np.asarray(months.astype(np.int64) * len(self.days) + before)
 
     def positions(self, times: np.ndarray) -> np.ndarray | None:
         """Return the number of each time."""
@@ -179,7 +181,7 @@ class MonthDays:
         month, place = np.divmod(positions + self._place(np.array([self.first]))[0], len(self.days))
         months = month.astype("datetime64[M]")
         choices = [_days(months, ("day", day)) for day in self.days]
-        return np.choose(place, choices) + (self.first - self.first.astype("datetime64[D]"))
+        return np.asarray(np.choose(place, choices) + (self.first - self.first.astype("datetime64[D]")))
 
 
 @dataclass(frozen=True)
@@ -210,7 +212,7 @@ class Weekly:
         """Return the times that have these numbers."""
         (start,), _ = self._numbers(np.array([self.first]))
         week, place = np.divmod(positions + start, len(self.slots))
-        return self.epoch + (week * WEEK + np.array(self.slots)[place]).astype("timedelta64[us]")
+        return np.asarray(self.epoch + (week * WEEK + np.array(self.slots)[place]).astype("timedelta64[us]"))
 
 
 def grid_of(times: np.ndarray, step: Step = ()) -> Grid | None:
@@ -310,19 +312,19 @@ def _rules(times: np.ndarray) -> Iterator[Step]:
 
 
 def seasonal_period_of(step: Step) -> int:
-    """Return how many steps lie between alike ones: a day's, a week's or a year's; 1 where none is known."""
+    """Return the seasonal period in steps: a day, a week or a year; 1 where none is known."""
     name, *rest = step
     if name == "months":
-        return 12 // rest[0] if 12 % rest[0] == 0 else 1
+        return int(12 // rest[0]) if 12 % rest[0] == 0 else 1
     if name == "month_days":
-        return 12 * len(rest)
+        return int(12 * len(rest))
     if name == "week":
         days = len({int(slot // 86_400) for slot in rest})
         each, more = divmod(len(rest), days)
         return days if each == 1 else each if not more and each <= DAY // FINEST_SEASON else 1
     if name == "number":
         return 1
-    length = round(rest[0] * SECOND)
+    length = round(float(rest[0]) * SECOND)
     if length % WEEK == 0:
         return max(round(52 / (length // WEEK)), 1)
     if length == DAY:
@@ -330,8 +332,8 @@ def seasonal_period_of(step: Step) -> int:
     return DAY // length if DAY % length == 0 and length >= FINEST_SEASON else 1
 
 
-def named(step: Step) -> str:
-    """Return a step in words, such as 15 minutes, 1 month or 5 times a week."""
+def step_text(step: Step) -> str:
+    """Return a step as text, such as 15 minutes, 1 month or 5 times a week."""
     name, *rest = step
     if name == "number":
         return f"{rest[0]:g}"
@@ -354,7 +356,7 @@ def _counted(count: float, unit: str) -> str:
     return f"{count:g} {unit}" + ("" if count == 1 else "s")
 
 
-def direction(times: Sequence[Any]) -> int:
+def direction(times: Sequence[Any] | np.ndarray) -> int:
     """Return the direction of times: 1 if each comes after the one before, −1 if before it, else 0."""
     differences = np.diff(np.asarray(times))
     zero = differences.dtype.type(0) if len(differences) else 0

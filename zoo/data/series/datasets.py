@@ -17,7 +17,8 @@ from zoo.data.dataset import Card, Dataset, Values, Windows
 from zoo.data.download import fetch, read_checked, root_folder
 from zoo.data.series.anomaly_windows import in_anomaly_windows
 from zoo.data.series.calendar import seasonal_period_of
-from zoo.data.series.regular_grid import open_series, read_series, source_of, with_options, without_index
+from zoo.data.series.regular_grid import read_series, with_options
+from zoo.data.series.source import open_series, source_of, without_index
 from zoo.data.series.spec import SeriesReading, SeriesSpec
 from zoo.data.table.csv_file import column_named
 from zoo.data.table.read import as_text
@@ -170,7 +171,7 @@ def _co2() -> np.ndarray:
     from statsmodels.datasets import co2
 
     weeks: pd.Series = co2.load_pandas().data["co2"].interpolate()  # 59 weeks of 2,284 are missing
-    return weeks.to_numpy(float)[:, None]
+    return np.asarray(weeks, dtype=float)[:, None]
 
 
 @dataclass(frozen=True)

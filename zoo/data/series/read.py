@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ def encode(spec: SeriesSpec, raw: Any) -> Batch:
         ZooError: another shape, a column that is missing, a value that is no number, gaps that nothing fills.
     """
     if isinstance(raw, (list, tuple)) and raw and all(isinstance(one, (str, os.PathLike)) for one in raw):
-        return {"x": torch.cat([encode(spec, one)["x"] for one in raw])}  # type: ignore[arg-type]
+        return {"x": torch.cat([encode(spec, one)["x"] for one in raw])}
     if isinstance(raw, (str, os.PathLike)):
         (piece,) = read(spec, str(raw))
         raw = piece.raw
@@ -98,7 +99,7 @@ def _window(spec: SeriesSpec, frame: pd.DataFrame) -> np.ndarray:
     """
     import pandas as pd
 
-    from zoo.data.series.regular_grid import Source
+    from zoo.data.series.source import Source
     from zoo.data.table.numbers import PLAIN, as_numbers
     from zoo.data.table.read import with_names
 
@@ -123,7 +124,7 @@ def _window(spec: SeriesSpec, frame: pd.DataFrame) -> np.ndarray:
     if not clocks:
         forms = reading.formats or (PLAIN,) * len(spec.columns)
         columns = [
-            as_numbers(cells[name], lambda row, name=name: source.at(row, name), form=form, missing=reading.missing)
+            as_numbers(cells[name], partial(source.at, column=name), form=form, missing=reading.missing)
             for name, form in zip(spec.columns, forms, strict=True)
         ]
         return np.stack(columns, 1)[-spec.input_shape[0] :]
@@ -149,7 +150,7 @@ def _last(spec: SeriesSpec, source: Any, clocks: Sequence[str] = ()) -> Series:
 
 def read(spec: SeriesSpec, place: str) -> Iterator[Piece]:
     """Read a series' last rows, and the times that come after."""
-    from zoo.data.series.regular_grid import open_series, source_of
+    from zoo.data.series.source import open_series, source_of
 
     if place == INPUT:
         raise ZooError("predict: a series is read from a file")

@@ -81,7 +81,7 @@ class Times:
     @property
     def valid(self) -> np.ndarray:
         """Where there is a time, (N,) bool."""
-        return ~np.isnat(self.values) if self.values.dtype.kind == "M" else ~np.isnan(self.values)
+        return np.asarray(~(np.isnat if self.values.dtype.kind == "M" else np.isnan)(self.values))
 
     @property
     def evenness(self) -> tuple[int, int, int]:
@@ -110,7 +110,7 @@ def readings(cells: pd.Series, *, format: str = "", zone: str = "") -> list[Time
 
 
 def is_numeric(cells: pd.Series) -> bool:
-    """Tell columns of numbers, also of numbers with gaps and other marks among them."""
+    """Return whether a column holds numbers, also with gaps and other marks among them."""
     filled = cells.dropna()
     if pd.api.types.is_numeric_dtype(cells) or not len(filled):
         return True
@@ -150,7 +150,7 @@ def _of_datetimes(cells: pd.Series) -> Iterator[Times]:
 
 
 def _microseconds(cells: pd.Series) -> np.ndarray:
-    return cells.to_numpy().astype("datetime64[us]")
+    return np.asarray(cells.to_numpy(), dtype="datetime64[us]")
 
 
 def _of_texts(texts: pd.Series) -> Iterator[Times]:
@@ -219,7 +219,7 @@ def _column(parts: pd.DataFrame, name: str) -> np.ndarray:
     if name not in parts:
         return np.full(len(parts), np.nan)
     texts = parts[name].map(lambda text: text.replace(",", "."), na_action="ignore")
-    return pd.to_numeric(texts).to_numpy(dtype=float, na_value=np.nan)
+    return np.asarray(pd.to_numeric(texts).to_numpy(dtype=float, na_value=np.nan))
 
 
 def _local(parts: pd.DataFrame, order: str) -> np.ndarray:
@@ -288,7 +288,7 @@ def _offsets(parts: pd.DataFrame) -> np.ndarray:
         digits = text[1:].replace(":", "").ljust(4, "0")
         return (1 if text[0] == "+" else -1) * (int(digits[:2]) * 3600 + int(digits[2:]) * 60)
 
-    return parts["offset"].map(seconds, na_action="ignore").to_numpy(dtype=float, na_value=np.nan)
+    return np.asarray(parts["offset"].map(seconds, na_action="ignore").to_numpy(dtype=float, na_value=np.nan))
 
 
 def chosen(ways: Sequence[Times]) -> tuple[Times, bool]:
@@ -317,7 +317,7 @@ def written(times: np.ndarray, like: Times) -> list[str]:
 
 def joined(cells: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
     """Return the texts of several columns as one: a date and a time of day, or year, month, day and hour."""
-    parts = [cells[name].map(_whole, na_action="ignore") for name in columns]
+    parts = [cells[name].map(_cell_text, na_action="ignore") for name in columns]
     units = [unit_of(name) for name in columns]
     if units[0] == "year":
         texts = parts[0].str.zfill(4)
@@ -330,7 +330,7 @@ def joined(cells: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
     return texts + ":00" if units[1] == "hour" and not cells[columns[1]].astype(str).str.contains(":").any() else texts
 
 
-def _whole(cell: Any) -> str:
+def _cell_text(cell: Any) -> str:
     return f"{cell:g}" if isinstance(cell, float) else str(cell).strip()
 
 
