@@ -42,7 +42,7 @@ MEMORY = 8 << 30  # bytes that the device pretends to have
 
 def _grouped(place: torch.device) -> Callable[..., Any]:
     """Return the function by which torch groups an optimizer's tensors, which would say that all are on the CPU."""
-    group = torch._C._group_tensors_by_device_and_dtype  # type: ignore[attr-defined]
+    group = torch._C._group_tensors_by_device_and_dtype
 
     def grouped(lists: Any, *args: Any) -> Any:
         there = any(map(on_device, tensors_in(*lists)))
@@ -121,13 +121,13 @@ def _settings() -> Iterator[None]:
         torch.are_deterministic_algorithms_enabled(),
         torch.is_deterministic_algorithms_warn_only_enabled(),
     )
-    fill, cudnn = torch.utils.deterministic.fill_uninitialized_memory, torch.backends.cudnn.deterministic
+    fill, cudnn = torch.utils.deterministic.fill_uninitialized_memory, torch.backends.cudnn.deterministic  # type: ignore[attr-defined]
     with mock.patch.dict(os.environ):
         try:
             yield
         finally:
             torch.use_deterministic_algorithms(deterministic, warn_only=warns)
-            torch.utils.deterministic.fill_uninitialized_memory = fill
+            torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
             torch.backends.cudnn.deterministic = cudnn
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from zoo import registry
@@ -22,7 +23,7 @@ def check_create(name: str) -> None:
     _check_signature(cls, subject_name)
     try:
         with quiet():
-            model = cls()
+            model = cls()  # type: ignore[call-arg]
     except ZooError as error:
         raise ConformanceError(
             f"{subject_name}: its defaults are refused ({error}); choose defaults that fit"
@@ -33,7 +34,7 @@ def check_create(name: str) -> None:
         spec = registry.get_modality(modality).spec(
             "other", task, shape.get(modality, (4,)), classes=("a", "b") if task == "classification" else ()
         )
-        if not _refuses(lambda spec=spec: cls(spec=spec)):
+        if not _refuses(partial(cls, spec=spec)):
             raise ConformanceError(
                 f"{subject_name}: takes {modality} data, which it does not claim; call super().__init__(spec=spec)"
             )
@@ -83,12 +84,17 @@ def _check_pairing(name: str, subject_name: str) -> None:
                 ):  # the others are composed of the same parts
                     build_run_config(configs.compose([f"model={name}", f"data={data}"]), recipe=name, command="")
                 modalities.add(pair.data.modality)
-            elif not _refuses(lambda data=data: configs.task_of(configs.pair(name, data)), *fitting):
+            elif not _refuses(partial(_pair, name, data), *fitting):
                 raise ConformanceError(f"{subject_name}: takes data={data}, which it does not claim")
     if entry.module.startswith("zoo.models."):
         path = configs.conf_dir() / "model" / f"{name}.yaml"
         if not path.is_file():
             raise ConformanceError(f"{subject_name}: has no {path.name} in conf/model; a built-in model has one")
+
+
+def _pair(name: str, data: str) -> str:
+    """Return the task of a model on a data set."""
+    return configs.task_of(configs.pair(name, data))
 
 
 def _refuses(act: Callable[[], Any], *names: str) -> bool:

@@ -47,7 +47,7 @@ class DeviceCalls(TorchFunctionMode):
         self.accelerator = accelerator
         self.stack: list[_Call] = []
         self.handlers: dict[Any, Callable[..., Any]] = {
-            Tensor.device.__get__: lambda x: accelerator.device if on_device(x) else _real_device(x),  # type: ignore[attr-defined]
+            Tensor.device.__get__: lambda x: accelerator.device if on_device(x) else _real_device(x),
             Tensor.is_cuda.__get__: lambda x: on_device(x) and accelerator.device == DEVICE,  # type: ignore[attr-defined]
             Tensor.is_cpu.__get__: lambda x: not on_device(x) and _real_device(x) == HOST,  # type: ignore[attr-defined]
             Tensor.get_device: lambda x: 0 if on_device(x) else -1,
@@ -57,11 +57,11 @@ class DeviceCalls(TorchFunctionMode):
                 x, accelerator.device, non_blocking=non_blocking
             ),
             Tensor.numpy: self._numpy,
-            Tensor.__array__: lambda x, *a, **k: Tensor.__array__(self._readable(x), *a, **k),
+            Tensor.__array__: lambda x, *a, **k: Tensor.__array__(self._readable(x), *a, **k),  # type: ignore[no-untyped-call]
             Tensor.tolist: self._tolist,
             Tensor.pin_memory: self._pin,
             Tensor.is_pinned: lambda x, *a: is_pinned(x),
-            Tensor.__deepcopy__: lambda x, memo: mark(Tensor.__deepcopy__(x, memo), on_device(x)),
+            Tensor.__deepcopy__: lambda x, memo: mark(Tensor.__deepcopy__(x, memo), on_device(x)),  # type: ignore[no-untyped-call]
             torch.nn.functional.one_hot: self._one_hot,
             Tensor.new_tensor: lambda x, data, **k: self._from_host(
                 Tensor.new_tensor, x, data, **{"device": x.device if not on_device(x) else accelerator.device, **k}
@@ -168,14 +168,14 @@ class DeviceCalls(TorchFunctionMode):
 
 
 def _real_device(tensor: Tensor) -> torch.device:
-    return torch._C.TensorBase.device.__get__(tensor)  # type: ignore[attr-defined]
+    return torch._C.TensorBase.device.__get__(tensor)
 
 
-class DeviceKernels(TorchDispatchMode):
+class DeviceKernels(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Marks what kernels make, refuses those that CUDA would refuse, and records those that wait."""
 
     def __init__(self, calls: DeviceCalls) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.calls, self.accelerator = calls, calls.accelerator
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -246,7 +246,7 @@ class DeviceKernels(TorchDispatchMode):
 
 def _storage(tensor: Tensor) -> int | None:
     try:
-        return tensor.untyped_storage()._cdata
+        return int(tensor.untyped_storage()._cdata)
     except (NotImplementedError, RuntimeError):
         return None
 

@@ -97,6 +97,7 @@ def stacked_squares(size: int = SIZE, render_mode: str | None = None) -> Any:
     return gymnasium.wrappers.FrameStackObservation(Squares(size, render_mode), STACK)
 
 
-for name, game in ((DISCRETE, Signs), (CONTINUOUS, Heights), (FRAMES, stacked_squares)):
+GAMES: tuple[tuple[str, Any], ...] = ((DISCRETE, Signs), (CONTINUOUS, Heights), (FRAMES, stacked_squares))
+for name, game in GAMES:
     if name not in gymnasium.registry:
         gymnasium.register(name, entry_point=game)

@@ -25,7 +25,7 @@ from zoo.testing.subject import BATCH, Children, Subject, alone
 # The order of batches, random states, waiting gradients, the place in the schedule, plateau and early stopping all have
 # to come back. Plateau and patience are so short that both come into play within few epochs.
 ACCUMULATE = 3
-STOPPING = {
+STOPPING: dict[str, Any] = {
     "trainer.max_epochs": 5,
     "trainer.accumulate_grad_batches": ACCUMULATE,
     "scheduler": "plateau",
@@ -86,7 +86,7 @@ def check_stops(subject: Subject, points: Sequence[int] | int) -> list[int]:
 
 
 # Written so often that kills fall within writing too
-KILLED = {**STOPPING, "checkpoint.every_n_steps": 2}
+KILLED: dict[str, Any] = {**STOPPING, "checkpoint.every_n_steps": 2}
 
 
 class Began(L.Callback):
@@ -145,7 +145,7 @@ def _killed(subject: Subject, folder: Path, after: float | None) -> float:
 
 def _run_telling(there: Any, name: str, case: Any, device: str, folder: Path) -> None:
     subject = Subject(name, case, device)
-    subject.train(callbacks=(Began(there),), **{"run_dir": str(folder), **KILLED})
+    subject.train(callbacks=(Began(there),), run_dir=str(folder), **KILLED)
 
 
 def _then(children: Children, before: Future[Any], subject: Subject, folder: Path) -> Future[Any]:
@@ -157,7 +157,7 @@ def _run(name: str, case: Any, device: str, folder: Path, stop: int | None) -> i
     subject = Subject(name, case, device)
     callbacks = (StopAfter(stop),) if stop else ()
     try:
-        run = subject.train(callbacks=callbacks, **{"run_dir": str(folder), **STOPPING})
+        run = subject.train(callbacks=callbacks, run_dir=str(folder), **STOPPING)
     except Stopped:
         return stop or 0
     if stop:
@@ -178,7 +178,7 @@ def _compare(subject: Subject, how: str, reference: Path, folder: Path) -> None:
         compared = [
             {k: v for k, v in s.items() if k in ("state_dict", "optimizer_states", "processes")} for s in states
         ]
-        different = next(_differences(*compared), None)
+        different = next(_differences(compared[0], compared[1]), None)
         if different:
             raise subject.fail(
                 f"{how} and resumed, {name}.ckpt ends otherwise than without the stop, "

@@ -67,7 +67,7 @@ class Subject:
         return self.case.dataset
 
     @property
-    def close(self) -> dict[str, float]:
+    def close(self) -> dict[str, Any]:
         """How close two ways to compute the same must come: CUDA's convolutions round their inputs to 10 bits."""
         return {"rtol": 1e-4, "atol": 1e-5} if self.device == "cpu" else {"rtol": 1e-2, "atol": 5e-3}
 
@@ -123,7 +123,8 @@ def name_of(model: str | type) -> str:
     if isinstance(model, str):
         module, colon, attribute = model.partition(":")
         if not colon:
-            return registry.entry(model) and model
+            registry.entry(model)
+            return model
         try:
             model = getattr(importlib.import_module(module), attribute)
         except (ImportError, AttributeError) as error:
