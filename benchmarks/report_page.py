@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from benchmarks import report
 from benchmarks.rows import RESULTS, read
-from zoo.reporting.plots.base import INK, axes_of
+from zoo.utils.plotting import INK, axes_of
 
 PAGE = Path(__file__).parent / "report.html"
 BLUE, GREY = "#1f5fbf", "#9a9a9a"

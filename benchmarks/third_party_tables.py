@@ -18,7 +18,7 @@ from benchmarks.jobs import Job
 from benchmarks.quality import Case
 from benchmarks.report import same_runs
 from zoo.exceptions import ZooError
-from zoo.tasks.baselines.tuned import draw_trees, fit_trees, texts, tuned
+from zoo.tasks.boosted_trees import draw_trees, fit_trees, texts, tuned
 
 PEERS = ("HistGradientBoosting", "MLP")
 
@@ -96,9 +96,9 @@ def _mlp(spec: Any, settings: dict[str, Any], seed: int, train: Any, val: Any) -
         ("numbers", make_pipeline(SimpleImputer(), StandardScaler()), [k for k, one in enumerate(text) if not one]),
         ("texts", OneHotEncoder(handle_unknown="ignore"), [k for k, one in enumerate(text) if one]),
     ]
-    kind: Any = MLPClassifier if spec.task == "classification" else MLPRegressor
+    kind: Any = MLPClassifier if spec.target_type == "class" else MLPRegressor
     network = kind(random_state=seed, **settings)
-    if spec.task == "regression":
+    if spec.target_type == "number":
         network = TransformedTargetRegressor(network, transformer=StandardScaler())
     with warnings.catch_warnings():  # its own settings end after 200 passes, converged or not
         warnings.simplefilter("ignore")

@@ -7,14 +7,16 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from zoo.exceptions import ZooError, unknown
 
 if TYPE_CHECKING:
     from zoo.data.modality import Modality
     from zoo.models.base import ZooModule
-    from zoo.tasks.base import Task
+
+
+TaskT = TypeVar("TaskT")
 
 
 @dataclass(frozen=True)
@@ -52,28 +54,41 @@ class ModalityEntry:
     instance: Modality[Any] | None = None  # None until it was imported
 
 
+TARGETS = ("class", "number", "next_symbol", "future", "input", "none", "reward")
+
+
 @dataclass(frozen=True)
 class TaskEntry:
-    """A registered task: where its class is and whether its data need labels. ``cls`` is None until it was imported.
+    """A registered task: where its class is, and which type of target it learns from.
 
-    ``modalities`` are those that it adds itself to; the built-in modalities name the built-in tasks themselves.
+    ``target`` is one of TARGETS. ``modalities`` are those that the task adds itself to; the built-in modalities name
+    the built-in tasks themselves. ``cls`` is None until it was imported.
     """
 
+    name: str
     module: str
     attribute: str
-    unsupervised: bool = False
+    target: str
     modalities: tuple[str, ...] = ()
-    cls: type[Task] | None = None
+    cls: type[Any] | None = None
+
+    @property
+    def unsupervised(self) -> bool:
+        """Whether any data of a modality will do, whatever its labels are."""
+        return self.target in ("input", "none")
 
 
-_TASKS: dict[str, TaskEntry] = {
-    "classification": TaskEntry("zoo.tasks.classification", "Classification"),
-    "regression": TaskEntry("zoo.tasks.values", "Regression"),
-    "generation": TaskEntry("zoo.tasks.generation", "Generation", unsupervised=True),
-    "language_modeling": TaskEntry("zoo.tasks.language_modeling", "LanguageModeling"),
-    "forecasting": TaskEntry("zoo.tasks.values", "Forecasting"),
-    "reconstruction": TaskEntry("zoo.tasks.reconstruction", "Reconstruction", unsupervised=True),
-    "control": TaskEntry("zoo.tasks.control", "Control"),
+_TASKS = {
+    entry.name: entry
+    for entry in (
+        TaskEntry("classification", "zoo.tasks.classification", "Classification", "class"),
+        TaskEntry("regression", "zoo.tasks.regression", "Regression", "number"),
+        TaskEntry("generation", "zoo.tasks.generation", "Generation", "none"),
+        TaskEntry("language_modeling", "zoo.tasks.language_modeling", "LanguageModeling", "next_symbol"),
+        TaskEntry("forecasting", "zoo.tasks.forecasting", "Forecasting", "future"),
+        TaskEntry("reconstruction", "zoo.tasks.reconstruction", "Reconstruction", "input"),
+        TaskEntry("control", "zoo.tasks.control", "Control", "reward"),
+    )
 }
 SEQUENCE_TASKS = ("classification", "regression", "language_modeling", "forecasting")
 SEQUENCE_KINDS = ("image", "sequence", "text", "series")
@@ -182,23 +197,24 @@ def register_data(
     return decorate
 
 
-def register_task(
-    name: str, *, unsupervised: bool = False, modalities: tuple[str, ...] = ()
-) -> Callable[[type[Task]], type[Task]]:
+def register_task(name: str, *, target: str, modalities: tuple[str, ...] = ()) -> Callable[[type[TaskT]], type[TaskT]]:
     """Return a class decorator that puts a Task into the registry under ``name``.
 
-    An ``unsupervised`` task's data need no labels; ``modalities`` are those whose data it is for.
+    ``target`` is what it learns from: one of TARGETS; ``modalities`` are those whose data it is for.
 
     Raises:
-        ZooError: the name is taken, or a built-in class disagrees with the table.
+        ZooError: the name is taken, the target is none of these, or a built-in class disagrees with the table.
     """
 
-    def decorate(cls: type[Task]) -> type[Task]:
-        entry = TaskEntry(cls.__module__, cls.__qualname__, unsupervised, tuple(modalities), cls)
+    if target not in TARGETS:
+        raise unknown("target of a task", target, TARGETS)
+
+    def decorate(cls: type[TaskT]) -> type[TaskT]:
+        entry = TaskEntry(name, cls.__module__, cls.__qualname__, target, tuple(modalities), cls)
         old = _TASKS.get(name)
         if old is not None and replace(old, cls=None) != replace(entry, cls=None):
             raise ZooError(f"task {name!r} is registered already, by {old.module}.{old.attribute}")
-        cls.name = name
+        cls.name = name  # type: ignore[attr-defined]
         _TASKS[name] = entry
         return cls
 
@@ -221,7 +237,7 @@ def task_entry(name: str) -> TaskEntry:
     return _TASKS[name]
 
 
-def get_task(name: str) -> type[Task]:
+def get_task(name: str) -> type[Any]:
     """Return the class registered for a task.
 
     Raises:

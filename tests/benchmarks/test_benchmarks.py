@@ -19,7 +19,7 @@ from benchmarks.jobs import Job, done, remaining
 from benchmarks.quality import Case, measured, missed
 from zoo.config.compose import compose
 from zoo.data.arrays import from_arrays
-from zoo.tasks.baselines.tuned import draw_trees, fit_trees, tuned, with_gaps
+from zoo.tasks.boosted_trees import draw_trees, fit_trees, tuned, with_gaps
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -121,7 +121,7 @@ def test_trees_are_tuned_on_the_rows_and_gaps_that_the_model_saw():
     frame.loc[::10, "a"] = np.nan
     data = from_arrays(frame, target="y")
     best = tuned(data, "rmse", 0.0, 0, draw=draw_trees, fit=fit_trees)
-    assert best.tried == 1  # its own settings at least, whatever the time
+    assert best.trials == 1  # its own settings at least, whatever the time
     assert best.test["rmse"] < 0.5 * data.spec.target_std
     gaps = with_gaps(data.spec, data.train["x"].numpy())
     assert gaps.shape[1] == 2

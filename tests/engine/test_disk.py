@@ -13,7 +13,7 @@ import zoo
 from zoo.config.compose import compose
 from zoo.engine.build import build_run_config
 from zoo.exceptions import TrainingError, ZooError
-from zoo.tasks.baselines import labels
+from zoo.tasks.classification import baselines as labels
 from zoo.testing.runs import check_kills
 from zoo.testing.subject import subjects
 from zoo.utils.atomic_io import atomic_write
@@ -89,14 +89,14 @@ def test_a_disk_that_takes_no_more_ends_a_run_in_one_line_and_it_goes_on_to_the_
 @pytest.mark.slow
 def test_a_disk_that_is_full_while_a_report_is_made_keeps_the_result_and_resume_adds_the_rest(disk, monkeypatch, capfd):
     folder = disk / "run"
-    figures = labels._majority
+    figures = labels.majority
 
     def filled(dataset):
         fill(disk)
         return figures(dataset)
 
     with monkeypatch.context() as inside:
-        inside.setattr(labels, "_majority", filled)
+        inside.setattr(labels, "majority", filled)
         first = run(folder, report=True)
     warnings = [line for line in capfd.readouterr().err.splitlines() if "is left out" in line]
     assert len(warnings) >= 3

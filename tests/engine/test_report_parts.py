@@ -20,7 +20,7 @@ from zoo.testing.subject import QUICK
 WORDS = ["model=fnn", "data=wine", "logger=csv", "trainer=cpu", "trainer.max_epochs=1", "run_dir=run"]
 PLACES = {
     "baseline": "zoo.tasks.baselines._measures",
-    "picture": "zoo.reporting.plots.base.save",
+    "picture": "zoo.utils.plotting.save",
     "film": "zoo.data.environment.environments.Environments.filmed",
     "visualizations": None,  # of the model's own class
 }
@@ -119,8 +119,8 @@ def test_the_command_ends_with_code_0_and_one_line_and_resume_adds_the_rest(monk
 
 
 def test_a_part_that_fails_takes_no_other_with_it(monkeypatch, capfd):
-    monkeypatch.setattr("zoo.tasks.baselines.labels._majority", fails)
-    monkeypatch.setattr("zoo.tasks.baselines.labels.prepared", fails)
+    monkeypatch.setattr("zoo.tasks.classification.baselines.majority", fails)
+    monkeypatch.setattr("zoo.tasks.linear.prepared", fails)
     monkeypatch.setattr("zoo.FNN.extra_metrics", fails)
     monkeypatch.setattr("zoo.reporting.results.closing", fails)
     assert main(["train", *WORDS]) == 0
@@ -133,7 +133,7 @@ def test_a_part_that_fails_takes_no_other_with_it(monkeypatch, capfd):
 def test_a_signal_in_a_baseline_ends_the_run_with_its_result(number, monkeypatch, capfd):
     before = signal.getsignal(number)
     with monkeypatch.context() as inside:
-        inside.setattr("zoo.tasks.baselines.labels._majority", lambda dataset: os.kill(os.getpid(), number))
+        inside.setattr("zoo.tasks.classification.baselines.majority", lambda dataset: os.kill(os.getpid(), number))
         assert main(["train", *WORDS]) == 128 + number
     assert signal.getsignal(number) is before
     (line,) = capfd.readouterr().err.splitlines()

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from zoo.data.table.spec import TableSpec
+from zoo.metrics.scores import classification_scores
 from zoo.tasks import build_task
-from zoo.tasks.baselines.labels import classification_figures
 
 
 def spec(classes, **options):
@@ -31,7 +31,7 @@ def test_classes_without_rows_count_nowhere(present):
     values = metrics_of(build_task(spec(4)), output, torch.from_numpy(y))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        reference = classification_figures(spec(4), output.softmax(1).numpy(), y)
+        reference = classification_scores(spec(4), output.softmax(1).numpy(), y)
     assert {name: values[name] for name in values if name != "nll"} == pytest.approx(reference, abs=1e-6)
 
 
@@ -49,7 +49,7 @@ def test_labels_that_all_or_no_rows_have_are_left_out_of_means():
     y = np.stack([np.ones(30), np.zeros(30), random.integers(0, 2, 30)], 1).astype(np.float32)
     output = torch.from_numpy(random.normal(size=(30, 3)).astype(np.float32))
     values = metrics_of(build_task(spec(3, multilabel=True)), output, torch.from_numpy(y))
-    reference = classification_figures(spec(3, multilabel=True), output.sigmoid().numpy(), y)
+    reference = classification_scores(spec(3, multilabel=True), output.sigmoid().numpy(), y)
     for name in ("auroc", "average_precision", "balanced_accuracy"):
         assert values[name] == pytest.approx(reference[name], abs=1e-6), name
 

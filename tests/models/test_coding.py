@@ -249,7 +249,7 @@ def test_anomalies_are_ranked_and_flagged(quick):
     assert run.metrics["test/auroc"] > 0.95
     assert run.metrics["test/f1"] > 0.9
     assert run.results["baselines"]["isolation forest"]["auroc"] > 0.5
-    assert {"scores", "oddest"} <= {p.stem for p in run.plots}
+    assert {"scores", "anomalies"} <= {p.stem for p in run.plots}
     data = load("digits")
     label = zoo.load(run.folder / "checkpoints" / "best.ckpt").predict(data.test["x"].numpy())["label"]
     flagged = np.array(label) == "anomaly"

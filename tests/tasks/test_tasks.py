@@ -10,8 +10,8 @@ from zoo.data.image.spec import ImageSpec
 from zoo.data.series.spec import SeriesSpec
 from zoo.data.table.spec import TableSpec
 from zoo.tasks.classification import Classification, MultilabelClassification
+from zoo.tasks.forecasting import Forecasting
 from zoo.tasks.reconstruction import Reconstruction
-from zoo.tasks.values import Forecasting
 
 COUNTS = (70, 20, 10)
 

@@ -8,9 +8,6 @@ import sys
 from zoo.cli.base import PICTURES, Asked, Verb
 from zoo.exceptions import Stopped, ZooError
 
-# What a model is for, where that is not predicting
-USED = {"control": "zoo play {}", "language_modeling": "zoo generate {}", "generation": "zoo sample {}"}
-
 
 def _compare(asked: Asked) -> int:
     from zoo import load
@@ -34,8 +31,7 @@ def _compare(asked: Asked) -> int:
     print(f"picture         {shown}")
     print(f"written         {written(entries, figure, folder)}")
     what = "best" if entries[0] is best else "best network"
-    task = load(f"{best.folder}/checkpoints/best.ckpt").spec.task
-    then = USED.get(task, "zoo predict {} INPUT…").format(best.folder)
+    then = load(f"{best.folder}/checkpoints/best.ckpt").task.command.format(best.folder)
     print(f"{what:<15} {best.folder}/checkpoints/best.ckpt   ({best.name}; {then})")
     return 0
 

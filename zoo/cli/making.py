@@ -49,7 +49,7 @@ def _walk(asked: Asked) -> Sequence[str]:
     model, folder = _opened(asked)
     out, steps = asked.out("walk.png", *PICTURES), asked.number("steps", 10)
     assert out is not None
-    noise = model.spec.task == "generation"  # where no image has a code
+    noise = model.spec.target_type == "none"  # where no image has a code
     for name in ("from", "to") if noise else ("seed", "label"):
         if name in asked.own:
             what, has = ("code images", "seed=") if noise else ("make images of noise", "from=, to=")
@@ -78,11 +78,11 @@ def _fid(asked: Asked) -> Sequence[str]:
 
 def _play(asked: Asked) -> Sequence[str]:
     from zoo.inference import uses
-    from zoo.reporting.plots.control import film
+    from zoo.tasks.control.plots import write_gif
 
     model, folder = _opened(asked)
     out = asked.out("episode.gif", ".gif")
-    if model.spec.task != "control":
+    if model.spec.target_type != "reward":
         raise ZooError(f"play: model={model.name} was trained for {model.spec.task}; zoo predict is for it")
     games: Any = uses.data_for(model, folder, asked.words, place=asked.places[0])
     seed, window = asked.number("seed", 0, low=0), asked.flag("window")
@@ -91,7 +91,7 @@ def _play(asked: Asked) -> Sequence[str]:
     if window:
         return []
     assert out is not None
-    return [f"film            {film(frames, out)}   {len(frames)} frames of episode {seed}"]
+    return [f"film            {write_gif(frames, out)}   {len(frames)} frames of episode {seed}"]
 
 
 VERBS = {

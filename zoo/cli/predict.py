@@ -29,7 +29,7 @@ def rows_of(spec: Any, names: Sequence[str], answer: dict[str, Any], times: Sequ
         shares = sorted(one.get("probability", {}).items(), key=lambda share: -share[1])[:top]
         row |= {f"p({name})": round(share, 6) for name, share in shares}
         row |= {key: one[key] for key in ("score", "error", "realness") if key in one}
-        if spec.task != "forecasting":
+        if spec.target_type != "future":
             yield row | ({"value": one["value"]} if "value" in one else {})
             continue
         columns = [spec.columns[k] for k in spec.targets]

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from zoo import registry
 from zoo.config import compose as configs
 from zoo.config.schema import (
     CheckpointOptions,
@@ -71,7 +72,7 @@ class RunConfig:
         check_number("seed", values["seed"], low=0, integer=True)
         recipe, task = recipe or values["model"]["name"], configs.task_of(config)
         for option in ("normal_classes", "anomaly_windows"):
-            if values["data"].get(option) is not None and task != "reconstruction":
+            if values["data"].get(option) is not None and registry.task_entry(task).target != "input":
                 fitting = configs.fitting_models("reconstruction", values["data"]["modality"])
                 raise ZooError(f"data.{option}: is for models that find anomalies: {', '.join(fitting)}")
         return cls(

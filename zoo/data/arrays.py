@@ -144,7 +144,7 @@ def labels_of(y: np.ndarray, task: str | None) -> tuple[np.ndarray, tuple[str, .
         raise ZooError("data: y holds NaN or infinity or None; drop those rows")
     if task is None:
         task = "regression" if y.dtype.kind in "iuf" and not few_whole(y) else "classification"
-    if task == "regression":
+    if registry.task_entry(task).target == "number":
         if y.dtype.kind not in "biuf":
             raise ZooError("task=regression: y holds text; must be numbers")
         return y.astype(np.float64), ()

@@ -38,7 +38,7 @@ def prepare_dataset(dataset: Dataset, options: dict[str, Any], task: str) -> Dat
     from zoo.data.subsets import trained_on
     from zoo.data.unlabelled import unlabelled
 
-    if task == "control":
+    if registry.task_entry(task).target == "reward":
         space = dataset.spec.action_space
         if options.get("action_space") not in (None, space):
             raise ZooError(f"data={options['name']}: its environment takes {space} actions; data.action_space={space}")

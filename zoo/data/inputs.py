@@ -110,7 +110,7 @@ def pieces(spec: DataSpec, places: Sequence[str]) -> Iterator[Piece]:
         ZooError: there is no such file, or nothing of the modality can be read from files.
     """
     modality = registry.get_modality(spec.modality)
-    if spec.task == "language_modeling":
+    if spec.target_type == "next_symbol":
         raise ZooError("predict: a language model writes, by zoo generate")
     for place in places:
         if place != INPUT and not Path(place).exists():

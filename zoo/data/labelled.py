@@ -65,7 +65,7 @@ def labelled(spec: DataSpec, data: Mapping[str, Any], part: str | None = None) -
     name = data["name"]
     modality, read = READERS[name]
     task = "language_modeling" if name == "text_file" else None
-    if modality != spec.modality or (modality == "text" and (spec.task == "language_modeling") != (task is not None)):
+    if modality != spec.modality or (modality == "text" and (spec.target_type == "next_symbol") != (task is not None)):
         raise ZooError(f"data={name}: is {modality} data; the model does {spec.task} of {spec.modality} data")
     if part is not None and name not in PARTED:
         raise ZooError(f"rows={part}: {data['path']} is not cut into parts; leave rows out, and all of it is measured")
@@ -99,7 +99,7 @@ def _classified(spec: DataSpec, split: dict[str, Any], names: Sequence[str], not
     Where anomalies are looked for, y says whether a row is one; where nothing is predicted, y may be ABSENT.
     """
     unknown, values = unknown_values(spec, split)
-    if spec.normal_classes and spec.task == "reconstruction":
+    if spec.normal_classes and spec.target_type == "input":
         y = torch.from_numpy((class_numbers(names, spec.normal_classes) == ABSENT).astype(np.int64))
         return Labelled({**split, "y": y}, unknown=unknown, values=values, notes=notes)
     numbers = class_numbers(names, spec.classes)
@@ -141,7 +141,7 @@ def table(spec: DataSpec, data: Mapping[str, Any], part: str | None) -> Labelled
     present = np.flatnonzero(~missing)
     source = _Cells(source.path, frame.iloc[present], [lines[row] for row in present])
     split = picked(split, torch.from_numpy(present))
-    if (spec.task == "classification" and not spec.multilabel) or spec.normal_classes:
+    if (spec.target_type == "class" and not spec.multilabel) or spec.normal_classes:
         from zoo.data.table.read import as_texts
 
         return _classified(spec, split, list(as_texts(source.frame[target[0]])), notes)
@@ -179,7 +179,7 @@ def _targets(spec: DataSpec, source: _Cells, chosen: Any) -> list[str]:
     target = list(spec.reading.target) or (list(spec.classes) if spec.multilabel else [])
     if target and set(target) <= set(names):
         return target
-    if spec.task == "reconstruction" and not spec.normal_classes:
+    if spec.target_type == "input" and not spec.normal_classes:
         return []
     others = [name for name in names if name not in spec.columns]
     if not target and len(others) == 1:
@@ -197,7 +197,7 @@ def _gaps(spec: DataSpec, frame: pd.DataFrame, target: Sequence[str]) -> np.ndar
     for column in target:
         texts = as_texts(frame[column], missing=spec.reading.missing)
         gaps |= (texts == "").to_numpy()
-        if spec.task == "regression":
+        if spec.target_type == "number":
             gaps |= texts.str.lower().isin(MARKS).to_numpy()
     return gaps
 
@@ -256,7 +256,7 @@ def series(spec: DataSpec, data: Mapping[str, Any], part: str | None) -> Labelle
     recorded = read_series(source_of(table), spec.columns, reading, last=0)
     values = recorded.values
     past = spec.input_shape[0]
-    horizon = spec.target_shape[0] if spec.task == "forecasting" else 0
+    horizon = spec.target_shape[0] if spec.target_type == "future" else 0
     base = torch.from_numpy(values.astype(np.float32))
     split: dict[str, Any] = {"x": Windows(base, past, drop=horizon)}
     if horizon:
@@ -353,7 +353,7 @@ def _parts(folders: Sequence[tuple[str, ...]], depth: int) -> list[str | None]:
 
 def _class_level(spec: DataSpec, folders: Sequence[tuple[str, ...]]) -> int:
     """Return which level of folders, from 0, names most of the model's classes."""
-    known = spec.normal_classes if spec.task == "reconstruction" and spec.normal_classes else spec.classes
+    known = spec.normal_classes if spec.target_type == "input" and spec.normal_classes else spec.classes
     most = max(map(len, folders), default=0)
     hits = [
         sum(class_numbers([above[level] for above in folders if len(above) > level], known) != ABSENT)

@@ -58,8 +58,13 @@ class DataSpec:
         supported = registry.supported_tasks(self.modality)
         if self.task not in supported:
             raise ZooError(f"{self.name}: {self.task} of {self.modality} data; must be {' or '.join(supported)}")
-        if self.task == "classification" and len(self.classes) < 2 and not self.multilabel:
-            raise ZooError(f"{self.name}: classification needs at least two classes, found {len(self.classes)}")
+        if self.target_type == "class" and len(self.classes) < 2 and not self.multilabel:
+            raise ZooError(f"{self.name}: {self.task} needs at least two classes, found {len(self.classes)}")
+
+    @property
+    def target_type(self) -> str:
+        """What the task learns from: one of the registry's TARGETS."""
+        return registry.task_entry(self.task).target
 
     @property
     def inputs(self) -> int:
@@ -98,25 +103,14 @@ class DataSpec:
 
     @property
     def outputs(self) -> int:
-        """Numbers that a network answers with: one per class or token, all of a forecast or of x, or one."""
-        return {
-            "classification": len(self.classes),
-            "regression": 1,
-            "generation": 1,  # how real it looks
-            "language_modeling": self.vocab_size,
-            "forecasting": prod(self.target_shape),
-            "reconstruction": self.encoded_size,
-            "control": len(self.classes) or len(getattr(self, "low", ())),
-        }[self.task]
+        """Numbers that a network gives: one per class or token, all of a forecast or of x, or one."""
+        return int(registry.get_task(self.task).output_size(self))
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        """What a network answers with for one sample."""
-        if self.task == "language_modeling":
-            return (*self.input_shape, self.outputs)
-        if self.task == "reconstruction" and self.encoded_size == self.inputs:
-            return self.input_shape
-        return self.target_shape if self.task == "forecasting" else (self.outputs,)
+        """Shape of a network's output for one sample."""
+        shape: tuple[int, ...] = registry.get_task(self.task).output_shape(self)
+        return shape
 
     def to_dict(self) -> dict[str, Any]:
         """Return Python primitives alone, which a checkpoint can hold and load safely."""

@@ -42,9 +42,9 @@ def trained_on(dataset: Dataset, *, rows: int | None, seed: int | None, generate
     if generated is not None:
         train = _with(spec, train, Path(generated))
     spec = replace(restated(spec, train["x"]), rows=len(train["x"]))
-    if "y" in train and spec.task == "classification":
+    if "y" in train and spec.target_type == "class":
         spec = replace(spec, class_counts=class_counts(train["y"].numpy(), len(spec.classes)))
-    elif "y" in train and spec.task == "regression" and not spec.target_shape:
+    elif "y" in train and spec.target_type == "number" and not spec.target_shape:
         y = train["y"].double()
         spec = replace(spec, target_mean=float(y.mean()), target_std=float(y.std(correction=0)) or 1.0)
     return replace(dataset, spec=spec, train=train)
@@ -62,7 +62,7 @@ def _few(spec: DataSpec, train: dict[str, Any], count: int, seed: int) -> dict[s
     if count in (0, there):
         return picked(train, torch.arange(count))
     shares, least = None, 1
-    if spec.task == "classification" and not spec.multilabel and "y" in train:
+    if spec.target_type == "class" and not spec.multilabel and "y" in train:
         y = train["y"].numpy()
         least = len(spec.classes)
         shares = y if min(np.bincount(y)) > 1 and there - count >= least else None
@@ -74,7 +74,7 @@ def _few(spec: DataSpec, train: dict[str, Any], count: int, seed: int) -> dict[s
 
 def _with(spec: DataSpec, train: dict[str, Any], path: Path) -> dict[str, Any]:
     """Return rows of images followed by those of an archive."""
-    if spec.modality != "image" or spec.task != "classification" or spec.multilabel:
+    if spec.modality != "image" or spec.target_type != "class" or spec.multilabel:
         raise ZooError(f"data.generated: is of images with a class each, which {spec.name} has not")
     arrays = labelled_arrays(path)
     if set(arrays) != {"train"}:

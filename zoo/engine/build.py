@@ -68,9 +68,9 @@ def build_data(run_config: RunConfig, dataset: Dataset | None) -> tuple[Dataset,
         )
     if dataset is None:
         dataset = load_dataset(run_config.data, run_config.task, requested_task=run_config.values["task"])
-    elif run_config.task != "control":
+    elif registry.task_entry(run_config.task).target != "reward":
         dataset = prepare_dataset(dataset, run_config.data, run_config.task)
-    if run_config.task == "control":
+    if registry.task_entry(run_config.task).target == "reward":
         from zoo.data.environment.environments import EnvironmentData, check_replay
 
         world, envs = run_config.trainer.world, dataset.envs  # type: ignore[attr-defined]
@@ -128,18 +128,12 @@ def build_trainer(
     logger = _logger(context.run_config.values["logger"], folder, context.model.steps) if context.is_rank_zero else None
     history = History(folder / "metrics.csv", logger)
     kept = Checkpoints(folder / "checkpoints", signals, options=context.run_config.checkpoint, resumed=resumed)
-    if context.dataset.spec.task != "generation":  # whose samples are compared by figures that depend on the data
-        known = dict.fromkeys([*context.model.task.metrics("val"), context.model.task.monitor])
+    known = context.model.task.metric_names("val")
+    if known is not None:
         check_monitors(callbacks, [f"val/{name}" for name in known])
     mine: list[L.Callback] = [history, kept, Progress(), *callbacks]
-    if context.is_rank_zero and context.dataset.spec.task == "language_modeling" and hasattr(context.model, "generate"):
-        from zoo.engine.callbacks.text_samples import Samples
-
-        mine.append(Samples(folder / "samples.txt"))
-    if context.is_rank_zero and context.dataset.spec.task == "generation" and hasattr(context.model, "sample"):
-        from zoo.engine.callbacks.sample_grids import Grids
-
-        mine.append(Grids(folder / "samples"))
+    if context.is_rank_zero:
+        mine += context.model.task.callbacks(context.model, folder)
     if stopping.patience is not None:
         watched, mode = f"val/{context.model.task.monitor}", context.model.task.mode
         mine.append(

@@ -164,18 +164,18 @@ def _on(model: Any, dataset: Dataset, part: str) -> dict[str, float]:
 
 
 def _of_trees(dataset: Dataset, figure: str, seconds: float) -> Entry:
-    from zoo.tasks.baselines.tuned import draw_trees, fit_trees, tuned
+    from zoo.tasks.boosted_trees import draw_trees, fit_trees, tuned
 
     started = time.perf_counter()
     best = tuned(dataset, figure if figure != "nll" else "accuracy", seconds, 0, draw=draw_trees, fit=fit_trees)
-    return Entry(f"{TREES}, {best.tried} tried", time.perf_counter() - started, best.val, best.test)
+    return Entry(f"{TREES}, {best.trials} tried", time.perf_counter() - started, best.val, best.test)
 
 
 def _simple(dataset: Dataset) -> list[Entry]:
     """Return what stands without a network, on validation and on test."""
     from zoo.tasks.baselines import baselines
 
-    if dataset.spec.task == "control":
+    if dataset.spec.target_type == "reward":
         return [Entry(name, val=figures, test=figures) for name, figures in baselines(dataset).items()]
     on_test, on_val = baselines(dataset), baselines(replace(dataset, test=dataset.val))
     return [Entry(name, val=on_val[name], test=figures) for name, figures in on_test.items()]
@@ -190,7 +190,7 @@ def picture(entries: Sequence[Entry], figure: str, path: Path) -> Path:
     """Draw the figure on validation over time of each run, and what stands without one as lines across."""
     from matplotlib.figure import Figure
 
-    from zoo.reporting.plots.base import INK, axes_of, save
+    from zoo.utils.plotting import INK, axes_of, save
 
     drawing = Figure(figsize=(7.2, 4.2), layout="constrained")
     ax, styles = axes_of(drawing), itertools.cycle(("--", ":", "-."))

@@ -21,7 +21,7 @@ from zoo.engine.build import build_data, build_model, build_run_config
 from zoo.exceptions import ZooError
 from zoo.models.base import ZooModule
 from zoo.optim import build_optimizer, decay_parameters, decay_weights, penalise
-from zoo.reporting.plots.base import learning_rates
+from zoo.reporting.plots.training import learning_rates
 from zoo.utils.device import select_device, select_precision
 from zoo.utils.precision import narrow_buffers
 

@@ -39,15 +39,15 @@ def _size(model: Any) -> int:
 
 
 def _maker(model: Any) -> Callable[[], None]:
-    spec = model.spec
-    if spec.task == "control":
+    page = model.task.demo
+    if page == "play":
         raise ZooError("demo: a policy is shown by zoo play")
-    if spec.task == "language_modeling":
+    if page == "generate":
         return lambda: _writing(model)
-    if spec.modality == "image" and hasattr(model, "sample"):
+    if model.spec.modality == "image" and hasattr(model, "sample"):
         return lambda: _drawing(model)
     makers = {"image": _seeing, "text": _reading, "table": _counting, "series": _forecasting, "sequence": _hearing}
-    return lambda: makers[spec.modality](model)
+    return lambda: makers[model.spec.modality](model)
 
 
 def _asking(inputs: Sequence[Any], outputs: Sequence[Any], answer: Callable[..., Any], name: str = "Ask") -> None:
@@ -76,9 +76,7 @@ def _seeing(model: Any) -> None:
     with gr.Row():
         image = gr.Image(type="filepath", image_mode=None, label="image")  # the file itself, read as training's were
         seen = gr.Image(label="as the model sees it", interactive=False)
-        back = (
-            _answer(model) if model.spec.task != "reconstruction" else gr.Image(label="given back", interactive=False)
-        )
+        back = _answer(model) if model.task.demo != "reconstruct" else gr.Image(label="given back", interactive=False)
 
     def answer(given: Any) -> Any:
         if given is None:
@@ -86,7 +84,7 @@ def _seeing(model: Any) -> None:
         from zoo.data.inputs import encode
 
         x = encode(model.spec, given)["x"]
-        if model.spec.task == "reconstruction":
+        if model.task.demo == "reconstruct":
             return _picture(x[0]), _picture(model.predict(x)["reconstruction"][0])
         return _picture(x[0]), _told(model, given)
 
@@ -163,7 +161,7 @@ def _bars(answers: Sequence[Any]) -> Any:
     """Return how often each class was answered, or how numbers lie."""
     from matplotlib.figure import Figure
 
-    from zoo.reporting.plots.base import axes_of
+    from zoo.utils.plotting import axes_of
 
     figure = Figure(figsize=(6, 2.8), layout="constrained")
     ax = axes_of(figure)
@@ -192,7 +190,7 @@ def _forecasting(model: Any) -> None:
 def _future(model: Any, past: np.ndarray, value: np.ndarray, names: Sequence[str]) -> Any:
     from matplotlib.figure import Figure
 
-    from zoo.reporting.plots.base import axes_of
+    from zoo.utils.plotting import axes_of
 
     figure = Figure(figsize=(8, 3.2), layout="constrained")
     ax = axes_of(figure)

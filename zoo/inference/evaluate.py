@@ -10,7 +10,6 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -66,7 +65,7 @@ def evaluate(
 
     dataset = uses.data_for(model, folder, words, place=place)
     parts = ("train", "val", "test") if rows == "all" else ("test",)
-    if rows == "all" and dataset.spec.task == "control":
+    if rows == "all" and dataset.spec.target_type == "reward":
         raise ZooError("rows=all: is for data with rows; an environment is played")
     return on_dataset(model, dataset, parts)
 
@@ -104,7 +103,7 @@ def new_file(model: Any, folder: Path | None, words: Sequence[str]) -> tuple[dic
 
 def _reader_of(spec: DataSpec, path: str) -> str:
     """Return the name of the data that reads a file for such a model, "" where there is none."""
-    if spec.task == "language_modeling":
+    if spec.target_type == "next_symbol":
         return "text_file"
     if spec.modality == "image":
         return "npz" if path.endswith(".npz") else "image_folder"
@@ -127,7 +126,7 @@ def on_file(model: Any, name: str, rows: Labelled, notes: Sequence[str] = ()) ->
         metrics, _ = measured_on(model, EvalLoader(split, stride=rows.stride))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # scikit-learn's, of metrics that are not defined
-            beside = constants(model, split)
+            beside = model.task.constant_baselines(split)
         notes += undefined(model.task, metrics)
     lost = sum(rows.strangers.values())
     if lost:
@@ -204,7 +203,7 @@ def _by_names(spec: DataSpec, dataset: Dataset, part: str) -> tuple[Any, Counter
     from zoo.data.loader import EvalLoader
 
     classes = dataset.spec.classes
-    if spec.task != "classification" or classes == spec.classes:
+    if spec.target_type != "class" or classes == spec.classes:
         return eval_loader(dataset, part), Counter()
     split, places = getattr(dataset, part), class_numbers(spec.classes if spec.multilabel else classes, classes)
     if spec.multilabel:
@@ -232,39 +231,3 @@ def measured_on(model: Any, batches: Iterable[Any], stage: str = "test") -> tupl
             model.task.update(metrics, output, here)
             outputs.append(model.task.collect(output, here))
     return metrics.scalars(), outputs
-
-
-def constants(model: Any, split: Split) -> dict[str, Metrics]:
-    """Return metrics, on a file's rows, of answers without a network: the training data's most frequent class, or mean.
-
-    Forecasts repeat the last step, or the season before; of a text there is none.
-    """
-    from zoo.tasks.baselines import baselines, classification_figures, regression_figures
-
-    spec: DataSpec = model.spec
-    if spec.task == "forecasting":
-        return baselines(Dataset(spec, split, split, split))
-    if spec.task == "classification" and spec.class_counts:
-        y = np.asarray(split["y"])
-        share = np.array(spec.class_counts) / (spec.rows if spec.multilabel else sum(spec.class_counts))
-        constant = {"majority": classification_figures(spec, np.broadcast_to(share, (len(y), len(share))), y)}
-    elif spec.task == "regression":
-        y = np.asarray(split["y"])
-        constant = {"mean": regression_figures(np.full(len(y), spec.target_mean), y)}
-    elif spec.task == "reconstruction" and not any(spec.categories):
-        constant = {"mean": _mean_given_back(model.task, split)}
-    else:
-        return {}
-    return {name: {k: v for k, v in values.items() if not np.isnan(v)} for name, values in constant.items()}
-
-
-def _mean_given_back(objective: Any, split: Split) -> Metrics:
-    """Return metrics of giving back the training data's mean."""
-    from zoo.data.loader import EvalLoader
-
-    metrics = objective.metrics("test")
-    for batch in EvalLoader(split):
-        target = objective.target(batch["x"])
-        mean = objective.mean.view(-1, 1, 1).expand_as(target) if objective.spec.modality == "image" else 0 * target
-        objective.update(metrics, mean, batch)
-    return {name: value for name, value in metrics.scalars().items() if name != "f1"}

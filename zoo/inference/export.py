@@ -265,7 +265,7 @@ def _example(spec: DataSpec, *, rows: int = 2, shorter: int = 0) -> Batch:
     batch = {"x": torch.rand(rows, length, *shape[1:])}
     if spec.modality == "text":
         batch["x"] = torch.randint(UNKNOWN, spec.vocab_size, (rows, length))
-    if spec.modality == "sequence" or (spec.modality == "text" and spec.task == "classification"):
+    if spec.modality == "sequence" or (spec.modality == "text" and spec.target_type == "class"):
         batch["lengths"] = torch.tensor([length] + [1] * (rows - 1))
     return batch
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from queue import Empty
 from typing import Annotated, Any, TextIO
 
+from zoo import registry
 from zoo.exceptions import ZooError, install
 from zoo.inference.batching import Batcher, Failure, failure
 from zoo.inference.middleware import Guard, Limits
@@ -183,7 +184,7 @@ def serve(
     from zoo.inference.uses import opened
 
     spec, limits = opened(str(place))[0].spec, limits or Limits()
-    if spec.action_space or spec.task in ("language_modeling", "generation"):
+    if registry.get_task(spec.task).output_schema(spec) is None:
         raise ZooError(f"serve: answers questions about rows; {spec.task} of {spec.modality} data has none")
     api = Answers(str(place), batch=batch, wait=wait)
     Answers.decode_request.__annotations__["request"] = question(spec)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
+from zoo import registry
 from zoo.config import compose as configs
 from zoo.config.quoting import value_of
 from zoo.config.run_config import check_files, read_run_config, resolve_paths
@@ -106,11 +107,7 @@ def names_own_data(folder: Path | None, words: Sequence[str]) -> bool:
 
 def _sizes(spec: DataSpec, words: Sequence[str]) -> list[str]:
     """Return the words for how long a model's rows are, where ``words`` do not say it of ready-made data."""
-    asked: dict[str, Any] = {}
-    if spec.task == "forecasting":
-        asked = {"data.context_length": spec.input_shape[0], "data.prediction_length": spec.target_shape[0]}
-    elif spec.task == "language_modeling":
-        asked = {"data.window": spec.input_shape[0], "data.tokens": spec.tokenizer}
+    asked = registry.get_task(spec.task).data_options(spec)
     return [f"{key}={value}" for key, value in asked.items() if key not in _pairs(words)]
 
 
@@ -124,7 +121,7 @@ def encode(model: CodingModule, dataset: Dataset, out: Path) -> list[str]:
     ``out`` ends in .npz (``codes``, ``y``) or .csv. Returns what to say: accuracies by the codes beside PCA's.
     """
 
-    from zoo.reporting.plots import plane
+    from zoo.tasks.reconstruction.plots import plane
 
     codes, y = model.codes(dataset.test), dataset.test.get("y")
     named = len(dataset.spec.classes) > 1 and not dataset.spec.multilabel
@@ -150,7 +147,7 @@ def denoise(model: CodingModule, dataset: Dataset, out: Path) -> list[str]:
     Raises:
         ZooError: the model was not trained to take noise off, or not on images.
     """
-    from zoo.reporting.plots.codes import given_back
+    from zoo.tasks.reconstruction.plots import reconstructions
 
     name, level = model.noise
     if name == "none" or model.spec.modality != "image":
@@ -160,7 +157,7 @@ def denoise(model: CodingModule, dataset: Dataset, out: Path) -> list[str]:
             "denoise: the model looks for anomalies and reads rows as they are; train without normal_classes"
         )
     figures, _ = measured(model, dataset, stage="val")
-    picture = given_back(model.shown(dataset), out)
+    picture = reconstructions(model.shown(dataset), out)
     said = f"{name} noise of {level:g} on {len(dataset.test['x']):,} test images (filters: on at most the first 1,000)"
     lines = [f"picture         {picture}", said]
     return lines + _beside({"restored": figures, **others(model, dataset)}, ("psnr", "ssim"))
@@ -176,7 +173,7 @@ def detect(model: CodingModule, dataset: Dataset, out: Path) -> list[str]:
     """
     import torch
 
-    from zoo.reporting.plots.codes import anomaly_score
+    from zoo.tasks.reconstruction.plots import score_histogram
 
     if not model.task.detects_anomalies:
         raise ZooError("detect: needs a model of what is normal, trained with data.normal_classes=[…]")
@@ -193,7 +190,7 @@ def detect(model: CodingModule, dataset: Dataset, out: Path) -> list[str]:
     rows = zip(range(len(score)), score.tolist(), alarm.int().tolist(), y.tolist(), strict=True)  # type: ignore[union-attr]
     _write_csv(out, ["test_row", "score", "alarm", "anomaly"], [list(row) for row in rows])
     said = f"{int(alarm.sum()):,} alarms in {len(score):,} test rows, from a score of {threshold:.4g}"
-    lines = [f"scores          {out}   {said}", f"picture         {anomaly_score(score, y, out.with_suffix('.png'))}"]  # type: ignore[arg-type]
+    lines = [f"scores          {out}   {said}", f"picture         {score_histogram(score, y, out.with_suffix('.png'))}"]  # type: ignore[arg-type]
     return lines + _beside({model.name: figures, **others(model, dataset)}, ("auroc", "average_precision", "f1"))
 
 
@@ -238,7 +235,7 @@ def sample(model: Any, out: Path, *, count: int = 64, **options: Any) -> list[st
     """
 
     from zoo.data.classes import labels_of
-    from zoo.reporting.plots import grid
+    from zoo.utils.plotting import grid
 
     stored = out.suffix == ".npz"
     most = STORED if stored else MOST
@@ -276,7 +273,7 @@ def fid(model: Any, dataset: Dataset, **options: Any) -> list[str]:
 
 def noise_walk(model: Any, out: Path, *, steps: int = 10, **options: Any) -> list[str]:
     """Draw the way from one noise to another into ``out``; ``options`` are ``seed`` and ``label``."""
-    from zoo.reporting.plots import grid
+    from zoo.utils.plotting import grid
 
     if steps > STEPS:
         raise ZooError(f"steps={steps}: must be at most {STEPS}")
@@ -293,7 +290,7 @@ def walk(
     Raises:
         ZooError: no such rows, or no images.
     """
-    from zoo.reporting.plots import grid
+    from zoo.utils.plotting import grid
 
     if steps > STEPS:
         raise ZooError(f"steps={steps}: must be at most {STEPS}")

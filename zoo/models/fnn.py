@@ -120,7 +120,7 @@ class FNN(ZooModule):
 
     def mean_answer(self, out: Tensor) -> Tensor:
         """Return the mean over members (B, members, outputs): of probabilities, as logits again, or of values."""
-        if self.spec.task == "regression":
+        if self.spec.target_type == "number":
             return out.mean(1)
         if self.spec.multilabel:
             return torch.logit(out.float().sigmoid().mean(1), eps=1e-6)

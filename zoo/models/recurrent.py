@@ -275,17 +275,17 @@ class Recurrent(SequenceModule):
             between=lambda: drop(dropout),
             weight_dropout=weight_dropout,
         )
-        task = self.spec.task
+        target = self.spec.target_type
         refuse(
-            bidirectional and task in ("language_modeling", "forecasting"),
-            f"model.bidirectional=true: does not go with {task}, where nothing is known of what comes",
+            bidirectional and target in ("next_symbol", "future"),
+            f"model.bidirectional=true: does not go with {self.spec.task}, where nothing is known of what comes",
         )
-        if task == "language_modeling":
+        if target == "next_symbol":
             drops = {"input_dropout": drop(input_dropout), "output_dropout": drop(dropout)}
             self.network = NextSymbol(
                 self.spec, core, embedding_dim=embedding_dim, tie_embeddings=tie_embeddings, **drops
             )
-        elif task == "forecasting":
+        elif target == "future":
             segments = Segments(self.spec, size=patch_len, instance_norm=instance_norm, apart=channel_independence)
             self.network = Future(
                 self.spec,

@@ -39,7 +39,7 @@ class SequenceModule(ZooModule):
     @property
     def writes(self) -> bool:
         """Tell whether this is a language model."""
-        return self.spec.task == "language_modeling"
+        return self.spec.target_type == "next_symbol"
 
     def compute_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return a batch's mean loss, of a text in turn with the state that the last window left, and sums over it."""

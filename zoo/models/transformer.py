@@ -251,21 +251,21 @@ class Transformer(SequenceModule):
             hidden_size % (2 * num_heads) > 0,
             f"model.hidden_size={hidden_size}: must be a multiple of twice model.num_heads={num_heads}",
         )
-        task = self.spec.task
+        target = self.spec.target_type
         core = partial(
             Blocks,
             size=hidden_size,
             num_layers=num_layers,
             num_heads=num_heads,
             positional_encoding=positional_encoding,
-            causal=task == "language_modeling",
+            causal=target == "next_symbol",
             dropout=dropout,
         )
-        if task == "language_modeling":
+        if target == "next_symbol":
             self.network: nn.Module = NextSymbol(
                 self.spec, core, size=hidden_size, tie_embeddings=tie_embeddings, dropout=dropout
             )
-        elif task == "forecasting":
+        elif target == "future":
             segments = Segments(self.spec, size=patch_len, instance_norm=instance_norm, apart=channel_independence)
             self.network = Future(self.spec, core, segments=segments, size=hidden_size, dropout=dropout)
         else:

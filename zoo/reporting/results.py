@@ -159,7 +159,7 @@ def _baselines(context: RunContext, guard: Guard) -> dict[str, dict[str, float]]
 def _pictures(
     context: RunContext, history: Sequence[Mapping[str, Any]], kept: torch.Tensor | None, data: Any, guard: Guard
 ) -> list[Path]:
-    from zoo.reporting.plots import run_pictures
+    from zoo.reporting.plots import run_plots
 
     model, dataset = context.model, context.dataset
     answers = guard.attempt("answers", lambda: model.task.postprocess_outputs(kept), {}) if kept is not None else {}
@@ -170,7 +170,7 @@ def _pictures(
     frames = guard.attempt("film", lambda: model.record_video(dataset), None)
     visualizations = visualizations if frames is None else {**visualizations, "frames": frames}
     options = {"batch": batch, "visualizations": visualizations, "attempt": guard.attempt}
-    return run_pictures(dataset, history, answers, context.run_config.folder / "plots", **options)
+    return run_plots(model.task, dataset, history, answers, context.run_config.folder / "plots", **options)
 
 
 def closing(context: RunContext, content: Mapping[str, Any], pictures: Sequence[Path]) -> str:

@@ -1,10 +1,13 @@
-"""The part of a task that the training loop calls, and what the tasks' objectives share."""
+"""The base class of tasks, and what they share."""
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -15,19 +18,51 @@ from zoo.data.dataset import Batch
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError, unknown
 
+if TYPE_CHECKING:
+    from lightning import Callback
+
+    from zoo.data.dataset import Dataset, Split
+
 LESS_IS_BETTER = ("nll", "perplexity", "rmse", "mae", "mse", "sse", "frechet_pca", "frechet_zoo_cnn")
 
 
+Scores = dict[str, float]
+Draw = Callable[[Path], Path]  # writes a plot and returns where
+
+
+@dataclass(frozen=True)
+class Example:
+    """What a fit of seconds on a modality's generated data must reach, for the conformance checks.
+
+    ``score(metrics, dataset)`` is compared: the test's with ``floor``, which no constant answer reaches; validation's
+    with ``enough``, which ends the fit. ``message`` formats the score. ``mode`` says whether more is better.
+    """
+
+    score: Callable[[Mapping[str, float], Any], float]
+    floor: float
+    enough: float
+    message: str
+    mode: str = "min"
+
+    def reaches(self, score: float, bound: float) -> bool:
+        """Tell whether a score is as good as ``bound``."""
+        return score >= bound if self.mode == "max" else score <= bound
+
+
 class Task(nn.Module):
-    """What a task asks of a network's output: loss, counts while training, metrics, the figure to watch, decoding.
+    """What a task asks of a network's output: loss, metrics, the metric to monitor, predictions, baselines, plots.
 
     It is a part of its model, so that its tensors are where the model is: buffers that no checkpoint holds, since spec
-    and options say what they are.
+    and options say what they are. A subclass is registered with ``register_task``; one file is enough.
 
-    ``monitor`` is the validation figure that picks the best checkpoint, ``mode`` min or max. ``threshold`` is on the
+    ``monitor`` is the validation metric that picks the best checkpoint, ``mode`` min or max. ``threshold`` is on the
     probability of the positive of two classes (None: the likelier one), or on a score; where ``threshold_metric`` names a
-    figure, it is chosen for it on validation, after training. ``fallback_monitor`` is the validation figure that every set
-    of rows has as long as the weights are finite; it is watched where the ``monitor`` is not defined.
+    metric, it is chosen for it on validation, after training. ``fallback_monitor`` is the validation metric that every
+    set of rows has as long as the weights are finite; it is monitored where the ``monitor`` is not defined.
+
+    ``example`` is for the conformance checks, ``progress_axis`` the x axis of learning curves. ``demo`` names the page
+    of ``zoo demo``: predict, reconstruct, generate, sample, or play. ``command`` is the command that uses a trained
+    model's folder.
     """
 
     name: ClassVar[str] = ""
@@ -36,11 +71,26 @@ class Task(nn.Module):
     fallback_monitor: str = "nll"
     threshold: float | None = None
     threshold_metric: str | None = None
+    detects_anomalies: bool = False
+    example: ClassVar[Example | None] = None
+    progress_axis: ClassVar[str] = "epoch"
+    demo: ClassVar[str] = "predict"
+    command: ClassVar[str] = "zoo predict {} INPUT…"
 
     @classmethod
     def from_spec(cls, spec: DataSpec) -> Task:
         """Return the task of a spec."""
         return cls(spec)  # type: ignore[call-arg]
+
+    @classmethod
+    def output_shape(cls, spec: DataSpec) -> tuple[int, ...]:
+        """Return the shape of a network's output for one sample."""
+        raise NotImplementedError
+
+    @classmethod
+    def output_size(cls, spec: DataSpec) -> int:
+        """Return how many numbers a network gives: for one sample, of a text for one symbol."""
+        return math.prod(cls.output_shape(spec))
 
     def constant(self, name: str, value: Tensor | None) -> None:
         """Keep a tensor that follows from spec and options, under ``name``."""
@@ -50,9 +100,9 @@ class Task(nn.Module):
         """Take up a run's options."""
         raise NotImplementedError
 
-    def watch(self, figure: str) -> None:
-        """Have another validation figure pick the best checkpoint."""
-        self.monitor, self.mode = figure, "min" if figure in LESS_IS_BETTER else "max"
+    def watch(self, metric: str) -> None:
+        """Have another validation metric pick the best checkpoint."""
+        self.monitor, self.mode = metric, "min" if metric in LESS_IS_BETTER else "max"
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
         """Return the mean loss of a batch, a scalar."""
@@ -79,17 +129,62 @@ class Task(nn.Module):
         return {**predictions}
 
     def collect(self, output: Any, batch: Batch) -> Tensor | None:
-        """Return what is kept of a test batch, a row each, for ``postprocess_outputs`` and ``choose_threshold``; None: nothing."""
-        kept: Tensor | None = output
-        return kept
+        """Return a row for each of a test batch, for ``postprocess_outputs`` and ``choose_threshold``; None: nothing."""
+        rows: Tensor | None = output
+        return rows
 
-    def postprocess_outputs(self, kept: Tensor) -> dict[str, Any]:
-        """Return what pictures show of what was kept."""
-        return self.postprocess(self.predictions(kept))
+    def postprocess_outputs(self, collected: Tensor) -> dict[str, Any]:
+        """Return the predictions that plots show, of the collected rows."""
+        return self.postprocess(self.predictions(collected))
 
-    def choose_threshold(self, kept: Tensor, y: Tensor) -> float:
+    def choose_threshold(self, collected: Tensor, y: Tensor) -> float:
         """Return the threshold that is best for ``threshold_metric`` on these rows."""
         raise NotImplementedError
+
+    def metric_names(self, stage: str) -> list[str] | None:
+        """Return the names of a stage's metrics; None where they depend on the data."""
+        return list(dict.fromkeys([*self.metrics(stage), self.monitor]))
+
+    def baselines(self, dataset: Dataset, options: Mapping[str, Any]) -> dict[str, Callable[[], Scores]]:
+        """Return, by name, functions that measure what is simpler than a network on the test rows.
+
+        ``options`` are those of the model that they are compared with.
+        """
+        return {}
+
+    def constant_baselines(self, split: Split) -> dict[str, Scores]:
+        """Return metrics, on the rows of a new file, of predictions that training data alone decides."""
+        return {}
+
+    def plots(
+        self, dataset: Dataset, predictions: dict[str, Any], visualizations: Mapping[str, Tensor]
+    ) -> dict[str, Draw]:
+        """Return, by file names, what draws the test's ``predictions`` and a model's ``visualizations``."""
+        return {}
+
+    def callbacks(self, model: Any, folder: Path) -> list[Callback]:
+        """Return callbacks that write into a run's ``folder`` while ``model`` trains."""
+        return []
+
+    @classmethod
+    def output_schema(cls, spec: DataSpec) -> dict[str, Any] | None:
+        """Return the JSON schema of one row's prediction; None where ``zoo serve`` cannot answer by rows."""
+        return None
+
+    @classmethod
+    def data_options(cls, spec: DataSpec) -> dict[str, Any]:
+        """Return the options of data that give rows of the size in ``spec``, by dotted key."""
+        return {}
+
+
+def object_schema(**properties: Any) -> dict[str, Any]:
+    """Return the JSON schema of an object that has all of ``properties``."""
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def number_schema(dimensions: int = 0) -> dict[str, Any]:
+    """Return the JSON schema of a number, or of nested lists of numbers."""
+    return {"type": "array", "items": number_schema(dimensions - 1)} if dimensions else {"type": "number"}
 
 
 class Metrics(MetricCollection):
@@ -101,15 +196,15 @@ class Metrics(MetricCollection):
             if name in self:
                 self[name].update(*values)
 
-    def scalars(self) -> dict[str, float]:
-        """Return the figures, those that are not defined left out."""
+    def scalars(self) -> Scores:
+        """Return the metrics that are defined, as numbers."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of figures that nothing was added to
+            warnings.simplefilter("ignore")  # of metrics that nothing was added to
             return {name: float(value) for name, value in self.compute().items() if not torch.isnan(value)}
 
 
-class Scaled(MeanMetric):
-    """A function of a mean: what is summed over processes is the mean, not its function."""
+class TransformedMean(MeanMetric):
+    """A function of a mean: the mean is reduced over processes, not its function."""
 
     def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -120,38 +215,38 @@ class Scaled(MeanMetric):
         return self.function(super().compute())
 
 
-def watched(asked: str | None, own: str, known: Sequence[str]) -> tuple[str, str]:
-    """Return the figure that picks the best epoch, and whether more or less of it is better.
+def select_monitor(requested: str | None, default: str, known: Sequence[str]) -> tuple[str, str]:
+    """Return the metric that picks the best epoch, and min or max.
 
     Raises:
-        ZooError: this task has no such figure.
+        ZooError: this task has no such metric.
     """
-    name = asked or own
+    name = requested or default
     if name not in known:
         raise unknown("objective.monitor", name, known)
     return name, "min" if name in LESS_IS_BETTER else "max"
 
 
-def refuse(options: ObjectiveOptions, why: str, *names: str) -> None:
-    """Raise ZooError where one of the options ``names`` was asked for."""
-    asked = [name for name in names if getattr(options, name) is not None]
-    if asked:
-        raise ZooError(f"objective.{asked[0]}: does not go with this task; {why}")
+def reject_options(options: ObjectiveOptions, reason: str, *names: str) -> None:
+    """Raise ZooError where one of the options ``names`` is set."""
+    name = next((name for name in names if getattr(options, name) is not None), None)
+    if name is not None:
+        raise ZooError(f"objective.{name}: does not go with this task; {reason}")
 
 
-def best_threshold(score: Tensor, truth: Tensor, figure: str) -> float:
-    """Return where to cut scores (N,), so that ``figure`` of finding what is true (N,) by a higher score is best."""
+def best_threshold(score: Tensor, truth: Tensor, metric: str) -> float:
+    """Return the threshold on scores (N,) at which ``metric`` of detecting the true rows (N,) is best."""
     score = score.double()
     order = score.argsort(descending=True, stable=True)
     score, truth = score[order], truth[order].double()
-    hit = truth.cumsum(0)  # rows found rightly, with the threshold at each score
+    hit = truth.cumsum(0)  # true positives, with the threshold at each score
     false = (1 - truth).cumsum(0)
     positives, negatives = truth.sum().clamp(min=1), (1 - truth).sum().clamp(min=1)
     value = {
         "accuracy": hit + negatives - false,
         "balanced_accuracy": hit / positives + (negatives - false) / negatives,
         "f1": 2 * hit / (hit + false + positives),
-    }[figure]
+    }[metric]
     last = torch.cat([score[1:] < score[:-1], torch.ones(1, dtype=torch.bool)])  # between different scores only
     best = int(torch.where(last, value, -torch.inf).argmax())
     below = score[best + 1] if best + 1 < len(score) else torch.minimum(torch.zeros(()), 2 * score[best])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,6 @@ import torch
 from zoo import registry
 from zoo.data.dataset import Dataset, Windows, class_counts
 from zoo.data.environment.environments import Environments, environments
-from zoo.data.loader import EvalLoader
 from zoo.data.series.spec import SeriesSpec
 from zoo.data.spec import UNKNOWN
 from zoo.data.table.frames import quantile_edges
@@ -21,68 +20,10 @@ from zoo.data.text.spec import TextSpec
 from zoo.data.text.tokens import SPECIAL
 from zoo.data.unlabelled import unlabelled
 from zoo.registry import ModelEntry
-from zoo.tasks.baselines.control import at_random
-from zoo.tasks.reconstruction import Reconstruction
-from zoo.testing.games import CONTINUOUS, DISCRETE, STEPS
+from zoo.testing.games import CONTINUOUS, DISCRETE
 
 TRAIN, VAL, TEST = 384, 96, 95  # rows; an odd number of test rows cannot be shared evenly
 NOISE = 0.05
-# A fit of seconds must beat these: the share of right answers, and the root of the mean squared error as a share of
-# the target's deviation, where the constant answer has 1/3 or 1/2, and 1.
-# The nats of a next symbol as a share of those that its frequency alone costs; the squared error of a forecast as a
-# share of the variance; that of a reconstruction as a share of what the mean row has (images are noisy to 0.4 of it).
-# The Fréchet distance of samples as a share of the one that their mean alone has, which is the variance. What a return
-# lacks of the best one as a share of what actions at random lack.
-FLOORS = {
-    "classification": 0.9,
-    "regression": 0.5,
-    "language_modeling": 0.7,
-    "forecasting": 0.5,
-    "reconstruction": 0.9,
-    "generation": 0.5,
-    "control": 0.5,
-}
-ENOUGH = {  # on validation
-    "classification": 0.98,
-    "regression": 0.35,
-    "language_modeling": 0.6,
-    "forecasting": 0.3,
-    "reconstruction": 0.8,
-    "generation": 0.3,
-    "control": 0.3,
-}
-
-
-def share(task: str, figures: Mapping[str, float], dataset: Dataset) -> float:
-    """Return what FLOORS are about, from the figures of a part: ``accuracy``, ``rmse``, ``nll``, … by name."""
-    if task == "regression":
-        return figures["rmse"] / dataset.spec.target_std
-    if task == "language_modeling":
-        return figures["nll"] / single_symbols(dataset)
-    if task == "reconstruction":
-        return figures["mse"] / mean_row(dataset)
-    if task == "generation":
-        x = next(iter(EvalLoader(dataset.test)))["x"]
-        return figures["frechet_pca"] / float(x.flatten(1).var(0).sum())
-    if task == "control":
-        best = float(STEPS)
-        return (best - figures["return"]) / (best - at_random(dataset)["return"])
-    return figures["accuracy" if task == "classification" else "mse"]
-
-
-def mean_row(dataset: Dataset) -> float:
-    """Return the mean squared error of the test rows against their own mean, in what they are to be given back as."""
-    target = Reconstruction(dataset.spec).target(next(iter(EvalLoader(dataset.test)))["x"])
-    return float((target - target.mean(0)).square().mean())
-
-
-def single_symbols(dataset: Dataset) -> float:
-    """Return the nats of a test symbol by how frequent it is there."""
-    y = dataset.test["y"].index_select(0, torch.arange(len(dataset.test["y"])))[:, 0]
-    frequency = torch.bincount(y).double() / len(y)
-    return float(-(frequency * frequency.clamp(min=1e-12).log()).sum())
-
-
 TEXTS = ("low", "middle", "high")  # of the table's last column, which says nothing
 
 Inputs = tuple[np.ndarray, np.ndarray, np.ndarray | None]  # x, y, lengths
@@ -121,21 +62,21 @@ def cases_of(entry: ModelEntry) -> list[Case]:
     ]
 
 
-def bars(rng: np.random.Generator, rows: int, task: str) -> Inputs:
+def bars(rng: np.random.Generator, rows: int, target: str) -> Inputs:
     """Return images of two channels, 12×9: a bar across, upright or aslant; or how far up a bar lies."""
     x = rng.random((rows, 2, 12, 9)) * 0.3
-    way = rng.integers(0, 3, rows) if task == "classification" else np.zeros(rows, int)
+    way = rng.integers(0, 3, rows) if target == "class" else np.zeros(rows, int)
     place = rng.integers(1, 8, rows)
     for row, (turn, at) in enumerate(zip(way, place, strict=True)):
         down, right = [(np.full(9, at), np.arange(9)), (np.arange(12), np.full(12, at)), (np.arange(9), np.arange(9))][
             turn
         ]
         x[row, 0, down, right] += 0.7
-    y = way if task == "classification" else 1000 + 50.0 * place
+    y = way if target == "class" else 1000 + 50.0 * place
     return (255 * x.clip(0, 1)).astype(np.uint8), y, None
 
 
-def columns(rng: np.random.Generator, rows: int, task: str) -> Inputs:
+def columns(rng: np.random.Generator, rows: int, target: str) -> Inputs:
     """Return a table of five columns of very different size and one of text: the side of a plane, or how far from it.
 
     A plane, so that linear models pass; two columns count alike, so that one that sees but one of them does not.
@@ -143,12 +84,12 @@ def columns(rng: np.random.Generator, rows: int, task: str) -> Inputs:
     z = rng.uniform(-1, 1, (rows, 5))
     height = z[:, 0] - z[:, 1]
     z[:, 0] += 0.1 * np.sign(height)  # a gap between the classes
-    y = (height > 0).astype(int) if task == "classification" else 1000 + 100 * (height + NOISE * z[:, 2])
+    y = (height > 0).astype(int) if target == "class" else 1000 + 100 * (height + NOISE * z[:, 2])
     numbers = z * [1, 30, 1e-3, 5, 1] + [2000, 0, 0.5, -40, 0]
     return np.column_stack([numbers, rng.integers(1, len(TEXTS) + 1, rows)]), y, None
 
 
-def pulses(rng: np.random.Generator, rows: int, task: str) -> Inputs:
+def pulses(rng: np.random.Generator, rows: int, target: str) -> Inputs:
     """Return sequences of 4 to 12 steps with two pulses each: which came first, or how high both were together."""
     lengths = rng.integers(4, 13, rows)
     x = rng.normal(size=(rows, 12, 3)) * NOISE
@@ -159,11 +100,11 @@ def pulses(rng: np.random.Generator, rows: int, task: str) -> Inputs:
         x[row, early, first[row]] += height[row, 0]
         x[row, late, 1 - first[row]] += height[row, 1]
         x[row, length:] = 0
-    y = first if task == "classification" else 1000 + 100 * height.sum(1)
+    y = first if target == "class" else 1000 + 100 * height.sum(1)
     return x, y, lengths
 
 
-def words(rng: np.random.Generator, rows: int, task: str) -> Inputs:
+def words(rng: np.random.Generator, rows: int, target: str) -> Inputs:
     """Return texts of 4 to 12 symbols with one of two among them, whose turn decides."""
     lengths = rng.integers(4, 13, rows)
     first = rng.integers(0, 2, rows)
@@ -250,18 +191,19 @@ def _game(action_space: str) -> Environments:
 
 @functools.cache
 def _dataset(task: str, modality: str, action_space: str = "") -> Any:
-    if task == "control":
+    target = registry.task_entry(task).target
+    if target == "reward":
         return _game(action_space)
-    if task == "language_modeling":
+    if target == "next_symbol":
         return _language()
     if modality == "series":
-        return _waves() if task == "forecasting" else unlabelled(_waves(), task)
+        return _waves() if target == "future" else unlabelled(_waves(), task)
     if task in registry.unsupervised_tasks():
         return unlabelled(_dataset("classification", modality), task)
     rng = np.random.default_rng(0)
-    x, y, lengths = MAKERS[modality](rng, TRAIN + VAL + TEST, task)
+    x, y, lengths = MAKERS[modality](rng, TRAIN + VAL + TEST, target)
     inputs = torch.from_numpy(x if x.dtype in (np.uint8, np.int64) else x.astype(np.float32))
-    target = torch.from_numpy(y.astype(np.int64 if task == "classification" else np.float32))
+    target = torch.from_numpy(y.astype(np.int64 if target == "class" else np.float32))
     whole = {"x": inputs, "y": target}
     whole |= {} if lengths is None else {"lengths": torch.from_numpy(lengths)}
     parts = {key: value.split([TRAIN, VAL, TEST]) for key, value in whole.items()}
@@ -272,18 +214,18 @@ def _dataset(task: str, modality: str, action_space: str = "") -> Any:
         name=f"generated {modality}s",
         task=task,
         input_shape=tuple(x.shape[1:]),
-        classes=tuple("abc"[: int(y.max()) + 1]) if task == "classification" else (),
+        classes=tuple("abc"[: int(y.max()) + 1]) if target == "class" else (),
         **(
             {}
             if modality == "text"
             else {"mean": tuple(seen.mean(axes).tolist()), "std": tuple(seen.std(axes).tolist())}
         ),
         **({"vocabulary": (*SPECIAL, *LETTERS)} if modality == "text" else {}),
-        class_counts=class_counts(y[:TRAIN], int(y.max()) + 1) if task == "classification" else (),
+        class_counts=class_counts(y[:TRAIN], int(y.max()) + 1) if target == "class" else (),
         rows=TRAIN,
         **(_columns(x[:TRAIN]) if modality == "table" else {}),
-        target_mean=0.0 if task == "classification" else float(y[:TRAIN].mean()),
-        target_std=1.0 if task == "classification" else float(y[:TRAIN].std()),
+        target_mean=0.0 if target == "class" else float(y[:TRAIN].mean()),
+        target_std=1.0 if target == "class" else float(y[:TRAIN].std()),
     )
     return Dataset(spec, train, val, test)
 

@@ -10,11 +10,11 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
+from zoo import registry
 from zoo.data.dataset import Batch
 from zoo.data.spec import UNKNOWN
 from zoo.exceptions import ZooError
 from zoo.models.base import ZooModule
-from zoo.testing.cases import FLOORS, share
 from zoo.testing.subject import Children, Subject
 
 # Largest difference of bf16 from float32, as a share: of trained answers, and of the loss over a few small steps.
@@ -45,7 +45,7 @@ def check_forward(subject: Subject) -> None:
             )
     if "lengths" in batch:
         _check_padding(subject, model, batch, first)
-    if subject.case.task == "language_modeling":
+    if subject.dataset.spec.target_type == "next_symbol":
         _check_causal(subject, model, batch, first)
     _check_state(subject, batch)
 
@@ -136,22 +136,14 @@ def check_gradients(subject: Subject) -> None:
 
 def check_learns(subject: Subject) -> None:
     """Check that a fit of seconds beats a floor that no constant answer reaches."""
-    run, task = subject.fitted, subject.case.task
-    floor = FLOORS[task]
-    figures = {key.removeprefix("test/"): value for key, value in run.metrics.items()}
-    figure = share(task, figures, subject.dataset)
-    if not (figure >= floor if task == "classification" else figure <= floor):
-        message = {
-            "classification": "accuracy {:.3f} is below",
-            "regression": "RMSE {:.3f} σ is above",
-            "language_modeling": "nll {:.3f} times that of single symbols' frequencies is above",
-            "forecasting": "MSE {:.3f} σ² is above",
-            "reconstruction": "MSE {:.3f} times that of the mean row is above",
-            "generation": "Fréchet distance {:.3f} times that of the mean row is above",
-            "control": "return lacks {:.3f} of what actions at random lack, which is above",
-        }[task].format(figure)
+    run, example = subject.fitted, registry.get_task(subject.case.task).example
+    if example is None:
+        return
+    score = example.score({key.removeprefix("test/"): value for key, value in run.metrics.items()}, subject.dataset)
+    if not example.reaches(score, example.floor):
+        message = example.message.format(score)
         raise subject.fail(
-            f"does not learn: its test {message} {floor} after {run.results['epochs']} epochs on data of a plain "
+            f"does not learn: its test {message} {example.floor} after {run.results['epochs']} epochs on data of a plain "
             f"structure; look at forward (does it see all of x, normalised?), at the loss, and at the defaults"
         )
 

@@ -32,7 +32,10 @@ def check_create(name: str) -> None:
     shape = {"image": (1, 4, 4), "table": (4,), "sequence": (4, 1), "text": (4,), "series": (4, 1)}
     for modality, task in [(other, registry.supported_tasks(other)[0])] if other else []:
         spec = registry.get_modality(modality).spec(
-            "other", task, shape.get(modality, (4,)), classes=("a", "b") if task == "classification" else ()
+            "other",
+            task,
+            shape.get(modality, (4,)),
+            classes=("a", "b") if registry.task_entry(task).target == "class" else (),
         )
         if not _refuses(partial(cls, spec=spec)):
             raise ConformanceError(

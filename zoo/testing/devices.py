@@ -110,7 +110,7 @@ def _use(model: ZooModule, dataset: Dataset) -> None:
         model.answered({key: value for key, value in batch.items() if key in ("x", "lengths")})
     model.visualizations({key: value.to(model.device) for key, value in batch.items()}, dataset)
     model.extra_metrics(dataset)
-    if model.spec.task == "language_modeling":
+    if model.spec.target_type == "next_symbol":
         model.generate(length=3)  # type: ignore[operator]
     elif hasattr(model, "sample"):
         model.sample(5)

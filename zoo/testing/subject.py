@@ -21,7 +21,7 @@ from zoo import registry
 from zoo.data.dataset import Batch, Dataset
 from zoo.data.input_readers import to_float
 from zoo.engine.distributed import context
-from zoo.testing.cases import ENOUGH, Case, cases_of, share
+from zoo.testing.cases import Case, cases_of
 from zoo.testing.errors import ConformanceError
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ class UntilLearnt(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Look at the epoch's figures."""
         named = {key.removeprefix("val/"): float(value) for key, value in trainer.callback_metrics.items()}
-        value, enough = share(self.case.task, named, self.case.dataset), ENOUGH[self.case.task]
-        good = value >= enough if self.case.task == "classification" else value <= enough
+        example = registry.get_task(self.case.task).example
+        good = example is not None and example.reaches(example.score(named, self.case.dataset), example.enough)
         self.good = self.good + 1 if good else 0
         trainer.should_stop = self.good > 1
 

@@ -13,7 +13,7 @@ from conftest import DATA
 
 import zoo
 from zoo.__main__ import main
-from zoo.tasks.baselines import ngram
+from zoo.tasks.language_modeling.baselines import ngram
 from zoo.testing.cases import Case
 from zoo.testing.runs import check_processes, check_resume
 from zoo.testing.subject import Subject

@@ -130,6 +130,11 @@ class Learnt:
     form: Format = PLAIN
     missing: tuple[str, ...] = ()
 
+    @property
+    def target_type(self) -> str:
+        """What the task learns from: class or number."""
+        return registry.task_entry(self.task).target
+
 
 def frame_dataset(
     name: str, source: Source, reading: Reading, splits: Splits, *, test: Source | None = None, card: Card | None = None
@@ -153,7 +158,7 @@ def frame_dataset(
         raise ZooError(f"{source.name}: no column is left to learn from")
     guesses = guess_columns(source, [*columns, *reading.target], reading)
     learnt = learn_from(source, reading, guesses)
-    stratify = learnt.task == "classification" and not learnt.multilabel
+    stratify = learnt.target_type == "class" and not learnt.multilabel
     named = {"stratify": stratify, "classes": learnt.classes, "place": source.line}
     if test is None:
         train, val, held = splits.cut(learnt.y, **named)
@@ -379,7 +384,7 @@ def _remarks(source: Source, spec: TableSpec, guesses: Mapping[str, Cells | None
                 f"warning: {source.name}: column {column!r} is read as text, but most of its texts begin with a "
                 f"number, such as {example[:40]!r}; leave units and signs away to have numbers"
             )
-    for column in spec.reading.target if spec.task == "regression" else ():
+    for column in spec.reading.target if spec.target_type == "number" else ():
         lines += _two_ways(source, column, guesses[column])
     return lines
 
@@ -471,7 +476,7 @@ def _one_target(source: Source, column: str, reading: Reading, cells: Cells | No
     task = reading.task if reading.task not in registry.unsupervised_tasks() else None
     if task is None:
         task = "classification" if values is None or few_whole(values) else "regression"
-    if task == "regression":
+    if registry.task_entry(task).target == "number":
         return Learnt(np.empty(0), task, form=form if cells is None else cells.guess.form, missing=reading.missing)
     texts = category_texts(source.frame[column], missing=reading.missing)
     names = sorted(texts.unique(), key=float) if is_numeric(texts.unique()) else sorted(texts.unique())
@@ -501,7 +506,7 @@ def few_whole(values: np.ndarray) -> bool:
 
 def as_target(spec: TableSpec, values: np.ndarray) -> torch.Tensor:
     """Return a target as a model learns it: float32, less what ``spec`` subtracts; class numbers as they are."""
-    if spec.task != "regression" or spec.multilabel:
+    if spec.target_type != "number" or spec.multilabel:
         return torch.tensor(values)
     return torch.from_numpy((values - spec.target_offset).astype(np.float32))
 
@@ -534,7 +539,7 @@ def targets(source: Source, target: Sequence[str], learnt: Learnt) -> np.ndarray
             labels[:, number] = text.isin(TRUE)
         return labels
     column = target[0]
-    if learnt.task == "regression":
+    if learnt.target_type == "number":
         values = numbers_of(source, column, learnt.form, learnt.missing)
         if np.isnan(values).any():
             at = source.at(column, int(np.flatnonzero(np.isnan(values))[0]))
@@ -580,7 +585,7 @@ def table_spec(
         std.append(float(values.std()) or 1.0)
         bin_edges.append(quantile_edges(values))
     y, classes = learnt.y[train], learnt.classes
-    regressed = learnt.task == "regression"
+    regressed = learnt.target_type == "number"
     target_offset = offset_of(y, f"{name}: the target") if regressed else 0.0
     y = (y - target_offset).astype(np.float32) if regressed else y
     return TableSpec(
@@ -671,7 +676,7 @@ def _formats_described(spec: TableSpec, target: Sequence[str]) -> list[str]:
     """Return how numbers are written, where that is not plain, with the columns that are."""
     reading = spec.reading
     forms = dict(zip(spec.columns, reading.formats, strict=False))
-    forms |= dict.fromkeys(target, reading.target_format) if spec.task == "regression" else {}
+    forms |= dict.fromkeys(target, reading.target_format) if spec.target_type == "number" else {}
     words: dict[str, list[str]] = {}
     for column, form in forms.items():
         decimal, thousands, unit = form or (".", "", "")

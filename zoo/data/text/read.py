@@ -36,7 +36,7 @@ def encode(spec: TextSpec, raw: Any) -> Batch:
     Raises:
         ZooError: a text that is missing or empty, a number of no token, a text too long for a language model.
     """
-    language = spec.task == "language_modeling"
+    language = spec.target_type == "next_symbol"
     if not isinstance(raw, (str, os.PathLike)) and not len(raw):
         raise ZooError(f"{spec.name}: there is no text to read")
     texts = [raw] if language and isinstance(raw, str) else _texts(spec, raw)

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from zoo.config.run_config import read_run_config
 from zoo.exceptions import ZooError, unknown
-from zoo.reporting.plots.base import INK, axes_of, save
+from zoo.utils.plotting import INK, axes_of, save
 
 OVER = ("epoch", "steps", "samples", "seconds")
 APART = (

@@ -1,4 +1,4 @@
-"""Pictures of policies: an episode that moves, and what is done and expected where two numbers are seen."""
+"""Plots of policies: an animated episode; action and value over two observed numbers."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from zoo.reporting.plots.base import INK, Draw, axes_of, save
+from zoo.tasks.base import Draw
 from zoo.utils.atomic_io import atomic_write
+from zoo.utils.plotting import INK, axes_of, save
 
 PER_SECOND = 25  # frames
 
 
-def control_pictures(visualizations: Mapping[str, Tensor]) -> dict[str, Draw]:
+def control_plots(visualizations: Mapping[str, Tensor]) -> dict[str, Draw]:
     """Return, by the names of files, what draws ``frames`` of an episode and a ``map`` of two numbers."""
-    drawings: dict[str, Draw] = {}
+    plots: dict[str, Draw] = {}
     if "frames" in visualizations:
-        drawings["episode.gif"] = lambda path: film(visualizations["frames"], path)
+        plots["episode.gif"] = lambda path: write_gif(visualizations["frames"], path)
     if "map" in visualizations:
-        drawings["map.png"] = lambda path: maps(visualizations, path)
-    return drawings
+        plots["map.png"] = lambda path: maps(visualizations, path)
+    return plots
 
 
-def film(frames: Tensor, path: Path) -> Path:
-    """Write frames (T, H, W, 3) of bytes as a picture that moves."""
+def write_gif(frames: Tensor, path: Path) -> Path:
+    """Write frames (T, H, W, 3) of bytes as an animated GIF."""
     from PIL import Image
 
     first, *others = [Image.fromarray(np.ascontiguousarray(frame)) for frame in frames.cpu().numpy()]
@@ -37,8 +38,8 @@ def film(frames: Tensor, path: Path) -> Path:
 
 
 def maps(visualizations: Mapping[str, Tensor], path: Path) -> Path:
-    """Draw the action and its worth (H, W) over the two numbers that are seen, which range over ``range`` (2, 2)."""
-    panels = [("action", "what is done"), *([("worth", "what is expected")] if "worth" in visualizations else [])]
+    """Draw action and value (H, W) over two observed numbers, which range over ``range`` (2, 2)."""
+    panels = [("action", "action"), *([("worth", "value")] if "worth" in visualizations else [])]
     figure = Figure(figsize=(4.2 * len(panels), 3.6), layout="constrained")
     (left, right), (low, high) = visualizations["range"].tolist()
     for ax, (name, title) in zip(np.atleast_1d(axes_of(figure, 1, len(panels))), panels, strict=True):
@@ -46,7 +47,7 @@ def maps(visualizations: Mapping[str, Tensor], path: Path) -> Path:
         colours = {"cmap": "viridis"} if name == "worth" else {"cmap": "coolwarm"}
         drawn = ax.imshow(values, origin="lower", aspect="auto", extent=(left, right, low, high), **colours)
         figure.colorbar(drawn, ax=ax)
-        ax.set_xlabel("first number seen", color=INK)
-        ax.set_ylabel("second number seen", color=INK)
+        ax.set_xlabel("first observed number", color=INK)
+        ax.set_ylabel("second observed number", color=INK)
         ax.set_title(title, fontsize=10, color=INK)
     return save(figure, path)

@@ -1,8 +1,9 @@
-"""Data given back: how far off it is, and whether that tells anomalies from what is normal."""
+"""Reconstruction: the error of reconstructed rows, and anomalies ranked by it."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -13,21 +14,34 @@ from torchmetrics.classification import BinaryF1Score
 from torchmetrics.image import StructuralSimilarityIndexMeasure
 
 from zoo.config.schema import ObjectiveOptions
-from zoo.data.dataset import Batch
+from zoo.data.dataset import Batch, Dataset, Split
+from zoo.data.loader import EvalLoader
 from zoo.data.spec import DataSpec
 from zoo.data.table.read import coded, numeric_columns
 from zoo.metrics.defined import TwoClassAUROC, TwoClassAveragePrecision
 from zoo.registry import register_task
-from zoo.tasks.base import Metrics, Scaled, Task, best_threshold, refuse, watched
+from zoo.tasks.base import (
+    Draw,
+    Example,
+    Metrics,
+    Scores,
+    Task,
+    TransformedMean,
+    best_threshold,
+    number_schema,
+    object_schema,
+    reject_options,
+    select_monitor,
+)
 from zoo.utils.precision import to_widest_dtype
 
 SMALLEST = 16  # pixels a side: SSIM looks at windows of 11
 FALSE_ALARMS = 0.01  # of normal rows, by the threshold that is set where validation holds no anomaly
 
 
-@register_task("reconstruction", unsupervised=True)
+@register_task("reconstruction", target="input")
 class Reconstruction(Task):
-    """Squared error of what is given back. ``output`` is like ``target(x)``: images in [0, 1], else standardised.
+    """Squared error of the reconstruction. ``output`` is like ``target(x)``: images in [0, 1], else standardized.
 
     ``mse`` is the mean per number, ``sse`` the sum per row; of images, ``psnr`` is −10 log₁₀ mse in decibels. Where
     there are anomalies, they are ranked by their error, which then is that of the normal rows alone, and ``f1`` is
@@ -35,11 +49,18 @@ class Reconstruction(Task):
     """
 
     monitor, mode, fallback_monitor = "mse", "min", "mse"
+    example = Example(
+        lambda metrics, dataset: metrics["mse"] / mean_row_error(dataset),
+        0.9,
+        0.8,
+        "MSE {:.3f} times that of the mean row is above",
+    )
+    demo = "reconstruct"
     mean: Tensor
     std: Tensor
-    numbers: Tensor  # the columns of a table that are no texts
-    after_scale: Tensor  # what makes the answers of a table its values again
-    after_shift: Tensor
+    numbers: Tensor  # the numeric columns of a table
+    output_scale: Tensor  # from outputs to original units, of a table
+    output_shift: Tensor
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
@@ -47,27 +68,34 @@ class Reconstruction(Task):
         mean, std = torch.tensor(spec.mean), torch.tensor(spec.std)
         self.constant("mean", mean)
         self.constant("std", std)
-        self.offsets: list[float] = []  # that a table's large numbers are less of
+        self.offsets: list[float] = []  # subtracted from a table's large numbers
         if spec.modality == "table":
             numbers = numeric_columns(spec)
             scale, shift = torch.ones(spec.encoded_size), torch.zeros(spec.encoded_size)
             scale[: len(numbers)], shift[: len(numbers)] = std[numbers], mean[numbers]
-            for name, value in (("numbers", numbers), ("after_scale", scale), ("after_shift", shift)):
+            for name, value in (("numbers", numbers), ("output_scale", scale), ("output_shift", shift)):
                 self.constant(name, value)
             offsets = [*spec.reading.offsets, *[0.0] * spec.encoded_size]
             self.offsets = [offsets[n] for n in numbers] + [0.0] * (spec.encoded_size - len(numbers))
 
+    @classmethod
+    def output_shape(cls, spec: DataSpec) -> tuple[int, ...]:
+        """Return the shape of ``target(x)``."""
+        return spec.input_shape if spec.encoded_size == spec.inputs else (spec.encoded_size,)
+
     def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
         """Take up a run's options."""
         known = [name for name in self.names("test") if name not in ("f1", "ssim", "kl", "nll")]
-        self.monitor, self.mode = watched(options.monitor, self.monitor, known)
-        refuse(options, "the target is the input itself", "class_weights", "loss")
+        self.monitor, self.mode = select_monitor(options.monitor, self.monitor, known)
+        reject_options(options, "the target is the input itself", "class_weights", "loss")
         if not self.detects_anomalies:
-            refuse(options, "there are no anomalies to find; data.normal_classes says what is normal", "threshold")
+            reject_options(
+                options, "there are no anomalies to detect; data.normal_classes says what is normal", "threshold"
+            )
         self.threshold_metric = options.threshold or ("f1" if self.detects_anomalies else None)
 
     def target(self, x: Tensor) -> Tensor:
-        """Return what raw ``x`` is to be given back as: images as they are, tables coded, series standardised."""
+        """Return what raw ``x`` is to be reconstructed as: images as they are, tables encoded, series standardized."""
         if self.spec.modality == "image":
             return x
         standard = (x - self.mean) / self.std
@@ -84,29 +112,29 @@ class Reconstruction(Task):
         return (output.float() - self.target(x)).square().flatten(1).sum(1)
 
     def anomaly_score(self, output: Tensor, x: Tensor) -> Tensor:
-        """Return how badly each row (B,) is given back, a mean square.
+        """Return the mean squared error of each row (B,).
 
         Of images it is that of the difference's mean over each 3×3 pixels, so that an edge a pixel beside counts less
         than a part that is not there.
         """
-        far = output.float() - self.target(x)
+        error = output.float() - self.target(x)
         if self.spec.modality == "image":
-            far = F.avg_pool2d(far, 3, stride=1, padding=1)
-        return far.square().flatten(1).mean(1)
+            error = F.avg_pool2d(error, 3, stride=1, padding=1)
+        return error.square().flatten(1).mean(1)
 
     def names(self, stage: str) -> list[str]:
-        """Return the figures of a stage."""
-        found = ["mse", "sse"] + (["psnr"] if self.spec.modality == "image" else [])
-        ranked = ["auroc", "average_precision"] + (["f1"] if stage == "test" else [])
+        """Return the metrics of a stage."""
+        names = ["mse", "sse"] + (["psnr"] if self.spec.modality == "image" else [])
+        detection = ["auroc", "average_precision"] + (["f1"] if stage == "test" else [])
         if stage == "test" and self.spec.modality == "image" and min(self.spec.input_shape[1:]) >= SMALLEST:
-            found.append("ssim")
-        found += ranked if self.detects_anomalies else []
-        return found if stage == "test" else [name for name in found if name in ("mse", self.monitor)]
+            names.append("ssim")
+        names += detection if self.detects_anomalies else []
+        return names if stage == "test" else [name for name in names if name in ("mse", self.monitor)]
 
     def metrics(self, stage: str) -> MetricCollection:
         """Return the error, and how well it ranks anomalies; for the test in each form."""
         known: dict[str, Any] = {
-            "psnr": lambda: Scaled(lambda mse: -10 * mse.log10()),
+            "psnr": lambda: TransformedMean(lambda mse: -10 * mse.log10()),
             "ssim": lambda: StructuralSimilarityIndexMeasure(data_range=1.0),
             "auroc": TwoClassAUROC,
             "average_precision": TwoClassAveragePrecision,
@@ -140,24 +168,24 @@ class Reconstruction(Task):
         return torch.ones(len(batch["x"]), dtype=torch.bool, device=batch["x"].device)
 
     def score(self, named: dict[str, Tensor], x: Tensor) -> Tensor:
-        """Return how odd each row is (B,): the more, the likelier an anomaly."""
-        found = named.get("score")
-        return self.anomaly_score(named["output"], x) if found is None else found
+        """Return the anomaly score of each row (B,)."""
+        score = named.get("score")
+        return self.anomaly_score(named["output"], x) if score is None else score
 
     def collect(self, output: Any, batch: Batch) -> Tensor | None:
         """Return each row's score."""
         return self.score(output if isinstance(output, dict) else {"output": output}, batch["x"])
 
-    def postprocess_outputs(self, kept: Tensor) -> dict[str, Any]:
+    def postprocess_outputs(self, collected: Tensor) -> dict[str, Any]:
         """Return the scores."""
-        return {"score": kept}
+        return {"score": collected}
 
-    def choose_threshold(self, kept: Tensor, y: Tensor) -> float:
+    def choose_threshold(self, collected: Tensor, y: Tensor) -> float:
         """Return the threshold on the score; of normal rows alone, one that few of them pass."""
         assert self.threshold_metric is not None
         if not bool((y == 1).any()):
-            return float(kept.double().quantile(1 - FALSE_ALARMS))
-        return best_threshold(kept, y == 1, self.threshold_metric)
+            return float(collected.double().quantile(1 - FALSE_ALARMS))
+        return best_threshold(collected, y == 1, self.threshold_metric)
 
     def predictions(self, output: Tensor) -> dict[str, Tensor]:
         """Return ``reconstruction``, in original units; of a table its numbers, then each text as 0 to 1."""
@@ -165,7 +193,7 @@ class Reconstruction(Task):
         if self.spec.modality == "series":
             return {"reconstruction": out * self.std + self.mean}
         if self.spec.modality == "table":
-            value = out * self.after_scale + self.after_shift
+            value = out * self.output_scale + self.output_shift
             if any(self.offsets):
                 value = value.to("cpu" if value.device.type == "mps" else value.device, torch.float64)
                 value = value + torch.tensor(self.offsets, dtype=torch.float64, device=value.device)
@@ -180,3 +208,43 @@ class Reconstruction(Task):
             "label": [self.spec.classes[on] for on in (predictions["score"] >= self.threshold).long().tolist()],
             **predictions,
         }
+
+    def baselines(self, dataset: Dataset, options: Mapping[str, Any]) -> dict[str, Callable[[], Scores]]:
+        """Return ``pca`` with as many components as ``latent_dim``, and what suits a denoiser, VAE or anomaly detector."""
+        from zoo.tasks.reconstruction.baselines import reconstruction_baselines
+
+        return reconstruction_baselines(self, dataset, options)
+
+    def constant_baselines(self, split: Split) -> dict[str, Scores]:
+        """Return the scores of the training rows' ``mean``; none where columns hold categories."""
+        if any(self.spec.categories):
+            return {}
+        metrics = self.metrics("test")
+        for batch in EvalLoader(split):
+            target = self.target(batch["x"])
+            mean = self.mean.view(-1, 1, 1).expand_as(target) if self.spec.modality == "image" else 0 * target
+            self.update(metrics, mean, batch)
+        assert isinstance(metrics, Metrics)
+        return {"mean": {name: value for name, value in metrics.scalars().items() if name != "f1"}}
+
+    def plots(
+        self, dataset: Dataset, predictions: dict[str, Any], visualizations: Mapping[str, Tensor]
+    ) -> dict[str, Draw]:
+        """Return what draws reconstructions, codes, samples and anomaly scores."""
+        from zoo.tasks.reconstruction.plots import reconstruction_plots
+
+        return reconstruction_plots(dataset, visualizations, predictions.get("score"))
+
+    @classmethod
+    def output_schema(cls, spec: DataSpec) -> dict[str, Any]:
+        """Return the schema of the ``error``; of an anomaly detector ``score`` and ``label`` too."""
+        schema = object_schema(error=number_schema())
+        if spec.normal_classes:
+            schema["properties"] |= {"label": {"type": "string", "enum": list(spec.classes)}, "score": number_schema()}
+        return schema
+
+
+def mean_row_error(dataset: Dataset) -> float:
+    """Return the mean squared error of the test rows against their own mean."""
+    target = Reconstruction(dataset.spec).target(next(iter(EvalLoader(dataset.test)))["x"])
+    return float((target - target.mean(0)).square().mean())

@@ -1,7 +1,9 @@
-"""Control: the return of episodes that a policy plays."""
+"""Control: the return of a policy's episodes in an environment."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,14 +12,15 @@ from torchmetrics import MeanMetric, Metric, MetricCollection
 from torchmetrics.utilities.data import dim_zero_cat
 
 from zoo.config.schema import ObjectiveOptions
-from zoo.data.dataset import Batch
+from zoo.data.dataset import Batch, Dataset
 from zoo.data.spec import DataSpec
 from zoo.registry import register_task
-from zoo.tasks.base import Metrics, Task, refuse, watched
+from zoo.tasks.base import Draw, Example, Metrics, Scores, Task, reject_options, select_monitor
+from zoo.tasks.control.baselines import at_random
 from zoo.utils.precision import to_widest_dtype
 
 
-class Spread(Metric):
+class StandardDeviation(Metric):
     """The standard deviation of values."""
 
     def __init__(self) -> None:
@@ -33,7 +36,7 @@ class Spread(Metric):
         return to_widest_dtype(dim_zero_cat(self.values)).std(correction=0)
 
 
-@register_task("control")
+@register_task("control", target="reward")
 class Control(Task):
     """Episodes of seeds of their own, in which the likeliest action is taken.
 
@@ -42,7 +45,15 @@ class Control(Task):
     """
 
     monitor, mode, fallback_monitor = "return", "max", "return"
-
+    example = Example(
+        lambda metrics, dataset: return_gap(metrics, dataset),
+        0.5,
+        0.3,
+        "return lacks {:.3f} of what actions at random lack, which is above",
+    )
+    progress_axis = "samples"
+    demo = "play"
+    command = "zoo play {}"
     low: Tensor
     high: Tensor
 
@@ -52,16 +63,21 @@ class Control(Task):
         self.constant("low", torch.tensor(spec.low))
         self.constant("high", torch.tensor(spec.high))
 
+    @classmethod
+    def output_shape(cls, spec: DataSpec) -> tuple[int, ...]:
+        """Return (actions,): a logit of each, or a mean of each number."""
+        return (len(spec.classes) or len(getattr(spec, "low", ())),)
+
     def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
         """Take up a run's options."""
-        self.monitor, self.mode = watched(options.monitor, self.monitor, ["return"])
-        refuse(options, "nothing is labelled", "class_weights", "loss", "threshold")
+        self.monitor, self.mode = select_monitor(options.monitor, self.monitor, ["return"])
+        reject_options(options, "nothing is labelled", "class_weights", "loss", "threshold")
 
     def metrics(self, stage: str) -> MetricCollection:
         """Return the means over episodes."""
-        found: dict[str, Metric] = {"return": MeanMetric(), "return_std": Spread(), "length": MeanMetric()}
-        found |= {"return_sampled": MeanMetric()} if stage == "test" else {}
-        return Metrics(found, compute_groups=False)
+        metrics: dict[str, Any] = {"return": MeanMetric(), "return_std": StandardDeviation(), "length": MeanMetric()}
+        metrics |= {"return_sampled": MeanMetric()} if stage == "test" else {}
+        return Metrics(metrics, compute_groups=False)
 
     def update(self, metrics: MetricCollection, output: Any, batch: Batch) -> None:
         """Add episodes; ``output`` has their figures (E,) by name."""
@@ -86,6 +102,24 @@ class Control(Task):
             return {**predictions}
         likeliest = predictions["probability"].argmax(1).tolist()
         return {**predictions, "label": [self.spec.classes[number] for number in likeliest]}
+
+    def baselines(self, dataset: Dataset, options: Mapping[str, Any]) -> dict[str, Callable[[], Scores]]:
+        """Return ``random`` actions."""
+        return {"random": partial(at_random, dataset)}
+
+    def plots(
+        self, dataset: Dataset, predictions: dict[str, Any], visualizations: Mapping[str, Tensor]
+    ) -> dict[str, Draw]:
+        """Return what draws an episode, and actions and values over two observed numbers."""
+        from zoo.tasks.control.plots import control_plots
+
+        return control_plots(visualizations)
+
+
+def return_gap(metrics: Mapping[str, float], dataset: Any) -> float:
+    """Return what the return lacks of a reward of 1 at each step, as a share of what random actions lack."""
+    best = metrics["length"]
+    return (best - metrics["return"]) / (best - at_random(dataset)["return"])
 
 
 def scaled(action: Tensor, low: Tensor, high: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Pictures of forecasts, and of gradients along a sequence."""
+"""Plots of forecasts and of their errors."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from zoo.data.dataset import Dataset
-from zoo.reporting.plots.base import INK, TRAIN, VAL, axes_of, save
+from zoo.utils.plotting import INK, TRAIN, VAL, axes_of, save
 
 
 def forecasts(dataset: Dataset, value: Tensor, path: Path) -> Path:
     """Draw test windows, evenly through the test part: the past, the true future, the forecast; by column."""
     spec, rows = dataset.spec, 3
-    shown = list(range(min(len(spec.targets), 3)))
-    figure = Figure(figsize=(4.2 * len(shown), 2.1 * rows), layout="constrained")
-    axes = np.atleast_2d(axes_of(figure, rows, len(shown), squeeze=False))
+    columns = list(range(min(len(spec.targets), 3)))
+    figure = Figure(figsize=(4.2 * len(columns), 2.1 * rows), layout="constrained")
+    axes = np.atleast_2d(axes_of(figure, rows, len(columns), squeeze=False))
     past, horizon = spec.input_shape[0], spec.target_shape[0]
     context = min(past, 3 * horizon)
     for line, row in enumerate(np.linspace(0, len(value) - 1, rows).astype(int).tolist()):
         x, y = dataset.test["x"][row], dataset.test["y"][row]
-        for column in shown:
+        for column in columns:
             ax, ahead = axes[line, column], np.arange(1, horizon + 1)
             ax.plot(np.arange(1 - context, 1), x[-context:, spec.targets[column]].numpy(), color=TRAIN, linewidth=1)
-            ax.plot(ahead, y[:, column].numpy(), color=INK, linewidth=1, label="truth")
+            ax.plot(ahead, y[:, column].numpy(), color=INK, linewidth=1, label="true")
             ax.plot(ahead, value[row, :, column].numpy(), color=VAL, linewidth=1.4, label="forecast")
             ax.axvline(0.5, color=TRAIN, linewidth=0.6, linestyle=":")
             if line == 0:
@@ -47,17 +47,6 @@ def errors_by_step(dataset: Dataset, value: Tensor, path: Path) -> Path:
         ax.plot(np.arange(1, len(error) + 1), error[:, column], linewidth=1, label=spec.columns[number])
     ax.set_ylim(0)
     ax.set_xlabel("steps ahead", fontsize=8, color=INK)
-    ax.set_ylabel("RMSE, standardised", fontsize=8, color=INK)
+    ax.set_ylabel("RMSE, standardized", fontsize=8, color=INK)
     ax.legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
-    return save(figure, path)
-
-
-def gradient_norms(norm: Tensor, path: Path) -> Path:
-    """Draw how much the last output depends on each step before it."""
-    figure = Figure(figsize=(4.6, 3), layout="constrained")
-    ax = axes_of(figure)
-    ax.plot(np.arange(1 - len(norm), 1), norm.clamp(min=1e-12).numpy(), color=VAL, linewidth=1.2)
-    ax.set_yscale("log")
-    ax.set_xlabel("step, counted from the last", fontsize=8, color=INK)
-    ax.set_ylabel("norm of the last output's gradient", fontsize=8, color=INK)
     return save(figure, path)

@@ -1,4 +1,4 @@
-"""Pictures of what was given back, of codes, samples and anomalies."""
+"""Plots of reconstructions, codes, samples and anomaly scores."""
 
 from __future__ import annotations
 
@@ -12,55 +12,44 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from zoo.data.dataset import Dataset, Values
-from zoo.reporting.plots.base import INK, TRAIN, VAL, Draw, axes_of, save, show
+from zoo.tasks.base import Draw
+from zoo.utils.plotting import INK, TRAIN, VAL, axes_of, grid, save, show
 
 POINTS = 5000  # codes in a picture
-LINES = {"clean": "as it is", "noisy": "with noise", "restored": "given back"}
+LINES = {"clean": "input", "noisy": "noisy input", "restored": "reconstruction"}
 
 
-def given_back(shown: Mapping[str, Tensor], path: Path) -> Path:
+def reconstructions(images: Mapping[str, Tensor], path: Path) -> Path:
     """Draw test images (N, C, H, W) in lines: as they are, with noise, and what the model makes of that."""
-    lines = [name for name in LINES if name in shown]
-    count = len(shown["clean"])
+    lines = [name for name in LINES if name in images]
+    count = len(images["clean"])
     figure = Figure(figsize=(0.9 * count + 0.9, 0.95 * len(lines)), layout="constrained")
     axes = figure.subplots(len(lines), count, squeeze=False)
     for line, name in enumerate(lines):
-        for ax, image in zip(axes[line], shown[name], strict=True):
+        for ax, image in zip(axes[line], images[name], strict=True):
             show(ax, image)
         axes[line, 0].set_title(LINES[name], fontsize=8, color=INK, loc="left")
     return save(figure, path)
 
 
-def series_given_back(shown: Mapping[str, Tensor], path: Path) -> Path:
+def series_reconstructions(images: Mapping[str, Tensor], path: Path) -> Path:
     """Draw windows (N, T, C) of a series and what the model gives back, standardised."""
-    count = min(len(shown["clean"]), 4)
+    count = min(len(images["clean"]), 4)
     figure = Figure(figsize=(6, 1.5 * count), layout="constrained")
     for ax, row in zip(np.atleast_1d(axes_of(figure, count, 1)), range(count), strict=True):
-        ax.plot(shown["clean"][row, :, 0].numpy(), color=INK, linewidth=1, label="as it is")
-        ax.plot(shown["restored"][row, :, 0].numpy(), color=VAL, linewidth=1.2, label="given back")
+        ax.plot(images["clean"][row, :, 0].numpy(), color=INK, linewidth=1, label="input")
+        ax.plot(images["restored"][row, :, 0].numpy(), color=VAL, linewidth=1.2, label="reconstruction")
     figure.axes[0].legend(frameon=False, fontsize=7)
-    return save(figure, path)
-
-
-def grid(images: Tensor, title: str, path: Path, *, columns: int = 8) -> Path:
-    """Draw images (N, C, H, W) in lines."""
-    lines = -(-len(images) // columns)
-    figure = Figure(figsize=(0.8 * columns, 0.8 * lines + 0.3), layout="constrained")
-    for ax in figure.subplots(lines, columns, squeeze=False).ravel():
-        ax.axis("off")
-    for ax, image in zip(figure.axes, images, strict=False):
-        show(ax, image)
-    figure.suptitle(title, fontsize=9, color=INK)
     return save(figure, path)
 
 
 def plane(codes: Tensor, y: Tensor | None, classes: Sequence[str], path: Path) -> Path:
     """Draw codes (N, K) on a plane, coloured by class; of more than two numbers, their first principal components."""
-    picked = torch.from_numpy(np.random.default_rng(0).permutation(len(codes))[:POINTS])
-    points, said = codes[picked].double(), "numbers of the code"
+    index = torch.from_numpy(np.random.default_rng(0).permutation(len(codes))[:POINTS])
+    points, axes = codes[index].double(), "latent dimensions"
     if points.shape[1] > 2:
         _, _, directions = torch.linalg.svd(points - points.mean(0), full_matrices=False)
-        points, said = (points - points.mean(0)) @ directions[:2].T, "principal components of the codes"
+        points, axes = (points - points.mean(0)) @ directions[:2].T, "principal components of the codes"
     if points.shape[1] == 1:
         points = torch.cat([points, torch.zeros_like(points)], 1)
     figure = Figure(figsize=(5.4, 4.4), layout="constrained")
@@ -69,14 +58,14 @@ def plane(codes: Tensor, y: Tensor | None, classes: Sequence[str], path: Path) -
         ax.scatter(*points.T.numpy(), s=5, color=VAL, alpha=0.5, linewidths=0)
     else:
         for number, name in enumerate(classes[:20]):
-            ax.scatter(*points[y[picked] == number].T.numpy(), s=5, alpha=0.6, linewidths=0, label=name)
+            ax.scatter(*points[y[index] == number].T.numpy(), s=5, alpha=0.6, linewidths=0, label=name)
         ax.legend(frameon=False, fontsize=7, markerscale=3, loc="upper left", bbox_to_anchor=(1, 1))
-    ax.set_title(f"test rows by two {said}", fontsize=9, color=INK)
+    ax.set_title(f"test rows by two {axes}", fontsize=9, color=INK)
     return save(figure, path)
 
 
-def anomaly_score(score: Tensor, y: Tensor, path: Path) -> Path:
-    """Draw how the scores of normal test rows and of anomalies are spread, each as a share of its own rows."""
+def score_histogram(score: Tensor, y: Tensor, path: Path) -> Path:
+    """Draw the distribution of scores of normal test rows and of anomalies, each as a share of its own rows."""
     figure = Figure(figsize=(5, 3), layout="constrained")
     ax = axes_of(figure)
     positive = bool((score > 0).all())
@@ -94,51 +83,37 @@ def anomaly_score(score: Tensor, y: Tensor, path: Path) -> Path:
     return save(figure, path)
 
 
-def oddest(images: Values, score: Tensor, y: Tensor, path: Path) -> Path:
+def top_anomalies(inputs: Values, score: Tensor, y: Tensor, path: Path) -> Path:
     """Draw the test images with the highest scores, and which of them are anomalies."""
     order = score.argsort(descending=True)[:24].tolist()
     figure = Figure(figsize=(8, 1.25 * -(-len(order) // 8) + 0.3), layout="constrained")
     for ax in figure.subplots(-(-len(order) // 8), 8, squeeze=False).ravel():
         ax.axis("off")
     for ax, row in zip(figure.axes, order, strict=False):
-        show(ax, images[row])
+        show(ax, inputs[row])
         ax.set_title(f"{'anomaly' if y[row] else 'normal'} {float(score[row]):.3g}", fontsize=7, color=INK)
-    figure.suptitle("the oddest test images first", fontsize=9, color=INK)
+    figure.suptitle("test images by descending anomaly score", fontsize=9, color=INK)
     return save(figure, path)
 
 
-def generated(visualizations: Mapping[str, Tensor]) -> dict[str, Draw]:
-    """Return, by the names of files, what suits a model that makes images of noise."""
-    drawings: dict[str, Draw] = {}
-    for name, title in (
-        ("samples", "new images"),
-        ("interpolation", "from one noise to another"),
-        ("nearest", "new images, and the training images that are nearest to them"),
-    ):
-        if name in visualizations:
-            images = visualizations[name]
-            columns = {"samples": len(images) // 8, "interpolation": len(images), "nearest": len(images) // 2}[name]
-            drawings[f"{name}.png"] = partial(grid, images, title, columns=columns)
-    return drawings
-
-
-def coding_pictures(dataset: Dataset, visualizations: Mapping[str, Tensor], score: Tensor | None) -> dict[str, Draw]:
-    """Return, by the names of files, what suits a model that gives its input back."""
+def reconstruction_plots(
+    dataset: Dataset, visualizations: Mapping[str, Tensor], score: Tensor | None
+) -> dict[str, Draw]:
+    """Return, by file names, what draws reconstructions, codes, samples and anomaly scores."""
     spec, image, y = dataset.spec, dataset.spec.modality == "image", dataset.test.get("y")
-    drawings: dict[str, Draw] = {}
+    plots: dict[str, Draw] = {}
     if "clean" in visualizations and spec.modality != "table":
-        drawings["reconstructions.png"] = partial(given_back if image else series_given_back, visualizations)
+        plots["reconstructions.png"] = partial(reconstructions if image else series_reconstructions, visualizations)
     if "interpolation" in visualizations:
         images = visualizations["interpolation"]
-        title = "from one test image to another"
-        drawings["interpolation.png"] = partial(grid, images, title, columns=len(images))
+        plots["interpolation.png"] = partial(grid, images, "from one test image to another", columns=len(images))
     if "samples" in visualizations and image:
-        drawings["samples.png"] = partial(grid, visualizations["samples"], "new images")
+        plots["samples.png"] = partial(grid, visualizations["samples"], "new images")
     if "codes" in visualizations:
         labels = y if isinstance(y, Tensor) and y.ndim == 1 else None
-        drawings["codes.png"] = partial(plane, visualizations["codes"], labels, spec.classes)
+        plots["codes.png"] = partial(plane, visualizations["codes"], labels, spec.classes)
     if score is not None and spec.normal_classes and isinstance(y, Tensor):
-        drawings["scores.png"] = partial(anomaly_score, score, y)
+        plots["scores.png"] = partial(score_histogram, score, y)
         if image:
-            drawings["oddest.png"] = partial(oddest, dataset.test["x"], score, y)
-    return drawings
+            plots["anomalies.png"] = partial(top_anomalies, dataset.test["x"], score, y)
+    return plots

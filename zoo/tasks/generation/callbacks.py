@@ -1,4 +1,4 @@
-"""What a generative model makes after each epoch: a picture each, and all of them as one that moves."""
+"""Samples of a generative model after each epoch: an image grid each, and an animated GIF of all."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.models.base import ZooModule
-from zoo.reporting.plots.base import visible
 from zoo.utils.atomic_io import atomic_write
 from zoo.utils.guard import Guard
+from zoo.utils.plotting import visible
 
-COLUMNS, SHOWN = 10, 100
+COLUMNS, COUNT = 10, 100
 SMALL = 56  # pixels a side, up to which images are drawn twice or more as large
-SECONDS = 8.0  # that the moving picture takes at most
+SECONDS = 8.0  # that the animation takes at most
 
 
-class Grids(L.Callback):
+class SampleGrids(L.Callback):
     """Writes samples of the same noise to ``samples/<epoch>.png`` at each validation, at the end ``samples.gif``.
 
     Where that fails, a warning says so and the run goes on without them.
@@ -31,23 +30,20 @@ class Grids(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Write the epoch's."""
-        assert isinstance(module, ZooModule)
         if not self.guard.missing:
             self.guard.attempt("samples of each epoch", lambda: self._write(module), None)
 
-    def _write(self, module: ZooModule) -> None:
-        sample: Any = module.sample
+    def _write(self, module: Any) -> None:
         self.folder.mkdir(exist_ok=True)
-        picture, path = _picture(sample(SHOWN)), self.folder / f"{module.loop.epochs + 1:04}.png"
+        picture, path = _picture(module.sample(COUNT)), self.folder / f"{module.loop.epochs + 1:04}.png"
         atomic_write(path, lambda to: picture.save(to, format="png"))
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Write the one that moves, of the epochs of this run."""
-        assert isinstance(module, ZooModule)
+        """Write the animation of this run's epochs."""
         if not self.guard.missing:
             self.guard.attempt("samples.gif", lambda: self._animate(module), None)
 
-    def _animate(self, module: ZooModule) -> None:
+    def _animate(self, module: Any) -> None:
         from PIL import Image
 
         paths = sorted(path for path in self.folder.glob("*.png") if int(path.stem) <= module.loop.epochs)

@@ -1,23 +1,52 @@
-"""Pictures of answers to classes and numbers: confusion, worst mistakes, precision and recall, truth."""
+"""Plots of predicted classes: confusion matrix, worst mistakes, precision and recall."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from zoo.data.dataset import Batch, Values
-from zoo.reporting.plots.base import INK, TRAIN, VAL, axes_of, save, show
-from zoo.tasks.classification import confusion
+from zoo.data.dataset import Dataset, Values
+from zoo.tasks.base import Draw
+from zoo.utils.plotting import INK, TRAIN, VAL, axes_of, save, show
 
 
-def confusion_matrix(predicted: Tensor, y: Tensor, classes: Sequence[str], path: Path) -> Path:
-    """Draw how often each class (row) was answered with each other (column); counts where they can be read."""
-    counts = confusion(predicted, y, len(classes)).numpy()
+def classification_plots(dataset: Dataset, predictions: dict[str, Any]) -> dict[str, Draw]:
+    """Return, by file names, what draws classes that exclude each other."""
+    spec, y, probability = dataset.spec, dataset.test["y"], predictions["probability"]
+    assert isinstance(y, Tensor)
+    plots: dict[str, Draw] = {}
+    if len(spec.classes) == 2:
+        truth, score = (y == spec.positive_class).float().unsqueeze(1), probability[:, spec.positive_class].unsqueeze(1)
+        names = [spec.classes[spec.positive_class]]
+        plots["precision_recall.png"] = partial(precision_recall, score, truth, names)
+    labels = torch.tensor([spec.classes.index(label) for label in predictions["label"]])
+    plots["confusion.png"] = partial(confusion_plot, labels, y, spec.classes)
+    if spec.modality == "image":
+        plots["mistakes.png"] = partial(mistakes, dataset.test["x"], probability, y, spec.classes)
+    return plots
+
+
+def multilabel_plots(dataset: Dataset, predictions: dict[str, Any]) -> dict[str, Draw]:
+    """Return, by file names, what draws labels that may be true together."""
+    draw = partial(precision_recall, predictions["probability"], dataset.test["y"], dataset.spec.classes)
+    return {"precision_recall.png": draw}
+
+
+def confusion_matrix(predicted: Tensor, y: Tensor, classes: int) -> Tensor:
+    """Return counts (classes, classes): row the true class, column the prediction."""
+    return torch.bincount(y * classes + predicted, minlength=classes**2).view(classes, classes)
+
+
+def confusion_plot(predicted: Tensor, y: Tensor, classes: Sequence[str], path: Path) -> Path:
+    """Draw how often each class (row) was predicted as each other (column); counts where they can be read."""
+    counts = confusion_matrix(predicted, y, len(classes)).numpy()
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     size = min(max(3.0, 0.45 * len(classes) + 1.2), 12)
     figure = Figure(figsize=(size, size), layout="constrained")
@@ -26,7 +55,7 @@ def confusion_matrix(predicted: Tensor, y: Tensor, classes: Sequence[str], path:
     ticks = range(len(classes))
     ax.set_xticks(ticks, classes, rotation=90 if max(map(len, classes)) > 2 else 0, fontsize=8)
     ax.set_yticks(ticks, classes, fontsize=8)
-    ax.set_xlabel("answer", color=INK)
+    ax.set_xlabel("prediction", color=INK)
     ax.set_ylabel("class", color=INK)
     if len(classes) <= 20:
         for row, column in np.argwhere(counts > 0):
@@ -39,7 +68,7 @@ def confusion_matrix(predicted: Tensor, y: Tensor, classes: Sequence[str], path:
 
 
 def mistakes(images: Values, probability: Tensor, y: Tensor, classes: Sequence[str], path: Path) -> Path:
-    """Draw the images whose true class got the least probability, of those that were answered wrongly."""
+    """Draw the images whose true class got the least probability, of those that were classified wrongly."""
     wrong = torch.nonzero(probability.argmax(1) != y).squeeze(1)
     order = wrong[probability[wrong, y[wrong]].argsort()][:24]
     columns = min(max(len(order), 3), 8)
@@ -61,34 +90,6 @@ def mistakes(images: Values, probability: Tensor, y: Tensor, classes: Sequence[s
     return save(figure, path)
 
 
-def batch_picture(batch: Batch, classes: Sequence[str], path: Path) -> Path:
-    """Draw the first images of a training batch as the network sees them, augmented, with their classes."""
-    shown = min(len(batch["x"]), 32)
-    columns = min(shown, 8)
-    lines = -(-shown // columns)
-    figure = Figure(figsize=(1.15 * columns, 1.35 * lines + 0.3), layout="constrained")
-    axes = np.atleast_2d(figure.subplots(lines, columns, squeeze=False))
-    for ax in axes.ravel():
-        ax.axis("off")
-    for ax, i in zip(axes.ravel(), range(shown), strict=False):
-        show(ax, batch["x"][i])
-        ax.set_title(_target_of(batch, i, classes), fontsize=7, color=INK)
-    figure.suptitle("training images as the network sees them", fontsize=9, color=INK)
-    return save(figure, path)
-
-
-def _target_of(batch: Batch, i: int, classes: Sequence[str]) -> str:
-    def name(y: Tensor) -> str:
-        return classes[int(y[i])] if classes else f"{float(y[i]):.3g}"
-
-    if "y" not in batch:
-        return ""
-    if "share" not in batch:
-        return name(batch["y"])
-    share = float(batch["share"][i])
-    return f"{name(batch['y'])} {share:.0%}\n{name(batch['y2'])} {1 - share:.0%}"
-
-
 def precision_recall(score: Tensor, truth: Tensor, names: Sequence[str], path: Path) -> Path:
     """Draw precision against recall at each threshold; ``score`` and ``truth`` are (N, names)."""
     figure = Figure(figsize=(4.4, 4), layout="constrained")
@@ -105,16 +106,4 @@ def precision_recall(score: Tensor, truth: Tensor, names: Sequence[str], path: P
     ax.set_xlabel("recall", color=INK)
     ax.set_ylabel("precision", color=INK)
     ax.legend(frameon=False, fontsize=8)
-    return save(figure, path)
-
-
-def truth(value: Tensor, y: Tensor, path: Path) -> Path:
-    """Draw predicted against true values, in original units."""
-    figure = Figure(figsize=(4, 4), layout="constrained")
-    ax = axes_of(figure)
-    low, high = float(min(y.min(), value.min())), float(max(y.max(), value.max()))
-    ax.plot([low, high], [low, high], color=TRAIN, linewidth=1)
-    ax.scatter(y.numpy(), value.numpy(), s=10, color=VAL, alpha=0.6, linewidths=0)
-    ax.set_xlabel("true", color=INK)
-    ax.set_ylabel("predicted", color=INK)
     return save(figure, path)

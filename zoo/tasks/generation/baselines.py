@@ -1,4 +1,4 @@
-"""Real images against real ones: what distances to generated ones are read beside."""
+"""Baseline of generation: other real images in place of generated ones."""
 
 from __future__ import annotations
 
@@ -10,26 +10,25 @@ from zoo.data.dataset import Dataset
 from zoo.data.input_readers import to_float
 from zoo.metrics.distances import COMPONENTS, principal_components
 from zoo.metrics.evaluator import judge_of
-from zoo.tasks.generation import Samples
+from zoo.tasks.base import Scores
+from zoo.tasks.generation.metrics import SampleMetrics
 from zoo.utils.random import EVAL_BATCH
-
-Figures = dict[str, float]
 
 
 @torch.inference_mode()
-def real_to_real(dataset: Dataset) -> Figures:
-    """Return test figures of other real images, as many of the training part, in place of generated ones."""
+def real_to_real(dataset: Dataset) -> Scores:
+    """Return test scores of other real images, as many of the training part, in place of generated ones."""
     spec, judge = dataset.spec, judge_of(dataset.spec)
     centre, components = principal_components(dataset.train["x"], COMPONENTS)
-    samples = Samples(judge is not None, len(spec.classes), conditional=False)
+    samples = SampleMetrics(judge is not None, len(spec.classes), conditional=False)
     count = len(dataset.test["x"])
     picked = np.random.default_rng(0).permutation(len(dataset.train["x"]))[:count]
     sources = {"real": (dataset.test, np.arange(count)), "made": (dataset.train, np.sort(picked))}
     for name, (split, rows) in sources.items():
         for part in torch.from_numpy(rows).split(EVAL_BATCH):
             images = to_float(split["x"].index_select(0, part))
-            found: dict[str, Tensor] = {name: (images.flatten(1) - centre) @ components}
+            values: dict[str, Tensor] = {name: (images.flatten(1) - centre) @ components}
             if judge is not None:
-                found |= {f"{name}_{key}": value for key, value in judge(images).items()}
-            samples.update(**found)
+                values |= {f"{name}_{key}": value for key, value in judge(images).items()}
+            samples.update(**values)
     return {name: float(value) for name, value in samples.compute().items()}

@@ -1,0 +1,39 @@
+"""Scores of predictions in NumPy, by scikit-learn: what baselines without a network are measured with."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from zoo.data.spec import DataSpec
+
+Scores = dict[str, float]
+
+
+def classification_scores(spec: DataSpec, probability: np.ndarray, y: np.ndarray) -> Scores:
+    """Return the scores of probabilities (N, K), by the names that the task has."""
+    from sklearn.metrics import accuracy_score, average_precision_score, balanced_accuracy_score, roc_auc_score
+
+    if spec.multilabel:
+        right = (probability > 0.5) == (y > 0.5)
+        each = [right[:, k][y[:, k] == on].mean() for k in range(y.shape[1]) for on in (0, 1) if (y[:, k] == on).any()]
+        accuracy, balanced, truth, score = right.mean(), np.mean(each), y.astype(int), probability
+    else:
+        label = probability.argmax(1)
+        accuracy, balanced = accuracy_score(y, label), balanced_accuracy_score(y, label)
+        two = len(spec.classes) == 2
+        truth = (y == spec.positive_class).astype(int) if two else np.eye(len(spec.classes), dtype=int)[y]
+        score = probability[:, spec.positive_class] if two else probability
+    rankings = {"auroc": roc_auc_score, "average_precision": average_precision_score}
+    both = truth.min(0) != truth.max(0)  # a class that is not in test has neither score
+    if np.ndim(both):
+        truth, score = truth[:, both], score[:, both]
+    scores = {name: float(metric(truth, score)) for name, metric in rankings.items() if np.any(both)}
+    return {"accuracy": float(accuracy), "balanced_accuracy": float(balanced), **scores}
+
+
+def regression_scores(value: np.ndarray, y: np.ndarray) -> Scores:
+    """Return RMSE, MAE and R² of predicted values, in original units."""
+    from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
+
+    rmse, mae, r2 = (f(y, value) for f in (root_mean_squared_error, mean_absolute_error, r2_score))
+    return {"rmse": float(rmse), "mae": float(mae), "r2": float(r2)}

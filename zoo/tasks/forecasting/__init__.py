@@ -1,0 +1,139 @@
+"""Forecasting: the next steps of a series."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchmetrics import MeanAbsoluteError, MeanSquaredError, MetricCollection
+
+from zoo.config.schema import ObjectiveOptions
+from zoo.data.dataset import Batch, Dataset, Split
+from zoo.data.loader import EvalLoader
+from zoo.data.spec import DataSpec
+from zoo.registry import register_task
+from zoo.tasks.base import (
+    Draw,
+    Example,
+    Metrics,
+    Scores,
+    Task,
+    number_schema,
+    object_schema,
+    reject_options,
+    select_monitor,
+)
+
+
+@register_task("forecasting", target="future")
+class Forecasting(Task):
+    """Error of the standardized future. ``output`` (B, H, C), ``y`` (B, H, C) in original units.
+
+    ``mse`` and ``mae`` are in units of the training deviation of each column, as the field gives them;
+    ``mse_original`` and ``mae_original`` are in the columns' own.
+    """
+
+    monitor, mode, fallback_monitor = "mse", "min", "mse"
+    example = Example(lambda metrics, dataset: metrics["mse"], 0.5, 0.3, "MSE {:.3f} σ² is above")
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        every = len(spec.input_shape) and spec.input_shape[1]
+        mean, std = (v if len(v) == every else v * every for v in (spec.mean, spec.std))
+        for name, values in (("mean", mean), ("std", std)):
+            self.constant(name, torch.tensor([values[n] for n in spec.targets]))
+        self.error = F.mse_loss
+
+    @classmethod
+    def output_shape(cls, spec: DataSpec) -> tuple[int, ...]:
+        """Return (H, C): steps ahead, columns."""
+        return spec.target_shape
+
+    def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
+        """Take up a run's options."""
+        self.monitor, self.mode = select_monitor(options.monitor, "mse", ("mse", "mae"))
+        self.error = F.l1_loss if options.loss == "mae" else F.mse_loss
+        reject_options(options, "the target is the future of a series", "class_weights", "threshold")
+
+    def loss(self, output: Tensor, batch: Batch) -> Tensor:
+        """Return the mean error over steps and columns, squared or, by ``objective.loss=mae``, absolute; a scalar."""
+        return self.error(output.float(), self.standard(batch["y"]))
+
+    def standard(self, y: Tensor) -> Tensor:
+        """Return values in units of the training data's deviation."""
+        return (y - self.mean) / self.std
+
+    def metrics(self, stage: str) -> MetricCollection:
+        """Return squared and absolute errors, standardized and in original units."""
+        return Metrics(
+            {
+                "mse": MeanSquaredError(),
+                "mae": MeanAbsoluteError(),
+                "mse_original": MeanSquaredError(),
+                "mae_original": MeanAbsoluteError(),
+            },
+            compute_groups=False,
+        )
+
+    def update(self, metrics: MetricCollection, output: Tensor, batch: Batch) -> None:
+        """Add a batch."""
+        assert isinstance(metrics, Metrics)
+        # contiguous: torchmetrics flattens by view
+        pair = (output.float().contiguous(), self.standard(batch["y"]).contiguous())
+        original = (self.predictions(output)["value"].contiguous(), batch["y"].contiguous())
+        metrics.feed(mse=pair, mae=pair, mse_original=original, mae_original=original)
+
+    def predictions(self, output: Tensor) -> dict[str, Tensor]:
+        """Return ``value`` (B, H, C) in original units."""
+        output = output.float()
+        return {"value": output * self.std + self.mean}
+
+    def baselines(self, dataset: Dataset, options: Mapping[str, Any]) -> dict[str, Callable[[], Scores]]:
+        """Return ``repeat last`` and, where a season is known and in the past, ``seasonal naive``."""
+        periods = {"repeat last": 1}
+        if 1 < self.spec.seasonal_period <= self.spec.input_shape[0]:
+            periods["seasonal naive"] = self.spec.seasonal_period
+        return {name: partial(self._naive, dataset.test, period) for name, period in periods.items()}
+
+    def _naive(self, test: Split, period: int) -> Scores:
+        """Return the scores of forecasts that repeat the last ``period`` steps."""
+        metrics = self.metrics("test")
+        index = torch.arange(self.spec.target_shape[0]) % period - period  # from the end
+        for batch in EvalLoader(test):
+            self.update(metrics, self.standard(batch["x"][:, index][:, :, list(self.spec.targets)]), batch)
+        assert isinstance(metrics, Metrics)
+        return metrics.scalars()
+
+    def constant_baselines(self, split: Split) -> dict[str, Scores]:
+        """Return the scores of all baselines, which learn nothing."""
+        measures = self.baselines(Dataset(self.spec, split, split, split), {})
+        return {name: measure() for name, measure in measures.items()}
+
+    def plots(
+        self, dataset: Dataset, predictions: dict[str, Any], visualizations: Mapping[str, Tensor]
+    ) -> dict[str, Draw]:
+        """Return what draws forecasts and their errors."""
+        from zoo.tasks.forecasting.plots import errors_by_step, forecasts
+
+        value = predictions["value"]
+        return {
+            "forecasts.png": partial(forecasts, dataset, value),
+            "errors.png": partial(errors_by_step, dataset, value),
+        }
+
+    @classmethod
+    def output_schema(cls, spec: DataSpec) -> dict[str, Any]:
+        """Return the schema of a ``value`` (H, C)."""
+        return object_schema(value=number_schema(2))
+
+    @classmethod
+    def data_options(cls, spec: DataSpec) -> dict[str, Any]:
+        """Return the lengths of past and future."""
+        return {"data.context_length": spec.input_shape[0], "data.prediction_length": spec.target_shape[0]}

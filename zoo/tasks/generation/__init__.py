@@ -1,0 +1,115 @@
+"""Generation: new rows like the real ones; how far they are from them, and how much of them they cover."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+from torchmetrics import MeanMetric, MetricCollection
+
+from zoo.config.schema import ObjectiveOptions
+from zoo.data.dataset import Batch, Dataset
+from zoo.data.loader import EvalLoader
+from zoo.data.spec import DataSpec
+from zoo.metrics.evaluator import judged
+from zoo.registry import register_task
+from zoo.tasks.base import Draw, Example, Metrics, Scores, Task, reject_options, select_monitor
+from zoo.tasks.generation.metrics import SampleMetrics
+from zoo.utils.precision import to_widest_dtype
+
+if TYPE_CHECKING:
+    from lightning import Callback
+
+
+@register_task("generation", target="none")
+class Generation(Task):
+    """Samples beside real rows, as many.
+
+    ``frechet_pca`` is the Fréchet distance in the space of 64 principal components of the training images, ``density``
+    and ``coverage`` (Naeem 2020) are in the same space, and so is ``nearest``: how far samples are from the nearest
+    training image, as a multiple of what the real rows are (1: as far; far below: learnt by heart). Where the zoo has a
+    classifier of the data (see ``zoo.metrics.evaluator``), ``frechet_zoo_cnn`` is the distance in its features (no
+    Inception FID), ``sure`` the share of samples of which it is surer than 0.9, ``least_class_share`` that of the
+    rarest class, ``label_accuracy`` how often a sample of a class is taken for one. ``d_real`` and ``d_made`` are the
+    shares that the discriminator tells rightly.
+    """
+
+    monitor, mode, fallback_monitor = "frechet_pca", "min", "frechet_pca"
+    example = Example(
+        lambda metrics, dataset: metrics["frechet_pca"] / variance(dataset),
+        0.5,
+        0.3,
+        "Fréchet distance {:.3f} times that of the mean row is above",
+    )
+    demo = "sample"
+    command = "zoo sample {}"
+
+    def __init__(self, spec: DataSpec, *, conditional: bool = False) -> None:
+        super().__init__()
+        self.spec, self.conditional = spec, conditional
+
+    @classmethod
+    def output_shape(cls, spec: DataSpec) -> tuple[int, ...]:
+        """Return (1,), the logit of a discriminator."""
+        return (1,)
+
+    def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
+        """Take up a run's options."""
+        known = ["frechet_pca", "coverage", *(["frechet_zoo_cnn"] if judged(self.spec) else [])]
+        self.monitor, self.mode = select_monitor(options.monitor, self.monitor, known)
+        reject_options(options, "nothing is predicted", "class_weights", "loss", "threshold")
+
+    def metrics(self, stage: str) -> MetricCollection:
+        """Return what compares samples, and the discriminator's shares."""
+        samples = SampleMetrics(judged(self.spec), len(self.spec.classes), self.conditional)
+        return Metrics({"samples": samples, "d_real": MeanMetric(), "d_made": MeanMetric()}, compute_groups=False)
+
+    def update(self, metrics: MetricCollection, output: Any, batch: Batch) -> None:
+        """Add a batch; ``output`` has real and made rows by name."""
+        assert isinstance(metrics, Metrics)
+        metrics["samples"].update(**output, **({"y": batch["y"]} if self.conditional else {}))
+        metrics.feed(
+            d_real=(to_widest_dtype(output["real_logit"] > 0),),
+            d_made=(to_widest_dtype(output["made_logit"] < 0),),
+        )
+
+    def collect(self, output: Any, batch: Batch) -> Tensor | None:
+        """Return nothing: samples are drawn when a picture is."""
+        return None
+
+    def predictions(self, output: Tensor) -> dict[str, Tensor]:
+        """Return ``realness``, the probability that a discriminator gives an image to be real."""
+        return {"realness": output.float().sigmoid().squeeze(-1)}
+
+    def metric_names(self, stage: str) -> list[str] | None:
+        """Return None: which metrics compare samples depends on the data."""
+        return None
+
+    def baselines(self, dataset: Dataset, options: Mapping[str, Any]) -> dict[str, Callable[[], Scores]]:
+        """Return ``other real images``, in place of generated ones."""
+        from zoo.tasks.generation.baselines import real_to_real
+
+        return {"other real images": partial(real_to_real, dataset)}
+
+    def plots(
+        self, dataset: Dataset, predictions: dict[str, Any], visualizations: Mapping[str, Tensor]
+    ) -> dict[str, Draw]:
+        """Return what draws samples, interpolations and nearest neighbors."""
+        from zoo.tasks.generation.plots import generation_plots
+
+        return generation_plots(visualizations)
+
+    def callbacks(self, model: Any, folder: Path) -> list[Callback]:
+        """Return what writes a grid of samples after each epoch, where the model samples."""
+        from zoo.tasks.generation.callbacks import SampleGrids
+
+        return [SampleGrids(folder / "samples")] if hasattr(model, "sample") else []
+
+
+def variance(dataset: Dataset) -> float:
+    """Return the variance of test rows, summed: the Fréchet distance of samples that are all their mean."""
+    x = next(iter(EvalLoader(dataset.test)))["x"]
+    return float(x.flatten(1).var(0).sum())

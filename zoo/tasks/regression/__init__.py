@@ -1,0 +1,118 @@
+"""Regression: a number for each row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchmetrics import MeanAbsoluteError, MeanSquaredError, MetricCollection
+
+from zoo.config.schema import ObjectiveOptions
+from zoo.data.dataset import Batch, Dataset, Split
+from zoo.data.spec import DataSpec
+from zoo.metrics.defined import DefinedR2
+from zoo.metrics.scores import regression_scores
+from zoo.registry import register_task
+from zoo.tasks.base import (
+    Draw,
+    Example,
+    Metrics,
+    Scores,
+    Task,
+    number_schema,
+    object_schema,
+    reject_options,
+    select_monitor,
+)
+
+
+@register_task("regression", target="number")
+class Regression(Task):
+    """Error of the standardized target. ``output`` (B, 1), ``y`` (B,) in original units, less ``target_offset``."""
+
+    monitor, mode, fallback_monitor = "rmse", "min", "rmse"
+    example = Example(
+        lambda metrics, dataset: metrics["rmse"] / dataset.spec.target_std, 0.5, 0.35, "RMSE {:.3f} σ is above"
+    )
+
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__()
+        self.mean, self.std, self.offset = spec.target_mean, spec.target_std, spec.target_offset
+        self.error = F.mse_loss
+
+    @classmethod
+    def output_shape(cls, spec: DataSpec) -> tuple[int, ...]:
+        """Return (1,)."""
+        return (1,)
+
+    def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
+        """Take up a run's options."""
+        self.monitor, self.mode = select_monitor(options.monitor, "rmse", ("rmse", "mae", "r2"))
+        self.error = F.l1_loss if options.loss == "mae" else F.mse_loss
+        reject_options(options, "the target is a number", "class_weights", "threshold")
+
+    def loss(self, output: Tensor, batch: Batch) -> Tensor:
+        """Return the mean error in units of the target's deviation, squared unless ``objective.loss=mae``; a scalar."""
+        y = batch["y"]
+        if "share" in batch:
+            y = batch["share"] * y + (1 - batch["share"]) * batch["y2"]
+        return self.error(output.squeeze(1), (y - self.mean) / self.std)
+
+    def metrics(self, stage: str) -> MetricCollection:
+        """Return RMSE, MAE and R² in original units."""
+        metrics: dict[str, Any] = {
+            "rmse": MeanSquaredError(squared=False),
+            "mae": MeanAbsoluteError(),
+            "r2": DefinedR2(),
+        }
+        return Metrics(metrics, compute_groups=False)
+
+    def update(self, metrics: MetricCollection, output: Tensor, batch: Batch) -> None:
+        """Add a batch, in original units."""
+        pair = (self.value(output), batch["y"])
+        assert isinstance(metrics, Metrics)
+        standard = (output.float().squeeze(1), (batch["y"] - self.mean) / self.std)  # R² of large numbers loses digits
+        metrics.feed(rmse=pair, mae=pair, r2=standard)
+
+    def value(self, output: Tensor) -> Tensor:
+        """Return values (B,) in the units of ``y``."""
+        return output.float().squeeze(1) * self.std + self.mean
+
+    def predictions(self, output: Tensor) -> dict[str, Tensor]:
+        """Return ``value`` (B,) in original units; in float64 where float32 would lose the differences."""
+        value = self.value(output)
+        if not self.offset:
+            return {"value": value}
+        device = "cpu" if value.device.type == "mps" else value.device  # which has no float64
+        return {"value": value.to(device, torch.float64) + self.offset}
+
+    def baselines(self, dataset: Dataset, options: Mapping[str, Any]) -> dict[str, Callable[[], Scores]]:
+        """Return the ``mean`` and a ``linear regression``."""
+        from zoo.tasks.regression.baselines import linear_regression, mean
+
+        return {"mean": partial(mean, dataset), "linear regression": partial(linear_regression, dataset)}
+
+    def constant_baselines(self, split: Split) -> dict[str, Scores]:
+        """Return the scores of the training rows' ``mean``."""
+        y = np.asarray(split["y"])
+        return {"mean": regression_scores(np.full(len(y), self.mean), y)}
+
+    def plots(
+        self, dataset: Dataset, predictions: dict[str, Any], visualizations: Mapping[str, Tensor]
+    ) -> dict[str, Draw]:
+        """Return what draws predicted against true values."""
+        from zoo.tasks.regression.plots import predicted_against_true
+
+        y = dataset.test["y"]
+        assert isinstance(y, Tensor)
+        return {"truth.png": partial(predicted_against_true, predictions["value"], y + self.offset)}
+
+    @classmethod
+    def output_schema(cls, spec: DataSpec) -> dict[str, Any]:
+        """Return the schema of a ``value``."""
+        return object_schema(value=number_schema())

@@ -1,0 +1,56 @@
+"""Helpers that all plots share: axes, colors, images, atomic writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from zoo.utils.atomic_io import atomic_write
+
+INK, TRAIN, VAL = "#333333", "#9a9a9a", "#1f5fbf"
+
+
+def axes_of(figure: Figure, *args: Any, **kwargs: Any) -> Any:
+    """Return the panels of a figure, plain."""
+    axes = figure.subplots(*args, **kwargs)
+    for ax in np.atleast_1d(axes).ravel():
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.tick_params(colors=INK, labelsize=8, which="both")
+    return axes
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a picture, whole or not at all, and return where."""
+    atomic_write(path, lambda to: figure.savefig(to, dpi=120, format=path.suffix.removeprefix(".")))
+    return path
+
+
+def visible(images: Tensor) -> Tensor:
+    """Return images (N, C, H, W) with channels that a picture can have: 1 or 3 as they are, others as their mean."""
+    if images.shape[1] in (1, 3):
+        return images
+    return images.float().mean(1, keepdim=True).to(images.dtype)
+
+
+def show(ax: Any, image: Tensor) -> None:
+    """Draw an image (C, H, W) in [0, 1] or of bytes, dark on white where it is one of ``visible``'s greys."""
+    pixels = visible(image[None])[0].permute(1, 2, 0).cpu().numpy()
+    brightest = 1 if pixels.dtype.kind == "f" else 255
+    ax.imshow(pixels.squeeze(-1) if pixels.shape[2] == 1 else pixels, cmap="gray_r", vmin=0, vmax=brightest)
+    ax.axis("off")
+
+
+def grid(images: Tensor, title: str, path: Path, *, columns: int = 8) -> Path:
+    """Draw images (N, C, H, W) in lines."""
+    lines = -(-len(images) // columns)
+    figure = Figure(figsize=(0.8 * columns, 0.8 * lines + 0.3), layout="constrained")
+    for ax in figure.subplots(lines, columns, squeeze=False).ravel():
+        ax.axis("off")
+    for ax, image in zip(figure.axes, images, strict=False):
+        show(ax, image)
+    figure.suptitle(title, fontsize=9, color=INK)
+    return save(figure, path)
