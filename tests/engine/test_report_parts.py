@@ -14,12 +14,14 @@ import torch
 import zoo
 from zoo import registry
 from zoo.__main__ import main
+from zoo.data.spec import DataSpec
+from zoo.tasks import build_task
 from zoo.testing.cases import cases_of
 from zoo.testing.subject import QUICK
 
 WORDS = ["model=fnn", "data=wine", "logger=csv", "trainer=cpu", "trainer.max_epochs=1", "run_dir=run"]
 PLACES = {
-    "baseline": "zoo.tasks.baselines._measures",
+    "baseline": None,  # of the task's own class
     "picture": "zoo.utils.plotting.save",
     "film": "zoo.data.environment.environments.Environments.filmed",
     "visualizations": None,  # of the model's own class
@@ -52,17 +54,23 @@ def drawn(folder: Path) -> set[str]:
 
 
 @contextlib.contextmanager
-def faulty(place: str, model: type, patch: pytest.MonkeyPatch):
+def faulty(place: str, model: type, spec: DataSpec, patch: pytest.MonkeyPatch):
     with patch.context() as inside:
         if place == "visualizations":
             inside.setattr(model, "visualizations", fails)
         elif place == "film":
             inside.setattr(PLACES[place], fails)
         elif place == "baseline":
-            inside.setattr(PLACES[place], lambda *_: {"broken": fails})
+            inside.setattr(type(build_task(spec)), "baselines", lambda *_: {"broken": fails})
         else:
-            for module in ("base", "codes", "control", "labels", "sequences"):
-                inside.setattr(f"zoo.reporting.plots.{module}.save", fails)
+            tasks = (f"zoo.tasks.{task}.plots" for task in ("classification", "regression", "forecasting", "control"))
+            for module in (
+                *tasks,
+                "zoo.tasks.reconstruction.plots",
+                "zoo.reporting.plots.training",
+                "zoo.utils.plotting",
+            ):
+                inside.setattr(f"{module}.save", fails)
         yield
 
 
@@ -83,7 +91,7 @@ def test_each_part_that_fails_is_one_warning_and_comes_with_a_resume(name, case,
     for place in PLACES:
         if place == "film" and case.task != "control":
             continue
-        with faulty(place, type(whole.model), monkeypatch):
+        with faulty(place, type(whole.model), case.dataset.spec, monkeypatch):
             run = zoo.resume("run", case.dataset)  # which adds what was lacking before
         warnings = [line for line in capfd.readouterr().err.splitlines() if "left out" in line]
         assert [line for line in warnings if "ZeroDivisionError: of the test" in line] == warnings
@@ -104,7 +112,7 @@ def test_each_part_that_fails_is_one_warning_and_comes_with_a_resume(name, case,
 
 def test_the_command_ends_with_code_0_and_one_line_and_resume_adds_the_rest(monkeypatch, capfd):
     with monkeypatch.context() as inside:
-        inside.setattr("zoo.reporting.plots.labels.save", fails)
+        inside.setattr("zoo.tasks.classification.plots.save", fails)
         assert main(["train", *WORDS]) == 0
     said = capfd.readouterr()
     assert said.err == "warning: picture confusion.png: is left out (ZeroDivisionError: of the test)\n"

@@ -203,8 +203,8 @@ def _dataset(task: str, modality: str, action_space: str = "") -> Any:
     rng = np.random.default_rng(0)
     x, y, lengths = MAKERS[modality](rng, TRAIN + VAL + TEST, target)
     inputs = torch.from_numpy(x if x.dtype in (np.uint8, np.int64) else x.astype(np.float32))
-    target = torch.from_numpy(y.astype(np.int64 if target == "class" else np.float32))
-    whole = {"x": inputs, "y": target}
+    labels = torch.from_numpy(y.astype(np.int64 if target == "class" else np.float32))
+    whole = {"x": inputs, "y": labels}
     whole |= {} if lengths is None else {"lengths": torch.from_numpy(lengths)}
     parts = {key: value.split([TRAIN, VAL, TEST]) for key, value in whole.items()}
     train, val, test = ({key: part[n] for key, part in parts.items()} for n in range(3))
