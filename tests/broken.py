@@ -19,7 +19,7 @@ from zoo.data.sequence.spec import SequenceSpec
 from zoo.data.spec import DataSpec
 from zoo.data.table.spec import TableSpec
 from zoo.data.text.spec import TextSpec
-from zoo.models.recurrent import GRU
+from zoo.models.gru import GRU
 
 Spec = DataSpec | dict
 BROKEN: dict[str, tuple[str, str]] = {}
@@ -268,7 +268,7 @@ class ForgetsItsState(GRU):
         self.hparams.pop("hidden_size", None)
 
     def training_state(self) -> dict:
-        return {**super().training_state(), "carried": None}
+        return {**super().training_state(), "hidden_state": None}
 
 
 TABLE = TableSpec("table", "classification", (4,), classes=("a", "b"))

@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from zoo.models.dqn import DQN
     from zoo.models.fnn import FNN
     from zoo.models.gan import GAN
+    from zoo.models.gru import GRU
+    from zoo.models.lstm import LSTM
     from zoo.models.policy import Policy
-    from zoo.models.recurrent import GRU, LSTM, RNN
+    from zoo.models.rnn import RNN
     from zoo.models.sac import SAC
     from zoo.models.transformer import Transformer
     from zoo.models.vae import VAE
@@ -76,9 +78,9 @@ _LAZY = {
     "CNN": "zoo.models.cnn",
     "FNN": "zoo.models.fnn",
     "GAN": "zoo.models.gan",
-    "GRU": "zoo.models.recurrent",
-    "LSTM": "zoo.models.recurrent",
-    "RNN": "zoo.models.recurrent",
+    "GRU": "zoo.models.gru",
+    "LSTM": "zoo.models.lstm",
+    "RNN": "zoo.models.rnn",
     "Transformer": "zoo.models.transformer",
     "VAE": "zoo.models.vae",
     "Dataset": "zoo.data.dataset",

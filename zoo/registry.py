@@ -96,9 +96,9 @@ CODED_KINDS = ("image", "table", "series")
 _MODELS: dict[str, ModelEntry] = {
     "fnn": ModelEntry("zoo.models.fnn", "FNN", ("classification", "regression"), ("image", "table")),
     "cnn": ModelEntry("zoo.models.cnn", "CNN", ("classification", "regression"), ("image",)),
-    "rnn": ModelEntry("zoo.models.recurrent", "RNN", SEQUENCE_TASKS, SEQUENCE_KINDS),
-    "lstm": ModelEntry("zoo.models.recurrent", "LSTM", SEQUENCE_TASKS, SEQUENCE_KINDS),
-    "gru": ModelEntry("zoo.models.recurrent", "GRU", SEQUENCE_TASKS, SEQUENCE_KINDS),
+    "rnn": ModelEntry("zoo.models.rnn", "RNN", SEQUENCE_TASKS, SEQUENCE_KINDS),
+    "lstm": ModelEntry("zoo.models.lstm", "LSTM", SEQUENCE_TASKS, SEQUENCE_KINDS),
+    "gru": ModelEntry("zoo.models.gru", "GRU", SEQUENCE_TASKS, SEQUENCE_KINDS),
     "transformer": ModelEntry("zoo.models.transformer", "Transformer", SEQUENCE_TASKS, SEQUENCE_KINDS),
     "autoencoder": ModelEntry("zoo.models.autoencoder", "Autoencoder", ("reconstruction",), CODED_KINDS),
     "gan": ModelEntry("zoo.models.gan", "GAN", ("generation",), ("image",)),

@@ -16,9 +16,12 @@ from zoo.data.series.spec import SeriesSpec
 from zoo.data.spec import DataSpec
 from zoo.data.text.spec import TextSpec
 from zoo.exceptions import ZooError
-from zoo.layers.sequence import Locked, Pool, Segments, View, together
-from zoo.models.recurrent import GRU, LSTM, RNN, Layers, backwards
-from zoo.models.transformer import Attention, rotate
+from zoo.layers.recurrent import RecurrentLayers, reverse_sequences
+from zoo.layers.sequence import ImageSequence, Pooling, SeriesPatches, VariationalDropout, patchify
+from zoo.models.gru import GRU, gru_cell
+from zoo.models.lstm import LSTM, lstm_cell
+from zoo.models.rnn import RNN, rnn_cell
+from zoo.models.transformer import Attention, KeyValueCache, apply_rotary
 
 ALL = ("rnn", "lstm", "gru", "transformer")
 CELLS = ("rnn", "lstm", "gru")
@@ -45,70 +48,53 @@ def sequence_spec(channels: int = 5) -> DataSpec:
     return SequenceSpec("steps", "classification", (9, channels), classes=("a", "b"), mean=(0.0,), std=(1.0,))
 
 
-# --- the cells, as their equations say, with the weights of torch's kernels ---
+# --- the cells: equations against torch's kernels ---
+
+VARIANTS = {
+    "rnn-tanh": (RNN, {}),
+    "rnn-relu": (RNN, {"activation": "relu"}),
+    "lstm": (LSTM, {}),
+    "lstm-proj": (LSTM, {"proj_size": 3}),
+    "gru": (GRU, {"forget_bias": 1.0}),
+}
 
 
-def elman(x, w, u, b, c, activation):
-    h = torch.zeros(len(x), u.shape[0])
-    out = []
-    for t in range(x.shape[1]):
-        h = activation(x[:, t] @ w.T + b + h @ u.T + c)
-        out.append(h)
-    return torch.stack(out, 1)
+def unroll(x: torch.Tensor, layer: nn.RNNBase, state: object) -> torch.Tensor:
+    """Return the outputs (B, T, features) of a layer, step by step by the equations of its model's file."""
+    cell = {"RNN": rnn_cell, "LSTM": lstm_cell, "GRU": gru_cell}[type(layer).__name__]
+    outputs = []
+    for x_t in x.unbind(1):
+        state = cell(x_t, state, layer)
+        outputs.append(state[0] if isinstance(state, tuple) else state)
+    return torch.stack(outputs, 1)
 
 
-def lstm_cell(x, w, u, b, c, projection=None):
-    size = w.shape[0] // 4
-    h, memory = torch.zeros(len(x), u.shape[1]), torch.zeros(len(x), size)
-    out = []
-    for t in range(x.shape[1]):
-        i, f, g, o = (x[:, t] @ w.T + b + h @ u.T + c).split(size, 1)
-        memory = f.sigmoid() * memory + i.sigmoid() * g.tanh()
-        h = o.sigmoid() * memory.tanh()
-        h = h if projection is None else h @ projection.T
-        out.append(h)
-    return torch.stack(out, 1)
-
-
-def gru_cell(x, w, u, b, c):
-    size = w.shape[0] // 3
-    h = torch.zeros(len(x), size)
-    out = []
-    for t in range(x.shape[1]):
-        from_x, from_h = (x[:, t] @ w.T + b).split(size, 1), (h @ u.T + c).split(size, 1)
-        r, z = (from_x[0] + from_h[0]).sigmoid(), (from_x[1] + from_h[1]).sigmoid()
-        n = (from_x[2] + r * from_h[2]).tanh()
-        h = (1 - z) * n + z * h
-        out.append(h)
-    return torch.stack(out, 1)
-
-
-@pytest.mark.parametrize("kind", ["tanh", "relu", "lstm", "projected", "gru"])
-def test_a_cell_is_what_its_equation_says(kind):
-    spec, x = sequence_spec(), torch.randn(4, 9, 5)
-    model = {
-        "tanh": lambda: RNN(spec=spec, hidden_size=7),
-        "relu": lambda: RNN(spec=spec, hidden_size=7, activation="relu"),
-        "lstm": lambda: LSTM(spec=spec, hidden_size=7),
-        "projected": lambda: LSTM(spec=spec, hidden_size=7, proj_size=3),
-        "gru": lambda: GRU(spec=spec, hidden_size=7),
-    }[kind]()
-    cell = model.network.core.cells[0][0]
-    weights = [getattr(cell, f"{name}_l0") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
-    if kind in ("tanh", "relu"):
-        want = elman(x, *weights, getattr(torch, kind))
-    elif kind == "gru":
-        want = gru_cell(x, *weights)
-    else:
-        want = lstm_cell(x, *weights, cell.weight_hr_l0 if kind == "projected" else None)
-    got, _ = model.network.core(x)
-    assert torch.allclose(got, want, atol=1e-6)
+@pytest.mark.parametrize("begin", ["zeros", "carried"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_cell_equations_equal_the_kernel_in_values_and_gradients(variant, begin):
+    model_class, options = VARIANTS[variant]
+    model = model_class(spec=sequence_spec(), hidden_size=7, **options).double()
+    layer = model.network.core.layers[0][0]
+    inputs = {"x": torch.randn(4, 9, 5, dtype=torch.float64, requires_grad=True)}
+    features = getattr(layer, "proj_size", 0) or 7
+    h, c = (torch.randn(4, n, dtype=torch.float64) * (begin == "carried") for n in (features, 7))
+    inputs |= {"h": h.requires_grad_()} | ({"c": c.requires_grad_()} if model_class is LSTM else {})
+    state = (h, c) if model_class is LSTM else h
+    carried = [h[None], c[None]] if model_class is LSTM else h[None]
+    expected, _ = model.network.core(inputs["x"], None, [carried])
+    outputs = unroll(inputs["x"], layer, state)
+    torch.testing.assert_close(outputs, expected)
+    direction = torch.randn_like(outputs)
+    leaves = {**inputs, **dict(layer.named_parameters())}
+    gradients = [torch.autograd.grad((out * direction).sum(), list(leaves.values())) for out in (outputs, expected)]
+    for name, ours, kernels in zip(leaves, *gradients, strict=True):
+        torch.testing.assert_close(ours, kernels, msg=lambda text, name=name: f"{name}: {text}")
 
 
 def test_first_weights_are_those_of_the_papers():
-    lstm = LSTM(spec=sequence_spec(), hidden_size=7, forget_bias=2.0).network.core.cells[0][0]
+    lstm = LSTM(spec=sequence_spec(), hidden_size=7, forget_bias=2.0).network.core.layers[0][0]
     assert torch.equal((lstm.bias_ih_l0 + lstm.bias_hh_l0)[7:14], torch.full((7,), 2.0))
-    irnn = RNN(spec=sequence_spec(), hidden_size=7, identity_init=True, activation="relu").network.core.cells[0][0]
+    irnn = RNN(spec=sequence_spec(), hidden_size=7, identity_init=True, activation="relu").network.core.layers[0][0]
     assert torch.equal(irnn.weight_hh_l0, torch.eye(7))
     assert not irnn.bias_ih_l0.any()
     assert not irnn.bias_hh_l0.any()
@@ -116,11 +102,11 @@ def test_first_weights_are_those_of_the_papers():
 
 def test_the_second_direction_reads_each_sequence_from_its_own_end():
     x, lengths = torch.arange(12.0).view(2, 6, 1), torch.tensor([6, 4])
-    turned = backwards(x, lengths).squeeze(2)
+    turned = reverse_sequences(x, lengths).squeeze(2)
     assert turned.tolist() == [[5, 4, 3, 2, 1, 0], [9, 8, 7, 6, 10, 11]]
     model = GRU(spec=sequence_spec(1), hidden_size=7, bidirectional=True).eval()
     h, _ = model.network.core(x, lengths)
-    forwards, back = model.network.core.cells[0]
+    forwards, back = model.network.core.layers[0]
     assert torch.allclose(h[1, :4, :7], forwards(x[1:, :4])[0][0], atol=1e-6)
     assert torch.allclose(h[1, :4, 7:], back(x[1:, :4].flip(1))[0][0].flip(0), atol=1e-6)
 
@@ -128,29 +114,29 @@ def test_the_second_direction_reads_each_sequence_from_its_own_end():
 # --- dropout ---
 
 
-def test_locked_dropout_drops_the_same_features_at_each_step():
-    out = Locked(0.5).train()(torch.ones(8, 20, 50))
+def test_variational_dropout_drops_the_same_features_at_each_step():
+    out = VariationalDropout(0.5).train()(torch.ones(8, 20, 50))
     assert torch.equal(out, out[:, :1].expand_as(out))
     assert set(out.unique().tolist()) == {0.0, 2.0}
     assert not torch.equal(out[0], out[1])
-    assert torch.equal(Locked(0.5).eval()(out), out)
+    assert torch.equal(VariationalDropout(0.5).eval()(out), out)
 
 
 @pytest.mark.parametrize("name", CELLS)
 def test_weight_dropout_drops_recurrent_weights_for_a_whole_sequence(name):
     model = zoo.create(name, spec=sequence_spec(), hidden_size=7, weight_dropout=0.5)
     core, x = model.network.core, torch.randn(4, 9, 5)
-    cell = core.cells[0][0]
+    cell = core.layers[0][0]
     torch.manual_seed(3)
     got, _ = core.train()(x)
     torch.manual_seed(3)
     dropped = F.dropout(cell.weight_hh_l0, 0.5)
-    kept = cell.weight_hh_l0.detach().clone()
+    original = cell.weight_hh_l0.detach().clone()
     with torch.no_grad():
         cell.weight_hh_l0.copy_(dropped)
     assert torch.allclose(got, cell(x)[0], atol=1e-6)
     with torch.no_grad():
-        cell.weight_hh_l0.copy_(kept)
+        cell.weight_hh_l0.copy_(original)
     assert torch.allclose(core.eval()(x)[0], cell(x)[0], atol=1e-6)
     got.sum().backward()
     assert cell.weight_hh_l0.grad.any()
@@ -171,12 +157,12 @@ def test_a_text_in_parts_is_read_as_a_whole(name):
     options = {"num_layers": 2, "dropout": 0.0}
     model = zoo.create(name, spec=text_spec(), **options).eval()
     x = torch.randint(2, 10, (3, 12))
-    whole, state, parts = model(x), None, []
+    expected, state, parts = model(x), None, []
     for part in x.split([1, 4, 7], 1):
-        out, state = model.network.continued(part, state)
+        out, state = model.network.forward_with_state(part, state)
         parts.append(out)
     got = torch.cat(parts, 1)
-    assert torch.allclose(got, whole, atol=1e-5)
+    assert torch.allclose(got, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -199,7 +185,7 @@ def test_what_cannot_be_written_is_said():
         model.generate("abé")
     with pytest.raises(ZooError, match="temperature=-1: must be"):
         model.generate("a", temperature=-1)
-    with pytest.raises(ZooError, match="writes no text"):
+    with pytest.raises(ZooError, match="generates no text"):
         zoo.create("gru").generate("a")
 
 
@@ -207,18 +193,18 @@ def test_what_cannot_be_written_is_said():
 
 
 def test_attention_is_what_its_equation_says():
-    attention = Attention(12, num_heads=3, causal=True, rotary=False).eval()
+    attention = Attention(12, layer=0, num_heads=3, causal=True, rotary=False).eval()
     x = torch.randn(2, 5, 12)
-    q, k, v = (part.view(2, 5, 3, 4).transpose(1, 2) for part in attention.read(x).split(12, 2))
+    q, k, v = (part.view(2, 5, 3, 4).transpose(1, 2) for part in attention.qkv(x).split(12, 2))
     scores = q @ k.transpose(2, 3) / math.sqrt(4)
     scores = scores.masked_fill(torch.ones(5, 5).triu(1).bool(), -torch.inf)
-    want = attention.write((scores.softmax(3) @ v).transpose(1, 2).reshape(2, 5, 12))
+    want = attention.proj((scores.softmax(3) @ v).transpose(1, 2).reshape(2, 5, 12))
     assert torch.allclose(attention(x, None), want, atol=1e-6)
 
 
 def test_rotary_products_depend_on_the_distance_alone():
     one, other = torch.randn(1, 1, 1, 8), torch.randn(1, 1, 1, 8)
-    q, k = rotate(one.expand(1, 1, 20, 8)), rotate(other.expand(1, 1, 20, 8))
+    q, k = apply_rotary(one.expand(1, 1, 20, 8)), apply_rotary(other.expand(1, 1, 20, 8))
     products = (q @ k.transpose(2, 3))[0, 0]
     for distance in range(-5, 6):
         diagonal = products.diagonal(distance)
@@ -232,20 +218,70 @@ def test_a_size_that_heads_do_not_divide_is_refused():
         zoo.create("transformer", hidden_size=30)
 
 
+def generate_without_cache(model: nn.Module, prompt: list[int], length: int, *, temperature: float, seed: int) -> str:
+    """Return sampled text; each token from a full pass over the last tokens: at most a block, then its later half."""
+    block_size, tokens, context = model.spec.input_shape[0], [], list(prompt)
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(length):
+        with torch.no_grad():
+            logits = model(torch.tensor([context]))[0, -1]
+        logits[:2] = -torch.inf
+        sampled = torch.multinomial((logits / (temperature or 1)).softmax(0), 1, generator=generator)
+        tokens.append(int(sampled if temperature else logits.argmax()))
+        context = [*(context if len(context) < block_size else context[-(block_size // 2) :]), tokens[-1]]
+    return "".join(model.spec.vocabulary[token] for token in tokens)
+
+
+@pytest.mark.parametrize("temperature", [0, 1.0])
+@pytest.mark.parametrize("positional_encoding", ["rotary", "learned"])
+def test_key_value_cache_generates_the_text_of_full_passes_token_by_token(positional_encoding, temperature):
+    """Within the block and past its end, from a prompt of one token, of some, and of more than a block."""
+    model = zoo.create(
+        "transformer", spec=text_spec(), positional_encoding=positional_encoding, tie_embeddings=False
+    ).eval()
+    for parameter in model.parameters():  # first weights repeat the last token, whatever the context
+        if parameter.ndim > 1:
+            nn.init.normal_(parameter, std=0.2)
+    for prompt in ("a", "abcd", "hgfedcba" * 2):
+        text = model.generate(prompt, length=60, temperature=temperature, seed=3)
+        tokens = [model.spec.vocabulary.index(c) for c in prompt][-12:]
+        expected = generate_without_cache(model, tokens, 60, temperature=temperature, seed=3)
+        assert text == prompt + expected
+        assert len(set(expected)) > 2
+
+
+def test_key_value_cache_computes_new_steps_alone():
+    model = zoo.create("transformer", spec=text_spec()).eval()
+    lengths = []
+    model.network.core.blocks[0].register_forward_pre_hook(lambda block, inputs: lengths.append(inputs[0].shape[1]))
+    model.generate("abcd", length=20, temperature=0)
+    # the prompt; it again with one token; one token each to the end of the block of 12; then its later half with one
+    assert lengths == [4, 5, *[1] * 7, 7, *[1] * 5, 7, *[1] * 4]
+
+
+def test_key_value_cache_holds_the_keys_of_all_steps():
+    cache, k = KeyValueCache(2), torch.randn(1, 2, 5, 4)
+    assert cache.length == 0
+    for layer in range(2):
+        cache.append(layer, k[:, :, :3], k[:, :, :3])
+        assert torch.equal(cache.append(layer, k[:, :, 3:], k[:, :, 3:])[0], k)
+    assert cache.length == 5
+
+
 # --- reading and pooling ---
 
 
-def test_views_of_an_image():
+def test_an_image_is_read_by_rows_pixels_or_permuted():
     x = torch.arange(24.0).view(1, 2, 3, 4)
-    rows = View((2, 3, 4), sequence_order="rows")(x)
+    rows = ImageSequence((2, 3, 4), sequence_order="rows")(x)
     assert rows.shape == (1, 3, 8)
     assert rows[0, 1].tolist() == [4, 5, 6, 7, 16, 17, 18, 19]
-    pixels = View((2, 3, 4), sequence_order="pixels")(x)
+    pixels = ImageSequence((2, 3, 4), sequence_order="pixels")(x)
     assert pixels[0, 5].tolist() == [5, 17]
-    permuted = View((2, 3, 4), sequence_order="permuted")(x)
+    permuted = ImageSequence((2, 3, 4), sequence_order="permuted")(x)
     assert not torch.equal(permuted, pixels)
     assert torch.equal(permuted.sort(1).values, pixels)
-    assert torch.equal(permuted, View((2, 3, 4), sequence_order="permuted")(x))
+    assert torch.equal(permuted, ImageSequence((2, 3, 4), sequence_order="permuted")(x))
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "transformer"])
@@ -253,13 +289,13 @@ def test_steps_read_together_do_not_see_the_padding(name):
     spec = SequenceSpec(name="s", task="classification", input_shape=(11, 2), classes=("a", "b"))
     model = zoo.create(name, spec=spec, patch_len=3, pooling="mean").eval()
     x, lengths = torch.randn(2, 11, 2), torch.tensor([4, 11])
-    whole = model(x, lengths)
+    output = model(x, lengths)
     alone = torch.cat([model(x[:1, :4], lengths[:1]), model(x[1:], lengths[1:])])
-    torch.testing.assert_close(whole, alone)
+    torch.testing.assert_close(output, alone)
     x[0, 4:] = 99.0
-    torch.testing.assert_close(model(x, lengths), whole)
+    torch.testing.assert_close(model(x, lengths), output)
     assert model.visualizations({"x": x, "lengths": lengths}, None)["gradient"].shape == (4,)
-    h, sizes = together(x[1:], lengths[1:], 3)
+    h, sizes = patchify(x[1:], lengths[1:], 3)
     assert torch.equal(h.view(-1)[:22], x[1].view(-1))
     assert h.shape == (1, 4, 6)
     assert int(sizes[0]) == 4
@@ -296,12 +332,12 @@ def test_a_projection_is_refused_in_one_line_by_formats_that_have_none(tmp_path)
 
 def test_pooling_looks_at_each_sequence_alone():
     h, lengths = torch.randn(2, 6, 4), torch.tensor([6, 3])
-    assert torch.equal(Pool(4, pooling="last")(h, lengths)[1], h[1, 2])
-    both = Pool(4, pooling="last", halves=2)(h, lengths)
+    assert torch.equal(Pooling(4, pooling="last")(h, lengths)[1], h[1, 2])
+    both = Pooling(4, pooling="last", directions=2)(h, lengths)
     assert torch.equal(both[1], torch.cat([h[1, 2, :2], h[1, 0, 2:]]))
-    assert torch.allclose(Pool(4, pooling="mean")(h, lengths)[1], h[1, :3].mean(0))
-    assert torch.equal(Pool(4, pooling="max")(h, lengths)[1], h[1, :3].amax(0))
-    attention = Pool(4, pooling="attention")
+    assert torch.allclose(Pooling(4, pooling="mean")(h, lengths)[1], h[1, :3].mean(0))
+    assert torch.equal(Pooling(4, pooling="max")(h, lengths)[1], h[1, :3].amax(0))
+    attention = Pooling(4, pooling="attention")
     weights = attention.score(h[1, :3]).softmax(0)
     assert torch.allclose(attention(h, lengths)[1], (weights * h[1, :3]).sum(0), atol=1e-6)
 
@@ -313,14 +349,14 @@ def test_pooling_looks_at_each_sequence_alone():
 @pytest.mark.parametrize("targets", [(0, 1, 2), (2,)])
 def test_segments_come_back_in_order(apart, targets):
     spec = series_spec(horizon=6, targets=targets)
-    segments = Segments(spec, size=3, instance_norm=True, apart=apart)
+    segments = SeriesPatches(spec, patch_len=3, instance_norm=True, channel_independence=apart)
     x = torch.randn(4, 16, 3)
     future = torch.randn(4, 6, len(targets))
     parts = future - x[:, -1:, list(targets)]
     if apart:
         parts = parts.transpose(1, 2).reshape(-1, 2, 3)
     answered = parts.reshape(len(parts), 2, -1)
-    assert torch.allclose(segments.restore(answered, x), future, atol=1e-6)
+    assert torch.allclose(segments.unpatchify(answered, x), future, atol=1e-6)
     assert segments(x).shape[1:] == (5, segments.features)
 
 
@@ -353,7 +389,7 @@ def test_any_horizon_is_answered(name, strategy):
 
 
 def test_answers_read_again_need_all_columns():
-    with pytest.raises(ZooError, match="model.forecast_strategy=recursive: reads its answers again"):
+    with pytest.raises(ZooError, match="model.forecast_strategy=recursive: its predictions are its next inputs"):
         zoo.create("gru", spec=series_spec(targets=(1,)), forecast_strategy="recursive", channel_independence=False)
     with pytest.raises(ZooError, match="bidirectional=true: does not go with forecasting"):
         zoo.create("gru", spec=series_spec(), bidirectional=True)
@@ -400,6 +436,6 @@ def test_gradients_vanish_in_the_rnn_and_not_in_the_gated_ones(name):
 
 def test_the_core_is_layers_of_one_direction_each():
     core = zoo.create("gru", spec=sequence_spec(), num_layers=2, bidirectional=True, hidden_size=7).network.core
-    assert isinstance(core, Layers)
+    assert isinstance(core, RecurrentLayers)
     assert core.features == 14
-    assert all(not cell.bidirectional for pair in core.cells for cell in pair)
+    assert all(not cell.bidirectional for pair in core.layers for cell in pair)

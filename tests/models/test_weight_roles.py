@@ -32,12 +32,12 @@ OWN = [
         "transformer",
         TEXT,
         {"positional_encoding": "learned"},
-        {"network.core.place", "network.reader.embedding.weight"},
+        {"network.core.pos_embed", "network.embed.weight"},
     ),
-    ("transformer", TEXT, {"tie_embeddings": False}, {"network.reader.embedding.weight"}),
-    ("transformer", TEXT, {"tie_embeddings": True}, {"network.reader.embedding.weight"}),
-    ("lstm", SERIES, {}, {"network.place", "network.column"}),
-    ("lstm", TEXT, {"tie_embeddings": True, "proj_size": 8}, {"network.reader.embedding.weight"}),
+    ("transformer", TEXT, {"tie_embeddings": False}, {"network.embed.weight"}),
+    ("transformer", TEXT, {"tie_embeddings": True}, {"network.embed.weight"}),
+    ("lstm", SERIES, {}, {"network.pos_embed", "network.column_embed"}),
+    ("lstm", TEXT, {"tie_embeddings": True, "proj_size": 8}, {"network.embed.weight"}),
     (
         "gan",
         Case("generation", "image"),
@@ -133,9 +133,9 @@ def test_layers_that_begin_small_do_so_however_they_are_drawn(scheme):
     transformer = create("transformer", TEXT, num_layers=depth)
     transformer.configure(Learning(init=scheme))
     attention = transformer.network.core.blocks[0].attention
-    alone = nn.Linear(attention.write.in_features, attention.write.out_features)
+    alone = nn.Linear(attention.proj.in_features, attention.proj.out_features)
     initialise(alone, scheme)
-    ratio = float((attention.write.weight.std() / alone.weight.std()).detach())
+    ratio = float((attention.proj.weight.std() / alone.weight.std()).detach())
     assert ratio == pytest.approx((2 * depth) ** -0.5, rel=0.05)
 
 
@@ -143,8 +143,8 @@ def test_layers_that_begin_small_do_so_however_they_are_drawn(scheme):
 def test_an_embedding_keeps_its_vectors_also_where_the_output_is_tied_to_it(name):
     before, model = create(name, TEXT, tie_embeddings=True), create(name, TEXT, tie_embeddings=True)
     model.configure(Learning(init="xavier"))
-    embedding = model.network.reader.embedding.weight
-    assert torch.equal(embedding, before.network.reader.embedding.weight)
+    embedding = model.network.embed.weight
+    assert torch.equal(embedding, before.network.embed.weight)
     assert not embedding[0].any()
 
 

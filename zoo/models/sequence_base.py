@@ -1,115 +1,137 @@
-"""What models of sequences share beside networks: states carried along a text, writing text, a look at gradients."""
+"""The base of models of sequences: hidden-state carry, text generation, gradients by step; and of rnn, lstm and gru."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from zoo.config.schema import check_number
+from zoo.config.schema import check_choice, check_flag, check_number
 from zoo.data.dataset import Batch, Dataset
-from zoo.data.spec import UNKNOWN
+from zoo.data.image.spec import DIGITS
+from zoo.data.spec import UNKNOWN, DataSpec
 from zoo.data.text.tokens import SPECIAL, checked, join
 from zoo.exceptions import ZooError
+from zoo.layers.recurrent import RecurrentLayers, State
+from zoo.layers.sequence import (
+    ForecasterHead,
+    LanguageModelHead,
+    SequenceClassifier,
+    SeriesPatches,
+    TokenEmbedding,
+    VariationalDropout,
+)
 from zoo.models.base import ZooModule
 from zoo.utils.eval_mode import eval_mode
 
+FORECAST_STRATEGIES = ("direct", "recursive")
+
 
 class SequenceModule(ZooModule):
-    """A model of images read as sequences, of sequences, texts and time series.
+    """A model of sequences, texts, time series, and images read as sequences.
 
-    Its ``network`` maps (x, lengths) to the objective's output by a ``core``, and ``read(x, lengths)`` is what that is
-    given. As a language model it has ``continued(x, state)`` too, which returns logits (B, T, V) and the state that the
-    next window of the same texts goes on from; None begins. Training goes on from it where the class ``stateful``
-    (truncated backpropagation through time: the state's gradient ends at the window), validation and test always.
+    Its ``network`` maps (x, lengths) to the task's output. It has a ``core`` from vectors (B, T, C) to outputs
+    (B, T, features) and a state, and ``core_input(x, lengths)`` returns those vectors. The network of a language model
+    has ``forward_with_state(x, state)``, which returns logits (B, T, V) and the state for the next window of the same
+    texts; None begins one. Validation and test carry that state from window to window. Training does so where the
+    class is ``stateful``: truncated backpropagation through time, gradients end at the window.
     """
 
     tasks = ("classification", "regression", "language_modeling", "forecasting")
     modalities = ("image", "sequence", "text", "series")
     network: Any
-    trained_from: Any = None  # the state that the next training window goes on from
-    evaluated_from: Any = None
+    train_state: Any = None  # the hidden state that the next training window begins with
+    eval_state: Any = None
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Return logits (B, classes) or (B, T, symbols), standardised answers (B, 1), or a future (B, H, columns)."""
+        """Return logits (B, classes) or (B, T, V), standardized values (B, 1), or a forecast (B, H, columns)."""
         out: Tensor = self.network(self.normalize(x), lengths)
         return out
 
     @property
-    def writes(self) -> bool:
-        """Tell whether this is a language model."""
+    def is_language_model(self) -> bool:
+        """Tell whether this predicts the next token."""
         return self.spec.target_type == "next_symbol"
 
     def compute_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return a batch's mean loss, of a text in turn with the state that the last window left, and sums over it."""
-        if not (self.writes and self.stateful):
+        """Return a batch's mean loss, and sums over it; a stateful language model goes on from the last window."""
+        if not (self.is_language_model and self.stateful):
             return super().compute_loss(batch)
-        state = self.trained_from
-        if state is not None and _rows(state) != len(batch["x"]):
+        state = self.train_state
+        if state is not None and _batch_size(state) != len(batch["x"]):
             state = None
-        output, state = self.network.continued(batch["x"], state)
-        self.trained_from = _detached(state)
+        output, state = self.network.forward_with_state(batch["x"], state)
+        self.train_state = _map_tensors(state, Tensor.detach)
         return self.task.loss(output, batch), self.task.batch_statistics(output.detach(), batch)
 
     def begin_evaluation(self, stage: str) -> None:
         """Begin with no state."""
-        self.evaluated_from = None
+        self.eval_state = None
 
     def eval_step(self, batch: Batch) -> Tensor:
-        """Return the output, of a text with the state that the batch before left."""
-        if not self.writes:
+        """Return the output; a language model goes on from the state after the previous batch."""
+        if not self.is_language_model:
             return self.output(batch)
-        output, self.evaluated_from = self.network.continued(batch["x"], self.evaluated_from)
+        output: Tensor
+        output, self.eval_state = self.network.forward_with_state(batch["x"], self.eval_state)
         return output
 
     def training_state(self) -> dict[str, Any]:
-        """Return what training goes on from, the carried state among it."""
-        return {**super().training_state(), "carried": self.trained_from}
+        """Return the state of training, with the hidden state for the next window."""
+        return {**super().training_state(), "hidden_state": self.train_state}
 
     def load_training_state(self, state: dict[str, Any]) -> None:
-        """Take up what ``training_state`` returned."""
+        """Restore the state that ``training_state`` returned."""
         super().load_training_state(state)
-        self.trained_from = _moved(state["carried"], self.device)
+        hidden_state = state["hidden_state"]
+        self.train_state = None if hidden_state is None else _map_tensors(hidden_state, lambda h: h.to(self.device))
 
     @torch.no_grad()
     def generate(
         self, prompt: str = "", *, length: int = 200, temperature: float = 1.0, top_k: int | None = None, seed: int = 0
     ) -> str:
-        """Return ``prompt`` and ``length`` more symbols, each drawn from what the model expects after all before it.
+        """Return ``prompt`` and ``length`` more tokens, each sampled given those before it.
 
-        ``temperature`` below 1 keeps to the likelier ones, 0 takes the likeliest; ``top_k`` leaves so many to choose.
+        ``temperature`` below 1 favors likelier tokens, 0 takes the likeliest; ``top_k`` samples from that many.
 
         Raises:
-            ZooError: not a language model, a symbol that it does not know, an option outside its limits.
+            ZooError: not a language model, a token outside its vocabulary, an option outside its limits.
         """
-        if not self.writes:
-            raise ZooError(f"{self.name}: was trained for {self.spec.task} and writes no text")
+        if not self.is_language_model:
+            raise ZooError(f"{self.name}: was trained for {self.spec.task} and generates no text")
         check_number("length", length, low=0, integer=True)
         check_number("temperature", temperature, low=0)
         check_number("top_k", top_k, low=1, integer=True, optional=True)
         check_number("seed", seed, low=0, integer=True)
         vocabulary = self.spec.vocabulary
-        begin = prompt or ("\n" if "\n" in vocabulary else vocabulary[len(SPECIAL)])
-        drawn = torch.from_numpy(checked(begin, self.spec.tokenizer, vocabulary)).long().tolist()
-        if not drawn:
+        start = prompt or ("\n" if "\n" in vocabulary else vocabulary[len(SPECIAL)])
+        prompt_tokens = torch.from_numpy(checked(start, self.spec.tokenizer, vocabulary)).long().tolist()
+        if not prompt_tokens:
             raise ZooError(f"prompt: {prompt!r} holds no {self.spec.tokenizer}")
-        given = len(drawn)
-        generator = torch.Generator().manual_seed(seed)
-        x, state = torch.tensor([drawn], device=self.device), None
         with eval_mode(self):
-            for _ in range(length):
-                logits, state = self.network.continued(x, state)
-                drawn.append(_draw(logits[0, -1].float().cpu(), temperature, top_k, generator))
-                x = torch.tensor([[drawn[-1]]], device=self.device)
-        written = join((vocabulary[n] for n in drawn[given:]), self.spec.tokenizer)
+            tokens = self._sample(prompt_tokens, length, temperature, top_k, torch.Generator().manual_seed(seed))
+        text = join((vocabulary[token] for token in tokens), self.spec.tokenizer)
         if not prompt:
-            return written
-        glue = " " if self.spec.tokenizer == "words" and written[:1].isalnum() else ""
-        return prompt + glue + written
+            return text
+        separator = " " if self.spec.tokenizer == "words" and text[:1].isalnum() else ""
+        return prompt + separator + text
+
+    def _sample(
+        self, prompt: list[int], length: int, temperature: float, top_k: int | None, generator: torch.Generator
+    ) -> list[int]:
+        """Return ``length`` tokens after those of ``prompt``."""
+        x, state, tokens = torch.tensor([prompt], device=self.device), None, []
+        for _ in range(length):
+            logits, state = self.network.forward_with_state(x, state)
+            tokens.append(_sample_token(logits[0, -1].float().cpu(), temperature, top_k, generator))
+            x = torch.tensor([tokens[-1:]], device=self.device)
+        return tokens
 
     def visualizations(self, batch: Batch, dataset: Dataset) -> dict[str, Tensor]:
-        """Return the ``gradient`` (T,): how much the core's last output depends on what it reads at each step.
+        """Return the ``gradient`` (T,): how much the core's last output depends on its input at each step.
 
         That is the norm of ∂(v·h_T)/∂x_t for a random direction v, a mean over rows; t counts from the end where
         lengths differ.
@@ -117,26 +139,26 @@ class SequenceModule(ZooModule):
         x, lengths = (batch[key][:64].to(self.device) if key in batch else None for key in ("x", "lengths"))
         assert x is not None
         with eval_mode(self), torch.no_grad():
-            read, lengths = self.network.read(self.normalize(x), lengths)
+            core_input, lengths = self.network.core_input(self.normalize(x), lengths)
         with (
             eval_mode(self),
             torch.enable_grad(),
-            torch.backends.cudnn.flags(enabled=False),
-        ):  # which has no gradient in evaluation
-            read = read.detach().requires_grad_()
-            h, _ = self.network.core(read, lengths)
+            torch.backends.cudnn.flags(enabled=False),  # whose kernels have no gradient in evaluation mode
+        ):
+            core_input = core_input.detach().requires_grad_()
+            h, _ = self.network.core(core_input, lengths)
             last = (lengths if lengths is not None else torch.full((len(h),), h.shape[1], device=h.device)) - 1
-            end = h[torch.arange(len(h), device=h.device), last]
-            direction = torch.randn(end.shape, generator=torch.Generator().manual_seed(0)).to(end.device)
-            (gradient,) = torch.autograd.grad((end * direction).sum(), read)
+            h_last = h[torch.arange(len(h), device=h.device), last]
+            direction = torch.randn(h_last.shape, generator=torch.Generator().manual_seed(0)).to(h_last.device)
+            (gradient,) = torch.autograd.grad((h_last * direction).sum(), core_input)
         norm = gradient.float().norm(dim=2).cpu()  # (B, T)
-        back = (last.cpu()[:, None] - torch.arange(norm.shape[1])).clamp(min=-1)  # steps before the end; -1: padding
+        back = (last.cpu()[:, None] - torch.arange(norm.shape[1])).clamp(min=-1)  # steps before the last; -1: padding
         total = torch.zeros(norm.shape[1] + 1).index_add(0, back.flatten() + 1, norm.flatten())
         count = torch.zeros(norm.shape[1] + 1).index_add(0, back.flatten() + 1, torch.ones(norm.numel()))
         return {"gradient": (total / count.clamp(min=1))[1:].flip(0)}
 
 
-def _draw(logits: Tensor, temperature: float, top_k: int | None, generator: torch.Generator) -> int:
+def _sample_token(logits: Tensor, temperature: float, top_k: int | None, generator: torch.Generator) -> int:
     logits[: UNKNOWN + 1] = -torch.inf
     if temperature == 0:
         return int(logits.argmax())
@@ -145,18 +167,210 @@ def _draw(logits: Tensor, temperature: float, top_k: int | None, generator: torc
     return int(torch.multinomial((logits / temperature).softmax(0), 1, generator=generator))
 
 
-def _rows(state: Any) -> int:
-    """Return the rows of a state: (layers, B, features) of recurrent networks."""
+def _batch_size(state: Any) -> int:
+    """Return the rows of a recurrent state, whose tensors are (1, B, hidden)."""
     while not isinstance(state, Tensor):
         state = state[0]
     return state.shape[1]
 
 
-def _detached(state: Any) -> Any:
-    return state.detach() if isinstance(state, Tensor) else [_detached(one) for one in state]
+def _map_tensors(state: Any, function: Callable[[Tensor], Tensor]) -> Any:
+    """Return a recurrent state, nested lists of tensors, with ``function`` applied to each tensor."""
+    return function(state) if isinstance(state, Tensor) else [_map_tensors(part, function) for part in state]
 
 
-def _moved(state: Any, device: torch.device) -> Any:
-    if state is None:
-        return None
-    return state.to(device) if isinstance(state, Tensor) else [_moved(one, device) for one in state]
+# --- recurrent networks ---
+
+
+class RecurrentLanguageModel(nn.Module):
+    """Language modeling: token embedding, recurrent layers, logits of the next token at each step."""
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        core: Callable[[int, int], RecurrentLayers],
+        *,
+        embedding_dim: int,
+        input_dropout: nn.Module,
+        output_dropout: nn.Module,
+        tie_embeddings: bool,
+    ) -> None:
+        super().__init__()
+        self.embed = TokenEmbedding(
+            spec.vocab_size, embedding_dim, steps=spec.input_shape[0], dropout=input_dropout
+        )
+        self.core = core(self.embed.features, self.embed.steps)
+        self.head = LanguageModelHead(
+            self.core.features, self.embed, tie_embeddings=tie_embeddings, dropout=output_dropout
+        )
+
+    def core_input(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, None]:
+        """Return the tokens' vectors (B, T, C), all of one length."""
+        return self.embed(x), None
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Return logits (B, T, V), from a state of zeros."""
+        return self.forward_with_state(x, None)[0]
+
+    def forward_with_state(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """Return logits (B, T, V) and the hidden state after the last token."""
+        h, state = self.core(self.embed(x), None, state)
+        return self.head(h), state
+
+
+class RecurrentForecaster(nn.Module):
+    """Forecasting: patches of the context through the core, whose last state predicts the patches that follow.
+
+    ``direct`` predicts all at once: each patch is one step of the core from that state, on a vector for the patch's
+    position and column (Lin 2023: SegRNN, parallel multi-step forecasting). Else each predicted patch is the next
+    step's input.
+    """
+
+    def __init__(
+        self,
+        core: Callable[[int, int], RecurrentLayers],
+        *,
+        patches: SeriesPatches,
+        size: int,
+        direct: bool,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        self.patches, self.direct = patches, direct
+        predicts_all = patches.channel_independence or patches.targets == list(range(patches.columns))
+        if not direct and not predicts_all:
+            raise ZooError(
+                "model.forecast_strategy=recursive: its predictions are its next inputs, so it must forecast all "
+                "columns; set data.columns, or model.channel_independence=true"
+            )
+        self.embed = nn.Sequential(nn.Linear(patches.features, size), nn.ReLU())
+        self.core = core(size, patches.steps)
+        columns = patches.outputs if patches.channel_independence else 1
+        if direct:
+            self.pos_embed = nn.Parameter(torch.randn(patches.predicted_steps, size) * 0.1)
+            self.column_embed = nn.Parameter(torch.randn(columns, size) * 0.1) if columns > 1 else None
+        self.head = ForecasterHead(self.core.features, patches.predicted_features, dropout=dropout)
+
+    def core_input(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, None]:
+        """Return the patches of the context as vectors (B', N, size), all of one length."""
+        return self.embed(self.patches(x)), None
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Return the standardized forecast (B, H, columns)."""
+        h, state = self.core(self.embed(self.patches(x)))
+        predicted = self._predict_direct(state, x.shape[0]) if self.direct else self._predict_recursively(h, state)
+        return self.patches.unpatchify(predicted, x)
+
+    def _predict_direct(self, state: State, batch_size: int) -> Tensor:
+        steps, size = self.pos_embed.shape
+        query = self.pos_embed if self.column_embed is None else self.pos_embed + self.column_embed[:, None]
+        query = query.expand(batch_size, *query.shape).reshape(-1, 1, size)  # (B'·M, 1, size)
+        h, _ = self.core(query, None, _map_tensors(state, lambda h: h.repeat_interleave(steps, 1)))
+        out: Tensor = self.head(h).view(-1, steps, self.patches.predicted_features)
+        return out
+
+    def _predict_recursively(self, h: Tensor, state: State) -> Tensor:
+        predicted = [self.head(h[:, -1:])]
+        while len(predicted) < self.patches.predicted_steps:
+            h, state = self.core(self.embed(predicted[-1]), None, state)
+            predicted.append(self.head(h))
+        return torch.cat(predicted, 1)
+
+
+class RecurrentModule(SequenceModule):
+    """The base of rnn, lstm and gru: layers of one cell, dropout, and a network for each task.
+
+    Args:
+        hidden_size: size of the hidden state.
+        num_layers: layers, one above the other.
+        bidirectional: a second direction reads from the end; classification and regression only.
+        dropout: between layers and before the output.
+        input_dropout: on the vectors of tokens.
+        weight_dropout: on recurrent weights (Merity 2018).
+        variational_dropout: one dropout mask for all steps of a sequence (Gal & Ghahramani 2016).
+        sequence_order: images are read by rows, by pixels, or by pixels permuted.
+        pooling: over time, in classification and regression: last, mean, max or attention.
+        embedding_dim: size of the vectors of tokens.
+        tie_embeddings: the output layer of a language model has the weights of its embedding.
+        patch_len: steps that are read as one; not in language modeling.
+        instance_norm: of time series: subtract each column's last value, and add it to the forecast.
+        channel_independence: of time series: read each column by itself.
+        forecast_strategy: of time series: direct (all steps at once) or recursive (one patch after the other).
+
+    Raises:
+        ZooError: an option outside its limits, or one that does not go with the task.
+    """
+
+    stateful = True
+
+    def __init__(
+        self,
+        *,
+        spec: DataSpec | dict[str, Any] = DIGITS,
+        hidden_size: int = 128,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.1,
+        input_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
+        variational_dropout: bool = False,
+        sequence_order: str = "rows",
+        pooling: str = "last",
+        embedding_dim: int = 64,
+        tie_embeddings: bool = False,
+        patch_len: int = 1,
+        instance_norm: bool = True,
+        channel_independence: bool = True,
+        forecast_strategy: str = "direct",
+    ) -> None:
+        super().__init__(spec=spec)
+        check_number("model.hidden_size", hidden_size, low=1, integer=True)
+        check_number("model.num_layers", num_layers, low=1, integer=True)
+        for name in ("dropout", "input_dropout", "weight_dropout"):
+            check_number(f"model.{name}", self.hparams[name], low=0, below=1)
+        flags = ("bidirectional", "variational_dropout", "tie_embeddings", "instance_norm", "channel_independence")
+        for name in flags:
+            check_flag(f"model.{name}", self.hparams[name])
+        check_choice("model.forecast_strategy", forecast_strategy, FORECAST_STRATEGIES)
+        dropout_class = VariationalDropout if variational_dropout else nn.Dropout
+        core = partial(
+            RecurrentLayers,
+            build_layer=partial(self.build_layer, hidden_size=hidden_size),
+            num_layers=num_layers,
+            bidirectional=bidirectional,
+            build_dropout=partial(dropout_class, dropout),
+            weight_dropout=weight_dropout,
+        )
+        target = self.spec.target_type
+        if bidirectional and target in ("next_symbol", "future"):
+            raise ZooError(f"model.bidirectional=true: does not go with {self.spec.task}, whose inputs end where it predicts")
+        self.network: nn.Module
+        if target == "next_symbol":
+            self.network = RecurrentLanguageModel(
+                self.spec,
+                core,
+                embedding_dim=embedding_dim,
+                input_dropout=dropout_class(input_dropout),
+                output_dropout=dropout_class(dropout),
+                tie_embeddings=tie_embeddings,
+            )
+        elif target == "future":
+            options = {"instance_norm": instance_norm, "channel_independence": channel_independence}
+            patches = SeriesPatches(self.spec, patch_len=patch_len, **options)
+            direct = forecast_strategy == "direct"
+            self.network = RecurrentForecaster(core, patches=patches, size=hidden_size, direct=direct, dropout=dropout)
+        else:
+            self.network = SequenceClassifier(
+                self.spec,
+                core,
+                sequence_order=sequence_order,
+                embedding_dim=embedding_dim,
+                input_dropout=dropout_class(input_dropout),
+                dropout=dropout,
+                pooling=pooling,
+                patch_len=patch_len,
+            )
+
+    def build_layer(self, inputs: int, *, hidden_size: int) -> nn.RNNBase:
+        """Return one layer in one direction, (B, T, inputs) to (B, T, hidden); its own options are in ``hparams``."""
+        raise NotImplementedError

@@ -1,10 +1,14 @@
-"""The transformer: each step of a sequence reads from all others, by how well its query fits their keys.
+"""The transformer (Vaswani et al. 2017: Attention is all you need), with normalization first (Xiong 2020).
 
-    attention(Q, K, V) = softmax(Q Kᵀ / √d) V                       Vaswani et al.: Attention is all you need, 2017
-    x ← x + attention(norm(x) W_q, norm(x) W_k, norm(x) W_v) W_o    in ``num_heads`` parts side by side,
-    x ← x + W₂ gelu(W₁ norm(x))                                     normalised first (Xiong 2020)
+    Attention(Q, K, V) = softmax(Q Kᵀ / √d) V        in ``num_heads`` heads of size d side by side
 
-Causal for language modelling, where a step sees no later one (Radford 2018: GPT); an encoder else (Devlin 2019: BERT).
+Each block adds to its input x (B, T, size):
+
+    x ← x + Attention(x̂ W_q, x̂ W_k, x̂ W_v) W_o       with x̂ = LayerNorm(x)
+    x ← x + W_2 gelu(W_1 LayerNorm(x))
+
+A language model is causal: a step attends to no later one (Radford 2018: GPT). Other tasks take an encoder, whose steps
+attend to all (Devlin 2019: BERT).
 """
 
 from __future__ import annotations
@@ -20,75 +24,114 @@ from torch import Tensor, nn
 from zoo.config.schema import check_choice, check_flag, check_number
 from zoo.data.image.spec import DIGITS
 from zoo.data.spec import DataSpec
+from zoo.exceptions import ZooError
 from zoo.layers.blocks import begin_small
-from zoo.layers.sequence import Label, Output, Segments, Symbols, inside, refuse
+from zoo.layers.sequence import (
+    ForecasterHead,
+    LanguageModelHead,
+    SequenceClassifier,
+    SeriesPatches,
+    TokenEmbedding,
+    valid_mask,
+)
 from zoo.models.sequence_base import SequenceModule
 from zoo.registry import register
 
-POSITIONS = ("rotary", "learned")
+POSITIONAL_ENCODINGS = ("rotary", "learned")
 
 
-def rotate(x: Tensor) -> Tensor:
-    """Return queries or keys (B, heads, T, d) turned by an angle that grows with their step (Su 2021: RoFormer).
+def scaled_dot_product_attention(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, *, causal: bool = False
+) -> Tensor:
+    """Return softmax(Q Kᵀ / √d) V, all (B, heads, T, d), by torch's fused kernel.
 
-    A product of two then depends on how far apart their steps are.
+    ``mask`` (B, 1, 1, T) is true at the steps that may be attended to; ``causal`` hides later ones.
     """
-    half = x.shape[3] // 2
-    rate = 10000.0 ** (-torch.arange(half, device=x.device) / half)
-    angle = torch.arange(x.shape[2], device=x.device)[:, None] * rate  # (T, d/2)
-    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
-    one, other = x[..., :half], x[..., half:]
-    return torch.cat([one * cos - other * sin, one * sin + other * cos], 3)
-
-
-class Attention(nn.Module):
-    """Self-attention (B, T, size) to (B, T, size); without dropout, which would rule the fused kernels out."""
-
-    def __init__(self, size: int, *, num_heads: int, causal: bool, rotary: bool) -> None:
-        super().__init__()
-        self.num_heads, self.causal, self.rotary = num_heads, causal, rotary
-        self.read = nn.Linear(size, 3 * size, bias=False)
-        self.write = nn.Linear(size, size, bias=False)
-
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
-        """Return what each step reads; ``mask`` (B, 1, 1, T) is true where there is something to read."""
-        parts = self.read(x).unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)  # (3, B, heads, T, d)
-        q, k, v = parts.unbind(0)
-        if self.rotary:
-            q, k = rotate(q), rotate(k)
-        if x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):  # in bf16 this kernel takes 2.5 times as long
-            with torch.autocast("cpu", enabled=False):
-                out = attend(q.float(), k.float(), v.float(), mask, self.causal)
-        else:
-            out = attend(q, k, v, mask, self.causal)
-        written: Tensor = self.write(out.transpose(1, 2).flatten(2))
-        return written
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
-    """Return softmax(Q Kᵀ / √d) V, all (B, heads, T, d)."""
+    if q.device.type == "cpu" and torch.is_autocast_enabled("cpu"):  # in bf16 this kernel takes 2.5 times as long
+        with torch.autocast("cpu", enabled=False):
+            return F.scaled_dot_product_attention(q.float(), k.float(), v.float(), attn_mask=mask, is_causal=causal)
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
 
 
-class Block(nn.Module):
-    """Attention and two layers on each step by itself, both beside a shortcut."""
+def apply_rotary(x: Tensor, start: int = 0) -> Tensor:
+    """Return queries or keys (B, heads, T, d) of steps ``start``, ``start`` + 1, … rotated (Su 2021: RoFormer).
 
-    def __init__(self, size: int, *, num_heads: int, causal: bool, rotary: bool, dropout: float) -> None:
+    The angle grows with the step, so a product of query and key depends on the distance of their steps alone.
+    """
+    half = x.shape[3] // 2
+    frequency = 10000.0 ** (-torch.arange(half, device=x.device) / half)
+    angle = torch.arange(start, start + x.shape[2], device=x.device)[:, None] * frequency  # (T, d/2)
+    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+    x1, x2 = x[..., :half], x[..., half:]
+    return torch.cat([x1 * cos - x2 * sin, x1 * sin + x2 * cos], 3)
+
+
+class KeyValueCache:
+    """Keys and values (B, heads, T, d) of the steps so far, of each block: decoding computes those of new steps alone."""
+
+    def __init__(self, num_layers: int) -> None:
+        self.keys: list[Tensor | None] = [None] * num_layers
+        self.values: list[Tensor | None] = [None] * num_layers
+
+    @property
+    def length(self) -> int:
+        """Return the number of steps."""
+        return 0 if self.keys[-1] is None else self.keys[-1].shape[2]
+
+    def append(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a block's keys and values with those of new steps."""
+        keys, values = self.keys[layer], self.values[layer]
+        k = k if keys is None else torch.cat([keys, k], 2)
+        v = v if values is None else torch.cat([values, v], 2)
+        self.keys[layer], self.values[layer] = k, v
+        return k, v
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention (B, T, size) to (B, T, size); without dropout, which would rule fused kernels out."""
+
+    def __init__(self, size: int, *, layer: int, num_heads: int, causal: bool, rotary: bool) -> None:
+        super().__init__()
+        self.layer, self.num_heads, self.causal, self.rotary = layer, num_heads, causal, rotary
+        self.qkv = nn.Linear(size, 3 * size, bias=False)
+        self.proj = nn.Linear(size, size, bias=False)
+
+    def forward(self, x: Tensor, mask: Tensor | None, cache: KeyValueCache | None = None) -> Tensor:
+        """Return the attended values; with a ``cache`` that holds steps, ``x`` (B, 1, size) is the step after them."""
+        qkv = self.qkv(x).unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)  # (3, B, heads, T, d)
+        q, k, v = qkv.unbind(0)
+        if self.rotary:
+            start = 0 if cache is None else cache.length
+            q, k = apply_rotary(q, start), apply_rotary(k, start)
+        causal = self.causal
+        if cache is not None:
+            causal = cache.keys[self.layer] is None  # a step after those in the cache attends to all of them
+            k, v = cache.append(self.layer, k, v)
+        out = scaled_dot_product_attention(q, k, v, mask, causal=causal)
+        projected: Tensor = self.proj(out.transpose(1, 2).flatten(2))
+        return projected
+
+
+class Block(nn.Module):
+    """Attention, then a feed-forward network on each step by itself; each is added to its input."""
+
+    def __init__(self, size: int, *, layer: int, num_heads: int, causal: bool, rotary: bool, dropout: float) -> None:
         super().__init__()
         self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in range(2))
-        self.attention = Attention(size, num_heads=num_heads, causal=causal, rotary=rotary)
-        self.layers = nn.Sequential(nn.Linear(size, 4 * size), nn.GELU(), nn.Linear(4 * size, size))
+        self.attention = Attention(size, layer=layer, num_heads=num_heads, causal=causal, rotary=rotary)
+        dim_feedforward = 4 * size
+        self.feed_forward = nn.Sequential(nn.Linear(size, dim_feedforward), nn.GELU(), nn.Linear(dim_feedforward, size))
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None, cache: KeyValueCache | None = None) -> Tensor:
         """Return (B, T, size)."""
-        x = x + self.dropout(self.attention(self.norms[0](x), mask))
-        out: Tensor = x + self.dropout(self.layers(self.norms[1](x)))
+        x = x + self.dropout(self.attention(self.norms[0](x), mask, cache))
+        out: Tensor = x + self.dropout(self.feed_forward(self.norms[1](x)))
         return out
 
 
-class Blocks(nn.Module):
-    """``num_layers`` of attention over what is read: (B, T, inputs) to (B, T, features)."""
+class TransformerBlocks(nn.Module):
+    """Input projection, positions and ``num_layers`` blocks: (B, T, inputs) to (B, T, features)."""
 
     def __init__(
         self,
@@ -104,117 +147,147 @@ class Blocks(nn.Module):
     ) -> None:
         super().__init__()
         self.features, self.steps = size, steps
-        self.enter = nn.Linear(inputs, size) if inputs != size else nn.Identity()
-        self.place = nn.Parameter(torch.randn(steps, size) * 0.02) if positional_encoding == "learned" else None
+        self.input_proj = nn.Linear(inputs, size) if inputs != size else nn.Identity()
+        rotary = positional_encoding == "rotary"
+        self.pos_embed = None if rotary else nn.Parameter(torch.randn(steps, size) * 0.02)
         self.dropout = nn.Dropout(dropout)
-        options: dict[str, Any] = {
-            "num_heads": num_heads,
-            "causal": causal,
-            "rotary": positional_encoding == "rotary",
-            "dropout": dropout,
-        }
-        self.blocks = nn.ModuleList(Block(size, **options) for _ in range(num_layers))
+        options: dict[str, Any] = {"num_heads": num_heads, "causal": causal, "rotary": rotary, "dropout": dropout}
+        blocks = [Block(size, layer=layer, **options) for layer in range(num_layers)]
+        self.blocks = nn.ModuleList(blocks)
         self.norm = nn.LayerNorm(size)
-        self.apply(self._draw)
-        for block in self.blocks:  # what is added to the shortcut begins small (Radford 2019)
-            for last in (block.attention.write, block.layers[2]):  # type: ignore[union-attr,index]
-                gain = (2 * num_layers) ** -0.5
-                nn.init.normal_(last.weight, std=0.02 * gain)  # type: ignore[union-attr,arg-type]
-                begin_small(last, gain)  # type: ignore[arg-type]
+        self.apply(_initialize_linear)
+        gain = (2 * num_layers) ** -0.5
+        for block in blocks:  # each branch's last layer begins smaller, the deeper the network (Radford 2019: GPT-2)
+            for last in (block.attention.proj, block.feed_forward[2]):
+                nn.init.normal_(last.weight, std=0.02 * gain)  # type: ignore[arg-type]
+                begin_small(last, gain)
 
-    @staticmethod
-    def _draw(module: nn.Module) -> None:
-        if isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, std=0.02)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-
-    def forward(self, x: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, None]:
-        """Return what each step has become, and no state."""
-        h = self.enter(x)
-        if self.place is not None:
-            h = h + self.place[: h.shape[1]]
+    def forward(
+        self, x: Tensor, lengths: Tensor | None = None, cache: KeyValueCache | None = None
+    ) -> tuple[Tensor, KeyValueCache | None]:
+        """Return the outputs (B, T, features), and the cache, to which the steps of ``x`` were added."""
+        h = self.input_proj(x)
+        if self.pos_embed is not None:
+            start = 0 if cache is None else cache.length
+            h = h + self.pos_embed[start : start + h.shape[1]]
         h = self.dropout(h)
-        mask = None if lengths is None else inside(h, lengths)[:, None, None, :]
+        mask = None if lengths is None else valid_mask(h, lengths)[:, None, None, :]
         for block in self.blocks:
-            h = block(h, mask)
-        return self.norm(h), None
+            h = block(h, mask, cache)
+        return self.norm(h), cache
 
 
-class NextSymbol(nn.Module):
-    """Language modelling: symbols, causal blocks, logits for the symbol that follows each."""
+def _initialize_linear(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+class TransformerLanguageModel(nn.Module):
+    """Language modeling: token embedding, causal blocks, logits of the next token at each step."""
 
     def __init__(
-        self, spec: DataSpec, core: Callable[[int, int], Blocks], *, size: int, tie_embeddings: bool, dropout: float
+        self,
+        spec: DataSpec,
+        core: Callable[[int, int], TransformerBlocks],
+        *,
+        size: int,
+        tie_embeddings: bool,
+        dropout: float,
     ) -> None:
         super().__init__()
-        self.steps = spec.input_shape[0]
-        self.reader = Symbols(spec.vocab_size, size, steps=self.steps, dropout=nn.Identity())
-        self.reader.draw(0.02)
-        self.core = core(size, self.steps)
-        self.head = Output(size, self.reader.embedding, tie_embeddings=tie_embeddings, dropout=nn.Dropout(dropout))
+        self.block_size = spec.input_shape[0]
+        self.embed = TokenEmbedding(spec.vocab_size, size, steps=self.block_size, dropout=nn.Identity())
+        self.embed.initialize(0.02)
+        self.core = core(size, self.block_size)
+        self.head = LanguageModelHead(size, self.embed, tie_embeddings=tie_embeddings, dropout=nn.Dropout(dropout))
 
-    def read(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, None]:
-        """Return the symbols' vectors (B, T, C), all of one length."""
-        return self.reader(x), None
+    def core_input(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, None]:
+        """Return the tokens' vectors (B, T, C), all of one length."""
+        return self.embed(x), None
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Return logits (B, T, V); a step sees those before it in ``x``.
+        """Return logits (B, T, V); a step attends to those before it in ``x``.
 
-        A text longer than a training window is read in parts where positions are learned, of which there are no more.
+        Learned positions end with the block: a longer text is then read in parts.
         """
-        if self.core.place is not None and not torch.compiler.is_exporting() and x.shape[1] > self.steps:
-            return self.continued(x, None)[0]
-        h, _ = self.core(self.reader(x))
+        if self.core.pos_embed is not None and not torch.compiler.is_exporting() and x.shape[1] > self.block_size:
+            return self.forward_with_state(x, None)[0]
+        h, _ = self.core(self.embed(x))
         out: Tensor = self.head(h)
         return out
 
-    def continued(self, x: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return logits (B, T, V) and the last symbols, which are the state.
+    def forward_with_state(
+        self, x: Tensor, state: tuple[Tensor, KeyValueCache | None] | None
+    ) -> tuple[Tensor, tuple[Tensor, KeyValueCache | None]]:
+        """Return logits (B, T, V) and the state: the last tokens, and while decoding their keys and values.
 
-        ``x`` is read in parts of half a training window, each behind as many symbols as make it a whole one, so that no
-        step stands where none stood in training.
+        No step has a position that training did not have. One token is decoded with the cache. Several are read in
+        parts of half a block, each behind as many tokens as make it a whole block.
         """
-        seen = x[:, :0] if state is None else state
-        answers = []
-        for part in x.split(max(self.steps // 2, 1), 1):
-            whole = torch.cat([seen, part], 1)[:, -self.steps :]
-            answers.append(self.forward(whole)[:, -part.shape[1] :])
-            seen = torch.cat([seen, part], 1)[:, -self.steps :]
-        return torch.cat(answers, 1), seen
+        context, cache = (x[:, :0], None) if state is None else state
+        if x.shape[1] == 1:
+            return self._decode(x, context, cache)
+        logits = []
+        for part in torch.split(x, max(self.block_size // 2, 1), 1):
+            context = torch.cat([context, part], 1)[:, -self.block_size :]
+            logits.append(self.forward(context)[:, -part.shape[1] :])
+        return torch.cat(logits, 1), (context, None)
+
+    def _decode(
+        self, x: Tensor, context: Tensor, cache: KeyValueCache | None
+    ) -> tuple[Tensor, tuple[Tensor, KeyValueCache]]:
+        """Return logits (B, 1, V) for one token behind ``context``; once that is a block, behind its later half."""
+        full = context.shape[1] >= self.block_size
+        if full:
+            context = context[:, context.shape[1] - self.block_size // 2 :]
+        new_tokens = x
+        if cache is None or full:
+            cache, new_tokens = KeyValueCache(len(self.core.blocks)), torch.cat([context, x], 1)
+        h, _ = self.core(self.embed(new_tokens), cache=cache)
+        return self.head(h[:, -1:]), (torch.cat([context, x], 1), cache)
 
 
-class Future(nn.Module):
-    """Forecasting: segments of the past as steps, one layer from them all to the whole future (Nie 2023: PatchTST)."""
+class TransformerForecaster(nn.Module):
+    """Forecasting: patches of the context as steps, one layer from all of them to the forecast (Nie 2023: PatchTST)."""
 
     def __init__(
-        self, spec: DataSpec, core: Callable[[int, int], Blocks], *, segments: Segments, size: int, dropout: float
+        self, core: Callable[[int, int], TransformerBlocks], *, patches: SeriesPatches, size: int, dropout: float
     ) -> None:
         super().__init__()
-        self.segments = segments
-        self.embed = nn.Linear(segments.features, size)
-        self.core = core(size, segments.steps)
-        answered = segments.later * segments.answered
-        self.head = nn.Sequential(nn.Flatten(1), nn.Dropout(dropout), nn.Linear(segments.steps * size, answered))
+        self.patches = patches
+        self.embed = nn.Linear(patches.features, size)
+        self.core = core(size, patches.steps)
+        outputs = patches.predicted_steps * patches.predicted_features
+        self.head = ForecasterHead(patches.steps * size, outputs, dropout=dropout)
 
-    def read(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, None]:
-        """Return the past as vectors (B', N, size), all of one length."""
-        return self.embed(self.segments(x)), None
+    def core_input(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, None]:
+        """Return the patches of the context as vectors (B', N, size), all of one length."""
+        return self.embed(self.patches(x)), None
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Return the standardised future (B, H, columns)."""
-        h, _ = self.core(self.embed(self.segments(x)))
-        return self.segments.restore(self.head(h), x)
+        """Return the standardized forecast (B, H, columns)."""
+        h, _ = self.core(self.embed(self.patches(x)))
+        return self.patches.unpatchify(self.head(h.flatten(1)), x)
 
 
 @register("transformer")
 class Transformer(SequenceModule):
-    """A transformer of ``num_layers`` blocks of ``hidden_size`` numbers a step, in ``num_heads`` parts.
+    """The transformer: a causal language model, an encoder for labels and forecasts.
 
-    ``positional_encoding`` are rotary or learned; ``dropout`` is on what each block adds and before the answer. Images are read
-    by ``sequence_order`` (rows, pixels, permuted); ``pooling`` over time makes one answer (last, mean, max, attention); ``tie_embeddings``
-    uses the symbols' vectors for the output too. What is labelled is read ``patch_len`` steps at a time, and so are time
-    series, ``channel_independence`` column by column, ``instance_norm`` without their last value (see Segments).
+    Args:
+        hidden_size: size of each step's vector; a multiple of twice ``num_heads``.
+        num_layers: blocks.
+        num_heads: attention heads in a block.
+        positional_encoding: rotary (in queries and keys) or learned (added to the input).
+        dropout: on the input, on each block's branches, and before the output.
+        sequence_order: images are read by rows, by pixels, or by pixels permuted.
+        pooling: over time, in classification and regression: last, mean, max or attention.
+        tie_embeddings: the output layer of a language model has the weights of its embedding.
+        patch_len: steps that are read as one; not in language modeling.
+        instance_norm: of time series: subtract each column's last value, and add it to the forecast.
+        channel_independence: of time series: read each column by itself.
 
     Raises:
         ZooError: an option outside its limits.
@@ -237,23 +310,17 @@ class Transformer(SequenceModule):
         channel_independence: bool = True,
     ) -> None:
         super().__init__(spec=spec)
-        for name, value in (("hidden_size", hidden_size), ("num_layers", num_layers), ("num_heads", num_heads)):
-            check_number(f"model.{name}", value, low=1, integer=True)
-        check_choice("model.positional_encoding", positional_encoding, POSITIONS)
+        for name in ("hidden_size", "num_layers", "num_heads"):
+            check_number(f"model.{name}", self.hparams[name], low=1, integer=True)
+        check_choice("model.positional_encoding", positional_encoding, POSITIONAL_ENCODINGS)
         check_number("model.dropout", dropout, low=0, below=1)
-        for name, flag in (
-            ("tie_embeddings", tie_embeddings),
-            ("instance_norm", instance_norm),
-            ("channel_independence", channel_independence),
-        ):
-            check_flag(f"model.{name}", flag)
-        refuse(
-            hidden_size % (2 * num_heads) > 0,
-            f"model.hidden_size={hidden_size}: must be a multiple of twice model.num_heads={num_heads}",
-        )
+        for name in ("tie_embeddings", "instance_norm", "channel_independence"):
+            check_flag(f"model.{name}", self.hparams[name])
+        if hidden_size % (2 * num_heads):
+            raise ZooError(f"model.hidden_size={hidden_size}: must be a multiple of twice model.num_heads={num_heads}")
         target = self.spec.target_type
         core = partial(
-            Blocks,
+            TransformerBlocks,
             size=hidden_size,
             num_layers=num_layers,
             num_heads=num_heads,
@@ -261,19 +328,23 @@ class Transformer(SequenceModule):
             causal=target == "next_symbol",
             dropout=dropout,
         )
+        self.network: nn.Module
         if target == "next_symbol":
-            self.network: nn.Module = NextSymbol(
+            self.network = TransformerLanguageModel(
                 self.spec, core, size=hidden_size, tie_embeddings=tie_embeddings, dropout=dropout
             )
         elif target == "future":
-            segments = Segments(self.spec, size=patch_len, instance_norm=instance_norm, apart=channel_independence)
-            self.network = Future(self.spec, core, segments=segments, size=hidden_size, dropout=dropout)
+            options = {"instance_norm": instance_norm, "channel_independence": channel_independence}
+            patches = SeriesPatches(self.spec, patch_len=patch_len, **options)
+            self.network = TransformerForecaster(core, patches=patches, size=hidden_size, dropout=dropout)
         else:
-            drop = nn.Dropout(dropout)
-            options: dict[str, Any] = {
-                "sequence_order": sequence_order,
-                "embedding_dim": hidden_size,
-                "patch_len": patch_len,
-            }
-            options["input_dropout"] = drop
-            self.network = Label(self.spec, core, dropout=dropout, pooling=pooling, **options)
+            self.network = SequenceClassifier(
+                self.spec,
+                core,
+                sequence_order=sequence_order,
+                embedding_dim=hidden_size,
+                input_dropout=nn.Dropout(dropout),
+                dropout=dropout,
+                pooling=pooling,
+                patch_len=patch_len,
+            )

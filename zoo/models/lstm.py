@@ -1,0 +1,66 @@
+"""Long short-term memory (Hochreiter & Schmidhuber 1997), with a forget gate (Gers 2000) and projection (Sak 2014).
+
+At each step t of a sequence, with σ the logistic function and ∘ the product of elements:
+
+    i_t = σ(W_ii x_t + b_ii + W_hi h_{t-1} + b_hi)       input gate
+    f_t = σ(W_if x_t + b_if + W_hf h_{t-1} + b_hf)       forget gate
+    g_t = tanh(W_ig x_t + b_ig + W_hg h_{t-1} + b_hg)    candidate
+    o_t = σ(W_io x_t + b_io + W_ho h_{t-1} + b_ho)       output gate
+    c_t = f_t ∘ c_{t-1} + i_t ∘ g_t                      cell state
+    h_t = W_hr (o_t ∘ tanh c_t)                          hidden state; without a projection W_hr is left out
+
+The cell state is a sum, so its gradient passes many steps where f_t is near 1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo.config.schema import check_number
+from zoo.models.sequence_base import RecurrentModule
+from zoo.registry import register
+
+
+def lstm_cell(x: Tensor, state: tuple[Tensor, Tensor], layer: nn.LSTM) -> tuple[Tensor, Tensor]:
+    """Return h_t and c_t from x_t (B, inputs), h_{t-1} and c_{t-1}: one step of the equations above.
+
+    Training runs torch's kernel, which computes the same for all steps at once.
+    """
+    h, c = state
+    w_ih, w_hh, b_ih, b_hh, *w_hr = layer.all_weights[0]  # the four gates are stacked: w_ih is (4 · hidden, inputs)
+    i, f, g, o = (x @ w_ih.T + b_ih + h @ w_hh.T + b_hh).chunk(4, dim=1)
+    i, f, g, o = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
+    c = f * c + i * g
+    h = o * c.tanh()
+    if w_hr:
+        h = h @ w_hr[0].T  # (B, proj_size)
+    return h, c
+
+
+@register("lstm")
+class LSTM(RecurrentModule):
+    """Long short-term memory.
+
+    Args:
+        forget_bias: first bias of the forget gate; 1 keeps the cell state at the start (Jozefowicz 2015).
+        proj_size: size of the hidden state after its projection; 0: no projection.
+    """
+
+    def __init__(self, *, forget_bias: float = 1.0, proj_size: int = 0, **shared: Any) -> None:
+        super().__init__(**shared)
+
+    def build_layer(self, inputs: int, *, hidden_size: int) -> nn.RNNBase:
+        """Return torch's kernel of a layer."""
+        forget_bias, proj_size = self.hparams["forget_bias"], self.hparams["proj_size"]
+        check_number("model.forget_bias", forget_bias, low=-10, high=10)
+        check_number("model.proj_size", proj_size, low=0, high=hidden_size - 1, integer=True)
+        layer = nn.LSTM(inputs, hidden_size, proj_size=proj_size, batch_first=True)
+        _, _, b_ih, b_hh, *_ = layer.all_weights[0]
+        forget_gate = slice(hidden_size, 2 * hidden_size)  # torch's order is i, f, g, o
+        with torch.no_grad():  # the sum of b_if and b_hf counts
+            b_ih[forget_gate] = forget_bias
+            b_hh[forget_gate] = 0
+        return layer
