@@ -196,9 +196,7 @@ class RecurrentLanguageModel(nn.Module):
         tie_embeddings: bool,
     ) -> None:
         super().__init__()
-        self.embed = TokenEmbedding(
-            spec.vocab_size, embedding_dim, steps=spec.input_shape[0], dropout=input_dropout
-        )
+        self.embed = TokenEmbedding(spec.vocab_size, embedding_dim, steps=spec.input_shape[0], dropout=input_dropout)
         self.core = core(self.embed.features, self.embed.steps)
         self.head = LanguageModelHead(
             self.core.features, self.embed, tie_embeddings=tie_embeddings, dropout=output_dropout
