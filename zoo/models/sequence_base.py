@@ -341,7 +341,9 @@ class RecurrentModule(SequenceModule):
         )
         target = self.spec.target_type
         if bidirectional and target in ("next_symbol", "future"):
-            raise ZooError(f"model.bidirectional=true: does not go with {self.spec.task}, whose inputs end where it predicts")
+            raise ZooError(
+                f"model.bidirectional=true: does not go with {self.spec.task}, whose inputs end where it predicts"
+            )
         self.network: nn.Module
         if target == "next_symbol":
             self.network = RecurrentLanguageModel(
