@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from zoo.data.spec import DataSpec
 from zoo.exceptions import Stopped, TrainingError, ZooError
 from zoo.registry import create, get, list_data, list_models, register, register_data
+from zoo.utils.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from zoo.checkpoint import load
     from zoo.data import Dataset
     from zoo.engine.train import Run, resume, train
-    from zoo.hub import list_weights, push_to_hub
+    from zoo.hub import list_weights, load, push_to_hub
     from zoo.inference.export import export
     from zoo.models.autoencoder import Autoencoder
     from zoo.models.base import ZooModule
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from zoo.models.transformer import Transformer
     from zoo.models.vae import VAE
 
-__version__ = "0.1.0"
 __all__ = [
     "CNN",
     "DQN",
@@ -88,7 +87,7 @@ _LAZY = {
     "ZooModule": "zoo.models.base",
     "export": "zoo.inference.export",
     "list_weights": "zoo.hub",
-    "load": "zoo.checkpoint",
+    "load": "zoo.hub",
     "push_to_hub": "zoo.hub",
     "resume": "zoo.engine.train",
     "train": "zoo.engine.train",

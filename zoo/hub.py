@@ -1,7 +1,6 @@
-"""Weights that the zoo trained itself and that come with it: ``zoo.load("cnn/mnist")``; and those on a hub.
+"""Pretrained weights: those that come with the zoo, ``zoo.load("cnn/mnist")``, and those on a hub.
 
-Each is a file of safetensors in ``zoo/weights/``, and beside it JSON that says by which command it was made, on what
-data, and what it reaches there. ``python -m benchmarks.pretrain`` makes them anew.
+Each is a file of safetensors in ``zoo/weights/`` with a JSON card: the command that made it, the data, its metrics. ``python -m benchmarks.pretrain`` makes them anew.
 """
 
 from __future__ import annotations
@@ -10,16 +9,25 @@ import json
 import re
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from zoo.checkpoint import load_checkpoint, save_weights
 from zoo.exceptions import ZooError, install, unknown
-
-if TYPE_CHECKING:
-    from zoo.models.base import ZooModule
 
 FOLDER = Path(__file__).parent / "weights"
 HUB = "hub:"
 FILE = "model.safetensors"  # in a repository of a hub
+
+
+def load(place: str | Path) -> Any:
+    """Return a model, ready to ``predict``: of a checkpoint, of weights that come with the zoo, or ``hub:owner/name``.
+
+    Loads tensors and plain values only, never code.
+
+    Raises:
+        ZooError: no such file, or not a checkpoint of the zoo.
+    """
+    return load_checkpoint(find(place))
 
 
 def list_weights() -> list[str]:
@@ -39,20 +47,20 @@ def path_of(name: str) -> Path:
 
 
 def card(name: str) -> dict[str, Any]:
-    """Return what is known of weights: recipe, data, seed, command, parameters, figures."""
-    found: dict[str, Any] = json.loads(path_of(name).with_suffix(".json").read_text())
-    return found
+    """Return the card of weights: recipe, data, seed, command, parameters, metrics."""
+    content: dict[str, Any] = json.loads(path_of(name).with_suffix(".json").read_text())
+    return content
 
 
-def found(place: str | Path) -> Path:
-    """Return the file that ``place`` means: a file, weights that come with the zoo, or ``hub:owner/name``.
+def find(place: str | Path) -> Path:
+    """Return the file of ``place``: a file, weights that come with the zoo, or ``hub:owner/name``.
 
     Raises:
-        ZooError: it means none of them.
+        ZooError: there is none.
     """
     text = str(place)
     if text.startswith(HUB):
-        return _fetched(text.removeprefix(HUB))
+        return _download(text.removeprefix(HUB))
     if not Path(place).exists() and re.fullmatch(r"\w+/\w+", text):
         if text in list_weights():
             return path_of(text)
@@ -68,30 +76,27 @@ def _hub() -> Any:
     return huggingface_hub
 
 
-def _fetched(name: str) -> Path:
+def _download(name: str) -> Path:
     hub = _hub()
     try:
         return Path(hub.hf_hub_download(name, FILE))
     except Exception as error:  # no network, no such repository, no such file: each an error of its own there
-        said = " ".join(str(error).split())
-        raise ZooError(f"{HUB}{name}: cannot be fetched ({said[:200]})") from None
+        raise ZooError(f"{HUB}{name}: cannot be fetched ({' '.join(str(error).split())[:200]})") from None
 
 
-def push_to_hub(model: ZooModule, name: str, *, private: bool = True) -> str:
+def push_to_hub(model: Any, name: str, *, private: bool = True) -> str:
     """Put a model on a hub, as ``owner/name``, to be loaded by ``zoo.load("hub:owner/name")``; return its address.
 
     Raises:
         ZooError: the extra ``hub`` is not installed, or the hub does not allow it.
     """
-    from zoo.checkpoint import save_weights
-
     api = _hub().HfApi()
     with tempfile.TemporaryDirectory() as folder:
         save_weights(model, Path(folder) / FILE)
-        about = f"---\nlibrary_name: zoo\ntags: [{model.name}, {model.spec.task}]\n---\n"
-        about += f"# {model.name} on {model.spec.name}\n\n"
-        about += f'```python\nimport zoo\n\nmodel = zoo.load("{HUB}{name}")\n```\n'
-        (Path(folder) / "README.md").write_text(about)
+        card_text = f"---\nlibrary_name: zoo\ntags: [{model.name}, {model.spec.task}]\n---\n"
+        card_text += f"# {model.name} on {model.spec.name}\n\n"
+        card_text += f'```python\nimport zoo\n\nmodel = zoo.load("{HUB}{name}")\n```\n'
+        (Path(folder) / "README.md").write_text(card_text)
         try:
             api.create_repo(name, private=private, exist_ok=True)
             return str(api.upload_folder(repo_id=name, folder_path=folder))

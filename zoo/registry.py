@@ -7,14 +7,9 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from zoo.exceptions import ZooError, unknown
-
-if TYPE_CHECKING:
-    from zoo.data.modality import Modality
-    from zoo.models.base import ZooModule
-
 
 TaskT = TypeVar("TaskT")
 
@@ -31,7 +26,7 @@ class ModelEntry:
     tasks: tuple[str, ...]
     modalities: tuple[str, ...]
     action_spaces: tuple[str, ...] = ()
-    cls: type[ZooModule] | None = None
+    cls: type[Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +46,7 @@ class ModalityEntry:
     module: str
     attribute: str
     tasks: tuple[str, ...]
-    instance: Modality[Any] | None = None  # None until it was imported
+    instance: Any | None = None  # None until it was imported
 
 
 TARGETS = ("class", "number", "next_symbol", "future", "input", "none", "reward")
@@ -155,14 +150,14 @@ _MODALITIES: dict[str, ModalityEntry] = {
 ENTRY_POINTS = "zoo.models"
 
 
-def register(name: str) -> Callable[[type[ZooModule]], type[ZooModule]]:
+def register(name: str) -> Callable[[type[Any]], type[Any]]:
     """Return a class decorator that puts a ZooModule into the registry under ``name``.
 
     Raises:
         ZooError: the name is taken, or a built-in class disagrees with the table.
     """
 
-    def decorate(cls: type[ZooModule]) -> type[ZooModule]:
+    def decorate(cls: type[Any]) -> type[Any]:
         declared = (tuple(cls.tasks), tuple(cls.modalities), tuple(cls.action_spaces))
         entry = ModelEntry(cls.__module__, cls.__qualname__, *declared, cls)
         old = _MODELS.get(name)
@@ -256,7 +251,7 @@ def unsupervised_tasks() -> tuple[str, ...]:
     return tuple(name for name, entry in _TASKS.items() if entry.unsupervised)
 
 
-def register_modality(cls: type[Modality[Any]]) -> type[Modality[Any]]:
+def register_modality(cls: type[Any]) -> type[Any]:
     """Put a Modality into the registry under the name that its ``spec`` class has as ``modality``.
 
     Raises:
@@ -291,7 +286,7 @@ def supported_tasks(modality: str) -> tuple[str, ...]:
     return (*own, *(task for task, entry in _TASKS.items() if modality in entry.modalities and task not in own))
 
 
-def get_modality(name: str) -> Modality[Any]:
+def get_modality(name: str) -> Any:
     """Return the one object of a modality, imported.
 
     Raises:
@@ -357,7 +352,7 @@ def data_origin(name: str) -> tuple[str, str] | None:
     return (module, attribute or name) if module else None
 
 
-def get(name: str) -> type[ZooModule]:
+def get(name: str) -> type[Any]:
     """Return the LightningModule class registered under ``name``.
 
     Raises:
@@ -371,7 +366,7 @@ def get(name: str) -> type[ZooModule]:
     return found.cls
 
 
-def create(name: str, **options: Any) -> ZooModule:
+def create(name: str, **options: Any) -> Any:
     """Return a new model by name, for the digits where no ``spec`` is given.
 
     Raises:

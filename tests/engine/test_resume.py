@@ -236,7 +236,7 @@ def fit(devices: int, **trainer) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("accumulate", [1, 3])
 def test_two_processes_train_as_one_does(accumulate):
     # 127 rows in batches of 32: the last one has 31 rows, which two processes share unevenly
-    one, two = fit(1, accumulate=accumulate), fit(2, accumulate=accumulate)
+    one, two = fit(1, accumulate_grad_batches=accumulate), fit(2, accumulate_grad_batches=accumulate)
     for key, value in one.items():
         assert torch.allclose(two[key].double(), value.double(), rtol=1e-4, atol=1e-5), key
 

@@ -32,7 +32,7 @@ def opened(place: str) -> tuple[Any, Path | None]:
     Raises:
         ZooError: no such file, or not a checkpoint of the zoo.
     """
-    from zoo.checkpoint import load
+    from zoo.hub import load
 
     path = Path(place).expanduser()
     path = path / "checkpoints" / "best.ckpt" if path.is_dir() else path

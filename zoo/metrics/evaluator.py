@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from zoo.checkpoint import load
 from zoo.data.spec import DataSpec
-from zoo.hub import list_weights
+from zoo.hub import list_weights, load
 
 SURE = 0.9  # probability from which the judge counts as sure
 

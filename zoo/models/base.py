@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
-from zoo.config.schema import Learning
+from zoo.checkpoint import FORMAT
+from zoo.config.schema import Learning, learning_of
 from zoo.data.dataset import Batch, Dataset
 from zoo.data.loader import Loader, MacroBatch
 from zoo.data.spec import DataSpec
@@ -24,7 +25,6 @@ from zoo.utils.eval_mode import eval_mode
 from zoo.utils.precision import to_widest_dtype, widest_dtype
 
 PLACE = ("epochs", "waiting", "waiting_rows", "rows", "sums", "monitor")  # of a Loop, what a checkpoint holds
-FORMAT = 1  # of checkpoints; one of another is refused by name
 
 
 @dataclass(slots=True)
@@ -464,6 +464,12 @@ class ZooModule(L.LightningModule):
         # Lightning adds the loader's state here too, also to weights alone; a run goes on from ``training_state``
         fit_loop = checkpoint.get("loops", {}).get("fit_loop", {})
         fit_loop.get("state_dict", {}).pop("combined_loader", None)
+
+    def restore_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Become the model of a checkpoint of the same class and options: its way of learning, weights and counters."""
+        self.configure(learning_of(dict(checkpoint["zoo"]["learning"])))
+        self.load_state_dict(checkpoint["state_dict"])
+        self.on_load_checkpoint(checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take up counters and threshold."""

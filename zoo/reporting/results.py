@@ -15,7 +15,7 @@ from typing import Any
 import lightning
 import torch
 
-from zoo import __version__, registry
+from zoo import registry
 from zoo.config import compose as configs
 from zoo.config.run_config import BUNDLED, RunConfig
 from zoo.data import Dataset
@@ -25,6 +25,7 @@ from zoo.utils.device import device_name
 from zoo.utils.eval_mode import eval_mode
 from zoo.utils.guard import Guard
 from zoo.utils.rank import rank
+from zoo.utils.version import __version__
 
 
 @dataclass(frozen=True)

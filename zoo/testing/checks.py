@@ -227,7 +227,7 @@ def _tensors(answers: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def _predict(path: Path, raw: Any) -> dict[str, Any]:
-    from zoo.checkpoint import load
+    from zoo.hub import load
 
     return {key: value.numpy() for key, value in _tensors(load(path).predict(raw)).items()}
 

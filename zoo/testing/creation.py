@@ -23,7 +23,7 @@ def check_create(name: str) -> None:
     _check_signature(cls, subject_name)
     try:
         with quiet():
-            model = cls()  # type: ignore[call-arg]
+            model = cls()
     except ZooError as error:
         raise ConformanceError(
             f"{subject_name}: its defaults are refused ({error}); choose defaults that fit"
@@ -37,7 +37,7 @@ def check_create(name: str) -> None:
             shape.get(modality, (4,)),
             classes=("a", "b") if registry.task_entry(task).target == "class" else (),
         )
-        if not _refuses(partial(cls, spec=spec)):
+        if not _refuses(partial(registry.create, name, spec=spec)):
             raise ConformanceError(
                 f"{subject_name}: takes {modality} data, which it does not claim; call super().__init__(spec=spec)"
             )

@@ -79,7 +79,8 @@ class Subject:
         """Return the model for this data, with its first weights, on the CPU."""
         with quiet():
             L.seed_everything(seed, verbose=False)
-            return registry.create(self.name, spec=self.dataset.spec)
+            model: ZooModule = registry.create(self.name, spec=self.dataset.spec)
+            return model
 
     def batch(self, rows: int = 7) -> Batch:
         """Return the first test rows as a network reads them, on the device."""
