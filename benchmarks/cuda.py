@@ -164,7 +164,7 @@ def _bare(name: str, dataset: Any) -> float:
     from zoo.config.schema import Learning
     from zoo.data.loader import take
     from zoo.data.transfer import placed
-    from zoo.optim import build_optimizer
+    from zoo.optim.optimizers import build_optimizer
     from zoo.utils.device import select_device, select_precision
 
     device = select_device("cuda")

@@ -9,74 +9,13 @@ import lightning as L
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 import zoo
-from zoo.config.schema import Optimizer, Regularization, Scheduler
 from zoo.data.image.spec import DIGITS, ImageSpec
 from zoo.data.table.spec import TableSpec
-from zoo.optim import Plateau, build_optimizer, decay_weights, initialise, penalise, schedule_factor
 from zoo.tasks.classification import Classification
 
 TABLE = TableSpec("t", "classification", (4,), classes=("a", "b", "c"))
-
-
-def parameters_with_gradients(seed: int = 0) -> list[nn.Parameter]:
-    generator = torch.Generator().manual_seed(seed)
-    made = [
-        nn.Parameter(torch.randn(3, 4, generator=generator)),
-        nn.Parameter(torch.randn(3, generator=generator)),
-    ]
-    for p in made:
-        p.grad = torch.randn(p.shape, generator=generator)
-    return made
-
-
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        (Regularization(l1=0.3), lambda w: 0.3 * w.sign()),
-        (Regularization(l2=0.2), lambda w: 0.2 * w),
-        (Regularization(l1=0.3, l2=0.2), lambda w: 0.3 * w.sign() + 0.2 * w),
-    ],
-)
-def test_a_penalty_changes_the_gradient_of_weights_by_its_derivative_and_spares_biases(options, expected):
-    weight, bias = parameters_with_gradients()
-    before = weight.grad.clone(), bias.grad.clone()
-    penalise([weight], options)
-    assert torch.allclose(weight.grad - before[0], expected(weight.detach()), atol=1e-7)
-    assert torch.equal(bias.grad, before[1])
-
-
-@pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "rmsprop"])
-def test_weight_decay_is_decoupled_for_every_optimiser(name):
-    weight, bias = parameters_with_gradients()
-    plain, decayed = ([nn.Parameter(p.detach().clone()) for p in (weight, bias)] for _ in range(2))
-    for group, decay in ((plain, 0.0), (decayed, 0.1)):
-        for new, old in zip(group, (weight, bias), strict=True):
-            new.grad = old.grad.clone()
-        decay_weights(group[:1], 0.05 * decay)
-        build_optimizer([(group, 1.0)], Optimizer(name=name, lr=0.05, weight_decay=decay)).step()
-    # lr · decay · w is taken off, whatever the optimiser made of the gradient
-    assert torch.allclose(plain[0] - decayed[0], 0.05 * 0.1 * weight, atol=1e-6)
-    assert torch.equal(plain[1], decayed[1])
-
-
-def test_each_optimiser_takes_the_step_of_its_paper():
-    g = {name: parameters_with_gradients(3)[0] for name in ("sgd", "adam", "rmsprop")}
-    start, grad = g["sgd"].detach().clone(), g["sgd"].grad.clone()
-    sgd = build_optimizer([([g["sgd"]], 1.0)], Optimizer(name="sgd", lr=0.1, momentum=0.9, nesterov=True))
-    sgd.step()
-    g["sgd"].grad = grad.clone()
-    sgd.step()
-    v1 = grad
-    v2 = 0.9 * v1 + grad
-    expected = start - 0.1 * (grad + 0.9 * v1) - 0.1 * (grad + 0.9 * v2)
-    assert torch.allclose(g["sgd"], expected, atol=1e-6)
-    build_optimizer([([g["adam"]], 1.0)], Optimizer(name="adam", lr=0.1)).step()
-    assert torch.allclose(g["adam"], start - 0.1 * grad / (grad.abs() + 1e-8), atol=1e-5)
-    build_optimizer([([g["rmsprop"]], 1.0)], Optimizer(name="rmsprop", lr=0.1, alpha=0.9)).step()
-    assert torch.allclose(g["rmsprop"], start - 0.1 * grad / ((0.1 * grad**2).sqrt() + 1e-8), atol=1e-5)
 
 
 def test_label_smoothing_is_the_mixture_with_the_uniform_distribution():
@@ -86,75 +25,6 @@ def test_label_smoothing_is_the_mixture_with_the_uniform_distribution():
     logp = logits.log_softmax(1)
     expected = -(0.8 * logp[torch.arange(5), y] + 0.2 * logp.mean(1)).mean()
     assert torch.allclose(objective.loss(logits, {"y": y}), expected, atol=1e-6)
-
-
-def test_cosine_and_one_cycle_are_torchs():
-    w = [nn.Parameter(torch.zeros(1))]
-    sgd = torch.optim.SGD(w, lr=1.0)
-    reference = torch.optim.lr_scheduler.CosineAnnealingLR(sgd, T_max=49, eta_min=0.1)
-    ours = Scheduler(name="cosine", end_factor=0.1)
-    for step in range(50):
-        assert schedule_factor(ours, step, 50) == pytest.approx(reference.get_last_lr()[0], abs=1e-9)
-        sgd.step()
-        reference.step()
-    sgd = torch.optim.SGD(w, lr=1.0)
-    reference = torch.optim.lr_scheduler.OneCycleLR(
-        sgd,
-        1.0,
-        total_steps=101,
-        pct_start=0.25 + 0.75 / 101,
-        div_factor=25,
-        final_div_factor=1e9,
-        cycle_momentum=False,
-    )
-    ours = Scheduler(name="one_cycle", warmup_ratio=0.25, start_factor=0.04)
-    for step in range(101):
-        assert schedule_factor(ours, step, 101) == pytest.approx(reference.get_last_lr()[0], abs=1e-3)
-        sgd.step()
-        if step < 100:
-            reference.step()
-
-
-def test_step_drops_at_its_milestones_and_warm_up_rises_linearly():
-    factors = [schedule_factor(Scheduler(name="step", milestones=(0.5, 0.75), gamma=0.1), s, 100) for s in range(100)]
-    assert factors == [1.0] * 50 + [0.1] * 25 + [pytest.approx(0.01)] * 25
-    warm = [schedule_factor(Scheduler(name="constant", warmup_ratio=0.5, start_factor=0.2), s, 101) for s in range(101)]
-    assert warm[0] == pytest.approx(0.2)
-    assert warm[25] == pytest.approx(0.6)
-    assert warm[50:] == [1.0] * 51
-
-
-@pytest.mark.parametrize("mode", ["min", "max"])
-def test_plateau_is_torchs_and_its_state_comes_back(mode):
-    sgd = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
-    reference = torch.optim.lr_scheduler.ReduceLROnPlateau(sgd, mode=mode, factor=0.5, patience=2, threshold=0)
-    ours = Plateau(Scheduler(name="plateau", factor=0.5, patience=2), mode=mode)
-    figures = np.random.default_rng(0).normal(size=40).tolist()
-    for index, figure in enumerate(figures):
-        reference.step(figure)
-        ours.update(figure)
-        assert ours.scale == pytest.approx(sgd.param_groups[0]["lr"])
-        if index == 20:
-            state = ours.state_dict()
-            ours = Plateau(Scheduler(name="plateau", factor=0.5, patience=2), mode=mode)
-            ours.load_state_dict(state)
-    assert ours.scale < 0.1
-
-
-def test_initialisations_are_those_of_their_papers():
-    torch.manual_seed(0)
-    layer = nn.Linear(200, 400)
-    initialise(layer.requires_grad_(False), "orthogonal")
-    assert torch.allclose(layer.weight.T @ layer.weight, torch.eye(200), atol=1e-4)
-    initialise(layer, "xavier")
-    bound = math.sqrt(6 / 600)
-    assert 0.99 * bound < layer.weight.abs().max() <= bound
-    initialise(layer, "kaiming")
-    assert layer.weight.std() == pytest.approx(math.sqrt(2 / 200), rel=0.02)
-    assert not layer.bias.any()
-    before = layer.weight.clone()
-    initialise(layer, "default")
-    assert torch.equal(layer.weight, before)
 
 
 def test_the_gradients_of_a_small_network_are_those_of_the_chain_rule():
@@ -346,18 +216,3 @@ def test_a_frozen_network_is_released_after_its_share_of_the_run(quick):
     changed = [{k for k in a if not torch.equal(a[k], b[k])} for a, b in itertools.pairwise(seen)]
     assert changed[0] == last
     assert changed[1] == set(seen[0])
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a driver to ask")
-def test_a_step_does_not_ask_for_a_missing_driver(monkeypatch):
-    layer = torch.nn.Linear(2, 2)
-    optimizer = build_optimizer([(list(layer.parameters()), 1.0)], Optimizer())
-    layer(torch.ones(1, 2)).sum().backward()
-
-    def asked() -> int:
-        raise AssertionError("a step counts devices")
-
-    monkeypatch.setattr(torch.cuda, "device_count", asked)
-    before = layer.weight.detach().clone()
-    optimizer.step()
-    assert not torch.equal(layer.weight, before)

@@ -14,7 +14,8 @@ from zoo.config.schema import Learning
 from zoo.data.image.spec import ImageSpec
 from zoo.exceptions import ZooError
 from zoo.models.base import ZooModule
-from zoo.optim import decay_parameters, initialise
+from zoo.optim.initialization import initialize
+from zoo.optim.weight_decay import decay_parameters
 from zoo.testing.cases import Case, cases_of
 
 LAYERS = (nn.Linear, nn.modules.conv._ConvNd, nn.RNNBase)
@@ -134,7 +135,7 @@ def test_layers_that_begin_small_do_so_however_they_are_drawn(scheme):
     transformer.configure(Learning(init=scheme))
     attention = transformer.network.core.blocks[0].attention
     alone = nn.Linear(attention.proj.in_features, attention.proj.out_features)
-    initialise(alone, scheme)
+    initialize(alone, scheme)
     ratio = float((attention.proj.weight.std() / alone.weight.std()).detach())
     assert ratio == pytest.approx((2 * depth) ** -0.5, rel=0.05)
 

@@ -20,7 +20,8 @@ from zoo.data.loader import Loader
 from zoo.engine.build import build_data, build_model, build_run_config
 from zoo.exceptions import ZooError
 from zoo.models.base import ZooModule
-from zoo.optim import build_optimizer, decay_parameters, decay_weights, penalise
+from zoo.optim.optimizers import build_optimizer
+from zoo.optim.weight_decay import add_penalties, decay_parameters, decay_weights
 from zoo.reporting.plots.training import learning_rates
 from zoo.utils.device import select_device, select_precision
 from zoo.utils.precision import narrow_buffers
@@ -92,7 +93,7 @@ def range_test(model: ZooModule, loader: Loader, *, device: str, precision: str)
                 loss, _ = learner.compute_loss({key: value.to(device) for key, value in batch.items()})
             scaler.scale(loss).backward()
             scaler.unscale_(optimizer)
-            penalise(weights, penalties)
+            add_penalties(weights, penalties)
             if model.learning.gradient_clip_val is not None:
                 torch.nn.utils.clip_grad_norm_(parameters, model.learning.gradient_clip_val)
             for group in optimizer.param_groups:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.config.schema import check_choice, check_number
+from zoo.data.series.spec import SeriesSpec
 from zoo.data.spec import PADDING, DataSpec
 
 SEQUENCE_ORDERS = ("rows", "pixels", "permuted")
@@ -155,7 +156,7 @@ class SeriesPatches(nn.Module):
 
     target_columns: Tensor
 
-    def __init__(self, spec: DataSpec, *, patch_len: int, instance_norm: bool, channel_independence: bool) -> None:
+    def __init__(self, spec: SeriesSpec, *, patch_len: int, instance_norm: bool, channel_independence: bool) -> None:
         super().__init__()
         check_number("model.patch_len", patch_len, low=1, high=spec.input_shape[0], integer=True)
         context_length, self.columns = spec.input_shape

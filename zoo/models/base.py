@@ -19,7 +19,10 @@ from zoo.data.dataset import Batch, Dataset
 from zoo.data.loader import Loader, MacroBatch
 from zoo.data.spec import DataSpec
 from zoo.exceptions import TrainingError, ZooError
-from zoo.optim import Plateau, build_optimizer, decay_parameters, decay_weights, initialise, penalise, schedule_factor
+from zoo.optim.initialization import initialize
+from zoo.optim.optimizers import build_optimizer
+from zoo.optim.schedulers import PlateauScheduler, lr_factor
+from zoo.optim.weight_decay import add_penalties, decay_parameters, decay_weights
 from zoo.tasks import build_task
 from zoo.utils.eval_mode import eval_mode
 from zoo.utils.precision import to_widest_dtype, widest_dtype
@@ -123,7 +126,7 @@ class ZooModule(L.LightningModule):
         self.register_buffer("scale", (1 / std).float().view(shape))  # multiplying is cheaper than dividing
         self.register_buffer("counters", torch.zeros(2, dtype=torch.int64))
         self.loop = Loop()
-        self.plateau: Plateau | None = None
+        self.plateau: PlateauScheduler | None = None
         self.metrics: dict[str, MetricCollection] = {}
         self.test_outputs: list[Tensor] = []  # the test's outputs
         self.stage = "test"  # val where a threshold is chosen by what is a test in Lightning's eyes
@@ -209,10 +212,10 @@ class ZooModule(L.LightningModule):
         """Set how this model learns, before a fit; draws its weights anew where ``init`` asks for it."""
         self.learning = learning
         self.task.configure(learning.objective, label_smoothing=learning.regularization.label_smoothing)
-        initialise(self, learning.init, but=[self.get_submodule(follower) for follower in self.derived_modules])
+        initialize(self, learning.init, exclude=[self.get_submodule(follower) for follower in self.derived_modules])
         self.reset_derived_modules()
         if learning.scheduler.name == "plateau":
-            self.plateau = Plateau(learning.scheduler, mode=self.task.mode)
+            self.plateau = PlateauScheduler(learning.scheduler, mode=self.task.mode)
 
     def reset_derived_modules(self) -> None:
         """Have each follower be what it follows."""
@@ -221,7 +224,7 @@ class ZooModule(L.LightningModule):
                 self.get_submodule(follower).load_state_dict(self.get_submodule(leader).state_dict())
 
     def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
-        """Return parameters that are clipped together, and their share of the learning rate."""
+        """Return parameters that are clipped together, and their factor of the learning rate."""
         return [(list(self.parameters()), 1.0)]
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -320,9 +323,7 @@ class ZooModule(L.LightningModule):
     def lr_at(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""
         scale = self.plateau.scale if self.plateau is not None else 1.0
-        return (
-            self.learning.optimizer.lr * scale * schedule_factor(self.learning.scheduler, step, self.loop.total_steps)
-        )
+        return self.learning.optimizer.lr * scale * lr_factor(self.learning.scheduler, step, self.loop.total_steps)
 
     def optimizer_step(self) -> None:
         """Step on the gradients of a group of batches, and count the step."""
@@ -351,12 +352,12 @@ class ZooModule(L.LightningModule):
                 if parameter.grad is not None:
                     parameter.grad.div_(loop.waiting_rows)
         if options.l1 or options.l2:
-            penalise([weight for weights in loop.weights for weight in weights], options)
+            add_penalties([weight for weights in loop.weights for weight in weights], options)
         lr = self.lr_at(loop.steps)
         for group, weights in zip(optimizer.param_groups, loop.weights, strict=True):
             if self.learning.gradient_clip_val is not None:
                 nn.utils.clip_grad_norm_(group["params"], self.learning.gradient_clip_val)
-            group["lr"] = lr * group["share"]
+            group["lr"] = lr * group["lr_scale"]
             decay_weights(weights, group["lr"] * decay)
         step()
         for parameter in loop.parameters:
@@ -398,7 +399,7 @@ class ZooModule(L.LightningModule):
         self._watch_defined(figures)
         self.log_dict(figures)
         if self.plateau is not None:
-            self.plateau.update(float(figures[f"val/{self.task.monitor}"]))
+            self.plateau.step(float(figures[f"val/{self.task.monitor}"]))
 
     def _watch_defined(self, figures: dict[str, Tensor]) -> None:
         """Watch the error where the monitored figure is not defined on the validation rows.
@@ -421,7 +422,7 @@ class ZooModule(L.LightningModule):
             print(f"note: {what}; {objective.fallback_monitor} picks the best epoch", file=sys.stderr, flush=True)
         self.watch(objective.fallback_monitor)
         if self.plateau is not None:
-            self.plateau.forget()
+            self.plateau.reset()
 
     def watch(self, figure: str) -> None:
         """Have another validation figure pick the best epoch, and decide when a plateau is reached."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from zoo.config.schema import check_choice, check_flag, check_number
 from zoo.data.dataset import Batch, Dataset
 from zoo.data.image.spec import DIGITS
+from zoo.data.series.spec import SeriesSpec
 from zoo.data.spec import UNKNOWN, DataSpec
+from zoo.data.text.spec import TextSpec
 from zoo.data.text.tokens import SPECIAL, checked, join
 from zoo.exceptions import ZooError
 from zoo.layers.recurrent import RecurrentLayers, State
@@ -106,17 +108,18 @@ class SequenceModule(ZooModule):
         check_number("temperature", temperature, low=0)
         check_number("top_k", top_k, low=1, integer=True, optional=True)
         check_number("seed", seed, low=0, integer=True)
-        vocabulary = self.spec.vocabulary
+        spec = cast(TextSpec, self.spec)
+        vocabulary = spec.vocabulary
         start = prompt or ("\n" if "\n" in vocabulary else vocabulary[len(SPECIAL)])
-        prompt_tokens = torch.from_numpy(checked(start, self.spec.tokenizer, vocabulary)).long().tolist()
+        prompt_tokens = torch.from_numpy(checked(start, spec.tokenizer, vocabulary)).long().tolist()
         if not prompt_tokens:
-            raise ZooError(f"prompt: {prompt!r} holds no {self.spec.tokenizer}")
+            raise ZooError(f"prompt: {prompt!r} holds no {spec.tokenizer}")
         with eval_mode(self):
             tokens = self._sample(prompt_tokens, length, temperature, top_k, torch.Generator().manual_seed(seed))
-        text = join((vocabulary[token] for token in tokens), self.spec.tokenizer)
+        text = join((vocabulary[token] for token in tokens), spec.tokenizer)
         if not prompt:
             return text
-        separator = " " if self.spec.tokenizer == "words" and text[:1].isalnum() else ""
+        separator = " " if spec.tokenizer == "words" and text[:1].isalnum() else ""
         return prompt + separator + text
 
     def _sample(
@@ -356,7 +359,7 @@ class RecurrentModule(SequenceModule):
             )
         elif target == "future":
             options = {"instance_norm": instance_norm, "channel_independence": channel_independence}
-            patches = SeriesPatches(self.spec, patch_len=patch_len, **options)
+            patches = SeriesPatches(cast(SeriesSpec, self.spec), patch_len=patch_len, **options)
             direct = forecast_strategy == "direct"
             self.network = RecurrentForecaster(core, patches=patches, size=hidden_size, direct=direct, dropout=dropout)
         else:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from zoo.config.schema import check_choice, check_flag, check_number
 from zoo.data.image.spec import DIGITS
+from zoo.data.series.spec import SeriesSpec
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 from zoo.layers.blocks import begin_small
@@ -335,7 +336,7 @@ class Transformer(SequenceModule):
             )
         elif target == "future":
             options = {"instance_norm": instance_norm, "channel_independence": channel_independence}
-            patches = SeriesPatches(self.spec, patch_len=patch_len, **options)
+            patches = SeriesPatches(cast(SeriesSpec, self.spec), patch_len=patch_len, **options)
             self.network = TransformerForecaster(core, patches=patches, size=hidden_size, dropout=dropout)
         else:
             self.network = SequenceClassifier(
