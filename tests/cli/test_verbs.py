@@ -176,7 +176,7 @@ def test_recordings_are_read_as_they_were_for_training(tmp_path):
     import wave
 
     from zoo.data.inputs import pieces
-    from zoo.data.sequence.audio import levelled, log_mel, read_wav
+    from zoo.data.sequence.audio import log_mel, normalize_level, read_wav
 
     for number in range(2):
         with wave.open(str(tmp_path / f"{number}.wav"), "wb") as file:
@@ -195,4 +195,4 @@ def test_recordings_are_read_as_they_were_for_training(tmp_path):
     found = list(pieces(spec, [str(tmp_path)]))
     assert [bool(piece.wrong) for piece in found] == [False, False, True]
     frames = torch.from_numpy(log_mel(read_wav(tmp_path / "1.wav")))
-    assert np.array_equal(found[1].raw[0], levelled(frames[None], torch.tensor([len(frames)]))[0].numpy())
+    assert np.array_equal(found[1].raw[0], normalize_level(frames[None], torch.tensor([len(frames)]))[0].numpy())

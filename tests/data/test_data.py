@@ -20,7 +20,7 @@ from zoo.config.compose import conf_dir
 from zoo.config.signatures import data_options
 from zoo.data import load
 from zoo.data.arrays import from_arrays
-from zoo.data.augment import Augment
+from zoo.data.image.augment import ImageAugment
 from zoo.data.dataset import channel_statistics
 from zoo.data.image.datasets import FASHION, MNIST, read_idx
 from zoo.data.loader import CHUNK, Loader
@@ -151,16 +151,16 @@ def test_steps_per_epoch_repeats_or_cuts_the_order():
     assert sorted(long) == sorted(2 * list(range(10)))
 
 
-def augmented(augment: Augment, x: torch.Tensor, key: int) -> torch.Tensor:
+def augmented(augment: ImageAugment, x: torch.Tensor, key: int) -> torch.Tensor:
     return augment({"x": x}, generator_of(key))["x"]
 
 
 def test_augmentation_of_nothing_changes_nothing_and_a_quarter_turn_turns():
     x = torch.rand(4, 1, 8, 8)
-    assert not Augment()
-    nothing = augmented(Augment(degrees=1e-9), x, 0)
+    assert not ImageAugment()
+    nothing = augmented(ImageAugment(degrees=1e-9), x, 0)
     assert torch.allclose(nothing, x, atol=1e-5)
-    turned = [augmented(Augment(degrees=90), x[:1], seed) for seed in range(300)]
+    turned = [augmented(ImageAugment(degrees=90), x[:1], seed) for seed in range(300)]
     quarter = [torch.rot90(x[:1], k, (2, 3)) for k in (1, 3)]
     # Draws reach close to both ends of their range
     for target in quarter:
@@ -170,22 +170,22 @@ def test_augmentation_of_nothing_changes_nothing_and_a_quarter_turn_turns():
 def test_a_shift_is_in_pixels_and_drawn_per_sample():
     x = torch.zeros(200, 1, 9, 9)
     x[:, :, 4, 4] = 1
-    out = augmented(Augment(translate=2), x, 3)
+    out = augmented(ImageAugment(translate=2), x, 3)
     places = torch.stack([(out[:, 0].sum(1) * torch.arange(9)).sum(1), (out[:, 0].sum(2) * torch.arange(9)).sum(1)])
     assert (places - 4).abs().max() <= 2 + 1e-4
     assert (places - 4).abs().max() > 1.8
     assert len(places[0].round(decimals=3).unique()) > 150
-    assert torch.equal(out, augmented(Augment(translate=2), x, 3))
-    assert not torch.equal(out, augmented(Augment(translate=2), x, 4))
+    assert torch.equal(out, augmented(ImageAugment(translate=2), x, 3))
+    assert not torch.equal(out, augmented(ImageAugment(translate=2), x, 4))
 
 
 def test_zoom_and_shear_keep_to_their_limits():
     line = torch.zeros(300, 1, 21, 21)
     line[:, :, 6:15, 10] = 1  # upright, 9 pixels
-    lengths = augmented(Augment(scale=0.2), line, 0)[:, 0].sum((1, 2))
+    lengths = augmented(ImageAugment(scale=0.2), line, 0)[:, 0].sum((1, 2))
     assert 9 / 1.2**2 * 0.9 < lengths.min() < lengths.max() < 9 / 0.8**2 * 1.1
     rows = torch.arange(21.0)
-    sheared = augmented(Augment(shear=0.5), line, 0)[:, 0]
+    sheared = augmented(ImageAugment(shear=0.5), line, 0)[:, 0]
     top, bottom = ((sheared[:, r] * rows).sum(1) / sheared[:, r].sum(1) for r in (7, 13))
     slope = (bottom - top) / 6
     assert slope.abs().max() <= 0.5 + 0.02

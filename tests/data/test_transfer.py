@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from zoo.testing.accelerator import DEVICE, pretended_accelerator
-from zoo.data.augment import Augment, SequenceAugment, TextAugment
+from zoo.data.image.augment import ImageAugment
+from zoo.data.sequence.augment import SequenceAugment
+from zoo.data.text.augment import TextAugment
 from zoo.data.dataset import Rows, Split, Windows
 from zoo.data.loader import EvalLoader, Loader
 from zoo.data.transfer import ahead, fits, placed, size_of, upload
@@ -47,7 +49,7 @@ def picked_windows() -> Split:
 
 
 AUGMENTS: dict[Callable[[], Split], Any] = {
-    images: Augment(
+    images: ImageAugment(
         hflip=0.5,
         crop_padding=1,
         degrees=20,

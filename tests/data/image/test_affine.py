@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.transforms.functional import InterpolationMode, affine
 
-from zoo.data.augment import Augment
+from zoo.data.image.augment import ImageAugment
 
 
 def blob(height: int, width: int, *, sigma: float) -> torch.Tensor:
@@ -32,7 +32,7 @@ def spread(image: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("seed", range(3))
 def test_a_round_spot_stays_round_when_it_is_turned(size, seed):
     image = blob(*size, sigma=5)
-    turned = Augment(degrees=30)({"x": image}, torch.Generator().manual_seed(seed))["x"]
+    turned = ImageAugment(degrees=30)({"x": image}, torch.Generator().manual_seed(seed))["x"]
     assert torch.allclose(spread(turned), spread(image), atol=0.6)
 
 
@@ -47,7 +47,7 @@ def test_a_round_spot_stays_round_when_it_is_turned(size, seed):
 )
 def test_a_map_is_torchvisions(height, width, seed, limits):
     image = torch.rand(1, 1, height, width, generator=torch.Generator().manual_seed(seed))
-    ours = Augment(**limits)({"x": image}, torch.Generator().manual_seed(seed))["x"]
+    ours = ImageAugment(**limits)({"x": image}, torch.Generator().manual_seed(seed))["x"]
     draw = (torch.rand(6, 1, generator=torch.Generator().manual_seed(seed)) * 2 - 1).flatten().tolist()
     angle = draw[0] * limits.get("degrees", 0.0)
     shift = [-draw[n] * limits.get("translate", 0.0) for n in (4, 5)]  # ours moves what is looked at

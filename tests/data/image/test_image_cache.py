@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 
 from zoo.data.image import cache
-from zoo.data.image.cache import Wanted, pixels
+from zoo.data.image.cache import DecodeOptions, decoded_images
 from zoo.data.image.decode import listing
 
-WANTED = Wanted((8, 8), "crop", 3)
+OPTIONS = DecodeOptions((8, 8), "crop", 3)
 
 
 def photos_of(folder: Path, *, count: int = 4, seed: int = 0) -> Path:
@@ -39,7 +39,7 @@ def test_those_that_finish_an_entry_at_once_all_read_it(tmp_path, monkeypatch):
     files = listing(photos)
     for number in range(4):
         with ThreadPoolExecutor(4) as pool:
-            work = [pool.submit(pixels, photos, files, WANTED, cache_dir=str(tmp_path / str(number))) for _ in range(4)]
+            work = [pool.submit(decoded_images, photos, files, OPTIONS, cache_dir=str(tmp_path / str(number))) for _ in range(4)]
             results = [one.result().x for one in work]
         assert all(torch.equal(x, results[0]) for x in results)
         (entry,) = (tmp_path / str(number) / "images").iterdir()
@@ -50,14 +50,14 @@ def test_those_that_finish_an_entry_at_once_all_read_it(tmp_path, monkeypatch):
 FILL = """
 import hashlib, sys, time
 from pathlib import Path
-from zoo.data.image.cache import Wanted, pixels
+from zoo.data.image.cache import DecodeOptions, decoded_images
 from zoo.data.image.decode import listing
 photos, cache, me = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 for number in range(12):
     (cache / f"ready-{number}-{me}").touch()
     while len(list(cache.glob(f"ready-{number}-*"))) < 4:
         time.sleep(0.001)
-    x = pixels(photos, listing(photos), Wanted((8, 8), "crop", 3), cache_dir=str(cache / str(number))).x
+    x = decoded_images(photos, listing(photos), DecodeOptions((8, 8), "crop", 3), cache_dir=str(cache / str(number))).x
     print(hashlib.sha256(x.numpy().tobytes()).hexdigest())
 """
 
@@ -74,15 +74,15 @@ def test_processes_that_begin_an_entry_at_once_all_read_it(tmp_path):
 
 def test_an_entry_is_made_anew_where_it_is_damaged_or_files_changed_and_what_was_read_stays(tmp_path):
     photos = photos_of(tmp_path / "photos")
-    first = pixels(photos, listing(photos), WANTED, cache_dir=str(tmp_path / "cache")).x
+    first = decoded_images(photos, listing(photos), OPTIONS, cache_dir=str(tmp_path / "cache")).x
     want = first.clone()
     (entry,) = (tmp_path / "cache" / "images").iterdir()
     for damage in (lambda: (entry / "x.npy").write_bytes(b"no array"), lambda: (entry / "about.json").write_text("{")):
         damage()
-        assert torch.equal(pixels(photos, listing(photos), WANTED, cache_dir=str(tmp_path / "cache")).x, want)
-    second = pixels(photos, listing(photos), WANTED, cache_dir=str(tmp_path / "cache")).x
+        assert torch.equal(decoded_images(photos, listing(photos), OPTIONS, cache_dir=str(tmp_path / "cache")).x, want)
+    second = decoded_images(photos, listing(photos), OPTIONS, cache_dir=str(tmp_path / "cache")).x
     photos_of(photos, seed=1)
-    changed = pixels(photos, listing(photos), WANTED, cache_dir=str(tmp_path / "cache")).x
+    changed = decoded_images(photos, listing(photos), OPTIONS, cache_dir=str(tmp_path / "cache")).x
     assert not torch.equal(changed, want)
     assert torch.equal(second, want)  # a map of a file that has no name any more
     assert len(list((tmp_path / "cache" / "images").iterdir())) == 1

@@ -15,8 +15,8 @@ from PIL import Image
 from zoo.data.table.spec import TableSpec
 import zoo
 from zoo.data import load
-from zoo.data.augment import GRAY, Augment
-from zoo.data.image.cache import Wanted, pixels
+from zoo.data.image.augment import GRAY, ImageAugment
+from zoo.data.image.cache import DecodeOptions, decoded_images
 from zoo.data.dataset import Rows
 from zoo.data.loader import Loader
 from zoo.utils.random import generator_of
@@ -198,14 +198,14 @@ def test_damaged_files_are_left_out_where_asked_and_counted(tmp_path, capsys):
 
 def test_the_cache_is_used_until_a_file_changes(tmp_path):
     root = folder_of(tmp_path / "photos", count=5)
-    files, wanted = listing(root), Wanted(None, "crop", None)
-    first = pixels(root, files, wanted, cache_dir=None).x.clone()
+    files, options = listing(root), DecodeOptions(None, "crop", None)
+    first = decoded_images(root, files, options, cache_dir=None).x.clone()
     entry = next((tmp_path / "cache" / "images").iterdir())
     written = (entry / "x.npy").stat().st_mtime_ns
-    assert torch.equal(pixels(root, files, wanted, cache_dir=None).x, first)
+    assert torch.equal(decoded_images(root, files, options, cache_dir=None).x, first)
     assert (entry / "x.npy").stat().st_mtime_ns == written
     save(photo((0, 255, 0)), root / "blue" / "0.png")
-    changed = pixels(root, listing(root), wanted, cache_dir=None).x
+    changed = decoded_images(root, listing(root), options, cache_dir=None).x
     assert (changed != first).flatten(1).any(1).tolist() == [True] + 9 * [False]
     assert changed[0].float().mean((1, 2)).tolist() == [0, 255, 0]
 
@@ -263,13 +263,13 @@ def images(count: int = 64, size: int = 9, channels: int = 3) -> torch.Tensor:
     return torch.rand(count, channels, size, size, generator=generator_of(5))
 
 
-def after(augment: Augment, x: torch.Tensor, key: int = 0) -> torch.Tensor:
+def after(augment: ImageAugment, x: torch.Tensor, key: int = 0) -> torch.Tensor:
     return augment({"x": x, "y": torch.arange(len(x)) % 3}, generator_of(key))["x"]
 
 
 def test_a_flip_mirrors_about_half():
     x = images(400)
-    seen = after(Augment(hflip=0.5), x)
+    seen = after(ImageAugment(hflip=0.5), x)
     same, mirrored = ((seen == other).flatten(1).all(1) for other in (x, x.flip(3)))
     assert (same ^ mirrored).all()
     assert 150 < mirrored.sum() < 250
@@ -277,7 +277,7 @@ def test_a_flip_mirrors_about_half():
 
 def test_a_crop_is_a_window_of_the_image_with_its_border():
     x = images(200, 5)
-    seen = after(Augment(crop_padding=2), x)
+    seen = after(ImageAugment(crop_padding=2), x)
     bordered = torch.nn.functional.pad(x, [2] * 4)
     windows = {(r, c): bordered[:, :, r : r + 5, c : c + 5] for r in range(5) for c in range(5)}
     found = [[key for key, w in windows.items() if torch.equal(w[n], seen[n])] for n in range(200)]
@@ -287,7 +287,7 @@ def test_a_crop_is_a_window_of_the_image_with_its_border():
 
 def test_cutout_blanks_one_square_with_the_image_s_mean():
     x = images(100, 9)
-    seen = after(Augment(cutout=4), x)
+    seen = after(ImageAugment(cutout=4), x)
     for one, other in zip(seen, x, strict=True):
         changed = (one != other).any(0)
         rows, columns = (torch.where(changed.any(axis))[0] for axis in (1, 0))
@@ -298,7 +298,7 @@ def test_cutout_blanks_one_square_with_the_image_s_mean():
 
 def test_mixup_mixes_images_and_the_loss_of_both_targets():
     x = images(500)
-    mixed = Augment(mixup_alpha=0.4)({"x": x, "y": torch.arange(500)}, generator_of(0))
+    mixed = ImageAugment(mixup_alpha=0.4)({"x": x, "y": torch.arange(500)}, generator_of(0))
     share = mixed["share"].view(-1, 1, 1, 1)
     assert torch.allclose(mixed["x"], share * x + (1 - share) * x[mixed["y2"]], atol=1e-6)
     assert mixed["share"].min() >= 0.5
@@ -315,21 +315,21 @@ def test_mixup_mixes_images_and_the_loss_of_both_targets():
 def test_colours_move_as_far_as_they_are_let_and_luminance_stays_under_hue():
     x = 0.3 + 0.4 * images(300)
     weights = torch.tensor(GRAY).view(1, 3, 1, 1)
-    turned = after(Augment(hue=0.1), x)
+    turned = after(ImageAugment(hue=0.1), x)
     assert torch.allclose((turned * weights).sum(1), (x * weights).sum(1), atol=2e-2)
     assert (turned - x).abs().max() > 0.05
-    bright = (after(Augment(brightness=0.2), x) / x).mean((1, 2, 3))
+    bright = (after(ImageAugment(brightness=0.2), x) / x).mean((1, 2, 3))
     assert 0.8 <= bright.min() < 0.82
     assert 1.18 < bright.max() <= 1.2001
     grey = x[:, :1].expand(-1, 3, -1, -1)
-    assert torch.allclose(after(Augment(saturation=0.5, hue=0.5), grey), grey, atol=2e-3)
-    spread = after(Augment(contrast=0.5), x).std((1, 2, 3)) / x.std((1, 2, 3))
+    assert torch.allclose(after(ImageAugment(saturation=0.5, hue=0.5), grey), grey, atol=2e-3)
+    spread = after(ImageAugment(contrast=0.5), x).std((1, 2, 3)) / x.std((1, 2, 3))
     assert spread.min() < 0.6 < 1.3 < spread.max()
-    assert torch.equal(after(Augment(hue=0.1), x, 1), after(Augment(hue=0.1), x, 1))
+    assert torch.equal(after(ImageAugment(hue=0.1), x, 1), after(ImageAugment(hue=0.1), x, 1))
 
 
 def test_images_of_one_channel_take_every_augmentation():
-    everything = Augment(0.5, 1, 10, 1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 2, 0.2)
+    everything = ImageAugment(0.5, 1, 10, 1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 2, 0.2)
     seen = after(everything, images(8, channels=1))
     assert seen.shape == (8, 1, 9, 9)
     assert seen.min() >= 0

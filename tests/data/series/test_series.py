@@ -16,8 +16,8 @@ from conftest import DATA
 import zoo
 from zoo.tasks.baselines import baselines
 from zoo.data import load
-from zoo.data.sequence.audio import RANGE, RATE, levelled, log_mel, mel_bands, read_wav
-from zoo.data.augment import SequenceAugment
+from zoo.data.sequence.audio import LOG_RANGE, SAMPLE_RATE, normalize_level, log_mel, mel_filterbank, read_wav
+from zoo.data.sequence.augment import SequenceAugment
 from zoo.utils.random import generator_of
 from zoo.exceptions import ZooError
 
@@ -174,7 +174,7 @@ def test_a_forecast_is_in_original_units(tmp_path):
 # --- recordings ---
 
 
-def wav(samples: np.ndarray, rate: int = RATE, channels: int = 1, width: int = 2) -> bytes:
+def wav(samples: np.ndarray, rate: int = SAMPLE_RATE, channels: int = 1, width: int = 2) -> bytes:
     out = io.BytesIO()
     with wave.open(out, "wb") as file:
         file.setnchannels(channels)
@@ -191,7 +191,7 @@ def wav(samples: np.ndarray, rate: int = RATE, channels: int = 1, width: int = 2
     return out.getvalue()
 
 
-def tone(rate: int = RATE, seconds: float = 0.5, hertz: float = 440) -> np.ndarray:
+def tone(rate: int = SAMPLE_RATE, seconds: float = 0.5, hertz: float = 440) -> np.ndarray:
     return 0.5 * np.sin(2 * np.pi * hertz * np.arange(int(rate * seconds)) / rate)
 
 
@@ -216,9 +216,9 @@ def test_a_sound_that_cannot_be_read_is_one_line():
 def test_a_tone_lies_in_its_band():
     frames = log_mel(tone(hertz=1000).astype(np.float32))
     assert frames.shape == (1 + 4000 // 80, 40)
-    bands = mel_bands()
+    bands = mel_filterbank()
     loudest = int(frames.mean(0).argmax())
-    peak = float(bands[loudest].argmax()) * RATE / 256
+    peak = float(bands[loudest].argmax()) * SAMPLE_RATE / 256
     assert abs(peak - 1000) < 80
     assert (bands.max(1).values > 0).all()
 
@@ -259,17 +259,17 @@ def test_a_recordings_own_level_and_sound_of_the_microphone_are_taken_off():
     x = 6 * torch.rand(4, 30, 40, generator=generator_of(0))
     lengths = torch.tensor([30, 30, 12, 1])
     inside = (torch.arange(30) < lengths[:, None])[..., None]
-    found = levelled(x * inside - 50 * ~inside, lengths)
+    found = normalize_level(x * inside - 50 * ~inside, lengths)
     assert torch.equal(found[2, 12:], torch.zeros(18, 40))
     slope = torch.cos(torch.pi * (torch.arange(40) + 0.5) / 40)
     assert (found.sum(1) @ slope).abs().max() < 1e-3
     assert found.sum((1, 2)).abs().max() < 1e-3
-    louder = levelled(x + 5 + 0.5 * slope, lengths)  # within RANGE of the loudest
+    louder = normalize_level(x + 5 + 0.5 * slope, lengths)  # within RANGE of the loudest
     torch.testing.assert_close(found, louder, atol=1e-5, rtol=0)
     x[:, :, 20] += 1  # what is narrow, as a vowel's resonance, stays
-    assert (levelled(x, lengths) - found)[0, :, 20].mean() > 0.8
+    assert (normalize_level(x, lengths) - found)[0, :, 20].mean() > 0.8
     x[0, 3, 5] = -90.0
-    assert levelled(x, lengths)[0].min() >= -RANGE - 0.5
+    assert normalize_level(x, lengths)[0].min() >= -LOG_RANGE - 0.5
 
 
 def test_a_broken_recording_is_named(tmp_path):

@@ -18,7 +18,7 @@ from zoo.testing.cases import Case
 from zoo.testing.runs import check_processes, check_resume
 from zoo.testing.subject import Subject
 from zoo.data import load
-from zoo.data.augment import TextAugment
+from zoo.data.text.augment import TextAugment
 from zoo.data.loader import STREAMS, EvalLoader, Loader
 from zoo.utils.random import generator_of
 from zoo.exceptions import ZooError

@@ -1,4 +1,4 @@
-"""Static binarised MNIST, on which likelihoods are compared."""
+"""Static binarized MNIST, on which likelihoods are compared."""
 
 from __future__ import annotations
 
@@ -49,23 +49,23 @@ def binarized_mnist(*, path: str | None = None, root: str | None = None) -> Data
 
 def _read(folder: Path, part: str, rows: int) -> Tensor:
     """Return a part's images (N, 1, 28, 28), uint8: 0 or 255."""
-    found = sorted(folder.glob(f"*{part}*.mat")) + sorted(folder.glob(f"*{part}*.amat"))
-    if not found:
+    files = sorted(folder.glob(f"*{part}*.mat")) + sorted(folder.glob(f"*{part}*.amat"))
+    if not files:
         raise ZooError(
             f"data=binarized_mnist: {folder} holds no *{part}*.amat or .mat; get the three files from "
             f"{BINARIZED.source} and name their folder by data.path="
         )
     try:
-        if found[0].suffix == ".mat":
+        if files[0].suffix == ".mat":
             from scipy.io import loadmat
 
-            values = np.asarray(loadmat(found[0])["X"])
+            values = np.asarray(loadmat(files[0])["X"])
         else:
-            values = np.loadtxt(found[0], dtype=np.uint8)
+            values = np.loadtxt(files[0], dtype=np.uint8)
     except Exception as error:
         raise ZooError(
-            f"{found[0]}: cannot be read ({type(error).__name__}); get it anew from {BINARIZED.source}"
+            f"{files[0]}: cannot be read ({type(error).__name__}); download it again from {BINARIZED.source}"
         ) from None
     if values.shape != (rows, SIDE * SIDE) or not np.isin(values, (0, 1)).all():
-        raise ZooError(f"{found[0]}: holds {values.shape}; must be {rows} rows of {SIDE * SIDE} zeros and ones")
+        raise ZooError(f"{files[0]}: holds {values.shape}; must be {rows} rows of {SIDE * SIDE} zeros and ones")
     return torch.from_numpy(values.astype(np.uint8) * 255).view(-1, 1, SIDE, SIDE)

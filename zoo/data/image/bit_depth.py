@@ -10,6 +10,7 @@ import io
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
@@ -64,7 +65,7 @@ def ranges_of(extremes: Iterable[tuple[str, float, float]]) -> Ranges:
 
 
 def source_of(image: Image.Image) -> io.BytesIO | None:
-    """Return the content of the file of an image that Pillow has opened and not decoded yet, else None."""
+    """Return the bytes of the file of an image that Pillow has opened and not decoded yet, else None."""
     file = getattr(image, "fp", None)
     if not getattr(image, "tile", None) or file is None or image.tell() != 0:
         return None
@@ -83,7 +84,7 @@ def depth_of(image: Image.Image) -> str | None:
 
 
 def refuse_planes(image: Image.Image) -> None:
-    """Refuse a file of more than 8 bits whose channels lie in planes of their own, which Pillow takes for 8 bits.
+    """Reject a file of more than 8 bits whose channels lie in planes of their own, which Pillow takes for 8 bits.
 
     Raises:
         ValueError: it is one.
@@ -94,7 +95,7 @@ def refuse_planes(image: Image.Image) -> None:
 
 
 def is_gray(image: Image.Image) -> bool:
-    """Tell whether an image that has been opened has no colors."""
+    """Return whether an image that has been opened has no colors."""
     return image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I") or _layout(image).startswith("LA;")
 
 
@@ -105,7 +106,7 @@ def _layout(image: Image.Image) -> str:
     return layout if layout.partition(";")[0] in COLORS and layout[-4:] in SWAPPED else ""
 
 
-def _raw_mode(tile: tuple) -> str:
+def _raw_mode(tile: tuple[Any, ...]) -> str:
     raw = tile[3][0] if isinstance(tile[3], tuple) and tile[3] else tile[3]
     return raw if isinstance(raw, str) else ""
 
@@ -154,7 +155,7 @@ def read_deep(image: Image.Image) -> Deep:
         values = _colors(image, layout)
         opacity = values[..., -1] / 65535 if layout.startswith(("RGBA", "LA")) else None
         return Deep(values[..., : 1 if layout.startswith("LA") else 3], opacity, kind)
-    clear = image.info.get("transparency")  # the grey that is transparent
+    clear = image.info.get("transparency")  # the gray that is transparent
     values = np.asarray(ImageOps.exif_transpose(image), dtype=np.float64)
     if not np.isfinite(values).all():
         raise ValueError("holds values that are no numbers")

@@ -1,4 +1,4 @@
-"""Decoded images on disk: made once, by all cores, and made anew when the files have changed."""
+"""Cache of decoded images: decoded once, by all cores, and again when the files have changed."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ SIDE = 64  # of photos, where nothing is said
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What each image is made into; ``size`` and ``channels`` None: as the files suggest."""
+class DecodeOptions:
+    """The form that each image is decoded to; ``size`` and ``channels`` None: as the files suggest."""
 
     size: tuple[int, int] | None
     resize_mode: str
@@ -44,38 +44,40 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Pixels:
-    """Decoded images (N, C, H, W), a memory map; ``bad`` says what is wrong with the files that are not.
+class DecodedImages:
+    """Decoded images ``x`` (N, C, H, W), a memory map; ``corrupt`` has the errors of files that cannot be decoded.
 
     They are uint8; where files have more than 8 bits a channel, all are float32 in [0, 1] by ``ranges``. ``traits`` has
-    the rows of such files as ``deep``, of those with several frames as ``frames``, and of those that were brought to
+    the rows of such files as ``deep``, of those with several frames as ``frames``, and of those that were resized to
     the size of all others as ``sizes``.
     """
 
     x: Tensor
-    bad: dict[int, str]
+    corrupt: dict[int, str]
     ranges: Ranges = EIGHT_BITS
     traits: dict[str, list[int]] = field(default_factory=dict)
 
 
-def cache_folder(asked: str | None) -> Path:
-    """Return where decoded data is kept: as asked, else ``$ZOO_CACHE``, else the user's cache folder."""
-    if asked or os.environ.get("ZOO_CACHE"):
-        return Path(asked or os.environ["ZOO_CACHE"])
+def cache_folder(cache_dir: str | None) -> Path:
+    """Return the folder of decoded data: ``cache_dir``, else ``$ZOO_CACHE``, else the user's cache folder."""
+    if folder := cache_dir or os.environ.get("ZOO_CACHE"):
+        return Path(folder)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zoo"
 
 
-def pixels(path: Path, files: Sequence[tuple[str, int, int]], wanted: Wanted, *, cache_dir: str | None) -> Pixels:
+def decoded_images(
+    path: Path, files: Sequence[tuple[str, int, int]], options: DecodeOptions, *, cache_dir: str | None
+) -> DecodedImages:
     """Return the images ``files`` (name, size, time of change) under ``path``, from the cache where it is fresh.
 
-    An entry of the cache is never changed: its name says which files it was made of. Processes that make the same one
-    at once each make it in a folder of their own; the first to finish gives it the name, which the others then use.
+    An entry of the cache is immutable: its name is a digest of its files. Processes that decode the same files at once
+    each write to a temporary folder; the first to finish renames it to the entry, which the others then use.
 
     Raises:
         ZooError: the cache cannot be written.
     """
     names = [name for name, _, _ in files]
-    key = _digest([FORMAT, str(path.resolve()), wanted.size, wanted.resize_mode, wanted.channels, names])
+    key = _digest([FORMAT, str(path.resolve()), options.size, options.resize_mode, options.channels, names])
     entry = cache_folder(cache_dir) / "images" / f"{key}-{_digest(files)}"
     with contextlib.suppress(OSError, ValueError, KeyError):  # there is none, or one that is damaged
         return _load(entry)
@@ -83,10 +85,10 @@ def pixels(path: Path, files: Sequence[tuple[str, int, int]], wanted: Wanted, *,
         entry.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix="making-", dir=entry.parent))
     except OSError as error:
-        said = f"{entry.parent}: cannot be written ({error.strerror}); choose another with data.cache_dir="
-        raise ZooError(said) from None
+        message = f"{entry.parent}: cannot be written ({error.strerror}); choose another with data.cache_dir="
+        raise ZooError(message) from None
     try:
-        _write(temporary / "entry", path, names, wanted)
+        _write(temporary / "entry", path, names, options)
         decoded = _load(temporary / "entry")  # the map stays valid whatever becomes of the entry's name
         _publish(temporary, entry)
         for old in entry.parent.glob(f"{key}-*"):  # of files that have changed since
@@ -99,20 +101,20 @@ def pixels(path: Path, files: Sequence[tuple[str, int, int]], wanted: Wanted, *,
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _load(entry: Path) -> Pixels:
+def _load(entry: Path) -> DecodedImages:
     about = json.loads((entry / "about.json").read_text())
     # Copy on write: torch asks for an array that could be written to
     x = torch.from_numpy(np.load(entry / "x.npy", mmap_mode="c"))
     ranges = Ranges(*(value and (float(value[0]), float(value[1])) for value in about["ranges"]))
-    return Pixels(x, {int(row): said for row, said in about["bad"].items()}, ranges, about["traits"])
+    return DecodedImages(x, {int(row): reason for row, reason in about["corrupt"].items()}, ranges, about["traits"])
 
 
-def _write(entry: Path, path: Path, names: Sequence[str], wanted: Wanted) -> None:
+def _write(entry: Path, path: Path, names: Sequence[str], options: DecodeOptions) -> None:
     """Decode files into a new entry, on the disk once this returns."""
     entry.mkdir()
-    report = _make(path, names, wanted, entry / "x.npy")
+    report = _make(path, names, options, entry / "x.npy")
     traits = {**{trait: sorted(rows) for trait, rows in report.traits.items()}, "deep": sorted(report.deep)}
-    about = {"path": str(path), "bad": report.bad, "ranges": astuple(report.ranges), "traits": traits}
+    about = {"path": str(path), "corrupt": report.corrupt, "ranges": astuple(report.ranges), "traits": traits}
     (entry / "about.json").write_text(json.dumps(about))
     for file in (entry / "x.npy", entry / "about.json"):
         fsync(file)
@@ -141,40 +143,46 @@ def _digest(value: Any) -> str:
 
 @dataclass
 class Report:
-    """How decoding went: by row, what is wrong with a file, and the extremes of a file of more than 8 bits.
+    """The outcome of decoding, by row: the error of a corrupt file, and the extremes of a file of more than 8 bits.
 
     ``traits`` has the rows of files of which something is lost (see ``zoo.data.image.decode.traits_of``).
     """
 
-    bad: dict[int, str] = field(default_factory=dict)
+    corrupt: dict[int, str] = field(default_factory=dict)
     deep: dict[int, tuple[str, float, float]] = field(default_factory=dict)
     ranges: Ranges = EIGHT_BITS
     traits: dict[str, list[int]] = field(default_factory=dict)
 
     def add(self, report: dict[str, Any]) -> None:
-        """Take up what a process says of a file."""
-        if "bad" in report:
-            self.bad[report["bad"]] = report["said"]
+        """Add the report of a process on a file."""
+        if "corrupt" in report:
+            self.corrupt[report["corrupt"]] = report["reason"]
         if "deep" in report:
             self.deep[report["deep"]] = tuple(report["extremes"])
         for trait in report.get("traits", []):
             self.traits.setdefault(trait, []).append(report["row"])
 
 
-def _make(path: Path, names: Sequence[str], wanted: Wanted, into: Path) -> Report:
+def _make(path: Path, names: Sequence[str], options: DecodeOptions, into: Path) -> Report:
     """Decode all files into the new array ``into``.
 
     They are surveyed meanwhile. Where some have more than 8 bits, or colors that nobody asked to take away, all are
     decoded again: one range of values, and one number of channels, hold for all of them.
     """
-    size, channels, own = suggest(path, names, wanted)
-    job = {"path": str(path), "into": str(into), "size": size, "resize_mode": wanted.resize_mode, "own": own}
+    size, channels, same_size = suggest(path, names, options)
+    job = {
+        "path": str(path),
+        "into": str(into),
+        "size": size,
+        "resize_mode": options.resize_mode,
+        "same_size": same_size,
+    }
     survey = _decode({**job, "channels": channels, "ranges": None}, names)
-    ranges, colored = ranges_of(survey.deep.values()), wanted.channels is None and "colors" in survey.traits
+    ranges, colored = ranges_of(survey.deep.values()), options.channels is None and "colors" in survey.traits
     if not ranges.deep and not colored:
         return survey
     report = _decode({**job, "channels": 3 if colored else channels, "ranges": astuple(ranges)}, names)
-    return Report(report.bad, survey.deep, ranges, survey.traits)
+    return Report(report.corrupt, survey.deep, ranges, survey.traits)
 
 
 def _decode(job: dict[str, Any], names: Sequence[str]) -> Report:
@@ -202,7 +210,7 @@ def _decode(job: dict[str, Any], names: Sequence[str]) -> Report:
 
 
 def _child(job: dict[str, Any], report: Callable[[dict[str, Any]], None]) -> subprocess.Popen[str]:
-    """Start a process on a share of the work; what it reports comes by ``report``, and that it ended."""
+    """Start a process on a share of the work; its reports, and that it ended, go to ``report``."""
     package = str(Path(__file__).resolve().parents[3])
     above = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
     child = subprocess.Popen(
@@ -216,8 +224,8 @@ def _child(job: dict[str, Any], report: Callable[[dict[str, Any]], None]) -> sub
     def talk() -> None:
         assert child.stdin is not None
         assert child.stdout is not None
-        with child.stdin as given:
-            given.write(json.dumps(job))
+        with child.stdin as stdin:
+            stdin.write(json.dumps(job))
         for line in child.stdout:
             report(json.loads(line))
         report({"over": True})
@@ -227,7 +235,7 @@ def _child(job: dict[str, Any], report: Callable[[dict[str, Any]], None]) -> sub
 
 
 def _watched(reports: SimpleQueue[dict[str, Any]], total: int, children: int) -> Any:
-    """Yield reports until all children ended, with a bar where someone looks.
+    """Yield reports until all children ended, with a progress bar on a terminal.
 
     Raises:
         ZooError: a child ended before its work did.
@@ -257,14 +265,14 @@ def _watched(reports: SimpleQueue[dict[str, Any]], total: int, children: int) ->
         raise ZooError("decoding images: a process ended before its time; there may be too little memory or disk")
 
 
-def suggest(path: Path, names: Sequence[str], wanted: Wanted) -> tuple[tuple[int, int], int, bool]:
-    """Return size and channels for all: as wanted, else as up to 64 files spread over the list have them.
+def suggest(path: Path, names: Sequence[str], options: DecodeOptions) -> tuple[tuple[int, int], int, bool]:
+    """Return size, channels, and whether the files' common size is kept.
 
-    One size up to 256 is kept, and True says so; otherwise images become 64×64. One channel where all that were looked
-    at are gray.
+    What ``options`` leave open is found in up to 64 files, spread over the list: a common size of at most 256 pixels a
+    side is kept, other images become 64×64; all-gray files have one channel.
     """
-    if wanted.size and wanted.channels:
-        return wanted.size, wanted.channels, False
+    if options.size and options.channels:
+        return options.size, options.channels, False
     picked = np.linspace(0, len(names) - 1, min(LOOKED_AT, len(names))).round().astype(int)
     sizes, gray = set(), True
     for _, opened in contents(path, [names[i] for i in sorted(set(picked))]):
@@ -274,6 +282,6 @@ def suggest(path: Path, names: Sequence[str], wanted: Wanted) -> tuple[tuple[int
                 gray = gray and is_gray(image)
         except Exception:  # named when it is its turn to be decoded
             continue
-    own = not wanted.size and len(sizes) == 1 and max(next(iter(sizes))) <= LARGEST
-    size = wanted.size or (next(iter(sizes)) if own else (SIDE, SIDE))
-    return size, wanted.channels or (1 if gray else 3), own
+    same_size = not options.size and len(sizes) == 1 and max(next(iter(sizes))) <= LARGEST
+    size = options.size or (next(iter(sizes)) if same_size else (SIDE, SIDE))
+    return size, options.channels or (1 if gray else 3), same_size

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from zoo.config.schema import check_choice, check_number
-from zoo.data.dataset import Card, Dataset, Splits, channel_statistics, class_counts, rarer, rows
+from zoo.data.dataset import Card, Dataset, Split, Splits, channel_statistics, class_counts, rarer, rows
 from zoo.data.download import fetch, read_checked, root_folder
 from zoo.data.image.spec import ImageReading, ImageSpec
 from zoo.exceptions import ZooError
@@ -61,9 +61,11 @@ FASHION_CLASSES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", 
 
 
 def image_spec(
-    name: str, x: Tensor, y: Tensor, classes: tuple[str, ...], reading: ImageReading = ImageSpec.reading
+    name: str, train: Split, classes: tuple[str, ...], reading: ImageReading = ImageSpec.reading
 ) -> ImageSpec:
     """Return the spec of training images ``x`` (N, C, H, W): a classification where there are classes."""
+    x, y = train["x"], train["y"]
+    assert isinstance(y, Tensor)
     mean, std = channel_statistics(x)
     return ImageSpec(
         name=name,
@@ -91,12 +93,18 @@ def image_dataset(
 ) -> Dataset:
     """Return images ``x`` (N, C, H, W) and their targets ``y`` (N,), split by row numbers."""
     train, val, test = (rows(x, y, index) for index in split)
-    return Dataset(image_spec(name, train["x"], train["y"], classes), train, val, test, card)
+    return Dataset(image_spec(name, train, classes), train, val, test, card)
 
 
 @register_data("digits", tasks=("classification",), modality="image")
 def digits(*, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
-    """Return 1,797 scans of 8×8 pixels, test being one of ``folds`` stratified folds. Nothing to download."""
+    """Return 1,797 scans of handwritten digits, 8×8, which scikit-learn bundles.
+
+    Args:
+        ``folds``: stratified folds
+        ``fold``: the fold that is the test set
+        ``split_seed``: of the folds and the validation rows
+    """
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
@@ -109,13 +117,23 @@ def digits(*, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
 
 @register_data("mnist", tasks=("classification",), modality="image")
 def mnist(*, root: str | None = None, split_seed: int = 0) -> Dataset:
-    """Return 70,000 handwritten digits, 28×28: 55,000 to train, 5,000 to validate, the official 10,000 to test."""
+    """Return 70,000 handwritten digits, 28×28: 55,000 to train, 5,000 to validate, the official 10,000 to test.
+
+    Args:
+        ``root``: folder of ready-made data sets; null: $ZOO_DATA, else data/
+        ``split_seed``: of the validation rows
+    """
     return _idx("mnist", "MNIST", MNIST, tuple("0123456789"), root, split_seed)
 
 
 @register_data("fashion_mnist", tasks=("classification",), modality="image")
 def fashion_mnist(*, root: str | None = None, split_seed: int = 0) -> Dataset:
-    """Return 70,000 articles of clothing, 28×28, split as MNIST is."""
+    """Return 70,000 articles of clothing, 28×28, split as MNIST is.
+
+    Args:
+        ``root``: folder of ready-made data sets; null: $ZOO_DATA, else data/
+        ``split_seed``: of the validation rows
+    """
     return _idx("fashion_mnist", "FashionMNIST", FASHION, FASHION_CLASSES, root, split_seed)
 
 
@@ -133,9 +151,9 @@ def _idx(
     x, y, test_x, test_y = parts[0].unsqueeze(1), parts[1].long(), parts[2].unsqueeze(1), parts[3].long()
     order = np.random.default_rng(split_seed).permutation(len(x))
     train, val = np.sort(order[VALIDATION:]), np.sort(order[:VALIDATION])
-    seen = rows(x, y, train)
-    spec = image_spec(name, seen["x"], seen["y"], classes)
-    return Dataset(spec, seen, rows(x, y, val), {"x": test_x, "y": test_y}, card)
+    train_split = rows(x, y, train)
+    spec = image_spec(name, train_split, classes)
+    return Dataset(spec, train_split, rows(x, y, val), {"x": test_x, "y": test_y}, card)
 
 
 def read_idx(path: Path, md5: str) -> Tensor:
@@ -154,7 +172,12 @@ def read_idx(path: Path, md5: str) -> Tensor:
 
 @register_data("cifar10", tasks=("classification",), modality="image")
 def cifar10(*, root: str | None = None, split_seed: int = 0) -> Dataset:
-    """Return 60,000 photos of ten kinds, 32×32 in colour: 45,000 to train, 5,000 to validate, 10,000 to test."""
+    """Return 60,000 photos of ten kinds, 32×32 in color: 45,000 to train, 5,000 to validate, 10,000 to test.
+
+    Args:
+        ``root``: folder of ready-made data sets; null: $ZOO_DATA, else data/
+        ``split_seed``: of the validation rows
+    """
     from torchvision import datasets
 
     parts = [_torchvision("cifar10", datasets.CIFAR10, root, train=train) for train in (True, False)]
@@ -162,7 +185,7 @@ def cifar10(*, root: str | None = None, split_seed: int = 0) -> Dataset:
     y, test_y = (torch.tensor(part.targets) for part in parts)
     order = np.random.default_rng(split_seed).permutation(len(x))
     train, val = rows(x, y, np.sort(order[VALIDATION:])), rows(x, y, np.sort(order[:VALIDATION]))
-    spec = image_spec("cifar10", train["x"], train["y"], tuple(parts[0].classes))
+    spec = image_spec("cifar10", train, tuple(parts[0].classes))
     return Dataset(spec, train, val, {"x": test_x, "y": test_y}, CIFAR10)
 
 
@@ -176,10 +199,19 @@ def pets(
     cache_dir: str | None = None,
     split_seed: int = 0,
 ) -> Dataset:
-    """Return 7,349 photos of cats and dogs, the official half to test; ``target`` is species (two) or breed (37)."""
+    """Return 7,349 photos of cats and dogs, the official half to test.
+
+    Args:
+        ``target``: species (two classes) | breed (37)
+        ``size``: height and width
+        ``resize_mode``: crop | resize
+        ``root``: folder of ready-made data sets; null: $ZOO_DATA, else data/
+        ``cache_dir``: folder of decoded images; null: $ZOO_CACHE, else the user's cache folder
+        ``split_seed``: of the validation rows
+    """
     from torchvision.datasets import OxfordIIITPet
 
-    from zoo.data.image.cache import Wanted, pixels
+    from zoo.data.image.cache import DecodeOptions, decoded_images
     from zoo.data.image.decode import listing
 
     check_choice("data.target", target, ("species", "breed"))
@@ -189,30 +221,31 @@ def pets(
         _torchvision("pets", OxfordIIITPet, root, split=split, target_types=kind) for split in ("trainval", "test")
     ]
     folder = Path(parts[0]._images[0]).parent
-    known = {name: (name, *rest) for name, *rest in listing(folder)}
+    known = {entry[0]: entry for entry in listing(folder)}
     files = [known[Path(path).name] for part in parts for path in part._images]
-    decoded = pixels(folder, files, Wanted((size, size), resize_mode, 3), cache_dir=cache_dir)
-    if decoded.bad:
-        raise ZooError(f"{folder / files[min(decoded.bad)][0]}: cannot be decoded; delete {folder} and try again")
+    decoded = decoded_images(folder, files, DecodeOptions((size, size), resize_mode, 3), cache_dir=cache_dir)
+    if decoded.corrupt:
+        raise ZooError(f"{folder / files[min(decoded.corrupt)][0]}: cannot be decoded; delete {folder} and try again")
     labels = [part._bin_labels if target == "species" else part._labels for part in parts]
     y = torch.tensor(labels[0] + labels[1])
     rest, test = np.arange(len(labels[0])), np.arange(len(labels[0]), len(y))
     train, val = Splits(split_seed=split_seed).cut_val(y[rest].numpy(), stratify=True)
     names = tuple(name.lower() for name in (parts[0].bin_classes if target == "species" else parts[0].classes))
-    seen, held, tested = (rows(decoded.x, y, index, lazy=True) for index in (rest[train], rest[val], test))
-    return Dataset(image_spec("pets", seen["x"], seen["y"], names, ImageReading(resize_mode)), seen, held, tested, PETS)
+    splits = [rows(decoded.x, y, index, lazy=True) for index in (rest[train], rest[val], test)]
+    spec = image_spec("pets", splits[0], names, ImageReading(resize_mode))
+    return Dataset(spec, splits[0], splits[1], splits[2], PETS)
 
 
-def _torchvision(name: str, made_by: Any, root: str | None, **options: Any) -> Any:
+def _torchvision(name: str, dataset: Any, root: str | None, **options: Any) -> Any:
     """Return torchvision's data set, downloaded where it is not there."""
     folder = root_folder(root)
     try:
-        return made_by(str(folder), download=False, **options)
+        return dataset(str(folder), download=False, **options)
     except RuntimeError:
         print(f"{name}: downloading to {folder}", flush=True)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return made_by(str(folder), download=True, **options)
+        return dataset(str(folder), download=True, **options)
     except (OSError, RuntimeError):
         raise ZooError(
             f"data={name}: not found in {folder}, and no network to download it from; set data.root or ZOO_DATA to the "

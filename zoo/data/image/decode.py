@@ -1,4 +1,4 @@
-"""Image files to arrays of one size: ``python -m zoo.data.image.decode`` is a process that does a share of them.
+"""Image files to arrays of one size: ``python -m zoo.data.image.decode`` decodes a share of them in a process.
 
 Imports no torch, so that several processes begin at once.
 """
@@ -31,12 +31,12 @@ REPORT = 200  # images between two reports
 
 
 def is_archive(path: Path) -> bool:
-    """Tell whether ``path`` is an archive that is read as a folder would be."""
+    """Return whether ``path`` is an archive that is read as a folder would be."""
     return path.is_file() and path.name.lower().endswith(ARCHIVES)
 
 
 def is_image(name: str) -> bool:
-    """Tell whether a file's name ends as those do that can be decoded."""
+    """Return whether a file's name ends as those do that can be decoded."""
     Image.init()
     form = Image.EXTENSION.get(PurePosixPath(name).suffix.lower())
     return form in Image.OPEN and form not in STUBS
@@ -48,8 +48,8 @@ def left_out(names: list[str]) -> str:
     return f"left out {files} that cannot be read as images: {', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
 
 
-def wrong(error: Exception) -> str:
-    """Return what a decoder said of a file, in a line, without the address that it has in memory."""
+def error_text(error: Exception) -> str:
+    """Return the message of a decoder in one line, without the address of the file in memory."""
     return " ".join(str(error).split()).partition(" <_io")[0] or type(error).__name__
 
 
@@ -61,20 +61,20 @@ def listing(path: Path) -> list[tuple[str, int, int]]:
     Raises:
         OSError, ValueError, zipfile.BadZipFile, tarfile.TarError: it cannot be read, or holds a name twice.
     """
-    found: list[tuple[str, int, int]] = []
+    members: list[tuple[str, int, int]] = []
     if is_archive(path):
         changed = path.stat().st_mtime_ns
         if path.name.lower().endswith(".zip"):
             with zipfile.ZipFile(path) as archive:
                 for entry in archive.infolist():
                     archive.open(entry).close()  # which finds names that are not those in the archive's directory
-                found = [(i.filename, i.file_size, changed) for i in archive.infolist() if not i.is_dir()]
+                members = [(i.filename, i.file_size, changed) for i in archive.infolist() if not i.is_dir()]
         else:
             with tarfile.open(path) as archive:
-                found = [(i.name, i.size, changed) for i in archive if i.isfile()]
+                members = [(i.name, i.size, changed) for i in archive if i.isfile()]
     else:
-        found = list(_walk(path, ""))
-    entries = sorted(entry for entry in found if not any(map(is_litter, entry[0].split("/"))))
+        members = list(_walk(path, ""))
+    entries = sorted(entry for entry in members if not any(map(is_litter, entry[0].split("/"))))
     for one, other in pairwise(entries):
         if one[0] == other[0]:
             raise ValueError(f"it holds {one[0]} twice")
@@ -82,7 +82,7 @@ def listing(path: Path) -> list[tuple[str, int, int]]:
 
 
 def is_litter(part: str) -> bool:
-    """Tell whether a file or a folder so named is hidden, or one that systems leave behind."""
+    """Return whether a file or a folder so named is hidden, or one that systems leave behind."""
     return part.startswith(".") or part.lower() in LITTER
 
 
@@ -100,8 +100,9 @@ def _walk(folder: Path, above: str) -> Iterator[tuple[str, int, int]]:
 
 
 def contents(path: Path, names: list[str]) -> Iterator[tuple[int, Callable[[], io.BytesIO | Path]]]:
-    """Yield (place in ``names``, what opens the file) for files of a folder or an archive, in the order that reads
-    fastest. One that is damaged raises when it is opened, before the next is asked for.
+    """Yield (index in ``names``, function that opens the file) for a folder or an archive, in the fastest order.
+
+    A damaged file raises when it is opened, before the next one is read.
     """
     if not is_archive(path):
         for place, name in enumerate(names):
@@ -152,9 +153,9 @@ def decode(
 ) -> np.ndarray:
     """Return an image file as uint8 (channels, height, width), or float32 in [0, 1] for a set that has deep files.
 
-    Turned as its EXIF says; palettes looked up; what is transparent becomes white; of several frames the first.
-    ``resize_mode: crop`` scales the shorter side and cuts the middle out, ``resize`` stretches both. ``ranges`` are those of
-    the set that a model learned from: values of more than 8 bits in them become black to white.
+    EXIF orientation and palettes are applied, transparent pixels become white, and of several frames the first is read.
+    ``resize_mode: crop`` scales the shorter side and crops the center, ``resize`` stretches both sides. ``ranges`` are
+    those of the training set: values of more than 8 bits inside them become black to white.
 
     Raises:
         OSError, ValueError, SyntaxError: not an image, a damaged one, or one with values outside of ``ranges``.
@@ -216,8 +217,8 @@ def on_white(image: Image.Image) -> Image.Image:
     if image.mode == "La":
         image = image.convert("LA")
     if "A" in image.mode or "a" in image.mode or "transparency" in image.info:
-        seen = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen)
+        rgba = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
     return image
 
 
@@ -231,12 +232,12 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
 
 
 def traits_of(image: Image.Image, job: dict[str, Any]) -> list[str]:
-    """Return what is lost of an image: ``frames`` after the first, ``colors`` where there is one channel.
+    """Return which parts of an image are lost: ``frames`` after the first, ``colors`` where there is one channel.
 
-    ``sizes`` says that it has another size than the files that all others were brought to the ``own`` size of.
+    ``sizes`` says that it has another size than the files that all others were brought to the common size of.
     """
     several = getattr(image, "is_animated", False) and image.format != "MPO"  # a photo with its previews
-    resized = job["own"] and upright_size(image) != tuple(job["size"])
+    resized = job["same_size"] and upright_size(image) != tuple(job["size"])
     colors = job["channels"] == 1 and not is_gray(image)
     return ["frames"] * bool(several) + ["sizes"] * bool(resized) + ["colors"] * colors
 
@@ -262,7 +263,7 @@ def main() -> None:
                     options = {"size": size, "resize_mode": job["resize_mode"], "channels": job["channels"]}
                     array[row] = fitted(image, **options, ranges=ranges or EIGHT_BITS)
         except Exception as error:  # whatever a damaged file makes a decoder say
-            print(json.dumps({"bad": row, "said": wrong(error)}), flush=True)
+            print(json.dumps({"corrupt": row, "reason": error_text(error)}), flush=True)
         done += 1
         if done % REPORT == 0:
             print(json.dumps({"done": REPORT}), flush=True)

@@ -1,9 +1,9 @@
-"""Images of the user's own: folders of class folders, a folder with a list of labels, archives of either, ``.npz``."""
+"""Image files of the user: class folders, a folder with a list of labels, archives of either."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -11,12 +11,12 @@ import numpy as np
 import torch
 
 from zoo.config.schema import check_choice, check_flag, check_number
-from zoo.data.dataset import Dataset, Splits, row_place, rows
-from zoo.data.image.cache import Pixels, Wanted, pixels
+from zoo.data.dataset import Dataset, Splits, rows
+from zoo.data.image.cache import DecodedImages, DecodeOptions, decoded_images
 from zoo.data.image.datasets import image_spec
 from zoo.data.image.decode import is_image, is_litter, left_out, listing
-from zoo.data.image.npz import labelled_arrays
 from zoo.data.image.spec import ImageReading
+from zoo.data.image.splits import split_by_parts
 from zoo.data.table.csv_file import read_labels
 from zoo.exceptions import ZooError, unknown
 from zoo.registry import register_data
@@ -35,13 +35,13 @@ Entry = tuple[str, int, int]  # name, size, time of change
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """Files with the class of each, and the part (train, val, test) that each belongs to where folders say so.
+class LabelledFiles:
+    """Image files with the class of each, and the split (train, val, test) of each where folders name it.
 
     ``left_out`` are the names of files that are no images, ``unnamed`` those of images that a list of labels lacks.
     """
 
-    files: list[Entry]
+    entries: list[Entry]
     classes: list[str]
     parts: list[str] | None
     left_out: list[str]
@@ -64,55 +64,66 @@ def image_folder(
     fold: int = 0,
     split_seed: int = 0,
 ) -> Dataset:
-    """Return the images under ``path``, a folder or an archive (zip, tar): a folder per class.
+    """Return the images of a folder, or of a zip or tar, with a folder per class.
 
-    With ``train/``, and perhaps ``val/`` and ``test/``, above or below the class folders the parts are those, also as
-    ``Training/``, ``dev/`` or ``test_set/``; what is missing is cut from train, test as one of ``folds``. With
-    ``labels``, a CSV, its column ``target`` says each file's class, wherever the file lies. ``classes`` takes some of
-    the classes alone. Images become ``size`` (height and width, or one number), ``resize_mode: crop`` keeps proportions and
-    ``resize`` does not; ``channels`` is 1 or 3. Where ``size`` or ``channels`` are not given, up to 64 of the files
-    suggest them. Files of more than 8 bits a channel share one range of values (see ``zoo.data.image.bit_depth``). A
-    note says which files are left out because they are no images. Decoded images are kept in ``cache_dir`` (null:
-    ``$ZOO_CACHE``, else the user's cache folder) until a file changes.
+    Folders named ``train``, ``val`` and ``test``, above or below the class folders, are the splits; ``Training``,
+    ``dev`` or ``test_set`` count too. A missing validation or test set is split off train. Files of more than 8 bits a
+    channel share one range of values (see ``zoo.data.image.bit_depth``). A note names files that are no images.
+
+    Args:
+        ``path``: the folder or the archive
+        ``labels``: a CSV that names each file's class, in place of class folders
+        ``target``: its column with the classes
+        ``classes``: some of the classes; null: all
+        ``size``: height and width, or one number; null: the files' own where all are alike, else 64
+        ``resize_mode``: crop (the center, proportions kept) | resize (both sides)
+        ``channels``: 1 | 3; null: 1 where all images are gray
+        ``skip_corrupt``: leave out files that cannot be decoded
+        ``cache_dir``: folder of decoded images; null: $ZOO_CACHE, else the user's cache folder
+        ``folds``: stratified folds, where there is no test folder
+        ``fold``: the fold that is the test set
+        ``split_seed``: of the folds and the validation rows
 
     Raises:
-        ZooError: no images, one class only, an empty class folder, folders that are parts in part, a file that cannot
-            be decoded (unless ``skip_corrupt``), a class in test that train lacks.
+        ZooError: no images, one class only, an empty class folder, splits without train, a file that cannot be decoded
+            (unless ``skip_corrupt``), a class in test that train lacks.
     """
-    wanted = _wanted(size, resize_mode, channels)
+    options = _options(size, resize_mode, channels)
     check_flag("data.skip_corrupt", skip_corrupt)
     if path is None:
         raise ZooError("data.path: must name the folder of images, as data.path=photos")
-    found = _listed(Path(path), labels, target) if labels else _in_class_folders(Path(path))
-    found = _some_classes(found, classes, path)
-    names = sorted(set(found.classes))
+    files = _listed(Path(path), labels, target) if labels else _in_class_folders(Path(path))
+    files = _some_classes(files, classes, path)
+    names = sorted(set(files.classes))
     if len(names) < 2:
         raise ZooError(f"{path}: one class only, {names[0]!r}; must be at least two, a folder each")
-    decoded = pixels(Path(path), found.files, wanted, cache_dir=cache_dir)
-    _note_files(path, found, decoded)
-    keep = _without_bad(decoded.bad, found.files, path, skip_corrupt)
-    y = np.array([names.index(name) for name in found.classes])[keep]
-    parts = None if found.parts is None else np.array(found.parts)[keep]
-    files = [found.files[row] for row in keep]
+    decoded = decoded_images(Path(path), files.entries, options, cache_dir=cache_dir)
+    _note_files(path, files, decoded)
+    keep = _without_corrupt(decoded.corrupt, files.entries, path, skip_corrupt)
+    y = np.array([names.index(name) for name in files.classes])[keep]
+    parts = None if files.parts is None else np.array(files.parts)[keep]
+    entries = [files.entries[row] for row in keep]
     splits = Splits(folds, fold, split_seed)
-    split = given_split(y, parts, names, splits, place=lambda row: str(files[row][0]))
+    split = split_by_parts(y, parts, names, splits, place=lambda row: entries[row][0])
     x, target_of = decoded.x, torch.zeros(len(decoded.x), dtype=torch.int64)
     target_of[torch.from_numpy(keep)] = torch.from_numpy(y)
     train, val, test = (rows(x, target_of, keep[index], lazy=True) for index in split)
     integers, floats = decoded.ranges.integer, decoded.ranges.float
     reading = ImageReading(resize_mode, integer_range=integers, float_range=floats)
-    return Dataset(image_spec("image_folder", train["x"], train["y"], tuple(names), reading), train, val, test)
+    return Dataset(image_spec("image_folder", train, tuple(names), reading), train, val, test)
 
 
-def _note_files(path: str, found: Labelled, decoded: Pixels) -> None:
-    """Say which files are left out, and what of others is not read."""
+def _note_files(path: str, labelled: LabelledFiles, decoded: DecodedImages) -> None:
+    """Print which files are left out, and which are read in part."""
     files = {
-        trait: _some([found.files[row][0] for row in rows], "file") for trait, rows in decoded.traits.items() if rows
+        trait: _some([labelled.entries[row][0] for row in rows], "file")
+        for trait, rows in decoded.traits.items()
+        if rows
     }
-    if found.left_out:
-        print_note(f"{path}: {left_out(found.left_out)}")
-    if found.unnamed:
-        print_note(f"{path}: left out {_some(found.unnamed, 'image')} that the list of labels does not name")
+    if labelled.left_out:
+        print_note(f"{path}: {left_out(labelled.left_out)}")
+    if labelled.unnamed:
+        print_note(f"{path}: left out {_some(labelled.unnamed, 'image')} that the list of labels does not name")
     for low, high in filter(None, (decoded.ranges.integer, decoded.ranges.float)):
         print_note(f"{path}: {files['deep']} of more than 8 bits; {low:g} to {high:g} are read as black to white")
     if "frames" in files:
@@ -124,22 +135,22 @@ def _note_files(path: str, found: Labelled, decoded: Pixels) -> None:
 
 def _some(names: Sequence[str], what: str) -> str:
     """Return how many files there are, and the first of their names."""
-    shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
-    return f"{len(names):,} {what}{'' if len(names) == 1 else 's'} ({shown})"
+    examples = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+    return f"{len(names):,} {what}{'' if len(names) == 1 else 's'} ({examples})"
 
 
-def _wanted(size: int | Sequence[int] | None, resize_mode: str, channels: int | None) -> Wanted:
+def _options(size: int | Sequence[int] | None, resize_mode: str, channels: int | None) -> DecodeOptions:
     check_choice("data.resize_mode", resize_mode, RESIZE_MODES)
     if channels not in (None, 1, 3):
-        raise ZooError(f"data.channels={channels}: must be 1 (grey) or 3 (colour)")
+        raise ZooError(f"data.channels={channels}: must be 1 (gray) or 3 (color)")
     if size is None:
-        return Wanted(None, resize_mode, channels)
+        return DecodeOptions(None, resize_mode, channels)
     sides = [size, size] if isinstance(size, int) else list(size) if isinstance(size, Sequence) else [size]
     if len(sides) != 2:
         raise ZooError(f"data.size={size}: must be one number or [height,width]")
     for side in sides:
         check_number("data.size", side, low=1, high=4096, integer=True)
-    return Wanted((sides[0], sides[1]), resize_mode, channels)
+    return DecodeOptions((sides[0], sides[1]), resize_mode, channels)
 
 
 def _images(path: Path) -> tuple[list[Entry], list[str]]:
@@ -152,12 +163,12 @@ def _images(path: Path) -> tuple[list[Entry], list[str]]:
         raise ZooError(f"{path}: is not a whole archive ({' '.join(str(error).split())})") from None
     images = [entry for entry in files if is_image(entry[0])]
     if not images:
-        said = f"holds no image among {len(files):,} files, such as {files[0][0]}" if files else "is empty"
-        raise ZooError(f"{path}: {said}; must hold a folder of images per class")
+        content = f"holds no image among {len(files):,} files, such as {files[0][0]}" if files else "is empty"
+        raise ZooError(f"{path}: {content}; must hold a folder of images per class")
     return images, [name for name, _, _ in files if not is_image(name)]
 
 
-def _in_class_folders(path: Path) -> Labelled:
+def _in_class_folders(path: Path) -> LabelledFiles:
     images, others = _images(path)
     top = _common(images)
     inside = [PurePosixPath(name).parts[len(top) :] for name, _, _ in images]
@@ -172,7 +183,7 @@ def _in_class_folders(path: Path) -> Labelled:
     filled = {parts[: 2 if level == 0 else 1] for parts in inside}
     _check_empty(path, top, sorted(part) if level == 0 else [""], filled, others)
     classes = [p[1 if level == 0 else 0] for p in inside]
-    return Labelled(images, classes, None if level is None else [part[p[level]] for p in inside], others)
+    return LabelledFiles(images, classes, None if level is None else [part[p[level]] for p in inside], others)
 
 
 def parts_of(folders: Iterable[str]) -> dict[str, str]:
@@ -239,11 +250,11 @@ def _check_empty(
                 place = (part, folder.name) if part else (folder.name,)
                 if place not in filled:
                     held = [name for name in others if (path / name).is_relative_to(folder)]
-                    said = f"holds no image that can be read: {left_out(held)}" if held else "holds no image"
-                    raise ZooError(f"{folder}: {said}; put some there, or delete the folder")
+                    content = f"holds no image that can be read: {left_out(held)}" if held else "holds no image"
+                    raise ZooError(f"{folder}: {content}; put some there, or delete the folder")
 
 
-def _listed(path: Path, labels: str, target: str | None) -> Labelled:
+def _listed(path: Path, labels: str, target: str | None) -> LabelledFiles:
     """Return the files that a CSV names: by their path, their name, or their name without its ending."""
     images, others = _images(path)
     others = [name for name in others if (path / name).resolve() != Path(labels).resolve()]
@@ -256,107 +267,36 @@ def _listed(path: Path, labels: str, target: str | None) -> Labelled:
     for line, name, label in read_labels(Path(labels), target, set(by_name)):
         matching = by_name.get(name, [])
         if len(matching) != 1:
-            said = f"{len(matching)} files are so named" if matching else "no such image"
-            raise ZooError(f"{labels}, line {line}: {name!r}: {said} under {path}")
+            problem = f"{len(matching)} files are so named" if matching else "no such image"
+            raise ZooError(f"{labels}, line {line}: {name!r}: {problem} under {path}")
         files.append(matching[0])
         classes.append(label)
     doubled = len(files) - len(set(files))
     if doubled:
         raise ZooError(f"{labels}: names {doubled} images more than once")
     unnamed = sorted({name for name, _, _ in images} - {name for name, _, _ in files})
-    return Labelled(files, classes, None, others, unnamed)
+    return LabelledFiles(files, classes, None, others, unnamed)
 
 
-def _some_classes(found: Labelled, classes: Sequence[str] | None, path: str) -> Labelled:
+def _some_classes(files: LabelledFiles, classes: Sequence[str] | None, path: str) -> LabelledFiles:
     if classes is None:
-        return found
+        return files
     for name in classes:
-        if str(name) not in found.classes:
-            raise unknown("class in data.classes", name, sorted(set(found.classes)))
-    kept = [i for i, name in enumerate(found.classes) if name in set(map(str, classes))]
-    parts = None if found.parts is None else [found.parts[i] for i in kept]
-    return replace(found, files=[found.files[i] for i in kept], classes=[found.classes[i] for i in kept], parts=parts)
+        if str(name) not in files.classes:
+            raise unknown("class in data.classes", name, sorted(set(files.classes)))
+    index = [i for i, name in enumerate(files.classes) if name in set(map(str, classes))]
+    parts = None if files.parts is None else [files.parts[i] for i in index]
+    entries, labels = [files.entries[i] for i in index], [files.classes[i] for i in index]
+    return replace(files, entries=entries, classes=labels, parts=parts)
 
 
-def _without_bad(bad: dict[int, str], files: Sequence[Entry], path: str, skip: bool) -> np.ndarray:
-    """Return the rows that were decoded; says how many were not."""
-    if bad:
-        row = min(bad)
-        named = f"{Path(path) / files[row][0]}: cannot be decoded ({bad[row]})"
+def _without_corrupt(corrupt: dict[int, str], files: Sequence[Entry], path: str, skip: bool) -> np.ndarray:
+    """Return the rows that were decoded; prints how many were not."""
+    if corrupt:
+        row = min(corrupt)
+        named = f"{Path(path) / files[row][0]}: cannot be decoded ({corrupt[row]})"
         if not skip:
-            more = f", nor can {len(bad) - 1} others" if len(bad) > 1 else ""
+            more = f", nor can {len(corrupt) - 1} others" if len(corrupt) > 1 else ""
             raise ZooError(f"{named}{more}; mend or delete it, or leave such files out by data.skip_corrupt=true")
-        print(f"left out {len(bad):,} of {len(files):,} images; the first: {named}", flush=True)
-    return np.setdiff1d(np.arange(len(files)), list(bad))
-
-
-def given_split(
-    y: np.ndarray,
-    parts: np.ndarray | None,
-    names: Sequence[str],
-    splits: Splits,
-    *,
-    place: Callable[[int], str] = row_place,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the row numbers of train, validation and test: as ``parts`` says of each row, the rest cut from train.
-
-    Raises:
-        ZooError: a class in validation or test that train lacks.
-    """
-    if parts is None:
-        return splits.cut(y, stratify=True, classes=names, place=place)
-    train, val, test = (np.flatnonzero(parts == part) for part in ("train", "val", "test"))
-    named = {"stratify": True, "classes": names, "place": lambda row: place(int(train[row]))}
-    for part, index in (("validation", val), ("test", test)):
-        strange = set(y[index]) - set(y[train])
-        if strange:
-            raise ZooError(f"{part}: holds the class {names[min(strange)]!r}, which train lacks")
-    if not len(test):
-        kept, more, held = splits.cut(y[train], **named)
-        rest, test = train[np.sort(np.concatenate([kept, more]))], train[held]
-        if len(val):
-            return rest, val, test
-        return train[kept], train[more], test
-    if not len(val):
-        kept, held = splits.cut_val(y[train], **named)
-        train, val = train[kept], train[held]
-    return train, val, test
-
-
-@register_data("npz", tasks=("classification",), modality="image")
-def npz(
-    *,
-    path: str | None = None,
-    classes: Sequence[str] | None = None,
-    folds: int = 5,
-    fold: int = 0,
-    split_seed: int = 0,
-) -> Dataset:
-    """Return the images of a NumPy archive, as MedMNIST's: ``train_images``, ``train_labels``, ``val_…``, ``test_…``.
-
-    ``x_train``, ``y_train``, … are understood too, and so are ``images`` and ``labels`` (or ``x`` and ``y``) without
-    parts. What is missing is cut from train, test as one of ``folds``. ``classes`` names the classes in order.
-
-    Raises:
-        ZooError: not such an archive, or arrays that do not fit together.
-    """
-    from zoo.data.arrays import joined_images, labels_of
-
-    if path is None:
-        raise ZooError("data.path: must name the archive, as data.path=pneumoniamnist.npz")
-    arrays = labelled_arrays(Path(path))
-    given_parts = [part for part in ("train", "val", "test") if part in arrays]
-    images = joined_images([arrays[part][0] for part in given_parts], path)
-    ys = [arrays[part][1].reshape(-1) for part in given_parts]
-    parts = [part for part, y in zip(given_parts, ys, strict=True) for _ in y]
-    y, names = labels_of(np.concatenate(ys), "classification")
-    reading = ImageReading()
-    if classes is not None:
-        if len(classes) != len(names):
-            raise ZooError(f"data.classes={list(classes)}: names {len(classes)} classes; {path} holds {len(names)}")
-        reading, names = ImageReading(labels=names), tuple(map(str, classes))
-    given = None if set(parts) == {"train"} else np.array(parts)
-    split = given_split(y, given, names, Splits(folds, fold, split_seed))
-    x, target = torch.from_numpy(images), torch.from_numpy(y)
-    train, val, test = (rows(x, target, index) for index in split)
-    return Dataset(image_spec("npz", train["x"], train["y"], names, reading), train, val, test)
+        print(f"left out {len(corrupt):,} of {len(files):,} images; the first: {named}", flush=True)
+    return np.setdiff1d(np.arange(len(files)), list(corrupt))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from zoo.data.augment import Augment
 from zoo.data.dataset import Batch
 from zoo.data.image import read
+from zoo.data.image.augment import ImageAugment
 from zoo.data.image.spec import ImageSpec
 from zoo.data.input_readers import Piece
 from zoo.data.modality import Modality
@@ -21,7 +21,7 @@ class ImageModality(Modality[ImageSpec]):
     spec = ImageSpec
     tasks = ("classification", "regression", "reconstruction", "generation")
     raw_input = "images as arrays, Pillow's images or paths"
-    augmentation = Augment
+    augmentation = ImageAugment
 
     def encode(self, spec: ImageSpec, raw: Any) -> Batch:
         """Return raw input as a batch."""

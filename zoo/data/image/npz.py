@@ -3,21 +3,70 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from zoo.data.arrays import joined_images, labels_of
+from zoo.data.dataset import Dataset, Splits, rows
+from zoo.data.image.datasets import image_spec
+from zoo.data.image.spec import ImageReading
+from zoo.data.image.splits import split_by_parts
 from zoo.exceptions import ZooError
+from zoo.registry import register_data
 
 NAMES = (("{}_images", "{}_labels"), ("x_{}", "y_{}"), ("X_{}", "y_{}"))
-WHOLE = (("images", "labels"), ("x", "y"), ("X", "y"))
-
-
+UNSPLIT_NAMES = (("images", "labels"), ("x", "y"), ("X", "y"))
 LARGEST = 0.8  # share of free memory that an archive may take
 
 
+@register_data("npz", tasks=("classification",), modality="image")
+def npz(
+    *,
+    path: str | None = None,
+    classes: Sequence[str] | None = None,
+    folds: int = 5,
+    fold: int = 0,
+    split_seed: int = 0,
+) -> Dataset:
+    """Return the images of a NumPy archive, as MedMNIST's: ``train_images``, ``train_labels``, ``val_…``, ``test_…``.
+
+    ``x_train``, ``y_train``, … are read too, and so are ``images`` and ``labels`` (or ``x`` and ``y``) without splits.
+    A missing validation or test set is split off train. RGBA images (N, H, W, 4) are put on white.
+
+    Args:
+        ``path``: the archive
+        ``classes``: the classes' names in order; null: their numbers
+        ``folds``: stratified folds, where the archive has no test set
+        ``fold``: the fold that is the test set
+        ``split_seed``: of the folds and the validation rows
+
+    Raises:
+        ZooError: not such an archive, or arrays that do not fit together.
+    """
+    if path is None:
+        raise ZooError("data.path: must name the archive, as data.path=pneumoniamnist.npz")
+    arrays = labelled_arrays(Path(path))
+    splits = [part for part in ("train", "val", "test") if part in arrays]
+    images = joined_images([arrays[part][0] for part in splits], path)
+    labels = [arrays[part][1].reshape(-1) for part in splits]
+    y, names = labels_of(np.concatenate(labels), "classification")
+    reading = ImageReading()
+    if classes is not None:
+        if len(classes) != len(names):
+            raise ZooError(f"data.classes={list(classes)}: names {len(classes)} classes; {path} holds {len(names)}")
+        reading, names = ImageReading(labels=names), tuple(map(str, classes))
+    parts = None if splits == ["train"] else np.repeat(splits, list(map(len, labels)))
+    index = split_by_parts(y, parts, names, Splits(folds, fold, split_seed))
+    x, target = torch.from_numpy(images), torch.from_numpy(y)
+    train, val, test = (rows(x, target, part) for part in index)
+    return Dataset(image_spec("npz", train, names, reading), train, val, test)
+
+
 def free_memory() -> float:
-    """Return the bytes of memory that programs could have now, infinite where the system does not say."""
+    """Return the available memory in bytes, infinite where the system does not report it."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:
@@ -44,19 +93,19 @@ def labelled_arrays(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
                     if {x.format(part), y.format(part)} <= known:
                         pairs[part] = (x.format(part), y.format(part))
             if not set(pairs["train"]) <= known:
-                pairs = dict([("train", pair) for pair in WHOLE if set(pair) <= known][:1])
-            found = {part: (archive[x], archive[y]) for part, (x, y) in pairs.items() if {x, y} <= known}
+                pairs = dict([("train", pair) for pair in UNSPLIT_NAMES if set(pair) <= known][:1])
+            arrays = {part: (archive[x], archive[y]) for part, (x, y) in pairs.items() if {x, y} <= known}
     except ZooError:
         raise
     except OSError as error:
         raise ZooError(f"{path}: cannot be read ({error.strerror or error})") from None
     except Exception as error:  # whatever a damaged archive makes the decoders say
-        said = " ".join(str(error).split()) or type(error).__name__
-        raise ZooError(f"{path}: is not a whole .npz archive of plain arrays ({said})") from None
-    if not found:
-        said = f"must hold train_images and train_labels, or images and labels; holds {', '.join(sorted(known))}"
-        raise ZooError(f"{path}: {said}")
-    for part, (x, y) in found.items():
+        message = " ".join(str(error).split()) or type(error).__name__
+        raise ZooError(f"{path}: is not a whole .npz archive of plain arrays ({message})") from None
+    if not arrays:
+        names = f"must hold train_images and train_labels, or images and labels; holds {', '.join(sorted(known))}"
+        raise ZooError(f"{path}: {names}")
+    for part, (x, y) in arrays.items():
         if len(x) != len(y) or (y.ndim > 1 and y.size != len(y)):
             raise ZooError(f"{path}: {part} has images {x.shape} and labels {y.shape}; must be one label per image")
-    return found
+    return arrays

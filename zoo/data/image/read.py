@@ -6,7 +6,7 @@ import base64
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,8 +48,8 @@ def pixel_values(x: np.ndarray, where: str) -> np.ndarray:
         return x.astype(np.float32)
     if kind == "f" and not np.isfinite(x).all():
         raise ZooError(f"{where}: images with NaN or infinity; must be uint8, or float in [0, 1]")
-    said = f"images of {x.dtype} from {low:g} to {high:g}; must be uint8, or float in [0, 1]"
-    raise ZooError(f"{where}: {said}: {_advice(x)}")
+    message = f"images of {x.dtype} from {low:g} to {high:g}; must be uint8, or float in [0, 1]"
+    raise ZooError(f"{where}: {message}: {_advice(x)}")
 
 
 def _advice(x: np.ndarray) -> str:
@@ -70,17 +70,17 @@ def channels_first(x: np.ndarray) -> np.ndarray:
         return x[:, None]
     if x.shape[1] in (1, 3) or x.shape[1] <= x.shape[3]:
         return x
-    return _moved(on_white(x) if x.shape[3] in (2, 4) else x)
+    return _to_channels_first(on_white(x) if x.shape[3] in (2, 4) else x)
 
 
-def _moved(x: np.ndarray) -> np.ndarray:
+def _to_channels_first(x: np.ndarray) -> np.ndarray:
     return x.transpose(0, 3, 1, 2)
 
 
 def on_white(x: np.ndarray) -> np.ndarray:
     """Return images (N, H, W, C + 1), whose last channel is opacity, as (N, H, W, C) on white."""
     if x.dtype != np.uint8:
-        return x[..., :-1] * x[..., -1:] + (1 - x[..., -1:])
+        return np.asarray(x[..., :-1] * x[..., -1:] + (1 - x[..., -1:]))
     from PIL import Image
 
     from zoo.data.image import decode as decoding
@@ -106,7 +106,7 @@ def encode(spec: ImageSpec, raw: Any) -> Batch:
     """
     images = _decoded(spec, raw)
     if images is None:
-        images = _placed(spec, pixel_values(_array(spec, raw), spec.name))
+        images = _as_batch(spec, pixel_values(_array(spec, raw), spec.name))
     return {"x": to_float(torch.from_numpy(np.array(images, order="C")))}
 
 
@@ -119,19 +119,16 @@ def _decoded(spec: ImageSpec, raw: Any) -> np.ndarray | None:
 
 
 def _one_decoded(spec: ImageSpec, one: Any) -> np.ndarray:
-    from zoo.data.image.decode import decode, decode_opened, wrong
+    from zoo.data.image.decode import decode, decode_opened, error_text
 
-    if hasattr(one, "getexif"):
-        name, read = "an image", decode_opened
-    elif isinstance(one, (str, os.PathLike)):
-        name, read = os.fspath(one), decode
-    else:
+    opened = hasattr(one, "getexif")
+    if not opened and not isinstance(one, (str, os.PathLike)):
         raise ZooError(f"{spec.name}: a {type(one).__name__} among files; must be paths and images alone, or one array")
-    options = _options(spec)
+    name, options = "an image" if opened else os.fspath(one), _options(spec)
     try:
-        return read(one, **options)
+        return decode_opened(one, **options) if opened else decode(one, **options)
     except Exception as error:  # whatever a damaged file makes a decoder say
-        raise ZooError(f"{name}: is no image that can be read ({wrong(error)})") from None
+        raise ZooError(f"{name}: is no image that can be read ({error_text(error)})") from None
 
 
 def _options(spec: ImageSpec) -> dict[str, Any]:
@@ -161,7 +158,7 @@ def _array(spec: ImageSpec, raw: Any) -> np.ndarray:
         raise ZooError(f"{spec.name}: images of different shapes; must be all of one size") from None
 
 
-def _placed(spec: ImageSpec, x: np.ndarray) -> np.ndarray:
+def _as_batch(spec: ImageSpec, x: np.ndarray) -> np.ndarray:
     """Return an array of images, or of one, as (B, C, H, W).
 
     Raises:
@@ -170,12 +167,12 @@ def _placed(spec: ImageSpec, x: np.ndarray) -> np.ndarray:
     channels, height, width = spec.input_shape
     layouts: list[tuple[tuple[int, ...], Callable[[np.ndarray], np.ndarray]]] = [
         ((channels, height, width), lambda images: images),
-        ((height, width, channels), _moved),
+        ((height, width, channels), _to_channels_first),
     ]
     if channels == 1:
         layouts.insert(1, ((height, width), lambda images: images[:, None]))
     if channels in (1, 3):
-        layouts.append(((height, width, channels + 1), lambda images: _moved(on_white(images))))
+        layouts.append(((height, width, channels + 1), lambda images: _to_channels_first(on_white(images))))
     for shape, bring in layouts:
         if x.shape == shape or x.shape[1:] == shape:
             return bring(x if x.ndim > len(shape) else x[None])
@@ -187,16 +184,17 @@ def _placed(spec: ImageSpec, x: np.ndarray) -> np.ndarray:
 
 def read(spec: ImageSpec, place: str) -> Iterator[Piece]:
     """Read an image, or those of a folder or an archive; a note says which of its files are left out."""
-    from zoo.data.image.decode import contents, decode, wrong
+    from zoo.data.image.decode import contents, decode, error_text
 
     path, options = Path(place), _options(spec)
+    openers: Iterable[tuple[str, Callable[[], io.BytesIO | Path]]]
     files = None if place == INPUT else _files(path)
     if files is not None:
         openers = ((str(path / files[n]), opener) for n, opener in contents(path, files))
     elif place == INPUT:
-        openers = iter([("standard input", lambda: io.BytesIO(sys.stdin.buffer.read()))])
+        openers = [("standard input", lambda: io.BytesIO(sys.stdin.buffer.read()))]
     else:
-        openers = iter([(place, lambda: path)])
+        openers = [(place, lambda: path)]
     total = len(files or [place])
     names: list[str] = []
     rows: list[np.ndarray] = []
@@ -205,7 +203,9 @@ def read(spec: ImageSpec, place: str) -> Iterator[Piece]:
             rows.append(decode(opener(), **options))
             names.append(name)
         except Exception as error:  # whatever a damaged file makes a decoder say
-            yield Piece([name], wrong=f"{name}: is no image that can be read ({wrong(error)})", done=number / total)
+            yield Piece(
+                [name], wrong=f"{name}: is no image that can be read ({error_text(error)})", done=number / total
+            )
         if len(rows) == ROWS:
             yield Piece(names, np.stack(rows), done=number / total)
             names, rows = [], []
@@ -243,9 +243,9 @@ def from_json(spec: ImageSpec, rows: Sequence[str]) -> Any:
 
 
 def _image(options: dict[str, Any], number: int, text: str) -> np.ndarray:
-    from zoo.data.image.decode import decode, wrong
+    from zoo.data.image.decode import decode, error_text
 
     try:
         return decode(io.BytesIO(base64.b64decode(text, validate=True)), **options)
     except Exception as error:  # whatever a damaged file makes a decoder say
-        raise ZooError(f"x[{number}]: is no image that can be read ({wrong(error)})") from None
+        raise ZooError(f"x[{number}]: is no image that can be read ({error_text(error)})") from None

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from zoo.data.augment import SequenceAugment
 from zoo.data.dataset import Batch
 from zoo.data.input_readers import Piece
 from zoo.data.modality import Modality
 from zoo.data.sequence import read
+from zoo.data.sequence.augment import SequenceAugment
 from zoo.data.sequence.spec import SequenceSpec
 from zoo.registry import register_modality
 

@@ -110,10 +110,10 @@ def _frames(spec: SequenceSpec, path: Path) -> np.ndarray:
         except (OSError, ValueError, EOFError) as error:
             raise ZooError(f"{path}: is no array that can be read ({error})") from None
         return steps
-    from zoo.data.sequence.audio import frames_of
+    from zoo.data.sequence.audio import load_frames
 
     raw = path if str(path) != INPUT else sys.stdin.buffer.read()
-    return frames_of(raw, normalize=reading.normalize, longest=spec.input_shape[0])
+    return load_frames(raw, normalize=reading.normalize, max_frames=spec.input_shape[0])
 
 
 def from_json(spec: SequenceSpec, rows: Sequence[Any]) -> Any:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from zoo.data.augment import TextAugment
 from zoo.data.dataset import Batch
 from zoo.data.input_readers import Piece
 from zoo.data.modality import Modality
 from zoo.data.spec import PADDING, UNKNOWN
 from zoo.data.text import read
+from zoo.data.text.augment import TextAugment
 from zoo.data.text.spec import TextSpec
 from zoo.registry import register_modality
 

@@ -1,0 +1,192 @@
+"""Augmentation of batches of images, with independent random parameters per image."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from zoo.config.schema import check_number
+from zoo.data.dataset import Batch
+from zoo.data.transfer import upload
+
+# Luminance of red, green and blue (ITU-R BT.601), as photographs are turned gray
+GRAY = (0.299, 0.587, 0.114)
+
+
+@dataclass(frozen=True)
+class ImageAugment:
+    """Augmentation of training images, drawn per sample, with the options of torchvision and timm.
+
+    Args:
+        ``hflip``: probability of a horizontal flip.
+        ``crop_padding``: pixels of black border, of which a random crop cuts the image's size.
+        ``degrees``: largest rotation to either side.
+        ``translate``: largest shift to either side, in pixels.
+        ``scale``: largest change of size, as a share: 0.1 is from 0.9 to 1.1 times.
+        ``shear``: largest shear, as a share of the height.
+        ``brightness``, ``contrast``, ``saturation``: largest change, as a share.
+        ``hue``: largest change, as a share of the color circle.
+        ``cutout``: side of a square that is blanked, in pixels (DeVries & Taylor 2017).
+        ``mixup_alpha``: pairs of images and targets are mixed by a share from Beta(α, α) (Zhang et al. 2018).
+    """
+
+    hflip: float = 0.0
+    crop_padding: int = 0
+    degrees: float = 0.0
+    translate: float = 0.0
+    scale: float = 0.0
+    shear: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+    cutout: int = 0
+    mixup_alpha: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_number("data.augment.hflip", self.hflip, low=0, high=1)
+        check_number("data.augment.crop_padding", self.crop_padding, low=0, integer=True)
+        check_number("data.augment.degrees", self.degrees, low=0, high=180)
+        check_number("data.augment.translate", self.translate, low=0)
+        check_number("data.augment.scale", self.scale, low=0, below=1)
+        check_number("data.augment.shear", self.shear, low=0, high=1)
+        check_number("data.augment.brightness", self.brightness, low=0, high=1)
+        check_number("data.augment.contrast", self.contrast, low=0, high=1)
+        check_number("data.augment.saturation", self.saturation, low=0, high=1)
+        check_number("data.augment.hue", self.hue, low=0, high=0.5)
+        check_number("data.augment.cutout", self.cutout, low=0, integer=True)
+        check_number("data.augment.mixup_alpha", self.mixup_alpha, low=0)
+
+    def __bool__(self) -> bool:
+        return bool(self.mixup_alpha or self._affine or self._crops or self._colors or self.cutout)
+
+    @property
+    def _affine(self) -> bool:
+        return any((self.degrees, self.translate, self.scale, self.shear))
+
+    @property
+    def _crops(self) -> bool:
+        return self.hflip > 0 or self.crop_padding > 0
+
+    @property
+    def _colors(self) -> bool:
+        return any((self.brightness, self.contrast, self.saturation, self.hue))
+
+    def __call__(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """Return a batch whose ``x`` (B, C, H, W) in [0, 1] is augmented. ``generator`` lives on the CPU.
+
+        With mixup, ``y2`` and ``share`` (B,) say what else is in each image: ``share`` of ``y``, at least half, the
+        rest of ``y2``.
+        """
+        x = batch["x"]
+        if self._crops:
+            x = flip_and_crop(x, generator, probability=self.hflip, padding=self.crop_padding)
+        if self._affine:
+            x = self._transform(x, generator)
+        if self._colors:
+            x = self._jitter(x, generator)
+        if self.cutout:
+            x = cut_out(x, generator, side=self.cutout)
+        batch = {**batch, "x": x}
+        return mix(batch, generator, alpha=self.mixup_alpha) if self.mixup_alpha else batch
+
+    def _transform(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Return images under a random affine map; what comes in from outside is 0."""
+        batch, _, height, width = x.shape
+        draw = upload(torch.rand(6, batch, generator=generator) * 2 - 1, x.device)
+        angle = draw[0] * math.radians(self.degrees)
+        cos, sin, shear = torch.cos(angle), torch.sin(angle), draw[1] * self.shear
+        across, down = 1 + draw[2] * self.scale, 1 + draw[3] * self.scale
+        right, below = draw[4] * (2 * self.translate / width), draw[5] * (2 * self.translate / height)
+        # The inverse map, output position to input position: [cos -sin; sin cos] · [1 shear; 0 1] · scale. It is one of
+        # pixels; a grid's positions are shares of half a side, which is not the same across as down.
+        aspect = height / width
+        theta = torch.stack(
+            [
+                across * cos,
+                aspect * down * (shear * cos - sin),
+                right,
+                across * sin / aspect,
+                down * (shear * sin + cos),
+                below,
+            ],
+            dim=1,
+        ).view(batch, 2, 3)
+        grid = F.affine_grid(theta, list(x.shape), align_corners=False)
+        return F.grid_sample(x, grid, align_corners=False)
+
+    def _jitter(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Return images with other brightness, contrast, saturation and hue; the last two where there are colors."""
+        draw = upload(torch.rand(4, len(x), generator=generator) * 2 - 1, x.device).view(4, -1, 1, 1, 1)
+        if self.brightness:
+            x = x * (1 + draw[0] * self.brightness)
+        if self.contrast:
+            mean = _gray(x).mean((1, 2, 3), keepdim=True)
+            x = mean + (x - mean) * (1 + draw[1] * self.contrast)
+        if x.shape[1] == 3:
+            if self.saturation:
+                gray = _gray(x)
+                x = gray + (x - gray) * (1 + draw[2] * self.saturation)
+            if self.hue:
+                x = _turn_hue(x, draw[3] * (2 * math.pi * self.hue))
+        return x.clamp(0, 1)
+
+
+def flip_and_crop(x: Tensor, generator: torch.Generator, *, probability: float, padding: int) -> Tensor:
+    """Return images (B, C, H, W), flipped left to right by ``probability``, each a random crop of itself with a border."""
+    batch, _, height, width = x.shape
+    flipped = torch.rand(batch, generator=generator) < probability
+    down, right = (torch.randint(0, 2 * padding + 1, (batch,), generator=generator) for _ in range(2))
+    columns = torch.arange(width) + right[:, None]  # (B, W) in the padded image
+    columns = torch.where(flipped[:, None], columns.flip(1), columns)
+    rows = torch.arange(height) + down[:, None]  # (B, H)
+    # The channels go last, so that a pixel's numbers are copied together
+    padded = F.pad(x, [padding] * 4).permute(0, 2, 3, 1) if padding else x.permute(0, 2, 3, 1)
+    sample = torch.arange(batch).view(-1, 1, 1)
+    at = [upload(i, x.device) for i in (sample, rows[:, :, None], columns[:, None, :])]
+    return padded.contiguous()[at[0], at[1], at[2]].permute(0, 3, 1, 2)
+
+
+def cut_out(x: Tensor, generator: torch.Generator, *, side: int) -> Tensor:
+    """Return images with a square of ``side`` pixels, around any pixel, set to the image's own mean."""
+    batch, _, height, width = x.shape
+    draw = upload(torch.rand(2, batch, generator=generator), x.device)
+    top = (draw[0] * height).floor() - side // 2
+    left = (draw[1] * width).floor() - side // 2
+    rows, columns = torch.arange(height, device=x.device), torch.arange(width, device=x.device)
+    inside = [(at >= low[:, None]) & (at < low[:, None] + side) for at, low in ((rows, top), (columns, left))]
+    square = (inside[0][:, :, None] & inside[1][:, None, :]).unsqueeze(1)  # (B, 1, H, W)
+    return torch.where(square, x.mean((2, 3), keepdim=True), x)
+
+
+def mix(batch: Batch, generator: torch.Generator, *, alpha: float) -> Batch:
+    """Return images that are ``share`` themselves and the rest another of the batch, with ``y2`` and ``share``."""
+    x = batch["x"]
+    # Beta(a, a) is G/(G + G') of two gamma draws; torch draws them by a generator
+    gamma = torch._standard_gamma(torch.full((2, len(x)), float(alpha)), generator=generator)
+    share = gamma[0] / gamma.sum(0).clamp(min=1e-12)
+    share = upload(torch.maximum(share, 1 - share), x.device)
+    other = upload(torch.randperm(len(x), generator=generator), x.device)
+    weight = share.view(-1, 1, 1, 1)
+    mixed = {**batch, "x": weight * x + (1 - weight) * x[other]}
+    return {**mixed, "y2": batch["y"][other], "share": share} if "y" in batch else mixed
+
+
+def _gray(x: Tensor) -> Tensor:
+    """Return luminance (B, 1, H, W)."""
+    if x.shape[1] != 3:
+        return x.mean(1, keepdim=True)
+    return (x * upload(torch.tensor(GRAY), x.device).view(1, 3, 1, 1)).sum(1, keepdim=True)
+
+
+def _turn_hue(x: Tensor, angle: Tensor) -> Tensor:
+    """Turn the colors of images by ``angle`` (B, 1, 1, 1) around the gray axis: a rotation in the YIQ space."""
+    to_yiq = torch.tensor([GRAY, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)])
+    y, i, q = torch.einsum("kc,bchw->kbhw", upload(to_yiq, x.device), x)
+    cos, sin = torch.cos(angle).squeeze(1), torch.sin(angle).squeeze(1)
+    turned = torch.stack([y, i * cos - q * sin, i * sin + q * cos])
+    return torch.einsum("ck,kbhw->bchw", upload(torch.linalg.inv(to_yiq), x.device), turned)
