@@ -136,7 +136,7 @@ def speed(name: str, *, repeats: int) -> dict[str, Any]:
     ours: list[float] = []
     dataset, options = _dataset(name), {"trainer.max_epochs": 1, "trainer.steps_per_epoch": TIMED, "logger": "csv"}
     options |= {"trainer.accelerator": "cuda", "data.batch_size": ROWS}
-    acting = dataset.spec.task == "control"
+    acting = dataset.spec.target_type == "reward"
     for repeat in range(repeats + 1):
         seconds = 0.0 if acting else _bare(name, dataset)
         with tempfile.TemporaryDirectory() as above, contextlib.redirect_stdout(io.StringIO()):

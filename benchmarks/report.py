@@ -15,6 +15,7 @@ from benchmarks.report_costs import inference_table, scaling_table, speed_table,
 from benchmarks.report_deployment import serving_table, use_cases_table, user_files_table
 from benchmarks.report_reliability import conformance_table, files_table
 from benchmarks.rows import RESULTS, read
+from zoo import registry
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -201,8 +202,8 @@ def _name(promised: Mapping[str, Any]) -> str:
 
 def metric_of(row: dict[str, Any]) -> str:
     """Return the figure that counts where nothing is promised, by a run's task."""
-    known = {"regression": "rmse", "language_modeling": "nll", "forecasting": "mse", "reconstruction": "mse"}
-    return {**known, "generation": "frechet_pca"}.get(str(row.get("task")), "accuracy")
+    monitor: str = registry.get_task(str(row.get("task", "classification"))).monitor
+    return monitor
 
 
 def variants_table() -> str:

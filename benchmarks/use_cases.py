@@ -118,9 +118,9 @@ def _raw(spec: Any, folder: Path) -> Any:
     """Return raw input: what the command read from files, a prompt, or what an environment shows first."""
     from zoo.data.inputs import pieces
 
-    if spec.task == "language_modeling":
+    if spec.target_type == "next_symbol":
         return PROMPT
-    if spec.task == "control":
+    if spec.target_type == "reward":
         import gymnasium
 
         from zoo.config.run_config import read_run_config

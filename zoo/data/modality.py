@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from zoo.data.dataset import Batch
 from zoo.data.input_readers import Piece
+from zoo.data.scaler import Scaler
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 
@@ -24,6 +25,7 @@ class Modality(Generic[SpecT]):
     spec: ClassVar[type[Any]]
     tasks: ClassVar[tuple[str, ...]] = ()
     raw_input: ClassVar[str] = "arrays"  # what ``encode`` takes, for errors
+    scaler: ClassVar[type[Any]] = Scaler  # of reconstructions
     augmentation: ClassVar[type[Any] | None] = None  # dataclass of the options of data.augment
 
     def encode(self, spec: SpecT, raw: Any) -> Batch:

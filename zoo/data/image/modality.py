@@ -11,6 +11,7 @@ from zoo.data.image.augment import ImageAugment
 from zoo.data.image.spec import ImageSpec
 from zoo.data.input_readers import Piece
 from zoo.data.modality import Modality
+from zoo.data.scaler import BoundedScaler
 from zoo.registry import register_modality
 
 
@@ -19,6 +20,7 @@ class ImageModality(Modality[ImageSpec]):
     """Images."""
 
     spec = ImageSpec
+    scaler = BoundedScaler
     tasks = ("classification", "regression", "reconstruction", "generation")
     raw_input = "images as arrays, Pillow's images or paths"
     augmentation = ImageAugment

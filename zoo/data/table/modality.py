@@ -10,6 +10,7 @@ from zoo.data.dataset import Batch
 from zoo.data.input_readers import Piece
 from zoo.data.modality import Modality
 from zoo.data.table import read
+from zoo.data.table.scaler import TableScaler
 from zoo.data.table.spec import TableSpec
 from zoo.registry import register_modality
 
@@ -19,6 +20,7 @@ class TableModality(Modality[TableSpec]):
     """Tables."""
 
     spec = TableSpec
+    scaler = TableScaler
     tasks = ("classification", "regression", "reconstruction")
     raw_input = "rows as a data frame, dictionaries, an array of numbers or a path"
 

@@ -338,20 +338,3 @@ def unknown_notes(counts: Mapping[str, Counter[str]]) -> list[str]:
         are = "is" if total == 1 else "are"
         lines.append(f"note: {total:,} {verb} {column!r} {are} unknown to the model: {shown}{more}")
     return lines
-
-
-def numeric_columns(spec: TableSpec) -> Tensor:
-    """Return the numbers of a table's columns that hold no texts."""
-    return torch.tensor([n for n in range(spec.inputs) if not spec.categories[n : n + 1] or not spec.categories[n]])
-
-
-def coded(spec: TableSpec, x: Tensor, numbers: Tensor) -> Tensor:
-    """Return a table's rows (B, spec.encoded_size): ``numbers``, its numeric columns standardized, then each text as 0 or 1.
-
-    A text that training lacks is 0 throughout.
-    """
-    text = {n: len(known) for n, known in enumerate(spec.categories) if known}
-    parts = [numbers]
-    for n, count in text.items():
-        parts.append((x[:, n : n + 1] == torch.arange(1, count + 1, device=x.device)).to(numbers.dtype))
-    return torch.cat(parts, 1)

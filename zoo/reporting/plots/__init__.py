@@ -38,7 +38,7 @@ def run_plots(
         plots["curves.png"] = partial(curves, history, along=task.progress_axis)
     if "gradient" in visualizations:
         plots["gradient.png"] = partial(gradient_norms, visualizations["gradient"])
-    if batch is not None and dataset.spec.modality == "image":
+    if batch is not None and dataset.spec.spatial:
         plots["batch.png"] = partial(batch_picture, batch, dataset.spec.classes)
     plots |= task.plots(dataset, predictions, visualizations)
     paths = [attempt(f"picture {name}", partial(draw, folder / name), None) for name, draw in plots.items()]

@@ -28,7 +28,7 @@ def classification_plots(dataset: Dataset, predictions: dict[str, Any]) -> dict[
         plots["precision_recall.png"] = partial(precision_recall, score, truth, names)
     labels = torch.tensor([spec.classes.index(label) for label in predictions["label"]])
     plots["confusion.png"] = partial(confusion_plot, labels, y, spec.classes)
-    if spec.modality == "image":
+    if spec.spatial:
         plots["mistakes.png"] = partial(mistakes, dataset.test["x"], probability, y, spec.classes)
     return plots
 

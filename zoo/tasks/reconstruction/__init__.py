@@ -13,11 +13,12 @@ from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import BinaryF1Score
 from torchmetrics.image import StructuralSimilarityIndexMeasure
 
+from zoo import registry
 from zoo.config.schema import ObjectiveOptions
 from zoo.data.dataset import Batch, Dataset, Split
 from zoo.data.loader import EvalLoader
+from zoo.data.scaler import Scaler
 from zoo.data.spec import DataSpec
-from zoo.data.table.read import coded, numeric_columns
 from zoo.metrics.defined import TwoClassAUROC, TwoClassAveragePrecision
 from zoo.registry import register_task
 from zoo.tasks.base import (
@@ -56,27 +57,11 @@ class Reconstruction(Task):
         "MSE {:.3f} times that of the mean row is above",
     )
     demo = "reconstruct"
-    mean: Tensor
-    std: Tensor
-    numbers: Tensor  # the numeric columns of a table
-    output_scale: Tensor  # from outputs to original units, of a table
-    output_shift: Tensor
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
         self.spec, self.detects_anomalies = spec, bool(spec.normal_classes)
-        mean, std = torch.tensor(spec.mean), torch.tensor(spec.std)
-        self.constant("mean", mean)
-        self.constant("std", std)
-        self.offsets: list[float] = []  # subtracted from a table's large numbers
-        if spec.modality == "table":
-            numbers = numeric_columns(spec)
-            scale, shift = torch.ones(spec.encoded_size), torch.zeros(spec.encoded_size)
-            scale[: len(numbers)], shift[: len(numbers)] = std[numbers], mean[numbers]
-            for name, value in (("numbers", numbers), ("output_scale", scale), ("output_shift", shift)):
-                self.constant(name, value)
-            offsets = [*spec.reading.offsets, *[0.0] * spec.encoded_size]
-            self.offsets = [offsets[n] for n in numbers] + [0.0] * (spec.encoded_size - len(numbers))
+        self.scaler: Scaler = registry.get_modality(spec.modality).scaler(spec)
 
     @classmethod
     def output_shape(cls, spec: DataSpec) -> tuple[int, ...]:
@@ -96,12 +81,7 @@ class Reconstruction(Task):
 
     def target(self, x: Tensor) -> Tensor:
         """Return what raw ``x`` is to be reconstructed as: images as they are, tables encoded, series standardized."""
-        if self.spec.modality == "image":
-            return x
-        standard = (x - self.mean) / self.std
-        return (
-            coded(self.spec, x, standard.index_select(1, self.numbers)) if self.spec.modality == "table" else standard
-        )
+        return self.scaler.transform(x)
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
         """Return the mean squared error, a scalar."""
@@ -118,15 +98,15 @@ class Reconstruction(Task):
         than a part that is not there.
         """
         error = output.float() - self.target(x)
-        if self.spec.modality == "image":
+        if self.spec.spatial:
             error = F.avg_pool2d(error, 3, stride=1, padding=1)
         return error.square().flatten(1).mean(1)
 
     def names(self, stage: str) -> list[str]:
         """Return the metrics of a stage."""
-        names = ["mse", "sse"] + (["psnr"] if self.spec.modality == "image" else [])
+        names = ["mse", "sse"] + (["psnr"] if self.spec.bounded else [])
         detection = ["auroc", "average_precision"] + (["f1"] if stage == "test" else [])
-        if stage == "test" and self.spec.modality == "image" and min(self.spec.input_shape[1:]) >= SMALLEST:
+        if stage == "test" and self.spec.spatial and self.spec.bounded and min(self.spec.input_shape[1:]) >= SMALLEST:
             names.append("ssim")
         names += detection if self.detects_anomalies else []
         return names if stage == "test" else [name for name in names if name in ("mse", self.monitor)]
@@ -189,16 +169,7 @@ class Reconstruction(Task):
 
     def predictions(self, output: Tensor) -> dict[str, Tensor]:
         """Return ``reconstruction``, in original units; of a table its numbers, then each text as 0 to 1."""
-        out = output.float()
-        if self.spec.modality == "series":
-            return {"reconstruction": out * self.std + self.mean}
-        if self.spec.modality == "table":
-            value = out * self.output_scale + self.output_shift
-            if any(self.offsets):
-                value = value.to("cpu" if value.device.type == "mps" else value.device, torch.float64)
-                value = value + torch.tensor(self.offsets, dtype=torch.float64, device=value.device)
-            return {"reconstruction": value}
-        return {"reconstruction": out}
+        return {"reconstruction": self.scaler.inverse_transform(output.float())}
 
     def postprocess(self, predictions: dict[str, Tensor]) -> dict[str, Any]:
         """Return the answer and, where anomalies are looked for, each row's ``label`` by its score."""
@@ -222,8 +193,7 @@ class Reconstruction(Task):
         metrics = self.metrics("test")
         for batch in EvalLoader(split):
             target = self.target(batch["x"])
-            mean = self.mean.view(-1, 1, 1).expand_as(target) if self.spec.modality == "image" else 0 * target
-            self.update(metrics, mean, batch)
+            self.update(metrics, self.scaler.center(target), batch)
         assert isinstance(metrics, Metrics)
         return {"mean": {name: value for name, value in metrics.scalars().items() if name != "f1"}}
 

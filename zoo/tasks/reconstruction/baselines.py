@@ -63,13 +63,13 @@ def reconstruction_baselines(
     measures = {"pca": lambda: _components(dataset, task, train(), size, noise)}
     if "beta" in options:
         likelihood = options["likelihood"]
-        if likelihood == "bernoulli" or (likelihood == "auto" and dataset.spec.modality == "image"):
+        if likelihood == "bernoulli" or (likelihood == "auto" and dataset.spec.bounded):
             measures["independent pixels"] = lambda: _independent_pixels(train(), _normal_rows(task, dataset.test))
         else:
             measures["probabilistic pca"] = lambda: _density(train(), _normal_rows(task, dataset.test), size)
     if task.detects_anomalies:
         measures["isolation forest"] = lambda: _forest(task, train(), dataset.test)
-    if noise[0] != "none" and dataset.spec.modality == "image":
+    if noise[0] != "none" and dataset.spec.spatial:
         measures |= _filters(dataset, task, noise)
     return measures
 
@@ -83,9 +83,7 @@ def _components(
 
     def reconstruct(batch: Batch) -> Tensor:
         target = task.target(batch["x"])
-        noisy = add_noise(
-            target, *noise, image=dataset.spec.modality == "image", generator=PerSampleGenerator(batch["row"])
-        )
+        noisy = add_noise(target, *noise, image=dataset.spec.bounded, generator=PerSampleGenerator(batch["row"]))
         code = pca.transform(noisy.flatten(1).numpy())
         return torch.from_numpy(pca.inverse_transform(code)).float().view_as(target)
 

@@ -100,9 +100,9 @@ def reconstruction_plots(
     dataset: Dataset, visualizations: Mapping[str, Tensor], score: Tensor | None
 ) -> dict[str, Draw]:
     """Return, by file names, what draws reconstructions, codes, samples and anomaly scores."""
-    spec, image, y = dataset.spec, dataset.spec.modality == "image", dataset.test.get("y")
+    spec, image, y = dataset.spec, dataset.spec.spatial, dataset.test.get("y")
     plots: dict[str, Draw] = {}
-    if "clean" in visualizations and spec.modality != "table":
+    if "clean" in visualizations and visualizations["clean"].ndim > 2:
         plots["reconstructions.png"] = partial(reconstructions if image else series_reconstructions, visualizations)
     if "interpolation" in visualizations:
         images = visualizations["interpolation"]
