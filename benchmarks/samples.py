@@ -54,7 +54,7 @@ def _done(earlier: Sequence[dict[str, Any]]) -> set[str]:
 
 
 def _seed(data: str, seed: int) -> Iterator[dict[str, Any]]:
-    few = [f"data.train_rows={FEW}", f"data.rows_seed={seed}"]
+    few = [f"data.max_train_samples={FEW}", f"data.subset_seed={seed}"]
     with tempfile.TemporaryDirectory() as above:
         folder = Path(above)
 
@@ -67,13 +67,13 @@ def _seed(data: str, seed: int) -> Iterator[dict[str, Any]]:
         def images(what: str) -> str:
             out = folder / f"{what}.npz"
             called(["-m", "zoo", "sample", str(folder / what), f"count={IMAGES}", f"seed={seed}", f"out={out}"])
-            return f"data.generated={out}"
+            return f"data.synthetic_path={out}"
 
         lenet = ["model=lenet", f"data={data}", "checkpoint.test_with=last"]
         yield run("cgan", "model=cgan", f"data={data}")
         yield run("cgan of few", "model=cgan", f"data={data}", *few, *LITTLE_GAN)
         of_all, of_few = images("cgan"), images("cgan of few")
-        yield run("generated", *lenet, of_all, "data.train_rows=0")
+        yield run("generated", *lenet, of_all, "data.max_train_samples=0")
         yield run("few", *lenet, *few, *LITTLE)
         yield run("few and generated of few", *lenet, *few, of_few)
         yield run("both", *lenet, *few, of_all)

@@ -50,13 +50,15 @@ UNITS: dict[str, Callable[[dict[str, Any], int], float]] = {
     "rollout with its updates": lambda results, envs: results["samples"] / (envs * ROLLOUT),
 }
 AXES: dict[str, Axis] = {
-    "rows": Axis("fnn", "mnist", (4000, 8000, 16000, 32000), lambda n: {**EPOCHS, "data.train_rows": n}, "epoch", 1.1),
+    "rows": Axis(
+        "fnn", "mnist", (4000, 8000, 16000, 32000), lambda n: {**EPOCHS, "data.max_train_samples": n}, "epoch", 1.1
+    ),
     "batch": Axis(
         "fnn", "mnist", (64, 128, 256, 512, 1024), lambda n: {**PLAIN, **STEPS, "data.batch_size": n}, most=1.1
     ),
     "width": Axis("fnn", "mnist", (128, 256, 512, 1024), lambda n: {**PLAIN, **STEPS, "model.widths": [n, n]}),
-    "length, lstm": Axis("lstm", "text_file", LENGTHS, lambda n: {**STEPS, "data.window": n}, most=1.1),
-    "length, transformer": Axis("transformer", "text_file", LENGTHS, lambda n: {**STEPS, "data.window": n}, most=2),
+    "length, lstm": Axis("lstm", "text_file", LENGTHS, lambda n: {**STEPS, "data.block_size": n}, most=1.1),
+    "length, transformer": Axis("transformer", "text_file", LENGTHS, lambda n: {**STEPS, "data.block_size": n}, most=2),
     "environments": Axis(
         "policy",
         "cartpole",

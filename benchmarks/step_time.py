@@ -92,7 +92,7 @@ def _language(name: str, options: dict[str, Any], repeats: int) -> dict[str, Any
     from zoo.data import load
     from zoo.data.dataset import Dataset, Windows
 
-    dataset_all = load("text_file", window=WINDOW)
+    dataset_all = load("text_file", block_size=WINDOW)
     text = dataset_all.train["x"]
     assert isinstance(text, Windows)
     short = {"x": Windows(text.base[: 16 * WINDOW + 1], WINDOW, drop=1)}  # validation that takes no time

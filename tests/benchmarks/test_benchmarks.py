@@ -275,7 +275,7 @@ def test_an_exponent_is_the_slope_of_logarithms():
 
 def test_an_exponent_that_is_too_large_is_a_failure():
     def args(rows: int) -> dict:
-        return {"trainer.max_epochs": 2, "data.train_rows": rows}
+        return {"trainer.max_epochs": 2, "data.max_train_samples": rows}
 
     (row,) = scaling._measured("rows", scaling.Axis("fnn", "wine", (50, 100), args, "epoch", -9.0), 1)
     assert row["sizes"] == (50, 100)

@@ -149,7 +149,7 @@ def test_texts_are_read_by_lines(tmp_path, capsys):
     words = [f"{'good' if n % 2 else 'bad'} film number {n % 7}" for n in range(200)]
     frame = pd.DataFrame({"text": words, "label": ["yes" if n % 2 else "no" for n in range(200)]})
     frame.to_csv(tmp_path / "films.csv", index=False)
-    settings = {"data.path": "films.csv", "data.text": "text", "data.target": "label", "data.batch_size": 16}
+    settings = {"data.path": "films.csv", "data.text_column": "text", "data.target": "label", "data.batch_size": 16}
     trainer = {"max_epochs": 6, "accelerator": "cpu"}
     run = zoo.train("gru", "text", trainer=trainer, report=False, run_dir="run", logger="csv", **settings)
     (tmp_path / "new.txt").write_text("good film number 3\n\nbad film number 5\n")

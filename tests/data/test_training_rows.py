@@ -15,7 +15,7 @@ QUICK = {"trainer.max_epochs": 2, "logger": "csv"}
 
 
 def few(dataset, rows, seed=None):
-    return trained_on(dataset, rows=rows, seed=seed, generated=None)
+    return trained_on(dataset, rows=rows, seed=seed, synthetic=None)
 
 
 def test_few_rows_keep_the_shares_of_classes_and_leave_validation_and_test_alone():
@@ -55,7 +55,7 @@ def test_rows_of_a_memory_map_stay_there(tmp_path):
 def test_a_run_on_an_archive_of_its_own_images_is_the_run_on_them(tmp_path):
     own = load("digits").train
     np.savez(tmp_path / "own.npz", x=own["x"].numpy(), y=own["y"].numpy())
-    words = {"data.generated": str(tmp_path / "own.npz"), "data.train_rows": 0}
+    words = {"data.synthetic_path": str(tmp_path / "own.npz"), "data.max_train_samples": 0}
     runs = [zoo.train("fnn", "digits", report=False, **QUICK, **more) for more in ({}, words)]
     one, other = (run.model.state_dict() for run in runs)
     assert all(torch.equal(value, other[name]) for name, value in one.items())
@@ -65,7 +65,7 @@ def test_made_images_come_after_the_real_ones(tmp_path):
     whole = load("digits")
     made = (255 * torch.rand(30, 1, 8, 8)).byte()
     np.savez(tmp_path / "made.npz", x=made.numpy(), y=np.arange(30) % 10)
-    part = trained_on(whole, rows=50, seed=None, generated=str(tmp_path / "made.npz"))
+    part = trained_on(whole, rows=50, seed=None, synthetic=str(tmp_path / "made.npz"))
     assert len(part.train["x"]) == part.spec.rows == 80
     last = part.train["x"][50:]
     scale = 1 if last.dtype == torch.uint8 else 255
@@ -80,14 +80,14 @@ def test_made_images_come_after_the_real_ones(tmp_path):
         ("digits", {"rows": 5}, "at least one of each of 10 classes"),
         ("digits", {"rows": 10_000}, "has 1293 rows to train on"),
         ("digits", {"rows": -1}, "at least 0"),
-        ("digits", {"seed": 3}, "where data.train_rows says how many"),
+        ("digits", {"seed": 3}, "where data.max_train_samples says how many"),
         ("text_file", {"rows": 5}, "text_file is one long text"),
-        ("wine", {"generated": "good.npz"}, "images with a class each, which wine has not"),
-        ("digits", {"generated": "wide.npz"}, "has images of (1, 8, 9); digits of (1, 8, 8)"),
-        ("digits", {"generated": "eleven.npz"}, "whole numbers from 0 to 9"),
-        ("digits", {"generated": "parts.npz"}, "has parts; must be x and y"),
-        ("digits", {"generated": "none.npz"}, "none.npz: cannot be read"),
-        ("digits", {"generated": "words.npz"}, "is not a whole .npz archive of plain arrays"),
+        ("wine", {"synthetic": "good.npz"}, "images with a class each, which wine has not"),
+        ("digits", {"synthetic": "wide.npz"}, "has images of (1, 8, 9); digits of (1, 8, 8)"),
+        ("digits", {"synthetic": "eleven.npz"}, "whole numbers from 0 to 9"),
+        ("digits", {"synthetic": "parts.npz"}, "has parts; must be x and y"),
+        ("digits", {"synthetic": "none.npz"}, "none.npz: cannot be read"),
+        ("digits", {"synthetic": "words.npz"}, "is not a whole .npz archive of plain arrays"),
     ],
 )
 def test_what_cannot_be_trained_on_is_one_line(tmp_path, monkeypatch, data, asked, said):
@@ -99,6 +99,6 @@ def test_what_cannot_be_trained_on_is_one_line(tmp_path, monkeypatch, data, aske
     np.savez("parts.npz", x_train=x, y_train=y, x_test=x, y_test=y)
     (tmp_path / "words.npz").write_text("no archive")
     with pytest.raises(ZooError, match=".") as caught:
-        trained_on(load(data), **{"rows": None, "seed": None, "generated": None, **asked})
+        trained_on(load(data), **{"rows": None, "seed": None, "synthetic": None, **asked})
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -22,7 +22,7 @@ def towns(seed):
     )
     frame.loc[[3, 50], "age"] = np.nan
     source = Source("towns", frame, np.arange(2, 82))
-    return frame, frame_dataset("towns", source, Reading(["pay"], text=("town",)), Splits(split_seed=seed))
+    return frame, frame_dataset("towns", source, Reading(["pay"], categorical_columns=("town",)), Splits(split_seed=seed))
 
 
 def test_rows_of_another_split_are_read_by_the_models_categories():

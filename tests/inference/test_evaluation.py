@@ -161,9 +161,11 @@ def test_a_file_that_cannot_be_measured_is_one_line(words, said, table, tmp_path
 
 def test_options_that_cut_a_training_set_are_said_to_be_idle(table, tmp_path, capsys):
     people(9).to_csv(tmp_path / "new.csv", index=False)
-    _, said = eval_step(table, "data=csv", "data.path=new.csv", "data.folds=3", "data.drop=[pay]", capsys=capsys)
+    _, said = eval_step(
+        table, "data=csv", "data.path=new.csv", "data.folds=3", "data.drop_columns=[pay]", capsys=capsys
+    )
     assert "data.folds is not read" in said
-    assert "data.drop is not read" in said
+    assert "data.drop_columns is not read" in said
 
 
 def test_classes_that_are_numbers_are_matched_however_they_are_written(tmp_path, capsys):
@@ -340,7 +342,7 @@ def films(rows, seed=0, more=""):
 def texts(tmp_path_factory):
     folder = tmp_path_factory.mktemp("texts")
     films(200).to_csv(folder / "all.csv", index=False)
-    settings = {"data.path": str(folder / "all.csv"), "data.text": "review", "data.target": "label"}
+    settings = {"data.path": str(folder / "all.csv"), "data.text_column": "review", "data.target": "label"}
     return trained("gru", "text", folder, **settings)
 
 
@@ -348,7 +350,7 @@ def texts(tmp_path_factory):
 def test_texts_are_measured_as_they_are_predicted(name, texts, tmp_path, capsys):
     frame = films(30, seed=1, more=" unheard words")
     frame = frame[frame["label"] == "no"] if name == "one class" else frame
-    words = ["data=text", "data.path=new.csv", "data.text=review", "data.target=label"]
+    words = ["data=text", "data.path=new.csv", "data.text_column=review", "data.target=label"]
     if name == "a folder":
         for number, (text, label) in enumerate(zip(frame["review"], frame["label"], strict=True)):
             (tmp_path / "new" / label).mkdir(parents=True, exist_ok=True)
@@ -368,7 +370,7 @@ def test_texts_are_measured_as_they_are_predicted(name, texts, tmp_path, capsys)
 
 def test_a_language_model_reads_a_new_text_by_its_vocabulary(tmp_path, capsys):
     (tmp_path / "all.txt").write_text("the sea is wide and deep " * 60)
-    run = trained("gru", "text_file", tmp_path, **{"data.path": "all.txt", "data.window": 16, "data.batch_size": 8})
+    run = trained("gru", "text_file", tmp_path, **{"data.path": "all.txt", "data.block_size": 16, "data.batch_size": 8})
     for text in ("the sea is deep", "öä", "the sea is deep and wide " * 50):
         (tmp_path / "new.txt").write_text(text)
         result, said = eval_step(run, "data.path=new.txt", capsys=capsys)

@@ -15,7 +15,7 @@ PLACES = (
     "data.path",
     "data.test",
     "data.labels",
-    "data.generated",
+    "data.synthetic_path",
     "data.anomaly_windows",
     "data.root",
     "data.cache_dir",

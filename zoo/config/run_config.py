@@ -156,7 +156,7 @@ def folder_name(env: str) -> str:
 
 
 BUNDLED = ("text_file", "series", "binarized_mnist")  # data with files of its own, where no path is given
-FILES = ("path", "labels", "test", "anomaly_windows", "generated")  # options of data that name a file or a folder
+FILES = ("path", "labels", "test", "anomaly_windows", "synthetic_path")  # options of data that name a file or a folder
 FOLDERS = ("root", "cache")
 
 

@@ -10,7 +10,11 @@ from zoo.exceptions import ZooError
 if TYPE_CHECKING:
     from zoo.data import Dataset
 
-SUBSET = {"rows": "train_rows", "seed": "rows_seed", "generated": "generated"}  # of trained_on, and of data
+SUBSET = {
+    "rows": "max_train_samples",
+    "seed": "subset_seed",
+    "synthetic": "synthetic_path",
+}  # of trained_on, and of data
 # Options of data that any data has
 SHARED = ("name", "modality", "action_space", "tasks", "batch_size", "augment", "normal_classes", *SUBSET.values())
 

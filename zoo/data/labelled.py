@@ -219,7 +219,7 @@ def texts(spec: DataSpec, data: Mapping[str, Any], part: str | None) -> Labelled
 
     reading = spec.reading
     reading = replace(reading, **_options(data, "delimiter", "quoting", "header"))
-    column = data.get("text") if data.get("text") is not None else reading.text_column or None
+    column = data.get("text_column") if data.get("text_column") is not None else reading.text_column or None
     target = data.get("target") if data.get("target") is not None else reading.target or None
     content = read_labelled(Path(data["path"]), column, target, reading)
     return _classified(spec, dict(encode(spec, list(content.texts))), content.labels, [])
@@ -228,16 +228,16 @@ def texts(spec: DataSpec, data: Mapping[str, Any], part: str | None) -> Labelled
 def long_text(spec: DataSpec, data: Mapping[str, Any], part: str | None) -> Labelled:
     """Return the windows of a text, all of it."""
     from zoo.data.text.datasets import read_text, windows
-    from zoo.data.text.tokens import cut, encoded, numbers
+    from zoo.data.text.tokenizer import to_ids, token_ids, tokenize
 
-    symbols = encoded(cut(read_text(Path(data["path"])), spec.tokenizer), numbers(spec.vocabulary))
-    if len(symbols) < 2:
-        raise ZooError(f"{data['path']}: holds one symbol; there must be a next one to predict")
+    tokens = to_ids(tokenize(read_text(Path(data["path"])), spec.tokenizer), token_ids(spec.vocabulary))
+    if len(tokens) < 2:
+        raise ZooError(f"{data['path']}: holds one token; there must be a next one to predict")
     window = spec.input_shape[0]
-    count = int((symbols == UNKNOWN).sum())
+    count = int((tokens == UNKNOWN).sum())
     unknown = {spec.tokenizer: count} if count else {}
-    split = windows(torch.from_numpy(symbols), window, whole=True)
-    return Labelled(split, unknown=unknown, values=len(symbols), stride=window)
+    split = windows(torch.from_numpy(tokens), window, whole=True)
+    return Labelled(split, unknown=unknown, values=len(tokens), stride=window)
 
 
 # --- time series ---

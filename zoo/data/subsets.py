@@ -18,29 +18,29 @@ from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 
 
-def trained_on(dataset: Dataset, *, rows: int | None, seed: int | None, generated: str | None) -> Dataset:
+def trained_on(dataset: Dataset, *, rows: int | None, seed: int | None, synthetic: str | None) -> Dataset:
     """Return a data set with other training rows; validation and test stay.
 
     ``rows`` of its own are kept, with the shares of classes, drawn by ``seed`` (None: 0); beside them come the images
-    and labels of the archive ``generated``, as ``python -m zoo sample`` writes it. Statistics are those of the rows
+    and labels of the archive ``synthetic``, as ``python -m zoo sample`` writes it. Statistics are those of the rows
     that are left, but for a table's texts, gaps and bins, which are of all.
 
     Raises:
         ZooError: more rows than there are, none at all, or images of other shapes or classes.
     """
-    check_number("data.train_rows", rows, low=0, integer=True, optional=True)
-    check_number("data.rows_seed", seed, low=0, integer=True, optional=True)
-    if rows is None and generated is None:
+    check_number("data.max_train_samples", rows, low=0, integer=True, optional=True)
+    check_number("data.subset_seed", seed, low=0, integer=True, optional=True)
+    if rows is None and synthetic is None:
         if seed is not None:
-            raise ZooError(f"data.rows_seed={seed}: draws rows where data.train_rows says how many")
+            raise ZooError(f"data.subset_seed={seed}: draws rows where data.max_train_samples says how many")
         return dataset
-    if rows == 0 and generated is None:
-        raise ZooError("data.train_rows=0: leaves nothing to train on; name images by data.generated=")
+    if rows == 0 and synthetic is None:
+        raise ZooError("data.max_train_samples=0: leaves nothing to train on; name images by data.synthetic_path=")
     spec, train = dataset.spec, dict(dataset.train)
     if rows is not None:
         train = _few(spec, train, rows, seed or 0)
-    if generated is not None:
-        train = _with(spec, train, Path(generated))
+    if synthetic is not None:
+        train = _with(spec, train, Path(synthetic))
     spec = replace(restated(spec, train["x"]), rows=len(train["x"]))
     if "y" in train and spec.target_type == "class":
         spec = replace(spec, class_counts=class_counts(train["y"].numpy(), len(spec.classes)))
@@ -55,10 +55,10 @@ def _few(spec: DataSpec, train: dict[str, Any], count: int, seed: int) -> dict[s
     from sklearn.model_selection import train_test_split
 
     if isinstance(train["x"], Windows):
-        raise ZooError(f"data.train_rows: is for data of separate rows; {spec.name} is one long {spec.modality}")
+        raise ZooError(f"data.max_train_samples: is for data of separate rows; {spec.name} is one long {spec.modality}")
     there = len(train["x"])
     if count > there:
-        raise ZooError(f"data.train_rows={count}: {spec.name} has {there} rows to train on")
+        raise ZooError(f"data.max_train_samples={count}: {spec.name} has {there} rows to train on")
     if count in (0, there):
         return picked(train, torch.arange(count))
     shares, least = None, 1
@@ -67,7 +67,7 @@ def _few(spec: DataSpec, train: dict[str, Any], count: int, seed: int) -> dict[s
         least = len(spec.classes)
         shares = y if min(np.bincount(y)) > 1 and there - count >= least else None
     if count < least:
-        raise ZooError(f"data.train_rows={count}: must be at least one of each of {least} classes")
+        raise ZooError(f"data.max_train_samples={count}: must be at least one of each of {least} classes")
     chosen, _ = train_test_split(np.arange(there), train_size=count, random_state=seed, stratify=shares)
     return picked(train, torch.from_numpy(np.sort(chosen)))
 
@@ -75,15 +75,17 @@ def _few(spec: DataSpec, train: dict[str, Any], count: int, seed: int) -> dict[s
 def _with(spec: DataSpec, train: dict[str, Any], path: Path) -> dict[str, Any]:
     """Return rows of images followed by those of an archive."""
     if spec.modality != "image" or spec.target_type != "class" or spec.multilabel:
-        raise ZooError(f"data.generated: is of images with a class each, which {spec.name} has not")
+        raise ZooError(f"data.synthetic_path: is of images with a class each, which {spec.name} has not")
     arrays = labelled_arrays(path)
     if set(arrays) != {"train"}:
-        raise ZooError(f"data.generated={path}: has parts; must be x and y, as python -m zoo sample writes them")
-    x, y = as_images(arrays["train"][0], f"data.generated={path}"), arrays["train"][1].reshape(-1)
+        raise ZooError(f"data.synthetic_path={path}: has parts; must be x and y, as python -m zoo sample writes them")
+    x, y = as_images(arrays["train"][0], f"data.synthetic_path={path}"), arrays["train"][1].reshape(-1)
     if x.shape[1:] != spec.input_shape:
-        raise ZooError(f"data.generated={path}: has images of {x.shape[1:]}; {spec.name} of {spec.input_shape}")
+        raise ZooError(f"data.synthetic_path={path}: has images of {x.shape[1:]}; {spec.name} of {spec.input_shape}")
     if y.dtype.kind not in "iu" or y.min(initial=0) < 0 or y.max(initial=0) >= len(spec.classes):
-        raise ZooError(f"data.generated={path}: y must be whole numbers from 0 to {len(spec.classes) - 1}, the classes")
+        raise ZooError(
+            f"data.synthetic_path={path}: y must be whole numbers from 0 to {len(spec.classes) - 1}, the classes"
+        )
     own = train["x"].index_select(0, torch.arange(len(train["x"])))
     return {
         "x": torch.cat([own, _like(torch.from_numpy(x), own)]),

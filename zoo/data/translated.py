@@ -11,7 +11,7 @@ from torch import Tensor
 
 from zoo.data.dataset import Dataset, Split, Windows
 from zoo.data.spec import UNKNOWN, DataSpec
-from zoo.data.text.tokens import numbers
+from zoo.data.text.tokenizer import token_ids
 from zoo.exceptions import ZooError
 
 TABLES = ("columns", "categories", "impute_values", "missing_indicators")  # which decide what a number in a row means
@@ -34,7 +34,7 @@ def translated(dataset: Dataset, spec: DataSpec) -> Dataset:
     if spec.modality == "text" and theirs.vocabulary != spec.vocabulary:
         if theirs.tokenizer != spec.tokenizer:
             raise ZooError(f"{theirs.name}: is cut into {theirs.tokenizer}; the model reads {spec.tokenizer}")
-        known = numbers(spec.vocabulary)
+        known = token_ids(spec.vocabulary)
         table = torch.tensor([known.get(token, UNKNOWN) for token in theirs.vocabulary], dtype=torch.int32)
         parts = [_text(getattr(dataset, part), table, spec) for part in ("train", "val", "test")]
         texts = replace(theirs, vocabulary=spec.vocabulary, input_shape=spec.input_shape)

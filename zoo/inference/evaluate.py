@@ -26,7 +26,7 @@ Metrics = dict[str, float]
 # What is asked of a file beside its path; what else ``data.`` has is the model's already, or says how training is cut
 READ: dict[str, tuple[str, ...]] = {
     "csv": ("target", "delimiter", "quoting", "header"),
-    "text": ("text", "target", "delimiter", "quoting", "header"),
+    "text": ("text_column", "target", "delimiter", "quoting", "header"),
     "text_file": (),
     "series": ("time_column", "dayfirst", "fill_method", "anomaly_windows", "delimiter", "header"),
     "image_folder": ("labels", "target"),

@@ -15,7 +15,7 @@ from zoo.data.image.spec import DIGITS
 from zoo.data.series.spec import SeriesSpec
 from zoo.data.spec import UNKNOWN, DataSpec
 from zoo.data.text.spec import TextSpec
-from zoo.data.text.tokens import SPECIAL, checked, join
+from zoo.data.text.tokenizer import SPECIAL, detokenize, encode_prompt
 from zoo.exceptions import ZooError
 from zoo.layers.recurrent import RecurrentLayers, State
 from zoo.layers.sequence import (
@@ -111,12 +111,12 @@ class SequenceModule(ZooModule):
         spec = cast(TextSpec, self.spec)
         vocabulary = spec.vocabulary
         start = prompt or ("\n" if "\n" in vocabulary else vocabulary[len(SPECIAL)])
-        prompt_tokens = torch.from_numpy(checked(start, spec.tokenizer, vocabulary)).long().tolist()
+        prompt_tokens = torch.from_numpy(encode_prompt(start, spec.tokenizer, vocabulary)).long().tolist()
         if not prompt_tokens:
             raise ZooError(f"prompt: {prompt!r} holds no {spec.tokenizer}")
         with eval_mode(self):
             tokens = self._sample(prompt_tokens, length, temperature, top_k, torch.Generator().manual_seed(seed))
-        text = join((vocabulary[token] for token in tokens), spec.tokenizer)
+        text = detokenize((vocabulary[token] for token in tokens), spec.tokenizer)
         if not prompt:
             return text
         separator = " " if spec.tokenizer == "words" and text[:1].isalnum() else ""

@@ -17,7 +17,7 @@ from zoo.data.series.spec import SeriesSpec
 from zoo.data.spec import UNKNOWN
 from zoo.data.table.frames import quantile_edges
 from zoo.data.text.spec import TextSpec
-from zoo.data.text.tokens import SPECIAL
+from zoo.data.text.tokenizer import SPECIAL
 from zoo.data.unlabelled import unlabelled
 from zoo.registry import ModelEntry
 from zoo.testing.games import CONTINUOUS, DISCRETE

@@ -41,7 +41,7 @@ def test_quotation_marks_that_are_ordinary_characters_are_kept(tmp_path):
     assert table.cells["column_2"].tolist()[:8] == texts
     pieces_of = streamed(path)
     assert [text for one in pieces_of for text in one.cells["column_2"]] == table.cells["column_2"].tolist()
-    texts_of = load("text", path=str(path), least=1)
+    texts_of = load("text", path=str(path), min_freq=1)
     assert sum(texts_of.sizes) == 40
 
 
@@ -111,7 +111,7 @@ def test_an_index_without_a_name_is_left_out_with_a_note(tmp_path, capsys):
     spec = load("csv", path=str(written(tmp_path, ",a,y\n" + rows)), target="y").spec
     assert spec.columns == ("a",)
     assert "left out column_1, an index without a name" in capsys.readouterr().err
-    by_place = load("csv", path=str(tmp_path / "a.csv"), target=-1, drop=["column_1"])
+    by_place = load("csv", path=str(tmp_path / "a.csv"), target=-1, drop_columns=["column_1"])
     assert by_place.spec == spec
 
 
@@ -119,7 +119,7 @@ def test_a_column_of_kinds_without_a_name_is_read_and_an_index_is_no_label(tmp_p
     rows = "".join(f"{['oak', 'yew'][n % 3 > 0]},{n / 7:.2f},{'uv'[n % 2]}\n" for n in range(40))
     assert load("csv", path=str(written(tmp_path, ",a,y\n" + rows)), target="y").spec.columns == ("column_1", "a")
     texts = "".join(f"{n},{'a good film' if n % 2 else 'a bad film'},{'uv'[n % 2]}\n" for n in range(40))
-    spec = load("text", path=str(written(tmp_path, ",review,liked\n" + texts)), least=1).spec
+    spec = load("text", path=str(written(tmp_path, ",review,liked\n" + texts)), min_freq=1).spec
     assert (spec.reading.text_column, spec.reading.target) == ("review", "liked")
 
 

@@ -105,7 +105,7 @@ def test_rows_are_the_same_numbers_in_training_and_in_each_form_of_prediction(tm
     names = list(cells)
     path = write(tmp_path / "a.csv", cells, form, order=names)
     code = "code" if form.header else "column_3"
-    options = {"target": "y" if form.header else "column_6", "text": [code], "missing": [-999]}
+    options = {"target": "y" if form.header else "column_6", "categorical_columns": [code], "missing": [-999]}
     data = load("csv", path=str(path), **options)
     spec = data.spec
     x = torch.cat([split["x"] for split in (data.train, data.val, data.test)])
@@ -215,8 +215,8 @@ def test_codes_with_leading_zeros_are_texts_unless_they_are_said_to_be_numbers(t
     spec = table(tmp_path, text).spec
     assert spec.categories[0] == ("01001", "02134", "90210")
     assert encode(spec, pd.read_csv(tmp_path / "a.csv"))["x"].flatten().tolist() == [1, 2, 3] * 14  # without the zeros
-    assert "pass data.numeric=[a]" in capsys.readouterr().err
-    assert table(tmp_path, text, numeric=["a"]).spec.categories == ((),)
+    assert "pass data.numeric_columns=[a]" in capsys.readouterr().err
+    assert table(tmp_path, text, numeric_columns=["a"]).spec.categories == ((),)
 
 
 def test_prediction_reads_numbers_by_the_format_of_training(tmp_path):
@@ -324,7 +324,7 @@ DATES = (
 
 @pytest.mark.parametrize("form", DATES)
 def test_dates_are_recognized_in_each_common_form(tmp_path, form):
-    with pytest.raises(zoo.ZooError, match=r"column 'a' holds dates, such as .*data.drop=\[a\]"):
+    with pytest.raises(zoo.ZooError, match=r"column 'a' holds dates, such as .*data.drop_columns=\[a\]"):
         table(tmp_path, rows_of("a", [form.format(d=n % 28 + 1) for n in range(40)]))
 
 

@@ -52,8 +52,8 @@ def csv(**options) -> str:
     ],
 )
 def test_a_csv_is_the_same_in_every_dress(tmp_path, text, encoding):
-    plain = load("csv", path=write(tmp_path / "a.csv", csv()), target="tall", drop=["height"])
-    dressed = load("csv", path=write(tmp_path / "b.csv", text, encoding), target="tall", drop=["height"])
+    plain = load("csv", path=write(tmp_path / "a.csv", csv()), target="tall", drop_columns=["height"])
+    dressed = load("csv", path=write(tmp_path / "b.csv", text, encoding), target="tall", drop_columns=["height"])
     assert dressed.spec == plain.spec
     assert torch.equal(dressed.train["x"], plain.train["x"])
     assert plain.spec.columns == ("size", "kind")
@@ -108,7 +108,7 @@ FIRST = LINES[1].split(",")[0]
         (csv().replace("oak", "é", 1).encode("latin-1"), r"line \d+: is not UTF-8 text"),
         (LINES[0] + "\n", "has a header and no rows"),
         (csv().replace("size,kind", "kind,kind", 1), "column names occur twice, such as 'kind'"),
-        (csv().replace(FIRST, "big", 1), r"line 2, column 'size': 'big' is text in a column of numbers.*data.text="),
+        (csv().replace(FIRST, "big", 1), r"line 2, column 'size': 'big' is text in a column of numbers.*data.categorical_columns="),
         (csv().replace(FIRST, "inf", 1), "line 2, column 'size': is infinite"),
         (csv().replace(LINES[3], LINES[3] + ",1", 1), "line 4: has 5 fields where others have 4"),
         (csv().replace("oak", '"oak', 1), "a quotation mark may be missing"),
@@ -117,9 +117,9 @@ FIRST = LINES[1].split(",")[0]
         ("\n".join(line.rpartition(",")[0] + "," * (n == 1) if n == 1 else line for n, line in enumerate(LINES)),
          "line 2, column 'tall': the target is missing"),
         ("\n".join(f"2024-03-{n % 28 + 1:02d},{line}" if n else f"day,{line}" for n, line in enumerate(LINES)),
-         "column 'day' holds dates, such as '2024-03-02'.*data.drop="),
+         "column 'day' holds dates, such as '2024-03-02'.*data.drop_columns="),
         ("\n".join(f"no. {n},{line}" if n else f"name,{line}" for n, line in enumerate(LINES)),
-         "column 'name' holds 200 different texts.*data.drop="),
+         "column 'name' holds 200 different texts.*data.drop_columns="),
         ("\n".join(LINES[:4]), "data.folds=5"),
     ],
 )  # fmt: skip
@@ -135,8 +135,8 @@ def test_names_that_do_not_exist_are_named_with_the_nearest(tmp_path):
         ({"target": "tal"}, "did you mean 'tall'"),
         ({"target": 9}, "unknown column"),
         ({}, "data.target: must name the column to learn"),
-        ({"target": "tall", "drop": ["sise"]}, "did you mean 'size'"),
-        ({"target": "tall", "positive": "2"}, "unknown class in data.positive"),
+        ({"target": "tall", "drop_columns": ["sise"]}, "did you mean 'size'"),
+        ({"target": "tall", "positive_class": "2"}, "unknown class in data.positive_class"),
         ({"target": "kind", "task": "regression"}, "is text in a column of numbers"),
     ):
         with pytest.raises(zoo.ZooError, match=said):
@@ -164,7 +164,7 @@ def test_missing_numbers_are_filled_by_the_training_median_and_flagged_missing_t
     gaps = frame()
     gaps.loc[::10, "size"] = np.nan
     gaps.loc[::7, "kind"] = None
-    data = load("csv", path=write(tmp_path / "a.csv", gaps.to_csv(index=False)), target="tall", drop=["height"])
+    data = load("csv", path=write(tmp_path / "a.csv", gaps.to_csv(index=False)), target="tall", drop_columns=["height"])
     spec, x = data.spec, torch.cat([data.train["x"], data.val["x"], data.test["x"]])
     assert (spec.missing_indicators, spec.input_shape, spec.categories[1]) == (("size",), (3,), ("", "oak", "pine", "yew"))
     assert int(x[:, 2].sum()) == 20
@@ -178,11 +178,11 @@ def test_a_model_reads_raw_rows_as_it_was_trained_on_them(tmp_path, quick):
     gaps = frame()
     gaps.loc[::10, "size"] = np.nan
     path = write(tmp_path / "a.csv", gaps.to_csv(index=False))
-    options = {"data.path": path, "data.target": "tall", "data.drop": ["height"], "data.batch_size": 16}
+    options = {"data.path": path, "data.target": "tall", "data.drop_columns": ["height"], "data.batch_size": 16}
     run = zoo.train("fnn", data="csv", **quick, **options, model_kwargs={"numbers": "piecewise"})
     model = zoo.load(run.folder / "checkpoints" / "best.ckpt")
     raw = gaps[["kind", "size"]].astype({"size": object})
-    data = load("csv", path=path, target="tall", drop=["height"])
+    data = load("csv", path=path, target="tall", drop_columns=["height"])
     rows = {tuple(row): n for n, row in enumerate(torch.cat([data.train["x"], data.test["x"]]).tolist())}
     from zoo.data.inputs import encode
 

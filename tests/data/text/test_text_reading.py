@@ -18,7 +18,7 @@ from zoo.exceptions import ZooError
 from zoo.data.inputs import encode, from_json, pieces
 from zoo.registry import create
 from zoo.data.spec import DataSpec
-from zoo.data.text.tokens import cleaned, tokens_of
+from zoo.data.text.tokenizer import clean, infer_tokenizer
 
 LETTERS = st.characters(codec="utf-8", exclude_categories=("Cs", "Cc"))
 TEXTS = st.text(LETTERS | st.sampled_from("ab \"',;\t|\r\n影\u00a0é"), min_size=1, max_size=30)
@@ -48,7 +48,7 @@ def test_training_and_prediction_read_the_same_tokens(tmp_path_factory, table):
         writer = csv.DictWriter(file, columns, delimiter=delimiter, quoting=quoting, lineterminator=ending)
         writer.writeheader()
         writer.writerows(rows)
-    options = {"path": str(path), "text": "text", "target": "label", "tokens": tokens, "least": 1, "folds": 2}
+    options = {"path": str(path), "text_column": "text", "target": "label", "tokenizer": tokens, "min_freq": 1, "folds": 2}
     data = load("text", **options, test=str(path))
     spec = DataSpec.of(data.spec.to_dict())
     x, lengths = data.test["x"], data.test["lengths"]
@@ -61,7 +61,7 @@ def test_training_and_prediction_read_the_same_tokens(tmp_path_factory, table):
         assert torch.equal(batch["lengths"], lengths)
     found = list(pieces(spec, [str(path)]))
     assert not any(piece.wrong for piece in found)
-    assert [text for piece in found for text in piece.raw] == [cleaned(text) for text in texts]
+    assert [text for piece in found for text in piece.raw] == [clean(text) for text in texts]
     known = {tuple(row.tolist()) for row in torch.nn.functional.pad(x, (0, 64))[:, :64]}
     train = torch.nn.functional.pad(data.train["x"], (0, 64))[:, :64]
     assert {tuple(row.tolist()) for row in train} <= known
@@ -75,7 +75,7 @@ def reviews(path: Path, rows: int = 40, delimiter: str = ",") -> str:
 
 @pytest.fixture
 def spec(tmp_path) -> DataSpec:
-    return load("text", path=reviews(tmp_path / "reviews.csv"), least=1).spec
+    return load("text", path=reviews(tmp_path / "reviews.csv"), min_freq=1).spec
 
 
 def read(spec: DataSpec, place: Path | str) -> list[str]:
@@ -101,7 +101,7 @@ def test_quotation_marks_may_be_characters(tmp_path):
     texts = ['he said "yes', 'a 5" disk', '"quite" so', "no marks"] * 10
     path = tmp_path / "sms"
     path.write_text("".join(f"{('ham', 'spam')[n % 2]}\t{text} {n}\n" for n, text in enumerate(texts)))
-    data = load("text", path=str(path), tokens="characters", test=str(path), least=1)
+    data = load("text", path=str(path), tokenizer="characters", test=str(path), min_freq=1)
     assert len(data.test["x"]) == 40
     assert read(data.spec, path) == [f"{text} {n}" for n, text in enumerate(texts)]
     assert torch.equal(encode(data.spec, path)["x"], data.test["x"])
@@ -143,7 +143,7 @@ def test_each_file_of_a_folder_is_a_text(tmp_path):
             file = tmp_path / "mails" / label / f"{row}.txt"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(f"{label}\nnumber {row}\n")
-    data = load("text", path=str(tmp_path / "mails"), tokens="characters", test=str(tmp_path / "mails"), least=1)
+    data = load("text", path=str(tmp_path / "mails"), tokenizer="characters", test=str(tmp_path / "mails"), min_freq=1)
     found = list(pieces(data.spec, [str(tmp_path / "mails")]))
     batch = encode(data.spec, [piece.raw[0] for piece in found])
     assert torch.equal(batch["x"], data.test["x"])
@@ -191,7 +191,7 @@ def test_a_missing_text_is_named_by_its_row(spec, tmp_path):
     ],
 )
 def test_scripts_without_blanks_are_read_by_characters(text, tokens):
-    assert tokens_of([text]) == tokens
+    assert infer_tokenizer([text]) == tokens
 
 
 def chinese(path: Path, rows: int = 60) -> str:
@@ -207,8 +207,8 @@ def test_chinese_texts_are_learnt_and_unknown_words_are_said(tmp_path, capsys):
     assert data.spec.tokenizer == "characters"
     assert not (data.test["x"] == 1).any()
     assert "note: " + path + ": most letters are of a script without blanks" in capsys.readouterr().err
-    words = load("text", path=path, tokens="words")
-    assert "100% of the words in test texts do not occur in training; data.tokens=characters" in capsys.readouterr().err
+    words = load("text", path=path, tokenizer="words")
+    assert "100% of the words in test texts do not occur in training; data.tokenizer=characters" in capsys.readouterr().err
     create("lstm", spec=words.spec).predict(["好电影", "坏电影"])
     assert capsys.readouterr().err == "warning: 2 of 2 words are unknown to the model\n"
     create("lstm", spec=data.spec).predict(["好电影"])
@@ -230,7 +230,7 @@ def test_no_text_is_read_beyond_the_longest_in_training(tmp_path):
 def test_a_language_model_reads_texts_longer_than_its_window(tmp_path):
     path = tmp_path / "prose.txt"
     path.write_text("the cat sat on the mat. " * 60)
-    options = {"data.path": str(path), "data.window": 8, "data.batch_size": 8, "trainer.max_epochs": 1}
+    options = {"data.path": str(path), "data.block_size": 8, "data.batch_size": 8, "trainer.max_epochs": 1}
     run = zoo.train("transformer", "text_file", model_kwargs={"positional_encoding": "learned"}, **options, report=False)
     assert torch.isfinite(run.model.predict("the cat sat on the mat.")["probability"]).all()
     with pytest.raises(ZooError, match="a text of 600 characters; the model reads at most 512"):

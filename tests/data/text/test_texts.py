@@ -23,7 +23,7 @@ from zoo.data.loader import STREAMS, EvalLoader, Loader
 from zoo.utils.random import generator_of
 from zoo.exceptions import ZooError
 from zoo.data.inputs import encode
-from zoo.data.text.tokens import checked, cut, encoded, join, numbers, vocabulary_of
+from zoo.data.text.tokenizer import build_vocabulary, detokenize, encode_prompt, to_ids, token_ids, tokenize
 
 PROSE = "the cat sat on the mat. the dog ran, and the cat ran too!\n" * 200
 
@@ -44,27 +44,27 @@ def whole(split) -> torch.Tensor:
 
 def test_words_come_back_as_text():
     text = "It wasn't me, was it?\nNo: it was (of course) you."
-    assert cut(text, "words")[:4] == ["it", "wasn't", "me", ","]
-    assert join(cut(text, "words"), "words") == text.lower()
-    assert join(cut(text, "characters"), "characters") == text
+    assert tokenize(text, "words")[:4] == ["it", "wasn't", "me", ","]
+    assert detokenize(tokenize(text, "words"), "words") == text.lower()
+    assert detokenize(tokenize(text, "characters"), "characters") == text
 
 
 def test_a_vocabulary_holds_what_is_frequent_in_training():
-    known = vocabulary_of("aaabbc", most=2)
+    known = build_vocabulary("aaabbc", most=2)
     assert known == ("", "\ufffd", "a", "b")
-    assert vocabulary_of("aaabbc", least=2) == known
-    assert encoded("abcd", numbers(known)).tolist() == [2, 3, 1, 1]
+    assert build_vocabulary("aaabbc", min_freq=2) == known
+    assert to_ids("abcd", token_ids(known)).tolist() == [2, 3, 1, 1]
     with pytest.raises(ZooError, match="prompt: 'c' is not among the 2 characters"):
-        checked("abc", "characters", known)
+        encode_prompt("abc", "characters", known)
 
 
 # --- one long text ---
 
 
 def test_test_is_the_last_tenth_and_y_is_the_next_symbol(prose):
-    data = load("text_file", path=str(prose), window=16)
+    data = load("text_file", path=str(prose), block_size=16)
     spec, held = data.spec, round(len(PROSE) * 0.1)
-    numbered = encoded(PROSE, numbers(spec.vocabulary))
+    numbered = to_ids(PROSE, token_ids(spec.vocabulary))
     assert whole(data.test)[:held].tolist() == numbered[-held:].tolist()
     assert whole(data.val)[:held].tolist() == numbered[-2 * held : -held].tolist()
     assert whole(data.train).tolist() == numbered[: -2 * held].tolist()
@@ -74,7 +74,7 @@ def test_test_is_the_last_tenth_and_y_is_the_next_symbol(prose):
 
 
 def test_every_symbol_of_a_test_text_counts_once(prose):
-    data = load("text_file", path=str(prose), window=16)
+    data = load("text_file", path=str(prose), block_size=16)
     seen = torch.cat([batch["y"].flatten() for batch in EvalLoader(data.test, stride=16)])
     text = whole(data.test)
     assert Counter(seen[seen > 0].tolist()) == Counter(text[1:][text[1:] > 0].tolist())
@@ -82,7 +82,7 @@ def test_every_symbol_of_a_test_text_counts_once(prose):
 
 @pytest.mark.parametrize("steps", [None, 7])
 def test_each_row_goes_on_where_it_ended(prose, steps):
-    data = load("text_file", path=str(prose), window=16)
+    data = load("text_file", path=str(prose), block_size=16)
     loader = Loader(data.train, batch_size=8, seed=0, stride=16, carried=True, steps=steps)
     batches = [batch["x"] for chunk in loader for batch in chunk]
     assert len(batches) == loader.batches == (steps or len(whole(data.train)) // 16 // 8)
@@ -97,7 +97,7 @@ def test_each_row_goes_on_where_it_ended(prose, steps):
 
 
 def test_evaluation_reads_streams_side_by_side(prose):
-    data = load("text_file", path=str(prose), window=16)
+    data = load("text_file", path=str(prose), block_size=16)
     batches = [batch["x"] for batch in EvalLoader(data.val, stride=16)]
     streams = torch.cat(batches, 1)
     assert len(streams) == STREAMS
@@ -109,10 +109,10 @@ def test_validation_goes_on_with_its_state(prose):
     run = zoo.train(
         "gru",
         "text_file",
-        **{"data.path": str(prose), "data.window": 16, "trainer.max_epochs": 1, "trainer.precision": "32-true"},
+        **{"data.path": str(prose), "data.block_size": 16, "trainer.max_epochs": 1, "trainer.precision": "32-true"},
         report=False,
     )
-    data = load("text_file", path=str(prose), window=16)
+    data = load("text_file", path=str(prose), block_size=16)
     model = run.model.eval()
     text = whole(data.test)[:-1].long().view(STREAMS, -1)
     truth = whole(data.test)[1:].long().view(STREAMS, -1)
@@ -128,7 +128,7 @@ def test_the_default_text_is_part_of_python():
     data = load("text_file")
     assert len(whole(data.train)) > 300_000
     assert (
-        "python" in join((data.spec.vocabulary[n] for n in whole(data.train)[:20_000].tolist()), "characters").lower()
+        "python" in detokenize((data.spec.vocabulary[n] for n in whole(data.train)[:20_000].tolist()), "characters").lower()
     )
 
 
@@ -137,7 +137,7 @@ def test_the_default_text_is_part_of_python():
     [
         (b"", "is empty"),
         (b"  \n ", "is empty"),
-        (b"too short", "leave 1 for test, not more than data.window=128; give at least"),
+        (b"too short", "leave 1 for test, not more than data.block_size=128; give at least"),
         (b"fine\n\xff\xfe" + b"x" * 5000, "line 2: byte 6 is not UTF-8"),
     ],
 )
@@ -151,7 +151,7 @@ def test_a_text_that_cannot_be_read_is_one_line(tmp_path, content, said):
 
 
 def test_the_command_line_writes(prose, capsys):
-    options = {"data.path": str(prose), "data.window": 16, "trainer.max_epochs": 1}
+    options = {"data.path": str(prose), "data.block_size": 16, "trainer.max_epochs": 1}
     run = zoo.train("lstm", "text_file", **options, report=False)
     assert "writes: " in capsys.readouterr().out
     assert (run.folder / "samples.txt").read_text().startswith("--- epoch 1 ---\n")
@@ -235,7 +235,7 @@ def test_a_folder_per_class_is_read(tmp_path):
 
 
 def test_a_vocabulary_knows_training_alone(tmp_path):
-    data = load("text", path=str(reviews(tmp_path / "r.tsv")), least=1)
+    data = load("text", path=str(reviews(tmp_path / "r.tsv")), min_freq=1)
     assert int(data.test["x"].max()) < len(data.spec.vocabulary)
     other = tmp_path / "test.tsv"
     other.write_text("review\tlabel\nnever heard of good\t0\nbad bad bad\t1\n")
@@ -290,7 +290,7 @@ def test_unknown_symbols_are_drawn_per_text():
 def test_numbers_and_strings_are_read_alike():
     spec = load("text_file").spec
     text = "while x: pass"
-    assert torch.equal(encode(spec, text)["x"], encode(spec, encoded(text, numbers(spec.vocabulary))[None])["x"])
+    assert torch.equal(encode(spec, text)["x"], encode(spec, to_ids(text, token_ids(spec.vocabulary))[None])["x"])
 
 
 @pytest.mark.slow
@@ -302,7 +302,7 @@ def test_a_language_model_stops_resumes_and_is_shared_like_any_other():
 
 
 def test_a_run_that_goes_on_from_before_its_last_sample_has_each_once(prose):
-    options = {"data.path": str(prose), "data.window": 16, "run_dir": "cut", "trainer.max_epochs": 1}
+    options = {"data.path": str(prose), "data.block_size": 16, "run_dir": "cut", "trainer.max_epochs": 1}
     zoo.train("lstm", "text_file", **options, report=False)
     last = Path("cut/checkpoints/last.ckpt")
     earlier = last.read_bytes()

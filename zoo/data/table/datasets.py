@@ -120,10 +120,10 @@ def csv(
     target: str | int | Sequence[str | int] | None = None,
     task: str | None = None,
     test: str | None = None,
-    drop: Sequence[str] = (),
-    text: Sequence[str] = (),
-    numeric: Sequence[str] = (),
-    positive: str | None = None,
+    drop_columns: Sequence[str] = (),
+    categorical_columns: Sequence[str] = (),
+    numeric_columns: Sequence[str] = (),
+    positive_class: str | None = None,
     delimiter: str | None = None,
     quoting: str = "auto",
     header: bool | None = None,
@@ -138,12 +138,12 @@ def csv(
 
     Models that give their input back need none; where there is one, it tells normal classes and colours codes.
 
-    ``test`` is a file of its own for the test, else that is one of ``folds``. ``drop`` leaves columns out, ``text``
-    takes columns of numbers as modalities, ``numeric`` takes columns as numbers in any case (codes with leading zeros),
-    ``positive`` names the one of two classes to find (null: the rarer). ``delimiter`` and ``header`` are found out
-    where they are not given, ``quoting`` is auto, minimal (quotation marks enclose cells) or none (they do not).
-    ``decimal`` and ``thousands`` are the marks of all numbers (null: found out column by column), ``missing`` texts or
-    numbers that stand for a missing value beside the usual marks.
+    ``test`` is a file of its own for the test, else that is one of ``folds``. ``drop_columns`` leaves columns out,
+    ``categorical_columns`` takes columns of numbers as categories, ``numeric_columns`` takes columns as numbers in any
+    case (codes with leading zeros), ``positive_class`` names the one of two classes to find (null: the rarer).
+    ``delimiter`` and ``header`` are found out where they are not given, ``quoting`` is auto, minimal (quotation marks
+    enclose cells) or none (they do not). ``decimal`` and ``thousands`` are the marks of all numbers (null: found out
+    column by column), ``missing`` texts or numbers that stand for a missing value beside the usual marks.
 
     Raises:
         ZooError: not a table, or one that cannot be learnt from, with place and remedy.
@@ -155,7 +155,11 @@ def csv(
     if target is None and task in registry.unsupervised_tasks():
         asked = []
     named = [column_named(found, one, "data.target") for one in asked]
-    left_out = [name for name in found.nameless if name not in (*named, *text, *numeric) and _is_index(found, name)]
+    left_out = [
+        name
+        for name in found.nameless
+        if name not in (*named, *categorical_columns, *numeric_columns) and _is_index(found, name)
+    ]
     if left_out:
         print(f"note: {path}: left out {', '.join(left_out)}, an index without a name", file=sys.stderr)
     source = Source(str(path), found.cells.drop(columns=left_out), found.lines)
@@ -168,17 +172,17 @@ def csv(
     reading = Reading(
         named,
         task=task,
-        text=tuple(text),
-        drop=tuple(name for name in drop if name not in left_out),
-        positive=positive,
-        numeric=tuple(numeric),
+        categorical_columns=tuple(categorical_columns),
+        drop_columns=tuple(name for name in drop_columns if name not in left_out),
+        positive_class=positive_class,
+        numeric_columns=tuple(numeric_columns),
         decimal=decimal,
         thousands=thousands,
         file=file,
     )
     other = None
     if test is not None:
-        names = [name for name in source.frame.columns if name not in drop]
+        names = [name for name in source.frame.columns if name not in drop_columns]
         cells = read_csv(
             Path(test),
             delimiter=delimiter or found.delimiter,

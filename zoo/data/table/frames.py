@@ -76,7 +76,7 @@ class Source:
 
     def leave_out(self, column: str) -> str:
         """Return the advice to do without a column."""
-        return f"leave it out by data.drop=[{column}]" if self.options else f"drop the column {column!r}"
+        return f"leave it out by data.drop_columns=[{column}]" if self.options else f"drop the column {column!r}"
 
     def place(self, row: int, column: str) -> str:
         """Return the words for a cell, as ``encode_frame`` asks for them."""
@@ -85,8 +85,8 @@ class Source:
 
 @dataclass(frozen=True)
 class Reading:
-    """How a frame is read: ``task`` None is found out, ``text`` are columns of numbers that stand for modalities,
-    ``numeric`` such that are numbers in any case.
+    """How a frame is read: ``task`` None is found out, ``categorical_columns`` are columns of numbers that stand for categories,
+    ``numeric_columns`` such that are numbers in any case.
 
     Where a task needs no labels, there may be no ``target``. ``decimal`` and ``thousands`` force how all columns'
     numbers are written; ``file`` is how the frame's file was read.
@@ -94,10 +94,10 @@ class Reading:
 
     target: Sequence[str]
     task: str | None = None
-    text: Sequence[str] = ()
-    drop: Sequence[str] = ()
-    positive: str | None = None
-    numeric: Sequence[str] = ()
+    categorical_columns: Sequence[str] = ()
+    drop_columns: Sequence[str] = ()
+    positive_class: str | None = None
+    numeric_columns: Sequence[str] = ()
     decimal: str | None = None
     thousands: str | None = None
     file: TableReading = field(default_factory=TableReading)
@@ -147,12 +147,16 @@ def frame_dataset(
     source = replace(source, frame=with_names(source.frame, source.name))
     if not len(source.frame):
         raise ZooError(f"{source.name}: has no rows")
-    options = (reading.drop, "data.drop"), (reading.text, "data.text"), (reading.numeric, "data.numeric")
+    options = (
+        (reading.drop_columns, "data.drop_columns"),
+        (reading.categorical_columns, "data.categorical_columns"),
+        (reading.numeric_columns, "data.numeric_columns"),
+    )
     for names, option in options:
         for column in names:
             if column not in source.frame.columns:
                 raise unknown(f"column in {option}", column, source.frame.columns)
-    dropped = set(reading.target) | set(reading.drop)
+    dropped = set(reading.target) | set(reading.drop_columns)
     columns = [str(c) for c in source.frame.columns if c not in dropped]
     if not columns:
         raise ZooError(f"{source.name}: no column is left to learn from")
@@ -167,12 +171,12 @@ def frame_dataset(
     forms = {column: number_format(source, column, reading, guesses[column]) for column in columns}
     source = _parsed(source, forms, reading.missing)
     file = replace(reading.file, target=tuple(reading.target), target_format=learnt.form)
-    spec = table_spec(name, source.frame[columns], forms, learnt, train, positive=reading.positive, reading=file)
+    spec = table_spec(name, source.frame[columns], forms, learnt, train, positive=reading.positive_class, reading=file)
     x = torch.from_numpy(encode_frame(spec, source.frame, source.place).astype(np.float32))
     y = as_target(spec, learnt.y)
     if not source.options and (formats := _formats_described(spec, reading.target)):
         print(f"note: {source.name}: numbers are read with {'; '.join(formats)}", file=sys.stderr)
-    for line in _remarks(source, spec, guesses, reading.text):
+    for line in _remarks(source, spec, guesses, reading.categorical_columns):
         print(line, file=sys.stderr)
     if test is None:
         parts = [rows(x, y, index) for index in (train, val, held)]
@@ -230,7 +234,9 @@ def guess_columns(source: Source, columns: Sequence[str], reading: Reading) -> d
     semicolons = reading.file.delimiter == ";"  # as where commas are decimal marks
     simple = reading.decimal in (None, ".") and reading.thousands is None and not semicolons
     texts = {column: _counted(source, column, reading.missing, simple=simple) for column in columns}
-    counts = [one.counts for column, one in texts.items() if one is not None and column not in reading.text]
+    counts = [
+        one.counts for column, one in texts.items() if one is not None and column not in reading.categorical_columns
+    ]
     hint = reading.decimal
     if hint is None and reading.thousands is None:
         hint = "," if any(map(surely_comma, counts)) else "." if any(map(surely_point, counts)) else None
@@ -311,12 +317,12 @@ def number_format(source: Source, column: str, reading: Reading, cells: Cells | 
     Raises:
         ZooError: dates, texts that hardly ever come twice.
     """
-    if column in reading.text:
+    if column in reading.categorical_columns:
         return None
     if cells is None:
         return PLAIN
     number = not cells.counts or (cells.strays <= STRAY and cells.guess.share + cells.numbers > 0)
-    if (number and not cells.codes) or column in reading.numeric:
+    if (number and not cells.codes) or column in reading.numeric_columns:
         return cells.guess.form
     counts, total = cells.counts, sum(cells.counts.values())
     dates = sum(count for text, count in counts.items() if len(text) <= LONGEST and DATE.fullmatch(text))
@@ -376,7 +382,7 @@ def _remarks(source: Source, spec: TableSpec, guesses: Mapping[str, Cells | None
         if categories and cells.codes and source.options:
             lines.append(
                 f"note: {source.name}: column {column!r} has leading zeros and is read as text; pass "
-                f"data.numeric=[{column}] if it holds numbers"
+                f"data.numeric_columns=[{column}] if it holds numbers"
             )
         elif categories and _quantities(cells.counts) > 0.5 * sum(cells.counts.values()):
             example = next(text for text in cells.counts if not is_number(text) and QUANTITY.match(text))
@@ -422,7 +428,7 @@ def numbers_of(source: Source, column: str, form: Format = PLAIN, missing: Seque
     Raises:
         ZooError: text or infinity, with its place.
     """
-    advice = f", or take the column as text by data.text=[{column}]" if source.options else ""
+    advice = f", or take the column as text by data.categorical_columns=[{column}]" if source.options else ""
     cells = source.frame[column]
     return as_numbers(cells, lambda row: source.at(column, row), advice, form=form, missing=tuple(missing))
 
@@ -643,7 +649,7 @@ def _positive(y: np.ndarray, classes: tuple[str, ...], asked: str | None) -> int
     if asked is not None:
         name = as_text(asked, numeric=is_numeric(classes))
         if name not in classes:
-            raise unknown("class in data.positive", asked, classes)
+            raise unknown("class in data.positive_class", asked, classes)
         return classes.index(name)
     return rarer(y)
 

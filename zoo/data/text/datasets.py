@@ -20,7 +20,7 @@ from zoo.data.spec import PADDING, UNKNOWN
 from zoo.data.table.csv_file import Table, column_named, read_csv
 from zoo.data.table.numbers import is_number
 from zoo.data.text.spec import TextReading, TextSpec
-from zoo.data.text.tokens import TOKENS, cleaned, cut, encoded, numbers, tokens_of, vocabulary_of
+from zoo.data.text.tokenizer import TOKENIZERS, build_vocabulary, clean, infer_tokenizer, to_ids, token_ids, tokenize
 from zoo.exceptions import ZooError
 from zoo.registry import register_data
 
@@ -53,12 +53,12 @@ VALIDATION = TEST = 0.1  # shares of a long text; the last is test, what is befo
 
 @register_data("text_file", tasks=("language_modeling",), modality="text")
 def text_file(
-    *, path: str | None = None, tokens: str = "characters", window: int = 128, vocabulary: int = 10_000
+    *, path: str | None = None, tokenizer: str = "characters", block_size: int = 128, vocab_size: int = 10_000
 ) -> Dataset:
     """Return a UTF-8 file to model the language of; null: the documentation topics that every Python carries.
 
-    Its last tenth is test, the tenth before it validation. ``tokens`` are characters or words, those that
-    ``vocabulary`` has room for, from training; ``window`` is how many a training step reads.
+    Its last tenth is test, the tenth before it validation. ``tokenizer`` are characters or words, those that
+    ``vocab_size`` has room for, from training; ``block_size`` is how many a training step reads.
 
     Raises:
         ZooError: no such file, not UTF-8, empty, or shorter than a window in one of its parts.
@@ -67,12 +67,12 @@ def text_file(
         from pydoc_data.topics import topics
 
         text = "\n".join(topics[name] for name in sorted(topics))
-        return long_text("text_file", "python's documentation topics", text, tokens, window, vocabulary, TOPICS)
-    return long_text(Path(path).stem, path, read_text(Path(path)), tokens, window, vocabulary)
+        return long_text("text_file", "python's documentation topics", text, tokenizer, block_size, vocab_size, TOPICS)
+    return long_text(Path(path).stem, path, read_text(Path(path)), tokenizer, block_size, vocab_size)
 
 
 @register_data("shakespeare", tasks=("language_modeling",), modality="text")
-def shakespeare(*, root: str | None = None, tokens: str = "characters", window: int = 128) -> Dataset:
+def shakespeare(*, root: str | None = None, tokenizer: str = "characters", block_size: int = 128) -> Dataset:
     """Return Tiny Shakespeare, 1,115,394 characters: the last tenth is test, as is customary, the first validation.
 
     Others train on all but the last tenth; the tenth before it begins the play that test goes on with.
@@ -81,7 +81,7 @@ def shakespeare(*, root: str | None = None, tokens: str = "characters", window: 
     address = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
     fetch("shakespeare", folder, {"input.txt": [address]}, SHAKESPEARE.md5)
     text = read_checked(folder / "input.txt", SHAKESPEARE.md5["input.txt"]).decode()
-    return long_text("shakespeare", "shakespeare", text, tokens, window, 30_000, SHAKESPEARE, val_first=True)
+    return long_text("shakespeare", "shakespeare", text, tokenizer, block_size, 30_000, SHAKESPEARE, val_first=True)
 
 
 def read_text(path: Path) -> str:
@@ -108,9 +108,9 @@ def long_text(
     name: str,
     where: str,
     text: str,
-    tokens: str,
-    window: int,
-    vocabulary: int,
+    tokenizer: str,
+    block_size: int,
+    vocab_size: int,
     card: Card | None = None,
     *,
     val_first: bool = False,
@@ -119,42 +119,42 @@ def long_text(
 
     ``where`` is what an error calls it.
     """
-    check_choice("data.tokens", tokens, TOKENS)
-    check_number("data.window", window, low=2, integer=True)
-    check_number("data.vocabulary", vocabulary, low=1, integer=True)
-    symbols = cut(text, tokens)
-    held, kept = round(len(symbols) * TEST), round(len(symbols) * (TEST + VALIDATION))
-    rest, apart = symbols[: len(symbols) - held], kept - held
-    parts = [rest[: len(rest) - apart], rest[len(rest) - apart :], symbols[-held:]]
+    check_choice("data.tokenizer", tokenizer, TOKENIZERS)
+    check_number("data.block_size", block_size, low=2, integer=True)
+    check_number("data.vocab_size", vocab_size, low=1, integer=True)
+    tokens = tokenize(text, tokenizer)
+    held, kept = round(len(tokens) * TEST), round(len(tokens) * (TEST + VALIDATION))
+    rest, apart = tokens[: len(tokens) - held], kept - held
+    parts = [rest[: len(rest) - apart], rest[len(rest) - apart :], tokens[-held:]]
     if val_first:
         parts[:2] = [rest[apart:], rest[:apart]]
-    if held <= window:
-        least = int((window + 1) / min(TEST, VALIDATION)) + 1
+    if held <= block_size:
+        required = int((block_size + 1) / min(TEST, VALIDATION)) + 1
         raise ZooError(
-            f"{where}: its {len(symbols):,} {tokens} leave {held} for test, not more than data.window={window}; "
-            f"give at least {least:,}, or a smaller window"
+            f"{where}: its {len(tokens):,} {tokenizer} leave {held} for test, not more than data.block_size={block_size}; "
+            f"give at least {required:,}, or a smaller block"
         )
-    known = vocabulary_of(parts[0], most=vocabulary)
+    known = build_vocabulary(parts[0], max_size=vocab_size)
     spec = TextSpec(
         name=name,
         task="language_modeling",
-        input_shape=(window,),
+        input_shape=(block_size,),
         vocabulary=known,
-        tokenizer=tokens,
+        tokenizer=tokenizer,
         rows=len(parts[0]),
     )
-    coded = [torch.from_numpy(encoded(part, numbers(known))) for part in parts]
-    train, val, test = (windows(part, window, whole=place > 0) for place, part in enumerate(coded))
-    return Dataset(spec, train, val, test, card, stride=window)
+    coded = [torch.from_numpy(to_ids(part, token_ids(known))) for part in parts]
+    train, val, test = (windows(part, block_size, whole=place > 0) for place, part in enumerate(coded))
+    return Dataset(spec, train, val, test, card, stride=block_size)
 
 
-def windows(symbols: torch.Tensor, window: int, *, whole: bool) -> dict[str, Windows]:
+def windows(tokens: torch.Tensor, block_size: int, *, whole: bool) -> dict[str, Windows]:
     """Return x and y, shifted by one; ``whole`` pads so that streams of windows cover every symbol."""
     if whole:
-        unit = STREAMS * window
-        missing = -(len(symbols) - 1) % unit
-        symbols = torch.nn.functional.pad(symbols, (0, missing), value=PADDING)
-    return {"x": Windows(symbols, window, drop=1), "y": Windows(symbols, window, first=1)}
+        unit = STREAMS * block_size
+        missing = -(len(tokens) - 1) % unit
+        tokens = torch.nn.functional.pad(tokens, (0, missing), value=PADDING)
+    return {"x": Windows(tokens, block_size, drop=1), "y": Windows(tokens, block_size, first=1)}
 
 
 # --- many short texts ---
@@ -164,27 +164,27 @@ def windows(symbols: torch.Tensor, window: int, *, whole: bool) -> dict[str, Win
 def text(
     *,
     path: str | None = None,
-    text: str | int | None = None,
+    text_column: str | int | None = None,
     target: str | int | None = None,
     test: str | None = None,
     delimiter: str | None = None,
     quoting: str = "auto",
     header: bool | None = None,
-    tokens: str | None = None,
-    longest: int = 256,
-    vocabulary: int = 20_000,
-    least: int = 2,
+    tokenizer: str | None = None,
+    max_length: int = 256,
+    vocab_size: int = 20_000,
+    min_freq: int = 2,
     folds: int = 5,
     fold: int = 0,
     split_seed: int = 0,
 ) -> Dataset:
     """Return labelled texts: a CSV or TSV, or a folder with a folder of text files per class.
 
-    ``text`` and ``target`` name the columns (null: the one with the longest texts, and the other one); ``test`` is a
+    ``text_column`` and ``target`` name the columns (null: the one with the longest texts, and the other one); ``test`` is a
     file or folder of test texts, else one of ``folds`` is. ``quoting`` is auto, minimal (quotation marks enclose cells)
-    or none (they are characters). ``tokens`` are words or characters (null: words, characters
-    where most letters are of a script without blanks between words). Symbols that occur ``least`` times in training
-    are known, at most ``vocabulary`` of them; texts are cut after ``longest``, and after the longest in training.
+    or none (they are characters). ``tokenizer`` are words or characters (null: words, characters
+    where most letters are of a script without blanks between words). Tokens that occur ``min_freq`` times in training
+    are known, at most ``vocab_size`` of them; texts are cut after ``max_length``, and after the longest in training.
 
     Raises:
         ZooError: a file that cannot be read, an empty text, a missing label, one class only.
@@ -193,26 +193,31 @@ def text(
     if path is None:
         raise ZooError("data=text: needs data.path=, the file or folder to read")
     layout = TextReading(delimiter=delimiter, quoting=quoting, header=header)
-    given = read_labelled(Path(path), text, target, layout)
-    if tokens is None:
-        tokens = tokens_of(given.texts)
-        if tokens == "characters":
+    given = read_labelled(Path(path), text_column, target, layout)
+    if tokenizer is None:
+        tokenizer = infer_tokenizer(given.texts)
+        if tokenizer == "characters":
             said = "most letters are of a script without blanks between words"
-            print(f"note: {path}: {said}; data.tokens=characters (or words)", file=sys.stderr)
-    reading = Reading(tokens, longest, vocabulary, least)
+            print(f"note: {path}: {said}; data.tokenizer=characters (or words)", file=sys.stderr)
+    options = TextOptions(tokenizer, max_length, vocab_size, min_freq)
     if test is None:
-        return short_texts(Path(path).stem, given, splits, reading)
-    column, label = given.reading.text_column or text, given.reading.target or target
+        return short_texts(Path(path).stem, given, splits, options)
+    column, label = given.reading.text_column or text_column, given.reading.target or target
     held = read_labelled(Path(test), column, label, given.reading if given.reading.text_column else layout)
     strange = sorted(set(held.labels) - set(given.labels))
     if strange:
         raise ZooError(f"{test}: its class {strange[0]!r} is not in {path}")
-    return short_texts(Path(path).stem, given, splits, reading, test=held)
+    return short_texts(Path(path).stem, given, splits, options, test=held)
 
 
 @register_data("sentiment", tasks=("classification",), modality="text")
 def sentiment(
-    *, root: str | None = None, tokens: str = "words", longest: int = 64, vocabulary: int = 20_000, least: int = 2
+    *,
+    root: str | None = None,
+    tokenizer: str = "words",
+    max_length: int = 64,
+    vocab_size: int = 20_000,
+    min_freq: int = 2,
 ) -> Dataset:
     """Return the Stanford Sentiment Treebank's sentences, positive or negative: 6,920, 872 and 1,821."""
     folder = root_folder(root) / "sst2"
@@ -222,24 +227,24 @@ def sentiment(
     for file, md5 in SST2.md5.items():
         lines = [line.rpartition("\t") for line in read_checked(folder / file, md5).decode().splitlines() if line]
         labels = [("negative", "positive")[int(line[2])] for line in lines]
-        parts.append(Labelled([line[0] for line in lines], labels))
-    reading = Reading(tokens, longest, vocabulary, least)
-    return short_texts("sentiment", parts[0], Splits(), reading, val=parts[1], test=parts[2], card=SST2)
+        parts.append(LabelledTexts([line[0] for line in lines], labels))
+    options = TextOptions(tokenizer, max_length, vocab_size, min_freq)
+    return short_texts("sentiment", parts[0], Splits(), options, val=parts[1], test=parts[2], card=SST2)
 
 
-class Reading:
+class TextOptions:
     """How texts become rows; checks its options."""
 
-    def __init__(self, tokens: str, longest: int, vocabulary: int, least: int) -> None:
-        check_choice("data.tokens", tokens, TOKENS)
-        check_number("data.longest", longest, low=1, integer=True)
-        check_number("data.vocabulary", vocabulary, low=1, integer=True)
-        check_number("data.least", least, low=1, integer=True)
-        self.tokens, self.longest, self.vocabulary, self.least = tokens, longest, vocabulary, least
+    def __init__(self, tokenizer: str, max_length: int, vocab_size: int, min_freq: int) -> None:
+        check_choice("data.tokenizer", tokenizer, TOKENIZERS)
+        check_number("data.max_length", max_length, low=1, integer=True)
+        check_number("data.vocab_size", vocab_size, low=1, integer=True)
+        check_number("data.min_freq", min_freq, low=1, integer=True)
+        self.tokenizer, self.max_length, self.vocab_size, self.min_freq = tokenizer, max_length, vocab_size, min_freq
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledTexts:
     """Texts, the label of each, and how they were read."""
 
     texts: Sequence[str]
@@ -249,12 +254,12 @@ class Labelled:
 
 def short_texts(
     name: str,
-    given: Labelled,
+    given: LabelledTexts,
     splits: Splits,
-    reading: Reading,
+    options: TextOptions,
     *,
-    val: Labelled | None = None,
-    test: Labelled | None = None,
+    val: LabelledTexts | None = None,
+    test: LabelledTexts | None = None,
     card: Card | None = None,
 ) -> Dataset:
     """Return labelled texts as numbers; ``val`` and ``test`` where they are given, else cut from the others."""
@@ -270,26 +275,26 @@ def short_texts(
         (train_rows, val_rows), test_rows = splits.cut_val(y, stratify=True, classes=classes), index[:0]
     else:
         train_rows, val_rows, test_rows = index, index[:0], index[:0]
-    symbols = _symbols(texts, reading)
-    seen = (symbol for row in train_rows for symbol in symbols[row])
-    known = vocabulary_of(seen, most=reading.vocabulary, least=reading.least)
-    train = coded_rows([symbols[row] for row in train_rows], y[train_rows], known, reading.longest)
-    longest = train["x"].shape[1]
+    tokens = _tokenized(texts, options)
+    seen = (token for row in train_rows for token in tokens[row])
+    known = build_vocabulary(seen, max_size=options.vocab_size, min_freq=options.min_freq)
+    train = coded_rows([tokens[row] for row in train_rows], y[train_rows], known, options.max_length)
+    max_length = train["x"].shape[1]
 
-    def others(part: Labelled) -> dict[str, torch.Tensor]:
+    def others(part: LabelledTexts) -> dict[str, torch.Tensor]:
         numbered = np.array([classes.index(label) for label in part.labels])
-        return coded_rows(_symbols(part.texts, reading), numbered, known, longest)
+        return coded_rows(_tokenized(part.texts, options), numbered, known, max_length)
 
     def own(index: np.ndarray) -> dict[str, torch.Tensor]:
-        return coded_rows([symbols[row] for row in index], y[index], known, longest)
+        return coded_rows([tokens[row] for row in index], y[index], known, max_length)
 
     spec = TextSpec(
         name=name,
         task="classification",
-        input_shape=(longest,),
+        input_shape=(max_length,),
         classes=classes,
         vocabulary=known,
-        tokenizer=reading.tokens,
+        tokenizer=options.tokenizer,
         positive_class=rarer(y[train_rows]) if len(classes) == 2 else 1,
         class_counts=class_counts(y[train_rows], len(classes)),
         rows=len(train_rows),
@@ -301,38 +306,40 @@ def short_texts(
     return Dataset(spec, train, held, tested, card)
 
 
-def _symbols(texts: Sequence[str], reading: Reading) -> list[Sequence[str]]:
-    return [cut(cleaned(text), reading.tokens)[: reading.longest] for text in texts]
+def _tokenized(texts: Sequence[str], options: TextOptions) -> list[Sequence[str]]:
+    return [tokenize(clean(text), options.tokenizer)[: options.max_length] for text in texts]
 
 
 def _say_unknown(spec: TextSpec, test: dict[str, torch.Tensor]) -> None:
-    """Say where most symbols of the test texts are unknown: little can be learnt from words that do not come again."""
+    """Say where most tokens of the test texts are unknown: little can be learnt from words that do not come again."""
     x = test["x"]
     count, unknown = int((x != PADDING).sum()), int((x == UNKNOWN).sum())
     if unknown > count / 2:
         other = "characters" if spec.tokenizer == "words" else "words"
         print(
             f"note: {spec.name}: {unknown / count:.0%} of the {spec.tokenizer} in test texts do not occur in training; "
-            f"data.tokens={other} may suit them",
+            f"data.tokenizer={other} may suit them",
             file=sys.stderr,
         )
 
 
 def coded_rows(
-    symbols: Sequence[Any], y: np.ndarray, vocabulary: tuple[str, ...], longest: int
+    tokens: Sequence[Any], y: np.ndarray, vocabulary: tuple[str, ...], max_length: int
 ) -> dict[str, torch.Tensor]:
-    """Return x (N, T) int64 of at most ``longest`` symbols, padded, ``lengths`` and ``y``.
+    """Return x (N, T) int64 of at most ``max_length`` tokens, padded, ``lengths`` and ``y``.
 
     An empty text is one unknown symbol.
     """
-    known = numbers(vocabulary)
-    parts = [torch.from_numpy(encoded(one[:longest] or ["\ufffd"], known)).long() for one in symbols]
+    known = token_ids(vocabulary)
+    parts = [torch.from_numpy(to_ids(one[:max_length] or ["\ufffd"], known)).long() for one in tokens]
     x = torch.nn.utils.rnn.pad_sequence(parts, batch_first=True, padding_value=PADDING)
     lengths = torch.tensor([len(part) for part in parts])
     return {"x": x, "y": torch.from_numpy(y.astype(np.int64)), "lengths": lengths}
 
 
-def read_labelled(path: Path, text: str | int | None, target: str | int | None, reading: TextReading) -> Labelled:
+def read_labelled(
+    path: Path, text_column: str | int | None, target: str | int | None, reading: TextReading
+) -> LabelledTexts:
     """Return texts and labels of a folder, or of a table that is cut as ``reading`` says.
 
     Raises:
@@ -340,9 +347,9 @@ def read_labelled(path: Path, text: str | int | None, target: str | int | None, 
     """
     if path.is_dir():
         return _folder(path)
-    table = open_table(path, reading, text if isinstance(text, str) else "")
+    table = open_table(path, reading, text_column if isinstance(text_column, str) else "")
     cells = table.cells
-    column = column_named(table, text, "data.text") if text is not None else longest_column(table)
+    column = column_named(table, text_column, "data.text_column") if text_column is not None else longest_column(table)
     others = [str(name) for name in cells.columns if name != column and name not in table.nameless]
     label = others[0] if target is None and len(others) == 1 else column_named(table, target, "data.target")
     if all(is_number(str(cell)) for cell in cells[column].dropna()):
@@ -352,7 +359,7 @@ def read_labelled(path: Path, text: str | int | None, target: str | int | None, 
             missing = f"the label ({label})" if isinstance(one, str) else f"the text ({column})"
             raise ZooError(f"{path}, line {line}: {missing} is missing; fill it or delete the line")
     reading = TextReading(column, label, table.delimiter, table.quoting, table.header)
-    return Labelled(list(cells[column]), list(cells[label]), reading)
+    return LabelledTexts(list(cells[column]), list(cells[label]), reading)
 
 
 def open_table(path: Path, reading: TextReading, column: str) -> Table:
@@ -372,7 +379,7 @@ def longest_column(table: Table) -> str:
     return max(sizes, key=lambda name: sizes[name])
 
 
-def _folder(path: Path) -> Labelled:
+def _folder(path: Path) -> LabelledTexts:
     classes = sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
     texts, labels = [], []
     for folder in classes:
@@ -381,4 +388,4 @@ def _folder(path: Path) -> Labelled:
             labels.append(folder.name)
     if not texts:
         raise ZooError(f"{path}: holds no folders of text files; must be a folder per class, or a CSV")
-    return Labelled(texts, labels)
+    return LabelledTexts(texts, labels)

@@ -14,7 +14,7 @@ from torch import Tensor
 from zoo.data.input_readers import INPUT, Piece, as_tensor, opened, share_read
 from zoo.data.spec import PADDING
 from zoo.data.text.spec import TextReading, TextSpec
-from zoo.data.text.tokens import cleaned, cut, encoded, numbers
+from zoo.data.text.tokenizer import clean, to_ids, token_ids, tokenize
 from zoo.exceptions import ZooError
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ def encode(spec: TextSpec, raw: Any) -> Batch:
         raise ZooError(f"{spec.name}: there is no text to read")
     texts = [raw] if language and isinstance(raw, str) else _texts(spec, raw)
     if texts is not None:
-        known = numbers(spec.vocabulary)
-        texts = texts if language else [cleaned(text) for text in texts]
-        parts = [torch.from_numpy(encoded(cut(text, spec.tokenizer), known)).long() for text in texts]
+        known = token_ids(spec.vocabulary)
+        texts = texts if language else [clean(text) for text in texts]
+        parts = [torch.from_numpy(to_ids(tokenize(text, spec.tokenizer), known)).long() for text in texts]
     else:
         parts = [_numbers(spec, part) for part in (raw if as_tensor(raw[0]).ndim else [raw])]
     for number, part in enumerate(parts, start=1):
@@ -160,7 +160,7 @@ def _files(folder: Path) -> Iterator[Piece]:
         raise ZooError(f"{folder}: holds no text file")
     for number, file in enumerate(files, start=1):
         try:
-            yield Piece([str(file)], [cleaned(read_text(file))], done=number / len(files))
+            yield Piece([str(file)], [clean(read_text(file))], done=number / len(files))
         except ZooError as error:
             yield Piece([str(file)], wrong=str(error), done=number / len(files))
 
@@ -212,7 +212,7 @@ def _rows(spec: TextSpec, table: Table) -> Iterator[Piece]:
         rows, done = cells[first : first + ROWS], min((first + ROWS) / len(cells), 1.0)
         there = [(str(line), text) for line, text in rows if isinstance(text, str)]
         if there:
-            yield Piece([line for line, _ in there], [cleaned(text) for _, text in there], done=done)
+            yield Piece([line for line, _ in there], [clean(text) for _, text in there], done=done)
         for line, text in rows:
             if not isinstance(text, str):
                 yield Piece([str(line)], wrong=f"{table.path}, line {line}: the text ({column}) is missing", done=done)
@@ -225,7 +225,7 @@ def _lines(place: str) -> Iterator[Piece]:
     with opened(place) as file:
         for number, raw in enumerate(file, start=1):
             try:
-                text = cleaned(raw.decode("utf-8-sig" if number == 1 else "utf-8"))
+                text = clean(raw.decode("utf-8-sig" if number == 1 else "utf-8"))
             except UnicodeDecodeError:
                 raise ZooError(f"{place}, line {number}: is not UTF-8; save it as UTF-8") from None
             if text:
