@@ -317,15 +317,15 @@ class DataOptions:
     """Options that any data has, whatever its own are.
 
     Args:
-        ``train_rows``: train on so many rows, with the shares of the classes; null: on all
-        ``rows_seed``: which rows; null: 0
-        ``generated``: an .npz of images and labels, as `zoo sample` writes it, to train on in addition
+        ``max_train_samples``: train on so many rows, with the shares of the classes; null: on all
+        ``subset_seed``: which rows; null: 0
+        ``synthetic_path``: an .npz of images and labels, as `zoo sample` writes it, to train on in addition
         ``normal_classes``: find anomalies: train on these classes alone, count all others as anomalies
     """
 
-    train_rows: int | None = None
-    rows_seed: int | None = None
-    generated: str | None = None
+    max_train_samples: int | None = None
+    subset_seed: int | None = None
+    synthetic_path: str | None = None
     normal_classes: Sequence[Any] | None = None
 
 

@@ -50,7 +50,7 @@ def test_words_come_back_as_text():
 
 
 def test_a_vocabulary_holds_what_is_frequent_in_training():
-    known = build_vocabulary("aaabbc", most=2)
+    known = build_vocabulary("aaabbc", max_size=2)
     assert known == ("", "\ufffd", "a", "b")
     assert build_vocabulary("aaabbc", min_freq=2) == known
     assert to_ids("abcd", token_ids(known)).tolist() == [2, 3, 1, 1]
