@@ -119,7 +119,7 @@ class LanguageModeling(Task):
     @classmethod
     def data_options(cls, spec: DataSpec) -> dict[str, Any]:
         """Return the block size and the kind of tokens."""
-        return {"data.window": spec.input_shape[0], "data.tokens": spec.tokenizer}
+        return {"data.block_size": spec.input_shape[0], "data.tokenizer": spec.tokenizer}
 
 
 def unigram_nll(dataset: Dataset) -> float:
