@@ -156,8 +156,8 @@ def test_every_optimizer_and_scheduler_learns(optimizer, scheduler, quick):
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 12, 9), (1, 28, 28), (3, 96, 64)])
 def test_every_network_takes_images_of_any_size(network, shape):
     spec = ImageSpec("t", "classification", shape, classes=("a", "b", "c"))
-    made = zoo.create("cnn", spec=spec, network=network, depth=10 if network == "wide_resnet" else 8)
-    assert made(torch.rand(2, *shape)).shape == (2, 3)
+    model = zoo.create("cnn", spec=spec, network=network, depth=10 if network == "wide_resnet" else 8)
+    assert model(torch.rand(2, *shape)).shape == (2, 3)
 
 
 def test_networks_have_as_many_parameters_as_in_their_papers():
@@ -178,20 +178,20 @@ def test_torchvision_networks_take_weights_from_a_file_and_keep_them_in_the_chec
     from torchvision import models
 
     torch.manual_seed(1)
-    theirs = models.mobilenet_v3_small()
-    torch.save(theirs.state_dict(), tmp_path / "weights.pth")
-    made = zoo.create(
+    reference = models.mobilenet_v3_small()
+    torch.save(reference.state_dict(), tmp_path / "weights.pth")
+    model = zoo.create(
         "cnn", spec=SQUARE, network="torchvision/mobilenet_v3_small", weights=str(tmp_path / "weights.pth")
     )
-    ours, state = made.network.state_dict(), theirs.state_dict()
+    ours, state = model.network.state_dict(), reference.state_dict()
     fitted = {"features.0.0.weight", "classifier.3.weight", "classifier.3.bias"}
     assert {k for k in state if ours[k].shape != state[k].shape} == fitted
     assert all(torch.equal(ours[k], state[k]) for k in set(state) - fitted)
     grey = state["features.0.0.weight"].sum(1, keepdim=True)
     assert torch.allclose(ours["features.0.0.weight"], grey)
-    assert made.hparams["weights"] is None
-    for wrong, said in (("nowhere.pth", "no such file"), (__file__, "holds no weights that load safely")):
-        with pytest.raises(zoo.ZooError, match=said):
+    assert model.hparams["weights"] is None
+    for wrong, message in (("nowhere.pth", "no such file"), (__file__, "holds no weights that load safely")):
+        with pytest.raises(zoo.ZooError, match=message):
             zoo.create("cnn", spec=SQUARE, network="torchvision/mobilenet_v3_small", weights=wrong)
     with pytest.raises(zoo.ZooError, match="does not fit torchvision/resnet18"):
         zoo.create("cnn", spec=SQUARE, network="torchvision/resnet18", weights=str(tmp_path / "weights.pth"))
@@ -200,11 +200,11 @@ def test_torchvision_networks_take_weights_from_a_file_and_keep_them_in_the_chec
 
 
 def test_a_frozen_network_is_released_after_its_share_of_the_run(quick):
-    seen = []
+    states = []
 
     class Watch(L.Callback):
         def on_train_epoch_end(self, trainer, module):
-            seen.append({k: v.clone() for k, v in module.network.state_dict().items()})
+            states.append({k: v.clone() for k, v in module.network.state_dict().items()})
 
     options = {"network": "torchvision/squeezenet1_1", "freeze": 0.5}
     run = {"trainer.max_epochs": 4, "trainer.steps_per_epoch": 2, "optimizer.lr": 1e-3, "scheduler": "constant"}
@@ -213,6 +213,6 @@ def test_a_frozen_network_is_released_after_its_share_of_the_run(quick):
     zoo.train("cnn", data=(x, np.arange(60) % 2), model_kwargs=options, callbacks=[Watch()], **quick, **run,
               **{"data.batch_size": 8, "optimizer.weight_decay": 0.1}, report=False)  # fmt: skip
     last = {"classifier.1.weight", "classifier.1.bias"}
-    changed = [{k for k in a if not torch.equal(a[k], b[k])} for a, b in itertools.pairwise(seen)]
+    changed = [{k for k in a if not torch.equal(a[k], b[k])} for a, b in itertools.pairwise(states)]
     assert changed[0] == last
-    assert changed[1] == set(seen[0])
+    assert changed[1] == set(states[0])

@@ -26,7 +26,7 @@ IMAGE, TABLE, TEXT, SERIES = (
     Case("forecasting", "series"),
 )
 # Of models with options that bring parameters of their own: those with two dimensions or more that do not decay
-OWN = [
+WITHOUT_DECAY = [
     ("fnn", TABLE, {"members": 4, "norm": "none"}, {"network.scale", "network.bias", "columns.tables.0.weight"}),
     ("fnn", TABLE, {"numbers": "piecewise"}, {"columns.piecewise.bias", "columns.tables.0.weight"}),
     (
@@ -83,7 +83,7 @@ def test_weights_of_layers_decay_and_nothing_else(name, case):
     assert decaying(model) == (of_layers(model) & dict(model.named_parameters()).keys()) - embeddings
 
 
-@pytest.mark.parametrize(("name", "case", "options", "spared"), OWN)
+@pytest.mark.parametrize(("name", "case", "options", "spared"), WITHOUT_DECAY)
 def test_matrices_that_are_no_weights_of_layers_do_not_decay(name, case, options, spared):
     model = create(name, case, **options)
     assert {n for n, p in model.named_parameters() if p.ndim > 1} - decaying(model) == spared
@@ -115,12 +115,12 @@ def test_a_step_moves_what_does_not_decay_by_its_gradient_alone():
         ("gan", Case("generation", "image")),
     ],
 )
-def test_followers_begin_as_what_they_follow(name, case, scheme):
+def test_derived_modules_begin_as_their_source(name, case, scheme):
     model = create(name, case)
     model.configure(Learning(init=scheme))
-    for follower, leader in model.derived_modules.items():
-        mine, theirs = (model.get_submodule(part).state_dict() for part in (follower, leader))
-        assert all(torch.equal(value, theirs[key]) for key, value in mine.items())
+    for derived, original in model.derived_modules.items():
+        copy, source = (model.get_submodule(part).state_dict() for part in (derived, original))
+        assert all(torch.equal(value, source[key]) for key, value in copy.items())
 
 
 @pytest.mark.parametrize("scheme", ["kaiming", "xavier", "orthogonal"])
@@ -154,7 +154,8 @@ def test_spectrally_normalized_layers_are_drawn_anew_too(scheme):
     plain, model = (create("gan", Case("generation", "image"), spectral_norm=True) for _ in range(2))
     model.configure(Learning(init=scheme))
     before, after = (
-        [m.parametrizations.weight.original for m in made.discriminator.weight_layers()] for made in (plain, model)
+        [m.parametrizations.weight.original for m in network.discriminator.weight_layers()]
+        for network in (plain, model)
     )
     assert not any(torch.equal(a, b) for a, b in zip(before, after, strict=True))
     for layer in model.discriminator.eval().weight_layers():

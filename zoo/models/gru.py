@@ -41,7 +41,7 @@ class GRU(RecurrentModule):
     """The gated recurrent unit.
 
     Args:
-        forget_bias: added to the first bias of the update gate; above 0 the state is kept for longer.
+        ``forget_bias``: added to the first bias of the update gate; above 0 the state is kept for longer
     """
 
     def __init__(self, *, forget_bias: float = 0.0, **shared: Any) -> None:

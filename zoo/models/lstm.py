@@ -45,8 +45,8 @@ class LSTM(RecurrentModule):
     """Long short-term memory.
 
     Args:
-        forget_bias: first bias of the forget gate; 1 keeps the cell state at the start (Jozefowicz 2015).
-        proj_size: size of the hidden state after its projection; 0: no projection.
+        ``forget_bias``: first bias of the forget gate; 1 keeps the cell state at the start (Jozefowicz 2015)
+        ``proj_size``: size of the hidden state after its projection; 0: no projection
     """
 
     def __init__(self, *, forget_bias: float = 1.0, proj_size: int = 0, **shared: Any) -> None:

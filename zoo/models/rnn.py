@@ -37,9 +37,9 @@ class RNN(RecurrentModule):
     """The simple recurrent network.
 
     Args:
-        activation: tanh, or relu, whose state has no bound.
-        identity_init: W_hh begins as the identity and the biases as 0 (Le, Jaitly, Hinton 2015: IRNN).
-        pooling: over time, in classification and regression: last, mean, max or attention.
+        ``activation``: tanh, or relu, whose state has no bound
+        ``identity_init``: W_hh begins as the identity and the biases as 0 (Le, Jaitly, Hinton 2015: IRNN)
+        ``pooling``: over time, in classification and regression: last, mean, max or attention
     """
 
     def __init__(

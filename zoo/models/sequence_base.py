@@ -282,21 +282,21 @@ class RecurrentModule(SequenceModule):
     """The base of rnn, lstm and gru: layers of one cell, dropout, and a network for each task.
 
     Args:
-        hidden_size: size of the hidden state.
-        num_layers: layers, one above the other.
-        bidirectional: a second direction reads from the end; classification and regression only.
-        dropout: between layers and before the output.
-        input_dropout: on the vectors of tokens.
-        weight_dropout: on recurrent weights (Merity 2018).
-        variational_dropout: one dropout mask for all steps of a sequence (Gal & Ghahramani 2016).
-        sequence_order: images are read by rows, by pixels, or by pixels permuted.
-        pooling: over time, in classification and regression: last, mean, max or attention.
-        embedding_dim: size of the vectors of tokens.
-        tie_embeddings: the output layer of a language model has the weights of its embedding.
-        patch_len: steps that are read as one; not in language modeling.
-        instance_norm: of time series: subtract each column's last value, and add it to the forecast.
-        channel_independence: of time series: read each column by itself.
-        forecast_strategy: of time series: direct (all steps at once) or recursive (one patch after the other).
+        ``hidden_size``: size of the hidden state
+        ``num_layers``: layers, one above the other
+        ``bidirectional``: a second direction reads from the end; classification and regression only
+        ``dropout``: between layers and before the output
+        ``input_dropout``: on the vectors of tokens
+        ``weight_dropout``: on recurrent weights (Merity 2018)
+        ``variational_dropout``: one dropout mask for all steps of a sequence (Gal & Ghahramani 2016)
+        ``sequence_order``: images are read by rows, by pixels, or by pixels permuted
+        ``pooling``: over time, in classification and regression: last, mean, max or attention
+        ``embedding_dim``: size of the vectors of tokens
+        ``tie_embeddings``: the output layer of a language model has the weights of its embedding
+        ``patch_len``: steps that are read as one; not in language modeling
+        ``instance_norm``: of time series: subtract each column's last value, and add it to the forecast
+        ``channel_independence``: of time series: read each column by itself
+        ``forecast_strategy``: of time series: direct (all steps at once) or recursive (one patch after the other)
 
     Raises:
         ZooError: an option outside its limits, or one that does not go with the task.

@@ -278,17 +278,17 @@ class Transformer(SequenceModule):
     """The transformer: a causal language model, an encoder for labels and forecasts.
 
     Args:
-        hidden_size: size of each step's vector; a multiple of twice ``num_heads``.
-        num_layers: blocks.
-        num_heads: attention heads in a block.
-        positional_encoding: rotary (in queries and keys) or learned (added to the input).
-        dropout: on the input, on each block's branches, and before the output.
-        sequence_order: images are read by rows, by pixels, or by pixels permuted.
-        pooling: over time, in classification and regression: last, mean, max or attention.
-        tie_embeddings: the output layer of a language model has the weights of its embedding.
-        patch_len: steps that are read as one; not in language modeling.
-        instance_norm: of time series: subtract each column's last value, and add it to the forecast.
-        channel_independence: of time series: read each column by itself.
+        ``hidden_size``: size of each step's vector; a multiple of twice ``num_heads``
+        ``num_layers``: blocks
+        ``num_heads``: attention heads in a block
+        ``positional_encoding``: rotary (in queries and keys) or learned (added to the input)
+        ``dropout``: on the input, on each block's branches, and before the output
+        ``sequence_order``: images are read by rows, by pixels, or by pixels permuted
+        ``pooling``: over time, in classification and regression: last, mean, max or attention
+        ``tie_embeddings``: the output layer of a language model has the weights of its embedding
+        ``patch_len``: steps that are read as one; not in language modeling
+        ``instance_norm``: of time series: subtract each column's last value, and add it to the forecast
+        ``channel_independence``: of time series: read each column by itself
 
     Raises:
         ZooError: an option outside its limits.
