@@ -8,7 +8,8 @@ import torch
 import zoo
 from benchmarks.pretrain import LARGEST, RECIPES
 from zoo.hub import FOLDER, card, list_weights, path_of
-from zoo.inference.uses import data_for, measured
+from zoo.inference.loading import dataset_for
+from zoo.reporting.evaluation import evaluate_splits
 
 
 def test_each_has_a_card_and_is_small_enough():
@@ -27,7 +28,7 @@ def test_each_reaches_what_its_card_says(name, request):
         request.getfixturevalue("mnist_root")
     model = zoo.load(name)
     assert sum(parameter.numel() for parameter in model.parameters()) == about["parameters"]
-    figures, _ = measured(model, data_for(model, None, [], place=name))
+    figures, _ = evaluate_splits(model, dataset_for(model, None, [], place=name))
     for figure, value in about["metrics"].items():
         assert figures[figure] == pytest.approx(value, rel=2e-3, abs=2e-3), figure
 

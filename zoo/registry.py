@@ -102,6 +102,8 @@ _MODELS: dict[str, ModelEntry] = {
     "policy": ModelEntry("zoo.models.policy", "Policy", ("control",), ("environment",), ("discrete", "continuous")),
     "vae": ModelEntry("zoo.models.vae", "VAE", ("reconstruction",), CODED_KINDS),
 }
+# Other names of models
+SYNONYMS = {"mlp": "fnn", "ae": "autoencoder"}
 # The built-in data sets: name -> module that registers a function of that name, and after a colon the class that
 # declares its options where the function does not. Their tasks stand in conf/data/.
 _DATA_MODULES = {
@@ -320,6 +322,7 @@ def entry(name: str) -> ModelEntry:
     Raises:
         ZooError: unknown name, with the nearest one.
     """
+    name = SYNONYMS.get(name, name)
     if name not in _MODELS:
         point = _external().get(name)
         if point is None:
@@ -358,6 +361,7 @@ def get(name: str) -> type[Any]:
     Raises:
         ZooError: unknown name, with the nearest one.
     """
+    name = SYNONYMS.get(name, name)
     found = entry(name)
     if found.cls is None:
         importlib.import_module(found.module)

@@ -1,69 +1,135 @@
-"""The command itself: its version, readers that go away, and how extras are installed."""
+"""Arguments of commands: their three forms, their types, their help, and names of other libraries."""
 
 from __future__ import annotations
 
-import re
-import subprocess
-import sys
-import tomllib
 from pathlib import Path
 
 import pytest
 
-import zoo
 from zoo.__main__ import main
-from zoo.exceptions import install
+from zoo.cli import COMMANDS, find_command
+from zoo.cli.command import Args, Command, Option, joined
+from zoo.exceptions import ZooError
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.mark.parametrize("words", [["--version"], ["train", "--version"], ["predict", "--version"]])
-def test_every_command_has_the_zoos_version(words, capsys):
-    assert main(words) == 0
-    assert capsys.readouterr().out == f"zoo {zoo.__version__}\n"
-
-
-def test_train_py_has_the_zoos_version():
-    done = subprocess.run([sys.executable, ROOT / "train.py", "--version"], capture_output=True, text=True)
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"zoo {zoo.__version__}\n", "")
+DEMO = Command(
+    "demo",
+    "RUN",
+    "Try it.",
+    lambda args: [],
+    (
+        Option("count", "number of images", int, 64, low=1),
+        Option("share", "a share", float),
+        Option("format", "format of the file", choices=("csv", "json"), default="csv"),
+        Option("window", "show a window", bool, False),
+        Option("max_mb", "size", float, 1.0),
+        Option("out", "picture", Path, suffixes=(".png",)),
+    ),
+    data=True,
+)
 
 
 @pytest.mark.parametrize(
-    ("words", "unbuffered"),
+    "arguments",
     [
-        (["--help"], ""),
-        (["train", "--help"], "1"),
-        *(pytest.param(words, "1", marks=pytest.mark.slow) for words in (["--help"], ["list"], ["info", "fnn"])),
+        ["run", "count=3", "share=0.5", "format=json", "window=true", "max_mb=2", "out=a.png", "data=csv", "data.path=x"],
+        ["--count=3", "--share=0.5", "--format=json", "--window=true", "--max-mb=2", "--out=a.png", "--data=csv",
+         "--data.path=x", "run"],
+        ["--count", "3", "--share", "0.5", "--format", "json", "run", "--max-mb", "2", "--out", "a.png", "--data", "csv",
+         "--data.path", "x", "--window"],
+        ["--window", "run", "--count", "3", "share=0.5", "--format=json", "--max_mb", "2", "--out", "a.png", "data=csv",
+         "--data.path=x"],
+    ],
+)  # fmt: skip
+def test_command_takes_options_in_three_forms(arguments):
+    args = DEMO.parse(arguments)
+    assert args.paths == ["run"]
+    assert args.options == {
+        "count": 3, "share": 0.5, "format": "json", "window": True, "max_mb": 2.0, "out": Path("a.png")
+    }  # fmt: skip
+    assert args.overrides == ["data=csv", "data.path=x"]
+
+
+def test_command_fills_defaults_and_knows_what_is_explicit():
+    args = DEMO.parse(["run", "count=64"])
+    assert (args["count"], args["share"], args["format"], args["window"]) == (64, None, "csv", False)
+    assert args.explicit == {"count"}
+    assert args.chosen("count", "share") == {"count": 64}
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("count=many", "count=many: must be an integer"),
+        ("count=0", "count=0: must be a whole number at least 1|count=0: must be an integer at least 1"),
+        ("format=xml", "unknown format 'xml': choices are csv, json"),
+        ("window=maybe", "unknown window 'maybe'"),
+        ("out=a.txt", "out=a.txt: must end in .png"),
+        ("out=nowhere/a.png", "there is no such folder"),
+        ("cuont=3", "did you mean 'count'"),
+        ("--num-samples=3", "unknown option 'num_samples' of demo: use count"),
+        ("--output=a.png", "unknown option 'output' of demo: use out"),
+        ("dataset=csv", "unknown option 'dataset' of demo: use data"),
     ],
 )
-def test_a_reader_that_has_seen_enough_is_no_error(words, unbuffered):
-    import os
-
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": unbuffered}
-    command = [sys.executable, "-m", "zoo", *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
-        process.stdout.close()
-        assert process.stderr.read() == b""
+def test_command_rejects_what_does_not_fit(argument, message):
+    with pytest.raises(ZooError, match=message):
+        DEMO.parse(["run", argument])
 
 
-@pytest.mark.slow
-def test_a_run_whose_reader_goes_away_comes_to_its_end(tmp_path):
-    words = ["model=fnn", "data=wine", "trainer.max_epochs=1", "logger=csv", "trainer=cpu", "run_dir=run"]
-    with subprocess.Popen(
-        [sys.executable, ROOT / "train.py", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
-    ) as process:
-        process.stdout.close()
-        assert process.stderr.read() == b""
-    assert (tmp_path / "run" / "results.json").exists()
+def test_joined_leaves_values_with_equals_signs_and_a_double_dash():
+    assert joined(["--flag", "a=1", "--x", "-3", "--", "--y"]) == ["flag=true", "a=1", "x=-3", "--y"]
+    assert joined(["--trainer.max-epochs", "3", "--last"]) == ["trainer.max_epochs=3", "last=true"]
 
 
-def test_extras_are_installed_from_the_checkout_everywhere():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert install("demo") == 'pip install -e ".[demo]"'
-    places = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("conf/**/*.yaml")]
-    places += [*ROOT.glob("zoo/**/*.py"), *ROOT.glob("benchmarks/*.py")]
-    for path in places:
-        text = path.read_text()
-        assert "zoo[" not in text, path
-        found = re.findall(r"install\(['\"](\w+)['\"]\)", text) + re.findall(r'install -e "\.\[(\w+)\]"', text)
-        assert set(found) <= set(project["optional-dependencies"]), path
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_a_help_that_lists_each_option(name, capsys):
+    assert main([name, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("usage: zoo ")
+    for option in find_command(name).options:
+        assert f"  {option.name}=" in text
+        assert option.description.split()[0] in text
+        assert not option.choices or "|".join(option.choices) in text
+        assert option.default in (None, "") or str(option.default).lower() in text.lower()
+
+
+def test_args_take_one_path():
+    with pytest.raises(ZooError, match="takes one model's name, not 2"):
+        Args("info", ["a", "b"], {}).path("model's name")
+
+
+def test_train_help_lists_every_option_with_its_description(capsys):
+    assert main(["train", "--model", "fnn", "--data=wine", "--help"]) == 0
+    text = capsys.readouterr().out
+    for part in (
+        "model.dropout=0.1", "data.batch_size=32   ", "trainer.devices=1 ", "processes on a machine that share each batch",
+        "optimizer.lr=0.003", "seed=0", "data.fold=0", "early_stopping.patience=null",
+    ):  # fmt: skip
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["model=cnn", "lr=0.1"], "unknown option 'lr': use optimizer.lr"),
+        (["--model", "cnn", "--learning-rate", "0.1"], "unknown option 'learning_rate': use optimizer.lr"),
+        (["model=cnn", "gpus=2"], "unknown option 'gpus': use trainer.devices"),
+        (["model=cnn", "device=cuda"], "unknown option 'device': use trainer.accelerator"),
+        (["model=cnn", "--batch-size=3"], "unknown option 'batch_size': use data.batch_size"),
+        (["model=cnn", "model.dropout_rate=0.1"], "unknown option 'model.dropout_rate': use model.dropout"),
+        (["model=gru", "model.layers=2"], "unknown option 'model.layers': use model.num_layers"),
+        (["model=cnn", "fp16=true"], "unknown option 'fp16': use trainer.precision"),
+        (["model=cnn", "patience=3"], "unknown option 'patience': use early_stopping.patience"),
+        (["model=cnn", "momentum=0.9", "optimizer=sgd"], "unknown option 'momentum': use optimizer.momentum"),
+    ],
+)
+def test_train_answers_names_of_other_libraries_by_their_meaning(arguments, message, capsys):
+    assert main(["train", *arguments]) == 2
+    assert capsys.readouterr().err == f"error: {message}\n"
+
+
+@pytest.mark.parametrize("name", ["mlp", "ae"])
+def test_train_takes_synonyms_of_models(name, capsys):
+    assert main(["train", f"model={name}", "data=nosuch"]) == 2
+    assert capsys.readouterr().err.startswith("error: unknown data 'nosuch'")
+    assert main(["train", f"model={name}", "--help"]) == 0

@@ -144,9 +144,10 @@ def test_the_command_line_beats_the_recipe_and_the_recipe_the_model():
         (["data=mnits"], "unknown data 'mnits': did you mean 'mnist'"),
         (["optimizer=adamm"], "unknown optimizer 'adamm': did you mean 'adam"),
         (["model.dropuot=0.1"], "unknown option 'model.dropuot': did you mean 'model.dropout'"),
-        (["trainer.epochs=3"], "did you mean 'trainer.max_epochs'"),
+        (["trainer.epochs=3"], "unknown option 'trainer.epochs': use trainer.max_epochs"),
         (["modle=cnn"], "did you mean 'model'"),
-        (["max_epochs=3"], "did you mean 'trainer.max_epochs'"),
+        (["max_epochs=3"], "use trainer.max_epochs"),
+        (["max_epohcs=3"], "did you mean 'trainer.max_epochs'"),
     ],
 )
 def test_a_typo_names_the_nearest_choice(words, said):
@@ -184,6 +185,7 @@ def test_a_typo_names_the_nearest_choice(words, said):
         ({"task": "regression"}, "task=regression: data=digits offers classification"),
         ({"target": "x"}, "is for a data frame"),
         ({"max_epoch": 3}, "did you mean 'trainer.max_epochs'"),
+        ({"num_epochs": 3}, "unknown option 'num_epochs': use trainer.max_epochs"),
     ],
 )
 def test_a_wrong_value_is_one_line_and_leaves_nothing_behind(options, said, tmp_path):

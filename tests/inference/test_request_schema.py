@@ -14,7 +14,7 @@ from zoo.data.sequence.spec import SequenceSpec
 from zoo.data.series.spec import SeriesSpec
 from zoo.data.table.spec import TableSpec
 from zoo.data.text.spec import TextSpec
-from zoo.inference.predictions import answers_of
+from zoo.inference.predictions import predictions_of
 
 pytest.importorskip("litserve")
 
@@ -58,7 +58,7 @@ def answered(model, body):
     except ValidationError as error:
         return 422, str(error)
     try:
-        sent = response(answers_of(model.spec, model.answered(encode(model.spec, from_json(model.spec, rows)))))
+        sent = response(predictions_of(model.spec, model.answered(encode(model.spec, from_json(model.spec, rows)))))
     except zoo.ZooError as error:
         return 422, str(error)
     return sent.status_code, json.loads(sent.body)

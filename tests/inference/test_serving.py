@@ -26,7 +26,7 @@ from zoo.data.series.spec import SeriesSpec
 from zoo.data.table.spec import TableSpec
 from zoo.data.text.spec import TextSpec
 from zoo.inference.batching import joined
-from zoo.inference.predictions import answers_of
+from zoo.inference.predictions import predictions_of
 from zoo.inference.request_schema import question
 
 LARGEST = 200_000  # bytes of a request to the server below
@@ -217,7 +217,7 @@ def test_an_answer_that_is_no_number_is_refused_as_a_question():
     from zoo.inference.server import response
 
     model = zoo.load("fnn/wine")
-    answers = answers_of(model.spec, model.predict(np.full((1, 13), 1e38)))
+    answers = predictions_of(model.spec, model.predict(np.full((1, 13), 1e38)))
     assert not all(np.isfinite(one) for one in answers[0]["probability"].values())
     sent = response([{"value": 1.0}, *answers])
     assert sent.status_code == 422
@@ -230,7 +230,7 @@ def test_questions_of_different_lengths_are_answered_together():
 
     short, long = np.random.default_rng(0).normal(size=(2, 6, 2)).astype(np.float32)
     both = joined([encode(run.spec, [short[:3]]), encode(run.spec, [long])])
-    found = answers_of(run.spec, run.answered(both))
+    found = predictions_of(run.spec, run.answered(both))
     for row, alone in zip(found, (run.predict([short[:3]]), run.predict([long])), strict=True):
         assert row["probability"]["a"] == pytest.approx(float(alone["probability"][0, 0]), abs=1e-5)
 

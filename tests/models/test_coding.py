@@ -425,7 +425,7 @@ def test_codes_are_written_with_their_classes(run, capsys, tmp_path):
 
 
 def test_scores_samples_and_walks_come_from_a_checkpoint(run, capsys, tmp_path):
-    code, out = said(capsys, "detect", run / "vae", f"out={tmp_path / 's.csv'}")
+    code, out = said(capsys, "anomalies", run / "vae", f"out={tmp_path / 's.csv'}")
     assert code == 0
     assert "isolation forest" in out
     rows = list(csv.DictReader((tmp_path / "s.csv").open()))
@@ -434,7 +434,7 @@ def test_scores_samples_and_walks_come_from_a_checkpoint(run, capsys, tmp_path):
     assert [float(r["score"]) for r in rows] == pytest.approx(told["score"].tolist(), rel=1e-4)
     assert [r["alarm"] == "1" for r in rows] == [label == "anomaly" for label in told["label"]]
     assert sum(int(r["anomaly"]) for r in rows) == int((load("digits").test["y"] != 1).sum())
-    for words in (("sample", run / "vae"), ("walk", run / "ae", "from=3", "to=5"), ("denoise", run / "ae")):
+    for words in (("sample", run / "vae"), ("interpolate", run / "ae", "from=3", "to=5"), ("denoise", run / "ae")):
         assert said(capsys, *words, f"out={tmp_path / 'p.png'}")[0] == 0
         assert (tmp_path / "p.png").stat().st_size > 2000
         (tmp_path / "p.png").unlink()
@@ -443,20 +443,20 @@ def test_scores_samples_and_walks_come_from_a_checkpoint(run, capsys, tmp_path):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (("detect", "ae"), "needs a model of what is normal"),
+        (("anomalies", "ae"), "needs a model of what is normal"),
         (("denoise", "vae"), "needs a denoiser of images"),
         (("encode", "ae", "out=c.txt"), "must end in .npz or .csv"),
         (("encode", "ae", "out=nowhere/c.npz"), "there is no such folder"),
         (("encode", "ae", "data=wine"), "has rows of (13,); the model was trained on (1, 8, 8)"),
-        (("walk", "ae", "to=999"), "to=999: must be from 0 to 359, the test rows"),
-        (("walk", "ae", "steps=1"), "steps=1: must be at least 2"),
-        (("walk", "ae", "steps=700"), "steps=700: must be at most 50"),
+        (("interpolate", "ae", "to=999"), "to=999: must be from 0 to 359, the test rows"),
+        (("interpolate", "ae", "steps=1"), "steps=1: must be at least 2"),
+        (("interpolate", "ae", "steps=700"), "steps=700: must be at most 50"),
         (("sample", "ae"), "draws no images"),
         (("sample", "vae", "cuont=3"), "did you mean 'count'"),
         (("sample", "vae", "label=3"), "is for a model that was trained with model.conditional=true"),
         (("sample", "vae", "count=6000"), "count=6000: must be from 1 to 1024"),
         (("sample", "vae", "out=x.txt"), "must end in .png, .pdf, .svg or .npz"),
-        (("detect", "vae", "data=digits"), "does not say what is normal"),
+        (("anomalies", "vae", "data=digits"), "does not say what is normal"),
         (("encode",), "takes one checkpoint or run folder"),
     ],
 )

@@ -407,15 +407,15 @@ def test_samples_of_a_checkpoint_are_a_function_of_seed_and_class(trained, tmp_p
     assert not np.array_equal(a["x"], c["x"])
     assert main(["sample", place, f"out={tmp_path / 'all.npz'}", "count=20"]) == 0
     assert np.load(tmp_path / "all.npz")["y"].tolist() == [*range(10)] * 2
-    assert main(["walk", place, f"out={tmp_path / 'w.png'}", "label=3", "steps=5"]) == 0
+    assert main(["interpolate", place, f"out={tmp_path / 'w.png'}", "label=3", "steps=5"]) == 0
     assert (tmp_path / "w.png").stat().st_size > 2000
     capsys.readouterr()
     for words, line in (
         (["sample", "label=11"], "label"),
         (["sample", "truncation=0"], "truncation=0.0: must be a number at least 0.01"),
         (["sample", "count=0"], "count=0: must be from 1 to 1024"),
-        (["walk", "from=1"], "from=1: is for models that code images; gan has seed="),
-        (["encode"], "encode: model=gan makes no codes"),
+        (["interpolate", "from=1"], "from=1: is for models that encode images; gan has seed="),
+        (["encode"], "encode: model=gan has no latent codes"),
     ):
         assert main([words[0], place, *words[1:]]) == 2
         out = capsys.readouterr()

@@ -33,7 +33,7 @@ def test_a_curve_is_the_mean_of_its_seeds_as_far_as_the_shortest_goes():
 
 def test_the_command_draws_any_figure_that_all_have(runs, tmp_path, capsys):
     out = tmp_path / "both.png"
-    assert main(["plot", str(runs / "a"), str(runs / "b"), "figure=nll", "over=seconds", f"out={out}"]) == 0
+    assert main(["plot", str(runs / "a"), str(runs / "b"), "metric=nll", "over=seconds", f"out={out}"]) == 0
     assert "2 runs" in capsys.readouterr().out
     assert out.stat().st_size > 1000
 
@@ -64,7 +64,7 @@ def test_wrong_words_are_one_line(runs, tmp_path, capsys):
         known = [name for name in next(csv.reader(file)) if name.startswith("val/")]
     assert "val/nll" in known
     for words, said in (
-        ([str(runs), "figure=acuracy"], "did you mean 'accuracy'"),
+        ([str(runs), "metric=acuracy"], "did you mean 'accuracy'"),
         ([str(runs), "over=epocs"], "did you mean 'epoch'"),
         ([str(tmp_path)], "is no run's folder"),
         ([], "takes run folders"),

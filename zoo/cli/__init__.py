@@ -1,41 +1,43 @@
-"""The command line's verbs: which module of this package has which. None is imported before it is asked for."""
+"""The commands of the command line: a module each, none of which is imported before it is used."""
 
 from __future__ import annotations
 
 import importlib
 
-from zoo.cli.base import Verb
+from zoo.cli.command import Command
 from zoo.exceptions import unknown
 
-MODULES = {
-    "train": "train",
-    "list": "showing",
-    "info": "showing",
-    "evaluate": "evaluate",
-    "predict": "predict",
-    "compare": "compare",
-    "export": "export",
-    "serve": "serve",
-    "demo": "demo",
-    "generate": "making",
-    "sample": "making",
-    "walk": "making",
-    "encode": "coding",
-    "denoise": "coding",
-    "detect": "coding",
-    "fid": "making",
-    "play": "making",
-    "plot": "showing",
+COMMANDS = {
+    "train": "Train a model, test it, and write its folder.",
+    "resume": "Continue a run that was stopped, or train a finished one for longer.",
+    "compare": "Train each model that fits a data set for the same time, and rank them.",
+    "list": "List models, data sets or pretrained weights.",
+    "info": "Show a model: its paper, size, expected metrics and options.",
+    "evaluate": "Measure a model on the test data of its run, or on other data.",
+    "predict": "Predict images, rows of a CSV, lines of a text, recordings, or the next steps of a series.",
+    "export": "Write a model as one file that runs elsewhere.",
+    "serve": "Answer requests over HTTP.",
+    "demo": "Open a page in the browser to try a model.",
+    "generate": "Generate text with a language model.",
+    "sample": "Sample images from a generative model.",
+    "interpolate": "Draw the images between two latent codes.",
+    "encode": "Write the latent code of each test row.",
+    "denoise": "Restore noisy test images.",
+    "anomalies": "Write the anomaly score of each test row.",
+    "fid": "Compute the Inception FID of sampled images.",
+    "play": "Record an episode that a policy plays.",
+    "plot": "Draw the curves of several runs in one picture.",
+    "completion": "Print the completion script of a shell.",
 }
 
 
-def verb(name: str) -> Verb:
-    """Return a verb by its name.
+def find_command(name: str) -> Command:
+    """Return a command by its name.
 
     Raises:
-        ZooError: there is no such verb, with the nearest one.
+        ZooError: there is no such command, with the nearest one.
     """
-    if name not in MODULES:
-        raise unknown("verb", name, MODULES)
-    found: Verb = importlib.import_module(f"zoo.cli.{MODULES[name]}").VERBS[name]
+    if name not in COMMANDS:
+        raise unknown("command", name, COMMANDS)
+    found: Command = importlib.import_module(f"zoo.cli.{name.replace('-', '_')}").COMMAND
     return found

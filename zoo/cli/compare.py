@@ -1,56 +1,50 @@
-"""Comparing: every model that can do the task of one's data, with the same time, in one table."""
+"""``zoo compare``: each model that fits a data set, trained for the same time, in one table."""
 
 from __future__ import annotations
 
 import signal
 import sys
+from pathlib import Path
 
-from zoo.cli.base import PICTURES, Asked, Verb
+from zoo.cli.command import PICTURES, Args, Command, Option
 from zoo.exceptions import Stopped, ZooError
 
 
-def _compare(asked: Asked) -> int:
+def _run(args: Args) -> int:
     from zoo import load
     from zoo.engine.compare import compare, kept, picture, table, written
 
-    if asked.places or not asked.words:
+    if args.paths or not args.overrides:
         raise ZooError("compare: needs data=, as zoo compare data=csv data.path=my.csv data.target=price")
-    models = asked.own["models"].strip("[]").split(",") if "models" in asked.own else None
-    minutes = asked.number("minutes", 5.0, low=0.1, integer=False)
-    out = asked.out(None, *PICTURES)
+    models = args["models"].strip("[]").split(",") if args["models"] else None
     try:
-        entries, figure, folder = compare(asked.words, minutes=minutes, models=models)
+        entries, metric, folder = compare(args.overrides, minutes=args["minutes"], models=models)
     except Stopped as stopped:
-        print(f"stopped; {stopped.folder.parent.parent} has what was done", file=sys.stderr)
+        print(f"stopped; {stopped.folder.parent.parent} has the runs so far", file=sys.stderr)
         return 128 + (stopped.signal or signal.SIGTERM)
-    print("\n".join(["", *table(entries, figure), ""]))
+    print("\n".join(["", *table(entries, metric), ""]))
     best = kept(entries)
     if best is None:
-        raise ZooError("compare: no model learnt from this data in so little time; minutes= gives more")
-    shown = picture(entries, figure, out or folder / "comparison.png")
-    print(f"picture         {shown}")
-    print(f"written         {written(entries, figure, folder)}")
-    what = "best" if entries[0] is best else "best network"
-    then = load(f"{best.folder}/checkpoints/best.ckpt").task.command.format(best.folder)
-    print(f"{what:<15} {best.folder}/checkpoints/best.ckpt   ({best.name}; {then})")
+        raise ZooError("compare: no model learned from this data in so little time; minutes= gives more")
+    print(f"picture         {picture(entries, metric, args['out'] or folder / 'comparison.png')}")
+    print(f"written         {written(entries, metric, folder)}")
+    title = "best" if entries[0] is best else "best network"
+    next_command = load(f"{best.folder}/checkpoints/best.ckpt").task.command.format(best.folder)
+    print(f"{title:<15} {best.folder}/checkpoints/best.ckpt   ({best.name}; {next_command})")
     return 0
 
 
-VERBS = {
-    "compare": Verb(
-        "compare",
-        "data=NAME …",
-        "Give every model that can do the task of one's data the same time, and rank them.\n\n"
-        "minutes are for all of them together. They are ranked on validation, beside what needs no network; the test\n"
-        "figure stands beside. Tables have scikit-learn's HistGradientBoosting among them, tuned for as long.",
-        _compare,
-        {"minutes": "5", "models": "[cnn,fnn]", "out": "FILE.png"},
-        (
-            "zoo compare data=csv data.path=houses.csv data.target=price minutes=5",
-            "zoo compare data=image_folder data.path=photos minutes=10",
-            "zoo compare data=text_file data.path=novel.txt models=[lstm,transformer]",
-            "zoo compare data=cartpole minutes=1",
-        ),
-        data=True,
-    )
-}
+COMMAND = Command(
+    "compare",
+    "data=NAME [data.KEY=VALUE …]",
+    "Train each model that fits the data for an equal share of the time, rank them on validation, and draw their\n"
+    "curves. Baselines and, for tables, gradient-boosted trees are in the same table.",
+    _run,
+    (
+        Option("models", "models to compare, separated by commas; without it all that fit"),
+        Option("minutes", "time of all models together, in minutes", float, 5.0, low=0.1),
+        Option("out", "picture to write; without it comparison.png in the folder of the runs", Path, suffixes=PICTURES),
+    ),
+    ("zoo compare data=csv data.path=houses.csv data.target=price", "zoo compare data=digits models=cnn,fnn minutes=2"),
+    data=True,
+)

@@ -1,27 +1,27 @@
-"""Demonstrating: a page where a person asks a trained model."""
+"""``zoo demo``: a page in the browser to try a trained model."""
 
 from __future__ import annotations
 
-from zoo.cli.base import RUN, Asked, Verb
+from zoo.cli.command import RUN, Args, Command, Option
 
 
-def _demo(asked: Asked) -> int:
+def _run(args: Args) -> int:
     from zoo.inference.demo import demo
 
-    place = asked.one("checkpoint or run folder")
-    host, port = asked.own.get("host", "127.0.0.1"), asked.number("port", 7860, low=1024)
+    place, host, port = args.path(), args["host"], args["port"]
     print(f"demo            {place} at http://{host}:{port}   (Ctrl-C ends it)", flush=True)
     demo(place, host=host, port=port)
     return 0
 
 
-VERBS = {
-    "demo": Verb(
-        "demo",
-        RUN,
-        "Open a page where a person drops an image, types a text, uploads a CSV, or draws samples.",
-        _demo,
-        {"host": "127.0.0.1", "port": "7860"},
-        ("zoo demo cnn/digits", "zoo demo runs/cgan-mnist/…"),
-    )
-}
+COMMAND = Command(
+    "demo",
+    RUN,
+    "Open a page in the browser to try a model: drop an image, type a text, upload a CSV, or sample images.",
+    _run,
+    (
+        Option("host", "address to listen on; 0.0.0.0 is all of this machine's", default="127.0.0.1"),
+        Option("port", "port to listen on", int, 7860, low=1024),
+    ),
+    ("zoo demo cnn/digits", "zoo demo runs/cgan-mnist"),
+)

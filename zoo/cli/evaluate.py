@@ -1,4 +1,4 @@
-"""Evaluating: a trained model's figures on test data, that of its run or another."""
+"""``zoo evaluate``: a trained model's metrics on the test data of its run, or on other data."""
 
 from __future__ import annotations
 
@@ -8,46 +8,49 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo.cli.base import RUN, Asked, Verb
+from zoo.cli.command import RUN, Args, Command, Option
 
 
-def _evaluate(asked: Asked) -> Sequence[str]:
-    from zoo.inference import uses
+def _run(args: Args) -> Sequence[str]:
     from zoo.inference.evaluate import evaluate
+    from zoo.inference.loading import open_model
 
-    model, folder = uses.opened(asked.one("checkpoint or run folder"))
-    rows = asked.choice("rows", ("test", "all"), "") if "rows" in asked.own else None
-    measured = evaluate(model, folder, asked.words, place=asked.places[0], rows=rows)
-    for note in measured.notes:
+    place, out = args.path(), args["out"]
+    model, folder = open_model(place)
+    evaluation = evaluate(model, folder, args.overrides, place=place, rows=args["rows"])
+    for note in evaluation.notes:
         print(f"note: {note}", file=sys.stderr)
-    out = asked.out(None, ".json")
     if out is not None:
         from zoo.utils.atomic_io import atomic_write
 
-        content: dict[str, Any] = {"model": model.name, "data": measured.name, "rows": measured.rows}
-        content |= {"metrics": measured.metrics, "baselines": measured.beside, "notes": list(measured.notes)}
-        atomic_write(Path(out), lambda to: to.write_text(json.dumps(content, indent=1) + "\n"))
-    part = "test " if measured.part == "test" else ""
-    lines = [f"{model.name} on {measured.name}, {measured.rows:,} {part}rows"]
-    for name, value in sorted(measured.metrics.items()):
-        others = ", ".join(f"{who} {known[name]:.4g}" for who, known in measured.beside.items() if name in known)
+        content: dict[str, Any] = {"model": model.name, "data": evaluation.name, "rows": evaluation.rows}
+        content |= {"metrics": evaluation.metrics, "baselines": evaluation.baselines, "notes": list(evaluation.notes)}
+        atomic_write(out, lambda to: to.write_text(json.dumps(content, indent=1) + "\n"))
+    split = "test " if evaluation.split == "test" else ""
+    lines = [f"{model.name} on {evaluation.name}, {evaluation.rows:,} {split}rows"]
+    for name, value in sorted(evaluation.metrics.items()):
+        others = ", ".join(
+            f"{baseline} {metrics[name]:.4g}" for baseline, metrics in evaluation.baselines.items() if name in metrics
+        )
         lines.append(f"  {name.replace('_', ' '):<20} {value:.4g}{f'   ({others})' if others else ''}")
     return [*lines, *([f"written         {out}"] if out else [])]
 
 
-VERBS = {
-    "evaluate": Verb(
-        "evaluate",
-        RUN,
-        "Measure a model on the test data of its run, or on all rows of another file, read as predict reads them.\n\n"
-        "Classes, categories and columns are the model's, and so is the target unless data.target= names another.\n"
-        "Beside each metric stand baselines. Values and classes that the model does not know are counted.",
-        _evaluate,
-        {"rows": "test|all", "out": "FILE.json"},
-        (
-            "zoo evaluate runs/cnn-mnist/…",
-            "zoo evaluate best.ckpt data=csv data.path=newer.csv",
+COMMAND = Command(
+    "evaluate",
+    RUN,
+    "Measure a model on the test data of its run, or on all rows of another file, read as predict reads them.\n\n"
+    "Classes, categories and columns are the model's, and so is the target unless data.target= names another.\n"
+    "Baselines stand in parentheses. Values and classes that the model does not know are counted.",
+    _run,
+    (
+        Option(
+            "rows",
+            "rows to measure; without it test rows of the run's data, all rows of another file",
+            choices=("test", "all"),
         ),
-        data=True,
+        Option("out", "file of metrics and baselines", Path, suffixes=(".json",)),
     ),
-}
+    ("zoo evaluate runs/cnn-mnist", "zoo evaluate latest", "zoo evaluate best.ckpt data=csv data.path=newer.csv"),
+    data=True,
+)

@@ -1,4 +1,4 @@
-"""Predicting: what a trained model says of files that it has never seen."""
+"""``zoo predict``: a trained model's predictions for new files."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from zoo.cli.base import RUN, Asked, Verb
+from zoo.cli.command import RUN, Args, Command, Option
 from zoo.exceptions import ZooError
-from zoo.inference.predictions import answers_of
+from zoo.inference.predictions import predictions_of
 from zoo.utils.atomic_io import atomic_write
 
 Row = dict[str, Any]
 FORMATS = ("table", "csv", "json")
 
 
-def rows_of(spec: Any, names: Sequence[str], answer: dict[str, Any], times: Sequence[str], top: int) -> Iterator[Row]:
-    """Yield for each row of a batch what is printed of its answer: a label with probabilities, or values."""
-    for name, one in zip(names, answers_of(spec, answer), strict=True):
+def rows_of(spec: Any, names: Sequence[str], output: dict[str, Any], times: Sequence[str], top: int) -> Iterator[Row]:
+    """Yield the columns to print of each row of a batch: a label with probabilities, or values."""
+    for name, one in zip(names, predictions_of(spec, output), strict=True):
         row: Row = {"input": name}
         if "label" in one:
             row["label"] = "+".join(one["label"]) if isinstance(one["label"], list) else one["label"]
@@ -46,7 +46,7 @@ class Printer:
     def __init__(self, form: str, to: TextIO) -> None:
         self.form, self.to = form, to
         self.columns: list[str] = []
-        self.wide: list[int] = []
+        self.widths: list[int] = []
 
     def write(self, rows: Sequence[Row]) -> None:
         """Write some rows."""
@@ -64,11 +64,11 @@ class Printer:
 
     def _aligned(self, rows: Sequence[Row]) -> None:
         cells = [[self._cell(key, value) for key, value in row.items()] for row in rows]
-        if not self.wide and cells:
+        if not self.widths and cells:
             count = max(map(len, cells))
-            self.wide = [max(len(row[n]) for row in cells if n < len(row)) for n in range(count)]
+            self.widths = [max(len(row[n]) for row in cells if n < len(row)) for n in range(count)]
         for row in cells:
-            self.to.write("  ".join(f"{c:<{w}}" for c, w in zip(row, self.wide, strict=False)).rstrip() + "\n")
+            self.to.write("  ".join(f"{c:<{w}}" for c, w in zip(row, self.widths, strict=False)).rstrip() + "\n")
 
     @staticmethod
     def _cell(key: str, value: Any) -> str:
@@ -80,43 +80,43 @@ class Printer:
         return f"{name} {value:.2f}" if 1e6 <= abs(value) < 1e15 else f"{name} {value:.6g}"
 
 
-def _predict(asked: Asked) -> int:
-    from zoo.inference.uses import opened
+def _run(args: Args) -> int:
+    from zoo.inference.loading import open_model
+    from zoo.utils.device import select_device
 
-    if len(asked.places) < 2:
+    if len(args.paths) < 2:
         raise ZooError("predict: takes a checkpoint or run folder, then files, folders, or - for standard input")
-    place, *inputs = asked.places
-    form = asked.choice("format", FORMATS, "table")
-    out = asked.out(None)
-    model, _ = opened(place)
-    model.to(_device())
-    top = len(model.spec.classes) if form == "csv" else asked.number("top", 3, low=1)
+    place, *inputs = args.paths
+    model, _ = open_model(place)
+    model.to(select_device("auto"))
+    form, out = args["format"], args["out"]
+    top = len(model.spec.classes) if form == "csv" else args["top"]
     if out is None or (out.exists() and not out.is_file()):  # a pipe or a device takes rows as they come
         with out.open("w", newline="") if out else contextlib.nullcontext(sys.stdout) as to:
-            answering = Answering(model, Printer(form, to), top, bar=out is not None or not sys.stdout.isatty())
-            answering.answer(inputs)
-        return answering.code
+            predictor = Predictor(model, Printer(form, to), top, bar=out is not None or not sys.stdout.isatty())
+            predictor.predict(inputs)
+        return predictor.code
     codes = []
 
     def write(path: Path) -> None:
         with path.open("w", newline="") as file:
-            answering = Answering(model, Printer(form, file), top, bar=True)
-            answering.answer(inputs)
-        codes.append(answering.code)
-        if not answering.rows:
-            raise Unanswered
+            predictor = Predictor(model, Printer(form, file), top, bar=True)
+            predictor.predict(inputs)
+        codes.append(predictor.code)
+        if not predictor.rows:
+            raise NoPredictions
 
-    with contextlib.suppress(Unanswered):
+    with contextlib.suppress(NoPredictions):
         atomic_write(out, write)
     return codes[0]
 
 
-class Unanswered(Exception):  # noqa: N818  (what went wrong was said before)
-    """No row was answered, so that there is nothing to write."""
+class NoPredictions(Exception):  # noqa: N818  (the reason was printed before)
+    """No row could be read, so that there is nothing to write."""
 
 
-class Answering:
-    """What a model says of some inputs, row by row as a ``Printer`` writes it; counts what went wrong or is unknown.
+class Predictor:
+    """Predicts inputs piece by piece and writes the rows by a ``Printer``; counts errors and unknown values.
 
     ``bar`` lets a terminal show how much is done.
     """
@@ -124,16 +124,16 @@ class Answering:
     def __init__(self, model: Any, printer: Printer, top: int, *, bar: bool) -> None:
         self.model, self.printer, self.top = model, printer, top
         self.progress = _Progress(sys.stderr.isatty() and bar)
-        self.rows = self.wrong = self.values = self.unknown = 0
+        self.rows = self.errors = self.values = self.unknown = 0
         self.categories: dict[str, Counter[str]] = {}
 
     @property
     def code(self) -> int:
         """The exit code."""
-        return 1 if self.wrong else 0
+        return 1 if self.errors else 0
 
-    def answer(self, inputs: Sequence[str]) -> None:
-        """Write the answers to all inputs; what cannot be read, and what the model does not know, is said on stderr."""
+    def predict(self, inputs: Sequence[str]) -> None:
+        """Write the predictions of all inputs; inputs that cannot be read and unknown values are named on stderr."""
         from zoo.data.inputs import pieces
         from zoo.data.table.read import unknown_notes
 
@@ -141,7 +141,7 @@ class Answering:
         for piece in pieces(spec, inputs):
             error = piece.wrong if piece.wrong is not None else self._piece(piece)
             if error is not None:
-                self.wrong += 1
+                self.errors += 1
                 print(f"error: {error}", file=sys.stderr)
             self.progress.show(piece.done)
         self.progress.end()
@@ -152,7 +152,7 @@ class Answering:
             print(f"note: {counted} are unknown to the model", file=sys.stderr)
 
     def _piece(self, piece: Any) -> str | None:
-        """Write the answers to some rows; return what is wrong with them, or None."""
+        """Write the predictions of some rows; return the error in them, or None."""
         from zoo.data.inputs import encode, unknown_categories, unknown_values
 
         spec = self.model.spec
@@ -179,18 +179,12 @@ def _in_order(rows: Sequence[Row], spec: Any) -> list[Row]:
     ]
 
 
-def _device() -> str:
-    from zoo.utils.device import select_device
-
-    return select_device("auto")
-
-
 class _Progress:
     """A bar on a terminal that does not show the answers themselves."""
 
-    def __init__(self, shown: bool) -> None:
+    def __init__(self, visible: bool) -> None:
         self.bar: Any = None
-        if shown:
+        if visible:
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
 
@@ -210,21 +204,23 @@ class _Progress:
             self.bar.stop()
 
 
-VERBS = {
-    "predict": Verb(
-        "predict",
-        f"{RUN} INPUT…",
-        "Say what a model makes of new photos, rows of a CSV, lines of a text, wav files, or a series.\n\n"
-        "INPUT is a file, a folder or an archive of images, or - for standard input. A file that cannot be read is\n"
-        "named and the others go on; the exit code is then 1.",
-        _predict,
-        {"format": "table|csv|json", "top": "3", "out": "FILE"},
-        (
-            "zoo predict cnn/digits digit.png",
-            "zoo predict runs/cnn-mnist/… photos/ format=csv out=answers.csv",
-            "zoo predict runs/fnn-adult/… people.csv",
-            "echo 'a film to remember' | zoo predict runs/lstm-sentiment/… -",
-            "zoo predict runs/gru-series/… series.csv",
-        ),
-    )
-}
+COMMAND = Command(
+    "predict",
+    f"{RUN} INPUT…",
+    "Predict new images, rows of a CSV, lines of a text, recordings, or the next steps of a series.\n\n"
+    "INPUT is a file, a folder or an archive of images, or - for standard input. A file that cannot be read is\n"
+    "named and the others go on; the exit code is then 1.",
+    _run,
+    (
+        Option("format", "format of the predictions", default="table", choices=FORMATS),
+        Option("top", "classes whose probability is printed; csv has all", int, 3, low=1),
+        Option("out", "file to write; without it standard output", Path),
+    ),
+    (
+        "zoo predict cnn/digits digit.png",
+        "zoo predict runs/cnn-mnist photos/ format=csv out=predictions.csv",
+        "zoo predict runs/fnn-adult people.csv",
+        "echo 'a film to remember' | zoo predict runs/lstm-sentiment -",
+        "zoo predict latest series.csv",
+    ),
+)

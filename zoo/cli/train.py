@@ -1,4 +1,4 @@
-"""Training: ``zoo train model=cnn``, of which ``python train.py model=cnn`` is the short form."""
+"""``zoo train``, of which ``python train.py`` is the short form."""
 
 from __future__ import annotations
 
@@ -9,13 +9,24 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
-from zoo.cli.base import Verb
+from zoo.cli.command import Command, joined
 from zoo.exceptions import Stopped, TrainingError, ZooError
 from zoo.utils.rank import rank
 
-HEARD = 2.0  # seconds in which the first process has said what all of them raise
+RANK_ZERO_FIRST = 2.0  # seconds in which rank zero has printed the error that all processes raise
+# Flags of Hydra's own, with the number of their values
+HYDRA_FLAGS = {
+    "-h": 0,
+    "--help": 0,
+    "-m": 0,
+    "--multirun": 0,
+    "--resolve": 0,
+    "--cfg": 1,
+    "-c": 1,
+    "--package": 1,
+    "-p": 1,
+}
 
 
 def train(arguments: Sequence[str]) -> int:
@@ -25,17 +36,18 @@ def train(arguments: Sequence[str]) -> int:
     """
     failures: list[Exception] = []
     try:
+        arguments = _overrides(arguments)
         if {"--help", "-h"} & set(arguments):
-            from zoo.config.compose import help_text
+            from zoo.config.help import train_help
 
-            print(help_text([a for a in arguments if "=" in a]))
+            print(train_help([a for a in arguments if "=" in a]))
         elif any(a.startswith("resume=") for a in arguments):
             _resume(arguments)
         else:
             _hydra(arguments, failures)
     except (ZooError, TrainingError, Stopped) as error:
         _report(error, failures)
-    except KeyboardInterrupt:  # before the first batch or after the last: what is on disk is whole
+    except KeyboardInterrupt:  # before the first batch or after the last: the files on disk are complete
         print("stopped by SIGINT", file=sys.stderr)
         return 128 + signal.SIGINT
     if not failures:
@@ -45,28 +57,44 @@ def train(arguments: Sequence[str]) -> int:
     return 2 if isinstance(failures[0], ZooError) else 1
 
 
+def _overrides(arguments: Sequence[str]) -> list[str]:
+    """Return arguments with ``--key value`` as ``key=value``; help and the flags of Hydra stay as they are."""
+    flags: list[str] = []
+    others: list[str] = []
+    waiting = list(arguments)
+    while waiting:
+        argument = waiting.pop(0)
+        if argument in HYDRA_FLAGS:
+            flags += [argument, *(waiting[:1] if HYDRA_FLAGS[argument] else [])]
+            waiting = waiting[HYDRA_FLAGS[argument] :]
+        else:
+            others.append(argument)
+    return [*flags, *joined(others)]
+
+
 def _resume(arguments: Sequence[str]) -> None:
     from zoo.config.quoting import value_of
+    from zoo.utils.run_paths import find_run
 
     wrong = [a for a in arguments if "=" not in a]
     if wrong:
         raise ZooError(f"{wrong[0]!r}: does not go with resume=")
-    asked = dict(a.split("=", 1) for a in arguments)
-    folder = str(Path(asked.pop("resume")).expanduser())
+    options = dict(a.split("=", 1) for a in arguments)
+    folder = find_run(options.pop("resume"))
     from zoo.config.run_config import reopen_run
     from zoo.engine.train import run
 
-    values = {key: value_of(key, text) for key, text in asked.items()}
-    config, recipe = reopen_run(Path(folder), values)
+    values = {key: value_of(key, text) for key, text in options.items()}
+    config, recipe = reopen_run(folder, values)
     if config.data.name == "arrays":
-        raise ZooError(f"{folder}: was trained on arrays; go on in Python with zoo.resume({folder!r}, data=…)")
-    run(config, recipe=recipe, command="python train.py " + " ".join(arguments), resumed=Path(folder))
+        raise ZooError(f"{folder}: was trained on arrays; resume it in Python with zoo.resume({str(folder)!r}, data=…)")
+    run(config, recipe=recipe, command="python train.py " + " ".join(arguments), resumed=folder)
 
 
 def _report(error: ZooError | TrainingError | Stopped, failures: list[Exception]) -> None:
     failures.append(error)
     if rank() and getattr(error, "common", False):
-        time.sleep(HEARD)  # the first process says it, and torchrun ends all once one has ended
+        time.sleep(RANK_ZERO_FIRST)  # it prints the error, and torchrun ends all processes once one has ended
         return
     print(error if isinstance(error, Stopped) else f"error: {error}", file=sys.stderr)
 
@@ -79,7 +107,8 @@ def _hydra(arguments: Sequence[str], failures: list[Exception]) -> None:
     from omegaconf import DictConfig
     from omegaconf.errors import OmegaConfBaseException
 
-    from zoo.config.compose import GROUPS, conf_dir, explain
+    from zoo.config.compose import explain
+    from zoo.config.groups import GROUPS, canonical, conf_dir
     from zoo.config.quoting import quoted
 
     @hydra.main(config_path=str(conf_dir()), config_name="train", version_base="1.3")
@@ -88,22 +117,22 @@ def _hydra(arguments: Sequence[str], failures: list[Exception]) -> None:
 
         if failures and isinstance(failures[-1], Stopped):
             return  # a sweep stops with its run
-        words = [typed.get(word, word) for word in HydraConfig.get().overrides.task]
-        command = "python train.py " + " ".join(_in_a_shell(word) for word in words)
+        overrides = [typed.get(override, override) for override in HydraConfig.get().overrides.task]
+        command = "python train.py " + " ".join(_quote_for_shell(override) for override in overrides)
         try:
-            named = [word.partition("=")[0].lstrip("+") for word in words]
+            named = [override.partition("=")[0].lstrip("+") for override in overrides]
             recipe = HydraConfig.get().runtime.choices["model"]
-            done = run(config, recipe=recipe, command=command.strip(), named=named)
-            figure = f"val/{done.model.task.monitor}"  # which one chooses by; the test is for the chosen one
-            found = done.results.get("metrics", {}).get(figure)
-            swept.append((words, f"{figure} {found:.4f}" if found is not None else "", str(done.folder)))
+            finished = run(config, recipe=recipe, command=command.strip(), named=named)
+            monitor = f"val/{finished.model.task.monitor}"  # to choose by; the test is for the chosen one
+            value = finished.results.get("metrics", {}).get(monitor)
+            swept.append((overrides, f"{monitor} {value:.4f}" if value is not None else "", str(finished.folder)))
         except (ZooError, TrainingError, Stopped) as error:
             _report(error, failures)  # and on with the next run, where this one is part of a sweep
-            swept.append((words, "failed" if not isinstance(error, Stopped) else "stopped", str(error)))
+            swept.append((overrides, "failed" if not isinstance(error, Stopped) else "stopped", str(error)))
 
-    swept: list[tuple[list[str], str, str]] = []  # of each run its words, its figure, its folder or its error
+    swept: list[tuple[list[str], str, str]] = []  # of each run its overrides, its metric, its folder or its error
     sweep = bool({"-m", "--multirun"} & set(arguments))
-    readable = quoted(arguments, groups=GROUPS, sweep=sweep)
+    readable = quoted([canonical(a) for a in arguments], groups=GROUPS, sweep=sweep)
     typed = dict(zip(readable, arguments, strict=True))
     old, sys.argv = sys.argv, [sys.argv[0], *readable]
     try:
@@ -116,25 +145,23 @@ def _hydra(arguments: Sequence[str], failures: list[Exception]) -> None:
         print(_table(swept), flush=True)
 
 
-def _in_a_shell(word: str) -> str:
-    """Return a word as one types it; a shell would cut or change those with blanks, quotes or signs of its own."""
-    return shlex.quote(word) if re.search(r"[\s'\"\\()$`&|;<>#!*?~]", word) else word
+def _quote_for_shell(override: str) -> str:
+    """Return an override as one types it: quoted where a shell would split or change it."""
+    return shlex.quote(override) if re.search(r"[\s'\"\\()$`&|;<>#!*?~]", override) else override
 
 
 def _table(swept: Sequence[tuple[list[str], str, str]]) -> str:
-    """Return the runs of a sweep side by side, by the words in which they differ."""
-    common = set.intersection(*(set(words) for words, _, _ in swept))
-    rows = [(" ".join(w for w in words if w not in common), figure, where) for words, figure, where in swept]
-    wide = [max(len(row[k]) for row in rows) for k in (0, 1)]
-    return "\n".join(["", *(f"{what:<{wide[0]}}  {figure:<{wide[1]}}  {where}" for what, figure, where in rows)])
+    """Return the runs of a sweep side by side, by the overrides in which they differ."""
+    common = set.intersection(*(set(overrides) for overrides, _, _ in swept))
+    rows = [(" ".join(w for w in overrides if w not in common), metric, where) for overrides, metric, where in swept]
+    widths = [max(len(row[k]) for row in rows) for k in (0, 1)]
+    return "\n".join(["", *(f"{title:<{widths[0]}}  {metric:<{widths[1]}}  {where}" for title, metric, where in rows)])
 
 
-VERBS = {
-    "train": Verb(
-        "train",
-        "model=NAME [data=NAME] [option=value …]",
-        "Train a model, test it, and write its folder; zoo train --help shows the choices.",
-        train,
-        raw=True,
-    )
-}
+COMMAND = Command(
+    "train",
+    "model=NAME [data=NAME]",
+    "Train a model, test it, and write its folder; zoo train --help shows the choices.",
+    train,
+    raw=True,
+)

@@ -22,11 +22,13 @@ from omegaconf.errors import OmegaConfBaseException
 from zoo import registry
 from zoo.config import option_source
 from zoo.config.groups import GROUPS as GROUPS
+from zoo.config.groups import canonical
 from zoo.config.groups import choices as choices
 from zoo.config.groups import conf_dir as conf_dir
 from zoo.config.groups import recipe_class as recipe_class
 from zoo.config.quoting import quoted
 from zoo.exceptions import ZooError, nearest, unknown
+from zoo.utils.meanings import meaning
 
 option_source.install()
 
@@ -77,7 +79,7 @@ def compose(overrides: Sequence[str]) -> DictConfig:
 
 def _compose(overrides: Sequence[str]) -> DictConfig:
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return hydra_compose("train", quoted(overrides, groups=GROUPS))
+        return hydra_compose("train", quoted([canonical(o) for o in overrides], groups=GROUPS))
 
 
 def explain(error: Exception, overrides: Sequence[str]) -> ZooError:
@@ -92,29 +94,20 @@ def explain(error: Exception, overrides: Sequence[str]) -> ZooError:
     wrong = re.search(r"Could not override '([^']+)'|Could not (?:append|delete)[^']*'([^']+)'", text)
     if isinstance(error, ConfigCompositionException) and wrong:
         key = (wrong.group(1) or wrong.group(2)).split("@")[0]
-        return _unknown_option(key, [*_keys(overrides), *GROUPS])
+        return unknown_option(key, [*option_keys(overrides), *GROUPS])
     return ZooError(text)
 
 
-def _unknown_option(key: str, known: Sequence[str]) -> ZooError:
+def unknown_option(key: str, known: Sequence[str]) -> ZooError:
+    """Return the error for a key that is none of ``known``: with the option that it means, or is spelled like."""
+    if (option := meaning(key, known)) is not None:
+        return ZooError(f"unknown option {key!r}: use {option}")
     leaves = {k.rpartition(".")[2]: k for k in known}
-    near = _same_words(key, known) or nearest(key, known) or leaves.get(nearest(key.rpartition(".")[2], leaves) or "")
-    return ZooError(f"unknown option {key!r}: {f'did you mean {near!r}? ' if near else ''}see python train.py --help")
+    near = nearest(key, known) or leaves.get(nearest(key.rpartition(".")[2], leaves) or "")
+    return ZooError(f"unknown option {key!r}: {f'did you mean {near!r}? ' if near else ''}see zoo train --help")
 
 
-def _same_words(key: str, known: Sequence[str]) -> str | None:
-    """Return the option of the same group that abbreviates or lengthens a name: lr for learning_rate."""
-    group, _, leaf = key.rpartition(".")
-    words = leaf.split("_")
-    for option in known:
-        above, _, name = option.rpartition(".")
-        short = len(words) > 1 and name == "".join(word[:1] for word in words)
-        if above == group and (short or (name != leaf and words == name.split("_")[-len(words) :])):
-            return option
-    return None
-
-
-def _keys(overrides: Sequence[str]) -> list[str]:
+def option_keys(overrides: Sequence[str]) -> list[str]:
     """Return the dotted options that exist for the groups that ``overrides`` choose rightly."""
     right = [o for o in overrides if (p := o.partition("="))[0] in GROUPS and p[2] in choices(p[0])]
     return list(_flat(OmegaConf.to_container(_compose(right))))
@@ -143,7 +136,7 @@ def update(config: DictConfig, overrides: dict[str, Any]) -> None:
         parent, _, leaf = key.rpartition(".")
         holder = OmegaConf.select(config, parent) if parent else config
         if not isinstance(holder, DictConfig) or leaf not in holder:
-            raise _unknown_option(key, list(_flat(OmegaConf.to_container(config))))
+            raise unknown_option(key, list(_flat(OmegaConf.to_container(config))))
         value = os.fspath(value) if isinstance(value, os.PathLike) else value
         OmegaConf.update(config, key, list(value) if isinstance(value, tuple) else value)
 
@@ -207,23 +200,3 @@ def task_of(config: DictConfig) -> str:
         f"models that fit this data are {', '.join(models) or 'none'}; "
         f"data that fits this model is {', '.join(sets) or 'none'}"
     )
-
-
-def help_text(overrides: Sequence[str] = ()) -> str:
-    """Return what ``train.py … --help`` prints: groups, choices and the options with their values."""
-    config = compose(overrides)
-    lines = ["Train a model of the zoo: python train.py model=NAME [data=NAME] [option=value …]", ""]
-    lines += [f"  {group + '=':<11} {' | '.join(choices(group))}" for group in GROUPS]
-    pair = f"model={config.model.name} data={config.data.name}"
-    lines += ["", f"Options of {pair} (others: python train.py model=NAME --help)", ""]
-    lines += ["  " + line for line in OmegaConf.to_yaml(config).splitlines()]
-    lines += [
-        "",
-        "Examples",
-        "  python train.py model=cnn",
-        "  python train.py model=fnn data=mnist trainer.max_epochs=5 seed=1",
-        "  python train.py model=cnn model.network=resnet optimizer=sgd optimizer.lr=0.1 scheduler=cosine",
-        "  python train.py -m 'model=glob(*)' seed=0,1,2",
-        "  python train.py resume=runs/cnn-mnist/…      (goes on where a run was stopped)",
-    ]
-    return "\n".join(lines)

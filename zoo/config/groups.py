@@ -34,6 +34,7 @@ def choices(group: str) -> list[str]:
 
 def recipe_class(model: str) -> str:
     """Return the registered name behind a recipe's; any other name as it is."""
+    model = registry.SYNONYMS.get(model, model)
     path = conf_dir() / "model" / f"{model}.yaml"
     return _class_in(path) if path.is_file() else model
 
@@ -46,3 +47,11 @@ def _class_in(path: Path) -> str:
     if "name" in content.get("model", {}):
         return str(content["model"]["name"])
     return _class_in(path.with_name(f"{above}.yaml"))
+
+
+def canonical(override: str) -> str:
+    """Return an override with the names of models in place of their synonyms."""
+    key, equals, value = override.partition("=")
+    if key != "model":
+        return override
+    return key + equals + ",".join(registry.SYNONYMS.get(name, name) for name in value.split(","))

@@ -158,9 +158,9 @@ def _trained(name: str, words: Sequence[str], dataset: Dataset, seconds: float, 
 
 
 def _on(model: Any, dataset: Dataset, part: str) -> dict[str, float]:
-    from zoo.inference.uses import measured
+    from zoo.reporting.evaluation import evaluate_splits
 
-    return measured(model, dataset, parts=(part,))[0]
+    return evaluate_splits(model, dataset, splits=(part,))[0]
 
 
 def _of_trees(dataset: Dataset, figure: str, seconds: float) -> Entry:

@@ -83,6 +83,7 @@ def train(
     shortcuts = {"optimizer.lr": lr, "trainer.max_epochs": epochs, "data.batch_size": batch_size}
     overrides |= {key: value for key, value in shortcuts.items() if value is not None}
     overrides |= {"model": dict(model_kwargs)} if model_kwargs else {}
+    model = registry.SYNONYMS.get(model, model)
     settings = dict(overrides)
     arrays, name = None, data
     if not isinstance(data, str):

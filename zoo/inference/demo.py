@@ -9,7 +9,7 @@ import numpy as np
 
 from zoo.data.inputs import pieces
 from zoo.exceptions import ZooError, install
-from zoo.inference.predictions import answers_of
+from zoo.inference.predictions import predictions_of
 
 try:
     import gradio as gr
@@ -68,7 +68,7 @@ def _answer(model: Any) -> Any:
 
 
 def _told(model: Any, raw: Any) -> Any:
-    one = answers_of(model.spec, model.predict(raw))[0]
+    one = predictions_of(model.spec, model.predict(raw))[0]
     return one.get("probability", one.get("value"))
 
 
@@ -150,7 +150,7 @@ def _counting(model: Any) -> None:
 
 def _rows(model: Any, piece: Any) -> list[list[Any]]:
     found = []
-    for name, one in zip(piece.names, answers_of(model.spec, model.predict(piece.raw)), strict=True):
+    for name, one in zip(piece.names, predictions_of(model.spec, model.predict(piece.raw)), strict=True):
         sure = one.get("probability", {}).get(one.get("label"))
         said = one.get("label", one.get("value", one.get("score", one.get("error"))))
         found.append([name, said, *([round(sure, 4)] if sure is not None else [])])
@@ -235,7 +235,7 @@ def _hearing(model: Any) -> None:
 
 def demo(place: str, *, host: str = "127.0.0.1", port: int = 7860) -> None:
     """Open the page of a checkpoint, a run's folder or weights by name, until the process is ended."""
-    from zoo.inference.uses import opened
+    from zoo.inference.loading import open_model
 
-    model, _ = opened(place)
+    model, _ = open_model(place)
     page(model, title=place).launch(server_name=host, server_port=port, share=False, quiet=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -18,12 +18,13 @@ from zoo.data.dataset import Dataset, Split, picked
 from zoo.data.labelled import ABSENT, READERS, Labelled, class_numbers, labelled
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
+from zoo.inference.loading import dataset_for, names_training_file
+from zoo.reporting.evaluation import Metrics, baseline_metrics, evaluate_batches
 
 if TYPE_CHECKING:
     from zoo.tasks import Task
 
-Metrics = dict[str, float]
-# What is asked of a file beside its path; what else ``data.`` has is the model's already, or says how training is cut
+# What is asked of a file besides its path; what else ``data.`` has is the model's already, or says how training is cut
 READ: dict[str, tuple[str, ...]] = {
     "csv": ("target", "delimiter", "quoting", "header"),
     "text": ("text_column", "target", "delimiter", "quoting", "header"),
@@ -36,20 +37,20 @@ READ: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Metrics of a model on some rows of ``name``; ``beside`` has those of baselines, ``notes`` what to say of them."""
+    """Metrics of a model and of baselines on rows of ``name``, with ``notes`` on what the metrics leave out."""
 
     name: str
     rows: int
-    part: str
+    split: str
     metrics: Metrics
-    beside: Mapping[str, Metrics] = field(default_factory=dict)
+    baselines: Mapping[str, Metrics] = field(default_factory=dict)
     notes: Sequence[str] = ()
 
 
 def evaluate(
-    model: Any, folder: Path | None, words: Sequence[str], *, place: str = "", rows: str | None = None
+    model: Any, folder: Path | None, overrides: Sequence[str], *, place: str = "", rows: str | None = None
 ) -> Evaluation:
-    """Return how good a model is on the data that ``words`` name, as ``train.py`` takes them, else on its run's own.
+    """Return how good a model is on the data that ``overrides`` name, as ``train.py`` takes them, else on its run's own.
 
     A file of the user's is read by what the model knows, all of it; ``rows`` is test or all (None: test rows of data
     that training has cut, all rows of another file).
@@ -57,13 +58,11 @@ def evaluate(
     Raises:
         ZooError: the data cannot be read, or is not like what the model was trained on.
     """
-    data, notes = new_file(model, folder, words)
+    data, notes = new_file(model, folder, overrides)
     if data is not None:
         part = "test" if rows == "test" else None
         return on_file(model, str(data["path"]), labelled(model.spec, data, part), notes)
-    from zoo.inference import uses
-
-    dataset = uses.data_for(model, folder, words, place=place)
+    dataset = dataset_for(model, folder, overrides, place=place)
     parts = ("train", "val", "test") if rows == "all" else ("test",)
     if rows == "all" and dataset.spec.target_type == "reward":
         raise ZooError("rows=all: is for data with rows; an environment is played")
@@ -73,8 +72,8 @@ def evaluate(
 # --- a file of the user's ---
 
 
-def new_file(model: Any, folder: Path | None, words: Sequence[str]) -> tuple[dict[str, Any] | None, list[str]]:
-    """Return the options of a file that ``words`` name, and notes; None where they name no file, or the run's own.
+def new_file(model: Any, folder: Path | None, overrides: Sequence[str]) -> tuple[dict[str, Any] | None, list[str]]:
+    """Return the options of a file that ``overrides`` name, and notes; None where they name no file, or the run's own.
 
     Raises:
         ZooError: an option that does not exist.
@@ -83,13 +82,12 @@ def new_file(model: Any, folder: Path | None, words: Sequence[str]) -> tuple[dic
 
     from zoo.config import compose as configs
     from zoo.config.run_config import check_files, resolve_paths
-    from zoo.inference.uses import names_own_data
 
-    typed = dict(word.partition("=")[::2] for word in words)
+    typed = dict(override.partition("=")[::2] for override in overrides)
     name = typed.get("data") or _reader_of(model.spec, typed.get("data.path", ""))
-    if name not in READERS or "data.path" not in typed or names_own_data(folder, words):
+    if name not in READERS or "data.path" not in typed or names_training_file(folder, overrides):
         return None, []
-    composed = configs.compose([f"model={model.name}", *([] if "data" in typed else [f"data={name}"]), *words])
+    composed = configs.compose([f"model={model.name}", *([] if "data" in typed else [f"data={name}"]), *overrides])
     data: Any = OmegaConf.to_container(composed.data, resolve=True)
     data = resolve_paths(data)
     check_files(data)
@@ -111,7 +109,7 @@ def _reader_of(spec: DataSpec, path: str) -> str:
 
 
 def on_file(model: Any, name: str, rows: Labelled, notes: Sequence[str] = ()) -> Evaluation:
-    """Return the metrics of a model on a file's rows, with what is known without a network beside them.
+    """Return the metrics of a model on a file's rows, with those of baselines.
 
     Rows of classes that the model does not have count as wrong in accuracy, and nowhere else.
     """
@@ -121,33 +119,33 @@ def on_file(model: Any, name: str, rows: Labelled, notes: Sequence[str] = ()) ->
     if split is not None and spec.task in registry.unsupervised_tasks() and not spec.normal_classes:
         split = _for_task(model, split)
     metrics: Metrics = {}
-    beside: dict[str, Metrics] = {}
+    baselines: dict[str, Metrics] = {}
     if split is not None:
-        metrics, _ = measured_on(model, EvalLoader(split, stride=rows.stride))
+        metrics, _ = evaluate_batches(model, EvalLoader(split, stride=rows.stride))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # scikit-learn's, of metrics that are not defined
-            beside = model.task.constant_baselines(split)
+            baselines = model.task.constant_baselines(split)
         notes += undefined(model.task, metrics)
     lost = sum(rows.strangers.values())
     if lost:
         share = (rows.rows - lost) / rows.rows
-        for values in (metrics, *beside.values()):
+        for values in (metrics, *baselines.values()):
             values["accuracy"] = values.get("accuracy", 0.0) * share
         notes.append(strangers_note(rows.strangers))
     if rows.unknown:
         notes.append(unknown_note(rows.unknown, rows.values))
-    return Evaluation(name, rows.rows, "all", metrics, beside, notes)
+    return Evaluation(name, rows.rows, "all", metrics, baselines, notes)
 
 
 def strangers_note(strangers: Mapping[str, int]) -> str:
-    """Return the words for rows of classes that a model does not have."""
+    """Return the note on rows of classes that a model does not have."""
     named = ", ".join(f"{label!r} ({count:,})" for label, count in list(strangers.items())[:5])
     named += ", …" if len(strangers) > 5 else ""
     return f"{sum(strangers.values()):,} rows are of classes that the model does not have and count as wrong: {named}"
 
 
 def unknown_note(unknown: Mapping[str, int], values: int) -> str:
-    """Return the words for values that a model does not know."""
+    """Return the note on values that a model does not know."""
     named = ", ".join(f"{count:,} of {name}" for name, count in unknown.items())
     count = sum(unknown.values())
     return f"{count:,} of {values:,} values did not occur in training ({named}); the model reads them as unknown"
@@ -177,8 +175,6 @@ def _for_task(model: Any, split: Split) -> Split | None:
 
 def on_dataset(model: Any, dataset: Dataset, parts: Sequence[str]) -> Evaluation:
     """Return the metrics of a model on parts of a data set, whose classes are matched by their names."""
-    from zoo.inference import uses
-
     several = len(parts) > 1
     loaders, strangers = [], Counter[str]()
     for part in parts:
@@ -186,15 +182,15 @@ def on_dataset(model: Any, dataset: Dataset, parts: Sequence[str]) -> Evaluation
         loaders += [] if loader is None else [loader]
         strangers += others
     rows = sum(size for part, size in zip(("train", "val", "test"), dataset.sizes, strict=True) if part in parts)
-    metrics: Metrics = measured_on(model, chain.from_iterable(loaders))[0] if loaders else {}
+    metrics: Metrics = evaluate_batches(model, chain.from_iterable(loaders))[0] if loaders else {}
     notes = undefined(model.task, metrics) if loaders else []
     if strangers:
         metrics["accuracy"] = metrics.get("accuracy", 0.0) * (1 - strangers.total() / rows)
         notes.append(strangers_note(strangers))
     elif not several:
         metrics |= model.extra_metrics(dataset)
-    beside = {} if several else uses.others(model, dataset)
-    return Evaluation(dataset.spec.name, rows, "all" if several else "test", metrics, beside, notes)
+    baselines = {} if several else baseline_metrics(model, dataset)
+    return Evaluation(dataset.spec.name, rows, "all" if several else "test", metrics, baselines, notes)
 
 
 def _by_names(spec: DataSpec, dataset: Dataset, part: str) -> tuple[Any, Counter[str]]:
@@ -218,16 +214,3 @@ def _by_names(spec: DataSpec, dataset: Dataset, part: str) -> tuple[Any, Counter
 
 
 # --- metrics ---
-
-
-def measured_on(model: Any, batches: Iterable[Any], stage: str = "test") -> tuple[Metrics, list[Any]]:
-    """Return metrics of a model on batches, and what its objective keeps of each; stage val leaves out what is slow."""
-    metrics, outputs = model.task.metrics("test").to(model.device), []
-    model.eval().begin_evaluation(stage)
-    with torch.inference_mode():
-        for batch in batches:
-            here = {k: v.to(model.device) if isinstance(v, Tensor) else v for k, v in batch.items()}
-            output = model.eval_step(here)
-            model.task.update(metrics, output, here)
-            outputs.append(model.task.collect(output, here))
-    return metrics.scalars(), outputs

@@ -11,7 +11,7 @@ from zoo.data.spec import DataSpec
 LARGE = ("reconstruction", "code")  # predictions of the size of a row, which no table shows
 
 
-def answers_of(spec: DataSpec, predictions: dict[str, Any]) -> list[dict[str, Any]]:
+def predictions_of(spec: DataSpec, predictions: dict[str, Any]) -> list[dict[str, Any]]:
     """Return for each row of what ``predict`` returned its ``label``, ``probability`` by class, and numbers.
 
     A ``value`` is a number, or of a forecast a list of steps (H, columns).

@@ -23,7 +23,7 @@ from zoo import registry
 from zoo.exceptions import ZooError, install
 from zoo.inference.batching import Batcher, Failure, failure
 from zoo.inference.middleware import Guard, Limits
-from zoo.inference.predictions import answers_of
+from zoo.inference.predictions import predictions_of
 
 try:
     import litserve
@@ -57,11 +57,11 @@ class Answers(litserve.LitAPI):
         """Load the model in the process that answers."""
         import torch
 
-        from zoo.inference.uses import opened
+        from zoo.inference.loading import open_model
 
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server ends it, once what was accepted is answered
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
-        self.model = opened(self.place)[0].to(device)
+        self.model = open_model(self.place)[0].to(device)
 
     def decode_request(self, request: Any) -> Any:
         """Return a request as it is; the annotation, set by ``serve``, is what the server checks and describes."""
@@ -69,7 +69,7 @@ class Answers(litserve.LitAPI):
 
     def predict(self, x: Any, **kwargs: Any) -> Any:
         """Return the answers to a batch, row by row."""
-        return answers_of(self.model.spec, self.model.answered(x))
+        return predictions_of(self.model.spec, self.model.answered(x))
 
     def read(self, rows: Sequence[Any], deadline: float) -> dict[str, Any]:
         """Return a request's rows as a batch.
@@ -181,9 +181,9 @@ def serve(
     Raises:
         ZooError: no such model, or one of a task that is not asked by rows.
     """
-    from zoo.inference.uses import opened
+    from zoo.inference.loading import open_model
 
-    spec, limits = opened(str(place))[0].spec, limits or Limits()
+    spec, limits = open_model(str(place))[0].spec, limits or Limits()
     if registry.get_task(spec.task).output_schema(spec) is None:
         raise ZooError(f"serve: answers questions about rows; {spec.task} of {spec.modality} data has none")
     api = Answers(str(place), batch=batch, wait=wait)

@@ -1,4 +1,4 @@
-"""The verbs of the command line that use a trained model, and those that show what there is."""
+"""Commands that use a trained model, and those that list and describe."""
 
 import csv
 import io

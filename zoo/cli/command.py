@@ -1,0 +1,250 @@
+"""A command of the command line: one declaration, from which its parser, its help and its completion are made."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from zoo.config.schema import check_choice, check_number
+from zoo.exceptions import TrainingError, ZooError, unknown
+from zoo.utils.console import os_error_text
+from zoo.utils.meanings import meaning
+
+PICTURES = (".png", ".pdf", ".svg")
+RUN = "RUN"
+RUN_HELP = "RUN is a run's folder, a folder of runs (the newest is used), latest, a checkpoint, or pretrained weights."
+DATA = ("data", "task")  # options of train that commands with data take, besides data.…
+KEY = re.compile(r"[+~]*[a-z_.@/0-9]+")
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option of a command: ``type`` is str, int, float or bool, or Path for a file that is written.
+
+    ``default`` is what the command uses; ``suffixes`` are those that a file may have, ``low`` the smallest number.
+    """
+
+    name: str
+    description: str
+    type: Callable[[str], Any] = str
+    default: Any = None
+    choices: tuple[str, ...] = ()
+    low: float | None = None
+    suffixes: tuple[str, ...] = ()
+
+    @property
+    def values(self) -> str:
+        """What the help shows as the option's values."""
+        if self.choices:
+            return "|".join(self.choices)
+        names: dict[Any, str] = {int: "INTEGER", float: "NUMBER", bool: "true|false", Path: "FILE"}
+        return names.get(self.type, "TEXT")
+
+    def parse(self, text: str) -> Any:
+        """Return the value of a text.
+
+        Raises:
+            ZooError: it is not of the option's type, or outside its limits.
+        """
+        if self.type is bool:
+            check_choice(self.name, text, ("true", "false"))
+            return text == "true"
+        if self.type is Path:
+            return self.file(text)
+        if self.choices:
+            check_choice(self.name, text, self.choices)
+        try:
+            value = self.type(text)
+        except ValueError:
+            kind = "an integer" if self.type is int else "a number"
+            raise ZooError(f"{self.name}={text}: must be {kind}") from None
+        if self.low is not None:
+            check_number(self.name, value, low=self.low, integer=self.type is int)
+        return value
+
+    def file(self, text: str) -> Path:
+        """Return the file to write, in a folder that exists, with one of the option's suffixes."""
+        path = Path(text).expanduser()
+        if self.suffixes and path.suffix not in self.suffixes:
+            *others, last = self.suffixes
+            raise ZooError(f"{self.name}={path}: must end in {', '.join(others)}{' or ' if others else ''}{last}")
+        if not path.absolute().parent.is_dir():
+            raise ZooError(f"{self.name}={path}: there is no such folder")
+        return path
+
+
+@dataclass
+class Args:
+    """The arguments of a command: ``paths`` are those without an option, ``overrides`` the options of its data."""
+
+    command: str
+    paths: list[str]
+    options: dict[str, Any]
+    explicit: frozenset[str] = frozenset()
+    overrides: list[str] = field(default_factory=list)
+
+    def __getitem__(self, option: str) -> Any:
+        """Return the value of an option."""
+        return self.options[option]
+
+    def path(self, name: str = "checkpoint or run folder") -> str:
+        """Return the only path.
+
+        Raises:
+            ZooError: there is none, or more than one.
+        """
+        if len(self.paths) != 1:
+            raise ZooError(f"{self.command}: takes one {name}, not {len(self.paths)}; see zoo {self.command} --help")
+        return self.paths[0]
+
+    def chosen(self, *names: str) -> dict[str, Any]:
+        """Return those of the named options that have a value."""
+        return {name: self.options[name] for name in names if self.options[name] is not None}
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command: ``run`` returns lines to print, or an exit code.
+
+    ``data`` lets data=, data.… and task= stand beside the options. ``parser`` replaces the parsing of arguments: such
+    a command receives them as they were typed, --help included.
+    """
+
+    name: str
+    paths: str
+    description: str
+    run: Callable[[Any], int | Sequence[str]]
+    options: tuple[Option, ...] = ()
+    examples: tuple[str, ...] = ()
+    data: bool = False
+    raw: bool = False
+
+    def main(self, arguments: Sequence[str]) -> int:
+        """Run with the arguments of a command line, and print what comes of it; returns the exit code."""
+        if not self.raw and {"-h", "--help"} & set(arguments):
+            print(self.help())
+            return 0
+        try:
+            result = self.run(list(arguments) if self.raw else self.parse(arguments))
+        except ZooError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+        except TrainingError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+        except BrokenPipeError:  # the reader has seen enough
+            return 128 + signal.SIGPIPE
+        except OSError as error:
+            print(f"error: {os_error_text(error)}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            return 128 + signal.SIGINT
+        if isinstance(result, int):
+            return result
+        print("\n".join(result))
+        return 0
+
+    def parse(self, arguments: Sequence[str]) -> Args:
+        """Return the arguments by their kind.
+
+        Raises:
+            ZooError: an option that the command does not have, or a value that does not fit.
+        """
+        known = {option.name: option for option in self.options}
+        paths, texts, overrides = [], {}, []
+        for argument in joined(arguments, flags=[o.name for o in self.options if o.type is bool]):
+            key, equals, value = argument.partition("=")
+            if not equals or not KEY.fullmatch(key) or Path(argument).exists():
+                paths.append(argument)
+            elif key in known:
+                texts[key] = value
+            elif self.data and (key in DATA or key.startswith("data.")):
+                overrides.append(argument)
+            else:
+                raise self._unknown(key)
+        values = {name: known[name].parse(text) for name, text in texts.items()}
+        defaults = {
+            o.name: o.file(o.default)
+            if o.type is Path and o.default is not None and o.name not in values
+            else o.default
+            for o in self.options
+        }
+        return Args(self.name, paths, defaults | values, frozenset(values), overrides)
+
+    def _unknown(self, key: str) -> ZooError:
+        known = [option.name for option in self.options] + (["data"] if self.data else [])
+        means = meaning(key, known)
+        if means is not None:
+            return ZooError(f"unknown option {key!r} of {self.name}: use {means}")
+        return unknown(f"option of {self.name}", key, known)
+
+    def help(self) -> str:
+        """Return the help: usage, description, each option with its values and default, examples."""
+        usage = " ".join(part for part in ("zoo", self.name, self.paths, "[option=value …]") if part)
+        lines = [f"usage: {usage if self.options or self.data else usage.removesuffix(' [option=value …]')}", ""]
+        lines += self.description.splitlines()
+        if self.paths.startswith(RUN):
+            lines += ["", RUN_HELP]
+        rows = [(f"{o.name}={o.values}", o.description, o.default) for o in self.options]
+        if self.data:
+            rows += [("data=NAME data.KEY=VALUE", "data to use, as zoo train takes it", "the run's")]
+        if rows:
+            lines += ["", "options (also --option value, --option=value):"]
+            lines += table(rows)
+        lines += ["", "examples:", *(f"  {example}" for example in self.examples)] if self.examples else []
+        return "\n".join(lines)
+
+
+def table(rows: Sequence[tuple[str, str, Any]], *, width: int = 110) -> list[str]:
+    """Return rows of an option, its description and its default as lines."""
+    left = min(max(len(row[0]) for row in rows), 34) + 4
+    lines = []
+    for name, description, default in rows:
+        value = str(default).lower() if isinstance(default, bool) else default
+        text = description + (f" (default: {value})" if default is not None else "")
+        wrapped = textwrap.wrap(text, width - left) or [""]
+        if len(name) + 4 > left:
+            lines.append(f"  {name}")
+            lines += [" " * left + line for line in wrapped]
+        else:
+            lines.append(f"  {name:<{left - 2}}{wrapped[0]}".rstrip())
+            lines += [" " * left + line for line in wrapped[1:]]
+    return lines
+
+
+def joined(arguments: Sequence[str], flags: Sequence[str] = ()) -> list[str]:
+    """Return arguments with ``--key value`` and ``--key=value`` as ``key=value``; a ``--flag`` alone is ``flag=true``.
+
+    ``flags`` never take the next argument, unless it is true or false. Hyphens in a key are underscores.
+    """
+    result: list[str] = []
+    waiting = list(arguments)
+    while waiting:
+        argument = waiting.pop(0)
+        if argument == "--":
+            return result + waiting
+        if not argument.startswith("--"):
+            result.append(argument)
+            continue
+        key, equals, value = argument[2:].partition("=")
+        key = key.replace("-", "_")
+        if not equals:
+            follows = waiting[0] if waiting else None
+            takes_next = follows in ("true", "false") if key in flags else _is_value(follows)
+            value = waiting.pop(0) if takes_next else "true"
+        result.append(f"{key}={value}")
+    return result
+
+
+def _is_value(argument: str | None) -> bool:
+    """Tell whether an argument can be the value of the option before it, and is no option itself."""
+    if argument is None or argument.startswith("--"):
+        return False
+    key, equals, _ = argument.partition("=")
+    return not (equals and KEY.fullmatch(key))

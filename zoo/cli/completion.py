@@ -1,0 +1,136 @@
+"""``zoo completion``: completion of commands, options and names in bash, zsh and fish."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from zoo.cli import COMMANDS, find_command
+from zoo.cli.command import RUN, Command
+from zoo.exceptions import ZooError, unknown
+
+# In bash an equals sign ends a word: candidates are then what follows it
+BASH = r"""_zoo() {
+    local line="${COMP_LINE:0:COMP_POINT}" current prefix
+    current="${line##* }"
+    prefix="${current%"${COMP_WORDS[COMP_CWORD]}"}"
+    [[ "${COMP_WORDS[COMP_CWORD]}" == "=" ]] && prefix="$current"
+    local IFS=$'\n'
+    COMPREPLY=($(zoo completion --line "$line" 2>/dev/null))
+    [[ "$prefix" == *=* ]] && COMPREPLY=("${COMPREPLY[@]#"$prefix"}")
+    [[ ${#COMPREPLY[@]} -eq 1 && "${COMPREPLY[0]}" == *[=.] ]] && compopt -o nospace 2>/dev/null
+    return 0
+}
+complete -o default -F _zoo zoo"""
+ZSH = r"""#compdef zoo
+_zoo() {
+    local -a candidates
+    candidates=("${(@f)$(zoo completion --line "${LBUFFER}" 2>/dev/null)}")
+    if [[ -n "${candidates[1]}" ]]; then compadd -Q -S '' -- "${candidates[@]}"; else _files; fi
+}
+compdef _zoo zoo"""
+FISH = r"""complete -c zoo -a '(zoo completion --line (commandline -cp) 2>/dev/null)'"""
+SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
+
+
+def candidates(line: str) -> list[str]:
+    """Return what the last word of a command line can become."""
+    try:
+        typed = shlex.split(line)
+    except ValueError:  # a quote that is not closed yet
+        return []
+    current = "" if line.endswith(" ") or not typed else typed.pop()
+    words = _candidates(typed[1:], current)
+    return sorted({word for word in words if word.startswith(current) and word != current})
+
+
+def _candidates(arguments: Sequence[str], current: str) -> Iterator[str]:
+    if not arguments:
+        yield from (*COMMANDS, "--help", "--version")
+        return
+    try:
+        chosen = find_command(arguments[0])
+    except ZooError:
+        return
+    previous = arguments[-1]
+    if previous.startswith("--") and "=" not in previous and not current.startswith("-"):
+        yield from _values(chosen, previous[2:].replace("-", "_"))
+        return
+    dashes = "--" if current.startswith("--") else ""
+    key, equals, _ = current.removeprefix("--").partition("=")
+    if equals:
+        yield from (f"{dashes}{key}={value}" for value in _values(chosen, key))
+        return
+    yield "--help"
+    yield from (f"{dashes}{option}=" for option in _options(chosen, arguments[1:], current))
+    if not dashes:
+        yield from _paths(chosen, arguments[1:])
+
+
+def _options(chosen: Command, arguments: Sequence[str], current: str) -> Iterator[str]:
+    """Yield the options of a command; of train the groups first, and all keys once a group's name is typed."""
+    from zoo.config.groups import GROUPS
+
+    yield from (option.name for option in chosen.options)
+    if chosen.data or chosen.name in ("compare", "lr-find"):
+        yield from ("data", "task")
+    if chosen.name in ("train", "lr-find"):
+        yield from (*GROUPS, "seed", "task", "run_dir", "resume")
+    if "." in current:
+        yield from _keys(arguments)
+
+
+def _keys(arguments: Sequence[str]) -> Iterator[str]:
+    from zoo.config.compose import option_keys
+
+    yield from option_keys([argument.removeprefix("--") for argument in arguments if "=" in argument])
+
+
+def _values(chosen: Command, key: str) -> Sequence[str]:
+    from zoo.config.groups import GROUPS, choices
+
+    options: dict[str, Any] = {option.name: option for option in chosen.options}
+    if key in options:
+        return ("true", "false") if options[key].type is bool else options[key].choices
+    if key == "resume":
+        return ("latest",)
+    return choices(key) if key in GROUPS else ()
+
+
+def _paths(chosen: Command, arguments: Sequence[str]) -> Sequence[str]:
+    from zoo.cli.list import LISTS
+    from zoo.config.groups import choices
+    from zoo.hub import list_weights
+
+    names = {"list": LISTS, "info": choices("model"), "completion": tuple(SCRIPTS)}
+    if any("=" not in argument for argument in arguments):
+        return ()
+    if chosen.name in names:
+        return names[chosen.name]
+    if chosen.name == "resume":
+        return ("latest",)
+    return ("latest", *list_weights()) if chosen.paths.startswith(RUN) else ()
+
+
+def _run(arguments: Sequence[str]) -> int | Sequence[str]:
+    if list(arguments[:1]) == ["--line"]:
+        return candidates(arguments[1] if len(arguments) > 1 else "")
+    if {"--help", "-h"} & set(arguments):
+        return [HELP]
+    if len(arguments) != 1:
+        raise ZooError("completion: takes one shell: bash, zsh or fish")
+    if arguments[0] not in SCRIPTS:
+        raise unknown("shell", arguments[0], SCRIPTS)
+    return [SCRIPTS[arguments[0]]]
+
+
+HELP = """usage: zoo completion bash|zsh|fish
+
+Print the script by which a shell completes commands, options and names.
+
+examples:
+  bash: eval "$(zoo completion bash)"                   (in ~/.bashrc)
+  zsh:  eval "$(zoo completion zsh)"                    (in ~/.zshrc, after compinit)
+  fish: zoo completion fish > ~/.config/fish/completions/zoo.fish"""
+COMMAND = Command("completion", "bash|zsh|fish", "Print the completion script of a shell.", _run, raw=True)

@@ -1,0 +1,47 @@
+"""``zoo interpolate``: images between two latent codes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from zoo.cli.command import PICTURES, RUN, Args, Command, Option
+from zoo.exceptions import ZooError
+
+
+def _run(args: Args) -> Sequence[str]:
+    from zoo.inference.interpolate import between_images, between_noise
+    from zoo.inference.loading import dataset_for, open_model
+
+    place = args.path()
+    model, folder = open_model(place)
+    encodes = hasattr(model, "codes")
+    for name in ("seed", "label") if encodes else ("from", "to"):
+        if name in args.explicit:
+            use, options = ("sample from noise", "from=, to=") if encodes else ("encode images", "seed=")
+            raise ZooError(f"{name}={args[name]}: is for models that {use}; {model.name} has {options}")
+    if encodes:
+        dataset = dataset_for(model, folder, args.overrides, place=place)
+        return between_images(model, dataset, args["out"], first=args["from"], last=args["to"], steps=args["steps"])
+    if not hasattr(model, "interpolate"):
+        raise ZooError(f"interpolate: model={model.name} has no latent codes")
+    return between_noise(model, args["out"], steps=args["steps"], seed=args["seed"], **args.chosen("label"))
+
+
+COMMAND = Command(
+    "interpolate",
+    RUN,
+    "Draw the images between the latent codes of two test images, or of a model without an encoder between two draws\n"
+    "of noise.",
+    _run,
+    (
+        Option("out", "picture to write", Path, "interpolation.png", suffixes=PICTURES),
+        Option("from", "test row of the first image", int, 0),
+        Option("to", "test row of the last image", int, 1),
+        Option("steps", "number of images", int, 10),
+        Option("seed", "seed of the noise", int, 0),
+        Option("label", "class of the images, of a conditional model"),
+    ),
+    ("zoo interpolate runs/vae-mnist from=3 to=8", "zoo interpolate gan/digits"),
+    data=True,
+)

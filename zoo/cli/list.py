@@ -1,0 +1,83 @@
+"""``zoo list``: models, data sets and pretrained weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from zoo import registry
+from zoo.cli.command import Args, Command
+from zoo.config.groups import choices, conf_dir, recipe_class
+from zoo.exceptions import unknown
+from zoo.hub import card, list_weights
+
+LISTS = ("models", "data", "pretrained")
+
+
+def expected_metrics(model: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the data and the expected metric of each recipe of a model that has one."""
+    for path in sorted((conf_dir() / "recipe").glob(f"{model}-*.yaml")):
+        expected: Any = OmegaConf.to_container(OmegaConf.load(path)).get("expected")  # type: ignore[union-attr]
+        if expected:
+            yield path.stem.removeprefix(f"{model}-"), expected
+
+
+def describe_expected(expected: Mapping[str, Any]) -> str:
+    """Return an expected metric as text."""
+    limit = f"at least {expected['min']}" if expected.get("min") is not None else f"at most {expected['max']}"
+    times = f" times {expected['times']}" if expected.get("times") else ""
+    reference = f"   ({expected['reference']}; {expected['source']})" if expected.get("reference") else ""
+    return f"{expected['metric'].removeprefix('test/').replace('_', ' ')} {limit}{times}{reference}"
+
+
+def _run(args: Args) -> Sequence[str]:
+    name = args.path("list") if args.paths else "models"
+    if name not in LISTS:
+        raise unknown("list", name, LISTS)
+    return {"models": _models, "data": _data, "pretrained": _pretrained}[name]()
+
+
+def _models() -> list[str]:
+    rows = [("model", "tasks", "data", "expected")]
+    for name in choices("model"):
+        entry = registry.entry(recipe_class(name))
+        expected = [f"{data}: {describe_expected(e)}".partition("   (")[0] for data, e in expected_metrics(name)]
+        rows.append((name, ", ".join(entry.tasks), ", ".join(entry.modalities), "; ".join(expected[:2])))
+    synonyms = ", ".join(f"{synonym} is {name}" for synonym, name in registry.SYNONYMS.items())
+    return [*_columns(rows), "", f"{synonyms}; zoo info NAME, zoo list data, zoo list pretrained"]
+
+
+def _data() -> list[str]:
+    rows = [("data", "modality", "tasks")]
+    for name in choices("data"):
+        if name in registry.list_data():
+            entry = registry.data_entry(name)
+            rows.append((name, entry.modality, ", ".join(entry.tasks)))
+    return _columns(rows)
+
+
+def _pretrained() -> list[str]:
+    rows = [("pretrained", "parameters", "size", "on test", "trained by")]
+    for name in list_weights():
+        content = card(name)
+        metrics = [f"{key.replace('_', ' ')} {value:.4g}" for key, value in list(content["metrics"].items())[:2]]
+        sizes = f"{content['parameters']:,}", f"{content['bytes']:,} bytes"
+        rows.append((content["name"], *sizes, ", ".join(metrics), content["command"]))
+    return _columns(rows)
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows as lines, each column as wide as its widest cell but the last."""
+    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
+    return ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+COMMAND = Command(
+    "list",
+    "[models|data|pretrained]",
+    "List the models with their tasks and expected metrics, the data sets, or the pretrained weights.",
+    _run,
+    examples=("zoo list", "zoo list data", "zoo list pretrained"),
+)

@@ -1,0 +1,124 @@
+"""The help of ``zoo train``: every option with its value and its description, from signatures and docstrings."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from zoo import registry
+from zoo.config import schema
+from zoo.config.compose import compose
+from zoo.config.groups import GROUPS, choices
+from zoo.config.signatures import data_options, declared, model_options
+
+WIDTH = 118
+DECLARED_BY: dict[str, type] = {
+    "trainer": schema.TrainerOptions,
+    "optimizer": schema.Optimizer,
+    "scheduler": schema.Scheduler,
+    "regularization": schema.Regularization,
+    "objective": schema.ObjectiveOptions,
+    "early_stopping": schema.EarlyStopping,
+    "checkpoint": schema.CheckpointOptions,
+}
+SHARED = {
+    "name": "set by the group's own name, as in data=digits",
+    "modality": "what the rows are; models declare which they learn from",
+    "tasks": "tasks that the data offers",
+    "batch_size": "rows of a training step",
+    "root": "folder of data sets that are downloaded; null: $ZOO_DATA, else data/",
+    "split_seed": "seed of the split into training, validation and test rows",
+    "folds": "parts that the rows are cut into, of which one is the test set",
+    "fold": "the part that is the test set",
+    "env": "id of a gymnasium environment, or module:id",
+}
+EXAMPLES = """
+examples:
+  zoo train model=cnn
+  zoo train model=fnn data=mnist trainer.max_epochs=5 seed=1
+  zoo train --model cnn --model.network resnet --optimizer sgd --optimizer.lr 0.1 --scheduler cosine
+  zoo train -m 'model=glob(*)' seed=0,1,2
+  zoo train resume=latest"""
+
+
+def train_help(overrides: Sequence[str] = ()) -> str:
+    """Return the help for the model and the data that ``overrides`` choose.
+
+    Raises:
+        ZooError: a choice or an option that does not exist.
+    """
+    config: Any = OmegaConf.to_container(compose(overrides))
+    lines = ["usage: zoo train model=NAME [data=NAME] [option=value …]   (python train.py is short for zoo train)", ""]
+    lines += ["Options are also taken as --option value and --option=value.", ""]
+    for group in GROUPS:
+        lines += textwrap.wrap(f"{group + '=':<11} {' | '.join(choices(group))}", WIDTH, subsequent_indent=" " * 12)
+    chosen = f"model={config['model']['name']} data={config['data']['name']}"
+    lines += ["", f"options with their values for {chosen} (others: zoo train model=NAME data=NAME --help)"]
+    for title, options in _sections(config):
+        lines += ["", title, *_lines(options)]
+    return "\n".join([*lines, EXAMPLES])
+
+
+def _sections(config: dict[str, Any]) -> Iterator[tuple[str, list[tuple[str, Any, str]]]]:
+    """Yield the title and the options (key, value, description) of each group."""
+    run = _texts(schema.RunOptions)
+    yield "run", [(key, config[key], text) for key, text in run.items()]
+    model = {name: option.description for name, option in model_options(config["model"]["name"]).items()}
+    yield "model", list(_options("model", config["model"], model))
+    yield "data", list(_options("data", config["data"], _data_texts(config["data"])))
+    for group, cls in DECLARED_BY.items():
+        if group in config:
+            yield group, list(_options(group, config[group], _texts(cls)))
+
+
+def _data_texts(data: Mapping[str, Any]) -> dict[str, str]:
+    name = data["name"]
+    texts = {key: o.description for key, o in data_options(name).items()} if name in registry.list_data() else {}
+    return {**SHARED, **_texts(schema.DataOptions), **{key: text for key, text in texts.items() if text}}
+
+
+def _texts(cls: type) -> dict[str, str]:
+    return {name: option.description for name, option in declared(cls).items()}
+
+
+def _options(path: str, values: Mapping[str, Any], texts: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _options(f"{path}.{key}", value, texts)
+        elif key != "name" or path in ("optimizer", "scheduler"):
+            yield f"{path}.{key}", value, texts.get(key, "")
+
+
+def _lines(options: Sequence[tuple[str, Any, str]]) -> Iterator[str]:
+    """Yield an option a line, its description in a column of its own."""
+    cells = [(f"  {key}={_text_of(value)}", text) for key, value, text in options]
+    left = min(max((len(cell) for cell, _ in cells), default=0), 46) + 2
+    for cell, text in cells:
+        wrapped = textwrap.wrap(text, WIDTH - left) or [""]
+        if len(cell) + 2 > left:
+            yield cell
+        else:
+            yield f"{cell:<{left}}{wrapped.pop(0)}".rstrip()
+        yield from (" " * left + line for line in wrapped if line)
+
+
+def _text_of(value: Any) -> str:
+    """Return a value as one types it."""
+    if isinstance(value, list):
+        return f"[{','.join(map(_text_of, value))}]"
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def describe_model(name: str, values: Mapping[str, Any]) -> list[str]:
+    """Return the lines of a model's options.
+
+    Raises:
+        ZooError: unknown name.
+    """
+    texts = {option: o.description for option, o in model_options(name).items()}
+    return list(_lines(list(_options("model", values, texts))))

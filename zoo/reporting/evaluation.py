@@ -1,0 +1,47 @@
+"""Metrics of a trained model on batches or splits, and those of baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from zoo.data import Dataset
+
+Metrics = dict[str, float]
+
+
+def evaluate_batches(model: Any, batches: Iterable[Any], stage: str = "test") -> tuple[Metrics, list[Any]]:
+    """Return metrics of a model on batches, and what its task keeps of each; stage val leaves out slow metrics."""
+    metrics, outputs = model.task.metrics("test").to(model.device), []
+    model.eval().begin_evaluation(stage)
+    with torch.inference_mode():
+        for batch in batches:
+            here = {k: v.to(model.device) if isinstance(v, Tensor) else v for k, v in batch.items()}
+            output = model.eval_step(here)
+            model.task.update(metrics, output, here)
+            outputs.append(model.task.collect(output, here))
+    return metrics.scalars(), outputs
+
+
+def evaluate_splits(
+    model: Any, dataset: Dataset, *, splits: Sequence[str] = ("test",), stage: str = "test"
+) -> tuple[Metrics, list[Any]]:
+    """Return metrics of a model on ``splits`` of data, and what its task keeps of each batch.
+
+    Stage val leaves out slow metrics.
+    """
+    from zoo.data.from_config import eval_loader
+
+    return evaluate_batches(model, chain.from_iterable(eval_loader(dataset, split) for split in splits), stage)
+
+
+def baseline_metrics(model: Any, dataset: Dataset) -> dict[str, Metrics]:
+    """Return the test metrics of predictors without a network."""
+    from zoo.tasks.baselines import baselines
+
+    return baselines(dataset, options=dict(model.hparams))
