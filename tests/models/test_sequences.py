@@ -1,8 +1,6 @@
-"""Recurrent networks and the transformer: cells against their equations, states, lengths, dropout, forecasting."""
+"""Sequence models: cells against their equations, states, lengths, dropout, pooling, forecasting."""
 
 from __future__ import annotations
-
-import math
 
 import pytest
 import torch
@@ -21,7 +19,6 @@ from zoo.layers.sequence import ImageSequence, Pooling, SeriesPatches, Variation
 from zoo.models.gru import GRU, gru_cell
 from zoo.models.lstm import LSTM, lstm_cell
 from zoo.models.rnn import RNN, rnn_cell
-from zoo.models.transformer import Attention, KeyValueCache, apply_rotary
 
 ALL = ("rnn", "lstm", "gru", "transformer")
 CELLS = ("rnn", "lstm", "gru")
@@ -91,7 +88,7 @@ def test_cell_equations_equal_the_kernel_in_values_and_gradients(variant, begin)
         torch.testing.assert_close(ours, kernels, msg=lambda text, name=name: f"{name}: {text}")
 
 
-def test_first_weights_are_those_of_the_papers():
+def test_initial_weights_are_those_of_the_papers():
     lstm = LSTM(spec=sequence_spec(), hidden_size=7, forget_bias=2.0).network.core.layers[0][0]
     assert torch.equal((lstm.bias_ih_l0 + lstm.bias_hh_l0)[7:14], torch.full((7,), 2.0))
     irnn = RNN(spec=sequence_spec(), hidden_size=7, identity_init=True, activation="relu").network.core.layers[0][0]
@@ -100,7 +97,7 @@ def test_first_weights_are_those_of_the_papers():
     assert not irnn.bias_hh_l0.any()
 
 
-def test_the_second_direction_reads_each_sequence_from_its_own_end():
+def test_recurrent_layers_read_backwards_from_each_sequences_own_end():
     x, lengths = torch.arange(12.0).view(2, 6, 1), torch.tensor([6, 4])
     turned = reverse_sequences(x, lengths).squeeze(2)
     assert turned.tolist() == [[5, 4, 3, 2, 1, 0], [9, 8, 7, 6, 10, 11]]
@@ -123,7 +120,7 @@ def test_variational_dropout_drops_the_same_features_at_each_step():
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_weight_dropout_drops_recurrent_weights_for_a_whole_sequence(name):
+def test_weight_dropout_drops_recurrent_weights_for_all_steps(name):
     model = zoo.create(name, spec=sequence_spec(), hidden_size=7, weight_dropout=0.5)
     core, x = model.network.core, torch.randn(4, 9, 5)
     cell = core.layers[0][0]
@@ -142,7 +139,7 @@ def test_weight_dropout_drops_recurrent_weights_for_a_whole_sequence(name):
     assert cell.weight_hh_l0.grad.any()
 
 
-def test_dropout_between_layers_is_the_zoos_own():
+def test_recurrent_kernels_have_no_dropout_of_their_own():
     """The kernels' own is not deterministic on CUDA."""
     for module in zoo.create("lstm", spec=sequence_spec(), num_layers=3, dropout=0.4).modules():
         if isinstance(module, nn.RNNBase):
@@ -153,7 +150,7 @@ def test_dropout_between_layers_is_the_zoos_own():
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_text_in_parts_is_read_as_a_whole(name):
+def test_forward_with_state_on_parts_equals_forward_on_the_text(name):
     options = {"num_layers": 2, "dropout": 0.0}
     model = zoo.create(name, spec=text_spec(), **options).eval()
     x = torch.randint(2, 10, (3, 12))
@@ -166,7 +163,7 @@ def test_a_text_in_parts_is_read_as_a_whole(name):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_writing_is_a_function_of_the_seed(name):
+def test_generate_depends_on_the_seed_alone(name):
     model = zoo.create(name, spec=text_spec())
     one = model.generate("abc", length=30, seed=1)
     assert one.startswith("abc")
@@ -179,7 +176,7 @@ def test_writing_is_a_function_of_the_seed(name):
     assert model.training
 
 
-def test_what_cannot_be_written_is_said():
+def test_generate_rejects_unknown_tokens_and_other_tasks():
     model = zoo.create("gru", spec=text_spec())
     with pytest.raises(ZooError, match="prompt: 'é' is not among the 8 characters that it knows"):
         model.generate("abé")
@@ -189,89 +186,10 @@ def test_what_cannot_be_written_is_said():
         zoo.create("gru").generate("a")
 
 
-# --- the transformer ---
+# --- input layers and pooling ---
 
 
-def test_attention_is_what_its_equation_says():
-    attention = Attention(12, layer=0, num_heads=3, causal=True, rotary=False).eval()
-    x = torch.randn(2, 5, 12)
-    q, k, v = (part.view(2, 5, 3, 4).transpose(1, 2) for part in attention.qkv(x).split(12, 2))
-    scores = q @ k.transpose(2, 3) / math.sqrt(4)
-    scores = scores.masked_fill(torch.ones(5, 5).triu(1).bool(), -torch.inf)
-    want = attention.proj((scores.softmax(3) @ v).transpose(1, 2).reshape(2, 5, 12))
-    assert torch.allclose(attention(x, None), want, atol=1e-6)
-
-
-def test_rotary_products_depend_on_the_distance_alone():
-    one, other = torch.randn(1, 1, 1, 8), torch.randn(1, 1, 1, 8)
-    q, k = apply_rotary(one.expand(1, 1, 20, 8)), apply_rotary(other.expand(1, 1, 20, 8))
-    products = (q @ k.transpose(2, 3))[0, 0]
-    for distance in range(-5, 6):
-        diagonal = products.diagonal(distance)
-        assert torch.allclose(diagonal, diagonal[:1].expand_as(diagonal), atol=1e-5)
-    assert products.diagonal(3)[0] != products.diagonal(4)[0]
-    assert torch.allclose(q.norm(dim=3), one.norm().expand(1, 1, 20), atol=1e-5)
-
-
-def test_a_size_that_heads_do_not_divide_is_refused():
-    with pytest.raises(ZooError, match="hidden_size=30: must be a multiple of twice model.num_heads=4"):
-        zoo.create("transformer", hidden_size=30)
-
-
-def generate_without_cache(model: nn.Module, prompt: list[int], length: int, *, temperature: float, seed: int) -> str:
-    """Return sampled text; each token from a full pass over the last tokens: at most a block, then its later half."""
-    block_size, tokens, context = model.spec.input_shape[0], [], list(prompt)
-    generator = torch.Generator().manual_seed(seed)
-    for _ in range(length):
-        with torch.no_grad():
-            logits = model(torch.tensor([context]))[0, -1]
-        logits[:2] = -torch.inf
-        sampled = torch.multinomial((logits / (temperature or 1)).softmax(0), 1, generator=generator)
-        tokens.append(int(sampled if temperature else logits.argmax()))
-        context = [*(context if len(context) < block_size else context[-(block_size // 2) :]), tokens[-1]]
-    return "".join(model.spec.vocabulary[token] for token in tokens)
-
-
-@pytest.mark.parametrize("temperature", [0, 1.0])
-@pytest.mark.parametrize("positional_encoding", ["rotary", "learned"])
-def test_key_value_cache_generates_the_text_of_full_passes_token_by_token(positional_encoding, temperature):
-    """Within the block and past its end, from a prompt of one token, of some, and of more than a block."""
-    model = zoo.create(
-        "transformer", spec=text_spec(), positional_encoding=positional_encoding, tie_embeddings=False
-    ).eval()
-    for parameter in model.parameters():  # first weights repeat the last token, whatever the context
-        if parameter.ndim > 1:
-            nn.init.normal_(parameter, std=0.2)
-    for prompt in ("a", "abcd", "hgfedcba" * 2):
-        text = model.generate(prompt, length=60, temperature=temperature, seed=3)
-        tokens = [model.spec.vocabulary.index(c) for c in prompt][-12:]
-        expected = generate_without_cache(model, tokens, 60, temperature=temperature, seed=3)
-        assert text == prompt + expected
-        assert len(set(expected)) > 2
-
-
-def test_key_value_cache_computes_new_steps_alone():
-    model = zoo.create("transformer", spec=text_spec()).eval()
-    lengths = []
-    model.network.core.blocks[0].register_forward_pre_hook(lambda block, inputs: lengths.append(inputs[0].shape[1]))
-    model.generate("abcd", length=20, temperature=0)
-    # the prompt; it again with one token; one token each to the end of the block of 12; then its later half with one
-    assert lengths == [4, 5, *[1] * 7, 7, *[1] * 5, 7, *[1] * 4]
-
-
-def test_key_value_cache_holds_the_keys_of_all_steps():
-    cache, k = KeyValueCache(2), torch.randn(1, 2, 5, 4)
-    assert cache.length == 0
-    for layer in range(2):
-        cache.append(layer, k[:, :, :3], k[:, :, :3])
-        assert torch.equal(cache.append(layer, k[:, :, 3:], k[:, :, 3:])[0], k)
-    assert cache.length == 5
-
-
-# --- reading and pooling ---
-
-
-def test_an_image_is_read_by_rows_pixels_or_permuted():
+def test_image_sequence_reads_rows_pixels_or_permuted_pixels():
     x = torch.arange(24.0).view(1, 2, 3, 4)
     rows = ImageSequence((2, 3, 4), sequence_order="rows")(x)
     assert rows.shape == (1, 3, 8)
@@ -285,7 +203,7 @@ def test_an_image_is_read_by_rows_pixels_or_permuted():
 
 
 @pytest.mark.parametrize("name", ["lstm", "gru", "transformer"])
-def test_steps_read_together_do_not_see_the_padding(name):
+def test_patches_are_independent_of_padding(name):
     spec = SequenceSpec(name="s", task="classification", input_shape=(11, 2), classes=("a", "b"))
     model = zoo.create(name, spec=spec, patch_len=3, pooling="mean").eval()
     x, lengths = torch.randn(2, 11, 2), torch.tensor([4, 11])
@@ -313,14 +231,14 @@ def test_steps_read_together_do_not_see_the_padding(name):
         *(pytest.param(*pair, marks=pytest.mark.slow) for pair in [("lstm", "onnx"), ("rnn", "onnx")]),
     ],
 )
-def test_both_directions_are_exported_for_any_length(name, ending, tmp_path):
+def test_export_of_two_directions_takes_any_length(name, ending, tmp_path):
     """The file has answered three rows of other lengths than those it was traced with before it is kept."""
     spec = SequenceSpec(name="s", task="classification", input_shape=(11, 2), classes=("a", "b"))
     model = zoo.create(name, spec=spec, bidirectional=True, pooling="max")
     assert zoo.export(model, tmp_path / f"model.{ending}").stat().st_size > 0
 
 
-def test_a_projection_is_refused_in_one_line_by_formats_that_have_none(tmp_path):
+def test_export_rejects_a_projection_where_the_format_has_none(tmp_path):
     spec = SequenceSpec(name="s", task="classification", input_shape=(11, 2), classes=("a", "b"))
     model = zoo.create("lstm", spec=spec, proj_size=16)
     for ending in ("onnx", "pt2"):
@@ -330,7 +248,7 @@ def test_a_projection_is_refused_in_one_line_by_formats_that_have_none(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
 
 
-def test_pooling_looks_at_each_sequence_alone():
+def test_pooling_ignores_padding():
     h, lengths = torch.randn(2, 6, 4), torch.tensor([6, 3])
     assert torch.equal(Pooling(4, pooling="last")(h, lengths)[1], h[1, 2])
     both = Pooling(4, pooling="last", directions=2)(h, lengths)
@@ -347,7 +265,7 @@ def test_pooling_looks_at_each_sequence_alone():
 
 @pytest.mark.parametrize("apart", [True, False])
 @pytest.mark.parametrize("targets", [(0, 1, 2), (2,)])
-def test_segments_come_back_in_order(apart, targets):
+def test_unpatchify_restores_the_order_of_patches(apart, targets):
     spec = series_spec(horizon=6, targets=targets)
     segments = SeriesPatches(spec, patch_len=3, instance_norm=True, channel_independence=apart)
     x = torch.randn(4, 16, 3)
@@ -361,7 +279,7 @@ def test_segments_come_back_in_order(apart, targets):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_reversible_forecast_moves_with_its_past(name):
+def test_instance_norm_shifts_the_forecast_with_its_context(name):
     model = zoo.create(name, spec=series_spec(), patch_len=4).eval()
     x = torch.randn(2, 16, 3)
     assert torch.allclose(model(x + 5), model(x) + 5, atol=1e-4)
@@ -370,7 +288,7 @@ def test_a_reversible_forecast_moves_with_its_past(name):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_columns_apart_do_not_see_each_other(name):
+def test_channel_independence_separates_columns(name):
     x = torch.randn(2, 16, 3)
     other = torch.cat([x[:, :, :2], torch.randn(2, 16, 1)], 2)
     for apart in (True, False):
@@ -380,7 +298,7 @@ def test_columns_apart_do_not_see_each_other(name):
 
 @pytest.mark.parametrize("strategy", ["direct", "recursive"])
 @pytest.mark.parametrize("name", CELLS)
-def test_any_horizon_is_answered(name, strategy):
+def test_forecasters_predict_any_length(name, strategy):
     for segment, horizon in ((1, 5), (4, 6), (16, 20)):
         model = zoo.create(
             name, spec=series_spec(horizon=horizon), patch_len=segment, forecast_strategy=strategy, num_layers=2
@@ -388,7 +306,7 @@ def test_any_horizon_is_answered(name, strategy):
         assert model(torch.randn(2, 16, 3)).shape == (2, horizon, 3)
 
 
-def test_answers_read_again_need_all_columns():
+def test_forecasters_reject_options_that_do_not_fit():
     with pytest.raises(ZooError, match="model.forecast_strategy=recursive: its predictions are its next inputs"):
         zoo.create("gru", spec=series_spec(targets=(1,)), forecast_strategy="recursive", channel_independence=False)
     with pytest.raises(ZooError, match="bidirectional=true: does not go with forecasting"):
@@ -415,7 +333,7 @@ def copying() -> Dataset:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CELLS)
-def test_gradients_vanish_in_the_rnn_and_not_in_the_gated_ones(name):
+def test_gradients_vanish_in_the_rnn_and_not_in_lstm_and_gru(name):
     """The gradient must reach what the answer depends on: the gated ones learn to copy and the rnn does not."""
     data = copying()
     torch.manual_seed(0)
@@ -434,7 +352,7 @@ def test_gradients_vanish_in_the_rnn_and_not_in_the_gated_ones(name):
         assert run.metrics["test/accuracy"] == 1
 
 
-def test_the_core_is_layers_of_one_direction_each():
+def test_recurrent_layers_are_kernels_of_one_direction():
     core = zoo.create("gru", spec=sequence_spec(), num_layers=2, bidirectional=True, hidden_size=7).network.core
     assert isinstance(core, RecurrentLayers)
     assert core.features == 14

@@ -34,7 +34,7 @@ PLACE = ("epochs", "waiting", "waiting_rows", "rows", "sums", "monitor")  # of a
 class Loop:
     """Where training stands. Kept out of the module itself, whose attributes are slow to set in a hot loop.
 
-    ``steps`` of the optimiser, ``samples`` and finished ``epochs`` of ``max_epochs`` are the only measures of
+    ``steps`` of the optimizer, ``samples`` and finished ``epochs`` of ``max_epochs`` are the only measures of
     progress. Of the batch at work, this process has ``local_rows`` of ``batch_rows``; ``waiting`` batches with
     ``waiting_rows`` rows have left gradients that no step was taken on yet; ``sums`` and ``rows`` are the epoch's.
     ``weights`` are those that decay, of each of the optimizer's groups; ``scaler`` keeps gradients within float16.
@@ -228,7 +228,7 @@ class ZooModule(L.LightningModule):
         return [(list(self.parameters()), 1.0)]
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return the optimiser of the run's options."""
+        """Return the optimizer of the run's options."""
         groups = self.parameter_groups()
         decaying = {id(parameter) for parameter in decay_parameters(self)}
         self.loop.weights = [[p for p in group if id(p) in decaying] for group, _ in groups]
@@ -478,7 +478,7 @@ class ZooModule(L.LightningModule):
         self.loop.steps, self.loop.samples = checkpoint["state_dict"]["counters"].tolist()
 
     def training_state(self) -> dict[str, Any]:
-        """Return what training goes on from, beside weights and optimisers, as primitives and tensors.
+        """Return what training goes on from, beside weights and optimizers, as primitives and tensors.
 
         A family that has more of it (a hidden state, a replay memory) adds to the dictionary.
         """
