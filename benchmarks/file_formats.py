@@ -117,11 +117,10 @@ def _config(path: Path) -> None:
 def _reopened(path: Path) -> Any:
     from omegaconf import OmegaConf
 
-    from zoo.config.run_config import reopen_run
-    from zoo.engine.build import build_run_config
+    from zoo.config.run_config import RunConfig, reopen_run
 
     config, recipe = reopen_run(path.parent, {})
-    run_config = build_run_config(config, recipe=recipe, resume_from=path.parent)
+    run_config = RunConfig.from_config(config, recipe=recipe, resume_from=path.parent)
     return [OmegaConf.to_container(config), run_config.recipe]
 
 

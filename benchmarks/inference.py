@@ -51,11 +51,12 @@ def _model(name: str, device: str) -> tuple[Any, str, dict[str, Any]]:
     import torch
 
     from zoo.config import compose as configs
+    from zoo.config.run_config import RunConfig
     from zoo.data.environment.environments import Environments
     from zoo.data.from_config import eval_loader
-    from zoo.engine.build import build_data, build_model, build_run_config
+    from zoo.engine.build import build_data, build_model
 
-    run_config = build_run_config(configs.compose([f"model={name}"]), recipe=name, command="")
+    run_config = RunConfig.from_config(configs.compose([f"model={name}"]), recipe=name, command="")
     dataset, _ = build_data(run_config, None)
     model = build_model(run_config, dataset).to(device).eval()
     if isinstance(dataset, Environments):

@@ -53,10 +53,10 @@ class Case:
 
     def plan(self, *extra: str) -> Any:
         """Return the plan of a run of it, with the words as a shell gives them to a program."""
-        from zoo.engine.build import build_run_config
+        from zoo.config.run_config import RunConfig
 
         config = configs.compose([*(os.path.expandvars(word) for word in self.typed), *extra])
-        return build_run_config(config, recipe=self.model, command="")
+        return RunConfig.from_config(config, recipe=self.model, command="")
 
     @property
     def each(self) -> str:

@@ -355,6 +355,16 @@ def data_origin(name: str) -> tuple[str, str] | None:
     return (module, attribute or name) if module else None
 
 
+def action_space_of(env: str) -> str:
+    """Return discrete or continuous, the action space of an environment of gymnasium; needs no torch.
+
+    Raises:
+        ZooError: there is no such environment, or it has another action space.
+    """
+    space: str = importlib.import_module("zoo.data.environment.spaces").action_space(env)
+    return space
+
+
 def get(name: str) -> type[Any]:
     """Return the LightningModule class registered under ``name``.
 

@@ -11,7 +11,7 @@ import torch
 
 import zoo
 from zoo.config.compose import compose
-from zoo.engine.build import build_run_config
+from zoo.config.run_config import RunConfig
 from zoo.exceptions import TrainingError, ZooError
 from zoo.tasks.classification import baselines as labels
 from zoo.testing.runs import check_kills
@@ -159,7 +159,7 @@ def test_two_runs_of_one_second_have_folders_of_their_own_and_one_that_writes_no
     tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    one, other = (build_run_config(compose(["model=fnn", "data=wine"]), recipe=None, command="") for _ in range(2))
+    one, other = (RunConfig.from_config(compose(["model=fnn", "data=wine"]), recipe=None, command="") for _ in range(2))
     other = replace(other, folder=one.folder)  # planned in the same second
     with one.create_run_dir() as first, other.create_run_dir() as second:
         assert first.folder == one.folder

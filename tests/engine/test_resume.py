@@ -110,7 +110,7 @@ def test_a_run_goes_on_with_other_processes_and_another_logger(before, after, tm
     run = zoo.train("fnn", run_dir="whole", trainer=trainer, report=False, **plain)
     stopped("cut", 5, trainer=trainer, **plain)  # amid an epoch, with gradients that wait
     zoo.resume("cut", report=False, trainer={"devices": after}, logger="tensorboard")
-    assert f"note: {after} processes go on from where {before} were" in capsys.readouterr().out
+    assert f"note: {after} processes resume the work of {before}" in capsys.readouterr().out
     whole, cut = weights(run.folder), weights("cut")
     for key, value in whole.items():
         assert torch.allclose(cut[key].double(), value.double(), rtol=1e-4, atol=1e-5), key

@@ -16,14 +16,15 @@ from zoo.exceptions import unknown
 
 
 def _run(args: Args) -> Sequence[str]:
-    from zoo.engine.build import build_data, build_model, build_run_config
+    from zoo.config.run_config import RunConfig
+    from zoo.engine.build import build_data, build_model
 
     name = args.path("model's name")
     name = registry.SYNONYMS.get(name, name)
     if name not in choices("model"):
         raise unknown("model", name, choices("model"))
     config = compose([f"model={name}"])
-    run_config = build_run_config(config, recipe=name, command="")
+    run_config = RunConfig.from_config(config, recipe=name, command="")
     dataset, _ = build_data(run_config, None)
     model = build_model(run_config, dataset)
     entry, cls = registry.entry(config.model.name), type(model)

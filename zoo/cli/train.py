@@ -88,7 +88,7 @@ def _resume(arguments: Sequence[str]) -> None:
     config, recipe = reopen_run(folder, values)
     if config.data.name == "arrays":
         raise ZooError(f"{folder}: was trained on arrays; resume it in Python with zoo.resume({str(folder)!r}, data=…)")
-    run(config, recipe=recipe, command="python train.py " + " ".join(arguments), resumed=folder)
+    run(config, recipe=recipe, command="python train.py " + " ".join(arguments), resume_from=folder)
 
 
 def _report(error: ZooError | TrainingError | Stopped, failures: list[Exception]) -> None:
@@ -122,7 +122,7 @@ def _hydra(arguments: Sequence[str], failures: list[Exception]) -> None:
         try:
             named = [override.partition("=")[0].lstrip("+") for override in overrides]
             recipe = HydraConfig.get().runtime.choices["model"]
-            finished = run(config, recipe=recipe, command=command.strip(), named=named)
+            finished = run(config, recipe=recipe, command=command.strip(), overridden=named)
             monitor = f"val/{finished.model.task.monitor}"  # to choose by; the test is for the chosen one
             value = finished.results.get("metrics", {}).get(monitor)
             swept.append((overrides, f"{monitor} {value:.4f}" if value is not None else "", str(finished.folder)))

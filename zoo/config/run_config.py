@@ -27,6 +27,7 @@ from zoo.config.schema import (
 )
 from zoo.exceptions import ZooError, unknown
 from zoo.utils.atomic_io import atomic_write
+from zoo.utils.rank import find_launch
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ class RunConfig:
         Raises:
             ZooError: the model cannot do the data's task, an option is outside its limits, the folder cannot be made.
         """
+        if config.data.get("action_space", "") is None and config.data.get("env"):
+            config.data.action_space = registry.action_space_of(config.data.env)
         values: Any = OmegaConf.to_container(config, resolve=True)
         working_dir = values.pop("working_dir", None)
         check_number("data.batch_size", values["data"]["batch_size"], low=1, integer=True)
@@ -81,7 +84,7 @@ class RunConfig:
             command=command,
             task=task,
             learning=learning_of(values),
-            trainer=options(TrainerOptions, "trainer", values["trainer"]),
+            trainer=_fit_to_launch(options(TrainerOptions, "trainer", values["trainer"])),
             early_stopping=options(EarlyStopping, "early_stopping", values["early_stopping"]),
             checkpoint=options(CheckpointOptions, "checkpoint", values.get("checkpoint") or {}),
             folder=resume_from or _new_folder(values["run_dir"], f"{recipe}-{_data_name(values['data'])}"),
@@ -95,6 +98,19 @@ class RunConfig:
     def data(self) -> dict[str, Any]:
         """The options of the data, with paths as they are from here."""
         return resolve_paths(self.values["data"], self.working_dir)
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of best.ckpt and last.ckpt."""
+        return self.folder / "checkpoints"
+
+    def check_files(self) -> None:
+        """Reject files of the data that do not exist, before anything heavy is imported.
+
+        Raises:
+            ZooError: ``data.path`` is not given, or one of the data's files does not exist.
+        """
+        check_files(self.data)
 
     @contextlib.contextmanager
     def create_run_dir(self) -> Iterator[RunConfig]:
@@ -141,6 +157,28 @@ class RunConfig:
             atomic_write(self.folder / "config.yaml", lambda to: OmegaConf.save(content, to))
         except OSError as error:
             raise self._unwritable(error) from None
+
+
+def _fit_to_launch(trainer: TrainerOptions) -> TrainerOptions:
+    """Return the trainer's options with as many machines as torchrun or srun uses.
+
+    Raises:
+        ZooError: other processes were requested than were started.
+    """
+    launch = find_launch()
+    if launch is None:
+        if (nodes := trainer.num_nodes or 1) > 1:
+            raise ZooError(
+                f"trainer.num_nodes={nodes}: start it by torchrun --nnodes {nodes} on each, or by SLURM's srun"
+            )
+        return trainer
+    if (trainer.num_nodes or launch.num_nodes) != launch.num_nodes:
+        started = f"{launch.launcher} started processes on {launch.num_nodes}"
+        raise ZooError(f"trainer.num_nodes={trainer.num_nodes}: {started}")
+    if trainer.devices * launch.num_nodes != launch.world_size:
+        each = launch.world_size // launch.num_nodes
+        raise ZooError(f"trainer.devices={trainer.devices}: {launch.launcher} started {each} on each machine")
+    return replace(trainer, num_nodes=launch.num_nodes)
 
 
 def _data_name(data: dict[str, Any]) -> str:

@@ -109,19 +109,22 @@ def _rank(entry: Entry, figure: str, better: int) -> tuple[bool, float]:
 
 
 def _loaded(config: Any) -> Dataset:
-    from zoo.config.run_config import check_files
-    from zoo.engine.build import build_data, build_run_config
+    from zoo.config.run_config import RunConfig, check_files
+    from zoo.engine.build import build_data
 
-    run_config = build_run_config(config)
+    run_config = RunConfig.from_config(config)
     check_files(run_config.data)
     return build_data(run_config, None)[0]
 
 
 def _ranked_by(name: str, words: Sequence[str], dataset: Dataset) -> tuple[str, int]:
     """Return the figure that picks among models, and 1 where more of it is better, else -1."""
-    from zoo.engine.build import build_model, build_run_config
+    from zoo.config.run_config import RunConfig
+    from zoo.engine.build import build_model
 
-    model = build_model(build_run_config(configs.compose([f"model={name}", *words]), recipe=name, command=""), dataset)
+    model = build_model(
+        RunConfig.from_config(configs.compose([f"model={name}", *words]), recipe=name, command=""), dataset
+    )
     return model.task.monitor, 1 if model.task.mode == "max" else -1
 
 
@@ -133,7 +136,7 @@ def _trained(name: str, words: Sequence[str], dataset: Dataset, seconds: float, 
         config = configs.compose([f"model={name}", *words])
         configs.update(config, {"trainer": trainer, "run_dir": str(place), "logger": {"name": "csv"}})
         with contextlib.redirect_stdout(io.StringIO()):  # the table says it
-            return run(config, recipe=name, command="", report=False, named=[w.partition("=")[0] for w in words])
+            return run(config, recipe=name, command="", report=False, overridden=[w.partition("=")[0] for w in words])
 
     started = time.perf_counter()
     try:

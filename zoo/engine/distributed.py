@@ -15,19 +15,28 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from zoo import registry
 from zoo.config.run_config import RunConfig
-from zoo.config.schema import TrainerOptions
+from zoo.engine.run_dir import resume_hint
 from zoo.engine.signals import Interrupt
 from zoo.exceptions import Stopped, TrainingError, ZooError
-from zoo.utils.rank import Launch
+from zoo.utils.device import select_device
+from zoo.utils.rank import Launch, find_launch
+
+if TYPE_CHECKING:
+    import lightning as L
+    from torch import Tensor
+
+    from zoo.data.dataset import Split
 
 PATIENCE = 5.0  # seconds in which a process that fails, or is asked to end, is gone
 PRELOAD = [
     "lightning",
     "zoo.engine.train",
     "zoo.engine.build",
+    "zoo.engine.resume",
     "zoo.reporting.results",
     "zoo.reporting.plots",
     "zoo.tasks.baselines",
@@ -61,7 +70,40 @@ def warm() -> None:
 
 
 @contextlib.contextmanager
-def shared(world: int, work: Callable[..., Any], *arguments: Any) -> Iterator[None]:
+def start_workers(run_config: RunConfig, work: Callable[[], None]) -> Iterator[None]:
+    """Start ``work()`` in the run's other processes; this one is rank zero until the block ends.
+
+    A run in one process, and one that a launcher started, needs none.
+
+    Raises:
+        TrainingError: another process failed, or was killed.
+    """
+    if run_config.trainer.devices == 1 or find_launch() is not None:
+        yield
+        return
+    try:
+        with _workers(run_config.trainer.devices, _work, _modules(run_config), work):
+            yield
+    except ProcessError as error:
+        raise TrainingError(f"{error}; {resume_hint(run_config.folder)}") from error.__cause__
+
+
+def _modules(run_config: RunConfig) -> list[str]:
+    """Return the modules that register the run's model and data."""
+    modules = [registry.entry(run_config.values["model"]["name"]).module]
+    name = run_config.values["data"]["name"]
+    modules += [registry.data_entry(name).load.__module__] if name != "arrays" else []
+    return [module for module in modules if module not in ("__main__", "__mp_main__")]  # each process runs those itself
+
+
+def _work(modules: list[str], work: Callable[[], None]) -> None:
+    for module in modules:
+        importlib.import_module(module)
+    work()
+
+
+@contextlib.contextmanager
+def _workers(world: int, work: Callable[..., Any], *arguments: Any) -> Iterator[None]:
     """Start ``work(*arguments)`` in processes 1 to ``world`` - 1, and make this one process 0 until the block ends.
 
     Raises:
@@ -201,27 +243,23 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(old)
 
 
-def check_launch(launch: Launch, trainer: TrainerOptions) -> TrainerOptions:
-    """Return the trainer's options with as many machines as the launcher uses.
+@contextlib.contextmanager
+def open_run(run_config: RunConfig) -> Iterator[RunConfig]:
+    """Yield the configuration with the folder that rank zero created, in a launcher's processes once they have met.
 
     Raises:
-        ZooError: other processes were requested than were started.
+        ZooError: the file system does not allow the folder, or there is no such device.
     """
-    if (trainer.num_nodes or launch.num_nodes) != launch.num_nodes:
-        started = f"{launch.launcher} started processes on {launch.num_nodes}"
-        raise ZooError(f"trainer.num_nodes={trainer.num_nodes}: {started}")
-    if trainer.devices * launch.num_nodes != launch.world_size:
-        each = launch.world_size // launch.num_nodes
-        raise ZooError(f"trainer.devices={trainer.devices}: {launch.launcher} started {each} on each machine")
-    return replace(trainer, num_nodes=launch.num_nodes)
-
-
-@contextlib.contextmanager
-def join_launch(launch: Launch, run_config: RunConfig, device: str) -> Iterator[RunConfig]:
-    """Join the launcher's processes, and yield the configuration with the folder that rank zero created."""
+    launch = find_launch()
+    if launch is None:
+        if run_config.trainer.devices > 1:
+            warm()
+        with run_config.create_run_dir() as run_config:
+            yield run_config
+        return
     import torch
 
-    _connect(launch, device)
+    _connect(launch, select_device(run_config.trainer.accelerator, run_config.trainer.devices))
     try:
         if launch.rank:
             folders: list[str | None] = [None]
@@ -247,3 +285,22 @@ def _connect(launch: Launch, device: str) -> None:
         torch.cuda.set_device(environment.local_rank())
     backend = "nccl" if device == "cuda" else "gloo"
     torch.distributed.init_process_group(backend, rank=launch.rank, world_size=launch.world_size)
+
+
+def gather_outputs(trainer: L.Trainer, outputs: list[Tensor], split: Split) -> Tensor | None:
+    """Return the outputs of all processes for ``split``, in the order of its rows; None: there are none."""
+    import torch
+
+    from zoo.data.loader import EvalLoader, Share
+
+    if not outputs:
+        return None
+    local = torch.cat(outputs)
+    if trainer.world_size == 1:
+        return local
+    shards: list[Any] = [None] * trainer.world_size
+    torch.distributed.all_gather_object(shards, local)
+    gathered = local.new_empty(sum(map(len, shards)), *local.shape[1:])
+    for rank, shard in enumerate(shards):
+        gathered[torch.cat(EvalLoader(split, share=Share(rank, trainer.world_size)).index).cpu()] = shard
+    return gathered

@@ -15,9 +15,9 @@ import torch
 from lightning import seed_everything
 from omegaconf import DictConfig
 
-from zoo.config.run_config import check_files
+from zoo.config.run_config import RunConfig, check_files
 from zoo.data.loader import Loader
-from zoo.engine.build import build_data, build_model, build_run_config
+from zoo.engine.build import build_data, build_model
 from zoo.exceptions import ZooError
 from zoo.models.base import ZooModule
 from zoo.optim.optimizers import build_optimizer
@@ -53,7 +53,7 @@ def find_lr(config: DictConfig, picture: Path, *, recipe: str | None = None) -> 
     Raises:
         ZooError: an option or data that does not fit; the model has more than one rate; no rate made its loss fall.
     """
-    run_config = build_run_config(config, recipe=recipe)
+    run_config = RunConfig.from_config(config, recipe=recipe)
     check_files(run_config.data)
     if run_config.trainer.world > 1:
         raise ZooError("lr-find: runs in one process; set trainer.devices=1")

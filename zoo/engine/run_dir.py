@@ -1,17 +1,17 @@
-"""A run's folder: the results in it, a disk that takes no more, and what to remove after a failure."""
+"""A run's folder: how to go on from it, a disk that takes no more, and what to remove after a failure."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from zoo.exceptions import TrainingError
+from zoo.config.run_config import RunConfig
+from zoo.engine.signals import Interrupt
+from zoo.exceptions import Stopped, TrainingError
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # a full disk, a reached quota, a read-only file system
 PERMISSION_ERRORS = (errno.EACCES, errno.EPERM)  # reading elsewhere may raise these too
@@ -20,12 +20,41 @@ RUN_FOLDERS = ("checkpoints", "samples", "plots")
 
 
 @contextlib.contextmanager
-def guard_run_dir(folder: Path) -> Iterator[None]:
-    """Turn a disk that takes no more into an error that says how to resume.
+def guard_run(run_config: RunConfig) -> Iterator[None]:
+    """Turn an interrupt, and a disk that takes no more, into an error that says how to resume.
+
+    A run that failed without a checkpoint leaves no files.
 
     Raises:
+        Stopped: in place of an Interrupt.
         TrainingError: in place of an OSError of such a kind.
     """
+    folder = run_config.folder
+    try:
+        with _disk_errors(folder):
+            yield
+    except Interrupt as interrupt:
+        raise Stopped(f"stopped by {interrupt}{_stop_hint(folder)}", folder, interrupt.number) from None
+    except TrainingError:
+        if not run_config.resumed:
+            discard_run(folder)
+        raise
+
+
+def _stop_hint(folder: Path) -> str:
+    """Return how to go on with a run that was interrupted."""
+    command = f"python train.py resume={folder}"
+    if (folder / "results.json").exists():
+        return f"; its test figures are in {folder / 'results.json'}; add the rest of its report with {command}"
+    if (folder / "checkpoints" / "last.ckpt").exists():
+        return f"; go on with {command}"
+    if (folder / "config.yaml").exists():
+        return f" before its first checkpoint; begin again with {command}"
+    return " before it began"
+
+
+@contextlib.contextmanager
+def _disk_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -43,17 +72,6 @@ def resume_hint(folder: Path) -> str:
     if (folder / "checkpoints" / "best.ckpt").exists():
         return f"last good checkpoint: {folder / 'checkpoints' / 'best.ckpt'}"
     return "no checkpoint was written yet"
-
-
-def read_results(folder: Path, *, steps: int | None = None) -> dict[str, Any] | None:
-    """Return the content of a run's results.json, or None without a complete one of ``steps`` training steps."""
-    try:
-        content = json.loads((folder / "results.json").read_text())
-    except (OSError, ValueError):
-        return None
-    groups = [content.get(key) for key in ("metrics", "baselines")] if isinstance(content, dict) else [None]
-    complete = all(isinstance(group, dict) for group in groups)
-    return content if complete and steps in (None, content.get("steps")) else None
 
 
 def discard_run(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a run says of itself: its opening line, results.json, its closing lines."""
+"""The report of a run: its opening line, results.json, its closing lines."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from zoo.config.run_config import BUNDLED, RunConfig
 from zoo.data import Dataset
 from zoo.models.base import ZooModule
 from zoo.utils.atomic_io import atomic_write
+from zoo.utils.console import print_progress
 from zoo.utils.device import device_name
 from zoo.utils.eval_mode import eval_mode
 from zoo.utils.guard import Guard
@@ -34,6 +35,7 @@ class RunContext:
 
     run_config: RunConfig
     dataset: Dataset
+    datamodule: Any
     model: ZooModule
     device: str
     precision: str
@@ -47,6 +49,13 @@ class RunContext:
     def parameters(self) -> int:
         """Numbers in the model's parameters."""
         return sum(p.numel() for p in self.model.parameters())
+
+
+def start_report(context: RunContext) -> None:
+    """Print the opening line and write config.yaml, in rank zero."""
+    if context.is_rank_zero:
+        print_progress(opening(context))
+        context.run_config.write()
 
 
 def opening(context: RunContext) -> str:
@@ -66,18 +75,19 @@ def results(
     context: RunContext,
     rows: Sequence[Mapping[str, Any]],
     seconds: tuple[float, float],
-    figures: Mapping[str, float],
+    test_metrics: Mapping[str, float],
 ) -> dict[str, Any]:
-    """Return the content of results.json: ``rows`` of the history, ``seconds`` of training and of validation within
-    it, test ``figures``; no baselines yet.
+    """Return the content of results.json, without baselines yet.
+
+    ``rows`` are those of the history, ``seconds`` those of training and of validation within it.
     """
-    last, objective = rows[-1], context.model.task
-    monitor = f"val/{objective.monitor}"
-    best = max if objective.mode == "max" else min
+    last, task = rows[-1], context.model.task
+    monitor = f"val/{task.monitor}"
+    best = max if task.mode == "max" else min
     watched = [row[monitor] for row in rows if monitor in row]  # an early epoch may not have had it
     chosen = {monitor: watched[-1] if context.run_config.checkpoint.test_with == "last" else best(watched)}
     metrics = {k: v for k, v in last.items() if k.startswith("train/")}
-    metrics |= {**chosen, **figures}
+    metrics |= {**chosen, **test_metrics}
     return {
         "model": context.run_config.recipe,
         "class": context.model.name,
@@ -116,8 +126,37 @@ def origin(device: str) -> dict[str, Any]:
     }
 
 
-def write(content: dict[str, Any], folder: Path) -> None:
-    """Write results.json, whole or not at all."""
+def write_results(
+    context: RunContext,
+    rows: Sequence[Mapping[str, Any]],
+    seconds: tuple[float, float],
+    test_metrics: Mapping[str, float],
+    *,
+    report: bool,
+) -> dict[str, Any]:
+    """Write results.json before any part of the report can fail, and return its content.
+
+    A run that is resumed for its missing parts keeps the content that it has.
+    """
+    folder, resumed = context.run_config.folder, context.run_config.resumed
+    earlier = read_results(folder, steps=rows[-1]["steps"]) if resumed else None
+    content = earlier or results(context, rows, seconds, test_metrics)
+    _write({**content, "missing": ["report"]} if report else content, folder)
+    return content
+
+
+def read_results(folder: Path, *, steps: int | None = None) -> dict[str, Any] | None:
+    """Return the content of a run's results.json, or None without a complete one of ``steps`` training steps."""
+    try:
+        content = json.loads((folder / "results.json").read_text())
+    except (OSError, ValueError):
+        return None
+    groups = [content.get(key) for key in ("metrics", "baselines")] if isinstance(content, dict) else [None]
+    complete = all(isinstance(group, dict) for group in groups)
+    return content if complete and steps in (None, content.get("steps")) else None
+
+
+def _write(content: dict[str, Any], folder: Path) -> None:
     atomic_write(folder / "results.json", lambda to: to.write_text(json.dumps(content, indent=1) + "\n"))
 
 
@@ -125,30 +164,29 @@ def add_report(
     context: RunContext,
     content: dict[str, Any],
     history: Sequence[Mapping[str, Any]],
-    kept: torch.Tensor | None,
-    data: Any,
+    outputs: torch.Tensor | None,
     guard: Guard,
 ) -> tuple[dict[str, Any], list[Path]]:
-    """Return ``content`` with further figures and baselines, and the pictures of what was ``kept`` of the test.
+    """Return ``content`` with extra metrics and baselines, and the plots of the test's ``outputs``.
 
-    Each part is run by itself: one that fails is a warning and is named under ``missing``, and a run that is resumed
-    tries it again. results.json is written again with what was added.
+    A part that fails is a warning and is named under ``missing``; resuming the run tries it again. results.json is
+    written again with each addition.
     """
 
     def update(*pending: str) -> None:
-        lacking = {"missing": [*guard.missing, *pending]} if guard.missing or pending else {}
-        guard.attempt("results.json", lambda: write({**content, **lacking}, context.run_config.folder), None)
+        missing = {"missing": [*guard.missing, *pending]} if guard.missing or pending else {}
+        guard.attempt("results.json", lambda: _write({**content, **missing}, context.run_config.folder), None)
 
     content = {key: value for key, value in content.items() if key != "missing"}
     with eval_mode(context.model):
-        figures = guard.attempt("further figures", lambda: context.model.extra_metrics(context.dataset), {})
-        beside = guard.attempt("baselines", lambda: _baselines(context, guard), {})
-        content["metrics"] = {**content["metrics"], **{f"test/{name}": value for name, value in figures.items()}}
-        content["baselines"] = {**content["baselines"], **beside}
+        extra_metrics = guard.attempt("further figures", lambda: context.model.extra_metrics(context.dataset), {})
+        baselines = guard.attempt("baselines", lambda: _baselines(context, guard), {})
+        content["metrics"] = {**content["metrics"], **{f"test/{name}": value for name, value in extra_metrics.items()}}
+        content["baselines"] = {**content["baselines"], **baselines}
         update("pictures")
-        pictures = guard.attempt("pictures", lambda: _pictures(context, history, kept, data, guard), [])
+        plots = guard.attempt("pictures", lambda: _plots(context, history, outputs, guard), [])
     update()
-    return content | ({"missing": list(guard.missing)} if guard.missing else {}), pictures
+    return content | ({"missing": list(guard.missing)} if guard.missing else {}), plots
 
 
 def _baselines(context: RunContext, guard: Guard) -> dict[str, dict[str, float]]:
@@ -157,31 +195,38 @@ def _baselines(context: RunContext, guard: Guard) -> dict[str, dict[str, float]]
     return baselines(context.dataset, options=context.model.hparams, attempt=guard.attempt)
 
 
-def _pictures(
-    context: RunContext, history: Sequence[Mapping[str, Any]], kept: torch.Tensor | None, data: Any, guard: Guard
+def _plots(
+    context: RunContext, history: Sequence[Mapping[str, Any]], outputs: torch.Tensor | None, guard: Guard
 ) -> list[Path]:
     from zoo.reporting.plots import run_plots
 
     model, dataset = context.model, context.dataset
-    answers = guard.attempt("answers", lambda: model.task.postprocess_outputs(kept), {}) if kept is not None else {}
-    batch = guard.attempt("first batch", data.first_batch, None)
+    predictions = {}
+    if outputs is not None:
+        predictions = guard.attempt("answers", lambda: model.task.postprocess_outputs(outputs), {})
+    batch = guard.attempt("first batch", context.datamodule.first_batch, None)
     visualizations = (
         guard.attempt("visualizations", lambda: model.visualizations(batch, dataset), {}) if batch is not None else {}
     )
     frames = guard.attempt("film", lambda: model.record_video(dataset), None)
     visualizations = visualizations if frames is None else {**visualizations, "frames": frames}
     options = {"batch": batch, "visualizations": visualizations, "attempt": guard.attempt}
-    return run_plots(model.task, dataset, history, answers, context.run_config.folder / "plots", **options)
+    return run_plots(model.task, dataset, history, predictions, context.run_config.folder / "plots", **options)
 
 
-def closing(context: RunContext, content: Mapping[str, Any], pictures: Sequence[Path]) -> str:
-    """Return the lines that a run ends with: figure, pictures, what to try next."""
+def end_report(context: RunContext, content: Mapping[str, Any], plots: Sequence[Path]) -> None:
+    """Print the closing lines."""
+    print_progress(closing(context, content, plots))
+
+
+def closing(context: RunContext, content: Mapping[str, Any], plots: Sequence[Path]) -> str:
+    """Return the lines that a run ends with: its test metrics, its plots, commands to try next."""
     monitor, data, model = context.model.task.monitor, content["data"], content["model"]
-    known = {name: values[monitor] for name, values in content["baselines"].items() if monitor in values}
-    beside = ", ".join(f"{name} {value:.3g}" for name, value in known.items())
-    figure = f"{content['metrics'].get(f'test/{monitor}', float('nan')):.4g}" + (f" ({beside})" if beside else "")
-    drawn = all(p.suffix == ".png" for p in pictures)
-    names = ",".join(p.stem if drawn else p.name for p in pictures)
+    baselines = {name: values[monitor] for name, values in content["baselines"].items() if monitor in values}
+    compared = ", ".join(f"{name} {value:.3g}" for name, value in baselines.items())
+    figure = f"{content['metrics'].get(f'test/{monitor}', float('nan')):.4g}" + (f" ({compared})" if compared else "")
+    drawn = all(p.suffix == ".png" for p in plots)
+    names = ",".join(p.stem if drawn else p.name for p in plots)
     others = [
         m
         for m in configs.fitting_models(context.dataset.spec.task, context.dataset.spec.modality)
@@ -214,13 +259,15 @@ def _by_name(data: str) -> bool:
 def _others(content: Mapping[str, Any], monitor: str) -> str:
     """Return the line of the other test figures, each beside what the constant answer reaches."""
     constant: Mapping[str, float] = next(iter(content["baselines"].values()), {})
-    found = {key.removeprefix("test/"): value for key, value in content["metrics"].items() if key.startswith("test/")}
-    said = [
+    test_metrics = {
+        key.removeprefix("test/"): value for key, value in content["metrics"].items() if key.startswith("test/")
+    }
+    parts = [
         f"{name.replace('_', ' ')} {value:.4g}" + (f" ({constant[name]:.3g})" if name in constant else "")
-        for name, value in found.items()
+        for name, value in test_metrics.items()
         if name != monitor
     ]
-    return f"{'test also':<16}{'   '.join(said)}"
+    return f"{'test also':<16}{'   '.join(parts)}"
 
 
 def _peak_memory(device: str) -> float | None:
@@ -237,14 +284,14 @@ def _peak_memory(device: str) -> float | None:
 
 def config_hash(values: Mapping[str, Any]) -> str:
     """Return a name for all that decides a run's outcome: two runs of one hash and commit should agree."""
-    kept = {k: _said(v) for k, v in values.items() if k not in ("run_dir", "logger", "expected")}
-    kept["checkpoint"] = {k: v for k, v in kept.get("checkpoint", {}).items() if k == "test_with"}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:12]
+    deciding = {k: _without_null(v) for k, v in values.items() if k not in ("run_dir", "logger", "expected")}
+    deciding["checkpoint"] = {k: v for k, v in deciding.get("checkpoint", {}).items() if k == "test_with"}
+    return hashlib.sha256(json.dumps(deciding, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
-def _said(node: Any) -> Any:
+def _without_null(node: Any) -> Any:
     """Return options without those that say nothing, so that an option more leaves the hash of others as it was."""
-    return {k: _said(v) for k, v in node.items() if v is not None} if isinstance(node, Mapping) else node
+    return {k: _without_null(v) for k, v in node.items() if v is not None} if isinstance(node, Mapping) else node
 
 
 def _commit() -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from zoo import registry
 from zoo.config import compose as configs
-from zoo.engine.build import build_run_config
+from zoo.config.run_config import RunConfig
 from zoo.exceptions import ZooError
 from zoo.models.base import ZooModule
 from zoo.testing.errors import ConformanceError
@@ -85,7 +85,7 @@ def _check_pairing(name: str, subject_name: str) -> None:
                 if (
                     pair.data.modality not in modalities or recipe.is_file()
                 ):  # the others are composed of the same parts
-                    build_run_config(configs.compose([f"model={name}", f"data={data}"]), recipe=name, command="")
+                    RunConfig.from_config(configs.compose([f"model={name}", f"data={data}"]), recipe=name, command="")
                 modalities.add(pair.data.modality)
             elif not _refuses(partial(_pair, name, data), *fitting):
                 raise ConformanceError(f"{subject_name}: takes data={data}, which it does not claim")
