@@ -13,6 +13,7 @@ from typing import Any
 
 from zoo.checkpoint import load_checkpoint, save_weights
 from zoo.exceptions import ZooError, install, unknown
+from zoo.utils.run_paths import find_checkpoint
 
 FOLDER = Path(__file__).parent / "weights"
 HUB = "hub:"
@@ -20,14 +21,17 @@ FILE = "model.safetensors"  # in a repository of a hub
 
 
 def load(place: str | Path) -> Any:
-    """Return a model, ready to ``predict``: of a checkpoint, of weights that come with the zoo, or ``hub:owner/name``.
+    """Return a model, ready to ``predict``.
+
+    ``place`` is a checkpoint, a run's folder, a folder of runs or ``latest`` (the newest run is meant), the name of
+    pretrained weights, or ``hub:owner/name``.
 
     Loads tensors and plain values only, never code.
 
     Raises:
         ZooError: no such file, or not a checkpoint of the zoo.
     """
-    return load_checkpoint(find(place))
+    return load_checkpoint(find_checkpoint(find(place)))
 
 
 def list_weights() -> list[str]:

@@ -10,6 +10,7 @@ from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
 from zoo.exceptions import ZooError, unknown
+from zoo.utils.meanings import unknown_option
 
 TaskT = TypeVar("TaskT")
 
@@ -390,7 +391,7 @@ def create(name: str, **options: Any) -> Any:
     known = signature(cls)
     for key in options:
         if key not in known:
-            raise unknown(f"option of {name}", key, known)
+            raise unknown_option(name, key, known)
     return cls(**options)
 
 

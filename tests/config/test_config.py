@@ -19,6 +19,7 @@ from zoo.config.schema import EarlyStopping, TrainerOptions, learning_of, option
 from zoo.data.image.spec import DIGITS
 from zoo.data.spec import DataSpec
 from zoo.models.base import ZooModule
+from zoo.utils.meanings import meaning
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -316,3 +317,20 @@ def test_a_users_own_data_trains_with_no_yaml_of_its_own(quick):
         assert run.folder.parent.name == "fnn-test_blobs"
     finally:
         registry._DATA.pop("test_blobs")
+
+
+def test_create_and_data_answer_names_of_other_libraries_by_their_meaning():
+    with pytest.raises(zoo.ZooError, match="unknown option 'dropout_rate' of fnn: use dropout"):
+        zoo.create("fnn", dropout_rate=0.1)
+    with pytest.raises(zoo.ZooError, match="unknown option 'layers' of gru: use num_layers"):
+        zoo.create("gru", layers=2)
+    assert isinstance(zoo.create("mlp"), zoo.FNN)
+
+
+def test_meaning_prefers_the_group_that_was_typed():
+    known = ["trainer.max_epochs", "model.n_epochs", "optimizer.lr"]
+    assert meaning("epochs", known) == "trainer.max_epochs"
+    assert meaning("model.epochs", known) == "model.n_epochs"
+    assert meaning("--lr".lstrip("-"), known) == "optimizer.lr"
+    assert meaning("nonsense", known) is None
+    assert meaning("find_lr", known) == "zoo lr-find"

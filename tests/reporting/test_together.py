@@ -68,7 +68,7 @@ def test_wrong_words_are_one_line(runs, tmp_path, capsys):
         ([str(runs), "over=epocs"], "did you mean 'epoch'"),
         ([str(tmp_path)], "is no run's folder"),
         ([], "takes run folders"),
-        ([str(runs), "colour=red"], "unknown option of plot 'colour'"),
+        ([str(runs), "colour=red"], "unknown option of plot"),
         ([str(runs), "out=nowhere/x.png"], "there is no such folder"),
     ):
         assert main(["plot", *words]) == 2

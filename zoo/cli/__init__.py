@@ -10,6 +10,7 @@ from zoo.exceptions import unknown
 COMMANDS = {
     "train": "Train a model, test it, and write its folder.",
     "resume": "Continue a run that was stopped, or train a finished one for longer.",
+    "lr-find": "Suggest a learning rate by a range test.",
     "compare": "Train each model that fits a data set for the same time, and rank them.",
     "list": "List models, data sets or pretrained weights.",
     "info": "Show a model: its paper, size, expected metrics and options.",
@@ -39,5 +40,5 @@ def find_command(name: str) -> Command:
     """
     if name not in COMMANDS:
         raise unknown("command", name, COMMANDS)
-    found: Command = importlib.import_module(f"zoo.cli.{name.replace('-', '_')}").COMMAND
-    return found
+    module: Command = importlib.import_module(f"zoo.cli.{name.replace('-', '_')}").COMMAND
+    return module

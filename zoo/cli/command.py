@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from zoo.config.schema import check_choice, check_number
-from zoo.exceptions import TrainingError, ZooError, unknown
+from zoo.exceptions import TrainingError, ZooError
 from zoo.utils.console import os_error_text
-from zoo.utils.meanings import meaning
+from zoo.utils.meanings import unknown_option
 
 PICTURES = (".png", ".pdf", ".svg")
 RUN = "RUN"
@@ -179,10 +179,7 @@ class Command:
 
     def _unknown(self, key: str) -> ZooError:
         known = [option.name for option in self.options] + (["data"] if self.data else [])
-        means = meaning(key, known)
-        if means is not None:
-            return ZooError(f"unknown option {key!r} of {self.name}: use {means}")
-        return unknown(f"option of {self.name}", key, known)
+        return unknown_option(self.name, key, known)
 
     def help(self) -> str:
         """Return the help: usage, description, each option with its values and default, examples."""

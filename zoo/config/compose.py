@@ -52,8 +52,8 @@ def _declared(data: str) -> dict[str, Any]:
 
 @functools.cache
 def _declared_in(path: Path) -> dict[str, Any]:
-    own: Any = OmegaConf.to_container(OmegaConf.load(path))
-    return {key: own.get(key) for key in ("modality", "tasks", "action_space")}  # null: as the environment has it
+    content: Any = OmegaConf.to_container(OmegaConf.load(path))
+    return {key: content.get(key) for key in ("modality", "tasks", "action_space")}  # null: as the environment has it
 
 
 def store_arrays(modality: str, task: str) -> None:
@@ -157,13 +157,13 @@ def _reads(entry: registry.ModelEntry, modality: str | None, action_space: str |
 
 def fitting_data(entry: registry.ModelEntry) -> list[str]:
     """Return the data sets that a model can learn from."""
-    found = []
+    names = []
     for name in choices("data"):
         node = _declared(name)
         offers = offered(node["modality"], node["tasks"])
         if _reads(entry, node["modality"], node["action_space"]) and set(offers) & set(entry.tasks):
-            found.append(name)
-    return found
+            names.append(name)
+    return names
 
 
 def offered(modality: str | None, tasks: Sequence[str]) -> list[str]:
@@ -185,18 +185,18 @@ def task_of(config: DictConfig) -> str:
         ZooError: the model cannot do any of the data's tasks, or not on such data; names what would fit.
     """
     entry, data = registry.entry(config.model.name), config.data
-    wanted = config.task
+    requested = config.task
     offers = offered(data.modality, data.tasks)
-    common = [task for task in entry.tasks if task in offers and wanted in (None, task)]
+    common = [task for task in entry.tasks if task in offers and requested in (None, task)]
     action_space = data.get("action_space")
     if common and _reads(entry, data.modality, action_space):
         return common[0]
-    if wanted is not None and wanted not in offers:
-        raise ZooError(f"task={wanted}: data={data.name} offers {', '.join(offers)}")
-    models, sets = fitting_models(wanted or data.tasks[0], data.modality, action_space), fitting_data(entry)
+    if requested is not None and requested not in offers:
+        raise ZooError(f"task={requested}: data={data.name} offers {', '.join(offers)}")
+    models, sets = fitting_models(requested or data.tasks[0], data.modality, action_space), fitting_data(entry)
     described = f"{data.modality}, {action_space} actions" if action_space else data.modality
     raise ZooError(
-        f"model={config.model.name} cannot do {wanted or ' or '.join(data.tasks)} on data={data.name} ({described}): "
+        f"model={config.model.name} cannot do {requested or ' or '.join(data.tasks)} on data={data.name} ({described}): "
         f"models that fit this data are {', '.join(models) or 'none'}; "
         f"data that fits this model is {', '.join(sets) or 'none'}"
     )

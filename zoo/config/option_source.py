@@ -93,8 +93,8 @@ class OptionSource(ConfigSource):
             config = OmegaConf.create(values)
         except UnsupportedValueType as error:
             key = str(error.key).rpartition(".")[2]
-            said = f"{name}: the default of {key!r} is not a number, text, flag, list or dictionary of such"
-            raise ZooError(said) from None
+            message = f"{name}: the default of {key!r} is not a number, text, flag, list or dictionary of such"
+            raise ZooError(message) from None
         return ConfigResult(self.provider, f"{self.scheme()}://{config_path}", config, {"package": "_global_"})
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:

@@ -58,23 +58,23 @@ def _list(key: str, value: str, parser: OverridesParser) -> str | None:
     """Return a list with those of its elements quoted that need it; None where the value is no such list."""
     if key.lstrip("+") in PLACES or not (value.startswith("[") and value.endswith("]")):
         return None
-    made = []
+    elements = []
     for element in value[1:-1].split(","):
         try:
             parser.parse_override(f"{key}=[{element}]")
-            made.append(element)
+            elements.append(element)
         except HydraException:
-            made.append(_text(element.strip()))
+            elements.append(_text(element.strip()))
     try:
-        parser.parse_override(f"{key}=[{','.join(made)}]")
+        parser.parse_override(f"{key}=[{','.join(elements)}]")
     except HydraException:
         return None
-    return f"[{','.join(made)}]"
+    return f"[{','.join(elements)}]"
 
 
 def _text(value: str) -> str:
     """Return a value in single quotes, as the grammar escapes it."""
-    inside = re.sub(r"(\\*)'", lambda found: found[1] * 2 + r"\'", value)
+    inside = re.sub(r"(\\*)'", lambda match: match[1] * 2 + r"\'", value)
     tail = len(inside) - len(inside.rstrip("\\"))
     return f"'{inside}{inside[len(inside) - tail :]}'" if tail else f"'{inside}'"
 

@@ -116,10 +116,10 @@ def _parsed(module: str, attribute: str) -> Options | None:
     if not module.startswith("zoo."):
         return None
     try:
-        found = _of_node(module, attribute)
+        options = _of_node(module, attribute)
     except (KeyError, ValueError):  # not defined there, or a default that is computed
         return None
-    return {name: option for name, option in found.items() if name not in NO_OPTIONS}
+    return {name: option for name, option in options.items() if name not in NO_OPTIONS}
 
 
 def _of_node(module: str, attribute: str) -> Options:

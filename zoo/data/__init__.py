@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from zoo.exceptions import unknown
 from zoo.registry import data_entry, signature
+from zoo.utils.meanings import unknown_option
 
 if TYPE_CHECKING:
     from zoo.data.dataset import Card, Dataset, Splits
@@ -24,7 +24,7 @@ def load(name: str, **options: Any) -> Dataset:
     known = signature(function)
     for key in options:
         if key not in known:
-            raise unknown(f"option of data {name}", key, known)
+            raise unknown_option(f"data {name}", key, known)
     loaded: Dataset = function(**options)
     return loaded
 

@@ -19,6 +19,7 @@ from zoo.engine.run_dir import guard_run
 from zoo.engine.signals import Signals
 from zoo.exceptions import TrainingError, ZooError
 from zoo.utils.atomic_io import atomic_write
+from zoo.utils.run_paths import find_run
 
 if TYPE_CHECKING:
     import lightning as L
@@ -134,7 +135,7 @@ def resume(
         ZooError: no run there, one that has finished, other data than before, or an option that may not change.
         TrainingError, Stopped: as in ``train``.
     """
-    folder = Path(folder).expanduser()
+    folder = find_run(folder)
     config, recipe = reopen_run(folder, overrides)
     arrays = None
     if config.data.name == "arrays":

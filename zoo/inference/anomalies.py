@@ -36,8 +36,8 @@ def write_scores(model: CodingModule, dataset: Dataset, out: Path) -> list[str]:
         raise ZooError(
             "anomalies: the checkpoint has no threshold yet, which a run chooses at its end; take best.ckpt then"
         )
-    figures, kept = evaluate_splits(model, dataset, stage="val")
-    score = torch.cat(kept)
+    figures, outputs = evaluate_splits(model, dataset, stage="val")
+    score = torch.cat(outputs)
     threshold, y = model.task.threshold, dataset.test["y"]
     alarm = score >= threshold
     rows = zip(range(len(score)), score.tolist(), alarm.int().tolist(), y.tolist(), strict=True)  # type: ignore[union-attr]

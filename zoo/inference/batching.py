@@ -164,5 +164,5 @@ def joined(batches: Sequence[Batch]) -> Batch:
         if x.shape[1] < longest:
             x = torch.cat([x, x.new_zeros(x.shape[0], longest - x.shape[1], *x.shape[2:])], 1)
         parts.append(x)
-    whole = {"x": torch.cat(parts)}
-    return whole | ({"lengths": torch.cat([b["lengths"] for b in batches])} if "lengths" in batches[0] else {})
+    merged = {"x": torch.cat(parts)}
+    return merged | ({"lengths": torch.cat([b["lengths"] for b in batches])} if "lengths" in batches[0] else {})

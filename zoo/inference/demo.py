@@ -26,11 +26,11 @@ def page(model: Any, *, title: str) -> Any:
         ZooError: a model of which there is nothing to ask on a page.
     """
     spec = model.spec
-    made = _maker(model)
+    build = _maker(model)
     with gr.Blocks(title=title, analytics_enabled=False) as blocks:
         task = spec.task.replace("_", " ")
         gr.Markdown(f"# {title}\n{model.name}, {task} of {spec.modality} data, {_size(model):,} parameters")
-        made()
+        build()
     return blocks
 
 
@@ -67,7 +67,7 @@ def _answer(model: Any) -> Any:
     return gr.Label(label="answer", num_top_classes=5) if model.spec.classes else gr.Number(label="answer")
 
 
-def _told(model: Any, raw: Any) -> Any:
+def _predict(model: Any, raw: Any) -> Any:
     one = predictions_of(model.spec, model.predict(raw))[0]
     return one.get("probability", one.get("value"))
 
@@ -75,35 +75,35 @@ def _told(model: Any, raw: Any) -> Any:
 def _seeing(model: Any) -> None:
     with gr.Row():
         image = gr.Image(type="filepath", image_mode=None, label="image")  # the file itself, read as training's were
-        seen = gr.Image(label="as the model sees it", interactive=False)
+        preview = gr.Image(label="as the model sees it", interactive=False)
         back = _answer(model) if model.task.demo != "reconstruct" else gr.Image(label="given back", interactive=False)
 
-    def answer(given: Any) -> Any:
-        if given is None:
+    def answer(raw_input: Any) -> Any:
+        if raw_input is None:
             raise ZooError("drop an image first")
         from zoo.data.inputs import encode
 
-        x = encode(model.spec, given)["x"]
+        x = encode(model.spec, raw_input)["x"]
         if model.task.demo == "reconstruct":
             return _picture(x[0]), _picture(model.predict(x)["reconstruction"][0])
-        return _picture(x[0]), _told(model, given)
+        return _picture(x[0]), _predict(model, raw_input)
 
-    _asking([image], [seen, back], answer)
+    _asking([image], [preview, back], answer)
 
 
 def _picture(x: Any) -> np.ndarray:
     """Return an image (C, H, W) in [0, 1] as bytes (H, W, 3), large enough to look at."""
-    found = (255 * x.clamp(0, 1)).round().byte().cpu().numpy().transpose(1, 2, 0)
-    found = found.repeat(3, 2) if found.shape[2] == 1 else found
-    times = max(1, 256 // max(found.shape[:2]))
-    return np.ascontiguousarray(found.repeat(times, 0).repeat(times, 1))
+    pixels = (255 * x.clamp(0, 1)).round().byte().cpu().numpy().transpose(1, 2, 0)
+    pixels = pixels.repeat(3, 2) if pixels.shape[2] == 1 else pixels
+    times = max(1, 256 // max(pixels.shape[:2]))
+    return np.ascontiguousarray(pixels.repeat(times, 0).repeat(times, 1))
 
 
 def _reading(model: Any) -> None:
     with gr.Row():
         text = gr.Textbox(label="text", lines=4)
         back = _answer(model)
-    _asking([text], [back], lambda given: _told(model, [given]))
+    _asking([text], [back], lambda raw_input: _predict(model, [raw_input]))
 
 
 def _writing(model: Any) -> None:
@@ -114,22 +114,22 @@ def _writing(model: Any) -> None:
         seed = gr.Number(0, precision=0, label="seed")
     written = gr.Textbox(label="written", lines=12)
 
-    def answer(given: str, many: int, heat: float, number: int) -> str:
-        return str(model.generate(given, length=int(many), temperature=heat, seed=int(number)))
+    def answer(raw_input: str, many: int, heat: float, number: int) -> str:
+        return str(model.generate(raw_input, length=int(many), temperature=heat, seed=int(number)))
 
     _asking([prompt, length, temperature, seed], [written], answer, "Write")
 
 
 def _drawing(model: Any) -> None:
-    told = getattr(model, "num_classes", 0) > 0
+    conditional = getattr(model, "num_classes", 0) > 0
     with gr.Row():
         count = gr.Slider(1, 64, 16, step=1, label="images")
         seed = gr.Number(0, precision=0, label="seed")
-        label = gr.Dropdown(["any", *model.spec.classes], value="any", label="class", visible=told)
+        label = gr.Dropdown(["any", *model.spec.classes], value="any", label="class", visible=conditional)
     gallery = gr.Gallery(label="new images", columns=8)
 
-    def answer(many: int, number: int, wanted: str) -> list[np.ndarray]:
-        options = {"label": wanted} if told and wanted != "any" else {}
+    def answer(many: int, number: int, chosen: str) -> list[np.ndarray]:
+        options = {"label": chosen} if conditional and chosen != "any" else {}
         return [_picture(image) for image in model.sample(int(many), seed=int(number), **options)]
 
     _asking([count, seed, label], [gallery], answer, "Draw")
@@ -149,12 +149,12 @@ def _counting(model: Any) -> None:
 
 
 def _rows(model: Any, piece: Any) -> list[list[Any]]:
-    found = []
+    rows = []
     for name, one in zip(piece.names, predictions_of(model.spec, model.predict(piece.raw)), strict=True):
-        sure = one.get("probability", {}).get(one.get("label"))
-        said = one.get("label", one.get("value", one.get("score", one.get("error"))))
-        found.append([name, said, *([round(sure, 4)] if sure is not None else [])])
-    return found
+        confidence = one.get("probability", {}).get(one.get("label"))
+        prediction = one.get("label", one.get("value", one.get("score", one.get("error"))))
+        rows.append([name, prediction, *([round(confidence, 4)] if confidence is not None else [])])
+    return rows
 
 
 def _bars(answers: Sequence[Any]) -> Any:
@@ -212,14 +212,14 @@ def _read(model: Any, place: str | None, most: int = 1) -> list[Any]:
     """
     if place is None:
         raise ZooError("upload a file first")
-    found: list[Any] = []
+    read: list[Any] = []
     for piece in pieces(model.spec, [place]):
         if piece.wrong:
             raise ZooError(piece.wrong)
-        found.append(piece)
-        if sum(len(one.names) for one in found) >= most:
+        read.append(piece)
+        if sum(len(one.names) for one in read) >= most:
             break
-    return found
+    return read
 
 
 def _hearing(model: Any) -> None:
@@ -228,7 +228,7 @@ def _hearing(model: Any) -> None:
         back = _answer(model)
 
     def answer(place: str | None) -> Any:
-        return _told(model, _read(model, place)[0].raw)
+        return _predict(model, _read(model, place)[0].raw)
 
     _asking([file], [back], answer)
 

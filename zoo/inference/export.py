@@ -65,15 +65,15 @@ class Cell(nn.Module):
     def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """Return what stands for the outputs (B, T, hidden) and the last state (1, B, hidden) while it is traced."""
         rows, states = x.shape[0], (state if isinstance(state, tuple) else (state,)) if state is not None else ()
-        kept = 2 if self.kind == "LSTM" else 1
+        states = 2 if self.kind == "LSTM" else 1
         h, *last = torch.onnx.ops.symbolic_multi_out(
             self.kind,
             [x.transpose(0, 1), self.w, self.u, self.b, *([None, *states] if states else [])],
             attrs=self.attributes,
-            dtypes=(x.dtype,) * (1 + kept),
-            shapes=((x.shape[1], 1, rows, self.size), *([(1, rows, self.size)] * kept)),
+            dtypes=(x.dtype,) * (1 + states),
+            shapes=((x.shape[1], 1, rows, self.size), *([(1, rows, self.size)] * states)),
         )
-        return h.squeeze(1).transpose(0, 1), tuple(last) if kept > 1 else last[0]
+        return h.squeeze(1).transpose(0, 1), tuple(last) if states > 1 else last[0]
 
 
 class Loop(nn.Module):
@@ -84,7 +84,7 @@ class Loop(nn.Module):
 
     def __init__(self, cell: nn.RNNBase) -> None:
         super().__init__()
-        self.size, self.step, self.kept = cell.hidden_size, self.STEPS[cell.mode], 2 if cell.mode == "LSTM" else 1
+        self.size, self.step, self.states = cell.hidden_size, self.STEPS[cell.mode], 2 if cell.mode == "LSTM" else 1
         # of weights that share memory torch's loop takes none
         for name, value in zip("wubc", cell._flat_weights, strict=True):
             self.register_buffer(name, value.detach().clone())
@@ -95,7 +95,7 @@ class Loop(nn.Module):
 
         steps = x.transpose(0, 1)
         first = state if isinstance(state, tuple) else (state,) if state is not None else ()
-        first = tuple(one[0] for one in first) or (x.new_zeros(x.shape[0], self.size),) * self.kept
+        first = tuple(one[0] for one in first) or (x.new_zeros(x.shape[0], self.size),) * self.states
 
         def more(at: Tensor, out: Tensor, *held: Tensor) -> Tensor:
             return at < steps.shape[0]
@@ -103,15 +103,15 @@ class Loop(nn.Module):
         def step(at: Tensor, out: Tensor, *held: Tensor) -> tuple[Tensor, ...]:
             here = at.reshape(1)
             left = self.step(
-                steps.index_select(0, here)[0], held if self.kept > 1 else held[0], self.w, self.u, self.b, self.c
+                steps.index_select(0, here)[0], held if self.states > 1 else held[0], self.w, self.u, self.b, self.c
             )
-            left = left if self.kept > 1 else (left,)
+            left = left if self.states > 1 else (left,)
             return (at + 1, out.index_copy(0, here, left[0].unsqueeze(0)), *left)
 
         begin = torch.zeros((), dtype=torch.int64), x.new_zeros(steps.shape[0], x.shape[0], self.size)
         _, out, *last = while_loop(more, step, (*begin, *(one.clone() for one in first)))
-        kept = tuple(one.unsqueeze(0) for one in last)
-        return out.transpose(0, 1), kept if self.kept > 1 else kept[0]
+        states = tuple(one.unsqueeze(0) for one in last)
+        return out.transpose(0, 1), states if self.states > 1 else states[0]
 
 
 def replace(model: nn.Module, by: type[Cell] | type[Loop]) -> None:
@@ -183,17 +183,17 @@ def _checked(model: ZooModule, write: Write, answers: Answers, to: Path) -> None
     write(to)
     batch = _example(model.spec, rows=3, shorter=1)
     try:
-        found = answers(to, batch)
+        outputs = answers(to, batch)
     except Exception as error:  # each runtime has errors of its own
-        said = " ".join(str(error).split())
+        reason = " ".join(str(error).split())
         advice = "its steps must not depend on values or on the number of rows"
         raise ZooError(
-            f"{model.name}: the exported file does not run for other sizes; {advice} ({said[:200]})"
+            f"{model.name}: the exported file does not run for other sizes; {advice} ({reason[:200]})"
         ) from None
     for name, value in Answering(model)(**batch).items():
-        alike = found[name].shape == value.shape
-        most = float((found[name] - value.float()).abs().max()) if alike else math.inf
-        if not alike or not torch.allclose(found[name], value.float(), **CLOSE):
+        alike = outputs[name].shape == value.shape
+        most = float((outputs[name] - value.float()).abs().max()) if alike else math.inf
+        if not alike or not torch.allclose(outputs[name], value.float(), **CLOSE):
             raise ZooError(f"{model.name}: the exported file answers {name} otherwise, by up to {most:.2g}")
 
 
@@ -212,8 +212,8 @@ def _onnx(model: ZooModule) -> tuple[Write, Answers]:
     def answers(path: Path, batch: Batch) -> dict[str, Tensor]:
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         names = [node.name for node in session.get_outputs()]
-        found = session.run(names, {key: value.numpy() for key, value in batch.items()})
-        return {name: torch.from_numpy(value).float() for name, value in zip(names, found, strict=True)}
+        outputs = session.run(names, {key: value.numpy() for key, value in batch.items()})
+        return {name: torch.from_numpy(value).float() for name, value in zip(names, outputs, strict=True)}
 
     return lambda to: onnx.save(proto, to), answers
 
@@ -239,8 +239,8 @@ def _program(model: ZooModule) -> tuple[Write, Answers]:
         to.write_bytes(file.getvalue())
 
     def answers(path: Path, batch: Batch) -> dict[str, Tensor]:
-        found = torch.export.load(io.BytesIO(path.read_bytes())).module()(**batch)
-        return {name: value.float() for name, value in found.items()}
+        outputs = torch.export.load(io.BytesIO(path.read_bytes())).module()(**batch)
+        return {name: value.float() for name, value in outputs.items()}
 
     return write, answers
 
@@ -280,10 +280,10 @@ def _sizes(batch: Batch) -> dict[str, Any]:
 
 
 def _untraced(model: ZooModule, error: Exception) -> ZooError:
-    said = " ".join(str(error).split())
+    reason = " ".join(str(error).split())
     return ZooError(
         f"{model.name}: forward cannot be traced; its steps must not depend on values or on the number of rows "
-        f"({said[:300]})"
+        f"({reason[:300]})"
     )
 
 

@@ -31,14 +31,14 @@ class Monitor:
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
         self.registry = CollectorRegistry()
-        kept: dict[str, Any] = {"registry": self.registry}
-        self.requests = Counter("zoo_requests", "Requests", ["path", "status"], **kept)
-        self.seconds = Histogram("zoo_request_seconds", "Time until an answer was sent", ["path"], **kept)
-        self.open = Gauge("zoo_requests_open", "Requests that are not answered yet", **kept)
-        self.labels = Counter("zoo_predictions", "Predictions by class", ["label"], **kept)
+        common: dict[str, Any] = {"registry": self.registry}
+        self.requests = Counter("zoo_requests", "Requests", ["path", "status"], **common)
+        self.seconds = Histogram("zoo_request_seconds", "Time until an answer was sent", ["path"], **common)
+        self.open = Gauge("zoo_requests_open", "Requests that are not answered yet", **common)
+        self.labels = Counter("zoo_predictions", "Predictions by class", ["label"], **common)
         sure = [n / 10 for n in range(1, 11)]
-        self.confidence = Histogram("zoo_confidence", "Probability of what was predicted", buckets=sure, **kept)
-        self.values = Histogram("zoo_value", "Predicted numbers", buckets=[10.0**n for n in range(-3, 7)], **kept)
+        self.confidence = Histogram("zoo_confidence", "Probability of what was predicted", buckets=sure, **common)
+        self.values = Histogram("zoo_value", "Predicted numbers", buckets=[10.0**n for n in range(-3, 7)], **common)
 
     def see(self, content: bytes) -> int:
         """Count what an answer says; return how many rows it has."""
@@ -57,8 +57,8 @@ class Monitor:
         """Return all of it as Prometheus reads it."""
         from prometheus_client import generate_latest
 
-        found: bytes = generate_latest(self.registry)
-        return found
+        content: bytes = generate_latest(self.registry)
+        return content
 
 
 class Guard:
@@ -117,12 +117,12 @@ class _Request:
             self.content += message.get("body", b"")
         await self._send(message)
 
-    async def refuse(self, status: int, said: str) -> None:
+    async def refuse(self, status: int, message: str) -> None:
         """Answer with an error, where no answer has begun."""
         if not self.status:
             self.status = status
             with contextlib.suppress(Exception):  # the client may be gone
-                await _answer(self._send, status, json.dumps({"detail": said}).encode(), b"application/json")
+                await _answer(self._send, status, json.dumps({"detail": message}).encode(), b"application/json")
 
     def note(self) -> None:
         """Count and log."""

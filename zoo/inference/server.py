@@ -40,7 +40,7 @@ try:
 except ImportError:
     raise ZooError(f"serve: what it is made of is not installed; {install('serve')}") from None
 
-SHOWN = 10  # of what is wrong with a request
+MAX_ERRORS = 10  # of what is wrong with a request
 PATHS = ("/predict", "/predict/files", "/health", "/info", "/docs", "/openapi.json", "/metrics")
 IDLE = 1.0  # seconds after which a process without work looks whether it is still needed
 READING = 0.02  # seconds that requests are read for before the next piece is computed
@@ -211,8 +211,8 @@ def _ends(number: int, frame: Any) -> None:
 
 async def _malformed(request: Any, error: Any) -> Any:
     """Answer what is wrong and where, without what was sent: that may be large, or no JSON itself."""
-    said = [{key: one[key] for key in ("type", "loc", "msg")} for one in error.errors()[:SHOWN]]
-    return JSONResponse({"detail": said}, status_code=422)
+    errors = [{key: one[key] for key in ("type", "loc", "msg")} for one in error.errors()[:MAX_ERRORS]]
+    return JSONResponse({"detail": errors}, status_code=422)
 
 
 def _take_files(server: Any, api: Answers) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from zoo.exceptions import ZooError, unknown
+
 # A name, in lower case with underscores, and the options that it can mean: the first that exists is meant
 MEANINGS: dict[str, tuple[str, ...]] = {
     # the optimizer and its schedule
@@ -44,7 +46,7 @@ MEANINGS: dict[str, tuple[str, ...]] = {
     "gradient_clip_val": ("trainer.gradient_clip_val", "regularization.clip"),
     "max_grad_norm": ("trainer.gradient_clip_val", "regularization.clip"),
     # the trainer
-    "epochs": ("trainer.max_epochs",),
+    "epochs": ("trainer.max_epochs", "model.n_epochs"),
     "epoch": ("trainer.max_epochs",),
     "max_epochs": ("trainer.max_epochs",),
     "num_epochs": ("trainer.max_epochs",),
@@ -130,7 +132,7 @@ MEANINGS: dict[str, tuple[str, ...]] = {
     "window": ("data.block_size",),
     "context": ("data.block_size", "data.context_length"),
     "text": ("data.categorical_columns", "data.text_column"),
-    "shift": ("data.augment.translate",),
+    "shift": ("data.augment.time_shift", "data.augment.translate"),
     "zoom": ("data.augment.scale",),
     "fit": ("data.resize_mode",),
     "train_rows": ("data.max_train_samples",),
@@ -216,6 +218,34 @@ MEANINGS: dict[str, tuple[str, ...]] = {
     "epsilon_end": ("model.exploration_final_eps",),
     "eps_end": ("model.exploration_final_eps",),
     "temperature": ("model.alpha",),
+    # earlier names of this project
+    "start": ("scheduler.start_factor",),
+    "final": ("scheduler.end_factor",),
+    "cache": ("data.cache_dir",),
+    "flip": ("data.augment.hflip",),
+    "crop": ("data.augment.crop_padding",),
+    "rotation": ("data.augment.degrees",),
+    "mixup": ("data.augment.mixup_alpha",),
+    "time_mask": ("data.augment.time_mask_param",),
+    "channel_mask": ("data.augment.freq_mask_param",),
+    "masks": ("data.augment.n_masks",),
+    "noise": ("data.augment.noise_std",),
+    "speed": ("data.augment.speed_perturbation",),
+    "unknown": ("data.augment.word_dropout",),
+    "fill": ("data.fill_method",),
+    "anomalies": ("data.anomaly_windows",),
+    "time": ("data.time_column",),
+    "val": ("data.val_size",),
+    "test": ("data.test_size",),
+    "discriminator_lr": ("model.discriminator_lr_ratio",),
+    "numeric": ("data.numeric_columns",),
+    "drop": ("data.drop_columns",),
+    "positive": ("data.positive_class",),
+    "log_std": ("model.log_std_init",),
+    "temperature_lr": ("model.alpha_lr",),
+    "epsilon_start": ("model.exploration_initial_eps",),
+    "val_episodes": ("data.n_val_episodes",),
+    "test_episodes": ("data.n_test_episodes",),
     # options of commands
     "output": ("out",),
     "o": ("out",),
@@ -239,11 +269,20 @@ def meaning(key: str, known: Collection[str]) -> str | None:
     ``known`` are dotted keys, or the bare names of a model's or a command's options. A command stands for itself.
     """
     name = key.lower().lstrip("+~").replace("-", "_")
-    for word in dict.fromkeys((name, name.rpartition(".")[2])):
-        for option in MEANINGS.get(word, ()):
+    group, _, leaf = name.rpartition(".")
+    for word in dict.fromkeys((name, leaf)):
+        candidates = MEANINGS.get(word, ())
+        for option in sorted(candidates, key=lambda option: not option.startswith(f"{group}.")):  # of its group first
             bare = option.partition(".")[2]
             if option != key and (option in known or option.startswith("zoo ")):
                 return option
             if bare and bare != key and bare in known:
                 return bare
     return None
+
+
+def unknown_option(owner: str, key: str, known: Collection[str]) -> ZooError:
+    """Return the error for a key that is no option of ``owner``: with the option that it means, or is spelled like."""
+    if (option := meaning(key, known)) is not None:
+        return ZooError(f"unknown option {key!r} of {owner}: use {option}")
+    return unknown(f"option of {owner}", key, known)
