@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -14,7 +16,7 @@ NOISES = ("none", "gaussian", "salt_pepper", "masking")
 def check_noise(name: str, level: float) -> None:
     """Raise ZooError unless ``name`` is a kind of noise and ``level`` is inside its limits."""
     check_choice("model.noise", name, NOISES)
-    check_number("model.noise_level", level, low=0, **({} if name == "gaussian" else {"high": 1}))
+    check_number("model.noise_level", level, low=0, high=math.inf if name == "gaussian" else 1)
 
 
 def add_noise(
