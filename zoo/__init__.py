@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.data.spec import DataSpec
 from zoo.exceptions import Stopped, TrainingError, ZooError
-from zoo.registry import create, get, list_data, list_models, register, register_data
+from zoo.registry import create, get, list_data, list_models, list_tasks, register, register_data, register_task
 from zoo.utils.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from zoo.models.sac import SAC
     from zoo.models.transformer import Transformer
     from zoo.models.vae import VAE
+    from zoo.tasks.base import Task
 
 __all__ = [
     "CNN",
@@ -50,6 +51,7 @@ __all__ = [
     "Policy",
     "Run",
     "Stopped",
+    "Task",
     "TrainingError",
     "Transformer",
     "ZooError",
@@ -59,11 +61,13 @@ __all__ = [
     "get",
     "list_data",
     "list_models",
+    "list_tasks",
     "list_weights",
     "load",
     "push_to_hub",
     "register",
     "register_data",
+    "register_task",
     "resume",
     "train",
 ]
@@ -84,6 +88,7 @@ _LAZY = {
     "VAE": "zoo.models.vae",
     "Dataset": "zoo.data.dataset",
     "Run": "zoo.engine.train",
+    "Task": "zoo.tasks.base",
     "ZooModule": "zoo.models.base",
     "export": "zoo.inference.export",
     "list_weights": "zoo.hub",

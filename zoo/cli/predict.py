@@ -28,7 +28,7 @@ def rows_of(spec: Any, names: Sequence[str], output: dict[str, Any], times: Sequ
             row["label"] = "+".join(one["label"]) if isinstance(one["label"], list) else one["label"]
         shares = sorted(one.get("probability", {}).items(), key=lambda share: -share[1])[:top]
         row |= {f"p({name})": round(share, 6) for name, share in shares}
-        row |= {key: one[key] for key in ("score", "error", "realness") if key in one}
+        row |= {key: value for key, value in one.items() if key not in ("label", "probability", "value")}
         if spec.target_type != "future":
             yield row | ({"value": one["value"]} if "value" in one else {})
             continue

@@ -167,15 +167,12 @@ def fitting_data(entry: registry.ModelEntry) -> list[str]:
 
 
 def offered(modality: str | None, tasks: Sequence[str]) -> list[str]:
-    """Return what data of a modality can be asked for: its own ``tasks``, then those that need no labels."""
-    return [
-        *tasks,
-        *(
-            task
-            for task in (registry.supported_tasks(modality) if modality else ())
-            if task in registry.unsupervised_tasks() and task not in tasks
-        ),
-    ]
+    """Return the tasks that data of a modality can be used for: its ``tasks``, and others that need no other labels."""
+    targets = {registry.task_entry(task).target for task in tasks}
+    entries = {task: registry.task_entry(task) for task in (registry.supported_tasks(modality) if modality else ())}
+    return list(
+        dict.fromkeys([*tasks, *(task for task, e in entries.items() if e.unsupervised or e.target in targets)])
+    )
 
 
 def task_of(config: DictConfig) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from zoo import registry
@@ -51,11 +52,11 @@ def prepare_dataset(dataset: Dataset, options: dict[str, Any], task: str) -> Dat
                 raise ZooError(f"data.{option}: is for data with rows; {dataset.spec.name} is an environment")
         return dataset
     dataset = trained_on(dataset, **{name: options.get(option) for name, option in SUBSET.items()})
-    return (
-        unlabelled(dataset, task, normal=options.get("normal_classes"))
-        if task in registry.unsupervised_tasks()
-        else dataset
-    )
+    if task in registry.unsupervised_tasks():
+        return unlabelled(dataset, task, normal=options.get("normal_classes"))
+    if dataset.spec.task != task and dataset.spec.target_type == registry.task_entry(task).target:
+        return replace(dataset, spec=replace(dataset.spec, task=task))
+    return dataset
 
 
 def eval_loader(dataset: Dataset, split: str) -> Any:

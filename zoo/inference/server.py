@@ -20,6 +20,7 @@ from queue import Empty
 from typing import Annotated, Any, TextIO
 
 from zoo import registry
+from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError, install
 from zoo.inference.batching import Batcher, Failure, failure
 from zoo.inference.middleware import Guard, Limits
@@ -192,6 +193,7 @@ def serve(
     server = litserve.LitServer(api, accelerator="auto", timeout=limits.seconds, model_metadata=described)
     if spec.modality == "image":
         _take_files(server, api)
+    describe_predictions(server.app, spec)
     server.app.add_exception_handler(RequestValidationError, _malformed)
     server.uvicorn_graceful_timeout = limits.seconds
     server.app.add_middleware(Guard, limits=limits, paths=PATHS, log=log)
@@ -200,6 +202,17 @@ def serve(
     server.run(
         host=host, port=port, num_api_servers=1, generate_client_file=False, log_level="warning", pretty_logs=False
     )
+
+
+def describe_predictions(app: Any, spec: DataSpec) -> None:
+    """Put the schema of the task's predictions into an app's OpenAPI document."""
+    row = registry.get_task(spec.task).output_schema(spec)
+    content = {"type": "object", "properties": {"answers": {"type": "array", "items": row}}, "required": ["answers"]}
+    document = app.openapi()
+    for path in PATHS:
+        if path in document["paths"]:
+            response = document["paths"][path]["post"]["responses"]["200"]
+            response["content"] = {"application/json": {"schema": content}}
 
 
 def _ends(number: int, frame: Any) -> None:

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
     from zoo.data.dataset import Dataset, Split
 
-LESS_IS_BETTER = ("nll", "perplexity", "rmse", "mae", "mse", "sse", "frechet_pca", "frechet_zoo_cnn")
-
 
 Scores = dict[str, float]
 Draw = Callable[[Path], Path]  # writes a plot and returns where
@@ -60,7 +58,7 @@ class Task(nn.Module):
     metric, it is chosen for it on validation, after training. ``fallback_monitor`` is the validation metric that every
     set of rows has as long as the weights are finite; it is monitored where the ``monitor`` is not defined.
 
-    ``example`` is for the conformance checks, ``progress_axis`` the x axis of learning curves. ``demo`` names the page
+    ``lower_is_better`` names the metrics of which less is better, ``example`` is for the conformance checks, ``progress_axis`` the x axis of learning curves. ``demo`` names the page
     of ``zoo demo``: predict, reconstruct, generate, sample, or play. ``command`` is the command that uses a trained
     model's folder.
     """
@@ -72,6 +70,16 @@ class Task(nn.Module):
     threshold: float | None = None
     threshold_metric: str | None = None
     detects_anomalies: bool = False
+    lower_is_better: ClassVar[tuple[str, ...]] = (
+        "nll",
+        "perplexity",
+        "rmse",
+        "mae",
+        "mse",
+        "sse",
+        "frechet_pca",
+        "frechet_zoo_cnn",
+    )
     example: ClassVar[Example | None] = None
     progress_axis: ClassVar[str] = "epoch"
     demo: ClassVar[str] = "predict"
@@ -102,7 +110,18 @@ class Task(nn.Module):
 
     def watch(self, metric: str) -> None:
         """Have another validation metric pick the best checkpoint."""
-        self.monitor, self.mode = metric, "min" if metric in LESS_IS_BETTER else "max"
+        self.monitor, self.mode = metric, "min" if metric in self.lower_is_better else "max"
+
+    def select_monitor(self, requested: str | None, known: Sequence[str]) -> None:
+        """Monitor the ``requested`` metric, else the task's default.
+
+        Raises:
+            ZooError: the task has no such metric.
+        """
+        name = requested or type(self).monitor
+        if name not in known:
+            raise unknown("objective.monitor", name, known)
+        self.watch(name)
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
         """Return the mean loss of a batch, a scalar."""
@@ -213,18 +232,6 @@ class TransformedMean(MeanMetric):
     def compute(self) -> Tensor:
         """Return the function of the mean."""
         return self.function(super().compute())
-
-
-def select_monitor(requested: str | None, default: str, known: Sequence[str]) -> tuple[str, str]:
-    """Return the metric that picks the best epoch, and min or max.
-
-    Raises:
-        ZooError: this task has no such metric.
-    """
-    name = requested or default
-    if name not in known:
-        raise unknown("objective.monitor", name, known)
-    return name, "min" if name in LESS_IS_BETTER else "max"
 
 
 def reject_options(options: ObjectiveOptions, reason: str, *names: str) -> None:

@@ -29,7 +29,6 @@ from zoo.tasks.base import (
     number_schema,
     object_schema,
     reject_options,
-    select_monitor,
 )
 from zoo.tasks.classification.multilabel import METRICS, MultilabelClassification, constant_scores
 
@@ -74,7 +73,7 @@ class Classification(Task):
     def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
         """Take up a run's options; smoothing and weights are for the training loss alone."""
         self.label_smoothing = label_smoothing
-        self.monitor, self.mode = select_monitor(options.monitor, "accuracy", [*METRICS, "nll"])
+        self.select_monitor(options.monitor, [*METRICS, "nll"])
         reject_options(options, "the target is a class", "loss")
         self.threshold_metric = options.threshold
         if options.threshold is not None and len(self.classes) != 2:
@@ -102,7 +101,7 @@ class Classification(Task):
         return {"accuracy": (output.argmax(1) == batch["y"]).sum()}
 
     def metrics(self, stage: str) -> MetricCollection:
-        """Return loss, accuracy and the select_monitor figure; for the test all of them."""
+        """Return loss, accuracy and the monitored metric; for the test all of them."""
         metrics = _multiclass(len(self.classes))
         if len(self.classes) == 2:
             metrics |= {"auroc": TwoClassAUROC(), "average_precision": TwoClassAveragePrecision()}

@@ -18,7 +18,7 @@ from zoo.data.dataset import Batch, Dataset, Split
 from zoo.data.spec import DataSpec
 from zoo.metrics.defined import LabelAUROC, LabelAveragePrecision, LabelBalancedAccuracy
 from zoo.metrics.scores import classification_scores
-from zoo.tasks.base import Draw, Metrics, Scores, Task, reject_options, select_monitor
+from zoo.tasks.base import Draw, Metrics, Scores, Task, reject_options
 
 METRICS = ("accuracy", "balanced_accuracy", "auroc", "average_precision")
 
@@ -42,7 +42,7 @@ class MultilabelClassification(Task):
     def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
         """Take up a run's options."""
         self.label_smoothing = label_smoothing
-        self.monitor, self.mode = select_monitor(options.monitor, "average_precision", [*METRICS, "nll"])
+        self.select_monitor(options.monitor, [*METRICS, "nll"])
         reject_options(options, "there are several labels at once", "threshold", "loss")
         if options.class_weights is not None:  # of each label's true rows
             self.constant("weights", torch.tensor([(self.rows - n) / max(n, 1) for n in self.counts]))
@@ -62,7 +62,7 @@ class MultilabelClassification(Task):
         return {"accuracy": ((output > 0) == (batch["y"] > 0.5)).float().mean(1).sum()}
 
     def metrics(self, stage: str) -> MetricCollection:
-        """Return loss, accuracy and the select_monitor figure; for the test all of them."""
+        """Return loss, accuracy and the monitored metric; for the test all of them."""
         k = len(self.classes)
         metrics: dict[str, Any] = {
             "accuracy": MultilabelAccuracy(k, average="macro"),

@@ -15,7 +15,7 @@ from zoo.config.schema import ObjectiveOptions
 from zoo.data.dataset import Batch, Dataset
 from zoo.data.spec import DataSpec
 from zoo.registry import register_task
-from zoo.tasks.base import Draw, Example, Metrics, Scores, Task, reject_options, select_monitor
+from zoo.tasks.base import Draw, Example, Metrics, Scores, Task, reject_options
 from zoo.tasks.control.baselines import at_random
 from zoo.utils.precision import to_widest_dtype
 
@@ -70,7 +70,7 @@ class Control(Task):
 
     def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
         """Take up a run's options."""
-        self.monitor, self.mode = select_monitor(options.monitor, self.monitor, ["return"])
+        self.select_monitor(options.monitor, ["return"])
         reject_options(options, "nothing is labelled", "class_weights", "loss", "threshold")
 
     def metrics(self, stage: str) -> MetricCollection:

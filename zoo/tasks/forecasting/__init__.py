@@ -25,7 +25,6 @@ from zoo.tasks.base import (
     number_schema,
     object_schema,
     reject_options,
-    select_monitor,
 )
 
 
@@ -58,7 +57,7 @@ class Forecasting(Task):
 
     def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
         """Take up a run's options."""
-        self.monitor, self.mode = select_monitor(options.monitor, "mse", ("mse", "mae"))
+        self.select_monitor(options.monitor, ("mse", "mae"))
         self.error = F.l1_loss if options.loss == "mae" else F.mse_loss
         reject_options(options, "the target is the future of a series", "class_weights", "threshold")
 

@@ -16,7 +16,7 @@ from zoo.data.loader import EvalLoader
 from zoo.data.spec import DataSpec
 from zoo.metrics.evaluator import judged
 from zoo.registry import register_task
-from zoo.tasks.base import Draw, Example, Metrics, Scores, Task, reject_options, select_monitor
+from zoo.tasks.base import Draw, Example, Metrics, Scores, Task, reject_options
 from zoo.tasks.generation.metrics import SampleMetrics
 from zoo.utils.precision import to_widest_dtype
 
@@ -59,7 +59,7 @@ class Generation(Task):
     def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
         """Take up a run's options."""
         known = ["frechet_pca", "coverage", *(["frechet_zoo_cnn"] if judged(self.spec) else [])]
-        self.monitor, self.mode = select_monitor(options.monitor, self.monitor, known)
+        self.select_monitor(options.monitor, known)
         reject_options(options, "nothing is predicted", "class_weights", "loss", "threshold")
 
     def metrics(self, stage: str) -> MetricCollection:

@@ -16,7 +16,7 @@ from zoo.config.schema import ObjectiveOptions
 from zoo.data.dataset import Batch, Dataset
 from zoo.data.spec import PADDING, DataSpec
 from zoo.registry import register_task
-from zoo.tasks.base import Example, Metrics, Scores, Task, TransformedMean, reject_options, select_monitor
+from zoo.tasks.base import Example, Metrics, Scores, Task, TransformedMean, reject_options
 
 if TYPE_CHECKING:
     from lightning import Callback
@@ -59,7 +59,7 @@ class LanguageModeling(Task):
     def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
         """Take up a run's options."""
         self.label_smoothing = label_smoothing
-        self.monitor, self.mode = select_monitor(options.monitor, "nll", ("nll", "accuracy", "perplexity"))
+        self.select_monitor(options.monitor, ("nll", "accuracy", "perplexity"))
         reject_options(options, "the target is the next symbol", "class_weights", "threshold", "loss")
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:

@@ -32,7 +32,6 @@ from zoo.tasks.base import (
     number_schema,
     object_schema,
     reject_options,
-    select_monitor,
 )
 from zoo.utils.precision import to_widest_dtype
 
@@ -71,7 +70,7 @@ class Reconstruction(Task):
     def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
         """Take up a run's options."""
         known = [name for name in self.names("test") if name not in ("f1", "ssim", "kl", "nll")]
-        self.monitor, self.mode = select_monitor(options.monitor, self.monitor, known)
+        self.select_monitor(options.monitor, known)
         reject_options(options, "the target is the input itself", "class_weights", "loss")
         if not self.detects_anomalies:
             reject_options(

@@ -27,7 +27,6 @@ from zoo.tasks.base import (
     number_schema,
     object_schema,
     reject_options,
-    select_monitor,
 )
 
 
@@ -52,7 +51,7 @@ class Regression(Task):
 
     def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
         """Take up a run's options."""
-        self.monitor, self.mode = select_monitor(options.monitor, "rmse", ("rmse", "mae", "r2"))
+        self.select_monitor(options.monitor, ("rmse", "mae", "r2"))
         self.error = F.l1_loss if options.loss == "mae" else F.mse_loss
         reject_options(options, "the target is a number", "class_weights", "threshold")
 
