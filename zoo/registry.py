@@ -279,6 +279,16 @@ def _modality_entry(name: str) -> ModalityEntry:
     return _MODALITIES[name]
 
 
+def modality_origin(name: str) -> tuple[str, str]:
+    """Return module and name of a modality's class.
+
+    Raises:
+        ZooError: unknown name, with the nearest one.
+    """
+    entry = _modality_entry(name)
+    return entry.module, entry.attribute
+
+
 def supported_tasks(modality: str) -> tuple[str, ...]:
     """Return the tasks that data of a modality can be for: those it names, and those that name it.
 

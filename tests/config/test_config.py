@@ -334,3 +334,10 @@ def test_meaning_prefers_the_group_that_was_typed():
     assert meaning("--lr".lstrip("-"), known) == "optimizer.lr"
     assert meaning("nonsense", known) is None
     assert meaning("find_lr", known) == "zoo lr-find"
+
+
+@pytest.mark.parametrize("modality", registry.list_modalities())
+def test_signature_augmentation_read_from_source_as_by_inspect(modality):
+    cls = registry.get_modality(modality).augmentation
+    known = signatures.defaults(signatures.declared(cls)) if cls is not None else {}
+    assert signatures.defaults(signatures.augment_options(modality)) == known

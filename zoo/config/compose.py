@@ -5,11 +5,9 @@ Nothing here imports torch, so that help and refusals take well under a second.
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from hydra import compose as hydra_compose
@@ -22,11 +20,12 @@ from omegaconf.errors import OmegaConfBaseException
 from zoo import registry
 from zoo.config import option_source
 from zoo.config.groups import GROUPS as GROUPS
-from zoo.config.groups import canonical
+from zoo.config.groups import canonical, declared_by_data
 from zoo.config.groups import choices as choices
 from zoo.config.groups import conf_dir as conf_dir
 from zoo.config.groups import recipe_class as recipe_class
 from zoo.config.quoting import quoted
+from zoo.config.signatures import augment_options, defaults
 from zoo.exceptions import ZooError, nearest, unknown
 from zoo.utils.meanings import meaning
 
@@ -38,30 +37,15 @@ def pair(model: str, data: str) -> DictConfig:
 
     A composed one takes twenty times as long.
     """
-    return OmegaConf.create({"model": {"name": model}, "data": {"name": data, **_declared(data)}, "task": None})
-
-
-def _declared(data: str) -> dict[str, Any]:
-    """Return the modality and the tasks that data declares, and the action space of an environment."""
-    path = conf_dir() / "data" / f"{data}.yaml"
-    if path.is_file():
-        return _declared_in(path)
-    entry = registry.data_entry(data)
-    return {"modality": entry.modality, "tasks": list(entry.tasks), "action_space": entry.action_space}
-
-
-@functools.cache
-def _declared_in(path: Path) -> dict[str, Any]:
-    content: Any = OmegaConf.to_container(OmegaConf.load(path))
-    return {key: content.get(key) for key in ("modality", "tasks", "action_space")}  # null: as the environment has it
+    return OmegaConf.create({"model": {"name": model}, "data": {"name": data, **declared_by_data(data)}, "task": None})
 
 
 def store_arrays(modality: str, task: str) -> None:
     """Let ``data=arrays`` stand for arrays that the caller hands over."""
     node: dict[str, Any] = {"name": "arrays", "modality": modality, "tasks": [task], "batch_size": 128}
     node |= {"folds": 5, "fold": 0, "split_seed": 0}
-    if modality == "image":
-        node["augment"] = OmegaConf.load(conf_dir() / "augment" / "none.yaml")
+    if augment := augment_options(modality):
+        node["augment"] = defaults(augment)
     ConfigStore.instance().store(group="data", name="arrays", node=node)
 
 
@@ -159,7 +143,7 @@ def fitting_data(entry: registry.ModelEntry) -> list[str]:
     """Return the data sets that a model can learn from."""
     names = []
     for name in choices("data"):
-        node = _declared(name)
+        node = declared_by_data(name)
         offers = offered(node["modality"], node["tasks"])
         if _reads(entry, node["modality"], node["action_space"]) and set(offers) & set(entry.tasks):
             names.append(name)

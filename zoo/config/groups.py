@@ -55,3 +55,18 @@ def canonical(override: str) -> str:
     if key != "model":
         return override
     return key + equals + ",".join(registry.SYNONYMS.get(name, name) for name in value.split(","))
+
+
+def declared_by_data(data: str) -> dict[str, Any]:
+    """Return the modality and the tasks that data declares, and the action space of an environment."""
+    path = conf_dir() / "data" / f"{data}.yaml"
+    if path.is_file():
+        return _declared_in(path)
+    entry = registry.data_entry(data)
+    return {"modality": entry.modality, "tasks": list(entry.tasks), "action_space": entry.action_space}
+
+
+@functools.cache
+def _declared_in(path: Path) -> dict[str, Any]:
+    content: Any = OmegaConf.to_container(OmegaConf.load(path))
+    return {key: content.get(key) for key in ("modality", "tasks", "action_space")}  # null: as the environment has it

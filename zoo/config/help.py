@@ -12,7 +12,7 @@ from zoo import registry
 from zoo.config import schema
 from zoo.config.compose import compose
 from zoo.config.groups import GROUPS, choices
-from zoo.config.signatures import data_options, declared, model_options
+from zoo.config.signatures import augment_options, data_options, declared, model_options
 
 WIDTH = 118
 DECLARED_BY: dict[str, type] = {
@@ -76,7 +76,9 @@ def _sections(config: dict[str, Any]) -> Iterator[tuple[str, list[tuple[str, Any
 
 def _data_texts(data: Mapping[str, Any]) -> dict[str, str]:
     name = data["name"]
-    texts = {key: o.description for key, o in data_options(name).items()} if name in registry.list_data() else {}
+    options = data_options(name) if name in registry.list_data() else {}
+    options = {**(augment_options(data["modality"]) if data["modality"] else {}), **options}
+    texts = {key: option.description for key, option in options.items()}
     return {**SHARED, **_texts(schema.DataOptions), **{key: text for key, text in texts.items() if text}}
 
 

@@ -14,8 +14,8 @@ from omegaconf.errors import UnsupportedValueType
 
 from zoo import registry
 from zoo.config import schema
-from zoo.config.groups import files, recipe_class
-from zoo.config.signatures import data_options, defaults, model_options
+from zoo.config.groups import declared_by_data, files, recipe_class
+from zoo.config.signatures import augment_options, data_options, defaults, model_options
 from zoo.exceptions import ZooError
 
 RUN_OPTIONS: dict[str, Any] = {
@@ -49,7 +49,9 @@ def _model_signature(name: str) -> dict[str, Any]:
 
 
 def _data_signature(name: str) -> dict[str, Any]:
-    return {"data": defaults(data_options(name))}
+    modality = declared_by_data(name)["modality"]
+    augment = augment_options(modality) if modality is not None else {}
+    return {"data": defaults(data_options(name)) | ({"augment": defaults(augment)} if augment else {})}
 
 
 class OptionSource(ConfigSource):

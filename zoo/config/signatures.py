@@ -58,6 +58,21 @@ def data_options(name: str) -> Options:
     return {option: options[option] for option in options if option != "task"}  # which is an option of the run
 
 
+def augment_options(modality: str) -> Options:
+    """Return the options of a modality's augmentation; none where it has no augmentation.
+
+    Raises:
+        ZooError: unknown name, with the nearest one.
+    """
+    module, attribute = registry.modality_origin(modality)
+    node = _names(module).get(attribute) if module.startswith("zoo.") else None
+    if isinstance(node, ast.ClassDef):
+        assigned = {ast.unparse(n.targets[0]): ast.unparse(n.value) for n in node.body if isinstance(n, ast.Assign)}
+        return _of_node(module, assigned["augmentation"]) if "augmentation" in assigned else {}
+    augmentation = registry.get_modality(modality).augmentation
+    return declared(augmentation) if augmentation is not None else {}
+
+
 def declared(source: Callable[..., Any]) -> Options:
     """Return the options of an imported class, dataclass or function."""
     bases = inspect.getmro(source)[::-1] if isinstance(source, type) else (source,)
