@@ -116,7 +116,7 @@ class Loader:
 
     Batches come on ``device`` (None: where the split lies). Of a text, an epoch takes the windows that are ``stride``
     apart, from a first one of its own, in full batches:
-    shuffled, or, where ``carried``, row r of each batch goes on where row r of the batch before ended.
+    shuffled, or, where ``stateful``, row r of each batch goes on where row r of the batch before ended.
     """
 
     def __init__(
@@ -129,11 +129,11 @@ class Loader:
         steps: int | None = None,
         share: Share = SINGLE,
         stride: int | None = None,
-        carried: bool = False,
+        stateful: bool = False,
         device: torch.device | None = None,
     ) -> None:
         self.split, self.batch_size, self.seed, self.augment = split, batch_size, seed, augment
-        self.share, self.stride, self.carried = share, stride, carried
+        self.share, self.stride, self.stateful = share, stride, stateful
         self.device = split["x"].device if device is None else device
         self.lengths = split["lengths"].cpu() if "lengths" in split else None
         self.rows = len(split["x"]) // (stride or 1)
@@ -157,7 +157,7 @@ class Loader:
 
     def order(self, epoch: int) -> Tensor:
         """Return the row numbers of an epoch, (samples,)."""
-        if self.carried and self.stride:
+        if self.stateful and self.stride:
             return self._in_turn(epoch).to(self.split["x"].device)
         generator = generator_of(self.seed, 0, epoch)
         passes = -(-self.samples // self.rows)
@@ -224,7 +224,7 @@ class EvalLoader:
 
 
 class ZooData(L.LightningDataModule):
-    """A Dataset as Lightning takes it. ``steps_per_epoch``, ``augment`` and ``carried`` are for training alone.
+    """A Dataset as Lightning takes it. ``steps_per_epoch``, ``augment`` and ``stateful`` are for training alone.
 
     Raises:
         ZooError: a batch size below 1.
@@ -238,12 +238,12 @@ class ZooData(L.LightningDataModule):
         seed: int = 0,
         augment: Augmentation | None = None,
         steps_per_epoch: int | None = None,
-        carried: bool = False,
+        stateful: bool = False,
     ) -> None:
         super().__init__()
         check_number("data.batch_size", batch_size, low=1, integer=True)
         self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
-        self.augment, self.steps_per_epoch, self.carried = augment, steps_per_epoch, carried
+        self.augment, self.steps_per_epoch, self.stateful = augment, steps_per_epoch, stateful
         self._placed: dict[str, Split] | None = None
 
     def _split(self, name: str) -> dict[str, Any]:
@@ -274,7 +274,7 @@ class ZooData(L.LightningDataModule):
             seed=self.seed,
             augment=self.augment,
             stride=self.dataset.stride,
-            carried=self.carried,
+            stateful=self.stateful,
             **options,
         )
 

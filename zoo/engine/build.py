@@ -105,7 +105,7 @@ def build_data(run_config: RunConfig, dataset: Dataset | None) -> tuple[Dataset,
         seed=run_config.values["seed"],
         augment=augment,
         steps_per_epoch=run_config.trainer.steps_per_epoch,
-        carried=registry.get(run_config.values["model"]["name"]).stateful,
+        stateful=registry.get(run_config.values["model"]["name"]).stateful,
     )
 
 

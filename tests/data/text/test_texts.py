@@ -83,7 +83,7 @@ def test_every_symbol_of_a_test_text_counts_once(prose):
 @pytest.mark.parametrize("steps", [None, 7])
 def test_each_row_goes_on_where_it_ended(prose, steps):
     data = load("text_file", path=str(prose), block_size=16)
-    loader = Loader(data.train, batch_size=8, seed=0, stride=16, carried=True, steps=steps)
+    loader = Loader(data.train, batch_size=8, seed=0, stride=16, stateful=True, steps=steps)
     batches = [batch["x"] for chunk in loader for batch in chunk]
     assert len(batches) == loader.batches == (steps or len(whole(data.train)) // 16 // 8)
     text = whole(data.train).long()
