@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from zoo.engine.train import Run, resume, train
     from zoo.hub import list_weights, load, push_to_hub
     from zoo.inference.export import export
+    from zoo.models.a2c import A2C
     from zoo.models.autoencoder import Autoencoder
     from zoo.models.base import ZooModule
     from zoo.models.cnn import CNN
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from zoo.models.gan import GAN
     from zoo.models.gru import GRU
     from zoo.models.lstm import LSTM
-    from zoo.models.policy import Policy
+    from zoo.models.ppo import PPO
+    from zoo.models.reinforce import REINFORCE
     from zoo.models.rnn import RNN
     from zoo.models.sac import SAC
     from zoo.models.transformer import Transformer
@@ -36,19 +38,21 @@ if TYPE_CHECKING:
     from zoo.tasks.base import Task
 
 __all__ = [
+    "A2C",
     "CNN",
     "DQN",
     "FNN",
     "GAN",
     "GRU",
     "LSTM",
+    "PPO",
+    "REINFORCE",
     "RNN",
     "SAC",
     "VAE",
     "Autoencoder",
     "DataSpec",
     "Dataset",
-    "Policy",
     "Run",
     "Stopped",
     "Task",
@@ -75,7 +79,9 @@ __all__ = [
 # What needs torch is imported when it is first asked for, so that `import zoo` is instant.
 _LAZY = {
     "Autoencoder": "zoo.models.autoencoder",
-    "Policy": "zoo.models.policy",
+    "A2C": "zoo.models.a2c",
+    "PPO": "zoo.models.ppo",
+    "REINFORCE": "zoo.models.reinforce",
     "DQN": "zoo.models.dqn",
     "SAC": "zoo.models.sac",
     "CNN": "zoo.models.cnn",

@@ -98,13 +98,17 @@ _MODELS: dict[str, ModelEntry] = {
     "transformer": ModelEntry("zoo.models.transformer", "Transformer", SEQUENCE_TASKS, SEQUENCE_KINDS),
     "autoencoder": ModelEntry("zoo.models.autoencoder", "Autoencoder", ("reconstruction",), CODED_KINDS),
     "gan": ModelEntry("zoo.models.gan", "GAN", ("generation",), ("image",)),
+    "ppo": ModelEntry("zoo.models.ppo", "PPO", ("control",), ("environment",), ("discrete", "continuous")),
+    "a2c": ModelEntry("zoo.models.a2c", "A2C", ("control",), ("environment",), ("discrete", "continuous")),
+    "reinforce": ModelEntry(
+        "zoo.models.reinforce", "REINFORCE", ("control",), ("environment",), ("discrete", "continuous")
+    ),
     "dqn": ModelEntry("zoo.models.dqn", "DQN", ("control",), ("environment",), ("discrete",)),
     "sac": ModelEntry("zoo.models.sac", "SAC", ("control",), ("environment",), ("continuous",)),
-    "policy": ModelEntry("zoo.models.policy", "Policy", ("control",), ("environment",), ("discrete", "continuous")),
     "vae": ModelEntry("zoo.models.vae", "VAE", ("reconstruction",), CODED_KINDS),
 }
 # Other names of models
-SYNONYMS = {"mlp": "fnn", "ae": "autoencoder"}
+SYNONYMS = {"policy": "ppo", "mlp": "fnn", "ae": "autoencoder"}
 # The built-in data sets: name -> module that registers a function of that name, and after a colon the class that
 # declares its options where the function does not. Their tasks stand in conf/data/.
 _DATA_MODULES = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from types import SimpleNamespace
 from typing import Any
 
 import gymnasium
@@ -11,20 +13,33 @@ import torch
 from gymnasium import spaces
 
 import zoo
+from zoo.config.schema import Learning, Optimizer, Scheduler
 from zoo.data import load
-from zoo.data.environment.environments import EpisodeLoader, Play, RolloutLoader, environments
+from zoo.data.environment.environments import environments
+from zoo.data.environment.loaders import EpisodeLoader, RolloutLoader
 from zoo.data.environment.replay_buffer import ReplayBuffer
 from zoo.data.environment.spec import CARTPOLE, EnvironmentSpec
 from zoo.exceptions import TrainingError, ZooError
+from zoo.layers.policy import entropy, gae, log_prob
+from zoo.layers.running_statistics import merge_moments
+from zoo.models.a2c import A2C
 from zoo.models.dqn import DQN
-from zoo.models.policy import Policy, gae, policy_gain, whole
-from zoo.models.rl_base import merged
+from zoo.models.ppo import PPO, clipped_objective
+from zoo.models.reinforce import REINFORCE, complete_episodes
+from zoo.models.rl_base import Samples
 from zoo.models.sac import SAC, squashed
 
-SIZES = {"envs": 4, "rollout": 8, "epoch_steps": 32, "val_episodes": 3, "test_episodes": 3, "vectorization": "auto"}
+SIZES = {
+    "num_envs": 4,
+    "num_steps": 8,
+    "steps_per_epoch": 32,
+    "n_val_episodes": 3,
+    "n_test_episodes": 3,
+    "vectorization": "auto",
+}
 
 
-def brute(reward, value, terminated, ended, gamma, lam):
+def brute(reward, value, terminated, done, gamma, lam):
     """The sum over what follows in the episode of (γλ)ˡ δ, step by step, in Python's numbers."""
     steps, count = reward.shape
     found = np.zeros((steps, count))
@@ -34,7 +49,7 @@ def brute(reward, value, terminated, ended, gamma, lam):
             for later in range(t, steps):
                 future = 0.0 if terminated[later, n] else gamma * value[later + 1, n]
                 found[t, n] += weight * (reward[later, n] + future - value[later, n])
-                if ended[later, n]:
+                if done[later, n]:
                     break
                 weight *= gamma * lam
     return found
@@ -44,53 +59,58 @@ def test_advantages_are_the_sum_that_the_paper_has():
     rng = np.random.default_rng(0)
     reward, value = rng.normal(size=(20, 6)), rng.normal(size=(21, 6))
     terminated = rng.random((20, 6)) < 0.15
-    ended = terminated | (rng.random((20, 6)) < 0.15)
+    done = terminated | (rng.random((20, 6)) < 0.15)
     for gamma, lam in ((0.99, 0.95), (0.9, 1.0), (1.0, 0.0)):
-        arrays = [torch.from_numpy(part.astype(np.float64)) for part in (reward, value, terminated, ended)]
-        found = gae(*arrays, gamma=gamma, lam=lam)
-        assert np.abs(found.numpy() - brute(reward, value, terminated, ended, gamma, lam)).max() < 1e-6
+        arrays = [torch.from_numpy(part.astype(np.float64)) for part in (reward, value, terminated, done)]
+        found = gae(*arrays, gamma=gamma, gae_lambda=lam)
+        assert np.abs(found.numpy() - brute(reward, value, terminated, done, gamma, lam)).max() < 1e-6
 
 
 def test_an_episode_that_was_cut_has_a_future_and_one_that_was_lost_has_none():
     reward, value = torch.ones(1, 2), torch.tensor([[0.0, 0.0], [10.0, 10.0]])
-    terminated, ended = torch.tensor([[1.0, 0.0]]), torch.ones(1, 2)
-    assert gae(reward, value, terminated, ended, gamma=0.5, lam=0.9).tolist() == [[1.0, 6.0]]
+    terminated, done = torch.tensor([[1.0, 0.0]]), torch.ones(1, 2)
+    assert gae(reward, value, terminated, done, gamma=0.5, gae_lambda=0.9).tolist() == [[1.0, 6.0]]
 
 
 def test_whole_episodes_are_those_that_ended_in_the_rollout():
-    ended = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
-    assert whole(ended).T.tolist() == [[1, 1, 0, 0, 0], [1, 1, 1, 1, 0]]
+    done = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+    assert complete_episodes(done).T.tolist() == [[1, 1, 0, 0, 0], [1, 1, 1, 1, 0]]
 
 
 def test_losses_are_their_papers():
     ratio, advantage = torch.tensor([0.5, 0.9, 1.1, 1.5, 1.5, 0.5]), torch.tensor([1.0, 1.0, 1.0, 1.0, -1.0, -1.0])
-    found = policy_gain("ppo", ratio.log(), ratio, advantage, 0.2)
+    found = clipped_objective(ratio, advantage, 0.2)
     assert found.tolist() == pytest.approx([0.5, 0.9, 1.1, 1.2, -1.5, -0.8])
-    for name in ("a2c", "reinforce"):
-        torch.testing.assert_close(policy_gain(name, ratio.log(), ratio, advantage, 0.2), ratio.log() * advantage)
+    torch.manual_seed(0)
+    x, action, log_probs, returns = torch.randn(6, 4), torch.tensor([0, 1, 1, 0, 1, 0]), torch.zeros(6), torch.randn(6)
+    for cls in (A2C, REINFORCE):
+        model = cls(ent_coef=0.1, vf_coef=0.3)
+        known: Any = torch.distributions.Categorical(logits=model(x))
+        errors = (model.value(x) - returns).square()
+        expected = 0.3 * errors.mean() - (known.log_prob(action) * advantage).mean() - 0.1 * known.entropy().mean()
+        loss, value_loss = model.loss(Samples(x, action, log_probs, advantage, returns))
+        torch.testing.assert_close(loss, expected)
+        torch.testing.assert_close(value_loss, errors.mean().detach())
 
 
 def test_probabilities_and_entropies_are_torchs():
     torch.manual_seed(0)
-    choosing, moving = (
-        Policy(),
-        Policy(spec=EnvironmentSpec("x", "control", (3,), low=(-1.0, -1.0), high=(1.0, 1.0))),
-    )
+    moving = PPO(spec=EnvironmentSpec("x", "control", (3,), low=(-1.0, -1.0), high=(1.0, 1.0)))
     logits = torch.randn(7, 2)
     known: Any = torch.distributions.Categorical(logits=logits)
     taken = known.sample()
-    torch.testing.assert_close(choosing.log_probability(logits, taken), known.log_prob(taken))
-    torch.testing.assert_close(choosing.spread(logits), known.entropy())
+    torch.testing.assert_close(log_prob(logits, None, taken), known.log_prob(taken))
+    torch.testing.assert_close(entropy(logits, None), known.entropy())
     torch.nn.init.normal_(moving.log_std)
     known = torch.distributions.Normal(logits, moving.log_std.exp())
     taken = known.sample()
-    torch.testing.assert_close(moving.log_probability(logits, taken), known.log_prob(taken).sum(1))
-    torch.testing.assert_close(moving.spread(logits), known.entropy().sum(1))
+    torch.testing.assert_close(log_prob(logits, moving.log_std, taken), known.log_prob(taken).sum(1))
+    torch.testing.assert_close(entropy(logits, moving.log_std), known.entropy().sum(1))
 
 
 def test_actions_are_drawn_with_their_probabilities():
     torch.manual_seed(0)
-    model = Policy(spec=EnvironmentSpec("x", "control", (1,), classes=("a", "b", "c")))
+    model = PPO(spec=EnvironmentSpec("x", "control", (1,), classes=("a", "b", "c")))
     torch.nn.init.zeros_(model.actor[-1].weight)
     wanted = torch.tensor([0.5, 0.3, 0.2])
     with torch.no_grad():
@@ -105,7 +125,7 @@ def test_what_is_counted_in_by_parts_is_that_of_the_whole():
     count, mean, squares = torch.zeros(()), torch.zeros(3).double(), torch.zeros(3).double()
     for part in x.split(17):
         more = (part - part.mean(0)).square().sum(0)
-        count, mean, squares = merged(count, mean, squares, len(part), part.mean(0), more)
+        count, mean, squares = merge_moments((count, mean, squares), (torch.tensor(len(part)), part.mean(0), more))
     torch.testing.assert_close(mean, x.mean(0))
     torch.testing.assert_close(squares / count, x.var(0, correction=0))
 
@@ -126,11 +146,11 @@ def test_environments_go_on_from_a_checkpoint_as_they_would_have(name, kind, tmp
     def action():
         return rng.integers(0, len(games.spec.classes), 4) if games.spec.classes else rng.uniform(-2, 2, (4, 1))
 
-    one = Play(games, 4, [0, 1, 2, 3])
+    one = games.vector([0, 1, 2, 3])
     for _ in range(230):  # beyond an episode's end
         one.step(action())
     torch.save(one.state_dict(), tmp_path / "state.pt")
-    other = Play(games, 4, [99, 98, 97, 96])
+    other = games.vector([99, 98, 97, 96])
     other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
     for _ in range(230):
         done = action()
@@ -140,28 +160,28 @@ def test_environments_go_on_from_a_checkpoint_as_they_would_have(name, kind, tmp
 
 
 def test_a_rollout_leaves_out_the_steps_that_only_begin_an_episode():
-    loader = RolloutLoader(load("cartpole", envs=8, rollout=64, epoch_steps=512), seed=0, batch_size=64)
-    loader.actor = lambda x: {"action": torch.zeros(len(x), dtype=torch.int64)}  # falls within ten steps
-    batch = loader.played()
-    ended, valid = batch["ended"] > 0, batch["valid"] > 0
-    assert torch.equal(ended[:-1], ~valid[1:])
+    loader = RolloutLoader(load("cartpole", num_envs=8, num_steps=64, steps_per_epoch=512), seed=0, batch_size=64)
+    model = PPO(spec=loader.dataset.spec)
+    model.act = lambda x: {"action": torch.zeros(len(x), dtype=torch.int64)}  # falls within ten steps
+    loader.collect = model.collect_rollout
+    batch = loader.next_rollout()
+    done, valid = batch["done"] > 0, batch["valid"] > 0
+    assert torch.equal(done[:-1], ~valid[1:])
     assert bool((batch["reward"][valid] == 1).all())
     assert bool((batch["reward"][~valid] == 0).all())
-    assert len(batch["finished"]) == int(ended.sum())
-    assert float(batch["finished"].sum()) == pytest.approx(float(batch["reward"].sum()), abs=8 * 10)
+    assert len(batch["episode_returns"]) == int(done.sum())
+    assert float(batch["episode_returns"].sum()) == pytest.approx(float(batch["reward"].sum()), abs=8 * 10)
 
 
 def test_evaluation_has_episodes_of_its_own_and_each_counts_once():
-    games = load("acrobot", val_episodes=5, test_episodes=4)
+    games = load("acrobot", n_val_episodes=5, n_test_episodes=4)
     loaders = [EpisodeLoader(games, part) for part in ("val", "test")]
-    first = {
-        part: Play(games, one.count, one.seeds).observation for part, one in zip(("val", "test"), loaders, strict=True)
-    }
-    training = RolloutLoader(games, seed=0, batch_size=8).play.observation
-    assert len({tuple(row.tolist()) for rows in (*first.values(), training) for row in rows}) == 5 + 4 + games.envs
+    first = {part: games.vector(one.seeds).observation for part, one in zip(("val", "test"), loaders, strict=True)}
+    training = RolloutLoader(games, seed=0, batch_size=8).environments.observation
+    assert len({tuple(row.tolist()) for rows in (*first.values(), training) for row in rows}) == 5 + 4 + games.num_envs
     again = EpisodeLoader(games, "val")
     still = {"action": torch.ones(5, dtype=torch.int64)}
-    played = again.play(lambda x: still)
+    played = again.evaluate_policy(lambda x: still)
     assert played["return"].tolist() == [-500.0] * 5
     assert played["length"].tolist() == [500.0] * 5
 
@@ -213,7 +233,7 @@ gymnasium.register("zoo-from-three-v0", entry_point=FromThree)
 def test_actions_that_begin_elsewhere_are_counted_from_nought():
     games = environments("x", "zoo-from-three-v0", "discrete", **{**SIZES, "vectorization": "sync"})
     assert games.spec.classes == ("3", "4")
-    assert Play(games, 2, [0, 1]).step(np.array([0, 1]))[0].tolist() == [3.0, 4.0]
+    assert games.vector([0, 1]).step(np.array([0, 1]))[0].tolist() == [3.0, 4.0]
 
 
 @pytest.mark.parametrize(
@@ -227,7 +247,7 @@ def test_actions_that_begin_elsewhere_are_counted_from_nought():
 def test_an_environment_that_breaks_ends_the_run_by_name_step_and_action(how, said):
     games = environments("x", "zoo-breaks-v0", "discrete", options={"how": how}, **{**SIZES, "vectorization": "sync"})
     with pytest.raises(TrainingError) as caught:
-        zoo.train("policy", games, report=False, **{"run_dir": "run", "trainer.max_epochs": 1})
+        zoo.train("ppo", games, report=False, **{"run_dir": "run", "trainer.max_epochs": 1})
     assert "environment zoo-breaks-v0" in str(caught.value)
     assert said in str(caught.value)
     assert "after the actions" in str(caught.value)
@@ -241,10 +261,10 @@ def test_an_environment_that_breaks_ends_the_run_by_name_step_and_action(how, sa
         (
             "discrete",
             "CartPole-v1",
-            {"epoch_steps": 100},
-            "must be a multiple of data.envs · data.rollout = 32; 96 is near",
+            {"steps_per_epoch": 100},
+            "must be a multiple of data.num_envs · data.num_steps = 32; 96 is near",
         ),
-        ("discrete", "CartPole-v1", {"envs": 0}, "data.envs=0: must be"),
+        ("discrete", "CartPole-v1", {"num_envs": 0}, "data.num_envs=0: must be"),
         ("discrete", "FrozenLake-v1", {}, "must be a Box"),
     ],
 )
@@ -256,29 +276,29 @@ def test_what_cannot_be_played_is_one_line(kind, identity, sizes, said):
 
 
 @pytest.mark.parametrize(
-    "words",
-    [{"algorithm": "a2c"}, {"algorithm": "reinforce"}, {"normalize_observations": True, "normalize_rewards": True}],
+    ("name", "words"),
+    [("a2c", {}), ("reinforce", {}), ("ppo", {"normalize_observations": True, "normalize_rewards": True})],
 )
-def test_each_algorithm_learns_to_balance_a_pole_for_longer(words):
+def test_each_algorithm_learns_to_balance_a_pole_for_longer(name, words):
     quick = {
         "trainer.max_epochs": 3,
-        "data.envs": 16,
-        "data.rollout": 32,
-        "data.epoch_steps": 8192,
+        "data.num_envs": 16,
+        "data.num_steps": 32,
+        "data.steps_per_epoch": 8192,
         "optimizer.lr": 1e-2,
     }
-    run = zoo.train("policy", "cartpole", model_kwargs=words, report=False, **{**quick, "data.val_episodes": 10})
+    run = zoo.train(name, "cartpole", model_kwargs=words, report=False, **{**quick, "data.n_val_episodes": 10})
     assert run.metrics["test/return"] > 60  # 21 at random
     assert run.results["samples"] == 3 * 8192
 
 
 def test_images_are_seen_by_convolutions():
     spec = EnvironmentSpec("x", "control", (3, 17, 12), classes=("0", "1"))
-    model = Policy(spec=spec, channels=(4, 8))
+    model = PPO(spec=spec, channels=(4, 8))
     assert model(torch.rand(5, 3, 17, 12)).shape == (5, 2)
     assert any(isinstance(part, torch.nn.Conv2d) for part in model.actor)
     with pytest.raises(ZooError, match=r"network=conv: is for images; cartpole shows \(4,\)"):
-        Policy(spec=CARTPOLE, network="conv")
+        PPO(spec=CARTPOLE, network="conv")
 
 
 # --- what is remembered ---
@@ -290,35 +310,35 @@ def test_remembered_steps_come_with_what_became_of_them(ahead):
     count, total, gamma = 3, 57, 0.9
     played = {
         "x": torch.randn(total, count, 2),
-        "taken": torch.randint(4, (total, count)),
+        "action": torch.randint(4, (total, count)),
         "reward": torch.randn(total, count),
         "terminated": (torch.rand(total, count) < 0.2).float(),
     }
-    played["ended"] = torch.maximum(played["terminated"], (torch.rand(total, count) < 0.1).float())
-    played["valid"] = torch.cat([torch.ones(1, count), 1 - played["ended"][:-1]])
+    played["done"] = torch.maximum(played["terminated"], (torch.rand(total, count) < 0.1).float())
+    played["valid"] = torch.cat([torch.ones(1, count), 1 - played["done"][:-1]])
     memory = ReplayBuffer(20 * count, count)
     for part in range(0, total, 7):  # beyond its end
         memory.add({name: value[part : part + 7] for name, value in played.items()})
     assert len(memory) == 20 * count
     rows = {tuple(x.tolist()): (t, n) for t, step in enumerate(played["x"]) for n, x in enumerate(step)}
-    drawn = memory.draw(500, ahead=ahead, gamma=gamma)
+    drawn = memory.sample(500, n_step=ahead, gamma=gamma)
     seen = set()
     for row in range(500):
         t, n = rows[tuple(drawn["x"][row].tolist())]
         seen.add((t, n))
         assert t >= total - 20
         assert played["valid"][t, n] == 1
-        assert drawn["taken"][row] == played["taken"][t, n]
+        assert drawn["action"][row] == played["action"][t, n]
         reward, discount, after = 0.0, 1.0, t
         for _ in range(ahead):
             reward += discount * float(played["reward"][after, n])
             discount *= gamma * (1 - float(played["terminated"][after, n]))
             after += 1
-            if played["ended"][after - 1, n]:
+            if played["done"][after - 1, n]:
                 break
         assert float(drawn["reward"][row]) == pytest.approx(reward, abs=1e-6)
         assert float(drawn["discount"][row]) == pytest.approx(discount, abs=1e-6)
-        assert torch.equal(drawn["next"][row], played["x"][after, n])
+        assert torch.equal(drawn["next_x"][row], played["x"][after, n])
     there = {(t, n) for t in range(total - 20, total - ahead) for n in range(count) if played["valid"][t, n]}
     assert seen == there
 
@@ -327,7 +347,7 @@ def remembered(model, rows=6):
     torch.manual_seed(1)
     taken = torch.randint(2, (rows,)) if model.spec.classes else torch.rand(rows, model.spec.outputs) * 2 - 1
     shape = model.spec.input_shape
-    steps = {"x": torch.randn(rows, *shape), "next": torch.randn(rows, *shape), "taken": taken}
+    steps = {"x": torch.randn(rows, *shape), "next_x": torch.randn(rows, *shape), "action": taken}
     return {**steps, "reward": torch.randn(rows), "discount": torch.rand(rows)}
 
 
@@ -335,24 +355,24 @@ def remembered(model, rows=6):
 @pytest.mark.parametrize("dueling", [False, True])
 def test_the_loss_of_values_is_the_papers(double, dueling):
     torch.manual_seed(0)
-    model = DQN(double=double, dueling=dueling, widths=(8,))
+    model = DQN(double=double, dueling=dueling, hidden_sizes=(8,))
     with torch.no_grad():
-        for parameter in model.target.parameters():
+        for parameter in model.target_network.parameters():
             parameter.add_(torch.randn_like(parameter))
     steps, expected = remembered(model), []
 
     def worth(net, x):
         a = net.advantage(x)[0]
-        return (a - a.mean() + net.state(x)[0] if dueling else a).tolist()
+        return (a - a.mean() + net.state_value(x)[0] if dueling else a).tolist()
 
     for row in range(6):
-        x, after = steps["x"][row : row + 1], steps["next"][row : row + 1]
-        later, here = worth(model.target, after), worth(model.network, after)
+        x, after = steps["x"][row : row + 1], steps["next_x"][row : row + 1]
+        later, here = worth(model.target_network, after), worth(model.q_network, after)
         best = max(range(2), key=lambda a, by=here if double else later: by[a])
         wanted = float(steps["reward"][row]) + float(steps["discount"][row]) * later[best]
-        far = abs(worth(model.network, x)[int(steps["taken"][row])] - wanted)
+        far = abs(worth(model.q_network, x)[int(steps["action"][row])] - wanted)
         expected.append(0.5 * far * far if far < 1 else far - 0.5)
-    assert float(model.loss_of(steps)[0].detach()) == pytest.approx(sum(expected) / 6, abs=1e-6)
+    assert float(model.td_loss(steps)[0].detach()) == pytest.approx(sum(expected) / 6, abs=1e-6)
 
 
 def test_a_squashed_density_is_torchs():
@@ -364,31 +384,78 @@ def test_a_squashed_density_is_torchs():
     torch.testing.assert_close(density, known.log_prob(action).sum(1), atol=1e-6, rtol=0)
 
 
-def test_actor_critics_and_temperature_have_the_gradients_of_their_own_losses():
+def sac_losses(model, steps):
+    """The losses of critics, actor and temperature as the paper has them, with the random numbers that sac draws."""
+    alpha = model.log_alpha.exp().detach()
+    after, density = squashed(*model.distribution(steps["next_x"]), torch.randn(6, 1))
+    future = torch.minimum(*model.target_critics(steps["next_x"], after)) - alpha * density
+    target = (steps["reward"] + steps["discount"] * future).detach()
+    critics = sum(0.5 * (one - target).square().mean() for one in model.critics(steps["x"], steps["action"]))
+    action, density = squashed(*model.distribution(steps["x"]), torch.randn(6, 1))
+    actor = (alpha * density - torch.minimum(*model.critics(steps["x"], action))).mean()
+    return critics, actor, -model.log_alpha * (density.detach().mean() - 1)
+
+
+def test_sac_losses_equal_the_papers():
     torch.manual_seed(0)
-    model = SAC(widths=(8,), temperature=0.3)
+    model = SAC(hidden_sizes=(8,), alpha=0.3)
     with torch.no_grad():
-        for parameter in (*model.target.parameters(), model.actor[-1].weight):
+        for parameter in (*model.target_critics.parameters(), model.actor[-1].weight):
             parameter.add_(0.3 * torch.randn_like(parameter))
     steps = remembered(model)
     torch.manual_seed(2)
-    loss, _ = model.loss_of(steps)
-    loss.backward()
+    critics, actor, temperature = sac_losses(model, steps)
     torch.manual_seed(2)
-    alpha = model.log_temperature.exp()
-    after, density = squashed(*model.distribution(steps["next"]), torch.randn(6, 1))
-    future = torch.minimum(*model.target(steps["next"], after)) - alpha * density
-    wanted = (steps["reward"] + steps["discount"] * future).detach()
-    critics = sum(0.5 * (one - wanted).square().mean() for one in model.critics(steps["x"], steps["taken"]))
-    action, density = squashed(*model.distribution(steps["x"]), torch.randn(6, 1))
-    actor = (alpha.detach() * density - torch.minimum(*model.critics(steps["x"], action))).mean()
-    temperature = -model.log_temperature * (density.detach().mean() - 1)
-    assert float(loss.detach()) == pytest.approx(float((critics + actor + temperature).detach()), abs=1e-5)
-    for own, part in ((critics, model.critics), (actor, model.actor)):
-        for parameter, wished in zip(
-            part.parameters(), torch.autograd.grad(own, list(part.parameters()), retain_graph=True), strict=True
-        ):
-            torch.testing.assert_close(parameter.grad, wished, atol=1e-6, rtol=1e-5)
-    (wished,) = torch.autograd.grad(temperature, [model.log_temperature])
-    torch.testing.assert_close(model.log_temperature.grad, wished)
-    assert all(parameter.grad is None for parameter in model.target.parameters())
+    torch.testing.assert_close(model.critic_loss(steps), critics)
+    loss, log_prob = model.actor_loss(steps["x"])
+    torch.testing.assert_close(loss, actor)
+    torch.testing.assert_close(model.alpha_loss(log_prob), temperature)
+
+
+def test_sac_steps_critics_then_actor_then_temperature(monkeypatch):
+    """Two updates equal a hand-written Algorithm 1 with three optimizers, whose actor learns from stepped critics."""
+    torch.manual_seed(0)
+    model, rate = SAC(hidden_sizes=(8,), alpha=0.3), 1e-2
+    reference = copy.deepcopy(model)
+    optimizers = [
+        torch.optim.Adam(part, lr=rate * share)
+        for part, share in (
+            (reference.critics.parameters(), 1.0),
+            (reference.actor.parameters(), 0.5),
+            ([reference.log_alpha], 0.1),
+        )
+    ]
+    model.actor_lr, model.alpha_lr = 0.5, 0.1
+    model.configure(Learning(optimizer=Optimizer(lr=rate, weight_decay=0.0), scheduler=Scheduler(name="constant")))
+    optimizer = model.configure_optimizers()
+    monkeypatch.setattr(type(model), "optimizers", lambda self, **options: optimizer)
+    monkeypatch.setattr(type(model), "add_figures", lambda self, **means: None)
+    monkeypatch.setattr(type(model), "trainer", SimpleNamespace(world_size=1))
+    model.loop.parameters = [p for p in model.parameters() if p.requires_grad]
+    model.loop.local_rows = model.loop.batch_rows = 6
+    steps = remembered(model)
+    torch.manual_seed(2)
+    for _ in range(2):
+        model.update(steps)
+    assert model.steps == 2
+    torch.manual_seed(2)
+    for _ in range(2):
+        x, losses = steps["x"], []
+        for number, optimizer_of_part in enumerate(optimizers):
+            if number == 0:
+                loss = reference.critic_loss(steps)
+            elif number == 1:
+                loss, log_prob = reference.actor_loss(x)
+            else:
+                loss = reference.alpha_loss(log_prob)
+            reference.zero_grad()
+            loss.backward()
+            optimizer_of_part.step()
+            losses.append(loss)
+        with torch.no_grad():
+            for target, parameter in zip(
+                reference.target_critics.parameters(), reference.critics.parameters(), strict=True
+            ):
+                target.lerp_(parameter, reference.tau)
+    for (name, value), expected in zip(model.state_dict().items(), reference.state_dict().values(), strict=True):
+        torch.testing.assert_close(value, expected, msg=name)

@@ -61,7 +61,8 @@ def prepare_dataset(dataset: Dataset, options: dict[str, Any], task: str) -> Dat
 
 def eval_loader(dataset: Dataset, split: str) -> Any:
     """Return the batches of ``val`` or ``test`` as a single process has them, on the CPU."""
-    from zoo.data.environment.environments import Environments, EpisodeLoader
+    from zoo.data.environment.environments import Environments
+    from zoo.data.environment.loaders import EpisodeLoader
     from zoo.data.loader import EvalLoader
 
     if isinstance(dataset, Environments):

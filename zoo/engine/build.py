@@ -75,12 +75,18 @@ def build_data(run_config: RunConfig, dataset: Dataset | None) -> tuple[Dataset,
     elif registry.task_entry(run_config.task).target != "reward":
         dataset = prepare_dataset(dataset, run_config.data, run_config.task)
     if registry.task_entry(run_config.task).target == "reward":
-        from zoo.data.environment.environments import EnvironmentData, check_replay
+        from zoo.data.environment.environments import check_replay
+        from zoo.data.environment.loaders import EnvironmentData
 
-        world, envs = run_config.trainer.world, dataset.envs  # type: ignore[attr-defined]
-        if envs % world:
-            said = f"trainer.devices={run_config.trainer.devices}: {world} processes must share data.envs={envs} evenly"
-            raise ZooError(said)
+        world, num_envs = run_config.trainer.world, dataset.num_envs  # type: ignore[attr-defined]
+        if num_envs % world:
+            devices = run_config.trainer.devices
+            raise ZooError(f"trainer.devices={devices}: {world} processes must share data.num_envs={num_envs} evenly")
+        if run_config.trainer.steps_per_epoch is not None:
+            raise ZooError(
+                f"trainer.steps_per_epoch={run_config.trainer.steps_per_epoch}: is for data with rows; an epoch of "
+                f"environments has data.steps_per_epoch={dataset.steps_per_epoch} steps"  # type: ignore[attr-defined]
+            )
         off_policy = registry.get(run_config.values["model"]["name"]).off_policy
         if off_policy:
             check_replay(dataset, n_step=run_config.values["model"].get("n_step", 1))  # type: ignore[arg-type]

@@ -23,7 +23,7 @@ def record_episode(
 
     if model.spec.target_type != "reward":
         raise ZooError(f"play: model={model.name} was trained for {model.spec.task}; zoo predict is for it")
-    frames = environments().record(
-        lambda x: model.acted(x.to(model.device), greedy=True), most=steps, seed=seed, window=out is None
+    frames = environments().render_episode(
+        lambda x: model.act_float32(x.to(model.device), greedy=True), max_steps=steps, seed=seed, window=out is None
     )
     return [] if out is None else [f"film            {write_gif(frames, out)}   {len(frames)} frames of episode {seed}"]

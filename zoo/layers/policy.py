@@ -1,35 +1,39 @@
-"""Networks of policies: what is seen to some numbers, dense or, of images, convolutional."""
+"""Networks of observations, distributions of actions, and advantages."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from zoo.config.schema import check_choice
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 from zoo.layers.blocks import activation_of, begin_small, halved
 from zoo.layers.mlp import check_sizes
+from zoo.utils.random import PerSampleGenerator
 
-MODALITIES = ("auto", "dense", "conv")
+NETWORKS = ("auto", "dense", "conv")
 
 
-def check_body(spec: DataSpec, *, network: str, widths: Sequence[int], channels: Sequence[int]) -> None:
-    """Raise ZooError where an option of ``body`` is outside its limits."""
-    check_choice("model.network", network, MODALITIES)
-    check_sizes("model.widths", widths)
+def check_observation_network(
+    spec: DataSpec, *, network: str, hidden_sizes: Sequence[int], channels: Sequence[int]
+) -> None:
+    """Raise ZooError where an option of ``observation_network`` is outside its limits."""
+    check_choice("model.network", network, NETWORKS)
+    check_sizes("model.hidden_sizes", hidden_sizes)
     check_sizes("model.channels", channels)
     if network == "conv" and len(spec.input_shape) != 3:
         raise ZooError(f"model.network=conv: is for images; {spec.name} shows {spec.input_shape}")
 
 
-def body(
+def observation_network(
     spec: DataSpec,
     *,
     network: str,
-    widths: Sequence[int],
+    hidden_sizes: Sequence[int],
     channels: Sequence[int],
     activation: str,
     inputs: int = 0,
@@ -38,25 +42,66 @@ def body(
 ) -> nn.Sequential:
     """Return a network from observations (B, *input_shape), or (B, ``inputs``), to (B, ``outputs``).
 
-    Its matrices are orthogonal, the last one times ``gain`` (Huang 2022: the 37 implementation details of PPO).
+    Weights are orthogonal, those of the last layer times ``gain``, and biases 0: detail 2 of Huang et al. 2022, The 37
+    implementation details of PPO.
     """
-    shape, parts = spec.input_shape, []
+    shape, layers = spec.input_shape, []
     size = inputs or math.prod(shape)
     if network == "conv" or (network == "auto" and len(shape) == 3):
         *_, last = halved(shape[1:], len(channels))
         for before, after in zip([shape[0], *channels[:-1]], channels, strict=True):
-            parts += [nn.Conv2d(before, after, 3, stride=2, padding=1), activation_of(activation)]
+            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), activation_of(activation)]
         size = channels[-1] * math.prod(last)
-    parts.append(nn.Flatten())
-    for width in widths:
-        parts += [nn.Linear(size, width), activation_of(activation)]
-        size = width
-    parts.append(nn.Linear(size, outputs))
-    matrices = [part for part in parts if isinstance(part, (nn.Linear, nn.Conv2d))]
-    for matrix in matrices:
-        nn.init.orthogonal_(matrix.weight, gain if matrix is matrices[-1] else math.sqrt(2))
-        if matrix is matrices[-1]:
-            begin_small(matrix, gain)
-        assert matrix.bias is not None
-        nn.init.zeros_(matrix.bias)
-    return nn.Sequential(*parts)
+    layers.append(nn.Flatten())
+    for hidden_size in hidden_sizes:
+        layers += [nn.Linear(size, hidden_size), activation_of(activation)]
+        size = hidden_size
+    layers.append(nn.Linear(size, outputs))
+    weighted = [layer for layer in layers if isinstance(layer, (nn.Linear, nn.Conv2d))]
+    for layer in weighted:
+        nn.init.orthogonal_(layer.weight, gain if layer is weighted[-1] else math.sqrt(2))
+        if layer is weighted[-1]:
+            begin_small(layer, gain)
+        assert layer.bias is not None
+        nn.init.zeros_(layer.bias)
+    return nn.Sequential(*layers)
+
+
+def sample_categorical(logits: Tensor, generator: PerSampleGenerator | None) -> Tensor:
+    """Return actions (B,) with the probabilities of logits (B, actions)."""
+    uniform = torch.rand(len(logits), 1, device=logits.device) if generator is None else generator.uniform(1).to(logits)
+    return (logits.softmax(1).cumsum(1)[:, :-1] < uniform).sum(1)
+
+
+def log_prob(output: Tensor, log_std: Tensor | None, action: Tensor) -> Tensor:
+    """Return log π(a|s) (B,) of actions, by logits (B, actions), or by means and log deviations (B, numbers)."""
+    if log_std is None:
+        return output.log_softmax(1).gather(1, action[:, None]).squeeze(1)
+    log_std = log_std.expand_as(output)
+    standardized = (action - output) * (-log_std).exp()
+    return (-0.5 * standardized.square() - log_std - 0.5 * math.log(2 * math.pi)).sum(1)
+
+
+def entropy(output: Tensor, log_std: Tensor | None) -> Tensor:
+    """Return the entropy of π(·|s) (B,), by logits (B, actions), or by means and log deviations (B, numbers)."""
+    if log_std is None:
+        log_probs = output.log_softmax(1)
+        return -(log_probs.exp() * log_probs).sum(1)
+    return (log_std.expand_as(output) + 0.5 * math.log(2 * math.pi * math.e)).sum(1)
+
+
+def gae(reward: Tensor, value: Tensor, terminated: Tensor, done: Tensor, *, gamma: float, gae_lambda: float) -> Tensor:
+    """Return advantages (T, N) of rewards (T, N) and values (T + 1, N) (Schulman et al. 2016).
+
+        δₜ = rₜ + γ V(sₜ₊₁) − V(sₜ),   Aₜ = δₜ + γλ Aₜ₊₁
+
+    V(sₜ₊₁) is 0 where an episode terminated. Where it was truncated, V is that of the last observation. Aₜ₊₁ is 0
+    beyond an episode's end.
+    """
+    delta = reward + gamma * value[1:] * (1 - terminated) - value[:-1]
+    weight = gamma * gae_lambda * (1 - done)
+    advantage, running = torch.empty_like(delta), torch.zeros_like(delta[0])
+    for t in reversed(range(len(delta))):
+        running = delta[t] + weight[t] * running
+        advantage[t] = running
+    return advantage

@@ -1,10 +1,19 @@
-"""Deep Q-networks: what each action is worth is learnt from what is remembered; the best one is taken.
+"""Deep Q-networks (Mnih et al. 2015, https://doi.org/10.1038/nature14236), Algorithm 1, with three of its successors.
 
-    y = r + γ max_a' Q⁻(s', a'),   loss = huber(Q(s, a) − y)                  Mnih et al. 2015
-    double:   y = r + γ Q⁻(s', argmax_a' Q(s', a'))                           van Hasselt, Guez, Silver 2016
-    dueling:  Q(s, a) = V(s) + A(s, a) − mean_a' A(s, a')                     Wang et al. 2016
+    for each step of the environments:
+        a = argmax_a Q(s, a), or any action with probability ε              act
+        store (s, a, r, s') in the replay buffer                            collect_rollout in rl_base.py
+    for each update, on transitions that the buffer samples:
+        y = r + γ max_a' Q⁻(s', a')                                         γ = 0 where the episode terminated
+        step on huber(Q(s, a) − y)                                          td_loss
+        every C updates: Q⁻ = Q                                             optimizer_step
 
-γ = 0 where the episode was lost or won; with several ``n_step``s r is Σ γᵏ rₜ₊ₖ and γ is γⁿ.
+    double    y = r + γ Q⁻(s', argmax_a' Q(s', a'))                         van Hasselt, Guez, Silver 2016
+    dueling   Q(s, a) = V(s) + A(s, a) − mean_a' A(s, a')                   Wang et al. 2016
+    n_step    r = Σ γᵏ r_{t+k} and γⁿ in place of γ                         Sutton 1988, Hessel et al. 2018
+
+Differences from the paper: Adam in place of RMSprop, several environments at once, and ``replay_ratio`` updates for each
+of their steps.
 """
 
 from __future__ import annotations
@@ -14,111 +23,140 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from zoo.config.schema import check_flag, check_number
 from zoo.data.dataset import Batch
-from zoo.layers.policy import body, check_body
+from zoo.data.spec import DataSpec
+from zoo.layers.policy import check_observation_network, observation_network
 from zoo.models.rl_base import OffPolicyModule
 from zoo.registry import register
 from zoo.utils.random import PerSampleGenerator
 
 
-class Values(nn.Module):
-    """Observations to the worth of each action (B, actions)."""
+class QNetwork(nn.Module):
+    """Observations (B, *input_shape) to the value of each action (B, actions)."""
 
-    def __init__(self, spec: Any, *, dueling: bool, **sizes: Any) -> None:
+    def __init__(self, spec: DataSpec, *, dueling: bool, **sizes: Any) -> None:
         super().__init__()
-        self.advantage = body(spec, **sizes, outputs=spec.outputs, gain=1.0)
-        self.state = body(spec, **sizes, outputs=1, gain=1.0) if dueling else None
+        self.advantage = observation_network(spec, **sizes, outputs=spec.outputs, gain=1.0)
+        self.state_value = observation_network(spec, **sizes, outputs=1, gain=1.0) if dueling else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Return Q(s, ·)."""
-        worth: Tensor = self.advantage(x).float()
-        return worth if self.state is None else self.state(x).float() + worth - worth.mean(1, keepdim=True)
+        advantage: Tensor = self.advantage(x).float()
+        if self.state_value is None:
+            return advantage  # the values themselves
+        value: Tensor = self.state_value(x).float()
+        return value + advantage - advantage.mean(1, keepdim=True)
 
 
 @register("dqn")
 class DQN(OffPolicyModule):
-    """A deep Q-network: dense (``widths``), before which images are halved by convolutions (``channels``).
+    """A deep Q-network, which acts by the largest of its action values.
 
-    An action is drawn evenly with a probability that falls from ``epsilon_start`` to ``epsilon_end`` over the share
-    ``epsilon_share`` of the run. The network ``Q⁻`` is what Q was up to ``target_every`` steps of the optimiser ago.
+    Args:
+        network: auto (convolutions where observations are images), dense or conv.
+        hidden_sizes: units of the dense layers.
+        channels: maps of the convolutions, each of which halves the image.
+        activation: of hidden layers.
+        double: choose the next action by Q, and value it by Q⁻.
+        dueling: sum the values of states and the advantages of actions.
+        target_update_interval: optimizer steps between two copies of Q into Q⁻.
+        exploration_initial_eps: probability of a random action at first,
+        exploration_final_eps: and at the end,
+        exploration_fraction: of the share of the run over which it falls linearly.
 
     Raises:
         ZooError: an option outside its limits.
     """
 
-    modalities = ("environment",)
     action_spaces = ("discrete",)
-    derived_modules: ClassVar[Mapping[str, str]] = {"target": "network"}
+    derived_modules: ClassVar[Mapping[str, str]] = {"target_network": "q_network"}
 
     def __init__(
         self,
         *,
         network: str = "auto",
-        widths: Sequence[int] = (256, 256),
+        hidden_sizes: Sequence[int] = (256, 256),
         channels: Sequence[int] = (16, 32),
         activation: str = "relu",
         double: bool = True,
         dueling: bool = False,
-        target_every: int = 128,
-        epsilon_start: float = 1.0,
-        epsilon_end: float = 0.04,
-        epsilon_share: float = 0.16,
+        target_update_interval: int = 128,
+        exploration_initial_eps: float = 1.0,
+        exploration_final_eps: float = 0.04,
+        exploration_fraction: float = 0.16,
         **shared: Any,
     ) -> None:
         super().__init__(**shared)
-        check_body(self.spec, network=network, widths=widths, channels=channels)
-        check_number("model.target_every", target_every, low=1, integer=True)
-        for name, flag in (("double", double), ("dueling", dueling)):
-            check_flag(f"model.{name}", flag)
-        for name, share in (("start", epsilon_start), ("end", epsilon_end), ("share", epsilon_share)):
-            check_number(f"model.epsilon_{name}", share, low=0, high=1)
-        self.double, self.target_every = double, target_every
-        self.epsilons = epsilon_start, epsilon_end, epsilon_share
-        sizes: dict[str, Any] = {"network": network, "widths": widths, "channels": channels, "activation": activation}
-        self.network = Values(self.spec, dueling=dueling, **sizes)
-        self.target = copy.deepcopy(self.network).requires_grad_(False)
+        check_observation_network(self.spec, network=network, hidden_sizes=hidden_sizes, channels=channels)
+        check_flag("model.double", double)
+        check_flag("model.dueling", dueling)
+        check_number("model.target_update_interval", target_update_interval, low=1, integer=True)
+        check_number("model.exploration_initial_eps", exploration_initial_eps, low=0, high=1)
+        check_number("model.exploration_final_eps", exploration_final_eps, low=0, high=1)
+        check_number("model.exploration_fraction", exploration_fraction, low=0, high=1)
+        self.double_q, self.target_update_interval = double, target_update_interval
+        self.initial_eps, self.final_eps = exploration_initial_eps, exploration_final_eps
+        self.exploration_fraction = exploration_fraction
+        sizes: dict[str, Any] = {"hidden_sizes": hidden_sizes, "channels": channels, "activation": activation}
+        self.q_network = QNetwork(self.spec, dueling=dueling, network=network, **sizes)
+        self.target_network = copy.deepcopy(self.q_network).requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the worth of each action (B, actions)."""
-        out: Tensor = self.network(self.normalize(x))
-        return out
+        """Return the value of each action (B, actions)."""
+        q_values: Tensor = self.q_network(self.normalize(x))
+        return q_values
 
-    def worth(self, x: Tensor) -> Tensor:
-        """Return what the best action is worth (N,)."""
-        return self(x).amax(1)
+    def value(self, x: Tensor) -> Tensor:
+        """Return the value of the best action (N,)."""
+        value: Tensor = self(x).amax(1)
+        return value
+
+    # --- collect ---
 
     @property
     def epsilon(self) -> float:
-        """The probability of an even draw at this step of the run."""
-        start, end, share = self.epsilons
-        done = self.loop.samples / max(share * self.total_samples, 1)
-        return max(start + (end - start) * done, end) if start > end else end
+        """The probability of a random action at this step of the run."""
+        initial, final = self.initial_eps, self.final_eps
+        progress = self.loop.samples / max(self.exploration_fraction * self.total_samples, 1)
+        return max(initial + (final - initial) * progress, final) if initial > final else final
 
-    def act(self, x: Tensor, *, greedy: bool = False, draws: PerSampleGenerator | None = None) -> dict[str, Tensor]:
-        """Return ``action`` and ``taken`` (N,): the best, or with the probability ``epsilon`` any."""
-        taken = self(x).argmax(1)
+    def act(self, x: Tensor, *, greedy: bool = False, generator: PerSampleGenerator | None = None) -> dict[str, Tensor]:
+        """Return the ``action`` (N,): the best, or with the probability ``epsilon`` any (ε-greedy)."""
+        action = self(x).argmax(1)
         if not greedy:
-            share = torch.rand(len(x), 2, device=x.device) if draws is None else draws.uniform(2).to(x.device)
-            epsilon = self.epsilon if draws is None else self.epsilons[1]
-            even = (share[:, 1] * self.spec.outputs).long()
-            taken = torch.where(share[:, 0] < epsilon, even, taken)
-        return {"action": taken, "taken": taken}
+            uniform = torch.rand(len(x), 2, device=x.device) if generator is None else generator.uniform(2).to(x.device)
+            epsilon = self.epsilon if generator is None else self.final_eps
+            random_action = (uniform[:, 1] * self.spec.outputs).long()
+            action = torch.where(uniform[:, 0] < epsilon, random_action, action)
+        return {"action": action, "raw_action": action}
 
-    def loss_of(self, steps: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the loss of remembered steps (B,), and the mean worth of what was done."""
+    # --- learn ---
+
+    def update(self, transitions: Batch) -> Tensor:
+        """Take a step on the loss of transitions."""
+        loss, q_value = self.td_loss(transitions)
+        self.add_figures(q_value=q_value)
+        self.accumulate_gradients(loss)
+        if self.loop.waiting == self.learning.accumulate_grad_batches:
+            self.optimizer_step()
+        return loss.detach()
+
+    def td_loss(self, transitions: Batch) -> tuple[Tensor, Tensor]:
+        """Return the Huber loss of the temporal differences of transitions (B,), and their mean Q(s, a)."""
         with torch.no_grad():
-            later = self.target(self.normalize(steps["next"]))
-            best = (self(steps["next"]) if self.double else later).argmax(1, keepdim=True)
-            wanted = steps["reward"] + steps["discount"] * later.gather(1, best).squeeze(1)
-        worth = self(steps["x"]).gather(1, steps["taken"][:, None]).squeeze(1)
-        return F.smooth_l1_loss(worth, wanted), {"worth": worth.detach().mean()}
+            next_values = self.target_network(self.normalize(transitions["next_x"]))
+            chosen_by = self(transitions["next_x"]) if self.double_q else next_values
+            next_value = next_values.gather(1, chosen_by.argmax(1, keepdim=True)).squeeze(1)
+            target = transitions["reward"] + transitions["discount"] * next_value
+        q_value = self(transitions["x"]).gather(1, transitions["action"][:, None]).squeeze(1)
+        return F.smooth_l1_loss(q_value, target), q_value.detach().mean()
 
-    def optimizer_step(self) -> None:
-        """Step, and now and then have the target follow."""
+    def optimizer_step(self) -> None:  # type: ignore[override]
+        """Step, and update the target network when it is due."""
         super().optimizer_step()
-        if self.loop.steps % self.target_every == 0:
-            self.target.load_state_dict(self.network.state_dict())
+        if self.loop.steps % self.target_update_interval == 0:
+            self.target_network.load_state_dict(self.q_network.state_dict())

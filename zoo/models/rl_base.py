@@ -1,39 +1,49 @@
-"""What models that act in environments share: acting, what observations and rewards are scaled by, episodes."""
+"""Reinforcement learning: what its models share, from collecting a rollout to the episodes of an evaluation.
+
+A training batch is a rollout: ``collect_rollout`` acts, then the model's own file computes losses and takes steps.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from zoo.config.schema import check_flag, check_number
 from zoo.data.dataset import Batch
+from zoo.data.environment.environments import Environments
+from zoo.data.environment.loaders import RolloutLoader
+from zoo.data.environment.replay_buffer import ReplayBuffer
 from zoo.data.environment.spec import CARTPOLE
+from zoo.data.environment.vector import VectorEnvironment
 from zoo.data.input_readers import to_float
 from zoo.data.spec import DataSpec
+from zoo.layers.policy import check_observation_network, gae, log_prob, observation_network, sample_categorical
+from zoo.layers.running_statistics import ObservationNormalization, RewardScaling, standardize
 from zoo.models.base import ZooModule
-from zoo.tasks.control import Control
-from zoo.utils.precision import to_widest_dtype
+from zoo.tasks.control import Control, scaled
+from zoo.utils.precision import widest_dtype
 from zoo.utils.random import PerSampleGenerator
 
-MAP = 60  # points a side of a map
-SMALL, FAR = 1e-8, 10.0  # of variances, and deviations beyond which an observation or a reward is cut
+MAP_POINTS = 60  # a side of a map of actions
 
 
 class ControlModule(ZooModule):
-    """A model that acts. A subclass defines ``act``, and ``update`` from what was played.
+    """A model that acts. A subclass defines ``act`` and ``training_step_on_batch``, which gets a rollout.
 
-    With ``normalize_observations`` what is seen is brought to mean 0 and deviation 1, as found in training so far;
-    these statistics are buffers, so that a checkpoint acts as its run did. ``gamma`` discounts.
+    Args:
+        gamma: discount factor.
+        normalize_observations: bring observations to mean 0 and standard deviation 1, by running statistics.
     """
 
     tasks = ("control",)
+    modalities = ("environment",)
     task: Control
-    low: Tensor
-    high: Tensor
-    seen: Tensor
-    squares: Tensor
 
     def __init__(
         self,
@@ -45,112 +55,301 @@ class ControlModule(ZooModule):
         super().__init__(spec=spec)
         check_number("model.gamma", gamma, low=0, high=1)
         check_flag("model.normalize_observations", normalize_observations)
-        self.gamma, self.of_observations = gamma, normalize_observations
-        self.register_buffer("low", torch.tensor(self.spec.low))
-        self.register_buffer("high", torch.tensor(self.spec.high))
-        # observations that were counted in, and their sums of squares about the mean
-        self.register_buffer("seen", torch.zeros((), dtype=torch.float64))
-        self.register_buffer("squares", torch.zeros(self.spec.input_shape, dtype=torch.float64))
-        if normalize_observations:
-            self.register_buffer("mean", torch.zeros(self.spec.input_shape))
-            self.register_buffer("scale", torch.ones(self.spec.input_shape))
-        self.testing = False
+        self.gamma, self.testing, shape = gamma, False, self.spec.input_shape
+        self.observation_normalization = ObservationNormalization(shape) if normalize_observations else None
 
-    def act(self, x: Tensor, *, greedy: bool = False, draws: PerSampleGenerator | None = None) -> dict[str, Tensor]:
-        """Return for observations (N, *input_shape) the ``action`` (N, …) in the environment's units, and what learning
-        wants kept of it. Without ``draws`` torch's own generator draws.
+    def act(self, x: Tensor, *, greedy: bool = False, generator: PerSampleGenerator | None = None) -> dict[str, Tensor]:
+        """Return the ``action`` (N, …) for observations (N, *input_shape), in the environment's units, and by further
+        names what learning needs of it. Without ``generator`` torch's own draws.
         """
         raise NotImplementedError
 
+    @torch.no_grad()
+    def act_float32(self, x: Tensor, **options: Any) -> dict[str, Tensor]:
+        """Return what ``act`` does, in float32: a model of another precision would learn from other episodes."""
+        if not torch.is_autocast_enabled(x.device.type):
+            return self.act(x, **options)
+        with torch.autocast(x.device.type, enabled=False):
+            return self.act(x, **options)
+
     def normalize(self, x: Tensor) -> Tensor:
         """Return observations as the networks read them."""
-        return super().normalize(x).clamp(-FAR, FAR) if self.of_observations else x
+        return x if self.observation_normalization is None else self.observation_normalization(x)
 
-    @torch.no_grad()
-    def acted(self, x: Tensor, **how: Any) -> dict[str, Tensor]:
-        """Return what ``act`` does, in float32: other precisions would learn from other episodes."""
-        if not torch.is_autocast_enabled(x.device.type):
-            return self.act(x, **how)
-        with torch.autocast(x.device.type, enabled=False):
-            return self.act(x, **how)
+    # --- collection ---
+
+    def collect_rollout(self, environments: VectorEnvironment, num_steps: int, replay: ReplayBuffer | None) -> Batch:
+        """Return T = ``num_steps`` steps of each of N environments, with this model's actions.
+
+        The rollout has ``x`` (T·N, *input_shape), time first, ``last`` (N, *input_shape), the observations after the
+        last step, ``reward``, ``terminated``, ``done`` (terminated or truncated) and ``valid`` (T, N), all that ``act``
+        returned, by its names, (T, N, …), and ``episode_returns`` of the episodes that ended in it. A step is not valid
+        where it only resets an environment (gymnasium's autoreset in the next step).
+        """
+        shape = num_steps, environments.num_envs
+        x = torch.empty(*shape, *self.spec.input_shape, dtype=environments.observation.dtype)
+        numbers = {name: np.zeros(shape, np.float32) for name in ("reward", "terminated", "done", "valid")}
+        actions: dict[str, list[Tensor]] = {}
+        episode_returns: list[float] = []
+        for t in range(num_steps):
+            x[t] = environments.observation
+            numbers["valid"][t] = ~environments.reset_mask
+            output = self.act_float32(to_float(environments.observation.to(self.device)))
+            for name, value in output.items():
+                actions.setdefault(name, []).append(value)
+            reward, terminated, _ = environments.step(output["action"].cpu().numpy())
+            numbers["reward"][t], numbers["terminated"][t] = reward, terminated
+            numbers["done"][t] = environments.reset_mask
+            episode_returns += environments.returns[environments.reset_mask].tolist()
+        steps = {name: torch.from_numpy(value) for name, value in numbers.items()}
+        steps["episode_returns"] = torch.tensor(episode_returns, dtype=widest_dtype(self.device))
+        rollout = {name: value.to(self.device) for name, value in steps.items()}
+        rollout |= {name: torch.stack(values) for name, values in actions.items()}
+        if replay is not None:
+            replay.add({**steps, "x": x, "action": rollout["raw_action"]})
+            return {**rollout, "x": x.flatten(0, 1).to(self.device)}  # as it is kept: images as bytes
+        observations = {"x": x.flatten(0, 1), "last": environments.observation}
+        return rollout | {name: to_float(value.to(self.device)) for name, value in observations.items()}
 
     @property
-    def updates(self) -> int:
-        """Optimiser steps that each training batch leads to, where no gradients wait."""
+    def rollouts(self) -> RolloutLoader:
+        """The training loader, each of whose batches is a rollout."""
+        return cast(Any, self.loader)  # type: ignore[no-any-return]
+
+    @property
+    def updates_per_rollout(self) -> int:
+        """Optimizer steps on each rollout, where gradients are not accumulated."""
         return 1
 
-    # --- training ---
-
     def on_train_start(self) -> None:
-        """Have the environments ask this model for actions."""
+        """Have the loader collect rollouts by this model."""
         super().on_train_start()
-        updates = -(-self.loader.batches * self.updates // self.learning.accumulate_grad_batches)
+        updates = -(-self.rollouts.batches * self.updates_per_rollout // self.learning.accumulate_grad_batches)
         self.loop.total_steps = updates * self.loop.max_epochs
-        loader: Any = self.loader
-        loader.actor = self.acted
+        self.rollouts.collect = self.collect_rollout
+
+    def update_running_statistics(self, x: Tensor) -> None:
+        """Add observations (B, *input_shape) of all processes, once they were learned from."""
+        if self.observation_normalization is not None:
+            self.observation_normalization.update(to_float(x), world=self.trainer.world_size)
 
     def train_figures(self) -> dict[str, float]:
-        """Return the epoch's means, that of the return over the episodes that ended in it."""
-        found = super().train_figures()
-        episodes, total = found.pop("train/episodes", 0.0), found.pop("train/return", 0.0)
-        return found | ({"train/return": total / episodes} if episodes else {})
-
-    @torch.no_grad()
-    def count_in(self, x: Tensor) -> None:
-        """Count observations (B, *input_shape) of all processes in, once they were learnt from."""
-        if not self.of_observations:
-            return
-        rows, mean, squares = moments(to_widest_dtype(to_float(x)), world=self.trainer.world_size)
-        seen, mean, squares = merged(self.seen, to_widest_dtype(self.mean), self.squares, rows, mean, squares)
-        self.seen.copy_(seen)
-        self.mean.copy_(mean)
-        self.squares.copy_(squares)
-        self.scale.copy_((squares / seen + SMALL).rsqrt())
+        """Return the epoch's means; the return's is over the episodes that ended in it."""
+        figures = super().train_figures()
+        episodes, total = figures.pop("train/episodes", 0.0), figures.pop("train/return", 0.0)
+        return figures | ({"train/return": total / episodes} if episodes else {})
 
     # --- episodes ---
 
-    def worth(self, x: Tensor) -> Tensor | None:
-        """Return what is expected (N,) where observations (N, *input_shape) are seen; None: not known."""
+    def value(self, x: Tensor) -> Tensor | None:
+        """Return the value (N,) of observations (N, *input_shape), or None where it is unknown."""
         return None
+
+    def begin_evaluation(self, stage: str) -> None:
+        """Note whether it is the test, where actions are sampled too."""
+        self.testing = stage == "test"
+
+    def eval_step(self, batch: Any) -> dict[str, Tensor]:
+        """Return ``return`` and ``length`` of episodes with greedy actions, in test ``return_sampled`` with sampled ones."""
+        options: dict[str, Any] = {"stop": lambda: self.loop.stopping}  # where the run is to stop, so do they
+        episodes: dict[str, Tensor] = batch["evaluate_policy"](partial(self.act_float32, greedy=True), **options)
+        if self.testing:
+            generator = PerSampleGenerator(batch["row"], count=batch["count"])
+            actor = partial(self.act_float32, generator=generator)
+            episodes["return_sampled"] = batch["evaluate_policy"](actor, **options)["return"]
+        return episodes
+
+    def record_video(self, dataset: Any) -> Tensor | None:
+        """Return the frames of an episode with this model's greedy actions."""
+        return cast(Environments, dataset).record_video(lambda x: self.act_float32(x.to(self.device), greedy=True))
 
     @torch.no_grad()
     def visualizations(self, batch: Batch, dataset: Any) -> dict[str, Tensor]:
-        """Return a ``map`` over its ``range`` where observations are two numbers."""
-        return self._mapped(batch["x"]) if self.spec.input_shape == (2,) else {}
+        """Return the greedy action, ``map``, and its ``value`` over the ``range`` of observations of two numbers."""
+        if self.spec.input_shape != (2,):
+            return {}
+        ranges = torch.stack([batch["x"].amin(0), batch["x"].amax(0)], 1)  # (2, 2): least and largest of each number
+        columns, rows = (torch.linspace(low, high, MAP_POINTS).tolist() for low, high in ranges.tolist())
+        grid = torch.tensor([[a, b] for b in rows for a in columns], device=self.device)
+        action = self.act_float32(grid, greedy=True)["action"].reshape(MAP_POINTS**2, -1)[:, 0].float()
+        maps, value = {"range": ranges, "map": action.view(MAP_POINTS, MAP_POINTS)}, self.value(grid)
+        return maps if value is None else {**maps, "value": value.view(MAP_POINTS, MAP_POINTS)}
 
-    def record_video(self, dataset: Any) -> Tensor | None:
-        """Return the frames of an episode that this model plays."""
-        frames: Tensor | None = dataset.filmed(lambda x: self.acted(x.to(self.device), greedy=True))
-        return frames
 
-    def _mapped(self, x: Tensor) -> dict[str, Tensor]:
-        sides = torch.stack([x.amin(0), x.amax(0)], 1)  # (2, 2): of each number the least and the most
-        across, up = (torch.linspace(*side, MAP).tolist() for side in sides.tolist())
-        grid = torch.tensor([[a, b] for b in up for a in across], device=self.device)
-        action = self.acted(grid, greedy=True)["action"].reshape(MAP * MAP, -1)[:, 0].float()
-        found = {"range": sides, "map": action.view(MAP, MAP)}
-        worth = self.worth(grid)
-        return found if worth is None else {**found, "worth": worth.view(MAP, MAP)}
+def episode_counts(batch: Batch) -> dict[str, Tensor]:
+    """Return the sum of the returns of a rollout's episodes, and their number."""
+    returns = batch["episode_returns"]
+    return {"return": returns.sum(), "episodes": torch.tensor(float(len(returns)), device=returns.device)}
 
-    def eval_step(self, batch: Any) -> dict[str, Tensor]:
-        """Return the figures of the batch's episodes, played by this model; they are cut where the run is to stop."""
-        how: dict[str, Any] = {"stop": lambda: self.loop.stopping}
-        found: dict[str, Tensor] = batch["play"](lambda x: self.acted(x, greedy=True), **how)
-        if self.testing:
-            draws = PerSampleGenerator(batch["row"], count=batch["count"])
-            found["return_sampled"] = batch["play"](lambda x: self.acted(x, draws=draws), **how)["return"]
-        return found
 
-    def begin_evaluation(self, stage: str) -> None:
-        """Note whether it is the test, where actions are drawn too."""
-        self.testing = stage == "test"
+# --- on-policy ---
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Steps of a rollout to learn from (K, …): the policy's ``action``, its log π(a|s) then, Aₜ and Aₜ + V(sₜ).
+
+    Where a process has no valid step, one of zeros stands in (``empty``): processes step together, so its loss counts 0.
+    """
+
+    x: Tensor
+    action: Tensor
+    log_prob: Tensor
+    advantage: Tensor
+    returns: Tensor
+    empty: bool = False
+
+
+class OnPolicyModule(ControlModule):
+    """An actor and a critic with networks of their own, which learn from each rollout and then forget it.
+
+    Args:
+        network: auto (convolutions where observations are images), dense or conv.
+        hidden_sizes: units of the dense layers.
+        channels: maps of the convolutions, each of which halves the image.
+        activation: of hidden layers.
+        vf_coef: weight of the value loss.
+        ent_coef: weight of the entropy bonus.
+        normalize_advantages: bring the advantages of a rollout to mean 0 and standard deviation 1.
+        normalize_rewards: divide rewards by the running standard deviation of discounted returns.
+        log_std_init: initial log standard deviation of continuous actions, in units of half their range.
+    """
+
+    action_spaces = ("discrete", "continuous")
+    gae_lambda = 1.0
+
+    def __init__(
+        self,
+        *,
+        network: str = "auto",
+        hidden_sizes: Sequence[int] = (64, 64),
+        channels: Sequence[int] = (16, 32),
+        activation: str = "tanh",
+        vf_coef: float = 0.5,
+        ent_coef: float = 0.0,
+        normalize_advantages: bool = True,
+        normalize_rewards: bool = False,
+        log_std_init: float = 0.0,
+        **shared: Any,
+    ) -> None:
+        super().__init__(**shared)
+        check_observation_network(self.spec, network=network, hidden_sizes=hidden_sizes, channels=channels)
+        check_number("model.vf_coef", vf_coef, low=0)
+        check_number("model.ent_coef", ent_coef, low=0)
+        check_number("model.log_std_init", log_std_init)
+        check_flag("model.normalize_advantages", normalize_advantages)
+        check_flag("model.normalize_rewards", normalize_rewards)
+        self.vf_coef, self.ent_coef, self.normalize_advantages = vf_coef, ent_coef, normalize_advantages
+        self.reward_scaling = RewardScaling(self.gamma) if normalize_rewards else None
+        sizes: dict[str, Any] = {"hidden_sizes": hidden_sizes, "channels": channels, "activation": activation}
+        self.actor = observation_network(self.spec, network=network, **sizes, outputs=self.spec.outputs, gain=0.01)
+        self.critic = observation_network(self.spec, network=network, **sizes, outputs=1, gain=1.0)
+        log_std = torch.full((self.spec.outputs,), float(log_std_init))
+        self.log_std = None if self.spec.classes else nn.Parameter(log_std)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return logits of actions (B, actions), or mean actions (B, numbers) in units of half their range."""
+        output: Tensor = self.actor(self.normalize(x))
+        return output.float()
+
+    def value(self, x: Tensor) -> Tensor:
+        """Return the critic's V(s) (N,)."""
+        value: Tensor = self.critic(self.normalize(x)).float().squeeze(1)
+        return value
+
+    def act(self, x: Tensor, *, greedy: bool = False, generator: PerSampleGenerator | None = None) -> dict[str, Tensor]:
+        """Return ``action`` in the environment's units, ``raw_action`` in the policy's, and its ``log_prob`` (N,)."""
+        output = self(x)
+        if self.log_std is None:
+            action = output.argmax(1) if greedy else sample_categorical(output, generator)
+            return {"action": action, "raw_action": action, "log_prob": log_prob(output, None, action)}
+        action = output
+        if not greedy:
+            noise = torch.randn_like(output) if generator is None else generator.normal(output.shape[1]).to(output)
+            action = output + self.log_std.exp() * noise
+        # Continuous detail 5 of Huang 2022: the environment gets the clipped action, learning the one that was sampled
+        clipped = scaled(action, self.task.low, self.task.high)
+        return {"action": clipped, "raw_action": action, "log_prob": log_prob(output, self.log_std, action)}
+
+    @torch.no_grad()
+    def samples_of(self, batch: Batch) -> Samples:
+        """Return the steps of a rollout to learn from, with their advantages."""
+        steps, num_envs = batch["reward"].shape
+        value = self.value(torch.cat([batch["x"], batch["last"]])).view(steps + 1, num_envs)
+        reward, done, world = batch["reward"], batch["done"], self.trainer.world_size
+        if self.reward_scaling is not None:
+            reward = self.reward_scaling(reward, done, batch["valid"], world=world)
+        lam = self.gae_lambda
+        advantage = gae(reward, value, batch["terminated"], done, gamma=self.gamma, gae_lambda=lam).flatten()
+        rows = self.learned_mask(batch).flatten().nonzero().squeeze(1)
+        if not len(rows):
+            rows = (batch["valid"] > 0).flatten().nonzero().squeeze(1)
+        empty = not len(rows)
+        advantage, value = advantage[rows], value[:-1].flatten()[rows]
+        if empty:
+            rows, advantage, value = rows.new_zeros(1), advantage.new_zeros(1), value.new_zeros(1)
+        returns = advantage + value
+        if self.normalize_advantages:
+            advantage = standardize(advantage, 0.0 if empty else None, world=world)
+        action, log_prob = batch["raw_action"].flatten(0, 1)[rows], batch["log_prob"].flatten()[rows]
+        return Samples(batch["x"][rows], action, log_prob, advantage, returns, empty)
+
+    def learned_mask(self, batch: Batch) -> Tensor:
+        """Return which steps of a rollout (T, N) are learned from; where these are none, it is all valid ones."""
+        return batch["valid"] > 0
+
+    def minibatches(self, samples: Samples, count: int) -> Iterator[Samples]:
+        """Yield the samples in ``count`` minibatches, shuffled; none where there is nothing to learn in any process."""
+        if samples.empty and self.trainer.world_size == 1:
+            return
+        rows = len(samples.x)
+        order = torch.randperm(rows, device=samples.x.device)
+        order = order.repeat(-(-count // rows))[: max(count, rows)]  # processes take as many steps, each on some rows
+        fields = samples.x, samples.action, samples.log_prob, samples.advantage, samples.returns
+        for part in zip(*(field[order].tensor_split(count) for field in fields), strict=True):
+            x, action, log_prob, advantage, returns = part
+            yield Samples(x, action, log_prob, advantage, returns, samples.empty)
+
+    def step_on(self, loss: Tensor, minibatch: Samples) -> Tensor:
+        """Add the gradient of a minibatch's loss, step once enough are in, and return the loss without its graph."""
+        loss = loss * 0.0 if minibatch.empty else loss
+        self.accumulate_gradients(loss)
+        if self.loop.waiting == self.learning.accumulate_grad_batches:
+            self.optimizer_step()
+        return loss.detach()
+
+    def training_figures(
+        self, batch: Batch, samples: Samples, figures: list[Tensor], names: Sequence[str]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return a rollout's mean loss and sums of figures, by the ``names`` of each minibatch's, loss first."""
+        self.update_running_statistics(batch["x"])
+        figures = figures or [samples.advantage.new_zeros(())] * len(names)
+        loss, *means = torch.stack(figures).view(-1, len(names)).mean(0)
+        rows = self.loop.local_rows
+        counts = {name: mean * rows for name, mean in zip(names[1:], means, strict=True)}
+        counts["entropy"] = -samples.log_prob.mean() * rows  # estimated from the actions, so that it costs nothing
+        return loss, counts | episode_counts(batch)
+
+    def training_state(self) -> dict[str, Any]:
+        """Add the discounted returns of episodes that go on."""
+        return super().training_state() | {"discounted_returns": getattr(self.reward_scaling, "returns", None)}
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        """Restore it."""
+        super().load_training_state(state)
+        if self.reward_scaling is not None:
+            self.reward_scaling.returns = state["discounted_returns"]
+
+
+# --- off-policy ---
 
 
 class OffPolicyModule(ControlModule):
-    """A model that learns from all that was played, steps drawn evenly from what is remembered.
+    """A model that learns from a replay buffer of all that it did. A subclass defines ``update``.
 
-    For each step of the environments it takes ``replay_ratio`` steps of the optimiser, each on ``data.batch_size``
-    remembered ones with what came of them within ``n_step``. A subclass defines ``loss_of`` such steps.
+    Args:
+        replay_ratio: updates for each step of the environments; each takes ``data.batch_size`` transitions.
+        n_step: steps whose rewards count before the value of the observation after them.
     """
 
     off_policy = True
@@ -160,77 +359,43 @@ class OffPolicyModule(ControlModule):
         check_number("model.replay_ratio", replay_ratio, above=0)
         check_number("model.n_step", n_step, low=1, integer=True)
         self.replay_ratio, self.n_step = replay_ratio, n_step
-        self.warming, self.total_samples = False, 0
+        self.learning_started, self.total_samples = True, 0
 
-    def loss_of(self, steps: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the mean loss of remembered steps, and means that are reported."""
+    def update(self, transitions: Batch) -> Tensor:
+        """Learn from transitions that the replay buffer sampled, and return their loss, without its graph."""
         raise NotImplementedError
 
     @property
-    def updates(self) -> int:
-        """Optimiser steps that each rollout leads to."""
-        loader: Any = self.loader
-        return max(round(self.replay_ratio * loader.rows), 1)
+    def updates_per_rollout(self) -> int:
+        """Updates after each rollout."""
+        return max(round(self.replay_ratio * self.rollouts.rows), 1)
+
+    @property
+    def buffer_filled(self) -> bool:
+        """Whether the replay buffer has more than the ``data.learning_starts`` steps before which nothing is learned."""
+        replay, loader = self.rollouts.replay, self.rollouts
+        return replay is not None and len(replay) > loader.dataset.learning_starts // loader.share.world
 
     def on_train_start(self) -> None:
-        """Begin with actions at random, until enough is remembered."""
+        """Begin with random actions, until the buffer has ``data.learning_starts`` steps."""
         super().on_train_start()
-        loader: Any = self.loader
-        self.total_samples = loader.rows * loader.batches * self.loop.max_epochs
-        self.warming = len(loader.replay) <= loader.games.warmup // loader.share.world
+        self.total_samples = self.rollouts.rows * self.rollouts.batches * self.loop.max_epochs
+        self.learning_started = self.buffer_filled
 
-    def training_step_on_batch(self, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        """Learn from what is remembered, once that is enough."""
-        count, sums = self.loop.local_rows, {"mean": torch.zeros((), device=batch["x"].device)}
-        replay = batch.get("replay")
-        if replay is not None and replay.ready(self.n_step):
-            self.warming = False
-            rows = max(self.loader.batch_size // self.trainer.world_size, 1)
-            for _ in range(self.updates):
-                loss, said = self.loss_of(replay.draw(rows, ahead=self.n_step, gamma=self.gamma))
-                self.accumulate_gradients(loss)
-                if self.loop.waiting == self.learning.accumulate_grad_batches:
-                    self.optimizer_step()
-                for name, one in {**said, "mean": loss.detach()}.items():
-                    sums[name] = sums.get(name, 0) + one
-        self.count_in(batch["x"])
-        counts = {name: total * (count / self.updates) for name, total in sums.items()}
-        return counts.pop("mean") / count, counts | ended_in(batch)
+    def training_step_on_batch(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Learn from the replay buffer, to which ``collect_rollout`` added the batch, once it has enough steps."""
+        loader, replay = self.rollouts, self.rollouts.replay
+        loss = torch.zeros((), device=batch["x"].device)
+        if replay is not None and self.buffer_filled and replay.ready(self.n_step):
+            self.learning_started = True
+            batch_size = max(loader.batch_size // self.trainer.world_size, 1)
+            for _ in range(self.updates_per_rollout):
+                loss = loss + self.update(replay.sample(batch_size, n_step=self.n_step, gamma=self.gamma))
+        self.update_running_statistics(batch["x"])
+        return loss * (self.loop.local_rows / self.updates_per_rollout) / self.loop.local_rows, episode_counts(batch)
 
-
-def ended_in(batch: Any) -> dict[str, Tensor]:
-    """Return the sum of the returns of the episodes that ended in a batch, and their number."""
-    finished = batch["finished"]
-    return {"return": finished.sum(), "episodes": torch.tensor(float(len(finished)), device=finished.device)}
-
-
-def moments(x: Tensor, weight: Tensor | None = None, *, world: int = 1) -> tuple[Tensor, Tensor, Tensor]:
-    """Return number, mean and sum of squares about it over the rows of x (B, …) of all ``world`` processes.
-
-    Rows with a ``weight`` (B,) of 0 do not count. The processes' own are merged in their order, so that all have the
-    same; nothing waits for the device.
-    """
-    shape = x.shape[1:]
-    weight = x.new_ones(len(x)) if weight is None else weight.to(x)
-    weight = weight.view(-1, *(1 for _ in shape))
-    count = weight.sum()
-    mean = (weight * x).sum(0) / count.clamp(min=1)
-    squares = (weight * (x - mean).square()).sum(0)
-    if world == 1:
-        return count, mean, squares
-    own = torch.cat([count.view(1), mean.flatten(), squares.flatten()])
-    parts = [torch.empty_like(own) for _ in range(world)]
-    torch.distributed.all_gather(parts, own)
-    found = parts[0][0], *parts[0][1:].view(2, *shape)
-    for part in parts[1:]:
-        found = merged(*found, part[0], *part[1:].view(2, *shape))
-    return found
-
-
-def merged(
-    count: Tensor | int, mean: Tensor, squares: Tensor, more: Tensor | int, other: Tensor, others: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return number, mean and sum of squares about it of two samples together (Chan, Golub, LeVeque 1983)."""
-    total = torch.as_tensor(count + more, dtype=squares.dtype)
-    shift, some = other - mean, total.clamp(min=1)  # of two empty samples
-    return total, mean + shift * more / some, squares + others + shift.square() * count * more / some
+    def add_figures(self, **means: Tensor) -> None:
+        """Add figures of an update to the epoch's means."""
+        sums, weight = self.loop.sums, self.loop.local_rows / self.updates_per_rollout
+        for name, mean in means.items():
+            sums[name] = sums.get(name, 0) + mean * weight

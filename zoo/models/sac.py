@@ -1,12 +1,16 @@
-"""Soft actor-critic: as much reward as can be had, by a policy that is as random as that allows.
+"""Soft actor-critic (Haarnoja et al. 2018, https://arxiv.org/abs/1812.05905), Algorithm 1.
 
-    y = r + γ (min_i Qᵢ⁻(s', a') − α log π(a'|s')),   a' ~ π(·|s')
-    critics      ½ Σᵢ (Qᵢ(s, a) − y)²
-    actor        α log π(ã|s) − min_i Qᵢ(s, ã),   ã = tanh(μ(s) + σ(s) ε)
-    temperature  −log α · (log π(ã|s) + H),   H = −numbers of an action by default
+    for each step of the environments:
+        a ~ π(·|s), and store (s, a, r, s') in the replay buffer             act; collect_rollout in rl_base.py
+    for each update, on transitions that the buffer samples:
+        1. critics      step on ½ Σᵢ (Qᵢ(s, a) − y)²                         equation 5
+                        y = r + γ (min_i Qᵢ⁻(s', a') − α log π(a'|s')),   a' ~ π(·|s')
+        2. actor        step on α log π(ã|s) − min_i Qᵢ(s, ã)                equation 9
+                        ã = tanh(μ(s) + σ(s) ε),   ε ~ N(0, 1)
+        3. temperature  step on −log α (log π(ã|s) + H̄)                      equation 18, of log α
+        4. targets      Qᵢ⁻ ← τ Qᵢ + (1 − τ) Qᵢ⁻
 
-Haarnoja et al.: Soft actor-critic algorithms and applications, 2018. All three are learnt in each step, each network by
-its own loss alone.
+γ is 0 where the episode terminated. The actor learns from the critics of the same update, after their step.
 """
 
 from __future__ import annotations
@@ -17,135 +21,195 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from zoo.config.schema import check_number
 from zoo.data.dataset import Batch
 from zoo.data.environment.spec import PENDULUM
 from zoo.data.spec import DataSpec
 from zoo.layers.blocks import frozen
-from zoo.layers.policy import body, check_body
+from zoo.layers.policy import check_observation_network, observation_network
 from zoo.models.rl_base import OffPolicyModule
 from zoo.registry import register
 from zoo.tasks.control import scaled
 from zoo.utils.random import PerSampleGenerator
 
-LEAST, MOST = -5.0, 2.0  # of log σ
+LOG_STD_MIN, LOG_STD_MAX = -5.0, 2.0
 
 
 class Critics(nn.Module):
-    """Two judges of an action (B, numbers) in [−1, 1] where (B, *input_shape) is seen: flat observations alone."""
+    """Two networks from observations (B, *input_shape) and actions (B, numbers) in [−1, 1] to Q₁ and Q₂ (2, B)."""
 
-    def __init__(self, spec: Any, **sizes: Any) -> None:
+    def __init__(self, spec: DataSpec, **sizes: Any) -> None:
         super().__init__()
         inputs = math.prod(spec.input_shape) + spec.outputs
-        self.both = nn.ModuleList(body(spec, **sizes, inputs=inputs, outputs=1, gain=1.0) for _ in range(2))
+        networks = (observation_network(spec, **sizes, inputs=inputs, outputs=1, gain=1.0) for _ in range(2))
+        self.networks = nn.ModuleList(networks)
 
     def forward(self, x: Tensor, action: Tensor) -> Tensor:
-        """Return what both say (2, B)."""
-        seen = torch.cat([x.flatten(1), action], 1)
-        return torch.stack([one(seen).float().squeeze(1) for one in self.both])
-
-
-def squashed(mean: Tensor, log_std: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-    """Return tanh(μ + σ ε) (B, numbers) and its log density (B,), which the tanh narrows."""
-    u = mean + log_std.exp() * noise
-    normal = -0.5 * noise.square() - log_std - 0.5 * math.log(2 * math.pi)
-    narrowed = 2 * (math.log(2) - u - F.softplus(-2 * u))  # log(1 − tanh² u)
-    return u.tanh(), (normal - narrowed).sum(1)
+        """Return both values (2, B)."""
+        inputs = torch.cat([x.flatten(1), action], 1)
+        return torch.stack([network(inputs).float().squeeze(1) for network in self.networks])
 
 
 @register("sac")
 class SAC(OffPolicyModule):
-    """An actor, two critics and a temperature α, for actions that are numbers; dense networks of ``widths``.
+    """Soft actor-critic for continuous actions: the largest return by a policy that keeps its entropy.
 
-    α begins at ``temperature`` and keeps the policy's entropy near ``entropy`` (None: minus the numbers of an action).
-    The critics' targets follow by the share ``follow`` in each step. The critics learn at the learning rate, the actor
-    and the temperature at the shares ``actor_lr`` and ``temperature_lr`` of it.
+    Args:
+        hidden_sizes: units of the dense layers.
+        activation: of hidden layers.
+        alpha: initial temperature α.
+        target_entropy: entropy H̄ that the temperature keeps; null: minus the numbers of an action.
+        tau: τ, the share by which the target networks follow in each update.
+        actor_lr: the actor's learning rate, as a share of ``optimizer.lr``, which is that of the critics.
+        alpha_lr: the temperature's, likewise.
 
     Raises:
         ZooError: an option outside its limits.
     """
 
-    modalities = ("environment",)
     action_spaces = ("continuous",)
-    derived_modules: ClassVar[Mapping[str, str]] = {"target": "critics"}
+    derived_modules: ClassVar[Mapping[str, str]] = {"target_critics": "critics"}
 
     def __init__(
         self,
         *,
         spec: DataSpec | dict[str, Any] = PENDULUM,
-        widths: Sequence[int] = (256, 256),
+        hidden_sizes: Sequence[int] = (256, 256),
         activation: str = "relu",
-        temperature: float = 1.0,
-        entropy: float | None = None,
-        follow: float = 0.005,
+        alpha: float = 1.0,
+        target_entropy: float | None = None,
+        tau: float = 0.005,
         actor_lr: float = 1.0,
-        temperature_lr: float = 1.0,
+        alpha_lr: float = 1.0,
         replay_ratio: float = 1.0,
         **shared: Any,
     ) -> None:
         super().__init__(spec=spec, replay_ratio=replay_ratio, **shared)
-        check_body(self.spec, network="dense", widths=widths, channels=())
-        check_number("model.temperature", temperature, above=0)
-        check_number("model.entropy", entropy, optional=True)
-        check_number("model.follow", follow, above=0, high=1)
-        for name, share in (("actor_lr", actor_lr), ("temperature_lr", temperature_lr)):
-            check_number(f"model.{name}", share, above=0)
-        self.rates = actor_lr, temperature_lr
+        check_observation_network(self.spec, network="dense", hidden_sizes=hidden_sizes, channels=())
+        check_number("model.alpha", alpha, above=0)
+        check_number("model.target_entropy", target_entropy, optional=True)
+        check_number("model.tau", tau, above=0, high=1)
+        check_number("model.actor_lr", actor_lr, above=0)
+        check_number("model.alpha_lr", alpha_lr, above=0)
+        self.actor_lr, self.alpha_lr, self.tau = actor_lr, alpha_lr, tau
         numbers = self.spec.outputs
-        self.entropy, self.follow = -float(numbers) if entropy is None else entropy, follow
-        sizes: dict[str, Any] = {"network": "dense", "widths": widths, "channels": (), "activation": activation}
-        self.actor = body(self.spec, **sizes, outputs=2 * numbers, gain=0.01)
+        self.target_entropy = -float(numbers) if target_entropy is None else target_entropy
+        sizes: dict[str, Any] = {"network": "dense", "channels": (), "activation": activation}
+        sizes["hidden_sizes"] = hidden_sizes
+        self.actor = observation_network(self.spec, **sizes, outputs=2 * numbers, gain=0.01)
         self.critics = Critics(self.spec, **sizes)
-        self.target = copy.deepcopy(self.critics).requires_grad_(False)
-        self.log_temperature = nn.Parameter(torch.tensor(math.log(temperature)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the likeliest actions (B, numbers), before they are squashed to [−1, 1]: tanh of the mean."""
-        return self.distribution(x)[0].tanh()
+        self.target_critics = copy.deepcopy(self.critics).requires_grad_(False)
+        self.log_alpha = nn.Parameter(torch.tensor(math.log(alpha)))
+        self.waiting_x: list[Tensor] = []  # observations from which the actor learns once the critics have stepped
 
     def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
-        """Return the parameters of critics, actor and temperature, each clipped by themselves, with their rates."""
-        actor_lr, temperature_lr = self.rates
-        groups = [(list(self.critics.parameters()), 1.0), (list(self.actor.parameters()), actor_lr)]
-        return [*groups, ([self.log_temperature], temperature_lr)]
+        """Return the parameters of critics, actor and temperature, with their shares of the learning rate."""
+        groups = [(list(self.critics.parameters()), 1.0), (list(self.actor.parameters()), self.actor_lr)]
+        return [*groups, ([self.log_alpha], self.alpha_lr)]
+
+    @property
+    def learns_in_parts(self) -> bool:
+        """Whether a gradient is of some parameters alone: of the critics, the actor or the temperature."""
+        return True
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the most likely actions (B, numbers) in [−1, 1]: tanh of the mean."""
+        return self.distribution(x)[0].tanh()
 
     def distribution(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return μ and log σ (B, numbers) of the policy before the tanh."""
         mean, log_std = self.actor(self.normalize(x)).float().chunk(2, 1)
-        return mean, LEAST + (MOST - LEAST) / 2 * (log_std.tanh() + 1)
+        return mean, LOG_STD_MIN + (LOG_STD_MAX - LOG_STD_MIN) / 2 * (log_std.tanh() + 1)
 
-    def act(self, x: Tensor, *, greedy: bool = False, draws: PerSampleGenerator | None = None) -> dict[str, Tensor]:
-        """Return ``action`` in the environment's units and ``taken`` in [−1, 1]; evenly drawn ones in the warm-up."""
+    # --- collect ---
+
+    def act(self, x: Tensor, *, greedy: bool = False, generator: PerSampleGenerator | None = None) -> dict[str, Tensor]:
+        """Return ``action`` in the environment's units and ``raw_action`` in [−1, 1].
+
+        Before learning starts, actions are uniform.
+        """
         mean, log_std = self.distribution(x)
         if greedy:
-            taken = mean.tanh()
-        elif draws is None and self.warming:
-            taken = 2 * torch.rand_like(mean) - 1
+            action = mean.tanh()
+        elif generator is None and not self.learning_started:
+            action = 2 * torch.rand_like(mean) - 1
         else:
-            noise = torch.randn_like(mean) if draws is None else draws.normal(mean.shape[1]).to(mean)
-            taken = squashed(mean, log_std, noise)[0]
-        return {"action": scaled(taken, self.low, self.high), "taken": taken}
+            noise = torch.randn_like(mean) if generator is None else generator.normal(mean.shape[1]).to(mean)
+            action = squashed(mean, log_std, noise)[0]
+        return {"action": scaled(action, self.task.low, self.task.high), "raw_action": action}
 
-    def loss_of(self, steps: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the sum of the losses of remembered steps (B,), of which each part has a gradient from its own."""
-        x, after, alpha = self.normalize(steps["x"]), self.normalize(steps["next"]), self.log_temperature.detach().exp()
-        with torch.no_grad():
-            action, log_density = squashed(*self.distribution(steps["next"]), torch.randn_like(steps["taken"]))
-            future = self.target(after, action).amin(0) - alpha * log_density
-            wanted = steps["reward"] + steps["discount"] * future
-        of_critics = 0.5 * (self.critics(x, steps["taken"]) - wanted).square().sum(0).mean()
-        action, log_density = squashed(*self.distribution(steps["x"]), torch.randn_like(steps["taken"]))
+    def sample_action(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return sampled actions (B, numbers) in [−1, 1], and their log π(a|s) (B,)."""
+        mean, log_std = self.distribution(x)
+        return squashed(mean, log_std, torch.randn_like(mean))
+
+    # --- learn ---
+
+    def update(self, transitions: Batch) -> Tensor:
+        """Add the gradient of the critics, and take the steps of Algorithm 1 once ``trainer.accumulate_grad_batches`` batches are in."""
+        loss = self.critic_loss(transitions)
+        self.accumulate_gradients(loss)
+        self.waiting_x.append(transitions["x"])
+        if self.loop.waiting == self.learning.accumulate_grad_batches:
+            self.optimizer_step()
+        return loss.detach()
+
+    def optimizer_step(self) -> None:  # type: ignore[override]
+        """Step the critics, then the actor, then the temperature, and move the targets."""
+        self.apply_gradients()  # 1. critics
+        log_probs = []
         with frozen(self.critics):
-            of_actor = (alpha * log_density - self.critics(x, action).amin(0)).mean()
-        of_temperature = -self.log_temperature * (log_density.detach().mean() + self.entropy)
-        said = {"critic_loss": of_critics.detach(), "entropy": -log_density.detach().mean(), "temperature": alpha}
-        return of_critics + of_actor + of_temperature, said
+            for x in self.waiting_x:
+                actor_loss, log_prob = self.actor_loss(x)
+                self.add_gradients(actor_loss)
+                log_probs.append(log_prob)
+        self.apply_gradients()  # 2. actor
+        for log_prob in log_probs:
+            self.add_gradients(self.alpha_loss(log_prob))
+            self.add_figures(entropy=-log_prob.mean(), alpha=self.log_alpha.detach().exp())
+        self.apply_gradients()  # 3. temperature
+        with torch.no_grad():  # 4. targets
+            torch._foreach_lerp_(list(self.target_critics.parameters()), list(self.critics.parameters()), self.tau)
+        self.waiting_x = []
+        self.count_step()
 
-    @torch.no_grad()
-    def optimizer_step(self) -> None:
-        """Step, and have the targets follow."""
-        super().optimizer_step()
-        torch._foreach_lerp_(list(self.target.parameters()), list(self.critics.parameters()), self.follow)
+    def critic_loss(self, transitions: Batch) -> Tensor:
+        """Return ½ Σᵢ (Qᵢ(s, a) − y)², the mean over transitions (B,)."""
+        with torch.no_grad():
+            next_action, log_prob = self.sample_action(transitions["next_x"])
+            next_values = self.target_critics(self.normalize(transitions["next_x"]), next_action)
+            next_value = next_values.amin(0) - self.log_alpha.exp() * log_prob
+            target = transitions["reward"] + transitions["discount"] * next_value
+        values: Tensor = self.critics(self.normalize(transitions["x"]), transitions["action"])
+        loss: Tensor = 0.5 * (values - target).square().sum(0).mean()
+        return loss
+
+    def actor_loss(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return α log π(ã|s) − min_i Qᵢ(s, ã), the mean over observations (B, …), and log π(ã|s) without its graph."""
+        action, log_prob = self.sample_action(x)
+        value = self.critics(self.normalize(x), action).amin(0)
+        return (self.log_alpha.detach().exp() * log_prob - value).mean(), log_prob.detach()
+
+    def alpha_loss(self, log_prob: Tensor) -> Tensor:
+        """Return −log α (log π(ã|s) + H̄), the mean over log probabilities (B,)."""
+        return -self.log_alpha * (log_prob.mean() + self.target_entropy)
+
+    def training_state(self) -> dict[str, Any]:
+        """Add the observations from which the actor has yet to learn."""
+        return {**super().training_state(), "waiting_x": self.waiting_x}
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        """Restore them."""
+        super().load_training_state(state)
+        self.waiting_x = [x.to(self.device) for x in state["waiting_x"]]
+
+
+def squashed(mean: Tensor, log_std: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """Return tanh(μ + σ ε) (B, numbers) and its log density (B,), with the tanh's Jacobian (appendix C of the paper)."""
+    u = mean + log_std.exp() * noise
+    log_normal = -0.5 * noise.square() - log_std - 0.5 * math.log(2 * math.pi)
+    log_jacobian = 2 * (math.log(2) - u - F.softplus(-2 * u))  # log(1 − tanh² u)
+    return u.tanh(), (log_normal - log_jacobian).sum(1)

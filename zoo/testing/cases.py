@@ -178,8 +178,8 @@ def _waves() -> Dataset:
 def _game(action_space: str) -> Environments:
     """Return an environment; a batch of steps has as many as one of rows."""
     identity = {"discrete": DISCRETE, "continuous": CONTINUOUS}[action_space]
-    sizes = {"envs": 4, "rollout": 4, "epoch_steps": TRAIN // 4, "val_episodes": 8, "test_episodes": 15}
-    sizes |= {"memory": 2000, "warmup": 32}
+    sizes = {"num_envs": 4, "num_steps": 4, "steps_per_epoch": TRAIN // 4, "n_val_episodes": 8, "n_test_episodes": 15}
+    sizes |= {"buffer_size": 2000, "learning_starts": 32}
     return environments(
         f"generated {action_space} actions",
         f"zoo.testing.games:{identity}",

@@ -21,17 +21,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import zoo
-from zoo.models.rl_base import merged, moments
-from zoo.data.environment.environments import EpisodeLoader, Play, RolloutLoader, environments
-from zoo.exceptions import Stopped, TrainingError, ZooError
+from zoo.config.run_config import folder_name
+from zoo.data.environment.environments import environments
+from zoo.data.environment.loaders import EpisodeLoader, RolloutLoader
+from zoo.data.environment.spaces import (
+    action_space,
+    channels_first,
+    channels_first_array,
+    describe,
+    episode_seeds,
+    layout_of,
+    make_vector,
+)
 from zoo.data.input_readers import to_float
-from zoo.models.policy import Policy
+from zoo.exceptions import Stopped, TrainingError, ZooError
+from zoo.layers.running_statistics import batch_moments, merge_moments
+from zoo.models.dqn import DQN
+from zoo.models.ppo import PPO
 from zoo.models.sac import SAC
 from zoo.utils.random import PerSampleGenerator
-from zoo.config.run_config import folder_name
-from zoo.data.environment.spaces import action_space, arranged, channels_first, described, episode_seeds, layout_of, make_vector
 
-SIZES = {"envs": 4, "rollout": 8, "epoch_steps": 32, "val_episodes": 2, "test_episodes": 2}
+SIZES = {"num_envs": 4, "num_steps": 8, "steps_per_epoch": 32, "n_val_episodes": 2, "n_test_episodes": 2}
 RUN = {"data.batch_size": 16, "trainer.max_epochs": 1, "trainer.accelerator": "cpu", "logger": "csv"}
 
 
@@ -119,7 +129,7 @@ def plain(**options: Any):
 @given(st.integers(0, 10_000), st.integers(0, 10_000), st.integers(1, 300))
 def test_parts_and_runs_have_seeds_of_their_own(one, other, count):
     of_runs = [episode_seeds("train", count, seed=seed) for seed in (one, other)]
-    fixed = [episode_seeds(part, count) for part in ("val", "test", "film")]
+    fixed = [episode_seeds(part, count) for part in ("val", "test", "video")]
     parts = [set(seeds) for seeds in (of_runs[0], *fixed)]
     assert sum(map(len, parts)) == len(set.union(*parts)) == 4 * count
     assert episode_seeds("val", count) == fixed[0]
@@ -131,9 +141,9 @@ def test_parts_and_runs_have_seeds_of_their_own(one, other, count):
 @pytest.mark.parametrize("seed", [100, 200, 300])
 def test_no_run_is_trained_on_the_episodes_of_its_validation_or_test(seed):
     games = plain()
-    training = RolloutLoader(games, seed=seed, batch_size=8).play.observation
+    training = RolloutLoader(games, seed=seed, batch_size=8).environments.observation
     eval_step = [EpisodeLoader(games, part) for part in ("val", "test")]
-    others = torch.cat([Play(games, one.count, one.seeds).observation for one in eval_step])
+    others = torch.cat([games.vector(one.seeds).observation for one in eval_step])
     assert not (training[:, None] == others[None]).all(2).any()
 
 
@@ -160,7 +170,7 @@ def test_the_axes_of_an_image_are_told_from_its_shape(shape, layout):
     assert layout_of(shape) == layout
     if layout:
         image = np.random.default_rng(0).integers(0, 256, (2, *shape), dtype=np.uint8)
-        ordered = arranged(image, layout)
+        ordered = channels_first_array(image, layout)
         assert ordered.shape == (2, *channels_first(shape, layout))
         height, width = 5, 7
         index = {"N": 1, "H": height, "W": width, "C": 2}
@@ -176,12 +186,14 @@ def test_images_of_any_order_and_scale_are_between_0_and_1_in_training_and_predi
     loader = RolloutLoader(games, seed=0, batch_size=8)
     space.seed(3)
     raw = np.stack([space.sample() for _ in range(6)])
-    model = Policy(spec=games.spec, widths=(4,), channels=(2,))
-    loader.actor = model.acted
-    x = loader.played()["x"]
+    model = PPO(spec=games.spec, hidden_sizes=(4,), channels=(2,))
+    loader.collect = model.collect_rollout
+    x = loader.next_rollout()["x"]
     assert x.dtype == torch.float32
     assert 0 <= float(x.min()) < 0.1 < 0.9 < float(x.max()) <= 1
-    observation = torch.from_numpy(arranged(raw.astype(np.float64) / high, games.spec.reading.layout)).float()
+    observation = torch.from_numpy(
+        channels_first_array(raw.astype(np.float64) / high, games.spec.reading.layout)
+    ).float()
     expected = model.task.postprocess(model.task.predictions(model(observation)))["probability"]
     torch.testing.assert_close(model.eval().predict(raw)["probability"], expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(model.predict(raw[0])["probability"], expected[:1], atol=1e-5, rtol=0)
@@ -190,12 +202,12 @@ def test_images_of_any_order_and_scale_are_between_0_and_1_in_training_and_predi
 def test_a_replay_buffer_has_images_as_bytes():
     games = plain(observation_space=spaces.Box(0, 255, (12, 10, 3), np.uint8))
     loader = RolloutLoader(games, seed=0, batch_size=8, off_policy=True)
-    loader.actor = lambda x: {"action": torch.zeros(4, dtype=torch.int64), "taken": torch.zeros(4, dtype=torch.int64)}
-    batch = loader.played()
+    loader.collect = DQN(spec=games.spec, hidden_sizes=(4,), channels=(2,)).collect_rollout
+    batch = loader.next_rollout()
     assert batch["x"].dtype == loader.replay.frames.dtype == torch.uint8
-    drawn = loader.replay.draw(5, ahead=1, gamma=0.9)
+    drawn = loader.replay.sample(5, n_step=1, gamma=0.9)
     assert drawn["x"].dtype == torch.float32
-    assert float(drawn["next"].max()) <= 1
+    assert float(drawn["next_x"].max()) <= 1
     known = to_float(batch["x"])
     assert all((known == row).flatten(1).all(1).any() for row in drawn["x"])
 
@@ -216,18 +228,18 @@ def test_an_environment_that_cannot_be_taken_up_ends_its_episodes_in_the_replay_
 
     def loader():
         made = RolloutLoader(games, seed=0, batch_size=8, off_policy=True)
-        made.actor = lambda x: dict.fromkeys(("action", "taken"), torch.zeros(4, dtype=torch.int64))
+        made.collect = DQN(spec=games.spec, hidden_sizes=(4,)).collect_rollout
         made.folder = tmp_path / "replay"
         return made
 
     before, after = loader(), loader()
-    before.played()
-    last = before.play.observation
+    before.next_rollout()
+    last = before.environments.observation
     before.write_replay()
     after.load_state_dict({**before.state_dict(), "batch": 1})
     assert "new episodes begin" in capsys.readouterr().out
-    after.played()
-    assert after.replay.rings["ended"][7].tolist() == [1] * 4
+    after.next_rollout()
+    assert after.replay.rings["done"][7].tolist() == [1] * 4
     assert after.replay.rings["valid"][7:10, 0].tolist() == [1, 0, 1]
     env, step = torch.arange(4), torch.full((4,), 8)
     assert torch.equal(after.replay.observations(step, env), last)
@@ -279,7 +291,7 @@ def test_an_environment_that_fails_in_a_later_reset_is_one_line(monkeypatch):
     games = plain()
     monkeypatch.setattr(Plain, "reset", lambda self, **options: 1 / 0)
     with pytest.raises(TrainingError, match=r"environment zoo-plain-v0 raised ZeroDivisionError .* in reset"):
-        EpisodeLoader(games, "val").play(lambda x: {})
+        EpisodeLoader(games, "val").evaluate_policy(lambda x: {})
 
 
 @pytest.mark.parametrize(
@@ -288,7 +300,7 @@ def test_an_environment_that_fails_in_a_later_reset_is_one_line(monkeypatch):
 )
 def test_numbers_that_float32_cannot_hold_are_one_line(wrong, message):
     space = spaces.Box(-np.inf, np.inf, (3,), np.float64)
-    play = Play(plain(wrong=wrong, observation_space=space), 2, [0, 1])
+    play = plain(wrong=wrong, observation_space=space).vector([0, 1])
     for _ in range(2):
         play.step(np.zeros(2, np.int64))
     with pytest.raises(TrainingError) as caught:
@@ -297,7 +309,7 @@ def test_numbers_that_float32_cannot_hold_are_one_line(wrong, message):
 
 
 def test_a_reward_may_be_an_array_without_axes():
-    play = Play(plain(wrong="scalar reward"), 2, [0, 1])
+    play = plain(wrong="scalar reward").vector([0, 1])
     assert play.step(np.zeros(2, np.int64))[0].tolist() == [1.0, 1.0]
 
 
@@ -305,7 +317,7 @@ def test_numbers_are_cut_to_the_limits_of_their_own_precision():
     low, high = np.array([0.1, -3.0]), np.array([0.3, -1.7])
     games = plain(action_space=spaces.Box(low, high, dtype=np.float64))
     assert games.spec.action_space == "continuous"
-    play = Play(games, 2, [0, 1])
+    play = games.vector([0, 1])
     for action in (np.float32(low), np.float32(high), low - 1, high + 1):
         play.step(np.stack([action, action]))  # contains() is asserted
 
@@ -316,7 +328,7 @@ def test_numbers_are_cut_to_the_limits_of_their_own_precision():
 )
 def test_an_environment_that_draws_nothing_costs_the_film_alone(identity, message, capsys):
     games = environments("x", identity, None, **SIZES)
-    run = zoo.train("policy", games, model_kwargs={"widths": [4]}, **RUN)
+    run = zoo.train("ppo", games, model_kwargs={"hidden_sizes": [4]}, **RUN)
     assert json.loads((run.folder / "results.json").read_text())["metrics"]["test/return"] == 5
     notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
     assert len(notes) == 1
@@ -326,7 +338,7 @@ def test_an_environment_that_draws_nothing_costs_the_film_alone(identity, messag
 
 def test_vectors_that_reset_in_the_same_step_are_not_used():
     games = environments("x", "zoo-same-step-v0", None, **SIZES)
-    assert isinstance(games.vector(3), gymnasium.vector.SyncVectorEnv)
+    assert isinstance(games.vector([0, 1, 2]).envs, gymnasium.vector.SyncVectorEnv)
     with pytest.raises(ZooError, match=r"resets by SameStep; must be AutoresetMode\.NEXT_STEP"):
         environments("x", "zoo-same-step-alone-v0", None, **SIZES)
     with pytest.raises(ZooError, match="resets in another way"):
@@ -342,10 +354,10 @@ def test_a_module_in_the_current_folder_is_found(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", [place for place in sys.path if place not in ("", str(tmp_path))])
     assert action_space(f"{name}:{name}/Pole-v0") == "discrete"
     with pytest.raises(ZooError, match="there is no module 'no_such_games' in the current folder"):
-        described("no_such_games:Pole-v0")
+        describe("no_such_games:Pole-v0")
     (tmp_path / f"{name}_broken.py").write_text("1 / 0\n")
     with pytest.raises(ZooError, match=r"importing .*_broken raised ZeroDivisionError"):
-        described(f"{name}_broken:Pole-v0")
+        describe(f"{name}_broken:Pole-v0")
 
 
 class Interrupting(Plain):
@@ -371,15 +383,15 @@ gymnasium.register("zoo-interrupting-v0", entry_point=Interrupting)
 @pytest.mark.parametrize("part", ["val", "test"])
 def test_a_signal_amid_long_episodes_of_an_evaluation_stops_the_run_there(part, tmp_path, monkeypatch):
     games = environments("x", "zoo-interrupting-v0", None, **SIZES)
-    words = {"model_kwargs": {"widths": [4]}, "report": False, **RUN}
+    words = {"model_kwargs": {"hidden_sizes": [4]}, "report": False, **RUN}
     with monkeypatch.context() as patch:
         patch.setattr(Interrupting, "part", part)
         patch.setattr(Interrupting, "steps_after", 0)
         with pytest.raises(Stopped):
-            zoo.train("policy", games, run_dir=str(tmp_path / "stopped"), **words)
+            zoo.train("ppo", games, run_dir=str(tmp_path / "stopped"), **words)
         assert Interrupting.steps_after < 10
     run = zoo.resume(tmp_path / "stopped", games, report=False)
-    reference = zoo.train("policy", games, run_dir=str(tmp_path / "reference"), **words)
+    reference = zoo.train("ppo", games, run_dir=str(tmp_path / "reference"), **words)
     assert run.metrics == reference.metrics
 
 
@@ -405,7 +417,9 @@ def test_the_kind_of_an_environment_is_its_own_and_found_without_torch():
     )
     lines = done.stdout.splitlines()
     assert lines[0] == "continuous sac-Pendulum-v1", done.stderr
-    assert lines[1].startswith("model=dqn cannot do control on data=gym (environment, continuous actions): models that fit this data are ")
+    assert lines[1].startswith(
+        "model=dqn cannot do control on data=gym (environment, continuous actions): models that fit this data are "
+    )
 
 
 @pytest.mark.parametrize(
@@ -422,36 +436,40 @@ def test_an_id_is_the_name_of_a_folder(identity, name):
 
 
 @pytest.mark.parametrize(
-    "sizes", [{"memory": 1000, "warmup": 1000}, {"memory": 7, "warmup": 0}, {"memory": 0, "warmup": 0}]
+    "sizes",
+    [
+        {"buffer_size": 1000, "learning_starts": 1000},
+        {"buffer_size": 7, "learning_starts": 0},
+        {"buffer_size": 0, "learning_starts": 0},
+    ],
 )
 def test_a_buffer_from_which_nothing_would_be_learned_is_refused(sizes):
     games = environments("x", "CartPole-v1", None, **SIZES, **sizes)
-    with pytest.raises(ZooError, match=r"data\.memory=.*: must be more than data\.warmup="):
+    with pytest.raises(ZooError, match=r"data\.buffer_size=.*: must be more than data\.learning_starts="):
         zoo.train("dqn", games, **RUN)
 
 
 # --- learning ---
 
 
-@pytest.mark.parametrize("algorithm", ["ppo", "a2c", "reinforce"])
+@pytest.mark.parametrize("name", ["ppo", "a2c", "reinforce"])
 @pytest.mark.parametrize(
     ("length", "sizes"),
     [
-        (1, {"envs": 1, "rollout": 1, "epoch_steps": 4}),  # each second rollout has no valid step at all
-        (1, {"envs": 2, "rollout": 2, "epoch_steps": 8}),
-        (3, {"envs": 2, "rollout": 4, "epoch_steps": 16}),
+        (1, {"num_envs": 1, "num_steps": 1, "steps_per_epoch": 4}),  # each second rollout has no valid step at all
+        (1, {"num_envs": 2, "num_steps": 2, "steps_per_epoch": 8}),
+        (3, {"num_envs": 2, "num_steps": 4, "steps_per_epoch": 16}),
     ],
 )
-def test_rollouts_with_few_valid_steps_leave_finite_weights(algorithm, length, sizes):
+def test_rollouts_with_few_valid_steps_leave_finite_weights(name, length, sizes):
     games = environments("x", "zoo-plain-v0", None, options={"length": length}, **{**SIZES, **sizes})
     options = {
-        "algorithm": algorithm,
-        "widths": [4],
-        "epochs": 2,
+        "hidden_sizes": [4],
         "normalize_observations": True,
         "normalize_rewards": True,
     }
-    run = zoo.train("policy", games, model_kwargs=options, report=False, **{**RUN, "data.batch_size": 1})
+    options |= {"n_epochs": 2} if name == "ppo" else {}
+    run = zoo.train(name, games, model_kwargs=options, report=False, **{**RUN, "data.batch_size": 1})
     assert all(bool(torch.isfinite(value).all()) for value in run.model.state_dict().values())
     rows = (run.folder / "metrics.csv").read_text()
     assert "nan" not in rows.lower()
@@ -465,8 +483,8 @@ def test_many_test_episodes_have_random_numbers_of_their_own():
     for world in (2, 3):
         shares = [PerSampleGenerator(rows[rank::world], count=1500).uniform(2) for rank in range(world)]
         assert all(torch.equal(share, every[rank::world]) for rank, share in enumerate(shares))
-    games = environments("x", "CartPole-v1", None, **{**SIZES, "test_episodes": 1100})
-    run = zoo.train("policy", games, model_kwargs={"widths": [4]}, report=False, **RUN)
+    games = environments("x", "CartPole-v1", None, **{**SIZES, "n_test_episodes": 1100})
+    run = zoo.train("ppo", games, model_kwargs={"hidden_sizes": [4]}, report=False, **RUN)
     assert np.isfinite(run.metrics["test/return_sampled"])
 
 
@@ -476,7 +494,7 @@ def test_moments_of_parts_are_those_of_the_whole(seed, left, right, numbers):
     torch.manual_seed(seed)
     x = torch.randn(left + right, numbers, dtype=torch.float64) * 3 + 100
     weight = (torch.rand(left + right) < 0.7).double()
-    count, mean, squares = merged(*moments(x[:left], weight[:left]), *moments(x[left:], weight[left:]))
+    count, mean, squares = merge_moments(batch_moments(x[:left], weight[:left]), batch_moments(x[left:], weight[left:]))
     valid = x[weight > 0]
     assert int(count) == len(valid)
     assert bool(torch.isfinite(mean).all())
@@ -494,41 +512,42 @@ class KeepRows(L.Callback):
     def on_train_end(self, trainer, module):
         """Write."""
         loader = trainer.train_dataloader
-        content = {"x": loader.rows_seen, "mean": module.mean, "seen": module.seen, "squares": module.squares}
-        torch.save({**content, "gained": module.gained}, self.folder / f"{trainer.global_rank}.pt")
+        statistics = dict(module.observation_normalization.named_buffers())
+        content = {"x": loader.rows_seen, **statistics, "returns": module.reward_scaling.moments}
+        torch.save(content, self.folder / f"{trainer.global_rank}.pt")
 
     def on_train_start(self, trainer, module):
         """Keep the rows of each batch."""
         loader = trainer.train_dataloader
-        played, loader.rows_seen = loader.played, []
+        next_rollout, loader.rows_seen = loader.next_rollout, []
 
         def recorded():
-            batch = played()
+            batch = next_rollout()
             loader.rows_seen.append(batch["x"])
             return batch
 
-        loader.played = recorded
+        loader.next_rollout = recorded
 
 
 def test_statistics_are_those_of_all_processes_also_with_environments_in_processes(tmp_path):
     games = environments(
-        "x", "CartPole-v1", None, **{**SIZES, "vectorization": "async", "val_episodes": 1, "test_episodes": 1}
+        "x", "CartPole-v1", None, **{**SIZES, "vectorization": "async", "n_val_episodes": 1, "n_test_episodes": 1}
     )
-    options = {"widths": [4], "normalize_observations": True, "normalize_rewards": True, "epochs": 1}
+    options = {"hidden_sizes": [4], "normalize_observations": True, "normalize_rewards": True, "n_epochs": 1}
     two = {"trainer.devices": 2, "trainer.accelerator": "cpu"}
-    zoo.train("policy", games, model_kwargs=options, report=False, callbacks=[KeepRows(tmp_path)], **{**RUN, **two})
+    zoo.train("ppo", games, model_kwargs=options, report=False, callbacks=[KeepRows(tmp_path)], **{**RUN, **two})
     one, other = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
     rows = torch.cat([*one["x"], *other["x"]]).double()
-    assert int(one["seen"]) == len(rows) == 32
+    assert int(one["count"]) == len(rows) == 32
     torch.testing.assert_close(one["mean"].double(), rows.mean(0), atol=1e-6, rtol=1e-5)
     torch.testing.assert_close(one["squares"], (rows - rows.mean(0)).square().sum(0), atol=1e-5, rtol=1e-4)
-    for name in ("mean", "seen", "squares", "gained"):
+    for name in ("mean", "count", "squares", "returns"):
         assert torch.equal(one[name], other[name]), name
-    assert 28 <= int(one["gained"][0]) <= 32
+    assert 28 <= int(one["returns"][0]) <= 32
 
 
 def test_actor_critics_and_temperature_are_clipped_and_learn_apart():
-    model = SAC(widths=(8,), actor_lr=0.5, temperature_lr=0.1)
+    model = SAC(hidden_sizes=(8,), actor_lr=0.5, alpha_lr=0.1)
     groups = model.configure_optimizers().param_groups
     assert [group["share"] for group in groups] == [1.0, 0.5, 0.1]
     grouped = [parameter for group in groups for parameter in group["params"]]

@@ -13,20 +13,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import zoo
-from zoo.engine.callbacks.checkpoint import Checkpoints
 from zoo.data.environment.environments import environments
 from zoo.data.environment.replay_buffer import FIELDS, ReplayBuffer
+from zoo.engine.callbacks.checkpoint import Checkpoints
 from zoo.exceptions import ZooError
 
 FRAMES = "zoo.testing.games:zoo-frames-v0"
-SIZES = {"envs": 2, "rollout": 4, "epoch_steps": 64, "val_episodes": 2, "test_episodes": 2, "vectorization": "auto"}
+SIZES = {
+    "num_envs": 2,
+    "num_steps": 4,
+    "steps_per_epoch": 64,
+    "n_val_episodes": 2,
+    "n_test_episodes": 2,
+    "vectorization": "auto",
+}
 
 
 def played(total: int, count: int, *, stack: int, pad: str, rng: np.random.Generator) -> dict[str, torch.Tensor]:
     """Steps of environments that show stacks of 2×2 frames, padded at an episode's start in one of the usual ways."""
     x = torch.zeros(total, count, stack, 2, 2, dtype=torch.uint8)
     steps = {name: torch.zeros(total, count) for name in FIELDS}
-    steps["taken"] = torch.from_numpy(rng.integers(0, 3, (total, count)))
+    steps["action"] = torch.from_numpy(rng.integers(0, 3, (total, count)))
     steps["reward"] = torch.from_numpy(rng.normal(size=(total, count)).astype(np.float32))
     for n in range(count):
         frames, fresh = [], True
@@ -39,10 +46,10 @@ def played(total: int, count: int, *, stack: int, pad: str, rng: np.random.Gener
             else:
                 frames = [*frames[1:], frame]
             x[t, n] = torch.from_numpy(np.stack(frames))
-            steps["valid"][t, n] = float(t == 0 or steps["ended"][t - 1, n] == 0)
-            steps["ended"][t, n] = float(steps["valid"][t, n] and rng.random() < 0.3)
-            steps["terminated"][t, n] = float(steps["ended"][t, n] and rng.random() < 0.5)
-            fresh = bool(steps["ended"][t - 1, n]) if t else False
+            steps["valid"][t, n] = float(t == 0 or steps["done"][t - 1, n] == 0)
+            steps["done"][t, n] = float(steps["valid"][t, n] and rng.random() < 0.3)
+            steps["terminated"][t, n] = float(steps["done"][t, n] and rng.random() < 0.5)
+            fresh = bool(steps["done"][t - 1, n]) if t else False
     return {"x": x, **steps}
 
 
@@ -63,7 +70,7 @@ def assert_holds(buffer: ReplayBuffer, steps: dict[str, torch.Tensor]) -> None:
 
 def drawn(buffer: ReplayBuffer) -> dict[str, torch.Tensor]:
     torch.manual_seed(3)
-    return buffer.draw(64, ahead=2, gamma=0.9)
+    return buffer.sample(64, n_step=2, gamma=0.9)
 
 
 @settings(deadline=None, max_examples=40)
@@ -155,28 +162,30 @@ def test_a_damaged_segment_is_one_line(tmp_path, harm):
 
 def test_after_a_cut_no_step_leads_from_one_episode_into_another():
     steps = played(10, 1, stack=1, pad="reset", rng=np.random.default_rng(1))
-    for name in ("ended", "terminated"):
+    for name in ("done", "terminated"):
         steps[name].zero_()
     steps["valid"].fill_(1)
     last_observation, buffer = torch.full((1, 1, 2, 2), 9, dtype=torch.uint8), ReplayBuffer(40, 1)
     buffer.add(part(steps, 0, 5))
-    buffer.cut(last_observation)
+    buffer.truncate(last_observation)
     buffer.add(part(steps, 5, 10))
     for ahead in (1, 3):
-        drawn_steps = buffer.draw(400, ahead=ahead, gamma=0.9)
+        drawn_steps = buffer.sample(400, n_step=ahead, gamma=0.9)
         last = (drawn_steps["x"] * 255).round().to(torch.uint8).flatten(1).eq(steps["x"][4].flatten(1)).all(1)
         assert last.any()
-        assert bool(((drawn_steps["next"][last] * 255).round() == 9).all())
+        assert bool(((drawn_steps["next_x"][last] * 255).round() == 9).all())
 
 
 # --- runs ---
 
 
 def games(**sizes: Any):
-    return environments("frames", FRAMES, None, options={"size": 12}, **{**SIZES, "memory": 64, "warmup": 16, **sizes})
+    return environments(
+        "frames", FRAMES, None, options={"size": 12}, **{**SIZES, "buffer_size": 64, "learning_starts": 16, **sizes}
+    )
 
 
-OPTIONS = {"widths": (8,), "channels": (2,), "replay_ratio": 0.125}
+OPTIONS = {"hidden_sizes": (8,), "channels": (2,), "replay_ratio": 0.125}
 QUICK = {"trainer.max_epochs": 3, "trainer.accelerator": "cpu", "data.batch_size": 8, "logger": "csv"}
 
 

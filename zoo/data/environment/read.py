@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.data.environment.spaces import arranged
+from zoo.data.environment.spaces import channels_first_array
 from zoo.data.environment.spec import EnvironmentSpec
 from zoo.data.input_readers import as_floats, to_float
 from zoo.exceptions import ZooError
@@ -31,7 +31,7 @@ def observations(spec: EnvironmentSpec, observed: np.ndarray) -> Tensor:
     """Return an environment's observations (N, …) as they are kept: (N, *input_shape), bytes as they are, all others
     as float32, images among them in [0, 1]. ``to_float`` of it is what a network reads.
     """
-    ordered = arranged(observed, layout(spec))
+    ordered = channels_first_array(observed, layout(spec))
     if ordered.dtype == np.uint8:
         return torch.from_numpy(np.array(ordered, order="C"))
     scale = spec.reading.scale

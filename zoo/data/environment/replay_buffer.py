@@ -1,7 +1,7 @@
-"""A replay buffer: the last steps of several environments side by side, drawn with what came after each.
+"""A replay buffer: the last steps of several environments side by side, sampled with those after each.
 
-Observations of images are kept as bytes, and each frame once: of stacked frames a step adds the newest alone, and
-says by number which frames its stack has. What came after a step is the next step's observation, not a copy of it.
+Images are kept as bytes, and each frame once: of stacked frames a step adds the newest alone, and
+says by number which frames its stack has. The observation after a step is that of the next step, not a copy of it.
 
 On disk the buffer is a folder of segments, files of tensors alone (safetensors). A segment is written once, holds the
 steps since the one before, and is deleted once no checkpoint that is still there names it.
@@ -23,7 +23,7 @@ from zoo.data.input_readers import to_float
 from zoo.exceptions import ZooError
 from zoo.utils.atomic_io import atomic_write
 
-FIELDS = ("taken", "reward", "terminated", "ended", "valid")
+FIELDS = ("action", "reward", "terminated", "done", "valid")
 SEGMENT_BYTES = 64 * 2**20  # of one segment at most, and of the memory that writing takes
 NAME = re.compile(r"\d+-\d+-\d+\.safetensors")
 
@@ -50,7 +50,7 @@ class ReplayBuffer:
         self._first_frame = np.zeros(self.length, np.int64)  # the oldest frame of each step in the ring
         self._newest: tuple[Tensor, Tensor] | None = None  # the last observations as frames, and their numbers
         self.segments: list[dict[str, Any]] = []
-        self.cuts: list[int] = []  # steps after which a resumed run could not go on with its episodes
+        self.truncations: list[int] = []  # steps after which a resumed run could not go on with its episodes
         self._on_disk, self._frames_on_disk = 0, 0
 
     def __len__(self) -> int:
@@ -84,7 +84,8 @@ class ReplayBuffer:
             numbers = torch.arange(first, first + total).view(*x.shape[:2], 1)
             self._newest = x[-1].unsqueeze(1).clone(), numbers[-1]
             return numbers, x.flatten(0, 1)
-        numbers, new = torch.empty(*x.shape[:2], stack, dtype=torch.int64), []
+        numbers = torch.empty(*x.shape[:2], stack, dtype=torch.int64)
+        new: list[Tensor] = []
         for t, observation in enumerate(x):
             frames = observation.view(self.count, stack, self.frame_channels, *observation.shape[2:])
             moved = [False] * self.count
@@ -103,7 +104,7 @@ class ReplayBuffer:
                         numbers[t, n, place] = first + len(new)
                         new.append(frames[n, place])
             self._newest = frames, numbers[t]
-        self._newest = self._newest[0].clone(), self._newest[1].clone()
+        self._newest = frames.clone(), numbers[t].clone()
         return numbers, torch.stack(new) if new else x.new_zeros(0, self.frame_channels, *x.shape[3:])
 
     def _insert(self, numbers: Tensor, frames: Tensor, fields: Batch) -> None:
@@ -147,52 +148,52 @@ class ReplayBuffer:
             self.frames = old.new_zeros(room + 1, *old.shape[1:])
             self.frames[there % room] = old[there % (len(old) - 1)]
 
-    def cut(self, observation: Tensor) -> None:
+    def truncate(self, observation: Tensor) -> None:
         """Have episodes end with ``observation`` (count, …), which was seen last: a resumed run begins others."""
         if not self.written:
             return
-        self.cuts = [step for step in self.cuts if step >= self.oldest] + [self.written - 1]
-        self._apply_cuts(self.cuts[-1:])
-        nothing = torch.zeros(1, self.count)
-        action = self.rings["taken"][:1].cpu() * 0
-        self.add({**dict.fromkeys(FIELDS, nothing), "taken": action, "x": observation[None]})
+        self.truncations = [step for step in self.truncations if step >= self.oldest] + [self.written - 1]
+        self._apply_truncations(self.truncations[-1:])
+        zeros = torch.zeros(1, self.count)
+        action = self.rings["action"][:1].cpu() * 0
+        self.add({**dict.fromkeys(FIELDS, zeros), "action": action, "x": observation[None]})
 
-    def _apply_cuts(self, cuts: list[int]) -> None:
-        for step in cuts:
-            self.rings["ended"][step % self.length] = 1
+    def _apply_truncations(self, truncations: list[int]) -> None:
+        for step in truncations:
+            self.rings["done"][step % self.length] = 1
 
-    # --- drawing ---
+    # --- sampling ---
 
-    def ready(self, ahead: int) -> bool:
+    def ready(self, n_step: int) -> bool:
         """Tell whether there are steps with as many after them."""
-        return min(self.written, self.length) > ahead + 1  # of two steps one is valid at least
+        return min(self.written, self.length) > n_step + 1  # of two steps one is valid at least
 
-    def draw(self, rows: int, *, ahead: int, gamma: float) -> Batch:
-        """Return ``rows`` steps that were drawn evenly, each with what came of it within ``ahead`` steps (Sutton 1988).
+    def sample(self, rows: int, *, n_step: int, gamma: float) -> Batch:
+        """Return ``rows`` transitions, drawn uniformly, each over ``n_step`` steps or to its episode's end (Sutton 1988).
 
-        ``x`` and ``taken`` are of the step, ``reward`` is Σ γᵏ r over the steps until the episode's end, ``next`` the
-        observation after them, and ``discount`` what its value counts: γ to the power of their number, 0 where the
-        episode was lost or won by then. Steps that only begin an episode are never drawn. Nothing waits for the device.
+        ``x`` and ``action`` are of the first step, ``reward`` is Σ γᵏ r over the steps, ``next_x`` the observation after
+        them, and ``discount`` the weight of its value: γ to the power of their number, 0 where the episode terminated.
+        Steps that only reset an environment are never drawn. Nothing waits for the device.
         """
         low = int(self._valid_before[self.oldest % self.length])
-        high = int(self._valid_before[(self.written - ahead) % self.length])
+        high = int(self._valid_before[(self.written - n_step) % self.length])
         chosen = low + torch.randint(high - low, (rows,), device=self.device)
         code = self.valid_steps[chosen % len(self.valid_steps)]
         step, env = code // self.count, code % self.count
         reward = torch.zeros(rows, device=self.device)
         discount, going = torch.ones_like(reward), torch.ones_like(reward)
         after = step.clone()
-        for _ in range(ahead):
+        for _ in range(n_step):
             reward += discount * going * self._at("reward", after, env)
             discount = torch.where(going > 0, discount * gamma * (1 - self._at("terminated", after, env)), discount)
-            ended, after = self._at("ended", after, env), torch.where(going > 0, after + 1, after)
-            going = going * (1 - ended)
+            done, after = self._at("done", after, env), torch.where(going > 0, after + 1, after)
+            going = going * (1 - done)
         return {
             "x": to_float(self.observations(step, env)),
-            "taken": self._at("taken", step, env),
+            "action": self._at("action", step, env),
             "reward": reward,
             "discount": discount,
-            "next": to_float(self.observations(after, env)),
+            "next_x": to_float(self.observations(after, env)),
         }
 
     def observations(self, step: Tensor, env: Tensor) -> Tensor:
@@ -208,7 +209,7 @@ class ReplayBuffer:
 
     def state_dict(self) -> dict[str, Any]:
         """Return which segments hold the steps that were written by then, as primitives."""
-        return {"written": self._on_disk, "segments": list(self.segments), "cuts": list(self.cuts)}
+        return {"written": self._on_disk, "segments": list(self.segments), "truncations": list(self.truncations)}
 
     def write(self, folder: Path, *, rank: int = 0) -> None:
         """Write the steps since the last time as new segments; the others stay as they are.
@@ -265,13 +266,13 @@ class ReplayBuffer:
         """
         try:
             self._insert_segments(state["segments"], folder, rank)
-            self.segments, self.cuts = list(state["segments"]), list(state["cuts"])
+            self.segments, self.truncations = list(state["segments"]), list(state["truncations"])
             if self.written != state["written"]:
                 raise ZooError(f"{folder}: holds {self.written} steps of a replay buffer of {state['written']}")
             self._on_disk, self._frames_on_disk = self.written, self.frames_written
             if self.written:
-                self._apply_cuts([step for step in self.cuts if step >= self.oldest])
-                self._take_up_newest()
+                self._apply_truncations([step for step in self.truncations if step >= self.oldest])
+                self._restore_newest()
         except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
             if isinstance(error, ZooError):
                 raise
@@ -289,7 +290,7 @@ class ReplayBuffer:
             self.written, self.frames_written = segment["first"], first_frame
             self._insert(numbers, frames, content)
 
-    def _take_up_newest(self) -> None:
+    def _restore_newest(self) -> None:
         step, env = torch.full((self.count,), self.written - 1), torch.arange(self.count)
         numbers, slots = self.rings["numbers"][step % self.length, env].cpu(), len(self.frames) - 1
         self._newest = self.frames[torch.where(numbers < 0, slots, numbers % slots)].cpu(), numbers

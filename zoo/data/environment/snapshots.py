@@ -1,4 +1,4 @@
-"""Where an environment stands, as primitives and tensors: what it, its wrappers and their generators hold."""
+"""The state of environments as primitives and tensors: that of each, of its wrappers, and of their generators."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ CONSTANT = ("metadata", "spec", "env", "envs", "env_fns", "logger")
 
 
 def snapshot(vector: Any) -> list[dict[str, Any]] | None:
-    """Return what each environment of a vector and each of its wrappers holds; None where one holds something else."""
-    found = []
+    """Return the state of each environment of a vector and of its wrappers; None where one cannot be stored."""
+    states = []
     for part in _parts(vector):
-        kept: dict[str, Any] = {}
+        state: dict[str, Any] = {}
         for name, value in vars(part).items():
             if name in CONSTANT or _constant(value):
                 continue
             try:
-                kept[name] = _written(value)
+                state[name] = _encode(value)
             except TypeError:
                 return None
-        found.append(kept)
-    return found
+        states.append(state)
+    return states
 
 
-def restored(vector: Any, state: list[dict[str, Any]]) -> None:
-    """Have each hold what ``snapshot`` found."""
-    for part, kept in zip(_parts(vector), state, strict=True):
-        for name, value in kept.items():
+def restore(vector: Any, states: list[dict[str, Any]]) -> None:
+    """Set the state of each to what ``snapshot`` returned."""
+    for part, state in zip(_parts(vector), states, strict=True):
+        for name, value in state.items():
             old = vars(part).get(name)
             if isinstance(old, np.random.Generator):
-                old.bit_generator.state = _numbered(value["generator"])
+                old.bit_generator.state = _decode_state(value["generator"])
             else:
-                setattr(part, name, _read(value))
+                setattr(part, name, _decode(value))
 
 
 def _parts(vector: Any) -> Iterator[Any]:
@@ -59,14 +59,14 @@ def _constant(value: Any) -> bool:
     return isinstance(value, (Space, EnvSpec, Enum)) or callable(value)
 
 
-def _written(value: Any) -> Any:
+def _encode(value: Any) -> Any:
     """Return a value in primitives and tensors.
 
     Raises:
         TypeError: it is none that could be.
     """
     if isinstance(value, np.random.Generator):
-        return {"generator": _spoken(value.bit_generator.state)}
+        return {"generator": _encode_state(value.bit_generator.state)}
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         return {"array": torch.from_numpy(value.copy())}
     if isinstance(value, np.generic):
@@ -74,15 +74,15 @@ def _written(value: Any) -> Any:
     if isinstance(value, PLAIN):
         return value
     if isinstance(value, (list, tuple)):
-        return {"tuple" if isinstance(value, tuple) else "list": [_written(one) for one in value]}
+        return {"tuple" if isinstance(value, tuple) else "list": [_encode(one) for one in value]}
     if isinstance(value, deque):
-        return {"deque": [value.maxlen, *(_written(one) for one in value)]}
+        return {"deque": [value.maxlen, *(_encode(one) for one in value)]}
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        return {"dict": {key: _written(one) for key, one in value.items()}}
+        return {"dict": {key: _encode(one) for key, one in value.items()}}
     raise TypeError(type(value).__name__)
 
 
-def _read(value: Any) -> Any:
+def _decode(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     ((kind, inside),) = value.items()
@@ -91,20 +91,20 @@ def _read(value: Any) -> Any:
     if kind == "number":
         return inside.numpy()[()]
     if kind == "deque":
-        return deque(map(_read, inside[1:]), maxlen=inside[0])
+        return deque(map(_decode, inside[1:]), maxlen=inside[0])
     if kind == "dict":
-        return {key: _read(one) for key, one in inside.items()}
-    return (tuple if kind == "tuple" else list)(_read(one) for one in inside)
+        return {key: _decode(one) for key, one in inside.items()}
+    return (tuple if kind == "tuple" else list)(_decode(one) for one in inside)
 
 
-def _spoken(state: Any) -> Any:
+def _encode_state(state: Any) -> Any:
     """Return a generator's state with its large numbers as text."""
     if isinstance(state, dict):
-        return {key: _spoken(value) for key, value in state.items()}
+        return {key: _encode_state(value) for key, value in state.items()}
     return f"#{state}" if isinstance(state, int) else state
 
 
-def _numbered(state: Any) -> Any:
+def _decode_state(state: Any) -> Any:
     if isinstance(state, dict):
-        return {key: _numbered(value) for key, value in state.items()}
+        return {key: _decode_state(value) for key, value in state.items()}
     return int(state[1:]) if isinstance(state, str) and state.startswith("#") else state

@@ -17,7 +17,7 @@ import numpy as np
 
 from zoo.exceptions import ZooError, install
 
-PARTS = ("train", "val", "test", "film")  # each has a stream of seeds of its own
+PARTS = ("train", "val", "test", "video")  # each has a stream of seeds of its own
 SEED_BITS = 29  # of a seed within its part's range; with the part's number it fits into 31 bits
 PROBED = 8  # steps of random play by which stacked frames are recognized
 LARGEST_MESSAGE = 160  # characters of another library's message
@@ -55,7 +55,7 @@ def silent() -> Iterator[None]:
         yield
 
 
-def registered(identity: str) -> Any:
+def registered(env_id: str) -> Any:
     """Return gymnasium's ``EnvSpec`` of an id, ``module:Id-v0`` where a module registers it.
 
     The module may lie in the current folder.
@@ -65,7 +65,7 @@ def registered(identity: str) -> Any:
     """
     import gymnasium
 
-    module, _, name = identity.rpartition(":")
+    module, _, name = env_id.rpartition(":")
     if module:
         here = os.getcwd()
         if here not in sys.path:
@@ -75,18 +75,18 @@ def registered(identity: str) -> Any:
         except Exception as error:
             if isinstance(error, ModuleNotFoundError) and error.name == module.partition(".")[0]:
                 raise ZooError(
-                    f"data.env={identity}: there is no module {module!r} in the current folder or among the installed "
+                    f"data.env={env_id}: there is no module {module!r} in the current folder or among the installed "
                     f"packages"
                 ) from None
-            raise ZooError(f"data.env={identity}: importing {module} raised {message_of(error)}") from None
+            raise ZooError(f"data.env={env_id}: importing {module} raised {message_of(error)}") from None
     try:
         with silent():
             return gymnasium.spec(name)
     except (gymnasium.error.Error, ValueError) as error:
-        raise ZooError(f"data.env={identity}: {identity} cannot be made ({message_of(error)})") from None
+        raise ZooError(f"data.env={env_id}: {env_id} cannot be made ({message_of(error)})") from None
 
 
-def make(identity: str, options: Mapping[str, Any], **more: Any) -> Any:
+def make(env_id: str, options: Mapping[str, Any], **more: Any) -> Any:
     """Return one environment.
 
     Raises:
@@ -94,21 +94,21 @@ def make(identity: str, options: Mapping[str, Any], **more: Any) -> Any:
     """
     import gymnasium
 
-    env_spec = registered(identity)
+    env_spec = registered(env_id)
     try:
         with silent():
             return gymnasium.make(env_spec, **options, **more)
     except Exception as error:
         extra = next((x for x in ("box2d", "mujoco") if x in str(error).lower()), None)
         if extra and isinstance(error, (gymnasium.error.DependencyNotInstalled, ImportError)):
-            raise ZooError(f"{identity} cannot be made (it needs more); {install(extra)}") from None
+            raise ZooError(f"{env_id} cannot be made (it needs more); {install(extra)}") from None
         if isinstance(error, TypeError) and "render_mode" in more and "'render_mode'" in str(error):
-            raise ZooError(f"{identity} takes no render_mode") from None
-        raise ZooError(f"{identity} cannot be made: its constructor raised {message_of(error)}") from None
+            raise ZooError(f"{env_id} takes no render_mode") from None
+        raise ZooError(f"{env_id} cannot be made: its constructor raised {message_of(error)}") from None
 
 
 @functools.lru_cache(maxsize=8)
-def native(identity: str) -> bool:
+def has_vector_entry_point(env_id: str) -> bool:
     """Tell whether an environment has a vector of its own, in which an episode begins in the step after an end.
 
     Raises:
@@ -117,7 +117,7 @@ def native(identity: str) -> bool:
     import gymnasium
     from gymnasium.vector import AutoresetMode
 
-    env_spec = registered(identity)
+    env_spec = registered(env_id)
     if env_spec.vector_entry_point is None:
         return False
     try:
@@ -128,18 +128,18 @@ def native(identity: str) -> bool:
     except Exception as error:
         if env_spec.entry_point is not None:
             return False
-        raise ZooError(f"{identity} cannot be made: its vector's constructor raised {message_of(error)}") from None
+        raise ZooError(f"{env_id} cannot be made: its vector's constructor raised {message_of(error)}") from None
     if mode in (AutoresetMode.NEXT_STEP, AutoresetMode.NEXT_STEP.value):
         return True
     if env_spec.entry_point is None:
         raise ZooError(
-            f"{identity} resets by {getattr(mode, 'value', mode)}; must be AutoresetMode.NEXT_STEP, or register an "
+            f"{env_id} resets by {getattr(mode, 'value', mode)}; must be AutoresetMode.NEXT_STEP, or register an "
             f"entry_point beside its vector_entry_point"
         )
     return False
 
 
-def make_vector(identity: str, count: int, mode: str, options: Mapping[str, Any]) -> Any:
+def make_vector(env_id: str, count: int, mode: str, options: Mapping[str, Any]) -> Any:
     """Return ``count`` environments side by side; ``mode`` is auto, sync or async.
 
     Raises:
@@ -149,8 +149,8 @@ def make_vector(identity: str, count: int, mode: str, options: Mapping[str, Any]
     from gymnasium.vector import AutoresetMode
 
     if mode == "auto":
-        mode = "vector_entry_point" if native(identity) else "sync"
-    env_spec = registered(identity)
+        mode = "vector_entry_point" if has_vector_entry_point(env_id) else "sync"
+    env_spec = registered(env_id)
     try:
         with silent():
             if mode == "async":
@@ -159,9 +159,9 @@ def make_vector(identity: str, count: int, mode: str, options: Mapping[str, Any]
             else:
                 vector = gymnasium.make_vec(env_spec, num_envs=count, vectorization_mode=mode, **options)
     except Exception as error:
-        raise ZooError(f"{identity} cannot be made: its constructor raised {message_of(error)}") from None
+        raise ZooError(f"{env_id} cannot be made: its constructor raised {message_of(error)}") from None
     if vector.metadata.get("autoreset_mode") not in (AutoresetMode.NEXT_STEP, AutoresetMode.NEXT_STEP.value):
-        raise ZooError(f"{identity} resets in another way than AutoresetMode.NEXT_STEP")
+        raise ZooError(f"{env_id} resets in another way than AutoresetMode.NEXT_STEP")
     return vector
 
 
@@ -175,50 +175,57 @@ def _in_worker(parent: int, env_spec: Any, options: Mapping[str, Any]) -> Any:
     return gymnasium.make(env_spec, **options)
 
 
-def described(identity: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return what a ``EnvironmentSpec`` says of an environment, and ``frame_channels``, how many channels of an observation
-    are new in each step: fewer than all where frames are stacked.
+def describe(env_id: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the fields of an ``EnvironmentSpec``, and ``frame_channels``: how many channels of an observation are new in
+    each step, fewer than all where frames are stacked.
 
     Raises:
         ZooError: it cannot be made, or has spaces that no model can act in, or fails at its first steps.
     """
-    return dict(_described(identity)) if not options else _described_anew(identity, options)
+    return dict(_describe_cached(env_id)) if not options else _describe_uncached(env_id, options)
 
 
-def action_space(identity: str) -> str:
-    """Return discrete or continuous, as an environment's actions are; raises as ``described`` does."""
-    return "discrete" if "classes" in described(identity) else "continuous"
+def action_space(env_id: str) -> str:
+    """Return discrete or continuous, as an environment's actions are; raises as ``describe`` does."""
+    return "discrete" if "classes" in describe(env_id) else "continuous"
 
 
 @functools.lru_cache(maxsize=8)
-def _described(identity: str) -> dict[str, Any]:
-    return _described_anew(identity, {})
+def _describe_cached(env_id: str) -> dict[str, Any]:
+    return _describe_uncached(env_id, {})
 
 
-def _described_anew(identity: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    if registered(identity).entry_point is None and native(identity):
-        with contextlib.closing(make_vector(identity, 1, "auto", options)) as vector:
+def _describe_uncached(env_id: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    if registered(env_id).entry_point is None and has_vector_entry_point(env_id):
+        with contextlib.closing(make_vector(env_id, 1, "auto", options)) as vector:
             spaces = vector.single_observation_space, vector.single_action_space
-        return {**_observed(identity, spaces[0]), **_acted(identity, spaces[1]), "frame_channels": 0}
-    one = make(identity, options)
+        return {
+            **_describe_observations(env_id, spaces[0]),
+            **_describe_actions(env_id, spaces[1]),
+            "frame_channels": 0,
+        }
+    one = make(env_id, options)
     try:
-        fields = {**_observed(identity, one.observation_space), **_acted(identity, one.action_space)}
+        fields = {
+            **_describe_observations(env_id, one.observation_space),
+            **_describe_actions(env_id, one.action_space),
+        }
         with silent():
-            return {**fields, "frame_channels": _probed(identity, one, fields.get("image_layout", ""))}
+            return {**fields, "frame_channels": _probe(env_id, one, fields.get("image_layout", ""))}
     except AttributeError as error:
-        raise ZooError(f"{identity} lacks a space: {message_of(error)}") from None
+        raise ZooError(f"{env_id} lacks a space: {message_of(error)}") from None
     finally:
         with contextlib.suppress(Exception):
             one.close()
 
 
-def _observed(identity: str, space: Any) -> dict[str, Any]:
+def _describe_observations(env_id: str, space: Any) -> dict[str, Any]:
     """Return shape, layout and scale of a space of observations."""
     from gymnasium.spaces import Box
 
     accepted = "must be a Box of one dimension, an image, or stacked images"
     if not isinstance(space, Box):
-        raise ZooError(f"{identity} shows {_short(space)}; {accepted}")
+        raise ZooError(f"{env_id} shows {_short(space)}; {accepted}")
     shape = tuple(space.shape)
     dark = bool((space.low == 0).all())
     bright = dark and bool((space.high == 255).all())
@@ -227,7 +234,7 @@ def _observed(identity: str, space: Any) -> dict[str, Any]:
     grey = bright or space.dtype == np.uint8 or (dark and bool((space.high == 1).all()))
     layout = layout_of(shape) if len(shape) > 2 or grey else ""
     if not layout or min(shape) < 1:
-        raise ZooError(f"{identity} shows {_short(space)}; {accepted}")
+        raise ZooError(f"{env_id} shows {_short(space)}; {accepted}")
     scale = 255.0 if bright or space.dtype == np.uint8 else 1.0
     return {"input_shape": channels_first(shape, layout), "image_layout": layout, "image_scale": scale}
 
@@ -253,7 +260,7 @@ def channels_first(shape: tuple[int, ...], layout: str) -> tuple[int, int, int]:
     return (shape[layout.index("C")] if "C" in layout else 1), height, width
 
 
-def arranged(observation: np.ndarray, layout: str) -> np.ndarray:
+def channels_first_array(observation: np.ndarray, layout: str) -> np.ndarray:
     """Return observations (N, …) with channels first; vectors as they are."""
     if layout == "HW":
         return observation[:, None]
@@ -265,7 +272,7 @@ def arranged(observation: np.ndarray, layout: str) -> np.ndarray:
     return observation
 
 
-def _acted(identity: str, space: Any) -> dict[str, Any]:
+def _describe_actions(env_id: str, space: Any) -> dict[str, Any]:
     """Return the classes of discrete actions, or the limits of continuous ones."""
     from gymnasium.spaces import Box, Discrete
 
@@ -273,11 +280,11 @@ def _acted(identity: str, space: Any) -> dict[str, Any]:
         first = int(space.start)
         return {"classes": tuple(str(first + number) for number in range(int(space.n)))}
     if not isinstance(space, Box) or len(space.shape) != 1:
-        raise ZooError(f"{identity} takes {_short(space)}; must be Discrete, or a Box of one dimension")
+        raise ZooError(f"{env_id} takes {_short(space)}; must be Discrete, or a Box of one dimension")
     if space.dtype.kind != "f":
-        raise ZooError(f"{identity} takes {_short(space)}, whole numbers; must be Discrete, or a Box of float32")
+        raise ZooError(f"{env_id} takes {_short(space)}, whole numbers; must be Discrete, or a Box of float32")
     if not (np.isfinite(space.low).all() and np.isfinite(space.high).all()):
-        raise ZooError(f"{identity} takes actions without bounds; must have low and high")
+        raise ZooError(f"{env_id} takes actions without bounds; must have low and high")
     low, high = (tuple(map(float, bound)) for bound in (space.low, space.high))
     return {"low": low, "high": high}
 
@@ -287,69 +294,67 @@ def _short(space: Any) -> str:
     return f"{text[:LARGEST_MESSAGE]}…" if len(text) > LARGEST_MESSAGE else text
 
 
-def _probed(identity: str, one: Any, layout: str) -> int:
+def _probe(env_id: str, one: Any, layout: str) -> int:
     """Play a few steps at random, and return how many channels of an observation each step renews.
 
     Raises:
         ZooError: an environment's first steps raise, or answer with something else than its spaces say.
     """
-    seed = episode_seeds("film", 1)[0]
+    seed = episode_seeds("video", 1)[0]
     one.action_space.seed(seed)
-    frames = [_checked_observation(identity, one, _called(identity, "reset", 2, one.reset, seed=seed)[0], "reset")]
-    frames[0] = arranged(frames[0][None], layout)[0]
+    frames = [_check_observation(env_id, one, _call(env_id, "reset", 2, one.reset, seed=seed)[0], "reset")]
+    frames[0] = channels_first_array(frames[0][None], layout)[0]
     outside = not _within(one.observation_space, frames[0], layout)
     for _ in range(PROBED if frames[0].ndim == 3 and len(frames[0]) > 1 else 1):
-        observation, reward, terminated, truncated, _ = _called(
-            identity, "step", 5, one.step, one.action_space.sample()
-        )
-        _check_reward(identity, reward)
-        observation = _checked_observation(identity, one, observation, "step")
-        frames.append(arranged(observation[None], layout)[0])
+        observation, reward, terminated, truncated, _ = _call(env_id, "step", 5, one.step, one.action_space.sample())
+        _check_reward(env_id, reward)
+        observation = _check_observation(env_id, one, observation, "step")
+        frames.append(channels_first_array(observation[None], layout)[0])
         outside = outside or not _within(one.observation_space, frames[-1], layout)
         if terminated or truncated:
             break
     if outside and os.environ.get("LOCAL_RANK", "0") == "0":
-        print(f"note: {identity} shows values outside of its observation_space", file=sys.stderr, flush=True)
-    return renewed(frames)
+        print(f"note: {env_id} shows values outside of its observation_space", file=sys.stderr, flush=True)
+    return new_channels(frames)
 
 
-def _called(identity: str, place: str, count: int, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+def _call(env_id: str, place: str, count: int, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     """Return the ``count`` values that an environment's method returns."""
     try:
         answer = call(*arguments, **options)
     except Exception as error:
-        raise ZooError(f"environment {identity}: {place} raised {message_of(error)}") from None
+        raise ZooError(f"environment {env_id}: {place} raised {message_of(error)}") from None
     if not isinstance(answer, tuple) or len(answer) != count:
         accepted = {"reset": "observation, info", "step": "observation, reward, terminated, truncated, info"}[place]
-        raise ZooError(f"environment {identity}: {place} must return ({accepted}), as gymnasium's environments do")
+        raise ZooError(f"environment {env_id}: {place} must return ({accepted}), as gymnasium's environments do")
     return answer
 
 
-def _check_reward(identity: str, reward: Any) -> None:
+def _check_reward(env_id: str, reward: Any) -> None:
     try:
         number = float(reward) if np.ndim(reward) == 0 else None
     except (TypeError, ValueError):
         number = None
     if number is None:
-        raise ZooError(f"environment {identity}: step gave the reward {reward!r}; must be a number")
+        raise ZooError(f"environment {env_id}: step gave the reward {reward!r}; must be a number")
 
 
-def _checked_observation(identity: str, one: Any, observation: Any, place: str) -> np.ndarray:
-    observation, shape = np.asarray(observation), tuple(one.observation_space.shape)
-    if observation.shape != shape or observation.dtype.kind not in "buif":
+def _check_observation(env_id: str, one: Any, observation: Any, place: str) -> np.ndarray:
+    array, shape = np.asarray(observation), tuple(one.observation_space.shape)
+    if array.shape != shape or array.dtype.kind not in "buif":
         raise ZooError(
-            f"environment {identity} shows {observation.dtype}{list(observation.shape)} in {place}; its "
-            f"observation_space is of the shape {list(shape)}"
+            f"environment {env_id} shows {array.dtype}{list(array.shape)} in {place}; its observation_space is of the "
+            f"shape {list(shape)}"
         )
-    return observation
+    return array
 
 
 def _within(space: Any, frame: np.ndarray, layout: str) -> bool:
-    low, high = (arranged(np.asarray(one)[None], layout)[0] for one in (space.low, space.high))
+    low, high = (channels_first_array(np.asarray(one)[None], layout)[0] for one in (space.low, space.high))
     return bool((np.greater_equal(frame, low) & np.less_equal(frame, high)).all())
 
 
-def renewed(frames: list[np.ndarray]) -> int:
+def new_channels(frames: list[np.ndarray]) -> int:
     """Return how many of an observation's channels (C, H, W) are not those of the one before, moved up; 0: all."""
     channels = len(frames[0]) if frames[0].ndim == 3 else 1
     for new in range(1, channels):

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from zoo.config.schema import EVERY_N_SECONDS, CheckpointOptions
-from zoo.data.environment.environments import RolloutLoader
+from zoo.data.environment.loaders import RolloutLoader
 from zoo.engine.signals import Signals
 from zoo.exceptions import Stopped
 from zoo.models.base import ZooModule

@@ -106,7 +106,7 @@ def together(runs: Sequence[Run], path: Path, *, figure: str | None = None, over
         raise unknown("figure", figure, figures)
     if over is not None and over not in OVER:
         raise unknown("over", over, OVER)
-    acting = all(run.config.get("data.envs") for run in runs)
+    acting = all(run.config.get("data.num_envs") for run in runs)
     chosen = figure or ("return" if acting and "return" in figures else figures[0])
     along = over or ("samples" if acting else "epoch")
     drawing = Figure(figsize=(6.4, 4), layout="constrained")

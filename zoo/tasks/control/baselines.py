@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.data.environment.environments import EpisodeLoader
+from zoo.data.environment.loaders import EpisodeLoader
 from zoo.tasks.base import Scores
 
 
@@ -22,6 +22,6 @@ def at_random(environments: Any) -> Scores:
             return {"action": torch.from_numpy(generator.integers(0, len(spec.classes), len(x)))}
         return {"action": torch.from_numpy(generator.uniform(low, high, (len(x), len(low))).astype(np.float32))}
 
-    episodes = EpisodeLoader(environments, "test").play(actor)
+    episodes = EpisodeLoader(environments, "test").evaluate_policy(actor)
     means = {name: float(values.double().mean()) for name, values in episodes.items()}
     return {**means, "return_std": float(episodes["return"].double().std(correction=0))}

@@ -39,12 +39,12 @@ def write_gif(frames: Tensor, path: Path) -> Path:
 
 def maps(visualizations: Mapping[str, Tensor], path: Path) -> Path:
     """Draw action and value (H, W) over two observed numbers, which range over ``range`` (2, 2)."""
-    panels = [("action", "action"), *([("worth", "value")] if "worth" in visualizations else [])]
+    panels = [("action", "action"), *([("value", "value")] if "value" in visualizations else [])]
     figure = Figure(figsize=(4.2 * len(panels), 3.6), layout="constrained")
     (left, right), (low, high) = visualizations["range"].tolist()
     for ax, (name, title) in zip(np.atleast_1d(axes_of(figure, 1, len(panels))), panels, strict=True):
         values: Any = visualizations["map" if name == "action" else name].cpu().numpy()
-        colours = {"cmap": "viridis"} if name == "worth" else {"cmap": "coolwarm"}
+        colours = {"cmap": "viridis"} if name == "value" else {"cmap": "coolwarm"}
         drawn = ax.imshow(values, origin="lower", aspect="auto", extent=(left, right, low, high), **colours)
         figure.colorbar(drawn, ax=ax)
         ax.set_xlabel("first observed number", color=INK)

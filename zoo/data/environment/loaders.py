@@ -1,0 +1,236 @@
+"""Batches of environments: rollouts to train on, episodes to validate and test with."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor
+
+from zoo.data.dataset import Batch
+from zoo.data.environment.environments import Environments
+from zoo.data.environment.replay_buffer import ReplayBuffer
+from zoo.data.environment.vector import VectorEnvironment
+from zoo.data.environment.video import Actor
+from zoo.data.input_readers import to_float
+from zoo.data.loader import SINGLE, Share
+from zoo.exceptions import TrainingError, ZooError
+from zoo.utils.precision import widest_dtype
+
+MAX_EPISODE_STEPS = 100_000  # of an evaluation, after which an environment is taken to be broken
+# The environments, the number of steps and the replay buffer, to the rollout that a model collects
+Collect = Callable[[VectorEnvironment, int, ReplayBuffer | None], Batch]
+
+
+class Rollout:
+    """One training batch, collected when it is asked for; empty where a resumed epoch has it behind it."""
+
+    def __init__(self, loader: RolloutLoader, rows: int) -> None:
+        self.loader, self.sizes = loader, [rows] if rows else []
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield the batch."""
+        loader = self.loader
+        for _ in self.sizes:
+            batch = loader.next_rollout()
+            number = loader.batch + 1
+            loader.epoch, loader.batch = (loader.epoch, number) if number < loader.batches else (loader.epoch + 1, 0)
+            yield batch
+
+
+class RolloutLoader:
+    """Training batches: ``data.num_steps`` steps of each environment, which the model that trains collects.
+
+    Several processes have environments of their own. For a model that is ``off_policy`` there is a ``replay`` buffer.
+    """
+
+    def __init__(
+        self,
+        dataset: Environments,
+        *,
+        seed: int,
+        batch_size: int,
+        off_policy: bool = False,
+        share: Share = SINGLE,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.dataset, self.seed, self.share, self.batch_size = dataset, seed, share, batch_size
+        self.batches, self.rows = dataset.batches, dataset.num_envs * dataset.num_steps
+        self.num_envs = dataset.num_envs // share.world  # of this process
+        self.epoch = self.batch = 0
+        self.collect: Collect | None = None
+        self.replay: ReplayBuffer | None = None
+        if off_policy:
+            channels = dataset.frame_channels
+            self.replay = ReplayBuffer(dataset.buffer_size, self.num_envs, frame_channels=channels, device=device)
+        self.folder: Path | None = None  # of the replay buffer's segments
+        self._environments: VectorEnvironment | None = None
+
+    def __len__(self) -> int:
+        return self.batches
+
+    def __iter__(self) -> Iterator[Rollout]:
+        """Yield the epoch's batches; those before the place where it begins are empty."""
+        begin = self.batch
+        for number in range(self.batches):
+            yield Rollout(self, self.rows if number >= begin else 0)
+
+    @property
+    def environments(self) -> VectorEnvironment:
+        """The environments, made when they are first needed."""
+        if self._environments is None:
+            seeds = self.dataset.seeds("train", self.dataset.num_envs, seed=self.seed)
+            self._environments = self.dataset.vector(seeds[self.num_envs * self.share.rank :][: self.num_envs])
+        return self._environments
+
+    def close(self) -> None:
+        """Close the environments."""
+        if self._environments is not None:
+            self._environments.close()
+
+    def next_rollout(self) -> Batch:
+        """Return a batch."""
+        assert self.collect is not None
+        return self.collect(self.environments, self.dataset.num_steps, self.replay)
+
+    def write_replay(self) -> None:
+        """Write the steps of the replay buffer that are not in ``folder`` yet; ``state_dict`` then names them."""
+        if self.replay is not None and self.folder is not None:
+            self.replay.write(self.folder, rank=self.share.rank)
+
+    def drop_replay(self) -> None:
+        """Delete the segments that the checkpoint, which is written by now, does not name any more."""
+        if self.replay is not None and self.folder is not None:
+            self.replay.drop(self.folder, rank=self.share.rank)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the place of the batch that comes next, the environments' state, and the buffer's segments."""
+        state: dict[str, Any] = {"epoch": self.epoch, "batch": self.batch}
+        state["environments"] = self._environments.state_dict() if self._environments else None
+        return state | ({"replay": self.replay.state_dict()} if self.replay is not None else {})
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there, with new episodes where an environment's state could not be stored.
+
+        Raises:
+            ZooError: a segment of the replay buffer is missing or damaged.
+        """
+        self.epoch, self.batch = state["epoch"], state["batch"]
+        environments = state.get("environments")
+        if environments and self.replay is not None and self.folder is not None:
+            if "replay" not in state:
+                raise ZooError(
+                    f"{self.folder.parent}: holds the replay buffer of an older zoo, which this one cannot read"
+                )
+            self.replay.load(state["replay"], self.folder, rank=self.share.rank)
+        if environments and environments["snapshot"] is not None:
+            self.environments.load_state_dict(environments)
+        elif environments:
+            if self.replay is not None:
+                self.replay.truncate(environments["observation"])
+            print(f"note: {self.dataset.env_id} cannot be taken up where it was; new episodes begin", flush=True)
+
+
+class EpisodeLoader:
+    """The episodes of validation or test, each of a seed of its own.
+
+    The only batch has their numbers, ``row``, how many all processes have, ``count``, and ``evaluate_policy(actor)``.
+    """
+
+    def __init__(
+        self, dataset: Environments, part: str, *, share: Share = SINGLE, device: torch.device | str = "cpu"
+    ) -> None:
+        self.count = {"val": dataset.n_val_episodes, "test": dataset.n_test_episodes}[part]
+        self.dataset, self.device = dataset, torch.device(device)
+        self.rows = torch.arange(share.rank, self.count, share.world)
+        seeds = dataset.seeds(part, self.count)
+        self.seeds = [seeds[row] for row in self.rows.tolist()]
+
+    def __len__(self) -> int:
+        return 1
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        yield {"row": self.rows, "count": self.count, "evaluate_policy": self.evaluate_policy}
+
+    def evaluate_policy(self, actor: Actor, *, stop: Callable[[], bool] = lambda: False) -> dict[str, Tensor]:
+        """Return ``return`` and ``length`` (E,) of the episodes with the actions of ``actor``, until it is to ``stop``.
+
+        Raises:
+            TrainingError: an episode never ends.
+        """
+        if not self.seeds:  # more processes than episodes
+            nothing = torch.zeros(0, dtype=widest_dtype(self.device), device=self.device)
+            return {"return": nothing, "length": nothing}
+        with contextlib.closing(self.dataset.vector(self.seeds)) as environments:
+            returns, lengths = self._episodes(environments, actor, stop)
+        episodes = {"return": torch.from_numpy(returns), "length": torch.from_numpy(lengths)}
+        return {name: value.to(widest_dtype(self.device)).to(self.device) for name, value in episodes.items()}
+
+    def _episodes(
+        self, environments: VectorEnvironment, actor: Actor, stop: Callable[[], bool]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        done = np.zeros(environments.num_envs, bool)
+        returns, lengths = np.zeros(environments.num_envs), np.zeros(environments.num_envs)
+        while not done.all() and not stop():
+            environments.step(actor(to_float(environments.observation.to(self.device)))["action"].cpu().numpy())
+            ending = environments.reset_mask & ~done
+            returns[ending], lengths[ending] = environments.returns[ending], environments.lengths[ending]
+            done |= ending
+            if environments.steps > MAX_EPISODE_STEPS:
+                raise TrainingError(
+                    f"environment {self.dataset.env_id}: an episode goes on after {MAX_EPISODE_STEPS:,} steps; register "
+                    f"it with max_episode_steps"
+                )
+        return returns, lengths
+
+
+class EnvironmentData(L.LightningDataModule):
+    """Environments as Lightning takes them; training, validation and test have their own."""
+
+    def __init__(self, dataset: Environments, *, batch_size: int, seed: int, off_policy: bool = False) -> None:
+        super().__init__()
+        self.dataset, self.batch_size, self.seed, self.off_policy = dataset, batch_size, seed, off_policy
+        self._training: RolloutLoader | None = None
+
+    @property
+    def _process(self) -> dict[str, Any]:
+        if not self.trainer:
+            return {}
+        share = Share(self.trainer.global_rank, self.trainer.world_size)
+        return {"share": share, "device": self.trainer.strategy.root_device}
+
+    def train_dataloader(self) -> RolloutLoader:
+        """Return the training batches."""
+        options: dict[str, Any] = {"seed": self.seed, "batch_size": self.batch_size, "off_policy": self.off_policy}
+        self._training = RolloutLoader(self.dataset, **options, **self._process)
+        return self._training
+
+    def teardown(self, stage: str) -> None:
+        """Close the environments of training."""
+        if stage == "fit" and self._training is not None:
+            self._training.close()
+
+    def on_exception(self, exception: BaseException) -> None:
+        """Close the environments of training."""
+        self.teardown("fit")
+
+    def val_dataloader(self) -> EpisodeLoader:
+        """Return validation's episodes."""
+        return EpisodeLoader(self.dataset, "val", **self._process)
+
+    def test_dataloader(self) -> EpisodeLoader:
+        """Return the test's episodes."""
+        return EpisodeLoader(self.dataset, "test", **self._process)
+
+    def first_batch(self) -> Batch:
+        """Return observations."""
+        return {"x": self.dataset.train["x"]}
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Return the batch as it is."""
+        return batch

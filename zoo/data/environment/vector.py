@@ -1,0 +1,119 @@
+"""Several environments side by side, stepped together."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zoo.data.environment.read import observation_axes, observations
+from zoo.data.environment.snapshots import restore, snapshot
+from zoo.data.environment.spaces import has_vector_entry_point, make_vector, message_of, silent
+from zoo.data.environment.spec import EnvironmentSpec
+from zoo.exceptions import TrainingError
+
+MAX_REWARD = float(np.finfo(np.float32).max)
+CHECKED_STEPS = 3  # in which gymnasium's own checks warn
+
+
+class VectorEnvironment:
+    """N environments of one id, one for each seed. The step after an episode's end only resets its environment.
+
+    ``reset_mask`` (N,) says where the next step does so (gymnasium's autoreset in the next step); an action there is
+    ignored. ``observation`` (N, *input_shape) is the last one, ``returns`` and ``lengths`` (N,) are those of the
+    episodes so far.
+
+    Raises:
+        TrainingError: an environment cannot be reset.
+    """
+
+    def __init__(
+        self,
+        spec: EnvironmentSpec,
+        env_id: str,
+        seeds: Sequence[int],
+        *,
+        vectorization: str,
+        options: Mapping[str, Any],
+    ) -> None:
+        self.spec, self.env_id, self.num_envs, self.steps = spec, env_id, len(seeds), 0
+        self.envs = make_vector(env_id, self.num_envs, vectorization, options)
+        # side by side by an environment's own code, all draw from one generator, which takes one seed
+        seed = seeds[0] if vectorization == "auto" and has_vector_entry_point(env_id) else list(seeds)
+        self._warns = vectorization == "async"  # in each step
+        try:
+            with silent():
+                observation = self.envs.reset(seed=seed)[0]
+        except Exception as error:
+            raise self._error(f"raised {message_of(error)}", None) from None
+        self.observation = self._checked(observation, None)
+        self.reset_mask = np.zeros(self.num_envs, bool)
+        self.returns, self.lengths = np.zeros(self.num_envs), np.zeros(self.num_envs, int)
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return reward, terminated and truncated (N,) for actions (N, …); discrete ones count from 0.
+
+        Raises:
+            TrainingError: an environment raised, or returned a value that it must not.
+        """
+        self.steps += 1
+        try:
+            with silent() if self.steps < CHECKED_STEPS or self._warns else contextlib.nullcontext():
+                observation, reward, terminated, truncated, _ = self.envs.step(
+                    env_action(self.spec, self.envs.single_action_space, action)
+                )
+            reward = np.asarray(reward, np.float64)
+        except Exception as error:
+            raise self._error(f"raised {message_of(error)}", action) from None
+        self.observation = self._checked(observation, action)
+        if reward.shape != (self.num_envs,) or not (np.abs(reward) <= MAX_REWARD).all():
+            raise self._error(f"gave the reward {reward.tolist()}; must be a finite number each", action)
+        self.returns = np.where(self.reset_mask, 0.0, self.returns + reward)
+        self.lengths = np.where(self.reset_mask, 0, self.lengths + 1)
+        self.reset_mask = np.asarray(terminated | truncated)
+        return reward, np.asarray(terminated), np.asarray(truncated)
+
+    def _checked(self, raw: Any, action: np.ndarray | None) -> Tensor:
+        """Return observations (N, *input_shape) as they are stored: bytes as bytes."""
+        array, shape = np.asarray(raw), self.spec.input_shape
+        with_batch = array.ndim == observation_axes(self.spec) + 1
+        observation = observations(self.spec, array) if with_batch else torch.from_numpy(array)
+        if observation.shape != (self.num_envs, *shape):
+            raise self._error(f"shows {tuple(observation.shape[1:])}; must be {shape}, as it said", action)
+        if observation.is_floating_point() and not bool(torch.isfinite(observation).all()):  # of float32, too
+            raise self._error("shows NaN or infinity", action)
+        return observation
+
+    def _error(self, problem: str, action: np.ndarray | None) -> TrainingError:
+        where = "in reset" if action is None else f"at step {self.steps}, after the actions {action.tolist()}"
+        return TrainingError(f"environment {self.env_id} {problem} {where[:300]}")
+
+    def close(self) -> None:
+        """Close the environments, and the processes that they are in."""
+        with contextlib.suppress(Exception):  # one that crashed cannot be closed
+            self.envs.close()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state as primitives and tensors; ``snapshot`` is None where an environment's cannot be stored."""
+        arrays = {name: torch.from_numpy(getattr(self, name).copy()) for name in ("reset_mask", "returns", "lengths")}
+        own = {"observation": self.observation.clone(), "steps": self.steps, "snapshot": snapshot(self.envs)}
+        return {**arrays, **own}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where ``state_dict`` was called."""
+        restore(self.envs, state["snapshot"])
+        self.observation, self.steps = state["observation"].clone(), state["steps"]
+        for name in ("reset_mask", "returns", "lengths"):
+            setattr(self, name, state[name].numpy().copy())
+
+
+def env_action(spec: EnvironmentSpec, space: Any, action: np.ndarray) -> np.ndarray:
+    """Return actions (N, …) as an environment takes them: discrete from its first one, continuous within its limits."""
+    if spec.classes:
+        return action.astype(np.int64) + int(spec.classes[0])
+    clipped: np.ndarray = np.clip(action.astype(space.dtype), space.low, space.high)
+    return clipped
