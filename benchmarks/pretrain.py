@@ -37,7 +37,7 @@ RECIPES: dict[str, list[str]] = {
     "autoencoder/digits": ["model=autoencoder", "data=digits"],
     "vae/digits": ["model=vae", "data=digits"],
     "gan/digits": ["model=gan", "data=digits", "model.widths=[192,384]"],
-    "policy/cartpole": ["model=policy", "data=cartpole"],
+    "ppo/cartpole": ["model=ppo", "data=cartpole"],
     "dqn/cartpole": ["model=dqn", "data=cartpole"],
     "sac/pendulum": ["model=sac", "data=pendulum"],
 }

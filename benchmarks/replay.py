@@ -24,8 +24,8 @@ CAPACITY, ENVS = 100_000, 8
 SMALL = 2_000  # steps of the run whose memory is taken off
 EPOCH, EPOCHS = 20_000, 6  # so that the ring is full in the last one
 LARGEST_BUFFER = 0.8e9  # bytes
-WORDS = ["model=dqn", "data=gym", "data.env=zoo.testing.games:zoo-frames-v0", f"data.envs={ENVS}", "data.rollout=50"]
-WORDS += [f"data.epoch_steps={EPOCH}", "data.val_episodes=4", "data.test_episodes=4", "data.batch_size=16"]
+WORDS = ["model=dqn", "data=gym", "data.env=zoo.testing.games:zoo-frames-v0", f"data.num_envs={ENVS}", "data.num_steps=50"]
+WORDS += [f"data.steps_per_epoch={EPOCH}", "data.n_val_episodes=4", "data.n_test_episodes=4", "data.batch_size=16"]
 WORDS += [f"trainer.max_epochs={EPOCHS}", "trainer=cpu", "model.replay_ratio=0.01", "model.channels=[4]"]
 WORDS += ["model.widths=[16]", "logger=csv", "checkpoint.every_n_steps=25"]
 
@@ -46,8 +46,8 @@ def _measured(kills: int) -> Iterator[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as above:
         full, watched = Path(above) / "full", Watch(Path(above) / "full")
         with watched:
-            peak = called([str(ROOT / "train.py"), *WORDS, f"data.memory={CAPACITY}", f"run_dir={full}"])[1]
-        small = trained([*WORDS, f"data.memory={SMALL}", "trainer.max_epochs=1"], Path(above) / "small")
+            peak = called([str(ROOT / "train.py"), *WORDS, f"data.buffer_size={CAPACITY}", f"run_dir={full}"])[1]
+        small = trained([*WORDS, f"data.buffer_size={SMALL}", "trainer.max_epochs=1"], Path(above) / "small")
         row: dict[str, Any] = {"what": f"replay buffer of {CAPACITY:,} steps", "steps": CAPACITY, "frame": [84, 84]}
         row |= {"stack": 4, "buffer_mb": round(held(full) / 1e6, 1)}
         row |= {"peak_mb": round(peak, 1), "peak_mb_of_small": small["peak_memory_mb"], "steps_of_small": SMALL}
@@ -125,7 +125,7 @@ def _goes_on(reference: Path, folder: Path, number: int) -> bool:
     """Kill a run once its buffer is full, go on, and tell whether it ends with the same weights and buffer."""
     import numpy as np
 
-    typed = [sys.executable, str(ROOT / "train.py"), *WORDS, f"data.memory={CAPACITY}", f"run_dir={folder}"]
+    typed = [sys.executable, str(ROOT / "train.py"), *WORDS, f"data.buffer_size={CAPACITY}", f"run_dir={folder}"]
     process = subprocess.Popen(typed, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.DEVNULL)
     metrics = folder / "metrics.csv"
     while process.poll() is None and (not metrics.exists() or len(metrics.read_text().splitlines()) < EPOCHS):

@@ -60,13 +60,13 @@ AXES: dict[str, Axis] = {
     "length, lstm": Axis("lstm", "text_file", LENGTHS, lambda n: {**STEPS, "data.block_size": n}, most=1.1),
     "length, transformer": Axis("transformer", "text_file", LENGTHS, lambda n: {**STEPS, "data.block_size": n}, most=2),
     "environments": Axis(
-        "policy",
+        "ppo",
         "cartpole",
         (16, 32, 64, 128, 256),
         lambda n: {
-            "data.envs": n,
-            "data.rollout": ROLLOUT,
-            "data.epoch_steps": n * ROLLOUT * 4,
+            "data.num_envs": n,
+            "data.num_steps": ROLLOUT,
+            "data.steps_per_epoch": n * ROLLOUT * 4,
             "trainer.max_epochs": 2,
         },
         "rollout with its updates",

@@ -26,7 +26,7 @@ from zoo.exceptions import ZooError, install
 PEER = "stable-baselines3"
 # By model and data: the mean return that counts as solved, and what rl-baselines3-zoo's hyperparams/*.yml say
 PAIRS: dict[tuple[str, str], tuple[float, dict[str, Any]]] = {
-    ("policy", "cartpole"): (
+    ("ppo", "cartpole"): (
         475,
         {
             "n_timesteps": 100_000,
@@ -40,7 +40,7 @@ PAIRS: dict[tuple[str, str], tuple[float, dict[str, Any]]] = {
             "clip_range": "lin_0.2",
         },
     ),
-    ("policy", "acrobot"): (
+    ("ppo", "acrobot"): (
         -82,
         {
             "n_timesteps": 1_000_000,
@@ -51,7 +51,7 @@ PAIRS: dict[tuple[str, str], tuple[float, dict[str, Any]]] = {
             "normalize": True,
         },
     ),
-    ("policy", "pendulum"): (
+    ("ppo", "pendulum"): (
         -250,
         {
             "n_timesteps": 100_000,
@@ -63,7 +63,7 @@ PAIRS: dict[tuple[str, str], tuple[float, dict[str, Any]]] = {
             "sde_sample_freq": 4,
         },
     ),
-    ("policy", "lunar_lander"): (
+    ("ppo", "lunar_lander"): (
         200,
         {
             "n_timesteps": 1_000_000,
@@ -115,9 +115,9 @@ def jobs(case: Case, seeds: int, earlier: Sequence[dict[str, Any]]) -> list[Job]
         "zoo": lambda seed: _zoo(case, seed, goal),
         f"{PEER}, its settings": lambda seed: _stable(case.model, listed, plan.values, seed, goal),
     }
-    if case.model == "policy":
+    if case.model == "ppo":
         same = _as_ours(plan.values)
-        ours[f"{PEER}, our settings"] = lambda seed: _stable("policy", same, plan.values, seed, goal)
+        ours[f"{PEER}, our settings"] = lambda seed: _stable("ppo", same, plan.values, seed, goal)
     earlier = [row for row in earlier if row["peer"] == PEER]
     done = {(row["model"], row["data"], row["by"], row["seed"]) for row in earlier}
     took = timed(earlier, lambda row: (row["model"], row["data"], row["by"]), "train_seconds")
@@ -168,24 +168,24 @@ def _zoo(case: Case, seed: int, goal: float) -> dict[str, Any]:
 
 
 def _as_ours(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return stable-baselines3's names for the settings of a run of ``model=policy``."""
+    """Return stable-baselines3's names for the settings of a run of ``model=ppo``."""
     model, data, optimizer = values["model"], values["data"], values["optimizer"]
     rate = optimizer["lr"]
     return {
-        "n_envs": data["envs"],
-        "n_steps": data["rollout"],
+        "n_envs": data["num_envs"],
+        "n_steps": data["num_steps"],
         "batch_size": data["batch_size"],
-        "n_epochs": model["epochs"],
+        "n_epochs": model["n_epochs"],
         "gamma": model["gamma"],
         "gae_lambda": model["gae_lambda"],
         "clip_range": model["clip_range"],
-        "ent_coef": model["entropy"],
-        "vf_coef": model["value_weight"],
+        "ent_coef": model["ent_coef"],
+        "vf_coef": model["vf_coef"],
         "max_grad_norm": values["trainer"]["gradient_clip_val"],
         "learning_rate": f"lin_{rate}" if values["scheduler"]["name"] == "linear" else rate,
-        "net_arch": list(model["widths"]),
+        "net_arch": list(model["hidden_sizes"]),
         "activation": model["activation"],
-        "log_std_init": model["log_std"],
+        "log_std_init": model["log_std_init"],
         "normalize": model["normalize_observations"] or model["normalize_rewards"],
     }
 
@@ -201,7 +201,7 @@ def _stable(model: str, settings: Mapping[str, Any], values: Mapping[str, Any], 
     from zoo.reporting.results import origin
 
     args, data = dict(settings), values["data"]
-    steps = args.pop("n_timesteps", values["trainer"]["max_epochs"] * data["epoch_steps"])
+    steps = args.pop("n_timesteps", values["trainer"]["max_epochs"] * data["steps_per_epoch"])
     count, scaled = args.pop("n_envs", 1), args.pop("normalize", False)
     about = {key: args.pop(key) for key in ("net_arch", "log_std_init") if key in args}
     if args.pop("activation", "tanh") != "tanh":
@@ -211,18 +211,18 @@ def _stable(model: str, settings: Mapping[str, Any], values: Mapping[str, Any], 
             args[key] = _falling(float(args[key][4:]))
     env: Any = make_vec_env(data["env"], n_envs=count, seed=episode_seeds("train", 1, seed=seed)[0])
     env = VecNormalize(env, gamma=args.get("gamma", 0.99)) if scaled else env
-    kind: Any = {"policy": PPO, "dqn": DQN, "sac": SAC}[model]
+    kind: Any = {"ppo": PPO, "dqn": DQN, "sac": SAC}[model]
     actor = kind("MlpPolicy", env, seed=seed, device="cpu", policy_kwargs=about, **args)
 
     def returns(part: str, episodes: int) -> list[float]:
         return _played(actor, data["env"], env if scaled else None, episode_seeds(part, episodes))
 
-    watch = _watch(lambda: statistics.mean(returns("val", data["val_episodes"])), data["epoch_steps"])
+    watch = _watch(lambda: statistics.mean(returns("val", data["n_val_episodes"])), data["steps_per_epoch"])
     started = time.perf_counter()
     actor.learn(steps, callback=watch)
     seconds = time.perf_counter() - started - watch.stopped
     return {
-        "metrics": {"test/return": statistics.mean(returns("test", data["test_episodes"]))},
+        "metrics": {"test/return": statistics.mean(returns("test", data["n_test_episodes"]))},
         "train_seconds": round(seconds, 3),
         "steps": actor.num_timesteps,
         "steps_per_second": actor.num_timesteps / seconds,

@@ -215,7 +215,9 @@ PAIRS: dict[tuple[str, str], Callable[[Path, Path], dict[str, Any]]] = {
     ("autoencoder", "digits"): partial(_predicted, _digits),
     ("vae", "digits"): _drawn,
     ("gan", "digits"): _drawn,
-    ("policy", "cartpole"): _played,
+    ("ppo", "cartpole"): _played,
+    ("a2c", "cartpole"): _played,
+    ("reinforce", "cartpole"): _played,
     ("dqn", "cartpole"): _played,
     ("sac", "pendulum"): _played,
 }

@@ -130,17 +130,17 @@ def test_trees_are_tuned_on_the_rows_and_gaps_that_the_model_saw():
 
 def test_a_peer_that_is_not_installed_is_one_line_that_names_the_extra(monkeypatch, capsys):
     monkeypatch.setattr(third_party_rl, "find_spec", lambda name: None)
-    assert main(["suite=third_party", "model=policy", "data=cartpole", "out=out"]) == 2
+    assert main(["suite=third_party", "model=ppo", "data=cartpole", "out=out"]) == 2
     assert capsys.readouterr().err.endswith('needs stable-baselines3; pip install -e ".[benchmarks]"\n')
 
 
 def test_the_settings_of_a_recipe_are_given_to_the_peer_by_its_names():
-    (case,) = (case for case in quality.cases() if (case.model, case.data, case.words) == ("policy", "cartpole", ()))
+    (case,) = (case for case in quality.cases() if (case.model, case.data, case.words) == ("ppo", "cartpole", ()))
     values = case.plan().values
     same = third_party_rl._as_ours(values)
-    assert same["n_envs"] * same["n_steps"] == values["data"]["envs"] * values["data"]["rollout"]
+    assert same["n_envs"] * same["n_steps"] == values["data"]["num_envs"] * values["data"]["num_steps"]
     assert same["learning_rate"] == f"lin_{values['optimizer']['lr']}"
-    assert (same["gamma"], same["n_epochs"]) == (values["model"]["gamma"], values["model"]["epochs"])
+    assert (same["gamma"], same["n_epochs"]) == (values["model"]["gamma"], values["model"]["n_epochs"])
     assert third_party_rl._first([(10, 3.0), (20, 5.0), (30, 9.0)], 5.0) == 20
     assert third_party_rl._first([(10, 3.0)], 5.0) is None
 

@@ -17,13 +17,13 @@ def test_the_suite_needs_a_device(capsys, monkeypatch):
 
 
 @pytest.mark.accelerator
-@pytest.mark.parametrize("model", ["fnn", "gan", "vae", "lstm", "policy"])
+@pytest.mark.parametrize("model", ["fnn", "gan", "vae", "lstm", "ppo"])
 def test_a_model_goes_through_the_suite(model, monkeypatch):
     monkeypatch.setattr(cuda, "TIMED", 20)
     with pretended_accelerator():
         speed, runs = cuda.speed(model, repeats=1), cuda.runs(model, grouped=False)
     assert speed["samples_per_second"] > 0
-    assert ("step_ratio" in speed) == (model != "policy")
+    assert ("step_ratio" in speed) == (model != "ppo")
     assert runs.get("failed") is None
     assert runs["losses"].keys() == {"32", "bf16", "fp16"}
 

@@ -17,13 +17,13 @@ from zoo.engine.compare import candidates
 @pytest.mark.parametrize(
     ("words", "some", "none"),
     [
-        (["data=digits"], {"cnn", "fnn", "resnet", "gru", "transformer"}, {"gan", "vae", "policy"}),
+        (["data=digits"], {"cnn", "fnn", "resnet", "gru", "transformer"}, {"gan", "vae", "ppo"}),
         (["data=wine"], {"fnn"}, {"cnn", "autoencoder"}),
         (["data=series"], {"gru", "lstm", "transformer"}, {"cnn", "vae"}),
         (["data=text_file"], {"lstm", "transformer"}, {"fnn"}),
-        (["data=cartpole"], {"policy", "dqn"}, {"sac", "fnn"}),
-        (["data=pendulum"], {"policy", "sac"}, {"dqn"}),
-        (["data=gym", "data.env=MountainCarContinuous-v0", "data.action_space=continuous"], {"policy", "sac"}, {"dqn"}),
+        (["data=cartpole"], {"ppo", "a2c", "reinforce", "dqn"}, {"sac", "fnn"}),
+        (["data=pendulum"], {"ppo", "a2c", "reinforce", "sac"}, {"dqn"}),
+        (["data=gym", "data.env=MountainCarContinuous-v0", "data.action_space=continuous"], {"ppo", "a2c", "reinforce", "sac"}, {"dqn"}),
     ],
 )
 def test_candidates_are_those_that_can_do_the_task(words, some, none):

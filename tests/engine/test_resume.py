@@ -123,9 +123,9 @@ def test_a_run_goes_on_with_other_processes_and_another_logger(before, after, tm
 
 def test_processes_with_a_state_of_their_own_are_as_many_as_before(tmp_path):
     trainer = {"accelerator": "cpu", "max_epochs": 1}
-    quick = {"data": "cartpole", "trainer": trainer, "logger": "csv", "data.envs": 4, "data.epoch_steps": 512}
+    quick = {"data": "cartpole", "trainer": trainer, "logger": "csv", "data.num_envs": 4, "data.steps_per_epoch": 512}
     with pytest.raises(zoo.Stopped):
-        zoo.train("policy", run_dir="cut", callbacks=[StopAfter(1)], report=False, **quick)
+        zoo.train("ppo", run_dir="cut", callbacks=[StopAfter(1)], report=False, **quick)
     with pytest.raises(zoo.ZooError, match="each of 1 processes has a state of its own"):
         zoo.resume("cut", report=False, trainer={"devices": 2})
 

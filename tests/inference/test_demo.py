@@ -78,4 +78,4 @@ def test_what_is_not_asked_on_a_page_is_refused():
     from zoo.inference.demo import page
 
     with pytest.raises(zoo.ZooError, match="zoo play"):
-        page(zoo.load("policy/cartpole"), title="a policy")
+        page(zoo.load("ppo/cartpole"), title="a policy")

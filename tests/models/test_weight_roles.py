@@ -125,7 +125,7 @@ def test_derived_modules_begin_as_their_source(name, case, scheme):
 
 @pytest.mark.parametrize("scheme", ["kaiming", "xavier", "orthogonal"])
 def test_layers_that_begin_small_do_so_however_they_are_drawn(scheme):
-    policy = create("policy", Case("control", "environment", "discrete"))
+    policy = create("ppo", Case("control", "environment", "discrete"))
     policy.configure(Learning(init=scheme))
     layers = [part for part in policy.actor if isinstance(part, nn.Linear)]
     assert layers[-1].weight.norm() < 0.05 * layers[0].weight.norm()

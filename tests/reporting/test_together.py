@@ -39,7 +39,7 @@ def test_the_command_draws_any_figure_that_all_have(runs, tmp_path, capsys):
 
 
 def test_policies_are_drawn_by_the_return_of_episodes_over_environment_steps(tmp_path, monkeypatch):
-    sizes = {"data.envs": 4, "data.rollout": 8, "data.epoch_steps": 32, "data.val_episodes": 2, "data.test_episodes": 2}
+    sizes = {"data.num_envs": 4, "data.num_steps": 8, "data.steps_per_epoch": 32, "data.n_val_episodes": 2, "data.n_test_episodes": 2}
     words = {
         **sizes,
         "trainer.max_epochs": 2,
@@ -47,14 +47,14 @@ def test_policies_are_drawn_by_the_return_of_episodes_over_environment_steps(tmp
         "data.env": "CartPole-v1",
         "run_dir": str(tmp_path / "r"),
     }
-    run = zoo.train("policy", "gym", report=False, **words)
+    run = zoo.train("ppo", "gym", report=False, **words)
     figures = []
     monkeypatch.setattr("zoo.reporting.plots.runs.save", lambda figure, path: figures.append(figure) or path)
     assert main(["plot", str(run.folder), f"out={tmp_path / 'runs.png'}"]) == 0
     (ax,) = figures[0].axes
     assert ax.get_xlabel() == "environment steps"
     assert ax.get_ylabel().startswith("mean episodic return on validation")
-    assert ax.get_legend_handles_labels()[1] == ["policy on CartPole-v1 (1 seed)"]
+    assert ax.get_legend_handles_labels()[1] == ["ppo on CartPole-v1 (1 seed)"]
     rows = found_in([str(run.folder)])[0].rows
     assert ax.lines[0].get_xydata().tolist() == [[float(r["samples"]), float(r["val/return"])] for r in rows]
 

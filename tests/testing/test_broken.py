@@ -115,7 +115,7 @@ def test_what_is_no_model_is_refused(reference, said, tmp_path, monkeypatch):
 def test_the_command_refuses_in_one_line(tmp_path):
     done = conformance(tmp_path, "--zoo-model=cnnn")
     assert done.returncode == 4
-    choices = "fnn, cnn, rnn, lstm, gru, transformer, autoencoder, gan, dqn, sac, policy, vae"
+    choices = "fnn, cnn, rnn, lstm, gru, transformer, autoencoder, gan, ppo, a2c, reinforce, dqn, sac, vae"
     said = f"unknown model 'cnnn': did you mean 'cnn'? choices are {choices}"
     assert done.stderr == f"ERROR: --zoo-model: {said}\n\n"
 

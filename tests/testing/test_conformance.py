@@ -5,7 +5,7 @@ two processes share the work.
 from zoo.testing.suite import pytest_generate_tests, test_conformance  # noqa: F401
 
 GENERATIVE = ("autoencoder", "vae", "gan")
-ACTING = ("policy", "dqn", "sac")
+ACTING = ("ppo", "a2c", "reinforce", "dqn", "sac")
 ELSEWHERE = (*GENERATIVE, *ACTING)
 
 
