@@ -35,7 +35,7 @@ OPTIONS: dict[str, Any] = {
     "trainer.gradient_clip_val": 1.0,
     "regularization.l2": 1e-4,
 }
-PLAYING = ("data/environment.py",)  # an environment is on the host: each of its steps waits for the actions
+PLAYING = ("data/environment/loaders.py",)  # environments are on the host: each of their steps waits for the actions
 ADVICE = "keep tensors with self.register_buffer, and make new ones with device=x.device"
 
 
