@@ -34,6 +34,6 @@ COMMAND = Command(
         Option("steps", "steps to play, at most", int, 500, low=1),
         Option("window", "show a window in place of a recording", bool, False),
     ),
-    ("zoo play runs/policy-cartpole", "zoo play policy/cartpole data=cartpole window=true"),
+    ("zoo play runs/ppo-cartpole", "zoo play ppo/cartpole data=cartpole window=true"),
     data=True,
 )

@@ -31,5 +31,5 @@ COMMAND = Command(
         Option("over", "horizontal axis", choices=("epoch", "steps", "samples", "seconds")),
         Option("out", "picture to write", Path, "runs.png", suffixes=PICTURES),
     ),
-    ("zoo plot runs/policy-cartpole", "zoo plot runs/cnn-digits runs/fnn-digits metric=accuracy over=seconds"),
+    ("zoo plot runs/ppo-cartpole", "zoo plot runs/cnn-digits runs/fnn-digits metric=accuracy over=seconds"),
 )

@@ -549,7 +549,7 @@ def test_statistics_are_those_of_all_processes_also_with_environments_in_process
 def test_actor_critics_and_temperature_are_clipped_and_learn_apart():
     model = SAC(hidden_sizes=(8,), actor_lr=0.5, alpha_lr=0.1)
     groups = model.configure_optimizers().param_groups
-    assert [group["share"] for group in groups] == [1.0, 0.5, 0.1]
+    assert [group["lr_scale"] for group in groups] == [1.0, 0.5, 0.1]
     grouped = [parameter for group in groups for parameter in group["params"]]
     assert {id(one) for one in grouped} == {id(one) for one in model.parameters() if one.requires_grad}
     assert len(grouped) == len({id(one) for one in grouped})
