@@ -24,7 +24,13 @@ CAPACITY, ENVS = 100_000, 8
 SMALL = 2_000  # steps of the run whose memory is taken off
 EPOCH, EPOCHS = 20_000, 6  # so that the ring is full in the last one
 LARGEST_BUFFER = 0.8e9  # bytes
-WORDS = ["model=dqn", "data=gym", "data.env=zoo.testing.games:zoo-frames-v0", f"data.num_envs={ENVS}", "data.num_steps=50"]
+WORDS = [
+    "model=dqn",
+    "data=gym",
+    "data.env=zoo.testing.games:zoo-frames-v0",
+    f"data.num_envs={ENVS}",
+    "data.num_steps=50",
+]
 WORDS += [f"data.steps_per_epoch={EPOCH}", "data.n_val_episodes=4", "data.n_test_episodes=4", "data.batch_size=16"]
 WORDS += [f"trainer.max_epochs={EPOCHS}", "trainer=cpu", "model.replay_ratio=0.01", "model.channels=[4]"]
 WORDS += ["model.widths=[16]", "logger=csv", "checkpoint.every_n_steps=25"]

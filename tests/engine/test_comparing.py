@@ -23,7 +23,11 @@ from zoo.engine.compare import candidates
         (["data=text_file"], {"lstm", "transformer"}, {"fnn"}),
         (["data=cartpole"], {"ppo", "a2c", "reinforce", "dqn"}, {"sac", "fnn"}),
         (["data=pendulum"], {"ppo", "a2c", "reinforce", "sac"}, {"dqn"}),
-        (["data=gym", "data.env=MountainCarContinuous-v0", "data.action_space=continuous"], {"ppo", "a2c", "reinforce", "sac"}, {"dqn"}),
+        (
+            ["data=gym", "data.env=MountainCarContinuous-v0", "data.action_space=continuous"],
+            {"ppo", "a2c", "reinforce", "sac"},
+            {"dqn"},
+        ),
     ],
 )
 def test_candidates_are_those_that_can_do_the_task(words, some, none):

@@ -39,7 +39,13 @@ def test_the_command_draws_any_figure_that_all_have(runs, tmp_path, capsys):
 
 
 def test_policies_are_drawn_by_the_return_of_episodes_over_environment_steps(tmp_path, monkeypatch):
-    sizes = {"data.num_envs": 4, "data.num_steps": 8, "data.steps_per_epoch": 32, "data.n_val_episodes": 2, "data.n_test_episodes": 2}
+    sizes = {
+        "data.num_envs": 4,
+        "data.num_steps": 8,
+        "data.steps_per_epoch": 32,
+        "data.n_val_episodes": 2,
+        "data.n_test_episodes": 2,
+    }
     words = {
         **sizes,
         "trainer.max_epochs": 2,

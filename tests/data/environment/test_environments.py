@@ -400,8 +400,8 @@ def test_a_signal_amid_long_episodes_of_an_evaluation_stops_the_run_there(part, 
 
 def test_the_kind_of_an_environment_is_its_own_and_found_without_torch():
     code = (
-        "import sys; from zoo.config.compose import compose; from zoo.engine.build import ; from zoo.exceptions import ZooError\n"
-        from zoo.config.run_config import RunConfig
+        "import sys; from zoo.config.compose import compose; from zoo.config.run_config import RunConfig\n"
+        "from zoo.exceptions import ZooError\n"
         "def kind(model):\n"
         "    config = compose([f'model={model}', 'data=gym', 'data.env=Pendulum-v1'])\n"
         "    run_config = RunConfig.from_config(config, recipe=model)\n"
