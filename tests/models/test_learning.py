@@ -50,7 +50,7 @@ def test_the_gradients_of_a_small_network_are_those_of_the_chain_rule():
         assert np.allclose(got.grad.numpy(), want, atol=1e-6)
 
 
-def fit(batch: int, accumulate: int, **regularization) -> dict[str, torch.Tensor]:
+def fit(batch: int, accumulate: int, clip: float | None = None, **regularization) -> dict[str, torch.Tensor]:
     x = torch.randn(70, 4, generator=torch.Generator().manual_seed(1)).numpy()
     y = np.arange(70) % 3
     learned = zoo.train(
@@ -59,7 +59,13 @@ def fit(batch: int, accumulate: int, **regularization) -> dict[str, torch.Tensor
         model_kwargs={"widths": [8], "norm": "none", "dropout": 0.0},
         optimizer="sgd",
         scheduler="constant",
-        trainer={"max_epochs": 2, "accumulate_grad_batches": accumulate, "accelerator": "cpu", "precision": "32-true"},
+        trainer={
+            "max_epochs": 2,
+            "accumulate_grad_batches": accumulate,
+            "gradient_clip_val": clip,
+            "accelerator": "cpu",
+            "precision": "32-true",
+        },
         regularization=regularization,
         logger="csv",
         **{"data.batch_size": batch, "optimizer.lr": 0.1},

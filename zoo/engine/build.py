@@ -95,7 +95,7 @@ def build_data(run_config: RunConfig, dataset: Dataset | None) -> tuple[Dataset,
             "seed": run_config.values["seed"],
             "off_policy": off_policy,
         }
-        return dataset, EnvironmentData(dataset, **settings)
+        return dataset, EnvironmentData(dataset, **settings)  # type: ignore[arg-type]
     if dataset.sizes[0] < data_options["batch_size"]:
         fitting = max(dataset.sizes[0] // 8, min(dataset.sizes[0], SMALLEST_BATCH), run_config.trainer.world)
         if "data.batch_size" in run_config.overridden or fitting > dataset.sizes[0]:
@@ -189,7 +189,7 @@ def _logger(group: dict[str, Any], folder: Path, steps: int) -> Any:
         return None
     if group["name"] == "tensorboard":
         import torch.utils.tensorboard  # noqa: F401  (here, and not inside the first epoch's time)
-        from lightning.fabric.loggers import TensorBoardLogger
+        from lightning.fabric.loggers.tensorboard import TensorBoardLogger
 
         # Events of a run that went on after its last checkpoint are cut back to it
         return TensorBoardLogger(folder, name="", version="", purge_step=steps + 1 if steps else None)

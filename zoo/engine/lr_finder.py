@@ -91,7 +91,7 @@ def range_test(model: ZooModule, loader: Loader, *, device: str, precision: str)
             rate = LOWEST * factor ** len(rates)
             with torch.autocast(device, HALF.get(precision), enabled=precision in HALF):
                 loss, _ = learner.compute_loss({key: value.to(device) for key, value in batch.items()})
-            scaler.scale(loss).backward()
+            scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
             scaler.unscale_(optimizer)
             add_penalties(weights, penalties)
             if model.learning.gradient_clip_val is not None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar
 
-import lightning as L
 import torch
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
@@ -16,62 +14,20 @@ from torchmetrics import MetricCollection
 from zoo.checkpoint import FORMAT
 from zoo.config.schema import Learning, learning_of
 from zoo.data.dataset import Batch, Dataset
-from zoo.data.loader import Loader, MacroBatch
+from zoo.data.loader import MacroBatch
 from zoo.data.spec import DataSpec
-from zoo.exceptions import TrainingError, ZooError
+from zoo.exceptions import ZooError
+from zoo.models.loop import Loop, LoopModule
 from zoo.optim.initialization import initialize
 from zoo.optim.optimizers import build_optimizer
-from zoo.optim.schedulers import PlateauScheduler, lr_factor
+from zoo.optim.schedulers import PlateauScheduler
 from zoo.optim.weight_decay import add_penalties, decay_parameters, decay_weights
 from zoo.tasks import build_task
 from zoo.utils.eval_mode import eval_mode
-from zoo.utils.precision import to_widest_dtype, widest_dtype
-
-PLACE = ("epochs", "waiting", "waiting_rows", "rows", "sums", "monitor")  # of a Loop, what a checkpoint holds
+from zoo.utils.precision import to_widest_dtype
 
 
-@dataclass(slots=True)
-class Loop:
-    """Where training stands. Kept out of the module itself, whose attributes are slow to set in a hot loop.
-
-    ``steps`` of the optimizer, ``samples`` and finished ``epochs`` of ``max_epochs`` are the only measures of
-    progress. Of the batch at work, this process has ``local_rows`` of ``batch_rows``; ``waiting`` batches with
-    ``waiting_rows`` rows have left gradients that no step was taken on yet; ``sums`` and ``rows`` are the epoch's.
-    ``weights`` are those that decay, of each of the optimizer's groups; ``scaler`` keeps gradients within float16.
-    Training stops, with all that it goes on from, once ``batches`` in this process are ``stop_after``. ``monitor`` is
-    the validation figure that is watched in place of the objective's own.
-    """
-
-    steps: int = 0
-    samples: int = 0
-    epochs: int = 0
-    max_epochs: int = 0
-    total_steps: int = 0
-    batches: int = 0
-    stop_after: int | None = None
-    local_rows: int = 0
-    batch_rows: int = 0
-    waiting: int = 0
-    waiting_rows: int = 0
-    rows: int = 0
-    sums: dict[str, Tensor] = field(default_factory=dict)
-    parameters: list[nn.Parameter] = field(default_factory=list)
-    weights: list[list[nn.Parameter]] = field(default_factory=list)
-    scaler: torch.amp.GradScaler | None = None
-    last_loss: Tensor | None = None
-    monitor: str | None = None
-
-    @property
-    def stopping(self) -> bool:
-        """Tell whether training was asked to stop here."""
-        return self.stop_after is not None and self.batches >= self.stop_after
-
-    def stop(self) -> None:
-        """Have training stop after the batch at work."""
-        self.stop_after = 0
-
-
-class ZooModule(L.LightningModule):
+class ZooModule(LoopModule):
     """A model of the zoo: a network, its objective, and the shared way of training them.
 
     A subclass declares ``tasks`` and ``modalities`` of data, calls ``super().__init__(spec=spec)`` first, and defines
@@ -116,8 +72,10 @@ class ZooModule(L.LightningModule):
         self.hparams["spec"] = self.spec.to_dict()
         for option, value in self.hparams.items():
             if not _is_primitive(value):
-                said = f"{type(self).__name__}: its option {option!r} is a {type(value).__name__}"
-                raise ZooError(f"{said}; a checkpoint holds numbers, text, flags, lists and dictionaries of such")
+                option_type = f"{type(self).__name__}: its option {option!r} is a {type(value).__name__}"
+                raise ZooError(
+                    f"{option_type}; a checkpoint holds numbers, text, flags, lists and dictionaries of such"
+                )
         self.task = build_task(self.spec)
         self.learning = Learning()
         mean, std = (torch.tensor(v, dtype=torch.float64) for v in (self.spec.mean, self.spec.std))
@@ -154,9 +112,6 @@ class ZooModule(L.LightningModule):
     def eval_step(self, batch: Batch) -> Any:
         """Return what a validation or test batch counts by, the output; batches come in their order."""
         return self.output(batch)
-
-    def begin_evaluation(self, stage: str) -> None:
-        """Get ready for the first of such batches, of ``val`` or ``test``."""
 
     def predictions(self, batch: Batch) -> dict[str, Tensor]:
         """Return what the model says of a batch, by name, in tensors alone: what an exported file answers."""
@@ -206,7 +161,7 @@ class ZooModule(L.LightningModule):
         if world > 1:
             self.manual_backward(loss)  # which scales it, too
         else:
-            (loss if loop.scaler is None else loop.scaler.scale(loss)).backward()
+            (loss if loop.scaler is None else loop.scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
 
     def configure(self, learning: Learning) -> None:
         """Set how this model learns, before a fit; draws its weights anew where ``init`` asks for it."""
@@ -239,17 +194,6 @@ class ZooModule(L.LightningModule):
         """Whether some parameters have no gradient in some steps, which processes that share a run must look for."""
         return False
 
-    @property
-    def steps(self) -> int:
-        """Optimiser steps taken so far."""
-        return self.loop.steps
-
-    @property
-    def loader(self) -> Loader:
-        """The training loader of the fit that goes on."""
-        found: Any = self.trainer.train_dataloader
-        return found
-
     def on_train_start(self) -> None:
         """Count the run's steps and make its metrics."""
         loop = self.loop
@@ -265,10 +209,10 @@ class ZooModule(L.LightningModule):
         loop.sums, loop.rows, loop.waiting, loop.waiting_rows = {}, 0, 0, 0
         self.loader.load_state_dict({"epoch": loop.epochs, "batch": 0})
 
-    def training_step(self, chunk: MacroBatch, index: int) -> None:
-        """Learn from a chunk of batches, and refuse to go on once a loss is not finite."""
+    def training_step(self, macro_batch: MacroBatch, index: int) -> None:
+        """Learn from a macro-batch, and stop once a loss is not finite."""
         loop, losses, sizes, steps = self.loop, [], [], []
-        for rows, batch in zip(chunk.sizes, chunk, strict=False):
+        for rows, batch in zip(macro_batch.sizes, macro_batch, strict=False):
             loop.batch_rows, loop.local_rows = rows, len(batch["x"])
             steps.append(loop.steps)
             loss, counts = self.training_step_on_batch(batch)
@@ -284,48 +228,16 @@ class ZooModule(L.LightningModule):
             return
         if loop.waiting and self.loader.batch == 0:  # the epoch's last group may be short
             self.optimizer_step()
-        every = to_widest_dtype(torch.stack(losses))  # whose sum hardly depends on where a chunk was cut
-        self._refuse_infinite(every, steps)
-        total = torch.dot(every, torch.tensor(sizes, dtype=every.dtype).to(every.device))
+        all_losses = to_widest_dtype(torch.stack(losses))  # whose sum hardly depends on where a macro-batch was cut
+        self._check_finite(all_losses, steps)
+        total = torch.dot(all_losses, torch.tensor(sizes, dtype=all_losses.dtype).to(all_losses.device))
         loop.sums["loss"] = loop.sums["loss"] + total if "loss" in loop.sums else total
         loop.rows += sum(sizes)
-        loop.last_loss = every[-1]
+        loop.last_loss = all_losses[-1]
         self.counters.copy_(torch.tensor([loop.steps, loop.samples]))
         self.count_global_step()
 
-    def count_global_step(self) -> None:
-        """Have ``trainer.global_step``, which callbacks read, be the optimizer's steps."""
-        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
-        progress.total.completed = self.loop.steps
-
-    def _refuse_infinite(self, losses: Tensor, steps: list[int]) -> None:
-        """Raise TrainingError where a loss is not finite: of several processes in all of them, with one message."""
-        finite = torch.isfinite(losses)
-        if self.trainer.world_size == 1 and finite.all():
-            return
-        first = int((~finite).nonzero()[0]) if not finite.all() else len(losses)
-        value, process = float(losses[first]) if first < len(losses) else 0.0, ""
-        if self.trainer.world_size > 1:
-            local = torch.tensor([first, value], dtype=torch.float64, device=losses.device)
-            every = [torch.empty_like(local) for _ in range(self.trainer.world_size)]
-            torch.distributed.all_gather(every, local)
-            rank = min(range(len(every)), key=lambda number: float(every[number][0]))
-            first, value = int(every[rank][0]), float(every[rank][1])
-            process = f" in process {rank} of {len(every)}"
-            if first == len(losses):
-                return
-        raise TrainingError(
-            f"the loss became {value} at step {steps[first]}{process} (learning rate {self.lr_at(steps[first]):.3g}); "
-            f"try a smaller optimizer.lr, trainer.gradient_clip_val=1 or a longer scheduler.warmup_ratio",
-            common=self.trainer.world_size > 1,
-        )
-
-    def lr_at(self, step: int) -> float:
-        """Return the learning rate of a step, counted from 0."""
-        scale = self.plateau.scale if self.plateau is not None else 1.0
-        return self.learning.optimizer.lr * scale * lr_factor(self.learning.scheduler, step, self.loop.total_steps)
-
-    def optimizer_step(self) -> None:
+    def optimizer_step(self) -> None:  # type: ignore[override]
         """Step on the gradients of a group of batches, and count the step."""
         self.apply_gradients()
         self.count_step()
@@ -342,7 +254,8 @@ class ZooModule(L.LightningModule):
         """
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)
-        loop, options, step = self.loop, self.learning.regularization, optimizer.step
+        loop, options = self.loop, self.learning.regularization
+        step: Callable[[], Any] = optimizer.step
         decay: Any = self.learning.optimizer.weight_decay
         if loop.scaler is not None:
             step, stepping = partial(self._scaled_step, loop.scaler, optimizer), self._unscaled(loop.scaler, optimizer)
@@ -375,87 +288,6 @@ class ZooModule(L.LightningModule):
         scaler.step(optimizer)
         scaler.update()
 
-    def train_figures(self) -> dict[str, float]:
-        """Return the epoch's training means; reads what was counted on the device, so once an epoch."""
-        rows = torch.tensor(self.loop.rows, device=self.device)
-        totals = torch.stack([to_widest_dtype(value) for value in (*self.loop.sums.values(), rows)])
-        *sums, count = self.trainer.strategy.reduce(totals, reduce_op="sum").tolist()
-        return {f"train/{key}": value / count for key, value in zip(self.loop.sums, sums, strict=True)}
-
-    def on_validation_start(self) -> None:
-        """Let all processes have the buffers of the first, which are those that a checkpoint holds."""
-        if self.trainer.world_size > 1:
-            for buffer in self.buffers():
-                torch.distributed.broadcast(buffer, 0)
-        self.begin_evaluation("val")
-
-    def validation_step(self, batch: Batch, index: int) -> None:
-        """Add a validation batch to the metrics."""
-        self.task.update(self.metrics["val"], self.eval_step(batch), batch)
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the epoch's validation figures, for callbacks to watch, and tell the plateau."""
-        figures = self._figures("val")
-        self._watch_defined(figures)
-        self.log_dict(figures)
-        if self.plateau is not None:
-            self.plateau.step(float(figures[f"val/{self.task.monitor}"]))
-
-    def _watch_defined(self, figures: dict[str, Tensor]) -> None:
-        """Watch the error where the monitored figure is not defined on the validation rows.
-
-        Raises:
-            TrainingError: the error is not defined either, as when weights are no longer finite.
-        """
-        objective, common = self.task, self.trainer.world_size > 1
-        if f"val/{objective.fallback_monitor}" not in figures:
-            if all(bool(torch.isfinite(p).all()) for p in self.parameters()):
-                what = f"{objective.fallback_monitor} is not a number on the validation rows"
-            else:
-                what = f"the weights are not finite after step {self.steps - 1}"
-            advice = "try a smaller optimizer.lr, trainer.gradient_clip_val=1 or a longer scheduler.warmup_ratio"
-            raise TrainingError(f"epoch {self.loop.epochs + 1}: {what}; {advice}", common=common)
-        if f"val/{objective.monitor}" in figures:
-            return
-        if self.trainer.is_global_zero:
-            what = f"{objective.monitor} is not defined on the validation rows"
-            print(f"note: {what}; {objective.fallback_monitor} picks the best epoch", file=sys.stderr, flush=True)
-        self.watch(objective.fallback_monitor)
-        if self.plateau is not None:
-            self.plateau.reset()
-
-    def watch(self, figure: str) -> None:
-        """Have another validation figure pick the best epoch, and decide when a plateau is reached."""
-        self.task.watch(figure)
-        self.loop.monitor = figure
-        if self.plateau is not None:
-            self.plateau.mode = self.task.mode
-
-    def on_test_start(self) -> None:
-        """Make the test's metrics, and room for the answers."""
-        self.metrics["test"] = self.task.metrics(self.stage).to(self.device)
-        self.test_outputs = []
-        self.begin_evaluation(self.stage)
-
-    def test_step(self, batch: Batch, index: int) -> None:
-        """Add a test batch to the metrics, what is kept of its output to the answers."""
-        output = self.eval_step(batch)
-        self.task.update(self.metrics["test"], output, batch)
-        kept = self.task.collect(output, batch)
-        if kept is not None:
-            self.test_outputs.append(kept.float().cpu())
-
-    def on_test_epoch_end(self) -> None:
-        """Log the test's figures."""
-        self.log_dict(self._figures("test"))
-
-    def _figures(self, stage: str) -> dict[str, Tensor]:
-        values = self.metrics[stage].compute()
-        self.metrics[stage].reset()
-        # what is not defined on these rows is left out
-        wide = widest_dtype(self.device)
-        return {f"{stage}/{key}": value.to(wide) for key, value in values.items() if not torch.isnan(value)}
-
     # --- checkpoints and use ---
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -476,46 +308,6 @@ class ZooModule(L.LightningModule):
         """Take up counters and threshold."""
         self.task.threshold = checkpoint["zoo"]["threshold"]
         self.loop.steps, self.loop.samples = checkpoint["state_dict"]["counters"].tolist()
-
-    def training_state(self) -> dict[str, Any]:
-        """Return what training goes on from, beside weights and optimizers, as primitives and tensors.
-
-        A family that has more of it (a hidden state, a replay memory) adds to the dictionary.
-        """
-        loop, waiting = self.loop, self.loop.waiting > 0
-        return {
-            "loader": self.loader.state_dict(),
-            "loop": {key: getattr(loop, key) for key in PLACE},
-            "gradients": {name: p.grad for name, p in self.named_parameters() if waiting and p.grad is not None},
-            "plateau": self.plateau.state_dict() if self.plateau is not None else None,
-            "scaler": loop.scaler.state_dict() if loop.scaler is not None else None,
-        }
-
-    def load_training_state(self, state: dict[str, Any]) -> None:
-        """Take up what ``training_state`` returned."""
-        self.loader.load_state_dict(self._place(state))
-        for key, value in state["loop"].items():
-            setattr(self.loop, key, value)
-        if self.loop.monitor is not None:
-            self.watch(self.loop.monitor)
-        for name, gradient in state["gradients"].items():
-            self.get_parameter(name).grad = gradient.to(self.device)
-        self.loop.sums = {key: value.to(self.device) for key, value in self.loop.sums.items()}
-        if self.plateau is not None:
-            self.plateau.load_state_dict(state["plateau"])
-        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        if scaler is not None:
-            scaler.load_state_dict(state["scaler"])
-
-    def _place(self, state: dict[str, Any]) -> dict[str, Any]:
-        """Return the loader's state; where an epoch's last batch was done and its validation was not, at its end.
-
-        What comes next is then that validation, and not the first batch of an epoch that has not begun.
-        """
-        place: dict[str, Any] = state["loader"]
-        if place["epoch"] <= state["loop"]["epochs"]:
-            return place
-        return {**place, "epoch": state["loop"]["epochs"], "batch": self.loader.batches}
 
     def predict(self, x: Any) -> dict[str, Any]:
         """Return what the model says of raw input, by name: labels and probabilities, or values in original units.

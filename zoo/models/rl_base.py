@@ -133,9 +133,9 @@ class ControlModule(ZooModule):
         if self.observation_normalization is not None:
             self.observation_normalization.update(to_float(x), world=self.trainer.world_size)
 
-    def train_figures(self) -> dict[str, float]:
+    def train_metrics(self) -> dict[str, float]:
         """Return the epoch's means; the return's is over the episodes that ended in it."""
-        figures = super().train_figures()
+        figures = super().train_metrics()
         episodes, total = figures.pop("train/episodes", 0.0), figures.pop("train/return", 0.0)
         return figures | ({"train/return": total / episodes} if episodes else {})
 

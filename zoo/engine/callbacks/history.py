@@ -60,7 +60,7 @@ class History(L.Callback):
             "samples": module.loop.samples,
         }
         row |= {"seconds": round(self.seconds, 3), "lr": trainer.optimizers[0].param_groups[0]["lr"]}
-        row |= module.train_figures()
+        row |= module.train_metrics()
         row |= {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
         self.rows.append(row)
         if not trainer.is_global_zero:

@@ -1,0 +1,252 @@
+"""What surrounds the training step of every model: counts and state of training, validation, test."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torchmetrics import MetricCollection
+
+from zoo.config.schema import Learning
+from zoo.data.dataset import Batch
+from zoo.data.loader import Loader
+from zoo.exceptions import TrainingError
+from zoo.optim.schedulers import PlateauScheduler, lr_factor
+from zoo.tasks.base import Task
+from zoo.utils.precision import to_widest_dtype, widest_dtype
+
+STATE = ("epochs", "waiting", "waiting_rows", "rows", "sums", "monitor")  # of a Loop, what a checkpoint holds
+
+
+@dataclass(slots=True)
+class Loop:
+    """Where training stands. Kept out of the module itself, whose attributes are slow to set in a hot loop.
+
+    ``steps`` of the optimizer, ``samples`` and finished ``epochs`` of ``max_epochs`` are the only measures of
+    progress. Of the current batch, this process has ``local_rows`` of ``batch_rows``; ``waiting`` batches with
+    ``waiting_rows`` rows have left gradients that no step was taken on yet; ``sums`` and ``rows`` are the epoch's.
+    ``weights`` are those that decay, of each of the optimizer's groups; ``scaler`` keeps gradients within float16.
+    Training stops, with all that it goes on from, once ``batches`` in this process are ``stop_after``. ``monitor`` is
+    the validation metric that is watched in place of the task's own.
+    """
+
+    steps: int = 0
+    samples: int = 0
+    epochs: int = 0
+    max_epochs: int = 0
+    total_steps: int = 0
+    batches: int = 0
+    stop_after: int | None = None
+    local_rows: int = 0
+    batch_rows: int = 0
+    waiting: int = 0
+    waiting_rows: int = 0
+    rows: int = 0
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    parameters: list[nn.Parameter] = field(default_factory=list)
+    weights: list[list[nn.Parameter]] = field(default_factory=list)
+    scaler: torch.amp.GradScaler | None = None
+    last_loss: Tensor | None = None
+    monitor: str | None = None
+
+    @property
+    def stopping(self) -> bool:
+        """Tell whether training was asked to stop here."""
+        return self.stop_after is not None and self.batches >= self.stop_after
+
+    def stop(self) -> None:
+        """Stop training after the current batch."""
+        self.stop_after = 0
+
+
+class LoopModule(L.LightningModule):
+    """The loop around a model's training step; ``ZooModule`` adds the step itself."""
+
+    task: Task
+    learning: Learning
+    loop: Loop
+    plateau: PlateauScheduler | None
+    metrics: dict[str, MetricCollection]
+    test_outputs: list[Tensor]
+    stage: str  # val while a threshold is chosen by a test on validation rows
+
+    def eval_step(self, batch: Batch) -> Any:
+        """Return the output of a validation or test batch that the metrics take; batches come in their order."""
+        raise NotImplementedError
+
+    def begin_evaluation(self, stage: str) -> None:
+        """Get ready for the first of such batches, of ``val`` or ``test``."""
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps so far."""
+        return self.loop.steps
+
+    @property
+    def loader(self) -> Loader:
+        """The training loader of the current fit."""
+        loader: Loader = self.trainer.train_dataloader  # type: ignore[assignment]
+        return loader
+
+    # --- training ---
+
+    def count_global_step(self) -> None:
+        """Have ``trainer.global_step``, which callbacks read, be the optimizer's steps."""
+        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        progress.total.completed = self.loop.steps
+
+    def _check_finite(self, losses: Tensor, steps: list[int]) -> None:
+        """Raise TrainingError where a loss is not finite: of several processes in all of them, with one message."""
+        finite = torch.isfinite(losses)
+        if self.trainer.world_size == 1 and finite.all():
+            return
+        first = int((~finite).nonzero()[0]) if not finite.all() else len(losses)
+        value, process = float(losses[first]) if first < len(losses) else 0.0, ""
+        if self.trainer.world_size > 1:
+            local = torch.tensor([first, value], dtype=torch.float64, device=losses.device)
+            gathered = [torch.empty_like(local) for _ in range(self.trainer.world_size)]
+            torch.distributed.all_gather(gathered, local)
+            rank = min(range(len(gathered)), key=lambda number: float(gathered[number][0]))
+            first, value = int(gathered[rank][0]), float(gathered[rank][1])
+            process = f" in process {rank} of {len(gathered)}"
+            if first == len(losses):
+                return
+        raise TrainingError(
+            f"the loss became {value} at step {steps[first]}{process} (learning rate {self.lr_at(steps[first]):.3g}); "
+            f"try a smaller optimizer.lr, trainer.gradient_clip_val=1 or a longer scheduler.warmup_ratio",
+            common=self.trainer.world_size > 1,
+        )
+
+    def lr_at(self, step: int) -> float:
+        """Return the learning rate of a step, counted from 0."""
+        scale = self.plateau.scale if self.plateau is not None else 1.0
+        return self.learning.optimizer.lr * scale * lr_factor(self.learning.scheduler, step, self.loop.total_steps)
+
+    def train_metrics(self) -> dict[str, float]:
+        """Return the epoch's training means; reads what was counted on the device, so once an epoch."""
+        rows = torch.tensor(self.loop.rows, device=self.device)
+        totals = torch.stack([to_widest_dtype(value) for value in (*self.loop.sums.values(), rows)])
+        *sums, count = self.trainer.strategy.reduce(totals, reduce_op="sum").tolist()
+        return {f"train/{key}": value / count for key, value in zip(self.loop.sums, sums, strict=True)}
+
+    # --- validation and test ---
+
+    def on_validation_start(self) -> None:
+        """Give all processes the buffers of rank zero, which a checkpoint holds."""
+        if self.trainer.world_size > 1:
+            for buffer in self.buffers():
+                torch.distributed.broadcast(buffer, 0)
+        self.begin_evaluation("val")
+
+    def validation_step(self, batch: Batch, index: int) -> None:
+        """Add a validation batch to the metrics."""
+        self.task.update(self.metrics["val"], self.eval_step(batch), batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the epoch's validation metrics, for callbacks to watch, and step the plateau scheduler."""
+        metrics = self._compute("val")
+        self._watch_defined(metrics)
+        self.log_dict(metrics)
+        if self.plateau is not None:
+            self.plateau.step(float(metrics[f"val/{self.task.monitor}"]))
+
+    def _watch_defined(self, metrics: dict[str, Tensor]) -> None:
+        """Watch the error where the monitored metric is not defined on the validation rows.
+
+        Raises:
+            TrainingError: the error is not defined either, as when weights are no longer finite.
+        """
+        task, common = self.task, self.trainer.world_size > 1
+        if f"val/{task.fallback_monitor}" not in metrics:
+            if all(bool(torch.isfinite(p).all()) for p in self.parameters()):
+                problem = f"{task.fallback_monitor} is not a number on the validation rows"
+            else:
+                problem = f"the weights are not finite after step {self.steps - 1}"
+            advice = "try a smaller optimizer.lr, trainer.gradient_clip_val=1 or a longer scheduler.warmup_ratio"
+            raise TrainingError(f"epoch {self.loop.epochs + 1}: {problem}; {advice}", common=common)
+        if f"val/{task.monitor}" in metrics:
+            return
+        if self.trainer.is_global_zero:
+            problem = f"{task.monitor} is not defined on the validation rows"
+            print(f"note: {problem}; {task.fallback_monitor} picks the best epoch", file=sys.stderr, flush=True)
+        self.watch(task.fallback_monitor)
+        if self.plateau is not None:
+            self.plateau.reset()
+
+    def watch(self, monitor: str) -> None:
+        """Let another validation metric pick the best epoch and decide when a plateau is reached."""
+        self.task.watch(monitor)
+        self.loop.monitor = monitor
+        if self.plateau is not None:
+            self.plateau.mode = self.task.mode
+
+    def on_test_start(self) -> None:
+        """Create the test's metrics."""
+        self.metrics["test"] = self.task.metrics(self.stage).to(self.device)
+        self.test_outputs = []
+        self.begin_evaluation(self.stage)
+
+    def test_step(self, batch: Batch, index: int) -> None:
+        """Add a test batch to the metrics, and its output to ``test_outputs`` where the task collects it."""
+        output = self.eval_step(batch)
+        self.task.update(self.metrics["test"], output, batch)
+        outputs = self.task.collect(output, batch)
+        if outputs is not None:
+            self.test_outputs.append(outputs.float().cpu())
+
+    def on_test_epoch_end(self) -> None:
+        """Log the test's metrics."""
+        self.log_dict(self._compute("test"))
+
+    def _compute(self, stage: str) -> dict[str, Tensor]:
+        values = self.metrics[stage].compute()
+        self.metrics[stage].reset()
+        # what is not defined on these rows is left out
+        wide = widest_dtype(self.device)
+        return {f"{stage}/{key}": value.to(wide) for key, value in values.items() if not torch.isnan(value)}
+
+    # --- resuming ---
+
+    def training_state(self) -> dict[str, Any]:
+        """Return the state of training besides weights and optimizers, as primitives and tensors.
+
+        A family that has more of it (a hidden state, a replay memory) adds to the dictionary.
+        """
+        loop, waiting = self.loop, self.loop.waiting > 0
+        return {
+            "loader": self.loader.state_dict(),
+            "loop": {key: getattr(loop, key) for key in STATE},
+            "gradients": {name: p.grad for name, p in self.named_parameters() if waiting and p.grad is not None},
+            "plateau": self.plateau.state_dict() if self.plateau is not None else None,
+            "scaler": loop.scaler.state_dict() if loop.scaler is not None else None,
+        }
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        """Continue from what ``training_state`` returned."""
+        self.loader.load_state_dict(self._loader_state(state))
+        for key, value in state["loop"].items():
+            setattr(self.loop, key, value)
+        if self.loop.monitor is not None:
+            self.watch(self.loop.monitor)
+        for name, gradient in state["gradients"].items():
+            self.get_parameter(name).grad = gradient.to(self.device)
+        self.loop.sums = {key: value.to(self.device) for key, value in self.loop.sums.items()}
+        if self.plateau is not None:
+            self.plateau.load_state_dict(state["plateau"])
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        if scaler is not None:
+            scaler.load_state_dict(state["scaler"])
+
+    def _loader_state(self, state: dict[str, Any]) -> dict[str, Any]:
+        """Return the loader's state; where an epoch's last batch was done and its validation was not, at its end.
+
+        What comes next is then that validation, and not the first batch of an epoch that has not begun.
+        """
+        loader_state: dict[str, Any] = state["loader"]
+        if loader_state["epoch"] <= state["loop"]["epochs"]:
+            return loader_state
+        return {**loader_state, "epoch": state["loop"]["epochs"], "batch": self.loader.batches}
