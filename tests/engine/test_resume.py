@@ -277,7 +277,7 @@ def test_the_group_of_options_starts_processes(tmp_path):
     done = command(*words)  # whose baselines count as the run does, in the first process alone
     assert done.returncode == 0, done.stderr
     assert "2 × cpu, 1 thread" in done.stdout or os.cpu_count() != 2
-    assert done.stdout.count("test mse") == 1
+    assert done.stdout.count("test MSE") == 1
     assert not done.stderr
 
 

@@ -412,7 +412,7 @@ def said(capsys, *words):
 def test_codes_are_written_with_their_classes(run, capsys, tmp_path):
     code, out = said(capsys, "encode", run / "ae", f"out={tmp_path / 'c.npz'}")
     assert code == 0
-    assert "knn accuracy" in out
+    assert "k-NN accuracy" in out
     found = np.load(tmp_path / "c.npz")
     model = zoo.load(run / "ae" / "checkpoints" / "best.ckpt")
     assert np.allclose(found["codes"], model.codes(load("digits").test).numpy())

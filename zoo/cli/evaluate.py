@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.cli.command import RUN, Args, Command, Option
+from zoo.metrics.names import metric_label
 
 
 def _run(args: Args) -> Sequence[str]:
@@ -32,7 +33,9 @@ def _run(args: Args) -> Sequence[str]:
         others = ", ".join(
             f"{baseline} {metrics[name]:.4g}" for baseline, metrics in evaluation.baselines.items() if name in metrics
         )
-        lines.append(f"  {name.replace('_', ' '):<20} {value:.4g}{f'   ({others})' if others else ''}")
+        lines.append(
+            f"  {metric_label(name, model.task.metric_labels):<20} {value:.4g}{f'   ({others})' if others else ''}"
+        )
     return [*lines, *([f"written         {out}"] if out else [])]
 
 

@@ -12,6 +12,7 @@ from zoo.cli.command import Args, Command
 from zoo.config.groups import choices, conf_dir, recipe_class
 from zoo.exceptions import unknown
 from zoo.hub import card, list_weights
+from zoo.metrics.names import metric_label
 
 LISTS = ("models", "data", "pretrained")
 
@@ -29,7 +30,7 @@ def describe_expected(expected: Mapping[str, Any]) -> str:
     limit = f"at least {expected['min']}" if expected.get("min") is not None else f"at most {expected['max']}"
     times = f" times {expected['times']}" if expected.get("times") else ""
     reference = f"   ({expected['reference']}; {expected['source']})" if expected.get("reference") else ""
-    return f"{expected['metric'].removeprefix('test/').replace('_', ' ')} {limit}{times}{reference}"
+    return f"{metric_label(expected['metric'].removeprefix('test/'))} {limit}{times}{reference}"
 
 
 def _run(args: Args) -> Sequence[str]:
@@ -62,7 +63,7 @@ def _pretrained() -> list[str]:
     rows = [("pretrained", "parameters", "size", "on test", "trained by")]
     for name in list_weights():
         content = card(name)
-        metrics = [f"{key.replace('_', ' ')} {value:.4g}" for key, value in list(content["metrics"].items())[:2]]
+        metrics = [f"{metric_label(key)} {value:.4g}" for key, value in list(content["metrics"].items())[:2]]
         sizes = f"{content['parameters']:,}", f"{content['bytes']:,} bytes"
         rows.append((content["name"], *sizes, ", ".join(metrics), content["command"]))
     return _columns(rows)

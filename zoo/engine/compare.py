@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.config import compose as configs
 from zoo.exceptions import TrainingError, ZooError, unknown
+from zoo.metrics.names import metric_label
 
 if TYPE_CHECKING:
     from zoo.data import Dataset
@@ -100,7 +101,7 @@ def compare(
 
 
 def _said(entry: Entry, figure: str) -> str:
-    return entry.wrong or f"{figure.replace('_', ' ')} {(entry.val or {}).get(figure, float('nan')):.4f} on validation"
+    return entry.wrong or f"{metric_label(figure)} {(entry.val or {}).get(figure, float('nan')):.4f} on validation"
 
 
 def _rank(entry: Entry, figure: str, better: int) -> tuple[bool, float]:
@@ -207,14 +208,14 @@ def picture(entries: Sequence[Entry], figure: str, path: Path) -> Path:
         elif value is not None:
             ax.axhline(value, label=entry.name, color=INK, alpha=0.6, linewidth=1.2, linestyle=next(styles))
     ax.set_xlabel("seconds of training", color=INK)
-    ax.set_ylabel(f"{figure.replace('_', ' ')} on validation", color=INK)
+    ax.set_ylabel(f"{metric_label(figure)} on validation", color=INK)
     ax.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return save(drawing, path)
 
 
 def table(entries: Sequence[Entry], figure: str) -> list[str]:
     """Return the comparison in lines."""
-    named = figure.replace("_", " ")
+    named = metric_label(figure)
     rows: list[tuple[str, ...]] = [("", "", f"{named}, validation", f"{named}, test", "parameters", "seconds")]
     for place, entry in enumerate(entries, start=1):
         if entry.wrong:

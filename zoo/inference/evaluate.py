@@ -19,6 +19,7 @@ from zoo.data.labelled import ABSENT, READERS, Labelled, class_numbers, labelled
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 from zoo.inference.loading import dataset_for, names_training_file
+from zoo.metrics.names import metric_label
 from zoo.reporting.evaluation import Metrics, baseline_metrics, evaluate_batches
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def undefined(objective: Task, metrics: Metrics) -> list[str]:
     lacking = [name for name in objective.metrics("test") if name not in metrics]
     if not lacking or not set(lacking) <= {"auroc", "average_precision", "r2", "f1", "balanced_accuracy"}:
         return []
-    named = ", ".join(name.replace("_", " ") for name in sorted(lacking))
+    named = ", ".join(metric_label(name) for name in sorted(lacking))
     return [f"{named}: not defined on these rows, which lack a second class or value"]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from zoo.metrics.names import metric_label
 from zoo.utils.atomic_io import atomic_write
 
 
@@ -14,7 +15,7 @@ def metric_lines(sources: Mapping[str, Mapping[str, float]], names: Sequence[str
     """Return a line of the metrics ``names`` for each source that has one of them."""
     lines = []
     for title, metrics in sources.items():
-        text = "   ".join(f"{name.replace('_', ' ')} {metrics[name]:.4g}" for name in names if name in metrics)
+        text = "   ".join(f"{metric_label(name)} {metrics[name]:.4g}" for name in names if name in metrics)
         lines += [f"  {title:<17} {text}"] if text else []
     return lines
 

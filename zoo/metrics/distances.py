@@ -11,23 +11,23 @@ from zoo.data.input_readers import to_float
 from zoo.utils.precision import to_widest_dtype
 
 COMPONENTS = 64  # of the training images, in whose space distances are measured
-FITTED = 20_000  # rows that the components are found from, at most
+MAX_FIT_ROWS = 20_000  # rows that the components are found from, at most
 DENSE = 2000  # numbers in a row up to which all components are found at once
-NEIGHBOURS, AT_ONCE = 5, 1000
-FEW = 50  # rows above which neighbours say something
+NEIGHBORS, CHUNK = 5, 1000
+FEW = 50  # rows above which neighbors say something
 
 
 def principal_components(images: Values, count: int) -> tuple[Tensor, Tensor]:
     """Return the mean (D,) of images (N, C, H, W) and their first ``count`` principal components (D, count)."""
     from sklearn.decomposition import PCA
 
-    rows = np.random.default_rng(0).permutation(len(images))[:FITTED]
+    rows = np.random.default_rng(0).permutation(len(images))[:MAX_FIT_ROWS]
     x = to_float(images.index_select(0, torch.from_numpy(np.sort(rows)).to(images.device))).flatten(1).cpu().numpy()
     solver = "covariance_eigh" if x.shape[1] <= DENSE else "randomized"
-    found = PCA(min(count, *x.shape), svd_solver=solver, random_state=0).fit(x)
+    pca = PCA(min(count, *x.shape), svd_solver=solver, random_state=0).fit(x)
     components = np.zeros((x.shape[1], count), np.float32)
-    components[:, : len(found.components_)] = found.components_.T
-    return torch.from_numpy(found.mean_.astype(np.float32)), torch.from_numpy(components)
+    components[:, : len(pca.components_)] = pca.components_.T
+    return torch.from_numpy(pca.mean_.astype(np.float32)), torch.from_numpy(components)
 
 
 def frechet(one: Tensor, other: Tensor) -> float:
@@ -45,20 +45,20 @@ def frechet(one: Tensor, other: Tensor) -> float:
     return float(between + first.trace() + second.trace() - 2 * inner)
 
 
-def density_and_coverage(real: Tensor, made: Tensor) -> tuple[float, float]:
-    """Return how densely made points (M, K) lie where real ones (N, K) do, and the share of real ones that have a made
-    one as near as their own fifth neighbour (Naeem et al., ICML 2020).
+def density_and_coverage(real: Tensor, generated: Tensor) -> tuple[float, float]:
+    """Return how densely generated points (M, K) lie where real ones (N, K) do, and the share of real ones that have a generated
+    one as near as their own fifth neighbor (Naeem et al., ICML 2020).
     """
-    reach = torch.cat([torch.cdist(part, real).kthvalue(NEIGHBOURS + 1, dim=1).values for part in real.split(AT_ONCE)])
+    radius = torch.cat([torch.cdist(part, real).kthvalue(NEIGHBORS + 1, dim=1).values for part in real.split(CHUNK)])
     inside, covered = 0, torch.zeros(len(real), dtype=torch.bool, device=real.device)
-    for part in made.split(AT_ONCE):
-        near = torch.cdist(part, real) < reach  # (part, N)
+    for part in generated.split(CHUNK):
+        near = torch.cdist(part, real) < radius  # (part, N)
         inside += int(near.sum())
         covered |= near.any(0)
-    return inside / (NEIGHBOURS * len(made)), float(to_widest_dtype(covered).mean())
+    return inside / (NEIGHBORS * len(generated)), float(to_widest_dtype(covered).mean())
 
 
 def nearest(points: Tensor, among: Tensor) -> tuple[Tensor, Tensor]:
     """Return how far each point (N, K) is from the nearest of ``among`` (M, K), (N,), and which one that is."""
-    found = [torch.cdist(part, among).min(1) for part in points.split(AT_ONCE)]
-    return torch.cat([one.values for one in found]), torch.cat([one.indices for one in found])
+    minima = [torch.cdist(part, among).min(1) for part in points.split(CHUNK)]
+    return torch.cat([one.values for one in minima]), torch.cat([one.indices for one in minima])

@@ -8,15 +8,15 @@ from torch import Tensor, nn
 from zoo.data.spec import DataSpec
 from zoo.hub import list_weights, load
 
-SURE = 0.9  # probability from which the judge counts as sure
+SURE = 0.9  # probability from which the evaluator counts as sure
 
 
-def judged(spec: DataSpec) -> bool:
-    """Tell whether there is a judge of such data."""
+def has_evaluator(spec: DataSpec) -> bool:
+    """Tell whether there is an evaluator of such data."""
     return f"judge/{spec.name}" in list_weights()
 
 
-class Judge:
+class Evaluator:
     """A classifier of the zoo and its last hidden layer, which images are compared by. It is no part of a model."""
 
     def __init__(self, spec: DataSpec) -> None:
@@ -35,6 +35,6 @@ class Judge:
         return {"features": self._features.float(), "label": label, "sure": sure}
 
 
-def judge_of(spec: DataSpec) -> Judge | None:
-    """Return the judge of such data; None where there is none."""
-    return Judge(spec) if judged(spec) else None
+def load_evaluator(spec: DataSpec) -> Evaluator | None:
+    """Return the evaluator of such data; None where there is none."""
+    return Evaluator(spec) if has_evaluator(spec) else None

@@ -72,8 +72,8 @@ def inception_fid(
                 for name, images in sources.items()
             }
         except (RuntimeError, KeyError, AttributeError, TypeError) as error:
-            said = " ".join(str(error).split())[:120]
-            raise ZooError(f"weights={path}: are not those of torch-fidelity's Inception v3 ({said})") from None
+            reason = " ".join(str(error).split())[:120]
+            raise ZooError(f"weights={path}: are not those of torch-fidelity's Inception v3 ({reason})") from None
 
 
 def checked(weights: str | None) -> Path:

@@ -17,7 +17,7 @@ from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 from zoo.layers.latents import sample_latents
 from zoo.metrics.distances import COMPONENTS, FEW, density_and_coverage, nearest, principal_components
-from zoo.metrics.evaluator import Judge, judge_of
+from zoo.metrics.evaluator import Evaluator, load_evaluator
 from zoo.models.base import ZooModule
 from zoo.tasks.generation import Generation
 from zoo.utils.precision import to_widest_dtype
@@ -52,9 +52,9 @@ class GenerativeModule(ZooModule):
         self.register_buffer("train_features", torch.zeros(0, count), persistent=False)  # the training images projected
 
     @functools.cached_property
-    def evaluator(self) -> Judge | None:
+    def evaluator(self) -> Evaluator | None:
         """The zoo's own classifier of such data, loaded once samples are measured; None where there is none."""
-        return judge_of(self.spec)
+        return load_evaluator(self.spec)
 
     def generate(self, z: Tensor, y: Tensor | None) -> Tensor:
         """Return images (B, C, H, W) in [0, 1] of noise (B, latent_dim) and, of a conditional model, classes (B,)."""

@@ -19,6 +19,7 @@ from zoo import registry
 from zoo.config import compose as configs
 from zoo.config.run_config import BUNDLED, RunConfig
 from zoo.data import Dataset
+from zoo.metrics.names import metric_label
 from zoo.models.base import ZooModule
 from zoo.utils.atomic_io import atomic_write
 from zoo.utils.console import print_progress
@@ -222,6 +223,7 @@ def end_report(context: RunContext, content: Mapping[str, Any], plots: Sequence[
 def closing(context: RunContext, content: Mapping[str, Any], plots: Sequence[Path]) -> str:
     """Return the lines that a run ends with: its test metrics, its plots, commands to try next."""
     monitor, data, model = context.model.task.monitor, content["data"], content["model"]
+    labels = context.model.task.metric_labels
     baselines = {name: values[monitor] for name, values in content["baselines"].items() if monitor in values}
     compared = ", ".join(f"{name} {value:.3g}" for name, value in baselines.items())
     figure = f"{content['metrics'].get(f'test/{monitor}', float('nan')):.4g}" + (f" ({compared})" if compared else "")
@@ -237,10 +239,10 @@ def closing(context: RunContext, content: Mapping[str, Any], plots: Sequence[Pat
     following = [f"model={m} data={data}" for m in others[:1] if _by_name(data)]
     following += [f"model={model} data={d}" for d in sets[:1]]
     lines = [
-        f"{model} on {data}   test {monitor} {figure}   {content['params']:,} parameters   "
+        f"{model} on {data}   test {metric_label(monitor, labels)} {figure}   {content['params']:,} parameters   "
         f"{content['train_seconds']:.0f} s   {content['samples_per_second']:,.0f} samples/s"
     ]
-    lines += [_others(content, monitor)]
+    lines += [_others(content, monitor, labels)]
     lines += (
         [f"pictures        {context.run_config.folder}/plots/{{{names}}}{'.png' if drawn else ''}"] if names else []
     )
@@ -256,14 +258,14 @@ def _by_name(data: str) -> bool:
     return options.get("env") != "" and ("path" not in options or data in BUNDLED)
 
 
-def _others(content: Mapping[str, Any], monitor: str) -> str:
+def _others(content: Mapping[str, Any], monitor: str, labels: Mapping[str, str]) -> str:
     """Return the line of the other test figures, each beside what the constant answer reaches."""
     constant: Mapping[str, float] = next(iter(content["baselines"].values()), {})
     test_metrics = {
         key.removeprefix("test/"): value for key, value in content["metrics"].items() if key.startswith("test/")
     }
     parts = [
-        f"{name.replace('_', ' ')} {value:.4g}" + (f" ({constant[name]:.3g})" if name in constant else "")
+        f"{metric_label(name, labels)} {value:.4g}" + (f" ({constant[name]:.3g})" if name in constant else "")
         for name, value in test_metrics.items()
         if name != monitor
     ]

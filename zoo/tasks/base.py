@@ -58,7 +58,8 @@ class Task(nn.Module):
     metric, it is chosen for it on validation, after training. ``fallback_monitor`` is the validation metric that every
     set of rows has as long as the weights are finite; it is monitored where the ``monitor`` is not defined.
 
-    ``lower_is_better`` names the metrics of which less is better, ``example`` is for the conformance checks, ``progress_axis`` the x axis of learning curves. ``demo`` names the page
+    ``lower_is_better`` names the metrics of which less is better, ``metric_labels`` has the words for keys that mean
+    something else in other tasks, ``example`` is for the conformance checks, ``progress_axis`` the x axis of learning curves. ``demo`` names the page
     of ``zoo demo``: predict, reconstruct, generate, sample, or play. ``command`` is the command that uses a trained
     model's folder.
     """
@@ -80,6 +81,7 @@ class Task(nn.Module):
         "frechet_pca",
         "frechet_zoo_cnn",
     )
+    metric_labels: ClassVar[Mapping[str, str]] = {}
     example: ClassVar[Example | None] = None
     progress_axis: ClassVar[str] = "epoch"
     demo: ClassVar[str] = "predict"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -50,6 +50,7 @@ class Classification(Task):
     """
 
     monitor, mode = "accuracy", "max"
+    metric_labels: ClassVar[Mapping[str, str]] = {"nll": "log loss"}
     example = Example(lambda metrics, dataset: metrics["accuracy"], 0.9, 0.98, "accuracy {:.3f} is below", mode="max")
     weights: Tensor | None
 

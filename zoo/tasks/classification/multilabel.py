@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ class MultilabelClassification(Task):
     """
 
     monitor, mode = "average_precision", "max"
+    metric_labels: ClassVar[Mapping[str, str]] = {"nll": "log loss"}
     weights: Tensor | None
 
     def __init__(self, spec: DataSpec) -> None:

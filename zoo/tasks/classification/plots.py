@@ -59,9 +59,9 @@ def confusion_plot(predicted: Tensor, y: Tensor, classes: Sequence[str], path: P
     ax.set_ylabel("class", color=INK)
     if len(classes) <= 20:
         for row, column in np.argwhere(counts > 0):
-            colour = "white" if share[row, column] > 0.5 else INK
+            color = "white" if share[row, column] > 0.5 else INK
             text = str(counts[row, column])
-            ax.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
+            ax.text(column, row, text, ha="center", va="center", fontsize=7, color=color)
     right = np.trace(counts) / max(counts.sum(), 1)
     ax.set_title(f"{right:.2%} of {counts.sum():,} right", fontsize=10, color=INK)
     return save(figure, path)
@@ -98,8 +98,8 @@ def precision_recall(score: Tensor, truth: Tensor, names: Sequence[str], path: P
         order = score[:, number].argsort(descending=True)
         hits = truth[order, number].double().cumsum(0)
         precision, recall = hits / torch.arange(1, len(hits) + 1), hits / hits[-1].clamp(min=1)
-        colour = VAL if len(names) == 1 else None
-        ax.plot(recall.numpy(), precision.numpy(), color=colour, linewidth=1.2, label=name)
+        color = VAL if len(names) == 1 else None
+        ax.plot(recall.numpy(), precision.numpy(), color=color, linewidth=1.2, label=name)
     if len(names) == 1:
         ax.axhline(float(truth.mean()), color=TRAIN, linewidth=1, label="by chance")
     ax.set_ylim(0, 1.02)

@@ -14,7 +14,7 @@ from zoo.config.schema import ObjectiveOptions
 from zoo.data.dataset import Batch, Dataset
 from zoo.data.loader import EvalLoader
 from zoo.data.spec import DataSpec
-from zoo.metrics.evaluator import judged
+from zoo.metrics.evaluator import has_evaluator
 from zoo.registry import register_task
 from zoo.tasks.base import Draw, Example, Metrics, Scores, Task, reject_options
 from zoo.tasks.generation.metrics import SampleMetrics
@@ -58,13 +58,13 @@ class Generation(Task):
 
     def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
         """Take up a run's options."""
-        known = ["frechet_pca", "coverage", *(["frechet_zoo_cnn"] if judged(self.spec) else [])]
+        known = ["frechet_pca", "coverage", *(["frechet_zoo_cnn"] if has_evaluator(self.spec) else [])]
         self.select_monitor(options.monitor, known)
         reject_options(options, "nothing is predicted", "class_weights", "loss", "threshold")
 
     def metrics(self, stage: str) -> MetricCollection:
         """Return what compares samples, and the discriminator's shares."""
-        samples = SampleMetrics(judged(self.spec), len(self.spec.classes), self.conditional)
+        samples = SampleMetrics(has_evaluator(self.spec), len(self.spec.classes), self.conditional)
         return Metrics({"samples": samples, "d_real": MeanMetric(), "d_made": MeanMetric()}, compute_groups=False)
 
     def update(self, metrics: MetricCollection, output: Any, batch: Batch) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from zoo.data.dataset import Dataset
 from zoo.data.input_readers import to_float
 from zoo.metrics.distances import COMPONENTS, principal_components
-from zoo.metrics.evaluator import judge_of
+from zoo.metrics.evaluator import load_evaluator
 from zoo.tasks.base import Scores
 from zoo.tasks.generation.metrics import SampleMetrics
 from zoo.utils.random import EVAL_BATCH
@@ -18,9 +18,9 @@ from zoo.utils.random import EVAL_BATCH
 @torch.inference_mode()
 def real_to_real(dataset: Dataset) -> Scores:
     """Return test scores of other real images, as many of the training part, in place of generated ones."""
-    spec, judge = dataset.spec, judge_of(dataset.spec)
+    spec, evaluator = dataset.spec, load_evaluator(dataset.spec)
     centre, components = principal_components(dataset.train["x"], COMPONENTS)
-    samples = SampleMetrics(judge is not None, len(spec.classes), conditional=False)
+    samples = SampleMetrics(evaluator is not None, len(spec.classes), conditional=False)
     count = len(dataset.test["x"])
     picked = np.random.default_rng(0).permutation(len(dataset.train["x"]))[:count]
     sources = {"real": (dataset.test, np.arange(count)), "made": (dataset.train, np.sort(picked))}
@@ -28,7 +28,7 @@ def real_to_real(dataset: Dataset) -> Scores:
         for part in torch.from_numpy(rows).split(EVAL_BATCH):
             images = to_float(split["x"].index_select(0, part))
             values: dict[str, Tensor] = {name: (images.flatten(1) - centre) @ components}
-            if judge is not None:
-                values |= {f"{name}_{key}": value for key, value in judge(images).items()}
+            if evaluator is not None:
+                values |= {f"{name}_{key}": value for key, value in evaluator(images).items()}
             samples.update(**values)
     return {name: float(value) for name, value in samples.compute().items()}

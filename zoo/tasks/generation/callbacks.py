@@ -64,7 +64,7 @@ def _picture(images: Tensor) -> Any:
     side = images.shape[2]
     grid = make_grid(
         visible(images.float().cpu()), nrow=COLUMNS, padding=1, pad_value=0.5
-    )  # grey images become coloured
+    )  # grey images become colored
     times = max(SMALL // side, 1)
     pixels = (grid * 255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
     return Image.fromarray(np.ascontiguousarray(pixels.repeat(times, 0).repeat(times, 1)))

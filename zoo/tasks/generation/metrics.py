@@ -17,9 +17,9 @@ STATES = ("real", "made", "real_far", "made_far", "real_features", "made_feature
 class SampleMetrics(Metric):
     """Distances between real and generated rows; both are collected until it is computed."""
 
-    def __init__(self, judged: bool, classes: int, conditional: bool) -> None:
+    def __init__(self, has_evaluator: bool, classes: int, conditional: bool) -> None:
         super().__init__()
-        self.judged, self.classes, self.conditional = judged, classes, conditional
+        self.has_evaluator, self.classes, self.conditional = has_evaluator, classes, conditional
         for name in STATES:
             self.add_state(name, default=[], dist_reduce_fx="cat")
 
@@ -37,7 +37,7 @@ class SampleMetrics(Metric):
             metrics["density"], metrics["coverage"] = density_and_coverage(rows["real"], rows["made"])
         if "made_far" in rows:
             metrics["nearest"] = float(rows["made_far"].median() / rows["real_far"].median())
-        if self.judged:
+        if self.has_evaluator:
             metrics["frechet_zoo_cnn"] = frechet(rows["real_features"], rows["made_features"])
             metrics["sure"] = float(to_widest_dtype(rows["made_sure"] > SURE).mean())
             counts = torch.bincount(rows["made_label"], minlength=self.classes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +31,7 @@ class LanguageModeling(Task):
     """
 
     monitor, mode = "nll", "min"
+    metric_labels: ClassVar[Mapping[str, str]] = {"nll": "nats per token", "accuracy": "next-token accuracy"}
     example = Example(
         lambda metrics, dataset: metrics["nll"] / unigram_nll(dataset),
         0.7,

@@ -33,7 +33,7 @@ def reconstructions(images: Mapping[str, Tensor], path: Path) -> Path:
 
 
 def series_reconstructions(images: Mapping[str, Tensor], path: Path) -> Path:
-    """Draw windows (N, T, C) of a series and what the model gives back, standardised."""
+    """Draw windows (N, T, C) of a series and what the model gives back, standardized."""
     count = min(len(images["clean"]), 4)
     figure = Figure(figsize=(6, 1.5 * count), layout="constrained")
     for ax, row in zip(np.atleast_1d(axes_of(figure, count, 1)), range(count), strict=True):
@@ -44,7 +44,7 @@ def series_reconstructions(images: Mapping[str, Tensor], path: Path) -> Path:
 
 
 def plane(codes: Tensor, y: Tensor | None, classes: Sequence[str], path: Path) -> Path:
-    """Draw codes (N, K) on a plane, coloured by class; of more than two numbers, their first principal components."""
+    """Draw codes (N, K) on a plane, colored by class; of more than two numbers, their first principal components."""
     index = torch.from_numpy(np.random.default_rng(0).permutation(len(codes))[:POINTS])
     points, axes = codes[index].double(), "latent dimensions"
     if points.shape[1] > 2:
@@ -70,11 +70,11 @@ def score_histogram(score: Tensor, y: Tensor, path: Path) -> Path:
     ax = axes_of(figure)
     positive = bool((score > 0).all())
     edges = (np.geomspace if positive else np.linspace)(float(score.min()), float(score.max()), 50)
-    for number, (name, colour) in enumerate((("normal", TRAIN), ("anomaly", VAL))):
+    for number, (name, color) in enumerate((("normal", TRAIN), ("anomaly", VAL))):
         part = score[y == number].numpy()
         if len(part):
             weights = np.full(len(part), 1 / len(part))
-            ax.hist(part, bins=edges, weights=weights, color=colour, alpha=0.6, label=f"{name} ({len(part):,})")
+            ax.hist(part, bins=edges, weights=weights, color=color, alpha=0.6, label=f"{name} ({len(part):,})")
     if positive:
         ax.set_xscale("log")
     ax.set_xlabel("score", fontsize=8, color=INK)

@@ -1,0 +1,38 @@
+"""Names of metrics as the literature prints them; results.json and options keep the short keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+LABELS = {
+    "auroc": "AUROC",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "r2": "R²",
+    "mse": "MSE",
+    "sse": "SSE",
+    "mse_original": "MSE in original units",
+    "mae_original": "MAE in original units",
+    "psnr": "PSNR",
+    "ssim": "SSIM",
+    "f1": "F1",
+    "elbo": "ELBO",
+    "kl": "KL",
+    "nll": "NLL",
+    "knn_accuracy": "k-NN accuracy",
+    "probe_accuracy": "linear probe accuracy",
+    "frechet_pca": "FD (features of PCA)",
+    "frechet_zoo_cnn": "FD (features of zoo CNN)",
+    "label_accuracy": "class accuracy",
+    "sure": "share of confident samples",
+    "least_class_share": "share of the rarest class",
+    "return": "mean episodic return",
+    "return_std": "std of the return",
+    "return_sampled": "mean episodic return of sampled actions",
+    "length": "mean episode length",
+}
+
+
+def metric_label(name: str, labels: Mapping[str, str] | None = None) -> str:
+    """Return the words for a metric's key; ``labels`` are a task's own."""
+    return (labels or {}).get(name) or LABELS.get(name) or name.replace("_", " ")
