@@ -151,12 +151,11 @@ class ControlModule(ZooModule):
 
     def eval_step(self, batch: Any) -> dict[str, Tensor]:
         """Return ``return`` and ``length`` of episodes with greedy actions, in test ``return_sampled`` with sampled ones."""
-        options: dict[str, Any] = {"stop": lambda: self.loop.stopping}  # where the run is to stop, so do they
-        episodes: dict[str, Tensor] = batch["evaluate_policy"](partial(self.act_float32, greedy=True), **options)
+        evaluate = partial(batch["evaluate_policy"], stop=lambda: self.loop.stopping)  # they end where the run is to
+        episodes: dict[str, Tensor] = evaluate(partial(self.act_float32, greedy=True))
         if self.testing:
             generator = PerSampleGenerator(batch["row"], count=batch["count"])
-            actor = partial(self.act_float32, generator=generator)
-            episodes["return_sampled"] = batch["evaluate_policy"](actor, **options)["return"]
+            episodes["return_sampled"] = evaluate(partial(self.act_float32, generator=generator))["return"]
         return episodes
 
     def record_video(self, dataset: Any) -> Tensor | None:

@@ -100,8 +100,8 @@ class VectorEnvironment:
     def state_dict(self) -> dict[str, Any]:
         """Return the state as primitives and tensors; ``snapshot`` is None where an environment's cannot be stored."""
         arrays = {name: torch.from_numpy(getattr(self, name).copy()) for name in ("reset_mask", "returns", "lengths")}
-        own = {"observation": self.observation.clone(), "steps": self.steps, "snapshot": snapshot(self.envs)}
-        return {**arrays, **own}
+        arrays["observation"] = self.observation.clone()
+        return {**arrays, "steps": self.steps, "snapshot": snapshot(self.envs)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from where ``state_dict`` was called."""
