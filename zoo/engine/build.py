@@ -83,9 +83,9 @@ def build_data(run_config: RunConfig, dataset: Dataset | None) -> tuple[Dataset,
             devices = run_config.trainer.devices
             raise ZooError(f"trainer.devices={devices}: {world} processes must share data.num_envs={num_envs} evenly")
         if run_config.trainer.steps_per_epoch is not None:
-            raise ZooError(
-                f"trainer.steps_per_epoch={run_config.trainer.steps_per_epoch}: is for data with rows; an epoch of "
-                f"environments has data.steps_per_epoch={dataset.steps_per_epoch} steps"  # type: ignore[attr-defined]
+            steps = dataset.steps_per_epoch  # type: ignore[attr-defined]
+            print_note(
+                f"trainer.steps_per_epoch is for data with rows; an epoch has data.steps_per_epoch={steps} steps"
             )
         off_policy = registry.get(run_config.values["model"]["name"]).off_policy
         if off_policy:
