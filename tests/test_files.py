@@ -107,9 +107,9 @@ def yaml_of_aliases():
          "csv of one cell", "csv of half a symbol"],
 )  # fmt: skip
 def test_a_file_that_would_take_all_memory_or_run_code_is_refused(trials, reader, content):
-    how, said = trials(reader).read(content())
-    assert how == "refused", said
-    assert "\n" not in said
+    how, message = trials(reader).read(content())
+    assert how == "refused", message
+    assert "\n" not in message
 
 
 class Trap:
@@ -155,8 +155,8 @@ def test_an_archive_writes_nothing_outside_the_cache(tmp_path):
     inside = tmp_path / "deep" / "cache"
     from zoo.data import load
 
-    found = load("image_folder", path=str(tmp_path / "a.tar"), cache_dir=str(inside), classes=["cat", "dog"])
-    assert sum(found.sizes) in (24, 25)
+    dataset = load("image_folder", path=str(tmp_path / "a.tar"), cache_dir=str(inside), classes=["cat", "dog"])
+    assert sum(dataset.sizes) in (24, 25)
     outside = [path for path in tmp_path.rglob("*") if path.is_file() and inside not in path.parents]
     assert [path.name for path in outside] == ["a.tar"]
 
@@ -171,7 +171,7 @@ def test_options_that_ask_for_all_memory_are_found_out_before_it_is_taken(tmp_pa
 
 
 def test_a_configuration_that_lacks_something_is_named(tmp_path):
-    for text, said in (("seed: 0\n", "KeyError"), ("a: 1\nb: &x 2\nc: *x\n", "aliases"), ("\0", "ReaderError")):
+    for text, message in (("seed: 0\n", "KeyError"), ("a: 1\nb: &x 2\nc: *x\n", "aliases"), ("\0", "ReaderError")):
         (tmp_path / "config.yaml").write_text(text)
-        with pytest.raises(zoo.ZooError, match=f"is not the configuration of a run .*{said}"):
+        with pytest.raises(zoo.ZooError, match=f"is not the configuration of a run .*{message}"):
             read_run_config(tmp_path)

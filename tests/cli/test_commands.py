@@ -24,18 +24,18 @@ def lines(capsys):
 
 def test_every_model_is_listed_and_has_a_card(capsys):
     assert main(["list"]) == 0
-    found = [line.split()[0] for line in lines(capsys)[1:-2]]
-    assert found == configs.choices("model")
+    names = [line.split()[0] for line in lines(capsys)[1:-2]]
+    assert names == configs.choices("model")
     assert main(["list", "data"]) == 0
     assert {line.split()[0] for line in lines(capsys)[1:]} == set(configs.choices("data")) & set(zoo.list_data())
     assert main(["info", "dcgan"]) == 0
-    said = capsys.readouterr().out
+    message = capsys.readouterr().out
     for part in ("Goodfellow", "500,419 with data=digits", "coverage at least 0.6", "model.network"):
-        assert part in said
+        assert part in message
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["predikt"], "did you mean 'predict'"),
         (["info", "cn"], "did you mean 'cnn'"),
@@ -45,10 +45,10 @@ def test_every_model_is_listed_and_has_a_card(capsys):
         (["evaluate", "none.ckpt", "rowz=all"], "did you mean 'rows'"),
     ],
 )
-def test_wrong_words_are_one_line_and_code_2(words, said, capsys):
+def test_wrong_words_are_one_line_and_code_2(words, message, capsys):
     assert main(words) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert said in line
+    assert message in line
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +69,10 @@ def test_images_of_a_folder_are_told_and_a_damaged_one_is_named(digits, tmp_path
         Image.fromarray(image).save(tmp_path / "photos" / f"{number:02}.png")
     (tmp_path / "photos" / "50.png").write_bytes(b"\x89PNG no")
     assert main(["predict", str(digits.folder), "photos", "format=json"]) == 1
-    said = capsys.readouterr()
-    rows = [json.loads(line) for line in said.out.splitlines()]
-    assert "photos/50.png: is no image that can be read" in said.err
-    assert len(said.err.splitlines()) == 1
+    message = capsys.readouterr()
+    rows = [json.loads(line) for line in message.out.splitlines()]
+    assert "photos/50.png: is no image that can be read" in message.err
+    assert len(message.err.splitlines()) == 1
     want = digits.model.predict(x)["label"]
     assert [row["label"] for row in rows] == [label for n, label in enumerate(want) if n != 50]
     assert main(["predict", str(digits.folder), "photos/07.png", "format=csv", "out=one.csv"]) == 0
@@ -135,9 +135,9 @@ def test_a_bad_row_ends_its_file_with_its_line_and_others_go_on(people, tmp_path
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     (tmp_path / "open.csv").write_text('age,town\n1,"' + "x" * 200_000)
     assert main(["predict", str(run.folder), "text.csv", "long.csv", "other.csv", "open.csv", "good.csv"]) == 1
-    said = capsys.readouterr()
-    assert len(said.out.splitlines()) == 5
-    text, long, other, unclosed = said.err.splitlines()
+    message = capsys.readouterr()
+    assert len(message.out.splitlines()) == 5
+    text, long, other, unclosed = message.err.splitlines()
     assert "open.csv, line 2: " in unclosed
     assert "a quotation mark may be missing there" in unclosed
     assert "'old' is text in a column of numbers" in text
@@ -192,7 +192,7 @@ def test_recordings_are_read_as_they_were_for_training(tmp_path):
         classes=("a", "b"),
         reading=SequenceReading("log_mel", "recording"),
     )
-    found = list(pieces(spec, [str(tmp_path)]))
-    assert [bool(piece.wrong) for piece in found] == [False, False, True]
+    read = list(pieces(spec, [str(tmp_path)]))
+    assert [bool(piece.wrong) for piece in read] == [False, False, True]
     frames = torch.from_numpy(log_mel(read_wav(tmp_path / "1.wav")))
-    assert np.array_equal(found[1].raw[0], normalize_level(frames[None], torch.tensor([len(frames)]))[0].numpy())
+    assert np.array_equal(read[1].raw[0], normalize_level(frames[None], torch.tensor([len(frames)]))[0].numpy())

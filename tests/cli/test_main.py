@@ -65,5 +65,5 @@ def test_extras_are_installed_from_the_checkout_everywhere():
     for path in places:
         text = path.read_text()
         assert "zoo[" not in text, path
-        found = re.findall(r"install\(['\"](\w+)['\"]\)", text) + re.findall(r'install -e "\.\[(\w+)\]"', text)
-        assert set(found) <= set(project["optional-dependencies"]), path
+        names = re.findall(r"install\(['\"](\w+)['\"]\)", text) + re.findall(r'install -e "\.\[(\w+)\]"', text)
+        assert set(names) <= set(project["optional-dependencies"]), path

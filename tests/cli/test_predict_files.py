@@ -57,10 +57,10 @@ def test_a_pipe_takes_rows_as_they_come(wines, tmp_path):
 def test_a_table_of_a_header_alone_has_no_rows(ending, wines, tmp_path, capsys):
     (tmp_path / "header.csv").write_text(wines.read_text().splitlines()[0] + ending)
     assert main(["predict", "fnn/wine", "header.csv", "wines.csv"]) == 1
-    said = capsys.readouterr()
-    assert "header.csv" in said.err
-    assert "no rows" in said.err
-    assert len(said.out.splitlines()) == 5
+    message = capsys.readouterr()
+    assert "header.csv" in message.err
+    assert "no rows" in message.err
+    assert len(message.out.splitlines()) == 5
 
 
 def test_a_damaged_image_among_many_is_named_and_the_others_are_written(tmp_path, capsys):

@@ -50,8 +50,8 @@ def test_every_pair_composes_and_is_either_a_task_or_a_refusal_that_names_what_f
     else:
         fitting = ", ".join(configs.fitting_models(config.data.tasks[0], config.data.modality, space))
         sets = ", ".join(configs.fitting_data(entry))
-        said = f"models that fit this data are {fitting}; data that fits this model is {sets}"
-        with pytest.raises(zoo.ZooError, match=said):
+        message = f"models that fit this data are {fitting}; data that fits this model is {sets}"
+        with pytest.raises(zoo.ZooError, match=message):
             configs.task_of(config)
 
 
@@ -72,13 +72,13 @@ def test_every_recipe_names_a_model_and_data_that_fit_and_is_picked_up_in_either
     config = compose(f"model={model}", f"data={data}")
     assert config == compose(f"data={data}", f"model={model}")
     configs.task_of(config)
-    own = OmegaConf.load(configs.conf_dir() / "recipe" / f"{recipe}.yaml")
-    own.pop("defaults", None)
-    assert OmegaConf.merge(config, own) == config
-    if own.get("expected"):  # what suits files of one's own promises nothing of them
+    recipe_options = OmegaConf.load(configs.conf_dir() / "recipe" / f"{recipe}.yaml")
+    recipe_options.pop("defaults", None)
+    assert OmegaConf.merge(config, recipe_options) == config
+    if recipe_options.get("expected"):  # what suits files of one's own promises nothing of them
         more = {"min", "max", "folds", "peer", "quick", "times", "also"}
-        assert set(own.expected) - more == {"metric", "reference", "source"}
-        assert len(set(own.expected) & {"min", "max"}) == 1
+        assert set(recipe_options.expected) - more == {"metric", "reference", "source"}
+        assert len(set(recipe_options.expected) & {"min", "max"}) == 1
 
 
 def test_names_yamls_and_the_readme_agree():
@@ -139,7 +139,7 @@ def test_the_command_line_beats_the_recipe_and_the_recipe_the_model():
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["model=cnnn"], "unknown model 'cnnn': did you mean 'cnn'"),
         (["data=mnits"], "unknown data 'mnits': did you mean 'mnist'"),
@@ -151,13 +151,13 @@ def test_the_command_line_beats_the_recipe_and_the_recipe_the_model():
         (["max_epohcs=3"], "did you mean 'trainer.max_epochs'"),
     ],
 )
-def test_a_typo_names_the_nearest_choice(words, said):
-    with pytest.raises(zoo.ZooError, match=said):
+def test_a_typo_names_the_nearest_choice(words, message):
+    with pytest.raises(zoo.ZooError, match=message):
         compose(*words)
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"optimizer": {"lr": -1}}, r"optimizer.lr=-1: must be a number above 0"),
         ({"optimizer": {"lr": "fast"}}, "optimizer.lr=fast: must be a number"),
@@ -189,8 +189,8 @@ def test_a_typo_names_the_nearest_choice(words, said):
         ({"num_epochs": 3}, "unknown option 'num_epochs': use trainer.max_epochs"),
     ],
 )
-def test_a_wrong_value_is_one_line_and_leaves_nothing_behind(options, said, tmp_path):
-    with pytest.raises(zoo.ZooError, match=said) as caught:
+def test_a_wrong_value_is_one_line_and_leaves_nothing_behind(options, message, tmp_path):
+    with pytest.raises(zoo.ZooError, match=message) as caught:
         zoo.train("cnn", **options)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())

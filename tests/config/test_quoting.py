@@ -32,7 +32,7 @@ def test_any_name_of_a_file_is_taken_as_it_stands(name, key):
 
 
 @pytest.mark.parametrize(
-    ("word", "wanted"),
+    ("word", "expected"),
     [
         ("data.target=petal width (cm)", "petal width (cm)"),
         ("data.target=größe", "größe"),
@@ -49,10 +49,10 @@ def test_any_name_of_a_file_is_taken_as_it_stands(name, key):
         ("data.path=C:\\daten\\", "C:\\daten\\"),
     ],
 )
-def test_what_hydra_can_read_keeps_its_meaning(word, wanted):
+def test_what_hydra_can_read_keeps_its_meaning(word, expected):
     config = compose(["model=fnn", "data=csv", word])
     value = config.run_dir if word.startswith("run_dir") else config.data[word.partition("=")[0].removeprefix("data.")]
-    assert value == wanted
+    assert value == expected
 
 
 def test_sweeps_and_interpolations_stay():

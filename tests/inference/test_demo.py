@@ -12,7 +12,7 @@ pytest.importorskip("gradio")
 
 
 @pytest.fixture
-def asked():
+def ask_page():
     """Open a model's page and return what asks it."""
     from gradio_client import Client, handle_file
 
@@ -32,43 +32,43 @@ def asked():
         blocks.close()
 
 
-def test_an_image_that_is_dropped_is_recognised(asked, tmp_path):
+def test_an_image_that_is_dropped_is_recognised(ask_page, tmp_path):
     x = load("digits").test["x"][3, 0].numpy()
     Image.fromarray(x).save(tmp_path / "digit.png")
     model = zoo.load("cnn/digits")
-    _, answer = asked(model, tmp_path / "digit.png")
+    _, answer = ask_page(model, tmp_path / "digit.png")
     assert answer["label"] == model.predict(x)["label"][0]
-    found = {one["label"]: one["confidence"] for one in answer["confidences"]}
-    assert found[answer["label"]] == pytest.approx(float(model.predict(x)["probability"].max()), abs=1e-5)
+    confidences = {one["label"]: one["confidence"] for one in answer["confidences"]}
+    assert confidences[answer["label"]] == pytest.approx(float(model.predict(x)["probability"].max()), abs=1e-5)
 
 
-def test_a_dropped_file_is_read_as_training_read_its_files(asked, tmp_path):
+def test_a_dropped_file_is_read_as_training_read_its_files(ask_page, tmp_path):
     reading = ImageReading(resize_mode="resize")
     spec = ImageSpec("x", "classification", (3, 8, 8), classes=("left", "right"), reading=reading)
     model = zoo.create("fnn", spec=spec).eval()
     pixels = np.random.default_rng(0).integers(0, 256, (8, 40, 4)).astype(np.uint8)
     Image.fromarray(pixels).save(tmp_path / "wide.png")  # with opacity, and a shape that cropping would cut
-    _, answer = asked(model, tmp_path / "wide.png")
+    _, answer = ask_page(model, tmp_path / "wide.png")
     want = model.predict(tmp_path / "wide.png")["probability"][0].tolist()
-    found = {one["label"]: one["confidence"] for one in answer["confidences"]}
-    assert [found[name] for name in spec.classes] == pytest.approx(want, abs=1e-6)
+    confidences = {one["label"]: one["confidence"] for one in answer["confidences"]}
+    assert [confidences[name] for name in spec.classes] == pytest.approx(want, abs=1e-6)
 
 
-def test_rows_of_a_csv_are_told_and_a_wrong_one_is_said(asked, tmp_path):
+def test_rows_of_a_csv_are_told_and_a_wrong_one_is_said(ask_page, tmp_path):
     model, data = zoo.load("fnn/wine"), load("wine")
     names = model.spec.columns
     header = ",".join(names) if names else ",".join(f"column_{n + 1}" for n in range(13))
     rows = "\n".join(",".join(map(str, row)) for row in data.test["x"].tolist())
     (tmp_path / "new.csv").write_text(f"{header}\n{rows}\n")
-    table, _ = asked(model, tmp_path / "new.csv")
+    table, _ = ask_page(model, tmp_path / "new.csv")
     assert [row[1] for row in table["data"]] == model.predict(data.test["x"])["label"]
     (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
     with pytest.raises(Exception, match="missing|13"):
-        asked(model, tmp_path / "bad.csv")
+        ask_page(model, tmp_path / "bad.csv")
 
 
-def test_samples_are_drawn(asked):
-    gallery = asked(zoo.load("gan/digits"), 3, 1, "any")
+def test_samples_are_drawn(ask_page):
+    gallery = ask_page(zoo.load("gan/digits"), 3, 1, "any")
     assert len(gallery) == 3
     first = np.asarray(Image.open(gallery[0]["image"]))
     assert first.shape[:2] == (256, 256)

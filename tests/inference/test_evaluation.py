@@ -89,13 +89,15 @@ TABLES = {
 def test_a_table_is_measured_as_it_is_predicted(name, table, tmp_path, capsys):
     frame = TABLES[name](people(60, seed=1))
     frame.to_csv(tmp_path / "new.csv", index=False, sep=";" if name == "semicolons" else ",")
-    result, said = eval_step(table, "data=csv", f"data.path={tmp_path / 'new.csv'}", "data.target=group", capsys=capsys)
+    result, output = eval_step(
+        table, "data=csv", f"data.path={tmp_path / 'new.csv'}", "data.target=group", capsys=capsys
+    )
     rows = predicted(table, "new.csv", capsys=capsys)
     assert result["rows"] == len(frame)
     assert result["metrics"]["accuracy"] == pytest.approx(share(rows, frame["group"]))
     assert result["baselines"].keys() == ({"majority"} if name != "new classes alone" else set())
-    assert ("did not occur in training" in said) == (name in ("new categories", "gaps"))
-    assert ("classes that the model does not have" in said) == (name in ("a new class", "new classes alone"))
+    assert ("did not occur in training" in output) == (name in ("new categories", "gaps"))
+    assert ("classes that the model does not have" in output) == (name in ("a new class", "new classes alone"))
     assert ("auroc" in result["metrics"]) == (name not in ("one row", "one class", "new classes alone"))
 
 
@@ -103,9 +105,9 @@ def test_the_target_is_the_models_and_rows_without_one_are_left_out(table, tmp_p
     frame = people(40, seed=2)
     frame.loc[:4, "group"] = None
     frame.to_csv(tmp_path / "new.csv", index=False)
-    result, said = eval_step(table, "data.path=new.csv", capsys=capsys)
+    result, output = eval_step(table, "data.path=new.csv", capsys=capsys)
     assert result["rows"] == 35
-    assert "left out 5 rows without a value in group" in said
+    assert "left out 5 rows without a value in group" in output
     rows = predicted(table, "new.csv", capsys=capsys)[5:]
     assert result["metrics"]["accuracy"] == pytest.approx(share(rows, frame["group"][5:]))
 
@@ -124,10 +126,10 @@ def test_a_model_without_a_run_reads_a_file_by_its_kind(tmp_path, capsys):
     table = pd.DataFrame(x.numpy(), columns=list(wine.spec.columns)).assign(grower=[f"class_{int(one)}" for one in y])
     table.to_csv(tmp_path / "wines.csv", index=False)
     assert main(["evaluate", "fnn/wine", "data.path=wines.csv"]) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert said[0] == "fnn on wines.csv, 36 rows"
+    output = capsys.readouterr().out.splitlines()
+    assert output[0] == "fnn on wines.csv, 36 rows"
     assert main(["evaluate", "fnn/wine"]) == 0
-    assert said[1].split()[:2] == capsys.readouterr().out.splitlines()[1].split()[:2] == ["accuracy", "1"]
+    assert output[1].split()[:2] == capsys.readouterr().out.splitlines()[1].split()[:2] == ["accuracy", "1"]
 
 
 def test_a_run_whose_file_is_gone_says_so(tmp_path, capsys):
@@ -140,7 +142,7 @@ def test_a_run_whose_file_is_gone_says_so(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "output"),
     [
         (["data=csv", "data.path=none.csv"], "no such file"),
         (["data=text", "data.path=new.csv"], "is text data; the model does classification of table data"),
@@ -150,22 +152,22 @@ def test_a_run_whose_file_is_gone_says_so(tmp_path, capsys):
         (["data=csv", "data.path=header.csv", "data.target=group"], "no rows"),
     ],
 )
-def test_a_file_that_cannot_be_measured_is_one_line(words, said, table, tmp_path, capsys):
+def test_a_file_that_cannot_be_measured_is_one_line(words, output, table, tmp_path, capsys):
     people(5).to_csv(tmp_path / "new.csv", index=False)
     people(5).head(0).to_csv(tmp_path / "header.csv", index=False)
     (tmp_path / "other.csv").write_text("a,b\n1,2\n3,4\n")
     assert main(["evaluate", str(table.folder), *words]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert said in line
+    assert output in line
 
 
 def test_options_that_cut_a_training_set_are_said_to_be_idle(table, tmp_path, capsys):
     people(9).to_csv(tmp_path / "new.csv", index=False)
-    _, said = eval_step(
+    _, output = eval_step(
         table, "data=csv", "data.path=new.csv", "data.folds=3", "data.drop_columns=[pay]", capsys=capsys
     )
-    assert "data.folds is not read" in said
-    assert "data.drop_columns is not read" in said
+    assert "data.folds is not read" in output
+    assert "data.drop_columns is not read" in output
 
 
 def test_classes_that_are_numbers_are_matched_however_they_are_written(tmp_path, capsys):
@@ -205,8 +207,8 @@ def test_several_labels_at_once_are_measured(tmp_path, capsys):
     result, _ = eval_step(run, "data.path=new.csv", capsys=capsys)
     labels = [row["label"].split("+") for row in predicted(run, "new.csv", capsys=capsys)]
     right = [
-        (name in said) == bool(on)
-        for said, (_, row) in zip(labels, new.iterrows(), strict=True)
+        (name in output) == bool(on)
+        for output, (_, row) in zip(labels, new.iterrows(), strict=True)
         for name, on in (("old", row["old"]), ("north", row["north"]))
     ]
     assert result["metrics"]["accuracy"] == pytest.approx(np.mean(right))
@@ -221,12 +223,12 @@ def test_anomalies_are_told_by_the_names_of_what_is_normal(tmp_path, capsys):
     new.to_csv(tmp_path / "new.csv", index=False)
     result, _ = eval_step(run, "data=csv", "data.path=new.csv", "data.target=group", capsys=capsys)
     score = run.model.predict(new)["score"].numpy()
-    odd = new["group"].to_numpy() == "unheard of"
-    assert result["metrics"]["auroc"] == pytest.approx((score[odd][:, None] > score[~odd]).mean(), abs=1e-6)
-    new[~odd].to_csv(tmp_path / "new.csv", index=False)
-    result, said = eval_step(run, "data=csv", "data.path=new.csv", "data.target=group", capsys=capsys)
+    unknown = new["group"].to_numpy() == "unheard of"
+    assert result["metrics"]["auroc"] == pytest.approx((score[unknown][:, None] > score[~unknown]).mean(), abs=1e-6)
+    new[~unknown].to_csv(tmp_path / "new.csv", index=False)
+    result, output = eval_step(run, "data=csv", "data.path=new.csv", "data.target=group", capsys=capsys)
     assert "auroc" not in result["metrics"]
-    assert "not defined on these rows" in said
+    assert "not defined on these rows" in output
 
 
 # --- images ---
@@ -279,12 +281,12 @@ def test_a_folder_of_images_is_measured_as_it_is_predicted(name, images, tmp_pat
     names, options = FOLDERS[name]
     truth = draw(tmp_path / "new", names, 5, seed=1, **options)
     (tmp_path / "new" / names[0] / "damaged.png").write_bytes(b"\x89PNG no")
-    result, said = eval_step(images, "data=image_folder", "data.path=new", capsys=capsys)
+    result, output = eval_step(images, "data=image_folder", "data.path=new", capsys=capsys)
     (tmp_path / "new" / names[0] / "damaged.png").unlink()
     rows = predicted(images, tmp_path / "new", capsys=capsys)
     assert result["metrics"]["accuracy"] == pytest.approx(share(rows, [truth[Path(row["input"])] for row in rows]))
     assert result["rows"] == len(truth)
-    assert "left out 1 images that cannot be read" in said
+    assert "left out 1 images that cannot be read" in output
     if name == "parts":
         assert eval_step(images, "data.path=new", "rows=test", capsys=capsys)[0]["rows"] == 10
 
@@ -299,11 +301,11 @@ def test_images_that_a_list_labels_are_measured(images, tmp_path, capsys):
         lines.append(f"{number},{name}")
     (tmp_path / "labels.csv").write_text("\n".join([*lines, "gone,left"]) + "\n")
     words = ["data=image_folder", "data.path=loose", "data.labels=labels.csv", "data.target=class"]
-    result, said = eval_step(images, *words, capsys=capsys)
+    result, output = eval_step(images, *words, capsys=capsys)
     names = dict(line.split(",") for line in lines[1:])
     rows = predicted(images, "loose", capsys=capsys)
     assert result["metrics"]["accuracy"] == pytest.approx(share(rows, [names[Path(row["input"]).stem] for row in rows]))
-    assert "left out 1 lines" in said
+    assert "left out 1 lines" in output
 
 
 def test_arrays_are_measured_by_the_names_that_training_gave_their_numbers(tmp_path, capsys):
@@ -357,7 +359,7 @@ def test_texts_are_measured_as_they_are_predicted(name, texts, tmp_path, capsys)
             (tmp_path / "new" / label / f"{number}.txt").write_text(text)
         words = ["data=text", "data.path=new"]
     frame.to_csv(tmp_path / "new.csv", index=False)
-    result, said = eval_step(texts, *words, capsys=capsys)
+    result, output = eval_step(texts, *words, capsys=capsys)
     place = "new" if name == "a folder" else "new.csv"
     rows = predicted(texts, place, capsys=capsys)
     truth = [Path(row["input"]).parent.name for row in rows] if name == "a folder" else frame["label"]
@@ -365,7 +367,7 @@ def test_texts_are_measured_as_they_are_predicted(name, texts, tmp_path, capsys)
     unknown = sum(word in ("unheard", "words") for text in frame["review"] for word in text.split())
     assert main(["predict", str(texts.folder), place]) == 0
     assert f"note: {unknown:,} of {6 * len(frame):,} words are unknown to the model" in capsys.readouterr().err
-    assert f"note: {unknown:,} of {6 * len(frame):,} values did not occur in training" in said
+    assert f"note: {unknown:,} of {6 * len(frame):,} values did not occur in training" in output
 
 
 def test_a_language_model_reads_a_new_text_by_its_vocabulary(tmp_path, capsys):
@@ -373,9 +375,9 @@ def test_a_language_model_reads_a_new_text_by_its_vocabulary(tmp_path, capsys):
     run = trained("gru", "text_file", tmp_path, **{"data.path": "all.txt", "data.block_size": 16, "data.batch_size": 8})
     for text in ("the sea is deep", "öä", "the sea is deep and wide " * 50):
         (tmp_path / "new.txt").write_text(text)
-        result, said = eval_step(run, "data.path=new.txt", capsys=capsys)
+        result, output = eval_step(run, "data.path=new.txt", capsys=capsys)
         assert np.isfinite(result["metrics"]["nll"])
-        assert ("did not occur" in said) == (text == "öä")
+        assert ("did not occur" in output) == (text == "öä")
 
 
 # --- time series ---
@@ -437,8 +439,8 @@ def test_ready_made_classes_are_matched_by_name():
     names = [dataset.spec.classes[int(k)] for k in order.argsort()]
     moved = {part: {**getattr(dataset, part), "y": order[getattr(dataset, part)["y"]]} for part in ("train", "test")}
     other = replace(dataset, spec=replace(dataset.spec, classes=tuple(names)), **moved)
-    found = on_dataset(model, other, ["test"])
-    assert found.metrics == pytest.approx(plain.metrics)
+    evaluation = on_dataset(model, other, ["test"])
+    assert evaluation.metrics == pytest.approx(plain.metrics)
     names[0] = "a new one"
     lost = on_dataset(model, replace(other, spec=replace(other.spec, classes=tuple(names))), ["test"])
     assert lost.metrics["accuracy"] < plain.metrics["accuracy"]

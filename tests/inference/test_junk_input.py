@@ -59,7 +59,7 @@ def endless():
     return rows
 
 
-ODD = [
+JUNK = [
     *(None, True, 3, 3.5, 10**400, -1e39, 1j, float("nan"), "", "a film", "no/such/file.csv", "a\0b", "\ud800"),
     *(b"bytes", bytearray(b"x"), memoryview(b"abc"), {}, {"age": 1}, {1: 2}, set(), {1.0}, [], (), [[]], [None]),
     *([[1, 2], [3]], [1, "a"], ["a", None], [{}], [{"age": 1}, 3], [{"age": 1, "town": "Ulm"}], endless(), range(3)),
@@ -91,10 +91,10 @@ def checked(spec, model, raw):
     try:
         batch = encode(spec, raw)
     except zoo.ZooError as error:
-        said = str(error)
+        message = str(error)
         batch = None
     if batch is None:
-        assert len(said.splitlines()) == 1
+        assert len(message.splitlines()) == 1
         return False
     assert len(batch["x"])
     assert bool(batch["x"].isfinite().all())
@@ -111,7 +111,7 @@ def models():
 
 @pytest.mark.parametrize("name", SPECS)
 def test_odd_objects_are_answered_or_refused(name, models):
-    for raw in ODD:
+    for raw in JUNK:
         checked(SPECS[name], models[name], raw)
 
 

@@ -91,8 +91,8 @@ def test_answers_are_the_models_for_json_and_for_uploads(server, images):
     want = zoo.load("judge/digits").predict(images)
     rows = client.post("/predict", json={"x": [text(png(image)) for image in images]}).json()["answers"]
     assert [row["label"] for row in rows] == want["label"]
-    found = np.array([[row["probability"][name] for name in "0123456789"] for row in rows])
-    assert np.allclose(found, want["probability"].numpy(), atol=1e-5)
+    probability = np.array([[row["probability"][name] for name in "0123456789"] for row in rows])
+    assert np.allclose(probability, want["probability"].numpy(), atol=1e-5)
     files = [("files", (f"{n}.png", png(image))) for n, image in enumerate(images[:3])]
     assert [row["label"] for row in client.post("/predict/files", files=files).json()["answers"]] == want["label"][:3]
 
@@ -129,10 +129,10 @@ def test_what_is_no_question_is_refused_and_harms_no_other(server, images):
         return client.post("/predict", content=content, headers={"content-type": "application/json"})
 
     (want,) = ask(right).json()["answers"]
-    asked = [content for wrong in MALFORMED.values() for content in (wrong, right, right)]
+    contents = [content for wrong in MALFORMED.values() for content in (wrong, right, right)]
     with ThreadPoolExecutor(16) as many:
-        answers = list(many.map(ask, asked))
-    for content, answer in zip(asked, answers, strict=True):
+        answers = list(many.map(ask, contents))
+    for content, answer in zip(contents, answers, strict=True):
         if content is right:
             (row,) = answer.json()["answers"]
             assert answer.status_code == 200
@@ -171,10 +171,10 @@ def test_whatever_its_own_schema_allows_or_forbids_is_answered_without_an_error(
 
             @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
             @given(case=schema[path]["POST"].as_strategy(generation_mode=mode))
-            def asked(case):
+            def send(case):
                 assert case.call(base_url=str(client.base_url)).status_code < 500
 
-            asked()
+            send()
 
 
 def test_what_was_accepted_is_answered_before_the_server_ends(server, servers, images):
@@ -182,12 +182,12 @@ def test_what_was_accepted_is_answered_before_the_server_ends(server, servers, i
     content = json.dumps({"x": [text(png(image)) for image in images] * 15}).encode()  # takes a while
     headers = {"content-type": "application/json"}
     with ThreadPoolExecutor(8) as many:
-        asked = [many.submit(client.post, "/predict", content=content, headers=headers) for _ in range(8)]
-        while "zoo_requests_open 8.0" not in client.get("/metrics").text and not all(a.done() for a in asked):
+        responses = [many.submit(client.post, "/predict", content=content, headers=headers) for _ in range(8)]
+        while "zoo_requests_open 8.0" not in client.get("/metrics").text and not all(a.done() for a in responses):
             time.sleep(0.01)
         process = servers.pop("process")
         process.terminate()
-        assert [one.result().status_code for one in asked] == [200] * 8
+        assert [one.result().status_code for one in responses] == [200] * 8
     client.close()
     assert "Traceback" not in process.communicate(timeout=60)[0]
     assert process.returncode == 0
@@ -230,8 +230,8 @@ def test_questions_of_different_lengths_are_answered_together():
 
     short, long = np.random.default_rng(0).normal(size=(2, 6, 2)).astype(np.float32)
     both = joined([encode(run.spec, [short[:3]]), encode(run.spec, [long])])
-    found = predictions_of(run.spec, run.answered(both))
-    for row, alone in zip(found, (run.predict([short[:3]]), run.predict([long])), strict=True):
+    rows = predictions_of(run.spec, run.answered(both))
+    for row, alone in zip(rows, (run.predict([short[:3]]), run.predict([long])), strict=True):
         assert row["probability"]["a"] == pytest.approx(float(alone["probability"][0, 0]), abs=1e-5)
 
 
