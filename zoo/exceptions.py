@@ -40,8 +40,8 @@ def install(extra: str) -> str:
 
 def nearest(name: str, choices: Iterable[str]) -> str | None:
     """Return the choice that is spelled most like ``name``, or None where none comes close."""
-    found = get_close_matches(str(name), [str(c) for c in choices], n=1, cutoff=0.5)
-    return found[0] if found else None
+    matches = get_close_matches(str(name), [str(c) for c in choices], n=1, cutoff=0.5)
+    return matches[0] if matches else None
 
 
 def unknown(what: str, name: object, choices: Iterable[str]) -> ZooError:

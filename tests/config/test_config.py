@@ -19,6 +19,7 @@ from zoo.config.schema import EarlyStopping, TrainerOptions, learning_of, option
 from zoo.data.image.spec import DIGITS
 from zoo.data.spec import DataSpec
 from zoo.models.base import ZooModule
+from zoo.utils import entries
 from zoo.utils.meanings import meaning
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,7 +99,7 @@ def test_signature_model_read_from_source_as_by_inspect(name):
     assert set(config.model) - {"name"} == set(parsed)
 
 
-@pytest.mark.parametrize("name", sorted(registry._DATA_MODULES))
+@pytest.mark.parametrize("name", sorted(entries.DATA_MODULES))
 def test_signature_data_read_from_source_as_by_inspect(name):
     load = registry.data_entry(name).load
     known = {key: value for key, value in signatures.defaults(signatures.declared(load)).items() if key != "task"}
