@@ -30,11 +30,11 @@ def test_images_of_any_channels_train_and_are_drawn(channels, capfd):
 @pytest.mark.parametrize("kind", [torch.uint8, torch.float32])
 def test_channels_that_no_picture_has_are_drawn_as_their_mean(channels, kind):
     images = (torch.rand(5, channels, 6, 6) * 255).to(kind) if kind == torch.uint8 else torch.rand(5, channels, 6, 6)
-    shown = visible(images)
-    assert shown.dtype == kind
-    assert shown.shape[1] == (channels if channels in (1, 3) else 1)
+    image = visible(images)
+    assert image.dtype == kind
+    assert image.shape[1] == (channels if channels in (1, 3) else 1)
     if channels in (1, 3):
-        assert torch.equal(shown, images)
+        assert torch.equal(image, images)
     assert _picture(torch.rand(5, channels, 6, 6)).mode == "RGB"
 
 

@@ -6,7 +6,7 @@ import pytest
 
 import zoo
 from zoo.__main__ import main
-from zoo.reporting.plots.runs import _joined, _kinds, found_in
+from zoo.reporting.plots.runs import _groups, _mean_curve, read_runs
 
 
 @pytest.fixture(scope="module")
@@ -19,16 +19,16 @@ def runs(tmp_path_factory):
 
 
 def test_runs_that_differ_in_their_seed_are_one_curve_and_others_are_named_by_what_differs(runs):
-    kinds = _kinds(found_in([str(runs)]))
+    kinds = _groups(read_runs([str(runs)]))
     assert sorted(len(kind) for kind in kinds.values()) == [1, 2]
     assert any("optimizer.lr=0.1" in name for name in kinds)
     assert all("seed=" not in name for name in kinds)
 
 
 def test_a_curve_is_the_mean_of_its_seeds_as_far_as_the_shortest_goes():
-    x, mean, spread = _joined([[1, 2, 3], [1, 4]], [[float("nan"), 4, 6], [2, 8]])
+    x, mean, deviation = _mean_curve([[1, 2, 3], [1, 4]], [[float("nan"), 4, 6], [2, 8]])
     assert (x, mean) == ([3.0], [6.0])  # the first row lacks a value, the third a seed
-    assert spread == [pytest.approx(8**0.5)]
+    assert deviation == [pytest.approx(8**0.5)]
 
 
 def test_the_command_draws_any_figure_that_all_have(runs, tmp_path, capsys):
@@ -61,7 +61,7 @@ def test_policies_are_drawn_by_the_return_of_episodes_over_environment_steps(tmp
     assert ax.get_xlabel() == "environment steps"
     assert ax.get_ylabel().startswith("mean episodic return on validation")
     assert ax.get_legend_handles_labels()[1] == ["ppo on CartPole-v1 (1 seed)"]
-    rows = found_in([str(run.folder)])[0].rows
+    rows = read_runs([str(run.folder)])[0].rows
     assert ax.lines[0].get_xydata().tolist() == [[float(r["samples"]), float(r["val/return"])] for r in rows]
 
 
@@ -69,7 +69,7 @@ def test_wrong_words_are_one_line(runs, tmp_path, capsys):
     with (runs / "a" / "metrics.csv").open() as file:
         known = [name for name in next(csv.reader(file)) if name.startswith("val/")]
     assert "val/nll" in known
-    for words, said in (
+    for words, message in (
         ([str(runs), "metric=acuracy"], "did you mean 'accuracy'"),
         ([str(runs), "over=epocs"], "did you mean 'epoch'"),
         ([str(tmp_path)], "is no run's folder"),
@@ -79,5 +79,5 @@ def test_wrong_words_are_one_line(runs, tmp_path, capsys):
     ):
         assert main(["plot", *words]) == 2
         error = capsys.readouterr().err
-        assert said in error
+        assert message in error
         assert error.count("\n") == 1

@@ -10,14 +10,14 @@ from zoo.exceptions import ZooError
 
 
 def _run(args: Args) -> Sequence[str]:
-    from zoo.reporting.plots.runs import found_in, together
+    from zoo.reporting.plots.runs import plot_runs, read_runs
     from zoo.utils.run_paths import is_run, newest_run
 
     if not args.paths:
         raise ZooError("plot: takes run folders, or a folder that has some below it")
     folders = [str(newest_run()) if path == "latest" and not is_run(Path(path)) else path for path in args.paths]
-    runs = found_in(folders)
-    return [f"{together(runs, args['out'], figure=args['metric'], over=args['over'])}   {len(runs)} runs"]
+    runs = read_runs(folders)
+    return [f"{plot_runs(runs, args['out'], figure=args['metric'], over=args['over'])}   {len(runs)} runs"]
 
 
 COMMAND = Command(

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from zoo.config.run_config import read_run_config
 from zoo.exceptions import ZooError, unknown
+from zoo.metrics.names import metric_label
 from zoo.utils.plotting import INK, axes_of, save
 
 OVER = ("epoch", "steps", "samples", "seconds")
@@ -48,7 +49,7 @@ class Run:
         return [float(row.get(column) or "nan") for row in self.rows]
 
 
-def found_in(places: Sequence[str]) -> list[Run]:
+def read_runs(places: Sequence[str]) -> list[Run]:
     """Return the runs that are, or lie anywhere below, these folders.
 
     Raises:
@@ -70,16 +71,16 @@ def found_in(places: Sequence[str]) -> list[Run]:
 
 
 def _flat(content: dict[str, Any], above: str = "") -> dict[str, Any]:
-    found = {}
+    values = {}
     for key, value in content.items():
         if isinstance(value, dict) and value:
-            found |= _flat(value, f"{above}{key}.")
+            values |= _flat(value, f"{above}{key}.")
         else:
-            found[above + key] = value
-    return found
+            values[above + key] = value
+    return values
 
 
-def _kinds(runs: Sequence[Run]) -> dict[str, list[Run]]:
+def _groups(runs: Sequence[Run]) -> dict[str, list[Run]]:
     """Return runs that differ in their seed alone, by what names them: model, data, and options that are not alike."""
     counted = [{k: v for k, v in run.config.items() if k.split(".")[0] not in APART} for run in runs]
     kinds: dict[str, list[Run]] = defaultdict(list)
@@ -90,7 +91,7 @@ def _kinds(runs: Sequence[Run]) -> dict[str, list[Run]]:
     return kinds
 
 
-def together(runs: Sequence[Run], path: Path, *, figure: str | None = None, over: str | None = None) -> Path:
+def plot_runs(runs: Sequence[Run], path: Path, *, figure: str | None = None, over: str | None = None) -> Path:
     """Draw a ``figure`` of validation over ``over``.
 
     None draws the first figure that all have over epochs, of policies the return of episodes over environment steps.
@@ -111,26 +112,27 @@ def together(runs: Sequence[Run], path: Path, *, figure: str | None = None, over
     along = over or ("samples" if acting else "epoch")
     drawing = Figure(figsize=(6.4, 4), layout="constrained")
     ax = axes_of(drawing)
-    for label, kind in _kinds(runs).items():
-        x, mean, spread = _joined([run.values(along) for run in kind], [run.values(f"val/{chosen}") for run in kind])
+    for label, kind in _groups(runs).items():
+        x, mean, deviation = _mean_curve(
+            [run.values(along) for run in kind], [run.values(f"val/{chosen}") for run in kind]
+        )
         about: dict[str, Any] = {
             "label": f"{label} ({len(kind)} seed{'s' * (len(kind) > 1)})",
             "marker": "o" if len(x) == 1 else "",
         }
         (line,) = ax.plot(x, mean, linewidth=1.6, **about)
-        low, high = ([m + sign * s for m, s in zip(mean, spread, strict=True)] for sign in (-1, 1))
+        low, high = ([m + sign * s for m, s in zip(mean, deviation, strict=True)] for sign in (-1, 1))
         ax.fill_between(x, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
     ax.set_xlabel("environment steps" if acting and along == "samples" else along, color=INK)
-    measured = "mean episodic return" if chosen == "return" else chosen.replace("_", " ")
-    ax.set_ylabel(f"{measured} on validation, mean ± deviation over seeds", color=INK, fontsize=9)
+    ax.set_ylabel(f"{metric_label(chosen)} on validation, mean ± std over seeds", color=INK, fontsize=9)
     ax.legend(frameon=False, fontsize=8)
     return save(drawing, path)
 
 
-def _joined(xs: list[list[float]], ys: list[list[float]]) -> tuple[list[float], list[float], list[float]]:
-    """Return where curves stand, their means and deviations, row by row as far as the shortest goes."""
+def _mean_curve(xs: list[list[float]], ys: list[list[float]]) -> tuple[list[float], list[float], list[float]]:
+    """Return x, mean and standard deviation of curves, row by row as far as the shortest goes."""
     columns = [c for c in zip(*map(zip, xs, ys), strict=False) if all(math.isfinite(y) for _, y in c)]
     x = [statistics.mean(place for place, _ in column) for column in columns]
     mean = [statistics.mean(value for _, value in column) for column in columns]
-    spread = [statistics.stdev([value for _, value in c]) if len(c) > 1 else 0.0 for c in columns]
-    return x, mean, spread
+    deviation = [statistics.stdev([value for _, value in c]) if len(c) > 1 else 0.0 for c in columns]
+    return x, mean, deviation

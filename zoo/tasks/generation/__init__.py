@@ -68,13 +68,11 @@ class Generation(Task):
         return Metrics({"samples": samples, "d_real": MeanMetric(), "d_made": MeanMetric()}, compute_groups=False)
 
     def update(self, metrics: MetricCollection, output: Any, batch: Batch) -> None:
-        """Add a batch; ``output`` has real and made rows by name."""
+        """Add a batch; ``output`` has real and generated rows by name."""
         assert isinstance(metrics, Metrics)
         metrics["samples"].update(**output, **({"y": batch["y"]} if self.conditional else {}))
-        metrics.feed(
-            d_real=(to_widest_dtype(output["real_logit"] > 0),),
-            d_made=(to_widest_dtype(output["made_logit"] < 0),),
-        )
+        metrics["d_real"].update(to_widest_dtype(output["real_logit"] > 0))
+        metrics["d_made"].update(to_widest_dtype(output["made_logit"] < 0))
 
     def collect(self, output: Any, batch: Batch) -> Tensor | None:
         """Return nothing: samples are drawn when a picture is."""
