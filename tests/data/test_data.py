@@ -14,19 +14,19 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from zoo.data.image.spec import DIGITS
 import zoo
 from zoo.config.compose import conf_dir
 from zoo.config.signatures import data_options
 from zoo.data import load
 from zoo.data.arrays import from_arrays
-from zoo.data.image.augment import ImageAugment
 from zoo.data.dataset import channel_statistics
+from zoo.data.image.augment import ImageAugment
 from zoo.data.image.datasets import FASHION, MNIST, read_idx
-from zoo.data.loader import CHUNK, Loader
-from zoo.utils.random import generator_of
+from zoo.data.image.spec import DIGITS
 from zoo.data.inputs import encode
+from zoo.data.loader import CHUNK, Loader
 from zoo.registry import data_entry, list_data
+from zoo.utils.random import generator_of
 
 
 def idx(array: np.ndarray) -> bytes:

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from zoo.testing.accelerator import DEVICE, pretended_accelerator
+from zoo.data.dataset import Rows, Split, Windows
 from zoo.data.image.augment import ImageAugment
+from zoo.data.loader import EvalLoader, Loader
 from zoo.data.sequence.augment import SequenceAugment
 from zoo.data.text.augment import TextAugment
-from zoo.data.dataset import Rows, Split, Windows
-from zoo.data.loader import EvalLoader, Loader
 from zoo.data.transfer import ahead, fits, placed, size_of, upload
+from zoo.testing.accelerator import DEVICE, pretended_accelerator
 
 ROWS = 70
 

@@ -31,23 +31,23 @@ def test_each_part_is_set_back_to_its_own_mode_also_where_the_block_raises():
 
 
 def test_threads_that_overlap_never_see_training_and_the_last_sets_it_back():
-    net, seen, barrier = network(), [], threading.Barrier(8)
+    net, modes, barrier = network(), [], threading.Barrier(8)
 
     def use(number: int) -> None:
         barrier.wait()
         for _ in range(50 + number):
             with eval_mode(net):
-                seen.append(any(part.training for part in net.modules()))
+                modes.append(any(part.training for part in net.modules()))
                 with eval_mode(net):
-                    seen.append(net.training)
+                    modes.append(net.training)
 
     threads = [threading.Thread(target=use, args=(number,)) for number in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(seen) > 800
-    assert not any(seen)
+    assert len(modes) > 800
+    assert not any(modes)
     assert net.training
     assert not net[2].training
 

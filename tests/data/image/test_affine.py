@@ -20,7 +20,7 @@ def blob(height: int, width: int, *, sigma: float) -> torch.Tensor:
     return torch.exp(-square / (2 * sigma**2)).view(1, 1, height, width)
 
 
-def spread(image: torch.Tensor) -> torch.Tensor:
+def covariance(image: torch.Tensor) -> torch.Tensor:
     """Return the covariance (2, 2) of where an image (1, 1, H, W) is bright, in pixels."""
     height, width = image.shape[2:]
     at = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
@@ -33,7 +33,7 @@ def spread(image: torch.Tensor) -> torch.Tensor:
 def test_a_round_spot_stays_round_when_it_is_turned(size, seed):
     image = blob(*size, sigma=5)
     turned = ImageAugment(degrees=30)({"x": image}, torch.Generator().manual_seed(seed))["x"]
-    assert torch.allclose(spread(turned), spread(image), atol=0.6)
+    assert torch.allclose(covariance(turned), covariance(image), atol=0.6)
 
 
 @settings(deadline=None, max_examples=40)
@@ -47,10 +47,10 @@ def test_a_round_spot_stays_round_when_it_is_turned(size, seed):
 )
 def test_a_map_is_torchvisions(height, width, seed, limits):
     image = torch.rand(1, 1, height, width, generator=torch.Generator().manual_seed(seed))
-    ours = ImageAugment(**limits)({"x": image}, torch.Generator().manual_seed(seed))["x"]
+    actual = ImageAugment(**limits)({"x": image}, torch.Generator().manual_seed(seed))["x"]
     draw = (torch.rand(6, 1, generator=torch.Generator().manual_seed(seed)) * 2 - 1).flatten().tolist()
     angle = draw[0] * limits.get("degrees", 0.0)
-    shift = [-draw[n] * limits.get("translate", 0.0) for n in (4, 5)]  # ours moves what is looked at
+    shift = [-draw[n] * limits.get("translate", 0.0) for n in (4, 5)]  # actual moves what is looked at
     turn = math.radians(angle)
     if limits.keys() >= {"degrees", "translate"}:  # torchvision moves after it has turned
         right, down = shift
@@ -58,10 +58,10 @@ def test_a_map_is_torchvisions(height, width, seed, limits):
     if "scale" in limits:  # torchvision scales both sides alike
         across, down = (1 + draw[n] * limits["scale"] for n in (2, 3))
         if across != down:
-            theirs = _scaled(image, across, down)
-            assert torch.allclose(ours, theirs, atol=1e-4)
+            expected = _scaled(image, across, down)
+            assert torch.allclose(actual, expected, atol=1e-4)
             return
-    theirs = affine(
+    expected = affine(
         image,
         -angle if "shear" not in limits else 0.0,
         shift,
@@ -69,7 +69,7 @@ def test_a_map_is_torchvisions(height, width, seed, limits):
         [math.degrees(math.atan(draw[1] * limits.get("shear", 0.0))), 0.0],
         InterpolationMode.BILINEAR,
     )
-    assert torch.allclose(ours, theirs, atol=1e-3)
+    assert torch.allclose(actual, expected, atol=1e-3)
 
 
 def _scaled(image: torch.Tensor, across: float, down: float) -> torch.Tensor:
@@ -78,10 +78,10 @@ def _scaled(image: torch.Tensor, across: float, down: float) -> torch.Tensor:
     row = (torch.arange(height) - (height - 1) / 2) * down + (height - 1) / 2
     column = (torch.arange(width) - (width - 1) / 2) * across + (width - 1) / 2
     padded = torch.nn.functional.pad(image, (1, 1, 1, 1))
-    made = padded
+    scaled = padded
     for dim, at in ((2, row), (3, column)):
         at = at.clamp(-1, image.shape[dim]) + 1
         low = at.floor().clamp(max=image.shape[dim])
         share = (at - low).view((-1, 1) if dim == 2 else (1, -1))
-        made = torch.lerp(made.index_select(dim, low.long()), made.index_select(dim, low.long() + 1), share)
-    return made
+        scaled = torch.lerp(scaled.index_select(dim, low.long()), scaled.index_select(dim, low.long() + 1), share)
+    return scaled

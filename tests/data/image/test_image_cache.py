@@ -39,7 +39,10 @@ def test_those_that_finish_an_entry_at_once_all_read_it(tmp_path, monkeypatch):
     files = listing(photos)
     for number in range(4):
         with ThreadPoolExecutor(4) as pool:
-            work = [pool.submit(decoded_images, photos, files, OPTIONS, cache_dir=str(tmp_path / str(number))) for _ in range(4)]
+            work = [
+                pool.submit(decoded_images, photos, files, OPTIONS, cache_dir=str(tmp_path / str(number)))
+                for _ in range(4)
+            ]
             results = [one.result().x for one in work]
         assert all(torch.equal(x, results[0]) for x in results)
         (entry,) = (tmp_path / str(number) / "images").iterdir()

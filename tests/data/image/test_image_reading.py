@@ -16,16 +16,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from zoo.data.image.spec import ImageReading, ImageSpec
 import zoo
 from zoo.data import load
 from zoo.data.arrays import as_images, from_arrays
-from zoo.data.inputs import encode, from_json, pieces
+from zoo.data.image.spec import ImageReading, ImageSpec
 from zoo.data.input_readers import to_float
+from zoo.data.inputs import encode, from_json, pieces
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path, monkeypatch):
+def _cache_dir(tmp_path, monkeypatch):
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
 
 
@@ -99,7 +99,9 @@ def written(ending, mode, width, height, orientation, seed) -> bytes:
     st.sampled_from([1, 3]),
     st.tuples(st.integers(2, 12), st.integers(2, 12)),
 )
-def test_training_and_every_way_to_predict_read_the_same_pixels(tmp_path_factory, some, more, resize_mode, channels, size):
+def test_training_and_every_way_to_predict_read_the_same_pixels(
+    tmp_path_factory, some, more, resize_mode, channels, size
+):
     root = tmp_path_factory.mktemp("photos")
     for number, file in enumerate([*some, *more]):
         part = ("train", "val", "test")[number // 2 % 3]
@@ -285,17 +287,17 @@ def test_parts_are_known_by_any_of_their_names_above_and_below_the_classes(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("names", "said"),
+    ("names", "message"),
     [
         (("Train", "Test", "extra"), "extra is not"),
         (("Testing", "Validation"), "none of them is train"),
         (("a/train", "a/test", "b/train", "b/more"), "more is not"),
     ],
 )
-def test_folders_that_are_parts_in_part_are_refused(tmp_path, names, said):
+def test_folders_that_are_parts_in_part_are_refused(tmp_path, names, message):
     for name in names:
         two_classes(tmp_path / "x" / name, small, 3)
-    with pytest.raises(zoo.ZooError, match=f"are named as parts of the data, and {said}") as error:
+    with pytest.raises(zoo.ZooError, match=f"are named as parts of the data, and {message}") as error:
         load("image_folder", path=str(tmp_path / "x"))
     assert "\n" not in str(error.value)
 
@@ -424,8 +426,8 @@ def test_arrays_are_read_or_refused_alike_in_training_and_in_prediction(layout, 
     data = from_arrays((x, y))
     assert data.spec.input_shape == images.shape[1:]
     want = to_float(torch.from_numpy(np.array(images)))
-    for given_as in (x, torch.from_numpy(x), list(x)):
-        assert torch.equal(encode(data.spec, given_as)["x"], want)
+    for raw in (x, torch.from_numpy(x), list(x)):
+        assert torch.equal(encode(data.spec, raw)["x"], want)
     assert torch.equal(encode(data.spec, x[3])["x"], want[3:4])
 
 
@@ -451,14 +453,14 @@ def test_the_axis_with_the_channels_follows_one_rule(shape, read):
 def test_opacity_of_arrays_is_put_on_white_as_that_of_files_is(tmp_path):
     x = np.random.default_rng(0).integers(0, 256, (6, 5, 4, 4)).astype(np.uint8)
     for mode, spec_channels in (("RGBA", 3), ("LA", 1)):
-        given_x = x if mode == "RGBA" else np.ascontiguousarray(x[..., 1:3])
-        for n, image in enumerate(given_x):
+        pixels = x if mode == "RGBA" else np.ascontiguousarray(x[..., 1:3])
+        for n, image in enumerate(pixels):
             Image.fromarray(image, mode).save(tmp_path / f"{n}.png")
         spec = ImageSpec("x", "classification", (spec_channels, 5, 4), classes=("a", "b"))
         files = encode(spec, [tmp_path / f"{n}.png" for n in range(6)])["x"]
-        assert torch.equal(to_float(torch.from_numpy(as_images(given_x, "x").copy())), files)
-        assert torch.equal(encode(spec, given_x)["x"], files)
-        assert torch.allclose(encode(spec, given_x / 255)["x"], files, atol=0.51 / 255)
+        assert torch.equal(to_float(torch.from_numpy(as_images(pixels, "x").copy())), files)
+        assert torch.equal(encode(spec, pixels)["x"], files)
+        assert torch.allclose(encode(spec, pixels / 255)["x"], files, atol=0.51 / 255)
 
 
 def test_parts_of_an_archive_are_decided_together(tmp_path):
@@ -477,7 +479,7 @@ def test_parts_of_an_archive_are_decided_together(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("raw", "said"),
+    ("raw", "message"),
     [
         (
             lambda p: np.full((2, 4, 4), 200.0),
@@ -500,10 +502,10 @@ def test_parts_of_an_archive_are_decided_together(tmp_path):
         (lambda p: Image.new("L", (0, 4)), "an image: is no image that can be read"),
     ],
 )
-def test_what_is_no_image_of_the_model_is_refused_in_a_line(tmp_path, reader, raw, said):
+def test_what_is_no_image_of_the_model_is_refused_in_a_line(tmp_path, reader, raw, message):
     (tmp_path / "a.txt").write_text("a")
     small(tmp_path / "a", 3)
-    with pytest.raises(zoo.ZooError, match=said) as error:
+    with pytest.raises(zoo.ZooError, match=message) as error:
         reader.predict(raw(tmp_path))
     assert "\n" not in str(error.value)
 

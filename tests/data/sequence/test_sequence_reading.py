@@ -10,10 +10,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from zoo.data.sequence.spec import SequenceReading, SequenceSpec
 import zoo
 from zoo.data import load
 from zoo.data.inputs import encode, pieces
+from zoo.data.sequence.spec import SequenceReading, SequenceSpec
 
 RATES = (4000, 8000, 11025, 16000, 44100)
 
@@ -23,10 +23,10 @@ def wav_of(width: int, channels: int, rate: int, seconds: float, seed: int) -> b
     random = np.random.default_rng(seed)
     count = max(1, round(seconds * rate))
     values = random.normal(size=(count, channels)) * np.linspace(0.01, 0.3, count)[:, None]
-    whole = (values.clip(-1, 1) * (2 ** (8 * width - 1) - 1)).astype("<i8")
+    integers = (values.clip(-1, 1) * (2 ** (8 * width - 1) - 1)).astype("<i8")
     if width == 1:  # of these alone, zero is in the middle
-        whole += 128
-    samples = whole.reshape(-1, 1).view(np.uint8)[:, :width].tobytes()
+        integers += 128
+    samples = integers.reshape(-1, 1).view(np.uint8)[:, :width].tobytes()
     content = io.BytesIO()
     with wave.open(content, "wb") as file:
         file.setnchannels(channels)
@@ -92,7 +92,7 @@ def reader():
 
 
 @pytest.mark.parametrize(
-    ("raw", "said"),
+    ("raw", "message"),
     [
         (np.zeros((7, 2)), "a sequence of 7 steps; must be at most 6, as in training"),
         ([np.zeros((3, 2)), np.zeros((60_000, 2))], "a sequence of 60,000 steps; must be at most 6"),
@@ -109,8 +109,8 @@ def reader():
         ("none.npy", "none.npy: is no array that can be read"),
     ],
 )
-def test_what_is_no_sequence_of_the_model_is_refused_in_a_line(reader, raw, said):
-    with pytest.raises(zoo.ZooError, match=said) as error:
+def test_what_is_no_sequence_of_the_model_is_refused_in_a_line(reader, raw, message):
+    with pytest.raises(zoo.ZooError, match=message) as error:
         reader.predict(raw)
     assert "\n" not in str(error.value)
 

@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from zoo.data import load
+from zoo.data.inputs import encode, from_json, pieces
 from zoo.data.series.calendar import grid_of, seasonal_period_of
 from zoo.data.series.times import chosen, readings
-from zoo.exceptions import ZooError
-from zoo.data.inputs import encode, from_json, pieces
 from zoo.data.spec import DataSpec
+from zoo.exceptions import ZooError
 
 OPTIONS = {"context_length": 8, "prediction_length": 2}
 DAYS = ("%Y-%m-%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%b %d, %Y", "%d-%b-%Y", "%Y%m%d", "%Y/%m/%d", "%A, %d %B %Y")
@@ -300,7 +300,7 @@ def test_without_fill_a_gap_in_new_data_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda f: f[:0], "has no rows"),
         (lambda f: f[:5], "has 5 rows; must be .8, 1., the last 8 steps of v"),
@@ -315,11 +315,11 @@ def test_without_fill_a_gap_in_new_data_is_named(tmp_path):
         (lambda f: "nowhere.csv", "nowhere.csv: cannot be read"),
     ],
 )
-def test_what_is_no_past_of_the_model_is_one_line(tmp_path, change, said):
+def test_what_is_no_past_of_the_model_is_one_line(tmp_path, change, message):
     frame = pd.DataFrame({"date": pd.date_range("2020-01-01", periods=100), "v": np.arange(100.0)})
     frame.to_csv(tmp_path / "s.csv", index=False)
     spec = load("series", path=str(tmp_path / "s.csv"), **OPTIONS).spec
-    with pytest.raises(ZooError, match=said) as caught:
+    with pytest.raises(ZooError, match=message) as caught:
         encode(spec, change(frame))
     assert "\n" not in str(caught.value)
 
@@ -373,8 +373,8 @@ def test_empty_last_rows_are_named_as_the_future(tmp_path):
     columns = {"v": np.arange(100.0), "promo": np.arange(100) % 3}
     spec = load("series", path=save(tmp_path / "s.csv", days, **columns), **OPTIONS).spec
     path = save(tmp_path / "s.csv", days, v=np.where(np.arange(100) < 94, columns["v"], np.nan), promo=columns["promo"])
-    said = "line 96, column 'v': is empty to the end .6 rows.; if they are the future, cut these rows off"
-    with pytest.raises(ZooError, match=said):
+    message = "line 96, column 'v': is empty to the end .6 rows.; if they are the future, cut these rows off"
+    with pytest.raises(ZooError, match=message):
         load("series", path=path, **OPTIONS)
     (piece,) = pieces(spec, [path])
     assert "line 96, column 'v': is empty to the end" in piece.wrong

@@ -1,4 +1,4 @@
-"""Images of one's own: any file is read as it looks, folders and archives say the classes, what is wrong is named."""
+"""Image folders and archives: every format decodes alike, folders name classes and splits, errors name the file."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ import pytest
 import torch
 from PIL import Image
 
-from zoo.data.table.spec import TableSpec
 import zoo
 from zoo.data import load
+from zoo.data.dataset import Rows
 from zoo.data.image.augment import GRAY, ImageAugment
 from zoo.data.image.cache import DecodeOptions, decoded_images
-from zoo.data.dataset import Rows
-from zoo.data.loader import Loader
-from zoo.utils.random import generator_of
 from zoo.data.image.decode import decode, listing
+from zoo.data.loader import Loader
+from zoo.data.table.spec import TableSpec
 from zoo.tasks.classification import Classification
+from zoo.utils.random import generator_of
 
 RED, BLUE = (200, 30, 20), (10, 60, 220)
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path, monkeypatch):
+def _cache_dir(tmp_path, monkeypatch):
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
 
 
@@ -53,15 +53,17 @@ def folder_of(root: Path, *, classes=("blue", "red"), count=20, parts=("",), kin
 
 
 def look(path: Path, channels: int = 3, **options) -> np.ndarray:
-    return decode(path, size=options.pop("size", (10, 12)), resize_mode=options.pop("resize_mode", "resize"), channels=channels)
+    return decode(
+        path, size=options.pop("size", (10, 12)), resize_mode=options.pop("resize_mode", "resize"), channels=channels
+    )
 
 
 @pytest.mark.parametrize("kind", ["png", "bmp", "tif", "gif", "webp", "ppm", "jpg"])
 def test_every_format_looks_the_same(tmp_path, kind):
     options = {"lossless": True} if kind == "webp" else {"quality": 100, "subsampling": 0} if kind == "jpg" else {}
-    seen = look(save(photo(), tmp_path / f"a.{kind}", **options))
-    assert seen.shape == (3, 10, 12)
-    assert np.abs(seen.astype(int) - np.array(RED)[:, None, None]).max() <= 3
+    pixels = look(save(photo(), tmp_path / f"a.{kind}", **options))
+    assert pixels.shape == (3, 10, 12)
+    assert np.abs(pixels.astype(int) - np.array(RED)[:, None, None]).max() <= 3
 
 
 def test_every_mode_looks_as_it_should(tmp_path):
@@ -89,8 +91,8 @@ def test_an_image_is_turned_as_its_exif_says(tmp_path):
     image.paste(RED, (0, 0, 12, 5))  # the upper half
     exif = Image.Exif()
     exif[0x0112] = 3  # upside down
-    seen = look(save(image, tmp_path / "a.jpg", exif=exif.tobytes(), quality=95))
-    assert seen[0, :4].mean() < 60 < 150 < seen[0, 6:].mean()
+    pixels = look(save(image, tmp_path / "a.jpg", exif=exif.tobytes(), quality=95))
+    assert pixels[0, :4].mean() < 60 < 150 < pixels[0, 6:].mean()
 
 
 def test_crop_keeps_proportions_and_resize_does_not(tmp_path):
@@ -126,8 +128,8 @@ def test_folders_and_archives_of_class_folders_are_one_data_set(tmp_path, packed
 
 
 def test_parts_are_as_the_folders_say_and_what_is_missing_is_cut_from_train(tmp_path):
-    whole = load("image_folder", path=str(folder_of(tmp_path / "a", parts=("train", "valid", "test"))))
-    assert whole.sizes == (40, 40, 40)
+    data = load("image_folder", path=str(folder_of(tmp_path / "a", parts=("train", "valid", "test"))))
+    assert data.sizes == (40, 40, 40)
     no_val = load("image_folder", path=str(folder_of(tmp_path / "b", parts=("train", "test"))))
     assert no_val.sizes == (36, 4, 40)
     no_test = load("image_folder", path=str(folder_of(tmp_path / "c", parts=("train", "val"))))
@@ -167,7 +169,7 @@ def stray(root: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda p: damaged(folder_of(p)), r"red/3\.png: cannot be decoded \(.*data.skip_corrupt=true"),
         (lambda p: emptied(folder_of(p)), "green: holds no image"),
@@ -180,9 +182,9 @@ def stray(root: Path) -> Path:
         (lambda p: p.with_suffix(".zip").write_bytes(b"no zip") and p.with_suffix(".zip"), "is not a whole archive"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_learnt_from_is_one_line_and_leaves_nothing_behind(tmp_path, make, said):
+def test_what_cannot_be_learnt_from_is_one_line_and_leaves_nothing_behind(tmp_path, make, message):
     path = make(tmp_path / "photos")
-    with pytest.raises(zoo.ZooError, match=said) as error:
+    with pytest.raises(zoo.ZooError, match=message) as error:
         load("image_folder", path=str(path))
     assert "\n" not in str(error.value)
     assert not list((tmp_path / "cache").rglob("making-*"))
@@ -212,9 +214,9 @@ def test_the_cache_is_used_until_a_file_changes(tmp_path):
 
 def test_batches_of_a_map_are_those_of_memory(tmp_path):
     data = load("image_folder", path=str(folder_of(tmp_path / "photos")))
-    whole = {key: value.index_select(0, torch.arange(len(value))) for key, value in data.train.items()}
+    in_memory = {key: value.index_select(0, torch.arange(len(value))) for key, value in data.train.items()}
     mapped, held = (
-        [b for chunk in Loader(split, batch_size=5, seed=1) for b in chunk] for split in (data.train, whole)
+        [b for chunk in Loader(split, batch_size=5, seed=1) for b in chunk] for split in (data.train, in_memory)
     )
     for one, other in zip(mapped, held, strict=True):
         assert torch.equal(one["x"], other["x"])
@@ -248,8 +250,8 @@ def test_npz_archives_are_read_as_medmnist_writes_them_and_pickles_are_not(tmp_p
 
 def test_a_folder_trains_and_a_new_photo_is_recognised(tmp_path, quick):
     path = str(folder_of(tmp_path / "photos"))
-    own = {"data.path": path, "data.batch_size": 8, "trainer.max_epochs": 8}
-    run = zoo.train("resnet", data="image_folder", **{k: v for k, v in quick.items() if k != "trainer"}, **own)
+    options = {"data.path": path, "data.batch_size": 8, "trainer.max_epochs": 8}
+    run = zoo.train("resnet", data="image_folder", **{k: v for k, v in quick.items() if k != "trainer"}, **options)
     assert run.metrics["test/accuracy"] == 1.0
     assert {p.name for p in run.plots} >= {"batch.png", "confusion.png", "precision_recall.png"}
     new = np.asarray(photo(BLUE)).transpose(2, 0, 1)
@@ -269,26 +271,26 @@ def after(augment: ImageAugment, x: torch.Tensor, key: int = 0) -> torch.Tensor:
 
 def test_a_flip_mirrors_about_half():
     x = images(400)
-    seen = after(ImageAugment(hflip=0.5), x)
-    same, mirrored = ((seen == other).flatten(1).all(1) for other in (x, x.flip(3)))
+    augmented = after(ImageAugment(hflip=0.5), x)
+    same, mirrored = ((augmented == other).flatten(1).all(1) for other in (x, x.flip(3)))
     assert (same ^ mirrored).all()
     assert 150 < mirrored.sum() < 250
 
 
 def test_a_crop_is_a_window_of_the_image_with_its_border():
     x = images(200, 5)
-    seen = after(ImageAugment(crop_padding=2), x)
+    augmented = after(ImageAugment(crop_padding=2), x)
     bordered = torch.nn.functional.pad(x, [2] * 4)
     windows = {(r, c): bordered[:, :, r : r + 5, c : c + 5] for r in range(5) for c in range(5)}
-    found = [[key for key, w in windows.items() if torch.equal(w[n], seen[n])] for n in range(200)]
-    assert all(found)
-    assert len({f[0] for f in found}) == 25
+    crops = [[key for key, w in windows.items() if torch.equal(w[n], augmented[n])] for n in range(200)]
+    assert all(crops)
+    assert len({crop[0] for crop in crops}) == 25
 
 
 def test_cutout_blanks_one_square_with_the_image_s_mean():
     x = images(100, 9)
-    seen = after(ImageAugment(cutout=4), x)
-    for one, other in zip(seen, x, strict=True):
+    augmented = after(ImageAugment(cutout=4), x)
+    for one, other in zip(augmented, x, strict=True):
         changed = (one != other).any(0)
         rows, columns = (torch.where(changed.any(axis))[0] for axis in (1, 0))
         assert changed.sum() == len(rows) * len(columns)  # a rectangle, cut by the image's edge at most
@@ -323,17 +325,17 @@ def test_colours_move_as_far_as_they_are_let_and_luminance_stays_under_hue():
     assert 1.18 < bright.max() <= 1.2001
     grey = x[:, :1].expand(-1, 3, -1, -1)
     assert torch.allclose(after(ImageAugment(saturation=0.5, hue=0.5), grey), grey, atol=2e-3)
-    spread = after(ImageAugment(contrast=0.5), x).std((1, 2, 3)) / x.std((1, 2, 3))
-    assert spread.min() < 0.6 < 1.3 < spread.max()
+    ratio = after(ImageAugment(contrast=0.5), x).std((1, 2, 3)) / x.std((1, 2, 3))
+    assert ratio.min() < 0.6 < 1.3 < ratio.max()
     assert torch.equal(after(ImageAugment(hue=0.1), x, 1), after(ImageAugment(hue=0.1), x, 1))
 
 
 def test_images_of_one_channel_take_every_augmentation():
     everything = ImageAugment(0.5, 1, 10, 1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 2, 0.2)
-    seen = after(everything, images(8, channels=1))
-    assert seen.shape == (8, 1, 9, 9)
-    assert seen.min() >= 0
-    assert seen.max() <= 1
+    augmented = after(everything, images(8, channels=1))
+    assert augmented.shape == (8, 1, 9, 9)
+    assert augmented.min() >= 0
+    assert augmented.max() <= 1
 
 
 def test_a_file_in_memory_is_decoded_too():
