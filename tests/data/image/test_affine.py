@@ -50,7 +50,7 @@ def test_a_map_is_torchvisions(height, width, seed, limits):
     actual = ImageAugment(**limits)({"x": image}, torch.Generator().manual_seed(seed))["x"]
     draw = (torch.rand(6, 1, generator=torch.Generator().manual_seed(seed)) * 2 - 1).flatten().tolist()
     angle = draw[0] * limits.get("degrees", 0.0)
-    shift = [-draw[n] * limits.get("translate", 0.0) for n in (4, 5)]  # actual moves what is looked at
+    shift = [-draw[n] * limits.get("translate", 0.0) for n in (4, 5)]  # the map here moves the place that is read
     turn = math.radians(angle)
     if limits.keys() >= {"degrees", "translate"}:  # torchvision moves after it has turned
         right, down = shift
