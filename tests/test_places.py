@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,19 @@ def test_a_run_is_used_and_goes_on_from_any_folder(project, tmp_path, monkeypatc
     assert results(project / "cut")["config_hash"] == results(project / "done")["config_hash"]
     assert yaml.safe_load((project / "done" / "config.yaml").read_text())["data"]["path"] == "csv/t.csv"
     assert not list(elsewhere.iterdir())
+
+
+def test_a_run_is_named_by_its_folder_its_parent_latest_or_its_checkpoint(project, monkeypatch, capsys):
+    monkeypatch.chdir(project)
+    shutil.copytree("done", "runs/fnn-csv/done")
+    try:
+        for place in ("done", "runs", "latest", "done/checkpoints/best.ckpt"):
+            assert main(["evaluate", place]) == 0, place
+        assert zoo.load("latest").name == zoo.load("runs").name == "fnn"
+        assert main(["resume", "runs", "trainer.max_epochs=1"]) == 2
+        assert "2 epochs of the run are done" in capsys.readouterr().err
+    finally:
+        shutil.rmtree("runs")
 
 
 def test_data_that_moved_with_its_run_is_found_from_there(project, tmp_path, monkeypatch, capsys):

@@ -128,7 +128,7 @@ def test_train_answers_names_of_other_libraries_by_their_meaning(arguments, mess
     assert capsys.readouterr().err == f"error: {message}\n"
 
 
-@pytest.mark.parametrize("name", ["mlp", "ae"])
+@pytest.mark.parametrize("name", ["mlp", "ae", "policy"])
 def test_train_takes_synonyms_of_models(name, capsys):
     assert main(["train", f"model={name}", "data=nosuch"]) == 2
     assert capsys.readouterr().err.startswith("error: unknown data 'nosuch'")

@@ -20,7 +20,7 @@ from zoo.data.image.spec import DIGITS
 from zoo.data.spec import DataSpec
 from zoo.models.base import ZooModule
 from zoo.utils import entries
-from zoo.utils.meanings import meaning
+from zoo.utils.meanings import MEANINGS, meaning
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -342,3 +342,16 @@ def test_signature_augmentation_read_from_source_as_by_inspect(modality):
     cls = registry.get_modality(modality).augmentation
     known = signatures.defaults(signatures.declared(cls)) if cls is not None else {}
     assert signatures.defaults(signatures.augment_options(modality)) == known
+
+
+def test_meanings_lead_to_options_that_exist():
+    known = {"out", "count", "length", "temperature", "label", "top_k", "top", "metric", "over", "seconds", "minutes"}
+    known |= {"zoo lr-find", *configs.GROUPS}
+    for optimizer in ("sgd", "adamw", "rmsprop"):
+        known |= set(configs.option_keys(["model=cnn", f"optimizer={optimizer}"]))
+    known |= {f"model.{option}" for model in zoo.list_models() for option in signatures.model_options(model)}
+    known |= {f"data.{option}" for data in zoo.list_data() for option in signatures.data_options(data)}
+    known |= {
+        f"data.augment.{o}" for modality in registry.list_modalities() for o in signatures.augment_options(modality)
+    }
+    assert {option for options in MEANINGS.values() for option in options} <= known
