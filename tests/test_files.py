@@ -44,7 +44,7 @@ def trials(tmp_path_factory):
     st.floats(0, 1, exclude_max=True),
     st.integers(0, 2**32 - 1),
 )
-def test_a_damaged_file_is_refused_in_a_line_or_read_as_what_it_is(trials, name, kind, region, place, value):
+def test_readers_reject_damaged_files_in_one_line(trials, name, kind, region, place, value):
     trial = trials(name)
     regions = list(trial.reader.regions(trial.raw))
     if kind == "size that lies" and not trial.reader.lies(trial.raw):
@@ -106,7 +106,7 @@ def yaml_of_aliases():
     ids=["a png of 10 GB", "a wav of a second a sample", "an npz of 1.5 GB", "yaml of aliases", "yaml that runs code",
          "csv of one cell", "csv of half a symbol"],
 )  # fmt: skip
-def test_a_file_that_would_take_all_memory_or_run_code_is_refused(trials, reader, content):
+def test_readers_reject_files_that_exhaust_memory_or_run_code(trials, reader, content):
     how, message = trials(reader).read(content())
     assert how == "refused", message
     assert "\n" not in message
@@ -122,7 +122,7 @@ class Trap:
         return open, (str(self.place), "w")
 
 
-def test_no_pickle_and_no_target_of_a_file_is_run(tmp_path):
+def test_load_runs_no_pickle_and_no_target(tmp_path):
     sprung = tmp_path / "sprung"
     torch.save({"zoo": Trap(sprung), "state_dict": {}}, tmp_path / "in.ckpt")
     (tmp_path / "bare.ckpt").write_bytes(pickle.dumps(Trap(sprung)))
@@ -144,7 +144,7 @@ def test_no_pickle_and_no_target_of_a_file_is_run(tmp_path):
     assert not sprung.exists()
 
 
-def test_an_archive_writes_nothing_outside_the_cache(tmp_path):
+def test_archive_writes_nothing_outside_the_cache(tmp_path):
     image = io.BytesIO()
     Image.new("RGB", (8, 8)).save(image, "bmp")
     with tarfile.open(tmp_path / "a.tar", "w") as archive:
@@ -161,7 +161,7 @@ def test_an_archive_writes_nothing_outside_the_cache(tmp_path):
     assert [path.name for path in outside] == ["a.tar"]
 
 
-def test_options_that_ask_for_all_memory_are_found_out_before_it_is_taken(tmp_path):
+def test_load_rejects_options_that_exhaust_memory(tmp_path):
     run = zoo.train("fnn", "wine", trainer={"max_epochs": 1}, report=False, run_dir=str(tmp_path / "run"), logger="csv")
     content = torch.load(run.folder / "checkpoints" / "best.ckpt", weights_only=True)
     content["hyper_parameters"]["widths"] = [10**7, 10**7]
@@ -170,7 +170,7 @@ def test_options_that_ask_for_all_memory_are_found_out_before_it_is_taken(tmp_pa
         zoo.load(tmp_path / "greedy.ckpt")
 
 
-def test_a_configuration_that_lacks_something_is_named(tmp_path):
+def test_read_run_config_names_what_is_missing(tmp_path):
     for text, message in (("seed: 0\n", "KeyError"), ("a: 1\nb: &x 2\nc: *x\n", "aliases"), ("\0", "ReaderError")):
         (tmp_path / "config.yaml").write_text(text)
         with pytest.raises(zoo.ZooError, match=f"is not the configuration of a run .*{message}"):

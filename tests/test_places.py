@@ -44,7 +44,7 @@ def results(folder):
     return json.loads((folder / "results.json").read_text())
 
 
-def test_a_run_is_used_and_goes_on_from_any_folder(project, tmp_path, monkeypatch, capsys):
+def test_run_is_used_and_resumed_from_any_folder(project, tmp_path, monkeypatch, capsys):
     elsewhere = tmp_path / "some" / "where"
     elsewhere.mkdir(parents=True)
     monkeypatch.chdir(elsewhere)
@@ -57,7 +57,7 @@ def test_a_run_is_used_and_goes_on_from_any_folder(project, tmp_path, monkeypatc
     assert not list(elsewhere.iterdir())
 
 
-def test_a_run_is_named_by_its_folder_its_parent_latest_or_its_checkpoint(project, monkeypatch, capsys):
+def test_run_is_named_by_folder_parent_latest_or_checkpoint(project, monkeypatch, capsys):
     monkeypatch.chdir(project)
     shutil.copytree("done", "runs/fnn-csv/done")
     try:
@@ -70,7 +70,7 @@ def test_a_run_is_named_by_its_folder_its_parent_latest_or_its_checkpoint(projec
         shutil.rmtree("runs")
 
 
-def test_data_that_moved_with_its_run_is_found_from_there(project, tmp_path, monkeypatch, capsys):
+def test_data_that_moved_with_its_run_is_found(project, tmp_path, monkeypatch, capsys):
     moved = tmp_path / "moved"
     project.rename(moved)
     try:
@@ -83,7 +83,7 @@ def test_data_that_moved_with_its_run_is_found_from_there(project, tmp_path, mon
         moved.rename(project)
 
 
-def test_a_tilde_is_the_home_folder_everywhere(project, tmp_path, monkeypatch, capsys):
+def test_tilde_is_the_home_folder_everywhere(project, tmp_path, monkeypatch, capsys):
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))
@@ -108,7 +108,7 @@ def test_a_tilde_is_the_home_folder_everywhere(project, tmp_path, monkeypatch, c
 
 
 @pytest.mark.parametrize("words", [["nosuch.csv"], ["t.csv", "tpo=3"], ["t.csv", "nosuch.csv"]])
-def test_answers_that_are_there_are_kept_where_a_command_is_refused(project, words, capsys):
+def test_predict_keeps_the_old_file_when_rejected(project, words, capsys):
     Path("answers.csv").write_text("dear")
     Path("t.csv").write_bytes((project / "csv" / "t.csv").read_bytes())
     assert main(["predict", str(project / "done"), *words, "out=answers.csv", "format=csv"]) == 2
@@ -116,7 +116,7 @@ def test_answers_that_are_there_are_kept_where_a_command_is_refused(project, wor
     assert sorted(path.name for path in Path().iterdir()) == ["answers.csv", "t.csv"]
 
 
-def test_links_and_devices_stay_what_they_are(project, tmp_path):
+def test_atomic_write_keeps_links_and_devices(project, tmp_path):
     Path("real.csv").write_text("old")
     Path("link.csv").symlink_to("real.csv")
     assert main(["predict", str(project / "done"), str(project / "csv" / "t.csv"), "out=link.csv", "format=csv"]) == 0
@@ -126,7 +126,7 @@ def test_links_and_devices_stay_what_they_are(project, tmp_path):
     assert Path("/dev/null").is_char_device()
 
 
-def test_an_error_of_the_system_is_described_with_and_without_a_file():
+def test_os_error_text_with_and_without_a_file():
     assert (
         os_error_text(FileNotFoundError(2, "No such file or directory", "a.csv")) == "a.csv: No such file or directory"
     )
@@ -135,7 +135,7 @@ def test_an_error_of_the_system_is_described_with_and_without_a_file():
     assert os_error_text(TimeoutError()) == "TimeoutError"
 
 
-def test_words_about_a_folder_leave_it_and_only_a_runs_own_files_are_removed(tmp_path):
+def test_discard_run_removes_only_run_files(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "config.yaml").write_text("x")
     (tmp_path / "thesis.txt").write_text("dear")

@@ -22,7 +22,7 @@ def lines(capsys):
     return capsys.readouterr().out.splitlines()
 
 
-def test_every_model_is_listed_and_has_a_card(capsys):
+def test_list_and_info_cover_every_model(capsys):
     assert main(["list"]) == 0
     names = [line.split()[0] for line in lines(capsys)[1:-2]]
     assert names == configs.choices("model")
@@ -45,7 +45,7 @@ def test_every_model_is_listed_and_has_a_card(capsys):
         (["evaluate", "none.ckpt", "rowz=all"], "did you mean 'rows'"),
     ],
 )
-def test_wrong_words_are_one_line_and_code_2(words, message, capsys):
+def test_main_rejects_wrong_arguments_in_one_line_with_code_2(words, message, capsys):
     assert main(words) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
@@ -62,7 +62,7 @@ def digits(tmp_path_factory):
     return zoo.train("cnn", "digits", model_kwargs={"channels": [16, 16], "hidden": 32}, run_dir=str(folder), **quick)
 
 
-def test_images_of_a_folder_are_told_and_a_damaged_one_is_named(digits, tmp_path, capsys):
+def test_predict_images_of_a_folder_names_a_damaged_one(digits, tmp_path, capsys):
     x = load("digits").test["x"][:70]  # more than are read at once
     (tmp_path / "photos").mkdir()
     for number, image in enumerate(x[:, 0].numpy()):
@@ -83,7 +83,7 @@ def test_images_of_a_folder_are_told_and_a_damaged_one_is_named(digits, tmp_path
     assert [line.split()[:2] for line in lines(capsys)] == [[f"photos/0{n}.png", want[n]] for n in (7, 8)]
 
 
-def test_an_evaluation_is_the_runs_own(digits, tmp_path, capsys):
+def test_evaluate_equals_the_runs_metrics(digits, tmp_path, capsys):
     assert main(["evaluate", str(digits.folder), "out=figures.json"]) == 0
     content = json.loads((tmp_path / "figures.json").read_text())
     for name, value in digits.metrics.items():
@@ -111,7 +111,7 @@ def people(tmp_path_factory):
 
 
 @pytest.mark.parametrize("how", ["file", "standard input", "semicolons in another order"])
-def test_rows_of_a_csv_are_told_in_pieces(how, people, tmp_path, capsys, monkeypatch):
+def test_predict_csv_in_pieces(how, people, tmp_path, capsys, monkeypatch):
     run, frame = people
     want = run.model.predict(frame)["value"].tolist()
     place, raw = tmp_path / "new.csv", frame.to_csv(index=False).encode()
@@ -126,7 +126,7 @@ def test_rows_of_a_csv_are_told_in_pieces(how, people, tmp_path, capsys, monkeyp
     assert [row["value"] for row in rows] == pytest.approx(want, rel=1e-5)
 
 
-def test_a_bad_row_ends_its_file_with_its_line_and_others_go_on(people, tmp_path, capsys):
+def test_predict_bad_row_ends_its_file_and_names_the_line(people, tmp_path, capsys):
     run, frame = people
     good = frame.head(5).to_csv(index=False)
     (tmp_path / "good.csv").write_text(good)
@@ -145,7 +145,7 @@ def test_a_bad_row_ends_its_file_with_its_line_and_others_go_on(people, tmp_path
     assert "the columns age, town are missing" in other
 
 
-def test_texts_are_read_by_lines(tmp_path, capsys):
+def test_predict_texts_by_lines(tmp_path, capsys):
     words = [f"{'good' if n % 2 else 'bad'} film number {n % 7}" for n in range(200)]
     frame = pd.DataFrame({"text": words, "label": ["yes" if n % 2 else "no" for n in range(200)]})
     frame.to_csv(tmp_path / "films.csv", index=False)
@@ -158,7 +158,7 @@ def test_texts_are_read_by_lines(tmp_path, capsys):
     assert [(row["input"], row["label"]) for row in rows] == [("1", "yes"), ("3", "no")]
 
 
-def test_a_series_goes_on_with_its_dates(tmp_path, capsys):
+def test_predict_series_continues_its_dates(tmp_path, capsys):
     days = pd.date_range("2020-01-01", periods=400, freq="MS")
     values = 10 + np.sin(np.arange(400) / 3)
     pd.DataFrame({"month": days, "sold": values}).to_csv(tmp_path / "sold.csv", index=False)
@@ -172,7 +172,7 @@ def test_a_series_goes_on_with_its_dates(tmp_path, capsys):
     assert [row["sold"] for row in rows] == pytest.approx(want, rel=1e-5)
 
 
-def test_recordings_are_read_as_they_were_for_training(tmp_path):
+def test_inputs_recordings_equal_training(tmp_path):
     import wave
 
     from zoo.data.inputs import pieces

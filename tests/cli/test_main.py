@@ -18,12 +18,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize("words", [["--version"], ["train", "--version"], ["predict", "--version"]])
-def test_every_command_has_the_zoos_version(words, capsys):
+def test_main_prints_the_version_of_every_command(words, capsys):
     assert main(words) == 0
     assert capsys.readouterr().out == f"zoo {zoo.__version__}\n"
 
 
-def test_train_py_has_the_zoos_version():
+def test_train_py_prints_the_version():
     done = subprocess.run([sys.executable, ROOT / "train.py", "--version"], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"zoo {zoo.__version__}\n", "")
 
@@ -36,7 +36,7 @@ def test_train_py_has_the_zoos_version():
         *(pytest.param(words, "1", marks=pytest.mark.slow) for words in (["--help"], ["list"], ["info", "fnn"])),
     ],
 )
-def test_a_reader_that_has_seen_enough_is_no_error(words, unbuffered):
+def test_main_closed_pipe_is_no_error(words, unbuffered):
     import os
 
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": unbuffered}
@@ -47,7 +47,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(words, unbuffered):
 
 
 @pytest.mark.slow
-def test_a_run_whose_reader_goes_away_comes_to_its_end(tmp_path):
+def test_train_closed_pipe_finishes_the_run(tmp_path):
     words = ["model=fnn", "data=wine", "trainer.max_epochs=1", "logger=csv", "trainer=cpu", "run_dir=run"]
     with subprocess.Popen(
         [sys.executable, ROOT / "train.py", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
@@ -57,7 +57,7 @@ def test_a_run_whose_reader_goes_away_comes_to_its_end(tmp_path):
     assert (tmp_path / "run" / "results.json").exists()
 
 
-def test_extras_are_installed_from_the_checkout_everywhere():
+def test_extras_are_installed_from_the_checkout():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert install("demo") == 'pip install -e ".[demo]"'
     places = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("conf/**/*.yaml")]

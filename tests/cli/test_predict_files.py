@@ -22,7 +22,7 @@ def wines(tmp_path):
 
 
 @pytest.mark.parametrize("inputs", [["nosuch.csv"], ["header.csv"], ["text.csv"], ["wines.csv", "nosuch.csv"]])
-def test_what_was_there_stays_where_nothing_is_answered(inputs, wines, tmp_path, capsys):
+def test_predict_keeps_the_old_file_without_predictions(inputs, wines, tmp_path, capsys):
     header = wines.read_text().splitlines()[0]
     (tmp_path / "header.csv").write_text(header + "\n")
     (tmp_path / "text.csv").write_text(header + "\n" + ",".join(["old"] * 13) + "\n")
@@ -33,7 +33,7 @@ def test_what_was_there_stays_where_nothing_is_answered(inputs, wines, tmp_path,
     assert capsys.readouterr().err.startswith("error: ")
 
 
-def test_answers_replace_what_was_there_also_beside_a_file_that_is_damaged(wines, tmp_path, capsys):
+def test_predict_replaces_the_old_file_despite_a_damaged_input(wines, tmp_path, capsys):
     (tmp_path / "answers.csv").write_text("before")
     (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
     assert main(["predict", "fnn/wine", "wines.csv", "bad.csv", "format=csv", "out=answers.csv"]) == 1
@@ -42,7 +42,7 @@ def test_answers_replace_what_was_there_also_beside_a_file_that_is_damaged(wines
     assert "missing" in capsys.readouterr().err
 
 
-def test_a_pipe_takes_rows_as_they_come(wines, tmp_path):
+def test_predict_writes_rows_into_a_pipe_as_they_come(wines, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     lines = []
     reader = threading.Thread(target=lambda: lines.extend((tmp_path / "pipe").read_text().splitlines()))
@@ -54,7 +54,7 @@ def test_a_pipe_takes_rows_as_they_come(wines, tmp_path):
 
 
 @pytest.mark.parametrize("ending", ["", "\n", "\r\n\r\n"])
-def test_a_table_of_a_header_alone_has_no_rows(ending, wines, tmp_path, capsys):
+def test_predict_header_alone_has_no_rows(ending, wines, tmp_path, capsys):
     (tmp_path / "header.csv").write_text(wines.read_text().splitlines()[0] + ending)
     assert main(["predict", "fnn/wine", "header.csv", "wines.csv"]) == 1
     message = capsys.readouterr()
@@ -63,7 +63,7 @@ def test_a_table_of_a_header_alone_has_no_rows(ending, wines, tmp_path, capsys):
     assert len(message.out.splitlines()) == 5
 
 
-def test_a_damaged_image_among_many_is_named_and_the_others_are_written(tmp_path, capsys):
+def test_predict_names_a_damaged_image_and_writes_the_others(tmp_path, capsys):
     for number in range(3):
         Image.fromarray(np.full((8, 8), 40 * number, np.uint8)).save(tmp_path / f"{number}.png")
     (tmp_path / "1.png").write_bytes(b"\x89PNG")

@@ -36,7 +36,7 @@ def all_files(group: str) -> list[str]:
 # The registered ones are paired with all data by the conformance checks
 @pytest.mark.parametrize("model", [name for name in all_files("model") if name not in zoo.list_models()])
 @pytest.mark.parametrize("data", all_files("data"))
-def test_every_pair_composes_and_is_either_a_task_or_a_refusal_that_names_what_fits(model, data):
+def test_task_of_every_pair_or_an_error_that_names_what_fits(model, data):
     config = compose(f"model={model}", f"data={data}")
     assert config.data.name == data
     entry = registry.entry(config.model.name)
@@ -57,7 +57,7 @@ def test_every_pair_composes_and_is_either_a_task_or_a_refusal_that_names_what_f
 
 
 @pytest.mark.parametrize("group", ["optimizer", "scheduler", "trainer", "logger"])
-def test_every_choice_of_every_group_is_valid(group):
+def test_groups_every_choice_is_valid(group):
     for name in all_files(group):
         plain = OmegaConf.to_container(compose(f"{group}={name}"))
         assert plain[group].get("name", name) == name
@@ -67,7 +67,7 @@ def test_every_choice_of_every_group_is_valid(group):
 
 
 @pytest.mark.parametrize("recipe", all_files("recipe"))
-def test_every_recipe_names_a_model_and_data_that_fit_and_is_picked_up_in_either_order(recipe):
+def test_recipes_fit_and_apply_in_either_order(recipe):
     model, _, data = recipe.partition("-")
     assert model in all_files("model")
     config = compose(f"model={model}", f"data={data}")
@@ -82,7 +82,7 @@ def test_every_recipe_names_a_model_and_data_that_fit_and_is_picked_up_in_either
         assert len(set(recipe_options.expected) & {"min", "max"}) == 1
 
 
-def test_names_yamls_and_the_readme_agree():
+def test_names_of_models_agree_with_yaml_and_readme():
     named = {name: compose(f"model={name}").model.name for name in all_files("model")}
     assert set(named.values()) == set(zoo.list_models())  # each YAML names a registered class
     assert {name: name for name in zoo.list_models()}.items() <= named.items()  # and each has one of its own
@@ -132,7 +132,7 @@ def test_descriptions_google_style_args_with_and_without_literals():
     assert not signatures.descriptions("Return it.")
 
 
-def test_the_command_line_beats_the_recipe_and_the_recipe_the_model():
+def test_compose_command_line_beats_recipe_beats_model():
     plain, paired = compose("model=cnn"), compose("model=cnn", "data=mnist")
     assert plain.data.name == "digits"
     assert paired.trainer.max_epochs != plain.trainer.max_epochs or paired.model != plain.model
@@ -152,7 +152,7 @@ def test_the_command_line_beats_the_recipe_and_the_recipe_the_model():
         (["max_epohcs=3"], "did you mean 'trainer.max_epochs'"),
     ],
 )
-def test_a_typo_names_the_nearest_choice(words, message):
+def test_compose_typo_names_the_nearest_choice(words, message):
     with pytest.raises(zoo.ZooError, match=message):
         compose(*words)
 
@@ -190,14 +190,14 @@ def test_a_typo_names_the_nearest_choice(words, message):
         ({"num_epochs": 3}, "unknown option 'num_epochs': use trainer.max_epochs"),
     ],
 )
-def test_a_wrong_value_is_one_line_and_leaves_nothing_behind(options, message, tmp_path):
+def test_train_rejects_a_wrong_value_in_one_line(options, message, tmp_path):
     with pytest.raises(zoo.ZooError, match=message) as caught:
         zoo.train("cnn", **options)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
 
 
-def test_names_are_listed_without_torch():
+def test_registry_lists_names_without_torch():
     code = "import sys, zoo; zoo.list_models(); zoo.list_data(); assert not {'torch', 'lightning'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
     code = (
@@ -208,7 +208,7 @@ def test_names_are_listed_without_torch():
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
-def test_names_lead_to_classes():
+def test_get_returns_classes_by_name():
     assert zoo.get("cnn") is zoo.CNN
     assert isinstance(zoo.create("fnn", widths=[3]), zoo.FNN)
     with pytest.raises(zoo.ZooError, match="did you mean 'cnn'"):
@@ -217,7 +217,7 @@ def test_names_lead_to_classes():
         zoo.create("fnn", widhts=[3])
 
 
-def test_a_name_is_given_once_and_the_table_agrees_with_the_classes():
+def test_register_rejects_a_second_entry():
     with pytest.raises(zoo.ZooError, match="registered already"):
 
         @zoo.register("cnn")
@@ -258,7 +258,7 @@ def linear():
     registry._MODELS.pop("test_linear")
 
 
-def test_a_users_own_model_trains_with_no_yaml_of_its_own(linear, quick):
+def test_train_users_model_without_yaml(linear, quick):
     quick["trainer"]["max_epochs"] = 10
     run = zoo.train("test_linear", data="digits", model_kwargs={"bias": False}, optimizer={"lr": 0.01}, **quick)
     assert run.results["params"] == 640
@@ -269,7 +269,7 @@ def test_a_users_own_model_trains_with_no_yaml_of_its_own(linear, quick):
 
 
 @pytest.mark.slow
-def test_a_package_offers_models_by_an_entry_point_that_is_imported_when_asked_for(tmp_path, quick):
+def test_entry_point_is_imported_on_demand(tmp_path, quick):
     (tmp_path / "theirs.py").write_text(
         "import torch, zoo\n\n"
         "@zoo.register('test_theirs')\n"
@@ -301,7 +301,7 @@ def zoo_results(folder: str) -> dict:
     return json.loads((Path(folder) / "results.json").read_text())
 
 
-def test_a_users_own_data_trains_with_no_yaml_of_its_own(quick):
+def test_train_users_data_without_yaml(quick):
     from zoo.data.arrays import from_arrays
 
     @zoo.register_data("test_blobs", tasks=("classification",), modality="table")

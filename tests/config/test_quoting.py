@@ -24,7 +24,7 @@ NAMES = st.text(
 
 @settings(deadline=None, max_examples=300)
 @given(name=NAMES, key=st.sampled_from(PLACES))
-def test_any_name_of_a_file_is_taken_as_it_stands(name, key):
+def test_quoted_keeps_any_file_name(name, key):
     if "${" in name or name.strip() != name or name[0] in "'\"" or name.lower() == "null":
         return
     (word,) = quoted([f"{key}={name}"])
@@ -49,19 +49,19 @@ def test_any_name_of_a_file_is_taken_as_it_stands(name, key):
         ("data.path=C:\\daten\\", "C:\\daten\\"),
     ],
 )
-def test_what_hydra_can_read_keeps_its_meaning(word, expected):
+def test_quoted_keeps_hydra_values(word, expected):
     config = compose(["model=fnn", "data=csv", word])
     value = config.run_dir if word.startswith("run_dir") else config.data[word.partition("=")[0].removeprefix("data.")]
     assert value == expected
 
 
-def test_sweeps_and_interpolations_stay():
+def test_quoted_keeps_sweeps_and_interpolations():
     words = ["seed=0,1", "model=glob(*)", "run_dir=${oc.env:HOME}/x", "model.dropout=0.1,0.2", "+x=1", "~y", "-m"]
     assert quoted(words, groups=("model",), sweep=True) == words
     assert quoted(["data.path=a.csv,b.csv"], sweep=True) == ["data.path=a.csv,b.csv"]
 
 
-def test_the_commands_work_as_they_are_typed(capsys):
+def test_train_takes_values_as_typed(capsys):
     folder = Path("csv/größe (1)")
     folder.mkdir(parents=True)
     frame = pd.DataFrame({"petal width (cm)": [0.1 * n for n in range(60)], "y": [n % 2 for n in range(60)]})
@@ -80,13 +80,13 @@ def test_the_commands_work_as_they_are_typed(capsys):
     assert re.search("cannot be read", capsys.readouterr().err)
 
 
-def test_an_option_of_another_name_is_found_by_its_group(capsys):
+def test_train_names_the_option_of_the_same_group(capsys):
     for word, near in (("optimizer.learning_rate=0.1", "optimizer.lr"), ("trainer.epochs=3", "trainer.max_epochs")):
         assert main(["train", "model=fnn", word]) == 2
         assert f"use {near}" in capsys.readouterr().err
 
 
-def test_places_are_options():
+def test_places_exist_as_options():
     config = compose(["model=cnn", "data=image_folder"])
     known = {"run_dir", *(f"data.{key}" for key in config.data)}
     assert {"run_dir", "data.path", "data.labels", "data.cache_dir"} <= set(PLACES) & known

@@ -43,7 +43,7 @@ def drained(batcher):
 
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.lists(st.integers(1, 3000), min_size=1, max_size=30), min_size=1, max_size=6), st.integers(1, 64))
-def test_every_row_is_answered_once_in_its_place_and_pieces_are_bounded(requests, rows):
+def test_batcher_answers_every_row_once_in_bounded_pieces(requests, rows):
     model = Model()
     batcher = Batcher(model, rows=rows)
     for key, lengths in enumerate(requests):
@@ -57,7 +57,7 @@ def test_every_row_is_answered_once_in_its_place_and_pieces_are_bounded(requests
         assert steps == max(lengths) <= max(2 * min(lengths), 16)
 
 
-def test_a_short_request_does_not_wait_for_a_long_one():
+def test_batcher_short_request_does_not_wait_for_a_long_one():
     batcher = Batcher(Model(), rows=64)
     batcher.add("long", batch([1000] * 500), LATER)
     batcher.step()
@@ -67,7 +67,7 @@ def test_a_short_request_does_not_wait_for_a_long_one():
     assert batcher.turn > 10
 
 
-def test_a_long_request_is_not_put_off_for_ever_by_short_ones():
+def test_batcher_long_request_is_not_starved():
     batcher = Batcher(Model(), rows=64)
     batcher.add("long", batch([1000] * 16), LATER)
     finished = []
@@ -78,7 +78,7 @@ def test_a_long_request_is_not_put_off_for_ever_by_short_ones():
 
 
 @pytest.mark.parametrize(("error", "status"), [(ValueError, 500), (ZooError, 422)])
-def test_only_the_request_at_fault_fails(error, status):
+def test_batcher_fails_only_the_request_at_fault(error, status):
     batcher = Batcher(Model(fails=2001.0, error=error))
     for key in range(4):
         batcher.add(key, batch([5, 6, 7], first=1000.0 * key), LATER)
@@ -89,7 +89,7 @@ def test_only_the_request_at_fault_fails(error, status):
     assert [len(outcomes[key]) for key in (0, 1, 3)] == [3, 3, 3]
 
 
-def test_a_request_takes_no_more_time_once_it_is_late():
+def test_batcher_drops_late_requests():
     model = Model(seconds=0.02)
     batcher = Batcher(model, rows=1)
     batcher.add("late", batch([5] * 1000), time.monotonic() + 0.1)
@@ -102,7 +102,7 @@ def test_a_request_takes_no_more_time_once_it_is_late():
     assert len(model.shapes) < 20
 
 
-def test_rows_without_lengths_are_computed_together():
+def test_batcher_joins_rows_without_lengths():
     shapes = []
 
     def predict(rows):

@@ -32,7 +32,7 @@ def ask_page():
         blocks.close()
 
 
-def test_an_image_that_is_dropped_is_recognised(ask_page, tmp_path):
+def test_demo_classifies_a_dropped_image(ask_page, tmp_path):
     x = load("digits").test["x"][3, 0].numpy()
     Image.fromarray(x).save(tmp_path / "digit.png")
     model = zoo.load("cnn/digits")
@@ -42,7 +42,7 @@ def test_an_image_that_is_dropped_is_recognised(ask_page, tmp_path):
     assert confidences[answer["label"]] == pytest.approx(float(model.predict(x)["probability"].max()), abs=1e-5)
 
 
-def test_a_dropped_file_is_read_as_training_read_its_files(ask_page, tmp_path):
+def test_demo_reads_a_file_as_training_did(ask_page, tmp_path):
     reading = ImageReading(resize_mode="resize")
     spec = ImageSpec("x", "classification", (3, 8, 8), classes=("left", "right"), reading=reading)
     model = zoo.create("fnn", spec=spec).eval()
@@ -54,7 +54,7 @@ def test_a_dropped_file_is_read_as_training_read_its_files(ask_page, tmp_path):
     assert [confidences[name] for name in spec.classes] == pytest.approx(want, abs=1e-6)
 
 
-def test_rows_of_a_csv_are_told_and_a_wrong_one_is_said(ask_page, tmp_path):
+def test_demo_predicts_rows_of_a_csv_and_names_a_wrong_one(ask_page, tmp_path):
     model, data = zoo.load("fnn/wine"), load("wine")
     names = model.spec.columns
     header = ",".join(names) if names else ",".join(f"column_{n + 1}" for n in range(13))
@@ -67,14 +67,14 @@ def test_rows_of_a_csv_are_told_and_a_wrong_one_is_said(ask_page, tmp_path):
         ask_page(model, tmp_path / "bad.csv")
 
 
-def test_samples_are_drawn(ask_page):
+def test_demo_samples_images(ask_page):
     gallery = ask_page(zoo.load("gan/digits"), 3, 1, "any")
     assert len(gallery) == 3
     first = np.asarray(Image.open(gallery[0]["image"]))
     assert first.shape[:2] == (256, 256)
 
 
-def test_what_is_not_asked_on_a_page_is_refused():
+def test_demo_rejects_models_without_a_page():
     from zoo.inference.demo import page
 
     with pytest.raises(zoo.ZooError, match="zoo play"):

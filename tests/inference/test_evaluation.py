@@ -86,7 +86,7 @@ TABLES = {
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_a_table_is_measured_as_it_is_predicted(name, table, tmp_path, capsys):
+def test_evaluate_table_equals_its_predictions(name, table, tmp_path, capsys):
     frame = TABLES[name](people(60, seed=1))
     frame.to_csv(tmp_path / "new.csv", index=False, sep=";" if name == "semicolons" else ",")
     result, output = eval_step(
@@ -101,7 +101,7 @@ def test_a_table_is_measured_as_it_is_predicted(name, table, tmp_path, capsys):
     assert ("auroc" in result["metrics"]) == (name not in ("one row", "one class", "new classes alone"))
 
 
-def test_the_target_is_the_models_and_rows_without_one_are_left_out(table, tmp_path, capsys):
+def test_evaluate_leaves_out_rows_without_a_target(table, tmp_path, capsys):
     frame = people(40, seed=2)
     frame.loc[:4, "group"] = None
     frame.to_csv(tmp_path / "new.csv", index=False)
@@ -112,7 +112,7 @@ def test_the_target_is_the_models_and_rows_without_one_are_left_out(table, tmp_p
     assert result["metrics"]["accuracy"] == pytest.approx(share(rows, frame["group"][5:]))
 
 
-def test_the_runs_own_file_is_measured_on_its_test_rows(table, capsys):
+def test_evaluate_training_file_on_its_test_rows(table, capsys):
     path = table.folder.parent / "all.csv"
     result, _ = eval_step(table, "data=csv", f"data.path={path}", "data.target=group", capsys=capsys)
     assert result["metrics"]["accuracy"] == pytest.approx(table.metrics["test/accuracy"])
@@ -120,7 +120,7 @@ def test_the_runs_own_file_is_measured_on_its_test_rows(table, capsys):
     assert eval_step(table, "rows=all", capsys=capsys)[0]["rows"] == 300
 
 
-def test_a_model_without_a_run_reads_a_file_by_its_kind(tmp_path, capsys):
+def test_evaluate_without_a_run_reads_by_modality(tmp_path, capsys):
     wine = load("wine")
     x, y = wine.test["x"], wine.test["y"]
     table = pd.DataFrame(x.numpy(), columns=list(wine.spec.columns)).assign(grower=[f"class_{int(one)}" for one in y])
@@ -132,7 +132,7 @@ def test_a_model_without_a_run_reads_a_file_by_its_kind(tmp_path, capsys):
     assert output[1].split()[:2] == capsys.readouterr().out.splitlines()[1].split()[:2] == ["accuracy", "1"]
 
 
-def test_a_run_whose_file_is_gone_says_so(tmp_path, capsys):
+def test_evaluate_names_a_missing_training_file(tmp_path, capsys):
     people(120).to_csv(tmp_path / "all.csv", index=False)
     run = trained("fnn", "csv", tmp_path, **{"data.path": str(tmp_path / "all.csv"), "data.target": "group"})
     (tmp_path / "all.csv").rename(tmp_path / "moved.csv")
@@ -152,7 +152,7 @@ def test_a_run_whose_file_is_gone_says_so(tmp_path, capsys):
         (["data=csv", "data.path=header.csv", "data.target=group"], "no rows"),
     ],
 )
-def test_a_file_that_cannot_be_measured_is_one_line(words, output, table, tmp_path, capsys):
+def test_evaluate_rejects_an_unfit_file_in_one_line(words, output, table, tmp_path, capsys):
     people(5).to_csv(tmp_path / "new.csv", index=False)
     people(5).head(0).to_csv(tmp_path / "header.csv", index=False)
     (tmp_path / "other.csv").write_text("a,b\n1,2\n3,4\n")
@@ -161,7 +161,7 @@ def test_a_file_that_cannot_be_measured_is_one_line(words, output, table, tmp_pa
     assert output in line
 
 
-def test_options_that_cut_a_training_set_are_said_to_be_idle(table, tmp_path, capsys):
+def test_evaluate_notes_options_without_effect(table, tmp_path, capsys):
     people(9).to_csv(tmp_path / "new.csv", index=False)
     _, output = eval_step(
         table, "data=csv", "data.path=new.csv", "data.folds=3", "data.drop_columns=[pay]", capsys=capsys
@@ -170,7 +170,7 @@ def test_options_that_cut_a_training_set_are_said_to_be_idle(table, tmp_path, ca
     assert "data.drop_columns is not read" in output
 
 
-def test_classes_that_are_numbers_are_matched_however_they_are_written(tmp_path, capsys):
+def test_evaluate_matches_numeric_classes_by_value(tmp_path, capsys):
     frame = people(120)
     frame["group"] = frame["group"].map({"low": 1, "mid": 2, "high": 3})
     frame.to_csv(tmp_path / "all.csv", index=False)
@@ -183,7 +183,7 @@ def test_classes_that_are_numbers_are_matched_however_they_are_written(tmp_path,
     assert result["metrics"]["accuracy"] == pytest.approx(share(rows, new["group"].astype(int).astype(str)))
 
 
-def test_numbers_are_measured_as_they_are_predicted(tmp_path, capsys):
+def test_evaluate_regression_equals_its_predictions(tmp_path, capsys):
     people(200).drop(columns="group").to_csv(tmp_path / "all.csv", index=False)
     run = trained("fnn", "csv", tmp_path, **{"data.path": "all.csv", "data.target": "pay"})
     for count in (1, 30):
@@ -196,7 +196,7 @@ def test_numbers_are_measured_as_they_are_predicted(tmp_path, capsys):
         assert "rmse" in result["baselines"]["mean"]
 
 
-def test_several_labels_at_once_are_measured(tmp_path, capsys):
+def test_evaluate_multilabel(tmp_path, capsys):
     frame = people(200)
     frame["old"], frame["north"] = (frame["age"] > 45).astype(int), (frame["town"] == "Kiel").astype(int)
     frame = frame.drop(columns="group")
@@ -214,7 +214,7 @@ def test_several_labels_at_once_are_measured(tmp_path, capsys):
     assert result["metrics"]["accuracy"] == pytest.approx(np.mean(right))
 
 
-def test_anomalies_are_told_by_the_names_of_what_is_normal(tmp_path, capsys):
+def test_evaluate_anomalies_by_normal_classes(tmp_path, capsys):
     frame = people(200)
     frame.to_csv(tmp_path / "all.csv", index=False)
     settings = {"data.path": "all.csv", "data.target": "group", "data.normal_classes": ["low", "mid"]}
@@ -277,7 +277,7 @@ FOLDERS = {
 
 
 @pytest.mark.parametrize("name", FOLDERS)
-def test_a_folder_of_images_is_measured_as_it_is_predicted(name, images, tmp_path, capsys):
+def test_evaluate_image_folder_equals_its_predictions(name, images, tmp_path, capsys):
     names, options = FOLDERS[name]
     truth = draw(tmp_path / "new", names, 5, seed=1, **options)
     (tmp_path / "new" / names[0] / "damaged.png").write_bytes(b"\x89PNG no")
@@ -291,7 +291,7 @@ def test_a_folder_of_images_is_measured_as_it_is_predicted(name, images, tmp_pat
         assert eval_step(images, "data.path=new", "rows=test", capsys=capsys)[0]["rows"] == 10
 
 
-def test_images_that_a_list_labels_are_measured(images, tmp_path, capsys):
+def test_evaluate_images_labeled_by_a_list(images, tmp_path, capsys):
     truth = draw(tmp_path / "new", ["left", "right", "top"], 4, seed=2)
     loose = tmp_path / "loose"
     loose.mkdir()
@@ -308,7 +308,7 @@ def test_images_that_a_list_labels_are_measured(images, tmp_path, capsys):
     assert "left out 1 lines" in output
 
 
-def test_arrays_are_measured_by_the_names_that_training_gave_their_numbers(tmp_path, capsys):
+def test_evaluate_arrays_by_class_names_of_training(tmp_path, capsys):
     random = np.random.default_rng(0)
     names = ["left", "right", "top"]
     y = np.repeat([3, 5, 9], 30)
@@ -349,7 +349,7 @@ def texts(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", ["a table", "one class", "a folder"])
-def test_texts_are_measured_as_they_are_predicted(name, texts, tmp_path, capsys):
+def test_evaluate_texts_equals_their_predictions(name, texts, tmp_path, capsys):
     frame = films(30, seed=1, more=" unheard words")
     frame = frame[frame["label"] == "no"] if name == "one class" else frame
     words = ["data=text", "data.path=new.csv", "data.text_column=review", "data.target=label"]
@@ -370,7 +370,7 @@ def test_texts_are_measured_as_they_are_predicted(name, texts, tmp_path, capsys)
     assert f"note: {unknown:,} of {6 * len(frame):,} values did not occur in training" in output
 
 
-def test_a_language_model_reads_a_new_text_by_its_vocabulary(tmp_path, capsys):
+def test_evaluate_language_model_uses_its_vocabulary(tmp_path, capsys):
     (tmp_path / "all.txt").write_text("the sea is wide and deep " * 60)
     run = trained("gru", "text_file", tmp_path, **{"data.path": "all.txt", "data.block_size": 16, "data.batch_size": 8})
     for text in ("the sea is deep", "öä", "the sea is deep and wide " * 50):
@@ -402,7 +402,7 @@ def series(rows, seed=0, first="2020-01-01"):
 
 
 @pytest.mark.parametrize("name", ["as in training", "a gap", "columns in another order", "one window"])
-def test_every_window_of_a_series_is_measured_as_it_is_predicted(name, waves, tmp_path, capsys):
+def test_evaluate_series_every_window(name, waves, tmp_path, capsys):
     frame = series(27 if name == "one window" else 90, seed=1, first="2031-05-05")
     frame = frame[["seen", "day", "sold"]] if name.startswith("columns") else frame
     if name == "a gap":
@@ -419,7 +419,7 @@ def test_every_window_of_a_series_is_measured_as_it_is_predicted(name, waves, tm
     assert ("left out" in eval_step(waves, "data.path=new.csv", capsys=capsys)[1]) == (name == "a gap")
 
 
-def test_a_series_without_one_window_is_one_line(waves, tmp_path, capsys):
+def test_evaluate_rejects_a_short_series(waves, tmp_path, capsys):
     series(20).to_csv(tmp_path / "new.csv", index=False)
     assert main(["evaluate", str(waves.folder), "data.path=new.csv"]) == 2
     assert "has 20 rows; a window takes 27 without a gap" in capsys.readouterr().err
@@ -428,7 +428,7 @@ def test_a_series_without_one_window_is_one_line(waves, tmp_path, capsys):
 # --- data that is ready-made, and names ---
 
 
-def test_ready_made_classes_are_matched_by_name():
+def test_on_dataset_matches_classes_by_name():
     from dataclasses import replace
 
     from zoo.inference.evaluate import on_dataset
@@ -451,7 +451,7 @@ def test_ready_made_classes_are_matched_by_name():
     ("name", "number"),
     [("3", 1), ("3.0", 1), (" 3.00 ", 1), ("'low'", 0), ("low", 0), ("03", 2), ("Low", ABSENT), ("4", ABSENT)],
 )
-def test_names_are_matched_exactly_first_and_numbers_by_their_value(name, number):
+def test_class_numbers_match_exactly_before_by_value(name, number):
     assert class_numbers([name], ["low", "3", "03", "-0.50"]).tolist() == [number]
     assert same_name("-0.5") == same_name("-0.500")
     assert same_name("100") == "100"

@@ -110,7 +110,7 @@ def models():
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_odd_objects_are_answered_or_refused(name, models):
+def test_predict_junk_objects_answers_or_raises(name, models):
     for raw in JUNK:
         checked(SPECS[name], models[name], raw)
 
@@ -130,7 +130,7 @@ def shaped(spec):
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_drawn_objects_are_answered_or_refused(name, models):
+def test_predict_drawn_objects_answers_or_raises(name, models):
     spec = SPECS[name]
 
     @settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
@@ -142,7 +142,7 @@ def test_drawn_objects_are_answered_or_refused(name, models):
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_what_training_takes_is_answered(name, models):
+def test_predict_accepts_training_input(name, models):
     spec, random = SPECS[name], np.random.default_rng(0)
     right = {
         "image": [random.integers(0, 255, (2, 3, 4, 5)).astype(np.uint8), random.random((4, 5, 3))],

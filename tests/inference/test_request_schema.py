@@ -75,7 +75,7 @@ def described(model):
     return app.openapi()
 
 
-def test_the_example_is_in_the_document_and_is_answered(model):
+def test_schema_example_is_documented_and_answered(model):
     document = described(model)
     (body,) = [s for name, s in document["components"]["schemas"].items() if name.endswith("Rows")]
     assert body["examples"] == [{"x": [row_example(model.spec)]}]
@@ -84,7 +84,7 @@ def test_the_example_is_in_the_document_and_is_answered(model):
     assert len(content["answers"]) == 1
 
 
-def test_what_the_schema_allows_is_answered(model):
+def test_schema_allowed_requests_are_answered(model):
     schemathesis = pytest.importorskip("schemathesis")
     from hypothesis import HealthCheck, given, settings
 
@@ -113,7 +113,7 @@ REFUSED = {
 }
 
 
-def test_what_is_no_request_is_refused_in_one_answer():
+def test_schema_rejects_invalid_requests():
     for name, wrong in REFUSED.items():
         model = zoo.create(MODELS[name][0], spec=MODELS[name][1]).eval()
         for rows in wrong:
@@ -122,7 +122,7 @@ def test_what_is_no_request_is_refused_in_one_answer():
             assert content
 
 
-def test_rows_travel_as_plain_values():
+def test_rows_pickle_as_plain_values():
     import pickle
 
     request = question(PEOPLE).model_validate({"x": [{"age (years)": 3, "town": None, "model_x": 1.5}]})

@@ -86,7 +86,7 @@ def text(raw):
     return base64.b64encode(raw).decode()
 
 
-def test_answers_are_the_models_for_json_and_for_uploads(server, images):
+def test_server_answers_equal_the_models(server, images):
     client, _ = server
     want = zoo.load("judge/digits").predict(images)
     rows = client.post("/predict", json={"x": [text(png(image)) for image in images]}).json()["answers"]
@@ -121,7 +121,7 @@ MALFORMED = {
 }
 
 
-def test_what_is_no_question_is_refused_and_harms_no_other(server, images):
+def test_server_rejects_malformed_requests_alone(server, images):
     client, _ = server
     right = json.dumps({"x": [text(png(images[0]))]}).encode()
 
@@ -147,7 +147,7 @@ def test_what_is_no_question_is_refused_and_harms_no_other(server, images):
     assert client.post("/nowhere", content=right).status_code == 404
 
 
-def test_requests_are_counted_and_logged(server, images):
+def test_server_counts_and_logs_requests(server, images):
     client, folder = server
     answer = client.post("/predict", json={"x": [text(png(images[0]))] * 3}).json()["answers"][0]
     figures = dict(line.rsplit(" ", 1) for line in client.get("/metrics").text.splitlines() if not line.startswith("#"))
@@ -160,7 +160,7 @@ def test_requests_are_counted_and_logged(server, images):
     assert (row["status"], row["rows"], row["client"]) == (200, 3, "127.0.0.1")
 
 
-def test_whatever_its_own_schema_allows_or_forbids_is_answered_without_an_error(server):
+def test_server_answers_fuzzed_requests_without_errors(server):
     schemathesis = pytest.importorskip("schemathesis")
     from hypothesis import HealthCheck, given, settings
 
@@ -177,7 +177,7 @@ def test_whatever_its_own_schema_allows_or_forbids_is_answered_without_an_error(
             send()
 
 
-def test_what_was_accepted_is_answered_before_the_server_ends(server, servers, images):
+def test_server_answers_accepted_requests_before_it_ends(server, servers, images):
     client, _ = server
     content = json.dumps({"x": [text(png(image)) for image in images] * 15}).encode()  # takes a while
     headers = {"content-type": "application/json"}
@@ -196,7 +196,7 @@ def test_what_was_accepted_is_answered_before_the_server_ends(server, servers, i
 # --- without a server ---
 
 
-def test_questions_of_each_kind_are_read_as_predict_reads_them():
+def test_from_json_reads_as_predict():
     table = TableSpec(
         "t", "regression", (2,), columns=("a", "town"), categories=((), ("Ulm",)), impute_values=(1.0, 0.0)
     )
@@ -213,7 +213,7 @@ def test_questions_of_each_kind_are_read_as_predict_reads_them():
     assert from_json(TextSpec("x", "classification", (4,), classes=("a", "b")), ["wide sea"]) == ["wide sea"]
 
 
-def test_an_answer_that_is_no_number_is_refused_as_a_question():
+def test_response_rejects_non_finite_predictions():
     from zoo.inference.server import response
 
     model = zoo.load("fnn/wine")
@@ -224,7 +224,7 @@ def test_an_answer_that_is_no_number_is_refused_as_a_question():
     assert "x[1]: has numbers so large" in json.loads(sent.body)["detail"]
 
 
-def test_questions_of_different_lengths_are_answered_together():
+def test_joined_answers_requests_of_different_lengths():
     run = zoo.create("gru", spec=SequenceSpec("q", "classification", (6, 2), classes=("a", "b"))).eval()
     from zoo.data.inputs import encode
 
@@ -261,7 +261,7 @@ def worked_off(model, requests, *, seconds=30.0, age=0.0):
     return sent
 
 
-def test_a_bad_request_is_refused_and_its_neighbors_are_answered():
+def test_loop_rejects_a_bad_request_alone():
     step = [0.5, 0.5]
     spec = SequenceSpec("q", "classification", (6, 2), classes=("a", "b"))
     requests = {
@@ -283,7 +283,7 @@ def test_a_bad_request_is_refused_and_its_neighbors_are_answered():
         assert [row["probability"]["a"] for row in sent.bodies[uid]["answers"]] == pytest.approx(want, abs=1e-5)
 
 
-def test_a_request_that_comes_too_late_takes_no_time():
+def test_loop_drops_late_requests():
     model = zoo.load("fnn/wine")
     row = dict.fromkeys(model.spec.columns, 1.0)
     sent = worked_off(model, {"late": [row] * 10}, seconds=5.0, age=6.0)
