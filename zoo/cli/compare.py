@@ -12,7 +12,7 @@ from zoo.exceptions import Stopped, ZooError
 
 def _run(args: Args) -> int:
     from zoo import load
-    from zoo.engine.compare import compare, kept, picture, table, written
+    from zoo.engine.compare import best_entry, compare, picture, table, written
 
     if args.paths or not args.overrides:
         raise ZooError("compare: needs data=, as zoo compare data=csv data.path=my.csv data.target=price")
@@ -23,7 +23,7 @@ def _run(args: Args) -> int:
         print(f"stopped; {stopped.folder.parent.parent} has the runs so far", file=sys.stderr)
         return 128 + (stopped.signal or signal.SIGTERM)
     print("\n".join(["", *table(entries, metric), ""]))
-    best = kept(entries)
+    best = best_entry(entries)
     if best is None:
         raise ZooError("compare: no model learned from this data in so little time; minutes= gives more")
     print(f"picture         {picture(entries, metric, args['out'] or folder / 'comparison.png')}")

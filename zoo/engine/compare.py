@@ -45,18 +45,18 @@ def candidates(words: Sequence[str]) -> list[str]:
     Raises:
         ZooError: there are none.
     """
-    names, found, said = configs.choices("model"), [], None
+    names, fitting, last_error = configs.choices("model"), [], None
     config = configs.compose([f"model={names[0]}", *words])
     for name in names:
         try:
             config.model.name = configs.recipe_class(name)
             if configs.task_of(config) in config.data.tasks:
-                found.append(name)
+                fitting.append(name)
         except ZooError as error:
-            said = error
-    if not found:
-        raise said or ZooError("no model does what this data is for")
-    return found
+            last_error = error
+    if not fitting:
+        raise last_error or ZooError("no model does what this data is for")
+    return fitting
 
 
 def compare(
@@ -92,7 +92,7 @@ def compare(
         left = share * (len(names) + trees - number + 1)
         say(f"[{number} of {len(names) + trees}, about {left:.0f} s left] {name}")
         entries.append(_trained(name, words, dataset, share, above / name))
-        say(f"    {_said(entries[-1], figure)}")
+        say(f"    {_line(entries[-1], figure)}")
     if trees:
         say(f"[{len(names) + 1} of {len(names) + 1}, about {share:.0f} s left] {TREES}")
         entries.append(_of_trees(dataset, figure, share))
@@ -100,7 +100,7 @@ def compare(
     return sorted(entries, key=lambda entry: _rank(entry, figure, better)), figure, above
 
 
-def _said(entry: Entry, figure: str) -> str:
+def _line(entry: Entry, figure: str) -> str:
     return entry.wrong or f"{metric_label(figure)} {(entry.val or {}).get(figure, float('nan')):.4f} on validation"
 
 
@@ -142,13 +142,13 @@ def _trained(name: str, words: Sequence[str], dataset: Dataset, seconds: float, 
     started = time.perf_counter()
     try:
         probe = go(folder / "probe", max_minutes=PROBE * seconds / 60)
-        taken = probe.results["train_seconds"] + probe.results["validation_seconds"]
+        seconds_used = probe.results["train_seconds"] + probe.results["validation_seconds"]
         left = seconds - (time.perf_counter() - started)
         if left < PROBE * seconds:  # the little that was learnt is all that fits
             done = probe
         else:
             shutil.rmtree(folder / "probe")
-            fitting = {"max_epochs": int(0.9 * left / taken * probe.results["epochs"])}
+            fitting = {"max_epochs": int(0.9 * left / seconds_used * probe.results["epochs"])}
             if not fitting["max_epochs"]:  # a short epoch, so that the schedule comes to its end
                 pace = probe.results["steps"] / probe.results["train_seconds"]
                 steps = int(0.9 * (left - probe.results["validation_seconds"]) * pace)
@@ -185,7 +185,7 @@ def _simple(dataset: Dataset) -> list[Entry]:
     return [Entry(name, val=on_val[name], test=figures) for name, figures in on_test.items()]
 
 
-def kept(entries: Sequence[Entry]) -> Entry | None:
+def best_entry(entries: Sequence[Entry]) -> Entry | None:
     """Return the best run of the zoo."""
     return next((entry for entry in entries if entry.folder is not None), None)
 

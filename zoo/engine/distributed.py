@@ -47,9 +47,9 @@ def context() -> multiprocessing.context.BaseContext:
     """Return how processes are started: forked from one that has imported torch and has computed nothing."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
-    found = multiprocessing.get_context("forkserver")
-    found.set_forkserver_preload(PRELOAD)
-    return found
+    forkserver = multiprocessing.get_context("forkserver")
+    forkserver.set_forkserver_preload(PRELOAD)
+    return forkserver
 
 
 def warm() -> None:

@@ -58,13 +58,13 @@ class Checkpoints(L.Callback):
         if isinstance(module.loader, RolloutLoader):
             module.loader.folder = self.last.parent / "replay"
         if self.resumed is not None:
-            mine = self.resumed["processes"][trainer.global_rank]
-            for optimizer, state in zip(trainer.optimizers, self.resumed["optimizer_states"], strict=True):
-                optimizer.load_state_dict(state)
-            module.load_training_state(mine["training"])
-            if mine["random"] is not None:  # of as many processes as before
+            state = self.resumed["processes"][trainer.global_rank]
+            for optimizer, optimizer_state in zip(trainer.optimizers, self.resumed["optimizer_states"], strict=True):
+                optimizer.load_state_dict(optimizer_state)
+            module.load_training_state(state["training"])
+            if state["random"] is not None:  # of as many processes as before
                 torch.set_num_threads(self.resumed["threads"])  # sums over other threads round otherwise
-                set_random_state(mine["random"])
+                set_random_state(state["random"])
             self.resumed = None  # and its memory
         self._steps = module.steps
         module.count_global_step()
@@ -137,11 +137,11 @@ class Checkpoints(L.Callback):
         assert isinstance(module, ZooModule)
         checkpoint["ended"] = trainer.should_stop  # early, or by its time
         checkpoint["threads"] = torch.get_num_threads()
-        mine = {"training": module.training_state(), "random": random_state()}
-        checkpoint["processes"] = [mine]
+        local = {"training": module.training_state(), "random": random_state()}
+        checkpoint["processes"] = [local]
         if trainer.world_size > 1:
             checkpoint["processes"] = [None] * trainer.world_size
-            torch.distributed.all_gather_object(checkpoint["processes"], mine)
+            torch.distributed.all_gather_object(checkpoint["processes"], local)
 
     def _write_if_due(self, trainer: L.Trainer, module: ZooModule) -> None:
         due = time.monotonic() - self._written > (self.options.every_n_seconds or EVERY_N_SECONDS)
