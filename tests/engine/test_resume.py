@@ -18,7 +18,7 @@ import pytest
 import torch
 
 import zoo
-from zoo.data.loader import CHUNK, EvalLoader, Loader, Share
+from zoo.data.loader import CHUNK, EvalLoader, Loader, Shard
 from zoo.testing.runs import StopAfter
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -211,12 +211,12 @@ def test_a_loader_goes_on_with_the_batch_after_the_last_one(at):
 
 def test_processes_share_a_batch_and_count_each_row_once():
     split = {"x": torch.arange(107).float().view(107, 1), "y": torch.arange(107)}
-    loaders = [Loader(split, batch_size=10, seed=3, share=Share(rank, 3)) for rank in range(3)]
+    loaders = [Loader(split, batch_size=10, seed=3, share=Shard(rank, 3)) for rank in range(3)]
     whole = Loader(split, batch_size=10, seed=3)
     shares = [[batch["y"].tolist() for chunk in loader for batch in chunk] for loader in loaders]
     for number, batch in enumerate(b["y"].tolist() for chunk in whole for b in chunk):
         assert sorted(row for share in shares for row in share[number]) == sorted(batch)
-    seen = [row for rank in range(3) for b in EvalLoader(split, share=Share(rank, 3)) for row in b["y"].tolist()]
+    seen = [row for rank in range(3) for b in EvalLoader(split, share=Shard(rank, 3)) for row in b["y"].tolist()]
     assert sorted(seen) == list(range(107))
 
 

@@ -26,14 +26,14 @@ POOL = 50  # batches' rows that are sorted by length together
 
 
 @dataclass(frozen=True)
-class Share:
+class Shard:
     """Which part of each batch this process works on: number ``rank`` of ``world`` processes."""
 
     rank: int = 0
     world: int = 1
 
 
-SINGLE = Share()
+SINGLE = Shard()
 
 
 def select(split: Split, index: Tensor, steps: int | None = None) -> Batch:
@@ -127,7 +127,7 @@ class Loader:
         seed: int,
         augment: Augmentation | None = None,
         steps: int | None = None,
-        share: Share = SINGLE,
+        share: Shard = SINGLE,
         stride: int | None = None,
         stateful: bool = False,
         device: torch.device | None = None,
@@ -197,7 +197,7 @@ class EvalLoader:
     """
 
     def __init__(
-        self, split: Split, *, share: Share = SINGLE, stride: int | None = None, device: torch.device | None = None
+        self, split: Split, *, share: Shard = SINGLE, stride: int | None = None, device: torch.device | None = None
     ) -> None:
         self.split, self.stride, rows = split, stride, len(split["x"])
         self.device = split["x"].device if device is None else device
@@ -257,8 +257,8 @@ class ZooData(L.LightningDataModule):
             self._placed = splits
         return {"split": self._placed[name], "device": device}
 
-    def _share(self) -> Share:
-        return Share(self.trainer.global_rank, self.trainer.world_size) if self.trainer else SINGLE
+    def _share(self) -> Shard:
+        return Shard(self.trainer.global_rank, self.trainer.world_size) if self.trainer else SINGLE
 
     def train_dataloader(self) -> Loader:
         """Return the chunks of shuffled training batches, on the trainer's device."""

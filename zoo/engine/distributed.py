@@ -291,7 +291,7 @@ def gather_outputs(trainer: L.Trainer, outputs: list[Tensor], split: Split) -> T
     """Return the outputs of all processes for ``split``, in the order of its rows; None: there are none."""
     import torch
 
-    from zoo.data.loader import EvalLoader, Share
+    from zoo.data.loader import EvalLoader, Shard
 
     if not outputs:
         return None
@@ -302,5 +302,5 @@ def gather_outputs(trainer: L.Trainer, outputs: list[Tensor], split: Split) -> T
     torch.distributed.all_gather_object(shards, local)
     gathered = local.new_empty(sum(map(len, shards)), *local.shape[1:])
     for rank, shard in enumerate(shards):
-        gathered[torch.cat(EvalLoader(split, share=Share(rank, trainer.world_size)).index).cpu()] = shard
+        gathered[torch.cat(EvalLoader(split, share=Shard(rank, trainer.world_size)).index).cpu()] = shard
     return gathered

@@ -18,7 +18,7 @@ from zoo.data.environment.replay_buffer import ReplayBuffer
 from zoo.data.environment.vector import VectorEnvironment
 from zoo.data.environment.video import Actor
 from zoo.data.input_readers import to_float
-from zoo.data.loader import SINGLE, Share
+from zoo.data.loader import SINGLE, Shard
 from zoo.exceptions import TrainingError, ZooError
 from zoo.utils.precision import widest_dtype
 
@@ -56,7 +56,7 @@ class RolloutLoader:
         seed: int,
         batch_size: int,
         off_policy: bool = False,
-        share: Share = SINGLE,
+        share: Shard = SINGLE,
         device: torch.device | str = "cpu",
     ) -> None:
         self.dataset, self.seed, self.share, self.batch_size = dataset, seed, share, batch_size
@@ -143,7 +143,7 @@ class EpisodeLoader:
     """
 
     def __init__(
-        self, dataset: Environments, part: str, *, share: Share = SINGLE, device: torch.device | str = "cpu"
+        self, dataset: Environments, part: str, *, share: Shard = SINGLE, device: torch.device | str = "cpu"
     ) -> None:
         self.count = {"val": dataset.n_val_episodes, "test": dataset.n_test_episodes}[part]
         self.dataset, self.device = dataset, torch.device(device)
@@ -201,7 +201,7 @@ class EnvironmentData(L.LightningDataModule):
     def _process(self) -> dict[str, Any]:
         if not self.trainer:
             return {}
-        share = Share(self.trainer.global_rank, self.trainer.world_size)
+        share = Shard(self.trainer.global_rank, self.trainer.world_size)
         return {"share": share, "device": self.trainer.strategy.root_device}
 
     def train_dataloader(self) -> RolloutLoader:
