@@ -27,7 +27,7 @@ class A2C(OnPolicyModule):
     """Advantage actor-critic: one step on each rollout.
 
     Args:
-        gae_lambda: λ of the advantages, between one-step ones (0) and whole returns (1).
+        gae_lambda: λ of the advantages, between one-step ones (0) and whole returns (1)
 
     Raises:
         ZooError: an option outside its limits.

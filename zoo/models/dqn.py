@@ -57,16 +57,16 @@ class DQN(OffPolicyModule):
     """A deep Q-network, which acts by the largest of its action values.
 
     Args:
-        network: auto (convolutions where observations are images), dense or conv.
-        hidden_sizes: units of the dense layers.
-        channels: maps of the convolutions, each of which halves the image.
-        activation: of hidden layers.
-        double: choose the next action by Q, and value it by Q⁻.
-        dueling: sum the values of states and the advantages of actions.
-        target_update_interval: optimizer steps between two copies of Q into Q⁻.
+        network: auto (convolutions where observations are images), dense or conv
+        hidden_sizes: units of the dense layers
+        channels: maps of the convolutions, each of which halves the image
+        activation: activation of hidden layers
+        double: choose the next action by Q, and value it by Q⁻
+        dueling: sum the values of states and the advantages of actions
+        target_update_interval: optimizer steps between two copies of Q into Q⁻
         exploration_initial_eps: probability of a random action at first,
         exploration_final_eps: and at the end,
-        exploration_fraction: of the share of the run over which it falls linearly.
+        exploration_fraction: of the share of the run over which it falls linearly
 
     Raises:
         ZooError: an option outside its limits.

@@ -34,9 +34,9 @@ class PPO(OnPolicyModule):
     """Proximal policy optimization: several epochs on each rollout, with a clipped surrogate objective.
 
     Args:
-        n_epochs: times that it learns from each rollout, K; minibatches have ``data.batch_size`` steps, M.
-        clip_range: ε, how far a probability may move from that of the rollout before its gradient is cut.
-        gae_lambda: λ of the advantages, between one-step ones (0) and whole returns (1).
+        n_epochs: times that it learns from each rollout, K; minibatches have data.batch_size steps, M
+        clip_range: ε, how far a probability may move from that of the rollout before its gradient is cut
+        gae_lambda: λ of the advantages, between one-step ones (0) and whole returns (1)
 
     Raises:
         ZooError: an option outside its limits.

@@ -37,8 +37,8 @@ class ControlModule(ZooModule):
     """A model that acts. A subclass defines ``act`` and ``training_step_on_batch``, which gets a rollout.
 
     Args:
-        gamma: discount factor.
-        normalize_observations: bring observations to mean 0 and standard deviation 1, by running statistics.
+        gamma: discount factor
+        normalize_observations: bring observations to mean 0 and standard deviation 1, by running statistics
     """
 
     tasks = ("control",)
@@ -203,15 +203,15 @@ class OnPolicyModule(ControlModule):
     """An actor and a critic with networks of their own, which learn from each rollout and then forget it.
 
     Args:
-        network: auto (convolutions where observations are images), dense or conv.
-        hidden_sizes: units of the dense layers.
-        channels: maps of the convolutions, each of which halves the image.
-        activation: of hidden layers.
-        vf_coef: weight of the value loss.
-        ent_coef: weight of the entropy bonus.
-        normalize_advantages: bring the advantages of a rollout to mean 0 and standard deviation 1.
-        normalize_rewards: divide rewards by the running standard deviation of discounted returns.
-        log_std_init: initial log standard deviation of continuous actions, in units of half their range.
+        network: auto (convolutions where observations are images), dense or conv
+        hidden_sizes: units of the dense layers
+        channels: maps of the convolutions, each of which halves the image
+        activation: activation of hidden layers
+        vf_coef: weight of the value loss
+        ent_coef: weight of the entropy bonus
+        normalize_advantages: bring the advantages of a rollout to mean 0 and standard deviation 1
+        normalize_rewards: divide rewards by the running standard deviation of discounted returns
+        log_std_init: initial log standard deviation of continuous actions, in units of half their range
     """
 
     action_spaces = ("discrete", "continuous")
@@ -347,8 +347,8 @@ class OffPolicyModule(ControlModule):
     """A model that learns from a replay buffer of all that it did. A subclass defines ``update``.
 
     Args:
-        replay_ratio: updates for each step of the environments; each takes ``data.batch_size`` transitions.
-        n_step: steps whose rewards count before the value of the observation after them.
+        replay_ratio: updates for each step of the environments; each takes data.batch_size transitions
+        n_step: steps whose rewards count before the value of the observation after them
     """
 
     off_policy = True

@@ -58,13 +58,13 @@ class SAC(OffPolicyModule):
     """Soft actor-critic for continuous actions: the largest return by a policy that keeps its entropy.
 
     Args:
-        hidden_sizes: units of the dense layers.
-        activation: of hidden layers.
-        alpha: initial temperature α.
-        target_entropy: entropy H̄ that the temperature keeps; null: minus the numbers of an action.
-        tau: τ, the share by which the target networks follow in each update.
-        actor_lr: the actor's learning rate, as a share of ``optimizer.lr``, which is that of the critics.
-        alpha_lr: the temperature's, likewise.
+        hidden_sizes: units of the dense layers
+        activation: activation of hidden layers
+        alpha: initial temperature α
+        target_entropy: entropy H̄ that the temperature keeps; null: minus the numbers of an action
+        tau: τ, the share by which the target networks follow in each update
+        actor_lr: the actor's learning rate, as a share of optimizer.lr, which is that of the critics
+        alpha_lr: the temperature's, likewise
 
     Raises:
         ZooError: an option outside its limits.
