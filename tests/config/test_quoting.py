@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from zoo.__main__ import main
 from zoo.config.compose import compose
-from zoo.config.quoting import PLACES, quoted
+from zoo.config.quoting import PATH_OPTIONS, quoted
 
 NAMES = st.text(
     st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"], exclude_characters="\x00"), min_size=1, max_size=20
@@ -23,7 +23,7 @@ NAMES = st.text(
 
 
 @settings(deadline=None, max_examples=300)
-@given(name=NAMES, key=st.sampled_from(PLACES))
+@given(name=NAMES, key=st.sampled_from(PATH_OPTIONS))
 def test_quoted_keeps_any_file_name(name, key):
     if "${" in name or name.strip() != name or name[0] in "'\"" or name.lower() == "null":
         return
@@ -89,4 +89,4 @@ def test_train_names_the_option_of_the_same_group(capsys):
 def test_places_exist_as_options():
     config = compose(["model=cnn", "data=image_folder"])
     known = {"run_dir", *(f"data.{key}" for key in config.data)}
-    assert {"run_dir", "data.path", "data.labels", "data.cache_dir"} <= set(PLACES) & known
+    assert {"run_dir", "data.path", "data.labels", "data.cache_dir"} <= set(PATH_OPTIONS) & known

@@ -50,7 +50,7 @@ def store_arrays(modality: str, task: str) -> None:
 
 
 def compose(overrides: Sequence[str]) -> DictConfig:
-    """Return the configuration that ``python train.py`` composes from the same words.
+    """Return the configuration that ``python train.py`` composes from the same overrides.
 
     Raises:
         ZooError: a group, a choice or an option that does not exist, with the nearest one.

@@ -1,4 +1,4 @@
-"""Words of a command line as Hydra's grammar reads them: values with blanks, letters of any language or signs."""
+"""Overrides of a command line as Hydra's grammar reads them: values with blanks, letters of any language or signs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 
 # Options whose value is a text as it stands, whatever it looks like: a number, a list, several with commas
-PLACES = (
+PATH_OPTIONS = (
     "run_dir",
     "data.path",
     "data.test",
@@ -20,33 +20,37 @@ PLACES = (
     "data.root",
     "data.cache_dir",
 )
-WORD = re.compile(r"(\+{0,2}[\w@/:.-]+)=(.*)", re.DOTALL)
+OVERRIDE = re.compile(r"(\+{0,2}[\w@/:.-]+)=(.*)", re.DOTALL)
 
 
-def quoted(words: Sequence[str], *, groups: Sequence[str] = (), sweep: bool = False) -> list[str]:
-    """Return ``words`` with quotes around the values that mean themselves and that Hydra cannot read so.
+def quoted(overrides: Sequence[str], *, groups: Sequence[str] = (), sweep: bool = False) -> list[str]:
+    """Return ``overrides`` with quotes around the values that mean themselves and that Hydra cannot read so.
 
     Choices of ``groups`` stay as they are, and in a ``sweep`` commas.
     """
     parser = OverridesParser.create()
-    return [_quoted(word, parser, groups, sweep) for word in words]
+    return [_quoted(override, parser, groups, sweep) for override in overrides]
 
 
-def _quoted(word: str, parser: OverridesParser, groups: Sequence[str], sweep: bool) -> str:
-    matched = WORD.fullmatch(word)
+def _quoted(override: str, parser: OverridesParser, groups: Sequence[str], sweep: bool) -> str:
+    matched = OVERRIDE.fullmatch(override)
     if matched is None or matched[1].lstrip("+") in groups or matched[1].startswith("hydra."):
-        return word
+        return override
     key, value = matched.groups()
-    place = key.lstrip("+") in PLACES
+    is_path = key.lstrip("+") in PATH_OPTIONS
     try:
-        parsed = parser.parse_override(word)
+        parsed = parser.parse_override(override)
     except HydraException:
-        return f"{key}={_list(key, value, parser) or _text(value)}" if place or _is_text(value, key, parser) else word
-    if not place or "${" in value or parsed.is_delete():
-        return word
+        return (
+            f"{key}={_list(key, value, parser) or _text(value)}"
+            if is_path or _is_text(value, key, parser)
+            else override
+        )
+    if not is_path or "${" in value or parsed.is_delete():
+        return override
     if parsed.is_sweep_override():
-        return word if sweep else f"{key}={_text(value)}"
-    return f"{key}={_text(value)}" if isinstance(parsed.value(), (int, float, list, dict)) else word
+        return override if sweep else f"{key}={_text(value)}"
+    return f"{key}={_text(value)}" if isinstance(parsed.value(), (int, float, list, dict)) else override
 
 
 def _is_text(value: str, key: str, parser: OverridesParser) -> bool:
@@ -56,7 +60,7 @@ def _is_text(value: str, key: str, parser: OverridesParser) -> bool:
 
 def _list(key: str, value: str, parser: OverridesParser) -> str | None:
     """Return a list with those of its elements quoted that need it; None where the value is no such list."""
-    if key.lstrip("+") in PLACES or not (value.startswith("[") and value.endswith("]")):
+    if key.lstrip("+") in PATH_OPTIONS or not (value.startswith("[") and value.endswith("]")):
         return None
     elements = []
     for element in value[1:-1].split(","):
@@ -80,9 +84,9 @@ def _text(value: str) -> str:
 
 
 def value_of(key: str, text: str) -> Any:
-    """Return the value that a word gives an option outside of Hydra: places as they stand, others as YAML."""
+    """Return the value that an override gives an option outside of Hydra: paths as they stand, others as YAML."""
     from omegaconf import OmegaConf
 
-    if key in PLACES:
+    if key in PATH_OPTIONS:
         return None if text in ("null", "") else text
     return OmegaConf.from_dotlist([f"value={text}"]).value
