@@ -209,7 +209,7 @@ def describe_predictions(app: Any, spec: DataSpec) -> None:
     row = registry.get_task(spec.task).output_schema(spec)
     content = {"type": "object", "properties": {"answers": {"type": "array", "items": row}}, "required": ["answers"]}
     document = app.openapi()
-    for path in PATHS:
+    for path in ("/predict", "/predict/files"):
         if path in document["paths"]:
             response = document["paths"][path]["post"]["responses"]["200"]
             response["content"] = {"application/json": {"schema": content}}
