@@ -138,12 +138,20 @@ def csv(
 
     Models that give their input back need none; where there is one, it tells normal classes and colours codes.
 
-    ``test`` is a file of its own for the test, else that is one of ``folds``. ``drop_columns`` leaves columns out,
-    ``categorical_columns`` takes columns of numbers as categories, ``numeric_columns`` takes columns as numbers in any
-    case (codes with leading zeros), ``positive_class`` names the one of two classes to find (null: the rarer).
-    ``delimiter`` and ``header`` are found out where they are not given, ``quoting`` is auto, minimal (quotation marks
-    enclose cells) or none (they do not). ``decimal`` and ``thousands`` are the marks of all numbers (null: found out
-    column by column), ``missing`` texts or numbers that stand for a missing value beside the usual marks.
+    Args:
+        ``path``: the file
+        ``target``: column to learn: its name, or its position (-1: the last); several are labels at once
+        ``test``: a file of its own for the test; null: one of the folds
+        ``drop_columns``: columns to leave out
+        ``categorical_columns``: columns of numbers that are categories
+        ``numeric_columns``: columns that are numbers in any case, such as codes with leading zeros
+        ``positive_class``: of two classes the one to find; null: the rarer
+        ``delimiter``: character between cells; null: inferred
+        ``quoting``: auto, minimal (quotation marks enclose cells) or none (they are ordinary characters)
+        ``header``: whether the first line has the names of the columns; null: inferred
+        ``decimal``: decimal mark of all numbers, . or ,; null: inferred for each column
+        ``thousands``: mark between thousands, '' for none; null: inferred for each column
+        ``missing``: texts or numbers that stand for a missing value, besides -, NA, n/a and the like
 
     Raises:
         ZooError: not a table, or one that cannot be learnt from, with place and remedy.

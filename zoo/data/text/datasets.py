@@ -57,8 +57,13 @@ def text_file(
 ) -> Dataset:
     """Return a UTF-8 file to model the language of; null: the documentation topics that every Python carries.
 
-    Its last tenth is test, the tenth before it validation. ``tokenizer`` are characters or words, those that
-    ``vocab_size`` has room for, from training; ``block_size`` is how many a training step reads.
+    Its last tenth is test, the tenth before it validation.
+
+    Args:
+        ``path``: the file
+        ``tokenizer``: characters or words
+        ``block_size``: tokens that a training step reads
+        ``vocab_size``: tokens that are known, at most: the most frequent in training
 
     Raises:
         ZooError: no such file, not UTF-8, empty, or shorter than a window in one of its parts.
@@ -180,11 +185,18 @@ def text(
 ) -> Dataset:
     """Return labelled texts: a CSV or TSV, or a folder with a folder of text files per class.
 
-    ``text_column`` and ``target`` name the columns (null: the one with the longest texts, and the other one); ``test`` is a
-    file or folder of test texts, else one of ``folds`` is. ``quoting`` is auto, minimal (quotation marks enclose cells)
-    or none (they are characters). ``tokenizer`` are words or characters (null: words, characters
-    where most letters are of a script without blanks between words). Tokens that occur ``min_freq`` times in training
-    are known, at most ``vocab_size`` of them; texts are cut after ``max_length``, and after the longest in training.
+    Args:
+        ``path``: the file or the folder
+        ``text_column``: column of the texts; null: the one with the longest texts
+        ``target``: column of the labels; null: the other one
+        ``test``: a file or folder of test texts; null: one of the folds
+        ``delimiter``: character between cells; null: inferred
+        ``quoting``: auto, minimal (quotation marks enclose cells) or none (they are ordinary characters)
+        ``header``: whether the first line has the names of the columns; null: inferred
+        ``tokenizer``: characters or words; null: words, or characters for scripts without blanks between words
+        ``max_length``: tokens that are read of each text, at most
+        ``vocab_size``: tokens that are known, at most: the most frequent in training
+        ``min_freq``: times that a token must occur in training to be known
 
     Raises:
         ZooError: a file that cannot be read, an empty text, a missing label, one class only.
