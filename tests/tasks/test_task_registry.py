@@ -11,7 +11,7 @@ import zoo
 from zoo import registry
 from zoo.__main__ import main
 from zoo.inference.evaluate import evaluate
-from zoo.inference.predictions import answers_of
+from zoo.inference.predictions import predictions_of
 
 TASK = "quantile_regression"
 
@@ -102,7 +102,9 @@ def test_a_task_of_ones_own_is_served_by_its_schema(run, frame):
     app, model = fastapi.FastAPI(), run.model
 
     def predict(request):
-        return response(answers_of(model.spec, model.answered(encode(model.spec, from_json(model.spec, request.x)))))
+        return response(
+            predictions_of(model.spec, model.answered(encode(model.spec, from_json(model.spec, request.x))))
+        )
 
     predict.__annotations__["request"] = question(model.spec)
     app.post("/predict")(predict)
