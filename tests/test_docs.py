@@ -53,7 +53,7 @@ def commands(content):
 @pytest.mark.parametrize(
     "page", [pytest.param(page, id=page.stem, marks=[pytest.mark.slow] * (page.stem in SLOW)) for page in PAGES]
 )
-def test_every_command_of_a_page_runs(page, tmp_path, monkeypatch):
+def test_docs_commands_run(page, tmp_path, monkeypatch):
     blocks = BLOCK.findall(page.read_text())
     for kind, content in blocks:
         if kind == "python":
@@ -73,7 +73,7 @@ def test_every_command_of_a_page_runs(page, tmp_path, monkeypatch):
             assert [len(list((tmp_path / f"machine{n}").rglob("results.json"))) for n in (0, 1)] == [1, 0]
 
 
-def test_every_cell_of_the_notebook_runs(tmp_path, monkeypatch):
+def test_docs_notebook_runs(tmp_path, monkeypatch):
     cells = json.loads((ROOT / "docs" / "tour.ipynb").read_text())["cells"]
     assert all(cell["outputs"] for cell in cells if cell["cell_type"] == "code")  # a reader sees what came of each
     (tmp_path / "tour.py").write_text("\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code"))
@@ -82,7 +82,7 @@ def test_every_cell_of_the_notebook_runs(tmp_path, monkeypatch):
     runpy.run_path("tour.py", run_name="__main__")
 
 
-def test_pages_lead_to_files_that_are_there():
+def test_docs_links_lead_to_files():
     for page in [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)[^)]*\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"

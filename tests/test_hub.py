@@ -74,7 +74,7 @@ class Hub(BaseHTTPRequestHandler):
 
 
 @pytest.mark.slow
-def test_what_is_put_on_a_hub_comes_back(tmp_path):
+def test_hub_push_and_load_round_trip(tmp_path):
     hub = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     threading.Thread(target=hub.serve_forever, daemon=True).start()
     known = {**os.environ, "HF_ENDPOINT": f"http://127.0.0.1:{hub.server_port}", "HF_HOME": str(tmp_path)}

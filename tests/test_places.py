@@ -70,7 +70,7 @@ def test_run_is_named_by_folder_parent_latest_or_checkpoint(project, monkeypatch
         shutil.rmtree("runs")
 
 
-def test_data_that_moved_with_its_run_is_found(project, tmp_path, monkeypatch, capsys):
+def test_evaluate_finds_data_moved_with_its_run(project, tmp_path, monkeypatch, capsys):
     moved = tmp_path / "moved"
     project.rename(moved)
     try:
@@ -83,7 +83,7 @@ def test_data_that_moved_with_its_run_is_found(project, tmp_path, monkeypatch, c
         moved.rename(project)
 
 
-def test_tilde_is_the_home_folder_everywhere(project, tmp_path, monkeypatch, capsys):
+def test_paths_expand_the_home_folder(project, tmp_path, monkeypatch, capsys):
     home = tmp_path / "home"
     home.mkdir()
     monkeypatch.setenv("HOME", str(home))

@@ -12,7 +12,7 @@ from zoo.inference.loading import dataset_for
 from zoo.reporting.evaluation import evaluate_splits
 
 
-def test_each_has_a_card_and_is_small_enough():
+def test_pretrained_weights_have_cards_and_size_limits():
     assert set(list_weights()) <= set(RECIPES)
     assert {path.stem for path in FOLDER.glob("*.json")} == {path.stem for path in FOLDER.glob("*.safetensors")}
     for name in list_weights():
@@ -22,7 +22,7 @@ def test_each_has_a_card_and_is_small_enough():
 
 
 @pytest.mark.parametrize("name", list_weights())
-def test_each_reaches_what_its_card_says(name, request):
+def test_pretrained_weights_reach_their_cards_metrics(name, request):
     about = card(name)
     if about["data"] in ("mnist", "fashion_mnist"):
         request.getfixturevalue("mnist_root")
@@ -33,7 +33,7 @@ def test_each_reaches_what_its_card_says(name, request):
         assert figures[figure] == pytest.approx(value, rel=2e-3, abs=2e-3), figure
 
 
-def test_names_that_are_none_are_refused_and_files_come_first(tmp_path, monkeypatch):
+def test_load_rejects_unknown_weights_and_prefers_files(tmp_path, monkeypatch):
     with pytest.raises(zoo.ZooError, match="cnn/nothing: no such file, and no weights of that name; there are "):
         zoo.load("cnn/nothing")
     monkeypatch.chdir(tmp_path)
@@ -42,7 +42,7 @@ def test_names_that_are_none_are_refused_and_files_come_first(tmp_path, monkeypa
     assert zoo.load("judge/mine.safetensors").spec.name == "digits"
 
 
-def test_half_of_the_bits_answer_nearly_the_same(tmp_path):
+def test_save_weights_half_keeps_predictions(tmp_path):
     from zoo.checkpoint import load_weights, save_weights
 
     whole, x = zoo.load("judge/digits"), torch.rand(20, 1, 8, 8)
@@ -53,7 +53,7 @@ def test_half_of_the_bits_answer_nearly_the_same(tmp_path):
     assert (tmp_path / "half.safetensors").stat().st_size < 0.6 * path_of("judge/digits").stat().st_size
 
 
-def test_a_hub_that_is_not_reached_is_one_line(monkeypatch):
+def test_load_unreachable_hub_is_one_line(monkeypatch):
     pytest.importorskip("huggingface_hub")
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)

@@ -42,9 +42,7 @@ SPELLINGS = st.sampled_from(["{}", '"{}"', "a{}b", "[{}]", "{{k: {}}}", '"\\x24{
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.integers(0, 200), reference=REFERENCES, spelling=SPELLINGS)
-def test_a_configuration_with_an_interpolation_anywhere_is_refused(
-    cut, tmp_path, monkeypatch, place, reference, spelling
-):
+def test_read_run_config_rejects_interpolations(cut, tmp_path, monkeypatch, place, reference, spelling):
     monkeypatch.setenv("SECRET", "very secret")
     values = yaml.safe_load((cut / "config.yaml").read_text())
     *above, last = sorted(places(values), key=str)[place % len(list(places(values)))]
@@ -59,7 +57,7 @@ def test_a_configuration_with_an_interpolation_anywhere_is_refused(
     assert "very secret" not in str(caught.value)
 
 
-def test_interpolations_that_double_are_refused_at_once(cut, tmp_path, capsys):
+def test_resume_rejects_exponential_interpolations_at_once(cut, tmp_path, capsys):
     values = yaml.safe_load((cut / "config.yaml").read_text())
     values |= {f"a{n}": f"${{a{n + 1}}}${{a{n + 1}}}" for n in range(40)} | {"a40": "x"}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(values))
@@ -73,7 +71,7 @@ def test_interpolations_that_double_are_refused_at_once(cut, tmp_path, capsys):
 
 @pytest.mark.parametrize("source", ["imagenet", "secret.pth", "/etc/passwd"])
 @pytest.mark.parametrize("form", ["ckpt", "safetensors"])
-def test_a_checkpoint_never_downloads_and_never_opens_another_file(source, form, tmp_path, monkeypatch):
+def test_load_opens_only_the_checkpoint(source, form, tmp_path, monkeypatch):
     from zoo.checkpoint import save_weights
 
     def touched(*arguments, **options):
@@ -94,14 +92,14 @@ def test_a_checkpoint_never_downloads_and_never_opens_another_file(source, form,
     assert all(torch.equal(value, loaded.state_dict()[key]) for key, value in model.state_dict().items())
 
 
-def test_every_option_that_names_a_file_of_weights_is_a_source():
+def test_sources_list_every_weights_option():
     for name in registry.registered_models():
         cls = registry.get(name)
         suspects = {key for key in registry.signature(cls) if key in ("weights", "pretrained", "checkpoint", "path")}
         assert suspects == set(cls.sources)
 
 
-def test_a_run_that_goes_on_reads_its_first_weights_from_nowhere():
+def test_resume_does_not_reread_pretrained_weights():
     from torchvision.models import get_model
 
     torch.save(get_model("squeezenet1_1", weights=None).state_dict(), "first.pth")

@@ -28,7 +28,7 @@ def rows(suite: str) -> list[dict]:
     return [json.loads(line) for line in Path("out", f"{suite}.jsonl").read_text().splitlines()]
 
 
-def test_the_readme_says_what_was_measured():
+def test_readme_tables_equal_results():
     text = (ROOT / "README.md").read_text()
     assert report.render(text) == text
     for name in report.TABLES:
@@ -36,7 +36,7 @@ def test_the_readme_says_what_was_measured():
 
 
 @pytest.mark.slow
-def test_the_page_shows_it_without_a_server():
+def test_report_page_needs_no_server():
     shown = report_page.page()
     for name in report.TABLES:
         assert f'<h2 id="{name}">' in shown
@@ -48,7 +48,7 @@ def test_the_page_shows_it_without_a_server():
 
 
 @pytest.mark.slow
-def test_a_run_is_the_command_that_a_user_would_type_and_a_failure_is_a_row(capsys):
+def test_quality_row_has_its_command_and_failures(capsys):
     words = ["suite=quality", "model=fnn", "data=wine", "budget=quick", "out=out", "trainer.max_epochs=2"]
     assert main(words) == 0
     (row,) = rows("quality")
@@ -68,7 +68,7 @@ def test_a_run_is_the_command_that_a_user_would_type_and_a_failure_is_a_row(caps
     assert len(quality.jobs({**args, "fresh": "true"}, made)) == 1
 
 
-def test_a_promise_may_be_a_multiple_of_what_stands_beside_it():
+def test_expected_metric_as_multiple_of_a_baseline():
     row = {"metrics": {"test/far": 6.0}, "baselines": {"other real images": {"far": 2.0}}}
     expected = {"metric": "test/far", "max": 3.5, "times": "other real images"}
     assert measured(row, expected) == 3.0
@@ -78,7 +78,7 @@ def test_a_promise_may_be_a_multiple_of_what_stands_beside_it():
     assert "3.0000 times other real images" in said["failed"][0]
 
 
-def test_a_case_may_be_about_each_class_in_turn():
+def test_case_runs_once_per_class():
     (case,) = [case for case in quality.cases() if case.name == "mnist_one_class"]
     assert list(case.folds("full")) == list(range(10))
     values = case.plan(case.each.format(7)).values
@@ -95,27 +95,27 @@ def test_a_case_may_be_about_each_class_in_turn():
         ({"metric": "test/rmse", "max": 49.0}, False),
     ],
 )
-def test_a_promise_is_about_the_mean_and_a_missed_one_is_a_failed_row(expected, kept):
+def test_expected_metric_is_compared_with_the_mean(expected, kept):
     done = [{"metrics": {"test/accuracy": a, "test/rmse": 100 * a - 45}} for a in (0.9, 1.0)]
     found = list(missed(done, Case("fnn", "wine", expected=expected)))
     assert [row["failed"][0].split(":")[0] for row in found] == ([] if kept else ["promise missed"])
 
 
-def test_one_missed_figure_of_several_is_a_failed_row():
+def test_expected_metric_missed_among_several_is_a_failed_row():
     expected = {"metric": "test/accuracy", "min": 0.9, "also": [{"metric": "test/auroc", "min": 0.99}]}
     done = [{"metrics": {"test/accuracy": 0.95, "test/auroc": 0.95}}]
     (row,) = missed(done, Case("cnn", "npz", expected=expected))
     assert row["failed"] == ["promise missed: test/auroc 0.9500 over 1 runs; promised is at least 0.99"]
 
 
-def test_every_case_on_files_is_a_command_that_composes():
+def test_case_on_files_composes():
     for case in quality.cases():
         if case.name:
             assert str(case.composed().data.get("path", "$ZOO_DATA/")).startswith("$ZOO_DATA/")
             assert case.folds("quick") in ([None], range(1))
 
 
-def test_trees_are_tuned_on_the_rows_and_gaps_that_the_model_saw():
+def test_tuned_trees_see_the_models_rows_and_gaps():
     frame = pd.DataFrame({"a": np.arange(300.0), "kind": ["x", "y", "z"] * 100})
     frame["y"] = frame["a"] + 100 * (frame["kind"] == "y")
     frame.loc[::10, "a"] = np.nan
@@ -128,13 +128,13 @@ def test_trees_are_tuned_on_the_rows_and_gaps_that_the_model_saw():
     assert (np.isnan(gaps[:, 0]) == (data.train["x"][:, 2].numpy() == 1)).all()
 
 
-def test_a_peer_that_is_not_installed_is_one_line_that_names_the_extra(monkeypatch, capsys):
+def test_third_party_not_installed_names_the_extra(monkeypatch, capsys):
     monkeypatch.setattr(third_party_rl, "find_spec", lambda name: None)
     assert main(["suite=third_party", "model=ppo", "data=cartpole", "out=out"]) == 2
     assert capsys.readouterr().err.endswith('needs stable-baselines3; pip install -e ".[benchmarks]"\n')
 
 
-def test_the_settings_of_a_recipe_are_given_to_the_peer_by_its_names():
+def test_third_party_gets_the_recipes_hyperparameters():
     (case,) = (case for case in quality.cases() if (case.model, case.data, case.words) == ("ppo", "cartpole", ()))
     values = case.plan().values
     same = third_party_rl._as_ours(values)
@@ -145,7 +145,7 @@ def test_the_settings_of_a_recipe_are_given_to_the_peer_by_its_names():
     assert third_party_rl._first([(10, 3.0)], 5.0) is None
 
 
-def test_a_missed_promise_fails_the_command(monkeypatch):
+def test_quality_fails_when_an_expected_metric_is_missed(monkeypatch):
     def run(case, at, fold, extra):
         return {"metrics": {case.expected["metric"]: 0.5}, "commit": "c", "config_hash": at, "overrides": []}
 
@@ -171,7 +171,7 @@ def test_a_missed_promise_fails_the_command(monkeypatch):
         (["suite=speed", "data=mnist"], "'data': is no word of suite=speed"),
     ],
 )
-def test_wrong_words_are_one_line_and_code_2(words, said, capsys):
+def test_main_rejects_wrong_benchmark_arguments_in_one_line(words, said, capsys):
     assert main([*words, "out=out"]) == 2
     error = capsys.readouterr().err
     assert said in error
@@ -179,7 +179,7 @@ def test_wrong_words_are_one_line_and_code_2(words, said, capsys):
     assert not Path("out").exists()
 
 
-def test_failed_rows_and_earlier_ones_of_the_same_run_do_not_count(monkeypatch, tmp_path):
+def test_report_ignores_failed_and_repeated_rows(monkeypatch, tmp_path):
     made = {"model": "fnn", "data": "wine", "overrides": [], "fold": 0, "seed": 0, "metrics": {"test/accuracy": 0.5}}
     made |= {"baselines": {"majority": {"accuracy": 0.4}}, "params": 1, "train_seconds": 1.0, "wall_seconds": 2.0}
     made |= {"device": "cpu (some)", "threads": 2, "precision": "32-true"}
@@ -196,7 +196,7 @@ def test_failed_rows_and_earlier_ones_of_the_same_run_do_not_count(monkeypatch, 
     assert row.endswith("| 1 s, 2 s | cpu (some), 2 threads, float32 |")
 
 
-def test_one_run_has_no_deviation_and_a_missed_promise_is_marked(monkeypatch, tmp_path):
+def test_report_of_one_run_has_no_standard_deviation(monkeypatch, tmp_path):
     made = {"model": "gru", "data": "spoken_digits", "overrides": ["data.split=speaker"], "fold": 0, "seed": 0}
     made |= {"baselines": {"majority": {"accuracy": 0.1}}, "params": 1, "train_seconds": 1.0, "wall_seconds": 2.0}
     made |= {"device": "cpu (some)", "threads": 1, "precision": "32-true"}
@@ -213,7 +213,7 @@ def test_one_run_has_no_deviation_and_a_missed_promise_is_marked(monkeypatch, tm
     assert "1 seeds" not in readme
 
 
-def test_transcripts_of_the_readme_are_those_of_the_recipes():
+def test_readme_transcripts_equal_the_recipes():
     text = (ROOT / "README.md").read_text()
     found = re.findall(r"^(\w+) on (\w+)   test (\w+) (\S+) .*$", text, re.MULTILINE)
     assert ("cnn", "mnist") in {pair[:2] for pair in found}
@@ -225,7 +225,7 @@ def test_transcripts_of_the_readme_are_those_of_the_recipes():
         assert min(measured) * 0.97 <= float(value) <= max(measured) * 1.03, (model, data)
 
 
-def test_a_figure_that_is_worse_beyond_the_noise_and_one_that_is_gone_are_named(capsys):
+def test_compare_names_worse_and_missing_metrics(capsys):
     def write(folder: str, accuracies: list[float], ratio: float, more: bool) -> None:
         Path(folder).mkdir()
         made = [
@@ -253,7 +253,7 @@ def test_a_figure_that_is_worse_beyond_the_noise_and_one_that_is_gone_are_named(
     assert "nowhere: no folder of results" in capsys.readouterr().err
 
 
-def test_what_is_left_is_said_by_what_was_expected_and_what_it_took():
+def test_remaining_scales_estimates_by_measured_times():
     def job(seconds: float | None) -> Job:
         return Job("x", lambda: [{}], seconds)
 
@@ -269,11 +269,11 @@ def test_what_is_left_is_said_by_what_was_expected_and_what_it_took():
     assert said == ["[1 of 1, about 60 s left] one"]
 
 
-def test_an_exponent_is_the_slope_of_logarithms():
+def test_exponent_is_the_slope_of_logarithms():
     assert scaling.exponent((1, 2, 4, 8), [3 * n**1.5 for n in (1, 2, 4, 8)]) == pytest.approx(1.5)
 
 
-def test_an_exponent_that_is_too_large_is_a_failure():
+def test_exponent_above_the_limit_is_a_failure():
     def args(rows: int) -> dict:
         return {"trainer.max_epochs": 2, "data.max_train_samples": rows}
 
@@ -282,17 +282,17 @@ def test_an_exponent_that_is_too_large_is_a_failure():
     assert row["failed"][0].startswith("rows: cost grows with exponent")
 
 
-def test_the_quick_budget_has_every_model_that_ships():
+def test_quick_budget_covers_every_model():
     quick = {case.model for case in quality.cases() if (case.expected or {}).get("quick")}
     assert quick >= set(zoo.list_models())
 
 
-def test_uses_go_over_every_model_that_ships():
+def test_use_cases_cover_every_model():
     assert {model for model, _ in use_cases.PAIRS} == set(zoo.list_models())
 
 
 @pytest.mark.slow
-def test_a_model_is_taken_from_training_to_the_same_answer_by_onnx_runtime():
+def test_use_cases_onnx_runtime_equals_the_model():
     assert main(["suite=use_cases", "model=sac", "out=out"]) == 0
     (row,) = rows("use_cases")
     assert (row["model"], row["verb"]) == ("sac", "play")
@@ -300,7 +300,7 @@ def test_a_model_is_taken_from_training_to_the_same_answer_by_onnx_runtime():
 
 
 @pytest.mark.slow
-def test_a_larger_file_needs_no_more_memory(tmp_path):
+def test_predict_memory_is_independent_of_file_size(tmp_path):
     # from a small process: the system counts the memory of whoever starts a process as that process's own
     script = (
         "import json, sys; from pathlib import Path; from benchmarks import user_files; "

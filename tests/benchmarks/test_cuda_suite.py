@@ -10,7 +10,7 @@ from benchmarks.__main__ import main
 from zoo.testing.accelerator import pretended_accelerator
 
 
-def test_the_suite_needs_a_device(capsys, monkeypatch):
+def test_cuda_suite_needs_a_device(capsys, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert main(["suite=cuda", "out=out"]) == 2
     assert capsys.readouterr().err == "error: suite=cuda: no CUDA device was found; pytest -m accelerator needs none\n"
@@ -18,7 +18,7 @@ def test_the_suite_needs_a_device(capsys, monkeypatch):
 
 @pytest.mark.accelerator
 @pytest.mark.parametrize("model", ["fnn", "gan", "vae", "lstm", "ppo"])
-def test_a_model_goes_through_the_suite(model, monkeypatch):
+def test_cuda_suite_runs_on_a_pretended_device(model, monkeypatch):
     monkeypatch.setattr(cuda, "TIMED", 20)
     with pretended_accelerator():
         speed, runs = cuda.speed(model, repeats=1), cuda.runs(model, grouped=False)
@@ -31,5 +31,5 @@ def test_a_model_goes_through_the_suite(model, monkeypatch):
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("model", ["fnn", "gan"])
-def test_a_model_goes_through_the_suite_on_a_device(model):
+def test_cuda_suite_runs_on_a_device(model):
     assert cuda.runs(model).get("failed") is None

@@ -36,7 +36,7 @@ def all_files(group: str) -> list[str]:
 # The registered ones are paired with all data by the conformance checks
 @pytest.mark.parametrize("model", [name for name in all_files("model") if name not in zoo.list_models()])
 @pytest.mark.parametrize("data", all_files("data"))
-def test_task_of_every_pair_or_an_error_that_names_what_fits(model, data):
+def test_task_of_every_pair_or_an_error_naming_alternatives(model, data):
     config = compose(f"model={model}", f"data={data}")
     assert config.data.name == data
     entry = registry.entry(config.model.name)
@@ -57,7 +57,7 @@ def test_task_of_every_pair_or_an_error_that_names_what_fits(model, data):
 
 
 @pytest.mark.parametrize("group", ["optimizer", "scheduler", "trainer", "logger"])
-def test_groups_every_choice_is_valid(group):
+def test_config_groups_have_valid_choices(group):
     for name in all_files(group):
         plain = OmegaConf.to_container(compose(f"{group}={name}"))
         assert plain[group].get("name", name) == name
@@ -67,7 +67,7 @@ def test_groups_every_choice_is_valid(group):
 
 
 @pytest.mark.parametrize("recipe", all_files("recipe"))
-def test_recipes_fit_and_apply_in_either_order(recipe):
+def test_recipes_apply_in_either_order(recipe):
     model, _, data = recipe.partition("-")
     assert model in all_files("model")
     config = compose(f"model={model}", f"data={data}")
@@ -258,7 +258,7 @@ def linear():
     registry._MODELS.pop("test_linear")
 
 
-def test_train_users_model_without_yaml(linear, quick):
+def test_train_user_model_without_yaml(linear, quick):
     quick["trainer"]["max_epochs"] = 10
     run = zoo.train("test_linear", data="digits", model_kwargs={"bias": False}, optimizer={"lr": 0.01}, **quick)
     assert run.results["params"] == 640
@@ -269,7 +269,7 @@ def test_train_users_model_without_yaml(linear, quick):
 
 
 @pytest.mark.slow
-def test_entry_point_is_imported_on_demand(tmp_path, quick):
+def test_entry_points_are_imported_on_demand(tmp_path, quick):
     (tmp_path / "theirs.py").write_text(
         "import torch, zoo\n\n"
         "@zoo.register('test_theirs')\n"
@@ -301,7 +301,7 @@ def zoo_results(folder: str) -> dict:
     return json.loads((Path(folder) / "results.json").read_text())
 
 
-def test_train_users_data_without_yaml(quick):
+def test_train_user_data_without_yaml(quick):
     from zoo.data.arrays import from_arrays
 
     @zoo.register_data("test_blobs", tasks=("classification",), modality="table")
@@ -320,7 +320,7 @@ def test_train_users_data_without_yaml(quick):
         registry._DATA.pop("test_blobs")
 
 
-def test_create_and_data_answer_names_of_other_libraries_by_their_meaning():
+def test_create_suggests_names_of_other_libraries():
     with pytest.raises(zoo.ZooError, match="unknown option 'dropout_rate' of fnn: use dropout"):
         zoo.create("fnn", dropout_rate=0.1)
     with pytest.raises(zoo.ZooError, match="unknown option 'layers' of gru: use num_layers"):
@@ -328,7 +328,7 @@ def test_create_and_data_answer_names_of_other_libraries_by_their_meaning():
     assert isinstance(zoo.create("mlp"), zoo.FNN)
 
 
-def test_meaning_prefers_the_group_that_was_typed():
+def test_meaning_prefers_the_typed_group():
     known = ["trainer.max_epochs", "model.n_epochs", "optimizer.lr"]
     assert meaning("epochs", known) == "trainer.max_epochs"
     assert meaning("model.epochs", known) == "model.n_epochs"

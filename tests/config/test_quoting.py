@@ -86,7 +86,7 @@ def test_train_names_the_option_of_the_same_group(capsys):
         assert f"use {near}" in capsys.readouterr().err
 
 
-def test_places_exist_as_options():
+def test_quoting_paths_exist_as_options():
     config = compose(["model=cnn", "data=image_folder"])
     known = {"run_dir", *(f"data.{key}" for key in config.data)}
     assert {"run_dir", "data.path", "data.labels", "data.cache_dir"} <= set(PATH_OPTIONS) & known

@@ -88,7 +88,7 @@ def test_cell_equations_equal_the_kernel_in_values_and_gradients(variant, begin)
         torch.testing.assert_close(ours, kernels, msg=lambda text, name=name: f"{name}: {text}")
 
 
-def test_initial_weights_are_those_of_the_papers():
+def test_recurrent_weights_are_initialized_as_in_the_papers():
     lstm = LSTM(spec=sequence_spec(), hidden_size=7, forget_bias=2.0).network.core.layers[0][0]
     assert torch.equal((lstm.bias_ih_l0 + lstm.bias_hh_l0)[7:14], torch.full((7,), 2.0))
     irnn = RNN(spec=sequence_spec(), hidden_size=7, identity_init=True, activation="relu").network.core.layers[0][0]
@@ -97,7 +97,7 @@ def test_initial_weights_are_those_of_the_papers():
     assert not irnn.bias_hh_l0.any()
 
 
-def test_recurrent_layers_read_backwards_from_each_sequences_own_end():
+def test_bidirectional_layers_reverse_by_length():
     x, lengths = torch.arange(12.0).view(2, 6, 1), torch.tensor([6, 4])
     turned = reverse_sequences(x, lengths).squeeze(2)
     assert turned.tolist() == [[5, 4, 3, 2, 1, 0], [9, 8, 7, 6, 10, 11]]
@@ -139,7 +139,7 @@ def test_weight_dropout_drops_recurrent_weights_for_all_steps(name):
     assert cell.weight_hh_l0.grad.any()
 
 
-def test_recurrent_kernels_have_no_dropout_of_their_own():
+def test_recurrent_kernels_have_no_builtin_dropout():
     """The kernels' own is not deterministic on CUDA."""
     for module in zoo.create("lstm", spec=sequence_spec(), num_layers=3, dropout=0.4).modules():
         if isinstance(module, nn.RNNBase):
@@ -333,7 +333,7 @@ def copying() -> Dataset:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CELLS)
-def test_gradients_vanish_in_the_rnn_and_not_in_lstm_and_gru(name):
+def test_gradients_vanish_in_rnn_not_in_lstm_and_gru(name):
     """The gradient must reach what the answer depends on: the gated ones learn to copy and the rnn does not."""
     data = copying()
     torch.manual_seed(0)
@@ -352,7 +352,7 @@ def test_gradients_vanish_in_the_rnn_and_not_in_lstm_and_gru(name):
         assert run.metrics["test/accuracy"] == 1
 
 
-def test_recurrent_layers_are_kernels_of_one_direction():
+def test_recurrent_layers_use_unidirectional_kernels():
     core = zoo.create("gru", spec=sequence_spec(), num_layers=2, bidirectional=True, hidden_size=7).network.core
     assert isinstance(core, RecurrentLayers)
     assert core.features == 14

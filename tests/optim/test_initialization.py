@@ -11,7 +11,7 @@ from torch import nn
 from zoo.optim.initialization import initialize
 
 
-def test_initializations_are_those_of_their_papers():
+def test_initialize_equals_the_papers():
     torch.manual_seed(0)
     layer = nn.Linear(200, 400)
     initialize(layer.requires_grad_(False), "orthogonal")

@@ -17,7 +17,7 @@ def parameter_with_gradient() -> nn.Parameter:
     return parameter
 
 
-def test_each_optimizer_takes_the_step_of_its_paper():
+def test_optimizers_take_the_papers_steps():
     g = {name: parameter_with_gradient() for name in ("sgd", "adam", "rmsprop")}
     start, grad = g["sgd"].detach().clone(), g["sgd"].grad.clone()
     sgd = build_optimizer([([g["sgd"]], 1.0)], Optimizer(name="sgd", lr=0.1, momentum=0.9, nesterov=True))
@@ -35,7 +35,7 @@ def test_each_optimizer_takes_the_step_of_its_paper():
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a driver to ask")
-def test_a_step_does_not_ask_for_a_missing_driver(monkeypatch):
+def test_optimizer_step_does_not_query_a_missing_driver(monkeypatch):
     layer = nn.Linear(2, 2)
     optimizer = build_optimizer([(list(layer.parameters()), 1.0)], Optimizer())
     layer(torch.ones(1, 2)).sum().backward()

@@ -11,7 +11,7 @@ from zoo.config.schema import Scheduler
 from zoo.optim.schedulers import PlateauScheduler, lr_factor
 
 
-def test_cosine_and_one_cycle_equal_those_of_torch():
+def test_lr_factor_cosine_and_one_cycle_equal_torch():
     w = [nn.Parameter(torch.zeros(1))]
     sgd = torch.optim.SGD(w, lr=1.0)
     reference = torch.optim.lr_scheduler.CosineAnnealingLR(sgd, T_max=49, eta_min=0.1)
@@ -38,7 +38,7 @@ def test_cosine_and_one_cycle_equal_those_of_torch():
             reference.step()
 
 
-def test_step_drops_at_its_milestones_and_warm_up_rises_linearly():
+def test_lr_factor_step_milestones_and_linear_warmup():
     factors = [lr_factor(Scheduler(name="step", milestones=(0.5, 0.75), gamma=0.1), s, 100) for s in range(100)]
     assert factors == [1.0] * 50 + [0.1] * 25 + [pytest.approx(0.01)] * 25
     warm = [lr_factor(Scheduler(name="constant", warmup_ratio=0.5, start_factor=0.2), s, 101) for s in range(101)]
@@ -48,7 +48,7 @@ def test_step_drops_at_its_milestones_and_warm_up_rises_linearly():
 
 
 @pytest.mark.parametrize("mode", ["min", "max"])
-def test_plateau_equals_that_of_torch_and_resumes(mode):
+def test_plateau_scheduler_equals_torch_and_resumes(mode):
     sgd = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
     reference = torch.optim.lr_scheduler.ReduceLROnPlateau(sgd, mode=mode, factor=0.5, patience=2, threshold=0)
     ours = PlateauScheduler(Scheduler(name="plateau", factor=0.5, patience=2), mode=mode)

@@ -30,7 +30,7 @@ def parameters_with_gradients(seed: int = 0) -> list[nn.Parameter]:
         (Regularization(l1=0.3, l2=0.2), lambda w: 0.3 * w.sign() + 0.2 * w),
     ],
 )
-def test_a_penalty_changes_the_gradient_of_weights_by_its_derivative_and_spares_biases(options, expected):
+def test_penalties_add_their_derivative_to_weight_gradients_only(options, expected):
     weight, bias = parameters_with_gradients()
     before = weight.grad.clone(), bias.grad.clone()
     add_penalties([weight], options)

@@ -62,7 +62,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("make", ON_DEVICE.values(), ids=ON_DEVICE)
 @pytest.mark.parametrize("inference", [False, True])
-def test_a_tensor_is_on_the_device(make, inference):
+def test_accelerator_tensors_are_on_the_device(make, inference):
     with pretended_accelerator(), torch.inference_mode(inference):
         x = make()
         assert x.device == DEVICE
@@ -70,14 +70,14 @@ def test_a_tensor_is_on_the_device(make, inference):
 
 
 @pytest.mark.parametrize("make", ON_HOST.values(), ids=ON_HOST)
-def test_a_tensor_is_on_the_host(make):
+def test_accelerator_tensors_are_on_the_host(make):
     with pretended_accelerator():
         assert make().device.type == "cpu"
 
 
 @pytest.mark.parametrize("mix", REFUSED.values(), ids=REFUSED)
 @pytest.mark.parametrize("inference", [False, True])
-def test_what_cuda_refuses_is_refused(mix, inference):
+def test_accelerator_rejects_what_cuda_rejects(mix, inference):
     with pretended_accelerator(), torch.inference_mode(inference), pytest.raises(RuntimeError):
         mix()
 
@@ -88,7 +88,7 @@ def test_what_cuda_refuses_is_refused(mix, inference):
     first=st.booleans(),
     backward=st.booleans(),
 )
-def test_tensors_of_two_places_never_meet(kernel, first, backward):
+def test_accelerator_kernels_reject_mixed_devices(kernel, first, backward):
     with pretended_accelerator():
         one, other = torch.ones(3, requires_grad=backward), torch.ones(3)
         pair = (one.to("cuda"), other) if first else (one, other.to("cuda"))
@@ -97,7 +97,7 @@ def test_tensors_of_two_places_never_meet(kernel, first, backward):
             kernel(*arguments)
 
 
-def test_numpy_reads_nothing_of_the_device():
+def test_accelerator_tensors_need_cpu_for_numpy():
     with pretended_accelerator():
         for read in (np.asarray, lambda x: x.numpy()):
             with pytest.raises(TypeError, match="Tensor.cpu"):
@@ -106,7 +106,7 @@ def test_numpy_reads_nothing_of_the_device():
 
 
 @pytest.mark.parametrize("optimizer", [torch.optim.Adam, torch.optim.SGD, torch.optim.RMSprop])
-def test_a_step_computes_what_it_computes_without_the_device(optimizer):
+def test_accelerator_optimizer_steps_equal_cpu(optimizer):
     def weights(device: str) -> torch.Tensor:
         torch.manual_seed(0)
         model = net().to(device)
@@ -147,7 +147,7 @@ FREE = {
 
 
 @pytest.mark.parametrize(("act", "what"), WAITS.values(), ids=WAITS)
-def test_a_wait_is_recorded_with_its_place(act, what):
+def test_accelerator_records_each_synchronization(act, what):
     with pretended_accelerator() as accelerator:
         x = there(3)
         accelerator.waits.clear()
@@ -158,7 +158,7 @@ def test_a_wait_is_recorded_with_its_place(act, what):
 
 
 @pytest.mark.parametrize("act", FREE.values(), ids=FREE)
-def test_what_needs_no_wait_is_none(act):
+def test_accelerator_records_no_asynchronous_calls(act):
     with pretended_accelerator() as accelerator:
         x = there(3)
         accelerator.waits.clear()
@@ -166,7 +166,7 @@ def test_what_needs_no_wait_is_none(act):
         assert not accelerator.waits
 
 
-def test_a_wait_in_several_batches_of_a_macro_batch_is_one_per_batch():
+def test_accelerator_per_batch_counts_a_wait_once():
     with pretended_accelerator() as accelerator:
         x = there(3)
         for macro in range(3):
@@ -178,7 +178,7 @@ def test_a_wait_in_several_batches_of_a_macro_batch_is_one_per_batch():
     assert wait.time == (0, 0)
 
 
-def test_afterwards_nothing_is_pretended():
+def test_accelerator_ends_with_its_context():
     with pretended_accelerator():
         assert torch.cuda.is_available()
         assert torch.cuda.device_count() == 1
@@ -188,7 +188,7 @@ def test_afterwards_nothing_is_pretended():
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_real_device_does_the_same():
+def test_accelerator_behaves_as_a_real_device():
     for make in ON_DEVICE.values():
         assert make().device == DEVICE
     for make in ON_HOST.values():

@@ -91,7 +91,7 @@ def dataset(case: str) -> Dataset:
 
 
 @pytest.mark.parametrize(("name", "case", "options"), VARIANTS)
-def test_an_option_works_on_an_accelerator(name, case, options):
+def test_options_work_on_an_accelerator(name, case, options):
     assert not waits_of(name, dataset(case), **options)
 
 
@@ -106,12 +106,12 @@ def test_an_option_works_on_an_accelerator(name, case, options):
         ("autoencoder", "reconstruction-series", {}),
     ],
 )
-def test_data_that_does_not_fit_is_streamed(name, case, options):
+def test_data_above_device_memory_is_streamed(name, case, options):
     assert not waits_of(name, dataset(case), memory=1000, **options)
 
 
 @pytest.mark.parametrize("memory", [1 << 30, 1000])
-def test_images_in_a_memory_map_work_on_an_accelerator(memory, tmp_path):
+def test_memory_mapped_images_work_on_an_accelerator(memory, tmp_path):
     images, parts = dataset("classification-image"), []
     for name in ("train", "val", "test"):
         x = getattr(images, name)["x"]
@@ -121,7 +121,7 @@ def test_images_in_a_memory_map_work_on_an_accelerator(memory, tmp_path):
     assert not waits_of("cnn", Dataset(images.spec, *parts), memory=memory)
 
 
-def test_several_labels_at_once_work_on_an_accelerator():
+def test_multilabel_classification_works_on_an_accelerator():
     images = dataset("classification-image")
     count = len(images.spec.classes)
     spec = replace(images.spec, multilabel=True)
@@ -134,7 +134,7 @@ def test_several_labels_at_once_work_on_an_accelerator():
 
 @pytest.mark.parametrize("name", ["autoencoder", "vae"])
 @pytest.mark.parametrize("memory", [1 << 30, 1000])
-def test_anomalies_in_a_series_are_looked_for_on_an_accelerator(name, memory, tmp_path):
+def test_anomaly_detection_in_series_works_on_an_accelerator(name, memory, tmp_path):
     rows = 400
     time = pd.date_range("2024-01-01", periods=rows, freq="h")
     value = np.sin(np.arange(rows) / 3)
@@ -152,11 +152,11 @@ def test_anomalies_in_a_series_are_looked_for_on_an_accelerator(name, memory, tm
 
 
 @pytest.mark.parametrize("kind", ["image", "table"])
-def test_rows_of_other_classes_are_looked_for_on_an_accelerator(kind):
+def test_anomaly_detection_by_class_works_on_an_accelerator(kind):
     rows = dataset(f"classification-{kind}")
     assert not waits_of("vae", unlabelled(rows, "reconstruction", normal=[rows.spec.classes[0]]))
 
 
 @pytest.mark.parametrize("name", list_models())
-def test_a_model_works_on_a_device_without_float64(name):
+def test_models_work_on_a_device_without_float64(name):
     assert not waits_of(name, cases_of(entry(name))[0].dataset, device=MPS)

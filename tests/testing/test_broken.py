@@ -71,7 +71,7 @@ def reports(tmp_path_factory):
     "name",
     [pytest.param(n, marks=[pytest.mark.slow] if c in LONG else []) for n, (c, _) in broken.BROKEN.items()],
 )
-def test_a_broken_promise_is_caught_by_its_check_with_advice_and_no_traceback(name, reports):
+def test_checks_catch_broken_models_without_traceback(name, reports):
     check, said = broken.BROKEN[name]
     message = reports(check in LONG)[getattr(broken, name).name, check]
     assert message is not None
@@ -79,7 +79,7 @@ def test_a_broken_promise_is_caught_by_its_check_with_advice_and_no_traceback(na
     assert message.count("\n") == 0
 
 
-def test_each_check_has_a_model_that_it_is_meant_for():
+def test_checks_have_a_broken_model_each():
     from zoo.testing.checklist import CHECKS
 
     assert {check for check, _ in broken.BROKEN.values()} == {"create"} | {
@@ -88,7 +88,7 @@ def test_each_check_has_a_model_that_it_is_meant_for():
 
 
 @pytest.mark.slow
-def test_a_users_model_that_keeps_to_the_contract_passes_all_of_it(tmp_path):
+def test_checks_pass_a_correct_user_model(tmp_path):
     done = conformance(tmp_path, f"--zoo-model=broken:{broken.KEEPER}", f"--junitxml={tmp_path}/report.xml")
     assert done.returncode == 0, done.stdout
     found = failures(tmp_path / "report.xml")
@@ -105,14 +105,14 @@ def test_a_users_model_that_keeps_to_the_contract_passes_all_of_it(tmp_path):
         ("nowhere:Model", "No module named 'nowhere'"),
     ],
 )
-def test_what_is_no_model_is_refused(reference, said, tmp_path, monkeypatch):
+def test_name_of_rejects_other_references(reference, said, tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text("import zoo\nclass Nameless(zoo.FNN): pass\nclass Other: pass\n")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ConformanceError, match=said):
         name_of(reference)
 
 
-def test_the_command_refuses_in_one_line(tmp_path):
+def test_zoo_model_option_rejects_unknown_models_in_one_line(tmp_path):
     done = conformance(tmp_path, "--zoo-model=cnnn")
     assert done.returncode == 4
     choices = "fnn, cnn, rnn, lstm, gru, transformer, autoencoder, gan, ppo, a2c, reinforce, dqn, sac, vae"
@@ -120,7 +120,7 @@ def test_the_command_refuses_in_one_line(tmp_path):
     assert done.stderr == f"ERROR: --zoo-model: {said}\n\n"
 
 
-def test_the_contract_is_a_function_too(monkeypatch):
+def test_check_model_raises_conformance_errors(monkeypatch):
     monkeypatch.setattr(registry, "_MODELS", {**registry._MODELS, **MINE})
     with pytest.raises(ConformanceError, match="'width' has no default"):
         check_model(broken.NeedsAnArgument)

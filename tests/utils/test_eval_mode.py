@@ -22,7 +22,7 @@ def network() -> nn.Module:
     return net
 
 
-def test_each_part_is_set_back_to_its_own_mode_also_where_the_block_raises():
+def test_eval_mode_restores_each_module_also_after_errors():
     net = network()
     before = [part.training for part in net.modules()]
     with pytest.raises(ZeroDivisionError), eval_mode(net):
@@ -30,7 +30,7 @@ def test_each_part_is_set_back_to_its_own_mode_also_where_the_block_raises():
     assert [part.training for part in net.modules()] == before
 
 
-def test_threads_that_overlap_never_see_training_and_the_last_sets_it_back():
+def test_eval_mode_is_shared_by_overlapping_threads():
     net, modes, barrier = network(), [], threading.Barrier(8)
 
     def use(number: int) -> None:
@@ -53,7 +53,7 @@ def test_threads_that_overlap_never_see_training_and_the_last_sets_it_back():
 
 
 @pytest.mark.parametrize("name", ["fnn", "vae", "gan", "lstm"])
-def test_what_a_model_answers_leaves_its_mode(name, monkeypatch):
+def test_predict_and_sample_keep_the_mode(name, monkeypatch):
     model = zoo.create(name).train()
     before = [part.training for part in model.modules()]
     x = torch.rand(3, *model.spec.input_shape)
@@ -70,7 +70,7 @@ def test_what_a_model_answers_leaves_its_mode(name, monkeypatch):
     assert [part.training for part in model.modules()] == before
 
 
-def test_no_other_code_toggles_a_modules_mode_by_hand():
+def test_eval_mode_is_the_only_switch_in_the_code():
     """A call of ``.train(flag)`` that restores a mode by hand misses the cases above."""
     for path in (ROOT / "zoo").glob("**/*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

@@ -24,7 +24,7 @@ def runs(tmp_path):
     return folders
 
 
-def test_find_run_by_itself_its_parent_latest_and_a_checkpoint(runs):
+def test_find_run_by_folder_parent_latest_or_checkpoint(runs):
     a, b, c = (Path(folder) for folder in runs)
     assert find_run(a) == a
     assert find_run(a.parent) == b
@@ -33,7 +33,7 @@ def test_find_run_by_itself_its_parent_latest_and_a_checkpoint(runs):
     assert find_run(a / "checkpoints" / "best.ckpt") == a
 
 
-def test_find_checkpoint_of_runs_that_have_one(runs):
+def test_find_checkpoint_skips_runs_without_one(runs):
     a, _, c = (Path(folder) for folder in runs)
     assert find_checkpoint(a) == a / "checkpoints" / "best.ckpt"
     assert find_checkpoint("latest") == Path("runs/cnn-digits/b/checkpoints/best.ckpt")
@@ -42,7 +42,7 @@ def test_find_checkpoint_of_runs_that_have_one(runs):
     assert find_checkpoint(c) == c / "checkpoints" / "best.ckpt"  # is not there: the error names it
 
 
-def test_newest_run_of_a_folder_without_runs_is_an_error(tmp_path):
+def test_newest_run_needs_a_run(tmp_path):
     with pytest.raises(zoo.ZooError, match="holds no run"):
         newest_run(tmp_path)
     with pytest.raises(zoo.ZooError, match="runs: holds no run"):

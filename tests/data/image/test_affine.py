@@ -30,7 +30,7 @@ def covariance(image: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("size", [(32, 96), (96, 32), (40, 40)])
 @pytest.mark.parametrize("seed", range(3))
-def test_a_round_spot_stays_round_when_it_is_turned(size, seed):
+def test_rotation_keeps_a_round_spot_round(size, seed):
     image = blob(*size, sigma=5)
     turned = ImageAugment(degrees=30)({"x": image}, torch.Generator().manual_seed(seed))["x"]
     assert torch.allclose(covariance(turned), covariance(image), atol=0.6)
@@ -45,7 +45,7 @@ def test_a_round_spot_stays_round_when_it_is_turned(size, seed):
         [{"degrees": 40.0}, {"translate": 4.0}, {"scale": 0.3}, {"shear": 0.4}, {"degrees": 90.0, "translate": 3.0}]
     ),
 )
-def test_a_map_is_torchvisions(height, width, seed, limits):
+def test_affine_equals_torchvision(height, width, seed, limits):
     image = torch.rand(1, 1, height, width, generator=torch.Generator().manual_seed(seed))
     actual = ImageAugment(**limits)({"x": image}, torch.Generator().manual_seed(seed))["x"]
     draw = (torch.rand(6, 1, generator=torch.Generator().manual_seed(seed)) * 2 - 1).flatten().tolist()

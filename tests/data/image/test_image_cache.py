@@ -26,7 +26,7 @@ def photos_of(folder: Path, *, count: int = 4, seed: int = 0) -> Path:
     return folder
 
 
-def test_those_that_finish_an_entry_at_once_all_read_it(tmp_path, monkeypatch):
+def test_cache_entry_written_by_several_threads_at_once(tmp_path, monkeypatch):
     together, make = threading.Barrier(4), cache._make
 
     def in_step(*arguments):
@@ -66,7 +66,7 @@ for number in range(12):
 
 
 @pytest.mark.slow
-def test_processes_that_begin_an_entry_at_once_all_read_it(tmp_path):
+def test_cache_entry_written_by_several_processes_at_once(tmp_path):
     photos = photos_of(tmp_path / "photos")
     words = [sys.executable, "-c", FILL, str(photos), str(tmp_path)]
     started = [subprocess.Popen([*words, str(n)], stdout=subprocess.PIPE, text=True) for n in range(4)]
@@ -75,7 +75,7 @@ def test_processes_that_begin_an_entry_at_once_all_read_it(tmp_path):
     assert (len(digests), len(set(digests))) == (48, 1)
 
 
-def test_an_entry_is_made_anew_where_it_is_damaged_or_files_changed_and_what_was_read_stays(tmp_path):
+def test_cache_rewrites_damaged_and_outdated_entries(tmp_path):
     photos = photos_of(tmp_path / "photos")
     first = decoded_images(photos, listing(photos), OPTIONS, cache_dir=str(tmp_path / "cache")).x
     want = first.clone()

@@ -59,14 +59,14 @@ def look(path: Path, channels: int = 3, **options) -> np.ndarray:
 
 
 @pytest.mark.parametrize("kind", ["png", "bmp", "tif", "gif", "webp", "ppm", "jpg"])
-def test_every_format_looks_the_same(tmp_path, kind):
+def test_decode_every_format_alike(tmp_path, kind):
     options = {"lossless": True} if kind == "webp" else {"quality": 100, "subsampling": 0} if kind == "jpg" else {}
     pixels = look(save(photo(), tmp_path / f"a.{kind}", **options))
     assert pixels.shape == (3, 10, 12)
     assert np.abs(pixels.astype(int) - np.array(RED)[:, None, None]).max() <= 3
 
 
-def test_every_mode_looks_as_it_should(tmp_path):
+def test_decode_every_mode_to_rgb(tmp_path):
     white = save(Image.new("RGBA", (12, 10), (*RED, 0)), tmp_path / "clear.png")
     half = save(Image.new("RGBA", (12, 10), (0, 0, 0, 128)), tmp_path / "half.png")
     assert (look(white) == 255).all()
@@ -86,7 +86,7 @@ def test_every_mode_looks_as_it_should(tmp_path):
     assert (look(bits) == 255).all()
 
 
-def test_an_image_is_turned_as_its_exif_says(tmp_path):
+def test_decode_applies_exif_orientation(tmp_path):
     image = Image.new("RGB", (12, 10))
     image.paste(RED, (0, 0, 12, 5))  # the upper half
     exif = Image.Exif()
@@ -95,7 +95,7 @@ def test_an_image_is_turned_as_its_exif_says(tmp_path):
     assert pixels[0, :4].mean() < 60 < 150 < pixels[0, 6:].mean()
 
 
-def test_crop_keeps_proportions_and_resize_does_not(tmp_path):
+def test_resize_mode_crop_keeps_the_aspect_ratio(tmp_path):
     image = Image.new("RGB", (40, 20))
     image.paste((255, 255, 255), (0, 0, 8, 20))  # a strip at the left, outside of the middle square
     path = save(image, tmp_path / "a.png")
@@ -104,7 +104,7 @@ def test_crop_keeps_proportions_and_resize_does_not(tmp_path):
 
 
 @pytest.mark.parametrize("packed", ["folder", "zip", "tar.gz"])
-def test_folders_and_archives_of_class_folders_are_one_data_set(tmp_path, packed):
+def test_image_folder_equals_its_archive(tmp_path, packed):
     root = folder_of(tmp_path / "photos")
     path = root
     if packed == "zip":
@@ -127,7 +127,7 @@ def test_folders_and_archives_of_class_folders_are_one_data_set(tmp_path, packed
     assert isinstance(data.train["x"], Rows)  # a map of the cache, not a copy
 
 
-def test_parts_are_as_the_folders_say_and_what_is_missing_is_cut_from_train(tmp_path):
+def test_image_folder_splits_by_subfolders_or_from_train(tmp_path):
     data = load("image_folder", path=str(folder_of(tmp_path / "a", parts=("train", "valid", "test"))))
     assert data.sizes == (40, 40, 40)
     no_val = load("image_folder", path=str(folder_of(tmp_path / "b", parts=("train", "test"))))
@@ -136,7 +136,7 @@ def test_parts_are_as_the_folders_say_and_what_is_missing_is_cut_from_train(tmp_
     assert no_test.sizes == (32, 40, 8)
 
 
-def test_a_list_of_labels_names_files_by_path_name_or_stem(tmp_path):
+def test_labels_csv_names_files_by_path_name_or_stem(tmp_path):
     root = folder_of(tmp_path / "all")
     for style in ("{c}/{n}.png", "{c}{n}"):
         if style == "{c}{n}":
@@ -182,7 +182,7 @@ def stray(root: Path) -> Path:
         (lambda p: p.with_suffix(".zip").write_bytes(b"no zip") and p.with_suffix(".zip"), "is not a whole archive"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_learnt_from_is_one_line_and_leaves_nothing_behind(tmp_path, make, message):
+def test_image_folder_rejects_unusable_data_in_one_line(tmp_path, make, message):
     path = make(tmp_path / "photos")
     with pytest.raises(zoo.ZooError, match=message) as error:
         load("image_folder", path=str(path))
@@ -190,7 +190,7 @@ def test_what_cannot_be_learnt_from_is_one_line_and_leaves_nothing_behind(tmp_pa
     assert not list((tmp_path / "cache").rglob("making-*"))
 
 
-def test_damaged_files_are_left_out_where_asked_and_counted(tmp_path, capsys):
+def test_skip_corrupt_counts_damaged_images(tmp_path, capsys):
     root = damaged(folder_of(tmp_path / "photos"))
     for _ in range(2):  # the second time from the cache
         data = load("image_folder", path=str(root), skip_corrupt=True)
@@ -198,7 +198,7 @@ def test_damaged_files_are_left_out_where_asked_and_counted(tmp_path, capsys):
         assert "left out 1 of 40 images; the first: " in capsys.readouterr().out
 
 
-def test_the_cache_is_used_until_a_file_changes(tmp_path):
+def test_cache_is_valid_until_a_file_changes(tmp_path):
     root = folder_of(tmp_path / "photos", count=5)
     files, options = listing(root), DecodeOptions(None, "crop", None)
     first = decoded_images(root, files, options, cache_dir=None).x.clone()
@@ -212,7 +212,7 @@ def test_the_cache_is_used_until_a_file_changes(tmp_path):
     assert changed[0].float().mean((1, 2)).tolist() == [0, 255, 0]
 
 
-def test_batches_of_a_map_are_those_of_memory(tmp_path):
+def test_loader_batches_of_a_memory_map_equal_memory(tmp_path):
     data = load("image_folder", path=str(folder_of(tmp_path / "photos")))
     in_memory = {key: value.index_select(0, torch.arange(len(value))) for key, value in data.train.items()}
     mapped, held = (
@@ -223,7 +223,7 @@ def test_batches_of_a_map_are_those_of_memory(tmp_path):
         assert torch.equal(one["y"], other["y"])
 
 
-def test_npz_archives_are_read_as_medmnist_writes_them_and_pickles_are_not(tmp_path):
+def test_npz_reads_medmnist_archives_without_pickle(tmp_path):
     rng = np.random.default_rng(0)
     x, y = rng.integers(0, 256, (60, 8, 8), np.uint8), np.arange(60)[:, None] % 2
     path = tmp_path / "a.npz"
@@ -248,7 +248,7 @@ def test_npz_archives_are_read_as_medmnist_writes_them_and_pickles_are_not(tmp_p
         load("npz", path=str(path))
 
 
-def test_a_folder_trains_and_a_new_photo_is_recognised(tmp_path, quick):
+def test_image_folder_trains_and_predicts_a_new_photo(tmp_path, quick):
     path = str(folder_of(tmp_path / "photos"))
     options = {"data.path": path, "data.batch_size": 8, "trainer.max_epochs": 8}
     run = zoo.train("resnet", data="image_folder", **{k: v for k, v in quick.items() if k != "trainer"}, **options)
@@ -269,7 +269,7 @@ def after(augment: ImageAugment, x: torch.Tensor, key: int = 0) -> torch.Tensor:
     return augment({"x": x, "y": torch.arange(len(x)) % 3}, generator_of(key))["x"]
 
 
-def test_a_flip_mirrors_about_half():
+def test_hflip_mirrors_half_of_the_images():
     x = images(400)
     augmented = after(ImageAugment(hflip=0.5), x)
     same, mirrored = ((augmented == other).flatten(1).all(1) for other in (x, x.flip(3)))
@@ -277,7 +277,7 @@ def test_a_flip_mirrors_about_half():
     assert 150 < mirrored.sum() < 250
 
 
-def test_a_crop_is_a_window_of_the_image_with_its_border():
+def test_crop_padding_crops_the_padded_image():
     x = images(200, 5)
     augmented = after(ImageAugment(crop_padding=2), x)
     bordered = torch.nn.functional.pad(x, [2] * 4)
@@ -287,7 +287,7 @@ def test_a_crop_is_a_window_of_the_image_with_its_border():
     assert len({crop[0] for crop in crops}) == 25
 
 
-def test_cutout_blanks_one_square_with_the_image_s_mean():
+def test_cutout_fills_one_square_with_the_mean():
     x = images(100, 9)
     augmented = after(ImageAugment(cutout=4), x)
     for one, other in zip(augmented, x, strict=True):
@@ -298,7 +298,7 @@ def test_cutout_blanks_one_square_with_the_image_s_mean():
         assert torch.allclose(one[:, changed], other.mean((1, 2))[:, None].expand(-1, int(changed.sum())))
 
 
-def test_mixup_mixes_images_and_the_loss_of_both_targets():
+def test_mixup_mixes_images_and_losses():
     x = images(500)
     mixed = ImageAugment(mixup_alpha=0.4)({"x": x, "y": torch.arange(500)}, generator_of(0))
     share = mixed["share"].view(-1, 1, 1, 1)
@@ -314,7 +314,7 @@ def test_mixup_mixes_images_and_the_loss_of_both_targets():
     assert torch.allclose(objective.loss(logits, batch), torch.nn.functional.cross_entropy(logits, soft), atol=1e-5)
 
 
-def test_colours_move_as_far_as_they_are_let_and_luminance_stays_under_hue():
+def test_color_jitter_respects_limits_and_hue_keeps_luminance():
     x = 0.3 + 0.4 * images(300)
     weights = torch.tensor(GRAY).view(1, 3, 1, 1)
     turned = after(ImageAugment(hue=0.1), x)
@@ -330,7 +330,7 @@ def test_colours_move_as_far_as_they_are_let_and_luminance_stays_under_hue():
     assert torch.equal(after(ImageAugment(hue=0.1), x, 1), after(ImageAugment(hue=0.1), x, 1))
 
 
-def test_images_of_one_channel_take_every_augmentation():
+def test_augmentation_of_grayscale_images():
     everything = ImageAugment(0.5, 1, 10, 1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 2, 0.2)
     augmented = after(everything, images(8, channels=1))
     assert augmented.shape == (8, 1, 9, 9)
@@ -338,7 +338,7 @@ def test_images_of_one_channel_take_every_augmentation():
     assert augmented.max() <= 1
 
 
-def test_a_file_in_memory_is_decoded_too():
+def test_decode_reads_a_file_in_memory():
     file = io.BytesIO()
     photo().save(file, "PNG")
     assert look(file).shape == (3, 10, 12)

@@ -99,7 +99,7 @@ def written(ending, mode, width, height, orientation, seed) -> bytes:
     st.sampled_from([1, 3]),
     st.tuples(st.integers(2, 12), st.integers(2, 12)),
 )
-def test_training_and_every_way_to_predict_read_the_same_pixels(
+def test_encode_image_files_equals_training_pixels(
     tmp_path_factory, some, more, resize_mode, channels, size
 ):
     root = tmp_path_factory.mktemp("photos")
@@ -147,7 +147,7 @@ def all_images(data) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("bits", [10, 16])
-def test_deep_files_share_one_range_and_keep_their_values(tmp_path, bits, capsys):
+def test_bit_depth_above_8_shares_one_range(tmp_path, bits, capsys):
     most = 2**bits - 1
     values = np.linspace(0, most, 24 * 30).astype(np.uint16).reshape(24, 5, 6)
 
@@ -165,7 +165,7 @@ def test_deep_files_share_one_range_and_keep_their_values(tmp_path, bits, capsys
     assert encode(data.spec, new)["x"].mean() == pytest.approx(0.5, abs=1 / most)
 
 
-def test_colors_of_16_bits_keep_them_and_shallow_files_beside_deep_ones_reach_to_white(tmp_path):
+def test_bit_depth_16_rgb_beside_8_bit_files(tmp_path):
     random = np.random.default_rng(0)
     color = random.integers(0, 4096, (5, 6, 3))
 
@@ -193,7 +193,7 @@ def test_colors_of_16_bits_keep_them_and_shallow_files_beside_deep_ones_reach_to
     [{}, {"byteorder": ">"}, {"compression": "zlib"}, {"tile": (16, 16)}, {"planarconfig": "separate"}],
     ids=["little-endian", "big-endian", "compressed", "in tiles", "in planes"],
 )
-def test_colors_of_16_bits_in_a_tiff_keep_them_or_the_file_is_refused(tmp_path, options):
+def test_bit_depth_16_rgb_tiff_by_layout(tmp_path, options):
     tifffile = pytest.importorskip("tifffile")
     color = np.random.default_rng(0).integers(0, 4096, (5, 6, 3)).astype(np.uint16)
     planes = "planarconfig" in options
@@ -218,7 +218,7 @@ def test_colors_of_16_bits_in_a_tiff_keep_them_or_the_file_is_refused(tmp_path, 
         (-3.0, 1.0, np.float32, (-4.0, 4.0)),
     ],
 )
-def test_signed_and_real_values_have_a_range_of_the_set_and_others_are_refused(tmp_path, low, high, dtype, limits):
+def test_bit_depth_range_of_signed_and_float_values(tmp_path, low, high, dtype, limits):
     def make(path, n):
         gray(np.full((4, 4), low + (high - low) * n / 11).astype(dtype), path.with_suffix(".tif"))
 
@@ -235,7 +235,7 @@ def test_signed_and_real_values_have_a_range_of_the_set_and_others_are_refused(t
 
 
 @pytest.mark.parametrize(("most", "dtype"), [(255, np.int32), (3000, np.uint16), (1, np.uint16)])
-def test_a_model_of_8_bits_reads_16_bits_where_their_range_is_clear(tmp_path, reader, most, dtype):
+def test_bit_depth_8_model_reads_unambiguous_16_bit_files(tmp_path, reader, most, dtype):
     full = gray(np.full((4, 4), 257 * 100, np.uint16), tmp_path / "full.png")
     with pytest.raises(zoo.ZooError, match=r"full.png: .*\(its values end at 25700 of 65535, and training had 8 bits"):
         reader.predict(full)
@@ -248,7 +248,7 @@ def test_a_model_of_8_bits_reads_16_bits_where_their_range_is_clear(tmp_path, re
         reader.predict(Image.fromarray(np.full((4, 4), most, dtype)))
 
 
-def test_values_that_are_no_numbers_are_a_file_that_cannot_be_decoded(tmp_path):
+def test_image_folder_rejects_nan_pixels(tmp_path):
     def make(path, n):
         gray(np.full((4, 4), np.nan if n == 3 else 0.5, np.float32), path.with_suffix(".tif"))
 
@@ -275,7 +275,7 @@ def small(path, n):
     ],
 )
 @pytest.mark.parametrize("inside", [False, True])
-def test_parts_are_known_by_any_of_their_names_above_and_below_the_classes(tmp_path, names, inside):
+def test_split_folders_have_any_common_name_and_level(tmp_path, names, inside):
     for part, count in zip(names, (6, 4, 2), strict=True):
         for name in ("left", "right"):
             folder = tmp_path / "x" / (f"{name}/{part}" if inside else f"{part}/{name}")
@@ -294,7 +294,7 @@ def test_parts_are_known_by_any_of_their_names_above_and_below_the_classes(tmp_p
         (("a/train", "a/test", "b/train", "b/more"), "more is not"),
     ],
 )
-def test_folders_that_are_parts_in_part_are_refused(tmp_path, names, message):
+def test_split_folders_mixed_with_others_are_rejected(tmp_path, names, message):
     for name in names:
         two_classes(tmp_path / "x" / name, small, 3)
     with pytest.raises(zoo.ZooError, match=f"are named as parts of the data, and {message}") as error:
@@ -303,7 +303,7 @@ def test_folders_that_are_parts_in_part_are_refused(tmp_path, names, message):
 
 
 @pytest.mark.parametrize("names", [("train", "car"), ("valid", "invalid"), ("dog_train", "cat_train"), ("1", "2")])
-def test_classes_may_have_a_part_s_name_among_others(tmp_path, names):
+def test_split_folder_names_may_be_classes(tmp_path, names):
     for name in names:
         (tmp_path / "x" / name).mkdir(parents=True)
         for n in range(12):
@@ -317,7 +317,7 @@ def reader():
     return zoo.create("fnn", spec=ImageSpec("x", "classification", (1, 4, 4), classes=("a", "b"))).eval()
 
 
-def test_what_is_left_out_is_counted_and_named_in_training_and_in_prediction(tmp_path, capsys, reader):
+def test_image_reader_notes_skipped_files_everywhere(tmp_path, capsys, reader):
     root = two_classes(tmp_path / "x", small)
     for n in range(30):
         (root / "left" / f"IMG_{n:02}.HEIC").write_bytes(b"heic")
@@ -339,7 +339,7 @@ def test_what_is_left_out_is_counted_and_named_in_training_and_in_prediction(tmp
     assert "holds no image that can be read: left out 30 files" in piece.wrong
 
 
-def test_what_of_a_file_is_not_read_is_named(tmp_path, capsys):
+def test_image_reader_notes_frames_and_resized_files(tmp_path, capsys):
     def make(path, n):
         frames = [Image.new("L", (6 if n == 28 else 4, 4), shade) for shade in (n, 255)]
         frames[0].save(path.with_suffix(".tif"), save_all=n == 50, append_images=frames[1:] if n == 50 else [])
@@ -359,7 +359,7 @@ def test_what_of_a_file_is_not_read_is_named(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("depth", [np.uint8, np.uint16])
-def test_one_file_of_colors_among_many_gray_ones_makes_all_of_three_channels(tmp_path, depth):
+def test_image_folder_with_one_rgb_file_has_three_channels(tmp_path, depth):
     def make(path, n):
         gray(np.full((4, 4), n, depth), path.with_suffix(".png"))
         if n == 30:
@@ -373,7 +373,7 @@ def test_one_file_of_colors_among_many_gray_ones_makes_all_of_three_channels(tmp
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar"])
-def test_a_name_that_an_archive_holds_twice_is_refused(tmp_path, kind):
+def test_archive_rejects_duplicate_names(tmp_path, kind):
     root, path = two_classes(tmp_path / "x", small), tmp_path / f"x.{kind}"
     files = [*sorted(root.rglob("*.png")), root / "left" / "0.png"]
     if kind == "zip":
@@ -396,7 +396,7 @@ TYPES = st.sampled_from(["uint8", "int64", "uint16", "float32", "float64", "bool
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(LAYOUTS, TYPES, st.integers(1, 5), st.integers(1, 6), st.integers(1, 6), st.integers(0, 9999))
-def test_arrays_are_read_or_refused_alike_in_training_and_in_prediction(layout, kind, channels, height, width, seed):
+def test_image_arrays_alike_in_training_and_prediction(layout, kind, channels, height, width, seed):
     random = np.random.default_rng(seed)
     shape = {"NHW": (height, width), "NCHW": (channels, height, width), "NHWC": (height, width, channels)}[layout]
     x = random.integers(0, 256, (40, *shape))
@@ -446,11 +446,11 @@ def test_arrays_are_read_or_refused_alike_in_training_and_in_prediction(layout, 
         ((5, 8, 8), (5, 8, 8)),
     ],
 )
-def test_the_axis_with_the_channels_follows_one_rule(shape, read):
+def test_image_arrays_channel_axis_from_shape(shape, read):
     assert as_images(np.zeros((7, *shape), np.uint8), "data").shape == (7, *read)
 
 
-def test_opacity_of_arrays_is_put_on_white_as_that_of_files_is(tmp_path):
+def test_image_arrays_alpha_is_composited_on_white(tmp_path):
     x = np.random.default_rng(0).integers(0, 256, (6, 5, 4, 4)).astype(np.uint8)
     for mode, spec_channels in (("RGBA", 3), ("LA", 1)):
         pixels = x if mode == "RGBA" else np.ascontiguousarray(x[..., 1:3])
@@ -463,7 +463,7 @@ def test_opacity_of_arrays_is_put_on_white_as_that_of_files_is(tmp_path):
         assert torch.allclose(encode(spec, pixels / 255)["x"], files, atol=0.51 / 255)
 
 
-def test_parts_of_an_archive_are_decided_together(tmp_path):
+def test_npz_splits_share_one_pixel_type(tmp_path):
     x, y = np.zeros((20, 4, 4), np.uint8), np.arange(20) % 2
     path = tmp_path / "x.npz"
     np.savez(path, x_train=x, y_train=y, x_test=x / 255.0, y_test=y)
@@ -502,7 +502,7 @@ def test_parts_of_an_archive_are_decided_together(tmp_path):
         (lambda p: Image.new("L", (0, 4)), "an image: is no image that can be read"),
     ],
 )
-def test_what_is_no_image_of_the_model_is_refused_in_a_line(tmp_path, reader, raw, message):
+def test_predict_rejects_unfit_images_in_one_line(tmp_path, reader, raw, message):
     (tmp_path / "a.txt").write_text("a")
     small(tmp_path / "a", 3)
     with pytest.raises(zoo.ZooError, match=message) as error:
@@ -510,7 +510,7 @@ def test_what_is_no_image_of_the_model_is_refused_in_a_line(tmp_path, reader, ra
     assert "\n" not in str(error.value)
 
 
-def test_every_way_to_give_an_image_is_answered_alike(tmp_path, reader):
+def test_predict_accepts_every_form_of_an_image(tmp_path, reader):
     values = np.random.default_rng(0).integers(0, 256, (4, 4)).astype(np.uint8)
     path = gray(values, tmp_path / "a.png")
     ways = [values, values.astype(int), values / 255.0, values.tolist(), values[None], values[..., None]]
@@ -521,7 +521,7 @@ def test_every_way_to_give_an_image_is_answered_alike(tmp_path, reader):
         assert torch.allclose(reader.predict(way)["probability"], want, atol=1e-6), type(way)
 
 
-def test_a_model_of_other_channels_reads_arrays_alone(tmp_path):
+def test_predict_multichannel_images_from_arrays_only(tmp_path):
     model = zoo.create("fnn", spec=ImageSpec("x", "classification", (5, 4, 4), classes=("a", "b"))).eval()
     assert len(model.predict(np.zeros((2, 5, 4, 4)))["label"]) == 2
     assert len(model.predict(np.zeros((2, 4, 4, 5)))["label"]) == 2

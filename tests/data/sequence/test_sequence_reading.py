@@ -43,7 +43,7 @@ recordings = st.tuples(
 
 @settings(max_examples=7, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(recordings, min_size=30, max_size=30), st.sampled_from(["none", "recording"]))
-def test_training_and_every_way_to_predict_read_the_same_frames(tmp_path_factory, drawn, normalize):
+def test_encode_recordings_equals_training_frames(tmp_path_factory, drawn, normalize):
     root = tmp_path_factory.mktemp("speech")
     (root / "fsdd").mkdir()
     (root / "wavs").mkdir()
@@ -75,7 +75,7 @@ def test_training_and_every_way_to_predict_read_the_same_frames(tmp_path_factory
         assert sorted(rows) == training, way
 
 
-def test_what_a_folder_holds_beside_recordings_is_named(tmp_path, capsys):
+def test_recordings_note_other_files_of_a_folder(tmp_path, capsys):
     reading = SequenceReading("log_mel", "none")
     spec = SequenceSpec("x", "classification", (128, 40), classes=("a", "b"), reading=reading)
     (tmp_path / "a.wav").write_bytes(wav_of(2, 1, 8000, 0.2, 0))
@@ -109,13 +109,13 @@ def reader():
         ("none.npy", "none.npy: is no array that can be read"),
     ],
 )
-def test_what_is_no_sequence_of_the_model_is_refused_in_a_line(reader, raw, message):
+def test_predict_rejects_unfit_sequences_in_one_line(reader, raw, message):
     with pytest.raises(zoo.ZooError, match=message) as error:
         reader.predict(raw)
     assert "\n" not in str(error.value)
 
 
-def test_every_way_to_give_a_sequence_is_answered_alike(reader, tmp_path):
+def test_predict_accepts_every_form_of_a_sequence(reader, tmp_path):
     values = np.random.default_rng(0).normal(size=(5, 2)).astype(np.float32)
     np.save(tmp_path / "a.npy", values)
     ways = [values, values.tolist(), [values], [values.tolist()], values[None], torch.from_numpy(values)]

@@ -33,7 +33,7 @@ OPTIONS = {"context_length": 24, "prediction_length": 6}
 # --- windows ---
 
 
-def test_every_window_whose_future_lies_in_a_part_counts(tmp_path):
+def test_windows_belong_to_the_split_of_their_target(tmp_path):
     frame = hourly()
     data = load("series", path=written(frame, tmp_path / "s.csv"), **OPTIONS)
     assert data.sizes == (280 - 24 - 6 + 1, 40 - 6 + 1, 80 - 6 + 1)
@@ -46,7 +46,7 @@ def test_every_window_whose_future_lies_in_a_part_counts(tmp_path):
     assert data.spec.seasonal_period == 24
 
 
-def test_columns_and_targets_are_chosen(tmp_path):
+def test_series_columns_and_targets_are_selected(tmp_path):
     path = written(hourly(columns=3), tmp_path / "s.csv")
     data = load("series", path=path, columns=["c0", "c2"], targets=["c2"], **OPTIONS)
     assert data.spec.columns == ("c0", "c2")
@@ -89,13 +89,13 @@ def damaged(how: str) -> pd.DataFrame:
         ("bad time", "line 9, column 'date': 'yesterday' is no time"),
     ],
 )
-def test_a_series_that_cannot_be_read_is_one_line(tmp_path, how, message):
+def test_series_rejects_unreadable_files_in_one_line(tmp_path, how, message):
     with pytest.raises(ZooError, match=message) as caught:
         load("series", path=written(damaged(how), tmp_path / "s.csv"), **OPTIONS)
     assert "\n" not in str(caught.value)
 
 
-def test_gaps_are_filled_where_asked(tmp_path):
+def test_fill_method_interpolates_or_repeats(tmp_path):
     path = written(damaged("gap"), tmp_path / "s.csv")
     filled = load("series", path=path, fill_method="linear", **OPTIONS).train["x"].base[:60]
     values = torch.from_numpy(hourly()[["c0", "c1"]].to_numpy()[:60]).float()
@@ -106,7 +106,7 @@ def test_gaps_are_filled_where_asked(tmp_path):
     assert torch.allclose(last, values[49].expand(2, 2))
 
 
-def test_a_horizon_longer_than_a_part_is_refused(tmp_path):
+def test_prediction_length_above_a_split_is_rejected(tmp_path):
     path = written(hourly(), tmp_path / "s.csv")
     with pytest.raises(ZooError, match="data.prediction_length=50 is longer than its 40 rows of validation"):
         load("series", path=path, context_length=24, prediction_length=50)
@@ -115,13 +115,13 @@ def test_a_horizon_longer_than_a_part_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(("freq", "season"), [("h", 24), ("D", 7), ("MS", 12), ("QS", 4), ("7D", 52), ("5min", 1)])
-def test_seasons_are_found_out(tmp_path, freq, season):
+def test_seasonal_period_from_frequency(tmp_path, freq, season):
     frame = hourly()
     frame["date"] = pd.date_range("1990-01-01", periods=len(frame), freq=freq)
     assert load("series", path=written(frame, tmp_path / "s.csv"), **OPTIONS).spec.seasonal_period == season
 
 
-def test_files_at_hand_are_read():
+def test_series_reads_local_files():
     if not (DATA / "tabular").is_dir():
         pytest.skip("the tables are not at hand (ZOO_DATA)")
     for file, rows in (("airline-passengers.csv", 144), ("monthly-sunspots.csv", 2820)):
@@ -130,7 +130,7 @@ def test_files_at_hand_are_read():
         assert data.spec.rows == rows - round(rows * 0.2) - round(rows * 0.1)
 
 
-def test_the_bundled_series_needs_no_file():
+def test_series_default_data_needs_no_file():
     data = load("series")
     assert data.spec.columns == ("co2",)
     assert not torch.isnan(data.train["x"].base).any()
@@ -139,7 +139,7 @@ def test_the_bundled_series_needs_no_file():
 # --- figures ---
 
 
-def test_naive_forecasts_are_what_they_say(tmp_path):
+def test_naive_forecasts_equal_their_definitions(tmp_path):
     data = load("series", path=written(hourly(), tmp_path / "s.csv"), **OPTIONS)
     values = hourly()[["c0", "c1"]].to_numpy()
     scale, test = values[:280].std(0), range(320, 320 + 75)
@@ -151,7 +151,7 @@ def test_naive_forecasts_are_what_they_say(tmp_path):
     assert measured["repeat last"]["mse_original"] == pytest.approx(np.mean(last * scale**2), rel=1e-3)
 
 
-def test_a_forecast_is_in_original_units(tmp_path):
+def test_forecast_is_in_original_units(tmp_path):
     frame = hourly()
     path = written(frame, tmp_path / "s.csv")
     options = {

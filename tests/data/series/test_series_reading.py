@@ -107,7 +107,7 @@ def files(draw):
 
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(files())
-def test_training_and_prediction_read_the_same_window(tmp_path_factory, file):
+def test_encode_series_equals_training_window(tmp_path_factory, file):
     frame, times, rows, shape = file
     path = tmp_path_factory.getbasetemp() / "series.csv"
     table = frame[::-1] if shape["backwards"] else frame
@@ -170,7 +170,7 @@ def columns_of(cells: list[str]) -> pd.Series:
         (["25:00", "late"], None, None),
     ],
 )
-def test_times_are_read_by_one_format_for_a_column(cells, first, second):
+def test_time_column_has_one_format(cells, first, second):
     ways = readings(columns_of(cells))
     values = chosen(ways)[0].values if ways else np.full(2, np.datetime64("NaT"))
     expected = [
@@ -183,7 +183,7 @@ def test_times_are_read_by_one_format_for_a_column(cells, first, second):
     ("freq", "season"),
     list(zip(CALENDARS, (12, 12, 12, 4, 4, 1, 5, 52, 24, 12, 48, 6, 12, 8), strict=True)),
 )
-def test_calendar_steps_are_recognized(freq, season):
+def test_calendar_steps_and_seasonal_period(freq, season):
     times = calendar(freq, "1999-11-26", 220)
     grid = grid_of(times[:200].to_numpy().astype("datetime64[us]"))
     assert grid.missing == 0
@@ -201,7 +201,7 @@ def save(path: Path, times, **columns) -> str:
     return str(path)
 
 
-def test_the_order_of_day_and_month_is_what_makes_steps_even_and_is_said(tmp_path, capsys):
+def test_dayfirst_inferred_from_even_steps(tmp_path, capsys):
     months = pd.date_range("2000-01-01", periods=60, freq="MS")
     for form, first, other in (("%d/%m/%Y", "day", "false"), ("%m/%d/%Y", "month", "true")):
         data = load("series", path=save(tmp_path / "s.csv", months.strftime(form)), **OPTIONS)
@@ -211,7 +211,7 @@ def test_the_order_of_day_and_month_is_what_makes_steps_even_and_is_said(tmp_pat
         load("series", path=str(tmp_path / "s.csv"), dayfirst=True, fill_method="linear", **OPTIONS)
 
 
-def test_an_order_that_the_steps_leave_open_is_a_warning_and_can_be_set(tmp_path, capsys):
+def test_dayfirst_ambiguous_order_warns(tmp_path, capsys):
     hours = pd.date_range("2020-05-06", periods=60, freq="5min").strftime("%d/%m/%Y %H:%M")
     path = save(tmp_path / "s.csv", hours)
     (piece,) = pieces(load("series", path=path, **OPTIONS).spec, [path])
@@ -222,7 +222,7 @@ def test_an_order_that_the_steps_leave_open_is_a_warning_and_can_be_set(tmp_path
     assert "warning" not in capsys.readouterr().err
 
 
-def test_a_short_new_file_is_read_in_the_format_of_training(tmp_path):
+def test_time_format_of_a_short_file_is_trainings(tmp_path):
     days = pd.date_range("2020-01-01", periods=80)
     spec = load("series", path=save(tmp_path / "s.csv", days.strftime("%d/%m/%Y")), **OPTIONS).spec
     new = pd.date_range("2021-02-01", periods=8)
@@ -232,7 +232,7 @@ def test_a_short_new_file_is_read_in_the_format_of_training(tmp_path):
     assert piece.times == ["2021-02-09", "2021-02-10"]
 
 
-def test_offsets_that_change_are_instants_and_days_are_those_of_the_clock(tmp_path):
+def test_utc_offsets_across_daylight_saving_time(tmp_path):
     hours = pd.date_range("2024-03-20", periods=400, freq="h", tz="Europe/Berlin")
     path = save(tmp_path / "s.csv", [time.isoformat() for time in hours])
     data = load("series", path=path, **OPTIONS)
@@ -246,7 +246,7 @@ def test_offsets_that_change_are_instants_and_days_are_those_of_the_clock(tmp_pa
     assert next(iter(pieces(data.spec, [path]))).times == ["2024-05-30", "2024-05-31"]
 
 
-def test_a_frame_may_have_its_times_in_its_index_with_a_zone(tmp_path):
+def test_frame_with_time_zone_aware_index(tmp_path):
     hours = pd.date_range("2024-03-20", periods=400, freq="h", tz="Europe/Berlin")
     spec = load("series", path=save(tmp_path / "s.csv", [time.isoformat() for time in hours]), **OPTIONS).spec
     frame = pd.DataFrame({"v": np.arange(400.0)}, index=hours)
@@ -256,19 +256,19 @@ def test_a_frame_may_have_its_times_in_its_index_with_a_zone(tmp_path):
         encode(spec, frame.drop(index=hours[200]))
 
 
-def test_an_hour_that_comes_twice_is_that_of_a_clock_set_back(tmp_path):
+def test_time_column_repeated_hour_suggests_daylight_saving(tmp_path):
     hours = pd.date_range("2024-10-20", periods=400, freq="h", tz="Europe/Berlin").tz_localize(None)
     with pytest.raises(ZooError, match="2024-10-27 02:00:00 is there twice.*where clocks were set back"):
         load("series", path=save(tmp_path / "s.csv", hours), **OPTIONS)
 
 
-def test_a_column_that_float32_cannot_tell_apart_is_refused(tmp_path):
+def test_series_column_beyond_float32_resolution_is_rejected(tmp_path):
     path = save(tmp_path / "s.csv", pd.date_range("2024-01-01", periods=90), v=1e9 + np.arange(90) % 7)
     with pytest.raises(ZooError, match="column 'v': varies by 2 around .*, too little for float32"):
         load("series", path=path, **OPTIONS)
 
 
-def test_a_model_that_filled_gaps_fills_them_in_new_data(tmp_path):
+def test_fill_method_applies_to_new_data(tmp_path):
     days = pd.date_range("2020-01-01", periods=100).delete([40, 41])
     path = save(tmp_path / "s.csv", days)
     spec = load("series", path=path, fill_method="last", **OPTIONS).spec
@@ -280,7 +280,7 @@ def test_a_model_that_filled_gaps_fills_them_in_new_data(tmp_path):
     assert encode(spec, new[["v"]].to_numpy()[-8:])["x"][0, -2:, 0].tolist() == [57, 59]
 
 
-def test_without_fill_a_gap_in_new_data_is_named(tmp_path):
+def test_encode_names_gaps_without_fill_method(tmp_path):
     days = pd.date_range("2020-01-01", periods=100)
     spec = load("series", path=save(tmp_path / "s.csv", days), **OPTIONS).spec
     new = pd.DataFrame({"date": days[:60].astype(str), "v": np.arange(60.0)})
@@ -315,7 +315,7 @@ def test_without_fill_a_gap_in_new_data_is_named(tmp_path):
         (lambda f: "nowhere.csv", "nowhere.csv: cannot be read"),
     ],
 )
-def test_what_is_no_past_of_the_model_is_one_line(tmp_path, change, message):
+def test_encode_rejects_unfit_series_in_one_line(tmp_path, change, message):
     frame = pd.DataFrame({"date": pd.date_range("2020-01-01", periods=100), "v": np.arange(100.0)})
     frame.to_csv(tmp_path / "s.csv", index=False)
     spec = load("series", path=str(tmp_path / "s.csv"), **OPTIONS).spec
@@ -324,7 +324,7 @@ def test_what_is_no_past_of_the_model_is_one_line(tmp_path, change, message):
     assert "\n" not in str(caught.value)
 
 
-def test_another_step_than_the_models_is_refused(tmp_path):
+def test_encode_rejects_another_frequency(tmp_path):
     spec = load(
         "series", path=save(tmp_path / "s.csv", pd.date_range("2020-01-01", periods=100, freq="h")), **OPTIONS
     ).spec
@@ -333,7 +333,7 @@ def test_another_step_than_the_models_is_refused(tmp_path):
     assert "has a step of 1 day; the model was trained on steps of 1 hour" in piece.wrong
 
 
-def test_several_series_in_a_file_are_named(tmp_path):
+def test_series_rejects_long_format(tmp_path):
     days = pd.date_range("2020-01-01", periods=50).astype(str)
     for groups in ("ABC", "123"):
         stacked = {"date": [*days] * 3, "shop": np.repeat(list(groups), 50), "v": range(150)}
@@ -347,7 +347,7 @@ def test_several_series_in_a_file_are_named(tmp_path):
 
 
 @pytest.mark.parametrize("clock", [{"Time": "%H:%M:%S"}, {"hour": "%H"}, {"Time": "%I:%M %p"}])
-def test_a_date_and_a_time_of_day_are_one_time(tmp_path, capsys, clock):
+def test_time_column_from_date_and_time_of_day(tmp_path, capsys, clock):
     ((name, form),) = clock.items()
     hours = pd.date_range("2020-01-28", periods=100, freq="h")
     path = save(tmp_path / "s.csv", hours.strftime("%d/%m/%Y"), **{name: hours.strftime(form), "v": np.arange(100.0)})
@@ -359,7 +359,7 @@ def test_a_date_and_a_time_of_day_are_one_time(tmp_path, capsys, clock):
     assert load("series", path=path, time_column=["date", name], **OPTIONS).spec == data.spec
 
 
-def test_year_and_month_are_one_time(tmp_path):
+def test_time_column_from_year_and_month(tmp_path):
     months = pd.date_range("1990-01-01", periods=60, freq="MS")
     for form in ("%m", "%B"):
         frame = pd.DataFrame({"year": months.year, "month": months.strftime(form), "v": np.arange(60.0)})
@@ -368,7 +368,7 @@ def test_year_and_month_are_one_time(tmp_path):
         assert (data.spec.columns, data.spec.seasonal_period) == (("v",), 12)
 
 
-def test_empty_last_rows_are_named_as_the_future(tmp_path):
+def test_series_rejects_empty_last_rows(tmp_path):
     days = pd.date_range("2020-01-01", periods=100)
     columns = {"v": np.arange(100.0), "promo": np.arange(100) % 3}
     spec = load("series", path=save(tmp_path / "s.csv", days, **columns), **OPTIONS).spec
@@ -380,18 +380,18 @@ def test_empty_last_rows_are_named_as_the_future(tmp_path):
     assert "line 96, column 'v': is empty to the end" in piece.wrong
 
 
-def test_filling_never_makes_up_most_of_a_series(tmp_path):
+def test_fill_method_rejects_mostly_missing_series(tmp_path):
     days = pd.date_range("2020-01-01", periods=400)[[*range(20), *range(380, 400)]]
     with pytest.raises(ZooError, match="after 2020-01-20 the steps are not even, 361 days where most are 1 day"):
         load("series", path=save(tmp_path / "s.csv", days), fill_method="linear", **OPTIONS)
 
 
-def test_names_of_columns_may_be_numbers(tmp_path):
+def test_series_column_names_may_be_numbers(tmp_path):
     path = save(tmp_path / "s.csv", pd.date_range("2020-01-01", periods=60), **{"1": np.arange(60.0), "2": np.ones(60)})
     assert load("series", path=path, **OPTIONS).spec.columns == ("1", "2")
 
 
-def test_numbers_are_read_in_the_format_of_their_column(tmp_path):
+def test_series_numbers_in_local_formats(tmp_path):
     days = pd.date_range("2020-01-01", periods=60).strftime("%d.%m.%Y")
     prices = [f"1.{n:03},{n % 10}" for n in range(60)]
     lines = [
@@ -410,7 +410,7 @@ def test_numbers_are_read_in_the_format_of_their_column(tmp_path):
     assert torch.equal(encode(data.spec, piece.raw)["x"][0], data.test["y"].base[-8:])
 
 
-def test_what_stands_for_a_missing_value_is_the_models(tmp_path):
+def test_missing_markers_apply_to_new_data(tmp_path):
     days = pd.date_range("2020-01-01", periods=60)
     path = save(tmp_path / "s.csv", days, v=np.where(np.arange(60) % 20 == 19, -999, np.arange(60)))
     data = load("series", path=path, missing=[-999], fill_method="last", **OPTIONS)
@@ -420,14 +420,14 @@ def test_what_stands_for_a_missing_value_is_the_models(tmp_path):
     assert encode(data.spec, pd.read_csv(path))["x"][0, -1].item() == 58
 
 
-def test_an_index_without_a_name_is_left_out(tmp_path, capsys):
+def test_series_unnamed_index_column_is_dropped(tmp_path, capsys):
     frame = pd.DataFrame({"date": pd.date_range("2020-01-01", periods=60), "v": np.arange(60.0)})
     frame.to_csv(tmp_path / "s.csv")
     assert load("series", path=str(tmp_path / "s.csv"), **OPTIONS).spec.columns == ("v",)
     assert "left out column_1, an index without a name" in capsys.readouterr().err
 
 
-def test_a_number_is_a_time_where_its_name_or_its_size_says_so(tmp_path):
+def test_time_column_of_numbers_by_name_or_magnitude(tmp_path):
     frame = pd.DataFrame({"v": np.arange(60.0), "year": range(1900, 1960)})
     frame.to_csv(tmp_path / "s.csv", index=False)
     data = load("series", path=str(tmp_path / "s.csv"), **OPTIONS)
