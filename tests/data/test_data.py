@@ -24,7 +24,7 @@ from zoo.data.image.augment import ImageAugment
 from zoo.data.image.datasets import FASHION, MNIST, read_idx
 from zoo.data.image.spec import DIGITS
 from zoo.data.inputs import encode
-from zoo.data.loader import CHUNK, Loader
+from zoo.data.loader import MACRO_BATCH, Loader
 from zoo.registry import data_entry, list_data
 from zoo.utils.random import generator_of
 
@@ -125,7 +125,7 @@ def numbered(rows: int) -> dict[str, torch.Tensor]:
 
 
 def seen(loader: Loader) -> list[int]:
-    return [int(i) for chunk in loader for batch in chunk for i in batch["y"]]
+    return [int(i) for macro_batch in loader for batch in macro_batch for i in batch["y"]]
 
 
 @pytest.mark.parametrize("rows", [1, 5, 64, 1000])
@@ -139,9 +139,9 @@ def test_an_epoch_sees_each_row_once_in_an_order_of_seed_and_epoch(rows):
     if rows > 3:
         assert first != second
         assert seen(Loader(numbered(rows), batch_size=3, seed=8)) != first
-    chunks = [len(list(chunk)) for chunk in again]
+    chunks = [len(list(macro_batch)) for macro_batch in again]
     assert sum(chunks) == loader.batches
-    assert max(chunks) <= CHUNK
+    assert max(chunks) <= MACRO_BATCH
     assert len(chunks) == len(loader)
 
 

@@ -75,12 +75,12 @@ AUGMENTS: dict[Callable[[], Split], Any] = {
 def test_batches_are_those_of_the_host_in_their_order_and_no_batch_waits(make, streamed):
     options: dict[str, Any] = {"batch_size": 8, "seed": 1, "augment": AUGMENTS.get(make)}
     options |= {"stride": 4} if make is text else {}
-    here = [batch for chunk in Loader(make(), **options) for batch in chunk]
+    here = [batch for macro_batch in Loader(make(), **options) for batch in macro_batch]
     with pretended_accelerator() as accelerator:
         split = make() if streamed else placed(make(), DEVICE)
         there = []
-        for macro, chunk in enumerate(Loader(split, device=DEVICE, **options)):
-            for number, batch in enumerate(chunk):
+        for macro, macro_batch in enumerate(Loader(split, device=DEVICE, **options)):
+            for number, batch in enumerate(macro_batch):
                 accelerator.clock = lambda at=(macro, number): at
                 there.append(batch)
             accelerator.clock = lambda: None

@@ -18,7 +18,7 @@ import pytest
 import torch
 
 import zoo
-from zoo.data.loader import CHUNK, EvalLoader, Loader, Shard
+from zoo.data.loader import MACRO_BATCH, EvalLoader, Loader, Shard
 from zoo.testing.runs import StopAfter
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -187,19 +187,19 @@ def test_a_folder_without_a_run_or_with_a_damaged_one_is_refused(quick, tmp_path
         zoo.resume(folder)
 
 
-@pytest.mark.parametrize("at", [1, CHUNK - 1, CHUNK, CHUNK + 3, 24])
+@pytest.mark.parametrize("at", [1, MACRO_BATCH - 1, MACRO_BATCH, MACRO_BATCH + 3, 24])
 def test_a_loader_goes_on_with_the_batch_after_the_last_one(at):
     split = {"x": torch.arange(100).float().view(100, 1), "y": torch.arange(100)}
 
     def batches(loader: Loader) -> list[list[int]]:
-        return [batch["y"].tolist() for chunk in loader for batch in chunk]
+        return [batch["y"].tolist() for macro_batch in loader for batch in macro_batch]
 
     whole = Loader(split, batch_size=4, seed=3)
     want = batches(whole) + batches(whole)
     first = Loader(split, batch_size=4, seed=3)
     seen, state = [], {}
-    for chunk in first:
-        for batch in chunk:
+    for macro_batch in first:
+        for batch in macro_batch:
             seen.append(batch["y"].tolist())
             if len(seen) == at:
                 state = first.state_dict()
@@ -211,12 +211,12 @@ def test_a_loader_goes_on_with_the_batch_after_the_last_one(at):
 
 def test_processes_share_a_batch_and_count_each_row_once():
     split = {"x": torch.arange(107).float().view(107, 1), "y": torch.arange(107)}
-    loaders = [Loader(split, batch_size=10, seed=3, share=Shard(rank, 3)) for rank in range(3)]
+    loaders = [Loader(split, batch_size=10, seed=3, shard=Shard(rank, 3)) for rank in range(3)]
     whole = Loader(split, batch_size=10, seed=3)
-    shares = [[batch["y"].tolist() for chunk in loader for batch in chunk] for loader in loaders]
-    for number, batch in enumerate(b["y"].tolist() for chunk in whole for b in chunk):
+    shares = [[batch["y"].tolist() for macro_batch in loader for batch in macro_batch] for loader in loaders]
+    for number, batch in enumerate(b["y"].tolist() for macro_batch in whole for b in macro_batch):
         assert sorted(row for share in shares for row in share[number]) == sorted(batch)
-    seen = [row for rank in range(3) for b in EvalLoader(split, share=Shard(rank, 3)) for row in b["y"].tolist()]
+    seen = [row for rank in range(3) for b in EvalLoader(split, shard=Shard(rank, 3)) for row in b["y"].tolist()]
     assert sorted(seen) == list(range(107))
 
 

@@ -114,7 +114,7 @@ def test_a_row_has_the_same_noise_however_many_processes_share_the_rows(count):
     alone = torch.cat([PerSampleGenerator(b["row"]).normal(6) for b in EvalLoader({"x": x})])
     for world in (2, 3):
         for rank in range(world):
-            batches = list(EvalLoader({"x": x}, share=Shard(rank, world)))
+            batches = list(EvalLoader({"x": x}, shard=Shard(rank, world)))
             shared = torch.cat([PerSampleGenerator(b["row"]).normal(6) for b in batches])
             assert torch.equal(shared, alone[torch.cat([b["row"] for b in batches])])
     assert abs(float(alone.std()) - 1) < 0.02

@@ -20,7 +20,7 @@ from zoo.data.input_readers import to_float
 from zoo.data.transfer import ahead, fits, placed
 from zoo.utils.random import EVAL_BATCH, ROOM, generator_of
 
-CHUNK = 16  # batches per chunk: hooks cost a sixteenth per step, and progress still moves
+MACRO_BATCH = 16  # batches per chunk: hooks cost a sixteenth per step, and progress still moves
 STREAMS = 16  # places of a text that are read side by side without gradients
 POOL = 50  # batches' rows that are sorted by length together
 
@@ -94,12 +94,12 @@ class MacroBatch:
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield batches: ``x`` augmented, images as float in [0, 1]."""
-        loader, share, index = self.loader, self.loader.share, self.index
-        if share.world > 1:
-            index = [part[share.rank :: share.world] for part in index]
+        loader, shard, index = self.loader, self.loader.shard, self.index
+        if shard.world > 1:
+            index = [part[shard.rank :: shard.world] for part in index]
         for number, batch in enumerate(batches(loader.split, index, self.steps, loader.device), start=self.first):
             if loader.augment:
-                batch = loader.augment(batch, generator_of(loader.seed, 1 + share.rank, self.epoch, number))
+                batch = loader.augment(batch, generator_of(loader.seed, 1 + shard.rank, self.epoch, number))
             # before the yield: the last batch's consumer never comes back for more
             loader.epoch, loader.batch = (
                 (self.epoch, number + 1) if number + 1 < loader.batches else (self.epoch + 1, 0)
@@ -127,25 +127,25 @@ class Loader:
         seed: int,
         augment: Augmentation | None = None,
         steps: int | None = None,
-        share: Shard = SINGLE,
+        shard: Shard = SINGLE,
         stride: int | None = None,
         stateful: bool = False,
         device: torch.device | None = None,
     ) -> None:
         self.split, self.batch_size, self.seed, self.augment = split, batch_size, seed, augment
-        self.share, self.stride, self.stateful = share, stride, stateful
+        self.shard, self.stride, self.stateful = shard, stride, stateful
         self.device = split["x"].device if device is None else device
         self.lengths = split["lengths"].cpu() if "lengths" in split else None
         self.rows = len(split["x"]) // (stride or 1)
         self.samples = steps * batch_size if steps else self.rows
         short = self.rows % batch_size
-        if not steps and short < self.rows and (stride or short < 2 * share.world):
+        if not steps and short < self.rows and (stride or short < 2 * shard.world):
             self.samples -= short
         self.batches = -(-self.samples // batch_size)
         self.epoch = self.batch = 0
 
     def __len__(self) -> int:
-        return -(-self.batches // CHUNK)
+        return -(-self.batches // MACRO_BATCH)
 
     def state_dict(self) -> dict[str, int]:
         """Return the place of the batch that comes next: what was yielded last is done."""
@@ -183,9 +183,9 @@ class Loader:
     def __iter__(self) -> Iterator[MacroBatch]:
         """Yield the chunks of the next epoch; those before the place where it begins are empty."""
         epoch, begin, order = self.epoch, self.batch, self.order(self.epoch)
-        length = CHUNK * self.batch_size
+        length = MACRO_BATCH * self.batch_size
         for number in range(len(self)):
-            first = max(number * CHUNK, begin)
+            first = max(number * MACRO_BATCH, begin)
             yield MacroBatch(self, epoch, first, order[first * self.batch_size : (number + 1) * length])
 
 
@@ -197,20 +197,20 @@ class EvalLoader:
     """
 
     def __init__(
-        self, split: Split, *, share: Shard = SINGLE, stride: int | None = None, device: torch.device | None = None
+        self, split: Split, *, shard: Shard = SINGLE, stride: int | None = None, device: torch.device | None = None
     ) -> None:
         self.split, self.stride, rows = split, stride, len(split["x"])
         self.device = split["x"].device if device is None else device
         device = split["x"].device
         if stride:
             long = -(-rows // stride) // STREAMS
-            streams = torch.arange(share.rank, STREAMS, share.world, device=device) * long
+            streams = torch.arange(shard.rank, STREAMS, shard.world, device=device) * long
             self.index = [(streams + place) * stride for place in range(long)]
         else:
             blocks = list(torch.arange(rows, device=device).split(EVAL_BATCH))
             if len(blocks) > 1 and len(blocks[-1]) < ROOM:  # each process has some of each
                 blocks[-2:] = [torch.cat(blocks[-2:])]
-            self.index = [block[share.rank :: share.world] for block in blocks]
+            self.index = [block[shard.rank :: shard.world] for block in blocks]
         self.steps = longest(split, self.index)
         self.rows = [index.cpu() for index in self.index]  # random numbers of rows are drawn there
 
@@ -257,12 +257,12 @@ class ZooData(L.LightningDataModule):
             self._placed = splits
         return {"split": self._placed[name], "device": device}
 
-    def _share(self) -> Shard:
+    def _shard(self) -> Shard:
         return Shard(self.trainer.global_rank, self.trainer.world_size) if self.trainer else SINGLE
 
     def train_dataloader(self) -> Loader:
         """Return the chunks of shuffled training batches, on the trainer's device."""
-        return self._loader(**self._split("train"), steps=self.steps_per_epoch, share=self._share())
+        return self._loader(**self._split("train"), steps=self.steps_per_epoch, shard=self._shard())
 
     def plain_loader(self) -> Loader:
         """Return training chunks as a process by itself has them, on the CPU, augmented as in training."""
@@ -291,7 +291,7 @@ class ZooData(L.LightningDataModule):
         return self._in_order("test")
 
     def _in_order(self, name: str) -> EvalLoader:
-        return EvalLoader(**self._split(name), share=self._share(), stride=self.dataset.stride)
+        return EvalLoader(**self._split(name), shard=self._shard(), stride=self.dataset.stride)
 
     def transfer_batch_to_device(
         self, batch: Batch | MacroBatch, device: torch.device, dataloader_idx: int

@@ -302,5 +302,5 @@ def gather_outputs(trainer: L.Trainer, outputs: list[Tensor], split: Split) -> T
     torch.distributed.all_gather_object(shards, local)
     gathered = local.new_empty(sum(map(len, shards)), *local.shape[1:])
     for rank, shard in enumerate(shards):
-        gathered[torch.cat(EvalLoader(split, share=Shard(rank, trainer.world_size)).index).cpu()] = shard
+        gathered[torch.cat(EvalLoader(split, shard=Shard(rank, trainer.world_size)).index).cpu()] = shard
     return gathered

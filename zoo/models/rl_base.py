@@ -373,7 +373,7 @@ class OffPolicyModule(ControlModule):
     def buffer_filled(self) -> bool:
         """Whether the replay buffer has more than the ``data.learning_starts`` steps before which nothing is learned."""
         replay, loader = self.rollouts.replay, self.rollouts
-        return replay is not None and len(replay) > loader.dataset.learning_starts // loader.share.world
+        return replay is not None and len(replay) > loader.dataset.learning_starts // loader.shard.world
 
     def on_train_start(self) -> None:
         """Begin with random actions, until the buffer has ``data.learning_starts`` steps."""

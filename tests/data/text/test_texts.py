@@ -84,7 +84,7 @@ def test_every_symbol_of_a_test_text_counts_once(prose):
 def test_each_row_goes_on_where_it_ended(prose, steps):
     data = load("text_file", path=str(prose), block_size=16)
     loader = Loader(data.train, batch_size=8, seed=0, stride=16, stateful=True, steps=steps)
-    batches = [batch["x"] for chunk in loader for batch in chunk]
+    batches = [batch["x"] for macro_batch in loader for batch in macro_batch]
     assert len(batches) == loader.batches == (steps or len(whole(data.train)) // 16 // 8)
     text = whole(data.train).long()
     order = loader.order(0).view(-1, 8)
@@ -266,12 +266,12 @@ def test_batches_are_of_like_length_and_padding_is_rare():
     assert data.sizes == (6920, 872, 1821)
     loader = Loader(data.train, batch_size=32, seed=0)
     rows, padded, symbols = [], 0, 0
-    for chunk in loader:
-        for batch in chunk:
+    for macro_batch in loader:
+        for batch in macro_batch:
             padded += int((batch["x"] == 0).sum())
             symbols += batch["x"].numel()
             assert batch["x"].shape[1] == int(batch["lengths"].max())
-        rows += [row for index in chunk.index for row in index.tolist()]
+        rows += [row for index in macro_batch.index for row in index.tolist()]
     assert sorted(rows) == list(range(6920))
     assert padded / symbols < 0.15
     assert rows != Loader(data.train, batch_size=32, seed=1).order(0).tolist()

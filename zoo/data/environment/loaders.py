@@ -56,12 +56,12 @@ class RolloutLoader:
         seed: int,
         batch_size: int,
         off_policy: bool = False,
-        share: Shard = SINGLE,
+        shard: Shard = SINGLE,
         device: torch.device | str = "cpu",
     ) -> None:
-        self.dataset, self.seed, self.share, self.batch_size = dataset, seed, share, batch_size
+        self.dataset, self.seed, self.shard, self.batch_size = dataset, seed, shard, batch_size
         self.batches, self.rows = dataset.batches, dataset.num_envs * dataset.num_steps
-        self.num_envs = dataset.num_envs // share.world  # of this process
+        self.num_envs = dataset.num_envs // shard.world  # of this process
         self.epoch = self.batch = 0
         self.collect: Collect | None = None
         self.replay: ReplayBuffer | None = None
@@ -85,7 +85,7 @@ class RolloutLoader:
         """The environments, made when they are first needed."""
         if self._environments is None:
             seeds = self.dataset.seeds("train", self.dataset.num_envs, seed=self.seed)
-            self._environments = self.dataset.vector(seeds[self.num_envs * self.share.rank :][: self.num_envs])
+            self._environments = self.dataset.vector(seeds[self.num_envs * self.shard.rank :][: self.num_envs])
         return self._environments
 
     def close(self) -> None:
@@ -101,12 +101,12 @@ class RolloutLoader:
     def write_replay(self) -> None:
         """Write the steps of the replay buffer that are not in ``folder`` yet; ``state_dict`` then names them."""
         if self.replay is not None and self.folder is not None:
-            self.replay.write(self.folder, rank=self.share.rank)
+            self.replay.write(self.folder, rank=self.shard.rank)
 
     def drop_replay(self) -> None:
         """Delete the segments that the checkpoint, which is written by now, does not name any more."""
         if self.replay is not None and self.folder is not None:
-            self.replay.drop(self.folder, rank=self.share.rank)
+            self.replay.drop(self.folder, rank=self.shard.rank)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the place of the batch that comes next, the environments' state, and the buffer's segments."""
@@ -127,7 +127,7 @@ class RolloutLoader:
                 raise ZooError(
                     f"{self.folder.parent}: holds the replay buffer of an older zoo, which this one cannot read"
                 )
-            self.replay.load(state["replay"], self.folder, rank=self.share.rank)
+            self.replay.load(state["replay"], self.folder, rank=self.shard.rank)
         if environments and environments["snapshot"] is not None:
             self.environments.load_state_dict(environments)
         elif environments:
@@ -143,11 +143,11 @@ class EpisodeLoader:
     """
 
     def __init__(
-        self, dataset: Environments, part: str, *, share: Shard = SINGLE, device: torch.device | str = "cpu"
+        self, dataset: Environments, part: str, *, shard: Shard = SINGLE, device: torch.device | str = "cpu"
     ) -> None:
         self.count = {"val": dataset.n_val_episodes, "test": dataset.n_test_episodes}[part]
         self.dataset, self.device = dataset, torch.device(device)
-        self.rows = torch.arange(share.rank, self.count, share.world)
+        self.rows = torch.arange(shard.rank, self.count, shard.world)
         seeds = dataset.seeds(part, self.count)
         self.seeds = [seeds[row] for row in self.rows.tolist()]
 
@@ -201,8 +201,8 @@ class EnvironmentData(L.LightningDataModule):
     def _process(self) -> dict[str, Any]:
         if not self.trainer:
             return {}
-        share = Shard(self.trainer.global_rank, self.trainer.world_size)
-        return {"share": share, "device": self.trainer.strategy.root_device}
+        shard = Shard(self.trainer.global_rank, self.trainer.world_size)
+        return {"shard": shard, "device": self.trainer.strategy.root_device}
 
     def train_dataloader(self) -> RolloutLoader:
         """Return the training batches."""

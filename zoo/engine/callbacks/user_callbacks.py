@@ -7,11 +7,11 @@ from typing import Any
 
 import lightning as L
 
-from zoo.data.loader import CHUNK
+from zoo.data.loader import MACRO_BATCH
 from zoo.exceptions import ZooError
 
 LOGGER = "needs a Lightning logger, and a run has none; metrics.csv and logger=tensorboard have each epoch's figures"
-AVERAGE = f"would average once in {CHUNK} steps, since a batch of Lightning's is up to {CHUNK} batches here"
+AVERAGE = f"would average once in {MACRO_BATCH} steps, since a batch of Lightning's is up to {MACRO_BATCH} batches here"
 # By the names of Lightning's classes, of which a callback may be a subclass
 REFUSED = {
     "LearningRateMonitor": LOGGER,
