@@ -64,9 +64,9 @@ class DQN(OffPolicyModule):
         double: choose the next action by Q, and value it by Q⁻
         dueling: sum the values of states and the advantages of actions
         target_update_interval: optimizer steps between two copies of Q into Q⁻
-        exploration_initial_eps: probability of a random action at first,
-        exploration_final_eps: and at the end,
-        exploration_fraction: of the share of the run over which it falls linearly
+        exploration_initial_eps: probability of a random action at first
+        exploration_final_eps: probability of a random action at the end
+        exploration_fraction: share of the run over which that probability falls linearly
 
     Raises:
         ZooError: an option outside its limits.
