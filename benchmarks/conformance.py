@@ -107,7 +107,12 @@ def _memory(name: str, how: str) -> Iterator[dict[str, Any]]:
     trainer = {"max_epochs": EPOCHS, "steps_per_epoch": STEPS // EPOCHS, "accelerator": "cpu"}
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as above, contextlib.redirect_stdout(io.StringIO()):
-        args = {"trainer": trainer, "model_kwargs": {"widths": [8]}, "run_dir": f"{above}/run", "data.batch_size": 16}
+        args = {
+            "trainer": trainer,
+            "model_kwargs": {"hidden_sizes": [8]},
+            "run_dir": f"{above}/run",
+            "data.batch_size": 16,
+        }
         zoo.train("fnn", (x, (x.sum(1) > 0).astype(int)), callbacks=(Watch(),), report=False, **args)
     warm, last = held[EPOCHS // 10], held[-1]
     row = {

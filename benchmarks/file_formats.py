@@ -81,7 +81,10 @@ def _checkpoint(path: Path) -> None:
 
     x = np.random.default_rng(0).normal(size=(64, 4))
     with contextlib.redirect_stdout(io.StringIO()):
-        settings: dict[str, Any] = {"trainer": {"max_epochs": 1, "accelerator": "cpu"}, "model_kwargs": {"widths": [8]}}
+        settings: dict[str, Any] = {
+            "trainer": {"max_epochs": 1, "accelerator": "cpu"},
+            "model_kwargs": {"hidden_sizes": [8]},
+        }
         settings |= {"report": False, "data.batch_size": 16, "logger": "csv"}
         run = zoo.train("fnn", (x, (x.sum(1) > 0).astype(int)), run_dir=str(path.parent / "trained"), **settings)
     path.write_bytes((run.folder / "checkpoints" / "best.ckpt").read_bytes())

@@ -20,7 +20,7 @@ from zoo.utils.atomic_io import atomic_write
 LARGEST = 1_000_000  # bytes of a file
 # A classifier that generated images are measured by has a last hidden layer to compare them in, and labels as they are,
 # so that it may be sure
-EVALUATOR = ["model=cnn", "model.hidden=64", "model.dropout=0.2"]
+EVALUATOR = ["model=cnn", "model.head_hidden_size=64", "model.dropout=0.2"]
 SURE = ["trainer.max_epochs=10", "regularization.label_smoothing=0.0"]
 RECIPES: dict[str, list[str]] = {
     "judge/digits": [*EVALUATOR, "data=digits", "model.channels=[32,64]"],
@@ -36,7 +36,7 @@ RECIPES: dict[str, list[str]] = {
     "transformer/text_file": ["model=transformer", "data=text_file", "model.hidden_size=96"],
     "autoencoder/digits": ["model=autoencoder", "data=digits"],
     "vae/digits": ["model=vae", "data=digits"],
-    "gan/digits": ["model=gan", "data=digits", "model.widths=[192,384]"],
+    "gan/digits": ["model=gan", "data=digits", "model.hidden_sizes=[192,384]"],
     "ppo/cartpole": ["model=ppo", "data=cartpole"],
     "dqn/cartpole": ["model=dqn", "data=cartpole"],
     "sac/pendulum": ["model=sac", "data=pendulum"],

@@ -56,7 +56,7 @@ AXES: dict[str, Axis] = {
     "batch": Axis(
         "fnn", "mnist", (64, 128, 256, 512, 1024), lambda n: {**PLAIN, **STEPS, "data.batch_size": n}, most=1.1
     ),
-    "width": Axis("fnn", "mnist", (128, 256, 512, 1024), lambda n: {**PLAIN, **STEPS, "model.widths": [n, n]}),
+    "width": Axis("fnn", "mnist", (128, 256, 512, 1024), lambda n: {**PLAIN, **STEPS, "model.hidden_sizes": [n, n]}),
     "length, lstm": Axis("lstm", "text_file", LENGTHS, lambda n: {**STEPS, "data.block_size": n}, most=1.1),
     "length, transformer": Axis("transformer", "text_file", LENGTHS, lambda n: {**STEPS, "data.block_size": n}, most=2),
     "environments": Axis(

@@ -37,8 +37,8 @@ COMMANDS = {
     "train.py --help": [str(ROOT / "train.py"), "--help"],
 }
 NETWORKS = {
-    "mlp 784-256-256-10": {"widths": [256, 256], "norm": "none", "dropout": 0.0},
-    "mlp 784-64-128-64-10, batch norm": {"widths": [64, 128, 64], "norm": "batch", "dropout": 0.0},
+    "mlp 784-256-256-10": {"hidden_sizes": [256, 256], "norm": "none", "dropout": 0.0},
+    "mlp 784-64-128-64-10, batch norm": {"hidden_sizes": [64, 128, 64], "norm": "batch", "dropout": 0.0},
 }
 
 
@@ -172,7 +172,7 @@ def _plain(dataset: Any, options: dict[str, Any], epochs: int, seed: int) -> flo
     device = select_device("auto")
     layers: list[nn.Module] = [nn.Flatten()]
     inputs = 784
-    for width in options["widths"]:
+    for width in options["hidden_sizes"]:
         layers.append(nn.Linear(inputs, width, bias=options["norm"] == "none"))
         layers += [nn.BatchNorm1d(width)] if options["norm"] == "batch" else []
         layers.append(nn.ReLU())

@@ -24,8 +24,8 @@ LANGUAGE: dict[str, dict[str, Any]] = {
 }
 ROWS, WINDOW, STEPS = 64, 128, 64  # of a batch of text, and batches that are measured together
 CODERS: dict[str, dict[str, Any]] = {
-    "autoencoder": {"widths": [512, 256], "latent_dim": 30},
-    "vae": {"widths": [512, 256], "latent_dim": 30},
+    "autoencoder": {"hidden_sizes": [512, 256], "latent_dim": 30},
+    "vae": {"hidden_sizes": [512, 256], "latent_dim": 30},
 }
 IMAGES, BATCHES = 256, 200  # of a batch, and batches that are measured together
 GAN: dict[str, Any] = {"network": "conv", "channels": [32, 64], "latent_dim": 64, "r1": 0.5, "average": 0.999}
@@ -198,7 +198,7 @@ def _looped(parameters: list[Any], weight_decay: float, x: Any, loss_of: Callabl
 def _coder(name: str, options: dict[str, Any], repeats: int) -> dict[str, Any]:
     """Return the row of a step on MNIST beside a loop by hand over the same networks."""
     dataset_all, dataset = _mnist()
-    args = {**options, **({"test_samples": 1} if name == "vae" else {})}
+    args = {**options, **({"test_importance_samples": 1} if name == "vae" else {})}
     ours = {"model_kwargs": args, "trainer": {"max_epochs": 1, "steps_per_epoch": BATCHES}, "data.batch_size": IMAGES}
     return _paired(
         f"a step of {name} on MNIST", name, dataset, ours, lambda r: _by_hand(name, options, dataset_all, r), repeats
@@ -233,9 +233,9 @@ def _by_hand(name: str, options: dict[str, Any], dataset: Any, seed: int) -> flo
         layers = [[nn.Linear(a, b), nn.ReLU()] for a, b in itertools.pairwise(sizes)]
         return nn.Sequential(*itertools.chain(*layers[:-1]), layers[-1][0])
 
-    widths = [784, *options["widths"]]
-    encoder = stack([*widths, code * (2 if name == "vae" else 1)]).to(device)
-    decoder = stack([code, *reversed(widths)]).to(device)
+    sizes = [784, *options["hidden_sizes"]]
+    encoder = stack([*sizes, code * (2 if name == "vae" else 1)]).to(device)
+    decoder = stack([code, *reversed(sizes)]).to(device)
     mean, std = dataset.spec.mean[0], dataset.spec.std[0]
 
     def loss(x: Any, index: Any) -> Any:

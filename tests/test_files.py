@@ -164,7 +164,7 @@ def test_archive_writes_nothing_outside_the_cache(tmp_path):
 def test_load_rejects_options_that_exhaust_memory(tmp_path):
     run = zoo.train("fnn", "wine", trainer={"max_epochs": 1}, report=False, run_dir=str(tmp_path / "run"), logger="csv")
     content = torch.load(run.folder / "checkpoints" / "best.ckpt", weights_only=True)
-    content["hyper_parameters"]["widths"] = [10**7, 10**7]
+    content["hyper_parameters"]["hidden_sizes"] = [10**7, 10**7]
     torch.save(content, tmp_path / "greedy.ckpt")
     with pytest.raises(zoo.ZooError, match="weights are not those of its options"):
         zoo.load(tmp_path / "greedy.ckpt")

@@ -79,7 +79,7 @@ def test_load_opens_only_the_checkpoint(source, form, tmp_path, monkeypatch):
 
     spec = ImageSpec("s", "classification", (3, 32, 32), classes=("a", "b"))
     model = zoo.create("cnn", spec=spec, network="torchvision/squeezenet1_1")
-    model.hparams["weights"] = source
+    model.hparams["pretrained"] = source
     path = tmp_path / f"best.{form}"
     if form == "ckpt":
         content = {"state_dict": model.state_dict(), "hyper_parameters": dict(model.hparams)}
@@ -87,7 +87,7 @@ def test_load_opens_only_the_checkpoint(source, form, tmp_path, monkeypatch):
         torch.save(content, path)
     else:
         save_weights(model, path)
-    monkeypatch.setattr("zoo.layers.torchvision._state", touched)
+    monkeypatch.setattr("zoo.layers.torchvision._pretrained_state", touched)
     loaded = zoo.load(path)
     assert all(torch.equal(value, loaded.state_dict()[key]) for key, value in model.state_dict().items())
 
@@ -104,7 +104,10 @@ def test_resume_does_not_reread_pretrained_weights():
 
     torch.save(get_model("squeezenet1_1", weights=None).state_dict(), "first.pth")
     images = torch.rand(40, 1, 32, 32).numpy()
-    data, options = (images, images.mean((1, 2, 3))), {"network": "torchvision/squeezenet1_1", "weights": "first.pth"}
+    data, options = (
+        (images, images.mean((1, 2, 3))),
+        {"network": "torchvision/squeezenet1_1", "pretrained": "first.pth"},
+    )
     with pytest.raises(zoo.Stopped):
         zoo.train(
             "cnn",

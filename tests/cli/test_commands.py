@@ -59,7 +59,9 @@ def digits(tmp_path_factory):
         "logger": "csv",
         "report": False,
     }
-    return zoo.train("cnn", "digits", model_kwargs={"channels": [16, 16], "hidden": 32}, run_dir=str(folder), **quick)
+    return zoo.train(
+        "cnn", "digits", model_kwargs={"channels": [16, 16], "head_hidden_size": 32}, run_dir=str(folder), **quick
+    )
 
 
 def test_predict_images_of_a_folder_names_a_damaged_one(digits, tmp_path, capsys):

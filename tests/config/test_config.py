@@ -182,7 +182,7 @@ def test_compose_typo_names_the_nearest_choice(words, message):
         ({"model_kwargs": {"channels": []}}, "model.channels="),
         ({"model_kwargs": {"activation": "rellu"}}, "did you mean 'relu'"),
         ({"model_kwargs": {"network": "resnet", "depth": 9}}, "model.depth=9: must be 6n"),
-        ({"model_kwargs": {"widht": 3}}, "did you mean 'model.width'"),
+        ({"model_kwargs": {"dpeth": 3}}, "did you mean 'model.depth'"),
         ({"data": "wine"}, "models that fit this data are fnn"),
         ({"task": "regression"}, "task=regression: data=digits offers classification"),
         ({"target": "x"}, "is for a data frame"),
@@ -210,11 +210,11 @@ def test_registry_lists_names_without_torch():
 
 def test_get_returns_classes_by_name():
     assert zoo.get("cnn") is zoo.CNN
-    assert isinstance(zoo.create("fnn", widths=[3]), zoo.FNN)
+    assert isinstance(zoo.create("fnn", hidden_sizes=[3]), zoo.FNN)
     with pytest.raises(zoo.ZooError, match="did you mean 'cnn'"):
         zoo.get("cnnn")
-    with pytest.raises(zoo.ZooError, match="did you mean 'widths'"):
-        zoo.create("fnn", widhts=[3])
+    with pytest.raises(zoo.ZooError, match="did you mean 'hidden_sizes'"):
+        zoo.create("fnn", hiden_sizes=[3])
 
 
 def test_register_rejects_a_second_entry():
@@ -275,7 +275,7 @@ def test_entry_points_are_imported_on_demand(tmp_path, quick):
         "@zoo.register('test_theirs')\n"
         "class Theirs(zoo.FNN):\n"
         "    def __init__(self, *, spec, size: int = 8):\n"
-        "        super().__init__(spec=spec, widths=[size])\n"
+        "        super().__init__(spec=spec, hidden_sizes=[size])\n"
     )
     meta = tmp_path / "theirs-1.0.dist-info"
     meta.mkdir()

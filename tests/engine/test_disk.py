@@ -48,7 +48,7 @@ def run(folder, **more):
     return zoo.train(
         "fnn",
         "digits",
-        model_kwargs={"widths": [32]},
+        model_kwargs={"hidden_sizes": [32]},
         trainer={"max_epochs": 4, "accelerator": "cpu"},
         run_dir=str(folder),
         logger="csv",

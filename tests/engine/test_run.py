@@ -214,8 +214,10 @@ def test_arrays_and_a_frame_train(quick):
     images = rng.random((200, 10, 12)) * 0.5
     y = np.arange(200) % 2
     images[y == 1, :5] += 0.5
-    assert zoo.train("cnn", data=(images, y), model_kwargs={"hidden": 0}, **quick).metrics["test/accuracy"] > 0.9
-    brightness = zoo.train("cnn", data=(images, images.mean((1, 2))), model_kwargs={"hidden": 0}, **quick)
+    assert (
+        zoo.train("cnn", data=(images, y), model_kwargs={"head_hidden_size": 0}, **quick).metrics["test/accuracy"] > 0.9
+    )
+    brightness = zoo.train("cnn", data=(images, images.mean((1, 2))), model_kwargs={"head_hidden_size": 0}, **quick)
     assert brightness.metrics["test/r2"] > 0.8
     frame = pd.DataFrame(x, columns=list("abcd")).assign(target=x @ [1, 2, 3, 4] + 100)
     run = zoo.train("fnn", data=frame, target="target", **quick)
@@ -307,7 +309,7 @@ def test_a_sweep_goes_on_past_a_failure_and_its_code_tells(tmp_path, capsys):
 
 def test_help_shows_every_group_and_choice():
     done = command("--help", cwd=ROOT)
-    assert "widths" in command("model=fnn", "--help", cwd=ROOT).stdout
+    assert "hidden_sizes" in command("model=fnn", "--help", cwd=ROOT).stdout
     assert done.returncode == 0
     for word in (
         "model=",
@@ -331,7 +333,7 @@ def test_the_cnn_is_cut_to_fit_any_size(network, size):
 
 def test_resnet_has_the_depth_and_size_of_the_paper():
     spec = ImageSpec("c", "classification", (3, 32, 32), classes=tuple("0123456789"))
-    model = zoo.create("cnn", spec=spec, network="resnet", depth=20, width=16)
+    model = zoo.create("cnn", spec=spec, network="resnet", depth=20, base_width=16)
     layers = [m for m in model.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
     assert len(layers) - 2 == 20  # two 1×1 shortcuts (option B) are not counted
     assert sum(p.numel() for p in model.parameters()) == pytest.approx(0.27e6, rel=0.03)
@@ -340,7 +342,7 @@ def test_resnet_has_the_depth_and_size_of_the_paper():
 def test_residual_layers_add_their_input():
     spec = TableSpec("t", "regression", (4,))
     torch.manual_seed(0)
-    model = zoo.create("fnn", spec=spec, widths=[4, 4], residual=True, norm="none", dropout=0.0).eval()
+    model = zoo.create("fnn", spec=spec, hidden_sizes=[4, 4], residual=True, norm="none", dropout=0.0).eval()
     x = torch.randn(3, 4)
     h = x
     for layer in model.network[0:2]:

@@ -39,7 +39,7 @@ def words_of(kind: str) -> list[str]:
         return ["model=fnn", "data=csv", "data.path=t.csv", "data.target=y"]
     if kind == "image":
         images(Path("photos"), 14)
-        return ["model=cnn", "data=image_folder", "data.path=photos", "model.channels=[4]", "model.hidden=0"]
+        return ["model=cnn", "data=image_folder", "data.path=photos", "model.channels=[4]", "model.head_hidden_size=0"]
     if kind == "text":
         lines = [f"{'good' if n % 2 else 'bad'} film {n % 3}\t{n % 2}" for n in range(30)]
         Path("t.tsv").write_text("text\tlabel\n" + "\n".join(lines) + "\n")

@@ -264,7 +264,7 @@ def images(tmp_path_factory):
         "data.resize_mode": "resize",
         "data.cache_dir": str(folder / "c"),
     }
-    return trained("cnn", "image_folder", folder, model_kwargs={"channels": [8], "hidden": 8}, **settings)
+    return trained("cnn", "image_folder", folder, model_kwargs={"channels": [8], "head_hidden_size": 8}, **settings)
 
 
 FOLDERS = {
@@ -314,7 +314,7 @@ def test_evaluate_arrays_by_class_names_of_training(tmp_path, capsys):
     y = np.repeat([3, 5, 9], 30)
     x = np.stack([shape(names[[3, 5, 9].index(label)], 8, random) for label in y])
     np.savez(tmp_path / "all.npz", images=x, labels=y)
-    settings = {"data.path": "all.npz", "data.classes": names, "model_kwargs": {"channels": [8], "hidden": 8}}
+    settings = {"data.path": "all.npz", "data.classes": names, "model_kwargs": {"channels": [8], "head_hidden_size": 8}}
     run = trained("cnn", "npz", tmp_path, **settings)
     keep = y != 3
     np.savez(tmp_path / "new.npz", x=x[keep], y=y[keep].astype(float)[:, None])

@@ -47,7 +47,7 @@ def test_the_closed_form_of_kl_is_its_mean_over_samples():
 
 def linear_vae(latent=2, **options):
     torch.manual_seed(0)
-    model = zoo.create("vae", spec=TABLE, widths=[], latent_dim=latent, likelihood="gaussian", **options).eval()
+    model = zoo.create("vae", spec=TABLE, hidden_sizes=[], latent_dim=latent, likelihood="gaussian", **options).eval()
     with torch.no_grad():
         model.decoder[0].weight.mul_(3)
         model.log_scale.fill_(math.log(0.7))
@@ -55,7 +55,7 @@ def linear_vae(latent=2, **options):
 
 
 def test_importance_sampling_finds_the_likelihood_of_a_linear_gaussian():
-    model = linear_vae(test_samples=4000)
+    model = linear_vae(test_importance_samples=4000)
     with torch.no_grad():
         w, b = model.decoder[0].weight, model.decoder[0].bias
         exact = torch.distributions.MultivariateNormal(b, w @ w.T + 0.49 * torch.eye(5))
@@ -78,7 +78,7 @@ def test_the_bound_with_more_samples_is_closer_and_with_one_is_the_plain_one():
     batch = {"x": x}
     means = []
     for k in (1, 5, 50):
-        model = linear_vae(samples=k)
+        model = linear_vae(importance_samples=k)
         with torch.no_grad():
             means.append(float(torch.stack([model.compute_loss(batch)[0] for _ in range(100)]).mean()))
     assert means[0] > means[1] > means[2]
@@ -128,7 +128,7 @@ def test_noise_is_what_it_says():
     strong = add_noise(x, "gaussian", 2.0, image=True)
     assert float(strong.min()) == 0
     assert float(strong.max()) == 1
-    hit = add_noise(x, "salt_pepper", 0.2, image=True)
+    hit = add_noise(x, "salt_and_pepper", 0.2, image=True)
     assert [round(float((hit == v).float().mean()), 1) for v in (0.0, 1.0)] == [0.1, 0.1]
     assert float((add_noise(x, "masking", 0.3, image=True) == 0).float().mean()) == pytest.approx(0.3, abs=0.01)
     assert add_noise(x, "none", 0.3, image=True) is x
@@ -164,11 +164,11 @@ def test_convolutions_take_images_of_any_size(shape):
         ({"network": "conv", "spec": TABLE}, "is for images; made is table data"),
         ({"likelihood": "bernoulli", "spec": TABLE}, "is for images; made is table data"),
         (
-            {"noise": "salt_pepper", "noise_level": 1.5},
+            {"noise": "salt_and_pepper", "noise_level": 1.5},
             "model.noise_level=1.5: must be a number at least 0 and at most 1",
         ),
         ({"noise": "gausian"}, "did you mean 'gaussian'"),
-        ({"widths": 3}, "model.widths=3: must be a list of whole numbers"),
+        ({"hidden_sizes": 3}, "model.hidden_sizes=3: must be a list of whole numbers"),
     ],
 )
 def test_bad_options_are_refused(options, said):
@@ -201,9 +201,9 @@ def test_both_learn_more_than_principal_components_do(quick):
 @pytest.mark.slow
 def test_a_sparse_code_is_nearer_to_zero(quick):
     sizes = []
-    for sparsity in (0.0, 0.1):
-        run = zoo.train("autoencoder", model_kwargs={"sparsity": sparsity}, **quick)
-        sizes.append(float(run.model.codes(digits().test).abs().mean()))
+    for weight in (0.0, 0.1):
+        run = zoo.train("autoencoder", model_kwargs={"sparsity_weight": weight}, **quick)
+        sizes.append(float(run.model.encode_split(digits().test).abs().mean()))
     assert sizes[1] < 0.5 * sizes[0]
 
 
@@ -415,7 +415,7 @@ def test_codes_are_written_with_their_classes(run, capsys, tmp_path):
     assert "k-NN accuracy" in out
     found = np.load(tmp_path / "c.npz")
     model = zoo.load(run / "ae" / "checkpoints" / "best.ckpt")
-    assert np.allclose(found["codes"], model.codes(load("digits").test).numpy())
+    assert np.allclose(found["codes"], model.encode_split(load("digits").test).numpy())
     assert np.array_equal(found["y"], load("digits").test["y"].numpy())
     assert said(capsys, "encode", run / "ae", f"out={tmp_path / 'c.csv'}")[0] == 0
     rows = list(csv.DictReader((tmp_path / "c.csv").open()))

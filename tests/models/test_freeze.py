@@ -12,7 +12,7 @@ import torch
 import zoo
 
 OPTIONS: dict[str, Any] = {
-    "model_kwargs": {"network": "torchvision/squeezenet1_1", "freeze": 0.5},
+    "model_kwargs": {"network": "torchvision/squeezenet1_1", "freeze_epochs": 1},
     "data.batch_size": 8,
     "logger": "csv",
     "trainer.accelerator": "cpu",

@@ -83,7 +83,7 @@ def test_penalties_are_those_of_a_plane():
 
 def attached(model: GAN, batches: int = 1) -> GAN:
     """Return a model as in training, with an optimizer of its own and ``batches`` in a group."""
-    model.train().learning = Learning(accumulate=batches, optimizer=Optimizer("sgd", lr=0.1))
+    model.train().learning = Learning(accumulate_grad_batches=batches, optimizer=Optimizer("sgd", lr=0.1))
     optimizer = model.configure_optimizers()
     model.optimizers = lambda use_pl_optimizer: optimizer
     model._trainer = SimpleNamespace(world_size=1, train_dataloader=SimpleNamespace(batch=1))
@@ -380,14 +380,14 @@ def test_measures_are_the_same_each_time_and_see_what_a_generator_does(trained, 
     assert first == figures()
     assert first["frechet_pca"] == pytest.approx(trained.metrics["test/frechet_pca"], rel=1e-4)
     digit = torch.from_numpy(np.asarray(dataset.train["x"][:1])).float() / 255
-    model.generate = lambda z, y: digit.expand(len(z), -1, -1, -1)  # one digit, whatever the noise
+    model.generate_images = lambda z, y: digit.expand(len(z), -1, -1, -1)  # one digit, whatever the noise
     collapsed = figures()
     model.extra_metrics(dataset)
     assert "the generator has collapsed" in capsys.readouterr().err
     assert collapsed["coverage"] < 0.05
     assert collapsed["least_class_share"] == 0
     test = dataset.test["x"].float() / 255
-    model.generate = lambda z, y: test[: len(z)]  # the real images themselves
+    model.generate_images = lambda z, y: test[: len(z)]  # the real images themselves
     perfect = figures()
     assert perfect["frechet_pca"] == pytest.approx(0, abs=1e-4)
     assert perfect["coverage"] == 1
@@ -472,7 +472,7 @@ def test_inception_fid_is_the_distance_of_its_features(trained, inception, capsy
         (["weights=bad.pth"], "bad.pth: is no file of tensors alone"),
         (["weights=other.pth"], "are not those of torch-fidelity's Inception v3"),
         (["weights=other.pth", "count=1"], "count=1: must be from 2 to"),
-        (["weights=other.pth", "count=x"], "count=x: must be a whole number"),
+        (["weights=other.pth", "count=x"], "count=x: must be an integer"),
     ],
 )
 def test_weights_that_are_none_of_inceptions_are_one_line(trained, words, said, capsys):

@@ -28,7 +28,7 @@ def test_label_smoothing_is_the_mixture_with_the_uniform_distribution():
 
 
 def test_the_gradients_of_a_small_network_are_those_of_the_chain_rule():
-    model = zoo.create("fnn", spec=TABLE, widths=[5], norm="none", dropout=0.0, activation="tanh")
+    model = zoo.create("fnn", spec=TABLE, hidden_sizes=[5], norm="none", dropout=0.0, activation="tanh")
     x, y = torch.randn(7, 4), torch.tensor([0, 1, 2, 0, 1, 2, 0])
     loss, _ = model.compute_loss({"x": x, "y": y})
     loss.backward()
@@ -56,7 +56,7 @@ def fit(batch: int, accumulate: int, clip: float | None = None, **regularization
     learned = zoo.train(
         "fnn",
         data=(x, y),
-        model_kwargs={"widths": [8], "norm": "none", "dropout": 0.0},
+        model_kwargs={"hidden_sizes": [8], "norm": "none", "dropout": 0.0},
         optimizer="sgd",
         scheduler="constant",
         trainer={
@@ -91,7 +91,7 @@ def test_clipping_limits_the_norm_of_every_step():
 
 
 def test_dropout_silences_its_share_and_scales_the_rest():
-    model = zoo.create("fnn", spec=TABLE, widths=[20000], dropout=0.3)
+    model = zoo.create("fnn", spec=TABLE, hidden_sizes=[20000], dropout=0.3)
     layer = model.network[0][-1].train()
     out = layer(torch.ones(1, 20000))
     assert float((out == 0).float().mean()) == pytest.approx(0.3, abs=0.02)
@@ -172,9 +172,11 @@ def test_networks_have_as_many_parameters_as_in_their_papers():
         return sum(p.numel() for p in zoo.create("cnn", spec=spec, **options).parameters())
 
     assert count((1, 28, 28), network="lenet") == 61706  # 1998's, with full tables
-    assert round(count((3, 32, 32), network="resnet", depth=20, pool=1) / 1e6, 2) == 0.27
-    assert round(count((3, 32, 32), network="resnet", depth=56, pool=1) / 1e6, 2) == 0.86  # paper: 0.85, option A
-    assert round(count((3, 32, 32), network="wide_resnet", depth=28, width=160, pool=1) / 1e6, 1) == 36.5
+    assert round(count((3, 32, 32), network="resnet", depth=20, stem_pooling=1) / 1e6, 2) == 0.27
+    assert (
+        round(count((3, 32, 32), network="resnet", depth=56, stem_pooling=1) / 1e6, 2) == 0.86
+    )  # paper: 0.85, option A
+    assert round(count((3, 32, 32), network="wide_resnet", depth=28, base_width=160, stem_pooling=1) / 1e6, 1) == 36.5
 
 
 SQUARE = ImageSpec("t", "classification", (1, 32, 32), classes=("a", "b"))
@@ -187,7 +189,7 @@ def test_torchvision_networks_take_weights_from_a_file_and_keep_them_in_the_chec
     reference = models.mobilenet_v3_small()
     torch.save(reference.state_dict(), tmp_path / "weights.pth")
     model = zoo.create(
-        "cnn", spec=SQUARE, network="torchvision/mobilenet_v3_small", weights=str(tmp_path / "weights.pth")
+        "cnn", spec=SQUARE, network="torchvision/mobilenet_v3_small", pretrained=str(tmp_path / "weights.pth")
     )
     ours, state = model.network.state_dict(), reference.state_dict()
     fitted = {"features.0.0.weight", "classifier.3.weight", "classifier.3.bias"}
@@ -195,12 +197,12 @@ def test_torchvision_networks_take_weights_from_a_file_and_keep_them_in_the_chec
     assert all(torch.equal(ours[k], state[k]) for k in set(state) - fitted)
     grey = state["features.0.0.weight"].sum(1, keepdim=True)
     assert torch.allclose(ours["features.0.0.weight"], grey)
-    assert model.hparams["weights"] is None
+    assert model.hparams["pretrained"] is None
     for wrong, message in (("nowhere.pth", "no such file"), (__file__, "holds no weights that load safely")):
         with pytest.raises(zoo.ZooError, match=message):
-            zoo.create("cnn", spec=SQUARE, network="torchvision/mobilenet_v3_small", weights=wrong)
+            zoo.create("cnn", spec=SQUARE, network="torchvision/mobilenet_v3_small", pretrained=wrong)
     with pytest.raises(zoo.ZooError, match="does not fit torchvision/resnet18"):
-        zoo.create("cnn", spec=SQUARE, network="torchvision/resnet18", weights=str(tmp_path / "weights.pth"))
+        zoo.create("cnn", spec=SQUARE, network="torchvision/resnet18", pretrained=str(tmp_path / "weights.pth"))
     with pytest.raises(zoo.ZooError, match="did you mean 'resnet18'"):
         zoo.create("cnn", spec=SQUARE, network="torchvision/resnet_18")
 
@@ -212,7 +214,7 @@ def test_a_frozen_network_is_released_after_its_share_of_the_run(quick):
         def on_train_epoch_end(self, trainer, module):
             states.append({k: v.clone() for k, v in module.network.state_dict().items()})
 
-    options = {"network": "torchvision/squeezenet1_1", "freeze": 0.5}
+    options = {"network": "torchvision/squeezenet1_1", "freeze_epochs": 2}
     run = {"trainer.max_epochs": 4, "trainer.steps_per_epoch": 2, "optimizer.lr": 1e-3, "scheduler": "constant"}
     x = np.random.default_rng(0).random((60, 33, 33))
     quick.pop("trainer")

@@ -27,8 +27,18 @@ IMAGE, TABLE, TEXT, SERIES = (
 )
 # Of models with options that bring parameters of their own: those with two dimensions or more that do not decay
 WITHOUT_DECAY = [
-    ("fnn", TABLE, {"members": 4, "norm": "none"}, {"network.scale", "network.bias", "columns.tables.0.weight"}),
-    ("fnn", TABLE, {"numbers": "piecewise"}, {"columns.piecewise.bias", "columns.tables.0.weight"}),
+    (
+        "fnn",
+        TABLE,
+        {"ensemble_size": 4, "norm": "none"},
+        {"network.scale", "network.bias", "embedding.embeddings.0.weight"},
+    ),
+    (
+        "fnn",
+        TABLE,
+        {"numerical_embedding": "piecewise_linear"},
+        {"embedding.piecewise_linear.bias", "embedding.embeddings.0.weight"},
+    ),
     (
         "transformer",
         TEXT,
@@ -45,7 +55,7 @@ WITHOUT_DECAY = [
         {"conditional": True, "spectral_norm": True},
         {"discriminator.class_embedding.parametrizations.weight.original"},
     ),
-    ("vae", Case("reconstruction", "image"), {"conditional": True}, {"told.weight"}),
+    ("vae", Case("reconstruction", "image"), {"conditional": True}, {"class_embedding.weight"}),
 ]
 
 
@@ -91,7 +101,7 @@ def test_matrices_that_are_no_weights_of_layers_do_not_decay(name, case, options
 
 def test_a_step_moves_what_does_not_decay_by_its_gradient_alone():
     options = {"scheduler": "constant", "trainer.max_epochs": 1, "trainer.steps_per_epoch": 3, "logger": "csv"}
-    options |= {"model.members": 4, "model.norm": "none", "model.dropout": 0.0, "data.batch_size": 16}
+    options |= {"model.ensemble_size": 4, "model.norm": "none", "model.dropout": 0.0, "data.batch_size": 16}
     runs = [
         zoo.train("fnn", TABLE.dataset, report=False, run_dir=f"run-{n}", **options, **more).model
         for n, more in enumerate(
@@ -101,7 +111,7 @@ def test_a_step_moves_what_does_not_decay_by_its_gradient_alone():
             )
         )
     ]
-    for name in ("network.scale", "network.bias", "columns.tables.0.weight"):
+    for name in ("network.scale", "network.bias", "embedding.embeddings.0.weight"):
         assert torch.equal(runs[0].get_parameter(name), runs[1].get_parameter(name))
     assert runs[0].get_parameter("network.weight").norm() < 0.9 * runs[1].get_parameter("network.weight").norm()
 
@@ -167,8 +177,8 @@ def test_pretrained_weights_are_not_drawn_anew(tmp_path):
 
     torch.save(models.get_model("squeezenet1_1", weights=None).state_dict(), tmp_path / "w.pth")
     spec = ImageSpec("x", "classification", (3, 64, 64), classes=("a", "b"))
-    model = zoo.create("cnn", spec=spec, network="torchvision/squeezenet1_1", weights=str(tmp_path / "w.pth"))
-    with pytest.raises(ZooError, match=r"init=kaiming: would replace the weights of model\.weights"):
+    model = zoo.create("cnn", spec=spec, network="torchvision/squeezenet1_1", pretrained=str(tmp_path / "w.pth"))
+    with pytest.raises(ZooError, match=r"init=kaiming: would replace the weights of model\.pretrained"):
         model.configure(Learning(init="kaiming"))
     model.configure(Learning())
 

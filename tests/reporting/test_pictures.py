@@ -20,7 +20,7 @@ QUICK = {"logger": "csv", "trainer": {"max_epochs": 1, "accelerator": "cpu"}, "d
 @pytest.mark.parametrize("channels", [2, pytest.param(5, marks=pytest.mark.slow)])
 def test_images_of_any_channels_train_and_are_drawn(channels, capfd):
     x = np.random.default_rng(0).random((60, channels, 8, 8), dtype=np.float32)
-    run = zoo.train("cnn", data=(x, np.arange(60) % 3), model_kwargs={"channels": [4], "hidden": 0}, **QUICK)
+    run = zoo.train("cnn", data=(x, np.arange(60) % 3), model_kwargs={"channels": [4], "head_hidden_size": 0}, **QUICK)
     assert {path.name for path in run.plots} == {"curves.png", "batch.png", "confusion.png", "mistakes.png"}
     assert "missing" not in run.results
     assert not [line for line in capfd.readouterr().err.splitlines() if line.startswith("warning")]

@@ -37,11 +37,11 @@ VARIANTS = [
     (
         "fnn",
         "classification-table",
-        {"model.members": 3, "model.norm": "none", "model.numbers": "piecewise", **BALANCED},
+        {"model.ensemble_size": 3, "model.norm": "none", "model.numerical_embedding": "piecewise_linear", **BALANCED},
     ),
     ("fnn", "regression-table", {"optimizer": "sgd", "objective.loss": "mae", "regularization.l1": 1e-4}),
     ("fnn", "regression-image", {"init": "orthogonal", "scheduler": "one_cycle", "data.augment.mixup_alpha": 0.3}),
-    ("cnn", "classification-image", {"model.network": "lenet", "model.mirror": True}),
+    ("cnn", "classification-image", {"model.network": "lenet", "model.tta": "hflip"}),
     ("cnn", "classification-image", {"model.network": "resnet", "model.depth": 8}),
     (
         "lstm",
@@ -70,11 +70,19 @@ VARIANTS = [
     (
         "autoencoder",
         "reconstruction-image",
-        {"model.noise": "salt_pepper", "model.network": "conv", "model.channels": [4]},
+        {"model.noise": "salt_and_pepper", "model.network": "conv", "model.channels": [4]},
     ),
-    ("autoencoder", "reconstruction-table", {"model.noise": "gaussian", "model.sparsity": 0.1}),
-    ("vae", "reconstruction-image", {"model.conditional": True, "model.likelihood": "gaussian", "model.samples": 2}),
-    ("vae", "reconstruction-series", {"model.free_bits": 0.1, "model.kl_warmup": 0.5, "model.test_samples": 20}),
+    ("autoencoder", "reconstruction-table", {"model.noise": "gaussian", "model.sparsity_weight": 0.1}),
+    (
+        "vae",
+        "reconstruction-image",
+        {"model.conditional": True, "model.likelihood": "gaussian", "model.importance_samples": 2},
+    ),
+    (
+        "vae",
+        "reconstruction-series",
+        {"model.free_bits": 0.1, "model.kl_warmup": 0.5, "model.test_importance_samples": 20},
+    ),
     (
         "gan",
         "generation-image",

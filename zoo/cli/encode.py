@@ -20,7 +20,7 @@ def open_autoencoder(args: Args) -> tuple[Any, Any]:
 
     place = args.path()
     model, folder = open_model(place)
-    if not hasattr(model, "codes"):
+    if not hasattr(model, "encode_split"):
         raise ZooError(f"{args.command}: model={model.name} has no latent codes")
     return model, dataset_for(model, folder, args.overrides, place=place)
 

@@ -15,7 +15,7 @@ def _run(args: Args) -> Sequence[str]:
 
     place = args.path()
     model, folder = open_model(place)
-    encodes = hasattr(model, "codes")
+    encodes = hasattr(model, "encode_split")
     for name in ("seed", "label") if encodes else ("from", "to"):
         if name in args.explicit:
             use, options = ("sample from noise", "from=, to=") if encodes else ("encode images", "seed=")

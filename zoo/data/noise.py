@@ -10,7 +10,7 @@ from torch import Tensor
 from zoo.config.schema import check_choice, check_number
 from zoo.utils.random import PerSampleGenerator
 
-NOISES = ("none", "gaussian", "salt_pepper", "masking")
+NOISES = ("none", "gaussian", "salt_and_pepper", "masking")
 
 
 def check_noise(name: str, level: float) -> None:
@@ -30,7 +30,7 @@ def add_noise(
 ) -> Tensor:
     """Return ``x`` (B, …), images in [0, 1] or standardized numbers, with noise.
 
-    ``gaussian`` adds N(0, level²). ``salt_pepper`` sets a share ``level`` of the numbers to 0 or 1 (to -3 or 3 where
+    ``gaussian`` adds N(0, level²). ``salt_and_pepper`` sets a share ``level`` of the numbers to 0 or 1 (to -3 or 3 where
     these are no images), and ``masking`` to 0. With ``clip``, noisy images stay in [0, 1]. Without ``generator``, torch's
     global generator is used.
     """

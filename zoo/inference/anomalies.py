@@ -11,10 +11,10 @@ from zoo.reporting.evaluation import baseline_metrics, evaluate_splits
 
 if TYPE_CHECKING:
     from zoo.data import Dataset
-    from zoo.models.autoencoder_base import CodingModule
+    from zoo.models.autoencoder_base import AutoencoderBase
 
 
-def write_scores(model: CodingModule, dataset: Dataset, out: Path) -> list[str]:
+def write_scores(model: AutoencoderBase, dataset: Dataset, out: Path) -> list[str]:
     """Write each test row's score, whether it is an alarm, and whether it is an anomaly, to ``out`` (.csv).
 
     Returns what to say: AUROC and average precision beside others'.

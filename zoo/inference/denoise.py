@@ -11,10 +11,10 @@ from zoo.reporting.evaluation import baseline_metrics, evaluate_splits
 
 if TYPE_CHECKING:
     from zoo.data import Dataset
-    from zoo.models.autoencoder_base import CodingModule
+    from zoo.models.autoencoder_base import AutoencoderBase
 
 
-def denoise(model: CodingModule, dataset: Dataset, out: Path) -> list[str]:
+def denoise(model: AutoencoderBase, dataset: Dataset, out: Path) -> list[str]:
     """Draw test images clean, with the model's noise, and restored, into ``out``; return PSNR and SSIM beside filters'.
 
     Raises:
@@ -30,7 +30,7 @@ def denoise(model: CodingModule, dataset: Dataset, out: Path) -> list[str]:
             "denoise: the model looks for anomalies and reads rows as they are; train without normal_classes"
         )
     figures, _ = evaluate_splits(model, dataset, stage="val")
-    picture = reconstructions(model.shown(dataset), out)
+    picture = reconstructions(model.reconstructions(dataset), out)
     summary = (
         f"{name} noise of {level:g} on {len(dataset.test['x']):,} test images (filters: on at most the first 1,000)"
     )

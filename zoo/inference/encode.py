@@ -11,10 +11,10 @@ from zoo.utils.atomic_io import write_npz
 
 if TYPE_CHECKING:
     from zoo.data import Dataset
-    from zoo.models.autoencoder_base import CodingModule
+    from zoo.models.autoencoder_base import AutoencoderBase
 
 
-def encode(model: CodingModule, dataset: Dataset, out: Path) -> list[str]:
+def encode(model: AutoencoderBase, dataset: Dataset, out: Path) -> list[str]:
     """Write the code of each test row, with its class where there is one, and a picture beside it.
 
     ``out`` ends in .npz (``codes``, ``y``) or .csv. Returns what to say: accuracies by the codes beside PCA's.
@@ -22,7 +22,7 @@ def encode(model: CodingModule, dataset: Dataset, out: Path) -> list[str]:
 
     from zoo.tasks.reconstruction.plots import plane
 
-    codes, y = model.codes(dataset.test), dataset.test.get("y")
+    codes, y = model.encode_split(dataset.test), dataset.test.get("y")
     named = len(dataset.spec.classes) > 1 and not dataset.spec.multilabel
     labels = y.numpy() if y is not None and named else None  # type: ignore[union-attr]
     if out.suffix == ".npz":

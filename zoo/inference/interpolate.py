@@ -9,7 +9,7 @@ from zoo.exceptions import ZooError
 
 if TYPE_CHECKING:
     from zoo.data import Dataset
-    from zoo.models.autoencoder_base import CodingModule
+    from zoo.models.autoencoder_base import AutoencoderBase
 
 MAX_STEPS = 50  # images in a picture
 
@@ -26,7 +26,7 @@ def between_noise(model: Any, out: Path, *, steps: int = 10, **options: Any) -> 
 
 
 def between_images(
-    model: CodingModule, dataset: Dataset, out: Path, *, first: int = 0, last: int = 1, steps: int = 10
+    model: AutoencoderBase, dataset: Dataset, out: Path, *, first: int = 0, last: int = 1, steps: int = 10
 ) -> list[str]:
     """Draw the way from one test image to another, by their numbers, into ``out``.
 

@@ -2,7 +2,7 @@
 
 Five convolutions of 64, 192, 384, 256 and 256 maps (the sizes of its one-tower form, Krizhevsky 2014), overlapping
 pooling 3×3 by 2 after the first, second and last, two dense layers with dropout. The first layer, 11×11 by 4 for photos
-of 224, is as much smaller as the image is. Batch normalisation takes the place of the local response normalisation.
+of 224, is as much smaller as the image is. Batch normalization takes the place of the local response normalization.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from torch import nn
 
 from zoo.layers.blocks import activation_of
 
-MAPS = (64, 192, 384, 256, 256)
+CHANNELS = (64, 192, 384, 256, 256)
 POOLED = (0, 1, 4)
 
 
@@ -23,19 +23,21 @@ def first_layer(side: int) -> tuple[int, int, int]:
 
 
 class AlexNet(nn.Sequential):
-    """(B, C, H, W) to (B, outputs); ``hidden`` is the size of the two dense layers, 4096 in the paper."""
+    """(B, C, H, W) to (B, outputs); ``head_hidden_size`` is the size of the two dense layers, 4096 in the paper."""
 
-    def __init__(self, shape: tuple[int, ...], outputs: int, *, hidden: int, dropout: float, activation: str) -> None:
+    def __init__(
+        self, shape: tuple[int, ...], outputs: int, *, head_hidden_size: int, dropout: float, activation: str
+    ) -> None:
         inputs, height, width = shape
         layers: list[nn.Module] = []
-        for number, maps in enumerate(MAPS):
-            kernel, stride, padding = (5 if number == 1 else 3, 1, 2 if number == 1 else 1)
-            if number == 0:
+        for index, maps in enumerate(CHANNELS):
+            kernel, stride, padding = (5 if index == 1 else 3, 1, 2 if index == 1 else 1)
+            if index == 0:
                 kernel, stride, padding = first_layer(min(height, width))
             layers += [nn.Conv2d(inputs, maps, kernel, stride, padding, bias=False)]
             height, width = ((side + 2 * padding - kernel) // stride + 1 for side in (height, width))
             layers += [nn.BatchNorm2d(maps), activation_of(activation)]
-            if number in POOLED and min(height, width) >= 3:
+            if index in POOLED and min(height, width) >= 3:
                 layers.append(nn.MaxPool2d(3, 2))
                 height, width = ((side - 3) // 2 + 1 for side in (height, width))
             inputs = maps
@@ -43,10 +45,10 @@ class AlexNet(nn.Sequential):
             *layers,
             nn.Flatten(),  # (B, maps · height · width)
             nn.Dropout(dropout),
-            nn.Linear(inputs * height * width, hidden),
+            nn.Linear(inputs * height * width, head_hidden_size),
             activation_of(activation),
             nn.Dropout(dropout),
-            nn.Linear(hidden, hidden),
+            nn.Linear(head_hidden_size, head_hidden_size),
             activation_of(activation),
-            nn.Linear(hidden, outputs),
+            nn.Linear(head_hidden_size, outputs),
         )

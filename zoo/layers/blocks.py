@@ -34,7 +34,7 @@ def activation_of(name: str) -> nn.Module:
 
 
 def norm_of(name: str, size: int, *, flat: bool = False) -> list[nn.Module]:
-    """Return what normalises numbers (B, size), where ``flat``, or maps (B, size, H, W), by layer over all of them."""
+    """Return what normalizes numbers (B, size), where ``flat``, or maps (B, size, H, W), by layer over all of them."""
     if name == "batch":
         return [nn.BatchNorm1d(size) if flat else nn.BatchNorm2d(size)]
     if name == "layer":
@@ -55,7 +55,7 @@ def stem_pool(factor: int) -> list[nn.Module]:
     return [nn.MaxPool2d(factor)] if factor > 1 else []
 
 
-def pool_for(shape: tuple[int, ...]) -> int:
+def stem_pooling_for(shape: tuple[int, ...]) -> int:
     """Return how many times smaller a first layer should leave an image, so that about 16 pixels a side remain."""
     side, factor = min(shape[1:]), 1
     while side // (2 * factor) >= 14:

@@ -1,4 +1,4 @@
-"""Networks that make few numbers of many, and many of few again: dense, or convolutional for images of any size."""
+"""Encoders to a vector and decoders from one: dense, or convolutional for images of any size."""
 
 from __future__ import annotations
 
@@ -15,71 +15,71 @@ from zoo.exceptions import ZooError
 from zoo.layers.blocks import activation_of, halved, norm_of
 from zoo.layers.mlp import check_layers, check_sizes, mlp
 
-MODALITIES = ("dense", "conv")
+NETWORKS = ("dense", "conv")
 
 
-def check_coder(
+def check_encoder(
     spec: DataSpec,
     *,
     network: str,
-    widths: Sequence[int],
+    hidden_sizes: Sequence[int],
     channels: Sequence[int],
     norm: str,
     dropout: float,
 ) -> None:
     """Raise ZooError where an option of ``encoder`` and ``decoder`` is outside its limits."""
-    check_choice("model.network", network, MODALITIES)
-    check_layers(widths=widths, norm=norm, dropout=dropout)
+    check_choice("model.network", network, NETWORKS)
+    check_layers(hidden_sizes=hidden_sizes, norm=norm, dropout=dropout)
     check_sizes("model.channels", channels)
     if network == "conv" and not channels:
         raise ZooError("model.channels=[]: must be at least one number where model.network=conv")
-    if network == "conv" and spec.modality != "image":
+    if network == "conv" and not spec.spatial:
         raise ZooError(f"model.network=conv: is for images; {spec.name} is {spec.modality} data, model.network=dense")
 
 
-def latent_size(spec: DataSpec, asked: int | None, usual: int) -> int:
-    """Return how many numbers a code has: as asked, else the usual, or half of the input's where these are few.
+def default_latent_size(spec: DataSpec, size: int | None, default: int) -> int:
+    """Return ``size``; where that is None the ``default``, or half of the input's size if that is less.
 
     Raises:
-        ZooError: less than one.
+        ZooError: a size less than one.
     """
-    check_number("model.latent_dim", asked, low=1, integer=True, optional=True)
-    if asked is not None and asked > spec.outputs:
-        said = f"note: model.latent_dim={asked} is more than the {spec.outputs} numbers of a row of {spec.name}"
-        print(f"{said}, so that nothing need be compressed", file=sys.stderr)
-    return asked or max(min(usual, spec.outputs // 2), 1)
+    check_number("model.latent_dim", size, low=1, integer=True, optional=True)
+    if size is not None and size > spec.outputs:
+        note = f"note: model.latent_dim={size} is more than the {spec.outputs} numbers of a row of {spec.name}"
+        print(f"{note}, so that nothing need be compressed", file=sys.stderr)
+    return size or max(min(default, spec.outputs // 2), 1)
 
 
 def encoder(
     spec: DataSpec,
     *,
     network: str,
-    widths: Sequence[int],
+    hidden_sizes: Sequence[int],
     channels: Sequence[int],
     outputs: int,
     activation: str,
     norm: str,
     dropout: float,
 ) -> nn.Sequential:
-    """Return a network from what is read, (B, *output_shape) of the spec, to (B, outputs)."""
-    options = {"activation": activation, "norm": norm, "dropout": dropout, "residual": False}
+    """Return a network from (B, *output_shape) of the spec to (B, outputs)."""
+    shape = spec.output_shape
     if network == "dense":
-        size = prod(spec.output_shape)
-        layers = mlp(size, widths, **options)
-        return nn.Sequential(nn.Flatten(), *layers, nn.Linear([size, *widths][-1], outputs))
-    parts: list[nn.Module] = []
-    for inputs, made in itertools.pairwise([spec.output_shape[0], *channels]):
-        parts += [nn.Conv2d(inputs, made, 3, stride=2, padding=1, bias=norm == "none"), *_after(made, activation, norm)]
-    *_, last = halved(spec.output_shape[1:], len(channels))
-    parts += [nn.Dropout2d(dropout)] if dropout else []
-    return nn.Sequential(*parts, nn.Flatten(), nn.Linear(channels[-1] * prod(last), outputs))
+        hidden = mlp(prod(shape), hidden_sizes, activation=activation, norm=norm, dropout=dropout, residual=False)
+        return nn.Sequential(nn.Flatten(), *hidden, nn.Linear([prod(shape), *hidden_sizes][-1], outputs))
+    layers: list[nn.Module] = []
+    for before, after in itertools.pairwise([shape[0], *channels]):
+        layers.append(nn.Conv2d(before, after, 3, stride=2, padding=1, bias=norm == "none"))
+        layers += [*norm_of(norm, after), activation_of(activation)]
+    *_, last = halved(shape[1:], len(channels))
+    layers += [nn.Dropout2d(dropout)] if dropout else []
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels[-1] * prod(last), outputs))
 
 
 def decoder(
     spec: DataSpec,
     *,
     network: str,
-    widths: Sequence[int],
+    hidden_sizes: Sequence[int],
     channels: Sequence[int],
     inputs: int,
     activation: str,
@@ -87,40 +87,31 @@ def decoder(
     dropout: float,
 ) -> nn.Sequential:
     """Return a network from (B, inputs) to (B, *output_shape) of the spec, the encoder's layers in reverse."""
-    options = {"activation": activation, "norm": norm, "dropout": dropout, "residual": False}
     shape = spec.output_shape
     if network == "dense":
-        back = list(reversed(widths))
-        last = nn.Linear([inputs, *back][-1], prod(shape))
-        return nn.Sequential(*mlp(inputs, back, **options), last, nn.Unflatten(1, shape))
-    sizes = halved(spec.output_shape[1:], len(channels))
-    first = (channels[-1], *sizes[-1])
-    parts: list[nn.Module] = [nn.Linear(inputs, prod(first), bias=norm == "none"), nn.Unflatten(1, first)]
-    parts += _after(channels[-1], activation, norm)
-    below = [*reversed(channels[:-1]), shape[0]]
-    for number, (before, made) in enumerate(zip(reversed(channels), below, strict=True), start=2):
-        size = sizes[-number]
-        even = tuple(1 - side % 2 for side in size)  # a side of 2n and one of 2n − 1 both came down to n
-        end = number == len(sizes)
-        parts.append(
-            nn.ConvTranspose2d(before, made, 3, stride=2, padding=1, output_padding=even, bias=end or norm == "none")
-        )
-        parts += [] if end else _after(made, activation, norm)
-    return nn.Sequential(*parts)
+        sizes = list(reversed(hidden_sizes))
+        hidden = mlp(inputs, sizes, activation=activation, norm=norm, dropout=dropout, residual=False)
+        return nn.Sequential(*hidden, nn.Linear([inputs, *sizes][-1], prod(shape)), nn.Unflatten(1, shape))
+    sides = halved(shape[1:], len(channels))
+    first = (channels[-1], *sides[-1])
+    layers: list[nn.Module] = [nn.Linear(inputs, prod(first), bias=norm == "none"), nn.Unflatten(1, first)]
+    layers += [*norm_of(norm, channels[-1]), activation_of(activation)]
+    for level in reversed(range(len(channels))):
+        after = channels[level - 1] if level else shape[0]
+        padding = tuple(1 - side % 2 for side in sides[level])  # sides of 2n and of 2n − 1 were both halved to n
+        bias = not level or norm == "none"
+        layers.append(nn.ConvTranspose2d(channels[level], after, 3, 2, 1, output_padding=padding, bias=bias))
+        layers += [*norm_of(norm, after), activation_of(activation)] if level else []
+    return nn.Sequential(*layers)
 
 
-def _after(channels: int, activation: str, norm: str) -> list[nn.Module]:
-    """Return what follows a convolution."""
-    return [*norm_of(norm, channels), activation_of(activation)]
+class OutputActivation(nn.Module):
+    """From a decoder's logits to values: ``bounded`` ones between 0 and 1, else as they are."""
 
-
-class Bounded(nn.Module):
-    """What a decoder says as values: of images between 0 and 1, else as it is."""
-
-    def __init__(self, spec: DataSpec) -> None:
+    def __init__(self, *, bounded: bool) -> None:
         super().__init__()
-        self.image = spec.modality == "image"
+        self.bounded = bounded
 
     def forward(self, logits: Tensor) -> Tensor:
         """Return values of the same shape."""
-        return logits.float().sigmoid() if self.image else logits.float()
+        return logits.float().sigmoid() if self.bounded else logits.float()

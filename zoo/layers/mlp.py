@@ -1,4 +1,4 @@
-"""Layers of weighted sums, each followed by a nonlinearity."""
+"""Layers of a multilayer perceptron: linear, normalization, activation, dropout."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ class Residual(nn.Sequential):
     """A layer whose input is added to its output."""
 
     def forward(self, h: Tensor) -> Tensor:
-        """Return h + layer(h), (B, width)."""
+        """Return h + layer(h), of one shape."""
         out: Tensor = super().forward(h)
         return h + out
 
 
 def layer(inputs: int, outputs: int, *, activation: str, norm: str, dropout: float, residual: bool) -> nn.Sequential:
-    """Return one hidden layer, (B, inputs) to (B, outputs); residual where asked for and the widths agree."""
+    """Return one hidden layer, (B, inputs) to (B, outputs); residual where asked for and both sizes agree."""
     parts: list[nn.Module] = [nn.Linear(inputs, outputs, bias=norm != "batch")]  # batch norm's shift is the bias
     parts += norm_of(norm, outputs, flat=True)
     parts += [activation_of(activation)]
@@ -31,18 +31,18 @@ def layer(inputs: int, outputs: int, *, activation: str, norm: str, dropout: flo
     return Residual(*parts) if residual and inputs == outputs else nn.Sequential(*parts)
 
 
-def mlp(inputs: int, widths: Sequence[int], *, input_dropout: float = 0.0, **options: Any) -> nn.Sequential:
-    """Return the hidden layers of a multilayer perceptron: (…, inputs) to (…, the last of ``widths``)."""
-    hidden = [layer(a, b, **options) for a, b in itertools.pairwise([inputs, *widths])]
+def mlp(inputs: int, hidden_sizes: Sequence[int], *, input_dropout: float = 0.0, **options: Any) -> nn.Sequential:
+    """Return the hidden layers of a multilayer perceptron: (…, inputs) to (…, the last of ``hidden_sizes``)."""
+    hidden = [layer(a, b, **options) for a, b in itertools.pairwise([inputs, *hidden_sizes])]
     first = [nn.Dropout(input_dropout)] if input_dropout else []
     return nn.Sequential(*first, *hidden)
 
 
-def check_layers(*, widths: Sequence[int], norm: str, dropout: float) -> None:
+def check_layers(*, hidden_sizes: Sequence[int], norm: str, dropout: float) -> None:
     """Raise ZooError where one of these options of ``mlp`` is outside its limits."""
     if norm not in NORMS:
         raise unknown("model.norm", norm, NORMS)
-    check_sizes("model.widths", widths)
+    check_sizes("model.hidden_sizes", hidden_sizes)
     check_number("model.dropout", dropout, low=0, below=1)
 
 

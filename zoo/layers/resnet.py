@@ -37,30 +37,38 @@ class Block(nn.Module):
 
 
 class ResNet(nn.Sequential):
-    """ResNet of ``depth`` 6n+2 with ``width``, 2·width and 4·width channels: (B, C, H, W) to (B, outputs).
+    """ResNet of ``depth`` 6n+2 with ``base_width`` channels, twice and four times as many: (B, C, H, W) to (B, outputs).
 
-    ``pool`` is how many times smaller the first layer leaves the image; the paper's 1 is for 32×32.
+    ``stem_pooling`` is how many times smaller the first layer leaves the image; the paper's 1 is for 32×32.
 
     Raises:
         ZooError: a depth that is not 6n+2.
     """
 
     def __init__(
-        self, channels: int, outputs: int, *, depth: int, width: int, pool: int, activation: str, dropout: float
+        self,
+        channels: int,
+        outputs: int,
+        *,
+        depth: int,
+        base_width: int,
+        stem_pooling: int,
+        activation: str,
+        dropout: float,
     ) -> None:
         if depth < 8 or depth % 6 != 2:
             raise ZooError(f"model.depth={depth}: must be 6n+2, such as 8, 14, 20")
         blocks = []
-        inputs = width
+        inputs = base_width
         for stage in range(3):
             for block in range((depth - 2) // 6):
                 stride = 2 if stage > 0 and block == 0 else 1
-                blocks.append(Block(inputs, width << stage, stride=stride, activation=activation))
-                inputs = width << stage
+                blocks.append(Block(inputs, base_width << stage, stride=stride, activation=activation))
+                inputs = base_width << stage
         super().__init__(
-            nn.Conv2d(channels, width, 3, padding=1, bias=False),
-            *stem_pool(pool),
-            nn.BatchNorm2d(width),
+            nn.Conv2d(channels, base_width, 3, padding=1, bias=False),
+            *stem_pool(stem_pooling),
+            nn.BatchNorm2d(base_width),
             activation_of(activation),
             *blocks,
             nn.AdaptiveAvgPool2d(1),

@@ -14,11 +14,11 @@ from zoo.exceptions import ZooError, unknown
 IMAGENET = "imagenet"
 
 
-def torchvision_network(name: str, shape: tuple[int, ...], outputs: int, *, weights: str | None) -> nn.Module:
+def torchvision_network(name: str, shape: tuple[int, ...], outputs: int, *, pretrained: str | None) -> nn.Module:
     """Return torchvision's classifier ``name``: (B, C, H, W) to (B, outputs).
 
-    ``weights`` is None (from scratch), ``imagenet`` (torchvision's best, downloaded once), or a file of its state:
-    ``.pth`` as torchvision writes it, or ``.safetensors``. All but the last layer is taken from there; colours are
+    ``pretrained`` is None (from scratch), ``imagenet`` (torchvision's best, downloaded once), or a file of its state:
+    ``.pth`` as torchvision writes it, or ``.safetensors``. All but the last layer is taken from there; colors are
     summed up for images of one channel.
 
     Raises:
@@ -29,32 +29,33 @@ def torchvision_network(name: str, shape: tuple[int, ...], outputs: int, *, weig
     known = models.list_models(module=models)
     if name not in known:
         raise unknown("network torchvision/…", name, known)
-    state = _state(name, weights) if weights else None
+    state = _pretrained_state(name, pretrained) if pretrained else None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of initialisations that will change some day
-        made = models.get_model(name, weights=None)
+        warnings.simplefilter("ignore")  # of initializations that will change some day
+        network = models.get_model(name, weights=None)
     if state is not None:
         try:
-            made.load_state_dict(state)
+            network.load_state_dict(state)
         except RuntimeError as error:
-            said = " ".join(str(error).split())[:200]
-            raise ZooError(f"model.weights={weights}: does not fit torchvision/{name} ({said})") from None
-    _fit_first(made, shape[0])
-    _fit_last(made, outputs)
-    network = Logits(made) if name.startswith(("googlenet", "inception")) else made
+            reason = " ".join(str(error).split())[:200]
+            raise ZooError(f"model.pretrained={pretrained}: does not fit torchvision/{name} ({reason})") from None
+    _fit_first(network, shape[0])
+    _fit_last(network, outputs)
+    if name.startswith(("googlenet", "inception")):
+        network = LogitsOnly(network)
     try:
         with torch.no_grad():
             network.eval()(torch.zeros(1, *shape))
     except RuntimeError as error:
-        said = " ".join(str(error).split())[:120]
+        reason = " ".join(str(error).split())[:120]
         raise ZooError(
-            f"torchvision/{name}: cannot read images of {shape[1]}×{shape[2]} ({said}); try data.size=64 or 224"
+            f"torchvision/{name}: cannot read images of {shape[1]}×{shape[2]} ({reason}); try data.size=64 or 224"
         ) from None
     return network.train()
 
 
-class Logits(nn.Module):
-    """A network whose training answer has more parts than the logits."""
+class LogitsOnly(nn.Module):
+    """A network whose output in training has more parts than the logits."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -62,27 +63,27 @@ class Logits(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (B, outputs)."""
-        answer = self.network(x)
-        out: Tensor = answer if isinstance(answer, Tensor) else answer[0]
-        return out
+        out = self.network(x)
+        logits: Tensor = out if isinstance(out, Tensor) else out[0]
+        return logits
 
 
-def _state(name: str, weights: str) -> dict[str, Tensor]:
+def _pretrained_state(name: str, pretrained: str) -> dict[str, Tensor]:
     from torchvision import models
 
-    if weights == IMAGENET:
+    if pretrained == IMAGENET:
         best = models.get_model_weights(name).DEFAULT  # type: ignore[attr-defined]
         try:
             state: dict[str, Tensor] = best.get_state_dict(progress=True, check_hash=True)
         except OSError:
             raise ZooError(
-                f"model.weights=imagenet: no network to download {best.url.rpartition('/')[2]} from; fetch it "
-                f"elsewhere and give the file, as model.weights=weights.pth"
+                f"model.pretrained=imagenet: no network to download {best.url.rpartition('/')[2]} from; fetch it "
+                f"elsewhere and give the file, as model.pretrained=weights.pth"
             ) from None
         return state
-    path = Path(weights)
+    path = Path(pretrained)
     if not path.is_file():
-        raise ZooError(f"model.weights={weights}: no such file; must be imagenet or a file of weights")
+        raise ZooError(f"model.pretrained={pretrained}: no such file; must be imagenet or a file of weights")
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -91,17 +92,19 @@ def _state(name: str, weights: str) -> dict[str, Tensor]:
         loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
         return {str(key): value for key, value in loaded.items()}
     except Exception as error:
-        raise ZooError(f"model.weights={weights}: holds no weights that load safely ({type(error).__name__})") from None
+        raise ZooError(
+            f"model.pretrained={pretrained}: holds no weights that load safely ({type(error).__name__})"
+        ) from None
 
 
 def _parts(network: nn.Module, kind: type[nn.Module]) -> list[tuple[nn.Module, str]]:
     """Return (parent, attribute) of each module of a kind, in the order in which they were made."""
-    found = []
+    parts = []
     for path, module in network.named_modules():
         if isinstance(module, kind):
-            above, _, name = path.rpartition(".")
-            found.append((network.get_submodule(above), name))
-    return found
+            parent, _, name = path.rpartition(".")
+            parts.append((network.get_submodule(parent), name))
+    return parts
 
 
 def _fit_first(network: nn.Module, channels: int) -> None:
@@ -136,7 +139,6 @@ def _fit_last(network: nn.Module, outputs: int) -> None:
 
 def last_layer(network: nn.Module) -> nn.Module:
     """Return the layer that ``torchvision_network`` made anew."""
-    found = _parts(network, nn.Linear) or _parts(network, nn.Conv2d)
-    parent, name = found[-1]
-    made: nn.Module = getattr(parent, name)
-    return made
+    parent, name = (_parts(network, nn.Linear) or _parts(network, nn.Conv2d))[-1]
+    layer: nn.Module = getattr(parent, name)
+    return layer

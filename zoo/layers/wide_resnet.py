@@ -2,7 +2,7 @@
 
     y = x + F(x),   F = conv(dropout(conv(φ(norm(x))))) with φ(norm(·)) before each; three stages of n blocks
 
-Normalisation comes before the convolution (He 2016, identity mappings), and the layers are few and wide.
+Normalization comes before the convolution (He 2016, identity mappings), and the layers are few and wide.
 """
 
 from __future__ import annotations
@@ -30,23 +30,31 @@ class WideBlock(nn.Module):
         self.shortcut = None if same else nn.Conv2d(inputs, outputs, 1, stride, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return shortcut(x) + F(x); where the shape changes, the shortcut sees the normalised x."""
-        ready = self.before(x)
-        out: Tensor = self.body(ready) + (x if self.shortcut is None else self.shortcut(ready))
+        """Return shortcut(x) + F(x); where the shape changes, the shortcut sees the normalized x."""
+        h = self.before(x)
+        out: Tensor = self.body(h) + (x if self.shortcut is None else self.shortcut(h))
         return out
 
 
 class WideResNet(nn.Sequential):
-    """WRN of ``depth`` 6n+4; ``width`` is that of the first stage, 16·k in the paper: (B, C, H, W) to (B, outputs).
+    """WRN of ``depth`` 6n+4; ``base_width`` is the first stage's, 16·k in the paper: (B, C, H, W) to (B, outputs).
 
-    ``pool`` is how many times smaller the first layer leaves the image; the paper's 1 is for 32×32.
+    ``stem_pooling`` is how many times smaller the first layer leaves the image; the paper's 1 is for 32×32.
 
     Raises:
         ZooError: a depth that is not 6n+4.
     """
 
     def __init__(
-        self, channels: int, outputs: int, *, depth: int, width: int, pool: int, activation: str, dropout: float
+        self,
+        channels: int,
+        outputs: int,
+        *,
+        depth: int,
+        base_width: int,
+        stem_pooling: int,
+        activation: str,
+        dropout: float,
     ) -> None:
         if depth < 10 or depth % 6 != 4:
             raise ZooError(f"model.depth={depth}: must be 6n+4, such as 10, 16, 28")
@@ -55,12 +63,12 @@ class WideResNet(nn.Sequential):
         for stage in range(3):
             for block in range((depth - 4) // 6):
                 stride = 2 if stage > 0 and block == 0 else 1
-                made = WideBlock(inputs, width << stage, stride=stride, activation=activation, dropout=dropout)
-                blocks.append(made)
-                inputs = width << stage
+                width = base_width << stage
+                blocks.append(WideBlock(inputs, width, stride=stride, activation=activation, dropout=dropout))
+                inputs = width
         super().__init__(
             nn.Conv2d(channels, 16, 3, padding=1, bias=False),
-            *stem_pool(pool),
+            *stem_pool(stem_pooling),
             *blocks,
             nn.BatchNorm2d(inputs),
             activation_of(activation),

@@ -1,9 +1,9 @@
-"""The autoencoder: a code of few numbers from which the input is made again.
+"""The autoencoder: a latent code of few numbers, from which the input is reconstructed.
 
     z = f(x̃),   x̂ = g(z),   loss = ‖x̂ − x‖² + λ ‖z‖₁
 
 Hinton, Salakhutdinov: Reducing the dimensionality of data with neural networks, Science 2006. Where x̃ is x with noise,
-the network learns to take it off (Vincent et al.: Stacked denoising autoencoders, JMLR 2010); the second sum keeps most
+the network learns to remove it (Vincent et al.: Stacked denoising autoencoders, JMLR 2010). The second term keeps most
 numbers of the code near 0 (a sparse code).
 """
 
@@ -18,19 +18,21 @@ from zoo.config.schema import check_number
 from zoo.data.dataset import Batch
 from zoo.data.noise import check_noise
 from zoo.layers.encoder_decoder import decoder, encoder
-from zoo.models.autoencoder_base import CodingModule
+from zoo.models.autoencoder_base import AutoencoderBase
 from zoo.registry import register
 
 LIKELIHOODS = ("mse", "bernoulli")
 
 
 @register("autoencoder")
-class Autoencoder(CodingModule):
-    """An autoencoder over images, tables or windows of time series; its networks are those of ``CodingModule``.
+class Autoencoder(AutoencoderBase):
+    """An autoencoder over images, tables or windows of time series.
 
-    ``noise`` (none, gaussian, salt_pepper, masking) of ``noise_level`` is put on what is read in training; ``sparsity``
-    is λ. ``likelihood`` is what the loss takes values for: mse, or bernoulli, the cross-entropy of images whose pixels
-    are nearly black or white.
+    Args:
+        noise: none, gaussian, salt_and_pepper or masking: what training adds to the input, and the network removes.
+        noise_level: standard deviation of gaussian noise, else the share of numbers that it hits.
+        sparsity_weight: λ of the penalty on the mean absolute number of the code.
+        likelihood: mse, or bernoulli: the cross-entropy of images whose pixels are nearly black or white.
 
     Raises:
         ZooError: an option outside its limits, or one that does not go with the data.
@@ -41,32 +43,32 @@ class Autoencoder(CodingModule):
         *,
         noise: str = "none",
         noise_level: float = 0.3,
-        sparsity: float = 0.0,
+        sparsity_weight: float = 0.0,
         likelihood: str = "mse",
         **shared: Any,
     ) -> None:
         super().__init__(**shared)
         check_noise(noise, noise_level)
-        check_number("model.sparsity", sparsity, low=0)
+        check_number("model.sparsity_weight", sparsity_weight, low=0)
         self.check_likelihood(likelihood, LIKELIHOODS)
-        self.noise, self.sparsity, self.likelihood = (noise, noise_level), sparsity, likelihood
+        self.noise, self.sparsity_weight, self.likelihood = (noise, noise_level), sparsity_weight, likelihood
         self.encoder = encoder(self.spec, outputs=self.latent_dim, **self.layers)
         self.decoder = decoder(self.spec, inputs=self.latent_dim, **self.layers)
 
-    def code(self, target: Tensor) -> Tensor:
-        """Return the code (B, latent_dim) of (B, *output_shape)."""
-        z: Tensor = self.encoder(self.read(target))
+    def encode(self, target: Tensor) -> Tensor:
+        """Return the latent code (B, latent_dim) of (B, *output_shape)."""
+        z: Tensor = self.encoder(self.encoder_input(target))
         return z
 
     def compute_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the loss of a batch, and the sum of its rows' mean squared errors."""
         target = self.task.target(batch["x"])
-        code = self.code(self.corrupted(target))
-        logits = self.decoder(code)
-        error = (self.values(logits) - target).square().mean()
-        loss = error
+        z = self.encode(self.add_noise(target))
+        logits = self.decoder(z)
+        mse = (self.output_activation(logits) - target).square().mean()
+        loss = mse
         if self.likelihood == "bernoulli":
             loss = F.binary_cross_entropy_with_logits(logits.float(), target)
-        if self.sparsity:
-            loss = loss + self.sparsity * code.float().abs().mean()
-        return loss, {"mse": error.detach() * len(target)}
+        if self.sparsity_weight:
+            loss = loss + self.sparsity_weight * z.float().abs().mean()
+        return loss, {"mse": mse.detach() * len(target)}

@@ -288,7 +288,7 @@ class GAN(GenerativeModule):
         """Return D's logit (B,) of images in [0, 1], of classes (B,), or of any."""
         return self.discriminator(2 * images - 1, y) + self.logit_shift
 
-    def generate(self, z: Tensor, y: Tensor | None) -> Tensor:
+    def generate_images(self, z: Tensor, y: Tensor | None) -> Tensor:
         """Return the images (B, C, H, W) in [0, 1] of the generator's moving average."""
         with eval_mode(self.generator_ema):
             images: Tensor = (self.generator_ema(z, y) + 1) / 2

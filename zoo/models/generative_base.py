@@ -30,7 +30,7 @@ CHECKED = 1000  # samples by which a run is checked for both
 class GenerativeModule(ZooModule):
     """A model of images from noise (B, ``latent_dim``), and from classes (B,) where it is ``conditional``.
 
-    A subclass defines ``generate(z, y)``. Distances are measured in the space of the training images' principal
+    A subclass defines ``generate_images(z, y)``. Distances are measured in the space of the training images' principal
     components, which are buffers, and in the features of the zoo's own classifier of such data, where there is one.
     """
 
@@ -56,7 +56,7 @@ class GenerativeModule(ZooModule):
         """The zoo's own classifier of such data, loaded once samples are measured; None where there is none."""
         return load_evaluator(self.spec)
 
-    def generate(self, z: Tensor, y: Tensor | None) -> Tensor:
+    def generate_images(self, z: Tensor, y: Tensor | None) -> Tensor:
         """Return images (B, C, H, W) in [0, 1] of noise (B, latent_dim) and, of a conditional model, classes (B,)."""
         raise NotImplementedError
 
@@ -92,7 +92,7 @@ class GenerativeModule(ZooModule):
         y = batch["y"] if self.num_classes else None
         output = {}
         with torch.autocast(self.device.type, enabled=False):
-            for name, images in (("real", batch["x"].float()), ("made", self.generate(z.float(), y))):
+            for name, images in (("real", batch["x"].float()), ("made", self.generate_images(z.float(), y))):
                 output[name] = self.project(images)
                 output[f"{name}_logit"] = self.discriminator_logit(images, y)
                 if len(self.train_features):
@@ -143,7 +143,7 @@ class GenerativeModule(ZooModule):
         z = sample_latents(count, self.latent_dim, seed=seed, truncation=truncation).to(self.device)
         y = self._classes(count, label)
         parts = torch.arange(count, device=self.device).split(EVAL_BATCH)
-        return torch.cat([self.generate(z[rows], None if y is None else y[rows]) for rows in parts])
+        return torch.cat([self.generate_images(z[rows], None if y is None else y[rows]) for rows in parts])
 
     @torch.inference_mode()
     def interpolate(self, *, steps: int = 10, seed: int = 0, label: str | None = None) -> Tensor:
@@ -153,7 +153,7 @@ class GenerativeModule(ZooModule):
         angle = torch.linspace(0, torch.pi / 2, steps)[:, None]
         z = (angle.cos() * first + angle.sin() * last).to(self.device)
         default = self.spec.classes[0] if self.num_classes else None
-        return self.generate(z, self._classes(steps, default if label is None else label))
+        return self.generate_images(z, self._classes(steps, default if label is None else label))
 
     @torch.inference_mode()
     def visualizations(self, batch: Batch, dataset: Dataset) -> dict[str, Tensor]:

@@ -133,6 +133,10 @@ class Task(nn.Module):
         """Return sums over the batch that become training means, counted where the output lies."""
         return {}
 
+    def ensemble_mean(self, outputs: Tensor) -> Tensor:
+        """Return an output (B, …) for the mean prediction of an ensemble's outputs (B, members, …)."""
+        return outputs.mean(1)
+
     def metrics(self, stage: str) -> MetricCollection:
         """Return fresh metrics for ``val`` (cheap, each epoch) or ``test`` (all)."""
         raise NotImplementedError

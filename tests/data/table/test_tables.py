@@ -15,7 +15,7 @@ from zoo.tasks.baselines import baselines
 from zoo.data import load
 from zoo.data.arrays import from_arrays
 from zoo.data.table.frames import quantile_edges
-from zoo.layers.tabular import Piecewise
+from zoo.layers.tabular import PiecewiseLinearEmbedding
 from zoo.tasks.classification import Classification, MultilabelClassification
 from zoo.config.schema import ObjectiveOptions
 
@@ -179,7 +179,7 @@ def test_a_model_reads_raw_rows_as_it_was_trained_on_them(tmp_path, quick):
     gaps.loc[::10, "size"] = np.nan
     path = write(tmp_path / "a.csv", gaps.to_csv(index=False))
     options = {"data.path": path, "data.target": "tall", "data.drop_columns": ["height"], "data.batch_size": 16}
-    run = zoo.train("fnn", data="csv", **quick, **options, model_kwargs={"numbers": "piecewise"})
+    run = zoo.train("fnn", data="csv", **quick, **options, model_kwargs={"numerical_embedding": "piecewise_linear"})
     model = zoo.load(run.folder / "checkpoints" / "best.ckpt")
     raw = gaps[["kind", "size"]].astype({"size": object})
     data = load("csv", path=path, target="tall", drop_columns=["height"])
@@ -311,7 +311,7 @@ def test_class_weights_are_the_inverse_of_the_counts():
 def test_the_piecewise_embedding_is_the_paper_s():
     torch.manual_seed(0)
     quantiles = np.sort(np.random.default_rng(0).normal(size=65)).astype(np.float32)
-    embed = Piecewise([quantiles.tolist(), [1.0] * 65], bins=64, dim=3)
+    embed = PiecewiseLinearEmbedding([quantiles.tolist(), [1.0] * 65], n_bins=64, dim=3)
     x = torch.tensor([[-9.0, 1.0], [float(quantiles[10]), 0.0], [0.123, 2.0], [9.0, 1.5]])
     code = np.zeros((4, 64))
     for n, value in enumerate(x[:, 0].numpy()):
@@ -329,12 +329,12 @@ def test_members_are_networks_of_their_own_that_share_their_hidden_layers(task):
     classes = () if task == "regression" else ("a", "b", "c")
     asked = "classification" if classes else "regression"
     spec = TableSpec("t", asked, (4,), classes=classes, multilabel=task == "labels", target_std=2.0)
-    many = zoo.create("fnn", spec=spec, widths=[8, 8], norm="none", dropout=0.0, members=3)
+    many = zoo.create("fnn", spec=spec, hidden_sizes=[8, 8], norm="none", dropout=0.0, ensemble_size=3)
     x, y = torch.randn(5, 4), torch.arange(5) % 3
     y = {"classification": y, "labels": torch.eye(3)[y], "regression": y.float()}[task]
     each = []
     for k in range(3):  # one network by itself, with the member's numbers
-        alone = zoo.create("fnn", spec=spec, widths=[8, 8], norm="none", dropout=0.0)
+        alone = zoo.create("fnn", spec=spec, hidden_sizes=[8, 8], norm="none", dropout=0.0)
         last = alone.network[-1]
         alone.network[:-1].load_state_dict(many.network.hidden.state_dict())
         last.weight.data, last.bias.data = many.network.weight[k].T.clone(), many.network.bias[k].clone()
@@ -351,7 +351,7 @@ def test_members_are_networks_of_their_own_that_share_their_hidden_layers(task):
 def test_members_and_embeddings_are_exported_too(tmp_path, quick):
     import onnxruntime
 
-    own = {**quick, "data.batch_size": 16, "model_kwargs": {"norm": "none", "members": 3, "numbers": "piecewise"}}
+    own = {**quick, "data.batch_size": 16, "model_kwargs": {"norm": "none", "ensemble_size": 3, "numerical_embedding": "piecewise_linear"}}
     run = zoo.train("fnn", data=frame().drop(columns="height"), target="tall", **own)
     session = onnxruntime.InferenceSession(str(zoo.export(run.model, tmp_path / "m.onnx")))
     data = from_arrays(frame().drop(columns="height"), target="tall")
@@ -363,7 +363,7 @@ def test_members_and_embeddings_are_exported_too(tmp_path, quick):
 
 def test_members_do_not_mix_their_batches():
     with pytest.raises(zoo.ZooError, match="model.norm=batch: would mix the members"):
-        zoo.create("fnn", members=2)
+        zoo.create("fnn", ensemble_size=2)
 
 
 def test_a_column_s_bins_have_as_many_rows_each_unless_one_value_has_most():

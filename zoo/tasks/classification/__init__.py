@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
@@ -100,6 +101,10 @@ class Classification(Task):
     def batch_statistics(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Return the number of correct predictions."""
         return {"accuracy": (output.argmax(1) == batch["y"]).sum()}
+
+    def ensemble_mean(self, outputs: Tensor) -> Tensor:
+        """Return the logits of the mean probabilities of an ensemble's logits (B, members, classes)."""
+        return outputs.float().log_softmax(2).logsumexp(1) - math.log(outputs.shape[1])
 
     def metrics(self, stage: str) -> MetricCollection:
         """Return loss, accuracy and the monitored metric; for the test all of them."""

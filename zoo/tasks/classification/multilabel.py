@@ -62,6 +62,10 @@ class MultilabelClassification(Task):
         """Return the sum over rows of the share of correct labels."""
         return {"accuracy": ((output > 0) == (batch["y"] > 0.5)).float().mean(1).sum()}
 
+    def ensemble_mean(self, outputs: Tensor) -> Tensor:
+        """Return the logits of the mean probabilities of an ensemble's logits (B, members, labels)."""
+        return torch.logit(outputs.float().sigmoid().mean(1), eps=1e-6)
+
     def metrics(self, stage: str) -> MetricCollection:
         """Return loss, accuracy and the monitored metric; for the test all of them."""
         k = len(self.classes)
