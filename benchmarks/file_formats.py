@@ -321,6 +321,6 @@ READERS: dict[str, Reader] = {
     "wav": Reader("a.wav", _wav, _heard, _wav_regions, _wav_lies),
     "csv": Reader("a.csv", _csv, lambda path: _data("csv", path, target="price"), _lines, _none),
     "series": Reader("s.csv", _series, lambda path: _data("series", path), _lines, _none),
-    "text": Reader("a.txt", _text, lambda path: _data("text_file", path, block_size=16), _thirds, _none),
     "yaml": Reader("config.yaml", _config, _reopened, _thirds, _none),
 }
+READERS["text"] = Reader("a.txt", _text, lambda path: _data("text_file", path, block_size=16), _thirds, _none)

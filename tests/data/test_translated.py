@@ -10,7 +10,7 @@ from zoo.data.dataset import Splits
 from zoo.data.table.frames import Reading, Source, frame_dataset
 from zoo.data.text.datasets import long_text
 from zoo.data.inputs import encode
-from zoo.data.translated import translated
+from zoo.registry import get_modality
 
 
 def towns(seed):
@@ -29,7 +29,7 @@ def test_rows_of_another_split_are_read_by_the_models_categories():
     frame, ours = towns(0)
     _, theirs = towns(7)
     assert ours.spec.categories != theirs.spec.categories
-    moved = translated(theirs, ours.spec)
+    moved = get_modality(ours.spec.modality).translate(theirs, ours.spec)
     assert moved.spec.categories == ours.spec.categories
     whole = encode(ours.spec, frame)["x"]
     for part in ("train", "val", "test"):
@@ -41,16 +41,16 @@ def test_rows_of_another_split_are_read_by_the_models_categories():
         assert flagged
         assert torch.equal(x[known], want[known])
         assert bool((x[~known, 1] == 0).all())
-    assert translated(ours, ours.spec) is ours
+    assert get_modality(ours.spec.modality).translate(ours, ours.spec) is ours
 
 
 def test_texts_are_numbered_by_the_models_vocabulary():
     ours = long_text("a", "a", "the sea is wide " * 100, "characters", 16, 100)
     theirs = long_text("b", "b", "a sea so deep and wide " * 100, "characters", 16, 100)
-    moved = translated(theirs, ours.spec)
+    moved = get_modality(ours.spec.modality).translate(theirs, ours.spec)
     names = [ours.spec.vocabulary[int(n)] for n in moved.train["x"].base[:30]]
     want = [char if char in ours.spec.vocabulary else "\ufffd" for char in ("a sea so deep and wide " * 2)[:30]]
     assert names == want
     words = long_text("c", "c", "the sea is wide " * 200, "words", 16, 100)
     with pytest.raises(zoo.ZooError, match="is cut into words; the model reads characters"):
-        translated(words, ours.spec)
+        get_modality(ours.spec.modality).translate(words, ours.spec)

@@ -163,7 +163,7 @@ class Predictor:
             return str(error)
         for column, counts in unknown_categories(spec, piece.raw, batch).items():
             self.categories.setdefault(column, Counter()).update(counts)
-        if spec.modality == "text":
+        if spec.vocab_size:
             unknown, values = unknown_values(spec, batch)
             self.unknown, self.values = self.unknown + sum(unknown.values()), self.values + values
         self.printer.write(_in_order(rows, spec) if self.printer.form == "csv" else rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -272,18 +272,3 @@ def picked(split: Split, where: Tensor) -> dict[str, Any]:
         key: Rows(value.base, value.index[where]) if isinstance(value, Rows) else value[where]
         for key, value in split.items()
     }
-
-
-def restated(spec: DataSpec, x: Values) -> DataSpec:
-    """Return the spec with mean and deviation of these rows; numbers of a table that stand for texts keep theirs."""
-    if spec.modality == "image":
-        mean, std = channel_statistics(x)
-        return replace(spec, mean=mean, std=std)
-    if spec.modality != "table":
-        return spec
-    assert isinstance(x, Tensor)
-    text = {n for n, known in enumerate(spec.categories) if known}
-    mean, std = list(spec.mean), list(spec.std)
-    for n in set(range(spec.inputs)) - text:
-        mean[n], std[n] = float(x[:, n].double().mean()), float(x[:, n].double().std(correction=0)) or 1.0
-    return replace(spec, mean=tuple(mean), std=tuple(std))

@@ -27,7 +27,7 @@ def encode(spec: DataSpec, raw: Any) -> Batch:
     if "complex" in str(getattr(raw, "dtype", "")):  # which a cast would make real without a word
         raise ZooError(f"{spec.name}: a {type(raw).__name__} of complex numbers; must be real ones")
     try:
-        batch = modality.encode(spec, raw)
+        batch: Batch = modality.encode(spec, raw)
         _check(spec, batch)
     except ZooError as error:
         message = _line(error)
@@ -68,7 +68,8 @@ def unknown_categories(spec: DataSpec, raw: Any, batch: Mapping[str, Any]) -> di
 
     ``zoo.data.table.read.unknown_notes`` says them.
     """
-    return registry.get_modality(spec.modality).unknown_categories(spec, raw, batch)
+    counts: dict[str, Counter[str]] = registry.get_modality(spec.modality).unknown_categories(spec, raw, batch)
+    return counts
 
 
 def unknown_values(spec: DataSpec, batch: Mapping[str, Any]) -> tuple[dict[str, int], int]:
@@ -76,20 +77,17 @@ def unknown_values(spec: DataSpec, batch: Mapping[str, Any]) -> tuple[dict[str, 
 
     These are texts of a table's columns, and tokens of a text, that training did not have.
     """
-    return registry.get_modality(spec.modality).unknown_values(spec, batch)
+    counts: tuple[dict[str, int], int] = registry.get_modality(spec.modality).unknown_values(spec, batch)
+    return counts
 
 
 def unknown_warning(spec: DataSpec, batch: Mapping[str, Any]) -> str | None:
     """Return what to say of a batch of texts where most tokens are unknown to the model, None elsewhere."""
-    if spec.modality != "text":
+    if not spec.vocab_size:
         return None
     counts, values = unknown_values(spec, batch)
-    unknown = sum(counts.values())
-    return (
-        f"warning: {unknown:,} of {values:,} {spec.tokenizer} are unknown to the model"
-        if 2 * unknown > values
-        else None
-    )
+    most = [(kind, count) for kind, count in counts.items() if 2 * count > values]
+    return f"warning: {most[0][1]:,} of {values:,} {most[0][0]} are unknown to the model" if most else None
 
 
 def from_json(spec: DataSpec, rows: Sequence[Any]) -> Any:

@@ -6,8 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
 
-from zoo.data.dataset import Batch
-from zoo.data.input_readers import Piece
+import numpy as np
+import torch
+
+from zoo.data.dataset import Batch, Dataset, Values
+from zoo.data.input_readers import Piece, as_floats, batched
+from zoo.data.labelled import Labelled
 from zoo.data.scaler import Scaler
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
@@ -27,14 +31,26 @@ class Modality(Generic[SpecT]):
     raw_input: ClassVar[str] = "arrays"  # what ``encode`` takes, for errors
     scaler: ClassVar[type[Any]] = Scaler  # of reconstructions
     augmentation: ClassVar[type[Any] | None] = None  # dataclass of the options of data.augment
+    # The data sets that read a labelled file of the user's own, with those of their options that a new file may set
+    labelled_options: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    has_parts: ClassVar[bool] = False  # such a file may be cut into train, val and test
+    widget: ClassVar[str] = "array_file"  # what takes an input on the page of a demo
 
     def encode(self, spec: SpecT, raw: Any) -> Batch:
-        """Return ``raw``, a batch or one sample of it, as a batch: ``x`` (B, *input_shape), ``lengths`` of sequences."""
-        raise NotImplementedError
+        """Return ``raw``, a batch or one sample of it, as a batch: ``x`` (B, *input_shape), ``lengths`` of sequences.
+
+        By default ``raw`` is an array of numbers.
+        """
+        return {"x": batched(spec, as_floats(raw))}
 
     def read(self, spec: SpecT, path: str) -> Iterator[Piece]:
-        """Yield the content of a file or folder in pieces that ``encode`` takes."""
-        raise ZooError(f"{path}: {self.spec.modality} data cannot be read from files")
+        """Yield the content of a file or folder in pieces that ``encode`` takes; by default an array in an .npy file."""
+        try:
+            rows = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise ZooError(f"{path}: cannot be read as an .npy file ({error})") from None
+        rows = rows[None] if rows.shape == spec.input_shape else rows
+        yield Piece([f"{path}:{number + 1}" for number in range(len(rows))], rows, done=1.0)
 
     def from_json(self, spec: SpecT, rows: Sequence[Any]) -> Any:
         """Return the rows of a request as ``encode`` takes them."""
@@ -47,3 +63,47 @@ class Modality(Generic[SpecT]):
     def unknown_categories(self, spec: SpecT, raw: Any, batch: Mapping[str, Any]) -> dict[str, Counter[str]]:
         """Return the categories of ``raw`` that training did not have, counted by column."""
         return {}
+
+    def file_label(self, spec: SpecT) -> str:
+        """Return what a file with an input holds, for the page of a demo."""
+        return "an array, .npy"
+
+    def labelled(self, spec: SpecT, data: Mapping[str, Any], part: str | None) -> Labelled:
+        """Return the rows of a labelled file, ``part`` of it where it has such; see ``zoo.data.labelled``."""
+        raise NotImplementedError
+
+    def labelled_data(self, spec: SpecT, path: str) -> str:
+        """Return the name in ``labelled_options`` that reads a file of this path, "" where there is none."""
+        return next(iter(self.labelled_options), "")
+
+    def translate(self, dataset: Dataset, spec: SpecT) -> Dataset:
+        """Return a data set in the numbers of a model of ``spec``: its categories and tokens rather than the set's."""
+        return dataset
+
+    def with_statistics(self, spec: SpecT, x: Values) -> SpecT:
+        """Return the spec with mean and standard deviation of these rows."""
+        return spec
+
+    def without_labels(self, dataset: Dataset) -> Dataset:
+        """Return a data set of an unsupervised task, whose rows still have the target of its supervised one."""
+        return dataset
+
+    def request_row(self, spec: SpecT) -> tuple[str, Any]:
+        """Return a description of a request's rows, and the pydantic type of one; by default nested lists of numbers."""
+        from zoo.data.request_types import numbers_of_shape
+
+        return f"Arrays of shape {spec.input_shape}.", numbers_of_shape(spec)
+
+    def request_example(self, spec: SpecT) -> Any:
+        """Return a row that a model of such data answers: near the mean of its training data."""
+        mean = torch.tensor(spec.mean).view(-1, *[1] * (len(spec.input_shape) - 1) if spec.spatial else ())
+        values: Any = mean.expand(spec.input_shape).tolist()
+        return values
+
+    def action_spaces(self, supported: tuple[str, ...]) -> tuple[str, ...]:
+        """Return those of a model's action spaces in which there is an example; by default there are no actions."""
+        return ("",)
+
+    def example(self, task: str, action_space: str = "") -> Any:
+        """Return generated data with a structure that can be learned in seconds, the same each time."""
+        raise NotImplementedError

@@ -35,6 +35,8 @@ class DataSpec:
     modality: ClassVar[str] = ""
     spatial: ClassVar[bool] = False  # x is (C, H, W), neighboring pixels belong together; else channels come last
     bounded: ClassVar[bool] = False  # values lie in [0, 1]
+    tabular: ClassVar[bool] = False  # each number of x is a column of its own
+    variable_length: ClassVar[bool] = False  # the first axis of x is as long as the longest row of a batch
 
     name: str
     task: str
@@ -80,6 +82,11 @@ class DataSpec:
     def vocab_size(self) -> int:
         """Number of different tokens where x holds such, else 0."""
         return 0
+
+    @property
+    def has_lengths(self) -> bool:
+        """Whether a batch has ``lengths`` (B,) beside x."""
+        return False
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from zoo import registry
 from zoo.config.schema import check_number
 from zoo.data.arrays import as_images
-from zoo.data.dataset import Dataset, Windows, class_counts, picked, restated
+from zoo.data.dataset import Dataset, Windows, class_counts, picked
 from zoo.data.image.npz import labelled_arrays
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
@@ -41,7 +42,7 @@ def trained_on(dataset: Dataset, *, rows: int | None, seed: int | None, syntheti
         train = _few(spec, train, rows, seed or 0)
     if synthetic is not None:
         train = _with(spec, train, Path(synthetic))
-    spec = replace(restated(spec, train["x"]), rows=len(train["x"]))
+    spec = replace(registry.get_modality(spec.modality).with_statistics(spec, train["x"]), rows=len(train["x"]))
     if "y" in train and spec.target_type == "class":
         spec = replace(spec, class_counts=class_counts(train["y"].numpy(), len(spec.classes)))
     elif "y" in train and spec.target_type == "number" and not spec.target_shape:
@@ -74,7 +75,7 @@ def _few(spec: DataSpec, train: dict[str, Any], count: int, seed: int) -> dict[s
 
 def _with(spec: DataSpec, train: dict[str, Any], path: Path) -> dict[str, Any]:
     """Return rows of images followed by those of an archive."""
-    if spec.modality != "image" or spec.target_type != "class" or spec.multilabel:
+    if not spec.spatial or spec.target_type != "class" or spec.multilabel:
         raise ZooError(f"data.synthetic_path: is of images with a class each, which {spec.name} has not")
     arrays = labelled_arrays(path)
     if set(arrays) != {"train"}:

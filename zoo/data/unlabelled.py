@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.data.dataset import Dataset, Rows, Split, Windows, picked, restated
+from zoo import registry
+from zoo.data.dataset import Dataset, Split, picked
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError, unknown
 
@@ -30,50 +30,11 @@ def unlabelled(dataset: Dataset, task: str, *, normal: Sequence[Any] | None = No
     spec = replace(dataset.spec, task=task)
     if normal is not None:
         return _one_class(replace(dataset, spec=spec), normal)
-    if spec.modality != "series":
-        return replace(dataset, spec=spec)
-    return _windows(replace(dataset, spec=replace(spec, target_shape=(), targets=())))
+    prepared: Dataset = registry.get_modality(spec.modality).without_labels(replace(dataset, spec=spec))
+    return prepared
 
 
-def _windows(dataset: Dataset) -> Dataset:
-    """Return windows of a series that lie in one part each; of validation and test forecasts read the past before too.
-
-    Where it is known which rows are anomalies, y says whether a window holds one, and training has none of these.
-    """
-    spec, parts = dataset.spec, []
-    for name in ("train", "val", "test"):
-        whole = getattr(dataset, name)
-        before = 0 if name == "train" else whole["x"].length
-        part = {key: Windows(value.base, value.length, first=before) for key, value in whole.items() if key != "y"}
-        if not len(part["x"]):
-            raise ZooError(
-                f"{spec.name}: data.context_length={before or spec.input_shape[0]} is longer than its rows of {name}"
-            )
-        parts.append(part)
-    if "anomalous" not in parts[0]:
-        return Dataset(spec, *parts, dataset.card)
-    good = ~parts[0]["anomalous"].base.numpy()
-    parts = [{"x": part["x"], "y": _held(part["anomalous"])} for part in parts]
-    normal = torch.nonzero(parts[0]["y"] == 0).squeeze(1)
-    if not len(normal):
-        raise ZooError(f"{spec.name}: every window to train on holds an anomaly; shorten data.context_length")
-    seen = parts[0]["x"].base.numpy()[good].astype(np.float64)
-    parts[0] = {"x": Rows(parts[0]["x"], normal), "y": parts[0]["y"][normal]}
-    mean, std = seen.mean(0), seen.std(0)
-    spec = replace(spec, mean=tuple(map(float, mean)), std=tuple(float(one) or 1.0 for one in std))
-    return Dataset(
-        _two_kinds(replace(spec, normal_classes=("normal",), rows=len(normal)), parts[2]["y"]), *parts, dataset.card
-    )
-
-
-def _held(anomalous: Windows) -> Tensor:
-    """Return for each window whether one of its rows is an anomaly, (N,) 0 or 1."""
-    sums = torch.cat([torch.zeros(1, dtype=torch.int64), anomalous.base.long().cumsum(0)])
-    ends = sums[anomalous.first + anomalous.length :]
-    return (ends - sums[anomalous.first : anomalous.first + len(ends)] > 0).long()
-
-
-def _two_kinds(spec: DataSpec, test_y: Tensor) -> DataSpec:
+def with_anomaly_classes(spec: DataSpec, test_y: Tensor) -> DataSpec:
     """Return the spec with normal and anomaly as classes; where test has no anomaly this is said."""
     if not bool((test_y == 1).any()):
         print(f"note: {spec.name} has no anomaly in test, so that AUROC is not defined", file=sys.stderr)
@@ -101,8 +62,10 @@ def _one_class(dataset: Dataset, normal: Sequence[Any]) -> Dataset:
     train = picked(seen, seen["y"] == 0)
     if not len(train["x"]):
         raise ZooError(f"data.normal_classes={names}: {spec.name} has no row of them to train on")
-    spec = _two_kinds(replace(spec, normal_classes=tuple(names), rows=len(train["x"])), test["y"])
-    return Dataset(restated(spec, train["x"]), train, val, test, dataset.card)
+    spec = with_anomaly_classes(replace(spec, normal_classes=tuple(names), rows=len(train["x"])), test["y"])
+    return Dataset(
+        registry.get_modality(spec.modality).with_statistics(spec, train["x"]), train, val, test, dataset.card
+    )
 
 
 def _marked(split: Split, numbers: Tensor) -> dict[str, Any]:

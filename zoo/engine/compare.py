@@ -84,7 +84,7 @@ def compare(
     first = configs.compose([f"model={names[0]}", *words])
     dataset = _loaded(first)
     figure, better = _ranked_by(names[0], words, dataset)
-    trees = dataset.spec.modality == "table" and not dataset.spec.multilabel
+    trees = dataset.spec.tabular and not dataset.spec.multilabel
     share = 60 * minutes / (len(names) + trees)
     above = folder or Path("runs") / f"compare-{first.data.name}" / time.strftime("%Y-%m-%d_%H-%M-%S")
     entries = []

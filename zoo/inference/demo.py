@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo import registry
 from zoo.data.inputs import pieces
 from zoo.exceptions import ZooError, install
 from zoo.inference.predictions import predictions_of
@@ -44,10 +45,11 @@ def _maker(model: Any) -> Callable[[], None]:
         raise ZooError("demo: a policy is shown by zoo play")
     if page == "generate":
         return lambda: _writing(model)
-    if model.spec.modality == "image" and hasattr(model, "sample"):
+    if model.spec.spatial and hasattr(model, "sample"):
         return lambda: _drawing(model)
-    makers = {"image": _seeing, "text": _reading, "table": _counting, "series": _forecasting, "sequence": _hearing}
-    return lambda: makers[model.spec.modality](model)
+    forms = {"image_file": _seeing, "text_box": _reading, "table_file": _counting, "series_file": _forecasting}
+    form = forms.get(registry.get_modality(model.spec.modality).widget, _hearing)
+    return lambda: form(model)
 
 
 def _asking(inputs: Sequence[Any], outputs: Sequence[Any], answer: Callable[..., Any], name: str = "Ask") -> None:
@@ -224,7 +226,7 @@ def _read(model: Any, place: str | None, most: int = 1) -> list[Any]:
 
 def _hearing(model: Any) -> None:
     with gr.Row():
-        file = gr.File(label="a wav file" if model.spec.reading.frames else "an array of steps, .npy")
+        file = gr.File(label=registry.get_modality(model.spec.modality).file_label(model.spec))
         back = _answer(model)
 
     def answer(place: str | None) -> Any:

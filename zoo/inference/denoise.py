@@ -23,7 +23,7 @@ def denoise(model: AutoencoderBase, dataset: Dataset, out: Path) -> list[str]:
     from zoo.tasks.reconstruction.plots import reconstructions
 
     name, level = model.noise
-    if name == "none" or model.spec.modality != "image":
+    if name == "none" or not model.spec.spatial:
         raise ZooError("denoise: needs a denoiser of images, such as model=autoencoder model.noise=gaussian")
     if model.task.detects_anomalies:
         raise ZooError(

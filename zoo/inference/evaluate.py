@@ -15,7 +15,7 @@ from torch import Tensor
 
 from zoo import registry
 from zoo.data.dataset import Dataset, Split, picked
-from zoo.data.labelled import ABSENT, READERS, Labelled, class_numbers, labelled
+from zoo.data.labelled import ABSENT, Labelled, class_numbers, labelled
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 from zoo.inference.loading import dataset_for, names_training_file
@@ -24,16 +24,6 @@ from zoo.reporting.evaluation import Metrics, baseline_metrics, evaluate_batches
 
 if TYPE_CHECKING:
     from zoo.tasks import Task
-
-# What is asked of a file besides its path; what else ``data.`` has is the model's already, or says how training is cut
-READ: dict[str, tuple[str, ...]] = {
-    "csv": ("target", "delimiter", "quoting", "header"),
-    "text": ("text_column", "target", "delimiter", "quoting", "header"),
-    "text_file": (),
-    "series": ("time_column", "dayfirst", "fill_method", "anomaly_windows", "delimiter", "header"),
-    "image_folder": ("labels", "target"),
-    "npz": (),
-}
 
 
 @dataclass(frozen=True)
@@ -85,28 +75,29 @@ def new_file(model: Any, folder: Path | None, overrides: Sequence[str]) -> tuple
     from zoo.config.run_config import check_files, resolve_paths
 
     typed = dict(override.partition("=")[::2] for override in overrides)
-    name = typed.get("data") or _reader_of(model.spec, typed.get("data.path", ""))
-    if name not in READERS or "data.path" not in typed or names_training_file(folder, overrides):
+    path = typed.get("data.path", "")
+    name = typed.get("data") or registry.get_modality(model.spec.modality).labelled_data(model.spec, path)
+    readable = _labelled_options(name)
+    if readable is None or "data.path" not in typed or names_training_file(folder, overrides):
         return None, []
     composed = configs.compose([f"model={model.name}", *([] if "data" in typed else [f"data={name}"]), *overrides])
     data: Any = OmegaConf.to_container(composed.data, resolve=True)
     data = resolve_paths(data)
     check_files(data)
     chosen = {key.removeprefix("data.") for key in typed if key.startswith("data.")}
-    options = {"name": name, "path": data["path"], **{key: data[key] for key in READ[name] if key in chosen}}
-    idle = sorted(chosen - set(READ[name]) - {"path"})
+    options = {"name": name, "path": data["path"], **{key: data[key] for key in readable if key in chosen}}
+    idle = sorted(chosen - set(readable) - {"path"})
     return options, [
         f"data.{key} is not read: the model reads all rows of a new file as it was trained" for key in idle
     ]
 
 
-def _reader_of(spec: DataSpec, path: str) -> str:
-    """Return the name of the data that reads a file for such a model, "" where there is none."""
-    if spec.target_type == "next_symbol":
-        return "text_file"
-    if spec.modality == "image":
-        return "npz" if path.endswith(".npz") else "image_folder"
-    return {"table": "csv", "text": "text", "series": "series"}.get(spec.modality, "")
+def _labelled_options(data: str) -> tuple[str, ...] | None:
+    """Return the options that data reads of a labelled file, None where it reads no such file."""
+    if data not in registry.list_data():
+        return None
+    readable: dict[str, tuple[str, ...]] = registry.get_modality(registry.data_entry(data).modality).labelled_options
+    return readable.get(data)
 
 
 def on_file(model: Any, name: str, rows: Labelled, notes: Sequence[str] = ()) -> Evaluation:

@@ -260,12 +260,11 @@ def _example(spec: DataSpec, *, rows: int = 2, shorter: int = 0) -> Batch:
     Where the length may be any it is ``shorter`` by so many steps than the longest.
     """
     shape = spec.input_shape
-    any_length = spec.modality in ("sequence", "text")
-    length = max(shape[0] - shorter, 1) if any_length else shape[0]
+    length = max(shape[0] - shorter, 1) if spec.variable_length else shape[0]
     batch = {"x": torch.rand(rows, length, *shape[1:])}
-    if spec.modality == "text":
+    if spec.vocab_size:
         batch["x"] = torch.randint(UNKNOWN, spec.vocab_size, (rows, length))
-    if spec.modality == "sequence" or (spec.modality == "text" and spec.target_type == "class"):
+    if spec.has_lengths:
         batch["lengths"] = torch.tensor([length] + [1] * (rows - 1))
     return batch
 

@@ -38,7 +38,7 @@ def between_images(
     if steps > MAX_STEPS:
         raise ZooError(f"steps={steps}: must be at most {MAX_STEPS}")
     x = dataset.test["x"]
-    if model.spec.modality != "image":
+    if not model.spec.spatial:
         raise ZooError(f"interpolate: is for images; {model.spec.name} is {model.spec.modality} data")
     for name, row in (("from", first), ("to", last)):
         if not 0 <= row < len(x):

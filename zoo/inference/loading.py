@@ -46,7 +46,6 @@ def dataset_for(model: Any, folder: Path | None, overrides: Sequence[str], *, pl
         ZooError: neither is there, or the data is not like what the model was trained on.
     """
     from zoo.data.from_config import load_dataset
-    from zoo.data.translated import translated
 
     if place in list_weights() and not any(override.startswith("data=") for override in overrides):
         overrides = [f"data={card(place)['data']}", *overrides]
@@ -63,7 +62,9 @@ def dataset_for(model: Any, folder: Path | None, overrides: Sequence[str], *, pl
         raise ZooError("a checkpoint away from its run does not know its data; name it by data=")
     if options["name"] == "arrays":
         raise ZooError("the run was trained on arrays, which it does not keep; name data by data=")
-    dataset = translated(load_dataset(resolve_paths(options), model.spec.task), model.spec)
+    dataset = load_dataset(resolve_paths(options), model.spec.task)
+    if (dataset.spec.modality, dataset.spec.task) == (model.spec.modality, model.spec.task):
+        dataset = registry.get_modality(model.spec.modality).translate(dataset, model.spec)
     spec, trained_spec = dataset.spec, model.spec
     if spec.input_shape != trained_spec.input_shape:
         raise ZooError(

@@ -31,7 +31,7 @@ def sample(model: Any, out: Path, *, count: int = 64, **options: Any) -> list[st
     largest = MAX_STORED if stored else MAX_DRAWN
     if not 1 <= count <= largest:
         raise ZooError(f"count={count}: must be from 1 to {largest} in a {out.suffix}")
-    if not hasattr(model, "sample") or model.spec.modality != "image":
+    if not hasattr(model, "sample") or not model.spec.spatial:
         raise ZooError(f"sample: model={model.name} of {model.spec.modality} data draws no images")
     images = model.sample(count, **options)
     if not stored:
@@ -55,7 +55,7 @@ def fid(model: Any, dataset: Dataset, **options: Any) -> list[str]:
     """
     from zoo.metrics.inception import inception_fid
 
-    if not hasattr(model, "sample") or model.spec.modality != "image":
+    if not hasattr(model, "sample") or not model.spec.spatial:
         raise ZooError(f"fid: model={model.name} of {model.spec.modality} data draws no images")
     values = inception_fid(model, dataset, **options)
     return [f"  {name:<17} inception fid {value:.2f}" for name, value in values.items()]

@@ -191,7 +191,7 @@ def serve(
     Answers.decode_request.__annotations__["request"] = question(spec)
     described = {"data": spec.name, "task": spec.task, "classes": list(spec.classes), "columns": list(spec.columns)}
     server = litserve.LitServer(api, accelerator="auto", timeout=limits.seconds, model_metadata=described)
-    if spec.modality == "image":
+    if spec.spatial:
         _take_files(server, api)
     describe_predictions(server.app, spec)
     server.app.add_exception_handler(RequestValidationError, _malformed)

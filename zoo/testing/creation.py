@@ -12,6 +12,7 @@ from zoo.config import compose as configs
 from zoo.config.run_config import RunConfig
 from zoo.exceptions import ZooError
 from zoo.models.base import ZooModule
+from zoo.testing.cases import Case
 from zoo.testing.errors import ConformanceError
 from zoo.testing.subject import quiet
 
@@ -29,14 +30,9 @@ def check_create(name: str) -> None:
             f"{subject_name}: its defaults are refused ({error}); choose defaults that fit"
         ) from None
     other = next((modality for modality in registry.list_modalities() if modality not in cls.modalities), None)
-    shape = {"image": (1, 4, 4), "table": (4,), "sequence": (4, 1), "text": (4,), "series": (4, 1)}
     for modality, task in [(other, registry.supported_tasks(other)[0])] if other else []:
-        spec = registry.get_modality(modality).spec(
-            "other",
-            task,
-            shape.get(modality, (4,)),
-            classes=("a", "b") if registry.task_entry(task).target == "class" else (),
-        )
+        action_space = registry.get_modality(modality).action_spaces(("discrete",))[0]
+        spec = Case(task, modality, action_space).dataset.spec
         if not _refuses(partial(registry.create, name, spec=spec)):
             raise ConformanceError(
                 f"{subject_name}: takes {modality} data, which it does not claim; call super().__init__(spec=spec)"

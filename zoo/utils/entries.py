@@ -104,44 +104,28 @@ SYNONYMS = {"policy": "ppo", "mlp": "fnn", "ae": "autoencoder"}
 # The built-in data sets: name -> module that registers a function of that name, and after a colon the class that
 # declares its options where the function does not. Their tasks stand in conf/data/.
 DATA_MODULES = {
-    "digits": "zoo.data.image.datasets",
-    "mnist": "zoo.data.image.datasets",
-    "fashion_mnist": "zoo.data.image.datasets",
-    "cifar10": "zoo.data.image.datasets",
-    "binarized_mnist": "zoo.data.image.binarized_mnist",
-    "pets": "zoo.data.image.datasets",
-    "image_folder": "zoo.data.image.folder",
-    "npz": "zoo.data.image.npz",
-    "csv": "zoo.data.table.datasets",
-    "adult": "zoo.data.table.datasets",
-    "california_housing": "zoo.data.table.datasets",
-    "breast_cancer": "zoo.data.table.datasets",
-    "wine": "zoo.data.table.datasets",
-    "diabetes": "zoo.data.table.datasets",
-    "text_file": "zoo.data.text.datasets",
-    "shakespeare": "zoo.data.text.datasets",
-    "text": "zoo.data.text.datasets",
-    "sentiment": "zoo.data.text.datasets",
-    "series": "zoo.data.series.datasets",
-    "etth1": "zoo.data.series.datasets",
-    "spoken_digits": "zoo.data.sequence.datasets",
-    "cartpole": "zoo.data.environment.environments:EnvironmentOptions",
-    "acrobot": "zoo.data.environment.environments:EnvironmentOptions",
-    "mountain_car": "zoo.data.environment.environments:EnvironmentOptions",
-    "pendulum": "zoo.data.environment.environments:EnvironmentOptions",
-    "lunar_lander": "zoo.data.environment.environments:EnvironmentOptions",
-    "mujoco": "zoo.data.environment.environments:EnvironmentOptions",
-    "gym": "zoo.data.environment.environments:EnvironmentOptions",
+    name: module
+    for module, names in (
+        ("zoo.data.image.datasets", ("digits", "mnist", "fashion_mnist", "cifar10", "pets")),
+        ("zoo.data.image.binarized_mnist", ("binarized_mnist",)),
+        ("zoo.data.image.folder", ("image_folder",)),
+        ("zoo.data.image.npz", ("npz",)),
+        ("zoo.data.table.datasets", ("csv", "adult", "california_housing", "breast_cancer", "wine", "diabetes")),
+        ("zoo.data.text.datasets", ("text_file", "shakespeare", "text", "sentiment")),
+        ("zoo.data.series.datasets", ("series", "etth1")),
+        ("zoo.data.sequence.datasets", ("spoken_digits",)),
+        ("zoo.data.environment.environments:EnvironmentOptions", ("cartpole", "acrobot", "mountain_car", "pendulum", "lunar_lander", "mujoco", "gym")),
+    )
+    for name in names
 }
 MODALITIES: dict[str, ModalityEntry] = {
-    "image": ModalityEntry(
-        "zoo.data.image.modality", "ImageModality", ("classification", "regression", "reconstruction", "generation")
-    ),
-    "table": ModalityEntry(
-        "zoo.data.table.modality", "TableModality", ("classification", "regression", "reconstruction")
-    ),
-    "sequence": ModalityEntry("zoo.data.sequence.modality", "SequenceModality", ("classification", "regression")),
-    "text": ModalityEntry("zoo.data.text.modality", "TextModality", ("classification", "language_modeling")),
-    "series": ModalityEntry("zoo.data.series.modality", "SeriesModality", ("forecasting", "reconstruction")),
-    "environment": ModalityEntry("zoo.data.environment.modality", "EnvironmentModality", ("control",)),
+    name: ModalityEntry(f"zoo.data.{name}.modality", f"{name.capitalize()}Modality", tasks)
+    for name, tasks in (
+        ("image", ("classification", "regression", "reconstruction", "generation")),
+        ("table", ("classification", "regression", "reconstruction")),
+        ("sequence", ("classification", "regression")),
+        ("text", ("classification", "language_modeling")),
+        ("series", ("forecasting", "reconstruction")),
+        ("environment", ("control",)),
+    )
 }

@@ -7,6 +7,8 @@ from typing import Any
 
 from zoo.data.dataset import Batch
 from zoo.data.environment import read
+from zoo.data.environment.environments import Environments
+from zoo.data.environment.example import example
 from zoo.data.environment.spec import EnvironmentSpec
 from zoo.data.input_readers import Piece
 from zoo.data.modality import Modality
@@ -33,3 +35,11 @@ class EnvironmentModality(Modality[EnvironmentSpec]):
     def from_json(self, spec: EnvironmentSpec, rows: Sequence[Any]) -> Any:
         """Raise a ZooError: observations come from the environment alone."""
         raise ZooError(f"predict: a model of {spec.name} acts, zoo play shows it")
+
+    def action_spaces(self, supported: tuple[str, ...]) -> tuple[str, ...]:
+        """Return all of a model's."""
+        return supported
+
+    def example(self, task: str, action_space: str = "") -> Environments:
+        """Return an environment with such actions."""
+        return example(action_space)

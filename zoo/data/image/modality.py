@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+import base64
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any
 
-from zoo.data.dataset import Batch
+from zoo.data.dataset import Batch, Dataset, Values, channel_statistics
 from zoo.data.image import read
 from zoo.data.image.augment import ImageAugment
+from zoo.data.image.example import example
+from zoo.data.image.labelled import labelled_archive, labelled_folder
 from zoo.data.image.spec import ImageSpec
 from zoo.data.input_readers import Piece
+from zoo.data.labelled import Labelled
 from zoo.data.modality import Modality
 from zoo.data.scaler import BoundedScaler
 from zoo.registry import register_modality
@@ -23,6 +29,9 @@ class ImageModality(Modality[ImageSpec]):
     scaler = BoundedScaler
     tasks = ("classification", "regression", "reconstruction", "generation")
     raw_input = "images as arrays, Pillow's images or paths"
+    labelled_options = {"image_folder": ("labels", "target"), "npz": ()}  # noqa: RUF012
+    has_parts = True
+    widget = "image_file"
     augmentation = ImageAugment
 
     def encode(self, spec: ImageSpec, raw: Any) -> Batch:
@@ -36,3 +45,42 @@ class ImageModality(Modality[ImageSpec]):
     def from_json(self, spec: ImageSpec, rows: Sequence[Any]) -> Any:
         """Return the rows of a request as ``encode`` takes them."""
         return read.from_json(spec, rows)
+
+    def labelled(self, spec: ImageSpec, data: Mapping[str, Any], part: str | None) -> Labelled:
+        """Return the images of a folder or an archive with their classes."""
+        read_labels = labelled_archive if data["name"] == "npz" else labelled_folder
+        return read_labels(spec, data, part)
+
+    def labelled_data(self, spec: ImageSpec, path: str) -> str:
+        """Return npz for an archive of arrays, else image_folder."""
+        return "npz" if path.endswith(".npz") else "image_folder"
+
+    def with_statistics(self, spec: ImageSpec, x: Values) -> ImageSpec:
+        """Return the spec with the mean and deviation of each channel."""
+        mean, std = channel_statistics(x)
+        return replace(spec, mean=mean, std=std)
+
+    def request_row(self, spec: ImageSpec) -> tuple[str, Any]:
+        """Return the type of an image file in base64."""
+        from pydantic import WithJsonSchema
+
+        channels, height, width = spec.input_shape
+        color = "gray" if channels == 1 else "color"
+        about = f"Image files, such as PNG or JPEG, in base64. They are brought to {height} by {width} pixels, {color}."
+        schema = {"type": "string", "minLength": 1, "contentEncoding": "base64", "contentMediaType": "image/png"}
+        schema |= {"pattern": "^[A-Za-z0-9+/]+={0,2}$"}
+        return about, Annotated[str, WithJsonSchema(schema)]
+
+    def request_example(self, spec: ImageSpec) -> str:
+        """Return a gray image of the model's size as a PNG in base64."""
+        from PIL import Image
+
+        channels, height, width = spec.input_shape
+        gray = Image.new("L" if channels == 1 else "RGB", (width, height), 128 if channels == 1 else (128, 128, 128))
+        file = io.BytesIO()
+        gray.save(file, "png")
+        return base64.b64encode(file.getvalue()).decode()
+
+    def example(self, task: str, action_space: str = "") -> Dataset:
+        """Return images of bars."""
+        return example(task)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from zoo.data.dataset import Batch
+from zoo.data.dataset import Batch, Dataset
 from zoo.data.input_readers import Piece
 from zoo.data.modality import Modality
 from zoo.data.sequence import read
 from zoo.data.sequence.augment import SequenceAugment
+from zoo.data.sequence.example import example
 from zoo.data.sequence.spec import SequenceSpec
 from zoo.registry import register_modality
 
@@ -34,3 +35,25 @@ class SequenceModality(Modality[SequenceSpec]):
     def from_json(self, spec: SequenceSpec, rows: Sequence[Any]) -> Any:
         """Return the rows of a request as ``encode`` takes them."""
         return read.from_json(spec, rows)
+
+    def request_row(self, spec: SequenceSpec) -> tuple[str, Any]:
+        """Return the type of a sequence."""
+        from zoo.data.request_types import list_of, step_of
+
+        longest, width = spec.input_shape
+        about = f"Sequences of 1 to {longest} steps of {width} numbers each."
+        return about, list_of(step_of(spec), 1, longest)
+
+    def request_example(self, spec: SequenceSpec) -> list[list[float]]:
+        """Return two steps at the mean."""
+        from zoo.data.request_types import step_examples
+
+        return step_examples(spec, min(spec.input_shape[0], 2))
+
+    def example(self, task: str, action_space: str = "") -> Dataset:
+        """Return sequences with two pulses."""
+        return example(task)
+
+    def file_label(self, spec: SequenceSpec) -> str:
+        """Return a recording or an array of steps, as in training."""
+        return "a wav file" if spec.reading.frames else "an array of steps, .npy"

@@ -24,5 +24,11 @@ class SequenceSpec(DataSpec):
     """Sequences: ``input_shape`` is (T, C), at most T steps; shorter ones are padded and have ``lengths``."""
 
     modality: ClassVar[str] = "sequence"
+    variable_length: ClassVar[bool] = True
 
     reading: SequenceReading = SequenceReading()
+
+    @property
+    def has_lengths(self) -> bool:
+        """Whether a batch has lengths."""
+        return True

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from zoo.data.dataset import Batch
+from zoo.data.dataset import Batch, Dataset
 from zoo.data.input_readers import Piece
+from zoo.data.labelled import Labelled
 from zoo.data.modality import Modality
 from zoo.data.series import read
+from zoo.data.series.example import example
+from zoo.data.series.labelled import labelled_series
 from zoo.data.series.spec import SeriesSpec
+from zoo.data.series.unlabelled import without_forecasts
 from zoo.registry import register_modality
 
 
@@ -20,6 +24,10 @@ class SeriesModality(Modality[SeriesSpec]):
     spec = SeriesSpec
     tasks = ("forecasting", "reconstruction")
     raw_input = "the last steps of a series as an array, a data frame or a path"
+    labelled_options = {  # noqa: RUF012
+        "series": ("time_column", "dayfirst", "fill_method", "anomaly_windows", "delimiter", "header")
+    }
+    widget = "series_file"
 
     def encode(self, spec: SeriesSpec, raw: Any) -> Batch:
         """Return raw input as a batch."""
@@ -32,3 +40,29 @@ class SeriesModality(Modality[SeriesSpec]):
     def from_json(self, spec: SeriesSpec, rows: Sequence[Any]) -> Any:
         """Return the rows of a request as ``encode`` takes them."""
         return read.from_json(spec, rows)
+
+    def labelled(self, spec: SeriesSpec, data: Mapping[str, Any], part: str | None) -> Labelled:
+        """Return all windows of a series."""
+        return labelled_series(spec, data, part)
+
+    def without_labels(self, dataset: Dataset) -> Dataset:
+        """Return windows that lie in one part each."""
+        return without_forecasts(dataset)
+
+    def request_row(self, spec: SeriesSpec) -> tuple[str, Any]:
+        """Return the type of the last steps of a series."""
+        from zoo.data.request_types import list_of, step_of
+
+        steps = spec.input_shape[0]
+        about = f"The last {steps} steps of a series, each with {', '.join(spec.columns)} in this order."
+        return about, list_of(step_of(spec), steps, steps)
+
+    def request_example(self, spec: SeriesSpec) -> list[list[float]]:
+        """Return steps at the mean."""
+        from zoo.data.request_types import step_examples
+
+        return step_examples(spec, spec.input_shape[0])
+
+    def example(self, task: str, action_space: str = "") -> Dataset:
+        """Return two waves."""
+        return example()

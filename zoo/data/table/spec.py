@@ -41,6 +41,7 @@ class TableSpec(DataSpec):
     """
 
     modality: ClassVar[str] = "table"
+    tabular: ClassVar[bool] = True
 
     columns: tuple[str, ...] = ()
     categories: tuple[tuple[str, ...], ...] = ()

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
-from zoo.data.dataset import Batch
+from zoo.data.dataset import Batch, Dataset
 from zoo.data.input_readers import Piece
+from zoo.data.labelled import Labelled
 from zoo.data.modality import Modality
 from zoo.data.spec import PADDING, UNKNOWN
 from zoo.data.text import read
 from zoo.data.text.augment import TextAugment
+from zoo.data.text.example import example
+from zoo.data.text.labelled import labelled_stretch, labelled_texts
 from zoo.data.text.spec import TextSpec
+from zoo.data.text.translate import translate
 from zoo.registry import register_modality
 
 
@@ -22,6 +26,11 @@ class TextModality(Modality[TextSpec]):
     spec = TextSpec
     tasks = ("classification", "language_modeling")
     raw_input = "texts, a column of a data frame or a path"
+    labelled_options = {  # noqa: RUF012
+        "text": ("text_column", "target", "delimiter", "quoting", "header"),
+        "text_file": (),
+    }
+    widget = "text_box"
     augmentation = TextAugment
 
     def encode(self, spec: TextSpec, raw: Any) -> Batch:
@@ -41,3 +50,33 @@ class TextModality(Modality[TextSpec]):
         x = batch["x"]
         count = int((x == UNKNOWN).sum())
         return {spec.tokenizer: count} if count else {}, int((x != PADDING).sum())
+
+    def labelled(self, spec: TextSpec, data: Mapping[str, Any], part: str | None) -> Labelled:
+        """Return labelled texts, or the windows of a long one."""
+        read_file = labelled_stretch if data["name"] == "text_file" else labelled_texts
+        return read_file(spec, data, part)
+
+    def labelled_data(self, spec: TextSpec, path: str) -> str:
+        """Return text for labelled texts, else text_file."""
+        return "text" if spec.classes else "text_file"
+
+    def translate(self, dataset: Dataset, spec: TextSpec) -> Dataset:
+        """Return the texts in the numbers of a model's vocabulary."""
+        return translate(dataset, spec)
+
+    def request_row(self, spec: TextSpec) -> tuple[str, Any]:
+        """Return the type of a text."""
+        from pydantic import Field
+
+        from zoo.data.request_types import MAX_TEXT
+
+        about = f"Texts, of which the model reads the first {spec.input_shape[0]} {spec.tokenizer}."
+        return about, Annotated[str, Field(min_length=1, max_length=MAX_TEXT, pattern=r"\S")]
+
+    def request_example(self, spec: TextSpec) -> str:
+        """Return a text."""
+        return "a text to classify"
+
+    def example(self, task: str, action_space: str = "") -> Dataset:
+        """Return texts in which the order of two tokens decides, or whose tokens say which one follows."""
+        return example(task)

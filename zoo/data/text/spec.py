@@ -31,10 +31,16 @@ class TextSpec(DataSpec):
     """
 
     modality: ClassVar[str] = "text"
+    variable_length: ClassVar[bool] = True
 
     vocabulary: tuple[str, ...] = ()
     tokenizer: str = "characters"
     reading: TextReading = TextReading()
+
+    @property
+    def has_lengths(self) -> bool:
+        """Whether a batch has lengths: labelled texts do, a stretch of one long text has none."""
+        return bool(self.classes)
 
     @property
     def vocab_size(self) -> int:

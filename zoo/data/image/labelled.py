@@ -1,0 +1,130 @@
+"""Labelled images of the user's own as a trained model reads them: folders, archives, arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zoo.data.arrays import joined_images
+from zoo.data.image.folder import parts_of
+from zoo.data.image.npz import labelled_arrays
+from zoo.data.image.read import read
+from zoo.data.image.spec import ImageSpec
+from zoo.data.inputs import encode
+from zoo.data.labelled import ABSENT, Labelled, class_numbers, left_out_notes, same_name, with_classes
+from zoo.data.table.csv_file import read_labels
+from zoo.exceptions import ZooError
+
+
+def labelled_folder(spec: ImageSpec, data: Mapping[str, Any], part: str | None) -> Labelled:
+    """Return the images of a folder or an archive, with the classes that folders or a CSV say."""
+    path, names, rows, bad = Path(data["path"]), [], [], []
+    for piece in read(spec, str(path)):
+        if piece.wrong is not None:
+            bad.append(piece.wrong)
+            continue
+        names += [Path(name).relative_to(path).as_posix() for name in piece.names]
+        rows.append(_bytes(spec, piece.raw))
+    if not rows:
+        raise ZooError(f"{path}: none of its images can be read; {bad[0]}")
+    notes = left_out_notes(len(bad), f"that cannot be read; the first: {bad[0] if bad else ''}", what="images")
+    index, classes, more = _folder_classes(spec, names, data, part)
+    x = torch.cat(rows)[torch.tensor(index, dtype=torch.int64)]
+    return with_classes(spec, {"x": x}, classes, [*notes, *more])
+
+
+def _folder_classes(
+    spec: ImageSpec, names: Sequence[str], data: Mapping[str, Any], part: str | None
+) -> tuple[list[int], list[str], list[str]]:
+    """Return which images are measured, the class of each, and what to say of those that are not."""
+    path = Path(data["path"])
+    if data.get("labels") is not None:
+        if part is not None:
+            raise ZooError(f"rows={part}: a list of labels has no parts; leave rows out")
+        return _listed_classes(names, data)
+    folders = [Path(name).parts[:-1] for name in names]
+    depth = _class_level(spec, folders)
+    index = [row for row, above in enumerate(folders) if len(above) > depth]
+    if part is not None:
+        parts = _parts(folders, depth)
+        index = [row for row in index if parts[row] == part]
+        if not index:
+            raise ZooError(f"rows={part}: {path} has no such part; leave rows out, and all of it is measured")
+    if not index:
+        raise ZooError(f"{path}: its images lie in no class folders; name each file's class in a CSV by data.labels=")
+    loose = [row for row, above in enumerate(folders) if len(above) <= depth]
+    notes = left_out_notes(
+        len(loose), f"that lie in no class folder, such as {names[loose[0]] if loose else ''}", "images"
+    )
+    classes = [folders[row][depth] for row in index]
+    return index, classes, notes
+
+
+def _parts(folders: Sequence[tuple[str, ...]], depth: int) -> list[str | None]:
+    """Return the part that the folder above each row's class folder says, or the one below."""
+    for level in (depth - 1, depth + 1):
+        part = parts_of({above[level] for above in folders if len(above) > level >= 0})
+        if part:
+            return [part.get(above[level]) if len(above) > level else None for above in folders]
+    return [None] * len(folders)
+
+
+def _class_level(spec: ImageSpec, folders: Sequence[tuple[str, ...]]) -> int:
+    """Return which level of folders, from 0, names most of the model's classes."""
+    known = spec.normal_classes if spec.target_type == "input" and spec.normal_classes else spec.classes
+    most = max(map(len, folders), default=0)
+    hits = [
+        sum(class_numbers([above[level] for above in folders if len(above) > level], known) != ABSENT)
+        for level in range(most)
+    ]
+    return int(np.argmax(hits)) if any(hits) else 0
+
+
+def _listed_classes(names: Sequence[str], data: Mapping[str, Any]) -> tuple[list[int], list[str], list[str]]:
+    by_name: dict[str, list[int]] = {}
+    for row, name in enumerate(names):
+        for key in {name, Path(name).name, Path(name).stem}:
+            by_name.setdefault(key, []).append(row)
+    index, classes, lost = [], [], 0
+    for line, file, label in read_labels(Path(data["labels"]), data.get("target"), set(by_name)):
+        matching = by_name.get(file, [])
+        if len(matching) > 1:
+            raise ZooError(f"{data['labels']}, line {line}: {file!r}: {len(matching)} files are so named")
+        lost += not matching
+        index += matching
+        classes += [label] * len(matching)
+    return index, classes, left_out_notes(lost, f"of {data['labels']}, whose images are not there", what="lines")
+
+
+def labelled_archive(spec: ImageSpec, data: Mapping[str, Any], part: str | None) -> Labelled:
+    """Return the images of a NumPy archive, all of its parts or one."""
+    path = Path(data["path"])
+    arrays = labelled_arrays(path)
+    if part is not None and (part not in arrays or set(arrays) == {"train"}):
+        raise ZooError(f"rows={part}: {path} has no such part; leave rows out, and all of it is measured")
+    chosen = [arrays[name] for name in arrays if part in (None, name)]
+    x = _bytes(spec, joined_images([images for images, _ in chosen], str(path)))
+    labels = np.concatenate([y.reshape(len(y)) for _, y in chosen])
+    return with_classes(spec, {"x": x}, _array_classes(spec, labels, data), [])
+
+
+def _array_classes(spec: ImageSpec, labels: np.ndarray, data: Mapping[str, Any]) -> list[str]:
+    """Return labels as names: as they are, or the names that ``classes`` gave to their numbers in training."""
+    texts = [str(label) for label in labels]
+    numbers = spec.reading.labels
+    if not numbers:
+        return texts
+    names = dict(zip(map(same_name, numbers), spec.classes, strict=False))
+    return [names.get(same_name(text), text) for text in texts]
+
+
+def _bytes(spec: ImageSpec, raw: Any) -> Tensor:
+    """Return images as the model reads them; bytes stay bytes, which are a quarter."""
+    x = encode(spec, raw)["x"]
+    array = np.asarray(raw)
+    return torch.from_numpy(array) if array.dtype == np.uint8 and array.shape == tuple(x.shape) else x

@@ -1,0 +1,54 @@
+"""Types of a request's rows to a model's server, which modalities share: pydantic's, with their JSON schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from pydantic import Field, Strict, WithJsonSchema
+from pydantic.types import AllowInfNan
+
+from zoo.data.spec import DataSpec
+
+MAX_TEXT = 100_000  # characters of a text, of which a model reads what it was trained for
+REACH = 1e9  # deviations from the training data's mean: numbers are described to this far, and may be answered beyond
+
+Number = Annotated[float, Strict(), AllowInfNan(False)]
+Cell = Annotated[str, Field(max_length=MAX_TEXT)] | Number | bool | None
+
+
+def bounded_number(mean: Sequence[float], std: Sequence[float]) -> dict[str, Any]:
+    """Return the schema of a number, as far from the training data as answers are sure to be finite."""
+    reach = max(abs(m) + REACH * s for m, s in zip(mean, std, strict=True))
+    return {"type": "number", "minimum": -reach, "maximum": reach}
+
+
+def list_of(row: Any, shortest: int, longest: int) -> Any:
+    """Return the type of a list of ``shortest`` to ``longest`` rows."""
+    return Annotated[list[row], Field(min_length=shortest, max_length=longest)]
+
+
+def step_of(spec: DataSpec) -> Any:
+    """Return the type of one step of a sequence or series: a list of numbers."""
+    number = Annotated[Number, WithJsonSchema(bounded_number(spec.mean, spec.std))]
+    return list_of(number, spec.input_shape[-1], spec.input_shape[-1])
+
+
+def numbers_of_shape(spec: DataSpec) -> Any:
+    """Return the type of nested lists of numbers of the spec's shape."""
+    row: Any = Annotated[Number, WithJsonSchema(bounded_number(spec.mean, spec.std))]
+    for size in reversed(spec.input_shape):
+        row = list_of(row, size, size)
+    return row
+
+
+def short(value: float) -> float:
+    """Return a number with four digits."""
+    return float(f"{value:.4g}")
+
+
+def step_examples(spec: DataSpec, steps: int) -> list[list[float]]:
+    """Return so many steps at the training data's mean."""
+    width = spec.input_shape[1]
+    mean = spec.mean if len(spec.mean) == width else spec.mean * width
+    return [[short(value) for value in mean]] * steps

@@ -1,0 +1,64 @@
+"""A series of the user's own as a trained model reads it: all of its windows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zoo.data.dataset import Rows, Windows
+from zoo.data.labelled import Labelled, chosen_options, left_out_notes
+from zoo.data.series.anomaly_windows import in_anomaly_windows
+from zoo.data.series.regular_grid import read_series, with_options
+from zoo.data.series.source import open_series, source_of
+from zoo.data.series.spec import SeriesSpec
+from zoo.exceptions import ZooError
+
+
+def labelled_series(spec: SeriesSpec, data: Mapping[str, Any], part: str | None) -> Labelled:
+    """Return all windows of a series; those with a gap in them are left out."""
+    path = Path(data["path"])
+    reading = replace(spec.reading, **chosen_options(data, "delimiter", "header"))
+    table = open_series(path, reading, spec.columns)
+    reading = with_options(reading, table, **chosen_options(data, "time_column", "dayfirst", "fill_method"))
+    recorded = read_series(source_of(table), spec.columns, reading, last=0)
+    values = recorded.values
+    past = spec.input_shape[0]
+    horizon = spec.target_shape[0] if spec.target_type == "future" else 0
+    base = torch.from_numpy(values.astype(np.float32))
+    split: dict[str, Any] = {"x": Windows(base, past, drop=horizon)}
+    if horizon:
+        split["y"] = Windows(base[:, list(spec.targets)], horizon, first=past)
+    elif spec.normal_classes:
+        split["y"] = _marked(path, data, recorded, past)
+    gap = np.isnan(values).any(1)
+    clean = _without(gap, past + horizon)
+    if not clean.any():
+        raise ZooError(f"{path}: has {len(values)} rows; a window takes {past + horizon} without a gap")
+    if clean.all():
+        return Labelled(split)
+    index = torch.from_numpy(np.flatnonzero(clean))
+    split = {key: value[index] if isinstance(value, Tensor) else Rows(value, index) for key, value in split.items()}
+    return Labelled(split, notes=left_out_notes(int((~clean).sum()), "with a gap", what="windows"))
+
+
+def _without(gap: np.ndarray, length: int) -> np.ndarray:
+    """Return for each stretch of ``length`` rows whether none of them is a ``gap``."""
+    sums = np.concatenate([[0], np.cumsum(gap)])
+    clean: np.ndarray = sums[length:] == sums[: max(len(sums) - length, 0)]
+    return clean
+
+
+def _marked(path: Path, data: Mapping[str, Any], recorded: Any, past: int) -> Tensor:
+    """Return for each window whether one of its rows is an anomaly."""
+    if data.get("anomaly_windows") is None:
+        raise ZooError(
+            f"{path}: does not say which rows are anomalies; name the file that does by data.anomaly_windows="
+        )
+    anomalous = in_anomaly_windows(Path(data["anomaly_windows"]), path, recorded.grid.times, recorded.times)
+    return torch.from_numpy((~_without(anomalous, past)).astype(np.int64))
