@@ -18,7 +18,8 @@ from zoo.inference.predictions import predictions_of
 
 pytest.importorskip("litserve")
 
-from zoo.inference.request_schema import question, row_example
+from zoo.inference.request_schema import question
+from zoo.registry import get_modality
 from zoo.inference.server import response
 
 WORDS = ("", "\ufffd", "a", "film")
@@ -78,7 +79,7 @@ def described(model):
 def test_schema_example_is_documented_and_answered(model):
     document = described(model)
     (body,) = [s for name, s in document["components"]["schemas"].items() if name.endswith("Rows")]
-    assert body["examples"] == [{"x": [row_example(model.spec)]}]
+    assert body["examples"] == [{"x": [get_modality(model.spec.modality).request_example(model.spec)]}]
     status, content = answered(model, json.dumps(body["examples"][0]))
     assert status == 200
     assert len(content["answers"]) == 1
