@@ -34,7 +34,7 @@ def row_dataset(
     inputs = torch.from_numpy(x if x.dtype in (np.uint8, np.int64) else x.astype(np.float32))
     columns = {"x": inputs, "y": torch.from_numpy(y.astype(np.int64 if classes else np.float32))}
     columns |= {} if lengths is None else {"lengths": torch.from_numpy(lengths)}
-    parts = {key: value.split([TRAIN, VAL, TEST]) for key, value in columns.items()}
+    parts = {key: torch.split(value, [TRAIN, VAL, TEST]) for key, value in columns.items()}
     train, val, test = ({key: part[n] for key, part in parts.items()} for n in range(3))
     if classes:
         count = int(y.max()) + 1
