@@ -19,8 +19,8 @@ from zoo.inference.predictions import predictions_of
 pytest.importorskip("litserve")
 
 from zoo.inference.request_schema import question
-from zoo.registry import get_modality
 from zoo.inference.server import response
+from zoo.registry import get_modality
 
 WORDS = ("", "\ufffd", "a", "film")
 PEOPLE = TableSpec(

@@ -114,7 +114,10 @@ DATA_MODULES = {
         ("zoo.data.text.datasets", ("text_file", "shakespeare", "text", "sentiment")),
         ("zoo.data.series.datasets", ("series", "etth1")),
         ("zoo.data.sequence.datasets", ("spoken_digits",)),
-        ("zoo.data.environment.environments:EnvironmentOptions", ("cartpole", "acrobot", "mountain_car", "pendulum", "lunar_lander", "mujoco", "gym")),
+        (
+            "zoo.data.environment.environments:EnvironmentOptions",
+            ("cartpole", "acrobot", "mountain_car", "pendulum", "lunar_lander", "mujoco", "gym"),
+        ),
     )
     for name in names
 }
