@@ -25,11 +25,11 @@ Spec = DataSpec | dict
 BROKEN: dict[str, tuple[str, str]] = {}
 
 
-def breaks(check: str, said: str):
+def breaks(check: str, message: str):
     """Note the check that is meant to fail, and what it has to say."""
 
     def decorate(cls: type) -> type:
-        BROKEN[cls.__name__] = (check, said)
+        BROKEN[cls.__name__] = (check, message)
         return cls
 
     return decorate
@@ -159,12 +159,12 @@ class SavesAnObject(Small):
 class CountsInPython(Small):
     def __init__(self, *, spec: Spec = DIGITS) -> None:
         super().__init__(spec=spec)
-        self.seen = [0]
+        self.batch_count = [0]
 
     def compute_loss(self, batch):
-        self.seen[0] += 1  # a weight that fades in, and begins anew in each process
+        self.batch_count[0] += 1  # a weight that fades in, and begins anew in each process
         loss, counts = super().compute_loss(batch)
-        return loss * min(1.0, self.seen[0] / 100), counts
+        return loss * min(1.0, self.batch_count[0] / 100), counts
 
 
 @breaks("export", "its ONNX|cannot be traced|does not run for other sizes")
@@ -230,11 +230,11 @@ class AveragesItsWeights(Small):
         self.average = nn.Linear(64, self.spec.outputs).requires_grad_(False)
 
     def training_step_on_batch(self, batch):
-        found = super().training_step_on_batch(batch)
+        result = super().training_step_on_batch(batch)
         with torch.no_grad():
             for slow, fast in zip(self.average.parameters(), self.out.parameters(), strict=True):
                 slow.lerp_(fast, 0.1)
-        return found
+        return result
 
 
 KEEPER = "AveragesItsWeights"

@@ -25,19 +25,19 @@ SHARED = ("check_learns", "check_checkpoint", "check_export", "check_precision")
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items):
     """Leave to ``-m slow`` what some model has shown on a task and kind, and the model on another."""
-    seen = set()
+    covered = set()
     for item in items:
         params = getattr(getattr(item, "callspec", None), "params", {})
         check, subject = getattr(params.get("check"), "__name__", ""), params.get("subject")
         if check in SHARED and subject.device == "cpu":
-            what = {(check, subject.name), (check, subject.case.task, subject.case.data)}
-            if what <= seen:
+            keys = {(check, subject.name), (check, subject.case.task, subject.case.data)}
+            if keys <= covered:
                 item.add_marker("slow")
-            seen |= what
+            covered |= keys
 
 
 @pytest.fixture(autouse=True)
-def _own_folder(tmp_path, monkeypatch):
+def _run_in_tmp_path(tmp_path, monkeypatch):
     """Each test writes its runs into a folder of its own."""
     monkeypatch.chdir(tmp_path)
     if os.environ.get("ZOO_DATA"):

@@ -35,7 +35,7 @@ def done(command, folder, monkeypatch):
 
 
 def started(words, folder, **more):
-    """Run a command as a user of an installed zoo does; return what it said."""
+    """Run a command as a user of an installed zoo does; return its output."""
     scripts = Path(sys.executable).parent
     known = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1", **more}
     known["PYTHONPATH"] = str(Path(zoo.__file__).parents[1])
@@ -67,9 +67,9 @@ def test_docs_commands_run(page, tmp_path, monkeypatch):
                 done(command, tmp_path, monkeypatch)
                 continue
             with ThreadPoolExecutor() as two:
-                wanted = [(["bash", "-c", command], tmp_path / f"machine{n}", str(n)) for n in (0, 1)]
-                said = list(two.map(lambda w: started(w[0], w[1], NUMBER=w[2], FIRST="127.0.0.1"), wanted))
-            assert "test accuracy" in said[0]
+                machines = [(["bash", "-c", command], tmp_path / f"machine{n}", str(n)) for n in (0, 1)]
+                outputs = list(two.map(lambda m: started(m[0], m[1], NUMBER=m[2], FIRST="127.0.0.1"), machines))
+            assert "test accuracy" in outputs[0]
             assert [len(list((tmp_path / f"machine{n}").rglob("results.json"))) for n in (0, 1)] == [1, 0]
 
 

@@ -30,15 +30,15 @@ COMMIT = "0" * 40
 class Hub(BaseHTTPRequestHandler):
     files: dict[str, bytes] = {}  # noqa: RUF012  (one server, one store)
 
-    def log_message(self, *said):
+    def log_message(self, *args):
         pass
 
     def do_POST(self):
         content = self.rfile.read(int(self.headers["content-length"])).decode()
         address = f"http://{self.headers['host']}"
         if self.path == "/api/repos/create":
-            asked = json.loads(content)
-            if asked.get("organization") == "others":
+            request = json.loads(content)
+            if request.get("organization") == "others":
                 self._send(403, b'{"error": "You have no right to write there"}')
             else:
                 assert "private" in content
@@ -58,8 +58,8 @@ class Hub(BaseHTTPRequestHandler):
         self.do_GET()
 
     def do_GET(self):
-        found = self.files.get(self.path.removeprefix("/someone/wine/resolve/main/"))
-        self._send(404, b"") if found is None else self._send(200, found)
+        content = self.files.get(self.path.removeprefix("/someone/wine/resolve/main/"))
+        self._send(404, b"") if content is None else self._send(200, content)
 
     def _json(self, content):
         self._send(200, json.dumps(content).encode())

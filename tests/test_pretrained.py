@@ -45,11 +45,11 @@ def test_load_rejects_unknown_weights_and_prefers_files(tmp_path, monkeypatch):
 def test_save_weights_half_keeps_predictions(tmp_path):
     from zoo.checkpoint import load_weights, save_weights
 
-    whole, x = zoo.load("judge/digits"), torch.rand(20, 1, 8, 8)
-    save_weights(whole, tmp_path / "half.safetensors", half=True)
+    full, x = zoo.load("judge/digits"), torch.rand(20, 1, 8, 8)
+    save_weights(full, tmp_path / "half.safetensors", half=True)
     half = load_weights(tmp_path / "half.safetensors")
     assert next(half.parameters()).dtype == torch.float32
-    assert torch.allclose(half.predict(x)["probability"], whole.predict(x)["probability"], atol=5e-3)
+    assert torch.allclose(half.predict(x)["probability"], full.predict(x)["probability"], atol=5e-3)
     assert (tmp_path / "half.safetensors").stat().st_size < 0.6 * path_of("judge/digits").stat().st_size
 
 

@@ -37,14 +37,14 @@ def test_readme_tables_equal_results():
 
 @pytest.mark.slow
 def test_report_page_needs_no_server():
-    shown = report_page.page()
+    page = report_page.page()
     for name in report.TABLES:
-        assert f'<h2 id="{name}">' in shown
-    assert "http" not in re.sub(r'xmlns(:\w+)?="[^"]*"|"http://www.w3.org[^"]*"', "", shown)
-    assert "<script" not in shown
-    assert str(ROOT) not in shown
-    assert shown.count("<svg") > 10
-    assert shown.count("<figcaption>") == shown.count("<svg")
+        assert f'<h2 id="{name}">' in page
+    assert "http" not in re.sub(r'xmlns(:\w+)?="[^"]*"|"http://www.w3.org[^"]*"', "", page)
+    assert "<script" not in page
+    assert str(ROOT) not in page
+    assert page.count("<svg") > 10
+    assert page.count("<figcaption>") == page.count("<svg")
 
 
 @pytest.mark.slow
@@ -63,9 +63,9 @@ def test_quality_row_has_its_command_and_failures(capsys):
     assert main(words) == 0  # is there already
     assert [row.get("failed") is None for row in rows("quality")] == [True, False]
     args = {"model": "fnn", "data": "wine", "budget": "quick", "trainer.max_epochs": "2"}
-    made = [row for row in rows("quality") if not row.get("failed")]
-    assert quality.jobs(dict(args), made) == []  # is there already
-    assert len(quality.jobs({**args, "fresh": "true"}, made)) == 1
+    passed = [row for row in rows("quality") if not row.get("failed")]
+    assert quality.jobs(dict(args), passed) == []  # is there already
+    assert len(quality.jobs({**args, "fresh": "true"}, passed)) == 1
 
 
 def test_expected_metric_as_multiple_of_a_baseline():
@@ -74,8 +74,8 @@ def test_expected_metric_as_multiple_of_a_baseline():
     assert measured(row, expected) == 3.0
     assert measured(row, {**expected, "times": None}) == 6.0
     assert list(missed([row], Case("gan", "mnist", expected=expected))) == []
-    (said,) = missed([row], Case("gan", "mnist", expected={**expected, "max": 2.5}))
-    assert "3.0000 times other real images" in said["failed"][0]
+    (row,) = missed([row], Case("gan", "mnist", expected={**expected, "max": 2.5}))
+    assert "3.0000 times other real images" in row["failed"][0]
 
 
 def test_case_runs_once_per_class():
@@ -87,7 +87,7 @@ def test_case_runs_once_per_class():
 
 
 @pytest.mark.parametrize(
-    ("expected", "kept"),
+    ("expected", "passes"),
     [
         ({"metric": "test/accuracy", "min": 0.9}, True),
         ({"metric": "test/accuracy", "min": 0.96}, False),
@@ -95,10 +95,10 @@ def test_case_runs_once_per_class():
         ({"metric": "test/rmse", "max": 49.0}, False),
     ],
 )
-def test_expected_metric_is_compared_with_the_mean(expected, kept):
+def test_expected_metric_is_compared_with_the_mean(expected, passes):
     done = [{"metrics": {"test/accuracy": a, "test/rmse": 100 * a - 45}} for a in (0.9, 1.0)]
-    found = list(missed(done, Case("fnn", "wine", expected=expected)))
-    assert [row["failed"][0].split(":")[0] for row in found] == ([] if kept else ["promise missed"])
+    failed = list(missed(done, Case("fnn", "wine", expected=expected)))
+    assert [row["failed"][0].split(":")[0] for row in failed] == ([] if passes else ["promise missed"])
 
 
 def test_expected_metric_missed_among_several_is_a_failed_row():
@@ -155,7 +155,7 @@ def test_quality_fails_when_an_expected_metric_is_missed(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["suite=qualitty"], "unknown suite 'qualitty': did you mean 'quality'"),
         (["suite=quality", "budget=fulll"], "unknown budget 'fulll': did you mean 'full'"),
@@ -171,23 +171,23 @@ def test_quality_fails_when_an_expected_metric_is_missed(monkeypatch):
         (["suite=speed", "data=mnist"], "'data': is no word of suite=speed"),
     ],
 )
-def test_main_rejects_wrong_benchmark_arguments_in_one_line(words, said, capsys):
+def test_main_rejects_wrong_benchmark_arguments_in_one_line(words, message, capsys):
     assert main([*words, "out=out"]) == 2
     error = capsys.readouterr().err
-    assert said in error
+    assert message in error
     assert error.count("\n") == 1
     assert not Path("out").exists()
 
 
 def test_report_ignores_failed_and_repeated_rows(monkeypatch, tmp_path):
-    made = {"model": "fnn", "data": "wine", "overrides": [], "fold": 0, "seed": 0, "metrics": {"test/accuracy": 0.5}}
-    made |= {"baselines": {"majority": {"accuracy": 0.4}}, "params": 1, "train_seconds": 1.0, "wall_seconds": 2.0}
-    made |= {"device": "cpu (some)", "threads": 2, "precision": "32-true"}
+    base = {"model": "fnn", "data": "wine", "overrides": [], "fold": 0, "seed": 0, "metrics": {"test/accuracy": 0.5}}
+    base |= {"baselines": {"majority": {"accuracy": 0.4}}, "params": 1, "train_seconds": 1.0, "wall_seconds": 2.0}
+    base |= {"device": "cpu (some)", "threads": 2, "precision": "32-true"}
     lines = [
-        made,
+        base,
         {"failed": ["broken"], "overrides": [], "fold": 0},
-        {**made, "metrics": {"test/accuracy": 0.75}},
-        {**made, "seed": 1, "metrics": {"test/accuracy": 0.85}},
+        {**base, "metrics": {"test/accuracy": 0.75}},
+        {**base, "seed": 1, "metrics": {"test/accuracy": 0.85}},
     ]
     (tmp_path / "quality.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     monkeypatch.setattr(report, "RESULTS", tmp_path)
@@ -197,15 +197,15 @@ def test_report_ignores_failed_and_repeated_rows(monkeypatch, tmp_path):
 
 
 def test_report_of_one_run_has_no_standard_deviation(monkeypatch, tmp_path):
-    made = {"model": "gru", "data": "spoken_digits", "overrides": ["data.split=speaker"], "fold": 0, "seed": 0}
-    made |= {"baselines": {"majority": {"accuracy": 0.1}}, "params": 1, "train_seconds": 1.0, "wall_seconds": 2.0}
-    made |= {"device": "cpu (some)", "threads": 1, "precision": "32-true"}
+    base = {"model": "gru", "data": "spoken_digits", "overrides": ["data.split=speaker"], "fold": 0, "seed": 0}
+    base |= {"baselines": {"majority": {"accuracy": 0.1}}, "params": 1, "train_seconds": 1.0, "wall_seconds": 2.0}
+    base |= {"device": "cpu (some)", "threads": 1, "precision": "32-true"}
     monkeypatch.setattr(report, "RESULTS", tmp_path)
     for accuracy, cell in (
         (0.83, "| accuracy 83.00 %, **missed: promised is at least 0.9** (1 seed × 1 fold) |"),
         (0.9, "| accuracy 90.00 % (1 seed × 1 fold) |"),
     ):
-        row = {**made, "metrics": {"test/accuracy": accuracy}}
+        row = {**base, "metrics": {"test/accuracy": accuracy}}
         (tmp_path / "quality.jsonl").write_text(json.dumps(row) + "\n")
         assert cell in report.models_table()
     readme = (ROOT / "README.md").read_text()
@@ -215,9 +215,9 @@ def test_report_of_one_run_has_no_standard_deviation(monkeypatch, tmp_path):
 
 def test_readme_transcripts_equal_the_recipes():
     text = (ROOT / "README.md").read_text()
-    found = re.findall(r"^(\w+) on (\w+)   test (\w+) (\S+) .*$", text, re.MULTILINE)
-    assert ("cnn", "mnist") in {pair[:2] for pair in found}
-    for model, data, metric, value in found:
+    transcripts = re.findall(r"^(\w+) on (\w+)   test (\w+) (\S+) .*$", text, re.MULTILINE)
+    assert ("cnn", "mnist") in {pair[:2] for pair in transcripts}
+    for model, data, metric, value in transcripts:
         epochs = re.findall(rf"^{model} on {data} [^`]*?^epoch (\d+)/(\d+)", text, re.MULTILINE)[0]
         config = compose([f"model={model}", f"data={data}"])
         assert set(map(int, epochs)) == {config.trainer.max_epochs}, (model, data)
@@ -228,13 +228,13 @@ def test_readme_transcripts_equal_the_recipes():
 def test_compare_names_worse_and_missing_metrics(capsys):
     def write(folder: str, accuracies: list[float], ratio: float, more: bool) -> None:
         Path(folder).mkdir()
-        made = [
+        quality_rows = [
             {"model": "fnn", "data": "wine", "overrides": [], "seed": s, "fold": 0, "metrics": {"test/accuracy": a}}
             for s, a in enumerate(accuracies)
         ]
         times = [{"what": "overhead", "ratio": ratio, "ratio_spread": [ratio - 0.02, ratio + 0.02]}]
         times += [{"what": "start", "seconds": 1.0, "spread": [0.9, 1.1]}] if more else []
-        for suite, rows_ in (("quality", made), ("speed", times)):
+        for suite, rows_ in (("quality", quality_rows), ("speed", times)):
             Path(folder, f"{suite}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows_))
 
     write("before", [0.97, 0.98, 0.99], 1.02, True)
@@ -261,12 +261,12 @@ def test_remaining_scales_estimates_by_measured_times():
     assert remaining([job(10), job(20)], [(8, 4.0)]) == 60  # this machine takes twice as long
     assert remaining([job(None), job(20)], [(8, 4.0)]) == 48
     assert remaining([job(None)], []) is None
-    said: list[str] = []
-    assert list(done([Job("one", lambda: [{"a": 1}], 60.0), Job("", lambda: [{"b": 2}])], say=said.append)) == [
+    messages: list[str] = []
+    assert list(done([Job("one", lambda: [{"a": 1}], 60.0), Job("", lambda: [{"b": 2}])], say=messages.append)) == [
         {"a": 1},
         {"b": 2},
     ]
-    assert said == ["[1 of 1, about 60 s left] one"]
+    assert messages == ["[1 of 1, about 60 s left] one"]
 
 
 def test_exponent_is_the_slope_of_logarithms():

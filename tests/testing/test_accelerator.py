@@ -119,8 +119,8 @@ def test_accelerator_optimizer_steps_equal_cpu(optimizer):
         return torch.cat([p.detach().cpu().flatten() for p in model.parameters()])
 
     with pretended_accelerator():
-        found = weights("cuda")
-    assert torch.equal(found, weights("cpu"))
+        on_device = weights("cuda")
+    assert torch.equal(on_device, weights("cpu"))
 
 
 WAITS = {

@@ -21,7 +21,9 @@ PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
 
 
 # Out of the registry, which other tests go over.
-MINE = {n: registry._MODELS.pop(n) for n, entry in registry.registered_models().items() if entry.module == "broken"}
+BROKEN_MODELS = {
+    n: registry._MODELS.pop(n) for n, entry in registry.registered_models().items() if entry.module == "broken"
+}
 
 
 def conformance(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
@@ -32,14 +34,14 @@ def conformance(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 def failures(report: Path) -> dict[tuple[str, str], str | None]:
     """Return the message, or None, of each (model, check) that was run."""
-    found: dict[tuple[str, str], str | None] = {}
+    messages: dict[tuple[str, str], str | None] = {}
     for case in ET.parse(report).iter("testcase"):
         if case.find("skipped") is None:
             name, *_, check = case.attrib["name"].partition("[")[2].rstrip("]").split("-")
             failure = case.find("failure")
             message = None if failure is None else failure.text
-            found[name, check] = found.get((name, check)) or message
-    return found
+            messages[name, check] = messages.get((name, check)) or message
+    return messages
 
 
 LONG = ("resume", "export", "processes", "accelerator")  # checks that take seconds each
@@ -72,10 +74,10 @@ def reports(tmp_path_factory):
     [pytest.param(n, marks=[pytest.mark.slow] if c in LONG else []) for n, (c, _) in broken.BROKEN.items()],
 )
 def test_checks_catch_broken_models_without_traceback(name, reports):
-    check, said = broken.BROKEN[name]
+    check, pattern = broken.BROKEN[name]
     message = reports(check in LONG)[getattr(broken, name).name, check]
     assert message is not None
-    assert re.search(said, message), message
+    assert re.search(pattern, message), message
     assert message.count("\n") == 0
 
 
@@ -91,13 +93,13 @@ def test_checks_have_a_broken_model_each():
 def test_checks_pass_a_correct_user_model(tmp_path):
     done = conformance(tmp_path, f"--zoo-model=broken:{broken.KEEPER}", f"--junitxml={tmp_path}/report.xml")
     assert done.returncode == 0, done.stdout
-    found = failures(tmp_path / "report.xml")
-    assert len(found) == 11
-    assert not any(found.values())
+    messages = failures(tmp_path / "report.xml")
+    assert len(messages) == 11
+    assert not any(messages.values())
 
 
 @pytest.mark.parametrize(
-    ("reference", "said"),
+    ("reference", "message"),
     [
         ("mine:Nameless", r'put @zoo\.register\("nameless"\) above it'),
         ("mine:Other", "must be a class that derives from zoo.ZooModule"),
@@ -105,10 +107,10 @@ def test_checks_pass_a_correct_user_model(tmp_path):
         ("nowhere:Model", "No module named 'nowhere'"),
     ],
 )
-def test_name_of_rejects_other_references(reference, said, tmp_path, monkeypatch):
+def test_name_of_rejects_other_references(reference, message, tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text("import zoo\nclass Nameless(zoo.FNN): pass\nclass Other: pass\n")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ConformanceError, match=said):
+    with pytest.raises(ConformanceError, match=message):
         name_of(reference)
 
 
@@ -116,12 +118,12 @@ def test_zoo_model_option_rejects_unknown_models_in_one_line(tmp_path):
     done = conformance(tmp_path, "--zoo-model=cnnn")
     assert done.returncode == 4
     choices = "fnn, cnn, rnn, lstm, gru, transformer, autoencoder, gan, ppo, a2c, reinforce, dqn, sac, vae"
-    said = f"unknown model 'cnnn': did you mean 'cnn'? choices are {choices}"
-    assert done.stderr == f"ERROR: --zoo-model: {said}\n\n"
+    message = f"unknown model 'cnnn': did you mean 'cnn'? choices are {choices}"
+    assert done.stderr == f"ERROR: --zoo-model: {message}\n\n"
 
 
 def test_check_model_raises_conformance_errors(monkeypatch):
-    monkeypatch.setattr(registry, "_MODELS", {**registry._MODELS, **MINE})
+    monkeypatch.setattr(registry, "_MODELS", {**registry._MODELS, **BROKEN_MODELS})
     with pytest.raises(ConformanceError, match="'width' has no default"):
         check_model(broken.NeedsAnArgument)
     with pytest.raises(ConformanceError, match="does not learn"):
