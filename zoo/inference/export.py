@@ -64,16 +64,16 @@ class Cell(nn.Module):
 
     def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """Return what stands for the outputs (B, T, hidden) and the last state (1, B, hidden) while it is traced."""
-        rows, states = x.shape[0], (state if isinstance(state, tuple) else (state,)) if state is not None else ()
-        states = 2 if self.kind == "LSTM" else 1
+        rows, count = x.shape[0], 2 if self.kind == "LSTM" else 1
+        states = () if state is None else state if isinstance(state, tuple) else (state,)
         h, *last = torch.onnx.ops.symbolic_multi_out(
             self.kind,
             [x.transpose(0, 1), self.w, self.u, self.b, *([None, *states] if states else [])],
             attrs=self.attributes,
-            dtypes=(x.dtype,) * (1 + states),
-            shapes=((x.shape[1], 1, rows, self.size), *([(1, rows, self.size)] * states)),
+            dtypes=(x.dtype,) * (1 + count),
+            shapes=((x.shape[1], 1, rows, self.size), *([(1, rows, self.size)] * count)),
         )
-        return h.squeeze(1).transpose(0, 1), tuple(last) if states > 1 else last[0]
+        return h.squeeze(1).transpose(0, 1), tuple(last) if count > 1 else last[0]
 
 
 class Loop(nn.Module):
