@@ -150,6 +150,15 @@ def test_compose_command_line_beats_recipe_beats_model():
         (["modle=cnn"], "did you mean 'model'"),
         (["max_epochs=3"], "use trainer.max_epochs"),
         (["max_epohcs=3"], "did you mean 'trainer.max_epochs'"),
+        (
+            ["objective={class_weights:balanced,select:last}"],
+            "unknown option 'objective.select': use checkpoint.test_with",
+        ),
+        (["model=resnet", "model={network:resnet,channel:[1]}"], "'model.channel': did you mean 'model.channels'"),
+        (["optimizer={lr:0.1,wd:0.2}"], "unknown option 'optimizer.wd': use optimizer.weight_decay"),
+        (["scheduler={warmup:0.1}"], "unknown option 'scheduler.warmup': use scheduler.warmup_ratio"),
+        (["trainer={max_epoch:3}"], "unknown option 'trainer.max_epoch': did you mean 'trainer.max_epochs'"),
+        (["data={augment:{flip:0.5}}"], "unknown option 'data.augment.flip': use data.augment.hflip"),
     ],
 )
 def test_compose_typo_names_the_nearest_choice(words, message):

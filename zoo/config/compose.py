@@ -77,7 +77,8 @@ def explain(error: Exception, overrides: Sequence[str]) -> ZooError:
     text = " ".join(str(error).split())
     wrong = re.search(r"Could not override '([^']+)'|Could not (?:append|delete)[^']*'([^']+)'", text)
     if isinstance(error, ConfigCompositionException) and wrong:
-        key = (wrong.group(1) or wrong.group(2)).split("@")[0]
+        inner = getattr(error.__cause__, "full_key", None)  # of a wrong key inside a dictionary
+        key = inner or (wrong.group(1) or wrong.group(2)).split("@")[0]
         return unknown_option(key, [*option_keys(overrides), *GROUPS])
     return ZooError(text)
 
