@@ -82,7 +82,7 @@ def test_joined_leaves_values_with_equals_signs_and_a_double_dash():
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_a_help_that_lists_each_option(name, capsys):
+def test_command_help_lists_each_option(name, capsys):
     assert main([name, "--help"]) == 0
     text = capsys.readouterr().out
     assert text.startswith("usage: zoo ")

@@ -34,7 +34,7 @@ def idx(array: np.ndarray) -> bytes:
     return gzip.compress(header + array.tobytes())
 
 
-def test_an_idx_file_comes_back_as_it_was_written(tmp_path):
+def test_read_idx_returns_the_written_array(tmp_path):
     array = np.random.default_rng(0).integers(0, 256, (5, 4, 3), dtype=np.uint8)
     path = tmp_path / "a.gz"
     path.write_bytes(idx(array))
@@ -42,7 +42,7 @@ def test_an_idx_file_comes_back_as_it_was_written(tmp_path):
 
 
 @pytest.mark.parametrize("harm", [lambda b: b[:-10], lambda b: b[:30] + b"x" + b[31:], lambda b: b""])
-def test_a_truncated_or_altered_file_is_named(harm, mnist_root, tmp_path):
+def test_mnist_names_a_truncated_or_altered_file(harm, mnist_root, tmp_path):
     folder = tmp_path / "MNIST" / "raw"
     folder.mkdir(parents=True)
     for file in MNIST.md5:
@@ -54,14 +54,14 @@ def test_a_truncated_or_altered_file_is_named(harm, mnist_root, tmp_path):
         load("mnist", root=str(tmp_path))
 
 
-def test_checksums_are_torchvisions():
+def test_mnist_checksums_equal_torchvision():
     from torchvision import datasets
 
     for card, theirs in ((MNIST, datasets.MNIST), (FASHION, datasets.FashionMNIST)):
         assert dict(theirs.resources) == dict(card.md5)
 
 
-def test_mnist_is_the_official_one(mnist_root):
+def test_mnist_equals_the_official_data(mnist_root):
     mnist = load("mnist", root=mnist_root)
     assert mnist.sizes == (55000, 5000, 10000)
     assert mnist.test["y"][:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
@@ -76,7 +76,7 @@ def test_mnist_is_the_official_one(mnist_root):
 
 
 @pytest.mark.parametrize("name", ["digits", "breast_cancer", "wine", "diabetes"])
-def test_folds_share_no_row_and_cover_all(name):
+def test_folds_are_disjoint_and_cover_all_rows(name):
     whole = [load(name, fold=fold) for fold in range(5)]
     tests = torch.cat([d.test["x"] for d in whole])
     for d in whole:
@@ -93,7 +93,7 @@ def test_folds_share_no_row_and_cover_all(name):
 
 
 @pytest.mark.parametrize("name", list_data())
-def test_every_ready_made_set_names_its_source_and_offers_what_its_yaml_says(name):
+def test_built_in_data_has_source_and_matches_yaml(name):
     import importlib
 
     entry, node = data_entry(name), OmegaConf.load(conf_dir() / "data" / f"{name}.yaml")
@@ -112,7 +112,7 @@ def test_every_ready_made_set_names_its_source_and_offers_what_its_yaml_says(nam
     assert said.licence
 
 
-def test_statistics_of_bytes_are_those_of_floats():
+def test_channel_statistics_of_bytes_equal_floats():
     x = torch.randint(0, 256, (50, 3, 4, 5), dtype=torch.uint8)
     for given in (x, x.float() / 255):
         mean, std = channel_statistics(given)
@@ -129,7 +129,7 @@ def seen(loader: Loader) -> list[int]:
 
 
 @pytest.mark.parametrize("rows", [1, 5, 64, 1000])
-def test_an_epoch_sees_each_row_once_in_an_order_of_seed_and_epoch(rows):
+def test_loader_epoch_has_each_row_once_by_seed(rows):
     loader = Loader(numbered(rows), batch_size=3, seed=7)
     first, second = seen(loader), seen(loader)
     kept = rows - (rows % 3 == 1 and rows > 1)  # a last batch of one is left out
@@ -145,7 +145,7 @@ def test_an_epoch_sees_each_row_once_in_an_order_of_seed_and_epoch(rows):
     assert len(chunks) == len(loader)
 
 
-def test_steps_per_epoch_repeats_or_cuts_the_order():
+def test_loader_steps_repeat_or_cut_the_order():
     assert len(seen(Loader(numbered(10), batch_size=4, seed=0, steps=2))) == 8
     long = seen(Loader(numbered(10), batch_size=4, seed=0, steps=5))
     assert sorted(long) == sorted(2 * list(range(10)))
@@ -155,7 +155,7 @@ def augmented(augment: ImageAugment, x: torch.Tensor, key: int) -> torch.Tensor:
     return augment({"x": x}, generator_of(key))["x"]
 
 
-def test_augmentation_of_nothing_changes_nothing_and_a_quarter_turn_turns():
+def test_rotation_by_zero_and_by_quarter_turns():
     x = torch.rand(4, 1, 8, 8)
     assert not ImageAugment()
     nothing = augmented(ImageAugment(degrees=1e-9), x, 0)
@@ -167,7 +167,7 @@ def test_augmentation_of_nothing_changes_nothing_and_a_quarter_turn_turns():
         assert min(float((t - target).abs().mean()) for t in turned) < 0.05
 
 
-def test_a_shift_is_in_pixels_and_drawn_per_sample():
+def test_translate_is_in_pixels_per_sample():
     x = torch.zeros(200, 1, 9, 9)
     x[:, :, 4, 4] = 1
     out = augmented(ImageAugment(translate=2), x, 3)
@@ -179,7 +179,7 @@ def test_a_shift_is_in_pixels_and_drawn_per_sample():
     assert not torch.equal(out, augmented(ImageAugment(translate=2), x, 4))
 
 
-def test_zoom_and_shear_keep_to_their_limits():
+def test_scale_and_shear_respect_their_limits():
     line = torch.zeros(300, 1, 21, 21)
     line[:, :, 6:15, 10] = 1  # upright, 9 pixels
     lengths = augmented(ImageAugment(scale=0.2), line, 0)[:, 0].sum((1, 2))
@@ -192,7 +192,7 @@ def test_zoom_and_shear_keep_to_their_limits():
     assert slope.abs().max() > 0.4
 
 
-def test_standardisation_is_that_of_the_training_rows():
+def test_spec_statistics_are_of_training_rows():
     data = load("diabetes")
     train = data.train["x"].double().numpy()
     assert np.allclose(data.spec.mean, train.mean(0), rtol=1e-5)
@@ -200,7 +200,7 @@ def test_standardisation_is_that_of_the_training_rows():
     assert math.isclose(data.spec.target_mean, float(data.train["y"].mean()), rel_tol=1e-5)
 
 
-def test_a_model_reads_columns_of_any_offset_and_scale_as_mean_0_and_deviation_1():
+def test_normalize_standardizes_any_offset_and_scale():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(200, 3)) * [1e-3, 1, 1e5] + [2000, 0, 1e7]
     data = from_arrays((x, np.arange(200) % 2))
@@ -209,7 +209,7 @@ def test_a_model_reads_columns_of_any_offset_and_scale_as_mean_0_and_deviation_1
     assert torch.allclose(seen.std(0), torch.ones(3), atol=0.05)
 
 
-def test_arrays_and_frames_say_what_they_are():
+def test_from_arrays_infers_task_and_shape():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(60, 3))
     assert from_arrays((x, np.arange(60) % 3)).spec.classes == ("0", "1", "2")
@@ -244,12 +244,12 @@ def test_arrays_and_frames_say_what_they_are():
         ([1, 2, 3], None, "must be a name"),
     ],
 )
-def test_arrays_that_do_not_fit_are_refused_in_one_line(data, target, said):
+def test_from_arrays_rejects_unfit_arrays_in_one_line(data, target, said):
     with pytest.raises(zoo.ZooError, match=said):
         zoo.train("fnn", data=data, target=target)
 
 
-def test_encode_takes_one_sample_or_a_batch_and_names_what_does_not_fit():
+def test_encode_takes_one_sample_or_a_batch():
 
     image = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
     for raw in (image, image[None], image[None, None], torch.from_numpy(image).float() / 255):

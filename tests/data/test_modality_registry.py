@@ -38,7 +38,7 @@ def _points(monkeypatch):
             return row_dataset(PointSpec, task, x, (x[:, 0, 0] > 0).astype(int), **statistics(x, (0, 1)))
 
 
-def test_a_modality_of_the_users_own_reads_describes_and_generates():
+def test_user_modality_reads_describes_and_generates():
     spec = Case("classification", "points").dataset.spec
     assert DataSpec.of(spec.to_dict()) == spec
     row = registry.get_modality("points").request_example(spec)
@@ -46,6 +46,6 @@ def test_a_modality_of_the_users_own_reads_describes_and_generates():
     assert encode(spec, from_json(spec, [row]))["x"].shape == (1, 5, 2)
 
 
-def test_an_unsupported_task_is_refused():
+def test_user_modality_rejects_unsupported_tasks():
     with pytest.raises(ZooError, match="forecasting of points data; must be classification"):
         PointSpec("p", "forecasting", (5, 2))

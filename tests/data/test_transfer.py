@@ -72,7 +72,7 @@ AUGMENTS: dict[Callable[[], Split], Any] = {
 
 @pytest.mark.parametrize("make", [images, sequences, text, picked_rows, picked_windows])
 @pytest.mark.parametrize("streamed", [False, True])
-def test_batches_are_those_of_the_host_in_their_order_and_no_batch_waits(make, streamed):
+def test_loader_batches_on_device_equal_the_hosts(make, streamed):
     options: dict[str, Any] = {"batch_size": 8, "seed": 1, "augment": AUGMENTS.get(make)}
     options |= {"stride": 4} if make is text else {}
     here = [batch for macro_batch in Loader(make(), **options) for batch in macro_batch]
@@ -94,7 +94,7 @@ def test_batches_are_those_of_the_host_in_their_order_and_no_batch_waits(make, s
 
 
 @pytest.mark.parametrize("make", [images, sequences, text, picked_rows, picked_windows])
-def test_an_evaluation_has_the_rows_of_the_host(make):
+def test_eval_loader_on_device_equals_the_hosts(make):
     stride = {"stride": 4} if make is text else {}
     here = list(EvalLoader(make(), **stride))
     with pretended_accelerator():
@@ -106,7 +106,7 @@ def test_an_evaluation_has_the_rows_of_the_host(make):
 
 @settings(deadline=None, max_examples=30)
 @given(count=st.integers(0, 9), stop=st.integers(0, 9))
-def test_what_is_sent_ahead_is_what_was_asked_for(count, stop):
+def test_ahead_prefetches_one_batch_in_order(count, stop):
     selected: list[int] = []
 
     def select(number: int) -> dict[str, torch.Tensor]:
@@ -119,7 +119,7 @@ def test_what_is_sent_ahead_is_what_was_asked_for(count, stop):
     assert len(selected) <= min(count, stop + 2)  # one ahead
 
 
-def test_windows_of_one_series_share_it_on_a_device():
+def test_placed_windows_share_their_series():
     split = text()
     assert size_of(split) == split["x"].base.nbytes
     assert size_of(picked_windows()) < 2 * (ROWS + 5) * 8 + 8 * ROWS
@@ -129,7 +129,7 @@ def test_windows_of_one_series_share_it_on_a_device():
         assert moved["x"].base.data_ptr() == moved["y"].base.data_ptr()
 
 
-def test_all_splits_and_the_model_are_counted_before_data_goes_to_a_device():
+def test_fits_counts_all_splits_and_the_model():
     split, model = {"x": torch.zeros(1000, dtype=torch.uint8)}, nn.Linear(100, 10, bias=False)
     need = 3 * 1000 * 2 + 3 * 4000  # half of what is left is for data; gradients and two moments
     for memory, expected in ((need, True), (need - 4, False)):
@@ -139,12 +139,12 @@ def test_all_splits_and_the_model_are_counted_before_data_goes_to_a_device():
     assert fits([split] * 3, torch.device("cpu"), model.parameters())
 
 
-def test_an_upload_on_the_host_is_nothing():
+def test_upload_on_the_host_returns_its_input():
     x = torch.zeros(3)
     assert upload(x, torch.device("cpu")) is x
 
 
-def test_a_memory_map_is_read_row_by_row(tmp_path):
+def test_rows_of_a_memory_map_are_read_by_index(tmp_path):
     np.save(tmp_path / "x.npy", images()["x"].numpy())
     mapped = torch.from_numpy(np.load(tmp_path / "x.npy", mmap_mode="c"))
     rows = Rows(mapped, torch.tensor([4, 2]))

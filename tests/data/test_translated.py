@@ -25,7 +25,7 @@ def towns(seed):
     return frame, frame_dataset("towns", source, Reading(["pay"], categorical_columns=("town",)), Splits(split_seed=seed))
 
 
-def test_rows_of_another_split_are_read_by_the_models_categories():
+def test_translated_rows_have_the_models_categories():
     frame, ours = towns(0)
     _, theirs = towns(7)
     assert ours.spec.categories != theirs.spec.categories
@@ -44,7 +44,7 @@ def test_rows_of_another_split_are_read_by_the_models_categories():
     assert get_modality(ours.spec.modality).translate(ours, ours.spec) is ours
 
 
-def test_texts_are_numbered_by_the_models_vocabulary():
+def test_translated_texts_have_the_models_vocabulary():
     ours = long_text("a", "a", "the sea is wide " * 100, "characters", 16, 100)
     theirs = long_text("b", "b", "a sea so deep and wide " * 100, "characters", 16, 100)
     moved = get_modality(ours.spec.modality).translate(theirs, ours.spec)

@@ -34,7 +34,7 @@ class Steps(L.Callback):
     )
 
 
-def test_global_step_counts_the_steps_of_the_optimizer_also_where_a_run_goes_on():
+def test_global_step_counts_optimizer_steps_also_after_resume():
     steps = Steps()
     with pytest.raises(zoo.Stopped):
         train(steps, StopAfter(6))
@@ -45,7 +45,7 @@ def test_global_step_counts_the_steps_of_the_optimizer_also_where_a_run_goes_on(
     assert (resumed.pairs[0][0], resumed.pairs[-1][0]) == (6, 12)
 
 
-def test_lightnings_checkpoints_early_stopping_and_timer_work(tmp_path):
+def test_callbacks_of_lightning_work(tmp_path):
     keep = ModelCheckpoint(tmp_path / "mine", monitor="val/accuracy", mode="max", save_top_k=-1, filename="{step}")
     timer, calls = Timer(), []
     lambdas = LambdaCallback(on_train_epoch_end=lambda trainer, module: calls.append(trainer.global_step))
@@ -69,7 +69,7 @@ def lightning_refuses():
 
 
 @pytest.mark.parametrize("cls", list(lightning_refuses()), ids=lambda cls: cls.__name__)
-def test_lightnings_others_are_refused_by_name_in_one_line(cls, tmp_path):
+def test_callbacks_that_do_not_fit_are_rejected(cls, tmp_path):
     with pytest.raises(zoo.ZooError) as caught:
         train(cls.__new__(cls))
     assert str(caught.value).startswith(f"callbacks: {cls.__name__} ")
@@ -77,7 +77,7 @@ def test_lightnings_others_are_refused_by_name_in_one_line(cls, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_every_callback_of_lightning_is_decided_on():
+def test_callbacks_of_lightning_are_all_covered():
     works = {"Callback", "Checkpoint", "EarlyStopping", "ModelCheckpoint", "Timer", "LambdaCallback", "ModelSummary"}
     works |= {"RichModelSummary", "OnExceptionCheckpoint", "BasePredictionWriter"}
     for name in lightning_callbacks.__all__:
@@ -88,14 +88,14 @@ def test_every_callback_of_lightning_is_decided_on():
 
 
 @pytest.mark.parametrize("hook", NEVER)
-def test_a_hook_that_is_not_called_is_named(hook):
+def test_callbacks_with_uncalled_hooks_are_rejected(hook):
     own = type("Mine", (L.Callback,), {hook: lambda self, *arguments: None})()
     for callback, name in ((own, "Mine"), (LambdaCallback(**{hook: print}), "LambdaCallback")):
         with pytest.raises(zoo.ZooError, match=f"callbacks: {name}.{hook} is never called"):
             train(callback)
 
 
-def test_other_objects_and_unknown_figures_are_refused(tmp_path):
+def test_callbacks_reject_other_objects_and_metrics(tmp_path):
     with pytest.raises(zoo.ZooError, match="Timer is no lightning.pytorch"):
         train(type("Timer", (), {})())
     with pytest.raises(zoo.ZooError, match=r"must be a list of callbacks"):

@@ -67,7 +67,7 @@ def fill(disk):
 
 
 @pytest.mark.parametrize("how", ["full", "read-only"])
-def test_a_disk_that_takes_no_more_ends_a_run_in_one_line_and_it_goes_on_to_the_same_weights(how, disk, tmp_path):
+def test_full_disk_stops_training_and_resume_is_bit_equal(how, disk, tmp_path):
     folder = disk / "run"
     if how == "full":
         happens, mended, said = lambda: fill(disk), (disk / "filler").unlink, "No space left on device"
@@ -87,7 +87,7 @@ def test_a_disk_that_takes_no_more_ends_a_run_in_one_line_and_it_goes_on_to_the_
 
 
 @pytest.mark.slow
-def test_a_disk_that_is_full_while_a_report_is_made_keeps_the_result_and_resume_adds_the_rest(disk, monkeypatch, capfd):
+def test_full_disk_during_the_report_keeps_results(disk, monkeypatch, capfd):
     folder = disk / "run"
     figures = labels.majority
 
@@ -113,7 +113,7 @@ def test_a_disk_that_is_full_while_a_report_is_made_keeps_the_result_and_resume_
     assert not list(folder.rglob("*.tmp"))
 
 
-def test_a_file_is_as_before_where_it_could_not_be_written(tmp_path):
+def test_atomic_write_keeps_the_old_file_on_errors(tmp_path):
     path = tmp_path / "kept.txt"
     path.write_text("before")
 
@@ -127,7 +127,7 @@ def test_a_file_is_as_before_where_it_could_not_be_written(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["kept.txt"]
 
 
-def test_last_is_written_every_so_many_steps(tmp_path):
+def test_every_n_steps_writes_the_last_checkpoint(tmp_path):
     written = []
 
     class Watch(L.Callback):
@@ -151,13 +151,11 @@ def test_last_is_written_every_so_many_steps(tmp_path):
         zoo.train("fnn", "digits", **{"checkpoint.every_n_steps": 20, "checkpoint.every_n_seconds": 3})
 
 
-def test_a_run_that_is_killed_at_any_moment_goes_on_to_the_same_weights():
+def test_resume_is_bit_equal_after_a_kill():
     assert len(check_kills(subjects("fnn")[0], 1)) == 1
 
 
-def test_two_runs_of_one_second_have_folders_of_their_own_and_one_that_writes_nothing_leaves_none(
-    tmp_path, monkeypatch
-):
+def test_create_run_dir_is_unique_and_removed_when_empty(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     one, other = (RunConfig.from_config(compose(["model=fnn", "data=wine"]), recipe=None, command="") for _ in range(2))
     other = replace(other, folder=one.folder)  # planned in the same second

@@ -46,7 +46,7 @@ QUICK = {"logger": "csv", "report": False, "data.batch_size": 20, "trainer": {"m
         (numbers(1), "r2", "rmse"),
     ],
 )
-def test_a_monitor_that_is_not_defined_gives_way_to_the_error_with_one_note(data, monitor, instead, capfd, tmp_path):
+def test_undefined_monitor_falls_back_to_the_loss(data, monitor, instead, capfd, tmp_path):
     more = {"scheduler": "plateau", "early_stopping.patience": 2, "objective.monitor": monitor}
     run = zoo.train("fnn", data, run_dir="run", **more, **QUICK)
     (note,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("note:")]
@@ -61,7 +61,7 @@ def test_a_monitor_that_is_not_defined_gives_way_to_the_error_with_one_note(data
     )
 
 
-def test_a_run_that_is_resumed_still_watches_the_error(capfd):
+def test_undefined_monitor_falls_back_after_resume(capfd):
     more = {"objective.monitor": "auroc", "early_stopping.patience": 3, **QUICK}
     whole = zoo.train("fnn", parts([0] * 8), run_dir="whole", **more)
     with pytest.raises(zoo.Stopped):
@@ -72,7 +72,7 @@ def test_a_run_that_is_resumed_still_watches_the_error(capfd):
     assert resumed.results["metrics"] == whole.results["metrics"]
 
 
-def test_weights_that_turn_infinite_in_an_epochs_last_step_are_named(tmp_path):
+def test_train_names_the_step_of_non_finite_weights(tmp_path):
     @zoo.register("test_explodes")
     class Explodes(zoo.FNN):
         def optimizer_step(self):

@@ -43,7 +43,7 @@ def trained(folder: str, *, stop: int | None = None, **options: Any) -> dict[str
 
 
 @pytest.mark.parametrize("name", ["32-true", "bf16-mixed", "16-mixed"])
-def test_precision_has_lightnings_name(name):
+def test_precision_has_names_of_lightning(name):
     assert TrainerOptions(precision=name).precision == name
     assert select_precision(name, "cuda") == name
 
@@ -66,7 +66,7 @@ def test_short_precision_is_rejected_with_its_name(short, name):
     ],
     ids=["H100", "T4", "V100", "P40"],
 )
-def test_auto_takes_what_the_device_computes_in(capability, bf16, expected, monkeypatch):
+def test_precision_auto_by_device_capability(capability, bf16, expected, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bf16)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
     assert select_precision("auto", "cuda") == expected
@@ -74,13 +74,13 @@ def test_auto_takes_what_the_device_computes_in(capability, bf16, expected, monk
 
 
 @pytest.mark.parametrize("device", ["cpu", "mps"])
-def test_float16_is_refused_where_gradients_are_not_scaled(device):
+def test_precision_float16_needs_cuda(device):
     with pytest.raises(ZooError, match=r"trainer\.precision=16-mixed: needs a CUDA device; bf16-mixed and 32-true do"):
         select_precision("16-mixed", device)
 
 
 @pytest.mark.parametrize("accelerator", ["cuda", "gpu", "mps"])
-def test_a_device_that_is_not_there_is_refused(accelerator, monkeypatch):
+def test_select_device_rejects_missing_devices(accelerator, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(ZooError, match=f"trainer={accelerator}: no .* device was found"):
@@ -94,7 +94,7 @@ def test_a_device_that_is_not_there_is_refused(accelerator, monkeypatch):
             select_device(accelerator, 2)
 
 
-def test_a_run_in_float16_scales_its_loss_and_learns_as_one_in_float32():
+def test_precision_float16_scales_the_loss():
     exact, scaled = (
         trained("exact", **{"trainer.precision": "32-true"}),
         trained("scaled", **{"trainer.precision": "16-mixed"}),
@@ -106,7 +106,7 @@ def test_a_run_in_float16_scales_its_loss_and_learns_as_one_in_float32():
 
 
 @pytest.mark.parametrize("stop", [3, 7])
-def test_a_run_in_float16_goes_on_as_if_it_had_not_stopped(stop):
+def test_precision_float16_resume_is_bit_equal(stop):
     options = {"trainer.precision": "16-mixed"}
     once, twice = trained("once", **options), trained("twice", stop=stop, **options)
     assert once["processes"][0]["training"]["scaler"] == twice["processes"][0]["training"]["scaler"]
@@ -115,7 +115,7 @@ def test_a_run_in_float16_goes_on_as_if_it_had_not_stopped(stop):
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd", "rmsprop"])
-def test_a_gradient_that_is_not_finite_takes_no_step_and_halves_the_scale(optimizer, monkeypatch):
+def test_precision_float16_skips_steps_with_infinite_gradients(optimizer, monkeypatch):
     loss_of = zoo.FNN.compute_loss
 
     def overflowing(self, batch):
@@ -134,7 +134,7 @@ def test_a_gradient_that_is_not_finite_takes_no_step_and_halves_the_scale(optimi
         assert torch.equal(value, found["state_dict"][key])
 
 
-def test_what_cuda_computes_is_the_same_each_time_and_is_set_back():
+def test_select_device_makes_cuda_deterministic():
     with pretended_accelerator():
         assert select_device("auto") == "cuda"
         assert torch.are_deterministic_algorithms_enabled()
@@ -146,7 +146,7 @@ def test_what_cuda_computes_is_the_same_each_time_and_is_set_back():
 
 
 @pytest.mark.parametrize(("tf32", "expected"), [(True, ("high", True)), (False, ("highest", False))])
-def test_float32_products_are_rounded_where_that_is_asked_for(tf32, expected):
+def test_set_tf32_sets_matmul_precision(tf32, expected):
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     try:
         set_tf32(None)
@@ -158,7 +158,7 @@ def test_float32_products_are_rounded_where_that_is_asked_for(tf32, expected):
         torch.backends.cudnn.allow_tf32 = before[1]
 
 
-def test_sums_are_as_wide_as_their_device_has_numbers():
+def test_widest_dtype_of_each_device():
     module = torch.nn.BatchNorm1d(3)
     module.register_buffer("total", torch.ones(3, dtype=torch.float64))
     narrow_buffers(module, "cuda")
@@ -172,7 +172,7 @@ def test_sums_are_as_wide_as_their_device_has_numbers():
             x.double()
 
 
-def test_a_system_that_does_not_tell_its_memory_has_none_in_its_results(monkeypatch):
+def test_peak_memory_is_none_where_unavailable(monkeypatch):
     monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows
     run = zoo.train(
         "fnn",

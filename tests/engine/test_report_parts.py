@@ -75,7 +75,7 @@ def faulty(place: str, model: type, spec: DataSpec, patch: pytest.MonkeyPatch):
 
 
 @pytest.mark.parametrize(("name", "case"), models())
-def test_each_part_that_fails_is_one_warning_and_comes_with_a_resume(name, case, monkeypatch, capfd):
+def test_report_failures_warn_and_resume_completes_them(name, case, monkeypatch, capfd):
     if case.task == "control":  # the generated environment draws no frames
         frames = torch.zeros(3, 8, 8, 3, dtype=torch.uint8)
         monkeypatch.setattr(PLACES["film"], lambda *_, **__: frames)
@@ -110,7 +110,7 @@ def test_each_part_that_fails_is_one_warning_and_comes_with_a_resume(name, case,
         zoo.resume("run", case.dataset)
 
 
-def test_the_command_ends_with_code_0_and_one_line_and_resume_adds_the_rest(monkeypatch, capfd):
+def test_report_failure_keeps_exit_code_0(monkeypatch, capfd):
     with monkeypatch.context() as inside:
         inside.setattr("zoo.tasks.classification.plots.save", fails)
         assert main(["train", *WORDS]) == 0
@@ -126,7 +126,7 @@ def test_the_command_ends_with_code_0_and_one_line_and_resume_adds_the_rest(monk
     assert "has finished" in capfd.readouterr().err
 
 
-def test_a_part_that_fails_takes_no_other_with_it(monkeypatch, capfd):
+def test_report_failures_are_independent(monkeypatch, capfd):
     monkeypatch.setattr("zoo.tasks.classification.baselines.majority", fails)
     monkeypatch.setattr("zoo.tasks.linear.prepared", fails)
     monkeypatch.setattr("zoo.FNN.extra_metrics", fails)
@@ -138,7 +138,7 @@ def test_a_part_that_fails_takes_no_other_with_it(monkeypatch, capfd):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
-def test_a_signal_in_a_baseline_ends_the_run_with_its_result(number, monkeypatch, capfd):
+def test_signal_in_a_baseline_keeps_results(number, monkeypatch, capfd):
     before = signal.getsignal(number)
     with monkeypatch.context() as inside:
         inside.setattr("zoo.tasks.classification.baselines.majority", lambda dataset: os.kill(os.getpid(), number))

@@ -51,7 +51,7 @@ def rows(folder: str | Path) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
-def test_a_signal_stops_a_run_in_one_line_and_it_goes_on(number, tmp_path):
+def test_signal_stops_training_in_one_line(number, tmp_path):
     words = [*TRAIN, *WORDS, "trainer.max_epochs=4000"]
     with subprocess.Popen([*words, "run_dir=cut"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
         while not Path("cut/metrics.csv").exists() or len(rows("cut")) < 2:
@@ -72,7 +72,7 @@ def test_a_signal_stops_a_run_in_one_line_and_it_goes_on(number, tmp_path):
     assert zoo.resume("cut", report=False, **{"trainer.max_epochs": done + 1}).results["epochs"] == done + 1
 
 
-def test_the_command_line_goes_on_where_a_run_was_stopped(tmp_path):
+def test_resume_is_bit_equal_after_a_stop(tmp_path):
     quick = {
         "data": "wine",
         "logger": "csv",
@@ -98,7 +98,7 @@ def test_the_command_line_goes_on_where_a_run_was_stopped(tmp_path):
 
 
 @pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
-def test_a_run_goes_on_with_other_processes_and_another_logger(before, after, tmp_path, capsys):
+def test_resume_with_other_processes_and_logger(before, after, tmp_path, capsys):
     plain = {"data": "wine", "model_kwargs": {"norm": "none", "dropout": 0.0}, "logger": "csv"}
     trainer = {
         "accelerator": "cpu",
@@ -121,7 +121,7 @@ def test_a_run_goes_on_with_other_processes_and_another_logger(before, after, tm
         zoo.resume("cut", logger="csw")
 
 
-def test_processes_with_a_state_of_their_own_are_as_many_as_before(tmp_path):
+def test_resume_with_process_states_needs_equal_processes(tmp_path):
     trainer = {"accelerator": "cpu", "max_epochs": 1}
     quick = {"data": "cartpole", "trainer": trainer, "logger": "csv", "data.num_envs": 4, "data.steps_per_epoch": 512}
     with pytest.raises(zoo.Stopped):
@@ -130,7 +130,7 @@ def test_processes_with_a_state_of_their_own_are_as_many_as_before(tmp_path):
         zoo.resume("cut", report=False, trainer={"devices": 2})
 
 
-def test_events_are_cut_back_to_the_checkpoint(tmp_path):
+def test_resume_truncates_tensorboard_events(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     options = {"data": "wine", "trainer": {"max_epochs": 4, "accelerator": "cpu"}}
@@ -144,7 +144,7 @@ def test_events_are_cut_back_to_the_checkpoint(tmp_path):
     )
 
 
-def test_arrays_go_on_with_the_same_arrays_alone(quick):
+def test_resume_needs_the_same_arrays(quick):
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(300, 3)), np.arange(300) % 2
     folder = stopped("cut", 3, data=(x, y), **quick)
@@ -167,13 +167,13 @@ def test_arrays_go_on_with_the_same_arrays_alone(quick):
         ({"model": {"dropout": 0.0}}, "model.dropout: cannot change"),
     ],
 )
-def test_what_may_not_change_is_refused(overrides, said, quick):
+def test_resume_rejects_changed_options(overrides, said, quick):
     folder = stopped("cut", 3, data="wine", **quick)
     with pytest.raises(zoo.ZooError, match=said):
         zoo.resume(folder, **overrides)
 
 
-def test_a_folder_without_a_run_or_with_a_damaged_one_is_refused(quick, tmp_path):
+def test_resume_rejects_missing_and_damaged_runs(quick, tmp_path):
     for folder in (tmp_path, tmp_path / "none"):
         with pytest.raises(zoo.ZooError, match="holds no run"):
             zoo.resume(folder)
@@ -188,7 +188,7 @@ def test_a_folder_without_a_run_or_with_a_damaged_one_is_refused(quick, tmp_path
 
 
 @pytest.mark.parametrize("at", [1, MACRO_BATCH - 1, MACRO_BATCH, MACRO_BATCH + 3, 24])
-def test_a_loader_goes_on_with_the_batch_after_the_last_one(at):
+def test_loader_state_resumes_at_the_next_batch(at):
     split = {"x": torch.arange(100).float().view(100, 1), "y": torch.arange(100)}
 
     def batches(loader: Loader) -> list[list[int]]:
@@ -209,7 +209,7 @@ def test_a_loader_goes_on_with_the_batch_after_the_last_one(at):
     assert len(second) == len(whole)
 
 
-def test_processes_share_a_batch_and_count_each_row_once():
+def test_loader_shards_cover_each_row_once():
     split = {"x": torch.arange(107).float().view(107, 1), "y": torch.arange(107)}
     loaders = [Loader(split, batch_size=10, seed=3, shard=Shard(rank, 3)) for rank in range(3)]
     whole = Loader(split, batch_size=10, seed=3)
@@ -234,14 +234,14 @@ def fit(devices: int, **trainer) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("accumulate", [1, 3])
-def test_two_processes_train_as_one_does(accumulate):
+def test_distributed_training_equals_one_process(accumulate):
     # 127 rows in batches of 32: the last one has 31 rows, which two processes share unevenly
     one, two = fit(1, accumulate_grad_batches=accumulate), fit(2, accumulate_grad_batches=accumulate)
     for key, value in one.items():
         assert torch.allclose(two[key].double(), value.double(), rtol=1e-4, atol=1e-5), key
 
 
-def test_a_shared_run_stops_and_goes_on(tmp_path):
+def test_distributed_resume_is_bit_equal(tmp_path):
     options = {"data": "wine", "logger": "csv"}
     trainer = {"accelerator": "cpu", "precision": "32-true", "devices": 2, "max_epochs": 4}
     run = zoo.train("fnn", run_dir="whole", trainer=trainer, report=False, **options)
@@ -251,14 +251,14 @@ def test_a_shared_run_stops_and_goes_on(tmp_path):
     assert rows("whole") == rows("cut")
 
 
-def test_more_processes_than_rows_in_a_batch_are_refused(tmp_path):
+def test_distributed_batch_needs_a_row_per_process(tmp_path):
     with pytest.raises(zoo.ZooError, match=r"data.batch_size=1: must be at least 1 for each of 2 processes"):
         zoo.train("fnn", data="wine", trainer={"devices": 2, "accelerator": "cpu"}, **{"data.batch_size": 1})
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
-def test_a_script_without_a_guard_is_told_of_it_and_does_not_hang(tmp_path):
+def test_distributed_script_without_main_guard_fails_fast(tmp_path):
     (tmp_path / "mine.py").write_text(
         "import zoo\n"
         "try:\n"
@@ -272,7 +272,7 @@ def test_a_script_without_a_guard_is_told_of_it_and_does_not_hang(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_group_of_options_starts_processes(tmp_path):
+def test_trainer_ddp_starts_processes(tmp_path):
     words = ("model=autoencoder", "data=wine", "trainer=ddp", "trainer.accelerator=cpu", "trainer.max_epochs=1")
     done = command(*words)  # whose baselines count as the run does, in the first process alone
     assert done.returncode == 0, done.stderr
@@ -289,7 +289,7 @@ class Dies(L.Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_process_that_dies_takes_the_run_down_in_one_line_and_it_goes_on(tmp_path):
+def test_distributed_run_stops_when_a_process_dies(tmp_path):
     trainer = {"accelerator": "cpu", "devices": 2, "max_epochs": 3}
     asked = {"trainer": trainer, "report": False, "run_dir": str(tmp_path / "run"), "checkpoint.every_n_steps": 1}
     with pytest.raises(zoo.TrainingError) as caught:

@@ -65,9 +65,7 @@ CASES = [*QUICKLY, *(pytest.param(*one, marks=pytest.mark.slow) for one in OTHER
 
 
 @pytest.mark.parametrize(("name", "case", "stage", "epoch"), CASES)
-def test_a_signal_ends_a_run_at_the_next_batch_of_any_stage_and_it_goes_on_to_the_same_weights(
-    name, case, stage, epoch, tmp_path
-):
+def test_signal_stops_at_the_next_batch_of_any_stage(name, case, stage, epoch, tmp_path):
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
     sends = Sends(stage, epoch, signal.SIGTERM)
     with pytest.raises(zoo.Stopped) as caught:
@@ -85,7 +83,7 @@ def test_a_signal_ends_a_run_at_the_next_batch_of_any_stage_and_it_goes_on_to_th
 
 
 @pytest.mark.parametrize("stage", ["train", "validation", "test"])
-def test_a_second_signal_ends_a_run_at_once(stage):
+def test_signal_twice_stops_at_once(stage):
     @zoo.register("test_waits")
     class Waits(zoo.FNN):
         """Waits in the batch at which a signal came."""
@@ -111,14 +109,14 @@ def test_a_second_signal_ends_a_run_at_once(stage):
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_a_signal_before_the_first_batch_ends_a_run_at_once_and_leaves_nothing(monkeypatch, tmp_path):
+def test_signal_before_the_first_batch_leaves_no_files(monkeypatch, tmp_path):
     monkeypatch.setattr("zoo.engine.build.build_model", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(zoo.Stopped, match="^stopped by SIGTERM before it began$"):
         zoo.train("fnn", "wine", **OPTIONS)
     assert not list(tmp_path.rglob("config.yaml"))
 
 
-def test_the_benchmarks_end_at_a_signal_in_a_job_and_keep_the_rows_before_it(monkeypatch, tmp_path, capsys):
+def test_signal_stops_benchmarks_and_keeps_their_rows(monkeypatch, tmp_path, capsys):
     def jobs(words, earlier):
         yield Job("first", lambda: [{"what": "first"}])
         yield Job("second", lambda: os.kill(os.getpid(), signal.SIGTERM))
@@ -132,7 +130,7 @@ def test_the_benchmarks_end_at_a_signal_in_a_job_and_keep_the_rows_before_it(mon
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_benchmarks_end_with_the_run_that_they_wait_for(number, tmp_path):
+def test_signal_stops_benchmarks_with_their_run(number, tmp_path):
     words = ["suite=quality", "model=fnn", "data=digits", "trainer.max_epochs=100000", "logger=csv", f"out={tmp_path}"]
     with subprocess.Popen(
         [sys.executable, "-m", "benchmarks", *words],

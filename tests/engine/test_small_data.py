@@ -52,7 +52,7 @@ def words_of(kind: str) -> list[str]:
 @pytest.mark.parametrize(
     "kind", ["table", *(pytest.param(k, marks=pytest.mark.slow) for k in ("image", "text", "series"))]
 )
-def test_the_default_batch_size_gives_way_with_a_note_and_is_recorded(kind, capfd):
+def test_default_batch_size_shrinks_for_small_data(kind, capfd):
     words = words_of(kind)
     assert main(["train", *words, *QUICK]) == 0
     notes = [line for line in capfd.readouterr().err.splitlines() if "batch_size" in line]
@@ -65,7 +65,7 @@ def test_the_default_batch_size_gives_way_with_a_note_and_is_recorded(kind, capf
     assert "data.batch_size=1000: more than the" in capfd.readouterr().err
 
 
-def test_a_run_that_goes_on_keeps_the_batch_size(capfd):
+def test_resume_keeps_the_shrunk_batch_size(capfd):
     data, more = (np.random.default_rng(0).normal(size=(50, 3)), np.arange(50) % 2), {"logger": "csv", "report": False}
     trainer = {"max_epochs": 2, "accelerator": "cpu"}
     whole = zoo.train("fnn", data, trainer=trainer, run_dir="whole", **more)
@@ -78,7 +78,7 @@ def test_a_run_that_goes_on_keeps_the_batch_size(capfd):
         zoo.train("fnn", data, trainer=trainer, **more, **{"data.batch_size": 128})
 
 
-def test_the_rarest_class_is_named_with_its_line(tmp_path, capfd):
+def test_csv_names_the_line_of_the_rarest_class(tmp_path, capfd):
     frame = table(60)
     frame.loc[41, "y"] = "maybe"
     frame.to_csv("t.csv", index=False)
@@ -96,7 +96,7 @@ def test_the_rarest_class_is_named_with_its_line(tmp_path, capfd):
 
 @settings(deadline=None, max_examples=50)
 @given(counts=st.lists(st.integers(1, 4), min_size=2, max_size=5, unique=True), folds=st.integers(5, 6))
-def test_splits_name_the_class_that_is_too_rare(counts, folds):
+def test_splits_name_classes_that_are_too_rare(counts, folds):
     y = np.random.default_rng(sum(counts)).permutation(np.repeat(np.arange(len(counts)), counts))
     rarest = int(np.argmin(counts))
     row = int(np.flatnonzero(y == rarest)[0]) + 1

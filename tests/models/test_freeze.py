@@ -29,7 +29,7 @@ def images() -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("devices", [1, 2])
-def test_frozen_layers_are_released(devices, images):
+def test_freeze_epochs_releases_layers_in_every_process(devices, images):
     run = zoo.train("cnn", images, run_dir="run", **OPTIONS, **{"trainer.devices": devices})
     L.seed_everything(0, verbose=False)
     before = zoo.create("cnn", spec=run.model.spec, **OPTIONS["model_kwargs"])

@@ -42,7 +42,7 @@ def sigmoid(x: float) -> float:
         ("relativistic", lambda r, f: -math.log(sigmoid(r - f)), lambda r, f: -math.log(sigmoid(f - r))),
     ],
 )
-def test_each_loss_is_what_its_paper_says(name, d, g):
+def test_gan_losses_equal_their_papers(name, d, g):
     r, f = torch.tensor([-2.0, 0.3, 1.7]), torch.tensor([0.4, -1.2, 2.5])
     of_d, of_g = (criterion(r, f) for criterion in LOSSES[name])
     assert of_d.tolist() == pytest.approx([d(a, b) for a, b in zip(r.tolist(), f.tolist(), strict=True)], abs=1e-5)
@@ -61,7 +61,7 @@ class Linear(nn.Module):
         return x.flatten(1) @ self.w
 
 
-def test_penalties_are_those_of_a_plane():
+def test_gradient_penalties_of_a_linear_discriminator():
     x, fake = torch.rand(5, 1, 8, 8), torch.rand(5, 1, 8, 8)
     plane = Linear(64)
     squared = float(plane.w.detach().square().sum())
@@ -106,7 +106,7 @@ def same(one: list[Tensor], other: list[Tensor]) -> bool:
 
 
 @pytest.mark.parametrize("options", [{}, {"gan_loss": "relativistic", "r1_gamma": 1.0, "r2_gamma": 1.0}])
-def test_the_discriminator_steps_first_and_the_generator_against_the_new_one(options):
+def test_gan_generator_steps_against_the_updated_discriminator(options):
     torch.manual_seed(0)
     model, batch = attached(GAN(norm="none", **options)), {"x": torch.rand(16, 1, 8, 8)}
     plain = GAN(norm="none", **options)
@@ -134,7 +134,7 @@ def descend(network: nn.Module, loss: Tensor, lr: float = 0.1) -> None:
             parameter -= lr * gradient
 
 
-def test_the_generator_steps_after_n_critic_steps_of_the_discriminator():
+def test_gan_generator_steps_after_n_critic_discriminator_steps():
     model, batch = attached(GAN(n_critic=3)), {"x": torch.rand(8, 1, 8, 8)}
     moved = []
     for _ in range(6):
@@ -146,7 +146,7 @@ def test_the_generator_steps_after_n_critic_steps_of_the_discriminator():
     assert model.steps == 6
 
 
-def test_both_networks_step_once_a_group_of_batches():
+def test_gan_accumulates_gradients_of_both_networks():
     torch.manual_seed(0)
     model, batches = attached(GAN(), batches=3), [{"x": torch.rand(rows, 1, 8, 8)} for rows in (8, 8, 4)]
     before = state(model.generator) + state(model.discriminator)
@@ -162,7 +162,7 @@ def test_both_networks_step_once_a_group_of_batches():
     assert not same(before, state(model.generator) + state(model.discriminator))
 
 
-def test_real_images_of_a_wrong_class_count_as_fake():
+def test_gan_mismatched_labels_count_as_fake():
     torch.manual_seed(0)
     spec = ImageSpec("two", "generation", (1, 8, 8), classes=("a", "b"))  # one other class: no draw
     model = GAN(spec=spec, conditional=True, mismatched_label_weight=0.25, r1_gamma=0.0).train()
@@ -186,7 +186,7 @@ def test_real_images_of_a_wrong_class_count_as_fake():
         GAN(mismatched_label_weight=0.5)
 
 
-def test_spectral_norm_makes_matrices_of_norm_one():
+def test_spectral_norm_limits_matrices_to_norm_one():
     model = GAN(spectral_norm=True).train()
     for _ in range(50):
         model.discriminator(torch.randn(4, 1, 8, 8))
@@ -194,7 +194,7 @@ def test_spectral_norm_makes_matrices_of_norm_one():
         assert torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2).item() == pytest.approx(1, abs=0.02)
 
 
-def test_the_discriminator_of_classes_is_a_projection():
+def test_conditional_discriminator_is_a_projection():
     torch.manual_seed(0)
     net = Discriminator((1, 8, 8), network="dense", hidden_sizes=[16], channels=[], norm="none", num_classes=3)
     x, y = torch.randn(4, 1, 8, 8), torch.tensor([0, 1, 2, 1])
@@ -207,7 +207,7 @@ def test_the_discriminator_of_classes_is_a_projection():
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 9, 13), (2, 28, 28), (3, 33, 64)])
 @pytest.mark.parametrize("network", ["dense", "conv"])
-def test_images_of_any_size(shape, network):
+def test_gan_accepts_images_of_any_size(shape, network):
     for count in range(1, max_halvings(shape) + 1):
         sizes = {
             "network": network,
@@ -223,7 +223,7 @@ def test_images_of_any_size(shape, network):
     assert halved((28, 28), 3) == [(28, 28), (14, 14), (7, 7), (4, 4)]
 
 
-def test_what_a_gan_refuses():
+def test_gan_rejects_invalid_options():
     for options, said in (
         ({"network": "conv", "channels": [8, 8, 8]}, "model.channels=.*must be 1 to 2 numbers"),
         ({"gan_loss": "hing"}, "hinge"),
@@ -267,7 +267,7 @@ def test_diffaugment_is_drawn_per_image_and_passes_gradients(policy):
         assert (diffaugment(torch.ones(64, 1, 16, 16), [policy]) == 0).flatten(1).sum(1).max() == 64
 
 
-def test_the_moving_average_follows_its_equation():
+def test_update_ema_equals_its_equation():
     model = GAN()
     before = {name: value.clone() for name, value in model.generator_ema.state_dict().items()}
     with torch.no_grad():
@@ -278,7 +278,7 @@ def test_the_moving_average_follows_its_equation():
         torch.testing.assert_close(value, before[name] + (0.1 if value.is_floating_point() else 1))
 
 
-def test_the_moving_average_hurries_in_the_first_steps():
+def test_ema_decay_warms_up():
     model, batch = attached(GAN(norm="none", ema_decay=0.9)), {"x": torch.rand(8, 1, 8, 8)}
     for steps, decay in ((0, 1 / 11), (9, 0.5), (1000, 0.9)):
         model.loop.steps = steps
@@ -288,7 +288,7 @@ def test_the_moving_average_hurries_in_the_first_steps():
             torch.testing.assert_close(new, decay * old + (1 - decay) * value)
 
 
-def test_distances_of_normal_samples_are_the_closed_form():
+def test_frechet_distance_equals_its_closed_form():
     rng = np.random.default_rng(0)
     a = torch.from_numpy(rng.normal(size=(200_000, 3)) * [1, 2, 3])
     b = torch.from_numpy(rng.normal(size=(200_000, 3)) * [2, 2, 1] + [0.5, 0, -1])
@@ -300,7 +300,7 @@ def test_distances_of_normal_samples_are_the_closed_form():
     assert frechet(a @ turn, b @ turn) == pytest.approx(frechet(a, b), rel=1e-6)
 
 
-def test_density_and_coverage_see_what_is_left_out():
+def test_density_and_coverage_detect_missing_modes():
     rng = torch.Generator().manual_seed(0)
     real = torch.cat([torch.randn(500, 2, generator=rng), torch.randn(500, 2, generator=rng) + 50])
     same = torch.cat([torch.randn(500, 2, generator=rng), torch.randn(500, 2, generator=rng) + 50])
@@ -316,7 +316,7 @@ def test_density_and_coverage_see_what_is_left_out():
     assert (float(distance), int(index)) == (5, 1)
 
 
-def test_components_are_those_of_the_training_images():
+def test_principal_components_of_the_training_images():
     images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (300, 1, 8, 8), dtype=np.uint8))
     images[:, :, :, 4:] = 0
     centre, components = principal_components(images, 64)
@@ -327,7 +327,7 @@ def test_components_are_those_of_the_training_images():
     assert placed.var(0)[0] > placed.var(0)[30]
 
 
-def test_truncated_noise_is_drawn_again():
+def test_sample_latents_resamples_beyond_the_truncation():
     z = sample_latents(1000, 8, seed=3, truncation=0.5)
     assert z.abs().max() <= 0.5
     assert z.std() > 0.2
@@ -344,7 +344,7 @@ def trained(tmp_path_factory):
     return zoo.train("gan", "digits", model_kwargs=options, **{"run_dir": str(folder / "run"), "trainer.max_epochs": 3})
 
 
-def test_a_run_is_measured_beside_real_images_and_drawn(trained):
+def test_gan_run_reports_metrics_and_plots(trained):
     metrics, beside = trained.metrics, trained.results["baselines"]["other real images"]
     named = {"frechet_pca", "density", "coverage", "frechet_zoo_cnn", "sure", "least_class_share", "label_accuracy"}
     assert named <= {name.removeprefix("test/") for name in metrics}
@@ -362,7 +362,7 @@ def test_a_run_is_measured_beside_real_images_and_drawn(trained):
         assert moving.n_frames == 3
 
 
-def test_measures_are_the_same_each_time_and_see_what_a_generator_does(trained, capsys):
+def test_generation_metrics_are_deterministic_and_detect_collapse(trained, capsys):
     from zoo.data import load
     from zoo.data.loader import EvalLoader
     from zoo.data.unlabelled import unlabelled
@@ -394,7 +394,7 @@ def test_measures_are_the_same_each_time_and_see_what_a_generator_does(trained, 
     assert perfect["label_accuracy"] > 0.95
 
 
-def test_samples_of_a_checkpoint_are_a_function_of_seed_and_class(trained, tmp_path, capsys):
+def test_sample_depends_on_seed_and_class_alone(trained, tmp_path, capsys):
     place = str(trained.folder)
     sevens = ["label=7", "count=30", "truncation=0.8"]
     for name, seed in (("a", "seed=1"), ("b", "seed=1"), ("c", "seed=2")):
@@ -422,7 +422,7 @@ def test_samples_of_a_checkpoint_are_a_function_of_seed_and_class(trained, tmp_p
         assert line in out.out + out.err
 
 
-def test_without_an_evaluator_samples_are_not_classified():
+def test_generation_metrics_without_an_evaluator():
     assert GAN().evaluator is not None
     model = GAN(spec=replace(REAL_DIGITS, name="of_mine"))
     assert model.evaluator is None
@@ -455,7 +455,7 @@ def inception(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_inception_fid_is_the_distance_of_its_features(trained, inception, capsys):
+def test_fid_command_compares_with_real_images(trained, inception, capsys):
     words = ["fid", str(trained.folder), f"weights={inception}", "count=4"]
     assert main(words) == 0
     said = capsys.readouterr().out.splitlines()
@@ -475,7 +475,7 @@ def test_inception_fid_is_the_distance_of_its_features(trained, inception, capsy
         (["weights=other.pth", "count=x"], "count=x: must be an integer"),
     ],
 )
-def test_weights_that_are_none_of_inceptions_are_one_line(trained, words, said, capsys):
+def test_fid_command_rejects_other_weights_in_one_line(trained, words, said, capsys):
     import pickle
     from pathlib import Path
 

@@ -18,7 +18,7 @@ from zoo.tasks.classification import Classification
 TABLE = TableSpec("t", "classification", (4,), classes=("a", "b", "c"))
 
 
-def test_label_smoothing_is_the_mixture_with_the_uniform_distribution():
+def test_label_smoothing_equals_a_uniform_mixture():
     objective = Classification(DIGITS)
     objective.label_smoothing = 0.2
     logits, y = torch.randn(5, 10), torch.arange(5)
@@ -27,7 +27,7 @@ def test_label_smoothing_is_the_mixture_with_the_uniform_distribution():
     assert torch.allclose(objective.loss(logits, {"y": y}), expected, atol=1e-6)
 
 
-def test_the_gradients_of_a_small_network_are_those_of_the_chain_rule():
+def test_fnn_gradients_equal_the_chain_rule():
     model = zoo.create("fnn", spec=TABLE, hidden_sizes=[5], norm="none", dropout=0.0, activation="tanh")
     x, y = torch.randn(7, 4), torch.tensor([0, 1, 2, 0, 1, 2, 0])
     loss, _ = model.compute_loss({"x": x, "y": y})
@@ -74,7 +74,7 @@ def fit(batch: int, accumulate: int, clip: float | None = None, **regularization
     return last["state_dict"]
 
 
-def test_accumulation_is_one_larger_batch_also_where_the_last_group_is_short():
+def test_accumulate_grad_batches_equals_a_larger_batch():
     # 50 training rows: batches of 8 in groups of 3 are batches of 24, the last one of 2 rows
     small, large = fit(8, 3), fit(24, 1)
     assert small["counters"].tolist() == large["counters"].tolist()
@@ -82,7 +82,7 @@ def test_accumulation_is_one_larger_batch_also_where_the_last_group_is_short():
         assert torch.allclose(small[key].double(), value.double(), atol=1e-6), key
 
 
-def test_clipping_limits_the_norm_of_every_step():
+def test_gradient_clip_val_limits_every_step():
     start, clipped = fit(50, 1, clip=1e-9), fit(50, 1, clip=1e-3)
     moved = math.sqrt(sum(float(((clipped[k] - start[k]).double() ** 2).sum()) for k in start if "network" in k))
     # Two steps of Nesterov's momentum 0.9 on gradients of norm c move by at most lr · c · (1.9 + 2.71)
@@ -90,7 +90,7 @@ def test_clipping_limits_the_norm_of_every_step():
     assert 0.5 * most < moved < 1.01 * most
 
 
-def test_dropout_silences_its_share_and_scales_the_rest():
+def test_dropout_zeroes_and_rescales():
     model = zoo.create("fnn", spec=TABLE, hidden_sizes=[20000], dropout=0.3)
     layer = model.network[0][-1].train()
     out = layer(torch.ones(1, 20000))
@@ -98,7 +98,7 @@ def test_dropout_silences_its_share_and_scales_the_rest():
     assert out[out > 0].unique().tolist() == pytest.approx([1 / 0.7])
 
 
-def test_bf16_learns_as_float32_does_and_no_step_uses_weights_of_an_earlier_one(tmp_path):
+def test_precision_bf16_learns_with_current_weights(tmp_path):
     loss = {}
     for precision in ("32-true", "bf16-mixed"):
         run = zoo.train(
@@ -118,7 +118,7 @@ def test_bf16_learns_as_float32_does_and_no_step_uses_weights_of_an_earlier_one(
     assert loss["bf16-mixed"] == pytest.approx(loss["32-true"], rel=0.03)
 
 
-def test_early_stopping_stops_after_its_patience_and_the_later_of_equal_epochs_is_best(quick):
+def test_early_stopping_patience_and_ties(quick):
     quick["trainer"] = {"max_epochs": 50, "accelerator": "cpu", "precision": "32-true"}
     # A step of almost nothing: no epoch improves on the first
     run = zoo.train(
@@ -131,7 +131,7 @@ def test_early_stopping_stops_after_its_patience_and_the_later_of_equal_epochs_i
 
 
 @pytest.mark.slow
-def test_a_time_limit_ends_the_run_and_steps_per_epoch_count_batches(quick):
+def test_max_minutes_and_steps_per_epoch(quick):
     quick["trainer"] = {"max_epochs": 100000, "max_minutes": 2 / 60, "accelerator": "cpu", "precision": "32-true"}
     run = zoo.train("fnn", **quick)
     assert 1.5 < run.results["train_seconds"] < 6
@@ -152,7 +152,7 @@ SCHEDULERS = ("constant", "step", "linear", "cosine", "one_cycle", "plateau")
         for column, o in enumerate(OPTIMIZERS)
     ],
 )
-def test_every_optimizer_and_scheduler_learns(optimizer, scheduler, quick):
+def test_optimizers_and_schedulers_learn(optimizer, scheduler, quick):
     quick["trainer"] = {"max_epochs": 3, "accelerator": "cpu", "precision": "32-true"}
     run = zoo.train("fnn", data="wine", optimizer=optimizer, scheduler=scheduler, **quick)
     assert run.metrics["test/accuracy"] > run.results["baselines"]["majority"]["accuracy"] + 0.2
@@ -160,13 +160,13 @@ def test_every_optimizer_and_scheduler_learns(optimizer, scheduler, quick):
 
 @pytest.mark.parametrize("network", ["plain", "lenet", "alexnet", "resnet", "wide_resnet"])
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 12, 9), (1, 28, 28), (3, 96, 64)])
-def test_every_network_takes_images_of_any_size(network, shape):
+def test_cnn_networks_accept_images_of_any_size(network, shape):
     spec = ImageSpec("t", "classification", shape, classes=("a", "b", "c"))
     model = zoo.create("cnn", spec=spec, network=network, depth=10 if network == "wide_resnet" else 8)
     assert model(torch.rand(2, *shape)).shape == (2, 3)
 
 
-def test_networks_have_as_many_parameters_as_in_their_papers():
+def test_cnn_networks_have_the_papers_parameters():
     def count(shape: tuple[int, ...], **options) -> int:
         spec = ImageSpec("t", "classification", shape, classes=tuple("0123456789"))
         return sum(p.numel() for p in zoo.create("cnn", spec=spec, **options).parameters())
@@ -182,7 +182,7 @@ def test_networks_have_as_many_parameters_as_in_their_papers():
 SQUARE = ImageSpec("t", "classification", (1, 32, 32), classes=("a", "b"))
 
 
-def test_torchvision_networks_take_weights_from_a_file_and_keep_them_in_the_checkpoint(tmp_path):
+def test_torchvision_networks_load_weights_from_a_file(tmp_path):
     from torchvision import models
 
     torch.manual_seed(1)
@@ -207,7 +207,7 @@ def test_torchvision_networks_take_weights_from_a_file_and_keep_them_in_the_chec
         zoo.create("cnn", spec=SQUARE, network="torchvision/resnet_18")
 
 
-def test_a_frozen_network_is_released_after_its_share_of_the_run(quick):
+def test_freeze_epochs_releases_the_network(quick):
     states = []
 
     class Watch(L.Callback):

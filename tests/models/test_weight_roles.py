@@ -87,19 +87,19 @@ def decaying(model: nn.Module) -> set[str]:
 
 
 @pytest.mark.parametrize(("name", "case"), every())
-def test_weights_of_layers_decay_and_nothing_else(name, case):
+def test_weight_decay_applies_to_layer_weights_only(name, case):
     model = create(name, case)
     embeddings = {f"{path}.weight" for path, module in model.named_modules() if isinstance(module, nn.Embedding)}
     assert decaying(model) == (of_layers(model) & dict(model.named_parameters()).keys()) - embeddings
 
 
 @pytest.mark.parametrize(("name", "case", "options", "spared"), WITHOUT_DECAY)
-def test_matrices_that_are_no_weights_of_layers_do_not_decay(name, case, options, spared):
+def test_weight_decay_spares_other_matrices(name, case, options, spared):
     model = create(name, case, **options)
     assert {n for n, p in model.named_parameters() if p.ndim > 1} - decaying(model) == spared
 
 
-def test_a_step_moves_what_does_not_decay_by_its_gradient_alone():
+def test_weight_decay_never_moves_undecayed_parameters():
     options = {"scheduler": "constant", "trainer.max_epochs": 1, "trainer.steps_per_epoch": 3, "logger": "csv"}
     options |= {"model.ensemble_size": 4, "model.norm": "none", "model.dropout": 0.0, "data.batch_size": 16}
     runs = [
@@ -125,7 +125,7 @@ def test_a_step_moves_what_does_not_decay_by_its_gradient_alone():
         ("gan", Case("generation", "image")),
     ],
 )
-def test_derived_modules_begin_as_their_source(name, case, scheme):
+def test_derived_modules_start_equal_to_their_source(name, case, scheme):
     model = create(name, case)
     model.configure(Learning(init=scheme))
     for derived, original in model.derived_modules.items():
@@ -134,7 +134,7 @@ def test_derived_modules_begin_as_their_source(name, case, scheme):
 
 
 @pytest.mark.parametrize("scheme", ["kaiming", "xavier", "orthogonal"])
-def test_layers_that_begin_small_do_so_however_they_are_drawn(scheme):
+def test_init_keeps_the_scale_of_small_layers(scheme):
     policy = create("ppo", Case("control", "environment", "discrete"))
     policy.configure(Learning(init=scheme))
     layers = [part for part in policy.actor if isinstance(part, nn.Linear)]
@@ -151,7 +151,7 @@ def test_layers_that_begin_small_do_so_however_they_are_drawn(scheme):
 
 
 @pytest.mark.parametrize("name", ["transformer", "lstm"])
-def test_an_embedding_keeps_its_vectors_also_where_the_output_is_tied_to_it(name):
+def test_init_keeps_embeddings_also_when_tied(name):
     before, model = create(name, TEXT, tie_embeddings=True), create(name, TEXT, tie_embeddings=True)
     model.configure(Learning(init="xavier"))
     embedding = model.network.embed.weight
@@ -160,7 +160,7 @@ def test_an_embedding_keeps_its_vectors_also_where_the_output_is_tied_to_it(name
 
 
 @pytest.mark.parametrize("scheme", ["kaiming", "orthogonal"])
-def test_spectrally_normalized_layers_are_drawn_anew_too(scheme):
+def test_init_applies_to_spectrally_normalized_layers(scheme):
     plain, model = (create("gan", Case("generation", "image"), spectral_norm=True) for _ in range(2))
     model.configure(Learning(init=scheme))
     before, after = (
@@ -172,7 +172,7 @@ def test_spectrally_normalized_layers_are_drawn_anew_too(scheme):
         assert float(torch.linalg.matrix_norm(layer.weight.flatten(1), 2)) == pytest.approx(1, rel=0.05)
 
 
-def test_pretrained_weights_are_not_drawn_anew(tmp_path):
+def test_init_keeps_pretrained_weights(tmp_path):
     from torchvision import models
 
     torch.save(models.get_model("squeezenet1_1", weights=None).state_dict(), tmp_path / "w.pth")
@@ -183,7 +183,7 @@ def test_pretrained_weights_are_not_drawn_anew(tmp_path):
     model.configure(Learning())
 
 
-def test_a_model_trained_with_a_plateau_is_loaded():
+def test_load_after_plateau_scheduler():
     options = {"scheduler": "plateau", "trainer.max_epochs": 1, "trainer.steps_per_epoch": 2, "logger": "csv"}
     run = zoo.train("fnn", TABLE.dataset, report=False, run_dir="run", **options, **{"data.batch_size": 16})
     model = zoo.load(run.folder / "checkpoints" / "best.ckpt")

@@ -18,7 +18,7 @@ QUICK = {"logger": "csv", "trainer": {"max_epochs": 1, "accelerator": "cpu"}, "d
 
 
 @pytest.mark.parametrize("channels", [2, pytest.param(5, marks=pytest.mark.slow)])
-def test_images_of_any_channels_train_and_are_drawn(channels, capfd):
+def test_image_plots_with_any_number_of_channels(channels, capfd):
     x = np.random.default_rng(0).random((60, channels, 8, 8), dtype=np.float32)
     run = zoo.train("cnn", data=(x, np.arange(60) % 3), model_kwargs={"channels": [4], "head_hidden_size": 0}, **QUICK)
     assert {path.name for path in run.plots} == {"curves.png", "batch.png", "confusion.png", "mistakes.png"}
@@ -28,7 +28,7 @@ def test_images_of_any_channels_train_and_are_drawn(channels, capfd):
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 7])
 @pytest.mark.parametrize("kind", [torch.uint8, torch.float32])
-def test_channels_that_no_picture_has_are_drawn_as_their_mean(channels, kind):
+def test_image_plots_average_other_channel_counts(channels, kind):
     images = (torch.rand(5, channels, 6, 6) * 255).to(kind) if kind == torch.uint8 else torch.rand(5, channels, 6, 6)
     image = visible(images)
     assert image.dtype == kind
@@ -50,14 +50,14 @@ def rare(rows: int, classes: int, few: int) -> Dataset:
 
 
 @pytest.mark.parametrize(("classes", "few"), [(12, 6), (3, 1), (2, 1), (2, 0), (4, 0)])
-def test_a_class_that_is_rare_or_absent_has_its_place_in_the_baselines(classes, few):
+def test_baselines_with_rare_or_absent_classes(classes, few):
     data = rare(9000, classes, few)
     figures = baselines(data)
     assert set(figures) == {"majority", "logistic regression"}
     assert 0 <= figures["logistic regression"]["accuracy"] <= 1
 
 
-def test_the_sample_holds_each_class_once_at_least_and_is_as_before_where_it_does():
+def test_sample_has_each_class_once():
     y = np.zeros(20_000, int)
     y[7], y[19_999] = 3, 5
     index = sample_of(y)

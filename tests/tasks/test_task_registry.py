@@ -50,14 +50,14 @@ def test_tasks_are_listed_without_torch():
     assert listed.stdout.rstrip().endswith("('generation', 'reconstruction')")
 
 
-def test_every_built_in_task_is_where_the_registry_says():
+def test_task_registry_paths_are_correct():
     for name in zoo.list_tasks():
         task = registry.get_task(name)
         assert task.name == name
         assert task.example is not None
 
 
-def test_names_and_targets_of_tasks_are_checked():
+def test_register_task_rejects_invalid_names_and_classes():
     with pytest.raises(zoo.ZooError, match="did you mean 'regression'"):
         registry.task_entry("regresion")
     with pytest.raises(zoo.ZooError, match="did you mean 'number'"):
@@ -66,14 +66,14 @@ def test_names_and_targets_of_tasks_are_checked():
         zoo.register_task("regression", target="number")(type("Mine", (zoo.Task,), {}))
 
 
-def test_a_task_of_ones_own_trains_with_its_metrics_and_baselines(run):
+def test_user_task_trains_with_metrics_and_baselines(run):
     assert run.results["task"] == TASK
     assert run.metrics["test/pinball"] < 0.3 * run.results["baselines"]["constant"]["pinball"]
     assert 0.5 < run.metrics["test/interval_coverage"] < 1
     assert "curves.png" in {path.name for path in run.plots}
 
 
-def test_a_task_of_ones_own_is_evaluated_and_predicts_from_its_checkpoint(run, frame, tmp_path, capsys):
+def test_user_task_evaluates_and_predicts(run, frame, tmp_path, capsys):
     checkpoint = run.folder / "checkpoints" / "best.ckpt"
     model = zoo.load(checkpoint)
     quantiles = model.predict(frame.drop(columns="y"))["quantiles"]
@@ -86,13 +86,13 @@ def test_a_task_of_ones_own_is_evaluated_and_predicts_from_its_checkpoint(run, f
     assert '"quantiles": [' in (tmp_path / "out").read_text()
 
 
-def test_a_task_of_ones_own_is_exported_with_the_same_predictions(run, tmp_path):
+def test_user_task_exports_equal_predictions(run, tmp_path):
     pytest.importorskip("onnxruntime")
     zoo.export(run.model, tmp_path / "model.onnx")  # raises where the file predicts otherwise
     assert (tmp_path / "model.onnx").stat().st_size > 0
 
 
-def test_a_task_of_ones_own_is_served_by_its_schema(run, frame):
+def test_user_task_is_served_with_its_schema(run, frame):
     fastapi, client = pytest.importorskip("fastapi"), pytest.importorskip("fastapi.testclient")
     pytest.importorskip("litserve")
     from zoo.data.inputs import encode, from_json
@@ -126,7 +126,7 @@ CHECKS = ("create", "forward", "gradients", "learns", "seeds", "checkpoint", "ex
     "check",
     [*CHECKS, pytest.param("resume", marks=pytest.mark.slow), pytest.param("accelerator", marks=pytest.mark.slow)],
 )
-def test_a_model_of_a_task_of_ones_own_passes_the_conformance_checks(quantile_net, subject, check):
+def test_user_task_passes_conformance_checks(quantile_net, subject, check):
     from zoo.testing import checklist
     from zoo.testing.creation import check_create
 

@@ -27,7 +27,7 @@ def classification(*, label_smoothing: float, weighted: bool) -> Classification:
 
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_class_weights_count_alike_with_and_without_mixup(label_smoothing, weighted):
+def test_class_weights_are_equal_with_mixup(label_smoothing, weighted):
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(12, 3, generator=generator, dtype=torch.float64)
     y, y2 = (torch.randint(3, (12,), generator=generator) for _ in range(2))
@@ -49,7 +49,7 @@ def test_class_weights_count_alike_with_and_without_mixup(label_smoothing, weigh
     assert torch.allclose(objective.loss(logits, {"y": y, "y2": y2, "share": share}), total / norm)
 
 
-def test_tensors_of_an_objective_are_where_its_model_is_and_in_no_checkpoint():
+def test_task_buffers_follow_the_model_and_are_not_saved():
     table = TableSpec("x", "reconstruction", (2,), mean=(1.0, 2.0), std=(1.0, 2.0))
     series = SeriesSpec("x", "forecasting", (8, 2), target_shape=(4, 1), targets=(1,), mean=(1.0,) * 2)
     objectives = [Reconstruction(table), Forecasting(series), classification(label_smoothing=0.0, weighted=True)]

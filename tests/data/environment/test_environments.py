@@ -127,7 +127,7 @@ def plain(**options: Any):
 
 @settings(deadline=None, max_examples=50)
 @given(st.integers(0, 10_000), st.integers(0, 10_000), st.integers(1, 300))
-def test_parts_and_runs_have_seeds_of_their_own(one, other, count):
+def test_episode_seeds_are_disjoint_between_splits_and_runs(one, other, count):
     of_runs = [episode_seeds("train", count, seed=seed) for seed in (one, other)]
     fixed = [episode_seeds(part, count) for part in ("val", "test", "video")]
     parts = [set(seeds) for seeds in (of_runs[0], *fixed)]
@@ -139,7 +139,7 @@ def test_parts_and_runs_have_seeds_of_their_own(one, other, count):
 
 
 @pytest.mark.parametrize("seed", [100, 200, 300])
-def test_no_run_is_trained_on_the_episodes_of_its_validation_or_test(seed):
+def test_rollout_loader_excludes_evaluation_episodes(seed):
     games = plain()
     training = RolloutLoader(games, seed=seed, batch_size=8).environments.observation
     eval_step = [EpisodeLoader(games, part) for part in ("val", "test")]
@@ -166,7 +166,7 @@ def test_no_run_is_trained_on_the_episodes_of_its_validation_or_test(seed):
         ((5,), ""),
     ],
 )
-def test_the_axes_of_an_image_are_told_from_its_shape(shape, layout):
+def test_layout_of_from_image_shape(shape, layout):
     assert layout_of(shape) == layout
     if layout:
         image = np.random.default_rng(0).integers(0, 256, (2, *shape), dtype=np.uint8)
@@ -180,7 +180,7 @@ def test_the_axes_of_an_image_are_told_from_its_shape(shape, layout):
 
 @pytest.mark.parametrize("shape", [(3, 12, 10), (12, 10, 3), (12, 10), (2, 12, 10, 3)])
 @pytest.mark.parametrize(("dtype", "high"), [(np.uint8, 255), (np.float32, 255), (np.float32, 1), (np.int64, 255)])
-def test_images_of_any_order_and_scale_are_between_0_and_1_in_training_and_prediction(shape, dtype, high):
+def test_image_observations_are_scaled_alike_in_prediction(shape, dtype, high):
     space = spaces.Box(0, high, shape, dtype)
     games = plain(observation_space=space)
     loader = RolloutLoader(games, seed=0, batch_size=8)
@@ -199,7 +199,7 @@ def test_images_of_any_order_and_scale_are_between_0_and_1_in_training_and_predi
     torch.testing.assert_close(model.predict(raw[0])["probability"], expected[:1], atol=1e-5, rtol=0)
 
 
-def test_a_replay_buffer_has_images_as_bytes():
+def test_replay_buffer_stores_images_as_bytes():
     games = plain(observation_space=spaces.Box(0, 255, (12, 10, 3), np.uint8))
     loader = RolloutLoader(games, seed=0, batch_size=8, off_policy=True)
     loader.collect = DQN(spec=games.spec, hidden_sizes=(4,), channels=(2,)).collect_rollout
@@ -223,7 +223,7 @@ class Robot(Plain):
 gymnasium.register("zoo-robot-v0", entry_point=Robot)
 
 
-def test_an_environment_that_cannot_be_taken_up_ends_its_episodes_in_the_replay_buffer(tmp_path, capsys):
+def test_resume_without_environment_state_ends_replayed_episodes(tmp_path, capsys):
     games = environments("x", "zoo-robot-v0", None, options={"length": 100}, **SIZES)
 
     def loader():
@@ -262,7 +262,7 @@ def test_an_environment_that_cannot_be_taken_up_ends_its_episodes_in_the_replay_
         ("text reward", "step gave the reward 'much'; must be a number"),
     ],
 )
-def test_what_an_environment_does_wrong_is_one_line_that_names_it_and_the_place(wrong, message):
+def test_environment_errors_name_the_environment_in_one_line(wrong, message):
     with pytest.raises(ZooError) as caught:
         plain(wrong=wrong)
     assert "zoo-plain-v0" in str(caught.value)
@@ -281,13 +281,13 @@ def test_what_an_environment_does_wrong_is_one_line_that_names_it_and_the_place(
         ({"action_space": spaces.Box(0, 5, (1,), np.int64)}, "whole numbers; must be Discrete"),
     ],
 )
-def test_spaces_that_no_model_acts_in_are_refused_in_one_line(options, message):
+def test_environments_reject_unsupported_spaces(options, message):
     with pytest.raises(ZooError) as caught:
         plain(**options)
     assert message in str(caught.value)
 
 
-def test_an_environment_that_fails_in_a_later_reset_is_one_line(monkeypatch):
+def test_environment_error_in_a_later_reset(monkeypatch):
     games = plain()
     monkeypatch.setattr(Plain, "reset", lambda self, **options: 1 / 0)
     with pytest.raises(TrainingError, match=r"environment zoo-plain-v0 raised ZeroDivisionError .* in reset"):
@@ -298,7 +298,7 @@ def test_an_environment_that_fails_in_a_later_reset_is_one_line(monkeypatch):
     ("wrong", "message"),
     [("huge", "shows NaN or infinity at step 3"), ("huge reward", "gave the reward [1e+39, 1e+39]")],
 )
-def test_numbers_that_float32_cannot_hold_are_one_line(wrong, message):
+def test_environment_values_beyond_float32_are_an_error(wrong, message):
     space = spaces.Box(-np.inf, np.inf, (3,), np.float64)
     play = plain(wrong=wrong, observation_space=space).vector([0, 1])
     for _ in range(2):
@@ -308,12 +308,12 @@ def test_numbers_that_float32_cannot_hold_are_one_line(wrong, message):
     assert message in str(caught.value)
 
 
-def test_a_reward_may_be_an_array_without_axes():
+def test_reward_may_be_a_zero_dimensional_array():
     play = plain(wrong="scalar reward").vector([0, 1])
     assert play.step(np.zeros(2, np.int64))[0].tolist() == [1.0, 1.0]
 
 
-def test_numbers_are_cut_to_the_limits_of_their_own_precision():
+def test_actions_are_clipped_in_the_precision_of_their_space():
     low, high = np.array([0.1, -3.0]), np.array([0.3, -1.7])
     games = plain(action_space=spaces.Box(low, high, dtype=np.float64))
     assert games.spec.action_space == "continuous"
@@ -326,7 +326,7 @@ def test_numbers_are_cut_to_the_limits_of_their_own_precision():
     ("identity", "message"),
     [("zoo-plain-v0", "takes no render_mode"), ("zoo-drawn-v0", "render raised RuntimeError (no screen)")],
 )
-def test_an_environment_that_draws_nothing_costs_the_film_alone(identity, message, capsys):
+def test_video_failure_keeps_the_results(identity, message, capsys):
     games = environments("x", identity, None, **SIZES)
     run = zoo.train("ppo", games, model_kwargs={"hidden_sizes": [4]}, **RUN)
     assert json.loads((run.folder / "results.json").read_text())["metrics"]["test/return"] == 5
@@ -336,7 +336,7 @@ def test_an_environment_that_draws_nothing_costs_the_film_alone(identity, messag
     assert message in notes[0]
 
 
-def test_vectors_that_reset_in_the_same_step_are_not_used():
+def test_vector_environments_must_reset_in_the_next_step():
     games = environments("x", "zoo-same-step-v0", None, **SIZES)
     assert isinstance(games.vector([0, 1, 2]).envs, gymnasium.vector.SyncVectorEnv)
     with pytest.raises(ZooError, match=r"resets by SameStep; must be AutoresetMode\.NEXT_STEP"):
@@ -345,7 +345,7 @@ def test_vectors_that_reset_in_the_same_step_are_not_used():
         make_vector("zoo-plain-v0", 2, "sync", {"vector_kwargs": {"autoreset_mode": AutoresetMode.SAME_STEP}})
 
 
-def test_a_module_in_the_current_folder_is_found(tmp_path, monkeypatch):
+def test_environment_module_in_the_current_folder(tmp_path, monkeypatch):
     name = f"games_of_{os.getpid()}"
     (tmp_path / f"{name}.py").write_text(
         "import gymnasium\nfrom gymnasium.envs.classic_control import CartPoleEnv\n"
@@ -381,7 +381,7 @@ gymnasium.register("zoo-interrupting-v0", entry_point=Interrupting)
 
 
 @pytest.mark.parametrize("part", ["val", "test"])
-def test_a_signal_amid_long_episodes_of_an_evaluation_stops_the_run_there(part, tmp_path, monkeypatch):
+def test_signal_stops_a_long_evaluation_episode(part, tmp_path, monkeypatch):
     games = environments("x", "zoo-interrupting-v0", None, **SIZES)
     words = {"model_kwargs": {"hidden_sizes": [4]}, "report": False, **RUN}
     with monkeypatch.context() as patch:
@@ -398,7 +398,7 @@ def test_a_signal_amid_long_episodes_of_an_evaluation_stops_the_run_there(part, 
 # --- by name ---
 
 
-def test_the_kind_of_an_environment_is_its_own_and_found_without_torch():
+def test_action_space_is_inferred_without_torch():
     code = (
         "import sys; from zoo.config.compose import compose; from zoo.config.run_config import RunConfig\n"
         "from zoo.exceptions import ZooError\n"
@@ -431,7 +431,7 @@ def test_the_kind_of_an_environment_is_its_own_and_found_without_torch():
         ("a:..", "environment"),
     ],
 )
-def test_an_id_is_the_name_of_a_folder(identity, name):
+def test_folder_name_from_environment_id(identity, name):
     assert folder_name(identity) == name
 
 
@@ -443,7 +443,7 @@ def test_an_id_is_the_name_of_a_folder(identity, name):
         {"buffer_size": 0, "learning_starts": 0},
     ],
 )
-def test_a_buffer_from_which_nothing_would_be_learned_is_refused(sizes):
+def test_buffer_size_must_exceed_learning_starts(sizes):
     games = environments("x", "CartPole-v1", None, **SIZES, **sizes)
     with pytest.raises(ZooError, match=r"data\.buffer_size=.*: must be more than data\.learning_starts="):
         zoo.train("dqn", games, **RUN)
@@ -461,7 +461,7 @@ def test_a_buffer_from_which_nothing_would_be_learned_is_refused(sizes):
         (3, {"num_envs": 2, "num_steps": 4, "steps_per_epoch": 16}),
     ],
 )
-def test_rollouts_with_few_valid_steps_leave_finite_weights(name, length, sizes):
+def test_rollouts_with_few_valid_steps_keep_finite_weights(name, length, sizes):
     games = environments("x", "zoo-plain-v0", None, options={"length": length}, **{**SIZES, **sizes})
     options = {
         "hidden_sizes": [4],
@@ -476,7 +476,7 @@ def test_rollouts_with_few_valid_steps_leave_finite_weights(name, length, sizes)
     assert run.model.steps > 0
 
 
-def test_many_test_episodes_have_random_numbers_of_their_own():
+def test_per_sample_generator_differs_between_test_episodes():
     rows = torch.arange(1500)
     every = PerSampleGenerator(rows, count=1500).uniform(2)
     assert len(every.unique(dim=0)) == 1500
@@ -490,7 +490,7 @@ def test_many_test_episodes_have_random_numbers_of_their_own():
 
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 10_000), st.integers(0, 20), st.integers(0, 20), st.integers(1, 3))
-def test_moments_of_parts_are_those_of_the_whole(seed, left, right, numbers):
+def test_merge_moments_equals_moments_of_all_rows(seed, left, right, numbers):
     torch.manual_seed(seed)
     x = torch.randn(left + right, numbers, dtype=torch.float64) * 3 + 100
     weight = (torch.rand(left + right) < 0.7).double()
@@ -529,7 +529,7 @@ class KeepRows(L.Callback):
         loader.next_rollout = recorded
 
 
-def test_statistics_are_those_of_all_processes_also_with_environments_in_processes(tmp_path):
+def test_running_statistics_are_shared_between_processes(tmp_path):
     games = environments(
         "x", "CartPole-v1", None, **{**SIZES, "vectorization": "async", "n_val_episodes": 1, "n_test_episodes": 1}
     )
@@ -546,7 +546,7 @@ def test_statistics_are_those_of_all_processes_also_with_environments_in_process
     assert 28 <= int(one["returns"][0]) <= 32
 
 
-def test_actor_critics_and_temperature_are_clipped_and_learn_apart():
+def test_sac_optimizer_groups_have_separate_learning_rates():
     model = SAC(hidden_sizes=(8,), actor_lr=0.5, alpha_lr=0.1)
     groups = model.configure_optimizers().param_groups
     assert [group["lr_scale"] for group in groups] == [1.0, 0.5, 0.1]

@@ -83,7 +83,7 @@ def drawn(buffer: ReplayBuffer) -> dict[str, torch.Tensor]:
     chunks=st.lists(st.integers(1, 25), min_size=1, max_size=6),
     frame_channels=st.sampled_from([0, 1]),
 )
-def test_observations_come_back_as_they_were_added_also_from_disk(
+def test_replay_buffer_returns_observations_also_from_disk(
     tmp_path_factory, seed, stack, pad, capacity, count, chunks, frame_channels
 ):
     folder = tmp_path_factory.mktemp("replay")
@@ -110,7 +110,7 @@ def test_observations_come_back_as_they_were_added_also_from_disk(
     shutil.rmtree(folder)
 
 
-def test_frames_are_in_memory_once_as_bytes():
+def test_replay_buffer_stores_each_frame_once():
     steps = played(400, 2, stack=4, pad="reset", rng=np.random.default_rng(0))
     buffer = ReplayBuffer(600, 2, frame_channels=1)
     for begin in range(0, 400, 20):
@@ -120,7 +120,7 @@ def test_frames_are_in_memory_once_as_bytes():
     assert_holds(buffer, steps)
 
 
-def test_a_checkpoint_writes_the_new_steps_alone_and_old_segments_go_once_it_is_there(tmp_path):
+def test_replay_buffer_writes_only_new_steps(tmp_path):
     steps = played(300, 1, stack=4, pad="reset", rng=np.random.default_rng(0))
     buffer, sizes = ReplayBuffer(100, 1, frame_channels=1), []
     for begin in range(0, 300, 20):
@@ -139,7 +139,7 @@ def test_a_checkpoint_writes_the_new_steps_alone_and_old_segments_go_once_it_is_
 
 
 @pytest.mark.parametrize("harm", ["cut", "flip", "missing", "name", "count"])
-def test_a_damaged_segment_is_one_line(tmp_path, harm):
+def test_replay_buffer_names_a_damaged_segment(tmp_path, harm):
     buffer = ReplayBuffer(50, 1)
     buffer.add(played(30, 1, stack=1, pad="reset", rng=np.random.default_rng(0)))
     buffer.write(tmp_path)
@@ -160,7 +160,7 @@ def test_a_damaged_segment_is_one_line(tmp_path, harm):
     assert str(tmp_path) in str(caught.value)
 
 
-def test_after_a_cut_no_step_leads_from_one_episode_into_another():
+def test_replay_buffer_never_joins_episodes_after_truncation():
     steps = played(10, 1, stack=1, pad="reset", rng=np.random.default_rng(1))
     for name in ("done", "terminated"):
         steps[name].zero_()
@@ -203,12 +203,12 @@ def unstopped(tmp_path_factory):
     return folder
 
 
-def test_stacked_frames_are_told_from_channels():
+def test_replay_buffer_detects_stacked_frames():
     assert games().frame_channels == 1
     assert games().spec.input_shape == (4, 12, 12)
 
 
-def test_the_buffer_is_in_segments_alone(unstopped):
+def test_checkpoint_has_no_replay_buffer(unstopped):
     best = torch.load(unstopped / "checkpoints" / "best.ckpt", weights_only=True)
     assert "combined_loader" not in best["loops"]["fit_loop"]["state_dict"]
     assert "processes" not in best
@@ -218,7 +218,7 @@ def test_the_buffer_is_in_segments_alone(unstopped):
     assert segments[-1]["last"] == 3 * 64 // 2 - 1  # more than the buffer's 32 of each environment
 
 
-def test_a_run_whose_segments_are_not_there_says_so_and_is_left_as_it_is(unstopped, tmp_path):
+def test_resume_rejects_missing_replay_segments(unstopped, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(unstopped, folder)
     last = (folder / "checkpoints" / "last.ckpt").read_bytes()
@@ -236,7 +236,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("moment", ["before the segment", "before last.ckpt", "before the old segments go"])
-def test_a_run_killed_with_a_full_buffer_goes_on_to_the_same_weights(unstopped, tmp_path, monkeypatch, moment):
+def test_resume_with_full_replay_buffer_is_bit_equal(unstopped, tmp_path, monkeypatch, moment):
     """The run is killed in its tenth write of last.ckpt, when the ring has come round."""
     folder, writes = tmp_path / "run", 0
     save_last, save = Checkpoints._save_last, Checkpoints._save

@@ -51,7 +51,7 @@ def csv(**options) -> str:
         (csv().replace(",", ", ") + "\n\n", "utf-8"),
     ],
 )
-def test_a_csv_is_the_same_in_every_dress(tmp_path, text, encoding):
+def test_csv_encodings_and_delimiters_read_alike(tmp_path, text, encoding):
     plain = load("csv", path=write(tmp_path / "a.csv", csv()), target="tall", drop_columns=["height"])
     dressed = load("csv", path=write(tmp_path / "b.csv", text, encoding), target="tall", drop_columns=["height"])
     assert dressed.spec == plain.spec
@@ -60,7 +60,7 @@ def test_a_csv_is_the_same_in_every_dress(tmp_path, text, encoding):
     assert plain.spec.categories == ((), ("oak", "pine", "yew"))
 
 
-def test_a_csv_without_a_header_is_found_out_and_its_target_named_by_place(tmp_path):
+def test_csv_without_header_has_a_target_by_position(tmp_path):
     path = write(tmp_path / "a.csv", csv(header=False))
     by_place, by_name = load("csv", path=path, target=-1), load("csv", path=path, target="column_4")
     assert by_place.spec == by_name.spec
@@ -72,7 +72,7 @@ def test_a_csv_without_a_header_is_found_out_and_its_target_named_by_place(tmp_p
         load("csv", path=texts, target=2, header=False)
 
 
-def test_quoted_delimiters_and_line_breaks_belong_to_the_text(tmp_path):
+def test_csv_quoted_delimiters_and_line_breaks(tmp_path):
     text = "note,y\n" + '"a, b",1\n"c\nd",0\n' * 40
     spec = load("csv", path=write(tmp_path / "a.csv", text), target="y").spec
     assert spec.categories == (("a, b", "c\nd"),)
@@ -87,7 +87,7 @@ def test_quoted_delimiters_and_line_breaks_belong_to_the_text(tmp_path):
         ([0.5, 1.5] * 100, "regression", ()),
     ],
 )
-def test_the_task_is_what_the_target_s_values_suggest_unless_it_is_said(tmp_path, values, task, classes):
+def test_csv_task_from_target_values_or_option(tmp_path, values, task, classes):
     text = "a,y\n" + "\n".join(f"{n % 7},{v}" for n, v in enumerate(values))
     spec = load("csv", path=write(tmp_path / "a.csv", text), target="y").spec
     assert (spec.task, spec.classes) == (task, classes)
@@ -123,13 +123,13 @@ FIRST = LINES[1].split(",")[0]
         ("\n".join(LINES[:4]), "data.folds=5"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_learnt_from_is_one_line_with_its_place(tmp_path, text, said):
+def test_csv_rejects_unusable_files_in_one_line(tmp_path, text, said):
     with pytest.raises(zoo.ZooError, match=said) as error:
         load("csv", path=write(tmp_path / "a.csv", text), target="tall")
     assert "\n" not in str(error.value)
 
 
-def test_names_that_do_not_exist_are_named_with_the_nearest(tmp_path):
+def test_csv_suggests_column_names(tmp_path):
     path = write(tmp_path / "a.csv", csv())
     for options, said in (
         ({"target": "tal"}, "did you mean 'tall'"),
@@ -147,7 +147,7 @@ def test_names_that_do_not_exist_are_named_with_the_nearest(tmp_path):
         zoo.train("fnn", data="csv", **{"data.path": path, "data.target": "tall", "data.batch_size": 512})
 
 
-def test_a_test_file_is_the_test_and_what_training_lacks_in_it_is_named(tmp_path):
+def test_csv_test_file_is_the_test_split(tmp_path):
     train, test = write(tmp_path / "a.csv", csv()), write(tmp_path / "b.csv", frame(1).to_csv(index=False))
     data = load("csv", path=train, test=test, target="tall")
     assert data.sizes == (180, 20, ROWS)
@@ -160,7 +160,7 @@ def test_a_test_file_is_the_test_and_what_training_lacks_in_it_is_named(tmp_path
         load("csv", path=train, test=test, target="tall")
 
 
-def test_missing_numbers_are_filled_by_the_training_median_and_flagged_missing_texts_are_a_kind(tmp_path):
+def test_impute_values_are_training_medians_with_indicators(tmp_path):
     gaps = frame()
     gaps.loc[::10, "size"] = np.nan
     gaps.loc[::7, "kind"] = None
@@ -174,7 +174,7 @@ def test_missing_numbers_are_filled_by_the_training_median_and_flagged_missing_t
     assert int((x[:, 1] == 1).sum()) == len(range(0, ROWS, 7))
 
 
-def test_a_model_reads_raw_rows_as_it_was_trained_on_them(tmp_path, quick):
+def test_predict_raw_rows_equals_encoded_rows(tmp_path, quick):
     gaps = frame()
     gaps.loc[::10, "size"] = np.nan
     path = write(tmp_path / "a.csv", gaps.to_csv(index=False))
@@ -196,7 +196,7 @@ def test_a_model_reads_raw_rows_as_it_was_trained_on_them(tmp_path, quick):
         model.predict(raw.iloc[:1].assign(size="big"))
 
 
-def test_frames_with_text_and_gaps_train_like_files(quick):
+def test_train_on_a_frame_with_categories(quick):
     run = zoo.train("fnn", data=frame(), target="height", **{**quick, "data.batch_size": 16, "trainer.max_epochs": 60})
     assert run.model.spec.columns == ("size", "kind", "tall")
     assert run.metrics["test/rmse"] < 0.5 * run.results["baselines"]["mean"]["rmse"]
@@ -214,7 +214,7 @@ def labels_csv(tmp_path) -> str:
     return write(tmp_path / "labels.csv", table.to_csv(index=False))
 
 
-def test_several_labels_at_once_are_learnt_and_measured_as_scikit_learn_does(tmp_path, quick):
+def test_multilabel_metrics_equal_scikit_learn(tmp_path, quick):
     own = {"data.path": labels_csv(tmp_path), "data.target": ["up", "far"], "data.batch_size": 16}
     run = zoo.train("fnn", data="csv", **{**quick, **own, "trainer.max_epochs": 30})
     data = load("csv", path=own["data.path"], target=["up", "far"])
@@ -230,7 +230,7 @@ def test_several_labels_at_once_are_learnt_and_measured_as_scikit_learn_does(tmp
     assert said["label"][0] == [c for c, on in zip(("up", "far"), p[0] > 0.5, strict=True) if on]
 
 
-def test_labels_that_are_neither_true_nor_false_are_named(tmp_path):
+def test_multilabel_rejects_other_labels(tmp_path):
     path = write(tmp_path / "a.csv", "a,l,m\n" + "1,0,1\n2,1,0\n" * 20 + "3,maybe,1\n")
     with pytest.raises(zoo.ZooError, match="line 42, column 'l': 'maybe' is no label"):
         load("csv", path=path, target=["l", "m"])
@@ -244,7 +244,7 @@ def rare(tmp_path) -> str:
     return write(tmp_path / "rare.csv", table.to_csv(index=False))
 
 
-def test_figures_of_two_classes_are_those_of_the_rarer_one(tmp_path, quick):
+def test_binary_metrics_are_of_the_rarer_class(tmp_path, quick):
     run = zoo.train("fnn", data="csv", **quick, **{"data.path": rare(tmp_path), "data.target": "y"})
     data = load("csv", path=str(tmp_path / "rare.csv"), target="y")
     assert data.spec.classes[data.spec.positive_class] == "a fraud"
@@ -259,7 +259,7 @@ def test_figures_of_two_classes_are_those_of_the_rarer_one(tmp_path, quick):
 
 
 @pytest.mark.slow
-def test_balanced_weights_and_a_chosen_threshold_find_what_is_rare(tmp_path, quick):
+def test_class_weights_and_threshold_find_rare_classes(tmp_path, quick):
     own = {**quick, "data.path": rare(tmp_path), "data.target": "y", "data.batch_size": 32, "trainer.max_epochs": 8}
     plain = zoo.train("fnn", data="csv", **own).metrics["test/balanced_accuracy"]
     weighted = zoo.train("fnn", data="csv", **own, objective={"class_weights": "balanced"})
@@ -277,7 +277,7 @@ def test_balanced_weights_and_a_chosen_threshold_find_what_is_rare(tmp_path, qui
 
 
 @pytest.mark.parametrize("figure", ["accuracy", "balanced_accuracy", "f1"])
-def test_a_threshold_is_the_best_of_all(figure):
+def test_threshold_maximizes_its_metric(figure):
     rng = np.random.default_rng(0)
     y = rng.random(300) < 0.2
     score = (rng.normal(size=300) + y).round(1)  # with ties
@@ -291,7 +291,7 @@ def test_a_threshold_is_the_best_of_all(figure):
     assert judge(y, p >= threshold) == pytest.approx(best)
 
 
-def test_class_weights_are_the_inverse_of_the_counts():
+def test_class_weights_are_inverse_frequencies():
     spec = TableSpec("t", "classification", (2,), classes=("a", "b", "c"), class_counts=(10, 20, 70), rows=100)
     objective = Classification(spec)
     objective.configure(ObjectiveOptions(class_weights="balanced"), label_smoothing=0.0)
@@ -308,7 +308,7 @@ def test_class_weights_are_the_inverse_of_the_counts():
             labels.configure(ObjectiveOptions(**options), label_smoothing=0.0)
 
 
-def test_the_piecewise_embedding_is_the_paper_s():
+def test_piecewise_encoding_equals_the_paper():
     torch.manual_seed(0)
     quantiles = np.sort(np.random.default_rng(0).normal(size=65)).astype(np.float32)
     embed = PiecewiseLinearEmbedding([quantiles.tolist(), [1.0] * 65], n_bins=64, dim=3)
@@ -325,7 +325,7 @@ def test_the_piecewise_embedding_is_the_paper_s():
 
 
 @pytest.mark.parametrize("task", ["classification", "labels", "regression"])
-def test_members_are_networks_of_their_own_that_share_their_hidden_layers(task):
+def test_members_share_their_hidden_layers(task):
     classes = () if task == "regression" else ("a", "b", "c")
     asked = "classification" if classes else "regression"
     spec = TableSpec("t", asked, (4,), classes=classes, multilabel=task == "labels", target_std=2.0)
@@ -348,7 +348,7 @@ def test_members_are_networks_of_their_own_that_share_their_hidden_layers(task):
         assert torch.allclose(counts[key], count)
 
 
-def test_members_and_embeddings_are_exported_too(tmp_path, quick):
+def test_export_members_and_piecewise_encoding(tmp_path, quick):
     import onnxruntime
 
     own = {**quick, "data.batch_size": 16, "model_kwargs": {"norm": "none", "ensemble_size": 3, "numerical_embedding": "piecewise_linear"}}
@@ -361,12 +361,12 @@ def test_members_and_embeddings_are_exported_too(tmp_path, quick):
         assert np.allclose(theirs, run.model.predict(x)["probability"].numpy(), atol=1e-5)
 
 
-def test_members_do_not_mix_their_batches():
+def test_members_reject_batch_norm():
     with pytest.raises(zoo.ZooError, match="model.norm=batch: would mix the members"):
         zoo.create("fnn", ensemble_size=2)
 
 
-def test_a_column_s_bins_have_as_many_rows_each_unless_one_value_has_most():
+def test_quantile_edges_have_equal_counts():
     even = np.random.default_rng(0).normal(size=6400)
     counts = np.histogram(even, quantile_edges(even))[0]
     assert len(counts) == 64
@@ -379,7 +379,7 @@ def test_a_column_s_bins_have_as_many_rows_each_unless_one_value_has_most():
     assert quantile_edges(np.ones(9)) == (1.0,)
 
 
-def test_adult_and_california_housing_are_the_published_ones(tabular_root):
+def test_adult_and_california_housing_equal_the_published_data(tabular_root):
     adult = load("adult", root=tabular_root)
     assert (sum(adult.sizes[:2]), adult.sizes[2]) == (32561, 16281)
     assert adult.spec.classes == ("<=50K", ">50K")

@@ -42,14 +42,14 @@ def whole(split) -> torch.Tensor:
 # --- symbols ---
 
 
-def test_words_come_back_as_text():
+def test_detokenize_inverts_tokenize():
     text = "It wasn't me, was it?\nNo: it was (of course) you."
     assert tokenize(text, "words")[:4] == ["it", "wasn't", "me", ","]
     assert detokenize(tokenize(text, "words"), "words") == text.lower()
     assert detokenize(tokenize(text, "characters"), "characters") == text
 
 
-def test_a_vocabulary_holds_what_is_frequent_in_training():
+def test_build_vocabulary_by_size_and_frequency():
     known = build_vocabulary("aaabbc", max_size=2)
     assert known == ("", "\ufffd", "a", "b")
     assert build_vocabulary("aaabbc", min_freq=2) == known
@@ -61,7 +61,7 @@ def test_a_vocabulary_holds_what_is_frequent_in_training():
 # --- one long text ---
 
 
-def test_test_is_the_last_tenth_and_y_is_the_next_symbol(prose):
+def test_text_file_splits_and_next_token_targets(prose):
     data = load("text_file", path=str(prose), block_size=16)
     spec, held = data.spec, round(len(PROSE) * 0.1)
     numbered = to_ids(PROSE, token_ids(spec.vocabulary))
@@ -73,7 +73,7 @@ def test_test_is_the_last_tenth_and_y_is_the_next_symbol(prose):
     assert torch.equal(x[:, 1:], y[:, :-1])
 
 
-def test_every_symbol_of_a_test_text_counts_once(prose):
+def test_eval_loader_counts_every_token_once(prose):
     data = load("text_file", path=str(prose), block_size=16)
     seen = torch.cat([batch["y"].flatten() for batch in EvalLoader(data.test, stride=16)])
     text = whole(data.test)
@@ -81,7 +81,7 @@ def test_every_symbol_of_a_test_text_counts_once(prose):
 
 
 @pytest.mark.parametrize("steps", [None, 7])
-def test_each_row_goes_on_where_it_ended(prose, steps):
+def test_loader_stateful_rows_continue_across_batches(prose, steps):
     data = load("text_file", path=str(prose), block_size=16)
     loader = Loader(data.train, batch_size=8, seed=0, stride=16, stateful=True, steps=steps)
     batches = [batch["x"] for macro_batch in loader for batch in macro_batch]
@@ -96,7 +96,7 @@ def test_each_row_goes_on_where_it_ended(prose, steps):
         assert torch.equal(following[0], order[-1] + 16)
 
 
-def test_evaluation_reads_streams_side_by_side(prose):
+def test_eval_loader_reads_parallel_streams(prose):
     data = load("text_file", path=str(prose), block_size=16)
     batches = [batch["x"] for batch in EvalLoader(data.val, stride=16)]
     streams = torch.cat(batches, 1)
@@ -104,7 +104,7 @@ def test_evaluation_reads_streams_side_by_side(prose):
     assert torch.equal(streams.flatten(), whole(data.val)[:-1].long())
 
 
-def test_validation_goes_on_with_its_state(prose):
+def test_evaluation_carries_the_hidden_state(prose):
     """The figure of a run is that of the text read as a whole, not window by window."""
     run = zoo.train(
         "gru",
@@ -124,7 +124,7 @@ def test_validation_goes_on_with_its_state(prose):
     assert run.metrics["test/bits_per_character"] == pytest.approx(run.metrics["test/nll"] / math.log(2), rel=1e-4)
 
 
-def test_the_default_text_is_part_of_python():
+def test_text_file_default_ships_with_python():
     data = load("text_file")
     assert len(whole(data.train)) > 300_000
     assert (
@@ -141,7 +141,7 @@ def test_the_default_text_is_part_of_python():
         (b"fine\n\xff\xfe" + b"x" * 5000, "line 2: byte 6 is not UTF-8"),
     ],
 )
-def test_a_text_that_cannot_be_read_is_one_line(tmp_path, content, said):
+def test_text_file_rejects_unreadable_files_in_one_line(tmp_path, content, said):
     path = tmp_path / "bad.txt"
     path.write_bytes(content)
     with pytest.raises(ZooError, match=said) as caught:
@@ -150,7 +150,7 @@ def test_a_text_that_cannot_be_read_is_one_line(tmp_path, content, said):
     assert str(path) in str(caught.value)
 
 
-def test_the_command_line_writes(prose, capsys):
+def test_generate_from_the_command_line(prose, capsys):
     options = {"data.path": str(prose), "data.block_size": 16, "trainer.max_epochs": 1}
     run = zoo.train("lstm", "text_file", **options, report=False)
     assert "writes: " in capsys.readouterr().out
@@ -183,7 +183,7 @@ def slow_ngram(train: str, history: str, symbol: str, kinds: int) -> float:
     return (seen[symbol] + len(seen) * lower) / (seen.total() + len(seen))
 
 
-def test_the_ngram_is_what_its_formula_says():
+def test_ngram_equals_its_formula():
     train, test = "abracadabra abracadabra cab", "cadabra dab"
     letters = sorted(set(train))
     code = {letter: n for n, letter in enumerate(letters)}
@@ -193,7 +193,7 @@ def test_the_ngram_is_what_its_formula_says():
         assert got[at] == pytest.approx(want, abs=1e-12)
 
 
-def test_the_ngrams_probabilities_sum_to_one():
+def test_ngram_probabilities_sum_to_one():
     rng = np.random.default_rng(0)
     train = rng.integers(0, 4, 300)
     history = rng.integers(0, 4, 4)
@@ -211,7 +211,7 @@ def reviews(path: Path, rows: int = 200) -> Path:
     return path
 
 
-def test_a_table_of_texts_is_learnt(tmp_path):
+def test_text_table_trains_and_predicts(tmp_path):
     path = reviews(tmp_path / "reviews.tsv")
     run = zoo.train("gru", "text", **{"data.path": str(path), "trainer.max_epochs": 5}, report=False)
     assert run.metrics["test/accuracy"] == 1
@@ -222,7 +222,7 @@ def test_a_table_of_texts_is_learnt(tmp_path):
         model.predict(["fine", ""])
 
 
-def test_a_folder_per_class_is_read(tmp_path):
+def test_text_folder_per_class(tmp_path):
     for row in range(30):
         for label, word in (("ham", "hello"), ("spam", "buy")):
             file = tmp_path / "mails" / label / f"{row}.txt"
@@ -234,7 +234,7 @@ def test_a_folder_per_class_is_read(tmp_path):
     assert "hello" in data.spec.vocabulary
 
 
-def test_a_vocabulary_knows_training_alone(tmp_path):
+def test_vocabulary_is_of_training_texts_only(tmp_path):
     data = load("text", path=str(reviews(tmp_path / "r.tsv")), min_freq=1)
     assert int(data.test["x"].max()) < len(data.spec.vocabulary)
     other = tmp_path / "test.tsv"
@@ -252,14 +252,14 @@ def test_a_vocabulary_knows_training_alone(tmp_path):
         ("1\t2\n3\t4\n", "holds numbers, no texts"),
     ],
 )
-def test_labelled_texts_that_cannot_be_learnt_are_one_line(tmp_path, content, said):
+def test_text_rejects_unusable_labels_in_one_line(tmp_path, content, said):
     path = tmp_path / "bad.tsv"
     path.write_text(content)
     with pytest.raises(ZooError, match=said):
         load("text", path=str(path))
 
 
-def test_batches_are_of_like_length_and_padding_is_rare():
+def test_loader_buckets_texts_by_length():
     if not (DATA / "sst2").is_dir():
         pytest.skip("SST-2 is not at hand (ZOO_DATA)")
     data = load("sentiment", root=str(DATA))
@@ -277,7 +277,7 @@ def test_batches_are_of_like_length_and_padding_is_rare():
     assert rows != Loader(data.train, batch_size=32, seed=1).order(0).tolist()
 
 
-def test_unknown_symbols_are_drawn_per_text():
+def test_word_dropout_is_drawn_per_text():
     batch = {"x": torch.full((50, 40), 7), "y": torch.zeros(50)}
     batch["x"][:, 30:] = 0
     out = TextAugment(0.3)(batch, generator_of(0))["x"]
@@ -287,21 +287,21 @@ def test_unknown_symbols_are_drawn_per_text():
     assert not torch.equal(out[0], out[1])
 
 
-def test_numbers_and_strings_are_read_alike():
+def test_encode_token_ids_equals_strings():
     spec = load("text_file").spec
     text = "while x: pass"
     assert torch.equal(encode(spec, text)["x"], encode(spec, to_ids(text, token_ids(spec.vocabulary))[None])["x"])
 
 
 @pytest.mark.slow
-def test_a_language_model_stops_resumes_and_is_shared_like_any_other():
+def test_language_model_resumes_and_distributes_exactly():
     """The conformance checks do this on a model's first task alone; here a state is carried along the text."""
     subject = Subject("lstm", Case("language_modeling", "text"))
     check_resume(subject)
     check_processes(subject)
 
 
-def test_a_run_that_goes_on_from_before_its_last_sample_has_each_once(prose):
+def test_resume_writes_each_sample_once(prose):
     options = {"data.path": str(prose), "data.block_size": 16, "run_dir": "cut", "trainer.max_epochs": 1}
     zoo.train("lstm", "text_file", **options, report=False)
     last = Path("cut/checkpoints/last.ckpt")

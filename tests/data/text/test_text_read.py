@@ -40,7 +40,7 @@ def tables(draw):
 
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(tables())
-def test_training_and_prediction_read_the_same_tokens(tmp_path_factory, table):
+def test_encode_texts_equals_training_tokens(tmp_path_factory, table):
     texts, delimiter, quoting, encoding, columns, tokens, ending, forms = table
     path = tmp_path_factory.getbasetemp() / "texts.csv"
     rows = [{"text": text, "label": ("yes", "no")[n % 2], "number": n} for n, text in enumerate(texts)]
@@ -84,7 +84,7 @@ def read(spec: DataSpec, place: Path | str) -> list[str]:
     return [text for piece in found for text in piece.raw]
 
 
-def test_a_table_is_read_by_the_models_column(spec, tmp_path):
+def test_text_column_of_new_tables_is_trainings(spec, tmp_path):
     new = tmp_path / "new.csv"
     new.write_text('liked,id,review\nyes,1,"a film, they say"\nno,2,bad\n')
     assert read(spec, new) == ["a film, they say", "bad"]
@@ -97,7 +97,7 @@ def test_a_table_is_read_by_the_models_column(spec, tmp_path):
     )
 
 
-def test_quotation_marks_may_be_characters(tmp_path):
+def test_text_keeps_quotes_that_are_characters(tmp_path):
     texts = ['he said "yes', 'a 5" disk', '"quite" so', "no marks"] * 10
     path = tmp_path / "sms"
     path.write_text("".join(f"{('ham', 'spam')[n % 2]}\t{text} {n}\n" for n, text in enumerate(texts)))
@@ -110,7 +110,7 @@ def test_quotation_marks_may_be_characters(tmp_path):
     assert read(data.spec, new) == ['"all of it" is text', '"and this"']
 
 
-def test_a_quoted_text_of_several_lines_is_one_text(tmp_path):
+def test_text_quoted_over_several_lines(tmp_path):
     path = tmp_path / "t.csv"
     texts = [f"well, {n}\nthe second line" for n in range(40)]
     path.write_text("text,label\n" + "".join(f'"{text}",{("a", "b")[n % 2]}\n' for n, text in enumerate(texts)))
@@ -119,25 +119,25 @@ def test_a_quoted_text_of_several_lines_is_one_text(tmp_path):
     assert read(data.spec, path) == texts
 
 
-def test_a_tab_is_the_delimiter_beside_commas_of_texts(tmp_path):
+def test_text_tab_delimiter_beside_commas(tmp_path):
     path = tmp_path / "t.txt"
     path.write_text("".join(f"{('a', 'b')[n % 2]}\tfine, number {n}\n" for n in range(40)))
     assert load("text", path=str(path)).spec.classes == ("a", "b")
 
 
-def test_none_is_the_name_of_a_class(tmp_path):
+def test_text_classes_may_be_named_none(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("text,label\n" + "".join(f"word {n},{('None', 'mild', 'NA')[n % 3]}\n" for n in range(60)))
     assert load("text", path=str(path)).spec.classes == ("NA", "None", "mild")
 
 
-def test_each_line_of_another_file_is_a_text(spec, tmp_path):
+def test_pieces_of_a_text_file_are_its_lines(spec, tmp_path):
     lines = tmp_path / "new.txt"
     lines.write_bytes("\ufeffa review, they say\r\n\r\n  fine\r\n".encode())
     assert read(spec, lines) == ["a review, they say", "fine"]
 
 
-def test_each_file_of_a_folder_is_a_text(tmp_path):
+def test_pieces_of_a_folder_are_its_text_files(tmp_path):
     for row in range(20):
         for label in ("ham", "spam"):
             file = tmp_path / "mails" / label / f"{row}.txt"
@@ -149,7 +149,7 @@ def test_each_file_of_a_folder_is_a_text(tmp_path):
     assert torch.equal(batch["x"], data.test["x"])
 
 
-def test_a_missing_text_is_named_by_its_row(spec, tmp_path):
+def test_encode_names_the_row_of_a_missing_text(spec, tmp_path):
     texts = ["fine", None, "awful"]
     frame = pd.DataFrame({"review": texts}, index=[7, 8, 9])
     for raw in (texts, [{"review": text} for text in texts], np.array(texts, dtype=object), ["fine", float("nan")]):
@@ -190,7 +190,7 @@ def test_a_missing_text_is_named_by_its_row(spec, tmp_path):
         ("123", "words"),
     ],
 )
-def test_scripts_without_blanks_are_read_by_characters(text, tokens):
+def test_infer_tokenizer_characters_for_scripts_without_spaces(text, tokens):
     assert infer_tokenizer([text]) == tokens
 
 
@@ -201,7 +201,7 @@ def chinese(path: Path, rows: int = 60) -> str:
     return str(path)
 
 
-def test_chinese_texts_are_learnt_and_unknown_words_are_said(tmp_path, capsys):
+def test_chinese_texts_use_characters_and_note_unknown_words(tmp_path, capsys):
     path = chinese(tmp_path / "c.csv")
     data = load("text", path=path)
     assert data.spec.tokenizer == "characters"
@@ -215,7 +215,7 @@ def test_chinese_texts_are_learnt_and_unknown_words_are_said(tmp_path, capsys):
     assert not capsys.readouterr().err
 
 
-def test_no_text_is_read_beyond_the_longest_in_training(tmp_path):
+def test_max_length_is_the_longest_training_text(tmp_path):
     """Test texts are longer than any training text, which a table of positions has no place for."""
     path, test = reviews(tmp_path / "train.csv"), tmp_path / "test.csv"
     test.write_text("review,liked\n" + "fine " * 40 + ",yes\nawful,no\n")
@@ -227,7 +227,7 @@ def test_no_text_is_read_beyond_the_longest_in_training(tmp_path):
     assert len(run.model.predict(["fine " * 40, "awful"])["label"]) == 2
 
 
-def test_a_language_model_reads_texts_longer_than_its_window(tmp_path):
+def test_language_model_reads_texts_beyond_its_block_size(tmp_path):
     path = tmp_path / "prose.txt"
     path.write_text("the cat sat on the mat. " * 60)
     options = {"data.path": str(path), "data.block_size": 8, "data.batch_size": 8, "trainer.max_epochs": 1}

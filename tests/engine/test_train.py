@@ -51,7 +51,7 @@ def digits_run(tmp_path_factory):
     return folder / "out", done
 
 
-def test_the_first_command_learns_and_says_what_it_did(digits_run):
+def test_train_prints_its_results(digits_run):
     folder, done = digits_run
     lines = done.stdout.strip().splitlines()
     assert lines[0].startswith("cnn on digits   1,293 train, 144 validation, 360 test rows of 1×8×8")
@@ -66,7 +66,7 @@ def test_the_first_command_learns_and_says_what_it_did(digits_run):
     assert not done.stderr
 
 
-def test_the_folder_holds_what_the_design_names(digits_run):
+def test_run_dir_has_all_files(digits_run):
     folder, _ = digits_run
     found = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
     events = {f for f in found if f.startswith("events.out.tfevents")}
@@ -95,7 +95,7 @@ def test_the_folder_holds_what_the_design_names(digits_run):
 
 
 @pytest.mark.slow
-def test_the_bar_moves_and_shows_loss_figure_and_time_left_on_a_terminal(tmp_path):
+def test_progress_bar_shows_loss_metric_and_time(tmp_path):
     mine, theirs = pty.openpty()
     words = [*TRAIN, "model=fnn", "trainer.max_epochs=80", "logger=csv"]
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
@@ -112,7 +112,7 @@ def test_the_bar_moves_and_shows_loss_figure_and_time_left_on_a_terminal(tmp_pat
     assert [int(line[0]) for line in lines] == pytest.approx([int(line[2]) / 0.8 for line in lines], abs=1)
 
 
-def test_tensorboard_shows_the_rows_of_the_csv_by_steps(digits_run):
+def test_tensorboard_logs_equal_the_csv(digits_run):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     folder, _ = digits_run
@@ -125,7 +125,7 @@ def test_tensorboard_shows_the_rows_of_the_csv_by_steps(digits_run):
         assert shown == [(int(r["steps"]), pytest.approx(float(r[name]), rel=1e-5)) for r in rows]
 
 
-def test_the_checkpoint_alone_predicts_what_was_reported(digits_run):
+def test_checkpoint_reproduces_the_reported_metrics(digits_run):
     folder, _ = digits_run
     content = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
     assert content["zoo"]["model"] == "cnn"
@@ -142,7 +142,7 @@ def test_the_checkpoint_alone_predicts_what_was_reported(digits_run):
         model.predict(np.zeros((3, 9, 9)))
 
 
-def test_the_last_epoch_is_kept_where_it_is_asked_for(quick):
+def test_checkpoint_test_with_last_keeps_the_last_epoch(quick):
     harsh = {"optimizer": {"lr": 0.3}, "scheduler": "constant", "trainer": {**quick["trainer"], "max_epochs": 4}}
     run = zoo.train("fnn", **{"checkpoint.test_with": "last", "logger": "csv", **harsh}, report=False)
     best, last = (torch.load(run.folder / "checkpoints" / f"{n}.ckpt", weights_only=True) for n in ("best", "last"))
@@ -153,7 +153,7 @@ def test_the_last_epoch_is_kept_where_it_is_asked_for(quick):
     assert run.results["metrics"]["val/accuracy"] == figures[-1]
 
 
-def test_best_is_the_epoch_with_the_best_validation(digits_run):
+def test_best_checkpoint_has_the_best_validation_metric(digits_run):
     folder, _ = digits_run
     with (folder / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -162,7 +162,7 @@ def test_best_is_the_epoch_with_the_best_validation(digits_run):
     assert content["state_dict"]["counters"].tolist() == [int(best["steps"]), int(best["samples"])]
 
 
-def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
+def test_load_rejects_files_that_are_no_checkpoint(tmp_path):
     import pickle
 
     class Trap:
@@ -180,7 +180,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path):
         zoo.load(tmp_path / "none.ckpt")
 
 
-def test_regression_reports_original_units(quick):
+def test_regression_metrics_are_in_original_units(quick):
     quick["trainer"]["max_epochs"] = 20
     run = zoo.train("fnn", data="diabetes", **quick)
     data = load("diabetes")
@@ -193,7 +193,7 @@ def test_regression_reports_original_units(quick):
     assert {p.name for p in run.plots} == {"curves.png", "truth.png"}
 
 
-def test_test_figures_are_scikit_learns(quick):
+def test_classification_metrics_equal_scikit_learn(quick):
     from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
 
     run = zoo.train("fnn", data="wine", **quick)
@@ -207,7 +207,7 @@ def test_test_figures_are_scikit_learns(quick):
     assert run.metrics["test/balanced_accuracy"] == pytest.approx(balanced_accuracy_score(y, said.argmax(1)), abs=1e-6)
 
 
-def test_arrays_and_a_frame_train(quick):
+def test_train_on_arrays_and_a_frame(quick):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(300, 4))
     quick["trainer"]["max_epochs"] = 15
@@ -226,14 +226,14 @@ def test_arrays_and_a_frame_train(quick):
     assert run.model.predict(frame.drop(columns="target"))["value"].shape == (300,)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_with_step_rate_and_checkpoint(tmp_path):
+def test_train_stops_at_a_non_finite_loss(tmp_path):
     diverge = {"scheduler": "constant", "optimizer": "sgd", "logger": "csv", "init": "kaiming"}
     with pytest.raises(zoo.TrainingError, match=r"at step \d+ \(learning rate 1e\+30\).*no epoch was finished"):
         zoo.train("fnn", model_kwargs={"norm": "none"}, run_dir="gone", **diverge, **{"optimizer.lr": 1e30})
     assert not (tmp_path / "gone").exists()
 
 
-def test_a_loss_that_breaks_later_names_the_last_good_checkpoint(tmp_path):
+def test_train_names_the_last_good_checkpoint(tmp_path):
     @zoo.register("test_breaks")
     class Breaks(zoo.FNN):
         def compute_loss(self, batch):
@@ -263,7 +263,7 @@ def test_a_loss_that_breaks_later_names_the_last_good_checkpoint(tmp_path):
         (["model=cnn", "model=[cnn"], "cannot be read: must be option=value"),
     ],
 )
-def test_the_command_line_refuses_in_one_line_with_code_2_and_leaves_nothing(words, said, tmp_path):
+def test_train_rejects_invalid_options_before_writing(words, said, tmp_path):
     done = command(*words, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
     assert re.search(said, one_line(done))
@@ -278,7 +278,7 @@ def test_the_command_line_refuses_in_one_line_with_code_2_and_leaves_nothing(wor
         (["model=cnn", "data=mnist", "data.root=nowhere"], "t10k-labels-idx1-ubyte.gz not found in nowhere/MNIST/raw"),
     ],
 )
-def test_what_is_found_out_later_is_refused_in_one_line_too(words, said, tmp_path, capsys):
+def test_train_rejects_missing_resources_in_one_line(words, said, tmp_path, capsys):
     if "trainer=cuda" in words and torch.cuda.is_available():
         pytest.skip("a CUDA device is here")
     assert main(["train", *words]) == 2
@@ -287,7 +287,7 @@ def test_what_is_found_out_later_is_refused_in_one_line_too(words, said, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_is_there_already_is_not_written_into(tmp_path):
+def test_train_rejects_an_existing_run_dir(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("dear")
     done = command("model=fnn", "run_dir=mine", cwd=tmp_path)
@@ -296,7 +296,7 @@ def test_a_folder_that_is_there_already_is_not_written_into(tmp_path):
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
 
 
-def test_a_sweep_goes_on_past_a_failure_and_its_code_tells(tmp_path, capsys):
+def test_multirun_continues_after_a_failure(tmp_path, capsys):
     words = ["-m", "model=glob(*nn)", "data=wine", "trainer.max_epochs=1", "logger=csv", "trainer=cpu"]
     assert main(["train", *words]) == 2
     said = capsys.readouterr()
@@ -307,7 +307,7 @@ def test_a_sweep_goes_on_past_a_failure_and_its_code_tells(tmp_path, capsys):
     assert len(list(tmp_path.glob("runs/fnn-wine/*/results.json"))) == 1
 
 
-def test_help_shows_every_group_and_choice():
+def test_train_help_shows_groups_and_choices():
     done = command("--help", cwd=ROOT)
     assert "hidden_sizes" in command("model=fnn", "--help", cwd=ROOT).stdout
     assert done.returncode == 0
@@ -325,13 +325,13 @@ def test_help_shows_every_group_and_choice():
 
 @pytest.mark.parametrize("size", [(1, 1, 1), (1, 5, 7), (3, 32, 32), (2, 3, 40)])
 @pytest.mark.parametrize("network", ["plain", "resnet"])
-def test_the_cnn_is_cut_to_fit_any_size(network, size):
+def test_cnn_accepts_small_and_flat_images(network, size):
     spec = ImageSpec("s", "classification", size, classes=("a", "b"))
     model = zoo.create("cnn", spec=spec, network=network, depth=8).eval()
     assert model(torch.rand(2, *size)).shape == (2, 2)
 
 
-def test_resnet_has_the_depth_and_size_of_the_paper():
+def test_resnet_depth_and_parameters_equal_the_paper():
     spec = ImageSpec("c", "classification", (3, 32, 32), classes=tuple("0123456789"))
     model = zoo.create("cnn", spec=spec, network="resnet", depth=20, base_width=16)
     layers = [m for m in model.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
@@ -339,7 +339,7 @@ def test_resnet_has_the_depth_and_size_of_the_paper():
     assert sum(p.numel() for p in model.parameters()) == pytest.approx(0.27e6, rel=0.03)
 
 
-def test_residual_layers_add_their_input():
+def test_fnn_residual_layers_add_their_input():
     spec = TableSpec("t", "regression", (4,))
     torch.manual_seed(0)
     model = zoo.create("fnn", spec=spec, hidden_sizes=[4, 4], residual=True, norm="none", dropout=0.0).eval()
@@ -351,7 +351,7 @@ def test_residual_layers_add_their_input():
 
 
 @pytest.mark.slow
-def test_the_wheel_carries_the_configurations_and_runs_from_any_folder(tmp_path):
+def test_wheel_trains_from_any_folder(tmp_path):
     words = [
         sys.executable,
         "-m",

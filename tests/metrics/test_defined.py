@@ -24,7 +24,7 @@ def metrics_of(objective, output, y):
 
 
 @pytest.mark.parametrize("present", [[0, 1, 2, 3], [0, 1, 2], [1, 3], [2]])
-def test_classes_without_rows_count_nowhere(present):
+def test_metrics_ignore_classes_without_rows(present):
     random = np.random.default_rng(0)
     y = random.choice(present, 60)
     output = torch.from_numpy(random.normal(size=(60, 4)).astype(np.float32))
@@ -36,7 +36,7 @@ def test_classes_without_rows_count_nowhere(present):
 
 
 @pytest.mark.parametrize("truth", [[1, 1, 1], [0, 0, 0], [1], [0, 1, 1]])
-def test_two_classes_are_ranked_only_where_both_have_rows(truth):
+def test_auroc_needs_rows_of_both_classes(truth):
     output, y = torch.randn(len(truth), 2), torch.tensor(truth)
     values = metrics_of(build_task(spec(2)), output, y)
     ranked = {"auroc", "average_precision"} & set(values)
@@ -44,7 +44,7 @@ def test_two_classes_are_ranked_only_where_both_have_rows(truth):
     assert {"accuracy", "nll"} <= set(values)
 
 
-def test_labels_that_all_or_no_rows_have_are_left_out_of_means():
+def test_multilabel_means_skip_constant_labels():
     random = np.random.default_rng(1)
     y = np.stack([np.ones(30), np.zeros(30), random.integers(0, 2, 30)], 1).astype(np.float32)
     output = torch.from_numpy(random.normal(size=(30, 3)).astype(np.float32))
@@ -55,7 +55,7 @@ def test_labels_that_all_or_no_rows_have_are_left_out_of_means():
 
 
 @pytest.mark.parametrize(("y", "defined"), [([3.0], False), ([2.0, 2.0], False), ([1.0, 2.0], True)])
-def test_r2_needs_two_different_values(y, defined):
+def test_r2_needs_two_distinct_targets(y, defined):
     numbers = TableSpec("t", "regression", (2,), target_mean=1.0, target_std=0.5)
     values = metrics_of(build_task(numbers), torch.zeros(len(y), 1), torch.tensor(y))
     assert ("r2" in values) == defined
@@ -63,7 +63,7 @@ def test_r2_needs_two_different_values(y, defined):
 
 
 @pytest.mark.parametrize(("mean", "deviation"), [(1e6, 1.0), (0.0, 1e-4)])
-def test_r2_is_that_of_scikit_learn_for_large_and_for_small_numbers(mean, deviation):
+def test_r2_equals_scikit_learn_at_any_scale(mean, deviation):
     from sklearn.metrics import r2_score
 
     random = np.random.default_rng(2)

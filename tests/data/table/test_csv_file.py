@@ -33,7 +33,7 @@ def written(tmp_path, text):
     return path
 
 
-def test_quotation_marks_that_are_ordinary_characters_are_kept(tmp_path):
+def test_read_csv_keeps_quotes_that_are_ordinary_characters(tmp_path):
     path = written(tmp_path, lines(MESSAGES))
     table = read_csv(path)
     assert (table.delimiter, table.quoting, table.header) == ("\t", "none", False)
@@ -45,7 +45,7 @@ def test_quotation_marks_that_are_ordinary_characters_are_kept(tmp_path):
     assert sum(texts_of.sizes) == 40
 
 
-def test_a_model_reads_quotation_marks_as_training_did(tmp_path):
+def test_csv_quoting_applies_to_new_files(tmp_path):
     rows = "".join(f"{n / 3:.2f},{['pine', 'oak'][n % 2]},{'uv'[n % 2]}\n" for n in range(40)).replace(
         "pine", '5" pine'
     )
@@ -65,13 +65,13 @@ def test_a_model_reads_quotation_marks_as_training_did(tmp_path):
         ('a,b\n"x ""1"", z",1\n"y",2\n', "minimal"),
     ],
 )
-def test_quotation_marks_that_enclose_cells_are_taken_off(tmp_path, text, quoting):
+def test_read_csv_strips_quotes_around_cells(tmp_path, text, quoting):
     table = read_csv(written(tmp_path, text))
     assert table.quoting == quoting
     assert table.cells.values.tolist() == list(csv.reader(io.StringIO(text)))[1:]
 
 
-def test_a_mark_that_is_never_closed_is_named_with_its_line_and_the_option(tmp_path):
+def test_read_csv_names_the_line_of_an_unbalanced_quote(tmp_path):
     path = written(tmp_path, "a,b\nx,1\n" + '"y, z,2\n' + "x,3\n" * 5)
     with pytest.raises(zoo.ZooError, match=r"line 3: .*pass data\.quoting=none if quotes are ordinary characters"):
         read_csv(path)
@@ -98,7 +98,7 @@ def test_a_mark_that_is_never_closed_is_named_with_its_line_and_the_option(tmp_p
         (",red,5\n3,blue,6\n", ["column_1", "column_2", "column_3"], ()),
     ],
 )
-def test_a_header_is_told_from_rows(tmp_path, text, names, nameless):
+def test_read_csv_detects_a_header(tmp_path, text, names, nameless):
     table = read_csv(written(tmp_path, text))
     assert (table.cells.columns.tolist(), table.nameless) == (names, nameless)
     (piece,) = streamed(tmp_path / "a.csv")
@@ -106,7 +106,7 @@ def test_a_header_is_told_from_rows(tmp_path, text, names, nameless):
     assert piece.cells.equals(table.cells)
 
 
-def test_an_index_without_a_name_is_left_out_with_a_note(tmp_path, capsys):
+def test_csv_drops_an_unnamed_index_with_a_note(tmp_path, capsys):
     rows = "".join(f"{n},{n / 7:.2f},{'uv'[n % 2]}\n" for n in range(40))
     spec = load("csv", path=str(written(tmp_path, ",a,y\n" + rows)), target="y").spec
     assert spec.columns == ("a",)
@@ -115,7 +115,7 @@ def test_an_index_without_a_name_is_left_out_with_a_note(tmp_path, capsys):
     assert by_place.spec == spec
 
 
-def test_a_column_of_kinds_without_a_name_is_read_and_an_index_is_no_label(tmp_path):
+def test_csv_keeps_an_unnamed_categorical_column(tmp_path):
     rows = "".join(f"{['oak', 'yew'][n % 3 > 0]},{n / 7:.2f},{'uv'[n % 2]}\n" for n in range(40))
     assert load("csv", path=str(written(tmp_path, ",a,y\n" + rows)), target="y").spec.columns == ("column_1", "a")
     texts = "".join(f"{n},{'a good film' if n % 2 else 'a bad film'},{'uv'[n % 2]}\n" for n in range(40))
@@ -123,18 +123,18 @@ def test_a_column_of_kinds_without_a_name_is_read_and_an_index_is_no_label(tmp_p
     assert (spec.reading.text_column, spec.reading.target) == ("review", "liked")
 
 
-def test_labels_that_may_be_true_together_are_0_and_1_also_as_fractions(tmp_path):
+def test_multilabel_targets_may_be_written_as_floats(tmp_path):
     rows = "".join(f"{n / 7:.2f},{n % 2}.0,{n % 3 % 2}\n" for n in range(40))
     data = load("csv", path=str(written(tmp_path, "a,up,down\n" + rows)), target=["up", "down"])
     assert int(data.train["y"][:, 0].sum()) == data.spec.class_counts[0] > 0
 
 
-def test_semicolons_are_told_from_decimal_commas(tmp_path):
+def test_read_csv_semicolons_with_decimal_commas(tmp_path):
     table = read_csv(written(tmp_path, "1,5;2,5;3,5\n2,5;3,5;4,5\n"))
     assert (table.delimiter, len(table.cells.columns)) == (";", 3)
 
 
-def test_a_new_file_may_have_another_delimiter_and_a_header_is_known_by_its_names(tmp_path):
+def test_pieces_of_a_csv_in_another_layout(tmp_path):
     rows = "".join(f"{n / 7:.2f};{'xy'[n % 3 > 0]};{'uv'[n % 2]}\n" for n in range(40))
     spec = load("csv", path=str(written(tmp_path, "a;kind;y\n" + rows)), target="y").spec
     for text in ("a;kind\n1;x\n", "kind,a\nx,1\n", "kind\ta\tz\nx\t1\t1,5\n", "a|kind\n1|x\n"):

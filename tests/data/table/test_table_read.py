@@ -100,7 +100,7 @@ forms = st.builds(
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(form=forms)
-def test_rows_are_the_same_numbers_in_training_and_in_each_form_of_prediction(tmp_path, form):
+def test_encode_table_equals_training_rows(tmp_path, form):
     cells = columns(form)
     names = list(cells)
     path = write(tmp_path / "a.csv", cells, form, order=names)
@@ -167,13 +167,13 @@ def first_column(data) -> list[float]:
         (["1e3", "2.5"], [1000.0, 2.5], "from 1 column of numbers"),
     ],
 )
-def test_numbers_are_read_as_their_column_writes_them_and_this_is_said(tmp_path, capsys, texts, numbers, words):
+def test_numbers_in_local_formats_are_reported(tmp_path, capsys, texts, numbers, words):
     data = table(tmp_path, rows_of("a", texts * 15))
     assert first_column(data) == pytest.approx(sorted(numbers * 15))
     assert words in capsys.readouterr().out
 
 
-def test_a_column_that_could_be_read_in_two_ways_is_read_as_the_others_of_the_file(tmp_path, capsys):
+def test_decimal_mark_of_an_ambiguous_column_follows_the_file(tmp_path, capsys):
     both = "a;b;y\n" + "\n".join(f"1,{n:03d};0,{n};{'uv'[n % 2]}" for n in range(100, 140))
     assert first_column(table(tmp_path, both))[0] == pytest.approx(1.1)
     points = "a;b;y\n" + "\n".join(f"1.{n:03d};0,{n};{'uv'[n % 2]}" for n in range(100, 140))
@@ -189,7 +189,7 @@ def test_a_column_that_could_be_read_in_two_ways_is_read_as_the_others_of_the_fi
     assert first_column(table(tmp_path, few, thousands="."))[0] == 0.5
 
 
-def test_marks_for_a_missing_number_are_said_and_what_is_no_number_is_warned_of(tmp_path, capsys):
+def test_missing_markers_are_reported_and_units_warn(tmp_path, capsys):
     data = table(tmp_path, rows_of("a", ["-", "1.5", "2.5"] * 14))
     assert data.spec.missing_indicators == ("a",)
     assert "missing: 14 of a (as '-')" in capsys.readouterr().out
@@ -201,7 +201,7 @@ def test_marks_for_a_missing_number_are_said_and_what_is_no_number_is_warned_of(
     assert data.spec.missing_indicators == ("a",)
 
 
-def test_a_word_among_numbers_is_named(tmp_path):
+def test_numeric_column_with_a_word_is_rejected(tmp_path):
     text = rows_of("a", ["xx" if n % 5 < 2 else f"{n / 7:.3f}" for n in range(60)])
     with pytest.raises(zoo.ZooError, match=r"holds numbers and 'xx' \(24 rows\).*data\.missing=\[xx\]"):
         table(tmp_path, text)
@@ -210,7 +210,7 @@ def test_a_word_among_numbers_is_named(tmp_path):
         table(tmp_path, rows_of("a", [f"{'$€'[n % 2]}{n / 7:.2f}" for n in range(60)]))
 
 
-def test_codes_with_leading_zeros_are_texts_unless_they_are_said_to_be_numbers(tmp_path, capsys):
+def test_codes_with_leading_zeros_are_categories(tmp_path, capsys):
     text = rows_of("a", ["01001", "02134", "90210"] * 14)
     spec = table(tmp_path, text).spec
     assert spec.categories[0] == ("01001", "02134", "90210")
@@ -219,7 +219,7 @@ def test_codes_with_leading_zeros_are_texts_unless_they_are_said_to_be_numbers(t
     assert table(tmp_path, text, numeric_columns=["a"]).spec.categories == ((),)
 
 
-def test_prediction_reads_numbers_by_the_format_of_training(tmp_path):
+def test_number_format_of_training_applies_to_prediction(tmp_path):
     spec = table(tmp_path, rows_of("a", ["1.033,5", "12,25"] * 20, ";")).spec
     assert encode(spec, {"a": "2.000,5"})["x"].tolist() == [[2000.5]]
     assert encode(spec, {"a": 2000.5})["x"].tolist() == [[2000.5]]
@@ -232,7 +232,7 @@ def test_prediction_reads_numbers_by_the_format_of_training(tmp_path):
 # --- categories and classes ---
 
 
-def test_whole_numbers_are_one_category_however_they_are_written(tmp_path):
+def test_integer_categories_equal_in_every_dtype(tmp_path):
     codes = ["1234567.0", "1234568.0", ""]
     spec = table(tmp_path, rows_of("a", codes * 14), text=["a"]).spec
     assert spec.categories == (("", "1234567", "1234568"),)
@@ -248,7 +248,7 @@ def test_whole_numbers_are_one_category_however_they_are_written(tmp_path):
 
 
 @pytest.mark.parametrize("word", ["None", "NA", "null", "N/A"])
-def test_a_word_for_nothing_is_a_class_among_words_and_missing_where_it_is_said_to_be(tmp_path, capsys, word):
+def test_missing_words_may_be_classes(tmp_path, capsys, word):
     text = "a,y\n" + "".join(f"{n},{one}\n" for n in range(20) for one in (word, "mild"))
     assert table(tmp_path, text).spec.classes == tuple(sorted([word, "mild"]))
     assert f"pass data.missing=[{word}]" in capsys.readouterr().err
@@ -260,7 +260,7 @@ def test_a_word_for_nothing_is_a_class_among_words_and_missing_where_it_is_said_
     assert table(tmp_path, rows_of("a", [word, "mild"] * 20)).spec.categories == (tuple(sorted([word, "mild"])),)
 
 
-def test_categories_that_training_lacks_are_counted_and_named(tmp_path, capsys):
+def test_unknown_categories_are_counted(tmp_path, capsys):
     spec = table(tmp_path, rows_of("wood", ["pine", "yew"] * 20)).spec
     new = pd.DataFrame({"wood": ["oak", "pine", "oak", "ash", None]}, index=[7, 7, 7, 7, 7])
     counts = unknown_categories(spec, new, encode(spec, new))
@@ -274,7 +274,7 @@ def test_categories_that_training_lacks_are_counted_and_named(tmp_path, capsys):
 # --- large numbers ---
 
 
-def test_large_numbers_keep_their_small_differences(tmp_path):
+def test_large_numbers_keep_float32_resolution(tmp_path):
     rng = np.random.default_rng(0)
     a = rng.normal(size=200).round(3)
     frame = pd.DataFrame({"stamp": 1.7e9 + a, "y": 1e9 + 10 * a})
@@ -299,7 +299,7 @@ def test_large_numbers_keep_their_small_differences(tmp_path):
     assert np.allclose(np.sort(objective.predictions(output)["value"].numpy()), np.sort(1e9 + 10 * a), atol=1e-3)
 
 
-def test_what_float32_cannot_hold_is_refused_with_its_place(tmp_path):
+def test_values_beyond_float32_are_rejected_with_row_and_column(tmp_path):
     with pytest.raises(zoo.ZooError, match=r"line 5, column 'a': 1e\+39 is too large"):
         table(tmp_path, rows_of("a", ["1", "2", "3", "1e39"] * 10))
     spec = table(tmp_path, rows_of("a", ["1.5", "2", "3"] * 14)).spec
@@ -323,16 +323,16 @@ DATES = (
 
 
 @pytest.mark.parametrize("form", DATES)
-def test_dates_are_recognized_in_each_common_form(tmp_path, form):
+def test_date_columns_are_rejected_in_common_formats(tmp_path, form):
     with pytest.raises(zoo.ZooError, match=r"column 'a' holds dates, such as .*data.drop_columns=\[a\]"):
         table(tmp_path, rows_of("a", [form.format(d=n % 28 + 1) for n in range(40)]))
 
 
-def test_words_that_are_also_months_are_no_dates(tmp_path):
+def test_date_columns_are_more_than_month_names(tmp_path):
     assert table(tmp_path, rows_of("a", ["may", "march", "5 may"] * 14)).spec.categories[0]
 
 
-def test_names_and_ids_are_refused_or_said(tmp_path, capsys):
+def test_identifier_columns_are_rejected_or_warn(tmp_path, capsys):
     with pytest.raises(zoo.ZooError, match="column 'a' holds 60 different texts in 60 rows"):
         table(tmp_path, rows_of("a", [f"person {n}" for n in range(60)]))
     table(tmp_path, rows_of("a", [str(3 * n + 7) for n in range(60)]))
@@ -350,7 +350,7 @@ def trees(tmp_path):
     return table(tmp_path, text).spec
 
 
-def test_rows_are_read_in_each_form_that_a_program_has_them(trees, tmp_path):
+def test_encode_accepts_every_form_of_rows(trees, tmp_path):
     frame = pd.DataFrame({"kind": ["oak", "yew"], "a": [0.5, 1.5]}, index=["p", "q"])
     expected = [[0.5, 1.0], [1.5, 2.0]]
     frame.to_csv(tmp_path / "new.csv", sep=";")
@@ -382,13 +382,13 @@ def test_rows_are_read_in_each_form_that_a_program_has_them(trees, tmp_path):
         (pd.DataFrame({"a": pd.timedelta_range("1h", periods=1), "kind": ["oak"]}), "row 1, column 'a'"),
     ],
 )
-def test_rows_that_cannot_be_read_are_one_line(trees, raw, words):
+def test_encode_rejects_unfit_rows_in_one_line(trees, raw, words):
     with pytest.raises(zoo.ZooError, match=words) as error:
         encode(trees, raw)
     assert "\n" not in str(error.value)
 
 
-def test_errors_of_a_new_file_name_it_and_the_line(trees, tmp_path):
+def test_encode_errors_name_file_and_line(trees, tmp_path):
     for text, words in (
         ("a,kind\n", "new.csv: has no rows"),
         ("kind\noak\nyew\n", "new.csv: the columns a are missing; the model reads a, kind"),
@@ -403,14 +403,14 @@ def test_errors_of_a_new_file_name_it_and_the_line(trees, tmp_path):
             assert words in piece.wrong
 
 
-def test_points_between_three_digits_in_a_file_of_semicolons_are_said(tmp_path, capsys):
+def test_thousands_or_decimal_point_ambiguity_is_noted(tmp_path, capsys):
     text = rows_of("a", [f"1.{n:03d}" for n in range(100, 140)], ";").replace('"', "")
     assert first_column(table(tmp_path, text))[0] == pytest.approx(1.1)
     assert "pass data.decimal=','" in capsys.readouterr().err
     assert first_column(table(tmp_path, text, decimal=","))[0] == 1100
 
 
-def test_large_numbers_are_given_back_in_their_own_units():
+def test_reconstruction_of_large_numbers_in_original_units():
     from zoo.data.arrays import from_arrays
 
     a = 1.7e9 + np.random.default_rng(0).normal(size=(200, 2)).round(3)

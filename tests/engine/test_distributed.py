@@ -21,7 +21,7 @@ def _registered(monkeypatch):
     monkeypatch.setattr(registry, "_MODELS", {**registry._MODELS, **ENTRIES})
 
 
-def test_a_loss_that_is_not_finite_in_one_process_ends_all_with_its_number(capfd):
+def test_non_finite_loss_in_one_process_stops_all(capfd):
     with pytest.raises(
         zoo.TrainingError, match=r"the loss became nan at step 5 in process 1 of 2 .*last good"
     ) as caught:
@@ -30,7 +30,7 @@ def test_a_loss_that_is_not_finite_in_one_process_ends_all_with_its_number(capfd
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_an_error_of_one_process_is_said_with_its_number(capfd):
+def test_error_in_one_process_names_its_rank(capfd):
     with pytest.raises(zoo.TrainingError, match=r"process 1 of 2: the disk of this machine is gone"):
         zoo.train("test_refuses_in_one", run_dir="run", trainer=TRAINER, **SHARED)
     assert "Traceback" not in capfd.readouterr().err

@@ -41,7 +41,7 @@ def frame(**columns) -> pd.DataFrame:
         ([None] * 60, (), True),
     ],
 )
-def test_columns_of_each_type_are_read_alike_in_training_and_prediction(column, levels, flagged):
+def test_frame_dtypes_alike_in_training_and_prediction(column, levels, flagged):
     rows = frame(b=column)
     data = from_arrays(rows, target="y")
     assert (data.spec.categories[1], data.spec.missing_indicators) == (levels, ("b",) if flagged else ())
@@ -63,7 +63,7 @@ def test_columns_of_each_type_are_read_alike_in_training_and_prediction(column, 
         ([datetime.date(2000, 1, 1 + n % 28) for n in range(ROWS)], "holds dates"),
     ],
 )
-def test_columns_that_are_neither_numbers_nor_texts_are_refused(column, words):
+def test_frame_rejects_columns_of_other_types(column, words):
     with pytest.raises(zoo.ZooError, match=f"data: column 'b' {words}|data: column 'b' holds {words}") as error:
         from_arrays(frame(b=column), target="y")
     assert "drop the column 'b'" in str(error.value)
@@ -79,7 +79,7 @@ def test_columns_that_are_neither_numbers_nor_texts_are_refused(column, words):
         (np.arange(ROWS) % 2 * 0.5, "regression", ()),
     ],
 )
-def test_few_whole_numbers_are_classes_in_arrays_frames_and_files(tmp_path, values, task, classes):
+def test_target_of_few_integers_is_classes(tmp_path, values, task, classes):
     rows = frame().assign(y=values)
     rows.to_csv(tmp_path / "a.csv", index=False)
     for data in (
@@ -92,7 +92,7 @@ def test_few_whole_numbers_are_classes_in_arrays_frames_and_files(tmp_path, valu
         assert (data.spec.task, data.spec.classes) == (task, classes)
 
 
-def test_columns_are_named_by_texts_or_numbers():
+def test_frame_column_names_may_be_numbers():
     rows = frame().rename(columns={"a": 0, "y": 1})
     data = from_arrays(rows, target=1)
     assert data.spec.columns == ("0",)
@@ -114,13 +114,13 @@ def test_columns_are_named_by_texts_or_numbers():
         ((1e39 * (A[:, None] + 1), Y), None, "is too large for float32"),
     ],
 )
-def test_data_that_cannot_be_paired_or_learned_from_is_one_line(data, target, words):
+def test_from_arrays_rejects_unfit_frames_in_one_line(data, target, words):
     with pytest.raises(zoo.ZooError, match=words) as error:
         from_arrays(data, target=target)
     assert "\n" not in str(error.value)
 
 
-def test_a_series_of_the_same_index_is_paired_by_it():
+def test_from_arrays_aligns_a_series_by_its_index():
     rows = frame().set_index(pd.Index(range(ROWS, 0, -1)))
     data = from_arrays((rows[["a"]], rows["y"]))
     assert torch.equal(data.train["y"], from_arrays(frame(), target="y").train["y"])

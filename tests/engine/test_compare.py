@@ -30,14 +30,14 @@ from zoo.engine.compare import candidates
         ),
     ],
 )
-def test_candidates_are_those_that_can_do_the_task(words, some, none):
+def test_candidates_support_the_task(words, some, none):
     found = set(candidates(words))
     assert some <= found
     assert not none & found
 
 
 @pytest.mark.slow
-def test_a_table_is_ranked_beside_trees_and_the_winner_is_kept(tmp_path, capsys):
+def test_compare_ranks_models_and_keeps_the_best(tmp_path, capsys):
     random = np.random.default_rng(0)
     frame = pd.DataFrame({"a": random.normal(size=600), "b": random.normal(size=600)})
     frame["price"] = 3 * frame["a"] * frame["b"] + frame["a"]
@@ -57,7 +57,7 @@ def test_a_table_is_ranked_beside_trees_and_the_winner_is_kept(tmp_path, capsys)
     assert not list(place.parent.rglob("probe"))
 
 
-def test_a_model_that_fails_is_named_and_the_others_are_ranked(monkeypatch, capsys):
+def test_compare_ranks_others_when_a_model_fails(monkeypatch, capsys):
     registry.get("fnn")  # an import within the patch would be lost after it
     monkeypatch.setattr(registry, "_MODELS", dict(registry._MODELS))
 
@@ -83,6 +83,6 @@ def test_a_model_that_fails_is_named_and_the_others_are_ranked(monkeypatch, caps
         (["compare", "data=csv", "data.path=none.csv"], "no such file"),
     ],
 )
-def test_wrong_words_are_one_line(words, said, capsys):
+def test_compare_rejects_wrong_arguments_in_one_line(words, said, capsys):
     assert main(words) == 2
     assert said in capsys.readouterr().err

@@ -18,7 +18,7 @@ def few(dataset, rows, seed=None):
     return trained_on(dataset, rows=rows, seed=seed, synthetic=None)
 
 
-def test_few_rows_keep_the_shares_of_classes_and_leave_validation_and_test_alone():
+def test_max_train_samples_keeps_class_proportions_and_other_splits():
     whole = load("breast_cancer")
     part = few(whole, 100)
     assert len(part.train["x"]) == part.spec.rows == sum(part.spec.class_counts) == 100
@@ -32,12 +32,12 @@ def test_few_rows_keep_the_shares_of_classes_and_leave_validation_and_test_alone
     assert torch.equal(few(whole, 100, 0).train["x"], part.train["x"])
 
 
-def test_numbers_to_predict_are_scaled_by_the_rows_that_are_left():
+def test_max_train_samples_rescales_regression_targets():
     part = few(load("diabetes"), 20)
     assert part.spec.target_mean == pytest.approx(float(part.train["y"].mean()), rel=1e-6)
 
 
-def test_rows_of_a_memory_map_stay_there(tmp_path):
+def test_max_train_samples_keeps_memory_maps(tmp_path):
     from PIL import Image
 
     for number in range(40):
@@ -52,7 +52,7 @@ def test_rows_of_a_memory_map_stay_there(tmp_path):
     assert set(kept.tolist()) <= set(known.tolist())
 
 
-def test_a_run_on_an_archive_of_its_own_images_is_the_run_on_them(tmp_path):
+def test_synthetic_path_of_the_same_images_trains_equally(tmp_path):
     own = load("digits").train
     np.savez(tmp_path / "own.npz", x=own["x"].numpy(), y=own["y"].numpy())
     words = {"data.synthetic_path": str(tmp_path / "own.npz"), "data.max_train_samples": 0}
@@ -61,7 +61,7 @@ def test_a_run_on_an_archive_of_its_own_images_is_the_run_on_them(tmp_path):
     assert all(torch.equal(value, other[name]) for name, value in one.items())
 
 
-def test_made_images_come_after_the_real_ones(tmp_path):
+def test_synthetic_path_appends_generated_images(tmp_path):
     whole = load("digits")
     made = (255 * torch.rand(30, 1, 8, 8)).byte()
     np.savez(tmp_path / "made.npz", x=made.numpy(), y=np.arange(30) % 10)
@@ -90,7 +90,7 @@ def test_made_images_come_after_the_real_ones(tmp_path):
         ("digits", {"synthetic": "words.npz"}, "is not a whole .npz archive of plain arrays"),
     ],
 )
-def test_what_cannot_be_trained_on_is_one_line(tmp_path, monkeypatch, data, asked, said):
+def test_subsets_reject_unfit_options_in_one_line(tmp_path, monkeypatch, data, asked, said):
     monkeypatch.chdir(tmp_path)
     x, y = np.zeros((22, 1, 8, 8), np.uint8), np.arange(22) % 10
     np.savez("good.npz", x=x, y=y)

@@ -18,27 +18,27 @@ def runs(tmp_path_factory):
     return above
 
 
-def test_runs_that_differ_in_their_seed_are_one_curve_and_others_are_named_by_what_differs(runs):
+def test_plot_groups_runs_by_seed(runs):
     kinds = _groups(read_runs([str(runs)]))
     assert sorted(len(kind) for kind in kinds.values()) == [1, 2]
     assert any("optimizer.lr=0.1" in name for name in kinds)
     assert all("seed=" not in name for name in kinds)
 
 
-def test_a_curve_is_the_mean_of_its_seeds_as_far_as_the_shortest_goes():
+def test_plot_averages_seeds_up_to_the_shortest():
     x, mean, deviation = _mean_curve([[1, 2, 3], [1, 4]], [[float("nan"), 4, 6], [2, 8]])
     assert (x, mean) == ([3.0], [6.0])  # the first row lacks a value, the third a seed
     assert deviation == [pytest.approx(8**0.5)]
 
 
-def test_the_command_draws_any_figure_that_all_have(runs, tmp_path, capsys):
+def test_plot_draws_any_common_metric(runs, tmp_path, capsys):
     out = tmp_path / "both.png"
     assert main(["plot", str(runs / "a"), str(runs / "b"), "metric=nll", "over=seconds", f"out={out}"]) == 0
     assert "2 runs" in capsys.readouterr().out
     assert out.stat().st_size > 1000
 
 
-def test_policies_are_drawn_by_the_return_of_episodes_over_environment_steps(tmp_path, monkeypatch):
+def test_plot_policies_by_return_over_environment_steps(tmp_path, monkeypatch):
     sizes = {
         "data.num_envs": 4,
         "data.num_steps": 8,
@@ -65,7 +65,7 @@ def test_policies_are_drawn_by_the_return_of_episodes_over_environment_steps(tmp
     assert ax.lines[0].get_xydata().tolist() == [[float(r["samples"]), float(r["val/return"])] for r in rows]
 
 
-def test_wrong_words_are_one_line(runs, tmp_path, capsys):
+def test_plot_rejects_wrong_arguments_in_one_line(runs, tmp_path, capsys):
     with (runs / "a" / "metrics.csv").open() as file:
         known = [name for name in next(csv.reader(file)) if name.startswith("val/")]
     assert "val/nll" in known

@@ -37,7 +37,7 @@ def digits(**options):
 # --- bounds ---
 
 
-def test_the_closed_form_of_kl_is_its_mean_over_samples():
+def test_kl_to_prior_equals_its_monte_carlo_estimate():
     torch.manual_seed(0)
     mean, log_var = torch.randn(4, 3), torch.randn(4, 3)
     z = mean + (0.5 * log_var).exp() * torch.randn(200_000, 4, 3)
@@ -54,7 +54,7 @@ def linear_vae(latent=2, **options):
     return model
 
 
-def test_importance_sampling_finds_the_likelihood_of_a_linear_gaussian():
+def test_importance_sampling_equals_linear_gaussian_likelihood():
     model = linear_vae(test_importance_samples=4000)
     with torch.no_grad():
         w, b = model.decoder[0].weight, model.decoder[0].bias
@@ -72,7 +72,7 @@ def test_importance_sampling_finds_the_likelihood_of_a_linear_gaussian():
     assert float((-found["elbo"]).mean()) > float(truth.mean())
 
 
-def test_the_bound_with_more_samples_is_closer_and_with_one_is_the_plain_one():
+def test_iwae_bound_tightens_with_importance_samples():
     torch.manual_seed(1)
     x = torch.randn(512, 5)
     batch = {"x": x}
@@ -91,7 +91,7 @@ def test_the_bound_with_more_samples_is_closer_and_with_one_is_the_plain_one():
     assert means[0] - means[1] > 1
 
 
-def test_free_bits_cost_nothing_and_the_weight_of_kl_rises():
+def test_free_bits_and_kl_warmup():
     model = zoo.create("vae", spec=TABLE, free_bits=0.5, kl_warmup=0.5, beta=2.0)
     x = torch.randn(64, 5)
     model.loop.total_steps = 100
@@ -109,7 +109,7 @@ def test_free_bits_cost_nothing_and_the_weight_of_kl_rises():
 
 
 @pytest.mark.parametrize("count", [2500, 2001])
-def test_a_row_has_the_same_noise_however_many_processes_share_the_rows(count):
+def test_per_sample_generator_is_independent_of_processes(count):
     x = torch.zeros(count, 6)
     alone = torch.cat([PerSampleGenerator(b["row"]).normal(6) for b in EvalLoader({"x": x})])
     for world in (2, 3):
@@ -121,7 +121,7 @@ def test_a_row_has_the_same_noise_however_many_processes_share_the_rows(count):
     assert not torch.equal(alone[:1000], alone[1000:2000])
 
 
-def test_noise_is_what_it_says():
+def test_add_noise_has_its_distribution():
     torch.manual_seed(0)
     x = torch.full((50, 1, 20, 20), 0.5)
     assert float((add_noise(x, "gaussian", 0.1, image=True) - x).std()) == pytest.approx(0.1, abs=0.002)
@@ -134,7 +134,7 @@ def test_noise_is_what_it_says():
     assert add_noise(x, "none", 0.3, image=True) is x
 
 
-def test_a_denoiser_takes_noise_off_unseen_images(quick):
+def test_denoising_autoencoder_beats_classic_filters(quick):
     quick["trainer"]["max_epochs"] = 40
     options = {"noise": "gaussian", "noise_level": 0.3}
     run = zoo.train("autoencoder", model_kwargs=options, **quick)
@@ -149,7 +149,7 @@ def test_a_denoiser_takes_noise_off_unseen_images(quick):
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 13, 30), (2, 7, 5), (1, 28, 28)])
-def test_convolutions_take_images_of_any_size(shape):
+def test_autoencoders_conv_accept_images_of_any_size(shape):
     spec = replace(UNLABELLED_DIGITS, input_shape=shape, mean=(0.0,) * shape[0], std=(1.0,) * shape[0])
     for name in ("autoencoder", "vae"):
         for norm in ("none", "batch", "layer"):
@@ -171,12 +171,12 @@ def test_convolutions_take_images_of_any_size(shape):
         ({"hidden_sizes": 3}, "model.hidden_sizes=3: must be a list of whole numbers"),
     ],
 )
-def test_bad_options_are_refused(options, said):
+def test_autoencoder_rejects_invalid_options(options, said):
     with pytest.raises(ZooError, match=said.replace("[", r"\[")):
         zoo.create("autoencoder", **options)
 
 
-def test_a_code_larger_than_its_input_is_noted(capsys):
+def test_autoencoder_notes_a_latent_larger_than_input(capsys):
     zoo.create("autoencoder", spec=TABLE, latent_dim=9)
     assert "model.latent_dim=9 is more than the 5 numbers of a row of made" in capsys.readouterr().err
     assert zoo.create("autoencoder", spec=TABLE).latent_dim == 2
@@ -186,7 +186,7 @@ def test_a_code_larger_than_its_input_is_noted(capsys):
 
 
 @pytest.mark.slow
-def test_both_learn_more_than_principal_components_do(quick):
+def test_autoencoder_and_vae_beat_pca(quick):
     quick["trainer"]["max_epochs"] = 45
     for name, options in (("autoencoder", {}), ("vae", {"latent_dim": 2})):
         run = zoo.train(name, model_kwargs=options, **quick)
@@ -199,7 +199,7 @@ def test_both_learn_more_than_principal_components_do(quick):
 
 
 @pytest.mark.slow
-def test_a_sparse_code_is_nearer_to_zero(quick):
+def test_sparsity_weight_shrinks_latent_codes(quick):
     sizes = []
     for weight in (0.0, 0.1):
         run = zoo.train("autoencoder", model_kwargs={"sparsity_weight": weight}, **quick)
@@ -207,7 +207,7 @@ def test_a_sparse_code_is_nearer_to_zero(quick):
     assert sizes[1] < 0.5 * sizes[0]
 
 
-def test_a_conditional_model_draws_the_class_it_is_told(quick):
+def test_conditional_vae_samples_the_given_class(quick):
     quick["trainer"]["max_epochs"] = 25
     run = zoo.train("vae", model_kwargs={"conditional": True, "latent_dim": 2}, **quick)
     data = load("digits")
@@ -223,7 +223,7 @@ def test_a_conditional_model_draws_the_class_it_is_told(quick):
 
 
 @pytest.mark.slow
-def test_a_collapsed_posterior_is_said(quick, capsys):
+def test_vae_warns_of_posterior_collapse(quick, capsys):
     run = zoo.train("vae", model_kwargs={"beta": 50.0}, **quick)
     assert run.metrics["test/active_units"] == 0
     assert "posterior has collapsed" in capsys.readouterr().err
@@ -232,7 +232,7 @@ def test_a_collapsed_posterior_is_said(quick, capsys):
 # --- anomalies ---
 
 
-def test_training_has_normal_rows_alone_and_their_statistics():
+def test_normal_classes_restrict_training_rows():
     plain, data = load("digits"), digits(normal=[3, "5"])
     kept = (plain.train["y"] == 3) | (plain.train["y"] == 5)
     assert torch.equal(data.train["x"], plain.train["x"][kept])
@@ -243,7 +243,7 @@ def test_training_has_normal_rows_alone_and_their_statistics():
     assert (data.spec.classes, data.spec.normal_classes) == (("normal", "anomaly"), ("3", "5"))
 
 
-def test_anomalies_are_ranked_and_flagged(quick):
+def test_anomaly_detection_ranks_and_flags(quick):
     quick["trainer"]["max_epochs"] = 30
     run = zoo.train("autoencoder", model_kwargs={"latent_dim": 8}, **{"data.normal_classes": [0, 6]}, **quick)
     assert run.metrics["test/auroc"] > 0.95
@@ -265,12 +265,12 @@ def test_anomalies_are_ranked_and_flagged(quick):
         (list(range(10)), "are all classes of digits, so that nothing is an anomaly"),
     ],
 )
-def test_normal_classes_that_cannot_be_are_refused(normal, said):
+def test_normal_classes_reject_invalid_values(normal, said):
     with pytest.raises(ZooError, match=said):
         digits(normal=normal)
 
 
-def test_scores_of_any_size_rank_as_they_do_elsewhere():
+def test_anomaly_metrics_equal_scikit_learn_at_any_scale():
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     rng = np.random.default_rng(0)
@@ -288,7 +288,7 @@ def test_scores_of_any_size_rank_as_they_do_elsewhere():
     assert found["average_precision"] == pytest.approx(average_precision_score(y, score), abs=1e-6)
 
 
-def test_an_image_is_odd_where_parts_are_missing_more_than_where_edges_are_beside():
+def test_anomaly_score_of_images_averages_neighborhoods():
     spec = ImageSpec("x", "reconstruction", (1, 6, 6), classes=("normal", "anomaly"), normal_classes=("normal",))
     objective = Reconstruction(spec)
     x, made = torch.zeros(2, 1, 6, 6), torch.zeros(2, 1, 6, 6)
@@ -303,7 +303,7 @@ def test_an_image_is_odd_where_parts_are_missing_more_than_where_edges_are_besid
     assert found[1] > 3 * found[0]
 
 
-def test_a_threshold_is_right_for_negative_scores_too():
+def test_best_threshold_of_negative_scores():
     from zoo.tasks.base import best_threshold
 
     score, truth = torch.tensor([-50.0, -20.0, -10.0]), torch.tensor([True, True, True])
@@ -311,7 +311,7 @@ def test_a_threshold_is_right_for_negative_scores_too():
     assert best_threshold(torch.tensor([-5.0, -3.0, 1.0]), torch.tensor([False, True, True]), "f1") == -4
 
 
-def test_windows_that_hold_an_anomaly_are_not_trained_on(tmp_path, quick):
+def test_anomaly_windows_are_excluded_from_training(tmp_path, quick):
     step = np.arange(600)
     frame = pd.DataFrame({"t": pd.date_range("2024-01-01", periods=600, freq="h"), "v": np.sin(step / 4)})
     frame.loc[100:105, "v"] = 1000.0
@@ -343,7 +343,7 @@ def test_windows_that_hold_an_anomaly_are_not_trained_on(tmp_path, quick):
         load("series", path=files["data.path"], anomaly_windows=files["data.anomaly_windows"])
 
 
-def test_a_test_without_anomalies_is_said(capsys):
+def test_unlabelled_notes_a_test_without_anomalies(capsys):
     data = load("digits")
     test = {key: value[data.test["y"] == 1] for key, value in data.test.items()}
     found = unlabelled(replace(data, test=test), "reconstruction", normal=[1])
@@ -351,7 +351,7 @@ def test_a_test_without_anomalies_is_said(capsys):
     assert "auroc" not in baselines(found)["pca"]
 
 
-def test_normal_classes_are_for_models_that_find_anomalies():
+def test_normal_classes_need_an_anomaly_model():
     with pytest.raises(ZooError, match="data.normal_classes: is for models that find anomalies: autoencoder, vae"):
         zoo.train("fnn", **{"data.normal_classes": [1]})
 
@@ -359,7 +359,7 @@ def test_normal_classes_are_for_models_that_find_anomalies():
 # --- rows without labels ---
 
 
-def test_arrays_frames_and_files_need_no_labels(quick, tmp_path):
+def test_reconstruction_trains_without_labels(quick, tmp_path):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(200, 3)) @ rng.normal(size=(3, 8))
     frame = pd.DataFrame(x, columns=list("abcdefgh")).assign(kind=rng.choice(["u", "v"], 200))
@@ -373,12 +373,12 @@ def test_arrays_frames_and_files_need_no_labels(quick, tmp_path):
     assert run.model.spec.columns[-1] == "kind"
 
 
-def test_windows_of_a_series_are_given_back(quick):
+def test_reconstruction_of_series_windows(quick):
     run = zoo.train("autoencoder", "series", **quick)
     assert run.model.predict(load("series").test["x"][0].numpy())["reconstruction"].shape == (1, 104, 1)
 
 
-def test_binarised_digits_are_read_from_their_files(tmp_path):
+def test_binarized_mnist_reads_its_files(tmp_path):
     for part in ("train", "valid", "test"):
         np.savetxt(tmp_path / f"b_{part}.amat", np.zeros((3, 784), int), fmt="%d")
     with pytest.raises(ZooError, match=r"holds \(3, 784\); must be 50000 rows of 784 zeros and ones"):
@@ -409,7 +409,7 @@ def said(capsys, *words):
     return code, shown.out + shown.err
 
 
-def test_codes_are_written_with_their_classes(run, capsys, tmp_path):
+def test_encode_writes_codes_with_classes(run, capsys, tmp_path):
     code, out = said(capsys, "encode", run / "ae", f"out={tmp_path / 'c.npz'}")
     assert code == 0
     assert "k-NN accuracy" in out
@@ -424,7 +424,7 @@ def test_codes_are_written_with_their_classes(run, capsys, tmp_path):
     assert (tmp_path / "c.png").stat().st_size > 5000
 
 
-def test_scores_samples_and_walks_come_from_a_checkpoint(run, capsys, tmp_path):
+def test_anomalies_sample_interpolate_and_denoise_from_a_checkpoint(run, capsys, tmp_path):
     code, out = said(capsys, "anomalies", run / "vae", f"out={tmp_path / 's.csv'}")
     assert code == 0
     assert "isolation forest" in out
@@ -460,7 +460,7 @@ def test_scores_samples_and_walks_come_from_a_checkpoint(run, capsys, tmp_path):
         (("encode",), "takes one checkpoint or run folder"),
     ],
 )
-def test_uses_that_cannot_be_are_one_line(run, capsys, words, line):
+def test_generative_commands_reject_invalid_arguments_in_one_line(run, capsys, words, line):
     named = [words[0], *(run / word if word in ("ae", "vae") else word for word in words[1:])]
     code, out = said(capsys, *named)
     assert code == 2

@@ -55,7 +55,7 @@ def brute(reward, value, terminated, done, gamma, lam):
     return found
 
 
-def test_advantages_are_the_sum_that_the_paper_has():
+def test_gae_equals_the_papers_sum():
     rng = np.random.default_rng(0)
     reward, value = rng.normal(size=(20, 6)), rng.normal(size=(21, 6))
     terminated = rng.random((20, 6)) < 0.15
@@ -66,18 +66,18 @@ def test_advantages_are_the_sum_that_the_paper_has():
         assert np.abs(found.numpy() - brute(reward, value, terminated, done, gamma, lam)).max() < 1e-6
 
 
-def test_an_episode_that_was_cut_has_a_future_and_one_that_was_lost_has_none():
+def test_gae_bootstraps_truncated_but_not_terminated_episodes():
     reward, value = torch.ones(1, 2), torch.tensor([[0.0, 0.0], [10.0, 10.0]])
     terminated, done = torch.tensor([[1.0, 0.0]]), torch.ones(1, 2)
     assert gae(reward, value, terminated, done, gamma=0.5, gae_lambda=0.9).tolist() == [[1.0, 6.0]]
 
 
-def test_whole_episodes_are_those_that_ended_in_the_rollout():
+def test_complete_episodes_end_in_the_rollout():
     done = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
     assert complete_episodes(done).T.tolist() == [[1, 1, 0, 0, 0], [1, 1, 1, 1, 0]]
 
 
-def test_losses_are_their_papers():
+def test_policy_losses_equal_their_papers():
     ratio, advantage = torch.tensor([0.5, 0.9, 1.1, 1.5, 1.5, 0.5]), torch.tensor([1.0, 1.0, 1.0, 1.0, -1.0, -1.0])
     found = clipped_objective(ratio, advantage, 0.2)
     assert found.tolist() == pytest.approx([0.5, 0.9, 1.1, 1.2, -1.5, -0.8])
@@ -93,7 +93,7 @@ def test_losses_are_their_papers():
         torch.testing.assert_close(value_loss, errors.mean().detach())
 
 
-def test_probabilities_and_entropies_are_torchs():
+def test_log_prob_and_entropy_equal_torch():
     torch.manual_seed(0)
     moving = PPO(spec=EnvironmentSpec("x", "control", (3,), low=(-1.0, -1.0), high=(1.0, 1.0)))
     logits = torch.randn(7, 2)
@@ -108,7 +108,7 @@ def test_probabilities_and_entropies_are_torchs():
     torch.testing.assert_close(entropy(logits, moving.log_std), known.entropy().sum(1))
 
 
-def test_actions_are_drawn_with_their_probabilities():
+def test_act_samples_by_the_policys_probabilities():
     torch.manual_seed(0)
     model = PPO(spec=EnvironmentSpec("x", "control", (1,), classes=("a", "b", "c")))
     torch.nn.init.zeros_(model.actor[-1].weight)
@@ -120,7 +120,7 @@ def test_actions_are_drawn_with_their_probabilities():
     assert model.act(torch.zeros(4, 1), greedy=True)["action"].tolist() == [0] * 4
 
 
-def test_what_is_counted_in_by_parts_is_that_of_the_whole():
+def test_merge_moments_of_batches_equals_all_rows():
     x = torch.randn(100, 3, dtype=torch.float64) * 5 + 2
     count, mean, squares = torch.zeros(()), torch.zeros(3).double(), torch.zeros(3).double()
     for part in x.split(17):
@@ -139,7 +139,7 @@ def test_what_is_counted_in_by_parts_is_that_of_the_whole():
         ("Pendulum-v1", "continuous"),
     ],
 )
-def test_environments_go_on_from_a_checkpoint_as_they_would_have(name, kind, tmp_path):
+def test_environments_resume_from_their_state(name, kind, tmp_path):
     games = environments("x", name, kind, **SIZES)
     rng = np.random.default_rng(0)
 
@@ -159,7 +159,7 @@ def test_environments_go_on_from_a_checkpoint_as_they_would_have(name, kind, tmp
         assert torch.equal(one.observation, other.observation)
 
 
-def test_a_rollout_leaves_out_the_steps_that_only_begin_an_episode():
+def test_rollout_masks_reset_steps():
     loader = RolloutLoader(load("cartpole", num_envs=8, num_steps=64, steps_per_epoch=512), seed=0, batch_size=64)
     model = PPO(spec=loader.dataset.spec)
     model.act = lambda x: {"action": torch.zeros(len(x), dtype=torch.int64)}  # falls within ten steps
@@ -173,7 +173,7 @@ def test_a_rollout_leaves_out_the_steps_that_only_begin_an_episode():
     assert float(batch["episode_returns"].sum()) == pytest.approx(float(batch["reward"].sum()), abs=8 * 10)
 
 
-def test_evaluation_has_episodes_of_its_own_and_each_counts_once():
+def test_episode_loader_evaluates_each_episode_once():
     games = load("acrobot", n_val_episodes=5, n_test_episodes=4)
     loaders = [EpisodeLoader(games, part) for part in ("val", "test")]
     first = {part: games.vector(one.seeds).observation for part, one in zip(("val", "test"), loaders, strict=True)}
@@ -230,7 +230,7 @@ gymnasium.register("zoo-breaks-v0", entry_point=Breaks)
 gymnasium.register("zoo-from-three-v0", entry_point=FromThree)
 
 
-def test_actions_that_begin_elsewhere_are_counted_from_nought():
+def test_discrete_actions_with_an_offset_count_from_zero():
     games = environments("x", "zoo-from-three-v0", "discrete", **{**SIZES, "vectorization": "sync"})
     assert games.spec.classes == ("3", "4")
     assert games.vector([0, 1]).step(np.array([0, 1]))[0].tolist() == [3.0, 4.0]
@@ -244,7 +244,7 @@ def test_actions_that_begin_elsewhere_are_counted_from_nought():
         ("reward", "gave the reward [inf"),
     ],
 )
-def test_an_environment_that_breaks_ends_the_run_by_name_step_and_action(how, said):
+def test_environment_error_names_step_and_actions(how, said):
     games = environments("x", "zoo-breaks-v0", "discrete", options={"how": how}, **{**SIZES, "vectorization": "sync"})
     with pytest.raises(TrainingError) as caught:
         zoo.train("ppo", games, report=False, **{"run_dir": "run", "trainer.max_epochs": 1})
@@ -268,7 +268,7 @@ def test_an_environment_that_breaks_ends_the_run_by_name_step_and_action(how, sa
         ("discrete", "FrozenLake-v1", {}, "must be a Box"),
     ],
 )
-def test_what_cannot_be_played_is_one_line(kind, identity, sizes, said):
+def test_environments_reject_unfit_options_in_one_line(kind, identity, sizes, said):
     with pytest.raises(ZooError) as caught:
         environments("x", identity, kind, **{**SIZES, **sizes})
     assert said in str(caught.value)
@@ -279,7 +279,7 @@ def test_what_cannot_be_played_is_one_line(kind, identity, sizes, said):
     ("name", "words"),
     [("a2c", {}), ("reinforce", {}), ("ppo", {"normalize_observations": True, "normalize_rewards": True})],
 )
-def test_each_algorithm_learns_to_balance_a_pole_for_longer(name, words):
+def test_on_policy_algorithms_improve_on_cartpole(name, words):
     quick = {
         "trainer.max_epochs": 3,
         "data.num_envs": 16,
@@ -292,7 +292,7 @@ def test_each_algorithm_learns_to_balance_a_pole_for_longer(name, words):
     assert run.results["samples"] == 3 * 8192
 
 
-def test_images_are_seen_by_convolutions():
+def test_ppo_uses_convolutions_for_images():
     spec = EnvironmentSpec("x", "control", (3, 17, 12), classes=("0", "1"))
     model = PPO(spec=spec, channels=(4, 8))
     assert model(torch.rand(5, 3, 17, 12)).shape == (5, 2)
@@ -305,7 +305,7 @@ def test_images_are_seen_by_convolutions():
 
 
 @pytest.mark.parametrize("ahead", [1, 3])
-def test_remembered_steps_come_with_what_became_of_them(ahead):
+def test_replay_buffer_n_step_transitions(ahead):
     torch.manual_seed(0)
     count, total, gamma = 3, 57, 0.9
     played = {
@@ -353,7 +353,7 @@ def remembered(model, rows=6):
 
 @pytest.mark.parametrize("double", [False, True])
 @pytest.mark.parametrize("dueling", [False, True])
-def test_the_loss_of_values_is_the_papers(double, dueling):
+def test_dqn_loss_equals_the_papers(double, dueling):
     torch.manual_seed(0)
     model = DQN(double=double, dueling=dueling, hidden_sizes=(8,))
     with torch.no_grad():
@@ -375,7 +375,7 @@ def test_the_loss_of_values_is_the_papers(double, dueling):
     assert float(model.td_loss(steps)[0].detach()) == pytest.approx(sum(expected) / 6, abs=1e-6)
 
 
-def test_a_squashed_density_is_torchs():
+def test_squashed_gaussian_density_equals_torch():
     mean, log_std, noise = (torch.randn(9, 2, dtype=torch.float64) for _ in range(3))
     action, density = squashed(mean, log_std, noise)
     normal = torch.distributions.Normal(mean, log_std.exp())
