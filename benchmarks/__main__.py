@@ -29,7 +29,7 @@ replay fills a replay buffer of the default size with images and kills runs that
 speed and scaling, in turn.
 
 What is there already is not made again unless ``fresh=true``: a suite that was stopped goes on where it was. ``out=``
-is another folder for the rows. A run that fails and a promise that is missed are rows too, and the exit code is 1.
+is another folder for the rows. A run that fails and a missed expected metric are rows too, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ ALL = ("quality", "third_party", "speed", "scaling")  # what suite=all does, wit
 
 
 def main(words: list[str]) -> int:
-    """Return 0, or 1 where a row failed or a promise was missed, 2 for wrong words, 128 and its number for a signal."""
+    """Return 0, or 1 where a row failed or an expected metric was missed, 2 for wrong words, 128 and its number for a signal."""
     args: dict[str, str] = {}
     for word in words:
         key, equals, value = word.partition("=")

@@ -36,8 +36,8 @@ def figures(folder: Path) -> dict[str, Figure]:
     """Return what a folder of results says, by what a person calls it."""
     metrics = {}
     for key, rows in latest(read(folder / "quality.jsonl")).items():
-        promised = each_of(expected_metrics().get(key)) or [{"metric": f"test/{metric_of(rows[0])}"}]
-        for one in promised:
+        expected_by_case = each_of(expected_metrics().get(key)) or [{"metric": f"test/{metric_of(rows[0])}"}]
+        for one in expected_by_case:
             name = str(one["metric"])
             values = [row["metrics"][name] for row in rows if name in row["metrics"]]
             if values:

@@ -32,7 +32,7 @@ FILES = Path(__file__).parent / "files.yaml"
 class Case:
     """What is measured: a pair, the ``words`` beside it that a user would type, and the expected metric.
 
-    Of data that is cut into folds, ``folds`` of the promise are the first ones that count (None: all); ``each`` is the
+    Of data that is cut into folds, ``folds`` of the expected metric are the first ones that count (None: all); ``each`` is the
     word that a fold's number goes into, for one.
     """
 
@@ -106,12 +106,12 @@ def chosen(args: dict[str, str]) -> list[Case]:
     if not matches and model and data:
         matches = [Case(model, data)]
     if not matches:
-        raise ZooError(f"no recipe with a promise for model={model} data={data}; name both for any pair")
+        raise ZooError(f"no recipe with an expected metric for model={model} data={data}; name both for any pair")
     return matches
 
 
 def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
-    """Return a job per run, and one per promise that their figures are held to.
+    """Return a job per run, and one per expected metric of theirs.
 
     A run's row is results.json with the wall time, imports included; failures are rows too. What is among the
     ``earlier`` rows, by the hash of its configuration, is not run again, unless ``fresh=true``.
@@ -160,38 +160,38 @@ def command_of(words: Sequence[str]) -> str:
 
 
 def each_of(expected: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
-    """Return a promise's figures: its own ``metric``, then those of ``also``."""
+    """Return a case's expected metrics: its own ``metric``, then those of ``also``."""
     return [expected, *expected.get("also", [])] if expected else []
 
 
 def measured(row: Mapping[str, Any], one: Mapping[str, Any]) -> float:
-    """Return a promised figure of a run; ``times`` names what stands beside it, as a multiple of which it counts."""
+    """Return the value of an expected metric in a run; ``times`` names what stands beside it, as a multiple of which it counts."""
     value: float = row["metrics"][one["metric"]]
     return value / row["baselines"][one["times"]][one["metric"].removeprefix("test/")] if one.get("times") else value
 
 
 def missed(done: Sequence[Mapping[str, Any]], case: Case) -> Iterator[Any]:
-    """Yield a row for each mean over ``done`` that is not as promised: at ``least``, or at ``most``."""
+    """Yield a row for each mean over ``done`` that misses its expected metric: at ``least``, or at ``most``."""
     pair = {"model": case.model, "data": case.name or case.data}
     complete = [row for row in done if not row.get("failed")]
     for one in each_of(case.expected) if complete else []:
         mean = statistics.mean(measured(row, one) for row in complete)
         right = met(one, mean)
         times = f" times {one['times']}" if one.get("times") else ""
-        message = f"{one['metric']} {mean:.4f}{times} over {len(complete)} runs; promised is {limit(one)}"
+        message = f"{one['metric']} {mean:.4f}{times} over {len(complete)} runs; expected {limit(one)}"
         print(f"{pair['model']} on {pair['data']}: {message}{'' if right else ', which is missed'}", flush=True)
         if not right:
-            yield {**pair, "failed": [f"promise missed: {message}"], "commit": done[-1].get("commit")}
+            yield {**pair, "failed": [f"expected metric missed: {message}"], "commit": done[-1].get("commit")}
 
 
 def met(expected: Mapping[str, Any], mean: float) -> bool:
-    """Tell whether a mean over runs is as promised, where anything is."""
+    """Tell whether a mean over runs meets the expected metric, where there is one."""
     least, most = expected.get("min"), expected.get("max")
     return (least is None or mean >= least) and (most is None or mean <= most)
 
 
 def limit(expected: Mapping[str, Any]) -> str:
-    """Return what is promised in words."""
+    """Return the limits in words."""
     least = expected.get("min")
     return f"at least {least}" if least is not None else f"at most {expected['max']}"
 
@@ -220,7 +220,7 @@ def _one(case: Case, at: Sequence[str], fold: int | None, extra: Sequence[str]) 
 
 
 def _curve(path: Path, expected: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the promised figure on validation by samples and seconds, POINTS epochs at most."""
+    """Return the expected metric on validation by samples and seconds, POINTS epochs at most."""
     with path.open(newline="") as file:
         epochs = list(csv.DictReader(file))
     figures = [name for name in epochs[-1] if name.startswith("val/")]

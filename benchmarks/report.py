@@ -77,7 +77,7 @@ def _count(number: int, what: str) -> str:
 
 
 def expected_metrics() -> dict[Key, Mapping[str, Any]]:
-    """Return what each case promises."""
+    """Return the expected metrics of each case."""
     return {(case.model, case.data, case.words): case.expected or {} for case in cases()}
 
 
@@ -88,11 +88,11 @@ def models_table() -> str:
         "| machine |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    promised = expected_metrics()
+    expected_by_case = expected_metrics()
     for (model, data, words), rows in _groups().items():
-        if words and (model, data, words) not in promised:
+        if words and (model, data, words) not in expected_by_case:
             continue
-        expected = promised.get((model, data, words), {})
+        expected = expected_by_case.get((model, data, words), {})
         counted = each_of(expected) or [{"metric": f"test/{metric_of(rows[0])}"}]
         figure = _name(counted[0])
         show = _show(figure)
@@ -123,32 +123,32 @@ def _figures(rows: list[dict[str, Any]], counted: Sequence[Mapping[str, Any]]) -
         show = _plain if one.get("times") else _show(_name(one))
         times = f" times {one['times']}" if one.get("times") else ""
         values = [measured(row, one) for row in rows]
-        missed = "" if met(one, statistics.mean(values)) else f", **missed: promised is {limit(one)}**"
+        missed = "" if met(one, statistics.mean(values)) else f", **missed: expected {limit(one)}**"
         cells.append(f"{_name(one).replace('_', ' ')} {show(values)}{times}{missed}")
     runs = _count(len({r["seed"] for r in rows}), "seed")
     runs += f" × {_count(len({r['fold'] for r in rows}), 'fold')}" if rows[0]["fold"] is not None else ""
     return f"{', '.join(cells)} ({runs})"
 
 
-def peers() -> dict[tuple[Key, str], list[dict[str, Any]]]:
-    """Return the rows of peers by case and name; those of policies have a table of their own."""
+def third_party_rows() -> dict[tuple[Key, str], list[dict[str, Any]]]:
+    """Return the rows of third-party libraries by case and name; those of policies have a table of their own."""
     rows = [row for row in read(RESULTS / "third_party.jsonl") if "by" not in row]
-    names = dict.fromkeys(row["peer"] for row in rows)
+    names = dict.fromkeys(row["library"] for row in rows)
     groups = {
-        (key, name): group for name in names for key, group in latest(r for r in rows if r["peer"] == name).items()
+        (key, name): group for name in names for key, group in latest(r for r in rows if r["library"] == name).items()
     }
     return dict(sorted(groups.items()))
 
 
 def third_party_table() -> str:
-    """Return the table of peers: figures on the same rows, with the same time."""
-    lines = ["| data | figure | zoo | peer | seconds: zoo, peer; settings that it tried |", "|---|---|---|---|---|"]
-    promised, groups = expected_metrics(), _groups()
-    for (key, peer), rows in peers().items():
+    """Return the table of third-party libraries: metrics on the same rows, with the same time."""
+    lines = ["| data | metric | zoo | library | seconds: zoo, library; settings that it tried |", "|---|---|---|---|---|"]
+    expected_by_case, groups = expected_metrics(), _groups()
+    for (key, library), rows in third_party_rows().items():
         ours = groups.get(key)
         if not ours:
             continue
-        selected = each_of(promised.get(key, {}))
+        selected = each_of(expected_by_case.get(key, {}))
         figure = _name(selected[0]) if selected else metric_of(ours[0])
         tried, seconds = (statistics.median(row[k] for row in rows) for k in ("tried", "seconds"))
         data = next((word.rpartition("/")[2] for word in key[2] if word.startswith("data.path=")), key[1])
@@ -157,7 +157,7 @@ def third_party_table() -> str:
         )
         own_seconds = statistics.median(row["train_seconds"] for row in ours)
         lines.append(
-            f"| {data} | {figure.replace('_', ' ')} | {key[0]} {zoo} | {peer} {third_party_value} | "
+            f"| {data} | {figure.replace('_', ' ')} | {key[0]} {zoo} | {library} {third_party_value} | "
             f"{own_seconds:.0f} s, {seconds:.0f} s; {tried:.0f} |"
         )
     return "\n".join(lines)
@@ -196,12 +196,12 @@ def _machine(rows: list[dict[str, Any]]) -> str:
     return "; ".join(machines)
 
 
-def _name(promised: Mapping[str, Any]) -> str:
-    return str(promised["metric"]).removeprefix("test/")
+def _name(expected_by_case: Mapping[str, Any]) -> str:
+    return str(expected_by_case["metric"]).removeprefix("test/")
 
 
 def metric_of(row: dict[str, Any]) -> str:
-    """Return the figure that counts where nothing is promised, by a run's task."""
+    """Return the figure that counts without an expected one, by a run's task."""
     monitor: str = registry.get_task(str(row.get("task", "classification"))).monitor
     return monitor
 
@@ -212,10 +212,10 @@ def variants_table() -> str:
         "| command | on validation, the recipe's own | on test, the recipe's own | training |",
         "|---|---|---|---|",
     ]
-    promised, groups = expected_metrics(), _groups()
+    expected_by_case, groups = expected_metrics(), _groups()
     for (model, data, overrides), rows in groups.items():
         recipe = groups.get((model, data, ()))
-        if overrides and recipe and (model, data, overrides) not in promised:
+        if overrides and recipe and (model, data, overrides) not in expected_by_case:
             figure = metric_of(rows[0])
             cells = []
             for stage in ("val", "test"):

@@ -39,7 +39,7 @@ td { min-width: 5rem; } td:has(code) { min-width: 14rem; } code { font-size: .8r
 SECTIONS = {  # table: title, what it is about
     "models": (
         "Quality",
-        "Every recipe that promises a figure: mean ± deviation over seeds and folds of the epoch that was best on "
+        "Every recipe with an expected metric: mean ± deviation over seeds and folds of the epoch that was best on "
         "validation, beside what stands without a network, and a published reference.",
     ),
     "variants": ("Options", "Recipes with options changed, beside the recipe's own figure."),
@@ -169,9 +169,9 @@ def _curves() -> Iterator[tuple[Figure, str]]:
 def _time_against_quality() -> Iterator[tuple[Figure, str]]:
     """Yield, per data set that several models of a kind learnt, their figure against the time that they took."""
     groups: dict[tuple[str, str], list[tuple[str, float, list[float]]]] = defaultdict(list)
-    promised = report.expected_metrics()
+    expected_by_case = report.expected_metrics()
     for (model, data, words), rows in report.latest(read(RESULTS / "quality.jsonl")).items():
-        selected = report.each_of(promised.get((model, data, words)))
+        selected = report.each_of(expected_by_case.get((model, data, words)))
         if selected and not words:
             name = str(selected[0]["metric"])
             seconds = statistics.median(row["train_seconds"] for row in rows)
@@ -225,13 +225,13 @@ def _range(name: str, values: Sequence[float]) -> tuple[str, float, float, float
     return name, statistics.mean(values), min(values), max(values)
 
 
-def _peers() -> Iterator[tuple[Figure, str]]:
-    promised, ours = report.expected_metrics(), report.latest(read(RESULTS / "quality.jsonl"))
-    for (key, peer), rows in report.peers().items():
-        selected = report.each_of(promised.get(key))
+def _third_party_rows() -> Iterator[tuple[Figure, str]]:
+    expected_by_case, ours = report.expected_metrics(), report.latest(read(RESULTS / "quality.jsonl"))
+    for (key, library), rows in report.third_party_rows().items():
+        selected = report.each_of(expected_by_case.get(key))
         if key in ours and selected:
             figure = str(selected[0]["metric"])
-            both = {f"zoo's {key[0]}": ours[key], peer: rows}
+            both = {f"zoo's {key[0]}": ours[key], library: rows}
             bars = [_range(name, [row["metrics"][figure] for row in group]) for name, group in both.items()]
             data = next((w.rpartition("/")[2] for w in key[2] if w.startswith("data.path=")), key[1])
             yield (

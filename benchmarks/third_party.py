@@ -13,7 +13,7 @@ from zoo.exceptions import ZooError
 
 
 def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
-    """Return the jobs of each case that has a peer.
+    """Return the jobs of each case that has a third-party library.
 
     Raises:
         ZooError: none has.
@@ -28,7 +28,7 @@ def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
     take_nothing_else(args, "third_party")
     if not cases:
         raise ZooError(
-            "no case with a peer: those of tables say so in their promise, for more see actors.py and others.py"
+            "no case with a third-party library: recipes of tables set expected.third_party; for more see third_party_rl.py and third_party_other.py"
         )
     earlier = [] if fresh else earlier
     selected: list[Job] = []

@@ -27,12 +27,12 @@ Figures = dict[str, float]
 
 
 def fits(case: Case) -> bool:
-    """Tell whether a case has such peers."""
-    return (case.model, case.data) in PEERS and not case.words
+    """Tell whether a case has such libraries."""
+    return (case.model, case.data) in LIBRARIES and not case.words
 
 
 def jobs(case: Case, seeds: int, earlier: Sequence[dict[str, Any]]) -> list[Job]:
-    """Return a job per peer and seed of a case that was measured; not of ``earlier`` rows.
+    """Return a job per library and seed of a case that was measured; not of ``earlier`` rows.
 
     Raises:
         ZooError: it was not, or a package is not installed.
@@ -41,19 +41,19 @@ def jobs(case: Case, seeds: int, earlier: Sequence[dict[str, Any]]) -> list[Job]
     if not measured:
         raise ZooError(f"model={case.model} data={case.data}: measure it first, by suite=quality")
     seconds = statistics.median(row["train_seconds"] for row in measured)
-    done = {(row["model"], row["data"], row["peer"], row["seed"]) for row in earlier}
+    done = {(row["model"], row["data"], row["library"], row["seed"]) for row in earlier}
     jobs = []
-    for peer, (package, drawn, run) in PEERS[case.model, case.data].items():
+    for library, (package, drawn, run) in LIBRARIES[case.model, case.data].items():
         if find_spec(package) is None:
             raise ZooError(f"suite=third_party model={case.model}: needs {package}; {install('benchmarks')}")
         for seed in range(seeds if drawn else 1):
-            if (case.model, case.data, peer, seed) not in done:
-                job = partial(_one, case, peer, run, seconds, seed)
-                jobs.append(Job(f"{peer} on {case.data}, seed {seed}", job, seconds))
+            if (case.model, case.data, library, seed) not in done:
+                job = partial(_one, case, library, run, seconds, seed)
+                jobs.append(Job(f"{library} on {case.data}, seed {seed}", job, seconds))
     return jobs
 
 
-def _one(case: Case, peer: str, run: Callable[..., Figures], seconds: float, seed: int) -> Iterator[dict[str, Any]]:
+def _one(case: Case, library: str, run: Callable[..., Figures], seconds: float, seed: int) -> Iterator[dict[str, Any]]:
     from zoo.engine.build import build_data
     from zoo.reporting.results import origin
 
@@ -65,7 +65,7 @@ def _one(case: Case, peer: str, run: Callable[..., Figures], seconds: float, see
     took = time.perf_counter() - started
     print(f"    {figures}, {took:.0f} s", flush=True)
     row = {"model": case.model, "data": case.data, "overrides": [], "seed": seed, "fold": 0 if fold else None}
-    yield row | {"peer": peer, "metrics": figures, "seconds": round(took, 1), "tried": 1} | origin("cpu")
+    yield row | {"library": library, "metrics": figures, "seconds": round(took, 1), "tried": 1} | origin("cpu")
 
 
 # --- PyTorch's example ---
@@ -185,8 +185,8 @@ def _forecasts(dataset: Any, forecast: Callable[[Any], Any]) -> Figures:
     return {f"test/{name}": value for name, value in metrics.scalars().items()}
 
 
-# By model and data: peer: its package, whether seeds differ, how it is run
-PEERS: dict[tuple[str, str], dict[str, tuple[str, bool, Callable[..., Figures]]]] = {
+# By model and data: the library, its package, whether seeds differ, how it is run
+LIBRARIES: dict[tuple[str, str], dict[str, tuple[str, bool, Callable[..., Figures]]]] = {
     ("cnn", "mnist"): {"PyTorch's MNIST example": ("torchvision", True, _example)},
     ("fnn", "digits"): {"skorch": ("skorch", True, _skorch)},
     ("gru", "series"): {

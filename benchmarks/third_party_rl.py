@@ -23,7 +23,7 @@ from benchmarks.quality import Case
 from benchmarks.runs import trained
 from zoo.exceptions import ZooError, install
 
-PEER = "stable-baselines3"
+LIBRARY = "stable-baselines3"
 # By model and data: the mean return that counts as solved, and what rl-baselines3-zoo's hyperparams/*.yml say
 PAIRS: dict[tuple[str, str], tuple[float, dict[str, Any]]] = {
     ("ppo", "cartpole"): (
@@ -108,23 +108,23 @@ def jobs(case: Case, seeds: int, earlier: Sequence[dict[str, Any]]) -> list[Job]
         ZooError: stable-baselines3 is not installed.
     """
     if find_spec("stable_baselines3") is None:
-        raise ZooError(f"suite=third_party model={case.model}: needs {PEER}; {install('benchmarks')}")
+        raise ZooError(f"suite=third_party model={case.model}: needs {LIBRARY}; {install('benchmarks')}")
     goal, listed = PAIRS[case.model, case.data]
     plan = case.plan()
     ours: dict[str, Callable[[int], dict[str, Any]]] = {
         "zoo": lambda seed: _zoo(case, seed, goal),
-        f"{PEER}, its settings": lambda seed: _stable(case.model, listed, plan.values, seed, goal),
+        f"{LIBRARY}, its settings": lambda seed: _stable(case.model, listed, plan.values, seed, goal),
     }
     if case.model == "ppo":
         same = _as_ours(plan.values)
-        ours[f"{PEER}, our settings"] = lambda seed: _stable("ppo", same, plan.values, seed, goal)
-    earlier = [row for row in earlier if row["peer"] == PEER]
+        ours[f"{LIBRARY}, our settings"] = lambda seed: _stable("ppo", same, plan.values, seed, goal)
+    earlier = [row for row in earlier if row["library"] == LIBRARY]
     done = {(row["model"], row["data"], row["by"], row["seed"]) for row in earlier}
     took = timed(earlier, lambda row: (row["model"], row["data"], row["by"]), "train_seconds")
     return [
         Job(
             f"{case.model} on {case.data} by {by}, seed {seed}",
-            partial(_one, {"model": case.model, "data": case.data, "peer": PEER, "by": by, "seed": seed}, run),
+            partial(_one, {"model": case.model, "data": case.data, "library": LIBRARY, "by": by, "seed": seed}, run),
             took.get((case.model, case.data, by)),
         )
         for seed in range(seeds)
@@ -229,7 +229,7 @@ def _stable(model: str, settings: Mapping[str, Any], values: Mapping[str, Any], 
         "goal": goal,
         "steps_to": _first(watch.tested, goal),
         "settings": dict(settings),
-        "peer_version": stable_baselines3.__version__,
+        "library_version": stable_baselines3.__version__,
         "precision": "32-true",
         **origin("cpu"),
     }

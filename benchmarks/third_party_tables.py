@@ -20,12 +20,12 @@ from benchmarks.report import same_runs
 from zoo.exceptions import ZooError
 from zoo.tasks.boosted_trees import draw_trees, fit_trees, texts, tuned
 
-PEERS = ("HistGradientBoosting", "MLP")
+LIBRARIES = ("HistGradientBoosting", "MLP")
 
 
 def fits(case: Case) -> bool:
-    """Tell whether these peers are asked for."""
-    return bool((case.expected or {}).get("peer"))
+    """Tell whether scikit-learn is measured beside a case."""
+    return bool((case.expected or {}).get("library"))
 
 
 def jobs(case: Case, seeds: int, budget: str, earlier: Sequence[dict[str, Any]]) -> list[Job]:
@@ -39,33 +39,33 @@ def jobs(case: Case, seeds: int, budget: str, earlier: Sequence[dict[str, Any]])
         raise ZooError(f"model={case.model} data={case.data}: measure it first, by suite=quality")
     seconds = statistics.median(row["train_seconds"] for row in measured)
     done = {
-        (row["model"], row["data"], tuple(row["overrides"]), row["seed"], row["fold"], row["peer"])
+        (row["model"], row["data"], tuple(row["overrides"]), row["seed"], row["fold"], row["library"])
         for row in earlier
-        if row["peer"] in PEERS
+        if row["library"] in LIBRARIES
     }
     return [
         Job(
-            f"{peer} on {case.name or case.data}, seed {seed}, fold {fold}",
-            partial(_one, case, peer, seed, fold, seconds),
+            f"{library} on {case.name or case.data}, seed {seed}, fold {fold}",
+            partial(_one, case, library, seed, fold, seconds),
             seconds,
         )
-        for peer in PEERS
+        for library in LIBRARIES
         for seed in range(seeds)
         for fold in case.folds(budget)
-        if (case.model, case.data, case.words, seed, fold, peer) not in done
+        if (case.model, case.data, case.words, seed, fold, library) not in done
     ]
 
 
-def _one(case: Case, peer: str, seed: int, fold: int | None, seconds: float) -> Iterator[dict[str, Any]]:
+def _one(case: Case, library: str, seed: int, fold: int | None, seconds: float) -> Iterator[dict[str, Any]]:
     from zoo.engine.build import build_data
 
     assert case.expected is not None
     dataset, _ = build_data(case.plan(*([f"data.fold={fold}"] if fold is not None else [])), None)
     figure = case.expected["metric"].removeprefix("test/")
-    draw, fit = {"HistGradientBoosting": (draw_trees, fit_trees), "MLP": (_draw_mlp, _mlp)}[peer]
+    draw, fit = {"HistGradientBoosting": (draw_trees, fit_trees), "MLP": (_draw_mlp, _mlp)}[library]
     best = tuned(dataset, figure, seconds, seed, draw=draw, fit=fit)
     row = {"model": case.model, "data": case.data, "overrides": list(case.words), "seed": seed, "fold": fold}
-    row |= {"peer": peer, "metrics": {f"test/{key}": value for key, value in best.test.items()}}
+    row |= {"library": library, "metrics": {f"test/{key}": value for key, value in best.test.items()}}
     row |= {"seconds": round(seconds, 1), "tried": best.tried, "settings": best.settings}
     print(f"    {figure} {best.test[figure]:.4f}, {best.tried} tried", flush=True)
     from zoo.reporting.results import origin

@@ -105,7 +105,7 @@ def test_expected_metric_missed_among_several_is_a_failed_row():
     expected = {"metric": "test/accuracy", "min": 0.9, "also": [{"metric": "test/auroc", "min": 0.99}]}
     done = [{"metrics": {"test/accuracy": 0.95, "test/auroc": 0.95}}]
     (row,) = missed(done, Case("cnn", "npz", expected=expected))
-    assert row["failed"] == ["promise missed: test/auroc 0.9500 over 1 runs; promised is at least 0.99"]
+    assert row["failed"] == ["expected metric missed: test/auroc 0.9500 over 1 runs; promised is at least 0.99"]
 
 
 def test_case_on_files_composes():
@@ -161,11 +161,11 @@ def test_quality_fails_when_an_expected_metric_is_missed(monkeypatch):
         (["suite=quality", "budget=fulll"], "unknown budget 'fulll': did you mean 'full'"),
         (["suite=quality", "seeds=0"], "seeds=0: must be a whole number at least 1"),
         (["suite=quality", "seeds=many"], "seeds=many: must be a whole number"),
-        (["suite=quality", "model=cnnn"], "no recipe with a promise for model=cnnn"),
+        (["suite=quality", "model=cnnn"], "no recipe with an expected metric for model=cnnn"),
         (["suite=quality", "model=cnnn", "data=digits"], "did you mean 'cnn'"),
         (["suite=quality", "case=pneumona"], "did you mean 'pneumonia'"),
         (["suite=quality", "fresh=yes"], "unknown fresh 'yes'"),
-        (["suite=third_party", "model=gan"], "no case with a peer"),
+        (["suite=third_party", "model=gan"], "no case with a third-party library"),
         (["suite=conformance", "model=cnnn"], "did you mean 'cnn'"),
         (["suite=speed", "model=fnnn"], "did you mean 'fnn'"),
         (["suite=speed", "data=mnist"], "'data': is no word of suite=speed"),
