@@ -25,7 +25,7 @@ LIBRARIES = ("HistGradientBoosting", "MLP")
 
 def fits(case: Case) -> bool:
     """Tell whether scikit-learn is measured beside a case."""
-    return bool((case.expected or {}).get("library"))
+    return bool((case.expected or {}).get("third_party"))
 
 
 def jobs(case: Case, seeds: int, budget: str, earlier: Sequence[dict[str, Any]]) -> list[Job]:
