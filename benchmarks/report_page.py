@@ -301,7 +301,7 @@ def _quality() -> Iterator[tuple[Figure, str]]:
 
 PLOTS: dict[str, Callable[[], Iterable[tuple[Figure, str]]]] = {
     "models": _quality,
-    "third_party": _peers,
+    "third_party": _third_party_rows,
     "third_party_rl": _actors,
     "speed": _ratios,
     "scaling": _scaled,
