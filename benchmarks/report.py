@@ -142,7 +142,10 @@ def third_party_rows() -> dict[tuple[Key, str], list[dict[str, Any]]]:
 
 def third_party_table() -> str:
     """Return the table of third-party libraries: metrics on the same rows, with the same time."""
-    lines = ["| data | metric | zoo | library | seconds: zoo, library; settings that it tried |", "|---|---|---|---|---|"]
+    lines = [
+        "| data | metric | zoo | library | seconds: zoo, library; settings that it tried |",
+        "|---|---|---|---|---|",
+    ]
     expected_by_case, groups = expected_metrics(), _groups()
     for (key, library), rows in third_party_rows().items():
         ours = groups.get(key)
