@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import zoo
+from benchmarks import reference
 from zoo import registry
 from zoo.__main__ import main
 
@@ -86,3 +87,7 @@ def test_docs_links_lead_to_files():
     for page in [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)[^)]*\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_docs_reference_is_current():
+    assert (ROOT / "docs" / "reference.md").read_text() == reference.page(), "run python -m benchmarks.reference"

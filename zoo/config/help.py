@@ -12,7 +12,7 @@ from zoo import registry
 from zoo.config import schema
 from zoo.config.compose import compose
 from zoo.config.groups import GROUPS, choices
-from zoo.config.signatures import augment_options, data_options, declared, model_options
+from zoo.config.signatures import Option, augment_options, data_options, declared, model_options
 
 WIDTH = 118
 DECLARED_BY: dict[str, type] = {
@@ -64,26 +64,29 @@ def train_help(overrides: Sequence[str] = ()) -> str:
 
 def _sections(config: dict[str, Any]) -> Iterator[tuple[str, list[tuple[str, Any, str]]]]:
     """Yield the title and the options (key, value, description) of each group."""
-    run = _texts(schema.RunOptions)
+    run = descriptions(declared(schema.RunOptions))
     yield "run", [(key, config[key], text) for key, text in run.items()]
-    model = {name: option.description for name, option in model_options(config["model"]["name"]).items()}
-    yield "model", list(_options("model", config["model"], model))
-    yield "data", list(_options("data", config["data"], _data_texts(config["data"])))
+    model = model_options(config["model"]["name"])
+    yield "model", list(_options("model", config["model"], descriptions(model)))
+    yield (
+        "data",
+        list(_options("data", config["data"], data_descriptions(config["data"]["name"], config["data"]["modality"]))),
+    )
     for group, cls in DECLARED_BY.items():
         if group in config:
-            yield group, list(_options(group, config[group], _texts(cls)))
+            yield group, list(_options(group, config[group], descriptions(declared(cls))))
 
 
-def _data_texts(data: Mapping[str, Any]) -> dict[str, str]:
-    name = data["name"]
+def data_descriptions(name: str, modality: str | None) -> dict[str, str]:
+    """Return the descriptions of the options of a data set and of its augmentation."""
     options = data_options(name) if name in registry.list_data() else {}
-    options = {**(augment_options(data["modality"]) if data["modality"] else {}), **options}
-    texts = {key: option.description for key, option in options.items()}
-    return {**SHARED, **_texts(schema.DataOptions), **{key: text for key, text in texts.items() if text}}
+    options = {**(augment_options(modality) if modality else {}), **options}
+    return {**SHARED, **descriptions(declared(schema.DataOptions)), **descriptions(options)}
 
 
-def _texts(cls: type) -> dict[str, str]:
-    return {name: option.description for name, option in declared(cls).items()}
+def descriptions(options: Mapping[str, Option]) -> dict[str, str]:
+    """Return the description of each option that has one."""
+    return {name: option.description for name, option in options.items() if option.description}
 
 
 def _options(path: str, values: Mapping[str, Any], texts: Mapping[str, str]) -> Iterator[tuple[str, Any, str]]:
@@ -96,7 +99,7 @@ def _options(path: str, values: Mapping[str, Any], texts: Mapping[str, str]) -> 
 
 def _lines(options: Sequence[tuple[str, Any, str]]) -> Iterator[str]:
     """Yield an option a line, its description in a column of its own."""
-    cells = [(f"  {key}={_text_of(value)}", text) for key, value, text in options]
+    cells = [(f"  {key}={value_text(value)}", text) for key, value, text in options]
     left = min(max((len(cell) for cell, _ in cells), default=0), 46) + 2
     for cell, text in cells:
         wrapped = textwrap.wrap(text, WIDTH - left) or [""]
@@ -107,10 +110,10 @@ def _lines(options: Sequence[tuple[str, Any, str]]) -> Iterator[str]:
         yield from (" " * left + line for line in wrapped if line)
 
 
-def _text_of(value: Any) -> str:
+def value_text(value: Any) -> str:
     """Return a value as one types it."""
     if isinstance(value, list):
-        return f"[{','.join(map(_text_of, value))}]"
+        return f"[{','.join(map(value_text, value))}]"
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -122,5 +125,4 @@ def describe_model(name: str, values: Mapping[str, Any]) -> list[str]:
     Raises:
         ZooError: unknown name.
     """
-    texts = {option: o.description for option, o in model_options(name).items()}
-    return list(_lines(list(_options("model", values, texts))))
+    return list(_lines(list(_options("model", values, descriptions(model_options(name))))))

@@ -27,8 +27,10 @@ BINARIZED = Card(
 def binarized_mnist(*, path: str | None = None, root: str | None = None) -> Dataset:
     """Return 70,000 digits of black and white pixels, 28×28, in their customary parts: 50,000, 10,000 and 10,000.
 
-    ``path`` is the folder with a file for each of train, valid and test: text of 784 zeros and ones a line (.amat, as
-    published) or MATLAB's (.mat, with the rows as X); null: ``binarized_mnist`` in the folder of ready-made sets.
+    Args:
+        ``path``: folder with a file for each of train, valid and test: text of 784 zeros and ones a line (.amat, as
+            published) or MATLAB's (.mat, with the rows as X); null: binarized_mnist in the folder of ``root``
+        ``root``: folder of data sets that are downloaded; null: $ZOO_DATA, else data/
 
     Raises:
         ZooError: a file that is missing, or holds something else.

@@ -81,6 +81,11 @@ def shakespeare(*, root: str | None = None, tokenizer: str = "characters", block
     """Return Tiny Shakespeare, 1,115,394 characters: the last tenth is test, as is customary, the first validation.
 
     Others train on all but the last tenth; the tenth before it begins the play that test goes on with.
+
+    Args:
+        ``root``: folder of data sets that are downloaded; null: $ZOO_DATA, else data/
+        ``tokenizer``: characters or words
+        ``block_size``: tokens that a training step reads
     """
     folder = root_folder(root) / "tinyshakespeare"
     address = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
@@ -231,7 +236,15 @@ def sentiment(
     vocab_size: int = 20_000,
     min_freq: int = 2,
 ) -> Dataset:
-    """Return the Stanford Sentiment Treebank's sentences, positive or negative: 6,920, 872 and 1,821."""
+    """Return the Stanford Sentiment Treebank's sentences, positive or negative: 6,920, 872 and 1,821.
+
+    Args:
+        ``root``: folder of data sets that are downloaded; null: $ZOO_DATA, else data/
+        ``tokenizer``: characters or words
+        ``max_length``: tokens that are read of each sentence, at most
+        ``vocab_size``: tokens that are known, at most: the most frequent in training
+        ``min_freq``: times that a token must occur in training to be known
+    """
     folder = root_folder(root) / "sst2"
     above = "https://raw.githubusercontent.com/clairett/pytorch-sentiment-classification/master/data/SST2/"
     fetch("sentiment", folder, {file: [above + file] for file in SST2.md5}, SST2.md5)
