@@ -33,7 +33,7 @@ WORDS = [
 ]
 WORDS += [f"data.steps_per_epoch={EPOCH}", "data.n_val_episodes=4", "data.n_test_episodes=4", "data.batch_size=16"]
 WORDS += [f"trainer.max_epochs={EPOCHS}", "trainer=cpu", "model.replay_ratio=0.01", "model.channels=[4]"]
-WORDS += ["model.widths=[16]", "logger=csv", "checkpoint.every_n_steps=25"]
+WORDS += ["model.hidden_sizes=[16]", "logger=csv", "checkpoint.every_n_steps=25"]
 
 
 def jobs(options: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:

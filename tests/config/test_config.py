@@ -364,3 +364,13 @@ def test_meanings_lead_to_options_that_exist():
         f"data.augment.{o}" for modality in registry.list_modalities() for o in signatures.augment_options(modality)
     }
     assert {option for options in MEANINGS.values() for option in options} <= known
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "conf" / "recipe").glob("*.yaml")), ids=lambda path: path.stem)
+def test_recipe_sets_only_options_that_exist(path):
+    model, _, data = path.stem.partition("-")
+    recipe = OmegaConf.to_container(OmegaConf.load(path))
+    model_options = set(registry.signature(registry.get(configs.recipe_class(model))))
+    data_options = {*registry.signature(registry.data_entry(data).load), "batch_size", "augment", "normal_classes"}
+    assert set(recipe.get("model", {})) <= model_options
+    assert set(recipe.get("data", {})) <= data_options

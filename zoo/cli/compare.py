@@ -11,8 +11,8 @@ from zoo.exceptions import Stopped, ZooError
 
 
 def _run(args: Args) -> int:
-    from zoo import load
     from zoo.engine.compare import best_entry, compare, picture, table, written
+    from zoo.hub import load
 
     if args.paths or not args.overrides:
         raise ZooError("compare: needs data=, as zoo compare data=csv data.path=my.csv data.target=price")

@@ -13,10 +13,11 @@ import lightning as L
 import torch
 from torch import Tensor
 
-import zoo
 from zoo.data.dataset import Dataset
 from zoo.data.input_readers import to_float
+from zoo.engine.train import resume, train
 from zoo.exceptions import Stopped, ZooError
+from zoo.hub import load
 from zoo.models.base import ZooModule
 from zoo.testing.accelerator import DEVICE, MEMORY, Accelerator, Wait, pretended_accelerator
 from zoo.testing.runs import StopAfter
@@ -92,12 +93,12 @@ def waits_of(
         stop = StopAfter(STOP)
         values = {**OPTIONS, "trainer.accelerator": device.type, "run_dir": str(folder), **options}
         try:
-            zoo.train(name, dataset, callbacks=(clock, stop), **values)
+            train(name, dataset, callbacks=(clock, stop), **values)
         except Stopped:
             accelerator.clock = lambda: None
-            zoo.resume(folder, dataset, callbacks=(clock,))
+            resume(folder, dataset, callbacks=(clock,))
         waits = accelerator.per_batch()
-        model = zoo.load(folder / "checkpoints" / "best.ckpt")
+        model = load(folder / "checkpoints" / "best.ckpt")
         narrow_buffers(model, device.type)
         _use(model.to(device), dataset)
     return waits

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import lightning as L
 import torch
 
-import zoo
 from zoo import registry
 from zoo.data.dataset import Batch, Dataset
 from zoo.data.input_readers import to_float
+from zoo.engine import train as engine
 from zoo.engine.distributed import context
 from zoo.testing.cases import Case, cases_of
 from zoo.testing.errors import ConformanceError
@@ -91,7 +91,7 @@ class Subject:
         """Return a finished run in a folder of its own."""
         settings = {"run_dir": str(self.folder()), "trainer.accelerator": self.device, **QUICK, **options}
         with quiet():
-            return zoo.train(self.name, self.dataset, seed=seed, callbacks=callbacks, report=False, **settings)
+            return engine.train(self.name, self.dataset, seed=seed, callbacks=callbacks, report=False, **settings)
 
     def steps(self, **options: Any) -> Run:
         """Return a run of a few steps."""
