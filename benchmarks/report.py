@@ -158,10 +158,10 @@ def third_party_table() -> str:
         zoo, third_party_value = (
             _show(figure)([row["metrics"][f"test/{figure}"] for row in group]) for group in (ours, rows)
         )
-        own_seconds = statistics.median(row["train_seconds"] for row in ours)
+        zoo_seconds = statistics.median(row["train_seconds"] for row in ours)
         lines.append(
             f"| {data} | {figure.replace('_', ' ')} | {key[0]} {zoo} | {library} {third_party_value} | "
-            f"{own_seconds:.0f} s, {seconds:.0f} s; {tried:.0f} |"
+            f"{zoo_seconds:.0f} s, {seconds:.0f} s; {tried:.0f} |"
         )
     return "\n".join(lines)
 
