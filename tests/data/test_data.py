@@ -57,8 +57,8 @@ def test_mnist_names_a_truncated_or_altered_file(harm, mnist_root, tmp_path):
 def test_mnist_checksums_equal_torchvision():
     from torchvision import datasets
 
-    for card, theirs in ((MNIST, datasets.MNIST), (FASHION, datasets.FashionMNIST)):
-        assert dict(theirs.resources) == dict(card.md5)
+    for card, dataset in ((MNIST, datasets.MNIST), (FASHION, datasets.FashionMNIST)):
+        assert dict(dataset.resources) == dict(card.md5)
 
 
 def test_mnist_equals_the_official_data(mnist_root):
@@ -77,18 +77,18 @@ def test_mnist_equals_the_official_data(mnist_root):
 
 @pytest.mark.parametrize("name", ["digits", "breast_cancer", "wine", "diabetes"])
 def test_folds_are_disjoint_and_cover_all_rows(name):
-    whole = [load(name, fold=fold) for fold in range(5)]
-    tests = torch.cat([d.test["x"] for d in whole])
-    for d in whole:
+    datasets = [load(name, fold=fold) for fold in range(5)]
+    tests = torch.cat([d.test["x"] for d in datasets])
+    for d in datasets:
         train, val, test = ({tuple(row.flatten().tolist()) for row in s["x"]} for s in (d.train, d.val, d.test))
         assert not test & val
         assert not test & train
         assert not train & val
-    assert len(tests) == sum(whole[0].sizes)
-    assert torch.equal(whole[0].test["x"], load(name, fold=0).test["x"])
-    assert not torch.equal(whole[0].test["x"], load(name, fold=0, split_seed=1).test["x"])
-    if whole[0].spec.classes:
-        share = [torch.bincount(d.test["y"]) / len(d.test["y"]) for d in whole]
+    assert len(tests) == sum(datasets[0].sizes)
+    assert torch.equal(datasets[0].test["x"], load(name, fold=0).test["x"])
+    assert not torch.equal(datasets[0].test["x"], load(name, fold=0, split_seed=1).test["x"])
+    if datasets[0].spec.classes:
+        share = [torch.bincount(d.test["y"]) / len(d.test["y"]) for d in datasets]
         assert all(torch.allclose(s, share[0], atol=0.05) for s in share)
 
 
@@ -106,16 +106,16 @@ def test_built_in_data_has_source_and_matches_yaml(name):
     named = {"fashion_mnist": "FASHION", "breast_cancer": "CANCER", "sentiment": "SST2", "etth1": "ETT"}
     card = {**named, "spoken_digits": "FSDD"}.get(name, name.upper())
     card = "GYMNASIUM" if "control" in entry.tasks else card
-    said = getattr(module, card)
-    assert said.source.startswith("http")
-    assert len(said.citation) > 20
-    assert said.licence
+    source_card = getattr(module, card)
+    assert source_card.source.startswith("http")
+    assert len(source_card.citation) > 20
+    assert source_card.licence
 
 
 def test_channel_statistics_of_bytes_equal_floats():
     x = torch.randint(0, 256, (50, 3, 4, 5), dtype=torch.uint8)
-    for given in (x, x.float() / 255):
-        mean, std = channel_statistics(given)
+    for images in (x, x.float() / 255):
+        mean, std = channel_statistics(images)
         assert torch.tensor(mean).allclose((x.double() / 255).mean((0, 2, 3)).float(), atol=1e-6)
         assert torch.tensor(std).allclose((x.double() / 255).std((0, 2, 3), correction=0).float(), atol=1e-6)
 
@@ -124,21 +124,21 @@ def numbered(rows: int) -> dict[str, torch.Tensor]:
     return {"x": torch.arange(rows).float().view(rows, 1), "y": torch.arange(rows)}
 
 
-def seen(loader: Loader) -> list[int]:
+def loaded_rows(loader: Loader) -> list[int]:
     return [int(i) for macro_batch in loader for batch in macro_batch for i in batch["y"]]
 
 
 @pytest.mark.parametrize("rows", [1, 5, 64, 1000])
 def test_loader_epoch_has_each_row_once_by_seed(rows):
     loader = Loader(numbered(rows), batch_size=3, seed=7)
-    first, second = seen(loader), seen(loader)
-    kept = rows - (rows % 3 == 1 and rows > 1)  # a last batch of one is left out
-    assert len(first) == len(set(first)) == kept
+    first, second = loaded_rows(loader), loaded_rows(loader)
+    expected_rows = rows - (rows % 3 == 1 and rows > 1)  # a last batch of one is left out
+    assert len(first) == len(set(first)) == expected_rows
     again = Loader(numbered(rows), batch_size=3, seed=7)
-    assert seen(again) == first
+    assert loaded_rows(again) == first
     if rows > 3:
         assert first != second
-        assert seen(Loader(numbered(rows), batch_size=3, seed=8)) != first
+        assert loaded_rows(Loader(numbered(rows), batch_size=3, seed=8)) != first
     chunks = [len(list(macro_batch)) for macro_batch in again]
     assert sum(chunks) == loader.batches
     assert max(chunks) <= MACRO_BATCH
@@ -146,8 +146,8 @@ def test_loader_epoch_has_each_row_once_by_seed(rows):
 
 
 def test_loader_steps_repeat_or_cut_the_order():
-    assert len(seen(Loader(numbered(10), batch_size=4, seed=0, steps=2))) == 8
-    long = seen(Loader(numbered(10), batch_size=4, seed=0, steps=5))
+    assert len(loaded_rows(Loader(numbered(10), batch_size=4, seed=0, steps=2))) == 8
+    long = loaded_rows(Loader(numbered(10), batch_size=4, seed=0, steps=5))
     assert sorted(long) == sorted(2 * list(range(10)))
 
 
@@ -204,9 +204,9 @@ def test_normalize_standardizes_any_offset_and_scale():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(200, 3)) * [1e-3, 1, 1e5] + [2000, 0, 1e7]
     data = from_arrays((x, np.arange(200) % 2))
-    seen = zoo.create("fnn", spec=data.spec).normalize(data.train["x"])
-    assert torch.allclose(seen.mean(0), torch.zeros(3), atol=0.05)
-    assert torch.allclose(seen.std(0), torch.ones(3), atol=0.05)
+    normalized = zoo.create("fnn", spec=data.spec).normalize(data.train["x"])
+    assert torch.allclose(normalized.mean(0), torch.zeros(3), atol=0.05)
+    assert torch.allclose(normalized.std(0), torch.ones(3), atol=0.05)
 
 
 def test_from_arrays_infers_task_and_shape():
@@ -230,7 +230,7 @@ def test_from_arrays_infers_task_and_shape():
 
 
 @pytest.mark.parametrize(
-    ("data", "target", "said"),
+    ("data", "target", "message"),
     [
         ((np.zeros((5, 2)), np.zeros(4)), None, "X has 5 rows and y has 4"),
         ((np.array([["a"], ["b"]]), np.zeros(2)), None, "text or objects"),
@@ -244,8 +244,8 @@ def test_from_arrays_infers_task_and_shape():
         ([1, 2, 3], None, "must be a name"),
     ],
 )
-def test_from_arrays_rejects_unfit_arrays_in_one_line(data, target, said):
-    with pytest.raises(zoo.ZooError, match=said):
+def test_from_arrays_rejects_unfit_arrays_in_one_line(data, target, message):
+    with pytest.raises(zoo.ZooError, match=message):
         zoo.train("fnn", data=data, target=target)
 
 

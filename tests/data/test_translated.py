@@ -27,16 +27,16 @@ def towns(seed):
 
 def test_translated_rows_have_the_models_categories():
     frame, ours = towns(0)
-    _, theirs = towns(7)
-    assert ours.spec.categories != theirs.spec.categories
-    moved = get_modality(ours.spec.modality).translate(theirs, ours.spec)
+    _, other = towns(7)
+    assert ours.spec.categories != other.spec.categories
+    moved = get_modality(ours.spec.modality).translate(other, ours.spec)
     assert moved.spec.categories == ours.spec.categories
-    whole = encode(ours.spec, frame)["x"]
+    encoded = encode(ours.spec, frame)["x"]
     for part in ("train", "val", "test"):
         y = getattr(moved, part)["y"].double() + ours.spec.target_offset
         rows = [int(np.abs(frame["pay"].to_numpy() - float(one)).argmin()) for one in y]
-        x, want = getattr(moved, part)["x"], whole[rows]
-        known = torch.tensor([frame["town"][row] in theirs.spec.categories[1] for row in rows])
+        x, want = getattr(moved, part)["x"], encoded[rows]
+        known = torch.tensor([frame["town"][row] in other.spec.categories[1] for row in rows])
         flagged = want.shape[1] == x.shape[1]
         assert flagged
         assert torch.equal(x[known], want[known])
@@ -46,8 +46,8 @@ def test_translated_rows_have_the_models_categories():
 
 def test_translated_texts_have_the_models_vocabulary():
     ours = long_text("a", "a", "the sea is wide " * 100, "characters", 16, 100)
-    theirs = long_text("b", "b", "a sea so deep and wide " * 100, "characters", 16, 100)
-    moved = get_modality(ours.spec.modality).translate(theirs, ours.spec)
+    other = long_text("b", "b", "a sea so deep and wide " * 100, "characters", 16, 100)
+    moved = get_modality(ours.spec.modality).translate(other, ours.spec)
     names = [ours.spec.vocabulary[int(n)] for n in moved.train["x"].base[:30]]
     want = [char if char in ours.spec.vocabulary else "\ufffd" for char in ("a sea so deep and wide " * 2)[:30]]
     assert names == want

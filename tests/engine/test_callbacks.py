@@ -63,8 +63,8 @@ def test_callbacks_of_lightning_work(tmp_path):
 def lightning_refuses():
     for name in REFUSED:
         cls = getattr(lightning_callbacks, name, None)
-        for found in [cls] if cls else []:
-            kinds = [found, *found.__subclasses__()]
+        for rejected in [cls] if cls else []:
+            kinds = [rejected, *rejected.__subclasses__()]
             yield from {kind.__name__: kind for kind in kinds if kind.__module__.startswith("lightning.")}.values()
 
 
@@ -89,8 +89,8 @@ def test_callbacks_of_lightning_are_all_covered():
 
 @pytest.mark.parametrize("hook", NEVER)
 def test_callbacks_with_uncalled_hooks_are_rejected(hook):
-    own = type("Mine", (L.Callback,), {hook: lambda self, *arguments: None})()
-    for callback, name in ((own, "Mine"), (LambdaCallback(**{hook: print}), "LambdaCallback")):
+    user_callback = type("Mine", (L.Callback,), {hook: lambda self, *arguments: None})()
+    for callback, name in ((user_callback, "Mine"), (LambdaCallback(**{hook: print}), "LambdaCallback")):
         with pytest.raises(zoo.ZooError, match=f"callbacks: {name}.{hook} is never called"):
             train(callback)
 

@@ -31,9 +31,9 @@ from zoo.engine.compare import candidates
     ],
 )
 def test_candidates_support_the_task(words, some, none):
-    found = set(candidates(words))
-    assert some <= found
-    assert not none & found
+    names = set(candidates(words))
+    assert some <= names
+    assert not none & names
 
 
 @pytest.mark.slow
@@ -43,7 +43,7 @@ def test_compare_ranks_models_and_keeps_the_best(tmp_path, capsys):
     frame["price"] = 3 * frame["a"] * frame["b"] + frame["a"]
     frame.to_csv(tmp_path / "my.csv", index=False)
     assert main(["compare", "data=csv", "data.path=my.csv", "data.target=price", "minutes=0.12"]) == 0
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     (place,) = tmp_path.glob("runs/compare-csv/*/comparison.json")
     content = json.loads(place.read_text())
     names = [entry["name"].split(",")[0] for entry in content["entries"]]
@@ -51,7 +51,7 @@ def test_compare_ranks_models_and_keeps_the_best(tmp_path, capsys):
     values = [entry["val"]["rmse"] for entry in content["entries"]]
     assert values == sorted(values)
     assert names[:2] in (["fnn", "HistGradientBoosting"], ["HistGradientBoosting", "fnn"])
-    (best,) = re.findall(r"^best(?: network)? +(\S+)", said, re.MULTILINE)
+    (best,) = re.findall(r"^best(?: network)? +(\S+)", output, re.MULTILINE)
     assert zoo.load(best).spec.columns == ("a", "b")
     assert place.with_suffix(".png").is_file()
     assert not list(place.parent.rglob("probe"))
@@ -75,7 +75,7 @@ def test_compare_ranks_others_when_a_model_fails(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["compare"], "compare: needs data="),
         (["compare", "data=digits", "models=[cnnn]"], "did you mean 'cnn'"),
@@ -83,6 +83,6 @@ def test_compare_ranks_others_when_a_model_fails(monkeypatch, capsys):
         (["compare", "data=csv", "data.path=none.csv"], "no such file"),
     ],
 )
-def test_compare_rejects_wrong_arguments_in_one_line(words, said, capsys):
+def test_compare_rejects_wrong_arguments_in_one_line(words, message, capsys):
     assert main(words) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err

@@ -70,14 +70,14 @@ def fill(disk):
 def test_full_disk_stops_training_and_resume_is_bit_equal(how, disk, tmp_path):
     folder = disk / "run"
     if how == "full":
-        happens, mended, said = lambda: fill(disk), (disk / "filler").unlink, "No space left on device"
+        happens, mended, reason = lambda: fill(disk), (disk / "filler").unlink, "No space left on device"
     else:
         remount = ["mount", "-o", "remount,ro", disk], ["mount", "-o", "remount,rw", disk]
         happens, mended = (lambda words=words: subprocess.run(words, check=True) for words in remount)
-        said = "Read-only file system"
+        reason = "Read-only file system"
     with pytest.raises(TrainingError) as error:
         run(folder, callbacks=[Happens(happens)])
-    assert str(error.value).startswith(f"{folder}: cannot be written ({said}); once that is mended, go on with")
+    assert str(error.value).startswith(f"{folder}: cannot be written ({reason}); once that is mended, go on with")
     assert "\n" not in str(error.value)
     assert not list(folder.rglob("*.tmp"))
     zoo.load(folder / "checkpoints" / "best.ckpt")
@@ -101,15 +101,15 @@ def test_full_disk_during_the_report_keeps_results(disk, monkeypatch, capfd):
     warnings = [line for line in capfd.readouterr().err.splitlines() if "is left out" in line]
     assert len(warnings) >= 3
     assert all("No space left on device" in line for line in warnings)
-    kept = json.loads((folder / "results.json").read_text())
-    assert kept["metrics"]["test/accuracy"] == first.metrics["test/accuracy"]
-    assert kept["missing"]
+    partial = json.loads((folder / "results.json").read_text())
+    assert partial["metrics"]["test/accuracy"] == first.metrics["test/accuracy"]
+    assert partial["missing"]
     (disk / "filler").unlink()
     zoo.resume(folder)
-    whole = json.loads((folder / "results.json").read_text())
-    assert "missing" not in whole
-    assert whole["metrics"] == kept["metrics"]
-    assert set(whole["baselines"]) == {"majority", "logistic regression"}
+    complete = json.loads((folder / "results.json").read_text())
+    assert "missing" not in complete
+    assert complete["metrics"] == partial["metrics"]
+    assert set(complete["baselines"]) == {"majority", "logistic regression"}
     assert not list(folder.rglob("*.tmp"))
 
 

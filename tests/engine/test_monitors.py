@@ -54,8 +54,8 @@ def test_undefined_monitor_falls_back_to_the_loss(data, monitor, instead, capfd,
     content = torch.load(run.folder / "checkpoints" / "last.ckpt", weights_only=True)
     rows = next(state["rows"] for name, state in content["callbacks"].items() if "History" in name)
     best = min(rows, key=lambda row: row[f"val/{instead}"])
-    kept = torch.load(run.folder / "checkpoints" / "best.ckpt", weights_only=True)
-    assert kept["state_dict"]["counters"][0] == best["steps"]
+    best_checkpoint = torch.load(run.folder / "checkpoints" / "best.ckpt", weights_only=True)
+    assert best_checkpoint["state_dict"]["counters"][0] == best["steps"]
     assert json.loads((tmp_path / "run" / "results.json").read_text())["metrics"][f"val/{instead}"] == pytest.approx(
         best[f"val/{instead}"]
     )
@@ -63,13 +63,13 @@ def test_undefined_monitor_falls_back_to_the_loss(data, monitor, instead, capfd,
 
 def test_undefined_monitor_falls_back_after_resume(capfd):
     more = {"objective.monitor": "auroc", "early_stopping.patience": 3, **QUICK}
-    whole = zoo.train("fnn", parts([0] * 8), run_dir="whole", **more)
+    reference = zoo.train("fnn", parts([0] * 8), run_dir="whole", **more)
     with pytest.raises(zoo.Stopped):
         zoo.train("fnn", parts([0] * 8), run_dir="cut", callbacks=[StopAfter(5)], **more)
     capfd.readouterr()
     resumed = zoo.resume("cut", parts([0] * 8), report=False)
     assert "note:" not in capfd.readouterr().err
-    assert resumed.results["metrics"] == whole.results["metrics"]
+    assert resumed.results["metrics"] == reference.results["metrics"]
 
 
 def test_train_names_the_step_of_non_finite_weights(tmp_path):

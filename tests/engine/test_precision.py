@@ -125,13 +125,13 @@ def test_precision_float16_skips_steps_with_infinite_gradients(optimizer, monkey
 
     monkeypatch.setattr(zoo.FNN, "compute_loss", overflowing)
     few = {"trainer.max_epochs": 1, "trainer.steps_per_epoch": 2, "optimizer": optimizer, "model.norm": "none"}
-    found = trained("run", **{**few, "trainer.precision": "16-mixed", "seed": 3})
-    assert found["processes"][0]["training"]["scaler"]["scale"] == 2.0**15
+    skipped = trained("run", **{**few, "trainer.precision": "16-mixed", "seed": 3})
+    assert skipped["processes"][0]["training"]["scaler"]["scale"] == 2.0**15
     with pretended_accelerator():
         torch.manual_seed(3)
     first = trained("first", **{**few, "trainer.precision": "16-mixed", "seed": 3, "optimizer.lr": 1e-30})
     for key, value in first["state_dict"].items():
-        assert torch.equal(value, found["state_dict"][key])
+        assert torch.equal(value, skipped["state_dict"][key])
 
 
 def test_select_device_makes_cuda_deterministic():

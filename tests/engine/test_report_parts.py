@@ -81,17 +81,17 @@ def test_report_failures_warn_and_resume_completes_them(name, case, monkeypatch,
         monkeypatch.setattr(PLACES["film"], lambda *_, **__: frames)
     options = {**QUICK, "trainer.accelerator": "cpu", "trainer.max_epochs": 1}
     options |= {} if case.task == "control" else {"trainer.steps_per_epoch": 2}
-    whole = zoo.train(name, case.dataset, run_dir="run", **options)
-    wanted, pictures = results(), drawn(Path("run"))
-    assert "missing" not in wanted
-    assert wanted["baselines"]
-    killed = {**wanted, "baselines": {}, "missing": ["report"]}  # as a run that was killed in its report left it
+    reference = zoo.train(name, case.dataset, run_dir="run", **options)
+    expected, pictures = results(), drawn(Path("run"))
+    assert "missing" not in expected
+    assert expected["baselines"]
+    killed = {**expected, "baselines": {}, "missing": ["report"]}  # as a run that was killed in its report left it
     Path("run/results.json").write_text(json.dumps(killed))
     capfd.readouterr()
     for place in PLACES:
         if place == "film" and case.task != "control":
             continue
-        with faulty(place, type(whole.model), case.dataset.spec, monkeypatch):
+        with faulty(place, type(reference.model), case.dataset.spec, monkeypatch):
             run = zoo.resume("run", case.dataset)  # which adds what was lacking before
         warnings = [line for line in capfd.readouterr().err.splitlines() if "left out" in line]
         assert [line for line in warnings if "ZeroDivisionError: of the test" in line] == warnings
@@ -100,11 +100,11 @@ def test_report_failures_warn_and_resume_completes_them(name, case, monkeypatch,
             line.startswith(f"warning: {place}") or (place, line[:23]) == ("picture", "warning: film")
             for line in warnings
         )
-        assert run.metrics == whole.metrics
-        assert {**results(), "missing": 0, "baselines": 0} == {**wanted, "missing": 0, "baselines": 0}
+        assert run.metrics == reference.metrics
+        assert {**results(), "missing": 0, "baselines": 0} == {**expected, "missing": 0, "baselines": 0}
         assert (results()["baselines"] == {}) is (place == "baseline")
     zoo.resume("run", case.dataset)
-    assert results() == wanted
+    assert results() == expected
     assert drawn(Path("run")) == pictures
     with pytest.raises(zoo.ZooError, match="has finished"):
         zoo.resume("run", case.dataset)
@@ -114,9 +114,9 @@ def test_report_failure_keeps_exit_code_0(monkeypatch, capfd):
     with monkeypatch.context() as inside:
         inside.setattr("zoo.tasks.classification.plots.save", fails)
         assert main(["train", *WORDS]) == 0
-    said = capfd.readouterr()
-    assert said.err == "warning: picture confusion.png: is left out (ZeroDivisionError: of the test)\n"
-    assert "test accuracy" in said.out
+    output = capfd.readouterr()
+    assert output.err == "warning: picture confusion.png: is left out (ZeroDivisionError: of the test)\n"
+    assert "test accuracy" in output.out
     assert results()["missing"] == ["picture confusion.png"]
     assert set(results()["baselines"]) == {"majority", "logistic regression"}
     assert main(["train", "resume=run"]) == 0

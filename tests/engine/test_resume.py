@@ -58,12 +58,12 @@ def test_signal_stops_training_in_one_line(number, tmp_path):
             time.sleep(0.05)
             assert run.poll() is None
         run.send_signal(number)
-        _, said = run.communicate(timeout=60)
+        _, error = run.communicate(timeout=60)
     assert run.returncode == 128 + number
     assert re.fullmatch(
         rf"stopped by {number.name} in epoch \d+ of 4000, after [\d,]+ steps; go on with "
         r"python train.py resume=cut\n",
-        said,
+        error,
     )
     assert not Path("cut/results.json").exists()
     done = len(rows("cut"))
@@ -87,9 +87,9 @@ def test_resume_is_bit_equal_after_a_stop(tmp_path):
     assert same(weights("whole"), weights("cut"))
     assert same(weights("whole", "best"), weights("cut", "best"))
     assert rows("whole") == rows("cut")
-    whole, cut = (json.loads(Path(f, "results.json").read_text()) for f in ("whole", "cut"))
+    reference, cut = (json.loads(Path(f, "results.json").read_text()) for f in ("whole", "cut"))
     for key in ("metrics", "baselines", "epochs", "steps", "samples", "config_hash"):
-        assert whole[key] == cut[key]
+        assert reference[key] == cut[key]
     assert cut["command"] == "python train.py resume=cut"
     with pytest.raises(zoo.ZooError, match=r"cut: has finished, after 6 epochs; trainer.max_epochs=12 would train on"):
         zoo.resume("cut")
@@ -111,8 +111,8 @@ def test_resume_with_other_processes_and_logger(before, after, tmp_path, capsys)
     stopped("cut", 5, trainer=trainer, **plain)  # amid an epoch, with gradients that wait
     zoo.resume("cut", report=False, trainer={"devices": after}, logger="tensorboard")
     assert f"note: {after} processes resume the work of {before}" in capsys.readouterr().out
-    whole, cut = weights(run.folder), weights("cut")
-    for key, value in whole.items():
+    reference, cut = weights(run.folder), weights("cut")
+    for key, value in reference.items():
         assert torch.allclose(cut[key].double(), value.double(), rtol=1e-4, atol=1e-5), key
     for one, other in zip(rows("whole"), rows("cut"), strict=True):
         assert float(one["train/loss"]) == pytest.approx(float(other["train/loss"]), rel=1e-4)
@@ -159,7 +159,7 @@ def test_resume_needs_the_same_arrays(quick):
 
 
 @pytest.mark.parametrize(
-    ("overrides", "said"),
+    ("overrides", "message"),
     [
         ({"trainer.max_epochs": 0}, "trainer.max_epochs=0: must be"),
         ({"optimizer.lr": 0.1}, "optimizer.lr: cannot change where a run goes on; what can is trainer.max_epochs"),
@@ -167,9 +167,9 @@ def test_resume_needs_the_same_arrays(quick):
         ({"model": {"dropout": 0.0}}, "model.dropout: cannot change"),
     ],
 )
-def test_resume_rejects_changed_options(overrides, said, quick):
+def test_resume_rejects_changed_options(overrides, message, quick):
     folder = stopped("cut", 3, data="wine", **quick)
-    with pytest.raises(zoo.ZooError, match=said):
+    with pytest.raises(zoo.ZooError, match=message):
         zoo.resume(folder, **overrides)
 
 
@@ -194,30 +194,30 @@ def test_loader_state_resumes_at_the_next_batch(at):
     def batches(loader: Loader) -> list[list[int]]:
         return [batch["y"].tolist() for macro_batch in loader for batch in macro_batch]
 
-    whole = Loader(split, batch_size=4, seed=3)
-    want = batches(whole) + batches(whole)
+    reference = Loader(split, batch_size=4, seed=3)
+    want = batches(reference) + batches(reference)
     first = Loader(split, batch_size=4, seed=3)
-    seen, state = [], {}
+    loaded, state = [], {}
     for macro_batch in first:
         for batch in macro_batch:
-            seen.append(batch["y"].tolist())
-            if len(seen) == at:
+            loaded.append(batch["y"].tolist())
+            if len(loaded) == at:
                 state = first.state_dict()
     second = Loader(split, batch_size=4, seed=3)
     second.load_state_dict(state)
-    assert seen[:at] + batches(second) + batches(second) == want
-    assert len(second) == len(whole)
+    assert loaded[:at] + batches(second) + batches(second) == want
+    assert len(second) == len(reference)
 
 
 def test_loader_shards_cover_each_row_once():
     split = {"x": torch.arange(107).float().view(107, 1), "y": torch.arange(107)}
     loaders = [Loader(split, batch_size=10, seed=3, shard=Shard(rank, 3)) for rank in range(3)]
-    whole = Loader(split, batch_size=10, seed=3)
+    reference = Loader(split, batch_size=10, seed=3)
     shares = [[batch["y"].tolist() for macro_batch in loader for batch in macro_batch] for loader in loaders]
-    for number, batch in enumerate(b["y"].tolist() for macro_batch in whole for b in macro_batch):
+    for number, batch in enumerate(b["y"].tolist() for macro_batch in reference for b in macro_batch):
         assert sorted(row for share in shares for row in share[number]) == sorted(batch)
-    seen = [row for rank in range(3) for b in EvalLoader(split, shard=Shard(rank, 3)) for row in b["y"].tolist()]
-    assert sorted(seen) == list(range(107))
+    evaluated = [row for rank in range(3) for b in EvalLoader(split, shard=Shard(rank, 3)) for row in b["y"].tolist()]
+    assert sorted(evaluated) == list(range(107))
 
 
 def fit(devices: int, **trainer) -> dict[str, torch.Tensor]:
@@ -291,9 +291,9 @@ class Dies(L.Callback):
 
 def test_distributed_run_stops_when_a_process_dies(tmp_path):
     trainer = {"accelerator": "cpu", "devices": 2, "max_epochs": 3}
-    asked = {"trainer": trainer, "report": False, "run_dir": str(tmp_path / "run"), "checkpoint.every_n_steps": 1}
+    options = {"trainer": trainer, "report": False, "run_dir": str(tmp_path / "run"), "checkpoint.every_n_steps": 1}
     with pytest.raises(zoo.TrainingError) as caught:
-        zoo.train("fnn", data="wine", callbacks=(Dies(),), **asked)
+        zoo.train("fnn", data="wine", callbacks=(Dies(),), **options)
     resume = f"once that is mended, go on with python train.py resume={tmp_path / 'run'}"
     assert str(caught.value) == f"process 1 of 2 was ended by SIGKILL; {resume}"
     assert zoo.resume(tmp_path / "run").results["epochs"] == 3

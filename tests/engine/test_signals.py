@@ -77,9 +77,9 @@ def test_signal_stops_at_the_next_batch_of_any_stage(name, case, stage, epoch, t
     assert not sends.after
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
     resumed = zoo.resume("cut", case.dataset, report=False)
-    whole = zoo.train(name, case.dataset, run_dir="whole", **OPTIONS)
+    reference = zoo.train(name, case.dataset, run_dir="whole", **OPTIONS)
     check_equal(Subject(name, case), "stopped", Path("whole"), Path("cut"))
-    assert resumed.metrics == whole.metrics
+    assert resumed.metrics == reference.metrics
 
 
 @pytest.mark.parametrize("stage", ["train", "validation", "test"])

@@ -68,11 +68,11 @@ def test_default_batch_size_shrinks_for_small_data(kind, capfd):
 def test_resume_keeps_the_shrunk_batch_size(capfd):
     data, more = (np.random.default_rng(0).normal(size=(50, 3)), np.arange(50) % 2), {"logger": "csv", "report": False}
     trainer = {"max_epochs": 2, "accelerator": "cpu"}
-    whole = zoo.train("fnn", data, trainer=trainer, run_dir="whole", **more)
+    reference = zoo.train("fnn", data, trainer=trainer, run_dir="whole", **more)
     with pytest.raises(zoo.Stopped):
         zoo.train("fnn", data, trainer=trainer, run_dir="cut", callbacks=[StopAfter(3)], **more)
     capfd.readouterr()
-    assert zoo.resume("cut", data, report=False).metrics == whole.metrics
+    assert zoo.resume("cut", data, report=False).metrics == reference.metrics
     assert "note: data.batch_size" not in capfd.readouterr().err
     with pytest.raises(zoo.ZooError, match="data.batch_size=128: more than the"):
         zoo.train("fnn", data, trainer=trainer, **more, **{"data.batch_size": 128})

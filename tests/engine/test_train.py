@@ -68,10 +68,10 @@ def test_train_prints_its_results(digits_run):
 
 def test_run_dir_has_all_files(digits_run):
     folder, _ = digits_run
-    found = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
-    events = {f for f in found if f.startswith("events.out.tfevents")}
+    files = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()}
+    events = {f for f in files if f.startswith("events.out.tfevents")}
     assert len(events) == 1
-    assert found - events == {
+    assert files - events == {
         "config.yaml",
         "metrics.csv",
         "results.json",
@@ -96,17 +96,17 @@ def test_run_dir_has_all_files(digits_run):
 
 @pytest.mark.slow
 def test_progress_bar_shows_loss_metric_and_time(tmp_path):
-    mine, theirs = pty.openpty()
+    parent, child = pty.openpty()
     words = [*TRAIN, "model=fnn", "trainer.max_epochs=80", "logger=csv"]
     environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
-    done = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=theirs, env=environment)
-    os.close(theirs)
-    shown = b""
+    done = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=child, env=environment)
+    os.close(child)
+    output = b""
     with contextlib.suppress(OSError):  # how a terminal ends on Linux
-        while piece := os.read(mine, 4096):
-            shown += piece
+        while piece := os.read(parent, 4096):
+            output += piece
     assert done.wait() == 0
-    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", output.decode())
     lines = re.findall(r"(\d+)% +(\d\d:\d\d|--:--) +epoch (\d+)/80 +loss \d\.\d+ +val/accuracy 0\.\d+", text)
     assert len(lines) > 5
     assert [int(line[0]) for line in lines] == pytest.approx([int(line[2]) / 0.8 for line in lines], abs=1)
@@ -121,8 +121,8 @@ def test_tensorboard_logs_equal_the_csv(digits_run):
     with (folder / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     for name in ("train/loss", "train/accuracy", "val/nll", "val/accuracy", "lr"):
-        shown = [(e.step, e.value) for e in events.Scalars(name)]
-        assert shown == [(int(r["steps"]), pytest.approx(float(r[name]), rel=1e-5)) for r in rows]
+        logged = [(e.step, e.value) for e in events.Scalars(name)]
+        assert logged == [(int(r["steps"]), pytest.approx(float(r[name]), rel=1e-5)) for r in rows]
 
 
 def test_checkpoint_reproduces_the_reported_metrics(digits_run):
@@ -131,13 +131,13 @@ def test_checkpoint_reproduces_the_reported_metrics(digits_run):
     assert content["zoo"]["model"] == "cnn"
     model = zoo.load(folder / "checkpoints" / "best.ckpt")
     test = load("digits").test
-    said = model.predict(test["x"])
-    accuracy = np.mean([label == str(int(y)) for label, y in zip(said["label"], test["y"], strict=True)])
+    predictions = model.predict(test["x"])
+    accuracy = np.mean([label == str(int(y)) for label, y in zip(predictions["label"], test["y"], strict=True)])
     reported = json.loads((folder / "results.json").read_text())["metrics"]
     assert accuracy == pytest.approx(reported["test/accuracy"], abs=1e-6)
-    nll = -said["probability"][torch.arange(360), test["y"]].log().mean()
+    nll = -predictions["probability"][torch.arange(360), test["y"]].log().mean()
     assert float(nll) == pytest.approx(reported["test/nll"], rel=1e-4)
-    assert model.predict(test["x"][0].numpy())["label"] == said["label"][:1]
+    assert model.predict(test["x"][0].numpy())["label"] == predictions["label"][:1]
     with pytest.raises(zoo.ZooError, match="must be"):
         model.predict(np.zeros((3, 9, 9)))
 
@@ -198,13 +198,15 @@ def test_classification_metrics_equal_scikit_learn(quick):
 
     run = zoo.train("fnn", data="wine", **quick)
     test = load("wine").test
-    said = run.model.predict(test["x"])["probability"].double().numpy()
+    probability = run.model.predict(test["x"])["probability"].double().numpy()
     y = test["y"].numpy()
-    said /= said.sum(1, keepdims=True)
-    assert run.metrics["test/auroc"] == pytest.approx(roc_auc_score(y, said, multi_class="ovr"), abs=1e-4)
-    precision = np.mean([average_precision_score(y == k, said[:, k]) for k in range(3)])
+    probability /= probability.sum(1, keepdims=True)
+    assert run.metrics["test/auroc"] == pytest.approx(roc_auc_score(y, probability, multi_class="ovr"), abs=1e-4)
+    precision = np.mean([average_precision_score(y == k, probability[:, k]) for k in range(3)])
     assert run.metrics["test/average_precision"] == pytest.approx(precision, abs=1e-3)
-    assert run.metrics["test/balanced_accuracy"] == pytest.approx(balanced_accuracy_score(y, said.argmax(1)), abs=1e-6)
+    assert run.metrics["test/balanced_accuracy"] == pytest.approx(
+        balanced_accuracy_score(y, probability.argmax(1)), abs=1e-6
+    )
 
 
 def test_train_on_arrays_and_a_frame(quick):
@@ -245,14 +247,14 @@ def test_train_names_the_last_good_checkpoint(tmp_path):
             zoo.train("test_breaks", run_dir="kept", logger="csv")
     finally:
         registry._MODELS.pop("test_breaks")
-    kept = torch.load("kept/checkpoints/best.ckpt", weights_only=True)["state_dict"]
-    assert 0 < kept["counters"][0] <= 50
-    assert all(torch.isfinite(v).all() for v in kept.values() if v.is_floating_point())
+    state = torch.load("kept/checkpoints/best.ckpt", weights_only=True)["state_dict"]
+    assert 0 < state["counters"][0] <= 50
+    assert all(torch.isfinite(v).all() for v in state.values() if v.is_floating_point())
     assert not Path("kept/results.json").exists()
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["model=cnnn"], "did you mean 'cnn'"),
         (["model=cnn", "model.dropuot=0.1"], "did you mean 'model.dropout'"),
@@ -263,27 +265,27 @@ def test_train_names_the_last_good_checkpoint(tmp_path):
         (["model=cnn", "model=[cnn"], "cannot be read: must be option=value"),
     ],
 )
-def test_train_rejects_invalid_options_before_writing(words, said, tmp_path):
+def test_train_rejects_invalid_options_before_writing(words, message, tmp_path):
     done = command(*words, cwd=tmp_path)
     assert done.returncode == 2, done.stderr
-    assert re.search(said, one_line(done))
+    assert re.search(message, one_line(done))
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["model=cnn", "trainer=cuda"], "no CUDA device was found"),
         (["model=cnn", "logger=wandb"], r'pip install -e "\.\[wandb\]"'),
         (["model=cnn", "data=mnist", "data.root=nowhere"], "t10k-labels-idx1-ubyte.gz not found in nowhere/MNIST/raw"),
     ],
 )
-def test_train_rejects_missing_resources_in_one_line(words, said, tmp_path, capsys):
+def test_train_rejects_missing_resources_in_one_line(words, message, tmp_path, capsys):
     if "trainer=cuda" in words and torch.cuda.is_available():
         pytest.skip("a CUDA device is here")
     assert main(["train", *words]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert re.search(said, line)
+    assert re.search(message, line)
     assert not list(tmp_path.iterdir())
 
 
@@ -299,9 +301,9 @@ def test_train_rejects_an_existing_run_dir(tmp_path):
 def test_multirun_continues_after_a_failure(tmp_path, capsys):
     words = ["-m", "model=glob(*nn)", "data=wine", "trainer.max_epochs=1", "logger=csv", "trainer=cpu"]
     assert main(["train", *words]) == 2
-    said = capsys.readouterr()
-    assert "model=cnn cannot do" in said.err
-    table = {line.split()[0]: line for line in said.out.splitlines() if line.startswith("model=")}
+    output = capsys.readouterr()
+    assert "model=cnn cannot do" in output.err
+    table = {line.split()[0]: line for line in output.out.splitlines() if line.startswith("model=")}
     assert re.fullmatch(r"model=fnn +val/accuracy \d\.\d{4} +runs/fnn-wine/\S+", table["model=fnn"])
     assert re.match(r"model=cnn +failed +model=cnn cannot do", table["model=cnn"])
     assert len(list(tmp_path.glob("runs/fnn-wine/*/results.json"))) == 1

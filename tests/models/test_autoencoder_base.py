@@ -65,11 +65,11 @@ def test_importance_sampling_equals_linear_gaussian_likelihood():
         model.encoder[1].bias[:2] = -model.encoder[1].weight[:2] @ b
         model.encoder[1].weight[2:], model.encoder[1].bias[2:] = 0, precision.inverse().diagonal().log()
         model.begin_evaluation("test")
-        found = model.eval_step({"x": x, "row": torch.arange(64)})
+        output = model.eval_step({"x": x, "row": torch.arange(64)})
         truth = -exact.log_prob(x)
-    assert torch.allclose(found["nll"], truth, atol=0.15)
-    assert abs(float((found["nll"] - truth).mean())) < 0.02
-    assert float((-found["elbo"]).mean()) > float(truth.mean())
+    assert torch.allclose(output["nll"], truth, atol=0.15)
+    assert abs(float((output["nll"] - truth).mean())) < 0.02
+    assert float((-output["elbo"]).mean()) > float(truth.mean())
 
 
 def test_iwae_bound_tightens_with_importance_samples():
@@ -85,8 +85,8 @@ def test_iwae_bound_tightens_with_importance_samples():
     model = linear_vae()
     mean, log_var = model.posterior(x)
     z = mean + (0.5 * log_var).exp() * torch.randn(400, *mean.shape)
-    seen = log_normal(x, model.decoder[0](z), torch.full((1,), 2 * math.log(0.7)))
-    plain = -(seen + log_ratio(z, mean, log_var)).mean()
+    log_likelihood = log_normal(x, model.decoder[0](z), torch.full((1,), 2 * math.log(0.7)))
+    plain = -(log_likelihood + log_ratio(z, mean, log_var)).mean()
     assert means[0] == pytest.approx(float(plain.detach()), abs=0.3)
     assert means[0] - means[1] > 1
 
@@ -158,7 +158,7 @@ def test_autoencoders_conv_accept_images_of_any_size(shape):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"latent_dim": 0}, "model.latent_dim=0: must be a whole number at least 1"),
         ({"network": "conv", "spec": TABLE}, "is for images; made is table data"),
@@ -171,8 +171,8 @@ def test_autoencoders_conv_accept_images_of_any_size(shape):
         ({"hidden_sizes": 3}, "model.hidden_sizes=3: must be a list of whole numbers"),
     ],
 )
-def test_autoencoder_rejects_invalid_options(options, said):
-    with pytest.raises(ZooError, match=said.replace("[", r"\[")):
+def test_autoencoder_rejects_invalid_options(options, message):
+    with pytest.raises(ZooError, match=message.replace("[", r"\[")):
         zoo.create("autoencoder", **options)
 
 
@@ -234,11 +234,11 @@ def test_vae_warns_of_posterior_collapse(quick, capsys):
 
 def test_normal_classes_restrict_training_rows():
     plain, data = load("digits"), digits(normal=[3, "5"])
-    kept = (plain.train["y"] == 3) | (plain.train["y"] == 5)
-    assert torch.equal(data.train["x"], plain.train["x"][kept])
+    normal = (plain.train["y"] == 3) | (plain.train["y"] == 5)
+    assert torch.equal(data.train["x"], plain.train["x"][normal])
     assert not data.train["y"].any()
     assert torch.equal(data.test["y"] == 0, (plain.test["y"] == 3) | (plain.test["y"] == 5))
-    x = plain.train["x"][kept].float() / 255
+    x = plain.train["x"][normal].float() / 255
     assert data.spec.mean[0] == pytest.approx(float(x.mean()), rel=1e-5)
     assert (data.spec.classes, data.spec.normal_classes) == (("normal", "anomaly"), ("3", "5"))
 
@@ -258,15 +258,15 @@ def test_anomaly_detection_ranks_and_flags(quick):
 
 
 @pytest.mark.parametrize(
-    ("normal", "said"),
+    ("normal", "message"),
     [
         ([11], "unknown data.normal_classes '11'"),
         ([], "must be a list of classes"),
         (list(range(10)), "are all classes of digits, so that nothing is an anomaly"),
     ],
 )
-def test_normal_classes_reject_invalid_values(normal, said):
-    with pytest.raises(ZooError, match=said):
+def test_normal_classes_reject_invalid_values(normal, message):
+    with pytest.raises(ZooError, match=message):
         digits(normal=normal)
 
 
@@ -283,24 +283,24 @@ def test_anomaly_metrics_equal_scikit_learn_at_any_scale():
     for part in (slice(0, 200), slice(200, 400)):
         output = {"output": x, "score": torch.from_numpy(score[part])}
         objective.update(metrics, output, {"x": x, "y": torch.from_numpy(y[part])})
-    found = metrics.scalars()
-    assert found["auroc"] == pytest.approx(roc_auc_score(y, score), abs=1e-6)
-    assert found["average_precision"] == pytest.approx(average_precision_score(y, score), abs=1e-6)
+    values = metrics.scalars()
+    assert values["auroc"] == pytest.approx(roc_auc_score(y, score), abs=1e-6)
+    assert values["average_precision"] == pytest.approx(average_precision_score(y, score), abs=1e-6)
 
 
 def test_anomaly_score_of_images_averages_neighborhoods():
     spec = ImageSpec("x", "reconstruction", (1, 6, 6), classes=("normal", "anomaly"), normal_classes=("normal",))
     objective = Reconstruction(spec)
-    x, made = torch.zeros(2, 1, 6, 6), torch.zeros(2, 1, 6, 6)
-    made[0, 0, 2, 2], made[0, 0, 2, 3] = 0.6, -0.6  # a line a pixel beside
-    made[1, 0, 2, 2], made[1, 0, 2, 3] = 0.6, 0.6  # a part that is not there
-    assert torch.allclose(*objective.error(made, x).split(1))
-    padded = np.pad((made - x)[:, 0].numpy(), ((0, 0), (1, 1), (1, 1)))
+    x, reconstruction = torch.zeros(2, 1, 6, 6), torch.zeros(2, 1, 6, 6)
+    reconstruction[0, 0, 2, 2], reconstruction[0, 0, 2, 3] = 0.6, -0.6  # a line a pixel beside
+    reconstruction[1, 0, 2, 2], reconstruction[1, 0, 2, 3] = 0.6, 0.6  # a part that is not there
+    assert torch.allclose(*objective.error(reconstruction, x).split(1))
+    padded = np.pad((reconstruction - x)[:, 0].numpy(), ((0, 0), (1, 1), (1, 1)))
     means = [[padded[:, i : i + 3, j : j + 3].mean((1, 2)) for j in range(6)] for i in range(6)]
     expected = np.square(means).mean((0, 1))
-    found = objective.score({"output": made}, x)
-    assert found.tolist() == pytest.approx(expected.tolist(), rel=1e-5)
-    assert found[1] > 3 * found[0]
+    scores = objective.score({"output": reconstruction}, x)
+    assert scores.tolist() == pytest.approx(expected.tolist(), rel=1e-5)
+    assert scores[1] > 3 * scores[0]
 
 
 def test_best_threshold_of_negative_scores():
@@ -327,13 +327,13 @@ def test_anomaly_windows_are_excluded_from_training(tmp_path, quick):
         context_length=12,
         prediction_length=1,
     )
-    found = unlabelled(data, "reconstruction")
-    x = found.train["x"]
+    windows = unlabelled(data, "reconstruction")
+    x = windows.train["x"]
     assert float(torch.stack([x[n] for n in range(len(x))]).max()) <= 1
     assert len(x) == (420 - 11) - (6 + 11)  # of the first 420 rows, without the windows that touch the six
-    assert found.spec.std[0] < 1
-    assert [len(part["x"]) for part in (found.val, found.test)] == [60 - 11, 120 - 11]
-    assert int(found.test["y"].sum()) == 10 + 11
+    assert windows.spec.std[0] < 1
+    assert [len(part["x"]) for part in (windows.val, windows.test)] == [60 - 11, 120 - 11]
+    assert int(windows.test["y"].sum()) == 10 + 11
     run = zoo.train("autoencoder", "series", **files, **{"data.context_length": 12}, **quick)
     assert run.metrics["test/auroc"] > 0.9
     with pytest.raises(ZooError, match="data.anomaly_windows: is for models that find anomalies"):
@@ -346,9 +346,9 @@ def test_anomaly_windows_are_excluded_from_training(tmp_path, quick):
 def test_unlabelled_notes_a_test_without_anomalies(capsys):
     data = load("digits")
     test = {key: value[data.test["y"] == 1] for key, value in data.test.items()}
-    found = unlabelled(replace(data, test=test), "reconstruction", normal=[1])
+    dataset = unlabelled(replace(data, test=test), "reconstruction", normal=[1])
     assert "has no anomaly in test, so that AUROC is not defined" in capsys.readouterr().err
-    assert "auroc" not in baselines(found)["pca"]
+    assert "auroc" not in baselines(dataset)["pca"]
 
 
 def test_normal_classes_need_an_anomaly_model():
@@ -367,8 +367,8 @@ def test_reconstruction_trains_without_labels(quick, tmp_path):
     assert zoo.train("autoencoder", x, **quick).model.spec.task == "reconstruction"
     run = zoo.train("vae", frame, **quick)
     assert run.model.spec.outputs == 10  # each text is a number of its own
-    told = run.model.predict(frame.iloc[:2])["reconstruction"]
-    assert told.shape == (2, 10)
+    reconstruction = run.model.predict(frame.iloc[:2])["reconstruction"]
+    assert reconstruction.shape == (2, 10)
     run = zoo.train("autoencoder", "csv", **{"data.path": str(tmp_path / "t.csv")}, **quick)
     assert run.model.spec.columns[-1] == "kind"
 
@@ -403,39 +403,39 @@ def run(tmp_path_factory):
     return above
 
 
-def said(capsys, *words):
+def run_command(capsys, *words):
     code = main([str(word) for word in words])
-    shown = capsys.readouterr()
-    return code, shown.out + shown.err
+    captured = capsys.readouterr()
+    return code, captured.out + captured.err
 
 
 def test_encode_writes_codes_with_classes(run, capsys, tmp_path):
-    code, out = said(capsys, "encode", run / "ae", f"out={tmp_path / 'c.npz'}")
+    code, out = run_command(capsys, "encode", run / "ae", f"out={tmp_path / 'c.npz'}")
     assert code == 0
     assert "k-NN accuracy" in out
-    found = np.load(tmp_path / "c.npz")
+    archive = np.load(tmp_path / "c.npz")
     model = zoo.load(run / "ae" / "checkpoints" / "best.ckpt")
-    assert np.allclose(found["codes"], model.encode_split(load("digits").test).numpy())
-    assert np.array_equal(found["y"], load("digits").test["y"].numpy())
-    assert said(capsys, "encode", run / "ae", f"out={tmp_path / 'c.csv'}")[0] == 0
+    assert np.allclose(archive["codes"], model.encode_split(load("digits").test).numpy())
+    assert np.array_equal(archive["y"], load("digits").test["y"].numpy())
+    assert run_command(capsys, "encode", run / "ae", f"out={tmp_path / 'c.csv'}")[0] == 0
     rows = list(csv.DictReader((tmp_path / "c.csv").open()))
     assert len(rows) == 360
-    assert rows[0]["class"] == str(int(found["y"][0]))
+    assert rows[0]["class"] == str(int(archive["y"][0]))
     assert (tmp_path / "c.png").stat().st_size > 5000
 
 
 def test_anomalies_sample_interpolate_and_denoise_from_a_checkpoint(run, capsys, tmp_path):
-    code, out = said(capsys, "anomalies", run / "vae", f"out={tmp_path / 's.csv'}")
+    code, out = run_command(capsys, "anomalies", run / "vae", f"out={tmp_path / 's.csv'}")
     assert code == 0
     assert "isolation forest" in out
     rows = list(csv.DictReader((tmp_path / "s.csv").open()))
     model = zoo.load(run / "vae" / "checkpoints" / "best.ckpt")
-    told = model.predict(load("digits").test["x"].numpy())
-    assert [float(r["score"]) for r in rows] == pytest.approx(told["score"].tolist(), rel=1e-4)
-    assert [r["alarm"] == "1" for r in rows] == [label == "anomaly" for label in told["label"]]
+    predictions = model.predict(load("digits").test["x"].numpy())
+    assert [float(r["score"]) for r in rows] == pytest.approx(predictions["score"].tolist(), rel=1e-4)
+    assert [r["alarm"] == "1" for r in rows] == [label == "anomaly" for label in predictions["label"]]
     assert sum(int(r["anomaly"]) for r in rows) == int((load("digits").test["y"] != 1).sum())
     for words in (("sample", run / "vae"), ("interpolate", run / "ae", "from=3", "to=5"), ("denoise", run / "ae")):
-        assert said(capsys, *words, f"out={tmp_path / 'p.png'}")[0] == 0
+        assert run_command(capsys, *words, f"out={tmp_path / 'p.png'}")[0] == 0
         assert (tmp_path / "p.png").stat().st_size > 2000
         (tmp_path / "p.png").unlink()
 
@@ -462,7 +462,7 @@ def test_anomalies_sample_interpolate_and_denoise_from_a_checkpoint(run, capsys,
 )
 def test_generative_commands_reject_invalid_arguments_in_one_line(run, capsys, words, line):
     named = [words[0], *(run / word if word in ("ae", "vae") else word for word in words[1:])]
-    code, out = said(capsys, *named)
+    code, out = run_command(capsys, *named)
     assert code == 2
     assert line in out
     assert out.count("\n") == 1

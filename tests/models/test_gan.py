@@ -224,7 +224,7 @@ def test_gan_accepts_images_of_any_size(shape, network):
 
 
 def test_gan_rejects_invalid_options():
-    for options, said in (
+    for options, message in (
         ({"network": "conv", "channels": [8, 8, 8]}, "model.channels=.*must be 1 to 2 numbers"),
         ({"gan_loss": "hing"}, "hinge"),
         ({"diffaugment": ["rotation"]}, "model.diffaugment"),
@@ -233,7 +233,7 @@ def test_gan_rejects_invalid_options():
         ({"ema_decay": 1.0}, "model.ema_decay=1.0"),
         ({"n_critic": 0}, "model.n_critic=0"),
     ):
-        with pytest.raises(ZooError, match=said):
+        with pytest.raises(ZooError, match=message):
             zoo.create("gan", **options)
     tiny = ImageSpec("tiny", "generation", (1, 6, 6))
     with pytest.raises(ZooError, match="6 pixels a side are too small"):
@@ -322,9 +322,9 @@ def test_principal_components_of_the_training_images():
     centre, components = principal_components(images, 64)
     x = images.flatten(1).float() / 255
     torch.testing.assert_close(centre, x.mean(0))
-    placed = (x - centre) @ components
-    assert (placed.var(0).sum() / x.var(0).sum()).item() == pytest.approx(1, abs=1e-4)
-    assert placed.var(0)[0] > placed.var(0)[30]
+    projected = (x - centre) @ components
+    assert (projected.var(0).sum() / x.var(0).sum()).item() == pytest.approx(1, abs=1e-4)
+    assert projected.var(0)[0] > projected.var(0)[30]
 
 
 def test_sample_latents_resamples_beyond_the_truncation():
@@ -332,8 +332,8 @@ def test_sample_latents_resamples_beyond_the_truncation():
     assert z.abs().max() <= 0.5
     assert z.std() > 0.2
     same = sample_latents(1000, 8, seed=3)
-    kept = same.abs() <= 0.5
-    assert torch.equal(z[kept], same[kept])
+    within = same.abs() <= 0.5
+    assert torch.equal(z[within], same[within])
     assert not torch.equal(sample_latents(4, 2, seed=0), sample_latents(4, 2, seed=1))
 
 
@@ -426,12 +426,12 @@ def test_generation_metrics_without_an_evaluator():
     assert GAN().evaluator is not None
     model = GAN(spec=replace(REAL_DIGITS, name="of_mine"))
     assert model.evaluator is None
-    found = model.task.metrics("val")
+    metrics = model.task.metrics("val")
     for _ in range(2):
         batch = {"x": torch.rand(40, 1, 8, 8), "row": torch.arange(40)}
-        model.task.update(found, model.eval_step(batch), batch)
-    assert {"frechet_pca", "coverage"} <= set(found.compute())
-    assert not {"sure", "frechet_zoo_cnn"} & set(found.compute())
+        model.task.update(metrics, model.eval_step(batch), batch)
+    assert {"frechet_pca", "coverage"} <= set(metrics.compute())
+    assert not {"sure", "frechet_zoo_cnn"} & set(metrics.compute())
 
 
 @pytest.fixture(scope="module")
@@ -458,14 +458,14 @@ def inception(tmp_path_factory):
 def test_fid_command_compares_with_real_images(trained, inception, capsys):
     words = ["fid", str(trained.folder), f"weights={inception}", "count=4"]
     assert main(words) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert [line.rpartition(" inception fid ")[0].strip() for line in said] == ["samples", "other real images"]
-    far, real = (float(line.split()[-1]) for line in said)
-    assert 0 < real < far
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.rpartition(" inception fid ")[0].strip() for line in lines] == ["samples", "other real images"]
+    generated, real = (float(line.split()[-1]) for line in lines)
+    assert 0 < real < generated
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["weights=none.pth"], "none.pth: cannot be read"),
         ([], "weights=: must name pt_inception-2015-12-05-6726825d.pth"),
@@ -475,7 +475,7 @@ def test_fid_command_compares_with_real_images(trained, inception, capsys):
         (["weights=other.pth", "count=x"], "count=x: must be an integer"),
     ],
 )
-def test_fid_command_rejects_other_weights_in_one_line(trained, words, said, capsys):
+def test_fid_command_rejects_other_weights_in_one_line(trained, words, message, capsys):
     import pickle
     from pathlib import Path
 
@@ -485,4 +485,4 @@ def test_fid_command_rejects_other_weights_in_one_line(trained, words, said, cap
     torch.save({"a": torch.zeros(1)}, "other.pth")
     assert main(["fid", str(trained.folder), *words]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert said in line
+    assert message in line

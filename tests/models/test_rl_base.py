@@ -42,17 +42,17 @@ SIZES = {
 def brute(reward, value, terminated, done, gamma, lam):
     """The sum over what follows in the episode of (γλ)ˡ δ, step by step, in Python's numbers."""
     steps, count = reward.shape
-    found = np.zeros((steps, count))
+    advantages = np.zeros((steps, count))
     for n in range(count):
         for t in range(steps):
             weight = 1.0
             for later in range(t, steps):
                 future = 0.0 if terminated[later, n] else gamma * value[later + 1, n]
-                found[t, n] += weight * (reward[later, n] + future - value[later, n])
+                advantages[t, n] += weight * (reward[later, n] + future - value[later, n])
                 if done[later, n]:
                     break
                 weight *= gamma * lam
-    return found
+    return advantages
 
 
 def test_gae_equals_the_papers_sum():
@@ -62,8 +62,8 @@ def test_gae_equals_the_papers_sum():
     done = terminated | (rng.random((20, 6)) < 0.15)
     for gamma, lam in ((0.99, 0.95), (0.9, 1.0), (1.0, 0.0)):
         arrays = [torch.from_numpy(part.astype(np.float64)) for part in (reward, value, terminated, done)]
-        found = gae(*arrays, gamma=gamma, gae_lambda=lam)
-        assert np.abs(found.numpy() - brute(reward, value, terminated, done, gamma, lam)).max() < 1e-6
+        advantages = gae(*arrays, gamma=gamma, gae_lambda=lam)
+        assert np.abs(advantages.numpy() - brute(reward, value, terminated, done, gamma, lam)).max() < 1e-6
 
 
 def test_gae_bootstraps_truncated_but_not_terminated_episodes():
@@ -79,8 +79,8 @@ def test_complete_episodes_end_in_the_rollout():
 
 def test_policy_losses_equal_their_papers():
     ratio, advantage = torch.tensor([0.5, 0.9, 1.1, 1.5, 1.5, 0.5]), torch.tensor([1.0, 1.0, 1.0, 1.0, -1.0, -1.0])
-    found = clipped_objective(ratio, advantage, 0.2)
-    assert found.tolist() == pytest.approx([0.5, 0.9, 1.1, 1.2, -1.5, -0.8])
+    objective = clipped_objective(ratio, advantage, 0.2)
+    assert objective.tolist() == pytest.approx([0.5, 0.9, 1.1, 1.2, -1.5, -0.8])
     torch.manual_seed(0)
     x, action, log_probs, returns = torch.randn(6, 4), torch.tensor([0, 1, 1, 0, 1, 0]), torch.zeros(6), torch.randn(6)
     for cls in (A2C, REINFORCE):
@@ -98,13 +98,13 @@ def test_log_prob_and_entropy_equal_torch():
     moving = PPO(spec=EnvironmentSpec("x", "control", (3,), low=(-1.0, -1.0), high=(1.0, 1.0)))
     logits = torch.randn(7, 2)
     known: Any = torch.distributions.Categorical(logits=logits)
-    taken = known.sample()
-    torch.testing.assert_close(log_prob(logits, None, taken), known.log_prob(taken))
+    actions = known.sample()
+    torch.testing.assert_close(log_prob(logits, None, actions), known.log_prob(actions))
     torch.testing.assert_close(entropy(logits, None), known.entropy())
     torch.nn.init.normal_(moving.log_std)
     known = torch.distributions.Normal(logits, moving.log_std.exp())
-    taken = known.sample()
-    torch.testing.assert_close(log_prob(logits, moving.log_std, taken), known.log_prob(taken).sum(1))
+    actions = known.sample()
+    torch.testing.assert_close(log_prob(logits, moving.log_std, actions), known.log_prob(actions).sum(1))
     torch.testing.assert_close(entropy(logits, moving.log_std), known.entropy().sum(1))
 
 
@@ -112,11 +112,11 @@ def test_act_samples_by_the_policys_probabilities():
     torch.manual_seed(0)
     model = PPO(spec=EnvironmentSpec("x", "control", (1,), classes=("a", "b", "c")))
     torch.nn.init.zeros_(model.actor[-1].weight)
-    wanted = torch.tensor([0.5, 0.3, 0.2])
+    probabilities = torch.tensor([0.5, 0.3, 0.2])
     with torch.no_grad():
-        model.actor[-1].bias.copy_(wanted.log())
-    taken = model.act(torch.zeros(40_000, 1))["action"]
-    torch.testing.assert_close(torch.bincount(taken) / len(taken), wanted, atol=0.01, rtol=0)
+        model.actor[-1].bias.copy_(probabilities.log())
+    actions = model.act(torch.zeros(40_000, 1))["action"]
+    torch.testing.assert_close(torch.bincount(actions) / len(actions), probabilities, atol=0.01, rtol=0)
     assert model.act(torch.zeros(4, 1), greedy=True)["action"].tolist() == [0] * 4
 
 
@@ -154,8 +154,8 @@ def test_environments_resume_from_their_state(name, kind, tmp_path):
     other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
     for _ in range(230):
         done = action()
-        for mine, theirs in zip(one.step(done), other.step(done), strict=True):
-            assert np.array_equal(mine, theirs)
+        for array, resumed in zip(one.step(done), other.step(done), strict=True):
+            assert np.array_equal(array, resumed)
         assert torch.equal(one.observation, other.observation)
 
 
@@ -201,15 +201,15 @@ class Breaks(gymnasium.Env):
 
     def step(self, action):
         self.count += 1
-        seen, reward = np.zeros(2, np.float32), 0.0
+        observation, reward = np.zeros(2, np.float32), 0.0
         if self.count == 3:
             if self.how == "crash":
                 raise RuntimeError("no more\nsteps")
             if self.how == "nan":
-                seen[0] = np.nan
+                observation[0] = np.nan
             if self.how == "reward":
                 reward = float("inf")
-        return seen, reward, False, False, {}
+        return observation, reward, False, False, {}
 
 
 class FromThree(gymnasium.Env):
@@ -237,24 +237,24 @@ def test_discrete_actions_with_an_offset_count_from_zero():
 
 
 @pytest.mark.parametrize(
-    ("how", "said"),
+    ("how", "message"),
     [
         ("crash", "raised RuntimeError (no more steps) at step 3"),
         ("nan", "shows NaN or infinity at step 3"),
         ("reward", "gave the reward [inf"),
     ],
 )
-def test_environment_error_names_step_and_actions(how, said):
+def test_environment_error_names_step_and_actions(how, message):
     games = environments("x", "zoo-breaks-v0", "discrete", options={"how": how}, **{**SIZES, "vectorization": "sync"})
     with pytest.raises(TrainingError) as caught:
         zoo.train("ppo", games, report=False, **{"run_dir": "run", "trainer.max_epochs": 1})
     assert "environment zoo-breaks-v0" in str(caught.value)
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "after the actions" in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("kind", "identity", "sizes", "said"),
+    ("kind", "identity", "sizes", "message"),
     [
         ("discrete", "None-v0", {}, "None-v0 cannot be made"),
         ("discrete", "Pendulum-v1", {}, "takes continuous actions; data.action_space=continuous"),
@@ -268,10 +268,10 @@ def test_environment_error_names_step_and_actions(how, said):
         ("discrete", "FrozenLake-v1", {}, "must be a Box"),
     ],
 )
-def test_environments_reject_unfit_options_in_one_line(kind, identity, sizes, said):
+def test_environments_reject_unfit_options_in_one_line(kind, identity, sizes, message):
     with pytest.raises(ZooError) as caught:
         environments("x", identity, kind, **{**SIZES, **sizes})
-    assert said in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -322,10 +322,10 @@ def test_replay_buffer_n_step_transitions(ahead):
     assert len(memory) == 20 * count
     rows = {tuple(x.tolist()): (t, n) for t, step in enumerate(played["x"]) for n, x in enumerate(step)}
     drawn = memory.sample(500, n_step=ahead, gamma=gamma)
-    seen = set()
+    sampled = set()
     for row in range(500):
         t, n = rows[tuple(drawn["x"][row].tolist())]
-        seen.add((t, n))
+        sampled.add((t, n))
         assert t >= total - 20
         assert played["valid"][t, n] == 1
         assert drawn["action"][row] == played["action"][t, n]
@@ -340,14 +340,14 @@ def test_replay_buffer_n_step_transitions(ahead):
         assert float(drawn["discount"][row]) == pytest.approx(discount, abs=1e-6)
         assert torch.equal(drawn["next_x"][row], played["x"][after, n])
     there = {(t, n) for t in range(total - 20, total - ahead) for n in range(count) if played["valid"][t, n]}
-    assert seen == there
+    assert sampled == there
 
 
 def remembered(model, rows=6):
     torch.manual_seed(1)
-    taken = torch.randint(2, (rows,)) if model.spec.classes else torch.rand(rows, model.spec.outputs) * 2 - 1
+    action = torch.randint(2, (rows,)) if model.spec.classes else torch.rand(rows, model.spec.outputs) * 2 - 1
     shape = model.spec.input_shape
-    steps = {"x": torch.randn(rows, *shape), "next_x": torch.randn(rows, *shape), "action": taken}
+    steps = {"x": torch.randn(rows, *shape), "next_x": torch.randn(rows, *shape), "action": action}
     return {**steps, "reward": torch.randn(rows), "discount": torch.rand(rows)}
 
 
@@ -361,17 +361,17 @@ def test_dqn_loss_equals_the_papers(double, dueling):
             parameter.add_(torch.randn_like(parameter))
     steps, expected = remembered(model), []
 
-    def worth(net, x):
+    def values(net, x):
         a = net.advantage(x)[0]
         return (a - a.mean() + net.state_value(x)[0] if dueling else a).tolist()
 
     for row in range(6):
         x, after = steps["x"][row : row + 1], steps["next_x"][row : row + 1]
-        later, here = worth(model.target_network, after), worth(model.q_network, after)
+        later, here = values(model.target_network, after), values(model.q_network, after)
         best = max(range(2), key=lambda a, by=here if double else later: by[a])
-        wanted = float(steps["reward"][row]) + float(steps["discount"][row]) * later[best]
-        far = abs(worth(model.q_network, x)[int(steps["action"][row])] - wanted)
-        expected.append(0.5 * far * far if far < 1 else far - 0.5)
+        target = float(steps["reward"][row]) + float(steps["discount"][row]) * later[best]
+        error = abs(values(model.q_network, x)[int(steps["action"][row])] - target)
+        expected.append(0.5 * error * error if error < 1 else error - 0.5)
     assert float(model.td_loss(steps)[0].detach()) == pytest.approx(sum(expected) / 6, abs=1e-6)
 
 

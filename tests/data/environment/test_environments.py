@@ -227,10 +227,10 @@ def test_resume_without_environment_state_ends_replayed_episodes(tmp_path, capsy
     games = environments("x", "zoo-robot-v0", None, options={"length": 100}, **SIZES)
 
     def loader():
-        made = RolloutLoader(games, seed=0, batch_size=8, off_policy=True)
-        made.collect = DQN(spec=games.spec, hidden_sizes=(4,)).collect_rollout
-        made.folder = tmp_path / "replay"
-        return made
+        rollouts = RolloutLoader(games, seed=0, batch_size=8, off_policy=True)
+        rollouts.collect = DQN(spec=games.spec, hidden_sizes=(4,)).collect_rollout
+        rollouts.folder = tmp_path / "replay"
+        return rollouts
 
     before, after = loader(), loader()
     before.next_rollout()
@@ -513,17 +513,17 @@ class KeepRows(L.Callback):
         """Write."""
         loader = trainer.train_dataloader
         statistics = dict(module.observation_normalization.named_buffers())
-        content = {"x": loader.rows_seen, **statistics, "returns": module.reward_scaling.moments}
+        content = {"x": loader.recorded_rows, **statistics, "returns": module.reward_scaling.moments}
         torch.save(content, self.folder / f"{trainer.global_rank}.pt")
 
     def on_train_start(self, trainer, module):
         """Keep the rows of each batch."""
         loader = trainer.train_dataloader
-        next_rollout, loader.rows_seen = loader.next_rollout, []
+        next_rollout, loader.recorded_rows = loader.next_rollout, []
 
         def recorded():
             batch = next_rollout()
-            loader.rows_seen.append(batch["x"])
+            loader.recorded_rows.append(batch["x"])
             return batch
 
         loader.next_rollout = recorded

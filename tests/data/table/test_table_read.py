@@ -181,8 +181,8 @@ def test_decimal_mark_of_an_ambiguous_column_follows_the_file(tmp_path, capsys):
     capsys.readouterr()
     alone = rows_of("a", [f"1,{n:03d}" for n in range(100, 140)])
     assert first_column(table(tmp_path, alone))[0] == 1100
-    assert "note: " in (said := capsys.readouterr().err)
-    assert "pass data.decimal=','" in said
+    assert "note: " in (note := capsys.readouterr().err)
+    assert "pass data.decimal=','" in note
     assert first_column(table(tmp_path, alone, decimal=","))[0] == pytest.approx(1.1)
     assert first_column(table(tmp_path, alone, thousands=","))[0] == 1100
     few = rows_of("a", ["0,5", "1,25"] * 20)
@@ -195,8 +195,8 @@ def test_missing_markers_are_reported_and_units_warn(tmp_path, capsys):
     assert "missing: 14 of a (as '-')" in capsys.readouterr().out
     for texts in (["7.5 °C", "8 °C"], ["<4", "n.d.", "5", "6.5"]):
         assert table(tmp_path, rows_of("a", texts * 12)).spec.categories[0]
-        assert "warning: " in (said := capsys.readouterr().err)
-        assert "most of its texts begin with a number" in said
+        assert "warning: " in (warning := capsys.readouterr().err)
+        assert "most of its texts begin with a number" in warning
     data = table(tmp_path, rows_of("a", ["-999", "1.5", "2.5"] * 14), missing=[-999])
     assert data.spec.missing_indicators == ("a",)
 

@@ -100,7 +100,7 @@ FIRST = LINES[1].split(",")[0]
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "is empty"),
         ("This is no table.\nIt is prose, you see.\nIt goes on\n", "is not a CSV, no delimiter"),
@@ -123,15 +123,15 @@ FIRST = LINES[1].split(",")[0]
         ("\n".join(LINES[:4]), "data.folds=5"),
     ],
 )  # fmt: skip
-def test_csv_rejects_unusable_files_in_one_line(tmp_path, text, said):
-    with pytest.raises(zoo.ZooError, match=said) as error:
+def test_csv_rejects_unusable_files_in_one_line(tmp_path, text, message):
+    with pytest.raises(zoo.ZooError, match=message) as error:
         load("csv", path=write(tmp_path / "a.csv", text), target="tall")
     assert "\n" not in str(error.value)
 
 
 def test_csv_suggests_column_names(tmp_path):
     path = write(tmp_path / "a.csv", csv())
-    for options, said in (
+    for options, message in (
         ({"target": "tal"}, "did you mean 'tall'"),
         ({"target": 9}, "unknown column"),
         ({}, "data.target: must name the column to learn"),
@@ -139,7 +139,7 @@ def test_csv_suggests_column_names(tmp_path):
         ({"target": "tall", "positive_class": "2"}, "unknown class in data.positive_class"),
         ({"target": "kind", "task": "regression"}, "is text in a column of numbers"),
     ):
-        with pytest.raises(zoo.ZooError, match=said):
+        with pytest.raises(zoo.ZooError, match=message):
             load("csv", path=path, **options)
     with pytest.raises(zoo.ZooError, match="data.path=nowhere.csv: no such file"):
         zoo.train("fnn", data="csv", **{"data.path": "nowhere.csv", "data.target": "y"})
@@ -169,8 +169,8 @@ def test_impute_values_are_training_medians_with_indicators(tmp_path):
     assert (spec.missing_indicators, spec.input_shape, spec.categories[1]) == (("size",), (3,), ("", "oak", "pine", "yew"))
     assert int(x[:, 2].sum()) == 20
     assert torch.allclose(x[x[:, 2] == 1, 0], torch.tensor(spec.impute_values[0]).float())
-    seen = data.train["x"]
-    assert spec.impute_values[0] == pytest.approx(float(np.median(seen[seen[:, 2] == 0, 0])), rel=1e-5)
+    train = data.train["x"]
+    assert spec.impute_values[0] == pytest.approx(float(np.median(train[train[:, 2] == 0, 0])), rel=1e-5)
     assert int((x[:, 1] == 1).sum()) == len(range(0, ROWS, 7))
 
 
@@ -188,8 +188,8 @@ def test_predict_raw_rows_equals_encoded_rows(tmp_path, quick):
 
     encoded = encode(model.spec, raw)["x"]
     assert sum(tuple(row) in rows for row in encoded.tolist()) >= 180
-    said = model.predict(raw)
-    assert torch.equal(said["probability"], model.predict(encoded)["probability"])
+    predictions = model.predict(raw)
+    assert torch.equal(predictions["probability"], model.predict(encoded)["probability"])
     strange = raw.iloc[:1].assign(kind="baobab")
     assert model.predict(strange)["probability"].isfinite().all()
     with pytest.raises(zoo.ZooError, match="row 1, column 'size': 'big' is text"):
@@ -210,24 +210,24 @@ def test_train_on_a_frame_with_categories(quick):
 def labels_csv(tmp_path) -> str:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(400, 3)).round(3)
-    table = pd.DataFrame(x, columns=list("abc")).assign(up=x[:, 0] > 0, far=(abs(x[:, 1]) > 1.2).astype(int))
+    table = pd.DataFrame(x, columns=list("abc")).assign(up=x[:, 0] > 0, outer=(abs(x[:, 1]) > 1.2).astype(int))
     return write(tmp_path / "labels.csv", table.to_csv(index=False))
 
 
 def test_multilabel_metrics_equal_scikit_learn(tmp_path, quick):
-    own = {"data.path": labels_csv(tmp_path), "data.target": ["up", "far"], "data.batch_size": 16}
-    run = zoo.train("fnn", data="csv", **{**quick, **own, "trainer.max_epochs": 30})
-    data = load("csv", path=own["data.path"], target=["up", "far"])
-    assert (data.spec.multilabel, data.spec.classes) == (True, ("up", "far"))
-    said = run.model.predict(data.test["x"])
-    y, p = data.test["y"].numpy(), said["probability"].numpy()
+    options = {"data.path": labels_csv(tmp_path), "data.target": ["up", "outer"], "data.batch_size": 16}
+    run = zoo.train("fnn", data="csv", **{**quick, **options, "trainer.max_epochs": 30})
+    data = load("csv", path=options["data.path"], target=["up", "outer"])
+    assert (data.spec.multilabel, data.spec.classes) == (True, ("up", "outer"))
+    predictions = run.model.predict(data.test["x"])
+    y, p = data.test["y"].numpy(), predictions["probability"].numpy()
     assert run.metrics["test/accuracy"] == pytest.approx(((p > 0.5) == y).mean(), abs=1e-6)
     assert run.metrics["test/auroc"] == pytest.approx(sk.roc_auc_score(y, p, average="macro"), abs=1e-6)
     assert run.metrics["test/average_precision"] == pytest.approx(sk.average_precision_score(y, p), abs=1e-5)
     fair = np.mean([sk.balanced_accuracy_score(y[:, k], p[:, k] > 0.5) for k in range(2)])
     assert run.metrics["test/balanced_accuracy"] == pytest.approx(fair, abs=1e-6)
     assert run.metrics["test/accuracy"] > run.results["baselines"]["majority"]["accuracy"] + 0.15
-    assert said["label"][0] == [c for c, on in zip(("up", "far"), p[0] > 0.5, strict=True) if on]
+    assert predictions["label"][0] == [c for c, on in zip(("up", "outer"), p[0] > 0.5, strict=True) if on]
 
 
 def test_multilabel_rejects_other_labels(tmp_path):
@@ -260,19 +260,19 @@ def test_binary_metrics_are_of_the_rarer_class(tmp_path, quick):
 
 @pytest.mark.slow
 def test_class_weights_and_threshold_find_rare_classes(tmp_path, quick):
-    own = {**quick, "data.path": rare(tmp_path), "data.target": "y", "data.batch_size": 32, "trainer.max_epochs": 8}
-    plain = zoo.train("fnn", data="csv", **own).metrics["test/balanced_accuracy"]
-    weighted = zoo.train("fnn", data="csv", **own, objective={"class_weights": "balanced"})
+    options = {**quick, "data.path": rare(tmp_path), "data.target": "y", "data.batch_size": 32, "trainer.max_epochs": 8}
+    plain = zoo.train("fnn", data="csv", **options).metrics["test/balanced_accuracy"]
+    weighted = zoo.train("fnn", data="csv", **options, objective={"class_weights": "balanced"})
     chosen = zoo.train(
-        "fnn", data="csv", **own, objective={"threshold": "balanced_accuracy", "monitor": "average_precision"}
+        "fnn", data="csv", **options, objective={"threshold": "balanced_accuracy", "monitor": "average_precision"}
     )
     assert weighted.metrics["test/balanced_accuracy"] > plain + 0.1
     assert chosen.metrics["test/balanced_accuracy"] > plain + 0.1
     assert "val/average_precision" in (chosen.folder / "metrics.csv").read_text()
     again = zoo.load(chosen.folder / "checkpoints" / "best.ckpt")
     data = load("csv", path=str(tmp_path / "rare.csv"), target="y")
-    found = np.array(again.predict(data.test["x"])["label"]) == "a fraud"
-    fair = sk.balanced_accuracy_score((data.test["y"] == 0).numpy(), found)
+    predicted = np.array(again.predict(data.test["x"])["label"]) == "a fraud"
+    fair = sk.balanced_accuracy_score((data.test["y"] == 0).numpy(), predicted)
     assert fair == pytest.approx(chosen.metrics["test/balanced_accuracy"], abs=1e-6)
 
 
@@ -286,9 +286,9 @@ def test_threshold_maximizes_its_metric(figure):
     objective.threshold_metric = figure
     threshold = objective.choose_threshold(logits, torch.tensor(y).long())
     p = logits.softmax(1)[:, 1].numpy()
-    judge = {"accuracy": sk.accuracy_score, "balanced_accuracy": sk.balanced_accuracy_score, "f1": sk.f1_score}[figure]
-    best = max(judge(y, p >= t) for t in np.unique(p))
-    assert judge(y, p >= threshold) == pytest.approx(best)
+    metric = {"accuracy": sk.accuracy_score, "balanced_accuracy": sk.balanced_accuracy_score, "f1": sk.f1_score}[figure]
+    best = max(metric(y, p >= t) for t in np.unique(p))
+    assert metric(y, p >= threshold) == pytest.approx(best)
 
 
 def test_class_weights_are_inverse_frequencies():
@@ -327,8 +327,8 @@ def test_piecewise_encoding_equals_the_paper():
 @pytest.mark.parametrize("task", ["classification", "labels", "regression"])
 def test_members_share_their_hidden_layers(task):
     classes = () if task == "regression" else ("a", "b", "c")
-    asked = "classification" if classes else "regression"
-    spec = TableSpec("t", asked, (4,), classes=classes, multilabel=task == "labels", target_std=2.0)
+    spec_task = "classification" if classes else "regression"
+    spec = TableSpec("t", spec_task, (4,), classes=classes, multilabel=task == "labels", target_std=2.0)
     many = zoo.create("fnn", spec=spec, hidden_sizes=[8, 8], norm="none", dropout=0.0, ensemble_size=3)
     x, y = torch.randn(5, 4), torch.arange(5) % 3
     y = {"classification": y, "labels": torch.eye(3)[y], "regression": y.float()}[task]
@@ -351,14 +351,14 @@ def test_members_share_their_hidden_layers(task):
 def test_export_members_and_piecewise_encoding(tmp_path, quick):
     import onnxruntime
 
-    own = {**quick, "data.batch_size": 16, "model_kwargs": {"norm": "none", "ensemble_size": 3, "numerical_embedding": "piecewise_linear"}}
-    run = zoo.train("fnn", data=frame().drop(columns="height"), target="tall", **own)
+    options = {**quick, "data.batch_size": 16, "model_kwargs": {"norm": "none", "ensemble_size": 3, "numerical_embedding": "piecewise_linear"}}
+    run = zoo.train("fnn", data=frame().drop(columns="height"), target="tall", **options)
     session = onnxruntime.InferenceSession(str(zoo.export(run.model, tmp_path / "m.onnx")))
     data = from_arrays(frame().drop(columns="height"), target="tall")
     for rows in (1, 9):
         x = data.test["x"][:rows]
-        (theirs,) = session.run(["probability"], {"x": x.numpy()})
-        assert np.allclose(theirs, run.model.predict(x)["probability"].numpy(), atol=1e-5)
+        (probability,) = session.run(["probability"], {"x": x.numpy()})
+        assert np.allclose(probability, run.model.predict(x)["probability"].numpy(), atol=1e-5)
 
 
 def test_members_reject_batch_norm():

@@ -59,9 +59,9 @@ def test_encode_texts_equals_training_tokens(tmp_path_factory, table):
         batch = encode(spec, raws[form])
         assert torch.equal(batch["x"], x)
         assert torch.equal(batch["lengths"], lengths)
-    found = list(pieces(spec, [str(path)]))
-    assert not any(piece.wrong for piece in found)
-    assert [text for piece in found for text in piece.raw] == [clean(text) for text in texts]
+    parts = list(pieces(spec, [str(path)]))
+    assert not any(piece.wrong for piece in parts)
+    assert [text for piece in parts for text in piece.raw] == [clean(text) for text in texts]
     known = {tuple(row.tolist()) for row in torch.nn.functional.pad(x, (0, 64))[:, :64]}
     train = torch.nn.functional.pad(data.train["x"], (0, 64))[:, :64]
     assert {tuple(row.tolist()) for row in train} <= known
@@ -79,9 +79,9 @@ def spec(tmp_path) -> DataSpec:
 
 
 def read(spec: DataSpec, place: Path | str) -> list[str]:
-    found = list(pieces(spec, [str(place)]))
-    assert not [piece.wrong for piece in found if piece.wrong]
-    return [text for piece in found for text in piece.raw]
+    parts = list(pieces(spec, [str(place)]))
+    assert not [piece.wrong for piece in parts if piece.wrong]
+    return [text for piece in parts for text in piece.raw]
 
 
 def test_text_column_of_new_tables_is_trainings(spec, tmp_path):
@@ -144,8 +144,8 @@ def test_pieces_of_a_folder_are_its_text_files(tmp_path):
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(f"{label}\nnumber {row}\n")
     data = load("text", path=str(tmp_path / "mails"), tokenizer="characters", test=str(tmp_path / "mails"), min_freq=1)
-    found = list(pieces(data.spec, [str(tmp_path / "mails")]))
-    batch = encode(data.spec, [piece.raw[0] for piece in found])
+    parts = list(pieces(data.spec, [str(tmp_path / "mails")]))
+    batch = encode(data.spec, [piece.raw[0] for piece in parts])
     assert torch.equal(batch["x"], data.test["x"])
 
 
@@ -173,9 +173,9 @@ def test_encode_names_the_row_of_a_missing_text(spec, tmp_path):
         encode(spec, [[2, 10**6]])
     new = tmp_path / "new.csv"
     new.write_text("review,liked\nfine,yes\n,no\nbad,no\n")
-    found = list(pieces(spec, [str(new)]))
-    assert [text for piece in found if not piece.wrong for text in piece.raw] == ["fine", "bad"]
-    assert [piece.wrong for piece in found if piece.wrong] == [f"{new}, line 3: the text (review) is missing"]
+    parts = list(pieces(spec, [str(new)]))
+    assert [text for piece in parts if not piece.wrong for text in piece.raw] == ["fine", "bad"]
+    assert [piece.wrong for piece in parts if piece.wrong] == [f"{new}, line 3: the text (review) is missing"]
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def prose(tmp_path) -> Path:
     return path
 
 
-def whole(split) -> torch.Tensor:
+def token_stream(split) -> torch.Tensor:
     return split["x"].base
 
 
@@ -65,9 +65,9 @@ def test_text_file_splits_and_next_token_targets(prose):
     data = load("text_file", path=str(prose), block_size=16)
     spec, held = data.spec, round(len(PROSE) * 0.1)
     numbered = to_ids(PROSE, token_ids(spec.vocabulary))
-    assert whole(data.test)[:held].tolist() == numbered[-held:].tolist()
-    assert whole(data.val)[:held].tolist() == numbered[-2 * held : -held].tolist()
-    assert whole(data.train).tolist() == numbered[: -2 * held].tolist()
+    assert token_stream(data.test)[:held].tolist() == numbered[-held:].tolist()
+    assert token_stream(data.val)[:held].tolist() == numbered[-2 * held : -held].tolist()
+    assert token_stream(data.train).tolist() == numbered[: -2 * held].tolist()
     x, y = (data.train[key].index_select(0, torch.tensor([5, 100])) for key in "xy")
     assert x.dtype == y.dtype == torch.int64
     assert torch.equal(x[:, 1:], y[:, :-1])
@@ -75,9 +75,9 @@ def test_text_file_splits_and_next_token_targets(prose):
 
 def test_eval_loader_counts_every_token_once(prose):
     data = load("text_file", path=str(prose), block_size=16)
-    seen = torch.cat([batch["y"].flatten() for batch in EvalLoader(data.test, stride=16)])
-    text = whole(data.test)
-    assert Counter(seen[seen > 0].tolist()) == Counter(text[1:][text[1:] > 0].tolist())
+    targets = torch.cat([batch["y"].flatten() for batch in EvalLoader(data.test, stride=16)])
+    text = token_stream(data.test)
+    assert Counter(targets[targets > 0].tolist()) == Counter(text[1:][text[1:] > 0].tolist())
 
 
 @pytest.mark.parametrize("steps", [None, 7])
@@ -85,8 +85,8 @@ def test_loader_stateful_rows_continue_across_batches(prose, steps):
     data = load("text_file", path=str(prose), block_size=16)
     loader = Loader(data.train, batch_size=8, seed=0, stride=16, stateful=True, steps=steps)
     batches = [batch["x"] for macro_batch in loader for batch in macro_batch]
-    assert len(batches) == loader.batches == (steps or len(whole(data.train)) // 16 // 8)
-    text = whole(data.train).long()
+    assert len(batches) == loader.batches == (steps or len(token_stream(data.train)) // 16 // 8)
+    text = token_stream(data.train).long()
     order = loader.order(0).view(-1, 8)
     assert ((order[1:] - order[:-1]) == 16).all()
     assert torch.equal(batches[3][2], text[order[3, 2] : order[3, 2] + 16])
@@ -101,7 +101,7 @@ def test_eval_loader_reads_parallel_streams(prose):
     batches = [batch["x"] for batch in EvalLoader(data.val, stride=16)]
     streams = torch.cat(batches, 1)
     assert len(streams) == STREAMS
-    assert torch.equal(streams.flatten(), whole(data.val)[:-1].long())
+    assert torch.equal(streams.flatten(), token_stream(data.val)[:-1].long())
 
 
 def test_evaluation_carries_the_hidden_state(prose):
@@ -114,8 +114,8 @@ def test_evaluation_carries_the_hidden_state(prose):
     )
     data = load("text_file", path=str(prose), block_size=16)
     model = run.model.eval()
-    text = whole(data.test)[:-1].long().view(STREAMS, -1)
-    truth = whole(data.test)[1:].long().view(STREAMS, -1)
+    text = token_stream(data.test)[:-1].long().view(STREAMS, -1)
+    truth = token_stream(data.test)[1:].long().view(STREAMS, -1)
     with torch.no_grad():
         logits = model(text)
     nll = torch.nn.functional.cross_entropy(logits.flatten(0, 1), truth.flatten(), ignore_index=0)
@@ -126,14 +126,14 @@ def test_evaluation_carries_the_hidden_state(prose):
 
 def test_text_file_default_ships_with_python():
     data = load("text_file")
-    assert len(whole(data.train)) > 300_000
+    assert len(token_stream(data.train)) > 300_000
     assert (
-        "python" in detokenize((data.spec.vocabulary[n] for n in whole(data.train)[:20_000].tolist()), "characters").lower()
+        "python" in detokenize((data.spec.vocabulary[n] for n in token_stream(data.train)[:20_000].tolist()), "characters").lower()
     )
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "is empty"),
         (b"  \n ", "is empty"),
@@ -141,10 +141,10 @@ def test_text_file_default_ships_with_python():
         (b"fine\n\xff\xfe" + b"x" * 5000, "line 2: byte 6 is not UTF-8"),
     ],
 )
-def test_text_file_rejects_unreadable_files_in_one_line(tmp_path, content, said):
+def test_text_file_rejects_unreadable_files_in_one_line(tmp_path, content, message):
     path = tmp_path / "bad.txt"
     path.write_bytes(content)
-    with pytest.raises(ZooError, match=said) as caught:
+    with pytest.raises(ZooError, match=message) as caught:
         load("text_file", path=str(path))
     assert "\n" not in str(caught.value)
     assert str(path) in str(caught.value)
@@ -177,10 +177,10 @@ def slow_ngram(train: str, history: str, symbol: str, kinds: int) -> float:
     counts: dict[str, Counter] = defaultdict(Counter)
     for at in range(len(train) - size + 1):
         counts[train[at : at + size - 1]][train[at + size - 1]] += 1
-    seen = counts[history]
-    if not seen:
+    following = counts[history]
+    if not following:
         return lower
-    return (seen[symbol] + len(seen) * lower) / (seen.total() + len(seen))
+    return (following[symbol] + len(following) * lower) / (following.total() + len(following))
 
 
 def test_ngram_equals_its_formula():
@@ -239,12 +239,12 @@ def test_vocabulary_is_of_training_texts_only(tmp_path):
     assert int(data.test["x"].max()) < len(data.spec.vocabulary)
     other = tmp_path / "test.tsv"
     other.write_text("review\tlabel\nnever heard of good\t0\nbad bad bad\t1\n")
-    given = load("text", path=str(tmp_path / "r.tsv"), test=str(other))
-    assert given.test["x"][0, : given.test["lengths"][0]].tolist()[:3] == [1, 1, 1]
+    separate = load("text", path=str(tmp_path / "r.tsv"), test=str(other))
+    assert separate.test["x"][0, : separate.test["lengths"][0]].tolist()[:3] == [1, 1, 1]
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("text\tlabel\ngood\t1\nbad\t\n", "line 3: the label .label. is missing"),
         ("text\tlabel\n\t1\nbad\t0\n", "line 2: the text .text. is missing"),
@@ -252,10 +252,10 @@ def test_vocabulary_is_of_training_texts_only(tmp_path):
         ("1\t2\n3\t4\n", "holds numbers, no texts"),
     ],
 )
-def test_text_rejects_unusable_labels_in_one_line(tmp_path, content, said):
+def test_text_rejects_unusable_labels_in_one_line(tmp_path, content, message):
     path = tmp_path / "bad.tsv"
     path.write_text(content)
-    with pytest.raises(ZooError, match=said):
+    with pytest.raises(ZooError, match=message):
         load("text", path=str(path))
 
 
