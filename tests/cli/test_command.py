@@ -76,7 +76,7 @@ def test_command_rejects_what_does_not_fit(argument, message):
         DEMO.parse(["run", argument])
 
 
-def test_joined_leaves_values_with_equals_signs_and_a_double_dash():
+def test_joined_keeps_equals_signs_and_double_dash():
     assert joined(["--flag", "a=1", "--x", "-3", "--", "--y"]) == ["flag=true", "a=1", "x=-3", "--y"]
     assert joined(["--trainer.max-epochs", "3", "--last"]) == ["trainer.max_epochs=3", "last=true"]
 
@@ -93,7 +93,7 @@ def test_command_help_lists_each_option(name, capsys):
         assert option.default in (None, "") or str(option.default).lower() in text.lower()
 
 
-def test_args_take_one_path():
+def test_args_accept_one_path():
     with pytest.raises(ZooError, match="takes one model's name, not 2"):
         Args("info", ["a", "b"], {}).path("model's name")
 

@@ -45,7 +45,7 @@ def test_list_and_info_cover_every_model(capsys):
         (["evaluate", "none.ckpt", "rowz=all"], "did you mean 'rows'"),
     ],
 )
-def test_main_rejects_wrong_arguments_in_one_line_with_code_2(words, message, capsys):
+def test_main_rejects_wrong_arguments_with_exit_code_2(words, message, capsys):
     assert main(words) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
@@ -113,7 +113,7 @@ def people(tmp_path_factory):
 
 
 @pytest.mark.parametrize("how", ["file", "standard input", "semicolons in another order"])
-def test_predict_csv_in_pieces(how, people, tmp_path, capsys, monkeypatch):
+def test_predict_csv_in_chunks(how, people, tmp_path, capsys, monkeypatch):
     run, frame = people
     want = run.model.predict(frame)["value"].tolist()
     place, raw = tmp_path / "new.csv", frame.to_csv(index=False).encode()
@@ -128,7 +128,7 @@ def test_predict_csv_in_pieces(how, people, tmp_path, capsys, monkeypatch):
     assert [row["value"] for row in rows] == pytest.approx(want, rel=1e-5)
 
 
-def test_predict_bad_row_ends_its_file_and_names_the_line(people, tmp_path, capsys):
+def test_predict_names_the_line_of_a_bad_row(people, tmp_path, capsys):
     run, frame = people
     good = frame.head(5).to_csv(index=False)
     (tmp_path / "good.csv").write_text(good)
@@ -174,7 +174,7 @@ def test_predict_series_continues_its_dates(tmp_path, capsys):
     assert [row["sold"] for row in rows] == pytest.approx(want, rel=1e-5)
 
 
-def test_inputs_recordings_equal_training(tmp_path):
+def test_recordings_are_read_as_in_training(tmp_path):
     import wave
 
     from zoo.data.inputs import pieces

@@ -12,7 +12,7 @@ from zoo.config.compose import compose
 from zoo.engine.lr_finder import find_lr, suggest
 
 
-def test_find_lr_suggests_a_rate_that_learns_and_trains_nothing(quick, tmp_path, monkeypatch):
+def test_find_lr_suggests_a_rate_without_training(quick, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = compose(["model=cnn", "data=digits", "trainer=cpu", "trainer.precision=32-true"])
     result = find_lr(config, Path("find_lr.png"), recipe="cnn")
@@ -23,7 +23,7 @@ def test_find_lr_suggests_a_rate_that_learns_and_trains_nothing(quick, tmp_path,
     assert good.metrics["test/accuracy"] > 0.8
 
 
-def test_suggest_takes_where_the_loss_falls_not_where_it_trembles():
+def test_suggest_takes_the_steepest_smoothed_decrease():
     rates = [1e-6 * 10 ** (7 * n / 149) for n in range(150)]
     fall = 1 / (1 + np.exp((np.arange(150) - 90) / 5))  # steepest at 90
     tremble = np.where(np.arange(150) < 15, 0.5 * np.cos(np.arange(150)), 0)  # of the first few batches

@@ -221,7 +221,7 @@ def test_loader_shards_cover_each_row_once():
 
 
 def fit(devices: int, **trainer) -> dict[str, torch.Tensor]:
-    """Return weights of a network without batch normalisation and dropout, which processes compute apart."""
+    """Return weights of a network without batch normalization and dropout, which processes compute apart."""
     run = zoo.train(
         "fnn",
         data="wine",

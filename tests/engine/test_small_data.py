@@ -26,10 +26,10 @@ def table(rows: int) -> pd.DataFrame:
 
 
 def images(folder: Path, each: int) -> None:
-    for name, grey in (("dark", 40), ("light", 200)):
+    for name, gray in (("dark", 40), ("light", 200)):
         (folder / name).mkdir(parents=True)
         for number in range(each):
-            Image.new("L", (12, 12), grey + number).save(folder / name / f"{number}.png")
+            Image.new("L", (12, 12), gray + number).save(folder / name / f"{number}.png")
 
 
 def words_of(kind: str) -> list[str]:

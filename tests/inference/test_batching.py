@@ -57,7 +57,7 @@ def test_batcher_answers_every_row_once_in_bounded_pieces(requests, rows):
         assert steps == max(lengths) <= max(2 * min(lengths), 16)
 
 
-def test_batcher_short_request_does_not_wait_for_a_long_one():
+def test_batcher_short_requests_pass_long_ones():
     batcher = Batcher(Model(), rows=64)
     batcher.add("long", batch([1000] * 500), LATER)
     batcher.step()

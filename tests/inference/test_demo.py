@@ -54,7 +54,7 @@ def test_demo_reads_a_file_as_training_did(ask_page, tmp_path):
     assert [confidences[name] for name in spec.classes] == pytest.approx(want, abs=1e-6)
 
 
-def test_demo_predicts_rows_of_a_csv_and_names_a_wrong_one(ask_page, tmp_path):
+def test_demo_predicts_csv_rows_and_names_wrong_ones(ask_page, tmp_path):
     model, data = zoo.load("fnn/wine"), load("wine")
     names = model.spec.columns
     header = ",".join(names) if names else ",".join(f"column_{n + 1}" for n in range(13))

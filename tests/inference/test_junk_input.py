@@ -32,7 +32,7 @@ PEOPLE = {
 }
 SPECS = {
     "image": ImageSpec("i", input_shape=(3, 4, 5), **CLASSES),
-    "grey image": ImageSpec("g", input_shape=(1, 4, 5), **CLASSES),
+    "gray image": ImageSpec("g", input_shape=(1, 4, 5), **CLASSES),
     "table": TableSpec("t", input_shape=(3,), mean=(0.0,) * 3, std=(1.0,) * 3, **PEOPLE, **CLASSES),
     "numbers": TableSpec("n", input_shape=(3,), **CLASSES),
     "text": TextSpec("x", input_shape=(6,), **TEXTS, **CLASSES),
@@ -146,7 +146,7 @@ def test_predict_accepts_training_input(name, models):
     spec, random = SPECS[name], np.random.default_rng(0)
     right = {
         "image": [random.integers(0, 255, (2, 3, 4, 5)).astype(np.uint8), random.random((4, 5, 3))],
-        "grey image": [random.integers(0, 255, (2, 4, 5)).astype(np.uint8), random.random((1, 4, 5))],
+        "gray image": [random.integers(0, 255, (2, 4, 5)).astype(np.uint8), random.random((1, 4, 5))],
         "table": [pd.DataFrame({"town": ["Ulm", "new"], "age": [3.5, None]}), {"age": 3, "town": "Ulm"}],
         "numbers": [random.normal(size=(5, 3)), [1, 2, 3], torch.ones(3)],
         "text": ["a film", ["a", "new film"], pd.Series(["a"], index=[7]), np.array(["a", "b"], object)],

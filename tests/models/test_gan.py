@@ -319,10 +319,10 @@ def test_density_and_coverage_detect_missing_modes():
 def test_principal_components_of_the_training_images():
     images = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (300, 1, 8, 8), dtype=np.uint8))
     images[:, :, :, 4:] = 0
-    centre, components = principal_components(images, 64)
+    center, components = principal_components(images, 64)
     x = images.flatten(1).float() / 255
-    torch.testing.assert_close(centre, x.mean(0))
-    projected = (x - centre) @ components
+    torch.testing.assert_close(center, x.mean(0))
+    projected = (x - center) @ components
     assert (projected.var(0).sum() / x.var(0).sum()).item() == pytest.approx(1, abs=1e-4)
     assert projected.var(0)[0] > projected.var(0)[30]
 

@@ -195,8 +195,8 @@ def test_torchvision_networks_load_weights_from_a_file(tmp_path):
     fitted = {"features.0.0.weight", "classifier.3.weight", "classifier.3.bias"}
     assert {k for k in state if ours[k].shape != state[k].shape} == fitted
     assert all(torch.equal(ours[k], state[k]) for k in set(state) - fitted)
-    grey = state["features.0.0.weight"].sum(1, keepdim=True)
-    assert torch.allclose(ours["features.0.0.weight"], grey)
+    gray = state["features.0.0.weight"].sum(1, keepdim=True)
+    assert torch.allclose(ours["features.0.0.weight"], gray)
     assert model.hparams["pretrained"] is None
     for wrong, message in (("nowhere.pth", "no such file"), (__file__, "holds no weights that load safely")):
         with pytest.raises(zoo.ZooError, match=message):

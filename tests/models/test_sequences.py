@@ -150,7 +150,7 @@ def test_recurrent_kernels_have_no_builtin_dropout():
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_forward_with_state_on_parts_equals_forward_on_the_text(name):
+def test_forward_with_carried_state_equals_one_pass(name):
     options = {"num_layers": 2, "dropout": 0.0}
     model = zoo.create(name, spec=text_spec(), **options).eval()
     x = torch.randint(2, 10, (3, 12))

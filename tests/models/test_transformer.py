@@ -61,7 +61,7 @@ def generate_without_cache(model: nn.Module, prompt: list[int], length: int, *, 
 
 @pytest.mark.parametrize("temperature", [0, 1.0])
 @pytest.mark.parametrize("positional_encoding", ["rotary", "learned"])
-def test_generate_with_cache_equals_generate_without_it_token_by_token(positional_encoding, temperature):
+def test_generate_with_and_without_cache_is_equal(positional_encoding, temperature):
     """Within the block and past its end, from a prompt of one token, of some, and of more than a block."""
     model = zoo.create(
         "transformer", spec=text_spec(), positional_encoding=positional_encoding, tie_embeddings=False

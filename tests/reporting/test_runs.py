@@ -74,7 +74,7 @@ def test_plot_rejects_wrong_arguments_in_one_line(runs, tmp_path, capsys):
         ([str(runs), "over=epocs"], "did you mean 'epoch'"),
         ([str(tmp_path)], "is no run's folder"),
         ([], "takes run folders"),
-        ([str(runs), "colour=red"], "unknown option of plot"),
+        ([str(runs), "color=red"], "unknown option of plot"),
         ([str(runs), "out=nowhere/x.png"], "there is no such folder"),
     ):
         assert main(["plot", *words]) == 2

@@ -31,8 +31,8 @@ def _cache_dir(tmp_path, monkeypatch):
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "cache"))
 
 
-def photo(colour=RED, size=(12, 10), mode="RGB") -> Image.Image:
-    return Image.new("RGB", size, colour).convert(mode)
+def photo(color=RED, size=(12, 10), mode="RGB") -> Image.Image:
+    return Image.new("RGB", size, color).convert(mode)
 
 
 def save(image: Image.Image, path: Path, **options) -> Path:
@@ -143,12 +143,12 @@ def test_labels_csv_names_files_by_path_name_or_stem(tmp_path):
             for path in list(root.rglob("*.png")):
                 path.rename(root / f"{path.parent.name}{path.stem}.png")
         rows = [f"{style.format(c=c, n=n)},{c},{n}" for c in ("blue", "red") for n in range(20)]
-        (tmp_path / "labels.csv").write_text("\n".join(["file,colour,number", *rows]))
-        data = load("image_folder", path=str(root), labels=str(tmp_path / "labels.csv"), target="colour")
+        (tmp_path / "labels.csv").write_text("\n".join(["file,color,number", *rows]))
+        data = load("image_folder", path=str(root), labels=str(tmp_path / "labels.csv"), target="color")
         assert (data.spec.classes, sum(data.sizes)) == (("blue", "red"), 40)
     with pytest.raises(zoo.ZooError, match="data.target: must name the column"):
         load("image_folder", path=str(root), labels=str(tmp_path / "labels.csv"))
-    (tmp_path / "labels.csv").write_text("file,colour\nblue0,blue\nred99,red\n")
+    (tmp_path / "labels.csv").write_text("file,color\nblue0,blue\nred99,red\n")
     with pytest.raises(zoo.ZooError, match=r"labels.csv, line 3: 'red99': no such image"):
         load("image_folder", path=str(root), labels=str(tmp_path / "labels.csv"))
 
@@ -323,8 +323,8 @@ def test_color_jitter_respects_limits_and_hue_keeps_luminance():
     bright = (after(ImageAugment(brightness=0.2), x) / x).mean((1, 2, 3))
     assert 0.8 <= bright.min() < 0.82
     assert 1.18 < bright.max() <= 1.2001
-    grey = x[:, :1].expand(-1, 3, -1, -1)
-    assert torch.allclose(after(ImageAugment(saturation=0.5, hue=0.5), grey), grey, atol=2e-3)
+    gray = x[:, :1].expand(-1, 3, -1, -1)
+    assert torch.allclose(after(ImageAugment(saturation=0.5, hue=0.5), gray), gray, atol=2e-3)
     ratio = after(ImageAugment(contrast=0.5), x).std((1, 2, 3)) / x.std((1, 2, 3))
     assert ratio.min() < 0.6 < 1.3 < ratio.max()
     assert torch.equal(after(ImageAugment(hue=0.1), x, 1), after(ImageAugment(hue=0.1), x, 1))

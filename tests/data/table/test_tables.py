@@ -66,7 +66,7 @@ def test_csv_without_header_has_a_target_by_position(tmp_path):
     assert by_place.spec == by_name.spec
     assert by_place.spec.columns == ("column_1", "column_2", "column_3")
     assert sum(by_place.sizes) == ROWS
-    texts = write(tmp_path / "b.csv", "colour,fruit\n" + "red,apple\nyellow,banana\n" * 30)
+    texts = write(tmp_path / "b.csv", "color,fruit\n" + "red,apple\nyellow,banana\n" * 30)
     assert load("csv", path=texts, target="fruit").spec.classes == ("apple", "banana")
     with pytest.raises(zoo.ZooError, match="has only 1 row"):  # the header, taken for a row
         load("csv", path=texts, target=2, header=False)
