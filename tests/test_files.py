@@ -170,7 +170,7 @@ def test_load_rejects_options_that_exhaust_memory(tmp_path):
         zoo.load(tmp_path / "greedy.ckpt")
 
 
-def test_read_run_config_names_what_is_missing(tmp_path):
+def test_read_run_config_names_the_cause(tmp_path):
     for text, message in (("seed: 0\n", "KeyError"), ("a: 1\nb: &x 2\nc: *x\n", "aliases"), ("\0", "ReaderError")):
         (tmp_path / "config.yaml").write_text(text)
         with pytest.raises(zoo.ZooError, match=f"is not the configuration of a run .*{message}"):

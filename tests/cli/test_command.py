@@ -49,7 +49,7 @@ def test_command_takes_options_in_three_forms(arguments):
     assert args.overrides == ["data=csv", "data.path=x"]
 
 
-def test_command_fills_defaults_and_knows_what_is_explicit():
+def test_command_fills_defaults_and_marks_explicit_options():
     args = DEMO.parse(["run", "count=64"])
     assert (args["count"], args["share"], args["format"], args["window"]) == (64, None, "csv", False)
     assert args.explicit == {"count"}
@@ -71,7 +71,7 @@ def test_command_fills_defaults_and_knows_what_is_explicit():
         ("dataset=csv", "unknown option 'dataset' of demo: use data"),
     ],
 )
-def test_command_rejects_what_does_not_fit(argument, message):
+def test_command_rejects_unfit_arguments(argument, message):
     with pytest.raises(ZooError, match=message):
         DEMO.parse(["run", argument])
 
@@ -123,7 +123,7 @@ def test_train_help_lists_every_option_with_its_description(capsys):
         (["model=cnn", "momentum=0.9", "optimizer=sgd"], "unknown option 'momentum': use optimizer.momentum"),
     ],
 )
-def test_train_answers_names_of_other_libraries_by_their_meaning(arguments, message, capsys):
+def test_train_suggests_names_of_other_libraries(arguments, message, capsys):
     assert main(["train", *arguments]) == 2
     assert capsys.readouterr().err == f"error: {message}\n"
 

@@ -42,7 +42,7 @@ def test_predict_replaces_the_old_file_despite_a_damaged_input(wines, tmp_path, 
     assert "missing" in capsys.readouterr().err
 
 
-def test_predict_writes_rows_into_a_pipe_as_they_come(wines, tmp_path):
+def test_predict_streams_rows_into_a_pipe(wines, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     lines = []
     reader = threading.Thread(target=lambda: lines.extend((tmp_path / "pipe").read_text().splitlines()))

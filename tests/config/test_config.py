@@ -108,7 +108,7 @@ def test_signature_data_read_from_source_as_by_inspect(name):
 
 
 @pytest.mark.parametrize(("group", "options"), [("model", signatures.model_options), ("data", signatures.data_options)])
-def test_compose_yaml_holds_only_what_differs_from_the_signature(group, options):
+def test_compose_yaml_holds_only_changed_defaults(group, options):
     for path in sorted((configs.conf_dir() / group).glob("*.yaml")):
         content = OmegaConf.to_container(OmegaConf.load(path))
         node = content.get("model", {}) if group == "model" else content
@@ -353,7 +353,7 @@ def test_signature_augmentation_read_from_source_as_by_inspect(modality):
     assert signatures.defaults(signatures.augment_options(modality)) == known
 
 
-def test_meanings_lead_to_options_that_exist():
+def test_meanings_lead_to_existing_options():
     known = {"out", "count", "length", "temperature", "label", "top_k", "top", "metric", "over", "seconds", "minutes"}
     known |= {"zoo lr-find", *configs.GROUPS}
     for optimizer in ("sgd", "adamw", "rmsprop"):

@@ -18,7 +18,7 @@ def few(dataset, rows, seed=None):
     return trained_on(dataset, rows=rows, seed=seed, synthetic=None)
 
 
-def test_max_train_samples_keeps_class_proportions_and_other_splits():
+def test_max_train_samples_keeps_class_proportions():
     full = load("breast_cancer")
     part = few(full, 100)
     assert len(part.train["x"]) == part.spec.rows == sum(part.spec.class_counts) == 100

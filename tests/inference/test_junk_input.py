@@ -130,7 +130,7 @@ def shaped(spec):
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_predict_drawn_objects_answers_or_raises(name, models):
+def test_predict_random_objects_answers_or_raises(name, models):
     spec = SPECS[name]
 
     @settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))

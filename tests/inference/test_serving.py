@@ -86,7 +86,7 @@ def text(raw):
     return base64.b64encode(raw).decode()
 
 
-def test_server_answers_equal_the_models(server, images):
+def test_server_predictions_equal_the_models(server, images):
     client, _ = server
     want = zoo.load("judge/digits").predict(images)
     rows = client.post("/predict", json={"x": [text(png(image)) for image in images]}).json()["answers"]

@@ -231,14 +231,14 @@ def test_patches_are_independent_of_padding(name):
         *(pytest.param(*pair, marks=pytest.mark.slow) for pair in [("lstm", "onnx"), ("rnn", "onnx")]),
     ],
 )
-def test_export_of_two_directions_takes_any_length(name, ending, tmp_path):
+def test_export_bidirectional_accepts_any_length(name, ending, tmp_path):
     """The file has answered three rows of other lengths than those it was traced with before it is kept."""
     spec = SequenceSpec(name="s", task="classification", input_shape=(11, 2), classes=("a", "b"))
     model = zoo.create(name, spec=spec, bidirectional=True, pooling="max")
     assert zoo.export(model, tmp_path / f"model.{ending}").stat().st_size > 0
 
 
-def test_export_rejects_a_projection_where_the_format_has_none(tmp_path):
+def test_export_rejects_proj_size_the_format_lacks(tmp_path):
     spec = SequenceSpec(name="s", task="classification", input_shape=(11, 2), classes=("a", "b"))
     model = zoo.create("lstm", spec=spec, proj_size=16)
     for ending in ("onnx", "pt2"):
