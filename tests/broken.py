@@ -91,7 +91,7 @@ class HasAnUnusedLayer(Small):
         self.unused = nn.Linear(8, 8)
 
 
-@breaks("gradients", "average.weight is not trained; declare what only follows in `followers`")
+@breaks("gradients", "average.weight is not trained; list a copy or average in `derived_modules`")
 @zoo.register("follows_in_secret")
 class FollowsInSecret(Small):
     def __init__(self, *, spec: Spec = DIGITS) -> None:
@@ -174,7 +174,9 @@ class LoopsOverRows(Small):
         return torch.stack([super(LoopsOverRows, self).forward(row[None])[0] for row in x])
 
 
-@breaks("processes", r"differs between two processes that share a run; have gradients come from self.differentiate")
+@breaks(
+    "processes", r"differs between two processes that share a run; have gradients come from self.accumulate_gradients"
+)
 @zoo.register("goes_backward_alone")
 class GoesBackwardAlone(Small):
     def training_step_on_batch(self, batch):
@@ -221,7 +223,7 @@ class ReadsThePadding(Sequential):
 
 @zoo.register("averages_its_weights")
 class AveragesItsWeights(Small):
-    """Keeps every promise, with a moving average of its last layer, declared as a follower."""
+    """Keeps every promise, with a moving average of its last layer, a derived module."""
 
     derived_modules = {"average": "out"}  # noqa: RUF012
 

@@ -114,16 +114,16 @@ class Watch(L.Callback):
 
 
 def check_gradients(subject: Subject) -> None:
-    """Check that a few steps give every parameter a gradient and change it, followers apart."""
+    """Check that a few steps give every parameter a gradient and change it, derived modules apart."""
     watch = Watch()
     run = subject.steps(callbacks=(watch,), **{"optimizer.weight_decay": 0.0})  # which would move a weight by itself
     derived_modules = run.model.derived_modules
     for name, parameter in run.model.named_parameters():
-        if any(name == follower or name.startswith(f"{follower}.") for follower in derived_modules):
+        if any(name == derived or name.startswith(f"{derived}.") for derived in derived_modules):
             continue
         if not parameter.requires_grad:
             raise subject.fail(
-                f"{name} is not trained; declare what only follows in `followers`, or make a constant a buffer"
+                f"{name} is not trained; list a copy or average in `derived_modules`, or make a constant a buffer"
             )
         if name not in watch.moved:
             raise subject.fail(f"{name} never had a gradient that is not zero; use it in forward, or take it out")

@@ -249,7 +249,7 @@ def check_processes(subject: Subject) -> None:
         if not torch.equal(value, second[name]):
             raise subject.fail(
                 f"{name} differs between two processes that share a run; have gradients come from "
-                f"self.differentiate(loss), never from loss.backward()"
+                f"self.accumulate_gradients(loss), never from loss.backward()"
             )
     rows, samples_per_epoch = subject.dataset.sizes[0], run.results["samples"] / run.results["epochs"]
     if samples_per_epoch != rows:

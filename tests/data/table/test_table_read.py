@@ -234,7 +234,7 @@ def test_number_format_of_training_applies_to_prediction(tmp_path):
 
 def test_integer_categories_equal_in_every_dtype(tmp_path):
     codes = ["1234567.0", "1234568.0", ""]
-    spec = table(tmp_path, rows_of("a", codes * 14), text=["a"]).spec
+    spec = table(tmp_path, rows_of("a", codes * 14), categorical_columns=["a"]).spec
     assert spec.categories == (("", "1234567", "1234568"),)
     for raw in (
         pd.DataFrame({"a": [1234567.0, 1234568.0, np.nan]}),
