@@ -105,7 +105,7 @@ def test_imports_have_no_cycles():
     assert not cycles(imports())
 
 
-def test_cycles_are_found_by_their_detector():
+def test_import_cycles_are_detected():
     assert cycles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"d"}}) == [["b", "c"]]
 
 
@@ -134,7 +134,7 @@ def names_compared(path: Path, names: set[str]) -> Iterator[tuple[int, str]]:
 
 
 @pytest.mark.parametrize("kind", ["tasks", "modalities"])
-def test_tasks_and_modalities_are_branched_on_only_in_their_own_folder(kind):
+def test_names_of_tasks_and_modalities_have_no_branches_elsewhere(kind):
     names, home = {
         "tasks": (set(registry.list_tasks()), PACKAGE / "tasks"),
         "modalities": (set(registry.list_modalities()), PACKAGE / "data"),
@@ -142,6 +142,6 @@ def test_tasks_and_modalities_are_branched_on_only_in_their_own_folder(kind):
     wrong = []
     for folder in (PACKAGE, ROOT / "benchmarks"):
         for path in folder.rglob("*.py"):
-            own = path.relative_to(home).parts[0].removesuffix(".py") if path.is_relative_to(home) else ""
-            wrong += [f"{path}:{line}: {name}" for line, name in names_compared(path, names) if name != own]
+            folder_name = path.relative_to(home).parts[0].removesuffix(".py") if path.is_relative_to(home) else ""
+            wrong += [f"{path}:{line}: {name}" for line, name in names_compared(path, names) if name != folder_name]
     assert not sorted(wrong)

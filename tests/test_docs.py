@@ -1,4 +1,4 @@
-"""The pages in docs/: each command, each script and each cell of them runs as it stands."""
+"""Pages in docs/: each command, script and notebook cell runs."""
 
 import json
 import os
@@ -24,7 +24,7 @@ SLOW = ("machines", "learn", "your_data")  # pages whose commands take ten secon
 TWICE = "$NUMBER"  # a command that stands for one on each of two machines
 
 
-def done(command, folder, monkeypatch):
+def run_command(command, folder, monkeypatch):
     """Run a command: of the zoo in this process, where torch is imported already; any other as a user does."""
     words = shlex.split(command)
     words = words[2:] if words[:2] == ["python", "-m"] else words
@@ -32,18 +32,18 @@ def done(command, folder, monkeypatch):
         monkeypatch.chdir(folder)
         assert main(words[1:]) == 0, command
     else:
-        started(["bash", "-c", command], folder)
+        run_process(["bash", "-c", command], folder)
 
 
-def started(words, folder, **more):
+def run_process(words, folder, **more):
     """Run a command as a user of an installed zoo does; return its output."""
     scripts = Path(sys.executable).parent
     known = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1", **more}
     known["PYTHONPATH"] = str(Path(zoo.__file__).parents[1])
     folder.mkdir(exist_ok=True)
-    done = subprocess.run(words, cwd=folder, env=known, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+    process = subprocess.run(words, cwd=folder, env=known, capture_output=True, text=True, timeout=300)
+    assert process.returncode == 0, f"{words}\n{process.stdout}\n{process.stderr}"
+    return process.stdout
 
 
 def commands(content):
@@ -65,11 +65,11 @@ def test_docs_commands_run(page, tmp_path, monkeypatch):
             continue
         for command in commands(content):
             if TWICE not in command:
-                done(command, tmp_path, monkeypatch)
+                run_command(command, tmp_path, monkeypatch)
                 continue
             with ThreadPoolExecutor() as two:
                 machines = [(["bash", "-c", command], tmp_path / f"machine{n}", str(n)) for n in (0, 1)]
-                outputs = list(two.map(lambda m: started(m[0], m[1], NUMBER=m[2], FIRST="127.0.0.1"), machines))
+                outputs = list(two.map(lambda m: run_process(m[0], m[1], NUMBER=m[2], FIRST="127.0.0.1"), machines))
             assert "test accuracy" in outputs[0]
             assert [len(list((tmp_path / f"machine{n}").rglob("results.json"))) for n in (0, 1)] == [1, 0]
 

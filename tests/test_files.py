@@ -1,4 +1,4 @@
-"""Files from strangers: damaged in any place they are refused in a line, and none of them does anything."""
+"""Untrusted data files: damaged ones are rejected in one line, none runs code or exhausts memory."""
 
 import io
 import pickle

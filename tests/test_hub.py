@@ -1,4 +1,4 @@
-"""A hub: what is put there comes back, through huggingface_hub itself and a small server that speaks its protocol."""
+"""The hub: a round trip through huggingface_hub and a small server of its protocol."""
 
 import base64
 import json

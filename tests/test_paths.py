@@ -1,4 +1,4 @@
-"""Files and folders that are named: from another folder, in the home folder, and only replaced by what is whole."""
+"""Paths of runs and files: relative, in the home folder, and atomic replacement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights that come with the zoo: each does on the data what its card says."""
+"""Pretrained weights: each reaches the metrics of its card."""
 
 import shutil
 

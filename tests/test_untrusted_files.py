@@ -1,4 +1,4 @@
-"""Files from strangers: nothing in them is looked up, fetched or opened."""
+"""Untrusted configurations and checkpoints: nothing in them is resolved, fetched or opened."""
 
 from __future__ import annotations
 

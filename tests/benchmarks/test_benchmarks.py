@@ -1,4 +1,4 @@
-"""The runner: rows, promises, failures, and a README that says what was measured."""
+"""The benchmark runner: rows, expected metrics, failures, and a README equal to the results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The suite for a real device: refused without one, and run through on a pretended one."""
+"""The benchmark suite for CUDA: rejected without a device, run on a pretended one."""
 
 from __future__ import annotations
 

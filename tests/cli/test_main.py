@@ -1,4 +1,4 @@
-"""The command itself: its version, readers that go away, and how extras are installed."""
+"""The ``zoo`` command: its version, closed pipes, and how extras are installed."""
 
 from __future__ import annotations
 

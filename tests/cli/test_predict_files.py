@@ -1,4 +1,4 @@
-"""What ``zoo predict`` writes: all of the answers or what was there before, and what it says of files without rows."""
+"""Output files of ``zoo predict``: complete or unchanged, and notes on inputs without rows."""
 
 import csv
 import os

@@ -1,4 +1,4 @@
-"""Names, configurations and pairing: what composes, what is refused, and what it costs."""
+"""Names, composition and pairing of configurations, with errors that name alternatives."""
 
 from __future__ import annotations
 

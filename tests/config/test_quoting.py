@@ -1,4 +1,4 @@
-"""Values of any spelling on the command line: they mean themselves."""
+"""Values on the command line are taken literally, whatever their spelling."""
 
 from __future__ import annotations
 

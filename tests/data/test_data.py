@@ -1,4 +1,4 @@
-"""Data: files are read as they are and refused when they are not, splits and batches are what they say."""
+"""Data: readers and checksums, folds, loaders, augmentation, arrays and encoding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A modality of the user's own, from one file: sets of points in the plane."""
+"""A modality of the user's own in one file: sets of points in the plane."""
 
 from dataclasses import dataclass
 from typing import ClassVar

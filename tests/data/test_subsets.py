@@ -1,4 +1,4 @@
-"""Other rows to train on: few of a data set's own, images that a model made."""
+"""Subsets of training rows, and generated images added to them."""
 
 from __future__ import annotations
 

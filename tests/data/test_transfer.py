@@ -1,4 +1,4 @@
-"""The way of data to a device: one decision for all splits, the same batches either way, and no wait per batch."""
+"""Transfer of data to a device: one decision for all splits, equal batches, no wait per batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A ready-made data set in a model's numbers: the same rows, whichever split found out their categories and tokens."""
+"""Built-in data in a model's encoding: equal rows, whichever split defined categories and vocabulary."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""Lightning callbacks that a caller brings: they work, or are refused by name before anything is written."""
+"""Users' Lightning callbacks: they work, or are rejected by name before anything is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``zoo compare``: models that fit one's data, the same time each, in one table beside what needs no network."""
+"""``zoo compare``: models that fit the data, with equal time each, beside baselines."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Disks that are full and folders that turn read-only: the run ends in one line, and nothing of it is lost."""
+"""Full disks and read-only folders: the run ends in one line and resumes exactly."""
 
 import contextlib
 import json

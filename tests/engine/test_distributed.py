@@ -1,4 +1,4 @@
-"""Runs that several processes share: what goes wrong in one of them is said once, by name."""
+"""Distributed runs: an error in one process stops all and names its rank."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The learning rate that a range test suggests."""
+"""The learning-rate range test."""
 
 from __future__ import annotations
 

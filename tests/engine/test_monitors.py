@@ -1,4 +1,4 @@
-"""Figures that are not defined on every set of rows: what picks the best epoch then, and what is left out."""
+"""Metrics that are undefined on some rows: fallback monitors and non-finite weights."""
 
 from __future__ import annotations
 

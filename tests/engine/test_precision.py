@@ -1,4 +1,4 @@
-"""Devices and precisions: their names, what auto takes, how float16 learns and goes on, what CUDA is set to."""
+"""Devices and precisions: names, automatic choice, float16 loss scaling, CUDA settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A report that fails in part: the result stays, says what it lacks, and is completed by resuming the run."""
+"""Reports that fail in part: the results stay, list the missing parts, and resume completes them."""
 
 from __future__ import annotations
 

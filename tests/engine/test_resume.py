@@ -1,4 +1,4 @@
-"""Runs that are stopped and go on, from the command line and from Python; runs that several processes share."""
+"""Runs that stop and resume, from the command line and from Python; distributed runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signals: a run ends at its next batch of training, validation or test, and handlers are given back."""
+"""Signals: a run stops at its next batch of any stage, and handlers are restored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small data of one's own: the default batch size gives way, and what is too rare is named."""
+"""Small data: the default batch size shrinks, and errors name rare classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run from end to end: what it learns, what it leaves, what it refuses."""
+"""A run from end to end: training, files in its folder, metrics, errors."""
 
 from __future__ import annotations
 

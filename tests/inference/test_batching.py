@@ -1,4 +1,4 @@
-"""Requests of any size that wait for one model: each is answered by itself, cheap ones first, none for ever."""
+"""The batcher: requests of any size are independent, short ones first, none starves."""
 
 import time
 
@@ -34,7 +34,7 @@ class Model:
         return [{"value": float(row[0, 0]), "steps": int(n)} for row, n in zip(rows["x"], rows["lengths"], strict=True)]
 
 
-def drained(batcher):
+def drain(batcher):
     outcomes = []
     while batcher.waiting:
         outcomes += batcher.step()
@@ -48,7 +48,7 @@ def test_batcher_answers_every_row_once_in_bounded_pieces(requests, rows):
     batcher = Batcher(model, rows=rows)
     for key, lengths in enumerate(requests):
         batcher.add(key, batch(lengths, first=1000.0 * key), LATER)
-    outcomes, _ = drained(batcher)
+    outcomes, _ = drain(batcher)
     for key, lengths in enumerate(requests):
         assert outcomes[key] == [{"value": 1000.0 * key + n, "steps": steps} for n, steps in enumerate(lengths)]
     for (count, steps), lengths in model.shapes:
@@ -62,7 +62,7 @@ def test_batcher_short_requests_pass_long_ones():
     batcher.add("long", batch([1000] * 500), LATER)
     batcher.step()
     batcher.add("short", batch([12]), LATER)
-    _, order = drained(batcher)
+    _, order = drain(batcher)
     assert order == ["short", "long"]
     assert batcher.turn > 10
 
@@ -82,7 +82,7 @@ def test_batcher_fails_only_the_request_at_fault(error, status):
     batcher = Batcher(Model(fails=2001.0, error=error))
     for key in range(4):
         batcher.add(key, batch([5, 6, 7], first=1000.0 * key), LATER)
-    outcomes, _ = drained(batcher)
+    outcomes, _ = drain(batcher)
     assert isinstance(outcomes[2], Failure)
     assert outcomes[2].status == status
     assert ("no use" in outcomes[2].detail) == (error is ZooError)
@@ -95,7 +95,7 @@ def test_batcher_drops_late_requests():
     batcher.add("late", batch([5] * 1000), time.monotonic() + 0.1)
     batcher.add("other", batch([5] * 2), LATER)
     started = time.monotonic()
-    outcomes, _ = drained(batcher)
+    outcomes, _ = drain(batcher)
     assert time.monotonic() - started < 2
     assert outcomes["late"].status == 504
     assert len(outcomes["other"]) == 2
@@ -112,6 +112,6 @@ def test_batcher_joins_rows_without_lengths():
     batcher = Batcher(predict, rows=8)
     for key in range(10):
         batcher.add(key, {"x": torch.full((1, 3), float(key))}, LATER)
-    outcomes, _ = drained(batcher)
+    outcomes, _ = drain(batcher)
     assert outcomes == {key: [{"value": float(key)}] for key in range(10)}
     assert shapes == [8, 2]

@@ -1,4 +1,4 @@
-"""``zoo demo``: pages that answer as the model does, and say what a user did wrong."""
+"""``zoo demo``: pages that predict as the model does, with errors for invalid input."""
 
 import numpy as np
 import pytest

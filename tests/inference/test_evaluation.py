@@ -1,4 +1,4 @@
-"""``zoo evaluate`` on a new file: the accuracy that its labels give to what ``zoo predict`` says, whatever the file."""
+"""``zoo evaluate`` on new files: metrics equal those of ``zoo predict`` against the labels."""
 
 import json
 from pathlib import Path
@@ -425,7 +425,7 @@ def test_evaluate_rejects_a_short_series(waves, tmp_path, capsys):
     assert "has 20 rows; a window takes 27 without a gap" in capsys.readouterr().err
 
 
-# --- data that is ready-made, and names ---
+# --- built-in data, and names ---
 
 
 def test_on_dataset_matches_classes_by_name():

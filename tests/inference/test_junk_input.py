@@ -1,4 +1,4 @@
-"""``model.predict`` of any object at all: an answer, or a ZooError of one line."""
+"""``model.predict`` of arbitrary objects: a prediction, or a ZooError of one line."""
 
 import collections
 import datetime
@@ -86,7 +86,7 @@ JUNK = [
 ]
 
 
-def checked(spec, model, raw):
+def check_prediction(spec, model, raw):
     """Predict, and return whether there was an answer."""
     try:
         batch = encode(spec, raw)
@@ -112,7 +112,7 @@ def models():
 @pytest.mark.parametrize("name", SPECS)
 def test_predict_junk_objects_answers_or_raises(name, models):
     for raw in JUNK:
-        checked(SPECS[name], models[name], raw)
+        check_prediction(SPECS[name], models[name], raw)
 
 
 def nested():
@@ -136,7 +136,7 @@ def test_predict_random_objects_answers_or_raises(name, models):
     @settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(nested() | shaped(spec) | shaped(spec).map(np.ndarray.tolist) | shaped(spec).map(lambda x: [x, x]))
     def predict(raw):
-        checked(spec, models[name], raw)
+        check_prediction(spec, models[name], raw)
 
     predict()
 
@@ -154,4 +154,4 @@ def test_predict_accepts_training_input(name, models):
         "series": [random.normal(size=(4, 2)), pd.DataFrame({"v": range(9), "u": range(9)}, index=range(5, 14))],
     }[name]
     for raw in right:
-        assert checked(spec, models[name], raw), raw
+        assert check_prediction(spec, models[name], raw), raw

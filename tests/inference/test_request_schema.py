@@ -1,4 +1,4 @@
-"""The server's schema is the model's: what is drawn from it is answered, what it excludes is refused in one answer."""
+"""The server's request schema: requests it allows are answered, others are rejected."""
 
 import json
 
@@ -52,7 +52,7 @@ def model(request):
     return zoo.create(name, spec=spec).eval()
 
 
-def answered(model, body):
+def post_request(model, body):
     """Return the status of what a server answers to the text of a request, and its content."""
     try:
         rows = question(model.spec).model_validate_json(body).x
@@ -65,7 +65,7 @@ def answered(model, body):
     return sent.status_code, json.loads(sent.body)
 
 
-def described(model):
+def openapi_document(model):
     """Return the OpenAPI document of a server of the model."""
     app = FastAPI()
 
@@ -77,10 +77,10 @@ def described(model):
 
 
 def test_schema_example_is_documented_and_answered(model):
-    document = described(model)
+    document = openapi_document(model)
     (body,) = [s for name, s in document["components"]["schemas"].items() if name.endswith("Rows")]
     assert body["examples"] == [{"x": [get_modality(model.spec.modality).request_example(model.spec)]}]
-    status, content = answered(model, json.dumps(body["examples"][0]))
+    status, content = post_request(model, json.dumps(body["examples"][0]))
     assert status == 200
     assert len(content["answers"]) == 1
 
@@ -89,13 +89,13 @@ def test_schema_allowed_requests_are_answered(model):
     schemathesis = pytest.importorskip("schemathesis")
     from hypothesis import HealthCheck, given, settings
 
-    schema, statuses = schemathesis.openapi.from_dict(described(model)), []
+    schema, statuses = schemathesis.openapi.from_dict(openapi_document(model)), []
     drawn = schema["/predict"]["POST"].as_strategy(generation_mode=schemathesis.GenerationMode.POSITIVE)
 
     @settings(max_examples=12, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(case=drawn)
     def ask(case):
-        statuses.append(answered(model, json.dumps(case.body))[0])
+        statuses.append(post_request(model, json.dumps(case.body))[0])
 
     ask()
     assert set(statuses) <= {200, 422}
@@ -118,7 +118,7 @@ def test_schema_rejects_invalid_requests():
     for name, wrong in REFUSED.items():
         model = zoo.create(MODELS[name][0], spec=MODELS[name][1]).eval()
         for rows in wrong:
-            status, content = answered(model, json.dumps({"x": rows}))
+            status, content = post_request(model, json.dumps({"x": rows}))
             assert status == 422, (name, rows)
             assert content
 

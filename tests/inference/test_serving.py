@@ -1,4 +1,4 @@
-"""``zoo serve``: the same answers as the model's, whatever else is asked beside them; limits, figures, a clean end."""
+"""``zoo serve``: predictions equal the model's; limits, metrics, a clean shutdown."""
 
 import base64
 import io
@@ -32,7 +32,7 @@ from zoo.inference.request_schema import question
 LARGEST = 200_000  # bytes of a request to the server below
 
 
-def begun(place, folder, *words):
+def start_server(place, folder, *words):
     """Start a server and return its process and a client, once it is ready."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -67,7 +67,7 @@ def servers(tmp_path_factory):
 def server(servers):
     if "process" not in servers:
         words = [f"max_mb={LARGEST / 1e6}", "seconds=20"]
-        servers["process"], servers["client"] = begun("judge/digits", servers["folder"], *words)
+        servers["process"], servers["client"] = start_server("judge/digits", servers["folder"], *words)
     return servers["client"], servers["folder"]
 
 
@@ -246,7 +246,7 @@ class Sent:
         self.statuses[uid], self.bodies[uid] = sent.status_code, json.loads(sent.body)
 
 
-def worked_off(model, requests, *, seconds=30.0, age=0.0):
+def run_loop(model, requests, *, seconds=30.0, age=0.0):
     """Have the process's own loop answer requests that wait in its queue; return what it sent."""
     import queue
 
@@ -274,7 +274,7 @@ def test_loop_rejects_a_bad_request_alone():
         "many": [[step] * (n % 6 + 1) for n in range(50)],
     }
     model = zoo.create("transformer", spec=spec)
-    sent = worked_off(model, requests)
+    sent = run_loop(model, requests)
     refused = {"too long", "too wide", "one bad row of two", "empty", "nothing"}
     assert {uid for uid, status in sent.statuses.items() if status == 422} == refused
     assert {uid for uid, status in sent.statuses.items() if status == 200} == set(requests) - refused
@@ -286,5 +286,5 @@ def test_loop_rejects_a_bad_request_alone():
 def test_loop_drops_late_requests():
     model = zoo.load("fnn/wine")
     row = dict.fromkeys(model.spec.columns, 1.0)
-    sent = worked_off(model, {"late": [row] * 10}, seconds=5.0, age=6.0)
+    sent = run_loop(model, {"late": [row] * 10}, seconds=5.0, age=6.0)
     assert sent.statuses == {"late": 504}

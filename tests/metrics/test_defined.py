@@ -1,4 +1,4 @@
-"""Metrics on rows that lack classes: scikit-learn's on the classes that are there, NaN where there are none."""
+"""Metrics on rows that lack classes: scikit-learn's over the classes present, NaN without any."""
 
 import warnings
 

@@ -1,4 +1,4 @@
-"""Models that give their input back: bounds against closed forms, noise, anomalies, codes, uses of a checkpoint."""
+"""Autoencoder and VAE: bounds against closed forms, noise, anomalies, latent codes, commands."""
 
 from __future__ import annotations
 
@@ -391,7 +391,7 @@ def test_binarized_mnist_reads_its_files(tmp_path):
         assert data.spec.mean[0] == pytest.approx(0.13056, abs=1e-4)
 
 
-# --- uses ---
+# --- commands ---
 
 
 @pytest.fixture(scope="module")

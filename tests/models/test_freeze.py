@@ -1,4 +1,4 @@
-"""Layers that are frozen at first, in a run of one process and of two."""
+"""Frozen layers, in runs of one process and of two."""
 
 from __future__ import annotations
 

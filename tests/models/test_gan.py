@@ -1,4 +1,4 @@
-"""GANs: what their losses and penalties equal, what is measured of samples, what samples are used for."""
+"""GANs: losses and penalties against closed forms, metrics of samples, commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each option of learning does what it says."""
+"""Options of training: label smoothing, accumulation, clipping, early stopping, limits, pretrained weights."""
 
 from __future__ import annotations
 

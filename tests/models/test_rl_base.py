@@ -1,4 +1,4 @@
-"""Policies: their losses against the equations, environments that break, episodes that are cut, what is learnt."""
+"""Policies: losses against the equations, failing environments, truncated episodes, replay."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SIZES = {
 }
 
 
-def brute(reward, value, terminated, done, gamma, lam):
+def reference_gae(reward, value, terminated, done, gamma, lam):
     """The sum over what follows in the episode of (γλ)ˡ δ, step by step, in Python's numbers."""
     steps, count = reward.shape
     advantages = np.zeros((steps, count))
@@ -63,7 +63,7 @@ def test_gae_equals_the_papers_sum():
     for gamma, lam in ((0.99, 0.95), (0.9, 1.0), (1.0, 0.0)):
         arrays = [torch.from_numpy(part.astype(np.float64)) for part in (reward, value, terminated, done)]
         advantages = gae(*arrays, gamma=gamma, gae_lambda=lam)
-        assert np.abs(advantages.numpy() - brute(reward, value, terminated, done, gamma, lam)).max() < 1e-6
+        assert np.abs(advantages.numpy() - reference_gae(reward, value, terminated, done, gamma, lam)).max() < 1e-6
 
 
 def test_gae_bootstraps_truncated_but_not_terminated_episodes():
@@ -301,49 +301,49 @@ def test_ppo_uses_convolutions_for_images():
         PPO(spec=CARTPOLE, network="conv")
 
 
-# --- what is remembered ---
+# --- replay buffer ---
 
 
 @pytest.mark.parametrize("ahead", [1, 3])
 def test_replay_buffer_n_step_transitions(ahead):
     torch.manual_seed(0)
     count, total, gamma = 3, 57, 0.9
-    played = {
+    rollout = {
         "x": torch.randn(total, count, 2),
         "action": torch.randint(4, (total, count)),
         "reward": torch.randn(total, count),
         "terminated": (torch.rand(total, count) < 0.2).float(),
     }
-    played["done"] = torch.maximum(played["terminated"], (torch.rand(total, count) < 0.1).float())
-    played["valid"] = torch.cat([torch.ones(1, count), 1 - played["done"][:-1]])
-    memory = ReplayBuffer(20 * count, count)
+    rollout["done"] = torch.maximum(rollout["terminated"], (torch.rand(total, count) < 0.1).float())
+    rollout["valid"] = torch.cat([torch.ones(1, count), 1 - rollout["done"][:-1]])
+    buffer = ReplayBuffer(20 * count, count)
     for part in range(0, total, 7):  # beyond its end
-        memory.add({name: value[part : part + 7] for name, value in played.items()})
-    assert len(memory) == 20 * count
-    rows = {tuple(x.tolist()): (t, n) for t, step in enumerate(played["x"]) for n, x in enumerate(step)}
-    drawn = memory.sample(500, n_step=ahead, gamma=gamma)
+        buffer.add({name: value[part : part + 7] for name, value in rollout.items()})
+    assert len(buffer) == 20 * count
+    rows = {tuple(x.tolist()): (t, n) for t, step in enumerate(rollout["x"]) for n, x in enumerate(step)}
+    drawn = buffer.sample(500, n_step=ahead, gamma=gamma)
     sampled = set()
     for row in range(500):
         t, n = rows[tuple(drawn["x"][row].tolist())]
         sampled.add((t, n))
         assert t >= total - 20
-        assert played["valid"][t, n] == 1
-        assert drawn["action"][row] == played["action"][t, n]
+        assert rollout["valid"][t, n] == 1
+        assert drawn["action"][row] == rollout["action"][t, n]
         reward, discount, after = 0.0, 1.0, t
         for _ in range(ahead):
-            reward += discount * float(played["reward"][after, n])
-            discount *= gamma * (1 - float(played["terminated"][after, n]))
+            reward += discount * float(rollout["reward"][after, n])
+            discount *= gamma * (1 - float(rollout["terminated"][after, n]))
             after += 1
-            if played["done"][after - 1, n]:
+            if rollout["done"][after - 1, n]:
                 break
         assert float(drawn["reward"][row]) == pytest.approx(reward, abs=1e-6)
         assert float(drawn["discount"][row]) == pytest.approx(discount, abs=1e-6)
-        assert torch.equal(drawn["next_x"][row], played["x"][after, n])
-    there = {(t, n) for t in range(total - 20, total - ahead) for n in range(count) if played["valid"][t, n]}
+        assert torch.equal(drawn["next_x"][row], rollout["x"][after, n])
+    there = {(t, n) for t in range(total - 20, total - ahead) for n in range(count) if rollout["valid"][t, n]}
     assert sampled == there
 
 
-def remembered(model, rows=6):
+def sample_transitions(model, rows=6):
     torch.manual_seed(1)
     action = torch.randint(2, (rows,)) if model.spec.classes else torch.rand(rows, model.spec.outputs) * 2 - 1
     shape = model.spec.input_shape
@@ -359,7 +359,7 @@ def test_dqn_loss_equals_the_papers(double, dueling):
     with torch.no_grad():
         for parameter in model.target_network.parameters():
             parameter.add_(torch.randn_like(parameter))
-    steps, expected = remembered(model), []
+    steps, expected = sample_transitions(model), []
 
     def values(net, x):
         a = net.advantage(x)[0]
@@ -402,7 +402,7 @@ def test_sac_losses_equal_the_papers():
     with torch.no_grad():
         for parameter in (*model.target_critics.parameters(), model.actor[-1].weight):
             parameter.add_(0.3 * torch.randn_like(parameter))
-    steps = remembered(model)
+    steps = sample_transitions(model)
     torch.manual_seed(2)
     critics, actor, temperature = sac_losses(model, steps)
     torch.manual_seed(2)
@@ -433,7 +433,7 @@ def test_sac_steps_critics_then_actor_then_temperature(monkeypatch):
     monkeypatch.setattr(type(model), "trainer", SimpleNamespace(world_size=1))
     model.loop.parameters = [p for p in model.parameters() if p.requires_grad]
     model.loop.local_rows = model.loop.batch_rows = 6
-    steps = remembered(model)
+    steps = sample_transitions(model)
     torch.manual_seed(2)
     for _ in range(2):
         model.update(steps)

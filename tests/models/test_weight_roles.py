@@ -1,4 +1,4 @@
-"""Which parameters decay, and which are drawn anew: by the role that they have in their layer."""
+"""Parameters by their role in a layer: weight decay and initialization."""
 
 from __future__ import annotations
 

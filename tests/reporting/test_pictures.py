@@ -1,4 +1,4 @@
-"""Pictures of images with any number of channels, and baselines of classes that are rare."""
+"""Plots of images with any number of channels, and baselines with rare classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several runs in one picture: seeds are joined, and what differs otherwise is named."""
+"""Plots of several runs: seeds are averaged, other differences are in the legend."""
 
 import csv
 

@@ -1,4 +1,4 @@
-"""The registry of tasks; a task of a user's own in one file is trained, evaluated, predicted, exported, served, checked."""
+"""The registry of tasks, and a user's task in one file: train, evaluate, predict, export, serve, check."""
 
 import subprocess
 import sys

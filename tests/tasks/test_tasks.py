@@ -1,4 +1,4 @@
-"""Objectives: weights of classes by their closed form, tensors where the model is."""
+"""Tasks: class weights against their closed form, buffers on the model's device."""
 
 from __future__ import annotations
 

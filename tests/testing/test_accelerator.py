@@ -1,4 +1,4 @@
-"""The pretended accelerator: what CUDA refuses is refused, what CUDA takes is taken, and waits are recorded."""
+"""The pretended accelerator: it rejects and accepts as CUDA does, and records waits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import nn
 from zoo.testing.accelerator import DEVICE, pretended_accelerator
 
 
-def there(*shape: int) -> torch.Tensor:
+def device_ones(*shape: int) -> torch.Tensor:
     return torch.ones(shape).to("cuda")
 
 
@@ -24,38 +24,40 @@ def net() -> nn.Sequential:
 
 
 ON_DEVICE = {
-    "moved": lambda: there(3),
-    "computed": lambda: there(3) * 2 + 1,
-    "a view": lambda: there(3, 2).T[0],
+    "moved": lambda: device_ones(3),
+    "computed": lambda: device_ones(3) * 2 + 1,
+    "a view": lambda: device_ones(3, 2).T[0],
     "made there": lambda: torch.zeros(3, device="cuda"),
     "made of numbers": lambda: torch.tensor([1, 2], device="cuda"),
-    "made like another": lambda: torch.zeros_like(there(3)),
-    "made by another": lambda: there(3).new_zeros(2),
-    "made of numbers by another": lambda: there(3).new_tensor([1.0]),
+    "made like another": lambda: torch.zeros_like(device_ones(3)),
+    "made by another": lambda: device_ones(3).new_zeros(2),
+    "made of numbers by another": lambda: device_ones(3).new_tensor([1.0]),
     "from NumPy": lambda: torch.as_tensor(np.ones(3), device="cuda"),
-    "with a number of the host": lambda: there(3) + torch.tensor(1.0),
+    "with a number of the host": lambda: device_ones(3) + torch.tensor(1.0),
     "by a function of several kernels": lambda: F.one_hot(torch.tensor([0, 1], device="cuda"), 3),
-    "indexed by numbers of the host": lambda: there(3)[torch.arange(2)],
-    "copied deeply": lambda: copy.deepcopy(there(3)),
+    "indexed by numbers of the host": lambda: device_ones(3)[torch.arange(2)],
+    "copied deeply": lambda: copy.deepcopy(device_ones(3)),
     "moved with a module": lambda: net().to("cuda")[0].weight,
-    "moved like another": lambda: torch.ones(3).to(there(1)),
+    "moved like another": lambda: torch.ones(3).to(device_ones(1)),
 }
 ON_HOST = {
     "made here": lambda: torch.zeros(3),
-    "copied back": lambda: there(3).cpu(),
-    "moved back": lambda: there(3).to("cpu"),
-    "like another, but here": lambda: torch.zeros_like(there(3), device="cpu"),
+    "copied back": lambda: device_ones(3).cpu(),
+    "moved back": lambda: device_ones(3).to("cpu"),
+    "like another, but here": lambda: torch.zeros_like(device_ones(3), device="cpu"),
 }
 REFUSED = {
-    "added": lambda: there(3) + torch.ones(3),
-    "a host's number is changed": lambda: torch.zeros(()).add_(there(1).sum()),
-    "rows by numbers of the host": lambda: there(3).index_select(0, torch.arange(2)),
+    "added": lambda: device_ones(3) + torch.ones(3),
+    "a host's number is changed": lambda: torch.zeros(()).add_(device_ones(1).sum()),
+    "rows by numbers of the host": lambda: device_ones(3).index_select(0, torch.arange(2)),
     "host's rows by numbers": lambda: torch.ones(3)[torch.arange(2).to("cuda")],
-    "concatenated": lambda: torch.cat([there(1), torch.ones(1)]),
-    "stacked with a number": lambda: torch.stack([there(1).sum(), torch.zeros(())]),
+    "concatenated": lambda: torch.cat([device_ones(1), torch.ones(1)]),
+    "stacked with a number": lambda: torch.stack([device_ones(1).sum(), torch.zeros(())]),
     "through a layer": lambda: net().to("cuda")(torch.ones(1, 2)),
-    "a loss of targets here": lambda: F.cross_entropy(there(2, 3), torch.tensor([0, 1])),
-    "class weights here": lambda: F.cross_entropy(there(2, 3), torch.tensor([0, 1], device="cuda"), torch.ones(3)),
+    "a loss of targets here": lambda: F.cross_entropy(device_ones(2, 3), torch.tensor([0, 1])),
+    "class weights here": lambda: F.cross_entropy(
+        device_ones(2, 3), torch.tensor([0, 1], device="cuda"), torch.ones(3)
+    ),
     "drawn by a generator of the host": lambda: torch.rand(2, device="cuda", generator=torch.Generator()),
 }
 
@@ -101,8 +103,8 @@ def test_accelerator_tensors_need_cpu_for_numpy():
     with pretended_accelerator():
         for read in (np.asarray, lambda x: x.numpy()):
             with pytest.raises(TypeError, match="Tensor.cpu"):
-                read(there(3))
-            assert read(there(3).cpu()).tolist() == [1, 1, 1]
+                read(device_ones(3))
+            assert read(device_ones(3).cpu()).tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize("optimizer", [torch.optim.Adam, torch.optim.SGD, torch.optim.RMSprop])
@@ -149,7 +151,7 @@ FREE = {
 @pytest.mark.parametrize(("act", "what"), WAITS.values(), ids=WAITS)
 def test_accelerator_records_each_synchronization(act, what):
     with pretended_accelerator() as accelerator:
-        x = there(3)
+        x = device_ones(3)
         accelerator.waits.clear()
         act(x)
         (wait,) = accelerator.waits
@@ -160,7 +162,7 @@ def test_accelerator_records_each_synchronization(act, what):
 @pytest.mark.parametrize("act", FREE.values(), ids=FREE)
 def test_accelerator_records_no_asynchronous_calls(act):
     with pretended_accelerator() as accelerator:
-        x = there(3)
+        x = device_ones(3)
         accelerator.waits.clear()
         act(x)
         assert not accelerator.waits
@@ -168,7 +170,7 @@ def test_accelerator_records_no_asynchronous_calls(act):
 
 def test_accelerator_per_batch_counts_a_wait_once():
     with pretended_accelerator() as accelerator:
-        x = there(3)
+        x = device_ones(3)
         for macro in range(3):
             for batch in range(4):
                 accelerator.clock = lambda at=(macro, batch): at

@@ -1,4 +1,4 @@
-"""The conformance checks catch broken promises, on a user's own classes, as a user runs it."""
+"""The conformance checks catch broken promises of a user's classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The mode of a module while it is evaluated: set back where that raises, and shared by threads."""
+"""The context manager ``eval_mode``: restored after errors, shared by threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The run that a user means: a folder, its parent, the newest, a checkpoint."""
+"""Runs by folder, parent, latest or checkpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Environments of any kind: what they show and take is read right, and whatever they raise is one line."""
+"""Environments: observations, actions and seeds; their errors are one line."""
 
 from __future__ import annotations
 
@@ -245,7 +245,7 @@ def test_resume_without_environment_state_ends_replayed_episodes(tmp_path, capsy
     assert torch.equal(after.replay.observations(step, env), last)
 
 
-# --- what goes wrong ---
+# --- errors ---
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A replay buffer: observations come back as they were added, once in memory, and from its segments on disk."""
+"""The replay buffer: exact observations, each frame stored once, segments on disk."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SIZES = {
 }
 
 
-def played(total: int, count: int, *, stack: int, pad: str, rng: np.random.Generator) -> dict[str, torch.Tensor]:
+def generate_steps(total: int, count: int, *, stack: int, pad: str, rng: np.random.Generator) -> dict[str, torch.Tensor]:
     """Steps of environments that show stacks of 2×2 frames, padded at an episode's start in one of the usual ways."""
     x = torch.zeros(total, count, stack, 2, 2, dtype=torch.uint8)
     steps = {name: torch.zeros(total, count) for name in FIELDS}
@@ -68,7 +68,7 @@ def assert_holds(buffer: ReplayBuffer, steps: dict[str, torch.Tensor]) -> None:
             assert torch.equal(buffer.rings[name][t % buffer.length], steps[name][t]), (t, name)
 
 
-def drawn(buffer: ReplayBuffer) -> dict[str, torch.Tensor]:
+def draw_batch(buffer: ReplayBuffer) -> dict[str, torch.Tensor]:
     torch.manual_seed(3)
     return buffer.sample(64, n_step=2, gamma=0.9)
 
@@ -87,7 +87,7 @@ def test_replay_buffer_returns_observations_also_from_disk(
     tmp_path_factory, seed, stack, pad, capacity, count, chunks, frame_channels
 ):
     folder = tmp_path_factory.mktemp("replay")
-    steps = played(sum(chunks), count, stack=stack, pad=pad, rng=np.random.default_rng(seed))
+    steps = generate_steps(sum(chunks), count, stack=stack, pad=pad, rng=np.random.default_rng(seed))
     buffer, place = ReplayBuffer(capacity, count, frame_channels=frame_channels), 0
     for number, chunk in enumerate(chunks):
         buffer.add(part(steps, place, place + chunk))
@@ -101,8 +101,8 @@ def test_replay_buffer_returns_observations_also_from_disk(
         other.load(state, folder)
         assert_holds(other, part(steps, 0, place))
         if buffer.ready(2):
-            for name, value in drawn(buffer).items():
-                assert torch.equal(value, drawn(other)[name]), name
+            for name, value in draw_batch(buffer).items():
+                assert torch.equal(value, draw_batch(other)[name]), name
         buffer.drop(folder)
         assert {path.name for path in folder.iterdir()} == {one["name"] for one in buffer.segments}
         if seed % 2:  # a run that went on from there
@@ -111,7 +111,7 @@ def test_replay_buffer_returns_observations_also_from_disk(
 
 
 def test_replay_buffer_stores_each_frame_once():
-    steps = played(400, 2, stack=4, pad="reset", rng=np.random.default_rng(0))
+    steps = generate_steps(400, 2, stack=4, pad="reset", rng=np.random.default_rng(0))
     buffer = ReplayBuffer(600, 2, frame_channels=1)
     for begin in range(0, 400, 20):
         buffer.add(part(steps, begin, begin + 20))
@@ -121,7 +121,7 @@ def test_replay_buffer_stores_each_frame_once():
 
 
 def test_replay_buffer_writes_only_new_steps(tmp_path):
-    steps = played(300, 1, stack=4, pad="reset", rng=np.random.default_rng(0))
+    steps = generate_steps(300, 1, stack=4, pad="reset", rng=np.random.default_rng(0))
     buffer, sizes = ReplayBuffer(100, 1, frame_channels=1), []
     for begin in range(0, 300, 20):
         buffer.add(part(steps, begin, begin + 20))
@@ -141,7 +141,7 @@ def test_replay_buffer_writes_only_new_steps(tmp_path):
 @pytest.mark.parametrize("harm", ["cut", "flip", "missing", "name", "count"])
 def test_replay_buffer_names_a_damaged_segment(tmp_path, harm):
     buffer = ReplayBuffer(50, 1)
-    buffer.add(played(30, 1, stack=1, pad="reset", rng=np.random.default_rng(0)))
+    buffer.add(generate_steps(30, 1, stack=1, pad="reset", rng=np.random.default_rng(0)))
     buffer.write(tmp_path)
     state, path = buffer.state_dict(), next(tmp_path.iterdir())
     raw = bytearray(path.read_bytes())
@@ -161,7 +161,7 @@ def test_replay_buffer_names_a_damaged_segment(tmp_path, harm):
 
 
 def test_replay_buffer_never_joins_episodes_after_truncation():
-    steps = played(10, 1, stack=1, pad="reset", rng=np.random.default_rng(1))
+    steps = generate_steps(10, 1, stack=1, pad="reset", rng=np.random.default_rng(1))
     for name in ("done", "terminated"):
         steps[name].zero_()
     steps["valid"].fill_(1)

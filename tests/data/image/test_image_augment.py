@@ -1,4 +1,4 @@
-"""Rotation, scale, shear and translation of images that are not square: those of torchvision, in pixels."""
+"""Rotation, scale, shear and translation of non-square images against torchvision."""
 
 from __future__ import annotations
 

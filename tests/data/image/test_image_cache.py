@@ -1,4 +1,4 @@
-"""The cache of decoded images: processes may make one entry at once, and files may change meanwhile."""
+"""The cache of decoded images: concurrent writers, damaged entries and changed files."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Image folders and archives: every format decodes alike, folders name classes and splits, errors name the file."""
+"""Image folders and archives: formats, classes, splits, errors that name the file, augmentation."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def folder_of(root: Path, *, classes=("blue", "red"), count=20, parts=("",), kin
     return root
 
 
-def look(path: Path, channels: int = 3, **options) -> np.ndarray:
+def decode_image(path: Path, channels: int = 3, **options) -> np.ndarray:
     return decode(
         path, size=options.pop("size", (10, 12)), resize_mode=options.pop("resize_mode", "resize"), channels=channels
     )
@@ -61,7 +61,7 @@ def look(path: Path, channels: int = 3, **options) -> np.ndarray:
 @pytest.mark.parametrize("kind", ["png", "bmp", "tif", "gif", "webp", "ppm", "jpg"])
 def test_decode_every_format_alike(tmp_path, kind):
     options = {"lossless": True} if kind == "webp" else {"quality": 100, "subsampling": 0} if kind == "jpg" else {}
-    pixels = look(save(photo(), tmp_path / f"a.{kind}", **options))
+    pixels = decode_image(save(photo(), tmp_path / f"a.{kind}", **options))
     assert pixels.shape == (3, 10, 12)
     assert np.abs(pixels.astype(int) - np.array(RED)[:, None, None]).max() <= 3
 
@@ -69,21 +69,21 @@ def test_decode_every_format_alike(tmp_path, kind):
 def test_decode_every_mode_to_rgb(tmp_path):
     white = save(Image.new("RGBA", (12, 10), (*RED, 0)), tmp_path / "clear.png")
     half = save(Image.new("RGBA", (12, 10), (0, 0, 0, 128)), tmp_path / "half.png")
-    assert (look(white) == 255).all()
-    assert abs(int(look(half).mean()) - 127) <= 1
+    assert (decode_image(white) == 255).all()
+    assert abs(int(decode_image(half).mean()) - 127) <= 1
     indexed = photo().convert("P", palette=Image.Palette.ADAPTIVE)
     palette = save(indexed, tmp_path / "palette.png")
-    assert np.abs(look(palette).astype(int) - np.array(RED)[:, None, None]).max() <= 1
-    assert (look(save(indexed, tmp_path / "hole.png", transparency=indexed.getpixel((0, 0)))) == 255).all()
+    assert np.abs(decode_image(palette).astype(int) - np.array(RED)[:, None, None]).max() <= 1
+    assert (decode_image(save(indexed, tmp_path / "hole.png", transparency=indexed.getpixel((0, 0)))) == 255).all()
     deep = np.array([[0, 257 * 100, 65535]], dtype=np.uint16).repeat(2, axis=0)
     sixteen = save(Image.fromarray(deep), tmp_path / "deep.png")
-    assert look(sixteen, channels=1, size=(2, 3)).tolist() == [[[0, 100, 255]] * 2]
+    assert decode_image(sixteen, channels=1, size=(2, 3)).tolist() == [[[0, 100, 255]] * 2]
     real = save(Image.fromarray(np.array([[0.0, 0.5, 1.0]], dtype=np.float32)), tmp_path / "real.tif")
-    assert look(real, channels=1, size=(1, 3)).tolist() == [[[0, 128, 255]]]
+    assert decode_image(real, channels=1, size=(1, 3)).tolist() == [[[0, 128, 255]]]
     ink = save(photo(mode="CMYK"), tmp_path / "ink.jpg", quality=100)
-    assert np.abs(look(ink).astype(int) - np.array(RED)[:, None, None]).max() <= 6
+    assert np.abs(decode_image(ink).astype(int) - np.array(RED)[:, None, None]).max() <= 6
     bits = save(Image.new("1", (12, 10), 1), tmp_path / "bits.png")
-    assert (look(bits) == 255).all()
+    assert (decode_image(bits) == 255).all()
 
 
 def test_decode_applies_exif_orientation(tmp_path):
@@ -91,7 +91,7 @@ def test_decode_applies_exif_orientation(tmp_path):
     image.paste(RED, (0, 0, 12, 5))  # the upper half
     exif = Image.Exif()
     exif[0x0112] = 3  # upside down
-    pixels = look(save(image, tmp_path / "a.jpg", exif=exif.tobytes(), quality=95))
+    pixels = decode_image(save(image, tmp_path / "a.jpg", exif=exif.tobytes(), quality=95))
     assert pixels[0, :4].mean() < 60 < 150 < pixels[0, 6:].mean()
 
 
@@ -99,8 +99,8 @@ def test_resize_mode_crop_keeps_the_aspect_ratio(tmp_path):
     image = Image.new("RGB", (40, 20))
     image.paste((255, 255, 255), (0, 0, 8, 20))  # a strip at the left, outside of the middle square
     path = save(image, tmp_path / "a.png")
-    assert look(path, size=(20, 20), resize_mode="crop").max() < 20
-    assert look(path, size=(20, 20), resize_mode="resize")[0, :, :3].min() > 200
+    assert decode_image(path, size=(20, 20), resize_mode="crop").max() < 20
+    assert decode_image(path, size=(20, 20), resize_mode="resize")[0, :, :3].min() > 200
 
 
 @pytest.mark.parametrize("packed", ["folder", "zip", "tar.gz"])
@@ -265,13 +265,13 @@ def images(count: int = 64, size: int = 9, channels: int = 3) -> torch.Tensor:
     return torch.rand(count, channels, size, size, generator=generator_of(5))
 
 
-def after(augment: ImageAugment, x: torch.Tensor, key: int = 0) -> torch.Tensor:
+def augment_batch(augment: ImageAugment, x: torch.Tensor, key: int = 0) -> torch.Tensor:
     return augment({"x": x, "y": torch.arange(len(x)) % 3}, generator_of(key))["x"]
 
 
 def test_hflip_mirrors_half_of_the_images():
     x = images(400)
-    augmented = after(ImageAugment(hflip=0.5), x)
+    augmented = augment_batch(ImageAugment(hflip=0.5), x)
     same, mirrored = ((augmented == other).flatten(1).all(1) for other in (x, x.flip(3)))
     assert (same ^ mirrored).all()
     assert 150 < mirrored.sum() < 250
@@ -279,7 +279,7 @@ def test_hflip_mirrors_half_of_the_images():
 
 def test_crop_padding_crops_the_padded_image():
     x = images(200, 5)
-    augmented = after(ImageAugment(crop_padding=2), x)
+    augmented = augment_batch(ImageAugment(crop_padding=2), x)
     bordered = torch.nn.functional.pad(x, [2] * 4)
     windows = {(r, c): bordered[:, :, r : r + 5, c : c + 5] for r in range(5) for c in range(5)}
     crops = [[key for key, w in windows.items() if torch.equal(w[n], augmented[n])] for n in range(200)]
@@ -289,7 +289,7 @@ def test_crop_padding_crops_the_padded_image():
 
 def test_cutout_fills_one_square_with_the_mean():
     x = images(100, 9)
-    augmented = after(ImageAugment(cutout=4), x)
+    augmented = augment_batch(ImageAugment(cutout=4), x)
     for one, other in zip(augmented, x, strict=True):
         changed = (one != other).any(0)
         rows, columns = (torch.where(changed.any(axis))[0] for axis in (1, 0))
@@ -317,22 +317,22 @@ def test_mixup_mixes_images_and_losses():
 def test_color_jitter_respects_limits_and_hue_keeps_luminance():
     x = 0.3 + 0.4 * images(300)
     weights = torch.tensor(GRAY).view(1, 3, 1, 1)
-    turned = after(ImageAugment(hue=0.1), x)
+    turned = augment_batch(ImageAugment(hue=0.1), x)
     assert torch.allclose((turned * weights).sum(1), (x * weights).sum(1), atol=2e-2)
     assert (turned - x).abs().max() > 0.05
-    bright = (after(ImageAugment(brightness=0.2), x) / x).mean((1, 2, 3))
+    bright = (augment_batch(ImageAugment(brightness=0.2), x) / x).mean((1, 2, 3))
     assert 0.8 <= bright.min() < 0.82
     assert 1.18 < bright.max() <= 1.2001
     gray = x[:, :1].expand(-1, 3, -1, -1)
-    assert torch.allclose(after(ImageAugment(saturation=0.5, hue=0.5), gray), gray, atol=2e-3)
-    ratio = after(ImageAugment(contrast=0.5), x).std((1, 2, 3)) / x.std((1, 2, 3))
+    assert torch.allclose(augment_batch(ImageAugment(saturation=0.5, hue=0.5), gray), gray, atol=2e-3)
+    ratio = augment_batch(ImageAugment(contrast=0.5), x).std((1, 2, 3)) / x.std((1, 2, 3))
     assert ratio.min() < 0.6 < 1.3 < ratio.max()
-    assert torch.equal(after(ImageAugment(hue=0.1), x, 1), after(ImageAugment(hue=0.1), x, 1))
+    assert torch.equal(augment_batch(ImageAugment(hue=0.1), x, 1), augment_batch(ImageAugment(hue=0.1), x, 1))
 
 
 def test_augmentation_of_grayscale_images():
     everything = ImageAugment(0.5, 1, 10, 1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 2, 0.2)
-    augmented = after(everything, images(8, channels=1))
+    augmented = augment_batch(everything, images(8, channels=1))
     assert augmented.shape == (8, 1, 9, 9)
     assert augmented.min() >= 0
     assert augmented.max() <= 1
@@ -341,4 +341,4 @@ def test_augmentation_of_grayscale_images():
 def test_decode_reads_a_file_in_memory():
     file = io.BytesIO()
     photo().save(file, "PNG")
-    assert look(file).shape == (3, 10, 12)
+    assert decode_image(file).shape == (3, 10, 12)

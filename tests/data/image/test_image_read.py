@@ -1,4 +1,4 @@
-"""Images: training and prediction read the same file to the same pixels, and arrays by one rule."""
+"""Reading images: equal pixels in training and prediction, from files and arrays."""
 
 import base64
 import io
@@ -61,7 +61,7 @@ def files(draw, deep):
     return ending, draw(st.sampled_from(formats[ending])), draw(side), draw(side), orientation, seed
 
 
-def written(ending, mode, width, height, orientation, seed) -> bytes:
+def encode_file(ending, mode, width, height, orientation, seed) -> bytes:
     random = np.random.default_rng(seed)
     colors = random.integers(0, 256, (height, width, 4)).astype(np.uint8)
     exif = Image.Exif()
@@ -107,7 +107,7 @@ def test_encode_image_files_equals_training_pixels(
         part = ("train", "val", "test")[number // 2 % 3]
         path = root / part / "ab"[number % 2] / f"{number:02}.{file[0]}"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(written(*file))
+        path.write_bytes(encode_file(*file))
     data = load("image_folder", path=str(root), size=size, resize_mode=resize_mode, channels=channels)
     want = to_float(data.train["x"].base)
     assert want.dtype == torch.float32
@@ -475,7 +475,7 @@ def test_npz_splits_share_one_pixel_type(tmp_path):
     assert load("npz", path=str(path)).test["x"].dtype == torch.uint8
 
 
-# --- whatever a program has ---
+# --- raw images in Python ---
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Recordings and other sequences: training and prediction read the same, and what training never has is refused."""
+"""Recordings and other sequences: read alike in training and prediction, or rejected."""
 
 import io
 import tarfile

@@ -22,7 +22,7 @@ def hourly(rows: int = 400, columns: int = 2) -> pd.DataFrame:
     return pd.DataFrame({"date": pd.date_range("2024-01-01", periods=rows, freq="h"), **values})
 
 
-def written(frame: pd.DataFrame, path: Path) -> str:
+def write_csv(frame: pd.DataFrame, path: Path) -> str:
     frame.to_csv(path, index=False)
     return str(path)
 
@@ -35,7 +35,7 @@ OPTIONS = {"context_length": 24, "prediction_length": 6}
 
 def test_windows_belong_to_the_split_of_their_target(tmp_path):
     frame = hourly()
-    data = load("series", path=written(frame, tmp_path / "s.csv"), **OPTIONS)
+    data = load("series", path=write_csv(frame, tmp_path / "s.csv"), **OPTIONS)
     assert data.sizes == (280 - 24 - 6 + 1, 40 - 6 + 1, 80 - 6 + 1)
     values = frame[["c0", "c1"]].to_numpy()
     for split, first in ((data.val, 280), (data.test, 320)):
@@ -47,7 +47,7 @@ def test_windows_belong_to_the_split_of_their_target(tmp_path):
 
 
 def test_series_columns_and_targets_are_selected(tmp_path):
-    path = written(hourly(columns=3), tmp_path / "s.csv")
+    path = write_csv(hourly(columns=3), tmp_path / "s.csv")
     data = load("series", path=path, columns=["c0", "c2"], targets=["c2"], **OPTIONS)
     assert data.spec.columns == ("c0", "c2")
     assert data.spec.targets == (1,)
@@ -91,12 +91,12 @@ def damaged(how: str) -> pd.DataFrame:
 )
 def test_series_rejects_unreadable_files_in_one_line(tmp_path, how, message):
     with pytest.raises(ZooError, match=message) as caught:
-        load("series", path=written(damaged(how), tmp_path / "s.csv"), **OPTIONS)
+        load("series", path=write_csv(damaged(how), tmp_path / "s.csv"), **OPTIONS)
     assert "\n" not in str(caught.value)
 
 
 def test_fill_method_interpolates_or_repeats(tmp_path):
-    path = written(damaged("gap"), tmp_path / "s.csv")
+    path = write_csv(damaged("gap"), tmp_path / "s.csv")
     filled = load("series", path=path, fill_method="linear", **OPTIONS).train["x"].base[:60]
     values = torch.from_numpy(hourly()[["c0", "c1"]].to_numpy()[:60]).float()
     line = values[49] + (values[52] - values[49]) * torch.tensor([[1 / 3], [2 / 3]])
@@ -107,7 +107,7 @@ def test_fill_method_interpolates_or_repeats(tmp_path):
 
 
 def test_prediction_length_above_a_split_is_rejected(tmp_path):
-    path = written(hourly(), tmp_path / "s.csv")
+    path = write_csv(hourly(), tmp_path / "s.csv")
     with pytest.raises(ZooError, match="data.prediction_length=50 is longer than its 40 rows of validation"):
         load("series", path=path, context_length=24, prediction_length=50)
     with pytest.raises(ZooError, match="280 rows to train on hold no window of data.context_length=300"):
@@ -118,7 +118,7 @@ def test_prediction_length_above_a_split_is_rejected(tmp_path):
 def test_seasonal_period_from_frequency(tmp_path, freq, season):
     frame = hourly()
     frame["date"] = pd.date_range("1990-01-01", periods=len(frame), freq=freq)
-    assert load("series", path=written(frame, tmp_path / "s.csv"), **OPTIONS).spec.seasonal_period == season
+    assert load("series", path=write_csv(frame, tmp_path / "s.csv"), **OPTIONS).spec.seasonal_period == season
 
 
 def test_series_reads_local_files():
@@ -136,11 +136,11 @@ def test_series_default_data_needs_no_file():
     assert not torch.isnan(data.train["x"].base).any()
 
 
-# --- figures ---
+# --- metrics ---
 
 
 def test_naive_forecasts_equal_their_definitions(tmp_path):
-    data = load("series", path=written(hourly(), tmp_path / "s.csv"), **OPTIONS)
+    data = load("series", path=write_csv(hourly(), tmp_path / "s.csv"), **OPTIONS)
     values = hourly()[["c0", "c1"]].to_numpy()
     scale, test = values[:280].std(0), range(320, 320 + 75)
     last = [((values[t - 1] - values[t : t + 6]) / scale) ** 2 for t in test]
@@ -153,7 +153,7 @@ def test_naive_forecasts_equal_their_definitions(tmp_path):
 
 def test_forecast_is_in_original_units(tmp_path):
     frame = hourly()
-    path = written(frame, tmp_path / "s.csv")
+    path = write_csv(frame, tmp_path / "s.csv")
     options = {
         "data.path": path,
         "data.context_length": 24,

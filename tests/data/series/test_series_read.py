@@ -1,4 +1,4 @@
-"""Reading a series: one format for a column of times, calendar steps, and new data by the model's reading."""
+"""Reading a series: one time format per column, calendar steps, and new data by the format of training."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def calendar(freq: str, start: str, rows: int) -> pd.DatetimeIndex:
     return hours[:rows]
 
 
-def written(times: pd.DatetimeIndex, form: str) -> list[str]:
+def format_times(times: pd.DatetimeIndex, form: str) -> list[str]:
     """Return times as a file has them."""
     if form == "offsets":
         return [time.isoformat() for time in times.tz_localize("UTC").tz_convert("Europe/Berlin")]
@@ -87,7 +87,7 @@ def files(draw):
     holes = draw(st.lists(st.tuples(st.integers(1, rows - 2), st.integers(0, 1)), max_size=3))
     seed = draw(st.integers(0, 99))
     values = np.random.default_rng(seed).normal(size=(rows, 2)).round(draw(st.integers(2, 9)))
-    frame = pd.DataFrame({"when": written(times[:rows], form), "a": values[:, 0], "b": values[:, 1]})
+    frame = pd.DataFrame({"when": format_times(times[:rows], form), "a": values[:, 0], "b": values[:, 1]})
     for row, column in holes:
         frame.iloc[row, 1 + column] = np.nan
     frame = frame.drop(index=gaps)

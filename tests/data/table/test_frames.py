@@ -1,4 +1,4 @@
-"""Frames and arrays that a program has in memory are understood as a file of the same rows is."""
+"""Frames and arrays in memory are read like a file of the same rows."""
 
 from __future__ import annotations
 

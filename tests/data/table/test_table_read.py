@@ -1,4 +1,4 @@
-"""A table is read by its columns, and new rows exactly as training read them, whatever form they come in."""
+"""Reading tables: column formats, and new rows encoded exactly as in training."""
 
 from __future__ import annotations
 
@@ -314,7 +314,7 @@ def test_values_beyond_float32_are_rejected_with_row_and_column(tmp_path):
         table(tmp_path, rows_of("a", ["1e-40", "2e-40"] * 20))
 
 
-# --- columns that nothing can be learned from ---
+# --- unusable columns ---
 
 DATES = (
     *("Jan {d:02d}, 2024", "{d} January 2024", "{d:02d}-Jan-24", "Mon, {d:02d} Jan 2024", "January {d}, 2024 10:30"),

@@ -1,4 +1,4 @@
-"""Tables of one's own: any CSV is read as it is meant, what cannot be learnt from is named with its place."""
+"""Tables: CSV files, targets, imputation, multilabel and rare classes, numerical embeddings."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ def test_train_on_a_frame_with_categories(quick):
     assert pair.spec.categories == ((), ("oak", "pine", "yew"))
 
 
-# --- several labels, rare classes ---
+# --- multilabel, rare classes ---
 
 
 def labels_csv(tmp_path) -> str:

@@ -1,4 +1,4 @@
-"""Reading texts: the same tokens in training and prediction, scripts without blanks, missing texts, lengths."""
+"""Reading texts: equal tokens in training and prediction, scripts without spaces, missing texts, lengths."""
 
 from __future__ import annotations
 

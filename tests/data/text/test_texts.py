@@ -1,4 +1,4 @@
-"""Texts: symbols and vocabularies, windows in turn, batches of like length, the n-gram beside a language model."""
+"""Texts: tokens and vocabularies, stateful batches, buckets by length, the n-gram baseline."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def token_stream(split) -> torch.Tensor:
     return split["x"].base
 
 
-# --- symbols ---
+# --- tokens ---
 
 
 def test_detokenize_inverts_tokenize():
