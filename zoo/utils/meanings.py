@@ -8,6 +8,7 @@ from pathlib import Path
 
 from zoo.exceptions import ZooError, unknown
 
+
 @functools.cache
 def meanings() -> dict[str, list[str]]:
     """Return the options that each name of ``meanings.yaml`` can mean."""
