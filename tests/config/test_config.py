@@ -20,7 +20,7 @@ from zoo.data.image.spec import DIGITS
 from zoo.data.spec import DataSpec
 from zoo.models.base import ZooModule
 from zoo.utils import entries
-from zoo.utils.meanings import MEANINGS, meaning
+from zoo.utils.meanings import meaning, meanings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -363,7 +363,7 @@ def test_meanings_lead_to_existing_options():
     known |= {
         f"data.augment.{o}" for modality in registry.list_modalities() for o in signatures.augment_options(modality)
     }
-    assert {option for options in MEANINGS.values() for option in options} <= known
+    assert {option for options in meanings().values() for option in options} <= known
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "conf" / "recipe").glob("*.yaml")), ids=lambda path: path.stem)
