@@ -163,7 +163,7 @@ def _bare(name: str, dataset: Any) -> float:
     from zoo import registry
     from zoo.config.schema import Learning
     from zoo.data.loader import take
-    from zoo.data.transfer import placed
+    from zoo.data.transfer import to_device
     from zoo.optim.optimizers import build_optimizer
     from zoo.utils.device import select_device, select_precision
 
@@ -173,7 +173,7 @@ def _bare(name: str, dataset: Any) -> float:
     model._trainer = SimpleNamespace(world_size=1)  # type: ignore[assignment]  # which some losses ask
     model.loop.total_steps = TIMED
     model.to(device).train()
-    split = placed(dataset.train, torch.device(device, 0))
+    split = to_device(dataset.train, torch.device(device, 0))
     optimizer = build_optimizer(model.parameter_groups(), model.learning.optimizer)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=TIMED, cycle_momentum=False)
     precision = select_precision("auto", device)

@@ -17,7 +17,7 @@ from zoo.data.image.augment import ImageAugment
 from zoo.data.loader import EvalLoader, Loader
 from zoo.data.sequence.augment import SequenceAugment
 from zoo.data.text.augment import TextAugment
-from zoo.data.transfer import ahead, fits, placed, size_of, upload
+from zoo.data.transfer import ahead, fits, size_of, to_device, upload
 from zoo.testing.accelerator import DEVICE, pretended_accelerator
 
 ROWS = 70
@@ -77,7 +77,7 @@ def test_loader_batches_on_device_equal_the_hosts(make, streamed):
     options |= {"stride": 4} if make is text else {}
     here = [batch for macro_batch in Loader(make(), **options) for batch in macro_batch]
     with pretended_accelerator() as accelerator:
-        split = make() if streamed else placed(make(), DEVICE)
+        split = make() if streamed else to_device(make(), DEVICE)
         there = []
         for macro, macro_batch in enumerate(Loader(split, device=DEVICE, **options)):
             for number, batch in enumerate(macro_batch):
@@ -98,7 +98,7 @@ def test_eval_loader_on_device_equals_the_hosts(make):
     stride = {"stride": 4} if make is text else {}
     here = list(EvalLoader(make(), **stride))
     with pretended_accelerator():
-        for split in (make(), placed(make(), DEVICE)):
+        for split in (make(), to_device(make(), DEVICE)):
             there = list(EvalLoader(split, device=DEVICE, **stride))
             for one, other in zip(here, there, strict=True):
                 assert all(torch.equal(one[key], other[key].cpu()) for key in one)
@@ -125,7 +125,7 @@ def test_placed_windows_share_their_series():
     assert size_of(picked_windows()) < 2 * (ROWS + 5) * 8 + 8 * ROWS
     assert size_of(picked_rows()) == ROWS // 2 * 3 * 6 * 9 + 8 * ROWS // 2
     with pretended_accelerator():
-        moved = placed(split, DEVICE)
+        moved = to_device(split, DEVICE)
         assert moved["x"].base.data_ptr() == moved["y"].base.data_ptr()
 
 

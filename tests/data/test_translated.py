@@ -7,9 +7,11 @@ import torch
 
 import zoo
 from zoo.data.dataset import Splits
-from zoo.data.table.frames import Reading, Source, frame_dataset
-from zoo.data.text.datasets import long_text
 from zoo.data.inputs import encode
+from zoo.data.table.frames import frame_dataset
+from zoo.data.table.options import FrameOptions
+from zoo.data.table.source import Table
+from zoo.data.text.datasets import long_text
 from zoo.registry import get_modality
 
 
@@ -21,8 +23,10 @@ def towns(seed):
         {"age": random.integers(1, 90, 80).astype(float), "town": towns, "pay": random.normal(size=80)}
     )
     frame.loc[[3, 50], "age"] = np.nan
-    source = Source("towns", frame, np.arange(2, 82))
-    return frame, frame_dataset("towns", source, Reading(["pay"], categorical_columns=("town",)), Splits(split_seed=seed))
+    table = Table.of_frame("towns", frame, first=2)
+    return frame, frame_dataset(
+        "towns", table, FrameOptions(["pay"], categorical_columns=("town",)), Splits(split_seed=seed)
+    )
 
 
 def test_translated_rows_have_the_models_categories():

@@ -15,8 +15,11 @@ from zoo.data.dataset import Dataset, Splits
 from zoo.data.image.datasets import image_dataset
 from zoo.data.image.read import channels_first, pixel_values
 from zoo.data.table.datasets import table
-from zoo.data.table.frames import Reading, Source, few_whole, frame_dataset, offset_of
+from zoo.data.table.frames import frame_dataset, offset_of
+from zoo.data.table.options import FrameOptions
 from zoo.data.table.read import as_text, with_names
+from zoo.data.table.source import Table
+from zoo.data.table.target import few_integers
 from zoo.exceptions import ZooError, unknown
 
 
@@ -45,15 +48,15 @@ def from_arrays(
     task = None if task in registry.unsupervised_tasks() else task
     frame = _as_frame(data, target)
     if frame is not None:
-        source, reading = frame
-        return frame_dataset("arrays", source, replace(reading, task=task), splits)
+        rows, options = frame
+        return frame_dataset("arrays", rows, replace(options, task=task), splits)
     x, y = _as_arrays(data)
     labels, classes = labels_of(y, task)
     if x.ndim == 2:
         return table("arrays", x, labels, splits, classes=classes)
     if x.ndim not in (3, 4):
         raise ZooError(f"data=(X, y): X has shape {x.shape}; must be a table (N, columns) or images (N, C, H, W)")
-    images = torch.from_numpy(np.require(as_images(x, "data"), requirements="CW"))
+    images = torch.from_numpy(np.require(as_images(x, "data"), requirements=["C", "W"]))
     offset = 0.0 if classes else offset_of(labels, "data: y")
     numbers = torch.from_numpy(labels if classes else (labels - offset).astype(np.float32))
     index = splits.cut(labels, stratify=bool(classes), classes=classes)
@@ -65,9 +68,7 @@ def _alone(data: Any, splits: Splits) -> Dataset:
     """Return rows without labels."""
     if hasattr(data, "columns"):
         frame = with_names(data, "data")
-        return frame_dataset(
-            "arrays", Source("data", frame, np.arange(1, len(frame) + 1), options=False), Reading([]), splits
-        )
+        return frame_dataset("arrays", Table.of_frame("data", frame, options=False), FrameOptions([]), splits)
     whole = from_arrays(
         (data, np.arange(len(data))),
         task="regression",
@@ -80,7 +81,7 @@ def _alone(data: Any, splits: Splits) -> Dataset:
     return Dataset(spec, train, val, test)
 
 
-def _as_frame(data: Any, target: str | int | None) -> tuple[Source, Reading] | None:
+def _as_frame(data: Any, target: str | int | None) -> tuple[Table, FrameOptions] | None:
     """Return a data frame, or (frame, y), as what frames are read from; None for what is neither."""
     frame = data[0] if isinstance(data, tuple) and len(data) == 2 else data
     if not hasattr(frame, "columns"):
@@ -94,7 +95,7 @@ def _as_frame(data: Any, target: str | int | None) -> tuple[Source, Reading] | N
         raise ZooError(f"data: a data frame needs its target's name, as target={names[-1]!r}; columns: {names}")
     if target not in names:
         raise unknown("target", target, names)
-    return Source("data", frame, np.arange(1, len(frame) + 1), options=False), Reading([target])
+    return Table.of_frame("data", frame, options=False), FrameOptions([target])
 
 
 def _with_target(frame: pd.DataFrame, y: Any) -> tuple[str, pd.DataFrame]:
@@ -143,7 +144,7 @@ def labels_of(y: np.ndarray, task: str | None) -> tuple[np.ndarray, tuple[str, .
     if pd.isna(y).any() or (y.dtype.kind == "f" and not np.isfinite(y).all()):
         raise ZooError("data: y holds NaN or infinity or None; drop those rows")
     if task is None:
-        task = "regression" if y.dtype.kind in "iuf" and not few_whole(y) else "classification"
+        task = "regression" if y.dtype.kind in "iuf" and not few_integers(y) else "classification"
     if registry.task_entry(task).target == "number":
         if y.dtype.kind not in "biuf":
             raise ZooError("task=regression: y holds text; must be numbers")
@@ -174,4 +175,4 @@ def joined_images(parts: Sequence[np.ndarray], where: str) -> np.ndarray:
         raise ZooError(f"{where}: images of different shapes, {' and '.join(sorted(map(str, shapes)))}")
     if len({dtype.kind.replace("i", "u") for dtype in types}) > 1:
         raise ZooError(f"{where}: images of different types, {' and '.join(sorted(map(str, types)))}; must be of one")
-    return np.require(as_images(np.concatenate(parts), where), requirements="CW")
+    return np.require(as_images(np.concatenate(parts), where), requirements=["C", "W"])

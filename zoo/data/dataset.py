@@ -91,8 +91,8 @@ class Windows:
     def index_select(self, dim: int, index: Tensor) -> Tensor:
         """Return stretches (B, length, …) by their numbers, as a Tensor's method of that name does (``dim`` is 0)."""
         entries = (index + self.first)[:, None] + torch.arange(self.length, device=self.base.device)
-        found = self.base.index_select(0, entries.flatten()).view(*entries.shape, *self.base.shape[1:])
-        return found.to(self.dtype)
+        stretches = self.base.index_select(0, entries.flatten()).view(*entries.shape, *self.base.shape[1:])
+        return stretches.to(self.dtype)
 
     def to(self, device: torch.device) -> Windows:
         """Return the same with ``base`` on a device."""
@@ -219,8 +219,8 @@ class Splits:
             )
         except ValueError:  # fewer rows than classes in a tenth of them
             each = f" with each of {len(np.unique(y))} classes" if stratify else ""
-            said = f"validation: {len(y)} rows are too few to keep a tenth of them back{each}"
-            raise ZooError(f"{said}; give more rows{', or fewer classes' if stratify else ''}") from None
+            message = f"validation: {len(y)} rows are too few to keep a tenth of them back{each}"
+            raise ZooError(f"{message}; give more rows{', or fewer classes' if stratify else ''}") from None
         return np.sort(train), np.sort(val)
 
 
@@ -268,7 +268,8 @@ def channel_statistics(x: Values) -> tuple[tuple[float, ...], tuple[float, ...]]
 
 def picked(split: Split, where: Tensor) -> dict[str, Any]:
     """Return the rows ``where`` of a split, by a mask or by numbers; what lies in a file stays there."""
+    values: dict[str, Any] = dict(split)
     return {
         key: Rows(value.base, value.index[where]) if isinstance(value, Rows) else value[where]
-        for key, value in split.items()
+        for key, value in values.items()
     }

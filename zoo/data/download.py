@@ -30,9 +30,11 @@ def read_checked(path: Path, md5: str) -> bytes:
         content = path.read_bytes()
     except OSError as error:
         raise ZooError(f"{path}: cannot be read ({error.strerror})") from None
-    found = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    if found != md5:
-        raise ZooError(f"{path}: truncated or altered, its MD5 is {found} and should be {md5}; delete it and try again")
+    digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    if digest != md5:
+        raise ZooError(
+            f"{path}: truncated or altered, its MD5 is {digest} and should be {md5}; delete it and try again"
+        )
     return content
 
 
@@ -63,7 +65,7 @@ def fetch(data: str, folder: Path, sources: Mapping[str, Sequence[str]], md5: Ma
                     continue
             else:
                 raise ZooError(
-                    f"data={data}: {', '.join(missing)} not found in {folder}, and no network to download them from; "
+                    f"data={data}: {', '.join(missing)} not digest in {folder}, and no network to download them from; "
                     f"put them there, or set data.root or ZOO_DATA to the folder that holds "
                     f"{folder.parent.name}/{folder.name} (data=digits needs no files)"
                 )

@@ -28,10 +28,10 @@ def load_dataset(options: dict[str, Any], task: str, *, requested_task: str | No
     """
     from zoo.data import load
 
-    own_options = {k: v for k, v in options.items() if k not in SHARED}
+    data_options = {k: v for k, v in options.items() if k not in SHARED}
     if "task" in registry.signature(registry.data_entry(options["name"]).load):  # inferred from the data, or requested
-        own_options["task"] = task if task in registry.unsupervised_tasks() else requested_task
-    return prepare_dataset(load(options["name"], **own_options), options, task)
+        data_options["task"] = task if task in registry.unsupervised_tasks() else requested_task
+    return prepare_dataset(load(options["name"], **data_options), options, task)
 
 
 def prepare_dataset(dataset: Dataset, options: dict[str, Any], task: str) -> Dataset:

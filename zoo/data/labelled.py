@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,9 +21,6 @@ from zoo.data.dataset import Split, picked
 from zoo.data.inputs import unknown_values
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
-
-if TYPE_CHECKING:
-    pass
 
 NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)(\.\d+)?")
 ABSENT = -1  # the number of a class that the model does not have

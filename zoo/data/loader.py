@@ -17,7 +17,7 @@ from zoo.config.schema import check_number
 from zoo.data.augment import Augmentation
 from zoo.data.dataset import Batch, Dataset, Split
 from zoo.data.input_readers import to_float
-from zoo.data.transfer import ahead, fits, placed
+from zoo.data.transfer import ahead, fits, to_device
 from zoo.utils.random import EVAL_BATCH, ROOM, generator_of
 
 MACRO_BATCH = 16  # batches per chunk: hooks cost a sixteenth per step, and progress still moves
@@ -73,11 +73,11 @@ def longest(split: Split, batches: Sequence[Tensor]) -> list[int | None]:
 
 def by_length(order: Tensor, lengths: Tensor, batch_size: int, generator: torch.Generator) -> Tensor:
     """Return ``order`` with rows of like length in one batch: pools of it sorted, the batches shuffled again."""
-    pools = [pool[lengths[pool].argsort(stable=True)] for pool in order.split(POOL * batch_size)]
-    whole = torch.cat(pools)
-    full = len(whole) // batch_size
-    batches = whole[: full * batch_size].view(full, batch_size)
-    return torch.cat([batches[torch.randperm(full, generator=generator)].flatten(), whole[full * batch_size :]])
+    pools = [pool[lengths[pool].argsort(stable=True)] for pool in torch.split(order, POOL * batch_size)]
+    order = torch.cat(pools)
+    full = len(order) // batch_size
+    batches = order[: full * batch_size].view(full, batch_size)
+    return torch.cat([batches[torch.randperm(full, generator=generator)].flatten(), order[full * batch_size :]])
 
 
 class MacroBatch:
@@ -88,7 +88,7 @@ class MacroBatch:
 
     def __init__(self, loader: Loader, epoch: int, first: int, index: Tensor) -> None:
         self.loader, self.epoch, self.first = loader, epoch, first
-        self.index = index.split(loader.batch_size) if len(index) else ()
+        self.index: Sequence[Tensor] = torch.split(index, loader.batch_size) if len(index) else ()
         self.sizes = [len(part) for part in self.index]
         self.steps = longest(loader.split, self.index)
 
@@ -135,7 +135,8 @@ class Loader:
         self.split, self.batch_size, self.seed, self.augment = split, batch_size, seed, augment
         self.shard, self.stride, self.stateful = shard, stride, stateful
         self.device = split["x"].device if device is None else device
-        self.lengths = split["lengths"].cpu() if "lengths" in split else None
+        lengths: Any = split.get("lengths")
+        self.lengths: Tensor | None = None if lengths is None else lengths.cpu()
         self.rows = len(split["x"]) // (stride or 1)
         self.samples = steps * batch_size if steps else self.rows
         short = self.rows % batch_size
@@ -207,7 +208,7 @@ class EvalLoader:
             streams = torch.arange(shard.rank, STREAMS, shard.world, device=device) * long
             self.index = [(streams + place) * stride for place in range(long)]
         else:
-            blocks = list(torch.arange(rows, device=device).split(EVAL_BATCH))
+            blocks = list(torch.split(torch.arange(rows, device=device), EVAL_BATCH))
             if len(blocks) > 1 and len(blocks[-1]) < ROOM:  # each process has some of each
                 blocks[-2:] = [torch.cat(blocks[-2:])]
             self.index = [block[shard.rank :: shard.world] for block in blocks]
@@ -218,8 +219,8 @@ class EvalLoader:
         return len(self.index)
 
     def __iter__(self) -> Iterator[Batch]:
-        found = batches(self.split, self.index, self.steps, self.device)
-        for rows, batch in zip(self.rows, found, strict=True):
+        loaded = batches(self.split, self.index, self.steps, self.device)
+        for rows, batch in zip(self.rows, loaded, strict=True):
             yield batch if self.stride else {**batch, "row": rows}
 
 
@@ -244,18 +245,18 @@ class ZooData(L.LightningDataModule):
         check_number("data.batch_size", batch_size, low=1, integer=True)
         self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
         self.augment, self.steps_per_epoch, self.stateful = augment, steps_per_epoch, stateful
-        self._placed: dict[str, Split] | None = None
+        self._splits: dict[str, Split] | None = None
 
     def _split(self, name: str) -> dict[str, Any]:
         """Return a split, and the device that its batches come on: all three lie there where they fit together."""
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
-        if self._placed is None:
+        if self._splits is None:
             splits = {part: getattr(self.dataset, part) for part in ("train", "val", "test")}
             parameters = self.trainer.lightning_module.parameters() if self.trainer else ()
             if fits(splits.values(), device, parameters):
-                splits = {part: placed(split, device) for part, split in splits.items()}
-            self._placed = splits
-        return {"split": self._placed[name], "device": device}
+                splits = {part: to_device(split, device) for part, split in splits.items()}
+            self._splits = splits
+        return {"split": self._splits[name], "device": device}
 
     def _shard(self) -> Shard:
         return Shard(self.trainer.global_rank, self.trainer.world_size) if self.trainer else SINGLE

@@ -37,7 +37,8 @@ def trained_on(dataset: Dataset, *, rows: int | None, seed: int | None, syntheti
         return dataset
     if rows == 0 and synthetic is None:
         raise ZooError("data.max_train_samples=0: leaves nothing to train on; name images by data.synthetic_path=")
-    spec, train = dataset.spec, dict(dataset.train)
+    spec = dataset.spec
+    train: dict[str, Any] = dict(dataset.train)
     if rows is not None:
         train = _few(spec, train, rows, seed or 0)
     if synthetic is not None:
@@ -87,15 +88,15 @@ def _with(spec: DataSpec, train: dict[str, Any], path: Path) -> dict[str, Any]:
         raise ZooError(
             f"data.synthetic_path={path}: y must be whole numbers from 0 to {len(spec.classes) - 1}, the classes"
         )
-    own = train["x"].index_select(0, torch.arange(len(train["x"])))
+    real = train["x"].index_select(0, torch.arange(len(train["x"])))
     return {
-        "x": torch.cat([own, _like(torch.from_numpy(x), own)]),
+        "x": torch.cat([real, _like(torch.from_numpy(x), real)]),
         "y": torch.cat([train["y"], torch.from_numpy(y).long()]),
     }
 
 
-def _like(x: Tensor, own: Tensor) -> Tensor:
-    """Return images as bytes, or as numbers in [0, 1], as ``own`` are."""
-    if x.dtype == own.dtype:
+def _like(x: Tensor, real: Tensor) -> Tensor:
+    """Return images as bytes, or as numbers in [0, 1], as ``real`` are."""
+    if x.dtype == real.dtype:
         return x
-    return (255 * x).round().to(own.dtype) if own.dtype == torch.uint8 else x.to(own.dtype) / 255
+    return (255 * x).round().to(real.dtype) if real.dtype == torch.uint8 else x.to(real.dtype) / 255

@@ -53,7 +53,7 @@ def _identity(value: Windows) -> tuple[int, tuple[int, ...]]:
     return value.base.data_ptr(), tuple(value.base.shape)
 
 
-def placed(split: Split, device: torch.device) -> dict[str, Values]:
+def to_device(split: Split, device: torch.device) -> dict[str, Values]:
     """Return a split on a device; windows into the same values share them there."""
     bases: dict[tuple[int, tuple[int, ...]], Tensor] = {}
     moved: dict[str, Values] = {}
@@ -78,7 +78,7 @@ def ahead(select: Callable[[int], Batch], numbers: Sequence[int], device: torch.
         for number in numbers:
             yield {key: value.to(device) for key, value in select(number).items()}
         return
-    stream = torch.cuda.Stream(device)
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def send(number: int) -> Batch:
         batch = select(number)

@@ -48,18 +48,15 @@ def _one_class(dataset: Dataset, normal: Sequence[Any]) -> Dataset:
     if isinstance(normal, str) or not isinstance(normal, Sequence) or not normal:
         raise ZooError(f"data.normal_classes={normal}: must be a list of classes, such as [{spec.classes[0]}]")
     known = {name.strip("'\""): name for name in spec.classes}  # some files have their labels in quotes
-    names = []
-    for name in normal:
-        found = known.get(str(name).strip("'\""))
-        if found is None:
-            raise unknown("data.normal_classes", str(name), spec.classes)
-        names.append(found)
+    names = [known.get(str(name).strip("'\""), "") for name in normal]
+    if "" in names:
+        raise unknown("data.normal_classes", str(normal[names.index("")]), spec.classes)
     others = [name for name in spec.classes if name not in names]
     if not others:
         raise ZooError(f"data.normal_classes: are all classes of {spec.name}, so that nothing is an anomaly")
     numbers = torch.tensor([spec.classes.index(name) for name in names])
-    seen, val, test = (_marked(split, numbers) for split in (dataset.train, dataset.val, dataset.test))
-    train = picked(seen, seen["y"] == 0)
+    train, val, test = (_marked(split, numbers) for split in (dataset.train, dataset.val, dataset.test))
+    train = picked(train, train["y"] == 0)
     if not len(train["x"]):
         raise ZooError(f"data.normal_classes={names}: {spec.name} has no row of them to train on")
     spec = with_anomaly_classes(replace(spec, normal_classes=tuple(names), rows=len(train["x"])), test["y"])

@@ -17,8 +17,9 @@ from zoo.data.series.source import Source
 from zoo.data.series.spec import SeriesReading
 from zoo.data.series.time_column import check_order, read_times
 from zoo.data.series.times import Times, joined, written
-from zoo.data.table.csv_file import Table, column_named
+from zoo.data.table.csv_file import column_named
 from zoo.data.table.numbers import MARKS, PLAIN, Format, as_numbers, guess_format, surely_comma, surely_point
+from zoo.data.table.source import Table
 from zoo.exceptions import ZooError
 from zoo.utils.console import print_note
 

@@ -11,7 +11,8 @@ import pandas as pd
 
 from zoo.data.series.spec import SeriesReading
 from zoo.data.series.times import is_numeric, readings
-from zoo.data.table.csv_file import Table, read_csv
+from zoo.data.table.csv_file import read_csv
+from zoo.data.table.source import Table
 from zoo.utils.console import print_note
 
 

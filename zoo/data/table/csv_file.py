@@ -1,76 +1,23 @@
-"""CSV files as they come: delimiter, quoting and header found out, damage named with its line."""
+"""CSV files as they come: delimiter, quoting and header are inferred, damage is named with its line."""
 
 from __future__ import annotations
 
 import codecs
-import csv
 import io
 import itertools
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from zoo.data.table.numbers import EMPTY, MARKS, is_number, looks_numeric
+from zoo.data.table.dialect import QUOTINGS, ParsedRows, infer_delimiter, numbered_rows, parse_rows
+from zoo.data.table.header import INFERENCE_ROWS, column_names, lacks_index_name
+from zoo.data.table.numbers import EMPTY
+from zoo.data.table.source import Table, shortened
 from zoo.exceptions import ZooError, unknown
-
-DELIMITERS = ("\t", ",", ";", "|")  # a tab first: where it cuts as well as another, the others are those of texts
-QUOTINGS = ("auto", "minimal", "none")
-LOOKED_AT = 200  # rows that delimiter and header are found out from
-NO_NAMES = (*EMPTY, "NA", "N/A", "n/a", "NULL", "null", "None")  # in a first row that is no header
-NAMELESS = re.compile(r"Unnamed: \d+")  # as pandas calls a column without a name
-
-
-@dataclass(frozen=True)
-class Table:
-    """The text of a CSV. ``cells`` has a column of text per column, NaN where a value is missing; ``lines`` are the
-    file's line numbers, from 1, that the rows begin in.
-
-    ``quoting`` is minimal where quotation marks enclose cells, none where they are ordinary characters, None where
-    there are none. ``nameless`` are the columns that a header leaves without a name, such as an index.
-    """
-
-    path: Path
-    cells: pd.DataFrame
-    lines: np.ndarray
-    delimiter: str = ","
-    quoting: str | None = None
-    header: bool = True
-    nameless: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How a file's rows are cut and what its columns are called; ``skip`` rows are the header."""
-
-    delimiter: str
-    quoting: str | None
-    names: list[str]
-    skip: int
-    nameless: tuple[str, ...] = ()
-
-    def reader(self, lines: Iterable[str]) -> Any:
-        """Return a reader of rows."""
-        return _reader(lines, self.delimiter, self.quoting)
-
-
-@dataclass
-class Rows:
-    """Rows of cells and the line that each begins in; ``cut_off`` where a cell was still open at the end."""
-
-    rows: list[list[str]] = field(default_factory=list)
-    lines: list[int] = field(default_factory=list)
-    cut_off: bool = False
-
-    @property
-    def even(self) -> bool:
-        """Tell whether all rows have the same length, but for a first one that lacks the name of an index."""
-        return len({len(row) for row in self.rows}) <= 1 or _shifted(self.rows)
 
 
 def read_csv(
@@ -93,16 +40,18 @@ def read_csv(
         ZooError: not a file, not text, not a table, rows of different lengths, duplicate column names, no rows.
     """
     text = _text(path)
-    _check_options(delimiter, quoting)
-    cut = _delimiter(path, text, delimiter, quoting, known)
-    body, quoting = _parsed(path, text, cut, quoting)
+    if delimiter is not None and len(delimiter) != 1:
+        raise ZooError(f"data.delimiter={delimiter!r}: must be one character")
+    if quoting is not None and quoting not in QUOTINGS:
+        raise unknown("data.quoting", quoting, QUOTINGS)
+    cut = infer_delimiter(path, text, delimiter, quoting, known)
+    body, quoting = parse_rows(path, text, cut, quoting)
     _check_shape(path, body, cut, header)
-    names, skip, nameless = _names(path, body.rows, header, known)
-    rows, lines = body.rows[skip:], body.lines[skip:]
-    if not rows:
+    names, skip, nameless = column_names(path, body.rows, header, known)
+    if len(body.rows) == skip:
         raise ZooError(f"{path}: has a header and no rows")
-    table = _table(path, rows, names, lines)
-    return Table(path, table.cells, table.lines, cut, quoting, bool(skip), nameless)
+    table = _table(path, body.rows[skip:], names, body.lines[skip:])
+    return replace(table, delimiter=cut, quoting=quoting, header=bool(skip), nameless=nameless)
 
 
 def stream_csv(
@@ -127,180 +76,33 @@ def stream_csv(
     wide = file.peek(2).startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     lines = io.TextIOWrapper(file, encoding="utf-16" if wide else "utf-8-sig", newline="")
     try:
-        head = list(itertools.islice(lines, LOOKED_AT))
+        head = list(itertools.islice(lines, INFERENCE_ROWS))
         text = "".join(head)
         if "\0" in text:
             raise ZooError(f"{path}: is not a CSV, it holds bytes that are no text")
         if not text.strip():
             raise ZooError(f"{path}: is empty")
-        cut = _delimiter(path, text, delimiter, quoting, known)
-        looked, quoting = _parsed(path, text, cut, quoting, partly=len(head) == LOOKED_AT)
-        names, skip, nameless = _names(path, looked.rows, header, known)
-        layout = Layout(cut, quoting, names, skip, nameless)
-        yield from _batches(path, layout, itertools.chain(head, lines), rows=rows)
+        cut = infer_delimiter(path, text, delimiter, quoting, known)
+        first, quoting = parse_rows(path, text, cut, quoting, partly=len(head) == INFERENCE_ROWS)
+        names, skip, _ = column_names(path, first.rows, header, known)
+        numbered = numbered_rows(path, itertools.chain(head, lines), cut, quoting)
+        yield from _batches(path, itertools.islice(numbered, skip, None), names, rows)
     except UnicodeError:
         raise ZooError(f"{path}: is not UTF-8 text; save it as UTF-8") from None
 
 
-def _batches(path: Path, layout: Layout, lines: Iterable[str], *, rows: int) -> Iterator[Table]:
-    names = layout.names
-    body = Rows()
-    empty = True
-    for line, cells in itertools.islice(_numbered(path, layout.reader(lines)), layout.skip, None):
-        if len(cells) != len(names):
-            raise ZooError(f"{path}, line {line}: has {len(cells)} fields where the first row has {len(names)}")
-        body.rows.append(cells)
-        body.lines.append(line)
-        empty = False
-        if len(body.rows) == rows:
-            yield _table(path, body.rows, names, body.lines)
-            body = Rows()
-    if body.rows:
-        yield _table(path, body.rows, names, body.lines)
-    if empty:
+def _batches(
+    path: Path, numbered: Iterator[tuple[int, list[str]]], names: Sequence[str], count: int
+) -> Iterator[Table]:
+    batch = list(itertools.islice(numbered, count))
+    if not batch:
         raise ZooError(f"{path}: has no rows")
-
-
-def _check_options(delimiter: str | None, quoting: str | None) -> None:
-    if delimiter is not None and len(delimiter) != 1:
-        raise ZooError(f"data.delimiter={delimiter!r}: must be one character")
-    if quoting is not None and quoting not in QUOTINGS:
-        raise unknown("data.quoting", quoting, QUOTINGS)
-
-
-def _reader(lines: Iterable[str], delimiter: str, quoting: str | None) -> Any:
-    style = csv.QUOTE_NONE if quoting == "none" else csv.QUOTE_MINIMAL
-    return csv.reader(lines, delimiter=delimiter, quoting=style, skipinitialspace=True, strict=True)
-
-
-def _parsed(
-    path: Path, text: str, delimiter: str, quoting: str | None, *, partly: bool = False
-) -> tuple[Rows, str | None]:
-    """Return the rows of a text and how it is quoted; where that is open, quotation marks enclose cells, unless rows
-    are of one length only where they do not.
-
-    ``partly``: the text may end within a cell.
-
-    Raises:
-        ZooError: a quotation mark that is never closed.
-    """
-    if quoting == "none" or '"' not in text:
-        rows = _collected(path, text, delimiter, "none" if quoting == "none" else None)
-        return rows, quoting if quoting in ("none", "minimal") else None
-    enclosed = damage = None
-    try:
-        enclosed = _collected(path, text, delimiter, "minimal", partly=partly)
-    except ZooError as error:
-        damage = error
-    torn = enclosed is None or enclosed.cut_off or not enclosed.even
-    # A tab hardly ever stands in a text: a cell of several lines with tabs is several rows. Commas stand in most texts.
-    runs_on = delimiter == "\t" and enclosed is not None and bool(np.any(np.diff(enclosed.lines) > 1))
-    if quoting != "minimal" and (torn or runs_on):
-        plain = _collected(path, text, delimiter, "none")
-        more = torn or len(plain.rows) > len(enclosed.rows)  # type: ignore[union-attr]
-        if more and plain.even and _ordinary(plain.rows):
-            return plain, "none"
-    if enclosed is None:
-        assert damage is not None
-        raise damage
-    return enclosed, "minimal"
-
-
-def _collected(path: Path, text: str, delimiter: str, quoting: str | None, *, partly: bool = False) -> Rows:
-    body = Rows()
-    try:
-        for line, row in _numbered(path, _reader(io.StringIO(text, newline=""), delimiter, quoting)):
-            body.rows.append(row)
-            body.lines.append(line)
-    except UnclosedError:
-        if not partly:
-            raise
-        body.cut_off = True
-    return body
-
-
-class UnclosedError(ZooError):
-    """A cell whose quotation mark is still open at the end."""
-
-
-def _numbered(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
-    """Yield rows that are not empty, without the blanks around their cells, and the line that each begins in.
-
-    Raises:
-        ZooError: a quotation mark that is never closed.
-    """
-    line = 1
-    try:
-        for row in reader:
-            cells = [cell.strip() for cell in row]
-            if any(cells):
-                yield line, cells
-            line = reader.line_num + 1
-    except csv.Error as error:
-        kind = UnclosedError if "unexpected end" in str(error) else ZooError
-        advice = "a quotation mark may be missing there; pass data.quoting=none if quotes are ordinary characters"
-        raise kind(f"{path}, line {line}: {error}; {advice}") from None
-
-
-def _ordinary(rows: Sequence[Sequence[str]]) -> bool:
-    """Tell whether quotation marks, which ``rows`` still have, are characters of texts: some stand within a cell, or
-    cells begin or end with one and none is enclosed.
-    """
-    loose = enclosed = 0
-    for row in rows:
-        for cell in row:
-            if '"' not in cell:
-                continue
-            if '"' in cell[1:-1].replace('""', ""):
-                return True
-            closed = len(cell) > 1 and cell[0] == cell[-1] == '"'
-            enclosed += closed
-            loose += not closed
-    return loose > 1 and not enclosed
-
-
-def _shifted(rows: Sequence[Sequence[str]]) -> bool:
-    """Tell whether the first row lacks just the name of an index, as R writes it."""
-    first = rows[0] if rows else []
-    return (
-        len(rows) > 1
-        and not any(is_number(cell) for cell in first)
-        and all(len(row) == len(first) + 1 for row in rows[1:])
-    )
-
-
-def _names(
-    path: Path, rows: Sequence[Sequence[str]], header: bool | None, known: Sequence[str]
-) -> tuple[list[str], int, tuple[str, ...]]:
-    """Return the columns' names, how many rows they take (0 or 1), and which the file leaves without one.
-
-    Raises:
-        ZooError: two columns of one name.
-    """
-    first = list(rows[0])
-    if header is not False and _shifted(rows):
-        blank = all(not row[-1] for row in rows[1:])  # a delimiter at each line's end
-        first = [*first, ""] if blank else ["", *first]
-    numbered = [f"column_{n + 1}" for n in range(len(first))]
-    names = _filled(first)
-    nameless = tuple(name for name, cell in zip(names, first, strict=True) if name != cell)
-    headed = _has_names(first, known) or (_has_header([first, *rows[1:]]) if header is None else header)
-    if not headed:
-        return (list(known) if header is False and len(known) == len(first) else numbered), 0, ()
-    double = [name for name, count in Counter(names).items() if count > 1]
-    if double:
-        raise ZooError(f"{path}: {len(double)} column names occur twice, such as {double[0]!r}; must be different")
-    return names, 1, nameless
-
-
-def _has_names(first: Sequence[str], known: Sequence[str]) -> bool:
-    """Tell whether a row has all ``known`` names, one of them in so many words."""
-    return set(known) <= set(_filled(first)) and not set(known).isdisjoint(first)
-
-
-def _filled(names: Sequence[str]) -> list[str]:
-    """Return names with column_1, column_2, … for those that are none."""
-    return [f"column_{n + 1}" if not name or NAMELESS.fullmatch(name) else name for n, name in enumerate(names)]
+    while batch:
+        for line, row in batch:
+            if len(row) != len(names):
+                raise ZooError(f"{path}, line {line}: has {len(row)} fields where the first row has {len(names)}")
+        yield _table(path, [row for _, row in batch], names, [line for line, _ in batch])
+        batch = list(itertools.islice(numbered, count))
 
 
 def _table(path: Path, body: Sequence[Sequence[str]], names: Sequence[str], lines: Sequence[int]) -> Table:
@@ -329,116 +131,35 @@ def _text(path: Path) -> str:
     return text
 
 
-def _delimiter(path: Path, text: str, delimiter: str | None, quoting: str | None, known: Sequence[str]) -> str:
-    """Return the delimiter: one that makes all ``known`` names of the first row, else ``delimiter``, else the one that
-    cuts the first rows into the same number of fields, the most of them.
-    """
-    head = "".join(itertools.islice(io.StringIO(text, newline=""), LOOKED_AT))
-    if known:
-        for choice in (*([delimiter] if delimiter else []), *DELIMITERS):
-            rows = _loosely(head, choice, quoting)[:1]
-            if rows and _has_names([cell.strip() for cell in rows[0]], known):
-                return choice
-    if delimiter is not None:
-        return delimiter
-    scores = {}
-    for choice in DELIMITERS:
-        for style in ("minimal", "none") if quoting != "minimal" and '"' in head else (quoting,):
-            rows = _loosely(head, choice, style)
-            fields, count = max(Counter(map(len, rows)).items(), key=lambda item: (item[1], item[0]), default=(0, 0))
-            score = (count / max(len(rows), 1), fields)
-            if fields > 1 and score > scores.get(choice, (0.0, 1)):
-                scores[choice] = score
-    best = max(scores, key=lambda choice: scores[choice], default=None)
-    if best is None or scores[best][0] < 0.5:
-        raise ZooError(
-            f"{path}: is not a CSV, no delimiter of , ; tab | cuts its lines into columns; "
-            f"name another by data.delimiter="
-        )
-    if best == ",":  # unless the commas are those of numbers
-        for choice in (one for one in DELIMITERS if one != ","):
-            if scores.get(choice, (0.0, 1))[0] >= scores[best][0] and _commas_in_numbers(head, choice):
-                return choice
-    return best
-
-
-def _loosely(head: str, delimiter: str, quoting: str | None) -> list[list[str]]:
-    style = csv.QUOTE_NONE if quoting == "none" else csv.QUOTE_MINIMAL
-    try:
-        return [row for row in csv.reader(io.StringIO(head, newline=""), delimiter=delimiter, quoting=style) if row]
-    except csv.Error:
-        return []
-
-
-def _commas_in_numbers(head: str, delimiter: str) -> bool:
-    cells = [cell for row in _loosely(head, delimiter, None)[1:] for cell in row if "," in cell]
-    return bool(cells) and all(looks_numeric(cell) for cell in cells)
-
-
-def _check_shape(path: Path, body: Rows, delimiter: str, header: bool | None) -> None:
-    if body.even and not (header is False and _shifted(body.rows)):
+def _check_shape(path: Path, body: ParsedRows, delimiter: str, header: bool | None) -> None:
+    if body.even and not (header is False and lacks_index_name(body.rows)):
         return
-    usual = Counter(map(len, body.rows)).most_common(1)[0][0]
+    width = Counter(map(len, body.rows)).most_common(1)[0][0]
     for row, line in zip(body.rows, body.lines, strict=True):
-        if len(row) != usual:
+        if len(row) != width:
             quoted = any('"' in cell for cell in row)
             advice = "; pass data.quoting=none if quotes are ordinary characters" if quoted else ""
             raise ZooError(
-                f"{path}, line {line}: has {len(row)} fields where others have {usual} (delimiter {delimiter!r}); "
+                f"{path}, line {line}: has {len(row)} fields where others have {width} (delimiter {delimiter!r}); "
                 f"mend or delete the line{advice}"
             )
 
 
-def _has_header(rows: Sequence[Sequence[str]]) -> bool:
-    """Tell whether the first row names the columns: it has texts above numbers, or none of it is found below. Blank
-    names are those of an index; 0, 1, 2, … are names too.
-    """
-    first, below = rows[0], [row for row in rows[1 : LOOKED_AT + 1] if len(row) == len(rows[0])]
-    if not below:
-        return True
-    named = [(n, cell) for n, cell in enumerate(first) if cell]
-    if len(named) > 2 and [cell for _, cell in named] == [str(n) for n in range(len(named))]:
-        return True
-    contrasts = sum(not looks_numeric(cell) and _column_of_numbers(below, n) for n, cell in named)
-    numbers = [cell for _, cell in named if looks_numeric(cell)]
-    if any(cell in NO_NAMES for _, cell in named) or not _in_turn(numbers, len(named)):
-        return False
-    if len(named) < len(first) and not contrasts and any(not row[n] for row in below for n in range(len(first))):
-        return False
-    if len({cell for _, cell in named}) < len(named):
-        return any(is_number(row[n]) for row in below for n in range(len(first)))
-    return contrasts > 0 or not any(row[n] == cell for row in below for n, cell in named)
-
-
-def _column_of_numbers(rows: Sequence[Sequence[str]], column: int) -> bool:
-    cells = [row[column] for row in rows if row[column].lower() not in MARKS]
-    return bool(cells) and all(map(looks_numeric, cells))
-
-
-def _in_turn(numbers: Sequence[str], names: int) -> bool:
-    """Tell whether the numbers in a first row may be names: none, or years and the like in turn beside other names."""
-    if not numbers:
-        return True
-    if len(numbers) < 2 or len(numbers) == names or not all(text.isdigit() for text in numbers):
-        return False
-    return all(int(b) - int(a) == 1 for a, b in itertools.pairwise(numbers))
-
-
-def column_named(table: Table, asked: str | int | None, option: str) -> str:
-    """Return the column that ``asked`` means: by its name, or by its place, from 1 or, as -1, from the end.
+def column_named(table: Table, column: str | int | None, option: str) -> str:
+    """Return a column's name, by its name, or by its place, from 1 or, as -1, from the end.
 
     Raises:
-        ZooError: nothing was asked for, or there is no such column.
+        ZooError: ``column`` is None, or there is no such column.
     """
     names = [str(name) for name in table.cells.columns]
-    shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
-    if asked is None:
-        raise ZooError(f"{option}: must name the column to learn, as {option}={names[-1]}; {table.path} has {shown}")
-    if str(asked) in names:
-        return str(asked)
-    if isinstance(asked, int) and asked and -len(names) <= asked <= len(names):
-        return names[asked - 1 if asked > 0 else asked]
-    raise unknown(f"column in {option}", asked, names)
+    if column is None:
+        columns = shortened(names, 20)
+        raise ZooError(f"{option}: must name the column to learn, as {option}={names[-1]}; {table.path} has {columns}")
+    if str(column) in names:
+        return str(column)
+    if isinstance(column, int) and column and -len(names) <= column <= len(names):
+        return names[column - 1 if column > 0 else column]
+    raise unknown(f"column in {option}", column, names)
 
 
 def read_labels(path: Path, target: str | None, files: set[str]) -> Iterator[tuple[int, str, str]]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -14,13 +14,17 @@ import pandas as pd
 from zoo import registry
 from zoo.data.dataset import Card, Dataset, Splits, rows
 from zoo.data.download import fetch, read_checked, root_folder
-from zoo.data.table.csv_file import Table, column_named, read_csv
-from zoo.data.table.frames import Learnt, Reading, Source, as_target, described, frame_dataset, table_spec
+from zoo.data.table.csv_file import column_named, read_csv
+from zoo.data.table.frames import describe, frame_dataset, table_spec
 from zoo.data.table.numbers import PLAIN, as_numbers
+from zoo.data.table.options import FrameOptions
 from zoo.data.table.read import as_text, encode
-from zoo.data.table.spec import TableReading
+from zoo.data.table.source import Table
+from zoo.data.table.spec import TableReading, TableSpec
+from zoo.data.table.target import Target, as_target
 from zoo.exceptions import ZooError
 from zoo.registry import register_data
+from zoo.utils.console import print_note, print_progress
 
 CANCER = Card(
     source="https://archive.ics.uci.edu/dataset/17, as bundled with scikit-learn",
@@ -68,49 +72,43 @@ def table(
     card: Card | None = None,
 ) -> Dataset:
     """Return numbers ``x`` (N, columns) as a Dataset: classification where there are ``classes``, else regression."""
-    learnt = Learnt(
-        y.astype(np.int64 if classes else np.float64), "classification" if classes else "regression", classes
-    )
+    target = Target(("y",), "classification" if classes else "regression", classes)
+    y = y.astype(np.int64 if classes else np.float64)
     index = splits.cut(y, stratify=bool(classes), classes=classes)
     frame = pd.DataFrame(x, columns=columns or [f"column_{n + 1}" for n in range(x.shape[1])])
     for column in frame.columns:
         as_numbers(frame[column], lambda row, column=column: f"{name}, row {row + 1}, column {column!r}")  # type: ignore[misc]
-    spec = table_spec(name, frame, dict.fromkeys(frame.columns, PLAIN), learnt, index[0])
-    values, target = encode(spec, x)["x"], as_target(spec, learnt.y)
-    train, val, test = (rows(values, target, part) for part in index)
+    spec = table_spec(name, frame, dict.fromkeys(frame.columns, PLAIN), target, y, index[0])
+    inputs, targets = encode(spec, x)["x"], as_target(spec, y)
+    train, val, test = (rows(inputs, targets, part) for part in index)
     return Dataset(spec, train, val, test, card)
 
 
 @register_data("breast_cancer", tasks=("classification",), modality="table")
 def breast_cancer(*, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
     """Return 569 biopsies, 30 measures each: malignant or benign."""
-    from sklearn.datasets import load_breast_cancer
-
-    bunch = load_breast_cancer()
-    columns, classes = tuple(map(str, bunch.feature_names)), tuple(map(str, bunch.target_names))
-    splits = Splits(folds, fold, split_seed)
-    return table("breast_cancer", bunch.data, bunch.target, splits, columns=columns, classes=classes, card=CANCER)
+    return _from_sklearn("breast_cancer", Splits(folds, fold, split_seed), CANCER)
 
 
 @register_data("wine", tasks=("classification",), modality="table")
 def wine(*, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
     """Return 178 wines, 13 chemical measures each, from three growers."""
-    from sklearn.datasets import load_wine
-
-    bunch = load_wine()
-    columns, classes = tuple(bunch.feature_names), tuple(map(str, bunch.target_names))
-    splits = Splits(folds, fold, split_seed)
-    return table("wine", bunch.data, bunch.target, splits, columns=columns, classes=classes, card=WINE)
+    return _from_sklearn("wine", Splits(folds, fold, split_seed), WINE)
 
 
 @register_data("diabetes", tasks=("regression",), modality="table")
 def diabetes(*, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
     """Return 442 patients, 10 measures each in their own units; target: progression of the disease after a year."""
-    from sklearn.datasets import load_diabetes
+    return _from_sklearn("diabetes", Splits(folds, fold, split_seed), DIABETES, scaled=False)
 
-    bunch = load_diabetes(scaled=False)
-    splits = Splits(folds, fold, split_seed)
-    return table("diabetes", bunch.data, bunch.target, splits, columns=tuple(bunch.feature_names), card=DIABETES)
+
+def _from_sklearn(name: str, splits: Splits, card: Card, **options: Any) -> Dataset:
+    """Return a table that is bundled with scikit-learn."""
+    from sklearn import datasets
+
+    bunch = getattr(datasets, f"load_{name}")(**options)
+    columns, classes = tuple(map(str, bunch.feature_names)), tuple(map(str, bunch.get("target_names", ())))
+    return table(name, bunch.data, bunch.target, splits, columns=columns, classes=classes, card=card)
 
 
 @register_data("csv", tasks=("classification", "regression"), modality="table")
@@ -158,50 +156,39 @@ def csv(
     """
     if path is None:
         raise ZooError("data.path: must name the table, as data.path=prices.csv")
-    found = read_csv(Path(path), delimiter=delimiter, header=header, quoting=quoting)
-    asked: Any = target if isinstance(target, Sequence) and not isinstance(target, str) else [target]
+    cells = read_csv(Path(path), delimiter=delimiter, header=header, quoting=quoting)
+    chosen: Any = target if isinstance(target, Sequence) and not isinstance(target, str) else [target]
     if target is None and task in registry.unsupervised_tasks():
-        asked = []
-    named = [column_named(found, one, "data.target") for one in asked]
-    left_out = [
-        name
-        for name in found.nameless
-        if name not in (*named, *categorical_columns, *numeric_columns) and _is_index(found, name)
-    ]
-    if left_out:
-        print(f"note: {path}: left out {', '.join(left_out)}, an index without a name", file=sys.stderr)
-    source = Source(str(path), found.cells.drop(columns=left_out), found.lines)
-    file = TableReading(
-        delimiter=found.delimiter,
-        quoting=found.quoting,
-        header=found.header,
-        missing=_marks(missing),
-    )
-    reading = Reading(
-        named,
+        chosen = []
+    targets = [column_named(cells, one, "data.target") for one in chosen]
+    used = (*targets, *categorical_columns, *numeric_columns)
+    index = [name for name in cells.nameless if name not in used and _is_index(cells, name)]
+    if index:
+        print_note(f"{path}: left out {', '.join(index)}, an index without a name")
+    cells = replace(cells, cells=cells.cells.drop(columns=index))
+    options = FrameOptions(
+        targets,
         task=task,
         categorical_columns=tuple(categorical_columns),
-        drop_columns=tuple(name for name in drop_columns if name not in left_out),
+        drop_columns=tuple(name for name in drop_columns if name not in index),
         positive_class=positive_class,
         numeric_columns=tuple(numeric_columns),
         decimal=decimal,
         thousands=thousands,
-        file=file,
+        reading=TableReading(cells.delimiter, cells.quoting, cells.header, missing=_marks(missing)),
     )
-    other = None
+    test_cells = None
     if test is not None:
-        names = [name for name in source.frame.columns if name not in drop_columns]
-        cells = read_csv(
+        test_cells = read_csv(
             Path(test),
-            delimiter=delimiter or found.delimiter,
-            header=found.header,
-            quoting=found.quoting,
-            known=names if found.header else (),
+            delimiter=delimiter or cells.delimiter,
+            header=cells.header,
+            quoting=quoting,
+            known=[name for name in cells.cells.columns if name not in drop_columns] if cells.header else (),
         )
-        other = Source(str(test), cells.cells, cells.lines)
-    made = frame_dataset("csv", source, reading, Splits(folds, fold, split_seed), test=other)
-    print(described(source, made.spec, named), flush=True)
-    return made
+    dataset = frame_dataset("csv", cells, options, Splits(folds, fold, split_seed), test=test_cells)
+    print_progress(describe(cells, cast(TableSpec, dataset.spec), targets))
+    return dataset
 
 
 def _marks(missing: Sequence[str | float | None] | str | float) -> tuple[str, ...]:
@@ -231,10 +218,9 @@ def adult(*, root: str | None = None, split_seed: int = 0) -> Dataset:
         options: dict[str, Any] = {"header": None, "names": ADULT_COLUMNS, "skipinitialspace": True}
         frame = pd.read_csv(io.BytesIO(text), na_values="?", skiprows=skipped, **options)
         frame["income"] = frame["income"].str.rstrip(".")
-        parts.append(Source(file, frame, np.arange(1, len(frame) + 1)))
-    return frame_dataset(
-        "adult", parts[0], Reading(["income"]), Splits(split_seed=split_seed), test=parts[1], card=ADULT
-    )
+        parts.append(Table.of_frame(file, frame))
+    splits = Splits(split_seed=split_seed)
+    return frame_dataset("adult", parts[0], FrameOptions(["income"]), splits, test=parts[1], card=ADULT)
 
 
 @register_data("california_housing", tasks=("regression",), modality="table")
@@ -244,7 +230,7 @@ def california_housing(*, root: str | None = None, folds: int = 5, fold: int = 0
     address = "https://raw.githubusercontent.com/ageron/handson-ml2/master/datasets/housing/housing.csv"
     fetch("california_housing", folder, {file: [address]}, CALIFORNIA_HOUSING.md5)
     frame = pd.read_csv(io.BytesIO(read_checked(folder / file, md5)))
-    source = Source(file, frame, np.arange(2, len(frame) + 2))
-    reading = Reading(["median_house_value"], task="regression")
+    rows_of_file = Table.of_frame(file, frame, first=2)
+    options = FrameOptions(["median_house_value"], task="regression")
     splits = Splits(folds, fold, split_seed)
-    return frame_dataset("california_housing", source, reading, splits, card=CALIFORNIA_HOUSING)
+    return frame_dataset("california_housing", rows_of_file, options, splits, card=CALIFORNIA_HOUSING)

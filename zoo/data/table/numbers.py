@@ -9,14 +9,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from zoo.exceptions import ZooError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Format = tuple[str, ...]
 PLAIN: Format = ()
@@ -61,14 +58,14 @@ def looks_numeric(text: str) -> bool:
 
 @lru_cache(maxsize=64)
 def _pattern(decimal: str, thousands: str) -> re.Pattern[str]:
-    whole = r"\d+"
+    integer = r"\d+"
     if thousands:
         mark = re.escape(thousands)
-        whole = rf"(?:[1-9]\d{{0,2}}(?:{mark}\d{{3}})+|\d+)"
+        integer = rf"(?:[1-9]\d{{0,2}}(?:{mark}\d{{3}})+|\d+)"
         if thousands == ",":
-            whole = r"(?:[1-9]\d{0,2}(?:,\d{3})+|[1-9]\d?(?:,\d{2})*,\d{3}|\d+)"  # also as in India
+            integer = r"(?:[1-9]\d{0,2}(?:,\d{3})+|[1-9]\d?(?:,\d{2})*,\d{3}|\d+)"  # also as in India
     mark = re.escape(decimal)
-    return re.compile(rf"(?:{whole}(?:{mark}\d*)?|{mark}\d+)(?:[eE][-+]?\d+)?")
+    return re.compile(rf"(?:{integer}(?:{mark}\d*)?|{mark}\d+)(?:[eE][-+]?\d+)?")
 
 
 def _parts(text: str) -> tuple[float, str, str] | None:
@@ -131,7 +128,7 @@ def guess_format(
     for (_, unit, _), count in parts:
         units[unit] = units.get(unit, 0) + count
     unit = max((u for u in units if u), key=lambda u: units[u], default="")
-    bodies = [(body, count) for (_, own, body), count in parts if own in ("", unit)]
+    bodies = [(body, count) for (_, mark, body), count in parts if mark in ("", unit)]
     marks = {mark for body, _ in bodies for mark in ".,'_ " if mark in body}
     shares = {}
     for candidate in CANDIDATES:
@@ -204,12 +201,10 @@ def as_numbers(
     Raises:
         ZooError: text, infinity or a number beyond float32, with its place.
     """
-    import pandas as pd
-
     if isinstance(cells.dtype, pd.CategoricalDtype):
         cells = cells.astype(object)
     if pd.api.types.is_numeric_dtype(cells) and not pd.api.types.is_complex_dtype(cells):
-        values = cells.to_numpy(dtype=np.float64, na_value=np.nan)
+        values = np.asarray(cells.to_numpy(dtype=np.float64, na_value=np.nan))
     elif not (pd.api.types.is_object_dtype(cells) or pd.api.types.is_string_dtype(cells)):
         raise ZooError(f"{place(0)}: the column holds {cells.dtype}; must be numbers")
     else:
@@ -229,13 +224,11 @@ def as_numbers(
 def _texts_to_numbers(
     cells: pd.Series, place: Callable[[int], str], advice: str, form: Format, missing: tuple[str, ...]
 ) -> np.ndarray:
-    import pandas as pd
-
     if form == PLAIN:
         values = np.array(pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan))
     else:
-        codes, modalities = cells.factorize(use_na_sentinel=False)
-        each = [_by_format(value, form) for value in modalities]
+        codes, uniques = cells.factorize(use_na_sentinel=False)
+        each = [_by_format(value, form) for value in uniques]
         values = np.array(each, dtype=np.float64)[codes]
     stray = np.flatnonzero(np.isnan(values) & cells.notna().to_numpy())
     if not len(stray):
@@ -262,8 +255,8 @@ def _format_words(form: Format) -> str:
     if form == PLAIN:
         return ""
     decimal, thousands, unit = form
-    said = [f"decimal {decimal!r}", *([f"thousands {thousands!r}"] if thousands else []), *([unit] if unit else [])]
-    return f" ({', '.join(said)})"
+    words = [f"decimal {decimal!r}", *([f"thousands {thousands!r}"] if thousands else []), *([unit] if unit else [])]
+    return f" ({', '.join(words)})"
 
 
 def _by_format(value: object, form: Format) -> float:

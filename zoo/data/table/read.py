@@ -6,24 +6,23 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
+from zoo.data.dataset import Batch
 from zoo.data.input_readers import INPUT, Piece, batched, opened, share_read
+from zoo.data.table.csv_file import stream_csv
 from zoo.data.table.numbers import EMPTY, PLAIN, as_numbers, is_number
+from zoo.data.table.source import shortened
 from zoo.data.table.spec import TableSpec
 from zoo.exceptions import ZooError
 
-if TYPE_CHECKING:
-    import pandas as pd  # slow to import, and for tables alone
-
-    from zoo.data.dataset import Batch
-
 ROWS = 4096  # that are read of a file at once
-WHOLE = re.compile(r"([-+]?\d+)\.0*")
+INTEGER = re.compile(r"([-+]?\d+)\.0*")
 EXAMPLES = 5  # categories that a note names
 
 Place = Callable[[int, str], str]  # the words for a row's cell in a column
@@ -60,8 +59,6 @@ def encode(spec: TableSpec, raw: Any) -> Batch:
 
 def read(spec: TableSpec, place: str) -> Iterator[Piece]:
     """Read rows of a CSV, as the training file was read."""
-    from zoo.data.table.csv_file import stream_csv
-
     reading, name = spec.reading, "standard input" if place == INPUT else place
     with opened(place) as file:
         for table in stream_csv(
@@ -80,8 +77,6 @@ def read(spec: TableSpec, place: str) -> Iterator[Piece]:
 
 def from_json(spec: TableSpec, rows: Sequence[dict[str, Any]]) -> Any:
     """Return rows by the names of their columns as ``encode`` takes them."""
-    import pandas as pd
-
     frame = pd.DataFrame(list(rows), dtype=object)
     if spec.columns:
         return frame
@@ -89,10 +84,10 @@ def from_json(spec: TableSpec, rows: Sequence[dict[str, Any]]) -> Any:
     missing = [name for name in names if name not in frame]
     if missing:
         raise ZooError(f"x: lacks {missing[0]}; its columns are {names[0]} to {names[-1]}")
-    found = frame[names].apply(pd.to_numeric, errors="coerce").to_numpy(float)
-    if not np.isfinite(found).all():
+    x = frame[names].apply(pd.to_numeric, errors="coerce").to_numpy(float)
+    if not np.isfinite(x).all():
         raise ZooError("x: has text, or nothing, in a column of numbers")
-    return found
+    return x
 
 
 def as_frame(spec: TableSpec, raw: Any) -> pd.DataFrame | None:
@@ -101,10 +96,8 @@ def as_frame(spec: TableSpec, raw: Any) -> pd.DataFrame | None:
     Raises:
         ZooError: a file that cannot be read, a single text that names none, rows of another length.
     """
-    import pandas as pd
-
     if isinstance(raw, (str, Path)):
-        return _read_whole(spec, str(raw))
+        return _read_file(spec, str(raw))
     if isinstance(raw, pd.DataFrame):
         return raw if spec.columns else None
     if isinstance(raw, pd.Series):
@@ -131,14 +124,12 @@ def as_frame(spec: TableSpec, raw: Any) -> pd.DataFrame | None:
         raise ZooError(f"{spec.name}: an array of {cells.dtype}; must be numbers")
     cells = cells[None] if cells.ndim == 1 else cells
     if cells.ndim != 2 or cells.shape[1] != len(spec.columns):
-        said = f"{len(spec.columns)} columns: {_listed(spec)}"
-        raise ZooError(f"{spec.name}: rows of shape {cells.shape}; must be rows of {said}")
+        expected = f"{len(spec.columns)} columns: {shortened(spec.columns)}"
+        raise ZooError(f"{spec.name}: rows of shape {cells.shape}; must be rows of {expected}")
     return pd.DataFrame(cells, columns=list(spec.columns))
 
 
-def _read_whole(spec: TableSpec, place: str) -> pd.DataFrame:
-    import pandas as pd
-
+def _read_file(spec: TableSpec, place: str) -> pd.DataFrame:
     if not Path(place).is_file():
         raise ZooError(f"{place[:200]}: no such file")
     tables = [piece.raw for piece in read(spec, place)]
@@ -152,12 +143,9 @@ def _check_columns(spec: TableSpec, columns: Iterable[str], name: str) -> None:
     present = set(columns)
     missing = [column for column in column_names(spec) if column not in present]
     if missing:
-        raise ZooError(f"{name}: the columns {', '.join(missing)} are missing; the model reads {_listed(spec)}")
-
-
-def _listed(spec: TableSpec) -> str:
-    names = column_names(spec)
-    return ", ".join(names[:8]) + (", …" if len(names) > 8 else "")
+        raise ZooError(
+            f"{name}: the columns {', '.join(missing)} are missing; the model reads {shortened(column_names(spec))}"
+        )
 
 
 def column_names(spec: TableSpec) -> tuple[str, ...]:
@@ -167,7 +155,7 @@ def column_names(spec: TableSpec) -> tuple[str, ...]:
 
 def _encode_array(spec: TableSpec, raw: Any) -> np.ndarray:
     """Return an array of numbers as float64 (B, inputs), checked as training checks its rows."""
-    x = raw.detach().cpu().numpy() if isinstance(raw, Tensor) else np.asarray(raw)
+    x: np.ndarray = raw.detach().cpu().numpy() if isinstance(raw, Tensor) else np.asarray(raw)
     x = x.astype(np.float64)
     x = x[None] if x.shape == spec.input_shape else x
     if x.ndim != 2 or x.shape[1] != spec.inputs:
@@ -175,23 +163,20 @@ def _encode_array(spec: TableSpec, raw: Any) -> np.ndarray:
     place = _row_place(spec)
     names = [*column_names(spec), *spec.missing_indicators]
     for n, known in enumerate(spec.categories):
-        strange = (
-            np.flatnonzero((x[:, n] != np.round(x[:, n])) | (x[:, n] < 0) | (x[:, n] > len(known))) if known else ()
-        )
-        if len(strange):
-            value = x[strange[0], n]
-            raise ZooError(
-                f"{place(int(strange[0]), names[n])}: {value:g} is no number of a category, 0 to {len(known)}"
-            )
+        wrong = np.flatnonzero((x[:, n] != np.round(x[:, n])) | (x[:, n] < 0) | (x[:, n] > len(known)))
+        if known and len(wrong):
+            where, value = place(int(wrong[0]), names[n]), x[wrong[0], n]
+            raise ZooError(f"{where}: {value:g} is no number of a category, 0 to {len(known)}")
     offsets = spec.reading.offsets
     if offsets:
         x = x - np.array([*offsets, *[0.0] * len(spec.missing_indicators)])
     with np.errstate(over="ignore"):
-        rows, columns = np.nonzero(~np.isfinite(x.astype(np.float32)))
-    if len(rows):
-        value = x[rows[0], columns[0]]
-        said = "is missing" if np.isnan(value) else "is infinite" if np.isinf(value) else f"{value:g} is too large"
-        raise ZooError(f"{place(int(rows[0]), names[columns[0]])}: {said}; mend it")
+        not_finite = np.argwhere(~np.isfinite(x.astype(np.float32)))
+    if len(not_finite):
+        row, column = not_finite[0]
+        value = x[row, column]
+        problem = "is missing" if np.isnan(value) else "is infinite" if np.isinf(value) else f"{value:g} is too large"
+        raise ZooError(f"{place(int(row), names[column])}: {problem}; mend it")
     return x
 
 
@@ -261,8 +246,8 @@ def as_text(value: Any, *, numeric: bool = False, missing: Sequence[str] = ()) -
         text = "" if value is None or type(value).__name__ in ("NAType", "NaTType") else str(value).strip()
     if text in EMPTY or text in missing:
         return ""
-    whole = WHOLE.fullmatch(text) if numeric else None
-    return whole[1] if whole else text
+    match = INTEGER.fullmatch(text) if numeric else None
+    return match[1] if match else text
 
 
 def is_numeric(texts: Iterable[str]) -> bool:
@@ -272,10 +257,8 @@ def is_numeric(texts: Iterable[str]) -> bool:
 
 def as_texts(column: pd.Series, *, numeric: bool = False, missing: Sequence[str] = ()) -> pd.Series:
     """Return a column's cells as texts; each different one is looked at once."""
-    import pandas as pd
-
-    codes, modalities = column.factorize(use_na_sentinel=False)
-    texts = [as_text(value, numeric=numeric, missing=missing) for value in modalities]
+    codes, uniques = column.factorize(use_na_sentinel=False)
+    texts = [as_text(value, numeric=numeric, missing=missing) for value in uniques]
     return pd.Series(np.array(texts, dtype=object)[codes], index=column.index)
 
 
@@ -289,14 +272,14 @@ def category_codes(column: pd.Series, known: Sequence[str], *, missing: Sequence
     """Return the numbers from 1 of a column's cells in ``known``, 0 for another text, as float64 (N,)."""
     numbers = {text: float(number) for number, text in enumerate(known, start=1)}
     numeric = is_numeric(known)
-    codes, modalities = column.factorize(use_na_sentinel=False)
+    codes, uniques = column.factorize(use_na_sentinel=False)
     each = []
-    for value in modalities:
+    for value in uniques:
         text = as_text(value, numeric=numeric, missing=missing)
         if text not in numbers and not isinstance(value, str):
             text = _as_in_file(value, text, known)
         each.append(numbers.get(text, 0.0))
-    return np.array(each, dtype=np.float64)[codes]
+    return np.asarray(np.array(each, dtype=np.float64)[codes])
 
 
 def _as_in_file(value: Any, text: str, known: Sequence[str]) -> str:
@@ -331,10 +314,8 @@ def unknown_notes(counts: Mapping[str, Counter[str]]) -> list[str]:
     """Return a line for each column with categories that training lacks, as ``unknown_categories`` counts them."""
     lines = []
     for column, values in counts.items():
-        shown = ", ".join(f"{text[:40]} ({count:,})" for text, count in values.most_common(EXAMPLES))
-        more = ", …" if len(values) > EXAMPLES else ""
+        examples = shortened([f"{text[:40]} ({count:,})" for text, count in values.most_common()], EXAMPLES)
         total = values.total()
-        verb = "value of" if total == 1 else "values of"
-        are = "is" if total == 1 else "are"
-        lines.append(f"note: {total:,} {verb} {column!r} {are} unknown to the model: {shown}{more}")
+        values_are = "value of {} is" if total == 1 else "values of {} are"
+        lines.append(f"note: {total:,} {values_are.format(repr(column))} unknown to the model: {examples}")
     return lines

@@ -17,8 +17,9 @@ from zoo.data.dataset import Card, Dataset, Splits, Windows, class_counts, rarer
 from zoo.data.download import fetch, read_checked, root_folder
 from zoo.data.loader import STREAMS
 from zoo.data.spec import PADDING, UNKNOWN
-from zoo.data.table.csv_file import Table, column_named, read_csv
+from zoo.data.table.csv_file import column_named, read_csv
 from zoo.data.table.numbers import is_number
+from zoo.data.table.source import Table
 from zoo.data.text.spec import TextReading, TextSpec
 from zoo.data.text.tokenizer import TOKENIZERS, build_vocabulary, clean, infer_tokenizer, to_ids, token_ids, tokenize
 from zoo.exceptions import ZooError

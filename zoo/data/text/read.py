@@ -19,7 +19,7 @@ from zoo.exceptions import ZooError
 
 if TYPE_CHECKING:
     from zoo.data.dataset import Batch
-    from zoo.data.table.csv_file import Table
+    from zoo.data.table.source import Table
 
 ROWS = 64  # that are read of a file at once
 TABLES = (".csv", ".tsv", ".tab")  # endings of files that are tables
