@@ -69,15 +69,15 @@ def _alone(data: Any, splits: Splits) -> Dataset:
     if hasattr(data, "columns"):
         frame = with_names(data, "data")
         return frame_dataset("arrays", Table.of_frame("data", frame, options=False), FrameOptions([]), splits)
-    whole = from_arrays(
+    dataset = from_arrays(
         (data, np.arange(len(data))),
         task="regression",
         folds=splits.folds,
         fold=splits.fold,
         split_seed=splits.split_seed,
     )
-    train, val, test = ({"x": split["x"]} for split in (whole.train, whole.val, whole.test))
-    spec = replace(whole.spec, task="reconstruction", target_mean=0.0, target_std=1.0)
+    train, val, test = ({"x": split["x"]} for split in (dataset.train, dataset.val, dataset.test))
+    spec = replace(dataset.spec, task="reconstruction", target_mean=0.0, target_std=1.0)
     return Dataset(spec, train, val, test)
 
 

@@ -216,7 +216,8 @@ def test_loader_batches_of_a_memory_map_equal_memory(tmp_path):
     data = load("image_folder", path=str(folder_of(tmp_path / "photos")))
     in_memory = {key: value.index_select(0, torch.arange(len(value))) for key, value in data.train.items()}
     mapped, held = (
-        [b for macro_batch in Loader(split, batch_size=5, seed=1) for b in macro_batch] for split in (data.train, in_memory)
+        [b for macro_batch in Loader(split, batch_size=5, seed=1) for b in macro_batch]
+        for split in (data.train, in_memory)
     )
     for one, other in zip(mapped, held, strict=True):
         assert torch.equal(one["x"], other["x"])

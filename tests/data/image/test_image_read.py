@@ -99,9 +99,7 @@ def encode_file(ending, mode, width, height, orientation, seed) -> bytes:
     st.sampled_from([1, 3]),
     st.tuples(st.integers(2, 12), st.integers(2, 12)),
 )
-def test_encode_image_files_equals_training_pixels(
-    tmp_path_factory, some, more, resize_mode, channels, size
-):
+def test_encode_image_files_equals_training_pixels(tmp_path_factory, some, more, resize_mode, channels, size):
     root = tmp_path_factory.mktemp("photos")
     for number, file in enumerate([*some, *more]):
         part = ("train", "val", "test")[number // 2 % 3]

@@ -9,8 +9,8 @@ import pytest
 
 import zoo
 from zoo.data import load
-from zoo.data.table.csv_file import read_csv, stream_csv
 from zoo.data.inputs import pieces
+from zoo.data.table.csv_file import read_csv, stream_csv
 
 MESSAGES = [
     *('ham\t"Hello" he said, and left', 'spam\tFree "entry" now!!', 'ham\t"not closed', "spam\tcall now; win, win"),

@@ -9,15 +9,15 @@ import torch
 import torch.nn.functional as F
 from sklearn import metrics as sk
 
-from zoo.data.table.spec import TableSpec
 import zoo
-from zoo.tasks.baselines import baselines
+from zoo.config.schema import ObjectiveOptions
 from zoo.data import load
 from zoo.data.arrays import from_arrays
 from zoo.data.table.frames import quantile_edges
+from zoo.data.table.spec import TableSpec
 from zoo.layers.tabular import PiecewiseLinearEmbedding
+from zoo.tasks.baselines import baselines
 from zoo.tasks.classification import Classification, MultilabelClassification
-from zoo.config.schema import ObjectiveOptions
 
 ROWS = 200
 
@@ -166,7 +166,11 @@ def test_impute_values_are_training_medians_with_indicators(tmp_path):
     gaps.loc[::7, "kind"] = None
     data = load("csv", path=write(tmp_path / "a.csv", gaps.to_csv(index=False)), target="tall", drop_columns=["height"])
     spec, x = data.spec, torch.cat([data.train["x"], data.val["x"], data.test["x"]])
-    assert (spec.missing_indicators, spec.input_shape, spec.categories[1]) == (("size",), (3,), ("", "oak", "pine", "yew"))
+    assert (spec.missing_indicators, spec.input_shape, spec.categories[1]) == (
+        ("size",),
+        (3,),
+        ("", "oak", "pine", "yew"),
+    )
     assert int(x[:, 2].sum()) == 20
     assert torch.allclose(x[x[:, 2] == 1, 0], torch.tensor(spec.impute_values[0]).float())
     train = data.train["x"]
@@ -351,7 +355,11 @@ def test_members_share_their_hidden_layers(task):
 def test_export_members_and_piecewise_encoding(tmp_path, quick):
     import onnxruntime
 
-    options = {**quick, "data.batch_size": 16, "model_kwargs": {"norm": "none", "ensemble_size": 3, "numerical_embedding": "piecewise_linear"}}
+    options = {
+        **quick,
+        "data.batch_size": 16,
+        "model_kwargs": {"norm": "none", "ensemble_size": 3, "numerical_embedding": "piecewise_linear"},
+    }
     run = zoo.train("fnn", data=frame().drop(columns="height"), target="tall", **options)
     session = onnxruntime.InferenceSession(str(zoo.export(run.model, tmp_path / "m.onnx")))
     data = from_arrays(frame().drop(columns="height"), target="tall")

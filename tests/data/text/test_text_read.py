@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 import zoo
 from zoo.data import load
-from zoo.exceptions import ZooError
 from zoo.data.inputs import encode, from_json, pieces
-from zoo.registry import create
 from zoo.data.spec import DataSpec
 from zoo.data.text.tokenizer import clean, infer_tokenizer
+from zoo.exceptions import ZooError
+from zoo.registry import create
 
 LETTERS = st.characters(codec="utf-8", exclude_categories=("Cs", "Cc"))
 TEXTS = st.text(LETTERS | st.sampled_from("ab \"',;\t|\r\n影\u00a0é"), min_size=1, max_size=30)
@@ -48,7 +48,14 @@ def test_encode_texts_equals_training_tokens(tmp_path_factory, table):
         writer = csv.DictWriter(file, columns, delimiter=delimiter, quoting=quoting, lineterminator=ending)
         writer.writeheader()
         writer.writerows(rows)
-    options = {"path": str(path), "text_column": "text", "target": "label", "tokenizer": tokens, "min_freq": 1, "folds": 2}
+    options = {
+        "path": str(path),
+        "text_column": "text",
+        "target": "label",
+        "tokenizer": tokens,
+        "min_freq": 1,
+        "folds": 2,
+    }
     data = load("text", **options, test=str(path))
     spec = DataSpec.of(data.spec.to_dict())
     x, lengths = data.test["x"], data.test["lengths"]
@@ -208,7 +215,9 @@ def test_chinese_texts_use_characters_and_note_unknown_words(tmp_path, capsys):
     assert not (data.test["x"] == 1).any()
     assert "note: " + path + ": most letters are of a script without blanks" in capsys.readouterr().err
     words = load("text", path=path, tokenizer="words")
-    assert "100% of the words in test texts do not occur in training; data.tokenizer=characters" in capsys.readouterr().err
+    assert (
+        "100% of the words in test texts do not occur in training; data.tokenizer=characters" in capsys.readouterr().err
+    )
     create("lstm", spec=words.spec).predict(["好电影", "坏电影"])
     assert capsys.readouterr().err == "warning: 2 of 2 words are unknown to the model\n"
     create("lstm", spec=data.spec).predict(["好电影"])
@@ -231,7 +240,9 @@ def test_language_model_reads_texts_beyond_its_block_size(tmp_path):
     path = tmp_path / "prose.txt"
     path.write_text("the cat sat on the mat. " * 60)
     options = {"data.path": str(path), "data.block_size": 8, "data.batch_size": 8, "trainer.max_epochs": 1}
-    run = zoo.train("transformer", "text_file", model_kwargs={"positional_encoding": "learned"}, **options, report=False)
+    run = zoo.train(
+        "transformer", "text_file", model_kwargs={"positional_encoding": "learned"}, **options, report=False
+    )
     assert torch.isfinite(run.model.predict("the cat sat on the mat.")["probability"]).all()
     with pytest.raises(ZooError, match="a text of 600 characters; the model reads at most 512"):
         run.model.predict("a" * 600)

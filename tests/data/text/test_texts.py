@@ -13,17 +13,17 @@ from conftest import DATA
 
 import zoo
 from zoo.__main__ import main
+from zoo.data import load
+from zoo.data.inputs import encode
+from zoo.data.loader import STREAMS, EvalLoader, Loader
+from zoo.data.text.augment import TextAugment
+from zoo.data.text.tokenizer import build_vocabulary, detokenize, encode_prompt, to_ids, token_ids, tokenize
+from zoo.exceptions import ZooError
 from zoo.tasks.language_modeling.baselines import ngram
 from zoo.testing.cases import Case
 from zoo.testing.runs import check_processes, check_resume
 from zoo.testing.subject import Subject
-from zoo.data import load
-from zoo.data.text.augment import TextAugment
-from zoo.data.loader import STREAMS, EvalLoader, Loader
 from zoo.utils.random import generator_of
-from zoo.exceptions import ZooError
-from zoo.data.inputs import encode
-from zoo.data.text.tokenizer import build_vocabulary, detokenize, encode_prompt, to_ids, token_ids, tokenize
 
 PROSE = "the cat sat on the mat. the dog ran, and the cat ran too!\n" * 200
 
@@ -128,7 +128,10 @@ def test_text_file_default_ships_with_python():
     data = load("text_file")
     assert len(token_stream(data.train)) > 300_000
     assert (
-        "python" in detokenize((data.spec.vocabulary[n] for n in token_stream(data.train)[:20_000].tolist()), "characters").lower()
+        "python"
+        in detokenize(
+            (data.spec.vocabulary[n] for n in token_stream(data.train)[:20_000].tolist()), "characters"
+        ).lower()
     )
 
 
