@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from zoo.data.input_readers import read_bytes
 from zoo.exceptions import ZooError
 
 PATIENCE = 15  # seconds that a server may take to answer
@@ -26,10 +27,7 @@ def read_checked(path: Path, md5: str) -> bytes:
     Raises:
         ZooError: the file cannot be read, or is not the one.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ZooError(f"{path}: cannot be read ({error.strerror})") from None
+    content = read_bytes(path)
     digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if digest != md5:
         raise ZooError(

@@ -49,6 +49,34 @@ def as_floats(raw: Any) -> Tensor:
     return as_tensor(raw).float()
 
 
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a file.
+
+    Raises:
+        ZooError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ZooError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def decode(path: Path, content: bytes, encoding: str = "utf-8-sig") -> str:
+    """Return the text of a file's content.
+
+    Raises:
+        ZooError: it is in another encoding, or empty.
+    """
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line, name = content[: error.start].count(b"\n") + 1, encoding.removesuffix("-sig").upper()
+        raise ZooError(f"{path}, line {line}: byte {error.start + 1:,} is not {name} text; save it as UTF-8") from None
+    if not text.strip():
+        raise ZooError(f"{path}: is empty")
+    return text
+
+
 @contextlib.contextmanager
 def opened(place: str) -> Iterator[io.BufferedReader]:
     """Open a file, or standard input, for reading bytes."""

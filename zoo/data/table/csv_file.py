@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from zoo.data.input_readers import decode, read_bytes
 from zoo.data.table.dialect import QUOTINGS, ParsedRows, infer_delimiter, numbered_rows, parse_rows
 from zoo.data.table.header import INFERENCE_ROWS, column_names, lacks_index_name
 from zoo.data.table.numbers import EMPTY
@@ -111,24 +112,12 @@ def _table(path: Path, body: Sequence[Sequence[str]], names: Sequence[str], line
 
 
 def _text(path: Path) -> str:
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise ZooError(f"{path}: cannot be read ({error.strerror})") from None
-    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        encoding = "utf-16"
-    elif b"\0" in raw[:100_000]:
+    content = read_bytes(path)
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return decode(path, content, "utf-16")
+    if b"\0" in content[:100_000]:
         raise ZooError(f"{path}: is not a CSV, it holds bytes that are no text")
-    else:
-        encoding = "utf-8-sig"
-    try:
-        text = raw.decode(encoding)
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise ZooError(f"{path}, line {line}: is not {encoding[:5].upper()} text; save it as UTF-8") from None
-    if not text.strip():
-        raise ZooError(f"{path}: is empty")
-    return text
+    return decode(path, content)
 
 
 def _check_shape(path: Path, body: ParsedRows, delimiter: str, header: bool | None) -> None:

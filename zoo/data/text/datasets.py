@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import codecs
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +15,12 @@ from zoo.data.dataset import Card, Dataset, Splits, Windows, class_counts, rarer
 from zoo.data.download import fetch, read_checked, root_folder
 from zoo.data.loader import STREAMS
 from zoo.data.spec import PADDING, UNKNOWN
-from zoo.data.table.csv_file import column_named, read_csv
-from zoo.data.table.numbers import is_number
-from zoo.data.table.source import Table
+from zoo.data.text.files import LabelledTexts, read_labelled, read_text
 from zoo.data.text.spec import TextReading, TextSpec
 from zoo.data.text.tokenizer import TOKENIZERS, build_vocabulary, clean, infer_tokenizer, to_ids, token_ids, tokenize
 from zoo.exceptions import ZooError
 from zoo.registry import register_data
+from zoo.utils.console import print_note
 
 TOPICS = Card(
     source="the documentation topics that help() shows, a part of every Python (pydoc_data.topics)",
@@ -95,26 +92,6 @@ def shakespeare(*, root: str | None = None, tokenizer: str = "characters", block
     return long_text("shakespeare", "shakespeare", text, tokenizer, block_size, 30_000, SHAKESPEARE, val_first=True)
 
 
-def read_text(path: Path) -> str:
-    """Return the text of a UTF-8 file, line ends as \\n.
-
-    Raises:
-        ZooError: cannot be read, not UTF-8 (with the place), or empty.
-    """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise ZooError(f"{path}: cannot be read ({error.strerror})") from None
-    try:
-        text = raw.removeprefix(codecs.BOM_UTF8).decode()
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise ZooError(f"{path}, line {line}: byte {error.start + 1:,} is not UTF-8; save it as UTF-8") from None
-    if not text.strip():
-        raise ZooError(f"{path}: is empty")
-    return text.replace("\r\n", "\n")
-
-
 def long_text(
     name: str,
     where: str,
@@ -134,34 +111,39 @@ def long_text(
     check_number("data.block_size", block_size, low=2, integer=True)
     check_number("data.vocab_size", vocab_size, low=1, integer=True)
     tokens = tokenize(text, tokenizer)
-    held, kept = round(len(tokens) * TEST), round(len(tokens) * (TEST + VALIDATION))
-    rest, apart = tokens[: len(tokens) - held], kept - held
-    parts = [rest[: len(rest) - apart], rest[len(rest) - apart :], tokens[-held:]]
-    if val_first:
-        parts[:2] = [rest[apart:], rest[:apart]]
-    if held <= block_size:
+    test_size = round(len(tokens) * TEST)
+    val_size = round(len(tokens) * (TEST + VALIDATION)) - test_size
+    if test_size <= block_size:
         required = int((block_size + 1) / min(TEST, VALIDATION)) + 1
         raise ZooError(
-            f"{where}: its {len(tokens):,} {tokenizer} leave {held} for test, not more than data.block_size={block_size}; "
+            f"{where}: its {len(tokens):,} {tokenizer} leave {test_size} for test, not more than data.block_size={block_size}; "
             f"give at least {required:,}, or a smaller block"
         )
-    known = build_vocabulary(parts[0], max_size=vocab_size)
+    rest = tokens[:-test_size]
+    if val_first:
+        train_tokens, val_tokens = rest[val_size:], rest[:val_size]
+    else:
+        train_tokens, val_tokens = rest[:-val_size], rest[-val_size:]
+    vocabulary = build_vocabulary(train_tokens, max_size=vocab_size)
     spec = TextSpec(
         name=name,
         task="language_modeling",
         input_shape=(block_size,),
-        vocabulary=known,
+        vocabulary=vocabulary,
         tokenizer=tokenizer,
-        rows=len(parts[0]),
+        rows=len(train_tokens),
     )
-    coded = [torch.from_numpy(to_ids(part, token_ids(known))) for part in parts]
-    train, val, test = (windows(part, block_size, whole=place > 0) for place, part in enumerate(coded))
+    ids = token_ids(vocabulary)
+    train, val, test = (
+        windows(torch.from_numpy(to_ids(part, ids)), block_size, pad=part is not train_tokens)
+        for part in (train_tokens, val_tokens, tokens[-test_size:])
+    )
     return Dataset(spec, train, val, test, card, stride=block_size)
 
 
-def windows(tokens: torch.Tensor, block_size: int, *, whole: bool) -> dict[str, Windows]:
-    """Return x and y, shifted by one; ``whole`` pads so that streams of windows cover every symbol."""
-    if whole:
+def windows(tokens: torch.Tensor, block_size: int, *, pad: bool) -> dict[str, Windows]:
+    """Return x and y, shifted by one; with ``pad``, streams of windows cover every symbol."""
+    if pad:
         unit = STREAMS * block_size
         missing = -(len(tokens) - 1) % unit
         tokens = torch.nn.functional.pad(tokens, (0, missing), value=PADDING)
@@ -210,22 +192,30 @@ def text(
     splits = Splits(folds, fold, split_seed)
     if path is None:
         raise ZooError("data=text: needs data.path=, the file or folder to read")
-    layout = TextReading(delimiter=delimiter, quoting=quoting, header=header)
-    given = read_labelled(Path(path), text_column, target, layout)
+    name, layout = Path(path).stem, TextReading(delimiter=delimiter, quoting=quoting, header=header)
+    texts = read_labelled(Path(path), text_column, target, layout)
     if tokenizer is None:
-        tokenizer = infer_tokenizer(given.texts)
+        tokenizer = infer_tokenizer(texts.texts)
         if tokenizer == "characters":
-            said = "most letters are of a script without blanks between words"
-            print(f"note: {path}: {said}; data.tokenizer=characters (or words)", file=sys.stderr)
+            reason = "most letters are of a script without blanks between words"
+            print_note(f"{path}: {reason}; data.tokenizer=characters (or words)")
     options = TextOptions(tokenizer, max_length, vocab_size, min_freq)
+    classes = sorted(set(texts.labels))
+    if len(classes) < 2:
+        raise ZooError(
+            f"{name}: all {len(texts.texts)} texts have the label {classes[0]!r}; there must be at least two"
+        )
+    y = np.array([classes.index(label) for label in texts.labels])
     if test is None:
-        return short_texts(Path(path).stem, given, splits, options)
-    column, label = given.reading.text_column or text_column, given.reading.target or target
-    held = read_labelled(Path(test), column, label, given.reading if given.reading.text_column else layout)
-    strange = sorted(set(held.labels) - set(given.labels))
-    if strange:
-        raise ZooError(f"{test}: its class {strange[0]!r} is not in {path}")
-    return short_texts(Path(path).stem, given, splits, options, test=held)
+        parts = [texts.select(index) for index in splits.cut(y, stratify=True, classes=classes)]
+        return short_texts(name, parts, options)
+    column, label = texts.reading.text_column or text_column, texts.reading.target or target
+    test_texts = read_labelled(Path(test), column, label, texts.reading if texts.reading.text_column else layout)
+    unknown = sorted(set(test_texts.labels) - set(classes))
+    if unknown:
+        raise ZooError(f"{test}: its class {unknown[0]!r} is not in {path}")
+    train, val = (texts.select(index) for index in splits.cut_val(y, stratify=True, classes=classes))
+    return short_texts(name, [train, val, test_texts], options)
 
 
 @register_data("sentiment", tasks=("classification",), modality="text")
@@ -255,97 +245,62 @@ def sentiment(
         labels = [("negative", "positive")[int(line[2])] for line in lines]
         parts.append(LabelledTexts([line[0] for line in lines], labels))
     options = TextOptions(tokenizer, max_length, vocab_size, min_freq)
-    return short_texts("sentiment", parts[0], Splits(), options, val=parts[1], test=parts[2], card=SST2)
-
-
-class TextOptions:
-    """How texts become rows; checks its options."""
-
-    def __init__(self, tokenizer: str, max_length: int, vocab_size: int, min_freq: int) -> None:
-        check_choice("data.tokenizer", tokenizer, TOKENIZERS)
-        check_number("data.max_length", max_length, low=1, integer=True)
-        check_number("data.vocab_size", vocab_size, low=1, integer=True)
-        check_number("data.min_freq", min_freq, low=1, integer=True)
-        self.tokenizer, self.max_length, self.vocab_size, self.min_freq = tokenizer, max_length, vocab_size, min_freq
+    return short_texts("sentiment", parts, options, card=SST2)
 
 
 @dataclass(frozen=True)
-class LabelledTexts:
-    """Texts, the label of each, and how they were read."""
+class TextOptions:
+    """How texts become rows; checks its options."""
 
-    texts: Sequence[str]
-    labels: Sequence[str]
-    reading: TextReading = field(default_factory=TextReading)
+    tokenizer: str
+    max_length: int
+    vocab_size: int
+    min_freq: int
+
+    def __post_init__(self) -> None:
+        check_choice("data.tokenizer", self.tokenizer, TOKENIZERS)
+        for name in ("max_length", "vocab_size", "min_freq"):
+            check_number(f"data.{name}", getattr(self, name), low=1, integer=True)
 
 
 def short_texts(
-    name: str,
-    given: LabelledTexts,
-    splits: Splits,
-    options: TextOptions,
-    *,
-    val: LabelledTexts | None = None,
-    test: LabelledTexts | None = None,
-    card: Card | None = None,
+    name: str, parts: Sequence[LabelledTexts], options: TextOptions, *, card: Card | None = None
 ) -> Dataset:
-    """Return labelled texts as numbers; ``val`` and ``test`` where they are given, else cut from the others."""
-    texts, labels = given.texts, given.labels
-    classes = tuple(sorted(set(labels)))
-    if len(classes) < 2:
-        raise ZooError(f"{name}: all {len(texts)} texts have the label {classes[0]!r}; there must be at least two")
-    y = np.array([classes.index(label) for label in labels])
-    index = np.arange(len(y))
-    if val is None and test is None:
-        train_rows, val_rows, test_rows = splits.cut(y, stratify=True, classes=classes)
-    elif val is None:
-        (train_rows, val_rows), test_rows = splits.cut_val(y, stratify=True, classes=classes), index[:0]
-    else:
-        train_rows, val_rows, test_rows = index, index[:0], index[:0]
-    tokens = _tokenized(texts, options)
-    seen = (token for row in train_rows for token in tokens[row])
-    known = build_vocabulary(seen, max_size=options.vocab_size, min_freq=options.min_freq)
-    train = coded_rows([tokens[row] for row in train_rows], y[train_rows], known, options.max_length)
+    """Return labelled texts of train, validation and test as numbers."""
+    tokens = [[tokenize(clean(text), options.tokenizer)[: options.max_length] for text in part.texts] for part in parts]
+    classes = tuple(sorted(set(parts[0].labels)))
+    y, val_y, test_y = (np.array([classes.index(label) for label in part.labels]) for part in parts)
+    train_tokens = (token for text in tokens[0] for token in text)
+    vocabulary = build_vocabulary(train_tokens, max_size=options.vocab_size, min_freq=options.min_freq)
+    train = coded_rows(tokens[0], y, vocabulary, options.max_length)
     max_length = train["x"].shape[1]
-
-    def others(part: LabelledTexts) -> dict[str, torch.Tensor]:
-        numbered = np.array([classes.index(label) for label in part.labels])
-        return coded_rows(_tokenized(part.texts, options), numbered, known, max_length)
-
-    def own(index: np.ndarray) -> dict[str, torch.Tensor]:
-        return coded_rows([tokens[row] for row in index], y[index], known, max_length)
-
     spec = TextSpec(
         name=name,
         task="classification",
         input_shape=(max_length,),
         classes=classes,
-        vocabulary=known,
+        vocabulary=vocabulary,
         tokenizer=options.tokenizer,
-        positive_class=rarer(y[train_rows]) if len(classes) == 2 else 1,
-        class_counts=class_counts(y[train_rows], len(classes)),
-        rows=len(train_rows),
-        reading=given.reading,
+        positive_class=rarer(y) if len(classes) == 2 else 1,
+        class_counts=class_counts(y, len(classes)),
+        rows=len(y),
+        reading=parts[0].reading,
     )
-    held = others(val) if val is not None else own(val_rows)
-    tested = others(test) if test is not None else own(test_rows)
-    _say_unknown(spec, tested)
-    return Dataset(spec, train, held, tested, card)
+    val = coded_rows(tokens[1], val_y, vocabulary, max_length)
+    test = coded_rows(tokens[2], test_y, vocabulary, max_length)
+    _note_unknown(spec, test)
+    return Dataset(spec, train, val, test, card)
 
 
-def _tokenized(texts: Sequence[str], options: TextOptions) -> list[Sequence[str]]:
-    return [tokenize(clean(text), options.tokenizer)[: options.max_length] for text in texts]
-
-
-def _say_unknown(spec: TextSpec, test: dict[str, torch.Tensor]) -> None:
-    """Say where most tokens of the test texts are unknown: little can be learnt from words that do not come again."""
+def _note_unknown(spec: TextSpec, test: dict[str, torch.Tensor]) -> None:
+    """Print a note where most tokens of the test texts are unknown: little can be learned from words that occur once."""
     x = test["x"]
     count, unknown = int((x != PADDING).sum()), int((x == UNKNOWN).sum())
     if unknown > count / 2:
         other = "characters" if spec.tokenizer == "words" else "words"
-        print(
-            f"note: {spec.name}: {unknown / count:.0%} of the {spec.tokenizer} in test texts do not occur in training; "
-            f"data.tokenizer={other} may suit them",
-            file=sys.stderr,
+        print_note(
+            f"{spec.name}: {unknown / count:.0%} of the {spec.tokenizer} in test texts do not occur in training; "
+            f"data.tokenizer={other} may suit them"
         )
 
 
@@ -361,57 +316,3 @@ def coded_rows(
     x = torch.nn.utils.rnn.pad_sequence(parts, batch_first=True, padding_value=PADDING)
     lengths = torch.tensor([len(part) for part in parts])
     return {"x": x, "y": torch.from_numpy(y.astype(np.int64)), "lengths": lengths}
-
-
-def read_labelled(
-    path: Path, text_column: str | int | None, target: str | int | None, reading: TextReading
-) -> LabelledTexts:
-    """Return texts and labels of a folder, or of a table that is cut as ``reading`` says.
-
-    Raises:
-        ZooError: cannot be read, a label or a text is missing.
-    """
-    if path.is_dir():
-        return _folder(path)
-    table = open_table(path, reading, text_column if isinstance(text_column, str) else "")
-    cells = table.cells
-    column = column_named(table, text_column, "data.text_column") if text_column is not None else longest_column(table)
-    others = [str(name) for name in cells.columns if name != column and name not in table.nameless]
-    label = others[0] if target is None and len(others) == 1 else column_named(table, target, "data.target")
-    if all(is_number(str(cell)) for cell in cells[column].dropna()):
-        raise ZooError(f"{path}: its column {column!r} holds numbers, no texts; data=csv reads tables")
-    for line, one, known in zip(table.lines, cells[column], cells[label], strict=True):
-        if not isinstance(one, str) or not isinstance(known, str):
-            missing = f"the label ({label})" if isinstance(one, str) else f"the text ({column})"
-            raise ZooError(f"{path}, line {line}: {missing} is missing; fill it or delete the line")
-    reading = TextReading(column, label, table.delimiter, table.quoting, table.header)
-    return LabelledTexts(list(cells[column]), list(cells[label]), reading)
-
-
-def open_table(path: Path, reading: TextReading, column: str) -> Table:
-    """Return a file's cells, cut as ``reading`` says; ``column`` is one of its names, where that is known."""
-    return read_csv(
-        path,
-        delimiter=reading.delimiter,
-        quoting=reading.quoting,
-        header=reading.header,
-        known=(column,) if column else (),
-    )
-
-
-def longest_column(table: Table) -> str:
-    """Return the column that holds the longest texts."""
-    sizes = {str(name): table.cells[name].dropna().map(len).sum() for name in table.cells.columns}
-    return max(sizes, key=lambda name: sizes[name])
-
-
-def _folder(path: Path) -> LabelledTexts:
-    classes = sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
-    texts, labels = [], []
-    for folder in classes:
-        for file in sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith(".")):
-            texts.append(read_text(file))
-            labels.append(folder.name)
-    if not texts:
-        raise ZooError(f"{path}: holds no folders of text files; must be a folder per class, or a CSV")
-    return LabelledTexts(texts, labels)

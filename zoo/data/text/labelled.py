@@ -12,7 +12,8 @@ import torch
 from zoo.data.inputs import encode
 from zoo.data.labelled import Labelled, chosen_options, with_classes
 from zoo.data.spec import UNKNOWN
-from zoo.data.text.datasets import read_labelled, read_text, windows
+from zoo.data.text.datasets import windows
+from zoo.data.text.files import read_labelled, read_text
 from zoo.data.text.spec import TextSpec
 from zoo.data.text.tokenizer import to_ids, token_ids, tokenize
 from zoo.exceptions import ZooError
@@ -36,5 +37,5 @@ def labelled_stretch(spec: TextSpec, data: Mapping[str, Any], part: str | None) 
     window = spec.input_shape[0]
     count = int((tokens == UNKNOWN).sum())
     unknown = {spec.tokenizer: count} if count else {}
-    split = windows(torch.from_numpy(tokens), window, whole=True)
+    split = windows(torch.from_numpy(tokens), window, pad=True)
     return Labelled(split, unknown=unknown, values=len(tokens), stride=window)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 from zoo.data.dataset import Batch, Dataset
@@ -40,10 +40,6 @@ class TextModality(Modality[TextSpec]):
     def read(self, spec: TextSpec, path: str) -> Iterator[Piece]:
         """Yield the content of a file or folder."""
         return read.read(spec, path)
-
-    def from_json(self, spec: TextSpec, rows: Sequence[Any]) -> Any:
-        """Return the rows of a request as ``encode`` takes them."""
-        return read.from_json(spec, rows)
 
     def unknown_values(self, spec: TextSpec, batch: Mapping[str, Any]) -> tuple[dict[str, int], int]:
         """Return how many tokens training did not have, and of how many."""

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from zoo.data.dataset import Batch
 from zoo.data.input_readers import INPUT, Piece, as_tensor, opened, share_read
 from zoo.data.spec import PADDING
+from zoo.data.table.source import Table, shortened
+from zoo.data.text.files import longest_column, open_table, read_text, text_files
 from zoo.data.text.spec import TextReading, TextSpec
 from zoo.data.text.tokenizer import clean, to_ids, token_ids, tokenize
 from zoo.exceptions import ZooError
-
-if TYPE_CHECKING:
-    from zoo.data.dataset import Batch
-    from zoo.data.table.source import Table
+from zoo.utils.console import print_note
 
 ROWS = 64  # that are read of a file at once
 TABLES = (".csv", ".tsv", ".tab")  # endings of files that are tables
@@ -136,7 +135,7 @@ def _column(spec: TextSpec, names: Sequence[str]) -> str:
     if not column and len(names) == 1:
         return names[0]
     reads = f"the column {column!r}" if column else "texts alone"
-    raise ZooError(f"{spec.name}: the model reads {reads}; the columns are {', '.join(map(str, names[:20]))}")
+    raise ZooError(f"{spec.name}: the model reads {reads}; the columns are {shortened(names, 20)}")
 
 
 def read(spec: TextSpec, place: str) -> Iterator[Piece]:
@@ -153,9 +152,7 @@ def read(spec: TextSpec, place: str) -> Iterator[Piece]:
 
 
 def _files(folder: Path) -> Iterator[Piece]:
-    from zoo.data.text.datasets import read_text
-
-    files = sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
+    files = text_files(folder)
     if not files:
         raise ZooError(f"{folder}: holds no text file")
     for number, file in enumerate(files, start=1):
@@ -167,8 +164,6 @@ def _files(folder: Path) -> Iterator[Piece]:
 
 def _table(spec: TextSpec, path: Path) -> Table | None:
     """Return a file as a table, None where its lines are the texts."""
-    from zoo.data.text.datasets import open_table
-
     reading = spec.reading
     if path.suffix.lower() not in TABLES and not _begins_as_table(path, reading):
         return None
@@ -196,14 +191,12 @@ def _begins_as_table(path: Path, reading: TextReading) -> bool:
 
 def _rows(spec: TextSpec, table: Table) -> Iterator[Piece]:
     """Yield the texts of a table's column, each called by its line."""
-    from zoo.data.text.datasets import longest_column
-
     column = spec.reading.text_column
     if not column:
         column = longest_column(table)
-        print(f"note: {table.path}: the texts are those of the column {column!r}, the longest", file=sys.stderr)
+        print_note(f"{table.path}: the texts are those of the column {column!r}, the longest")
     if column not in table.cells.columns:
-        names = ", ".join(map(str, table.cells.columns[:20]))
+        names = shortened(table.cells.columns, 20)
         raise ZooError(
             f"{table.path}: lacks the column {column!r}, whose texts the model reads; its columns are {names}"
         )
@@ -236,8 +229,3 @@ def _lines(place: str) -> Iterator[Piece]:
                 names, texts = [], []
         if texts:
             yield Piece(names, texts)
-
-
-def from_json(spec: TextSpec, rows: Sequence[Any]) -> Any:
-    """Return texts, or rows with the model's column of texts, as ``encode`` takes them."""
-    return list(rows)
