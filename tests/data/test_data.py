@@ -19,9 +19,9 @@ from zoo.config.compose import conf_dir
 from zoo.config.signatures import data_options
 from zoo.data import load
 from zoo.data.arrays import from_arrays
-from zoo.data.dataset import channel_statistics
+from zoo.data.dataset import card, channel_statistics
 from zoo.data.image.augment import ImageAugment
-from zoo.data.image.datasets import FASHION, MNIST, read_idx
+from zoo.data.image.datasets import read_idx
 from zoo.data.image.spec import DIGITS
 from zoo.data.inputs import encode
 from zoo.data.loader import MACRO_BATCH, Loader
@@ -45,7 +45,7 @@ def test_read_idx_returns_the_written_array(tmp_path):
 def test_mnist_names_a_truncated_or_altered_file(harm, mnist_root, tmp_path):
     folder = tmp_path / "MNIST" / "raw"
     folder.mkdir(parents=True)
-    for file in MNIST.md5:
+    for file in card("mnist").md5:
         shutil.copy(f"{mnist_root}/MNIST/raw/{file}", folder / file)
     bad = folder / "t10k-images-idx3-ubyte.gz"
     bad.chmod(0o644)
@@ -57,8 +57,8 @@ def test_mnist_names_a_truncated_or_altered_file(harm, mnist_root, tmp_path):
 def test_mnist_checksums_equal_torchvision():
     from torchvision import datasets
 
-    for card, dataset in ((MNIST, datasets.MNIST), (FASHION, datasets.FashionMNIST)):
-        assert dict(dataset.resources) == dict(card.md5)
+    for name, torchvision_set in (("mnist", datasets.MNIST), ("fashion_mnist", datasets.FashionMNIST)):
+        assert dict(torchvision_set.resources) == dict(card(name).md5)
 
 
 def test_mnist_equals_the_official_data(mnist_root):
@@ -94,7 +94,6 @@ def test_folds_are_disjoint_and_cover_all_rows(name):
 
 @pytest.mark.parametrize("name", list_data())
 def test_built_in_data_has_source_and_matches_yaml(name):
-    import importlib
 
     entry, node = data_entry(name), OmegaConf.load(conf_dir() / "data" / f"{name}.yaml")
     assert list(entry.tasks) == list(node.tasks)
@@ -102,14 +101,10 @@ def test_built_in_data_has_source_and_matches_yaml(name):
 
     if "path" in data_options(name):  # the user's own files
         return
-    module = importlib.import_module(data_entry(name).load.__module__)
-    named = {"fashion_mnist": "FASHION", "breast_cancer": "CANCER", "sentiment": "SST2", "etth1": "ETT"}
-    card = {**named, "spoken_digits": "FSDD"}.get(name, name.upper())
-    card = "GYMNASIUM" if "control" in entry.tasks else card
-    source_card = getattr(module, card)
-    assert source_card.source.startswith("http")
-    assert len(source_card.citation) > 20
-    assert source_card.licence
+    about = card("gymnasium" if "control" in entry.tasks else name)
+    assert about.source.startswith("http")
+    assert len(about.citation) > 20
+    assert about.license
 
 
 def test_channel_statistics_of_bytes_equal_floats():

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -108,9 +111,16 @@ class Card:
     """Where a ready-made data set comes from. ``md5`` maps a file's name to its checksum."""
 
     source: str
-    licence: str
+    license: str
     citation: str
     md5: Mapping[str, str] = field(default_factory=dict)
+
+
+@cache
+def card(name: str) -> Card:
+    """Return the card of a ready-made data set, as cards.json has it."""
+    cards = json.loads(Path(__file__).with_name("cards.json").read_text(encoding="utf-8"))
+    return Card(**cards[name])
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from zoo.config.schema import check_choice, check_number
-from zoo.data.dataset import Card
+from zoo.data.dataset import Card, card
 from zoo.data.environment.spaces import describe, episode_seeds
 from zoo.data.environment.spec import EnvironmentReading, EnvironmentSpec
 from zoo.data.environment.vector import VectorEnvironment
@@ -22,11 +22,6 @@ from zoo.data.input_readers import to_float
 from zoo.exceptions import ZooError
 from zoo.registry import register_data
 
-GYMNASIUM = Card(
-    source="https://gymnasium.farama.org",
-    licence="MIT",
-    citation="Towers et al.: Gymnasium: a standard interface for reinforcement learning environments, 2024",
-)
 RANDOM_STEPS = 128  # whose observations stand for the environment's rows
 
 
@@ -62,7 +57,7 @@ class Environments(EnvironmentOptions):
     spec: EnvironmentSpec
     env_id: str
     options: dict[str, Any] = field(default_factory=dict)
-    card: Card = GYMNASIUM
+    card: Card = field(default_factory=lambda: card("gymnasium"))
     frame_channels: int = 0  # of an image, new in each step; 0: all, no frames are stacked
 
     @property

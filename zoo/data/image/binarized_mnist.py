@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.data.dataset import Card, Dataset, channel_statistics
+from zoo.data.dataset import Dataset, card, channel_statistics
 from zoo.data.download import root_folder
 from zoo.data.image.spec import ImageSpec
 from zoo.exceptions import ZooError
@@ -16,11 +16,6 @@ from zoo.registry import register_data
 
 SIDE = 28
 PARTS = {"train": 50_000, "valid": 10_000, "test": 10_000}
-BINARIZED = Card(
-    source="https://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist",
-    licence="CC BY-SA 3.0, as MNIST",
-    citation="Larochelle, Murray: The neural autoregressive distribution estimator, AISTATS 2011",
-)
 
 
 @register_data("binarized_mnist", tasks=("reconstruction",), modality="image")
@@ -46,7 +41,7 @@ def binarized_mnist(*, path: str | None = None, root: str | None = None) -> Data
         std=std,
         rows=PARTS["train"],
     )
-    return Dataset(spec, {"x": x["train"]}, {"x": x["valid"]}, {"x": x["test"]}, BINARIZED)
+    return Dataset(spec, {"x": x["train"]}, {"x": x["valid"]}, {"x": x["test"]}, card("binarized_mnist"))
 
 
 def _read(folder: Path, part: str, rows: int) -> Tensor:
@@ -55,7 +50,7 @@ def _read(folder: Path, part: str, rows: int) -> Tensor:
     if not files:
         raise ZooError(
             f"data=binarized_mnist: {folder} holds no *{part}*.amat or .mat; get the three files from "
-            f"{BINARIZED.source} and name their folder by data.path="
+            f"{card('binarized_mnist').source} and name their folder by data.path="
         )
     try:
         if files[0].suffix == ".mat":
@@ -66,7 +61,8 @@ def _read(folder: Path, part: str, rows: int) -> Tensor:
             values = np.loadtxt(files[0], dtype=np.uint8)
     except Exception as error:
         raise ZooError(
-            f"{files[0]}: cannot be read ({type(error).__name__}); download it again from {BINARIZED.source}"
+            f"{files[0]}: cannot be read ({type(error).__name__}); download it again from "
+            f"{card('binarized_mnist').source}"
         ) from None
     if values.shape != (rows, SIDE * SIDE) or not np.isin(values, (0, 1)).all():
         raise ZooError(f"{files[0]}: holds {values.shape}; must be {rows} rows of {SIDE * SIDE} zeros and ones")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from zoo.config.schema import check_choice, check_number
-from zoo.data.dataset import Card, Dataset, Split, Splits, channel_statistics, class_counts, rarer, rows
+from zoo.data.dataset import Card, Dataset, Split, Splits, card, channel_statistics, class_counts, rarer, rows
 from zoo.data.download import fetch, read_checked, root_folder
 from zoo.data.image.spec import ImageReading, ImageSpec
 from zoo.exceptions import ZooError
@@ -19,44 +19,6 @@ from zoo.registry import register_data
 
 VALIDATION = 5000  # rows that MNIST and Fashion-MNIST keep back from their 60,000 for validation
 
-MNIST = Card(
-    source="http://yann.lecun.com/exdb/mnist",
-    licence="CC BY-SA 3.0",
-    citation="LeCun, Bottou, Bengio, Haffner: Gradient-based learning applied to document recognition, 1998",
-    md5={
-        "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-        "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
-        "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
-        "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
-    },
-)
-FASHION = Card(
-    source="https://github.com/zalandoresearch/fashion-mnist",
-    licence="MIT",
-    citation="Xiao, Rasul, Vollgraf: Fashion-MNIST, a novel image dataset, 2017",
-    md5={
-        "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-        "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
-        "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
-        "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
-    },
-)
-DIGITS = Card(
-    source="https://archive.ics.uci.edu/dataset/80, as bundled with scikit-learn (its test part, 1,797 scans)",
-    licence="CC BY 4.0",
-    citation="Alpaydin, Kaynak: Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998",
-)
-CIFAR10 = Card(
-    source="https://www.cs.toronto.edu/~kriz/cifar.html",
-    licence="none stated",
-    citation="Krizhevsky: Learning multiple layers of features from tiny images, 2009",
-    md5={"cifar-10-python.tar.gz": "c58f30108f718f92721af3b95e74349a"},
-)
-PETS = Card(
-    source="https://www.robots.ox.ac.uk/~vgg/data/pets",
-    licence="CC BY-SA 4.0",
-    citation="Parkhi, Vedaldi, Zisserman, Jawahar: Cats and dogs, CVPR 2012",
-)
 FASHION_CLASSES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
 
 
@@ -112,7 +74,7 @@ def digits(*, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
     x = torch.from_numpy(np.rint(bunch.images * (255 / 16)).astype(np.uint8)).unsqueeze(1)
     y = torch.from_numpy(bunch.target.astype(np.int64))
     train, val, test = Splits(folds, fold, split_seed).cut(bunch.target, stratify=True)
-    return image_dataset("digits", x, y, (train, val, test), tuple("0123456789"), DIGITS)
+    return image_dataset("digits", x, y, (train, val, test), tuple("0123456789"), card("digits"))
 
 
 @register_data("mnist", tasks=("classification",), modality="image")
@@ -123,7 +85,7 @@ def mnist(*, root: str | None = None, split_seed: int = 0) -> Dataset:
         ``root``: folder of ready-made data sets; null: $ZOO_DATA, else data/
         ``split_seed``: of the validation rows
     """
-    return _idx("mnist", "MNIST", MNIST, tuple("0123456789"), root, split_seed)
+    return _idx("mnist", "MNIST", card("mnist"), tuple("0123456789"), root, split_seed)
 
 
 @register_data("fashion_mnist", tasks=("classification",), modality="image")
@@ -134,7 +96,7 @@ def fashion_mnist(*, root: str | None = None, split_seed: int = 0) -> Dataset:
         ``root``: folder of ready-made data sets; null: $ZOO_DATA, else data/
         ``split_seed``: of the validation rows
     """
-    return _idx("fashion_mnist", "FashionMNIST", FASHION, FASHION_CLASSES, root, split_seed)
+    return _idx("fashion_mnist", "FashionMNIST", card("fashion_mnist"), FASHION_CLASSES, root, split_seed)
 
 
 def _idx(
@@ -186,7 +148,7 @@ def cifar10(*, root: str | None = None, split_seed: int = 0) -> Dataset:
     order = np.random.default_rng(split_seed).permutation(len(x))
     train, val = rows(x, y, np.sort(order[VALIDATION:])), rows(x, y, np.sort(order[:VALIDATION]))
     spec = image_spec("cifar10", train, tuple(parts[0].classes))
-    return Dataset(spec, train, val, {"x": test_x, "y": test_y}, CIFAR10)
+    return Dataset(spec, train, val, {"x": test_x, "y": test_y}, card("cifar10"))
 
 
 @register_data("pets", tasks=("classification",), modality="image")
@@ -233,7 +195,7 @@ def pets(
     names = tuple(name.lower() for name in (parts[0].bin_classes if target == "species" else parts[0].classes))
     splits = [rows(decoded.x, y, index, lazy=True) for index in (rest[train], rest[val], test)]
     spec = image_spec("pets", splits[0], names, ImageReading(resize_mode))
-    return Dataset(spec, splits[0], splits[1], splits[2], PETS)
+    return Dataset(spec, splits[0], splits[1], splits[2], card("pets"))
 
 
 def _torchvision(name: str, dataset: Any, root: str | None, **options: Any) -> Any:

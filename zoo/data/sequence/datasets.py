@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from zoo.config.schema import check_choice, check_number
-from zoo.data.dataset import Card, Dataset, Splits, class_counts
+from zoo.data.dataset import Dataset, Splits, card, class_counts
 from zoo.data.download import root_folder
 from zoo.data.image.cache import cache_folder
 from zoo.data.image.decode import is_litter
@@ -22,11 +22,6 @@ from zoo.exceptions import ZooError
 from zoo.registry import register_data
 from zoo.utils.atomic_io import write_npz
 
-FSDD = Card(
-    source="https://github.com/Jakobovski/free-spoken-digit-dataset",
-    licence="CC BY-SA 4.0",
-    citation="Jackson et al.: Free Spoken Digit Dataset, 2018",
-)
 MAX_FRAMES = 128  # that are read of each recording
 FORMAT = 2  # of the cache
 OFFICIAL_TEST = 5  # recordings 0 to 4 of each speaker and digit
@@ -92,7 +87,7 @@ def spoken_digits(
         reading=SequenceReading(frames="log_mel", normalize=normalize),
         rows=len(train),
     )
-    return Dataset(spec, parts[0], parts[1], parts[2], FSDD)
+    return Dataset(spec, parts[0], parts[1], parts[2], card("spoken_digits"))
 
 
 def _cached(archive: Path, cache_dir: str | None, normalize: str) -> tuple[list[str], np.ndarray, np.ndarray]:
@@ -101,8 +96,8 @@ def _cached(archive: Path, cache_dir: str | None, normalize: str) -> tuple[list[
         state = archive.stat()
     except OSError:
         raise ZooError(
-            f"data=spoken_digits: {archive} is not there; download the recordings of {FSDD.source} as a tar.gz of "
-            f"wav files, or set data.root or ZOO_DATA to the folder that holds fsdd/"
+            f"data=spoken_digits: {archive} is not there; download the recordings of {card('spoken_digits').source} "
+            f"as a tar.gz of wav files, or set data.root or ZOO_DATA to the folder that holds fsdd/"
         ) from None
     file = f"{archive.resolve()} {state.st_size} {state.st_mtime_ns}"
     key = f"{FORMAT} {file} {N_FFT} {HOP_LENGTH} {N_MELS} {MAX_FRAMES} {normalize}"

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from zoo.config.schema import check_choice, check_number
-from zoo.data.dataset import Card, Dataset, Values, Windows
+from zoo.data.dataset import Card, Dataset, Values, Windows, card
 from zoo.data.download import fetch, read_checked, root_folder
 from zoo.data.series.anomaly_windows import in_anomaly_windows
 from zoo.data.series.calendar import seasonal_period_of
@@ -25,17 +25,6 @@ from zoo.data.table.read import as_text
 from zoo.exceptions import ZooError
 from zoo.registry import register_data
 
-CO2 = Card(
-    source="statsmodels.datasets.co2, weekly carbon dioxide over Mauna Loa, 1958 to 2001",
-    licence="public domain",
-    citation="Keeling, Whorf: Atmospheric CO2 records from sites in the SIO air sampling network, 2004",
-)
-ETT = Card(
-    source="https://github.com/zhouhaoyi/ETDataset",
-    licence="CC BY-ND 4.0",
-    citation="Zhou et al.: Informer, AAAI 2021",
-    md5={"ETTh1.csv": "8381763947c85f4be6ac456c508460d6"},
-)
 MOST_ROUNDING = 100  # steps of float32 that a column must vary by
 HOURS, WEEKS = ("seconds", 3600.0), ("seconds", 604_800.0)
 
@@ -100,7 +89,7 @@ def series(
             raise ZooError("data.anomaly_windows: is for a series of your own; name it by data.path=")
         reading = SeriesReading(step=WEEKS, fill_method="linear")
         recorded = Recorded("series", "carbon dioxide", _co2(), ["co2"], [0], seasonal_period=52, reading=reading)
-        return split(recorded, card=CO2)
+        return split(recorded, card=card("co2"))
     marks = [missing] if isinstance(missing, (str, float, int)) else missing
     reading = SeriesReading(delimiter=delimiter, header=header, missing=tuple(map(as_text, marks)))
     table = open_series(Path(path), reading)
@@ -147,8 +136,8 @@ def etth1(
     """
     folder = root_folder(root) / "ett"
     address = "https://raw.githubusercontent.com/zhouhaoyi/ETDataset/main/ETT-small/ETTh1.csv"
-    fetch("etth1", folder, {"ETTh1.csv": [address]}, ETT.md5)
-    read_checked(folder / "ETTh1.csv", ETT.md5["ETTh1.csv"])
+    fetch("etth1", folder, {"ETTh1.csv": [address]}, card("etth1").md5)
+    read_checked(folder / "ETTh1.csv", card("etth1").md5["ETTh1.csv"])
     frame = pd.read_csv(folder / "ETTh1.csv").drop(columns="date").iloc[:14_400]
     names = list(frame.columns)
     outputs = list(targets or names)
@@ -163,7 +152,7 @@ def etth1(
         prediction_length=prediction_length,
         val_size=0.2,
         test_size=0.2,
-        card=ETT,
+        card=card("etth1"),
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from zoo import registry
-from zoo.data.dataset import Card, Dataset, Splits, rows
+from zoo.data.dataset import Card, Dataset, Splits, card, rows
 from zoo.data.download import fetch, read_checked, root_folder
 from zoo.data.table.csv_file import column_named, read_csv
 from zoo.data.table.frames import describe, frame_dataset, table_spec
@@ -26,35 +26,6 @@ from zoo.exceptions import ZooError
 from zoo.registry import register_data
 from zoo.utils.console import print_note, print_progress
 
-CANCER = Card(
-    source="https://archive.ics.uci.edu/dataset/17, as bundled with scikit-learn",
-    licence="CC BY 4.0",
-    citation="Wolberg, Mangasarian, Street, Street: Breast Cancer Wisconsin (Diagnostic), UCI, 1995",
-)
-WINE = Card(
-    source="https://archive.ics.uci.edu/dataset/109, as bundled with scikit-learn",
-    licence="CC BY 4.0",
-    citation="Aeberhard, Forina: Wine, UCI Machine Learning Repository, 1991",
-)
-DIABETES = Card(
-    source="https://www4.stat.ncsu.edu/~boos/var.select/diabetes.html, as bundled with scikit-learn",
-    licence="none stated",
-    citation="Efron, Hastie, Johnstone, Tibshirani: Least Angle Regression, Annals of Statistics, 2004",
-)
-
-
-ADULT = Card(
-    source="https://archive.ics.uci.edu/dataset/2",
-    licence="CC BY 4.0",
-    citation="Becker, Kohavi: Adult, UCI Machine Learning Repository, 1996",
-    md5={"adult.data": "5d7c39d7b8804f071cdd1f2a7c460872", "adult.test": "35238206dfdf7f1fe215bbb874adecdc"},
-)
-CALIFORNIA_HOUSING = Card(
-    source="https://www.dcc.fc.up.pt/~ltorgo/Regression/cal_housing.html, with a text column and 207 gaps by Géron",
-    licence="public statistics of the 1990 census",
-    citation="Pace, Barry: Sparse spatial autoregressions, Statistics and Probability Letters, 1997",
-    md5={"california_housing.csv": "d1c47305887e2252bf1ccbd74ff159a6"},
-)
 ADULT_COLUMNS = (
     *("age", "workclass", "fnlwgt", "education", "education-num", "marital-status", "occupation", "relationship"),
     *("race", "sex", "capital-gain", "capital-loss", "hours-per-week", "native-country", "income"),
@@ -87,28 +58,28 @@ def table(
 @register_data("breast_cancer", tasks=("classification",), modality="table")
 def breast_cancer(*, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
     """Return 569 biopsies, 30 measures each: malignant or benign."""
-    return _from_sklearn("breast_cancer", Splits(folds, fold, split_seed), CANCER)
+    return _from_sklearn("breast_cancer", Splits(folds, fold, split_seed))
 
 
 @register_data("wine", tasks=("classification",), modality="table")
 def wine(*, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
     """Return 178 wines, 13 chemical measures each, from three growers."""
-    return _from_sklearn("wine", Splits(folds, fold, split_seed), WINE)
+    return _from_sklearn("wine", Splits(folds, fold, split_seed))
 
 
 @register_data("diabetes", tasks=("regression",), modality="table")
 def diabetes(*, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
     """Return 442 patients, 10 measures each in their own units; target: progression of the disease after a year."""
-    return _from_sklearn("diabetes", Splits(folds, fold, split_seed), DIABETES, scaled=False)
+    return _from_sklearn("diabetes", Splits(folds, fold, split_seed), scaled=False)
 
 
-def _from_sklearn(name: str, splits: Splits, card: Card, **options: Any) -> Dataset:
+def _from_sklearn(name: str, splits: Splits, **options: Any) -> Dataset:
     """Return a table that is bundled with scikit-learn."""
     from sklearn import datasets
 
     bunch = getattr(datasets, f"load_{name}")(**options)
     columns, classes = tuple(map(str, bunch.feature_names)), tuple(map(str, bunch.get("target_names", ())))
-    return table(name, bunch.data, bunch.target, splits, columns=columns, classes=classes, card=card)
+    return table(name, bunch.data, bunch.target, splits, columns=columns, classes=classes, card=card(name))
 
 
 @register_data("csv", tasks=("classification", "regression"), modality="table")
@@ -210,9 +181,10 @@ def adult(*, root: str | None = None, split_seed: int = 0) -> Dataset:
     """Return 48,842 people of a census, 14 columns: income over 50,000 a year or not; the official third to test."""
     folder = root_folder(root) / "tabular"
     address = "https://archive.ics.uci.edu/ml/machine-learning-databases/adult/"
-    fetch("adult", folder, {file: [address + file] for file in ADULT.md5}, ADULT.md5)
+    about = card("adult")
+    fetch("adult", folder, {file: [address + file] for file in about.md5}, about.md5)
     parts = []
-    for file, md5 in ADULT.md5.items():
+    for file, md5 in about.md5.items():
         text = read_checked(folder / file, md5)
         skipped = int(file == "adult.test")  # a remark
         options: dict[str, Any] = {"header": None, "names": ADULT_COLUMNS, "skipinitialspace": True}
@@ -220,17 +192,18 @@ def adult(*, root: str | None = None, split_seed: int = 0) -> Dataset:
         frame["income"] = frame["income"].str.rstrip(".")
         parts.append(Table.of_frame(file, frame))
     splits = Splits(split_seed=split_seed)
-    return frame_dataset("adult", parts[0], FrameOptions(["income"]), splits, test=parts[1], card=ADULT)
+    return frame_dataset("adult", parts[0], FrameOptions(["income"]), splits, test=parts[1], card=about)
 
 
 @register_data("california_housing", tasks=("regression",), modality="table")
 def california_housing(*, root: str | None = None, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
     """Return 20,640 districts of California, 9 columns, one of text, 207 gaps: the median value of a house."""
-    folder, (file, md5) = root_folder(root) / "tabular", next(iter(CALIFORNIA_HOUSING.md5.items()))
+    about = card("california_housing")
+    folder, (file, md5) = root_folder(root) / "tabular", next(iter(about.md5.items()))
     address = "https://raw.githubusercontent.com/ageron/handson-ml2/master/datasets/housing/housing.csv"
-    fetch("california_housing", folder, {file: [address]}, CALIFORNIA_HOUSING.md5)
+    fetch("california_housing", folder, {file: [address]}, about.md5)
     frame = pd.read_csv(io.BytesIO(read_checked(folder / file, md5)))
     rows_of_file = Table.of_frame(file, frame, first=2)
     options = FrameOptions(["median_house_value"], task="regression")
     splits = Splits(folds, fold, split_seed)
-    return frame_dataset("california_housing", rows_of_file, options, splits, card=CALIFORNIA_HOUSING)
+    return frame_dataset("california_housing", rows_of_file, options, splits, card=about)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from zoo.config.schema import check_choice, check_number
-from zoo.data.dataset import Card, Dataset, Splits, Windows, class_counts, rarer
+from zoo.data.dataset import Card, Dataset, Splits, Windows, card, class_counts, rarer
 from zoo.data.download import fetch, read_checked, root_folder
 from zoo.data.loader import STREAMS
 from zoo.data.spec import PADDING, UNKNOWN
@@ -22,27 +22,6 @@ from zoo.exceptions import ZooError
 from zoo.registry import register_data
 from zoo.utils.console import print_note
 
-TOPICS = Card(
-    source="the documentation topics that help() shows, a part of every Python (pydoc_data.topics)",
-    licence="PSF License 2",
-    citation="Python Software Foundation: The Python Language Reference",
-)
-SHAKESPEARE = Card(
-    source="https://github.com/karpathy/char-rnn/tree/master/data/tinyshakespeare",
-    licence="public domain",
-    citation="Karpathy: The unreasonable effectiveness of recurrent neural networks, 2015",
-    md5={"input.txt": "6fb458f1232090904fb40fe944165e91"},
-)
-SST2 = Card(
-    source="https://nlp.stanford.edu/sentiment, sentences of two classes",
-    licence="none stated",
-    citation="Socher et al.: Recursive deep models for semantic compositionality over a sentiment treebank, EMNLP 2013",
-    md5={
-        "train.tsv": "c6150a821d5effe356ec872c2b95855c",
-        "dev.tsv": "3f2a9a844576f2b5a7aeeac2ccbab1c7",
-        "test.tsv": "f8f49ee1b37ec68b0e8977fbe33761e2",
-    },
-)
 VALIDATION = TEST = 0.1  # shares of a long text; the last is test, what is before it validation
 
 
@@ -70,7 +49,8 @@ def text_file(
         from pydoc_data.topics import topics
 
         text = "\n".join(topics[name] for name in sorted(topics))
-        return long_text("text_file", "python's documentation topics", text, tokenizer, block_size, vocab_size, TOPICS)
+        where = "python's documentation topics"
+        return long_text("text_file", where, text, tokenizer, block_size, vocab_size, card("text_file"))
     return long_text(Path(path).stem, path, read_text(Path(path)), tokenizer, block_size, vocab_size)
 
 
@@ -87,9 +67,10 @@ def shakespeare(*, root: str | None = None, tokenizer: str = "characters", block
     """
     folder = root_folder(root) / "tinyshakespeare"
     address = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
-    fetch("shakespeare", folder, {"input.txt": [address]}, SHAKESPEARE.md5)
-    text = read_checked(folder / "input.txt", SHAKESPEARE.md5["input.txt"]).decode()
-    return long_text("shakespeare", "shakespeare", text, tokenizer, block_size, 30_000, SHAKESPEARE, val_first=True)
+    about = card("shakespeare")
+    fetch("shakespeare", folder, {"input.txt": [address]}, about.md5)
+    text = read_checked(folder / "input.txt", about.md5["input.txt"]).decode()
+    return long_text("shakespeare", "shakespeare", text, tokenizer, block_size, 30_000, about, val_first=True)
 
 
 def long_text(
@@ -238,14 +219,15 @@ def sentiment(
     """
     folder = root_folder(root) / "sst2"
     above = "https://raw.githubusercontent.com/clairett/pytorch-sentiment-classification/master/data/SST2/"
-    fetch("sentiment", folder, {file: [above + file] for file in SST2.md5}, SST2.md5)
+    checksums = card("sentiment").md5
+    fetch("sentiment", folder, {file: [above + file] for file in checksums}, checksums)
     parts = []
-    for file, md5 in SST2.md5.items():
+    for file, md5 in checksums.items():
         lines = [line.rpartition("\t") for line in read_checked(folder / file, md5).decode().splitlines() if line]
         labels = [("negative", "positive")[int(line[2])] for line in lines]
         parts.append(LabelledTexts([line[0] for line in lines], labels))
     options = TextOptions(tokenizer, max_length, vocab_size, min_freq)
-    return short_texts("sentiment", parts, options, card=SST2)
+    return short_texts("sentiment", parts, options, card=card("sentiment"))
 
 
 @dataclass(frozen=True)
