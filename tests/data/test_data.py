@@ -94,7 +94,6 @@ def test_folds_are_disjoint_and_cover_all_rows(name):
 
 @pytest.mark.parametrize("name", list_data())
 def test_built_in_data_has_source_and_matches_yaml(name):
-
     entry, node = data_entry(name), OmegaConf.load(conf_dir() / "data" / f"{name}.yaml")
     assert list(entry.tasks) == list(node.tasks)
     assert (node.modality, node.get("action_space")) == (entry.modality, entry.action_space)
