@@ -105,7 +105,7 @@ FIRST = LINES[1].split(",")[0]
         ("", "is empty"),
         ("This is no table.\nIt is prose, you see.\nIt goes on\n", "is not a CSV, no delimiter"),
         (b"\x89PNG\r\n\x1a\n\0\0\0", "is not a CSV, it holds bytes that are no text"),
-        (csv().replace("oak", "é", 1).encode("latin-1"), r"line \d+: is not UTF-8 text"),
+        (csv().replace("oak", "é", 1).encode("latin-1"), r"line \d+: byte \d+ is not UTF-8 text"),
         (LINES[0] + "\n", "has a header and no rows"),
         (csv().replace("size,kind", "kind,kind", 1), "column names occur twice, such as 'kind'"),
         (csv().replace(FIRST, "big", 1), r"line 2, column 'size': 'big' is text in a column of numbers.*data.categorical_columns="),
