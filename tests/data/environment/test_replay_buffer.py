@@ -29,7 +29,9 @@ SIZES = {
 }
 
 
-def generate_steps(total: int, count: int, *, stack: int, pad: str, rng: np.random.Generator) -> dict[str, torch.Tensor]:
+def generate_steps(
+    total: int, count: int, *, stack: int, pad: str, rng: np.random.Generator
+) -> dict[str, torch.Tensor]:
     """Steps of environments that show stacks of 2×2 frames, padded at an episode's start in one of the usual ways."""
     x = torch.zeros(total, count, stack, 2, 2, dtype=torch.uint8)
     steps = {name: torch.zeros(total, count) for name in FIELDS}
