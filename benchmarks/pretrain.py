@@ -19,13 +19,13 @@ from zoo.utils.atomic_io import atomic_write
 
 LARGEST = 1_000_000  # bytes of a file
 # A classifier that generated images are measured by has a last hidden layer to compare them in, and labels as they are,
-# so that it may be sure
+# so that it may be confident
 EVALUATOR = ["model=cnn", "model.head_hidden_size=64", "model.dropout=0.2"]
-SURE = ["trainer.max_epochs=10", "regularization.label_smoothing=0.0"]
+UNSMOOTHED = ["trainer.max_epochs=10", "regularization.label_smoothing=0.0"]
 RECIPES: dict[str, list[str]] = {
-    "judge/digits": [*EVALUATOR, "data=digits", "model.channels=[32,64]"],
-    "judge/mnist": [*EVALUATOR, "data=mnist", "model.channels=[16,32,64]", *SURE],
-    "judge/fashion_mnist": [*EVALUATOR, "data=fashion_mnist", "model.channels=[32,64,64]", *SURE],
+    "evaluator/digits": [*EVALUATOR, "data=digits", "model.channels=[32,64]"],
+    "evaluator/mnist": [*EVALUATOR, "data=mnist", "model.channels=[16,32,64]", *UNSMOOTHED],
+    "evaluator/fashion_mnist": [*EVALUATOR, "data=fashion_mnist", "model.channels=[32,64,64]", *UNSMOOTHED],
     "fnn/wine": ["model=fnn", "data=wine"],
     "fnn/digits": ["model=fnn", "data=digits"],
     "cnn/digits": ["model=cnn", "data=digits"],
@@ -66,7 +66,7 @@ def keep(name: str, checkpoint: Path, words: list[str], results: dict[str, Any])
 
     path = FOLDER / f"{name.replace('/', '-', 1)}.safetensors"
     path.parent.mkdir(exist_ok=True)
-    atomic_write(path, lambda to: _small(load(checkpoint), to, half=not name.startswith("judge/")))
+    atomic_write(path, lambda to: _small(load(checkpoint), to, half=not name.startswith("evaluator/")))
     model = load_weights(path)
     figures, _ = evaluate_splits(model, dataset_for(model, None, [w for w in words if w.startswith("data")]))
     figures = {key: round(value, 5) for key, value in figures.items()}

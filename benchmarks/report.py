@@ -301,7 +301,7 @@ def _of_cgans(rows: Sequence[dict[str, Any]]) -> str:
     who = {"cgan": "a cgan that saw all labels", "cgan of few": "a cgan that saw 100 images"}
     for data, what in dict.fromkeys((row["data"], row["what"]) for row in rows if row["what"] in who):
         group = [row for row in rows if (row["data"], row["what"]) == (data, what)]
-        right, least = ([r["metrics"][f"test/{k}"] for r in group] for k in ("label_accuracy", "least_class_share"))
+        right, least = ([r["metrics"][f"test/{k}"] for r in group] for k in ("class_accuracy", "min_class_share"))
         one = {"metric": "test/frechet_zoo_cnn", "times": "other real images"}
         by_threads: dict[int, list[float]] = defaultdict(list)
         for row in group:

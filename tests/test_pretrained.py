@@ -37,20 +37,20 @@ def test_load_rejects_unknown_weights_and_prefers_files(tmp_path, monkeypatch):
     with pytest.raises(zoo.ZooError, match="cnn/nothing: no such file, and no weights of that name; there are "):
         zoo.load("cnn/nothing")
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "judge").mkdir()
-    shutil.copy(path_of("judge/digits"), tmp_path / "judge" / "mine.safetensors")
-    assert zoo.load("judge/mine.safetensors").spec.name == "digits"
+    (tmp_path / "evaluator").mkdir()
+    shutil.copy(path_of("evaluator/digits"), tmp_path / "evaluator" / "mine.safetensors")
+    assert zoo.load("evaluator/mine.safetensors").spec.name == "digits"
 
 
 def test_save_weights_half_keeps_predictions(tmp_path):
     from zoo.checkpoint import load_weights, save_weights
 
-    full, x = zoo.load("judge/digits"), torch.rand(20, 1, 8, 8)
+    full, x = zoo.load("evaluator/digits"), torch.rand(20, 1, 8, 8)
     save_weights(full, tmp_path / "half.safetensors", half=True)
     half = load_weights(tmp_path / "half.safetensors")
     assert next(half.parameters()).dtype == torch.float32
     assert torch.allclose(half.predict(x)["probability"], full.predict(x)["probability"], atol=5e-3)
-    assert (tmp_path / "half.safetensors").stat().st_size < 0.6 * path_of("judge/digits").stat().st_size
+    assert (tmp_path / "half.safetensors").stat().st_size < 0.6 * path_of("evaluator/digits").stat().st_size
 
 
 def test_load_unreachable_hub_is_one_line(monkeypatch):

@@ -433,7 +433,7 @@ def test_on_dataset_matches_classes_by_name():
 
     from zoo.inference.evaluate import on_dataset
 
-    model, dataset = zoo.load("judge/digits"), load("digits")
+    model, dataset = zoo.load("evaluator/digits"), load("digits")
     plain = on_dataset(model, dataset, ["test"])
     order = torch.tensor([3, 1, 4, 0, 5, 9, 2, 6, 8, 7])  # the new number of each class
     names = [dataset.spec.classes[int(k)] for k in order.argsort()]

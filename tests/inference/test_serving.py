@@ -67,7 +67,7 @@ def servers(tmp_path_factory):
 def server(servers):
     if "process" not in servers:
         words = [f"max_mb={LARGEST / 1e6}", "seconds=20"]
-        servers["process"], servers["client"] = start_server("judge/digits", servers["folder"], *words)
+        servers["process"], servers["client"] = start_server("evaluator/digits", servers["folder"], *words)
     return servers["client"], servers["folder"]
 
 
@@ -88,7 +88,7 @@ def text(raw):
 
 def test_server_predictions_equal_the_models(server, images):
     client, _ = server
-    want = zoo.load("judge/digits").predict(images)
+    want = zoo.load("evaluator/digits").predict(images)
     rows = client.post("/predict", json={"x": [text(png(image)) for image in images]}).json()["answers"]
     assert [row["label"] for row in rows] == want["label"]
     probability = np.array([[row["probability"][name] for name in "0123456789"] for row in rows])

@@ -346,13 +346,21 @@ def trained(tmp_path_factory):
 
 def test_gan_run_reports_metrics_and_plots(trained):
     metrics, beside = trained.metrics, trained.results["baselines"]["other real images"]
-    named = {"frechet_pca", "density", "coverage", "frechet_zoo_cnn", "sure", "least_class_share", "label_accuracy"}
+    named = {
+        "frechet_pca",
+        "density",
+        "coverage",
+        "frechet_zoo_cnn",
+        "confident_share",
+        "min_class_share",
+        "class_accuracy",
+    }
     assert named <= {name.removeprefix("test/") for name in metrics}
     assert 0 < beside["frechet_pca"] < metrics["test/frechet_pca"]
     assert beside["coverage"] > 0.9
-    assert beside["sure"] > 0.95
-    assert beside["least_class_share"] > 0.05
-    assert metrics["test/nearest"] > 0.5
+    assert beside["confident_share"] > 0.95
+    assert beside["min_class_share"] > 0.05
+    assert metrics["test/nearest_distance_ratio"] > 0.5
     assert {path.name for path in trained.plots} >= {"samples.png", "interpolation.png", "nearest.png"}
     frames = sorted((trained.folder / "samples").glob("*.png"))
     assert [path.stem for path in frames] == ["0001", "0002", "0003"]
@@ -385,13 +393,13 @@ def test_generation_metrics_are_deterministic_and_detect_collapse(trained, capsy
     model.extra_metrics(dataset)
     assert "the generator has collapsed" in capsys.readouterr().err
     assert collapsed["coverage"] < 0.05
-    assert collapsed["least_class_share"] == 0
+    assert collapsed["min_class_share"] == 0
     test = dataset.test["x"].float() / 255
     model.generate_images = lambda z, y: test[: len(z)]  # the real images themselves
     perfect = figures()
     assert perfect["frechet_pca"] == pytest.approx(0, abs=1e-4)
     assert perfect["coverage"] == 1
-    assert perfect["label_accuracy"] > 0.95
+    assert perfect["class_accuracy"] > 0.95
 
 
 def test_sample_depends_on_seed_and_class_alone(trained, tmp_path, capsys):
@@ -431,7 +439,7 @@ def test_generation_metrics_without_an_evaluator():
         batch = {"x": torch.rand(40, 1, 8, 8), "row": torch.arange(40)}
         model.task.update(metrics, model.eval_step(batch), batch)
     assert {"frechet_pca", "coverage"} <= set(metrics.compute())
-    assert not {"sure", "frechet_zoo_cnn"} & set(metrics.compute())
+    assert not {"confident_share", "frechet_zoo_cnn"} & set(metrics.compute())
 
 
 @pytest.fixture(scope="module")

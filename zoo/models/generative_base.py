@@ -23,7 +23,7 @@ from zoo.tasks.generation import Generation
 from zoo.utils.precision import to_widest_dtype
 from zoo.utils.random import EVAL_BATCH, PerSampleGenerator
 
-COLLAPSED, SATURATED = 0.2, 0.99  # coverage, and D's accuracy on fakes, that show a failed run
+COLLAPSED, SATURATED = 0.2, 0.99  # coverage, and D's accuracy on generated images, that show a failed run
 CHECKED = 1000  # samples by which a run is checked for both
 
 
@@ -92,11 +92,11 @@ class GenerativeModule(ZooModule):
         y = batch["y"] if self.num_classes else None
         output = {}
         with torch.autocast(self.device.type, enabled=False):
-            for name, images in (("real", batch["x"].float()), ("made", self.generate_images(z.float(), y))):
+            for name, images in (("real", batch["x"].float()), ("generated", self.generate_images(z.float(), y))):
                 output[name] = self.project(images)
                 output[f"{name}_logit"] = self.discriminator_logit(images, y)
                 if len(self.train_features):
-                    output[f"{name}_far"] = nearest(output[name], self.train_features)[0]
+                    output[f"{name}_distance"] = nearest(output[name], self.train_features)[0]
                 if self.evaluator is not None:
                     output |= {f"{name}_{key}": value for key, value in self.evaluator(images).items()}
         return output
@@ -105,13 +105,14 @@ class GenerativeModule(ZooModule):
     def extra_metrics(self, dataset: Dataset) -> dict[str, float]:
         """Return no further metrics; warn where a run has failed."""
         rows = torch.arange(min(CHECKED, len(dataset.test["x"])))
-        real, fake = self._images(dataset.test["x"], rows), self.sample(len(rows))
+        real, generated = self._images(dataset.test["x"], rows), self.sample(len(rows))
         y = dataset.test["y"].index_select(0, rows).to(self.device) if self.num_classes else None
-        fake_y = self._classes(len(rows), None)
+        generated_y = self._classes(len(rows), None)
         detected = [
-            float(to_widest_dtype(self.discriminator_logit(*pair) > 0).mean()) for pair in ((real, y), (fake, fake_y))
+            float(to_widest_dtype(self.discriminator_logit(*pair) > 0).mean())
+            for pair in ((real, y), (generated, generated_y))
         ]
-        if len(real) > FEW and density_and_coverage(self.project(real), self.project(fake))[1] < COLLAPSED:
+        if len(real) > FEW and density_and_coverage(self.project(real), self.project(generated))[1] < COLLAPSED:
             problem = "the generator has collapsed, its images are far from most real ones"
         elif detected[0] > SATURATED and detected[1] < 1 - SATURATED:
             problem = "the discriminator tells all images apart, so that the generator learns nothing more"

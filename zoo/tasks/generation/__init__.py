@@ -28,13 +28,14 @@ if TYPE_CHECKING:
 class Generation(Task):
     """Samples beside real rows, as many.
 
-    ``frechet_pca`` is the Fréchet distance in the space of 64 principal components of the training images, ``density``
-    and ``coverage`` (Naeem 2020) are in the same space, and so is ``nearest``: how far samples are from the nearest
-    training image, as a multiple of what the real rows are (1: as far; far below: learnt by heart). Where the zoo has a
-    classifier of the data (see ``zoo.metrics.evaluator``), ``frechet_zoo_cnn`` is the distance in its features (no
-    Inception FID), ``sure`` the share of samples of which it is surer than 0.9, ``least_class_share`` that of the
-    rarest class, ``label_accuracy`` how often a sample of a class is taken for one. ``d_real`` and ``d_made`` are the
-    shares that the discriminator tells rightly.
+    ``frechet_pca`` is the Fréchet distance in the space of 64 principal components of the training images. ``density``
+    and ``coverage`` (Naeem 2020) are in the same space, and so is ``nearest_distance_ratio``: how far samples are from
+    the nearest training image, as a multiple of what the real rows are (1: as far; far below: memorized).
+
+    Where the zoo has a classifier of the data (see ``zoo.metrics.evaluator``), ``frechet_zoo_cnn`` is the distance in
+    its features (no Inception FID), ``confident_share`` the share of samples to whose class it gives more than 0.9,
+    ``min_class_share`` that of the rarest class, ``class_accuracy`` how often a sample of a class is taken for one.
+    ``d_real`` and ``d_generated`` are the discriminator's accuracies on real and on generated rows.
     """
 
     monitor, mode, fallback_monitor = "frechet_pca", "min", "frechet_pca"
@@ -65,22 +66,22 @@ class Generation(Task):
     def metrics(self, stage: str) -> MetricCollection:
         """Return what compares samples, and the discriminator's shares."""
         samples = SampleMetrics(has_evaluator(self.spec), len(self.spec.classes), self.conditional)
-        return Metrics({"samples": samples, "d_real": MeanMetric(), "d_made": MeanMetric()}, compute_groups=False)
+        return Metrics({"samples": samples, "d_real": MeanMetric(), "d_generated": MeanMetric()}, compute_groups=False)
 
     def update(self, metrics: MetricCollection, output: Any, batch: Batch) -> None:
         """Add a batch; ``output`` has real and generated rows by name."""
         assert isinstance(metrics, Metrics)
         metrics["samples"].update(**output, **({"y": batch["y"]} if self.conditional else {}))
         metrics["d_real"].update(to_widest_dtype(output["real_logit"] > 0))
-        metrics["d_made"].update(to_widest_dtype(output["made_logit"] < 0))
+        metrics["d_generated"].update(to_widest_dtype(output["generated_logit"] < 0))
 
     def collect(self, output: Any, batch: Batch) -> Tensor | None:
         """Return nothing: samples are drawn when a picture is."""
         return None
 
     def predictions(self, output: Tensor) -> dict[str, Tensor]:
-        """Return ``realness``, the probability that a discriminator gives an image to be real."""
-        return {"realness": output.float().sigmoid().squeeze(-1)}
+        """Return ``real_probability``, that of the discriminator for each image to be real."""
+        return {"real_probability": output.float().sigmoid().squeeze(-1)}
 
     def metric_names(self, stage: str) -> list[str] | None:
         """Return None: which metrics compare samples depends on the data."""

@@ -23,7 +23,7 @@ def real_to_real(dataset: Dataset) -> Scores:
     samples = SampleMetrics(evaluator is not None, len(spec.classes), conditional=False)
     count = len(dataset.test["x"])
     picked = np.random.default_rng(0).permutation(len(dataset.train["x"]))[:count]
-    sources = {"real": (dataset.test, np.arange(count)), "made": (dataset.train, np.sort(picked))}
+    sources = {"real": (dataset.test, np.arange(count)), "generated": (dataset.train, np.sort(picked))}
     for name, (split, rows) in sources.items():
         for part in torch.from_numpy(rows).split(EVAL_BATCH):
             images = to_float(split["x"].index_select(0, part))

@@ -8,10 +8,13 @@ from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
 from zoo.metrics.distances import FEW, density_and_coverage, frechet
-from zoo.metrics.evaluator import SURE
+from zoo.metrics.evaluator import CONFIDENT
 from zoo.utils.precision import to_widest_dtype
 
-STATES = ("real", "made", "real_far", "made_far", "real_features", "made_features", "made_label", "made_sure", "y")
+STATES = (
+    *("real", "real_distance", "real_features", "generated", "generated_distance", "generated_features"),
+    *("generated_label", "generated_confidence", "y"),
+)
 
 
 class SampleMetrics(Metric):
@@ -32,16 +35,18 @@ class SampleMetrics(Metric):
     def compute(self) -> dict[str, Tensor]:
         """Return the metrics."""
         rows = {name: dim_zero_cat(getattr(self, name)) for name in STATES if len(getattr(self, name))}
-        metrics = {"frechet_pca": frechet(rows["real"], rows["made"])}
+        metrics = {"frechet_pca": frechet(rows["real"], rows["generated"])}
         if len(rows["real"]) > FEW:
-            metrics["density"], metrics["coverage"] = density_and_coverage(rows["real"], rows["made"])
-        if "made_far" in rows:
-            metrics["nearest"] = float(rows["made_far"].median() / rows["real_far"].median())
+            metrics["density"], metrics["coverage"] = density_and_coverage(rows["real"], rows["generated"])
+        if "generated_distance" in rows:
+            metrics["nearest_distance_ratio"] = float(
+                rows["generated_distance"].median() / rows["real_distance"].median()
+            )
         if self.has_evaluator:
-            metrics["frechet_zoo_cnn"] = frechet(rows["real_features"], rows["made_features"])
-            metrics["sure"] = float(to_widest_dtype(rows["made_sure"] > SURE).mean())
-            counts = torch.bincount(rows["made_label"], minlength=self.classes)
-            metrics["least_class_share"] = float(counts.min() / counts.sum())
+            metrics["frechet_zoo_cnn"] = frechet(rows["real_features"], rows["generated_features"])
+            metrics["confident_share"] = float(to_widest_dtype(rows["generated_confidence"] > CONFIDENT).mean())
+            counts = torch.bincount(rows["generated_label"], minlength=self.classes)
+            metrics["min_class_share"] = float(counts.min() / counts.sum())
             if self.conditional:
-                metrics["label_accuracy"] = float(to_widest_dtype(rows["made_label"] == rows["y"]).mean())
+                metrics["class_accuracy"] = float(to_widest_dtype(rows["generated_label"] == rows["y"]).mean())
         return {name: torch.tensor(value, dtype=torch.float64) for name, value in metrics.items()}
