@@ -48,18 +48,15 @@ class ImageAugment:
     mixup_alpha: float = 0.0
 
     def __post_init__(self) -> None:
-        check_number("data.augment.hflip", self.hflip, low=0, high=1)
-        check_number("data.augment.crop_padding", self.crop_padding, low=0, integer=True)
         check_number("data.augment.degrees", self.degrees, low=0, high=180)
-        check_number("data.augment.translate", self.translate, low=0)
         check_number("data.augment.scale", self.scale, low=0, below=1)
-        check_number("data.augment.shear", self.shear, low=0, high=1)
-        check_number("data.augment.brightness", self.brightness, low=0, high=1)
-        check_number("data.augment.contrast", self.contrast, low=0, high=1)
-        check_number("data.augment.saturation", self.saturation, low=0, high=1)
         check_number("data.augment.hue", self.hue, low=0, high=0.5)
-        check_number("data.augment.cutout", self.cutout, low=0, integer=True)
-        check_number("data.augment.mixup_alpha", self.mixup_alpha, low=0)
+        for name in ("translate", "mixup_alpha"):
+            check_number(f"data.augment.{name}", getattr(self, name), low=0)
+        for name in ("crop_padding", "cutout"):
+            check_number(f"data.augment.{name}", getattr(self, name), low=0, integer=True)
+        for name in ("hflip", "shear", "brightness", "contrast", "saturation"):
+            check_number(f"data.augment.{name}", getattr(self, name), low=0, high=1)
 
     def __bool__(self) -> bool:
         return bool(self.mixup_alpha or self._affine or self._crops or self._colors or self.cutout)

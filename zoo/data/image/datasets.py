@@ -111,11 +111,16 @@ def _idx(
         fetch(name, folder, {file: [mirror + file for mirror in mirrors] for file in card.md5}, card.md5)
     parts = [read_idx(folder / file, md5) for file, md5 in card.md5.items()]
     x, y, test_x, test_y = parts[0].unsqueeze(1), parts[1].long(), parts[2].unsqueeze(1), parts[3].long()
+    return _official(name, x, y, {"x": test_x, "y": test_y}, classes, split_seed)
+
+
+def _official(
+    name: str, x: Tensor, y: Tensor, test: dict[str, Tensor], classes: tuple[str, ...], split_seed: int
+) -> Dataset:
+    """Return images with their official test; VALIDATION of the others, drawn by ``split_seed``, validate."""
     order = np.random.default_rng(split_seed).permutation(len(x))
-    train, val = np.sort(order[VALIDATION:]), np.sort(order[:VALIDATION])
-    train_split = rows(x, y, train)
-    spec = image_spec(name, train_split, classes)
-    return Dataset(spec, train_split, rows(x, y, val), {"x": test_x, "y": test_y}, card)
+    train, val = rows(x, y, np.sort(order[VALIDATION:])), rows(x, y, np.sort(order[:VALIDATION]))
+    return Dataset(image_spec(name, train, classes), train, val, test, card(name))
 
 
 def read_idx(path: Path, md5: str) -> Tensor:
@@ -145,10 +150,7 @@ def cifar10(*, root: str | None = None, split_seed: int = 0) -> Dataset:
     parts = [_torchvision("cifar10", datasets.CIFAR10, root, train=train) for train in (True, False)]
     x, test_x = (torch.from_numpy(part.data).permute(0, 3, 1, 2).contiguous() for part in parts)
     y, test_y = (torch.tensor(part.targets) for part in parts)
-    order = np.random.default_rng(split_seed).permutation(len(x))
-    train, val = rows(x, y, np.sort(order[VALIDATION:])), rows(x, y, np.sort(order[:VALIDATION]))
-    spec = image_spec("cifar10", train, tuple(parts[0].classes))
-    return Dataset(spec, train, val, {"x": test_x, "y": test_y}, card("cifar10"))
+    return _official("cifar10", x, y, {"x": test_x, "y": test_y}, tuple(parts[0].classes), split_seed)
 
 
 @register_data("pets", tasks=("classification",), modality="image")

@@ -87,14 +87,11 @@ def labelled_arrays(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
             raise ZooError(f"{path}: holds {size / 1e9:,.1f} GB once unpacked, more than there is memory for")
         with np.load(path, allow_pickle=False) as archive:
             known = set(archive.files)
-            pairs = {part: (x.format(part), y.format(part)) for x, y in NAMES for part in ("train", "val", "test")}
-            for x, y in NAMES:
-                for part in ("train", "val", "test"):
-                    if {x.format(part), y.format(part)} <= known:
-                        pairs[part] = (x.format(part), y.format(part))
-            if not set(pairs["train"]) <= known:
+            names = [(part, x.format(part), y.format(part)) for part in ("train", "val", "test") for x, y in NAMES]
+            pairs = {part: (x, y) for part, x, y in names if {x, y} <= known}
+            if "train" not in pairs:
                 pairs = dict([("train", pair) for pair in UNSPLIT_NAMES if set(pair) <= known][:1])
-            arrays = {part: (archive[x], archive[y]) for part, (x, y) in pairs.items() if {x, y} <= known}
+            arrays = {part: (archive[x], archive[y]) for part, (x, y) in pairs.items()}
     except ZooError:
         raise
     except OSError as error:
@@ -103,8 +100,8 @@ def labelled_arrays(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         message = " ".join(str(error).split()) or type(error).__name__
         raise ZooError(f"{path}: is not a whole .npz archive of plain arrays ({message})") from None
     if not arrays:
-        names = f"must hold train_images and train_labels, or images and labels; holds {', '.join(sorted(known))}"
-        raise ZooError(f"{path}: {names}")
+        expected = "must hold train_images and train_labels, or images and labels"
+        raise ZooError(f"{path}: {expected}; holds {', '.join(sorted(known))}")
     for part, (x, y) in arrays.items():
         if len(x) != len(y) or (y.ndim > 1 and y.size != len(y)):
             raise ZooError(f"{path}: {part} has images {x.shape} and labels {y.shape}; must be one label per image")

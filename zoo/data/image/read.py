@@ -8,17 +8,19 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
+from zoo.data.dataset import Batch
+from zoo.data.image import decode as decoding
+from zoo.data.image.bit_depth import Ranges
 from zoo.data.image.spec import ImageSpec
 from zoo.data.input_readers import INPUT, Piece, to_float
 from zoo.exceptions import ZooError
-
-if TYPE_CHECKING:
-    from zoo.data.dataset import Batch
+from zoo.utils.console import print_note
 
 ROWS = 64  # that are read at once
 
@@ -81,10 +83,6 @@ def on_white(x: np.ndarray) -> np.ndarray:
     """Return images (N, H, W, C + 1), whose last channel is opacity, as (N, H, W, C) on white."""
     if x.dtype != np.uint8:
         return np.asarray(x[..., :-1] * x[..., -1:] + (1 - x[..., -1:]))
-    from PIL import Image
-
-    from zoo.data.image import decode as decoding
-
     count, height, width, channels = x.shape
     tall = Image.fromarray(np.ascontiguousarray(x).reshape(count * height, width, channels))
     opaque = np.asarray(decoding.on_white(tall).convert("L" if channels == 2 else "RGB"))
@@ -119,16 +117,14 @@ def _decoded(spec: ImageSpec, raw: Any) -> np.ndarray | None:
 
 
 def _one_decoded(spec: ImageSpec, one: Any) -> np.ndarray:
-    from zoo.data.image.decode import decode, decode_opened, error_text
-
     opened = hasattr(one, "getexif")
     if not opened and not isinstance(one, (str, os.PathLike)):
         raise ZooError(f"{spec.name}: a {type(one).__name__} among files; must be paths and images alone, or one array")
     name, options = "an image" if opened else os.fspath(one), _options(spec)
     try:
-        return decode_opened(one, **options) if opened else decode(one, **options)
+        return decoding.decode_opened(one, **options) if opened else decoding.decode(one, **options)
     except Exception as error:  # whatever a damaged file makes a decoder say
-        raise ZooError(f"{name}: is no image that can be read ({error_text(error)})") from None
+        raise ZooError(f"{name}: is no image that can be read ({decoding.error_text(error)})") from None
 
 
 def _options(spec: ImageSpec) -> dict[str, Any]:
@@ -137,8 +133,6 @@ def _options(spec: ImageSpec) -> dict[str, Any]:
     Raises:
         ZooError: a model of arrays with as many channels as no file has.
     """
-    from zoo.data.image.bit_depth import Ranges
-
     channels, height, width = spec.input_shape
     if channels not in (1, 3):
         raise ZooError(f"{spec.name}: the model reads images of {channels} channels, files have 1 or 3; must be arrays")
@@ -184,13 +178,11 @@ def _as_batch(spec: ImageSpec, x: np.ndarray) -> np.ndarray:
 
 def read(spec: ImageSpec, place: str) -> Iterator[Piece]:
     """Read an image, or those of a folder or an archive; a note says which of its files are left out."""
-    from zoo.data.image.decode import contents, decode, error_text
-
     path, options = Path(place), _options(spec)
     openers: Iterable[tuple[str, Callable[[], io.BytesIO | Path]]]
     files = None if place == INPUT else _files(path)
     if files is not None:
-        openers = ((str(path / files[n]), opener) for n, opener in contents(path, files))
+        openers = ((str(path / files[n]), opener) for n, opener in decoding.contents(path, files))
     elif place == INPUT:
         openers = [("standard input", lambda: io.BytesIO(sys.stdin.buffer.read()))]
     else:
@@ -200,11 +192,13 @@ def read(spec: ImageSpec, place: str) -> Iterator[Piece]:
     rows: list[np.ndarray] = []
     for number, (name, opener) in enumerate(openers, start=1):
         try:
-            rows.append(decode(opener(), **options))
+            rows.append(decoding.decode(opener(), **options))
             names.append(name)
         except Exception as error:  # whatever a damaged file makes a decoder say
             yield Piece(
-                [name], wrong=f"{name}: is no image that can be read ({error_text(error)})", done=number / total
+                [name],
+                wrong=f"{name}: is no image that can be read ({decoding.error_text(error)})",
+                done=number / total,
             )
         if len(rows) == ROWS:
             yield Piece(names, np.stack(rows), done=number / total)
@@ -219,20 +213,22 @@ def _files(path: Path) -> list[str] | None:
     Raises:
         ZooError: an archive that cannot be read, or no image.
     """
-    from zoo.data.image.decode import is_archive, is_image, left_out, listing
-    from zoo.utils.console import print_note
-
-    if not path.is_dir() and not is_archive(path):
+    if not path.is_dir() and not decoding.is_archive(path):
         return None
     try:
-        names = [name for name, _, _ in listing(path)]
+        names = [name for name, _, _ in decoding.listing(path)]
     except Exception as error:
         raise ZooError(f"{path}: is not a whole archive ({' '.join(str(error).split())})") from None
-    files, others = [name for name in names if is_image(name)], [name for name in names if not is_image(name)]
+    files, others = (
+        [name for name in names if decoding.is_image(name)],
+        [name for name in names if not decoding.is_image(name)],
+    )
     if not files:
-        raise ZooError(f"{path}: holds no image that can be read" + (f": {left_out(others)}" if others else ""))
+        raise ZooError(
+            f"{path}: holds no image that can be read" + (f": {decoding.left_out(others)}" if others else "")
+        )
     if others:
-        print_note(f"{path}: {left_out(others)}")
+        print_note(f"{path}: {decoding.left_out(others)}")
     return files
 
 
@@ -243,9 +239,7 @@ def from_json(spec: ImageSpec, rows: Sequence[str]) -> Any:
 
 
 def _image(options: dict[str, Any], number: int, text: str) -> np.ndarray:
-    from zoo.data.image.decode import decode, error_text
-
     try:
-        return decode(io.BytesIO(base64.b64decode(text, validate=True)), **options)
+        return decoding.decode(io.BytesIO(base64.b64decode(text, validate=True)), **options)
     except Exception as error:  # whatever a damaged file makes a decoder say
-        raise ZooError(f"x[{number}]: is no image that can be read ({error_text(error)})") from None
+        raise ZooError(f"x[{number}]: is no image that can be read ({decoding.error_text(error)})") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -88,8 +88,8 @@ def series(
         if anomaly_windows is not None:
             raise ZooError("data.anomaly_windows: is for a series of your own; name it by data.path=")
         reading = SeriesReading(step=WEEKS, fill_method="linear")
-        recorded = Recorded("series", "carbon dioxide", _co2(), ["co2"], [0], seasonal_period=52, reading=reading)
-        return split(recorded, card=card("co2"))
+        split = partial(split, card=card("co2"))
+        return split("series", "carbon dioxide", _co2(), ["co2"], [0], seasonal_period=52, reading=reading)
     marks = [missing] if isinstance(missing, (str, float, int)) else missing
     reading = SeriesReading(delimiter=delimiter, header=header, missing=tuple(map(as_text, marks)))
     table = open_series(Path(path), reading)
@@ -105,7 +105,7 @@ def series(
     anomalous = None
     if anomaly_windows is not None:
         anomalous = in_anomaly_windows(Path(anomaly_windows), Path(path), even.grid.times, even.times)
-    recorded = Recorded(
+    return split(
         Path(path).stem,
         str(path),
         even.values,
@@ -115,7 +115,6 @@ def series(
         anomalous=anomalous,
         reading=even.reading,
     )
-    return split(recorded)
 
 
 @register_data("etth1", tasks=("forecasting",), modality="series")
@@ -145,9 +144,14 @@ def etth1(
         check_choice("data.targets", name, tuple(names))
     reading = SeriesReading(time=("date",), time_format="ymd", step=HOURS)
     places = [names.index(name) for name in outputs]
-    recorded = Recorded("etth1", "ETTh1", frame.to_numpy(float), names, places, seasonal_period=24, reading=reading)
     return split_series(
-        recorded,
+        "etth1",
+        "ETTh1",
+        frame.to_numpy(float),
+        names,
+        places,
+        seasonal_period=24,
+        reading=reading,
         context_length=context_length,
         prediction_length=prediction_length,
         val_size=0.2,
@@ -163,34 +167,16 @@ def _co2() -> np.ndarray:
     return np.asarray(weeks, dtype=float)[:, None]
 
 
-@dataclass(frozen=True)
-class Recorded:
-    """A multivariate series at even steps.
-
-    Args:
-        ``name``: name of the data set.
-        ``source``: what errors call it.
-        ``values``: numbers (N, columns), without gaps.
-        ``columns``: names of the columns.
-        ``targets``: numbers of the columns that are forecast.
-        ``seasonal_period``: steps in a season, 1 where none is known.
-        ``anomalous``: which rows (N,) are anomalies, where that is known.
-        ``reading``: how the file was read.
-    """
-
-    name: str
-    source: str
-    values: np.ndarray
-    columns: Sequence[str]
-    targets: list[int]
-    seasonal_period: int
-    anomalous: np.ndarray | None = None
-    reading: SeriesReading = field(default_factory=SeriesReading)
-
-
 def split_series(
-    recorded: Recorded,
+    name: str,
+    source: str,
+    values: np.ndarray,
+    columns: Sequence[str],
+    targets: list[int],
     *,
+    seasonal_period: int,
+    reading: SeriesReading,
+    anomalous: np.ndarray | None = None,
     context_length: int,
     prediction_length: int,
     val_size: float,
@@ -199,6 +185,18 @@ def split_series(
 ) -> Dataset:
     """Return the windows of a series, split by time; mean and deviation are those of the training rows.
 
+    Args:
+        ``name``: name of the data set.
+        ``source``: its name in errors.
+        ``values``: numbers (N, columns) at even steps, without gaps.
+        ``columns``: names of the columns.
+        ``targets``: numbers of the columns that are forecast.
+        ``seasonal_period``: steps in a season, 1 where none is known.
+        ``reading``: how the file was read.
+        ``anomalous``: which rows (N,) are anomalies, where that is known.
+        ``context_length``, ``prediction_length``: steps of a window and of its forecast.
+        ``val_size``, ``test_size``: shares of the rows.
+
     Raises:
         ZooError: a part is too short for a window.
     """
@@ -206,56 +204,55 @@ def split_series(
     check_number("data.prediction_length", prediction_length, low=1, integer=True)
     check_number("data.val_size", val_size, above=0, below=1)
     check_number("data.test_size", test_size, above=0, below=1)
-    check_number("data.seasonal_period", recorded.seasonal_period, low=1, integer=True)
-    values, targets, count = recorded.values, recorded.targets, len(recorded.values)
+    check_number("data.seasonal_period", seasonal_period, low=1, integer=True)
+    count = len(values)
     first_test = count - round(count * test_size)
     first_val = first_test - round(count * val_size)
-    _check_lengths(recorded, (first_val, first_test, count), context_length, prediction_length)
+    _check_lengths(source, (first_val, first_test, count), context_length, prediction_length)
     train = values[:first_val]
-    _check_precision(recorded, train)
+    _check_precision(source, columns, train)
     base = torch.from_numpy(values.astype(np.float32))
     spec = SeriesSpec(
-        name=recorded.name,
+        name=name,
         task="forecasting",
-        input_shape=(context_length, len(recorded.columns)),
+        input_shape=(context_length, len(columns)),
         target_shape=(prediction_length, len(targets)),
-        columns=tuple(map(str, recorded.columns)),
+        columns=tuple(map(str, columns)),
         targets=tuple(targets),
         mean=tuple(map(float, train.mean(0))),
         std=tuple(float(s) or 1.0 for s in train.std(0)),
-        seasonal_period=recorded.seasonal_period,
+        seasonal_period=seasonal_period,
         rows=first_val,
-        reading=recorded.reading,
+        reading=reading,
     )
     bounds = [(0, first_val), (first_val - context_length, first_test), (first_test - context_length, count)]
     parts = [_windows(base[low:high], targets, context_length, prediction_length) for low, high in bounds]
-    if recorded.anomalous is not None:
-        anomalous = torch.from_numpy(recorded.anomalous)
+    if anomalous is not None:
         for part, (low, high) in zip(parts, bounds, strict=True):
-            part["anomalous"] = Windows(anomalous[low:high], context_length, drop=prediction_length)
+            part["anomalous"] = Windows(torch.from_numpy(anomalous[low:high]), context_length, drop=prediction_length)
     train_split, val_split, test_split = parts
     return Dataset(spec, train_split, val_split, test_split, card)
 
 
-def _check_lengths(recorded: Recorded, ends: tuple[int, int, int], context_length: int, prediction_length: int) -> None:
+def _check_lengths(source: str, ends: tuple[int, int, int], context_length: int, prediction_length: int) -> None:
     """Raise ZooError unless each part, up to its row of ``ends``, holds a window."""
     first_val, first_test, count = ends
     for part, rows in (("validation", first_test - first_val), ("test", count - first_test)):
         if rows < prediction_length:
             message = f"data.prediction_length={prediction_length} is longer than its {rows} rows of {part}; shorten it"
-            raise ZooError(f"{recorded.source}: {message}")
+            raise ZooError(f"{source}: {message}")
     if first_val < context_length + prediction_length:
         lengths = f"data.context_length={context_length} and data.prediction_length={prediction_length}"
-        raise ZooError(f"{recorded.source}: {first_val} rows to train on hold no window of {lengths}")
+        raise ZooError(f"{source}: {first_val} rows to train on hold no window of {lengths}")
 
 
-def _check_precision(recorded: Recorded, train: np.ndarray) -> None:
+def _check_precision(source: str, columns: Sequence[str], train: np.ndarray) -> None:
     """Raise ZooError where float32 would round away what a column differs by."""
     largest = np.abs(train).max(0)
-    for name, high, deviation in zip(recorded.columns, largest, train.std(0), strict=True):
+    for name, high, deviation in zip(columns, largest, train.std(0), strict=True):
         if 0 < deviation < MOST_ROUNDING * high * np.finfo(np.float32).eps:
             size = f"varies by {deviation:.3g} around {high:.3g}, too little for float32; subtract a constant from it"
-            raise ZooError(f"{recorded.source}, column {name!r}: {size}")
+            raise ZooError(f"{source}, column {name!r}: {size}")
 
 
 def _windows(base: Tensor, targets: list[int], context_length: int, prediction_length: int) -> dict[str, Values]:

@@ -17,6 +17,7 @@ from zoo.data.series.anomaly_windows import in_anomaly_windows
 from zoo.data.series.regular_grid import read_series, with_options
 from zoo.data.series.source import open_series, source_of
 from zoo.data.series.spec import SeriesSpec
+from zoo.data.series.unlabelled import held
 from zoo.exceptions import ZooError
 
 
@@ -37,7 +38,7 @@ def labelled_series(spec: SeriesSpec, data: Mapping[str, Any], part: str | None)
     elif spec.normal_classes:
         split["y"] = _marked(path, data, recorded, past)
     gap = np.isnan(values).any(1)
-    clean = _without(gap, past + horizon)
+    clean = (held(Windows(torch.from_numpy(gap), past + horizon)) == 0).numpy()
     if not clean.any():
         raise ZooError(f"{path}: has {len(values)} rows; a window takes {past + horizon} without a gap")
     if clean.all():
@@ -47,13 +48,6 @@ def labelled_series(spec: SeriesSpec, data: Mapping[str, Any], part: str | None)
     return Labelled(split, notes=left_out_notes(int((~clean).sum()), "with a gap", what="windows"))
 
 
-def _without(gap: np.ndarray, length: int) -> np.ndarray:
-    """Return for each stretch of ``length`` rows whether none of them is a ``gap``."""
-    sums = np.concatenate([[0], np.cumsum(gap)])
-    clean: np.ndarray = sums[length:] == sums[: max(len(sums) - length, 0)]
-    return clean
-
-
 def _marked(path: Path, data: Mapping[str, Any], recorded: Any, past: int) -> Tensor:
     """Return for each window whether one of its rows is an anomaly."""
     if data.get("anomaly_windows") is None:
@@ -61,4 +55,4 @@ def _marked(path: Path, data: Mapping[str, Any], recorded: Any, past: int) -> Te
             f"{path}: does not say which rows are anomalies; name the file that does by data.anomaly_windows="
         )
     anomalous = in_anomaly_windows(Path(data["anomaly_windows"]), path, recorded.grid.times, recorded.times)
-    return torch.from_numpy((~_without(anomalous, past)).astype(np.int64))
+    return held(Windows(torch.from_numpy(anomalous), past))

@@ -322,9 +322,7 @@ def joined(cells: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
     if units[0] == "year":
         texts = parts[0].str.zfill(4)
         for unit, part in zip(units[1:], parts[1:], strict=True):
-            texts = (
-                texts + {"month": "-", "day": "-", "hour": " ", "minute": ":", "second": ":"}[unit] + part.str.zfill(2)
-            )
+            texts = texts + SIGNS[unit] + part.str.zfill(2)
         return texts + ":00" if units[-1] == "hour" else texts
     texts = parts[0] + " " + parts[1]
     return texts + ":00" if units[1] == "hour" and not cells[columns[1]].astype(str).str.contains(":").any() else texts

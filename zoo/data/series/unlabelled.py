@@ -27,7 +27,7 @@ def without_forecasts(dataset: Dataset) -> Dataset:
     if "anomalous" not in train:
         return Dataset(spec, train, val, test, dataset.card)
     normal_rows = ~train["anomalous"].base.numpy()
-    labels = [_held(part["anomalous"]) for part in (train, val, test)]
+    labels = [held(part["anomalous"]) for part in (train, val, test)]
     normal = torch.nonzero(labels[0] == 0).squeeze(1)
     if not len(normal):
         raise ZooError(f"{spec.name}: every window to train on holds an anomaly; shorten data.context_length")
@@ -54,8 +54,8 @@ def _windows(spec: SeriesSpec, split: Any, name: str) -> dict[str, Windows]:
     return windows
 
 
-def _held(anomalous: Windows) -> Tensor:
-    """Return for each window whether one of its rows is an anomaly, (N,) 0 or 1."""
-    sums = torch.cat([torch.zeros(1, dtype=torch.int64), anomalous.base.long().cumsum(0)])
-    ends = sums[anomalous.first + anomalous.length :]
-    return (ends - sums[anomalous.first : anomalous.first + len(ends)] > 0).long()
+def held(marked: Windows) -> Tensor:
+    """Return for each window whether one of its rows is marked, (N,) 0 or 1."""
+    sums = torch.cat([torch.zeros(1, dtype=torch.int64), marked.base.long().cumsum(0)])
+    ends = sums[marked.first + marked.length :]
+    return (ends - sums[marked.first : marked.first + len(ends)] > 0).long()
