@@ -14,7 +14,8 @@ from zoo.config.schema import check_choice, check_flag, check_number
 from zoo.data.dataset import Dataset, Splits, rows
 from zoo.data.image.cache import DecodedImages, DecodeOptions, decoded_images
 from zoo.data.image.datasets import image_spec
-from zoo.data.image.decode import is_image, is_litter, left_out, listing
+from zoo.data.image.decode import is_litter, left_out
+from zoo.data.image.read import list_images
 from zoo.data.image.spec import ImageReading
 from zoo.data.image.splits import split_by_parts
 from zoo.data.table.csv_file import read_labels
@@ -155,17 +156,11 @@ def _options(size: int | Sequence[int] | None, resize_mode: str, channels: int |
 
 def _images(path: Path) -> tuple[list[Entry], list[str]]:
     """Return the image files under ``path``, and the names of files that are none."""
-    try:
-        files = listing(path)
-    except OSError as error:
-        raise ZooError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except Exception as error:  # an archive that is none, or a damaged one
-        raise ZooError(f"{path}: is not a whole archive ({' '.join(str(error).split())})") from None
-    images = [entry for entry in files if is_image(entry[0])]
+    images, others = list_images(path)
     if not images:
-        content = f"holds no image among {len(files):,} files, such as {files[0][0]}" if files else "is empty"
+        content = f"holds no image among {len(others):,} files, such as {others[0]}" if others else "is empty"
         raise ZooError(f"{path}: {content}; must hold a folder of images per class")
-    return images, [name for name, _, _ in files if not is_image(name)]
+    return images, others
 
 
 def _in_class_folders(path: Path) -> LabelledFiles:

@@ -215,21 +215,29 @@ def _files(path: Path) -> list[str] | None:
     """
     if not path.is_dir() and not decoding.is_archive(path):
         return None
-    try:
-        names = [name for name, _, _ in decoding.listing(path)]
-    except Exception as error:
-        raise ZooError(f"{path}: is not a whole archive ({' '.join(str(error).split())})") from None
-    files, others = (
-        [name for name in names if decoding.is_image(name)],
-        [name for name in names if not decoding.is_image(name)],
-    )
-    if not files:
-        raise ZooError(
-            f"{path}: holds no image that can be read" + (f": {decoding.left_out(others)}" if others else "")
-        )
+    images, others = list_images(path)
+    if not images:
+        content = f": {decoding.left_out(others)}" if others else ""
+        raise ZooError(f"{path}: holds no image that can be read{content}")
     if others:
         print_note(f"{path}: {decoding.left_out(others)}")
-    return files
+    return [name for name, _, _ in images]
+
+
+def list_images(path: Path) -> tuple[list[tuple[str, int, int]], list[str]]:
+    """Return (name, size, time of change) of the images of a folder or an archive, and the names of other files.
+
+    Raises:
+        ZooError: it cannot be read.
+    """
+    try:
+        files = decoding.listing(path)
+    except OSError as error:
+        raise ZooError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except Exception as error:  # an archive that is none, or a damaged one
+        raise ZooError(f"{path}: is not a whole archive ({' '.join(str(error).split())})") from None
+    images = [entry for entry in files if decoding.is_image(entry[0])]
+    return images, [name for name, _, _ in files if not decoding.is_image(name)]
 
 
 def from_json(spec: ImageSpec, rows: Sequence[str]) -> Any:
