@@ -85,7 +85,7 @@ def mnist(*, root: str | None = None, split_seed: int = 0) -> Dataset:
         ``root``: folder of ready-made data sets; null: $ZOO_DATA, else data/
         ``split_seed``: of the validation rows
     """
-    return _idx("mnist", "MNIST", card("mnist"), tuple("0123456789"), root, split_seed)
+    return _idx("mnist", "MNIST", tuple("0123456789"), root, split_seed)
 
 
 @register_data("fashion_mnist", tasks=("classification",), modality="image")
@@ -96,20 +96,19 @@ def fashion_mnist(*, root: str | None = None, split_seed: int = 0) -> Dataset:
         ``root``: folder of ready-made data sets; null: $ZOO_DATA, else data/
         ``split_seed``: of the validation rows
     """
-    return _idx("fashion_mnist", "FashionMNIST", card("fashion_mnist"), FASHION_CLASSES, root, split_seed)
+    return _idx("fashion_mnist", "FashionMNIST", FASHION_CLASSES, root, split_seed)
 
 
-def _idx(
-    name: str, torchvision_name: str, card: Card, classes: tuple[str, ...], root: str | None, split_seed: int
-) -> Dataset:
+def _idx(name: str, torchvision_name: str, classes: tuple[str, ...], root: str | None, split_seed: int) -> Dataset:
     check_number("data.split_seed", split_seed, low=0, integer=True)
+    md5s = card(name).md5
     folder = root_folder(root) / torchvision_name / "raw"
-    if not all((folder / file).is_file() for file in card.md5):
+    if not all((folder / file).is_file() for file in md5s):
         from torchvision import datasets
 
         mirrors = getattr(datasets, torchvision_name).mirrors
-        fetch(name, folder, {file: [mirror + file for mirror in mirrors] for file in card.md5}, card.md5)
-    parts = [read_idx(folder / file, md5) for file, md5 in card.md5.items()]
+        fetch(name, folder, {file: [mirror + file for mirror in mirrors] for file in md5s}, md5s)
+    parts = [read_idx(folder / file, md5) for file, md5 in md5s.items()]
     x, y, test_x, test_y = parts[0].unsqueeze(1), parts[1].long(), parts[2].unsqueeze(1), parts[3].long()
     return _official(name, x, y, {"x": test_x, "y": test_y}, classes, split_seed)
 
