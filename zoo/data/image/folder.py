@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -250,27 +250,39 @@ def _check_empty(
 
 
 def _listed(path: Path, labels: str, target: str | None) -> LabelledFiles:
-    """Return the files that a CSV names: by their path, their name, or their name without its ending."""
+    """Return the files that a CSV names."""
     images, others = _images(path)
     others = [name for name in others if (path / name).resolve() != Path(labels).resolve()]
-    by_name: dict[str, list[Entry]] = {}
-    for entry in images:
-        place = PurePosixPath(entry[0])
-        for key in {entry[0], place.name, place.stem}:
-            by_name.setdefault(key, []).append(entry)
     files, classes = [], []
-    for line, name, label in read_labels(Path(labels), target, set(by_name)):
-        matching = by_name.get(name, [])
-        if len(matching) != 1:
-            problem = f"{len(matching)} files are so named" if matching else "no such image"
-            raise ZooError(f"{labels}, line {line}: {name!r}: {problem} under {path}")
-        files.append(matching[0])
+    for line, name, matching, label in match_labels([entry[0] for entry in images], labels, target):
+        if not matching:
+            raise ZooError(f"{labels}, line {line}: {name!r}: no such image under {path}")
+        files.append(images[matching[0]])
         classes.append(label)
     doubled = len(files) - len(set(files))
     if doubled:
         raise ZooError(f"{labels}: names {doubled} images more than once")
     unnamed = sorted({name for name, _, _ in images} - {name for name, _, _ in files})
     return LabelledFiles(files, classes, None, others, unnamed)
+
+
+def match_labels(names: Sequence[str], labels: str, target: str | None) -> Iterator[tuple[int, str, list[int], str]]:
+    """Yield line, name, row numbers in ``names`` (one or none) and class of each line of a CSV.
+
+    A file is named by its path, its name, or its name without its ending.
+
+    Raises:
+        ZooError: several files are so named.
+    """
+    by_name: dict[str, list[int]] = {}
+    for row, path in enumerate(names):
+        for key in {path, PurePosixPath(path).name, PurePosixPath(path).stem}:
+            by_name.setdefault(key, []).append(row)
+    for line, name, label in read_labels(Path(labels), target, set(by_name)):
+        matching = by_name.get(name, [])
+        if len(matching) > 1:
+            raise ZooError(f"{labels}, line {line}: {name!r}: {len(matching)} files are so named")
+        yield line, name, matching, label
 
 
 def _some_classes(files: LabelledFiles, classes: Sequence[str] | None, path: str) -> LabelledFiles:

@@ -11,13 +11,12 @@ import torch
 from torch import Tensor
 
 from zoo.data.arrays import joined_images
-from zoo.data.image.folder import parts_of
+from zoo.data.image.folder import match_labels, parts_of
 from zoo.data.image.npz import labelled_arrays
 from zoo.data.image.read import read
 from zoo.data.image.spec import ImageSpec
 from zoo.data.inputs import encode
 from zoo.data.labelled import ABSENT, Labelled, class_numbers, left_out_notes, same_name, with_classes
-from zoo.data.table.csv_file import read_labels
 from zoo.exceptions import ZooError
 
 
@@ -86,15 +85,8 @@ def _class_level(spec: ImageSpec, folders: Sequence[tuple[str, ...]]) -> int:
 
 
 def _listed_classes(names: Sequence[str], data: Mapping[str, Any]) -> tuple[list[int], list[str], list[str]]:
-    by_name: dict[str, list[int]] = {}
-    for row, name in enumerate(names):
-        for key in {name, Path(name).name, Path(name).stem}:
-            by_name.setdefault(key, []).append(row)
     index, classes, lost = [], [], 0
-    for line, file, label in read_labels(Path(data["labels"]), data.get("target"), set(by_name)):
-        matching = by_name.get(file, [])
-        if len(matching) > 1:
-            raise ZooError(f"{data['labels']}, line {line}: {file!r}: {len(matching)} files are so named")
+    for _, _, matching, label in match_labels(names, data["labels"], data.get("target")):
         lost += not matching
         index += matching
         classes += [label] * len(matching)
