@@ -92,7 +92,7 @@ class Modality(Generic[SpecT]):
         """Return a description of a request's rows, and the pydantic type of one; by default nested lists of numbers."""
         from zoo.data.request_types import numbers_of_shape
 
-        return f"Arrays of shape {spec.input_shape}.", numbers_of_shape(spec)
+        return f"Arrays of shape {spec.input_shape}.", numbers_of_shape(spec, spec.input_shape)
 
     def request_example(self, spec: SpecT) -> Any:
         """Return a row that a model of such data answers: near the mean of its training data."""

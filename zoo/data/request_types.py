@@ -28,27 +28,16 @@ def list_of(row: Any, shortest: int, longest: int) -> Any:
     return Annotated[list[row], Field(min_length=shortest, max_length=longest)]
 
 
-def step_of(spec: DataSpec) -> Any:
-    """Return the type of one step of a sequence or series: a list of numbers."""
-    number = Annotated[Number, WithJsonSchema(bounded_number(spec.mean, spec.std))]
-    return list_of(number, spec.input_shape[-1], spec.input_shape[-1])
-
-
-def numbers_of_shape(spec: DataSpec) -> Any:
-    """Return the type of nested lists of numbers of the spec's shape."""
+def numbers_of_shape(spec: DataSpec, shape: Sequence[int]) -> Any:
+    """Return the type of nested lists of numbers of a shape."""
     row: Any = Annotated[Number, WithJsonSchema(bounded_number(spec.mean, spec.std))]
-    for size in reversed(spec.input_shape):
+    for size in reversed(shape):
         row = list_of(row, size, size)
     return row
-
-
-def short(value: float) -> float:
-    """Return a number with four digits."""
-    return float(f"{value:.4g}")
 
 
 def step_examples(spec: DataSpec, steps: int) -> list[list[float]]:
     """Return so many steps at the training data's mean."""
     width = spec.input_shape[1]
     mean = spec.mean if len(spec.mean) == width else spec.mean * width
-    return [[short(value) for value in mean]] * steps
+    return [[float(f"{value:.4g}") for value in mean]] * steps

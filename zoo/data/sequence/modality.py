@@ -38,11 +38,11 @@ class SequenceModality(Modality[SequenceSpec]):
 
     def request_row(self, spec: SequenceSpec) -> tuple[str, Any]:
         """Return the type of a sequence."""
-        from zoo.data.request_types import list_of, step_of
+        from zoo.data.request_types import list_of, numbers_of_shape
 
         longest, width = spec.input_shape
         about = f"Sequences of 1 to {longest} steps of {width} numbers each."
-        return about, list_of(step_of(spec), 1, longest)
+        return about, list_of(numbers_of_shape(spec, spec.input_shape[-1:]), 1, longest)
 
     def request_example(self, spec: SequenceSpec) -> list[list[float]]:
         """Return two steps at the mean."""

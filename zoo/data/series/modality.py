@@ -51,11 +51,11 @@ class SeriesModality(Modality[SeriesSpec]):
 
     def request_row(self, spec: SeriesSpec) -> tuple[str, Any]:
         """Return the type of the last steps of a series."""
-        from zoo.data.request_types import list_of, step_of
+        from zoo.data.request_types import list_of, numbers_of_shape
 
         steps = spec.input_shape[0]
         about = f"The last {steps} steps of a series, each with {', '.join(spec.columns)} in this order."
-        return about, list_of(step_of(spec), steps, steps)
+        return about, list_of(numbers_of_shape(spec, spec.input_shape[-1:]), steps, steps)
 
     def request_example(self, spec: SeriesSpec) -> list[list[float]]:
         """Return steps at the mean."""

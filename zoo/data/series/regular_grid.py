@@ -18,7 +18,7 @@ from zoo.data.series.spec import SeriesReading
 from zoo.data.series.time_column import check_order, read_times
 from zoo.data.series.times import Times, joined, written
 from zoo.data.table.csv_file import column_named
-from zoo.data.table.numbers import MARKS, PLAIN, Format, as_numbers, guess_format, surely_comma, surely_point
+from zoo.data.table.numbers import MARKS, PLAIN, Format, as_numbers, guess_format, infer_decimal
 from zoo.data.table.source import Table
 from zoo.exceptions import ZooError
 from zoo.utils.console import print_note
@@ -170,7 +170,7 @@ def number_formats(
     hint = decimal
     if hint is None:
         others = [one for one, simple in zip(texts, plain, strict=True) if not simple]
-        hint = "," if any(map(surely_comma, others)) else "." if any(map(surely_point, others)) else None
+        hint = infer_decimal(others)
     formats = []
     for one, simple in zip(texts, plain, strict=True):
         if not one or (simple and hint in (None, ".") and thousands is None):

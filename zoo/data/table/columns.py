@@ -21,9 +21,8 @@ from zoo.data.table.numbers import (
     Guess,
     as_numbers,
     guess_format,
+    infer_decimal,
     is_number,
-    surely_comma,
-    surely_point,
 )
 from zoo.data.table.options import FrameOptions
 from zoo.data.table.source import Table
@@ -87,7 +86,7 @@ def guess_columns(table: Table, columns: Sequence[str], options: FrameOptions) -
     ]
     hint = options.decimal
     if hint is None and options.thousands is None:
-        hint = "," if any(map(surely_comma, counts)) else "." if any(map(surely_point, counts)) else None
+        hint = infer_decimal(counts)
         if hint == "," and simple:  # by which 1.203 is no fraction
             texts = {column: _counted(table, column, options.missing, simple=False) for column in columns}
     for column, one in texts.items():

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
 from torch import Tensor
 
-from zoo.data.dataset import Batch, Dataset, Values
-from zoo.data.input_readers import Piece
-from zoo.data.labelled import Labelled
+from zoo.data.dataset import Dataset, Values
 from zoo.data.modality import Modality
-from zoo.data.table import read
 from zoo.data.table.example import example
 from zoo.data.table.labelled import labelled_table
+from zoo.data.table.read import column_names, encode, from_json, read, unknown_categories
 from zoo.data.table.scaler import TableScaler
 from zoo.data.table.spec import TableSpec
 from zoo.data.table.translate import translate
@@ -33,17 +30,12 @@ class TableModality(Modality[TableSpec]):
     labelled_options = {"csv": ("target", "delimiter", "quoting", "header")}  # noqa: RUF012
     widget = "table_file"
 
-    def encode(self, spec: TableSpec, raw: Any) -> Batch:
-        """Return raw input as a batch."""
-        return read.encode(spec, raw)
-
-    def read(self, spec: TableSpec, path: str) -> Iterator[Piece]:
-        """Yield the content of a file or folder."""
-        return read.read(spec, path)
-
-    def from_json(self, spec: TableSpec, rows: Sequence[Any]) -> Any:
-        """Return the rows of a request as ``encode`` takes them."""
-        return read.from_json(spec, rows)
+    encode = staticmethod(encode)
+    read = staticmethod(read)
+    from_json = staticmethod(from_json)
+    unknown_categories = staticmethod(unknown_categories)
+    labelled = staticmethod(labelled_table)
+    translate = staticmethod(translate)
 
     def unknown_values(self, spec: TableSpec, batch: Mapping[str, Any]) -> tuple[dict[str, int], int]:
         """Return how many categories training did not have, by column, and of how many cells."""
@@ -51,18 +43,6 @@ class TableModality(Modality[TableSpec]):
         columns = [n for n, categories in enumerate(spec.categories) if categories]
         counts = {spec.columns[n]: int((x[:, n] == 0).sum()) for n in columns}
         return {name: count for name, count in counts.items() if count}, len(x) * len(columns)
-
-    def unknown_categories(self, spec: TableSpec, raw: Any, batch: Mapping[str, Any]) -> dict[str, Counter[str]]:
-        """Return the categories that training did not have, counted by column."""
-        return read.unknown_categories(spec, raw, dict(batch))
-
-    def labelled(self, spec: TableSpec, data: Mapping[str, Any], part: str | None) -> Labelled:
-        """Return the rows of a CSV with their target."""
-        return labelled_table(spec, data, part)
-
-    def translate(self, dataset: Dataset, spec: TableSpec) -> Dataset:
-        """Return the rows with the numbers of a model's categories, gaps and offsets."""
-        return translate(dataset, spec)
 
     def with_statistics(self, spec: TableSpec, x: Values) -> TableSpec:
         """Return the spec with the mean and deviation of each numeric column; categories keep theirs."""
@@ -81,7 +61,7 @@ class TableModality(Modality[TableSpec]):
 
         properties: dict[str, Any] = {}
         mean, std = (each if len(each) > 1 else each * spec.inputs for each in (spec.mean, spec.std))
-        for n, name in enumerate(read.column_names(spec)):
+        for n, name in enumerate(column_names(spec)):
             categories = spec.categories[n] if spec.categories else ()
             if categories:
                 text = {"type": "string", "examples": [category for category in categories if category][:5]}
@@ -97,7 +77,7 @@ class TableModality(Modality[TableSpec]):
 
     def request_example(self, spec: TableSpec) -> dict[str, Any]:
         """Return a row with the first category or the mean of each column."""
-        names = read.column_names(spec)
+        names = column_names(spec)
         categories = spec.categories or ((),) * len(names)
         mean = spec.mean if len(spec.mean) > 1 else spec.mean * spec.inputs
         return {

@@ -6,7 +6,7 @@ A format belongs to a whole column: ``()`` reads plain numbers, else it is ``(de
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -169,21 +169,14 @@ def _preferred(
     return tied[0]
 
 
-def surely_comma(counts: Mapping[str, int]) -> bool:
-    """Tell whether a column's texts are numbers with decimal commas, and can be nothing else."""
-    return _surely(counts, ",")
+def infer_decimal(columns: Iterable[Mapping[str, int]]) -> str | None:
+    """Return the decimal mark of a file: a comma or a point where the texts of a column with commas can be nothing else.
 
-
-def surely_point(counts: Mapping[str, int]) -> bool:
-    """Tell whether a column's texts are numbers with decimal points and commas between thousands, and nothing else."""
-    return _surely(counts, ".")
-
-
-def _surely(counts: Mapping[str, int], decimal: str) -> bool:
-    if not any("," in text for text in counts):
-        return False
-    guess = guess_format(counts)
-    return guess.share > 0.9 and not guess.unsure and guess.form[:1] == (decimal,)
+    A comma in one column counts more than points in others; None where no column tells.
+    """
+    guesses = [guess_format(counts) for counts in columns if any("," in text for text in counts)]
+    marks = {guess.form[0] for guess in guesses if guess.share > 0.9 and not guess.unsure}
+    return next((mark for mark in ",." if mark in marks), None)
 
 
 def as_numbers(

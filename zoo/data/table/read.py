@@ -57,10 +57,10 @@ def encode(spec: TableSpec, raw: Any) -> Batch:
     return {"x": batched(spec, torch.from_numpy(_encode_array(spec, raw).astype(np.float32)))}
 
 
-def read(spec: TableSpec, place: str) -> Iterator[Piece]:
+def read(spec: TableSpec, path: str) -> Iterator[Piece]:
     """Read rows of a CSV, as the training file was read."""
-    reading, name = spec.reading, "standard input" if place == INPUT else place
-    with opened(place) as file:
+    reading, name = spec.reading, "standard input" if path == INPUT else path
+    with opened(path) as file:
         for table in stream_csv(
             file,
             name,
@@ -72,7 +72,7 @@ def read(spec: TableSpec, place: str) -> Iterator[Piece]:
         ):
             _check_columns(spec, table.cells.columns, name)
             table.cells.attrs["origin"] = Origin(name, table.lines)
-            yield Piece([str(line) for line in table.lines], table.cells, done=share_read(place, file))
+            yield Piece([str(line) for line in table.lines], table.cells, done=share_read(path, file))
 
 
 def from_json(spec: TableSpec, rows: Sequence[dict[str, Any]]) -> Any:
@@ -290,7 +290,7 @@ def _as_in_file(value: Any, text: str, known: Sequence[str]) -> str:
     return text.zfill(lengths.pop()) if len(lengths) == 1 and text.isdigit() else text
 
 
-def unknown_categories(spec: TableSpec, raw: Any, batch: Batch) -> dict[str, Counter[str]]:
+def unknown_categories(spec: TableSpec, raw: Any, batch: Mapping[str, Any]) -> dict[str, Counter[str]]:
     """Return the categories of ``raw`` that training lacks, by column, and how often each occurs.
 
     ``batch`` is what ``encode`` made of it.

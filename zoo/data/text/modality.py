@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
 
-from zoo.data.dataset import Batch, Dataset
-from zoo.data.input_readers import Piece
+from zoo.data.dataset import Dataset
 from zoo.data.labelled import Labelled
 from zoo.data.modality import Modality
 from zoo.data.spec import PADDING, UNKNOWN
-from zoo.data.text import read
 from zoo.data.text.augment import TextAugment
 from zoo.data.text.example import example
 from zoo.data.text.labelled import labelled_stretch, labelled_texts
+from zoo.data.text.read import encode, read
 from zoo.data.text.spec import TextSpec
 from zoo.data.text.translate import translate
 from zoo.registry import register_modality
@@ -33,13 +32,9 @@ class TextModality(Modality[TextSpec]):
     widget = "text_box"
     augmentation = TextAugment
 
-    def encode(self, spec: TextSpec, raw: Any) -> Batch:
-        """Return raw input as a batch."""
-        return read.encode(spec, raw)
-
-    def read(self, spec: TextSpec, path: str) -> Iterator[Piece]:
-        """Yield the content of a file or folder."""
-        return read.read(spec, path)
+    encode = staticmethod(encode)
+    read = staticmethod(read)
+    translate = staticmethod(translate)
 
     def unknown_values(self, spec: TextSpec, batch: Mapping[str, Any]) -> tuple[dict[str, int], int]:
         """Return how many tokens training did not have, and of how many."""
@@ -55,10 +50,6 @@ class TextModality(Modality[TextSpec]):
     def labelled_data(self, spec: TextSpec, path: str) -> str:
         """Return text for labelled texts, else text_file."""
         return "text" if spec.classes else "text_file"
-
-    def translate(self, dataset: Dataset, spec: TextSpec) -> Dataset:
-        """Return the texts in the numbers of a model's vocabulary."""
-        return translate(dataset, spec)
 
     def request_row(self, spec: TextSpec) -> tuple[str, Any]:
         """Return the type of a text."""

@@ -138,17 +138,16 @@ def _column(spec: TextSpec, names: Sequence[str]) -> str:
     raise ZooError(f"{spec.name}: the model reads {reads}; the columns are {shortened(names, 20)}")
 
 
-def read(spec: TextSpec, place: str) -> Iterator[Piece]:
+def read(spec: TextSpec, path: str) -> Iterator[Piece]:
     """Read texts: the model's column of a table, each file of a folder, each line of another file.
 
     Raises:
         ZooError: a file that cannot be read, or a table without the model's column.
     """
-    path = Path(place)
-    if place != INPUT and path.is_dir():
-        return _files(path)
-    table = None if place == INPUT else _table(spec, path)
-    return _lines(place) if table is None else _rows(spec, table)
+    if path != INPUT and Path(path).is_dir():
+        return _files(Path(path))
+    table = None if path == INPUT else _table(spec, Path(path))
+    return _lines(path) if table is None else _rows(spec, table)
 
 
 def _files(folder: Path) -> Iterator[Piece]:
