@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
-from zoo.data.dataset import Batch, Dataset, Values, channel_statistics
-from zoo.data.image import read
+from zoo.data.dataset import Dataset, Values, channel_statistics
 from zoo.data.image.augment import ImageAugment
 from zoo.data.image.example import example
 from zoo.data.image.labelled import labelled_archive, labelled_folder
+from zoo.data.image.read import encode, from_json, read
 from zoo.data.image.spec import ImageSpec
-from zoo.data.input_readers import Piece
 from zoo.data.labelled import Labelled
 from zoo.data.modality import Modality
 from zoo.data.scaler import BoundedScaler
@@ -34,17 +33,9 @@ class ImageModality(Modality[ImageSpec]):
     widget = "image_file"
     augmentation = ImageAugment
 
-    def encode(self, spec: ImageSpec, raw: Any) -> Batch:
-        """Return raw input as a batch."""
-        return read.encode(spec, raw)
-
-    def read(self, spec: ImageSpec, path: str) -> Iterator[Piece]:
-        """Yield the content of a file or folder."""
-        return read.read(spec, path)
-
-    def from_json(self, spec: ImageSpec, rows: Sequence[Any]) -> Any:
-        """Return the rows of a request as ``encode`` takes them."""
-        return read.from_json(spec, rows)
+    encode = staticmethod(encode)
+    read = staticmethod(read)
+    from_json = staticmethod(from_json)
 
     def labelled(self, spec: ImageSpec, data: Mapping[str, Any], part: str | None) -> Labelled:
         """Return the images of a folder or an archive with their classes."""

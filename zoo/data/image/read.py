@@ -176,18 +176,18 @@ def _as_batch(spec: ImageSpec, x: np.ndarray) -> np.ndarray:
     )
 
 
-def read(spec: ImageSpec, place: str) -> Iterator[Piece]:
+def read(spec: ImageSpec, path: str) -> Iterator[Piece]:
     """Read an image, or those of a folder or an archive; a note says which of its files are left out."""
-    path, options = Path(place), _options(spec)
+    options = _options(spec)
     openers: Iterable[tuple[str, Callable[[], io.BytesIO | Path]]]
-    files = None if place == INPUT else _files(path)
+    files = None if path == INPUT else _files(Path(path))
     if files is not None:
-        openers = ((str(path / files[n]), opener) for n, opener in decoding.contents(path, files))
-    elif place == INPUT:
+        openers = ((str(Path(path) / files[n]), opener) for n, opener in decoding.contents(Path(path), files))
+    elif path == INPUT:
         openers = [("standard input", lambda: io.BytesIO(sys.stdin.buffer.read()))]
     else:
-        openers = [(place, lambda: path)]
-    total = len(files or [place])
+        openers = [(path, lambda: Path(path))]
+    total = len(files or [path])
     names: list[str] = []
     rows: list[np.ndarray] = []
     for number, (name, opener) in enumerate(openers, start=1):

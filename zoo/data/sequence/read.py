@@ -71,10 +71,10 @@ def _as_tensor(spec: SequenceSpec, part: Any) -> Tensor:
     return torch.from_numpy(values.astype(np.float64 if values.dtype.kind != "f" else values.dtype))
 
 
-def read(spec: SequenceSpec, place: str) -> Iterator[Piece]:
+def read(spec: SequenceSpec, path: str) -> Iterator[Piece]:
     """Read wav files; for a model of other sequences, arrays (T, C) of .npy files."""
-    path = Path(place)
-    files = _files(path, ".wav" if spec.reading.frames else ".npy") if path.is_dir() else [path]
+    folder = Path(path)
+    files = _files(folder, ".wav" if spec.reading.frames else ".npy") if folder.is_dir() else [folder]
     for number, file in enumerate(files, start=1):
         try:
             yield Piece([str(file)], [_frames(spec, file)], done=number / len(files))

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from zoo.data.dataset import Batch, Dataset
-from zoo.data.input_readers import Piece
-from zoo.data.labelled import Labelled
+from zoo.data.dataset import Dataset
 from zoo.data.modality import Modality
-from zoo.data.series import read
 from zoo.data.series.example import example
 from zoo.data.series.labelled import labelled_series
+from zoo.data.series.read import encode, from_json, read
 from zoo.data.series.spec import SeriesSpec
 from zoo.data.series.unlabelled import without_forecasts
 from zoo.registry import register_modality
@@ -29,25 +26,11 @@ class SeriesModality(Modality[SeriesSpec]):
     }
     widget = "series_file"
 
-    def encode(self, spec: SeriesSpec, raw: Any) -> Batch:
-        """Return raw input as a batch."""
-        return read.encode(spec, raw)
-
-    def read(self, spec: SeriesSpec, path: str) -> Iterator[Piece]:
-        """Yield the content of a file or folder."""
-        return read.read(spec, path)
-
-    def from_json(self, spec: SeriesSpec, rows: Sequence[Any]) -> Any:
-        """Return the rows of a request as ``encode`` takes them."""
-        return read.from_json(spec, rows)
-
-    def labelled(self, spec: SeriesSpec, data: Mapping[str, Any], part: str | None) -> Labelled:
-        """Return all windows of a series."""
-        return labelled_series(spec, data, part)
-
-    def without_labels(self, dataset: Dataset) -> Dataset:
-        """Return windows that lie in one part each."""
-        return without_forecasts(dataset)
+    encode = staticmethod(encode)
+    read = staticmethod(read)
+    from_json = staticmethod(from_json)
+    labelled = staticmethod(labelled_series)
+    without_labels = staticmethod(without_forecasts)
 
     def request_row(self, spec: SeriesSpec) -> tuple[str, Any]:
         """Return the type of the last steps of a series."""

@@ -148,16 +148,16 @@ def _last(spec: SeriesSpec, source: Any, clocks: Sequence[str] = ()) -> Series:
     return series
 
 
-def read(spec: SeriesSpec, place: str) -> Iterator[Piece]:
+def read(spec: SeriesSpec, path: str) -> Iterator[Piece]:
     """Read a series' last rows, and the times that come after."""
     from zoo.data.series.source import open_series, source_of
 
-    if place == INPUT:
+    if path == INPUT:
         raise ZooError("predict: a series is read from a file")
-    table = open_series(Path(place), spec.reading, spec.columns)
+    table = open_series(Path(path), spec.reading, spec.columns)
     series = _last(spec, source_of(table))
     times = series.following((spec.target_shape or (0,))[0])
-    yield Piece([place], series.values[-spec.input_shape[0] :], times=times)
+    yield Piece([path], series.values[-spec.input_shape[0] :], times=times)
 
 
 def from_json(spec: SeriesSpec, rows: Sequence[Any]) -> Any:
