@@ -68,7 +68,7 @@ def _alone(data: Any, splits: Splits) -> Dataset:
     """Return rows without labels."""
     if hasattr(data, "columns"):
         frame = with_names(data, "data")
-        return frame_dataset("arrays", Table.of_frame("data", frame, options=False), FrameOptions([]), splits)
+        return frame_dataset("arrays", Table.of_frame("data", frame), FrameOptions([]), splits)
     dataset = from_arrays(
         (data, np.arange(len(data))),
         task="regression",
@@ -95,7 +95,7 @@ def _as_frame(data: Any, target: str | int | None) -> tuple[Table, FrameOptions]
         raise ZooError(f"data: a data frame needs its target's name, as target={names[-1]!r}; columns: {names}")
     if target not in names:
         raise unknown("target", target, names)
-    return Table.of_frame("data", frame, options=False), FrameOptions([target])
+    return Table.of_frame("data", frame), FrameOptions([target])
 
 
 def _with_target(frame: pd.DataFrame, y: Any) -> tuple[str, pd.DataFrame]:

@@ -18,7 +18,7 @@ from zoo.data.download import fetch, read_checked, root_folder
 from zoo.data.series.anomaly_windows import in_anomaly_windows
 from zoo.data.series.calendar import seasonal_period_of
 from zoo.data.series.regular_grid import read_series, with_options
-from zoo.data.series.source import open_series, source_of, without_index
+from zoo.data.series.source import open_series, without_index
 from zoo.data.series.spec import SeriesReading, SeriesSpec
 from zoo.data.table.csv_file import column_named
 from zoo.data.table.read import as_text
@@ -101,7 +101,7 @@ def series(
         inputs += [name for name in outputs if name not in inputs]
     if inputs is None:
         table = without_index(table, keep=[*reading.time, *(outputs or ())])
-    even = read_series(source_of(table), inputs, reading, decimal=decimal, thousands=thousands)
+    even = read_series(table, inputs, reading, decimal=decimal, thousands=thousands)
     anomalous = None
     if anomaly_windows is not None:
         anomalous = in_anomaly_windows(Path(anomaly_windows), Path(path), even.grid.times, even.times)

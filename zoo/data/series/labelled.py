@@ -15,7 +15,7 @@ from zoo.data.dataset import Rows, Windows
 from zoo.data.labelled import Labelled, chosen_options, left_out_notes
 from zoo.data.series.anomaly_windows import in_anomaly_windows
 from zoo.data.series.regular_grid import read_series, with_options
-from zoo.data.series.source import open_series, source_of
+from zoo.data.series.source import open_series
 from zoo.data.series.spec import SeriesSpec
 from zoo.data.series.unlabelled import held
 from zoo.exceptions import ZooError
@@ -27,7 +27,7 @@ def labelled_series(spec: SeriesSpec, data: Mapping[str, Any], part: str | None)
     reading = replace(spec.reading, **chosen_options(data, "delimiter", "header"))
     table = open_series(path, reading, spec.columns)
     reading = with_options(reading, table, **chosen_options(data, "time_column", "dayfirst", "fill_method"))
-    recorded = read_series(source_of(table), spec.columns, reading, last=0)
+    recorded = read_series(table, spec.columns, reading, last=0)
     values = recorded.values
     past = spec.input_shape[0]
     horizon = spec.target_shape[0] if spec.target_type == "future" else 0

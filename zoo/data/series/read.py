@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
+from zoo.data.dataset import Batch
 from zoo.data.input_readers import INPUT, Piece, array, as_tensor
+from zoo.data.series.regular_grid import Series, read_series
+from zoo.data.series.source import open_series
 from zoo.data.series.spec import SeriesSpec
+from zoo.data.table.numbers import PLAIN, as_numbers
+from zoo.data.table.read import with_names
+from zoo.data.table.source import Table
 from zoo.exceptions import ZooError
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from zoo.data.dataset import Batch
-    from zoo.data.series.regular_grid import Series
 
 ADVICE = "fill the gaps: the model was trained without data.fill_method"
 
@@ -42,8 +44,6 @@ def encode(spec: SeriesSpec, raw: Any) -> Batch:
     elif hasattr(raw, "columns"):
         raw = _window(spec, raw)
     elif isinstance(raw, Mapping) or (isinstance(raw, Sequence) and len(raw) and isinstance(raw[0], Mapping)):
-        import pandas as pd
-
         raw = _window(spec, pd.DataFrame(raw))
     x = as_tensor(_array(spec, raw))
     x = x.unsqueeze(0) if x.ndim == 2 else x
@@ -99,10 +99,6 @@ def _window(spec: SeriesSpec, frame: pd.DataFrame) -> np.ndarray:
     """
     import pandas as pd
 
-    from zoo.data.series.source import Source
-    from zoo.data.table.numbers import PLAIN, as_numbers
-    from zoo.data.table.read import with_names
-
     reading = spec.reading
     index = frame.index
     frame = with_names(frame, spec.name)
@@ -120,42 +116,38 @@ def _window(spec: SeriesSpec, frame: pd.DataFrame) -> np.ndarray:
     elif len(clocks) < len(reading.time) or not clocks:
         clocks = dated[:1]
     cells = frame[[*spec.columns, *clocks]].reset_index(drop=True)
-    source = Source("data", cells, range(1, len(cells) + 1), "row")
+    table = Table.of_frame("data", cells, unit="row")
     if not clocks:
         forms = reading.formats or (PLAIN,) * len(spec.columns)
         columns = [
-            as_numbers(cells[name], partial(source.at, column=name), form=form, missing=reading.missing)
+            as_numbers(cells[name], partial(table.at, column=name), form=form, missing=reading.missing)
             for name, form in zip(spec.columns, forms, strict=True)
         ]
         return np.stack(columns, 1)[-spec.input_shape[0] :]
-    return _last(spec, source, clocks).values[-spec.input_shape[0] :]
+    return _last(spec, table, clocks).values[-spec.input_shape[0] :]
 
 
-def _last(spec: SeriesSpec, source: Any, clocks: Sequence[str] = ()) -> Series:
-    """Return a source's even rows, of which there are enough for the model."""
-    from dataclasses import replace
-
-    from zoo.data.series.regular_grid import read_series
+def _last(spec: SeriesSpec, table: Table, clocks: Sequence[str] = ()) -> Series:
+    """Return a table's even rows, of which there are enough for the model."""
 
     reading = spec.reading
     reading = replace(reading, time=tuple(clocks)) if clocks else reading
     past = spec.input_shape[0]
-    series = read_series(source, spec.columns, reading, last=past, advice=ADVICE)
+    series = read_series(table, spec.columns, reading, last=past, advice=ADVICE)
     if len(series.values) < past:
         columns = ", ".join(spec.columns)
         expected = f"must be {spec.input_shape}, the last {past} steps of {columns}"
-        raise ZooError(f"{source.name}: has {len(series.values)} rows; {expected}")
+        raise ZooError(f"{table.path}: has {len(series.values)} rows; {expected}")
     return series
 
 
 def read(spec: SeriesSpec, path: str) -> Iterator[Piece]:
     """Read a series' last rows, and the times that come after."""
-    from zoo.data.series.source import open_series, source_of
 
     if path == INPUT:
         raise ZooError("predict: a series is read from a file")
     table = open_series(Path(path), spec.reading, spec.columns)
-    series = _last(spec, source_of(table))
+    series = _last(spec, table)
     times = series.following((spec.target_shape or (0,))[0])
     yield Piece([path], series.values[-spec.input_shape[0] :], times=times)
 

@@ -13,7 +13,6 @@ import pandas as pd
 
 from zoo.config.schema import check_choice, check_flag
 from zoo.data.series.calendar import SECOND, Grid, direction, duration, grid_of, step_text
-from zoo.data.series.source import Source
 from zoo.data.series.spec import SeriesReading
 from zoo.data.series.time_column import check_order, read_times
 from zoo.data.series.times import Times, joined, written
@@ -69,7 +68,7 @@ def with_options(
 
 
 def read_series(
-    source: Source,
+    table: Table,
     columns: Sequence[str] | None,
     reading: SeriesReading,
     *,
@@ -78,10 +77,10 @@ def read_series(
     decimal: str | None = None,
     thousands: str | None = None,
 ) -> Series:
-    """Return the numbers of a source's columns on a regular grid of times.
+    """Return the numbers of a table's columns on a regular grid of times.
 
     Args:
-        ``source``: rows of a file or a frame.
+        ``table``: rows of a file or a frame.
         ``columns``: their names; None: all but the times.
         ``reading``: how the file is read; what it leaves open is found out.
         ``last``: rows at the end that must have all their values, unless gaps are filled; None: all rows.
@@ -91,24 +90,24 @@ def read_series(
     Raises:
         ZooError: no times, or uneven ones; several series; a cell that is no number; gaps that nothing fills.
     """
-    missing = [name for name in columns or () if name not in source.cells.columns]
+    missing = [name for name in columns or () if name not in table.cells.columns]
     if missing:
-        raise ZooError(f"{source.name}: lacks the column {missing[0]!r}; the model reads {', '.join(columns or ())}")
-    times, clocks = read_times(source, reading)
+        raise ZooError(f"{table.path}: lacks the column {missing[0]!r}; the model reads {', '.join(columns or ())}")
+    times, clocks = read_times(table, reading)
     if direction(times.values) < 0 and len(times.values) > 1:
         if not reading.step:
-            print_note(f"{source.name}: the times fall from row to row; the last row is read first")
-        source, times = source.backwards(), replace(times, values=times.values[::-1])
-    check_order(source, times, clocks)
-    names = [str(c) for c in source.cells.columns if c not in clocks] if columns is None else list(columns)
+            print_note(f"{table.path}: the times fall from row to row; the last row is read first")
+        table, times = table.backwards(), replace(times, values=times.values[::-1])
+    check_order(table, times, clocks)
+    names = [str(c) for c in table.cells.columns if c not in clocks] if columns is None else list(columns)
     formats = reading.formats or (PLAIN,) * len(names)
     if not reading.step:
-        formats = number_formats(source.cells, names, reading, decimal=decimal, thousands=thousands)
-    values = np.stack([_numbers(source, name, form, reading) for name, form in zip(names, formats, strict=True)], 1)
-    grid = _grid(source, times, clocks, reading, advice)
+        formats = number_formats(table.cells, names, reading, decimal=decimal, thousands=thousands)
+    values = np.stack([_numbers(table, name, form, reading) for name, form in zip(names, formats, strict=True)], 1)
+    grid = _grid(table, times, clocks, reading, advice)
     even = np.full((len(grid.times), len(names)), np.nan)
     even[grid.positions] = values
-    even = _without_gaps(source, names, even, grid, reading.fill_method, last, advice)
+    even = _without_gaps(table, names, even, grid, reading.fill_method, last, advice)
     settled = replace(
         reading,
         time=tuple(clocks),
@@ -120,32 +119,32 @@ def read_series(
     return Series(names, even, grid, times, settled)
 
 
-def _grid(source: Source, times: Times, clocks: Sequence[str], reading: SeriesReading, advice: str) -> Grid:
+def _grid(table: Table, times: Times, clocks: Sequence[str], reading: SeriesReading, advice: str) -> Grid:
     """Return the even times of the rows.
 
     Raises:
         ZooError: no calendar fits, or gaps where nothing fills them.
     """
     values = times.values
-    cells = source.cells[clocks[0]] if len(clocks) == 1 else joined(source.cells, clocks)
+    cells = table.cells[clocks[0]] if len(clocks) == 1 else joined(table.cells, clocks)
     grid = grid_of(values, reading.step)
     if grid is not None and (not grid.missing or reading.fill_method is not None):
         return grid
     if grid is not None:
         after = int(np.flatnonzero(np.diff(grid.positions) != 1)[0])
-        error = f"{source.at(after, clocks[0])}: after {cells.iloc[after]} the steps are not even"
+        error = f"{table.at(after, clocks[0])}: after {cells.iloc[after]} the steps are not even"
         raise ZooError(f"{error} ({grid.missing:,} are missing); {advice}")
     steps = np.diff(values)
     other = grid_of(values) if reading.step else None
     if other is not None:
         raise ZooError(
-            f"{source.name}, column {clocks[0]!r}: has a step of {step_text(other.calendar.step)}; "
+            f"{table.path}, column {clocks[0]!r}: has a step of {step_text(other.calendar.step)}; "
             f"the model was trained on steps of {step_text(reading.step)}"
         )
     lengths, counts = np.unique(steps, return_counts=True)
     most = lengths[counts.argmax()]
     after = int(np.flatnonzero(steps != most)[0]) if len(lengths) > 1 else 0
-    error = f"{source.at(after, clocks[0])}: after {cells.iloc[after]} the steps are not even"
+    error = f"{table.at(after, clocks[0])}: after {cells.iloc[after]} the steps are not even"
     raise ZooError(f"{error}, {_length(steps[after])} where most are {_length(most)}; bring the rows to even steps")
 
 
@@ -190,14 +189,14 @@ def _number_texts(cells: pd.Series, missing: Sequence[str]) -> dict[str, int]:
     return {text: count for text, count in counts.items() if text.lower() not in MARKS and text not in missing}
 
 
-def _numbers(source: Source, name: str, form: Format, reading: SeriesReading) -> np.ndarray:
-    advice = ", or leave the column out by data.columns=[…]" if source.unit == "line" else ""
-    place = partial(source.at, column=name)
-    return as_numbers(source.cells[name], place, advice, form=form, missing=reading.missing)
+def _numbers(table: Table, name: str, form: Format, reading: SeriesReading) -> np.ndarray:
+    advice = ", or leave the column out by data.columns=[…]" if table.unit == "line" else ""
+    place = partial(table.at, column=name)
+    return as_numbers(table.cells[name], place, advice, form=form, missing=reading.missing)
 
 
 def _without_gaps(
-    source: Source,
+    table: Table,
     names: Sequence[str],
     even: np.ndarray,
     grid: Grid,
@@ -214,9 +213,9 @@ def _without_gaps(
     for number, name in enumerate(names):
         empty = np.isnan(even[:, number])
         if empty.all():
-            raise ZooError(f"{source.name}: column {name!r} is empty; leave it out by data.columns=")
+            raise ZooError(f"{table.path}: column {name!r} is empty; leave it out by data.columns=")
         tail = int(empty[::-1].argmin())
-        first = source.at(min(rows[n] for n in range(len(even) - tail, len(even)) if n in rows), name) if tail else ""
+        first = table.at(min(rows[n] for n in range(len(even) - tail, len(even)) if n in rows), name) if tail else ""
         if tail and fill is not None:
             print(
                 f"warning: {first}: is empty to the end ({tail:,} rows), filled with the last value; "
@@ -230,7 +229,7 @@ def _without_gaps(
                     f"a forecast reads the past alone"
                 )
             place = int(np.flatnonzero(empty)[0 if last is None else -1])
-            raise ZooError(f"{source.at(rows[place], name)}: is empty ({empty.sum():,} values are missing); {advice}")
+            raise ZooError(f"{table.at(rows[place], name)}: is empty ({empty.sum():,} values are missing); {advice}")
     return even if fill is None else filled(even, fill)
 
 

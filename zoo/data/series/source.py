@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -14,29 +14,6 @@ from zoo.data.series.times import is_numeric, readings
 from zoo.data.table.csv_file import read_csv
 from zoo.data.table.source import Table
 from zoo.utils.console import print_note
-
-
-@dataclass(frozen=True)
-class Source:
-    """Rows of a file or a frame. Errors call a row by its ``unit``, line or row, and its number in ``numbers``."""
-
-    name: str
-    cells: pd.DataFrame
-    numbers: Sequence[int]
-    unit: str = "line"
-
-    def at(self, row: int, column: str) -> str:
-        """Return the place of a cell for an error message."""
-        return f"{self.name}, {self.unit} {self.numbers[row]}, column {column!r}"
-
-    def backwards(self) -> Source:
-        """Return the rows from the last to the first."""
-        return replace(self, cells=self.cells.iloc[::-1], numbers=self.numbers[::-1])
-
-
-def source_of(table: Table) -> Source:
-    """Return a file's rows."""
-    return Source(str(table.path), table.cells, [int(line) for line in table.lines])
 
 
 def open_series(path: Path, reading: SeriesReading, columns: Sequence[str] = ()) -> Table:

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from zoo.data.series.calendar import direction, grid_of
-from zoo.data.series.source import Source
 from zoo.data.series.spec import SeriesReading
 from zoo.data.series.times import LIKELY, Times, chosen, is_numeric, joined, partner_sets, readings
+from zoo.data.table.source import Table
 from zoo.exceptions import ZooError
 from zoo.utils.console import print_note
 
@@ -19,25 +19,25 @@ CLOCKS = ("date", "dates", "datetime", "ds", "epoch", "time", "times", "timestam
 GROUPS = 0.5  # different texts in a column per row, up to which it may name the series that a file holds
 
 
-def read_times(source: Source, reading: SeriesReading) -> tuple[Times, list[str]]:
+def read_times(table: Table, reading: SeriesReading) -> tuple[Times, list[str]]:
     """Return the times of rows, and the columns that hold them.
 
     Raises:
         ZooError: no column holds times, or a cell of it is none.
     """
-    cells = source.cells
+    cells = table.cells
     if reading.time and all(name in cells.columns for name in reading.time):
         clocks = list(reading.time)
-        times = _parse(source, clocks, reading)
+        times = _parse(table, clocks, reading)
         if times is None:
-            raise ZooError(f"{source.at(0, clocks[0])}: {str(cells[clocks[0]].iloc[0])[:40]!r} is no time")
-        return _with_partner(source, times, clocks, reading)
+            raise ZooError(f"{table.at(0, clocks[0])}: {str(cells[clocks[0]].iloc[0])[:40]!r} is no time")
+        return _with_partner(table, times, clocks, reading)
     for clocks in _clock_columns(cells):
-        times = _parse(source, clocks, reading, least=LIKELY)
+        times = _parse(table, clocks, reading, least=LIKELY)
         if times is not None:
-            return _with_partner(source, times, clocks, reading)
+            return _with_partner(table, times, clocks, reading)
     names = ", ".join(map(str, cells.columns[:20]))
-    raise ZooError(f"{source.name}: no column holds times (columns: {names}); name it by data.time_column=")
+    raise ZooError(f"{table.path}: no column holds times (columns: {names}); name it by data.time_column=")
 
 
 def _clock_columns(cells: pd.DataFrame) -> Iterator[list[str]]:
@@ -52,85 +52,85 @@ def _clock_columns(cells: pd.DataFrame) -> Iterator[list[str]]:
             yield [name]
 
 
-def _parse(source: Source, clocks: Sequence[str], reading: SeriesReading, *, least: float = 0.0) -> Times | None:
+def _parse(table: Table, clocks: Sequence[str], reading: SeriesReading, *, least: float = 0.0) -> Times | None:
     """Return the times of a column, or of several that are parts of one time; None if at most ``least`` are times."""
-    column = source.cells[clocks[0]] if len(clocks) == 1 else joined(source.cells, clocks)
+    column = table.cells[clocks[0]] if len(clocks) == 1 else joined(table.cells, clocks)
     ways = readings(column, format=reading.time_format, zone=reading.time_zone)
     if not any(way.valid.any() and way.valid.mean() > least for way in ways):
         return None
     times, tied = chosen(ways)
     stray = np.flatnonzero(~times.valid)
     if len(stray):
-        cell = source.cells[clocks[0]].iloc[stray[0]]
+        cell = table.cells[clocks[0]].iloc[stray[0]]
         what = "is empty" if pd.isna(cell) else f"{str(column.iloc[stray[0]])[:40]!r} is no time"
         way = {"dmy": " where others are day/month/year", "mdy": " where others are month/day/year"}
-        raise ZooError(f"{source.at(stray[0], clocks[0])}: {what}{way.get(times.format, '')}; mend or delete the line")
+        raise ZooError(f"{table.at(stray[0], clocks[0])}: {what}{way.get(times.format, '')}; mend or delete the line")
     if not reading.time_format and times.format in ("dmy", "mdy"):
-        _note_order(source, clocks[0], str(column.iloc[0]), times, ways, tied)
+        _note_order(table, clocks[0], str(column.iloc[0]), times, ways, tied)
     return times
 
 
-def _note_order(source: Source, clock: str, cell: str, times: Times, ways: Sequence[Times], tied: bool) -> None:
+def _note_order(table: Table, clock: str, cell: str, times: Times, ways: Sequence[Times], tied: bool) -> None:
     """Print which of day and month comes first, where single dates are ambiguous."""
     others = [way for way in ways if way.format in ("dmy", "mdy") and way.format != times.format and way.valid.all()]
     if not others:
         return
     order, other = (("day", "true"), ("month", "false"))[:: 1 if times.format == "dmy" else -1]
-    notice = f"{source.name}, column {clock!r}: {cell!r} is read {order[0]} first"
+    notice = f"{table.path}, column {clock!r}: {cell!r} is read {order[0]} first"
     if tied:
         print(f"warning: {notice}, which its steps leave open; set data.dayfirst=true or false", file=sys.stderr)
     else:
         print_note(f"{notice}, by which the steps are even (data.dayfirst={other[1]} for {other[0]} first)")
 
 
-def _with_partner(source: Source, times: Times, clocks: list[str], reading: SeriesReading) -> tuple[Times, list[str]]:
+def _with_partner(table: Table, times: Times, clocks: list[str], reading: SeriesReading) -> tuple[Times, list[str]]:
     """Return times with the time of day of a second column, where dates alone occur twice or are uneven."""
     if len(clocks) > 1 or times.values.dtype.kind != "M":
         return times, clocks
     if (times.values.astype("datetime64[D]") != times.values).any():
         return times, clocks
     twice = len(np.unique(times.values)) < len(times.values)
-    for pair in partner_sets(source.cells, clocks[0]):
-        ways = [way for way in readings(joined(source.cells, pair), format=times.format) if way.valid.all()]
+    for pair in partner_sets(table.cells, clocks[0]):
+        ways = [way for way in readings(joined(table.cells, pair), format=times.format) if way.valid.all()]
         both = chosen(ways)[0] if ways else times
         unique = np.unique(both.values)
         if ways and len(unique) == len(both.values) and (twice or grid_of(unique) is not None):
             if not reading.time_format:
                 notice = f"{pair[0]} and {pair[1]} are read as one time (data.time_column=[{','.join(pair)}])"
-                print_note(f"{source.name}: the columns {notice}")
+                print_note(f"{table.path}: the columns {notice}")
             return both, pair
     return times, clocks
 
 
-def check_order(source: Source, times: Times, clocks: Sequence[str]) -> None:
+def check_order(table: Table, times: Times, clocks: Sequence[str]) -> None:
     """Raise ZooError unless the times rise."""
     if len(times.values) < 2:
-        raise ZooError(f"{source.name}: has {len(times.values)} row; a series has at least two")
+        raise ZooError(f"{table.path}: has {len(times.values)} row; a series has at least two")
     steps = np.diff(times.values)
     zero = steps.dtype.type(0)
     if (steps > zero).all():
         return
-    cells = source.cells[clocks[0]] if len(clocks) == 1 else joined(source.cells, clocks)
+    cells = table.cells[clocks[0]] if len(clocks) == 1 else joined(table.cells, clocks)
     order = np.argsort(times.values, kind="stable")
     twice = order[1:][np.diff(times.values[order]) == zero]
     if len(twice):
-        groups = _groups(source.cells, times, clocks)
+        groups = _groups(table.cells, times, clocks)
         place = int(twice.min())
         if groups:
-            names = source.cells[groups[0]].dropna().unique()
+            names = table.cells[groups[0]].dropna().unique()
             some = ", ".join(map(str, names[:3])) + (", …" if len(names) > 3 else "")
             of_each = " and ".join(repr(name) for name in groups)
             raise ZooError(
-                f"{source.at(place, groups[0])}: {cells.iloc[place]} comes once for each {of_each} ({some}); "
+                f"{table.at(place, groups[0])}: {cells.iloc[place]} comes once for each {of_each} ({some}); "
                 f"these are several series: give each a file or a column of its own"
             )
     advice = "; where clocks were set back, write times with offsets or in UTC" if _set_back(times, twice) else ""
     if (steps < zero).any():
         back = int(np.flatnonzero(steps < zero)[0]) + 1
-        error = f"{source.at(back, clocks[0])}: {cells.iloc[back]} comes before the {source.unit} above"
+        error = f"{table.at(back, clocks[0])}: {cells.iloc[back]} comes before the {table.unit} above"
         raise ZooError(f"{error}; sort the rows{advice}")
-    error = f"{source.at(place, clocks[0])}: {cells.iloc[place]} is there twice"
-    raise ZooError(f"{error}; keep one {source.unit} of each{advice}")
+    error = f"{table.at(place, clocks[0])}: {cells.iloc[place]} is there twice"
+    raise ZooError(f"{error}; keep one {table.unit} of each{advice}")
 
 
 def _set_back(times: Times, twice: np.ndarray) -> bool:

@@ -23,11 +23,11 @@ QUOTINGS = ("auto", "minimal", "none")
 
 @dataclass
 class ParsedRows:
-    """Rows of cells and the line that each begins in; ``cut_off`` where a cell was still open at the end."""
+    """Rows of cells and the line that each begins in, up to an ``error``."""
 
     rows: list[list[str]] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
-    cut_off: bool = False
+    error: ZooError | None = None
 
     @property
     def even(self) -> bool:
@@ -55,37 +55,30 @@ def parse_rows(
     Raises:
         ZooError: a quotation mark that is never closed.
     """
-    if quoting == "none" or '"' not in text:
-        return _collected(path, text, delimiter, quoting), quoting if quoting in ("none", "minimal") else None
-    enclosed = damage = None
-    try:
-        enclosed = _collected(path, text, delimiter, "minimal", partly=partly)
-    except ZooError as error:
-        damage = error
-    torn = enclosed is None or enclosed.cut_off or not enclosed.even
-    # A tab hardly ever stands in a text: a cell of several lines with tabs is several rows. Commas stand in most texts.
-    runs_on = delimiter == "\t" and enclosed is not None and bool(np.any(np.diff(enclosed.lines) > 1))
-    if quoting != "minimal" and (torn or runs_on):
-        plain = _collected(path, text, delimiter, "none")
-        more = torn or len(plain.rows) > len(enclosed.rows)  # type: ignore[union-attr]
-        if more and plain.even and _ordinary(plain.rows):
-            return plain, "none"
-    if enclosed is None:
-        assert damage is not None
-        raise damage
-    return enclosed, "minimal"
+    body = _collected(path, text, delimiter, quoting)
+    if quoting != "none" and '"' in text:
+        torn = body.error is not None or not body.even
+        # A tab hardly ever stands in a text: a cell of several lines with tabs is several rows. Commas stand in most.
+        runs_on = delimiter == "\t" and bool(np.any(np.diff(body.lines) > 1))
+        if quoting != "minimal" and (torn or runs_on):
+            plain = _collected(path, text, delimiter, "none")
+            more = torn or len(plain.rows) > len(body.rows)
+            if more and plain.error is None and plain.even and _ordinary(plain.rows):
+                return plain, "none"
+        quoting = "minimal"
+    if body.error is not None and not (partly and isinstance(body.error, UnclosedError)):
+        raise body.error
+    return body, quoting if quoting in ("none", "minimal") else None
 
 
-def _collected(path: Path, text: str, delimiter: str, quoting: str | None, *, partly: bool = False) -> ParsedRows:
+def _collected(path: Path, text: str, delimiter: str, quoting: str | None) -> ParsedRows:
     body = ParsedRows()
     try:
         for line, row in numbered_rows(path, io.StringIO(text, newline=""), delimiter, quoting):
             body.rows.append(row)
             body.lines.append(line)
-    except UnclosedError:
-        if not partly:
-            raise
-        body.cut_off = True
+    except ZooError as error:
+        body.error = error
     return body
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ class Table:
 
     ``quoting`` is minimal where quotation marks enclose cells, none where they are ordinary characters, None where
     there are none. ``nameless`` are the columns that a header leaves without a name, such as an index.
-    With ``options``, the columns can be chosen by options of ``data``.
+    With ``options``, the columns can be chosen by options of ``data``. Errors call a row by its ``unit``, line or row.
     """
 
     path: Path | str
@@ -30,19 +30,26 @@ class Table:
     header: bool = True
     nameless: tuple[str, ...] = ()
     options: bool = True
+    unit: str = "line"
 
     @classmethod
-    def of_frame(cls, name: str, frame: pd.DataFrame, *, first: int = 1, options: bool = True) -> Table:
+    def of_frame(
+        cls, name: str, frame: pd.DataFrame, *, first: int = 1, unit: str = "line", options: bool = False
+    ) -> Table:
         """Return a frame's rows, numbered from ``first``."""
-        return cls(name, frame, np.arange(first, first + len(frame)), options=options)
+        return cls(name, frame, np.arange(first, first + len(frame)), options=options, unit=unit)
 
     def line(self, row: int) -> str:
         """Return the words for a row."""
-        return f"{self.path}, line {self.lines[row]}"
+        return f"{self.path}, {self.unit} {self.lines[row]}"
 
     def at(self, row: int, column: str) -> str:
         """Return the words for a cell."""
         return f"{self.line(row)}, column {column!r}"
+
+    def backwards(self) -> Table:
+        """Return the rows from the last to the first."""
+        return replace(self, cells=self.cells.iloc[::-1], lines=self.lines[::-1])
 
     def leave_out(self, column: str) -> str:
         """Return the advice to do without a column."""
