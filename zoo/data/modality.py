@@ -53,8 +53,8 @@ class Modality(Generic[SpecT]):
         yield Piece([f"{path}:{number + 1}" for number in range(len(rows))], rows, done=1.0)
 
     def from_json(self, spec: SpecT, rows: Sequence[Any]) -> Any:
-        """Return the rows of a request as ``encode`` takes them."""
-        return rows
+        """Return the rows of a request as ``encode`` takes them; reading them may end by a deadline."""
+        return list(rows)
 
     def unknown_values(self, spec: SpecT, batch: Mapping[str, Any]) -> tuple[dict[str, int], int]:
         """Return how many values of a batch training did not have, by column or kind, and of how many in all."""
