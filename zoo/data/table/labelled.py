@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from zoo.data.inputs import encode, unknown_values
 from zoo.data.labelled import Labelled, chosen_options, left_out_notes, with_classes
 from zoo.data.table.csv_file import column_named
 from zoo.data.table.numbers import MARKS
-from zoo.data.table.read import as_texts, read
+from zoo.data.table.read import as_texts, read_file
 from zoo.data.table.source import Table, shortened
 from zoo.data.table.spec import TableSpec
 from zoo.data.table.target import Target, as_target
@@ -27,16 +26,9 @@ def labelled_table(spec: TableSpec, data: Mapping[str, Any], part: str | None) -
     """Return the rows of a CSV."""
     reading = spec.reading
     spec = replace(spec, reading=replace(reading, **chosen_options(data, "delimiter", "quoting", "header")))
-    frames, parts, lines = [], [], []
-    for piece in read(spec, str(data["path"])):
-        parts.append(encode(spec, piece.raw)["x"])
-        frames.append(piece.raw)
-        lines += list(piece.names)
-    if not parts:
-        raise ZooError(f"{data['path']}: has a header and no rows")
-    frame = pd.concat(frames, ignore_index=True)
-    table = Table(Path(data["path"]), frame, np.array(lines))
-    split = {"x": torch.cat(parts)}
+    frame = read_file(spec, str(data["path"]))
+    split: dict[str, Any] = encode(spec, frame)
+    table = Table(data["path"], frame, frame.attrs["origin"].lines)
     target = _targets(spec, table, data.get("target"))
     if not target:
         unknown, values = unknown_values(spec, split)

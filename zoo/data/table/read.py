@@ -97,7 +97,7 @@ def as_frame(spec: TableSpec, raw: Any) -> pd.DataFrame | None:
         ZooError: a file that cannot be read, a single text that names none, rows of another length.
     """
     if isinstance(raw, (str, Path)):
-        return _read_file(spec, str(raw))
+        return read_file(spec, str(raw))
     if isinstance(raw, pd.DataFrame):
         return raw if spec.columns else None
     if isinstance(raw, pd.Series):
@@ -129,13 +129,18 @@ def as_frame(spec: TableSpec, raw: Any) -> pd.DataFrame | None:
     return pd.DataFrame(cells, columns=list(spec.columns))
 
 
-def _read_file(spec: TableSpec, place: str) -> pd.DataFrame:
-    if not Path(place).is_file():
-        raise ZooError(f"{place[:200]}: no such file")
-    tables = [piece.raw for piece in read(spec, place)]
+def read_file(spec: TableSpec, path: str) -> pd.DataFrame:
+    """Return all rows of a CSV, whose lines are in ``attrs``.
+
+    Raises:
+        ZooError: there is no such file, or it cannot be read.
+    """
+    if not Path(path).is_file():
+        raise ZooError(f"{path[:200]}: no such file")
+    tables = [piece.raw for piece in read(spec, path)]
     lines = np.concatenate([table.attrs.pop("origin").lines for table in tables])
     frame = pd.concat(tables, ignore_index=True)
-    frame.attrs["origin"] = Origin(place, lines)
+    frame.attrs["origin"] = Origin(path, lines)
     return frame
 
 
