@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -69,13 +69,7 @@ def _alone(data: Any, splits: Splits) -> Dataset:
     if hasattr(data, "columns"):
         frame = with_names(data, "data")
         return frame_dataset("arrays", Table.of_frame("data", frame), FrameOptions([]), splits)
-    dataset = from_arrays(
-        (data, np.arange(len(data))),
-        task="regression",
-        folds=splits.folds,
-        fold=splits.fold,
-        split_seed=splits.split_seed,
-    )
+    dataset = from_arrays((data, np.arange(len(data))), task="regression", **asdict(splits))
     train, val, test = ({"x": split["x"]} for split in (dataset.train, dataset.val, dataset.test))
     spec = replace(dataset.spec, task="reconstruction", target_mean=0.0, target_std=1.0)
     return Dataset(spec, train, val, test)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -210,21 +211,18 @@ def _rows(spec: TextSpec, table: Table) -> Iterator[Piece]:
                 yield Piece([str(line)], wrong=f"{table.path}, line {line}: the text ({column}) is missing", done=done)
 
 
-def _lines(place: str) -> Iterator[Piece]:
+def _lines(path: str) -> Iterator[Piece]:
     """Yield the lines of a file that are not blank, each called by its number."""
-    names: list[str] = []
-    texts: list[str] = []
-    with opened(place) as file:
-        for number, raw in enumerate(file, start=1):
-            try:
-                text = clean(raw.decode("utf-8-sig" if number == 1 else "utf-8"))
-            except UnicodeDecodeError:
-                raise ZooError(f"{place}, line {number}: is not UTF-8; save it as UTF-8") from None
-            if text:
-                names.append(str(number))
-                texts.append(text)
-            if len(texts) == ROWS:
-                yield Piece(names, texts, done=share_read(place, file))
-                names, texts = [], []
-        if texts:
-            yield Piece(names, texts)
+    with opened(path) as file:
+        lines = ((str(number), _line(path, number, raw)) for number, raw in enumerate(file, start=1))
+        texts = ((number, text) for number, text in lines if text)
+        while batch := list(itertools.islice(texts, ROWS)):
+            done = share_read(path, file)
+            yield Piece([number for number, _ in batch], [text for _, text in batch], done=done)
+
+
+def _line(path: str, number: int, raw: bytes) -> str:
+    try:
+        return clean(raw.decode("utf-8-sig" if number == 1 else "utf-8"))
+    except UnicodeDecodeError:
+        raise ZooError(f"{path}, line {number}: is not UTF-8; save it as UTF-8") from None
