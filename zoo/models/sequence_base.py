@@ -48,6 +48,18 @@ class SequenceModule(ZooModule):
     train_state: Any = None  # the hidden state that the next training window begins with
     eval_state: Any = None
 
+    def build_patches(self) -> SeriesPatches:
+        """Return the patches of a time series, by the options of this name."""
+        options = {name: self.hparams[name] for name in ("patch_len", "instance_norm", "channel_independence")}
+        return SeriesPatches(cast(SeriesSpec, self.spec), **options)
+
+    def build_classifier(
+        self, core: Callable[[int, int], Any], embedding_dim: int, input_dropout: nn.Module
+    ) -> SequenceClassifier:
+        """Return the network of classification and regression around a core."""
+        options = {name: self.hparams[name] for name in ("sequence_order", "dropout", "pooling", "patch_len")}
+        return SequenceClassifier(self.spec, core, embedding_dim=embedding_dim, input_dropout=input_dropout, **options)
+
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return logits (B, classes) or (B, T, V), standardized values (B, 1), or a forecast (B, H, columns)."""
         out: Tensor = self.network(self.normalize(x), lengths)
@@ -358,21 +370,11 @@ class RecurrentModule(SequenceModule):
                 tie_embeddings=tie_embeddings,
             )
         elif target == "future":
-            options = {"instance_norm": instance_norm, "channel_independence": channel_independence}
-            patches = SeriesPatches(cast(SeriesSpec, self.spec), patch_len=patch_len, **options)
+            patches = self.build_patches()
             direct = forecast_strategy == "direct"
             self.network = RecurrentForecaster(core, patches=patches, size=hidden_size, direct=direct, dropout=dropout)
         else:
-            self.network = SequenceClassifier(
-                self.spec,
-                core,
-                sequence_order=sequence_order,
-                embedding_dim=embedding_dim,
-                input_dropout=dropout_class(input_dropout),
-                dropout=dropout,
-                pooling=pooling,
-                patch_len=patch_len,
-            )
+            self.network = self.build_classifier(core, embedding_dim, dropout_class(input_dropout))
 
     def build_layer(self, inputs: int, *, hidden_size: int) -> nn.RNNBase:
         """Return one layer in one direction, (B, T, inputs) to (B, T, hidden); its own options are in ``hparams``."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,14 +23,12 @@ from torch import Tensor, nn
 
 from zoo.config.schema import check_choice, check_flag, check_number
 from zoo.data.image.spec import DIGITS
-from zoo.data.series.spec import SeriesSpec
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 from zoo.layers.blocks import begin_small
 from zoo.layers.sequence import (
     ForecasterHead,
     LanguageModelHead,
-    SequenceClassifier,
     SeriesPatches,
     TokenEmbedding,
     valid_mask,
@@ -320,32 +318,14 @@ class Transformer(SequenceModule):
         if hidden_size % (2 * num_heads):
             raise ZooError(f"model.hidden_size={hidden_size}: must be a multiple of twice model.num_heads={num_heads}")
         target = self.spec.target_type
-        core = partial(
-            TransformerBlocks,
-            size=hidden_size,
-            num_layers=num_layers,
-            num_heads=num_heads,
-            positional_encoding=positional_encoding,
-            causal=target == "next_symbol",
-            dropout=dropout,
-        )
+        options = {name: self.hparams[name] for name in ("num_layers", "num_heads", "positional_encoding", "dropout")}
+        core = partial(TransformerBlocks, size=hidden_size, causal=target == "next_symbol", **options)
         self.network: nn.Module
         if target == "next_symbol":
             self.network = TransformerLanguageModel(
                 self.spec, core, size=hidden_size, tie_embeddings=tie_embeddings, dropout=dropout
             )
         elif target == "future":
-            options = {"instance_norm": instance_norm, "channel_independence": channel_independence}
-            patches = SeriesPatches(cast(SeriesSpec, self.spec), patch_len=patch_len, **options)
-            self.network = TransformerForecaster(core, patches=patches, size=hidden_size, dropout=dropout)
+            self.network = TransformerForecaster(core, patches=self.build_patches(), size=hidden_size, dropout=dropout)
         else:
-            self.network = SequenceClassifier(
-                self.spec,
-                core,
-                sequence_order=sequence_order,
-                embedding_dim=hidden_size,
-                input_dropout=nn.Dropout(dropout),
-                dropout=dropout,
-                pooling=pooling,
-                patch_len=patch_len,
-            )
+            self.network = self.build_classifier(core, hidden_size, nn.Dropout(dropout))
