@@ -126,19 +126,20 @@ def _fit_last(network: nn.Module, outputs: int) -> None:
             setattr(network, auxiliary, None)
     if hasattr(network, "aux_logits"):
         network.aux_logits = False  # type: ignore[assignment]
-    linear, kernels = _parts(network, nn.Linear), _parts(network, nn.Conv2d)
-    if linear:
-        parent, name = linear[-1]
-        old: Any = getattr(parent, name)
-        setattr(parent, name, nn.Linear(old.in_features, outputs))
-    else:  # squeezenet ends in a convolution
-        parent, name = kernels[-1]
-        old = getattr(parent, name)
-        setattr(parent, name, nn.Conv2d(old.in_channels, outputs, old.kernel_size))
+    parent, name = _last_part(network)
+    old: Any = getattr(parent, name)
+    is_linear = isinstance(old, nn.Linear)
+    new = nn.Linear(old.in_features, outputs) if is_linear else nn.Conv2d(old.in_channels, outputs, old.kernel_size)
+    setattr(parent, name, new)
+
+
+def _last_part(network: nn.Module) -> tuple[nn.Module, str]:
+    """Return (parent, attribute) of the last linear layer; squeezenet ends in a convolution."""
+    return (_parts(network, nn.Linear) or _parts(network, nn.Conv2d))[-1]
 
 
 def last_layer(network: nn.Module) -> nn.Module:
     """Return the layer that ``torchvision_network`` made anew."""
-    parent, name = (_parts(network, nn.Linear) or _parts(network, nn.Conv2d))[-1]
+    parent, name = _last_part(network)
     layer: nn.Module = getattr(parent, name)
     return layer

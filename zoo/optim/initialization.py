@@ -41,13 +41,10 @@ def initialize(network: nn.Module, scheme: str, *, exclude: Iterable[nn.Module] 
             nn.init.zeros_(module.bias)
 
 
-def _stored_weight(module: nn.Linear | nn.modules.conv._ConvNd) -> Tensor:
+def _stored_weight(module: Any) -> Tensor:
     """Return the parameter that a layer's weight is, or is computed from."""
-    if not is_parametrized(module, "weight"):
-        return module.weight
-    parametrizations: Any = module.parametrizations
-    original: Tensor = parametrizations.weight.original
-    return original
+    weight: Tensor = module.parametrizations.weight.original if is_parametrized(module, "weight") else module.weight
+    return weight
 
 
 def _update_spectral_norm(module: nn.Module) -> None:
