@@ -42,7 +42,7 @@ def _options(path: str, options: Mapping[str, Option], texts: Mapping[str, str] 
     """Return the table of options, with ``texts`` for those that have no description of their own."""
     rows = []
     for name, option in options.items():
-        default = "required" if option.default == REQUIRED else f"`{value_text(_plain(option.default))}`"
+        default = "required" if option.default in (REQUIRED, "") else f"`{value_text(_plain(option.default))}`"
         rows.append((f"`{path}{name}`", default, option.description or (texts or {})[name]))
     return _table(("option", "default", "description"), rows)
 
@@ -86,7 +86,7 @@ def _models() -> Iterator[str]:
 
 def _data() -> Iterator[str]:
     yield "\n## Data sets\n\nAll data sets have these options:"
-    common = {"batch_size": Option("batch_size", 128, "int", SHARED["batch_size"])}
+    common = {"batch_size": Option("batch_size", 128, SHARED["batch_size"])}
     yield from _options("data.", common | declared(schema.DataOptions))
     names: dict[str, list[str]] = {}
     for name in entries.DATA_MODULES:

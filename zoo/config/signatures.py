@@ -1,16 +1,16 @@
-"""Options of models, data and the run, read from the code that declares them: name, default, type, description.
+"""Options of models, data and the run, read from the code that declares them: name, default, description.
 
-The zoo's own files are parsed, not imported: importing a model imports torch, which takes two seconds.
+Of the zoo's own files the signatures alone are executed: importing a model imports torch, which takes two seconds.
 """
 
 from __future__ import annotations
 
 import ast
-import dataclasses
+import copy
 import functools
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,6 @@ class Option:
 
     name: str
     default: Any
-    type: str = ""
     description: str = ""
 
 
@@ -42,8 +41,7 @@ def model_options(name: str) -> Options:
         ZooError: unknown name, with the nearest one.
     """
     entry = registry.entry(name)
-    parsed = _parsed(entry.module, entry.attribute)
-    return declared(registry.get(name)) if parsed is None else parsed
+    return declared(_stub(entry.module, entry.attribute) or registry.get(name))
 
 
 def data_options(name: str) -> Options:
@@ -53,8 +51,7 @@ def data_options(name: str) -> Options:
         ZooError: unknown name, with the nearest one.
     """
     origin = registry.data_origin(name)
-    parsed = _parsed(*origin) if origin else None
-    options = declared(registry.data_entry(name).load) if parsed is None else parsed
+    options = declared((_stub(*origin) if origin else None) or registry.data_entry(name).load)
     return {option: options[option] for option in options if option != "task"}  # which is an option of the run
 
 
@@ -65,28 +62,24 @@ def augment_options(modality: str) -> Options:
         ZooError: unknown name, with the nearest one.
     """
     module, attribute = registry.modality_origin(modality)
-    node = _names(module).get(attribute) if module.startswith("zoo.") else None
+    node = _names(module).get(attribute)
     if isinstance(node, ast.ClassDef):
         assigned = {ast.unparse(n.targets[0]): ast.unparse(n.value) for n in node.body if isinstance(n, ast.Assign)}
-        return _of_node(module, assigned["augmentation"]) if "augmentation" in assigned else {}
-    augmentation = registry.get_modality(modality).augmentation
+        augmentation = _stub(module, assigned["augmentation"]) if "augmentation" in assigned else None
+    else:
+        augmentation = registry.get_modality(modality).augmentation
     return declared(augmentation) if augmentation is not None else {}
 
 
 def declared(source: Callable[..., Any]) -> Options:
-    """Return the options of an imported class, dataclass or function."""
+    """Return the options of a class, a dataclass or a function."""
     bases = inspect.getmro(source)[::-1] if isinstance(source, type) else (source,)
-    text = {k: v for base in bases for k, v in descriptions(vars(base).get("__doc__") or "").items()}
-    options = {}
-    for name, parameter in registry.parameters(source).items():
-        default = REQUIRED if parameter.default is inspect.Parameter.empty else parameter.default
-        if type(default).__name__ == "_HAS_DEFAULT_FACTORY_CLASS":
-            continue
-        kind = inspect.formatannotation(parameter.annotation).replace("typing.", "")
-        options[name] = Option(
-            name, default, "" if parameter.annotation is parameter.empty else kind, text.get(name, "")
-        )
-    return {name: option for name, option in options.items() if name not in NO_OPTIONS}
+    text = {k: v for base in bases for k, v in descriptions(base.__doc__ or "").items()}
+    return {
+        name: Option(name, default, text.get(name, ""))
+        for name, default in registry.signature(source).items()
+        if name not in NO_OPTIONS and type(default).__name__ != "_HAS_DEFAULT_FACTORY_CLASS"
+    }
 
 
 def defaults(options: Mapping[str, Option]) -> dict[str, Any]:
@@ -115,121 +108,82 @@ def descriptions(docstring: str) -> dict[str, str]:
     return text
 
 
-# --- files of the zoo, parsed ---
+# --- files of the zoo, of which only the signatures are executed ---
 
 
-@dataclass(frozen=True)
-class _Class:
-    """A class that was parsed: its constructor's own options, and whether it passes others on to its base."""
-
-    options: Options | None
-    forwards: bool
-
-
-def _parsed(module: str, attribute: str) -> Options | None:
-    """Return the options of a class or a function in a file of the zoo; None where they cannot be read from there."""
-    if not module.startswith("zoo."):
-        return None
+def _stub(module: str, name: str) -> Any:
+    """Return a class or a function of the zoo with its signature and docstring alone; None where it must be imported."""
     try:
-        options = _of_node(module, attribute)
-    except (KeyError, ValueError):  # not defined there, or a default that is computed
+        return _defined(module, name)
+    except (KeyError, ValueError):  # not of the zoo, or a default that is computed
         return None
-    return {name: option for name, option in options.items() if name not in NO_OPTIONS}
-
-
-def _of_node(module: str, attribute: str) -> Options:
-    node = _names(module)[attribute]
-    if isinstance(node, ast.FunctionDef):
-        text = descriptions(ast.get_docstring(node) or "")
-        return _described(_arguments(module, node)[0], text)
-    skeleton = _skeleton(module, attribute)
-    options: Options = {}
-    text = {}
-    for cls in skeleton.__mro__[:-1]:
-        text = {**descriptions(cls.__doc__ or ""), **text}
-    for cls in skeleton.__mro__[:-1]:
-        parsed: _Class = vars(cls)["parsed"]
-        if parsed.options is not None:
-            options = {**parsed.options, **options}
-            if not parsed.forwards:
-                break
-    return _described(options, text)
-
-
-def _described(options: Options, text: Mapping[str, str]) -> Options:
-    return {name: dataclasses.replace(o, description=text.get(name, "")) for name, o in options.items()}
 
 
 @functools.cache
-def _skeleton(module: str, name: str) -> type:
-    """Return a class with the bases and the docstring of one that was parsed, for Python to order its bases."""
-    node = _names(module)[name]
-    if isinstance(node, ast.ImportFrom):
-        return _skeleton(str(node.module), name)
-    if not isinstance(node, ast.ClassDef):
-        raise ValueError(name)
-    bases = []
-    for base in node.bases:
-        origin = _names(module).get(base.id) if isinstance(base, ast.Name) else None
-        inside = isinstance(origin, ast.ClassDef)
-        if inside or (isinstance(origin, ast.ImportFrom) and str(origin.module).startswith("zoo.")):
-            bases.append(_skeleton(module, base.id))  # type: ignore[attr-defined]
-    decorators = [d.func if isinstance(d, ast.Call) else d for d in node.decorator_list]
-    init = next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
-    if any(isinstance(d, ast.Name) and d.id == "dataclass" for d in decorators):
-        parsed = _Class(_fields(module, node), forwards=bool(bases))
-    else:
-        parsed = _Class(*_arguments(module, init)) if init else _Class(None, forwards=True)
-    return type(name, tuple(bases), {"parsed": parsed, "__doc__": ast.get_docstring(node)})
-
-
-def _arguments(module: str, node: ast.FunctionDef) -> tuple[Options, bool]:
-    """Return the options of a function, and whether it takes others as ``**options``."""
-    spec = node.args
-    positional = [*spec.posonlyargs, *spec.args]
-    values = [None] * (len(positional) - len(spec.defaults)) + [*spec.defaults, *spec.kw_defaults]
-    options = {}
-    for argument, value in zip([*positional, *spec.kwonlyargs], values, strict=True):
-        if argument.arg not in NO_OPTIONS:
-            default = REQUIRED if value is None else _value(module, value)
-            kind = ast.unparse(argument.annotation) if argument.annotation else ""
-            options[argument.arg] = Option(argument.arg, default, kind)
-    return options, spec.kwarg is not None
-
-
-def _fields(module: str, node: ast.ClassDef) -> Options:
-    """Return the fields of a dataclass as options, without those that are made by a factory."""
-    options = {}
-    for line in node.body:
-        if (
-            isinstance(line, ast.AnnAssign)
-            and isinstance(line.target, ast.Name)
-            and not isinstance(line.value, ast.Call)
-        ):
-            default = REQUIRED if line.value is None else _value(module, line.value)
-            options[line.target.id] = Option(line.target.id, default, ast.unparse(line.annotation))
-    return options
-
-
-def _value(module: str, node: ast.expr) -> Any:
-    """Return the value of a default: a literal, or a constant of the module or of one that it imports from.
+def _defined(module: str, name: str) -> Any:
+    """Return what a name of a module stands for: a literal, or the stub of a class or of a function.
 
     Raises:
+        KeyError: the module, which may be none of the zoo, does not define it.
         ValueError: it is computed.
     """
-    if not isinstance(node, ast.Name):
-        return ast.literal_eval(node)
-    origin = _names(module)[node.id]
-    if isinstance(origin, ast.ImportFrom):
-        return _value(str(origin.module), node)
-    if not isinstance(origin, (ast.Assign, ast.AnnAssign)) or origin.value is None:
-        raise ValueError(node.id)
-    return _value(module, origin.value)
+    node = _names(module)[name]
+    if isinstance(node, ast.ImportFrom):
+        return _defined(str(node.module), name)
+    if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
+        return ast.literal_eval(node.value)
+    if isinstance(node, ast.ClassDef):
+        bases = [b for b in node.bases if isinstance(b, ast.Name) and _is_own(module, b.id)]
+        decorators = [d for d in node.decorator_list if "dataclass" in ast.unparse(d)]
+        body = [_bodiless(n) for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
+        fields = [n for n in node.body if isinstance(n, ast.AnnAssign) and not isinstance(n.value, ast.Call)]
+        stub: Any = _bodiless(node)
+        stub.bases, stub.decorator_list, stub.keywords = bases, decorators, []
+        stub.body += (fields if decorators else []) + body
+    elif isinstance(node, ast.FunctionDef):
+        stub = _bodiless(node)
+    else:
+        raise ValueError(name)
+    namespace = {"dataclass": dataclass, "__name__": __name__}
+    namespace |= {used: _defined(module, used) for used in _used(stub) if used not in namespace}
+    tree = ast.fix_missing_locations(ast.Module([ast.parse("from __future__ import annotations").body[0], stub], []))
+    exec(compile(tree, module, "exec"), namespace)
+    return namespace[name]
+
+
+def _is_own(module: str, name: str) -> bool:
+    """Tell whether a base class is one of the zoo's."""
+    node = _names(module).get(name)
+    return isinstance(node, ast.ClassDef) or (isinstance(node, ast.ImportFrom) and str(node.module).startswith("zoo."))
+
+
+def _bodiless(node: ast.FunctionDef | ast.ClassDef) -> Any:
+    """Return a function or a class with its signature and its docstring alone."""
+    stub: Any = copy.copy(node)
+    stub.body, stub.decorator_list = [ast.Expr(ast.Constant(ast.get_docstring(node) or ""))], []
+    if isinstance(node, ast.FunctionDef):
+        args = stub.args = copy.copy(node.args)
+        defaults = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+        args.kw_defaults = [ast.Constant(None) if a.arg in NO_OPTIONS else default for a, default in defaults]
+    return stub
+
+
+def _used(stub: ast.AST) -> Iterator[str]:
+    """Yield the names that the execution of a stub reads; annotations are not executed."""
+    for field, value in ast.iter_fields(stub):
+        children = value if isinstance(value, list) else [value]
+        for child in children if field not in ("annotation", "returns") else ():
+            if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Load):
+                yield child.id
+            elif isinstance(child, ast.AST):
+                yield from _used(child)
 
 
 @functools.cache
 def _names(module: str) -> dict[str, ast.stmt]:
     """Return what a module of the zoo defines and imports at its top, by name."""
+    if not module.startswith("zoo."):
+        return {}
     path = PACKAGE.joinpath(*module.split(".")[1:])
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     if not path.is_file():
