@@ -21,6 +21,7 @@ from omegaconf import OmegaConf
 from benchmarks.arguments import take_budget, take_flag, take_number
 from benchmarks.jobs import Job, timed
 from zoo.config import compose as configs
+from zoo.config import groups
 from zoo.exceptions import ZooError, unknown
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -75,7 +76,7 @@ class Case:
 def cases() -> tuple[Case, ...]:
     """Return each recipe with an expected metric, then the runs on files of ``files.yaml``."""
     listed = []
-    for path in sorted((configs.conf_dir() / "recipe").glob("*.yaml")):
+    for path in sorted((groups.conf_dir() / "recipe").glob("*.yaml")):
         model, _, data = path.stem.partition("-")
         expected = configs.compose([f"model={model}", f"data={data}"]).expected
         if expected:

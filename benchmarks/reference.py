@@ -14,7 +14,7 @@ from zoo import registry
 from zoo.cli import COMMANDS, find_command
 from zoo.config import schema
 from zoo.config.groups import GROUPS, files, recipe_class
-from zoo.config.help import DECLARED_BY, SHARED, data_descriptions, value_text
+from zoo.config.help import SHARED, data_descriptions, value_text
 from zoo.config.signatures import REQUIRED, Option, augment_options, data_options, declared, model_options
 from zoo.utils import entries
 
@@ -61,7 +61,7 @@ def _run() -> Iterator[str]:
     rows = [(f"`{group}=`", ", ".join(f"`{name}`" for name in files(group))) for group in GROUPS]
     yield from _table(("group", "choices"), rows)
     yield from _options("", declared(schema.RunOptions))
-    for group, cls in DECLARED_BY.items():
+    for group, cls in schema.GROUPS.items():
         yield f"\n### {group}\n\n{_summary(cls)}"
         yield from _options(f"{group}.", declared(cls))
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.data.spec import DataSpec
 from zoo.exceptions import Stopped, TrainingError, ZooError
 from zoo.registry import create, get, list_data, list_models, list_tasks, register, register_data, register_task
+from zoo.utils.entries import MODELS
 from zoo.utils.version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -76,33 +77,12 @@ __all__ = [
     "train",
 ]
 
-# What needs torch is imported when it is first asked for, so that `import zoo` is instant.
-_LAZY = {
-    "Autoencoder": "zoo.models.autoencoder",
-    "A2C": "zoo.models.a2c",
-    "PPO": "zoo.models.ppo",
-    "REINFORCE": "zoo.models.reinforce",
-    "DQN": "zoo.models.dqn",
-    "SAC": "zoo.models.sac",
-    "CNN": "zoo.models.cnn",
-    "FNN": "zoo.models.fnn",
-    "GAN": "zoo.models.gan",
-    "GRU": "zoo.models.gru",
-    "LSTM": "zoo.models.lstm",
-    "RNN": "zoo.models.rnn",
-    "Transformer": "zoo.models.transformer",
-    "VAE": "zoo.models.vae",
-    "Dataset": "zoo.data.dataset",
-    "Run": "zoo.engine.train",
-    "Task": "zoo.tasks.base",
-    "ZooModule": "zoo.models.base",
-    "export": "zoo.inference.export",
-    "list_weights": "zoo.hub",
-    "load": "zoo.hub",
-    "push_to_hub": "zoo.hub",
-    "resume": "zoo.engine.train",
-    "train": "zoo.engine.train",
-}
+# Names that need torch are imported when they are first read, so that `import zoo` is instant.
+_LAZY = {entry.attribute: entry.module for entry in MODELS.values()}
+_LAZY |= {"Dataset": "zoo.data.dataset", "Task": "zoo.tasks.base", "ZooModule": "zoo.models.base"}
+_LAZY |= dict.fromkeys(("Run", "resume", "train"), "zoo.engine.train")
+_LAZY |= dict.fromkeys(("list_weights", "load", "push_to_hub"), "zoo.hub")
+_LAZY |= {"export": "zoo.inference.export"}
 
 
 def __getattr__(name: str) -> Any:

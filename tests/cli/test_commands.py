@@ -13,7 +13,7 @@ from PIL import Image
 
 import zoo
 from zoo.__main__ import main
-from zoo.config import compose as configs
+from zoo.config import groups
 from zoo.data import load
 from zoo.data.sequence.spec import SequenceReading, SequenceSpec
 
@@ -25,9 +25,9 @@ def lines(capsys):
 def test_list_and_info_cover_every_model(capsys):
     assert main(["list"]) == 0
     names = [line.split()[0] for line in lines(capsys)[1:-2]]
-    assert names == configs.choices("model")
+    assert names == groups.choices("model")
     assert main(["list", "data"]) == 0
-    assert {line.split()[0] for line in lines(capsys)[1:]} == set(configs.choices("data")) & set(zoo.list_data())
+    assert {line.split()[0] for line in lines(capsys)[1:]} == set(groups.choices("data")) & set(zoo.list_data())
     assert main(["info", "dcgan"]) == 0
     message = capsys.readouterr().out
     for part in ("Goodfellow", "500,419 with data=digits", "coverage at least 0.6", "model.network"):

@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 import zoo
 from zoo import registry
 from zoo.config import compose as configs
-from zoo.config import signatures
+from zoo.config import groups, signatures
 from zoo.config.schema import EarlyStopping, TrainerOptions, learning_of, options
 from zoo.data.image.spec import DIGITS
 from zoo.data.spec import DataSpec
@@ -30,7 +30,7 @@ def compose(*words: str):
 
 
 def all_files(group: str) -> list[str]:
-    return sorted(p.stem for p in (configs.conf_dir() / group).glob("*.yaml"))
+    return sorted(p.stem for p in (groups.conf_dir() / group).glob("*.yaml"))
 
 
 # The registered ones are paired with all data by the conformance checks
@@ -73,7 +73,7 @@ def test_recipes_apply_in_either_order(recipe):
     config = compose(f"model={model}", f"data={data}")
     assert config == compose(f"data={data}", f"model={model}")
     configs.task_of(config)
-    recipe_options = OmegaConf.load(configs.conf_dir() / "recipe" / f"{recipe}.yaml")
+    recipe_options = OmegaConf.load(groups.conf_dir() / "recipe" / f"{recipe}.yaml")
     recipe_options.pop("defaults", None)
     assert OmegaConf.merge(config, recipe_options) == config
     if recipe_options.get("expected"):  # what suits files of one's own promises nothing of them
@@ -109,7 +109,7 @@ def test_signature_data_read_from_source_as_by_inspect(name):
 
 @pytest.mark.parametrize(("group", "options"), [("model", signatures.model_options), ("data", signatures.data_options)])
 def test_compose_yaml_holds_only_changed_defaults(group, options):
-    for path in sorted((configs.conf_dir() / group).glob("*.yaml")):
+    for path in sorted((groups.conf_dir() / group).glob("*.yaml")):
         content = OmegaConf.to_container(OmegaConf.load(path))
         node = content.get("model", {}) if group == "model" else content
         if "name" in node:
@@ -355,7 +355,7 @@ def test_signature_augmentation_read_from_source_as_by_inspect(modality):
 
 def test_meanings_lead_to_existing_options():
     known = {"out", "count", "length", "temperature", "label", "top_k", "top", "metric", "over", "seconds", "minutes"}
-    known |= {"zoo lr-find", *configs.GROUPS}
+    known |= {"zoo lr-find", *groups.GROUPS}
     for optimizer in ("sgd", "adamw", "rmsprop"):
         known |= set(configs.option_keys(["model=cnn", f"optimizer={optimizer}"]))
     known |= {f"model.{option}" for model in zoo.list_models() for option in signatures.model_options(model)}
@@ -370,7 +370,7 @@ def test_meanings_lead_to_existing_options():
 def test_recipe_sets_only_options_that_exist(path):
     model, _, data = path.stem.partition("-")
     recipe = OmegaConf.to_container(OmegaConf.load(path))
-    model_options = set(registry.signature(registry.get(configs.recipe_class(model))))
+    model_options = set(registry.signature(registry.get(groups.recipe_class(model))))
     data_options = {*registry.signature(registry.data_entry(data).load), "batch_size", "augment", "normal_classes"}
     assert set(recipe.get("model", {})) <= model_options
     assert set(recipe.get("data", {})) <= data_options

@@ -15,7 +15,7 @@ import torch
 from omegaconf import OmegaConf
 
 import zoo
-from zoo.config.compose import conf_dir
+from zoo.config.groups import conf_dir
 from zoo.config.signatures import data_options
 from zoo.data import load
 from zoo.data.arrays import from_arrays

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import signal
 import sys
@@ -103,6 +104,24 @@ class Args:
             raise ZooError(f"{self.command}: takes one {name}, not {len(self.paths)}; see zoo {self.command} --help")
         return self.paths[0]
 
+    @functools.cached_property
+    def opened(self) -> tuple[Any, Path | None]:
+        """The model that the only path names, and the folder of its run where there is one."""
+        from zoo.inference.loading import open_model
+
+        return open_model(self.path())
+
+    @property
+    def model(self) -> Any:
+        """The model that the only path names."""
+        return self.opened[0]
+
+    def dataset(self) -> Any:
+        """Return the data that the arguments name, else that of the model's run."""
+        from zoo.inference.loading import dataset_for
+
+        return dataset_for(*self.opened, self.overrides, place=self.path())
+
     def chosen(self, *names: str) -> dict[str, Any]:
         """Return those of the named options that have a value."""
         return {name: self.options[name] for name in names if self.options[name] is not None}
@@ -112,8 +131,8 @@ class Args:
 class Command:
     """A command: ``run`` returns lines to print, or an exit code.
 
-    ``data`` lets data=, data.… and task= stand beside the options. ``parser`` replaces the parsing of arguments: such
-    a command receives them as they were typed, --help included.
+    ``data`` lets data=, data.… and task= stand beside the options. A ``raw`` command receives its arguments as they
+    were typed, --help included unless it has a ``usage``, the text of its help.
     """
 
     name: str
@@ -123,12 +142,13 @@ class Command:
     options: tuple[Option, ...] = ()
     examples: tuple[str, ...] = ()
     data: bool = False
+    usage: str = ""
     raw: bool = False
 
     def main(self, arguments: Sequence[str]) -> int:
         """Run with the arguments of a command line, and print what comes of it; returns the exit code."""
-        if not self.raw and {"-h", "--help"} & set(arguments):
-            print(self.help())
+        if (self.usage or not self.raw) and {"-h", "--help"} & set(arguments):
+            print(self.usage or self.help())
             return 0
         try:
             result = self.run(list(arguments) if self.raw else self.parse(arguments))

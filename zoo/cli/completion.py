@@ -4,34 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from zoo.cli import COMMANDS, find_command
 from zoo.cli.command import RUN, Command
 from zoo.exceptions import ZooError, unknown
 
-# In bash an equals sign ends a word: candidates are then what follows it
-BASH = r"""_zoo() {
-    local line="${COMP_LINE:0:COMP_POINT}" current prefix
-    current="${line##* }"
-    prefix="${current%"${COMP_WORDS[COMP_CWORD]}"}"
-    [[ "${COMP_WORDS[COMP_CWORD]}" == "=" ]] && prefix="$current"
-    local IFS=$'\n'
-    COMPREPLY=($(zoo completion --line "$line" 2>/dev/null))
-    [[ "$prefix" == *=* ]] && COMPREPLY=("${COMPREPLY[@]#"$prefix"}")
-    [[ ${#COMPREPLY[@]} -eq 1 && "${COMPREPLY[0]}" == *[=.] ]] && compopt -o nospace 2>/dev/null
-    return 0
-}
-complete -o default -F _zoo zoo"""
-ZSH = r"""#compdef zoo
-_zoo() {
-    local -a candidates
-    candidates=("${(@f)$(zoo completion --line "${LBUFFER}" 2>/dev/null)}")
-    if [[ -n "${candidates[1]}" ]]; then compadd -Q -S '' -- "${candidates[@]}"; else _files; fi
-}
-compdef _zoo zoo"""
-FISH = r"""complete -c zoo -a '(zoo completion --line (commandline -cp) 2>/dev/null)'"""
-SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
+SCRIPTS = {shell: Path(__file__).with_suffix(f".{shell}") for shell in ("bash", "zsh", "fish")}
 
 
 def candidates(line: str) -> list[str]:
@@ -116,13 +96,11 @@ def _paths(chosen: Command, arguments: Sequence[str]) -> Sequence[str]:
 def _run(arguments: Sequence[str]) -> int | Sequence[str]:
     if list(arguments[:1]) == ["--line"]:
         return candidates(arguments[1] if len(arguments) > 1 else "")
-    if {"--help", "-h"} & set(arguments):
-        return [HELP]
     if len(arguments) != 1:
         raise ZooError("completion: takes one shell: bash, zsh or fish")
     if arguments[0] not in SCRIPTS:
         raise unknown("shell", arguments[0], SCRIPTS)
-    return [SCRIPTS[arguments[0]]]
+    return [SCRIPTS[arguments[0]].read_text().rstrip()]
 
 
 HELP = """usage: zoo completion bash|zsh|fish
@@ -133,4 +111,4 @@ examples:
   bash: eval "$(zoo completion bash)"                   (in ~/.bashrc)
   zsh:  eval "$(zoo completion zsh)"                    (in ~/.zshrc, after compinit)
   fish: zoo completion fish > ~/.config/fish/completions/zoo.fish"""
-COMMAND = Command("completion", "bash|zsh|fish", "Print the completion script of a shell.", _run, raw=True)
+COMMAND = Command("completion", "bash|zsh|fish", "Print the completion script of a shell.", _run, usage=HELP, raw=True)

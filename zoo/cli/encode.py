@@ -16,13 +16,9 @@ def open_autoencoder(args: Args) -> tuple[Any, Any]:
     Raises:
         ZooError: the model has no latent codes.
     """
-    from zoo.inference.loading import dataset_for, open_model
-
-    place = args.path()
-    model, folder = open_model(place)
-    if not hasattr(model, "encode_split"):
-        raise ZooError(f"{args.command}: model={model.name} has no latent codes")
-    return model, dataset_for(model, folder, args.overrides, place=place)
+    if not hasattr(args.model, "encode_split"):
+        raise ZooError(f"{args.command}: model={args.model.name} has no latent codes")
+    return args.model, args.dataset()
 
 
 def _run(args: Args) -> Sequence[str]:

@@ -14,11 +14,9 @@ from zoo.metrics.names import metric_label
 
 def _run(args: Args) -> Sequence[str]:
     from zoo.inference.evaluate import evaluate
-    from zoo.inference.loading import open_model
 
-    place, out = args.path(), args["out"]
-    model, folder = open_model(place)
-    evaluation = evaluate(model, folder, args.overrides, place=place, rows=args["rows"])
+    (model, folder), out = args.opened, args["out"]
+    evaluation = evaluate(model, folder, args.overrides, place=args.path(), rows=args["rows"])
     for note in evaluation.notes:
         print(f"note: {note}", file=sys.stderr)
     if out is not None:

@@ -10,9 +10,8 @@ from zoo.cli.command import RUN, Args, Command, Option
 
 def _run(args: Args) -> Sequence[str]:
     from zoo.inference.export import FORMATS, export
-    from zoo.inference.loading import open_model
 
-    model, _ = open_model(args.path())
+    model = args.model
     path = export(model, args["out"] or Path(f"{model.name}{FORMATS[args['format']]}"), format=args["format"])
     content = "preprocessing and names of classes" if model.spec.classes else "preprocessing"
     return [f"written         {path}   {path.stat().st_size:,} bytes, with {content}; its outputs equal the model's"]

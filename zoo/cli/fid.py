@@ -8,13 +8,9 @@ from zoo.cli.command import RUN, Args, Command, Option
 
 
 def _run(args: Args) -> Sequence[str]:
-    from zoo.inference.loading import dataset_for, open_model
     from zoo.inference.sample import fid
 
-    place = args.path()
-    model, folder = open_model(place)
-    dataset = dataset_for(model, folder, args.overrides, place=place)
-    return fid(model, dataset, weights=args["weights"], count=args["count"], seed=args["seed"])
+    return fid(args.model, args.dataset(), weights=args["weights"], count=args["count"], seed=args["seed"])
 
 
 COMMAND = Command(

@@ -9,9 +9,7 @@ from zoo.exceptions import ZooError
 
 
 def _run(args: Args) -> Sequence[str]:
-    from zoo.inference.loading import open_model
-
-    model, _ = open_model(args.path())
+    model = args.model
     if not hasattr(model, "generate"):
         if hasattr(model, "sample"):
             raise ZooError(f"generate: model={model.name} makes images; zoo sample draws them")

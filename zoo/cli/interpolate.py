@@ -11,18 +11,16 @@ from zoo.exceptions import ZooError
 
 def _run(args: Args) -> Sequence[str]:
     from zoo.inference.interpolate import between_images, between_noise
-    from zoo.inference.loading import dataset_for, open_model
 
-    place = args.path()
-    model, folder = open_model(place)
+    model = args.model
     encodes = hasattr(model, "encode_split")
     for name in ("seed", "label") if encodes else ("from", "to"):
         if name in args.explicit:
             use, options = ("sample from noise", "from=, to=") if encodes else ("encode images", "seed=")
             raise ZooError(f"{name}={args[name]}: is for models that {use}; {model.name} has {options}")
     if encodes:
-        dataset = dataset_for(model, folder, args.overrides, place=place)
-        return between_images(model, dataset, args["out"], first=args["from"], last=args["to"], steps=args["steps"])
+        ends = {"first": args["from"], "last": args["to"]}
+        return between_images(model, args.dataset(), args["out"], **ends, steps=args["steps"])
     if not hasattr(model, "interpolate"):
         raise ZooError(f"interpolate: model={model.name} has no latent codes")
     return between_noise(model, args["out"], steps=args["steps"], seed=args["seed"], **args.chosen("label"))

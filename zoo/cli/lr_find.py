@@ -21,8 +21,6 @@ def _run(arguments: Sequence[str]) -> Sequence[str]:
     from zoo.config.compose import compose
     from zoo.config.groups import canonical
 
-    if {"--help", "-h"} & set(arguments):
-        return [HELP]
     overrides = joined(arguments)
     texts = [override.partition("=")[2] for override in overrides if override.startswith("out=")]
     out = OUT.parse(texts[-1] if texts else OUT.default)
@@ -38,4 +36,6 @@ def _run(arguments: Sequence[str]) -> Sequence[str]:
     ]
 
 
-COMMAND = Command("lr-find", "model=NAME [data=NAME]", "Suggest a learning rate by a range test.", _run, raw=True)
+COMMAND = Command(
+    "lr-find", "model=NAME [data=NAME]", "Suggest a learning rate by a range test.", _run, usage=HELP, raw=True
+)

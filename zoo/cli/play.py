@@ -9,18 +9,10 @@ from zoo.cli.command import RUN, Args, Command, Option
 
 
 def _run(args: Args) -> Sequence[str]:
-    from zoo.inference.loading import dataset_for, open_model
     from zoo.inference.play import record_episode
 
-    place = args.path()
-    model, folder = open_model(place)
-    options = {"steps": args["steps"], "seed": args["seed"]}
-    return record_episode(
-        model,
-        lambda: dataset_for(model, folder, args.overrides, place=place),
-        None if args["window"] else args["out"],
-        **options,
-    )
+    out = None if args["window"] else args["out"]
+    return record_episode(args.model, args.dataset, out, steps=args["steps"], seed=args["seed"])
 
 
 COMMAND = Command(

@@ -123,7 +123,7 @@ class Predictor:
 
     def __init__(self, model: Any, printer: Printer, top: int, *, bar: bool) -> None:
         self.model, self.printer, self.top = model, printer, top
-        self.progress = _Progress(sys.stderr.isatty() and bar)
+        self.progress = _progress_bar(sys.stderr.isatty() and bar)
         self.rows = self.errors = self.values = self.unknown = 0
         self.categories: dict[str, Counter[str]] = {}
 
@@ -138,13 +138,14 @@ class Predictor:
         from zoo.data.table.read import unknown_notes
 
         spec = self.model.spec
-        for piece in pieces(spec, inputs):
-            error = piece.wrong if piece.wrong is not None else self._piece(piece)
-            if error is not None:
-                self.errors += 1
-                print(f"error: {error}", file=sys.stderr)
-            self.progress.show(piece.done)
-        self.progress.end()
+        with self.progress:
+            bar = self.progress.add_task("", total=1.0)
+            for piece in pieces(spec, inputs):
+                error = piece.wrong if piece.wrong is not None else self._piece(piece)
+                if error is not None:
+                    self.errors += 1
+                    print(f"error: {error}", file=sys.stderr)
+                self.progress.update(bar, completed=piece.done)
         for line in unknown_notes(self.categories):
             print(line, file=sys.stderr)
         if self.unknown:
@@ -179,29 +180,13 @@ def _in_order(rows: Sequence[Row], spec: Any) -> list[Row]:
     ]
 
 
-class _Progress:
-    """A bar on a terminal that does not show the answers themselves."""
+def _progress_bar(visible: bool) -> Any:
+    """Return a bar on a terminal that does not show the predictions themselves."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
 
-    def __init__(self, visible: bool) -> None:
-        self.bar: Any = None
-        if visible:
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
-
-            columns = BarColumn(20), TaskProgressColumn(), TimeRemainingColumn(compact=True)
-            self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
-            self.task = self.bar.add_task("", total=1.0)
-            self.bar.start()
-
-    def show(self, done: float | None) -> None:
-        """Show how much is done."""
-        if self.bar is not None:
-            self.bar.update(self.task, completed=done)
-
-    def end(self) -> None:
-        """Take the bar away."""
-        if self.bar is not None:
-            self.bar.stop()
+    columns = BarColumn(20), TaskProgressColumn(), TimeRemainingColumn(compact=True)
+    return Progress(*columns, console=Console(stderr=True), transient=True, disable=not visible)
 
 
 COMMAND = Command(

@@ -21,9 +21,6 @@ examples:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    if {"--help", "-h"} & set(arguments):
-        print(HELP)
-        return 0
     options = joined(arguments)
     places = [argument for argument in options if "=" not in argument]
     if len(places) != 1:
@@ -31,4 +28,6 @@ def _run(arguments: Sequence[str]) -> int:
     return train([f"resume={places[0]}", *(option for option in options if option not in places)])
 
 
-COMMAND = Command("resume", RUN, "Continue a run that was stopped, or train a finished one for longer.", _run, raw=True)
+COMMAND = Command(
+    "resume", RUN, "Continue a run that was stopped, or train a finished one for longer.", _run, usage=HELP, raw=True
+)

@@ -9,11 +9,9 @@ from zoo.cli.command import PICTURES, RUN, Args, Command, Option
 
 
 def _run(args: Args) -> Sequence[str]:
-    from zoo.inference.loading import open_model
     from zoo.inference.sample import sample
 
-    model, _ = open_model(args.path())
-    return sample(model, args["out"], count=args["count"], **args.chosen("seed", "label", "truncation"))
+    return sample(args.model, args["out"], count=args["count"], **args.chosen("seed", "label", "truncation"))
 
 
 COMMAND = Command(

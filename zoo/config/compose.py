@@ -19,11 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from zoo import registry
 from zoo.config import option_source
-from zoo.config.groups import GROUPS as GROUPS
-from zoo.config.groups import canonical, declared_by_data
-from zoo.config.groups import choices as choices
-from zoo.config.groups import conf_dir as conf_dir
-from zoo.config.groups import recipe_class as recipe_class
+from zoo.config.groups import GROUPS, canonical, choices, conf_dir, declared_by_data
 from zoo.config.quoting import quoted
 from zoo.config.signatures import augment_options, defaults
 from zoo.exceptions import ZooError, nearest, unknown

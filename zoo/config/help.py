@@ -15,15 +15,6 @@ from zoo.config.groups import GROUPS, choices
 from zoo.config.signatures import Option, augment_options, data_options, declared, model_options
 
 WIDTH = 118
-DECLARED_BY: dict[str, type] = {
-    "trainer": schema.TrainerOptions,
-    "optimizer": schema.Optimizer,
-    "scheduler": schema.Scheduler,
-    "regularization": schema.Regularization,
-    "objective": schema.ObjectiveOptions,
-    "early_stopping": schema.EarlyStopping,
-    "checkpoint": schema.CheckpointOptions,
-}
 SHARED = {
     "name": "set by the group's own name, as in data=digits",
     "modality": "what the rows are; models declare which they learn from",
@@ -72,7 +63,7 @@ def _sections(config: dict[str, Any]) -> Iterator[tuple[str, list[tuple[str, Any
         "data",
         list(_options("data", config["data"], data_descriptions(config["data"]["name"], config["data"]["modality"]))),
     )
-    for group, cls in DECLARED_BY.items():
+    for group, cls in schema.GROUPS.items():
         if group in config:
             yield group, list(_options(group, config[group], descriptions(declared(cls))))
 

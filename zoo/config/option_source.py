@@ -18,20 +18,12 @@ from zoo.config.groups import declared_by_data, files, recipe_class
 from zoo.config.signatures import augment_options, data_options, defaults, model_options
 from zoo.exceptions import ZooError
 
-RUN_OPTIONS: dict[str, Any] = {
-    "": schema.RunOptions,
-    "data": schema.DataOptions,
-    "regularization": schema.Regularization,
-    "objective": schema.ObjectiveOptions,
-    "early_stopping": schema.EarlyStopping,
-    "checkpoint": schema.CheckpointOptions,
-    "trainer": schema.TrainerOptions,
-}
+CHOSEN = ("optimizer", "scheduler")  # groups of which a file of conf/ holds all options
 
 
 def _run(name: str) -> dict[str, Any]:
-    groups = {group: dataclasses.asdict(cls()) for group, cls in RUN_OPTIONS.items()}
-    return groups.pop("") | groups
+    classes = {"data": schema.DataOptions} | {g: cls for g, cls in schema.GROUPS.items() if g not in CHOSEN}
+    return dataclasses.asdict(schema.RunOptions()) | {g: dataclasses.asdict(cls()) for g, cls in classes.items()}
 
 
 def _model(name: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from zoo import registry
 from zoo.config import compose as configs
+from zoo.config.groups import choices, conf_dir
 from zoo.config.schema import (
     CheckpointOptions,
     EarlyStopping,
@@ -184,7 +185,7 @@ def _fit_to_launch(trainer: TrainerOptions) -> TrainerOptions:
 def _data_name(data: dict[str, Any]) -> str:
     """Return the data's part of a run folder's name: its own, or the id of an environment that the user chose."""
     env = data.get("env")
-    defaults: Any = OmegaConf.load(configs.conf_dir() / "data" / f"{data['name']}.yaml") if env else {}
+    defaults: Any = OmegaConf.load(conf_dir() / "data" / f"{data['name']}.yaml") if env else {}
     return folder_name(env) if env and env != defaults.get("env") else str(data["name"])
 
 
@@ -252,9 +253,9 @@ def reopen_run(folder: Path, overrides: dict[str, Any]) -> tuple[DictConfig, str
     overrides = dict(overrides)
     if "logger" in overrides:
         name = str(overrides.pop("logger"))
-        if name not in configs.choices("logger"):
-            raise unknown("logger", name, configs.choices("logger"))
-        config.logger = OmegaConf.load(configs.conf_dir() / "logger" / f"{name}.yaml")
+        if name not in choices("logger"):
+            raise unknown("logger", name, choices("logger"))
+        config.logger = OmegaConf.load(conf_dir() / "logger" / f"{name}.yaml")
     configs.update(config, overrides)
     return config, recipe
 

@@ -358,6 +358,18 @@ class Learning:
         return values
 
 
+# The groups of options that each run has, beside those of its model and its data
+GROUPS: dict[str, type[Any]] = {
+    "trainer": TrainerOptions,
+    "optimizer": Optimizer,
+    "scheduler": Scheduler,
+    "regularization": Regularization,
+    "objective": ObjectiveOptions,
+    "early_stopping": EarlyStopping,
+    "checkpoint": CheckpointOptions,
+}
+
+
 def options(cls: type, where: str, values: dict[str, Any]) -> Any:
     """Return ``cls(**values)``; an unknown key raises ZooError with the nearest."""
     known = [f.name for f in fields(cls)]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.config import compose as configs
+from zoo.config import groups
 from zoo.exceptions import TrainingError, ZooError, unknown
 from zoo.metrics.names import metric_label
 
@@ -45,11 +46,11 @@ def candidates(words: Sequence[str]) -> list[str]:
     Raises:
         ZooError: there are none.
     """
-    names, fitting, last_error = configs.choices("model"), [], None
+    names, fitting, last_error = groups.choices("model"), [], None
     config = configs.compose([f"model={names[0]}", *words])
     for name in names:
         try:
-            config.model.name = configs.recipe_class(name)
+            config.model.name = groups.recipe_class(name)
             if configs.task_of(config) in config.data.tasks:
                 fitting.append(name)
         except ZooError as error:

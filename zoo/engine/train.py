@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from zoo import registry
 from zoo.config import compose as configs
+from zoo.config import groups
 from zoo.config.run_config import RunConfig, dotted_keys, reopen_run
 from zoo.engine.build import build_context, build_trainer
 from zoo.engine.distributed import gather_outputs, leave, open_run, start_workers
@@ -83,11 +84,11 @@ def train(
     overridden = dotted_keys(settings)
     arrays, name = None, data
     if not isinstance(data, str):
-        arrays, name = _arrays(data, target, settings, configs.recipe_class(model)), "arrays"
+        arrays, name = _arrays(data, target, settings, groups.recipe_class(model)), "arrays"
     elif target is not None:
         raise ZooError(f"target={target!r}: is for a data frame; data={data!r} knows its target")
     words = [f"model={model}", f"data={name}"]
-    words += [f"{group}={settings.pop(group)}" for group in configs.GROUPS if isinstance(settings.get(group), str)]
+    words += [f"{group}={settings.pop(group)}" for group in groups.GROUPS if isinstance(settings.get(group), str)]
     config = configs.compose(words)
     configs.update(config, settings)
     arguments = ", ".join([repr(model), f"data={name!r}", *(f"{k}={v!r}" for k, v in (kwargs | overrides).items())])

@@ -61,7 +61,7 @@ class Monitor:
         return content
 
 
-class Guard:
+class Middleware:
     """An ASGI application before another one: what is too large or too slow is refused, and nothing ends the server."""
 
     def __init__(self, app: Any, *, limits: Limits, paths: tuple[str, ...], log: TextIO | None = None) -> None:
@@ -94,8 +94,8 @@ class Guard:
 class _Request:
     """One request on its way through: what has come of it, and what was answered."""
 
-    def __init__(self, guard: Guard, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        self.guard, self.scope, self._receive, self._send = guard, scope, receive, send
+    def __init__(self, middleware: Middleware, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        self.middleware, self.scope, self._receive, self._send = middleware, scope, receive, send
         self.started, self.size, self.status, self.rows = time.perf_counter(), 0, 0, 0
         self.content = b""
 
@@ -103,10 +103,10 @@ class _Request:
         """Return the next part of the request."""
         message = await self._receive()
         self.size += len(message.get("body", b""))
-        if self.size > self.guard.limits.bytes:
+        if self.size > self.middleware.limits.bytes:
             from starlette.exceptions import HTTPException
 
-            raise HTTPException(413, f"a request may have {self.guard.limits.bytes:,} bytes")
+            raise HTTPException(413, f"a request may have {self.middleware.limits.bytes:,} bytes")
         return message
 
     async def send(self, message: Message) -> None:
@@ -126,17 +126,17 @@ class _Request:
 
     def note(self) -> None:
         """Count and log."""
-        monitor, seconds = self.guard.monitor, time.perf_counter() - self.started
-        path = self.scope["path"] if self.scope["path"] in self.guard.paths else "other"
+        monitor, seconds = self.middleware.monitor, time.perf_counter() - self.started
+        path = self.scope["path"] if self.scope["path"] in self.middleware.paths else "other"
         monitor.requests.labels(path, str(self.status)).inc()
         monitor.seconds.labels(path).observe(seconds)
         with contextlib.suppress(ValueError):
             self.rows = monitor.see(self.content) if self.content else 0
-        if self.guard.log is not None:
+        if self.middleware.log is not None:
             client = (self.scope.get("client") or ["-"])[0]
             row = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "client": client, "method": self.scope["method"]}
             row |= {"path": self.scope["path"], "status": self.status, "ms": round(1000 * seconds, 1)}
-            print(json.dumps(row | {"bytes": self.size, "rows": self.rows}), file=self.guard.log, flush=True)
+            print(json.dumps(row | {"bytes": self.size, "rows": self.rows}), file=self.middleware.log, flush=True)
 
 
 async def _answer(send: Send, status: int, body: bytes, kind: bytes) -> None:

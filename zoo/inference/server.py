@@ -23,7 +23,7 @@ from zoo import registry
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError, install
 from zoo.inference.batching import Batcher, Failure, failure
-from zoo.inference.middleware import Guard, Limits
+from zoo.inference.middleware import Limits, Middleware
 from zoo.inference.predictions import predictions_of
 
 try:
@@ -196,7 +196,7 @@ def serve(
     describe_predictions(server.app, spec)
     server.app.add_exception_handler(RequestValidationError, _malformed)
     server.uvicorn_graceful_timeout = limits.seconds
-    server.app.add_middleware(Guard, limits=limits, paths=PATHS, log=log)
+    server.app.add_middleware(Middleware, limits=limits, paths=PATHS, log=log)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _ends)
     server.run(

@@ -9,6 +9,7 @@ from typing import Any
 
 from zoo import registry
 from zoo.config import compose as configs
+from zoo.config import groups
 from zoo.config.run_config import RunConfig
 from zoo.exceptions import ZooError
 from zoo.models.base import ZooModule
@@ -73,11 +74,11 @@ def _check_pairing(name: str, subject_name: str) -> None:
     with quiet():
         fitting = configs.fitting_data(entry)
         modalities: set[str] = set()
-        for data in configs.choices("data"):
+        for data in groups.choices("data"):
             if data in fitting:
                 pair = configs.pair(name, data)
                 configs.task_of(pair)
-                recipe = configs.conf_dir() / "recipe" / f"{name}-{data}.yaml"
+                recipe = groups.conf_dir() / "recipe" / f"{name}-{data}.yaml"
                 if (
                     pair.data.modality not in modalities or recipe.is_file()
                 ):  # the others are composed of the same parts
@@ -86,7 +87,7 @@ def _check_pairing(name: str, subject_name: str) -> None:
             elif not _refuses(partial(_pair, name, data), *fitting):
                 raise ConformanceError(f"{subject_name}: takes data={data}, which it does not claim")
     if entry.module.startswith("zoo.models."):
-        path = configs.conf_dir() / "model" / f"{name}.yaml"
+        path = groups.conf_dir() / "model" / f"{name}.yaml"
         if not path.is_file():
             raise ConformanceError(f"{subject_name}: has no {path.name} in conf/model; a built-in model has one")
 

@@ -101,26 +101,22 @@ MODELS: dict[str, ModelEntry] = {
 }
 # Other names of models
 SYNONYMS = {"policy": "ppo", "mlp": "fnn", "ae": "autoencoder"}
-# The built-in data sets: name -> module that registers a function of that name, and after a colon the class that
-# declares its options where the function does not. Their tasks stand in conf/data/.
-DATA_MODULES = {
-    name: module
-    for module, names in (
-        ("zoo.data.image.datasets", ("digits", "mnist", "fashion_mnist", "cifar10", "pets")),
-        ("zoo.data.image.binarized_mnist", ("binarized_mnist",)),
-        ("zoo.data.image.folder", ("image_folder",)),
-        ("zoo.data.image.npz", ("npz",)),
-        ("zoo.data.table.datasets", ("csv", "adult", "california_housing", "breast_cancer", "wine", "diabetes")),
-        ("zoo.data.text.datasets", ("text_file", "shakespeare", "text", "sentiment")),
-        ("zoo.data.series.datasets", ("series", "etth1")),
-        ("zoo.data.sequence.datasets", ("spoken_digits",)),
-        (
-            "zoo.data.environment.environments:EnvironmentOptions",
-            ("cartpole", "acrobot", "mountain_car", "pendulum", "lunar_lander", "mujoco", "gym"),
-        ),
-    )
-    for name in names
+# The built-in data sets by the module that registers functions of these names, after a colon the class that declares
+# their options where the functions do not. Their tasks stand in conf/data/.
+DATA_BY_MODULE = {
+    "zoo.data.image.datasets": ("digits", "mnist", "fashion_mnist", "cifar10", "pets"),
+    "zoo.data.image.binarized_mnist": ("binarized_mnist",),
+    "zoo.data.image.folder": ("image_folder",),
+    "zoo.data.image.npz": ("npz",),
+    "zoo.data.table.datasets": ("csv", "adult", "california_housing", "breast_cancer", "wine", "diabetes"),
+    "zoo.data.text.datasets": ("text_file", "shakespeare", "text", "sentiment"),
+    "zoo.data.series.datasets": ("series", "etth1"),
+    "zoo.data.sequence.datasets": ("spoken_digits",),
+    "zoo.data.environment.environments:EnvironmentOptions": (
+        *("cartpole", "acrobot", "mountain_car", "pendulum", "lunar_lander", "mujoco", "gym"),
+    ),
 }
+DATA_MODULES = {name: module for module, names in DATA_BY_MODULE.items() for name in names}
 MODALITIES: dict[str, ModalityEntry] = {
     name: ModalityEntry(f"zoo.data.{name}.modality", f"{name.capitalize()}Modality", tasks)
     for name, tasks in (
