@@ -10,7 +10,7 @@ from zoo.cli.encode import open_autoencoder
 
 
 def _run(args: Args) -> Sequence[str]:
-    from zoo.inference.anomalies import write_scores
+    from zoo.inference.autoencoders import write_scores
 
     return write_scores(*open_autoencoder(args), args["out"])
 

@@ -10,7 +10,7 @@ from zoo.cli.encode import open_autoencoder
 
 
 def _run(args: Args) -> Sequence[str]:
-    from zoo.inference.denoise import denoise
+    from zoo.inference.autoencoders import denoise
 
     return denoise(*open_autoencoder(args), args["out"])
 

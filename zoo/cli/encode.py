@@ -22,7 +22,7 @@ def open_autoencoder(args: Args) -> tuple[Any, Any]:
 
 
 def _run(args: Args) -> Sequence[str]:
-    from zoo.inference.encode import encode
+    from zoo.inference.autoencoders import encode
 
     return encode(*open_autoencoder(args), args["out"])
 

@@ -8,11 +8,16 @@ from pathlib import Path
 from zoo.cli.command import PICTURES, RUN, Args, Command, Option
 from zoo.exceptions import ZooError
 
+MAX_STEPS = 50  # images in a picture
+
 
 def _run(args: Args) -> Sequence[str]:
-    from zoo.inference.interpolate import between_images, between_noise
+    from zoo.inference.autoencoders import between_images
+    from zoo.inference.sample import between_noise
 
     model = args.model
+    if args["steps"] > MAX_STEPS:
+        raise ZooError(f"steps={args['steps']}: must be at most {MAX_STEPS}")
     encodes = hasattr(model, "encode_split")
     for name in ("seed", "label") if encodes else ("from", "to"):
         if name in args.explicit:

@@ -6,13 +6,25 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zoo.cli.command import RUN, Args, Command, Option
+from zoo.exceptions import ZooError
 
 
 def _run(args: Args) -> Sequence[str]:
-    from zoo.inference.play import record_episode
+    from zoo.tasks.control.plots import write_gif
 
+    model = args.model
     out = None if args["window"] else args["out"]
-    return record_episode(args.model, args.dataset, out, steps=args["steps"], seed=args["seed"])
+    if model.spec.target_type != "reward":
+        raise ZooError(f"play: model={model.name} was trained for {model.spec.task}; zoo predict is for it")
+    frames = args.dataset().render_episode(
+        lambda x: model.act_float32(x.to(model.device), greedy=True),
+        max_steps=args["steps"],
+        seed=args["seed"],
+        window=out is None,
+    )
+    if out is None:
+        return []
+    return [f"film            {write_gif(frames, out)}   {len(frames)} frames of episode {args['seed']}"]
 
 
 COMMAND = Command(

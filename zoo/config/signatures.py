@@ -133,7 +133,7 @@ def _defined(module: str, name: str) -> Any:
     if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
         return ast.literal_eval(node.value)
     if isinstance(node, ast.ClassDef):
-        bases = [b for b in node.bases if isinstance(b, ast.Name) and _is_own(module, b.id)]
+        bases = [b for b in node.bases if isinstance(b, ast.Name) and _is_zoo_class(module, b.id)]
         decorators = [d for d in node.decorator_list if "dataclass" in ast.unparse(d)]
         body = [_bodiless(n) for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
         fields = [n for n in node.body if isinstance(n, ast.AnnAssign) and not isinstance(n.value, ast.Call)]
@@ -151,7 +151,7 @@ def _defined(module: str, name: str) -> Any:
     return namespace[name]
 
 
-def _is_own(module: str, name: str) -> bool:
+def _is_zoo_class(module: str, name: str) -> bool:
     """Tell whether a base class is one of the zoo's."""
     node = _names(module).get(name)
     return isinstance(node, ast.ClassDef) or (isinstance(node, ast.ImportFrom) and str(node.module).startswith("zoo."))

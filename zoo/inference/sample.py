@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zoo.data.classes import labels_of
 from zoo.exceptions import ZooError
 from zoo.utils.atomic_io import write_npz
+from zoo.utils.plotting import grid
 
 if TYPE_CHECKING:
     from zoo.data import Dataset
@@ -23,9 +25,6 @@ def sample(model: Any, out: Path, *, count: int = 64, **options: Any) -> list[st
     Raises:
         ZooError: a model that draws none.
     """
-
-    from zoo.data.classes import labels_of
-    from zoo.utils.plotting import grid
 
     stored = out.suffix == ".npz"
     largest = MAX_STORED if stored else MAX_DRAWN
@@ -59,3 +58,10 @@ def fid(model: Any, dataset: Dataset, **options: Any) -> list[str]:
         raise ZooError(f"fid: model={model.name} of {model.spec.modality} data draws no images")
     values = inception_fid(model, dataset, **options)
     return [f"  {name:<17} inception fid {value:.2f}" for name, value in values.items()]
+
+
+def between_noise(model: Any, out: Path, *, steps: int = 10, **options: Any) -> list[str]:
+    """Draw the way from one noise to another into ``out``; ``options`` are ``seed`` and ``label``."""
+    return [
+        f"picture         {grid(model.interpolate(steps=steps, **options), 'from one noise to another', out, columns=steps)}"
+    ]
