@@ -13,14 +13,13 @@ from typing import Any, TypeVar
 
 from zoo.exceptions import ZooError, unknown
 from zoo.utils import entries
-from zoo.utils.entries import DataEntry, ModalityEntry, TaskEntry
-from zoo.utils.entries import ModelEntry as ModelEntry
+from zoo.utils.entries import DataEntry
+from zoo.utils.entries import Entry as Entry
 from zoo.utils.meanings import unknown_option
 from zoo.utils.signature import parameters as parameters
 from zoo.utils.signature import signature as signature
 
 TaskT = TypeVar("TaskT")
-EntryT = TypeVar("EntryT")
 ENTRY_POINTS = "zoo.models"
 SYNONYMS = entries.SYNONYMS  # other names of models
 _MODELS, _TASKS, _MODALITIES = dict(entries.MODELS), dict(entries.TASKS), dict(entries.MODALITIES)
@@ -36,15 +35,8 @@ def register(name: str) -> Callable[[type[Any]], type[Any]]:
 
     def decorate(cls: type[Any]) -> type[Any]:
         declared = (tuple(cls.tasks), tuple(cls.modalities), tuple(cls.action_spaces))
-        entry = ModelEntry(cls.__module__, cls.__qualname__, *declared, cls)
-        old = _MODELS.get(name)
-        if old is not None:
-            if (old.module, old.attribute) != (entry.module, entry.attribute):
-                raise ZooError(f"model {name!r} is registered already, by {old.module}.{old.attribute}")
-            if replace(old, cls=None) != replace(entry, cls=None):
-                raise ZooError(f"model {name!r}: its class and the registry's table name different tasks or modalities")
+        _add(_MODELS, "model", name, Entry(cls.__module__, cls.__qualname__, *declared, cls=cls))
         cls.name = name
-        _MODELS[name] = entry
         return cls
 
     return decorate
@@ -82,12 +74,9 @@ def register_task(name: str, *, target: str, modalities: tuple[str, ...] = ()) -
         raise unknown("target of a task", target, entries.TARGETS)
 
     def decorate(cls: type[TaskT]) -> type[TaskT]:
-        entry = TaskEntry(name, cls.__module__, cls.__qualname__, target, tuple(modalities), cls)
-        old = _TASKS.get(name)
-        if old is not None and replace(old, cls=None) != replace(entry, cls=None):
-            raise ZooError(f"task {name!r} is registered already, by {old.module}.{old.attribute}")
+        entry = Entry(cls.__module__, cls.__qualname__, modalities=tuple(modalities), target=target, cls=cls)
+        _add(_TASKS, "task", name, entry)
         cls.name = name  # type: ignore[attr-defined]
-        _TASKS[name] = entry
         return cls
 
     return decorate
@@ -98,14 +87,14 @@ def list_tasks() -> list[str]:
     return list(_TASKS)
 
 
-def task_entry(name: str) -> TaskEntry:
+def task_entry(name: str) -> Entry:
     """Return what the registry knows of a task."""
     return _find(_TASKS, "task", name)
 
 
 def get_task(name: str) -> type[Any]:
     """Return the class registered for a task."""
-    cls: type[Any] = _import(_TASKS, "task", name).cls
+    cls: type[Any] = _imported(_TASKS, "task", name).cls
     return cls
 
 
@@ -120,11 +109,8 @@ def register_modality(cls: type[Any]) -> type[Any]:
     Raises:
         ZooError: the name is taken, or a built-in class disagrees with the table.
     """
-    name, entry = cls.spec.modality, ModalityEntry(cls.__module__, cls.__qualname__, tuple(cls.tasks))
-    old = _MODALITIES.get(name)
-    if old is not None and replace(old, instance=None) != entry:
-        raise ZooError(f"modality {name!r} is registered already, by {old.module}.{old.attribute}, or for other tasks")
-    _MODALITIES[name] = replace(entry, instance=cls())
+    entry = Entry(cls.__module__, cls.__qualname__, tuple(cls.tasks), cls=cls())
+    _add(_MODALITIES, "modality", cls.spec.modality, entry)
     return cls
 
 
@@ -147,20 +133,31 @@ def supported_tasks(modality: str) -> tuple[str, ...]:
 
 def get_modality(name: str) -> Any:
     """Return the one object of a modality, imported."""
-    return _import(_MODALITIES, "modality", name).instance
+    return _imported(_MODALITIES, "modality", name).cls
 
 
-def _find(table: Mapping[str, EntryT], kind: str, name: str) -> EntryT:
+def _add(table: dict[str, Entry], kind: str, name: str, entry: Entry) -> None:
+    """Put an entry into a table, where an equal one may stand whose class was not imported yet."""
+    old = table.get(name)
+    if old is not None and replace(old, cls=None) != replace(entry, cls=None):
+        where = f"{old.module}.{old.attribute}"
+        if (entry.module, entry.attribute) == (old.module, old.attribute):
+            raise ZooError(f"{kind} {name!r}: {where} and the registry's table name different tasks or modalities")
+        raise ZooError(f"{kind} {name!r} is registered already, by {where}")
+    table[name] = entry
+
+
+def _find(table: Mapping[str, Entry], kind: str, name: str) -> Entry:
     if name not in table:
         raise unknown(kind, name, table)
     return table[name]
 
 
-def _import(table: Mapping[str, Any], kind: str, name: str) -> Any:
+def _imported(table: Mapping[str, Entry], kind: str, name: str) -> Entry:
     """Return an entry whose module was imported, and has registered its class by that."""
-    entry = _find(table, kind, name)
-    if getattr(entry, "cls", None) is None and getattr(entry, "instance", None) is None:
-        importlib.import_module(entry.module)
+    module = _find(table, kind, name).module
+    if table[name].cls is None:
+        importlib.import_module(module)
     return table[name]
 
 
@@ -174,7 +171,7 @@ def list_data() -> list[str]:
     return list(entries.DATA_MODULES) + [name for name in _DATA if name not in entries.DATA_MODULES]
 
 
-def entry(name: str) -> ModelEntry:
+def entry(name: str) -> Entry:
     """Return what the registry knows of a model; a package's entry point is imported for it."""
     name = SYNONYMS.get(name, name)
     if name not in _MODELS:
@@ -220,9 +217,9 @@ def get(name: str) -> type[Any]:
     model = entry(name)
     if model.cls is None:
         importlib.import_module(model.module)
-        model = entry(name)
-    assert model.cls is not None, f"{model.module} does not register {name!r}"
-    return model.cls
+    cls: type[Any] = entry(name).cls
+    assert cls is not None, f"{model.module} does not register {name!r}"
+    return cls
 
 
 def create(name: str, **options: Any) -> Any:
@@ -239,7 +236,7 @@ def create(name: str, **options: Any) -> Any:
     return cls(**options)
 
 
-def registered_models() -> dict[str, ModelEntry]:
+def registered_models() -> dict[str, Entry]:
     """Return name and entry of the models registered in this process, without unused entry points."""
     return dict(_MODELS)
 

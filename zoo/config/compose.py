@@ -131,12 +131,12 @@ def fitting_models(task: str | None, modality: str | None, action_space: str | N
     ]
 
 
-def _reads(entry: registry.ModelEntry, modality: str | None, action_space: str | None) -> bool:
+def _reads(entry: registry.Entry, modality: str | None, action_space: str | None) -> bool:
     """Tell whether a model is for data of a modality and an action space (None: of any)."""
     return modality in (None, *entry.modalities) and action_space in (None, *entry.action_spaces)
 
 
-def fitting_data(entry: registry.ModelEntry) -> list[str]:
+def fitting_data(entry: registry.Entry) -> list[str]:
     """Return the data sets that a model can learn from."""
     names = []
     for name in choices("data"):

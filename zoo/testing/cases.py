@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from zoo import registry
 from zoo.data.dataset import Dataset
 from zoo.data.unlabelled import unlabelled
-from zoo.registry import ModelEntry
+from zoo.registry import Entry
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Case:
         return f"{self.task}-{self.data}"
 
 
-def cases_of(entry: ModelEntry) -> list[Case]:
+def cases_of(entry: Entry) -> list[Case]:
     """Return all that a model claims to do, tasks and modalities in its own order."""
     return [
         Case(task, modality, action_space)

@@ -6,20 +6,30 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+TARGETS = ("class", "number", "next_symbol", "future", "input", "none", "reward")
+
 
 @dataclass(frozen=True)
-class ModelEntry:
-    """A registered model: where its class is and what it can do. ``cls`` is None until it was imported.
+class Entry:
+    """A registered model, task or modality: where its class is and what it is for.
 
-    ``action_spaces`` are those of environments, discrete and continuous, in which it acts.
+    ``action_spaces`` are those of environments, discrete and continuous, in which a model acts. ``target`` is one of
+    TARGETS, from which a task learns. ``modalities`` of a task are those that it adds itself to; the built-in
+    modalities name the built-in ``tasks`` themselves. ``cls`` is None until it was imported.
     """
 
     module: str
     attribute: str
-    tasks: tuple[str, ...]
-    modalities: tuple[str, ...]
+    tasks: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = ()
     action_spaces: tuple[str, ...] = ()
-    cls: type[Any] | None = None
+    target: str = ""
+    cls: Any = None
+
+    @property
+    def unsupervised(self) -> bool:
+        """Whether a task takes any data of a modality, whatever its labels are."""
+        return self.target in ("input", "none")
 
 
 @dataclass(frozen=True)
@@ -32,72 +42,34 @@ class DataEntry:
     action_space: str | None = None
 
 
-@dataclass(frozen=True)
-class ModalityEntry:
-    """A registered modality: where its class is and which built-in tasks its data can be for."""
-
-    module: str
-    attribute: str
-    tasks: tuple[str, ...]
-    instance: Any | None = None  # None until it was imported
-
-
-TARGETS = ("class", "number", "next_symbol", "future", "input", "none", "reward")
-
-
-@dataclass(frozen=True)
-class TaskEntry:
-    """A registered task: where its class is, and which type of target it learns from.
-
-    ``target`` is one of TARGETS. ``modalities`` are those that the task adds itself to; the built-in modalities name
-    the built-in tasks themselves. ``cls`` is None until it was imported.
-    """
-
-    name: str
-    module: str
-    attribute: str
-    target: str
-    modalities: tuple[str, ...] = ()
-    cls: type[Any] | None = None
-
-    @property
-    def unsupervised(self) -> bool:
-        """Whether any data of a modality will do, whatever its labels are."""
-        return self.target in ("input", "none")
-
-
 TASKS = {
-    entry.name: entry
-    for entry in (
-        TaskEntry("classification", "zoo.tasks.classification", "Classification", "class"),
-        TaskEntry("regression", "zoo.tasks.regression", "Regression", "number"),
-        TaskEntry("generation", "zoo.tasks.generation", "Generation", "none"),
-        TaskEntry("language_modeling", "zoo.tasks.language_modeling", "LanguageModeling", "next_symbol"),
-        TaskEntry("forecasting", "zoo.tasks.forecasting", "Forecasting", "future"),
-        TaskEntry("reconstruction", "zoo.tasks.reconstruction", "Reconstruction", "input"),
-        TaskEntry("control", "zoo.tasks.control", "Control", "reward"),
-    )
+    "classification": Entry("zoo.tasks.classification", "Classification", target="class"),
+    "regression": Entry("zoo.tasks.regression", "Regression", target="number"),
+    "generation": Entry("zoo.tasks.generation", "Generation", target="none"),
+    "language_modeling": Entry("zoo.tasks.language_modeling", "LanguageModeling", target="next_symbol"),
+    "forecasting": Entry("zoo.tasks.forecasting", "Forecasting", target="future"),
+    "reconstruction": Entry("zoo.tasks.reconstruction", "Reconstruction", target="input"),
+    "control": Entry("zoo.tasks.control", "Control", target="reward"),
 }
-SEQUENCETASKS = ("classification", "regression", "language_modeling", "forecasting")
-SEQUENCE_KINDS = ("image", "sequence", "text", "series")
-CODED_KINDS = ("image", "table", "series")
-MODELS: dict[str, ModelEntry] = {
-    "fnn": ModelEntry("zoo.models.fnn", "FNN", ("classification", "regression"), ("image", "table")),
-    "cnn": ModelEntry("zoo.models.cnn", "CNN", ("classification", "regression"), ("image",)),
-    "rnn": ModelEntry("zoo.models.rnn", "RNN", SEQUENCETASKS, SEQUENCE_KINDS),
-    "lstm": ModelEntry("zoo.models.lstm", "LSTM", SEQUENCETASKS, SEQUENCE_KINDS),
-    "gru": ModelEntry("zoo.models.gru", "GRU", SEQUENCETASKS, SEQUENCE_KINDS),
-    "transformer": ModelEntry("zoo.models.transformer", "Transformer", SEQUENCETASKS, SEQUENCE_KINDS),
-    "autoencoder": ModelEntry("zoo.models.autoencoder", "Autoencoder", ("reconstruction",), CODED_KINDS),
-    "gan": ModelEntry("zoo.models.gan", "GAN", ("generation",), ("image",)),
-    "ppo": ModelEntry("zoo.models.ppo", "PPO", ("control",), ("environment",), ("discrete", "continuous")),
-    "a2c": ModelEntry("zoo.models.a2c", "A2C", ("control",), ("environment",), ("discrete", "continuous")),
-    "reinforce": ModelEntry(
-        "zoo.models.reinforce", "REINFORCE", ("control",), ("environment",), ("discrete", "continuous")
-    ),
-    "dqn": ModelEntry("zoo.models.dqn", "DQN", ("control",), ("environment",), ("discrete",)),
-    "sac": ModelEntry("zoo.models.sac", "SAC", ("control",), ("environment",), ("continuous",)),
-    "vae": ModelEntry("zoo.models.vae", "VAE", ("reconstruction",), CODED_KINDS),
+SEQUENCE_TASKS = ("classification", "regression", "language_modeling", "forecasting")
+SEQUENCE_MODALITIES = ("image", "sequence", "text", "series")
+CODED_MODALITIES = ("image", "table", "series")
+CONTROL = (("control",), ("environment",))
+MODELS: dict[str, Entry] = {
+    "fnn": Entry("zoo.models.fnn", "FNN", ("classification", "regression"), ("image", "table")),
+    "cnn": Entry("zoo.models.cnn", "CNN", ("classification", "regression"), ("image",)),
+    "rnn": Entry("zoo.models.rnn", "RNN", SEQUENCE_TASKS, SEQUENCE_MODALITIES),
+    "lstm": Entry("zoo.models.lstm", "LSTM", SEQUENCE_TASKS, SEQUENCE_MODALITIES),
+    "gru": Entry("zoo.models.gru", "GRU", SEQUENCE_TASKS, SEQUENCE_MODALITIES),
+    "transformer": Entry("zoo.models.transformer", "Transformer", SEQUENCE_TASKS, SEQUENCE_MODALITIES),
+    "autoencoder": Entry("zoo.models.autoencoder", "Autoencoder", ("reconstruction",), CODED_MODALITIES),
+    "gan": Entry("zoo.models.gan", "GAN", ("generation",), ("image",)),
+    "ppo": Entry("zoo.models.ppo", "PPO", ("control",), ("environment",), ("discrete", "continuous")),
+    "a2c": Entry("zoo.models.a2c", "A2C", ("control",), ("environment",), ("discrete", "continuous")),
+    "reinforce": Entry("zoo.models.reinforce", "REINFORCE", ("control",), ("environment",), ("discrete", "continuous")),
+    "dqn": Entry("zoo.models.dqn", "DQN", ("control",), ("environment",), ("discrete",)),
+    "sac": Entry("zoo.models.sac", "SAC", ("control",), ("environment",), ("continuous",)),
+    "vae": Entry("zoo.models.vae", "VAE", ("reconstruction",), CODED_MODALITIES),
 }
 # Other names of models
 SYNONYMS = {"policy": "ppo", "mlp": "fnn", "ae": "autoencoder"}
@@ -117,8 +89,8 @@ DATA_BY_MODULE = {
     ),
 }
 DATA_MODULES = {name: module for module, names in DATA_BY_MODULE.items() for name in names}
-MODALITIES: dict[str, ModalityEntry] = {
-    name: ModalityEntry(f"zoo.data.{name}.modality", f"{name.capitalize()}Modality", tasks)
+MODALITIES: dict[str, Entry] = {
+    name: Entry(f"zoo.data.{name}.modality", f"{name.capitalize()}Modality", tasks)
     for name, tasks in (
         ("image", ("classification", "regression", "reconstruction", "generation")),
         ("table", ("classification", "regression", "reconstruction")),
