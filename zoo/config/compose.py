@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra import compose as hydra_compose
@@ -91,15 +91,22 @@ def unknown_option(key: str, known: Sequence[str]) -> ZooError:
 def option_keys(overrides: Sequence[str]) -> list[str]:
     """Return the dotted options that exist for the groups that ``overrides`` choose rightly."""
     right = [o for o in overrides if (p := o.partition("="))[0] in GROUPS and p[2] in choices(p[0])]
-    return list(_flat(OmegaConf.to_container(_compose(right))))
+    return _keys(_compose(right))
 
 
-def _flat(node: Any, path: str = "") -> Iterator[str]:
-    for key, value in node.items():
-        here = f"{path}.{key}" if path else str(key)
-        yield here
-        if isinstance(value, dict):
-            yield from _flat(value, here)
+def _keys(config: DictConfig) -> list[str]:
+    values: Any = OmegaConf.to_container(config)
+    return dotted_keys(values, groups=True)
+
+
+def dotted_keys(values: Mapping[str, Any], prefix: str = "", *, groups: bool = False) -> list[str]:
+    """Return the dotted keys of the options in a nested dictionary, those of its ``groups`` too."""
+    keys: list[str] = []
+    for key, value in values.items():
+        nested = isinstance(value, dict)
+        keys += [f"{prefix}{key}"] if groups or not nested else []
+        keys += dotted_keys(value, f"{prefix}{key}.", groups=groups) if nested else []
+    return keys
 
 
 def update(config: DictConfig, overrides: dict[str, Any]) -> None:
@@ -117,7 +124,7 @@ def update(config: DictConfig, overrides: dict[str, Any]) -> None:
         parent, _, leaf = key.rpartition(".")
         holder = OmegaConf.select(config, parent) if parent else config
         if not isinstance(holder, DictConfig) or leaf not in holder:
-            raise unknown_option(key, list(_flat(OmegaConf.to_container(config))))
+            raise unknown_option(key, _keys(config))
         value = os.fspath(value) if isinstance(value, os.PathLike) else value
         OmegaConf.update(config, key, list(value) if isinstance(value, tuple) else value)
 

@@ -105,14 +105,6 @@ class RunConfig:
         """The folder of best.ckpt and last.ckpt."""
         return self.folder / "checkpoints"
 
-    def check_files(self) -> None:
-        """Reject files of the data that do not exist, before anything heavy is imported.
-
-        Raises:
-            ZooError: ``data.path`` is not given, or one of the data's files does not exist.
-        """
-        check_files(self.data)
-
     @contextlib.contextmanager
     def create_run_dir(self) -> Iterator[RunConfig]:
         """Yield the configuration with an empty folder of its own: two runs of one second get two.
@@ -153,7 +145,7 @@ class RunConfig:
             ZooError: the file system does not allow it.
         """
         try:
-            (self.folder / "checkpoints").mkdir(parents=True, exist_ok=self.resumed)
+            self.checkpoints.mkdir(parents=True, exist_ok=self.resumed)
             content = OmegaConf.create({"recipe": self.recipe, "working_dir": self.working_dir, **self.values})
             atomic_write(self.folder / "config.yaml", lambda to: OmegaConf.save(content, to))
         except OSError as error:
@@ -247,7 +239,7 @@ def reopen_run(folder: Path, overrides: dict[str, Any]) -> tuple[DictConfig, str
         raise ZooError(f"resume={folder}: holds no run (no config.yaml)")
     values = read_run_config(folder)
     recipe, config = values.pop("recipe"), OmegaConf.create(values)
-    for key in dotted_keys(overrides):
+    for key in configs.dotted_keys(overrides):
         if key not in MAY_CHANGE:
             raise ZooError(f"{key}: cannot change where a run goes on; what can is {', '.join(MAY_CHANGE)}")
     overrides = dict(overrides)
@@ -313,14 +305,6 @@ def _texts(node: Any) -> Iterator[str]:
 
 def _is_extended(before: dict[str, Any], now: dict[str, Any]) -> bool:
     return any(before["trainer"].get(key) != now["trainer"].get(key) for key in EXTENDING)
-
-
-def dotted_keys(values: dict[str, Any], prefix: str = "") -> list[str]:
-    """Return the dotted keys of the options that a nested dictionary sets."""
-    keys = []
-    for key, value in values.items():
-        keys += dotted_keys(value, f"{prefix}{key}.") if isinstance(value, dict) else [f"{prefix}{key}"]
-    return keys
 
 
 def _new_folder(run_dir: str | None, name: str) -> Path:

@@ -386,12 +386,10 @@ def learning_of(values: dict[str, Any]) -> Learning:
         ZooError: a value is of the wrong type or outside its limits.
     """
     trainer = values.get("trainer", values)
+    groups = ("optimizer", "scheduler", "regularization", "objective")
     return Learning(
         init=values["init"],
-        optimizer=options(Optimizer, "optimizer", values["optimizer"]),
-        scheduler=options(Scheduler, "scheduler", values["scheduler"]),
-        regularization=options(Regularization, "regularization", values["regularization"]),
-        objective=options(ObjectiveOptions, "objective", values.get("objective", {})),
+        **{group: options(GROUPS[group], group, {"objective": {}, **values}[group]) for group in groups},
         accumulate_grad_batches=trainer["accumulate_grad_batches"],
         gradient_clip_val=trainer["gradient_clip_val"],
     )

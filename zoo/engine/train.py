@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from zoo import registry
 from zoo.config import compose as configs
 from zoo.config import groups
-from zoo.config.run_config import RunConfig, dotted_keys, reopen_run
+from zoo.config.run_config import RunConfig, check_files, reopen_run
 from zoo.engine.build import build_context, build_trainer
 from zoo.engine.distributed import gather_outputs, leave, open_run, start_workers
 from zoo.engine.run_dir import guard_run
@@ -81,7 +81,7 @@ def train(
     model = registry.SYNONYMS.get(model, model)
     kwargs = {"model_kwargs": dict(model_kwargs)} if model_kwargs else {}
     settings = {**overrides, "model": kwargs["model_kwargs"]} if kwargs else dict(overrides)
-    overridden = dotted_keys(settings)
+    overridden = configs.dotted_keys(settings)
     arrays, name = None, data
     if not isinstance(data, str):
         arrays, name = _arrays(data, target, settings, groups.recipe_class(model)), "arrays"
@@ -182,7 +182,7 @@ def run(
         config, recipe=recipe, command=command, resume_from=resume_from, overridden=overridden
     )
     if dataset is None:
-        run_config.check_files()
+        check_files(run_config.data)
     return TrainingRun(run_config, dataset, callbacks, report).start()
 
 

@@ -27,32 +27,31 @@ def page(model: Any, *, title: str) -> Any:
         ZooError: a model of which there is nothing to ask on a page.
     """
     spec = model.spec
-    build = _maker(model)
+    form = _form(model)
+    size = sum(parameter.numel() for parameter in model.parameters())
     with gr.Blocks(title=title, analytics_enabled=False) as blocks:
         task = spec.task.replace("_", " ")
-        gr.Markdown(f"# {title}\n{model.name}, {task} of {spec.modality} data, {_size(model):,} parameters")
-        build()
+        gr.Markdown(f"# {title}\n{model.name}, {task} of {spec.modality} data, {size:,} parameters")
+        form(model)
     return blocks
 
 
-def _size(model: Any) -> int:
-    return sum(parameter.numel() for parameter in model.parameters())
-
-
-def _maker(model: Any) -> Callable[[], None]:
+def _form(model: Any) -> Callable[[Any], None]:
+    """Return the function that puts inputs and outputs of a model on the page."""
     page = model.task.demo
     if page == "play":
         raise ZooError("demo: a policy is shown by zoo play")
     if page == "generate":
-        return lambda: _writing(model)
+        return _generation_form
     if model.spec.spatial and hasattr(model, "sample"):
-        return lambda: _drawing(model)
-    forms = {"image_file": _seeing, "text_box": _reading, "table_file": _counting, "series_file": _forecasting}
-    form = forms.get(registry.get_modality(model.spec.modality).widget, _hearing)
-    return lambda: form(model)
+        return _sampling_form
+    forms = {"image_file": _image_form, "text_box": _text_form, "table_file": _table_form, "series_file": _series_form}
+    return forms.get(registry.get_modality(model.spec.modality).widget, _file_form)
 
 
-def _asking(inputs: Sequence[Any], outputs: Sequence[Any], answer: Callable[..., Any], name: str = "Ask") -> None:
+def _submit_button(
+    inputs: Sequence[Any], outputs: Sequence[Any], answer: Callable[..., Any], name: str = "Ask"
+) -> None:
     """Put a button under the inputs; what a user did wrong is said on the page."""
 
     def safe(*values: Any) -> Any:
@@ -74,7 +73,7 @@ def _predict(model: Any, raw: Any) -> Any:
     return one.get("probability", one.get("value"))
 
 
-def _seeing(model: Any) -> None:
+def _image_form(model: Any) -> None:
     with gr.Row():
         image = gr.Image(type="filepath", image_mode=None, label="image")  # the file itself, read as training's were
         preview = gr.Image(label="as the model sees it", interactive=False)
@@ -90,7 +89,7 @@ def _seeing(model: Any) -> None:
             return _picture(x[0]), _picture(model.predict(x)["reconstruction"][0])
         return _picture(x[0]), _predict(model, raw_input)
 
-    _asking([image], [preview, back], answer)
+    _submit_button([image], [preview, back], answer)
 
 
 def _picture(x: Any) -> np.ndarray:
@@ -101,14 +100,14 @@ def _picture(x: Any) -> np.ndarray:
     return np.ascontiguousarray(pixels.repeat(times, 0).repeat(times, 1))
 
 
-def _reading(model: Any) -> None:
+def _text_form(model: Any) -> None:
     with gr.Row():
         text = gr.Textbox(label="text", lines=4)
         back = _answer(model)
-    _asking([text], [back], lambda raw_input: _predict(model, [raw_input]))
+    _submit_button([text], [back], lambda raw_input: _predict(model, [raw_input]))
 
 
-def _writing(model: Any) -> None:
+def _generation_form(model: Any) -> None:
     prompt = gr.Textbox(label="beginning")
     with gr.Row():
         length = gr.Slider(20, 1000, 200, step=10, label="length")
@@ -119,10 +118,10 @@ def _writing(model: Any) -> None:
     def answer(raw_input: str, many: int, heat: float, number: int) -> str:
         return str(model.generate(raw_input, length=int(many), temperature=heat, seed=int(number)))
 
-    _asking([prompt, length, temperature, seed], [written], answer, "Write")
+    _submit_button([prompt, length, temperature, seed], [written], answer, "Write")
 
 
-def _drawing(model: Any) -> None:
+def _sampling_form(model: Any) -> None:
     conditional = getattr(model, "num_classes", 0) > 0
     with gr.Row():
         count = gr.Slider(1, 64, 16, step=1, label="images")
@@ -134,10 +133,10 @@ def _drawing(model: Any) -> None:
         options = {"label": chosen} if conditional and chosen != "any" else {}
         return [_picture(image) for image in model.sample(int(many), seed=int(number), **options)]
 
-    _asking([count, seed, label], [gallery], answer, "Draw")
+    _submit_button([count, seed, label], [gallery], answer, "Draw")
 
 
-def _counting(model: Any) -> None:
+def _table_form(model: Any) -> None:
     columns = ", ".join(model.spec.columns) or f"column_1 to column_{model.spec.inputs}"
     file = gr.File(label=f"a CSV with the columns {columns}", file_types=[".csv", ".txt", ".tsv"])
     table, plot = gr.Dataframe(label=f"answers, the first {ROWS:,}"), gr.Plot(label="all of them")
@@ -147,7 +146,7 @@ def _counting(model: Any) -> None:
         heads = ["line", "answer", *(["probability"] if model.spec.classes else [])]
         return {"headers": heads, "data": rows[:ROWS]}, _bars([row[1] for row in rows[:ROWS]])
 
-    _asking([file], [table, plot], answer)
+    _submit_button([file], [table, plot], answer)
 
 
 def _rows(model: Any, piece: Any) -> list[list[Any]]:
@@ -175,7 +174,7 @@ def _bars(answers: Sequence[Any]) -> Any:
     return figure
 
 
-def _forecasting(model: Any) -> None:
+def _series_form(model: Any) -> None:
     file = gr.File(label=f"a CSV with times and {', '.join(model.spec.columns)}", file_types=[".csv", ".txt", ".tsv"])
     plot, table = gr.Plot(label="past and forecast"), gr.Dataframe(label="forecast")
 
@@ -186,7 +185,7 @@ def _forecasting(model: Any) -> None:
         rows = [[time, *(float(f"{one:.6g}") for one in row)] for time, row in zip(piece.times, value, strict=True)]
         return _future(model, piece.raw, value, names), {"headers": ["time", *names], "data": rows}
 
-    _asking([file], [plot, table], answer)
+    _submit_button([file], [plot, table], answer)
 
 
 def _future(model: Any, past: np.ndarray, value: np.ndarray, names: Sequence[str]) -> Any:
@@ -224,7 +223,7 @@ def _read(model: Any, place: str | None, most: int = 1) -> list[Any]:
     return read
 
 
-def _hearing(model: Any) -> None:
+def _file_form(model: Any) -> None:
     with gr.Row():
         file = gr.File(label=registry.get_modality(model.spec.modality).file_label(model.spec))
         back = _answer(model)
@@ -232,7 +231,7 @@ def _hearing(model: Any) -> None:
     def answer(place: str | None) -> Any:
         return _predict(model, _read(model, place)[0].raw)
 
-    _asking([file], [back], answer)
+    _submit_button([file], [back], answer)
 
 
 def demo(place: str, *, host: str = "127.0.0.1", port: int = 7860) -> None:
