@@ -132,7 +132,7 @@ class Command:
     """A command: ``run`` returns lines to print, or an exit code.
 
     ``data`` lets data=, data.… and task= stand beside the options. A ``raw`` command receives its arguments as they
-    were typed, --help included unless it has a ``usage``, the text of its help.
+    were typed; with ``own_help`` --help too.
     """
 
     name: str
@@ -142,13 +142,13 @@ class Command:
     options: tuple[Option, ...] = ()
     examples: tuple[str, ...] = ()
     data: bool = False
-    usage: str = ""
     raw: bool = False
+    own_help: bool = False
 
     def main(self, arguments: Sequence[str]) -> int:
         """Run with the arguments of a command line, and print what comes of it; returns the exit code."""
-        if (self.usage or not self.raw) and {"-h", "--help"} & set(arguments):
-            print(self.usage or self.help())
+        if not self.own_help and {"-h", "--help"} & set(arguments):
+            print(self.help())
             return 0
         try:
             result = self.run(list(arguments) if self.raw else self.parse(arguments))

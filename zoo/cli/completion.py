@@ -103,12 +103,15 @@ def _run(arguments: Sequence[str]) -> int | Sequence[str]:
     return [SCRIPTS[arguments[0]].read_text().rstrip()]
 
 
-HELP = """usage: zoo completion bash|zsh|fish
-
-Print the script by which a shell completes commands, options and names.
-
-examples:
-  bash: eval "$(zoo completion bash)"                   (in ~/.bashrc)
-  zsh:  eval "$(zoo completion zsh)"                    (in ~/.zshrc, after compinit)
-  fish: zoo completion fish > ~/.config/fish/completions/zoo.fish"""
-COMMAND = Command("completion", "bash|zsh|fish", "Print the completion script of a shell.", _run, usage=HELP, raw=True)
+COMMAND = Command(
+    "completion",
+    "bash|zsh|fish",
+    "Print the script by which a shell completes commands, options and names.",
+    _run,
+    examples=(
+        'bash: eval "$(zoo completion bash)"                   (in ~/.bashrc)',
+        'zsh:  eval "$(zoo completion zsh)"                    (in ~/.zshrc, after compinit)',
+        "fish: zoo completion fish > ~/.config/fish/completions/zoo.fish",
+    ),
+    raw=True,
+)

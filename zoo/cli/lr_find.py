@@ -8,13 +8,6 @@ from pathlib import Path
 from zoo.cli.command import PICTURES, Command, Option, joined
 
 OUT = Option("out", "picture of the loss over the learning rate", Path, "lr_find.png", suffixes=PICTURES)
-HELP = """usage: zoo lr-find model=NAME [data=NAME] [out=FILE] [option=value …]
-
-Suggest a learning rate by a range test, and draw the loss over the rate into out= (default: lr_find.png). Nothing is
-trained. The options are those of zoo train; zoo train model=NAME --help lists them.
-
-examples:
-  zoo lr-find model=cnn data=digits"""
 
 
 def _run(arguments: Sequence[str]) -> Sequence[str]:
@@ -37,5 +30,12 @@ def _run(arguments: Sequence[str]) -> Sequence[str]:
 
 
 COMMAND = Command(
-    "lr-find", "model=NAME [data=NAME]", "Suggest a learning rate by a range test.", _run, usage=HELP, raw=True
+    "lr-find",
+    "model=NAME [data=NAME]",
+    "Suggest a learning rate by a range test, and draw the loss over the rate. Nothing is trained. Other options are\n"
+    "those of zoo train; zoo train model=NAME --help lists them.",
+    _run,
+    (OUT,),
+    ("zoo lr-find model=cnn data=digits",),
+    raw=True,
 )

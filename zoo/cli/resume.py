@@ -4,20 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from zoo.cli.command import RUN, RUN_HELP, Command, joined
+from zoo.cli.command import RUN, Command, joined
 from zoo.cli.train import train
 from zoo.exceptions import ZooError
-
-HELP = f"""usage: zoo resume {RUN} [option=value …]
-
-Continue a run that was stopped, to the same weights that it would have reached, or train a finished one for longer.
-
-{RUN_HELP}
-Options that may change are those of the run's length, such as trainer.max_epochs, its checkpoints, devices and logger.
-
-examples:
-  zoo resume latest
-  zoo resume runs/cnn-mnist trainer.max_epochs=40"""
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -29,5 +18,12 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 COMMAND = Command(
-    "resume", RUN, "Continue a run that was stopped, or train a finished one for longer.", _run, usage=HELP, raw=True
+    "resume",
+    f"{RUN} [option=value …]",
+    "Continue a run that was stopped, to the same weights that it would have reached, or train a finished one for longer."
+    "\n\nOptions that may change are those of the run's length, such as trainer.max_epochs, its checkpoints, devices and\n"
+    "logger.",
+    _run,
+    examples=("zoo resume latest", "zoo resume runs/cnn-mnist trainer.max_epochs=40"),
+    raw=True,
 )

@@ -16,17 +16,8 @@ from zoo.utils.rank import rank
 
 RANK_ZERO_FIRST = 2.0  # seconds in which rank zero has printed the error that all processes raise
 # Flags of Hydra's own, with the number of their values
-HYDRA_FLAGS = {
-    "-h": 0,
-    "--help": 0,
-    "-m": 0,
-    "--multirun": 0,
-    "--resolve": 0,
-    "--cfg": 1,
-    "-c": 1,
-    "--package": 1,
-    "-p": 1,
-}
+HYDRA_FLAGS = dict.fromkeys(("-h", "--help", "-m", "--multirun", "--resolve"), 0)
+HYDRA_FLAGS |= dict.fromkeys(("--cfg", "-c", "--package", "-p"), 1)
 
 
 def train(arguments: Sequence[str]) -> int:
@@ -164,4 +155,5 @@ COMMAND = Command(
     "Train a model, test it, and write its folder; zoo train --help shows the choices.",
     train,
     raw=True,
+    own_help=True,
 )

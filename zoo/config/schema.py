@@ -13,22 +13,8 @@ INITS = ("default", "kaiming", "xavier", "orthogonal")
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
 SCHEDULERS = ("constant", "step", "linear", "cosine", "one_cycle", "plateau")
 MONITORS = (
-    "accuracy",
-    "balanced_accuracy",
-    "auroc",
-    "average_precision",
-    "nll",
-    "perplexity",
-    "rmse",
-    "mae",
-    "mse",
-    "r2",
-    "sse",
-    "psnr",
-    "elbo",
-    "frechet_pca",
-    "frechet_zoo_cnn",
-    "coverage",
+    *("accuracy", "balanced_accuracy", "auroc", "average_precision", "nll", "perplexity"),
+    *("rmse", "mae", "mse", "r2", "sse", "psnr", "elbo", "frechet_pca", "frechet_zoo_cnn", "coverage"),
 )
 LOSSES = ("mse", "mae")
 THRESHOLDS = ("accuracy", "balanced_accuracy", "f1")

@@ -57,7 +57,10 @@ def dataset_for(model: Any, folder: Path | None, overrides: Sequence[str], *, pl
         changed = {key: value for key, value in _pairs(overrides).items() if key != "data"}
         configs.update(run_config, {key: value_of(key, text) for key, text in changed.items()})
         options = OmegaConf.to_container(run_config.data)
-        _check_training_files(options)
+        try:
+            check_files(resolve_paths(options))
+        except ZooError as error:  # they are gone, or were named from another folder
+            raise ZooError(f"{error}, of which the run was trained; name another by data.path=") from None
     else:
         raise ZooError("a checkpoint away from its run does not know its data; name it by data=")
     if options["name"] == "arrays":
@@ -75,14 +78,6 @@ def dataset_for(model: Any, folder: Path | None, overrides: Sequence[str], *, pl
         for name in ("classes", "normal_classes", "positive_class", "multilabel", "class_counts", "name")
     }
     return replace(dataset, spec=replace(trained_spec, **labels))
-
-
-def _check_training_files(data: dict[str, Any]) -> None:
-    """Reject a run whose files are gone, or were named from another folder."""
-    try:
-        check_files(resolve_paths(data))
-    except ZooError as error:
-        raise ZooError(f"{error}, of which the run was trained; name another by data.path=") from None
 
 
 def training_data(folder: Path | None) -> dict[str, Any]:
