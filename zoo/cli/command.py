@@ -6,7 +6,6 @@ import functools
 import re
 import signal
 import sys
-import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 from zoo.config.schema import check_choice, check_number
 from zoo.exceptions import TrainingError, ZooError
-from zoo.utils.console import os_error_text
+from zoo.utils.console import option_lines, os_error_text
 from zoo.utils.meanings import unknown_option
 
 PICTURES = (".png", ".pdf", ".svg")
@@ -208,31 +207,18 @@ class Command:
         lines += self.description.splitlines()
         if self.paths.startswith(RUN):
             lines += ["", RUN_HELP]
-        rows = [(f"{o.name}={o.values}", o.description, o.default) for o in self.options]
+        rows = [(f"{o.name}={o.values}", o.description + _default_text(o.default)) for o in self.options]
         if self.data:
-            rows += [("data=NAME data.KEY=VALUE", "data to use, as zoo train takes it", "the run's")]
+            rows += [("data=NAME data.KEY=VALUE", "data to use, as zoo train takes it (default: the run's)")]
         if rows:
-            lines += ["", "options (also --option value, --option=value):"]
-            lines += table(rows)
+            lines += ["", "options (also --option value, --option=value):", *option_lines(rows, widest=34, width=110)]
         lines += ["", "examples:", *(f"  {example}" for example in self.examples)] if self.examples else []
         return "\n".join(lines)
 
 
-def table(rows: Sequence[tuple[str, str, Any]], *, width: int = 110) -> list[str]:
-    """Return rows of an option, its description and its default as lines."""
-    left = min(max(len(row[0]) for row in rows), 34) + 4
-    lines = []
-    for name, description, default in rows:
-        value = str(default).lower() if isinstance(default, bool) else default
-        text = description + (f" (default: {value})" if default is not None else "")
-        wrapped = textwrap.wrap(text, width - left) or [""]
-        if len(name) + 4 > left:
-            lines.append(f"  {name}")
-            lines += [" " * left + line for line in wrapped]
-        else:
-            lines.append(f"  {name:<{left - 2}}{wrapped[0]}".rstrip())
-            lines += [" " * left + line for line in wrapped[1:]]
-    return lines
+def _default_text(default: Any) -> str:
+    value = str(default).lower() if isinstance(default, bool) else default
+    return f" (default: {value})" if default is not None else ""
 
 
 def joined(arguments: Sequence[str], flags: Sequence[str] = ()) -> list[str]:

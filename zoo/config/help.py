@@ -13,6 +13,7 @@ from zoo.config import schema
 from zoo.config.compose import compose
 from zoo.config.groups import GROUPS, choices
 from zoo.config.signatures import Option, augment_options, data_options, declared, model_options
+from zoo.utils.console import option_lines
 
 WIDTH = 118
 SHARED = {
@@ -89,16 +90,8 @@ def _options(path: str, values: Mapping[str, Any], texts: Mapping[str, str]) -> 
 
 
 def _lines(options: Sequence[tuple[str, Any, str]]) -> Iterator[str]:
-    """Yield an option a line, its description in a column of its own."""
-    cells = [(f"  {key}={value_text(value)}", text) for key, value, text in options]
-    left = min(max((len(cell) for cell, _ in cells), default=0), 46) + 2
-    for cell, text in cells:
-        wrapped = textwrap.wrap(text, WIDTH - left) or [""]
-        if len(cell) + 2 > left:
-            yield cell
-        else:
-            yield f"{cell:<{left}}{wrapped.pop(0)}".rstrip()
-        yield from (" " * left + line for line in wrapped if line)
+    """Return the lines of options with their values."""
+    return option_lines([(f"{key}={value_text(value)}", text) for key, value, text in options], width=WIDTH)
 
 
 def value_text(value: Any) -> str:

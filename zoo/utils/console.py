@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import textwrap
+from collections.abc import Iterator, Sequence
 
 from zoo.utils.rank import rank
 
@@ -34,3 +36,13 @@ def exception_text(error: BaseException) -> str:
     message = " ".join(str(error).split())
     text = f"{type(error).__name__}: {message}" if message else type(error).__name__
     return text if len(text) <= LINE_LENGTH else f"{text[: LINE_LENGTH - 1]}…"
+
+
+def option_lines(rows: Sequence[tuple[str, str]], *, widest: int = 44, width: int = 118) -> Iterator[str]:
+    """Yield an option a line, its description in a column of its own that begins after the ``widest`` name at most."""
+    left = min(max((len(name) for name, _ in rows), default=0), widest) + 4
+    for name, text in rows:
+        wrapped = textwrap.wrap(text, width - left)
+        begins = wrapped.pop(0) if wrapped and len(name) + 4 <= left else ""
+        yield f"  {name:<{left - 2}}{begins}".rstrip()
+        yield from (" " * left + line for line in wrapped)
