@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from zoo.config.schema import check_choice
+from zoo.config.schema import check_choice, check_flag
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 
@@ -13,6 +13,18 @@ from zoo.exceptions import ZooError
 def labelled(spec: DataSpec) -> bool:
     """Tell whether rows have classes that exclude each other, and are what they say (no mark of anomalies)."""
     return len(spec.classes) > 1 and not spec.normal_classes and not spec.multilabel
+
+
+def classes_given(spec: DataSpec, *, conditional: bool) -> int:
+    """Return the number of classes that a model is given: all where it is ``conditional``, else none.
+
+    Raises:
+        ZooError: a conditional model of rows without classes.
+    """
+    check_flag("model.conditional", conditional)
+    if conditional and not labelled(spec):
+        raise ZooError(f"model.conditional=true: needs rows with classes, which {spec.name} has not")
+    return len(spec.classes) if conditional else 0
 
 
 def labels_of(

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from math import prod
 
-from torch import Tensor, nn
+from torch import nn
 
 from zoo.config.schema import check_choice, check_number
 from zoo.data.spec import DataSpec
@@ -51,7 +51,7 @@ def default_latent_size(spec: DataSpec, size: int | None, default: int) -> int:
 
 
 def encoder(
-    spec: DataSpec,
+    shape: tuple[int, ...],
     *,
     network: str,
     hidden_sizes: Sequence[int],
@@ -61,8 +61,7 @@ def encoder(
     norm: str,
     dropout: float,
 ) -> nn.Sequential:
-    """Return a network from (B, *output_shape) of the spec to (B, outputs)."""
-    shape = spec.output_shape
+    """Return a network from (B, *shape) to (B, outputs)."""
     if network == "dense":
         hidden = mlp(prod(shape), hidden_sizes, activation=activation, norm=norm, dropout=dropout, residual=False)
         return nn.Sequential(nn.Flatten(), *hidden, nn.Linear([prod(shape), *hidden_sizes][-1], outputs))
@@ -76,7 +75,7 @@ def encoder(
 
 
 def decoder(
-    spec: DataSpec,
+    shape: tuple[int, ...],
     *,
     network: str,
     hidden_sizes: Sequence[int],
@@ -85,9 +84,9 @@ def decoder(
     activation: str,
     norm: str,
     dropout: float,
+    kernel_size: int = 3,
 ) -> nn.Sequential:
-    """Return a network from (B, inputs) to (B, *output_shape) of the spec, the encoder's layers in reverse."""
-    shape = spec.output_shape
+    """Return a network from (B, inputs) to (B, *shape), the encoder's layers in reverse."""
     if network == "dense":
         sizes = list(reversed(hidden_sizes))
         hidden = mlp(inputs, sizes, activation=activation, norm=norm, dropout=dropout, residual=False)
@@ -98,20 +97,10 @@ def decoder(
     layers += [*norm_of(norm, channels[-1]), activation_of(activation)]
     for level in reversed(range(len(channels))):
         after = channels[level - 1] if level else shape[0]
-        padding = tuple(1 - side % 2 for side in sides[level])  # sides of 2n and of 2n − 1 were both halved to n
+        odd = [side % 2 for side in sides[level]]  # sides of 2n and of 2n − 1 were both halved to n
+        padding = [(kernel_size - 1 + one) // 2 for one in odd]
+        more = [2 - one + 2 * half - kernel_size for one, half in zip(odd, padding, strict=True)]
         bias = not level or norm == "none"
-        layers.append(nn.ConvTranspose2d(channels[level], after, 3, 2, 1, output_padding=padding, bias=bias))
+        layers.append(nn.ConvTranspose2d(channels[level], after, kernel_size, 2, padding, more, bias=bias))
         layers += [*norm_of(norm, after), activation_of(activation)] if level else []
     return nn.Sequential(*layers)
-
-
-class OutputActivation(nn.Module):
-    """From a decoder's logits to values: ``bounded`` ones between 0 and 1, else as they are."""
-
-    def __init__(self, *, bounded: bool) -> None:
-        super().__init__()
-        self.bounded = bounded
-
-    def forward(self, logits: Tensor) -> Tensor:
-        """Return values of the same shape."""
-        return logits.float().sigmoid() if self.bounded else logits.float()

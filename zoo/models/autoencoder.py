@@ -17,7 +17,6 @@ from torch import Tensor
 from zoo.config.schema import check_number
 from zoo.data.dataset import Batch
 from zoo.data.noise import check_noise
-from zoo.layers.encoder_decoder import decoder, encoder
 from zoo.models.autoencoder_base import AutoencoderBase
 from zoo.registry import register
 
@@ -52,8 +51,7 @@ class Autoencoder(AutoencoderBase):
         check_number("model.sparsity_weight", sparsity_weight, low=0)
         self.check_likelihood(likelihood, LIKELIHOODS)
         self.noise, self.sparsity_weight, self.likelihood = (noise, noise_level), sparsity_weight, likelihood
-        self.encoder = encoder(self.spec, outputs=self.latent_dim, **self.layers)
-        self.decoder = decoder(self.spec, inputs=self.latent_dim, **self.layers)
+        self.build_networks(outputs=self.latent_dim, inputs=self.latent_dim)
 
     def encode(self, target: Tensor) -> Tensor:
         """Return the latent code (B, latent_dim) of (B, *output_shape)."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from zoo.config.schema import check_choice
+from zoo.config.schema import check_choice, check_number
 from zoo.data.classes import labelled
 from zoo.data.dataset import Batch, Dataset, Split
 from zoo.data.image.spec import UNLABELLED_DIGITS
@@ -16,7 +16,7 @@ from zoo.data.loader import EvalLoader, take
 from zoo.data.noise import add_noise
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
-from zoo.layers.encoder_decoder import OutputActivation, check_encoder, default_latent_size
+from zoo.layers.encoder_decoder import check_encoder, decoder, default_latent_size, encoder
 from zoo.metrics.probing import code_figures
 from zoo.models.base import ZooModule
 from zoo.tasks.reconstruction import Reconstruction
@@ -29,7 +29,7 @@ EXAMPLES, STEPS = 12, 10  # rows in a picture; of an interpolation
 class AutoencoderBase(ZooModule):
     """A model that encodes each row in few numbers, and decodes it from them.
 
-    A subclass makes ``encoder`` and ``decoder`` of the options in ``layers`` and defines ``encode``. With ``noise`` it
+    A subclass calls ``build_networks`` for ``encoder`` and ``decoder``, and defines ``encode``. With ``noise`` it
     is a denoiser: validation and test measure what it restores of noisy rows, the same noise each time. Where it
     detects anomalies, and in ``predict``, rows are read as they are.
 
@@ -45,8 +45,6 @@ class AutoencoderBase(ZooModule):
 
     tasks = ("reconstruction",)
     modalities = ("image", "table", "series")
-    encoder: Any
-    decoder: Any
     noise: tuple[str, float] = ("none", 0.0)
     default_latent_dim: ClassVar[int] = 16
     task: Reconstruction
@@ -64,13 +62,20 @@ class AutoencoderBase(ZooModule):
         dropout: float = 0.0,
     ) -> None:
         super().__init__(spec=spec)
-        layers: dict[str, Any] = {"network": network, "hidden_sizes": hidden_sizes, "channels": channels}
-        layers |= {"norm": norm, "dropout": dropout}
-        check_encoder(self.spec, **layers)
-        self.layers = {**layers, "activation": activation}
+        layers: dict[str, Any] = {"network": network, "hidden_sizes": hidden_sizes, "channels": channels, "norm": norm}
+        check_encoder(self.spec, **layers, dropout=dropout)
+        self.layers = {**layers, "dropout": dropout, "activation": activation}
         self.latent_dim = default_latent_size(self.spec, latent_dim, self.default_latent_dim)
         self.hparams["latent_dim"] = self.latent_dim
-        self.output_activation = OutputActivation(bounded=self.spec.bounded)
+
+    def build_networks(self, *, outputs: int, inputs: int) -> None:
+        """Create the encoder to ``outputs`` numbers, and the decoder from ``inputs``."""
+        self.encoder = encoder(self.spec.output_shape, outputs=outputs, **self.layers)
+        self.decoder = decoder(self.spec.output_shape, inputs=inputs, **self.layers)
+
+    def output_activation(self, logits: Tensor) -> Tensor:
+        """Return the decoder's values of its logits: bounded ones between 0 and 1, else as they are."""
+        return logits.float().sigmoid() if self.spec.bounded else logits.float()
 
     def check_likelihood(self, likelihood: str, choices: Sequence[str]) -> None:
         """Raise ZooError where the likelihood is none of the choices, or not of such data."""
@@ -90,8 +95,7 @@ class AutoencoderBase(ZooModule):
 
     def decode(self, z: Tensor) -> Tensor:
         """Return the reconstruction from codes (B, latent_dim): images in [0, 1], else standardized numbers."""
-        out: Tensor = self.output_activation(self.decoder(z))
-        return out
+        return self.output_activation(self.decoder(z))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the reconstruction (B, *output_shape) of raw ``x`` (B, *input_shape)."""
@@ -157,8 +161,7 @@ class AutoencoderBase(ZooModule):
         """
         from zoo.data.inputs import encode
 
-        if steps < 2:
-            raise ZooError(f"steps={steps}: must be at least 2")
+        check_number("steps", steps, low=2, integer=True)
         weight = torch.linspace(0, 1, steps, device=self.device)[:, None]
         raw = [encode(self.spec, sample)["x"][:1].to(self.device) for sample in (first, last)]
         with eval_mode(self):

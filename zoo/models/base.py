@@ -50,6 +50,7 @@ class ZooModule(LoopModule):
     sources: ClassVar[tuple[str, ...]] = ()
     stateful: ClassVar[bool] = False
     off_policy: ClassVar[bool] = False
+    learns_in_parts = False  # some parameters have no gradient in some steps: processes that share a run look for them
     mean: Tensor
     scale: Tensor
     counters: Tensor
@@ -188,11 +189,6 @@ class ZooModule(LoopModule):
         decaying = {id(parameter) for parameter in decay_parameters(self)}
         self.loop.weights = [[p for p in group if id(p) in decaying] for group, _ in groups]
         return build_optimizer(groups, self.learning.optimizer)
-
-    @property
-    def learns_in_parts(self) -> bool:
-        """Whether some parameters have no gradient in some steps, which processes that share a run must look for."""
-        return False
 
     def on_train_start(self) -> None:
         """Count the run's steps and make its metrics."""

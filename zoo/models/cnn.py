@@ -9,7 +9,7 @@ rising nonlinearity commutes with the maximum. The other networks are in zoo/lay
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -29,7 +29,6 @@ from zoo.layers.wide_resnet import WideResNet
 from zoo.models.base import ZooModule
 from zoo.registry import register
 
-NETWORKS = ("plain", "lenet", "alexnet", "resnet", "wide_resnet")
 TORCHVISION = "torchvision/"
 TTA = ("hflip",)
 
@@ -111,54 +110,44 @@ class CNN(ZooModule):
     ) -> None:
         super().__init__(spec=spec)
         check_number("model.dropout", dropout, low=0, below=1)
-        check_number("model.head_hidden_size", head_hidden_size, low=0, integer=True)
         check_number("model.stem_pooling", stem_pooling, low=1, integer=True, optional=True)
-        check_number("model.freeze_epochs", freeze_epochs, low=0, integer=True)
+        for option, value, low in (
+            ("head_hidden_size", head_hidden_size, int(network == "alexnet")),
+            ("depth", depth, 8),
+            ("base_width", base_width, 1),
+            ("freeze_epochs", freeze_epochs, 0),
+        ):
+            check_number(f"model.{option}", value, low=low, integer=True)
+        check_sizes("model.channels", channels)
+        if network == "plain" and not channels:
+            raise ZooError("model.channels=[]: must be at least one number where model.network=plain")
         if tta is not None:
             check_choice("model.tta", tta, TTA)
-        if not network.startswith(TORCHVISION) and (pretrained is not None or freeze_epochs):
-            raise ZooError(
-                f"model.pretrained, model.freeze_epochs: are for torchvision's networks, not for {network!r}"
-            )
         shape, outputs = self.spec.input_shape, self.spec.outputs
-        net: nn.Module
-        if network == "plain":
-            check_sizes("model.channels", channels)
-            if not channels:
-                raise ZooError("model.channels=[]: must be at least one number where model.network=plain")
-            net = PlainCNN(
-                shape,
-                outputs,
-                channels=channels,
-                head_hidden_size=head_hidden_size,
-                dropout=dropout,
-                activation=activation,
-            )
-        elif network == "lenet":
-            net = LeNet(shape, outputs, activation=activation)
-        elif network == "alexnet":
-            check_number("model.head_hidden_size", head_hidden_size, low=1, integer=True)
-            net = AlexNet(shape, outputs, head_hidden_size=head_hidden_size, dropout=dropout, activation=activation)
-        elif network in ("resnet", "wide_resnet"):
-            check_number("model.depth", depth, low=8, integer=True)
-            check_number("model.base_width", base_width, low=1, integer=True)
-            net = (ResNet if network == "resnet" else WideResNet)(
-                shape[0],
-                outputs,
-                depth=depth,
-                base_width=base_width,
-                stem_pooling=stem_pooling or stem_pooling_for(shape),
-                activation=activation,
-                dropout=dropout,
-            )
-        elif network.startswith(TORCHVISION):
+        head: dict[str, Any] = {"activation": activation, "dropout": dropout}
+        residual: dict[str, Any] = {"depth": depth, "base_width": base_width}
+        residual["stem_pooling"] = stem_pooling or stem_pooling_for(shape)
+        networks: dict[str, Callable[[], nn.Module]] = {
+            "plain": lambda: PlainCNN(shape, outputs, channels=channels, head_hidden_size=head_hidden_size, **head),
+            "lenet": lambda: LeNet(shape, outputs, activation=activation),
+            "alexnet": lambda: AlexNet(shape, outputs, head_hidden_size=head_hidden_size, **head),
+            "resnet": lambda: ResNet(shape[0], outputs, **residual, **head),
+            "wide_resnet": lambda: WideResNet(shape[0], outputs, **residual, **head),
+        }
+        if network.startswith(TORCHVISION):
             net = torchvision_network(network.removeprefix(TORCHVISION), shape, outputs, pretrained=pretrained)
             self.hparams["pretrained"] = None  # its weights are in the state from now on: no other file is needed
+        elif pretrained is not None or freeze_epochs:
+            message = "model.pretrained, model.freeze_epochs: are for torchvision's networks"
+            raise ZooError(f"{message}, not for {network!r}")
+        elif network in networks:
+            net = networks[network]()
         else:
-            raise unknown("model.network", network, [*NETWORKS, f"{TORCHVISION}…"])
+            raise unknown("model.network", network, [*networks, f"{TORCHVISION}…"])
         self.pretrained, self.freeze_epochs, self.tta = pretrained is not None, freeze_epochs, tta
+        self.learns_in_parts = freeze_epochs > 0
         # Channels innermost: the layout that convolution kernels compute in.
-        self.network: nn.Module = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network: nn.Module = net.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits (B, classes) for raw images ``x`` (B, C, H, W) in [0, 1]."""
@@ -175,15 +164,9 @@ class CNN(ZooModule):
             ZooError: weights would be drawn anew that were read from a file.
         """
         if self.pretrained and learning.init != "default":
-            raise ZooError(
-                f"init={learning.init}: would replace the weights of model.pretrained; leave out one of both"
-            )
+            advice = "would replace the weights of model.pretrained; leave out one of both"
+            raise ZooError(f"init={learning.init}: {advice}")
         super().configure(learning)
-
-    @property
-    def learns_in_parts(self) -> bool:
-        """Whether all but the last layer stay as they are for a while."""
-        return self.freeze_epochs > 0
 
     def on_train_epoch_start(self) -> None:
         """Freeze all but the last layer in the first epochs, release it afterwards."""

@@ -99,9 +99,8 @@ class FNN(ZooModule):
         self.embedding = None
         binned = numerical_embedding != "none" and len(getattr(self.spec, "bin_edges", ())) > 0
         if binned or any(self.spec.categories):
-            self.embedding = TabularEmbedding(
-                self.spec, numerical=numerical_embedding, n_bins=n_bins, dim=embedding_dim
-            )
+            options: dict[str, Any] = {"numerical": numerical_embedding, "n_bins": n_bins, "dim": embedding_dim}
+            self.embedding = TabularEmbedding(self.spec, **options)
         inputs = self.embedding.num_features if self.embedding else self.spec.inputs
         features, outputs = [inputs, *hidden_sizes][-1], self.spec.outputs
         layers: dict[str, Any] = {"activation": activation, "norm": norm, "dropout": dropout, "residual": residual}

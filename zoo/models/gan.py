@@ -30,9 +30,10 @@ from zoo.data.dataset import Batch
 from zoo.data.image.spec import REAL_DIGITS
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
-from zoo.layers.blocks import NORMS, activation_of, frozen, halved, norm_of
+from zoo.layers.blocks import NORMS, activation_of, frozen, norm_of
 from zoo.layers.diffaugment import check_diffaugment, diffaugment
-from zoo.layers.mlp import check_sizes, mlp
+from zoo.layers.encoder_decoder import check_encoder, decoder
+from zoo.layers.mlp import mlp
 from zoo.models.generative_base import GenerativeModule
 from zoo.optim.ema import update_ema
 from zoo.registry import register
@@ -47,23 +48,11 @@ LOSSES: dict[str, tuple[Criterion, Criterion]] = {  # of D and of G
     "hinge": (lambda r, f: relu(1 - r) + relu(1 + f), lambda r, f: -f),
     "relativistic": (lambda r, f: zeta(f - r), lambda r, f: zeta(r - f)),
 }
-NETWORKS, MIN_SIDE = ("dense", "conv"), 8  # pixels
+MIN_SIDE = 8  # pixels
 EMA_WARMUP = 10  # steps; the decay begins at 1 / 11
 
 
 # --- networks ---
-
-
-class UpConv(nn.ConvTranspose2d):
-    """A transposed 4×4 convolution to twice the size, or one pixel less: each pixel is a sum of equally many."""
-
-    def __init__(self, in_channels: int, out_channels: int, *, size: tuple[int, int], bias: bool) -> None:
-        super().__init__(in_channels, out_channels, 4, stride=2, padding=1, bias=bias)
-        self.size = size
-
-    def forward(self, h: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """Return (B, out_channels, *size) of (B, in_channels, ⌈height / 2⌉, ⌈width / 2⌉)."""
-        return super().forward(h)[:, :, : self.size[0], : self.size[1]]
 
 
 class Generator(nn.Module):
@@ -74,33 +63,12 @@ class Generator(nn.Module):
     """
 
     def __init__(
-        self,
-        shape: tuple[int, ...],
-        *,
-        latent_dim: int,
-        network: str,
-        hidden_sizes: Sequence[int],
-        channels: Sequence[int],
-        norm: str,
-        num_classes: int,
+        self, shape: tuple[int, ...], *, latent_dim: int, num_classes: int, hidden_sizes: Sequence[int], **options: Any
     ) -> None:
         super().__init__()
-        check_choice("model.norm", norm, NORMS)
-        self.num_classes, inputs, bias = num_classes, latent_dim + num_classes, norm == "none"
-        layers: list[nn.Module] = []
-        if network == "dense":
-            layers += mlp(inputs, hidden_sizes, activation="relu", norm=norm, dropout=0.0, residual=False)
-            layers += [nn.Linear([inputs, *hidden_sizes][-1], math.prod(shape)), nn.Unflatten(1, shape)]
-        else:
-            *sizes, smallest = halved(shape[1:], len(channels))
-            first = (channels[-1], *smallest)
-            layers += [nn.Linear(inputs, math.prod(first), bias=bias), nn.Unflatten(1, first)]
-            layers += [*norm_of(norm, channels[-1]), nn.ReLU()]
-            for before, after, size in zip(channels[:0:-1], channels[-2::-1], sizes[:0:-1], strict=True):
-                layers.append(UpConv(before, after, size=size, bias=bias))
-                layers += [*norm_of(norm, after), nn.ReLU()]
-            layers.append(UpConv(channels[0], shape[0], size=sizes[0], bias=True))
-        self.network = nn.Sequential(*layers)
+        self.num_classes = num_classes
+        options |= {"activation": "relu", "dropout": 0.0, "kernel_size": 4, "hidden_sizes": hidden_sizes[::-1]}
+        self.network = decoder(shape, inputs=latent_dim + num_classes, **options)
         init_convolutions(self)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
@@ -108,8 +76,8 @@ class Generator(nn.Module):
         if self.num_classes:
             assert y is not None
             z = torch.cat([z, F.one_hot(y, self.num_classes).to(z.dtype)], 1)
-        images: Tensor = self.network(z)
-        return images.float().tanh()
+        images: Tensor = self.network(z).float()
+        return images.tanh()
 
 
 class Discriminator(nn.Module):
@@ -135,8 +103,7 @@ class Discriminator(nn.Module):
         if network == "dense":
             sizes = [math.prod(shape), *reversed(hidden_sizes)]
             hidden = mlp(sizes[0], sizes[1:], activation="leaky_relu", norm=norm, dropout=0.0, residual=False)
-            layers += [nn.Flatten(), *hidden]
-            features = sizes[-1]
+            layers, features = [nn.Flatten(), *hidden], sizes[-1]
         else:
             for index, (before, after) in enumerate(itertools.pairwise([shape[0], *channels])):
                 norms = norm_of(norm, after) if index else []  # the first layer has none (Radford 2016)
@@ -154,14 +121,15 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Return the logits, of a class (B,) where there are classes; without y the logit that any class has."""
-        h = self.network(x)
+        h: Tensor = self.network(x)
         logit: Tensor = self.head(h).squeeze(1).float()
         if self.class_embedding is None:
             return logit
-        if y is None:  # log of the mean odds over classes
-            by_class = (h @ self.class_embedding.weight.T).float()
-            return logit + by_class.logsumexp(1) - math.log(by_class.shape[1])
-        return logit + (h * self.class_embedding(y)).sum(1).float()
+        if y is not None:
+            projection: Tensor = (h * self.class_embedding(y)).sum(1)
+            return logit + projection.float()
+        by_class = (h @ self.class_embedding.weight.T).float()
+        return logit + by_class.logsumexp(1) - math.log(by_class.shape[1])  # log of the mean odds over classes
 
 
 def init_convolutions(network: nn.Module) -> None:
@@ -176,15 +144,13 @@ def max_halvings(shape: tuple[int, ...]) -> int:
     return min(shape[1:]).bit_length() - 2
 
 
-def check_networks(spec: DataSpec, *, network: str, hidden_sizes: Sequence[int], channels: Sequence[int]) -> None:
+def check_networks(spec: DataSpec, *, network: str, channels: Sequence[int], **options: Any) -> None:
     """Raise ZooError where an option of the networks is outside its limits."""
-    check_choice("model.network", network, NETWORKS)
-    check_sizes("model.hidden_sizes", hidden_sizes)
-    check_sizes("model.channels", channels)
+    check_encoder(spec, network=network, channels=channels, **options, dropout=0.0)
     side, most = min(spec.input_shape[1:]), max_halvings(spec.input_shape)
     if side < MIN_SIDE:
         raise ZooError(f"{spec.name}: images of {side} pixels a side are too small for a GAN; at least {MIN_SIDE}")
-    if network == "conv" and not 1 <= len(channels) <= most:
+    if network == "conv" and len(channels) > most:
         raise ZooError(f"model.channels={list(channels)}: must be 1 to {most} numbers, since each halves the image")
 
 
@@ -227,6 +193,7 @@ class GAN(GenerativeModule):
     tasks = ("generation",)
     modalities = ("image",)
     derived_modules: ClassVar[Mapping[str, str]] = {"generator_ema": "generator"}
+    learns_in_parts = True  # each network is still while the other learns
 
     def __init__(
         self,
@@ -262,7 +229,7 @@ class GAN(GenerativeModule):
         for name, value in (("r1_gamma", r1_gamma), ("r2_gamma", r2_gamma), ("gradient_penalty", gradient_penalty)):
             check_number(f"model.{name}", value, low=0)
         check_flag("model.spectral_norm", spectral_norm)
-        check_networks(self.spec, network=network, hidden_sizes=hidden_sizes, channels=channels)
+        check_networks(self.spec, network=network, hidden_sizes=hidden_sizes, channels=channels, norm=norm)
         check_diffaugment(diffaugment)
         self.gan_loss, self.n_critic, self.discriminator_lr_ratio = gan_loss, n_critic, discriminator_lr_ratio
         self.r1_gamma, self.r2_gamma, self.gradient_penalty = r1_gamma, r2_gamma, gradient_penalty
@@ -286,7 +253,8 @@ class GAN(GenerativeModule):
 
     def discriminator_logit(self, images: Tensor, y: Tensor | None = None) -> Tensor:
         """Return D's logit (B,) of images in [0, 1], of classes (B,), or of any."""
-        return self.discriminator(2 * images - 1, y) + self.logit_shift
+        logit: Tensor = self.discriminator(2 * images - 1, y)
+        return logit + self.logit_shift
 
     def generate_images(self, z: Tensor, y: Tensor | None) -> Tensor:
         """Return the images (B, C, H, W) in [0, 1] of the generator's moving average."""
@@ -382,13 +350,8 @@ class GAN(GenerativeModule):
 
     def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
         """Return the parameters of D and of G, each clipped by themselves, with their shares of the learning rate."""
-        groups = ((self.discriminator, self.discriminator_lr_ratio), (self.generator, 1.0))
-        return [(list(network.parameters()), ratio) for network, ratio in groups]
-
-    @property
-    def learns_in_parts(self) -> bool:
-        """Whether some parameters have no gradient in some steps: each network is still while the other learns."""
-        return True
+        discriminator = list(self.discriminator.parameters()), self.discriminator_lr_ratio
+        return [discriminator, (list(self.generator.parameters()), 1.0)]
 
     def training_state(self) -> dict[str, Any]:
         """Add the batches whose gradients wait, which G's step is to follow."""

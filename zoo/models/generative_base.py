@@ -9,12 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.config.schema import check_flag, check_number
-from zoo.data.classes import labelled, labels_of
+from zoo.config.schema import check_number
+from zoo.data.classes import classes_given, labels_of
 from zoo.data.dataset import Batch, Dataset, Values
 from zoo.data.input_readers import to_float
 from zoo.data.spec import DataSpec
-from zoo.exceptions import ZooError
 from zoo.layers.latents import sample_latents
 from zoo.metrics.distances import COMPONENTS, FEW, density_and_coverage, nearest, principal_components
 from zoo.metrics.evaluator import Evaluator, load_evaluator
@@ -41,10 +40,7 @@ class GenerativeModule(ZooModule):
     def __init__(self, *, spec: DataSpec | dict[str, Any], latent_dim: int, conditional: bool) -> None:
         super().__init__(spec=spec)
         check_number("model.latent_dim", latent_dim, low=1, integer=True)
-        check_flag("model.conditional", conditional)
-        if conditional and not labelled(self.spec):
-            raise ZooError(f"model.conditional=true: needs rows with classes, which {self.spec.name} has not")
-        self.latent_dim, self.num_classes = latent_dim, len(self.spec.classes) if conditional else 0
+        self.latent_dim, self.num_classes = latent_dim, classes_given(self.spec, conditional=conditional)
         self.task = Generation(self.spec, conditional=conditional)
         count = min(COMPONENTS, self.spec.inputs, max(self.spec.rows - 1, 1))
         self.register_buffer("pca_mean", torch.zeros(self.spec.inputs))
@@ -64,7 +60,7 @@ class GenerativeModule(ZooModule):
 
     def discriminator_logit(self, images: Tensor, y: Tensor | None = None) -> Tensor:
         """Return the logit (B,) that images are real, of classes (B,) where the model is conditional."""
-        return self(images).squeeze(1)
+        raise NotImplementedError
 
     def on_train_start(self) -> None:
         """Find the training images' principal components, and project the images on them."""
@@ -79,7 +75,7 @@ class GenerativeModule(ZooModule):
     @torch.no_grad()
     def project_training_images(self, x: Values) -> None:
         """Keep the principal components of all training images (N, K)."""
-        parts = torch.arange(len(x)).split(EVAL_BATCH)
+        parts = torch.split(torch.arange(len(x)), EVAL_BATCH)
         self.train_features = torch.cat([self.project(self._images(x, rows)) for rows in parts])
 
     def project(self, images: Tensor) -> Tensor:
@@ -107,11 +103,8 @@ class GenerativeModule(ZooModule):
         rows = torch.arange(min(CHECKED, len(dataset.test["x"])))
         real, generated = self._images(dataset.test["x"], rows), self.sample(len(rows))
         y = dataset.test["y"].index_select(0, rows).to(self.device) if self.num_classes else None
-        generated_y = self._classes(len(rows), None)
-        detected = [
-            float(to_widest_dtype(self.discriminator_logit(*pair) > 0).mean())
-            for pair in ((real, y), (generated, generated_y))
-        ]
+        pairs = ((real, y), (generated, self._classes(len(rows), None)))
+        detected = [float(to_widest_dtype(self.discriminator_logit(*pair) > 0).mean()) for pair in pairs]
         if len(real) > FEW and density_and_coverage(self.project(real), self.project(generated))[1] < COLLAPSED:
             problem = "the generator has collapsed, its images are far from most real ones"
         elif detected[0] > SATURATED and detected[1] < 1 - SATURATED:
@@ -143,7 +136,7 @@ class GenerativeModule(ZooModule):
         """
         z = sample_latents(count, self.latent_dim, seed=seed, truncation=truncation).to(self.device)
         y = self._classes(count, label)
-        parts = torch.arange(count, device=self.device).split(EVAL_BATCH)
+        parts = torch.split(torch.arange(count, device=self.device), EVAL_BATCH)
         return torch.cat([self.generate_images(z[rows], None if y is None else y[rows]) for rows in parts])
 
     @torch.inference_mode()

@@ -72,6 +72,7 @@ class SAC(OffPolicyModule):
 
     action_spaces = ("continuous",)
     derived_modules: ClassVar[Mapping[str, str]] = {"target_critics": "critics"}
+    learns_in_parts = True  # a gradient is of the critics, the actor or the temperature alone
 
     def __init__(
         self,
@@ -109,11 +110,6 @@ class SAC(OffPolicyModule):
         """Return the parameters of critics, actor and temperature, with their shares of the learning rate."""
         groups = [(list(self.critics.parameters()), 1.0), (list(self.actor.parameters()), self.actor_lr)]
         return [*groups, ([self.log_alpha], self.alpha_lr)]
-
-    @property
-    def learns_in_parts(self) -> bool:
-        """Whether a gradient is of some parameters alone: of the critics, the actor or the temperature."""
-        return True
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the most likely actions (B, numbers) in [−1, 1]: tanh of the mean."""

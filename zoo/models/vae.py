@@ -17,11 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
-from zoo.config.schema import check_flag, check_number
-from zoo.data.classes import labelled, labels_of
+from zoo.config.schema import check_number
+from zoo.data.classes import classes_given, labels_of
 from zoo.data.dataset import Batch, Dataset
 from zoo.exceptions import ZooError
-from zoo.layers.encoder_decoder import decoder, encoder
 from zoo.layers.latents import sample_latents
 from zoo.models.autoencoder_base import AutoencoderBase
 from zoo.registry import register
@@ -105,18 +104,14 @@ class VAE(AutoencoderBase):
         check_number("model.free_bits", free_bits, low=0)
         check_number("model.importance_samples", importance_samples, low=1, integer=True)
         check_number("model.test_importance_samples", test_importance_samples, low=1, integer=True)
-        check_flag("model.conditional", conditional)
         if importance_samples > 1 and free_bits:
             raise ZooError("model.free_bits: needs the KL by itself, which model.importance_samples above 1 has not")
-        if conditional and not labelled(self.spec):
-            raise ZooError(f"model.conditional=true: needs rows with classes, which {self.spec.name} has not")
         self.beta, self.kl_warmup, self.free_bits = beta, kl_warmup, free_bits
         self.importance_samples, self.test_importance_samples = importance_samples, test_importance_samples
-        self.num_classes = len(self.spec.classes) if conditional else 0
+        self.num_classes = classes_given(self.spec, conditional=conditional)
         self.testing = False
         self.task = EvidenceLowerBound(self.spec)
-        self.encoder = encoder(self.spec, outputs=2 * self.latent_dim, **self.layers)
-        self.decoder = decoder(self.spec, inputs=self.latent_dim + self.num_classes, **self.layers)
+        self.build_networks(outputs=2 * self.latent_dim, inputs=self.latent_dim + self.num_classes)
         self.class_embedding = nn.Embedding(self.num_classes, 2 * self.latent_dim) if conditional else None
         bernoulli = likelihood == "bernoulli" or (likelihood == "auto" and self.spec.bounded)
         self.log_scale = None if bernoulli else nn.Parameter(torch.zeros(()))  # log σ of p(x|z)
@@ -127,22 +122,18 @@ class VAE(AutoencoderBase):
         """Return mean and log variance (B, latent_dim) of q(z|x), or of q(z|x, y)."""
         out = self.encoder(self.encoder_input(target)).float()
         if self.class_embedding is not None:
-            out = out + self.class_embedding(self._given(y))
+            if y is None:
+                raise ZooError("model.conditional=true: needs the rows' labels, in the batch as y")
+            out = out + self.class_embedding(y)
         mean, log_var = out.chunk(2, 1)
         return mean, log_var.clamp(-12, 12)
 
     def decoder_output(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Return the decoder's logits, or means, (B, *output_shape) of codes."""
-        if self.num_classes:
-            z = torch.cat([z, F.one_hot(self._given(y), self.num_classes).to(z.dtype)], 1)
+        if y is not None and self.num_classes:
+            z = torch.cat([z, F.one_hot(y, self.num_classes).to(z.dtype)], 1)
         out: Tensor = self.decoder(z)
         return out
-
-    @staticmethod
-    def _given(y: Tensor | None) -> Tensor:
-        if y is None:
-            raise ZooError("model.conditional=true: needs the rows' labels, in the batch as y")
-        return y
 
     def log_likelihood(self, target: Tensor, logits: Tensor) -> Tensor:
         """Return log p(x|z) (B,), summed over the row's numbers."""
@@ -224,14 +215,12 @@ class VAE(AutoencoderBase):
     ) -> Tensor:
         """Return −log (1/k) Σ p(x, zᵢ)/q(zᵢ|x) of each row (B,), k being ``test_importance_samples``."""
         at_once = max(1, min(MAX_SAMPLES, int(MAX_NUMBERS // (EVAL_BATCH * self.spec.outputs))))
-        done, total = 0, torch.full((len(target),), -torch.inf, device=target.device)
-        while done < self.test_importance_samples:
-            k = min(at_once, self.test_importance_samples - done)
-            noise = generator.normal(k, mean.shape[1]).to(mean)
+        total = torch.full((len(target),), -torch.inf, device=target.device)
+        for first in range(0, self.test_importance_samples, at_once):
+            noise = generator.normal(min(at_once, self.test_importance_samples - first), mean.shape[1]).to(mean)
             z, log_likelihood = self.sample_posterior(target, y, mean, log_var, noise)
             log_weights = log_likelihood + log_ratio(z, mean[:, None], log_var[:, None])
             total = torch.logaddexp(total, log_weights.logsumexp(1))
-            done += k
         return math.log(self.test_importance_samples) - total
 
     @torch.inference_mode()
@@ -248,8 +237,7 @@ class VAE(AutoencoderBase):
         z = sample_latents(count, self.latent_dim, seed=seed, truncation=truncation).to(self.device)
         y = labels_of(self.spec, count, label, conditional=self.num_classes > 0, device=self.device)
         with eval_mode(self):
-            out: Tensor = self.output_activation(self.decoder_output(z, y))
-        return self.task.predictions(out)["reconstruction"]
+            return self.task.predictions(self.output_activation(self.decoder_output(z, y)))["reconstruction"]
 
     def visualizations(self, batch: Batch, dataset: Dataset) -> dict[str, Tensor]:
         """Return what pictures show of an autoencoder, and ``samples``."""
@@ -262,9 +250,6 @@ class VAE(AutoencoderBase):
             return {}
         active = int((self.encode_split(dataset.test).var(0) > ACTIVE).sum())
         if not active:
-            print(
-                "warning: the posterior has collapsed, codes say nothing of their rows; try model.kl_warmup=0.3, "
-                "model.free_bits=0.1 or a smaller model.beta",
-                file=sys.stderr,
-            )
+            advice = "try model.kl_warmup=0.3, model.free_bits=0.1 or a smaller model.beta"
+            print(f"warning: the posterior has collapsed, codes say nothing of their rows; {advice}", file=sys.stderr)
         return {**super().extra_metrics(dataset), "active_units": float(active)}
