@@ -164,6 +164,8 @@ def _bare(name: str, dataset: Any) -> float:
     from zoo.config.schema import Learning
     from zoo.data.loader import take
     from zoo.data.transfer import to_device
+    from zoo.layers.blocks import frozen
+    from zoo.models.gan import GAN
     from zoo.optim.optimizers import build_optimizer
     from zoo.utils.device import select_device, select_precision
 
@@ -180,15 +182,25 @@ def _bare(name: str, dataset: Any) -> float:
     half = torch.bfloat16 if precision == "bf16-mixed" else torch.float16
     scaler = torch.amp.GradScaler(device, enabled=precision == "16-mixed")
     index = torch.randint(len(split["x"]), (TIMED, ROWS), device=torch.device(device, 0))
+
+    def step(compute_loss: Callable[[Any], Any], batch: Any) -> None:
+        with torch.autocast(device, half, enabled=precision != "32-true"):
+            loss = compute_loss(batch)
+        optimizer.zero_grad()
+        scaler.scale(loss[0] if isinstance(loss, tuple) else loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+
     torch.cuda.synchronize()
     started = time.perf_counter()
     for rows in index:
-        with torch.autocast(device, half, enabled=precision != "32-true"):
-            loss, _ = model.compute_loss(take(split, rows))
-        optimizer.zero_grad()
-        scaler.scale(loss).backward()
-        scaler.step(optimizer)
-        scaler.update()
+        batch = take(split, rows)
+        if isinstance(model, GAN):
+            step(model.discriminator_loss, batch)
+            with frozen(model.discriminator):
+                step(model.generator_loss, batch)
+        else:
+            step(model.compute_loss, batch)
         schedule.step()
     torch.cuda.synchronize()
     return time.perf_counter() - started

@@ -60,18 +60,28 @@ def encoder(
     activation: str,
     norm: str,
     dropout: float,
+    kernel_size: int = 3,
+    input_norm: bool = True,
 ) -> nn.Sequential:
-    """Return a network from (B, *shape) to (B, outputs)."""
+    """Return a network from (B, *shape) to (B, outputs); without ``input_norm`` the first convolution has no norm."""
     if network == "dense":
         hidden = mlp(prod(shape), hidden_sizes, activation=activation, norm=norm, dropout=dropout, residual=False)
         return nn.Sequential(nn.Flatten(), *hidden, nn.Linear([prod(shape), *hidden_sizes][-1], outputs))
     layers: list[nn.Module] = []
-    for before, after in itertools.pairwise([shape[0], *channels]):
-        layers.append(nn.Conv2d(before, after, 3, stride=2, padding=1, bias=norm == "none"))
-        layers += [*norm_of(norm, after), activation_of(activation)]
-    *_, last = halved(shape[1:], len(channels))
+    *sides, last = halved(shape[1:], len(channels))
+    for level, (before, after) in enumerate(itertools.pairwise([shape[0], *channels])):
+        level_norm = norm if level or input_norm else "none"
+        padding = _paddings(sides[level], kernel_size)
+        layers.append(nn.Conv2d(before, after, kernel_size, stride=2, padding=padding, bias=level_norm == "none"))
+        layers += [*norm_of(level_norm, after), activation_of(activation)]
     layers += [nn.Dropout2d(dropout)] if dropout else []
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels[-1] * prod(last), outputs))
+
+
+def _paddings(sides: tuple[int, ...], kernel_size: int) -> tuple[int, int]:
+    """Return the paddings by which convolutions of stride 2 halve sides of 2n and of 2n − 1 to n."""
+    height, width = ((kernel_size - 1 + side % 2) // 2 for side in sides)
+    return height, width
 
 
 def decoder(
@@ -97,10 +107,9 @@ def decoder(
     layers += [*norm_of(norm, channels[-1]), activation_of(activation)]
     for level in reversed(range(len(channels))):
         after = channels[level - 1] if level else shape[0]
-        odd = [side % 2 for side in sides[level]]  # sides of 2n and of 2n − 1 were both halved to n
-        padding = [(kernel_size - 1 + one) // 2 for one in odd]
-        more = [2 - one + 2 * half - kernel_size for one, half in zip(odd, padding, strict=True)]
+        padding = _paddings(sides[level], kernel_size)
+        height, width = (2 - side % 2 + 2 * p - kernel_size for side, p in zip(sides[level], padding, strict=True))
         bias = not level or norm == "none"
-        layers.append(nn.ConvTranspose2d(channels[level], after, kernel_size, 2, padding, more, bias=bias))
+        layers.append(nn.ConvTranspose2d(channels[level], after, kernel_size, 2, padding, (height, width), bias=bias))
         layers += [*norm_of(norm, after), activation_of(activation)] if level else []
     return nn.Sequential(*layers)

@@ -111,13 +111,10 @@ class CNN(ZooModule):
         super().__init__(spec=spec)
         check_number("model.dropout", dropout, low=0, below=1)
         check_number("model.stem_pooling", stem_pooling, low=1, integer=True, optional=True)
-        for option, value, low in (
-            ("head_hidden_size", head_hidden_size, int(network == "alexnet")),
-            ("depth", depth, 8),
-            ("base_width", base_width, 1),
-            ("freeze_epochs", freeze_epochs, 0),
-        ):
-            check_number(f"model.{option}", value, low=low, integer=True)
+        check_number("model.head_hidden_size", head_hidden_size, low=int(network == "alexnet"), integer=True)
+        check_number("model.depth", depth, low=8, integer=True)
+        check_number("model.base_width", base_width, low=1, integer=True)
+        check_number("model.freeze_epochs", freeze_epochs, low=0, integer=True)
         check_sizes("model.channels", channels)
         if network == "plain" and not channels:
             raise ZooError("model.channels=[]: must be at least one number where model.network=plain")

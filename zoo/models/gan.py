@@ -15,7 +15,6 @@ on fresh noise. With r = D's logit of real images and f of generated ones, the n
 from __future__ import annotations
 
 import copy
-import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
@@ -30,10 +29,9 @@ from zoo.data.dataset import Batch
 from zoo.data.image.spec import REAL_DIGITS
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
-from zoo.layers.blocks import NORMS, activation_of, frozen, norm_of
+from zoo.layers.blocks import NORMS, frozen
 from zoo.layers.diffaugment import check_diffaugment, diffaugment
-from zoo.layers.encoder_decoder import check_encoder, decoder
-from zoo.layers.mlp import mlp
+from zoo.layers.encoder_decoder import check_encoder, decoder, encoder
 from zoo.models.generative_base import GenerativeModule
 from zoo.optim.ema import update_ema
 from zoo.registry import register
@@ -67,8 +65,8 @@ class Generator(nn.Module):
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
-        options |= {"activation": "relu", "dropout": 0.0, "kernel_size": 4, "hidden_sizes": hidden_sizes[::-1]}
-        self.network = decoder(shape, inputs=latent_dim + num_classes, **options)
+        options |= {"activation": "relu", "dropout": 0.0, "hidden_sizes": hidden_sizes[::-1]}
+        self.network = decoder(shape, inputs=latent_dim + num_classes, kernel_size=4, **options)
         init_convolutions(self)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
@@ -88,31 +86,14 @@ class Discriminator(nn.Module):
     """
 
     def __init__(
-        self,
-        shape: tuple[int, ...],
-        *,
-        network: str,
-        hidden_sizes: Sequence[int],
-        channels: Sequence[int],
-        norm: str,
-        num_classes: int,
+        self, shape: tuple[int, ...], *, num_classes: int, hidden_sizes: Sequence[int], **options: Any
     ) -> None:
         super().__init__()
-        check_choice("model.discriminator_norm", norm, NORMS)
-        layers: list[nn.Module] = []
-        if network == "dense":
-            sizes = [math.prod(shape), *reversed(hidden_sizes)]
-            hidden = mlp(sizes[0], sizes[1:], activation="leaky_relu", norm=norm, dropout=0.0, residual=False)
-            layers, features = [nn.Flatten(), *hidden], sizes[-1]
-        else:
-            for index, (before, after) in enumerate(itertools.pairwise([shape[0], *channels])):
-                norms = norm_of(norm, after) if index else []  # the first layer has none (Radford 2016)
-                layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), *norms, activation_of("leaky_relu")]
-            layers.append(nn.Flatten())
-            features = channels[-1] * (shape[1] >> len(channels)) * (shape[2] >> len(channels))
-        self.network = nn.Sequential(*layers)
-        self.head = nn.Linear(features, 1)
-        self.class_embedding = nn.Embedding(num_classes, features) if num_classes else None
+        options |= {"activation": "leaky_relu", "dropout": 0.0, "hidden_sizes": hidden_sizes[::-1]}
+        *hidden, head = encoder(shape, outputs=1, kernel_size=4, input_norm=False, **options)
+        assert isinstance(head, nn.Linear)
+        self.network, self.head = nn.Sequential(*hidden), head
+        self.class_embedding = nn.Embedding(num_classes, head.in_features) if num_classes else None
         init_convolutions(self)
 
     def weight_layers(self) -> Iterator[nn.Module]:
@@ -219,6 +200,7 @@ class GAN(GenerativeModule):
     ) -> None:
         super().__init__(spec=spec, latent_dim=latent_dim, conditional=conditional)
         check_choice("model.gan_loss", gan_loss, tuple(LOSSES))
+        check_choice("model.discriminator_norm", discriminator_norm, NORMS)
         check_number("model.n_critic", n_critic, low=1, integer=True)
         check_number("model.discriminator_lr_ratio", discriminator_lr_ratio, above=0)
         check_number("model.ema_decay", ema_decay, low=0, below=1)
