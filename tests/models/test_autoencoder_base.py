@@ -27,7 +27,7 @@ from zoo.tasks.baselines import baselines
 from zoo.tasks.reconstruction import Reconstruction
 from zoo.utils.random import PerSampleGenerator
 
-TABLE = TableSpec("made", "reconstruction", (5,), mean=(0.0,) * 5, std=(1.0,) * 5)
+TABLE = TableSpec("example", "reconstruction", (5,), mean=(0.0,) * 5, std=(1.0,) * 5)
 
 
 def digits(**options):
@@ -66,10 +66,10 @@ def test_importance_sampling_equals_linear_gaussian_likelihood():
         model.encoder[1].weight[2:], model.encoder[1].bias[2:] = 0, precision.inverse().diagonal().log()
         model.begin_evaluation("test")
         output = model.eval_step({"x": x, "row": torch.arange(64)})
-        truth = -exact.log_prob(x)
-    assert torch.allclose(output["nll"], truth, atol=0.15)
-    assert abs(float((output["nll"] - truth).mean())) < 0.02
-    assert float((-output["elbo"]).mean()) > float(truth.mean())
+        nll = -exact.log_prob(x)
+    assert torch.allclose(output["nll"], nll, atol=0.15)
+    assert abs(float((output["nll"] - nll).mean())) < 0.02
+    assert float((-output["elbo"]).mean()) > float(nll.mean())
 
 
 def test_iwae_bound_tightens_with_importance_samples():
@@ -138,9 +138,9 @@ def test_denoising_autoencoder_beats_classic_filters(quick):
     quick["trainer"]["max_epochs"] = 40
     options = {"noise": "gaussian", "noise_level": 0.3}
     run = zoo.train("autoencoder", model_kwargs=options, **quick)
-    beside = run.results["baselines"]
-    assert run.metrics["test/psnr"] > beside["noisy input"]["psnr"] + 2
-    assert run.metrics["test/psnr"] > max(beside[name]["psnr"] for name in ("wavelets", "non-local means"))
+    scores = run.results["baselines"]
+    assert run.metrics["test/psnr"] > scores["noisy input"]["psnr"] + 2
+    assert run.metrics["test/psnr"] > max(scores[name]["psnr"] for name in ("wavelets", "non-local means"))
     clean = load("digits").test["x"][:1].numpy()
     assert run.model.predict(clean)["reconstruction"].shape == (1, 1, 8, 8)
 
@@ -161,8 +161,8 @@ def test_autoencoders_conv_accept_images_of_any_size(shape):
     ("options", "message"),
     [
         ({"latent_dim": 0}, "model.latent_dim=0: must be a whole number at least 1"),
-        ({"network": "conv", "spec": TABLE}, "is for images; made is table data"),
-        ({"likelihood": "bernoulli", "spec": TABLE}, "is for images; made is table data"),
+        ({"network": "conv", "spec": TABLE}, "is for images; example is table data"),
+        ({"likelihood": "bernoulli", "spec": TABLE}, "is for images; example is table data"),
         (
             {"noise": "salt_and_pepper", "noise_level": 1.5},
             "model.noise_level=1.5: must be a number at least 0 and at most 1",
@@ -178,7 +178,7 @@ def test_autoencoder_rejects_invalid_options(options, message):
 
 def test_autoencoder_notes_a_latent_larger_than_input(capsys):
     zoo.create("autoencoder", spec=TABLE, latent_dim=9)
-    assert "model.latent_dim=9 is more than the 5 numbers of a row of made" in capsys.readouterr().err
+    assert "model.latent_dim=9 is more than the 5 numbers of a row of example" in capsys.readouterr().err
     assert zoo.create("autoencoder", spec=TABLE).latent_dim == 2
 
 
@@ -190,10 +190,10 @@ def test_autoencoder_and_vae_beat_pca(quick):
     quick["trainer"]["max_epochs"] = 45
     for name, options in (("autoencoder", {}), ("vae", {"latent_dim": 2})):
         run = zoo.train(name, model_kwargs=options, **quick)
-        beside = run.results["baselines"]["pca"]
-        assert run.metrics["test/mse"] < beside["mse"], name
+        pca = run.results["baselines"]["pca"]
+        assert run.metrics["test/mse"] < pca["mse"], name
         assert {p.stem for p in run.plots} >= {"reconstructions", "interpolation", "codes", "curves"}
-    assert run.metrics["test/knn_accuracy"] > beside["knn_accuracy"] + 0.05
+    assert run.metrics["test/knn_accuracy"] > pca["knn_accuracy"] + 0.05
     assert run.metrics["test/elbo"] > run.results["baselines"]["independent pixels"]["elbo"]
     assert -run.metrics["test/nll"] > run.metrics["test/elbo"]
 
@@ -253,8 +253,8 @@ def test_anomaly_detection_ranks_and_flags(quick):
     data = load("digits")
     label = zoo.load(run.folder / "checkpoints" / "best.ckpt").predict(data.test["x"].numpy())["label"]
     flagged = np.array(label) == "anomaly"
-    truth = ~np.isin(data.test["y"].numpy(), [0, 6])
-    assert (flagged == truth).mean() > 0.85
+    is_anomaly = ~np.isin(data.test["y"].numpy(), [0, 6])
+    assert (flagged == is_anomaly).mean() > 0.85
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ def test_anomaly_score_of_images_averages_neighborhoods():
     spec = ImageSpec("x", "reconstruction", (1, 6, 6), classes=("normal", "anomaly"), normal_classes=("normal",))
     objective = Reconstruction(spec)
     x, reconstruction = torch.zeros(2, 1, 6, 6), torch.zeros(2, 1, 6, 6)
-    reconstruction[0, 0, 2, 2], reconstruction[0, 0, 2, 3] = 0.6, -0.6  # a line a pixel beside
+    reconstruction[0, 0, 2, 2], reconstruction[0, 0, 2, 3] = 0.6, -0.6  # a line a pixel to the side
     reconstruction[1, 0, 2, 2], reconstruction[1, 0, 2, 3] = 0.6, 0.6  # a part that is not there
     assert torch.allclose(*objective.error(reconstruction, x).split(1))
     padded = np.pad((reconstruction - x)[:, 0].numpy(), ((0, 0), (1, 1), (1, 1)))
@@ -306,8 +306,8 @@ def test_anomaly_score_of_images_averages_neighborhoods():
 def test_best_threshold_of_negative_scores():
     from zoo.tasks.base import best_threshold
 
-    score, truth = torch.tensor([-50.0, -20.0, -10.0]), torch.tensor([True, True, True])
-    assert bool((score >= best_threshold(score, truth, "f1")).all())
+    score, is_anomaly = torch.tensor([-50.0, -20.0, -10.0]), torch.tensor([True, True, True])
+    assert bool((score >= best_threshold(score, is_anomaly, "f1")).all())
     assert best_threshold(torch.tensor([-5.0, -3.0, 1.0]), torch.tensor([False, True, True]), "f1") == -4
 
 
@@ -403,8 +403,8 @@ def run(tmp_path_factory):
     return above
 
 
-def run_command(capsys, *words):
-    code = main([str(word) for word in words])
+def run_command(capsys, *args):
+    code = main([str(arg) for arg in args])
     captured = capsys.readouterr()
     return code, captured.out + captured.err
 
@@ -434,14 +434,14 @@ def test_anomalies_sample_interpolate_and_denoise_from_a_checkpoint(run, capsys,
     assert [float(r["score"]) for r in rows] == pytest.approx(predictions["score"].tolist(), rel=1e-4)
     assert [r["alarm"] == "1" for r in rows] == [label == "anomaly" for label in predictions["label"]]
     assert sum(int(r["anomaly"]) for r in rows) == int((load("digits").test["y"] != 1).sum())
-    for words in (("sample", run / "vae"), ("interpolate", run / "ae", "from=3", "to=5"), ("denoise", run / "ae")):
-        assert run_command(capsys, *words, f"out={tmp_path / 'p.png'}")[0] == 0
+    for args in (("sample", run / "vae"), ("interpolate", run / "ae", "from=3", "to=5"), ("denoise", run / "ae")):
+        assert run_command(capsys, *args, f"out={tmp_path / 'p.png'}")[0] == 0
         assert (tmp_path / "p.png").stat().st_size > 2000
         (tmp_path / "p.png").unlink()
 
 
 @pytest.mark.parametrize(
-    ("words", "line"),
+    ("args", "line"),
     [
         (("anomalies", "ae"), "needs a model of what is normal"),
         (("denoise", "vae"), "needs a denoiser of images"),
@@ -449,7 +449,7 @@ def test_anomalies_sample_interpolate_and_denoise_from_a_checkpoint(run, capsys,
         (("encode", "ae", "out=nowhere/c.npz"), "there is no such folder"),
         (("encode", "ae", "data=wine"), "has rows of (13,); the model was trained on (1, 8, 8)"),
         (("interpolate", "ae", "to=999"), "to=999: must be from 0 to 359, the test rows"),
-        (("interpolate", "ae", "steps=1"), "steps=1: must be at least 2"),
+        (("interpolate", "ae", "steps=1"), "steps=1: must be a whole number at least 2"),
         (("interpolate", "ae", "steps=700"), "steps=700: must be at most 50"),
         (("sample", "ae"), "draws no images"),
         (("sample", "vae", "cuont=3"), "did you mean 'count'"),
@@ -460,9 +460,9 @@ def test_anomalies_sample_interpolate_and_denoise_from_a_checkpoint(run, capsys,
         (("encode",), "takes one checkpoint or run folder"),
     ],
 )
-def test_generative_commands_reject_invalid_arguments_in_one_line(run, capsys, words, line):
-    named = [words[0], *(run / word if word in ("ae", "vae") else word for word in words[1:])]
-    code, out = run_command(capsys, *named)
+def test_generative_commands_reject_invalid_arguments_in_one_line(run, capsys, args, line):
+    resolved = [args[0], *(run / arg if arg in ("ae", "vae") else arg for arg in args[1:])]
+    code, out = run_command(capsys, *resolved)
     assert code == 2
     assert line in out
     assert out.count("\n") == 1

@@ -136,13 +136,13 @@ def descend(network: nn.Module, loss: Tensor, lr: float = 0.1) -> None:
 
 def test_gan_generator_steps_after_n_critic_discriminator_steps():
     model, batch = attached(GAN(n_critic=3)), {"x": torch.rand(8, 1, 8, 8)}
-    moved = []
+    updated = []
     for _ in range(6):
         before = state(model.generator), state(model.discriminator)
         counts = step(model, batch)
-        moved.append((not same(before[0], state(model.generator)), not same(before[1], state(model.discriminator))))
-        assert ("g_loss" in counts) == moved[-1][0]
-    assert moved == [(False, True), (False, True), (True, True)] * 2
+        updated.append((not same(before[0], state(model.generator)), not same(before[1], state(model.discriminator))))
+        assert ("g_loss" in counts) == updated[-1][0]
+    assert updated == [(False, True), (False, True), (True, True)] * 2
     assert model.steps == 6
 
 
@@ -258,11 +258,11 @@ def test_diffaugment_is_drawn_per_image_and_passes_gradients(policy):
     if policy == "translation":  # a moved image is itself, cut at the border, black beyond
         marked = torch.full((64, 1, 16, 16), -1.0)
         marked[:, :, 8, 8] = 1
-        moved = diffaugment(marked, [policy])
-        assert (moved == 1).flatten(1).sum(1).eq(1).all()
-        at = (moved == 1).nonzero()[:, 2:] - 8
-        assert at.min() == -2
-        assert at.max() == 2
+        shifted = diffaugment(marked, [policy])
+        assert (shifted == 1).flatten(1).sum(1).eq(1).all()
+        offset = (shifted == 1).nonzero()[:, 2:] - 8
+        assert offset.min() == -2
+        assert offset.max() == 2
     if policy == "cutout":
         assert (diffaugment(torch.ones(64, 1, 16, 16), [policy]) == 0).flatten(1).sum(1).max() == 64
 
@@ -345,8 +345,8 @@ def trained(tmp_path_factory):
 
 
 def test_gan_run_reports_metrics_and_plots(trained):
-    metrics, beside = trained.metrics, trained.results["baselines"]["other real images"]
-    named = {
+    metrics, real_scores = trained.metrics, trained.results["baselines"]["other real images"]
+    expected = {
         "frechet_pca",
         "density",
         "coverage",
@@ -355,11 +355,11 @@ def test_gan_run_reports_metrics_and_plots(trained):
         "min_class_share",
         "class_accuracy",
     }
-    assert named <= {name.removeprefix("test/") for name in metrics}
-    assert 0 < beside["frechet_pca"] < metrics["test/frechet_pca"]
-    assert beside["coverage"] > 0.9
-    assert beside["confident_share"] > 0.95
-    assert beside["min_class_share"] > 0.05
+    assert expected <= {name.removeprefix("test/") for name in metrics}
+    assert 0 < real_scores["frechet_pca"] < metrics["test/frechet_pca"]
+    assert real_scores["coverage"] > 0.9
+    assert real_scores["confident_share"] > 0.95
+    assert real_scores["min_class_share"] > 0.05
     assert metrics["test/nearest_distance_ratio"] > 0.5
     assert {path.name for path in trained.plots} >= {"samples.png", "interpolation.png", "nearest.png"}
     frames = sorted((trained.folder / "samples").glob("*.png"))
@@ -418,14 +418,14 @@ def test_sample_depends_on_seed_and_class_alone(trained, tmp_path, capsys):
     assert main(["interpolate", place, f"out={tmp_path / 'w.png'}", "label=3", "steps=5"]) == 0
     assert (tmp_path / "w.png").stat().st_size > 2000
     capsys.readouterr()
-    for words, line in (
+    for args, line in (
         (["sample", "label=11"], "label"),
         (["sample", "truncation=0"], "truncation=0.0: must be a number at least 0.01"),
         (["sample", "count=0"], "count=0: must be from 1 to 1024"),
         (["interpolate", "from=1"], "from=1: is for models that encode images; gan has seed="),
         (["encode"], "encode: model=gan has no latent codes"),
     ):
-        assert main([words[0], place, *words[1:]]) == 2
+        assert main([args[0], place, *args[1:]]) == 2
         out = capsys.readouterr()
         assert line in out.out + out.err
 
@@ -464,8 +464,8 @@ def inception(tmp_path_factory):
 
 @pytest.mark.slow
 def test_fid_command_compares_with_real_images(trained, inception, capsys):
-    words = ["fid", str(trained.folder), f"weights={inception}", "count=4"]
-    assert main(words) == 0
+    args = ["fid", str(trained.folder), f"weights={inception}", "count=4"]
+    assert main(args) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.rpartition(" inception fid ")[0].strip() for line in lines] == ["samples", "other real images"]
     generated, real = (float(line.split()[-1]) for line in lines)
@@ -473,7 +473,7 @@ def test_fid_command_compares_with_real_images(trained, inception, capsys):
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("args", "message"),
     [
         (["weights=none.pth"], "none.pth: cannot be read"),
         ([], "weights=: must name pt_inception-2015-12-05-6726825d.pth"),
@@ -483,7 +483,7 @@ def test_fid_command_compares_with_real_images(trained, inception, capsys):
         (["weights=other.pth", "count=x"], "count=x: must be an integer"),
     ],
 )
-def test_fid_command_rejects_other_weights_in_one_line(trained, words, message, capsys):
+def test_fid_command_rejects_other_weights_in_one_line(trained, args, message, capsys):
     import pickle
     from pathlib import Path
 
@@ -491,6 +491,6 @@ def test_fid_command_rejects_other_weights_in_one_line(trained, words, message, 
     with Path("bad.pth").open("wb") as file:
         pickle.dump(print, file)
     torch.save({"a": torch.zeros(1)}, "other.pth")
-    assert main(["fid", str(trained.folder), *words]) == 2
+    assert main(["fid", str(trained.folder), *args]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line

@@ -64,9 +64,7 @@ class Autoencoder(AutoencoderBase):
         z = self.encode(self.add_noise(target))
         logits = self.decoder(z)
         mse = (self.output_activation(logits) - target).square().mean()
-        loss = mse
-        if self.likelihood == "bernoulli":
-            loss = F.binary_cross_entropy_with_logits(logits.float(), target)
+        loss = F.binary_cross_entropy_with_logits(logits.float(), target) if self.likelihood == "bernoulli" else mse
         if self.sparsity_weight:
             loss = loss + self.sparsity_weight * z.float().abs().mean()
         return loss, {"mse": mse.detach() * len(target)}

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from zoo.config.schema import Learning, check_choice, check_number
 from zoo.data.image.spec import DIGITS
 from zoo.data.spec import DataSpec
-from zoo.exceptions import ZooError, unknown
+from zoo.exceptions import ZooError
 from zoo.layers.alexnet import AlexNet
 from zoo.layers.blocks import activation_of, stem_pooling_for
 from zoo.layers.lenet import LeNet
@@ -137,10 +137,9 @@ class CNN(ZooModule):
         elif pretrained is not None or freeze_epochs:
             message = "model.pretrained, model.freeze_epochs: are for torchvision's networks"
             raise ZooError(f"{message}, not for {network!r}")
-        elif network in networks:
-            net = networks[network]()
         else:
-            raise unknown("model.network", network, [*networks, f"{TORCHVISION}…"])
+            check_choice("model.network", network, [*networks, f"{TORCHVISION}…"])
+            net = networks[network]()
         self.pretrained, self.freeze_epochs, self.tta = pretrained is not None, freeze_epochs, tta
         self.learns_in_parts = freeze_epochs > 0
         # Channels innermost: the layout that convolution kernels compute in.
