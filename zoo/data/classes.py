@@ -15,8 +15,8 @@ def labelled(spec: DataSpec) -> bool:
     return len(spec.classes) > 1 and not spec.normal_classes and not spec.multilabel
 
 
-def classes_given(spec: DataSpec, *, conditional: bool) -> int:
-    """Return the number of classes that a model is given: all where it is ``conditional``, else none.
+def conditional_classes(spec: DataSpec, *, conditional: bool) -> int:
+    """Return how many classes a model is conditioned on: all where it is ``conditional``, else none.
 
     Raises:
         ZooError: a conditional model of rows without classes.

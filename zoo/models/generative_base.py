@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from zoo.config.schema import check_number
-from zoo.data.classes import classes_given, labels_of
+from zoo.data.classes import conditional_classes, labels_of
 from zoo.data.dataset import Batch, Dataset, Values
 from zoo.data.input_readers import to_float
 from zoo.data.spec import DataSpec
@@ -40,7 +40,7 @@ class GenerativeModule(ZooModule):
     def __init__(self, *, spec: DataSpec | dict[str, Any], latent_dim: int, conditional: bool) -> None:
         super().__init__(spec=spec)
         check_number("model.latent_dim", latent_dim, low=1, integer=True)
-        self.latent_dim, self.num_classes = latent_dim, classes_given(self.spec, conditional=conditional)
+        self.latent_dim, self.num_classes = latent_dim, conditional_classes(self.spec, conditional=conditional)
         self.task = Generation(self.spec, conditional=conditional)
         count = min(COMPONENTS, self.spec.inputs, max(self.spec.rows - 1, 1))
         self.register_buffer("pca_mean", torch.zeros(self.spec.inputs))

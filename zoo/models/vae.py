@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
 from zoo.config.schema import check_number
-from zoo.data.classes import classes_given, labels_of
+from zoo.data.classes import conditional_classes, labels_of
 from zoo.data.dataset import Batch, Dataset
 from zoo.exceptions import ZooError
 from zoo.layers.latents import sample_latents
@@ -108,7 +108,7 @@ class VAE(AutoencoderBase):
             raise ZooError("model.free_bits: needs the KL by itself, which model.importance_samples above 1 has not")
         self.beta, self.kl_warmup, self.free_bits = beta, kl_warmup, free_bits
         self.importance_samples, self.test_importance_samples = importance_samples, test_importance_samples
-        self.num_classes = classes_given(self.spec, conditional=conditional)
+        self.num_classes = conditional_classes(self.spec, conditional=conditional)
         self.testing = False
         self.task = EvidenceLowerBound(self.spec)
         self.build_networks(outputs=2 * self.latent_dim, inputs=self.latent_dim + self.num_classes)
