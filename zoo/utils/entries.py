@@ -43,18 +43,20 @@ class DataEntry:
 
 
 TASKS = {
-    "classification": Entry("zoo.tasks.classification", "Classification", target="class"),
-    "regression": Entry("zoo.tasks.regression", "Regression", target="number"),
-    "generation": Entry("zoo.tasks.generation", "Generation", target="none"),
-    "language_modeling": Entry("zoo.tasks.language_modeling", "LanguageModeling", target="next_symbol"),
-    "forecasting": Entry("zoo.tasks.forecasting", "Forecasting", target="future"),
-    "reconstruction": Entry("zoo.tasks.reconstruction", "Reconstruction", target="input"),
-    "control": Entry("zoo.tasks.control", "Control", target="reward"),
+    name: Entry(f"zoo.tasks.{name}", name.title().replace("_", ""), target=target)
+    for name, target in (
+        ("classification", "class"),
+        ("regression", "number"),
+        ("generation", "none"),
+        ("language_modeling", "next_symbol"),
+        ("forecasting", "future"),
+        ("reconstruction", "input"),
+        ("control", "reward"),
+    )
 }
 SEQUENCE_TASKS = ("classification", "regression", "language_modeling", "forecasting")
 SEQUENCE_MODALITIES = ("image", "sequence", "text", "series")
 CODED_MODALITIES = ("image", "table", "series")
-CONTROL = (("control",), ("environment",))
 MODELS: dict[str, Entry] = {
     "fnn": Entry("zoo.models.fnn", "FNN", ("classification", "regression"), ("image", "table")),
     "cnn": Entry("zoo.models.cnn", "CNN", ("classification", "regression"), ("image",)),
