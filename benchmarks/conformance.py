@@ -61,7 +61,7 @@ def _checks(name: str, how: str) -> Iterator[dict[str, Any]]:
         started = time.perf_counter()
         done = subprocess.run(words, cwd=folder, capture_output=True, text=True)
         seconds = time.perf_counter() - started
-    passed = re.findall(r"test_contract\[(\S+)\] PASSED", done.stdout)
+    passed = re.findall(r"test_conformance\[(\S+)\] PASSED", done.stdout)
     row = {"model": name, "how": how, "passed": len(passed), "seconds": round(seconds, 1)} | _provenance()
     row |= {"processes": sum(one.endswith("-processes") for one in passed)}
     if done.returncode or not passed:
@@ -71,8 +71,9 @@ def _checks(name: str, how: str) -> Iterator[dict[str, Any]]:
 
 
 def _stops(name: str, how: str, *, points: int) -> Iterator[dict[str, Any]]:
+    from benchmarks.kills import check_kills
     from zoo.testing import ConformanceError
-    from zoo.testing.runs import check_kills, check_stops
+    from zoo.testing.runs import check_stops
     from zoo.testing.subject import subjects
 
     row: dict[str, Any] = {"model": name, "how": how, "points": points}

@@ -27,7 +27,7 @@ LARGEST_BUFFER = 0.8e9  # bytes
 WORDS = [
     "model=dqn",
     "data=gym",
-    "data.env=zoo.testing.games:zoo-frames-v0",
+    "data.env=benchmarks.frames:zoo-frames-v0",
     f"data.num_envs={ENVS}",
     "data.num_steps=50",
 ]
@@ -85,7 +85,7 @@ def held(folder: Path) -> int:
     buffer = ReplayBuffer(CAPACITY, ENVS, frame_channels=1)
     buffer.load(replay, folder / "checkpoints" / "replay")
     assert len(buffer) == CAPACITY
-    return buffer.bytes
+    return sum(part.nbytes for part in (*buffer.rings.values(), buffer.frames, buffer.valid_steps))
 
 
 class Watch:

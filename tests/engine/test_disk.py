@@ -10,11 +10,11 @@ import pytest
 import torch
 
 import zoo
+from benchmarks.kills import check_kills
 from zoo.config.compose import compose
 from zoo.config.run_config import RunConfig
 from zoo.exceptions import TrainingError, ZooError
 from zoo.tasks.classification import baselines as labels
-from zoo.testing.runs import check_kills
 from zoo.testing.subject import subjects
 from zoo.utils.atomic_io import atomic_write
 

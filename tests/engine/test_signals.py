@@ -18,7 +18,7 @@ import zoo
 from benchmarks.jobs import Job
 from zoo import registry
 from zoo.testing.cases import Case
-from zoo.testing.runs import _compare as check_equal
+from zoo.testing.runs import compare_runs
 from zoo.testing.subject import QUICK, Subject
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,7 +78,7 @@ def test_signal_stops_at_the_next_batch_of_any_stage(name, case, stage, epoch, t
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
     resumed = zoo.resume("cut", case.dataset, report=False)
     reference = zoo.train(name, case.dataset, run_dir="whole", **OPTIONS)
-    check_equal(Subject(name, case), "stopped", Path("whole"), Path("cut"))
+    compare_runs(Subject(name, case), "stopped", Path("whole"), Path("cut"))
     assert resumed.metrics == reference.metrics
 
 

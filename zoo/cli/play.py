@@ -10,19 +10,16 @@ from zoo.exceptions import ZooError
 
 
 def _run(args: Args) -> Sequence[str]:
+    from zoo.data.environment.video import render_episode
     from zoo.tasks.control.plots import write_gif
 
     model = args.model
     out = None if args["window"] else args["out"]
     if model.spec.target_type != "reward":
         raise ZooError(f"play: model={model.name} was trained for {model.spec.task}; zoo predict is for it")
-    frames = args.dataset().render_episode(
-        lambda x: model.act_float32(x.to(model.device), greedy=True),
-        max_steps=args["steps"],
-        seed=args["seed"],
-        window=out is None,
-    )
-    if out is None:
+    options = {"max_steps": args["steps"], "seed": args["seed"], "window": out is None}
+    frames = render_episode(model.greedy, args.dataset(), **options)
+    if out is None or frames is None:  # shown in a window
         return []
     return [f"film            {write_gif(frames, out)}   {len(frames)} frames of episode {args['seed']}"]
 

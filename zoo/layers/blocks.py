@@ -42,12 +42,10 @@ def norm_of(name: str, size: int, *, flat: bool = False) -> list[nn.Module]:
     return []
 
 
-def halved(size: tuple[int, ...], times: int) -> list[tuple[int, ...]]:
+def halved(size: tuple[int, ...], times: int) -> list[tuple[int, int]]:
     """Return the sides of an image, and after each halving, rounded up."""
-    sizes = [tuple(size)]
-    for _ in range(times):
-        sizes.append(tuple(-(-side // 2) for side in sizes[-1]))
-    return sizes
+    height, width = size
+    return [(-(-height // 2**n), -(-width // 2**n)) for n in range(times + 1)]
 
 
 def stem_pool(factor: int) -> list[nn.Module]:

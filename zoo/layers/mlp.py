@@ -18,7 +18,7 @@ class Residual(nn.Sequential):
 
     def forward(self, h: Tensor) -> Tensor:
         """Return h + layer(h), of one shape."""
-        out: Tensor = super().forward(h)
+        out: Tensor = super().forward(h)  # type: ignore[no-untyped-call]
         return h + out
 
 

@@ -1,51 +1,48 @@
-"""Networks of observations, distributions of actions, and advantages."""
+"""Networks of observations, distributions of actions, advantages, and samples to learn from."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from zoo.config.schema import check_choice
+from zoo.data.dataset import Batch
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 from zoo.layers.blocks import activation_of, begin_small, halved
 from zoo.layers.mlp import check_sizes
 from zoo.utils.random import PerSampleGenerator
 
-NETWORKS = ("auto", "dense", "conv")
-
-
-def check_observation_network(
-    spec: DataSpec, *, network: str, hidden_sizes: Sequence[int], channels: Sequence[int]
-) -> None:
-    """Raise ZooError where an option of ``observation_network`` is outside its limits."""
-    check_choice("model.network", network, NETWORKS)
-    check_sizes("model.hidden_sizes", hidden_sizes)
-    check_sizes("model.channels", channels)
-    if network == "conv" and len(spec.input_shape) != 3:
-        raise ZooError(f"model.network=conv: is for images; {spec.name} shows {spec.input_shape}")
-
 
 def observation_network(
     spec: DataSpec,
     *,
-    network: str,
-    hidden_sizes: Sequence[int],
-    channels: Sequence[int],
-    activation: str,
-    inputs: int = 0,
     outputs: int,
-    gain: float,
+    hidden_sizes: Sequence[int],
+    activation: str,
+    network: str = "dense",
+    channels: Sequence[int] = (),
+    inputs: int = 0,
+    gain: float = 1.0,
 ) -> nn.Sequential:
     """Return a network from observations (B, *input_shape), or (B, ``inputs``), to (B, ``outputs``).
 
     Weights are orthogonal, those of the last layer times ``gain``, and biases 0: detail 2 of Huang et al. 2022, The 37
     implementation details of PPO.
+
+    Raises:
+        ZooError: an option outside its limits.
     """
+    check_choice("model.network", network, ("auto", "dense", "conv"))
+    check_sizes("model.hidden_sizes", hidden_sizes)
+    check_sizes("model.channels", channels)
     shape, layers = spec.input_shape, []
+    if network == "conv" and len(shape) != 3:
+        raise ZooError(f"model.network=conv: is for images; {spec.name} shows {shape}")
     size = inputs or math.prod(shape)
     if network == "conv" or (network == "auto" and len(shape) == 3):
         *_, last = halved(shape[1:], len(channels))
@@ -57,13 +54,11 @@ def observation_network(
         layers += [nn.Linear(size, hidden_size), activation_of(activation)]
         size = hidden_size
     layers.append(nn.Linear(size, outputs))
-    weighted = [layer for layer in layers if isinstance(layer, (nn.Linear, nn.Conv2d))]
-    for layer in weighted:
-        nn.init.orthogonal_(layer.weight, gain if layer is weighted[-1] else math.sqrt(2))
-        if layer is weighted[-1]:
-            begin_small(layer, gain)
-        assert layer.bias is not None
-        nn.init.zeros_(layer.bias)
+    for layer in layers:
+        if isinstance(layer, (nn.Linear, nn.Conv2d)):
+            nn.init.orthogonal_(layer.weight, gain if layer is layers[-1] else math.sqrt(2))
+            layer.bias.data.zero_()  # type: ignore[union-attr]
+    begin_small(layers[-1], gain)
     return nn.Sequential(*layers)
 
 
@@ -105,3 +100,32 @@ def gae(reward: Tensor, value: Tensor, terminated: Tensor, done: Tensor, *, gamm
         running = delta[t] + weight[t] * running
         advantage[t] = running
     return advantage
+
+
+class Samples(NamedTuple):
+    """Steps of a rollout to learn from (K, …): the policy's ``action``, its log π(a|s) then, Aₜ and Aₜ + V(sₜ).
+
+    Where a process has no valid step, one of zeros stands in (``empty``): processes step together, so its loss counts 0.
+    """
+
+    x: Tensor
+    action: Tensor
+    log_prob: Tensor
+    advantage: Tensor
+    returns: Tensor
+    empty: bool = False
+
+    def minibatches(self, count: int) -> Iterator[Samples]:
+        """Yield the samples in ``count`` minibatches, shuffled."""
+        rows = len(self.x)
+        order = torch.randperm(rows, device=self.x.device)
+        order = order.repeat(-(-count // rows))[: max(count, rows)]  # processes take as many steps, each on some rows
+        for row in order.tensor_split(count):
+            x, action, log_prob, advantage, returns = (field[row] for field in self[:5])
+            yield Samples(x, action, log_prob, advantage, returns, self.empty)
+
+
+def episode_counts(batch: Batch) -> dict[str, Tensor]:
+    """Return the sum of the returns of a rollout's episodes, and their number."""
+    returns = batch["episode_returns"]
+    return {"return": returns.sum(), "episodes": torch.tensor(float(len(returns)), device=returns.device)}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor, nn
 
@@ -29,11 +31,7 @@ def batch_moments(x: Tensor, weight: Tensor | None = None, *, world: int = 1) ->
     local = torch.cat([count.view(1), mean.flatten(), squares.flatten()])
     gathered = [torch.empty_like(local) for _ in range(world)]
     torch.distributed.all_gather(gathered, local)
-    (first, *others) = [(one[0], *one[1:].view(2, *shape)) for one in gathered]
-    moments: Moments = first
-    for other in others:
-        moments = merge_moments(moments, other)
-    return moments
+    return functools.reduce(merge_moments, [(one[0], *one[1:].view(2, *shape)) for one in gathered])
 
 
 def merge_moments(first: Moments, second: Moments) -> Moments:

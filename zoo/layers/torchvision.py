@@ -32,7 +32,7 @@ def torchvision_network(name: str, shape: tuple[int, ...], outputs: int, *, pret
     state = _pretrained_state(name, pretrained) if pretrained else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of initializations that will change some day
-        network = models.get_model(name, weights=None)
+        network: nn.Module = models.get_model(name, weights=None)
     if state is not None:
         try:
             network.load_state_dict(state)
@@ -72,7 +72,7 @@ def _pretrained_state(name: str, pretrained: str) -> dict[str, Tensor]:
     from torchvision import models
 
     if pretrained == IMAGENET:
-        best = models.get_model_weights(name).DEFAULT  # type: ignore[attr-defined]
+        best = models.get_model_weights(name).DEFAULT
         try:
             state: dict[str, Tensor] = best.get_state_dict(progress=True, check_hash=True)
         except OSError:

@@ -13,12 +13,10 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from zoo.config.schema import check_number
-from zoo.data.dataset import Batch
-from zoo.layers.policy import entropy, log_prob
-from zoo.models.rl_base import OnPolicyModule, Samples
+from zoo.layers.policy import Samples, log_prob
+from zoo.models.rl_base import OnPolicyModule
 from zoo.registry import register
 
 
@@ -38,21 +36,8 @@ class A2C(OnPolicyModule):
         check_number("model.gae_lambda", gae_lambda, low=0, high=1)
         self.gae_lambda = gae_lambda
 
-    def training_step_on_batch(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Learn from one rollout: advantages, loss, step."""
-        samples = self.samples_of(batch)
-        figures: list[Tensor] = []
-        for minibatch in self.minibatches(samples, 1):  # one, of all steps
-            loss, value_loss = self.loss(minibatch)
-            figures += [self.step_on(loss, minibatch), value_loss]
-        return self.training_figures(batch, samples, figures, ("loss", "value_loss"))
-
-    def loss(self, samples: Samples) -> tuple[Tensor, Tensor]:
+    def loss(self, samples: Samples) -> tuple[Tensor, ...]:
         """Return the loss of a rollout's steps, and the value loss."""
-        output, value = self(samples.x), self.value(samples.x)
+        output = self(samples.x)
         objective = (log_prob(output, self.log_std, samples.action) * samples.advantage).mean()
-        value_loss = F.mse_loss(value, samples.returns)
-        loss = self.vf_coef * value_loss - objective
-        if self.ent_coef:
-            loss = loss - self.ent_coef * entropy(output, self.log_std).mean()
-        return loss, value_loss.detach()
+        return self.actor_critic_loss(objective, output, samples)

@@ -29,7 +29,7 @@ from torch.nn import functional as F
 from zoo.config.schema import check_flag, check_number
 from zoo.data.dataset import Batch
 from zoo.data.spec import DataSpec
-from zoo.layers.policy import check_observation_network, observation_network
+from zoo.layers.policy import observation_network
 from zoo.models.rl_base import OffPolicyModule
 from zoo.registry import register
 from zoo.utils.random import PerSampleGenerator
@@ -40,8 +40,8 @@ class QNetwork(nn.Module):
 
     def __init__(self, spec: DataSpec, *, dueling: bool, **sizes: Any) -> None:
         super().__init__()
-        self.advantage = observation_network(spec, **sizes, outputs=spec.outputs, gain=1.0)
-        self.state_value = observation_network(spec, **sizes, outputs=1, gain=1.0) if dueling else None
+        self.advantage = observation_network(spec, **sizes, outputs=spec.outputs)
+        self.state_value = observation_network(spec, **sizes, outputs=1) if dueling else None
 
     def forward(self, x: Tensor) -> Tensor:
         """Return Q(s, ·)."""
@@ -91,16 +91,14 @@ class DQN(OffPolicyModule):
         **shared: Any,
     ) -> None:
         super().__init__(**shared)
-        check_observation_network(self.spec, network=network, hidden_sizes=hidden_sizes, channels=channels)
         check_flag("model.double", double)
         check_flag("model.dueling", dueling)
         check_number("model.target_update_interval", target_update_interval, low=1, integer=True)
-        check_number("model.exploration_initial_eps", exploration_initial_eps, low=0, high=1)
-        check_number("model.exploration_final_eps", exploration_final_eps, low=0, high=1)
-        check_number("model.exploration_fraction", exploration_fraction, low=0, high=1)
-        self.double_q, self.target_update_interval = double, target_update_interval
         self.initial_eps, self.final_eps = exploration_initial_eps, exploration_final_eps
         self.exploration_fraction = exploration_fraction
+        for name in ("exploration_initial_eps", "exploration_final_eps", "exploration_fraction"):
+            check_number(f"model.{name}", self.hparams[name], low=0, high=1)
+        self.double_q, self.target_update_interval = double, target_update_interval
         sizes: dict[str, Any] = {"hidden_sizes": hidden_sizes, "channels": channels, "activation": activation}
         self.q_network = QNetwork(self.spec, dueling=dueling, network=network, **sizes)
         self.target_network = copy.deepcopy(self.q_network).requires_grad_(False)
@@ -140,10 +138,7 @@ class DQN(OffPolicyModule):
         """Take a step on the loss of transitions."""
         loss, q_value = self.td_loss(transitions)
         self.add_figures(q_value=q_value)
-        self.accumulate_gradients(loss)
-        if self.loop.waiting == self.learning.accumulate_grad_batches:
-            self.optimizer_step()
-        return loss.detach()
+        return self.step_on(loss)
 
     def td_loss(self, transitions: Batch) -> tuple[Tensor, Tensor]:
         """Return the Huber loss of the temporal differences of transitions (B,), and their mean Q(s, a)."""

@@ -9,7 +9,8 @@
 
 Numbers in comments are those of Huang et al. 2022, The 37 implementation details of proximal policy optimization,
 https://iclr-blog-track.github.io/2022/03/25/ppo-implementation-details/. Details that lie elsewhere: 1 vectorized
-environments (zoo/data/environment), 2 orthogonal weights (zoo/layers/policy.py), 3 Adam's ε of 1e-5, 4 a learning rate
+environments (zoo/data/environment), 2 orthogonal weights (zoo/layers/policy.py), 5 generalized advantage estimation,
+6 a new order in each epoch, 7 advantages normalized per rollout and 13 networks of their own (rl_base.py), 3 Adam's ε of 1e-5, 4 a learning rate
 that falls to 0 and 11 gradients clipped at a norm of 0.5 (conf/model/ppo.yaml). 9, a clipped value loss, is left out: it
 gains nothing (Andrychowicz et al. 2021).
 """
@@ -20,12 +21,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from zoo.config.schema import check_number
-from zoo.data.dataset import Batch
-from zoo.layers.policy import entropy, log_prob
-from zoo.models.rl_base import OnPolicyModule, Samples
+from zoo.layers.policy import Samples, log_prob
+from zoo.models.rl_base import OnPolicyModule
 from zoo.registry import register
 
 
@@ -42,6 +41,8 @@ class PPO(OnPolicyModule):
         ZooError: an option outside its limits.
     """
 
+    figures = ("value_loss", "clip_fraction")  # 12
+
     def __init__(self, *, n_epochs: int = 10, clip_range: float = 0.2, gae_lambda: float = 0.95, **shared: Any) -> None:
         super().__init__(**shared)
         check_number("model.n_epochs", n_epochs, low=1, integer=True)
@@ -54,32 +55,13 @@ class PPO(OnPolicyModule):
         """Minibatches of a rollout."""
         return max(-(-self.rollouts.rows // self.rollouts.batch_size), 1)
 
-    @property
-    def updates_per_rollout(self) -> int:
-        """Optimizer steps on each rollout."""
-        return self.n_epochs * self.num_minibatches
-
-    def training_step_on_batch(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Learn from one rollout: an iteration of Algorithm 1 after its collection."""
-        samples = self.samples_of(batch)  # 5: generalized advantage estimation; 7: advantages normalized, per rollout
-        figures: list[Tensor] = []
-        for _ in range(self.n_epochs):
-            for minibatch in self.minibatches(samples, self.num_minibatches):  # 6: a new order in each epoch
-                loss, value_loss, clip_fraction = self.loss(minibatch)
-                figures += [self.step_on(loss, minibatch), value_loss, clip_fraction]
-        return self.training_figures(batch, samples, figures, ("loss", "value_loss", "clip_fraction"))  # 12
-
-    def loss(self, minibatch: Samples) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the loss −L, the value loss, and the share of steps beyond the clip range."""
-        output, value = self(minibatch.x), self.value(minibatch.x)  # 13: networks of their own
-        ratio = (log_prob(output, self.log_std, minibatch.action) - minibatch.log_prob).exp()
-        objective = clipped_objective(ratio, minibatch.advantage, self.clip_range).mean()
-        value_loss = F.mse_loss(value, minibatch.returns)
-        loss = self.vf_coef * value_loss - objective  # 10: overall loss
-        if self.ent_coef:
-            loss = loss - self.ent_coef * entropy(output, self.log_std).mean()  # 10: entropy bonus
+    def loss(self, samples: Samples) -> tuple[Tensor, ...]:
+        """Return the loss −L of a minibatch, the value loss, and the share of steps beyond the clip range."""
+        output = self(samples.x)
+        ratio = (log_prob(output, self.log_std, samples.action) - samples.log_prob).exp()
+        objective = clipped_objective(ratio, samples.advantage, self.clip_range).mean()
         clip_fraction = ((ratio.detach() - 1).abs() > self.clip_range).float().mean()
-        return loss, value_loss.detach(), clip_fraction
+        return *self.actor_critic_loss(objective, output, samples), clip_fraction  # 10: overall loss
 
 
 def clipped_objective(ratio: Tensor, advantage: Tensor, clip_range: float) -> Tensor:

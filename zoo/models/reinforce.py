@@ -8,11 +8,10 @@ step once on −mean[log π(a|s) (G − V(s))] + c₁ mean[(V(s) − G)²] − c
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn import functional as F
 
 from zoo.data.dataset import Batch
-from zoo.layers.policy import entropy, log_prob
-from zoo.models.rl_base import OnPolicyModule, Samples
+from zoo.layers.policy import Samples, log_prob
+from zoo.models.rl_base import OnPolicyModule
 from zoo.registry import register
 
 
@@ -29,28 +28,15 @@ class REINFORCE(OnPolicyModule):
 
     gae_lambda = 1.0  # whole returns
 
-    def training_step_on_batch(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Learn from one rollout: returns, loss, step."""
-        samples = self.samples_of(batch)
-        figures: list[Tensor] = []
-        for minibatch in self.minibatches(samples, 1):  # one, of all steps
-            loss, value_loss = self.loss(minibatch)
-            figures += [self.step_on(loss, minibatch), value_loss]
-        return self.training_figures(batch, samples, figures, ("loss", "value_loss"))
-
     def learned_mask(self, batch: Batch) -> Tensor:
         """Return which steps (T, N) belong to an episode that ended within the rollout."""
         return super().learned_mask(batch) & (complete_episodes(batch["done"]) > 0)
 
-    def loss(self, samples: Samples) -> tuple[Tensor, Tensor]:
+    def loss(self, samples: Samples) -> tuple[Tensor, ...]:
         """Return the loss of the episodes' steps, and that of the baseline."""
-        output, value = self(samples.x), self.value(samples.x)
+        output = self(samples.x)
         objective = (log_prob(output, self.log_std, samples.action) * samples.advantage).mean()
-        value_loss = F.mse_loss(value, samples.returns)
-        loss = self.vf_coef * value_loss - objective
-        if self.ent_coef:
-            loss = loss - self.ent_coef * entropy(output, self.log_std).mean()
-        return loss, value_loss.detach()
+        return self.actor_critic_loss(objective, output, samples)
 
 
 def complete_episodes(done: Tensor) -> Tensor:

@@ -5,25 +5,27 @@ A training batch is a rollout: ``collect_rollout`` acts, then the model's own fi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from zoo.config.schema import check_flag, check_number
 from zoo.data.dataset import Batch
-from zoo.data.environment.environments import Environments
 from zoo.data.environment.loaders import RolloutLoader
 from zoo.data.environment.replay_buffer import ReplayBuffer
 from zoo.data.environment.spec import CARTPOLE
 from zoo.data.environment.vector import VectorEnvironment
+from zoo.data.environment.video import render_episode
 from zoo.data.input_readers import to_float
 from zoo.data.spec import DataSpec
-from zoo.layers.policy import check_observation_network, gae, log_prob, observation_network, sample_categorical
+from zoo.exceptions import ZooError
+from zoo.layers.policy import Samples, entropy, episode_counts, gae, log_prob, observation_network, sample_categorical
 from zoo.layers.running_statistics import ObservationNormalization, RewardScaling, standardize
 from zoo.models.base import ZooModule
 from zoo.tasks.control import Control, scaled
@@ -67,10 +69,12 @@ class ControlModule(ZooModule):
     @torch.no_grad()
     def act_float32(self, x: Tensor, **options: Any) -> dict[str, Tensor]:
         """Return what ``act`` does, in float32: a model of another precision would learn from other episodes."""
-        if not torch.is_autocast_enabled(x.device.type):
-            return self.act(x, **options)
         with torch.autocast(x.device.type, enabled=False):
             return self.act(x, **options)
+
+    def greedy(self, x: Tensor) -> dict[str, Tensor]:
+        """Return the greedy action for observations on any device."""
+        return self.act_float32(x.to(self.device), greedy=True)
 
     def normalize(self, x: Tensor) -> Tensor:
         """Return observations as the networks read them."""
@@ -139,7 +143,12 @@ class ControlModule(ZooModule):
         episodes, total = figures.pop("train/episodes", 0.0), figures.pop("train/return", 0.0)
         return figures | ({"train/return": total / episodes} if episodes else {})
 
-    # --- episodes ---
+    def step_on(self, loss: Tensor) -> Tensor:
+        """Add the gradient of a loss, step once enough are in, and return the loss without its graph."""
+        self.accumulate_gradients(loss)
+        if self.loop.waiting == self.learning.accumulate_grad_batches:
+            self.optimizer_step()
+        return loss.detach()
 
     def value(self, x: Tensor) -> Tensor | None:
         """Return the value (N,) of observations (N, *input_shape), or None where it is unknown."""
@@ -152,15 +161,19 @@ class ControlModule(ZooModule):
     def eval_step(self, batch: Any) -> dict[str, Tensor]:
         """Return ``return`` and ``length`` of episodes with greedy actions, in test ``return_sampled`` with sampled ones."""
         evaluate = partial(batch["evaluate_policy"], stop=lambda: self.loop.stopping)  # they end where the run is to
-        episodes: dict[str, Tensor] = evaluate(partial(self.act_float32, greedy=True))
+        episodes: dict[str, Tensor] = evaluate(self.greedy)
         if self.testing:
             generator = PerSampleGenerator(batch["row"], count=batch["count"])
             episodes["return_sampled"] = evaluate(partial(self.act_float32, generator=generator))["return"]
         return episodes
 
     def record_video(self, dataset: Any) -> Tensor | None:
-        """Return the frames of an episode with this model's greedy actions."""
-        return cast(Environments, dataset).record_video(lambda x: self.act_float32(x.to(self.device), greedy=True))
+        """Return the frames of an episode with greedy actions, or None after a note that says why there are none."""
+        try:
+            return render_episode(self.greedy, dataset)
+        except ZooError as error:
+            print(f"note: no film of an episode; {error}", file=sys.stderr, flush=True)
+            return None
 
     @torch.no_grad()
     def visualizations(self, batch: Batch, dataset: Any) -> dict[str, Tensor]:
@@ -170,33 +183,12 @@ class ControlModule(ZooModule):
         ranges = torch.stack([batch["x"].amin(0), batch["x"].amax(0)], 1)  # (2, 2): least and largest of each number
         columns, rows = (torch.linspace(low, high, MAP_POINTS).tolist() for low, high in ranges.tolist())
         grid = torch.tensor([[a, b] for b in rows for a in columns], device=self.device)
-        action = self.act_float32(grid, greedy=True)["action"].reshape(MAP_POINTS**2, -1)[:, 0].float()
+        action = self.greedy(grid)["action"].reshape(MAP_POINTS**2, -1)[:, 0].float()
         maps, value = {"range": ranges, "map": action.view(MAP_POINTS, MAP_POINTS)}, self.value(grid)
         return maps if value is None else {**maps, "value": value.view(MAP_POINTS, MAP_POINTS)}
 
 
-def episode_counts(batch: Batch) -> dict[str, Tensor]:
-    """Return the sum of the returns of a rollout's episodes, and their number."""
-    returns = batch["episode_returns"]
-    return {"return": returns.sum(), "episodes": torch.tensor(float(len(returns)), device=returns.device)}
-
-
 # --- on-policy ---
-
-
-@dataclass(frozen=True)
-class Samples:
-    """Steps of a rollout to learn from (K, …): the policy's ``action``, its log π(a|s) then, Aₜ and Aₜ + V(sₜ).
-
-    Where a process has no valid step, one of zeros stands in (``empty``): processes step together, so its loss counts 0.
-    """
-
-    x: Tensor
-    action: Tensor
-    log_prob: Tensor
-    advantage: Tensor
-    returns: Tensor
-    empty: bool = False
 
 
 class OnPolicyModule(ControlModule):
@@ -215,7 +207,9 @@ class OnPolicyModule(ControlModule):
     """
 
     action_spaces = ("discrete", "continuous")
+    figures: ClassVar[tuple[str, ...]] = ("value_loss",)  # names of all that ``loss`` returns after the loss
     gae_lambda = 1.0
+    n_epochs = 1
 
     def __init__(
         self,
@@ -232,7 +226,6 @@ class OnPolicyModule(ControlModule):
         **shared: Any,
     ) -> None:
         super().__init__(**shared)
-        check_observation_network(self.spec, network=network, hidden_sizes=hidden_sizes, channels=channels)
         check_number("model.vf_coef", vf_coef, low=0)
         check_number("model.ent_coef", ent_coef, low=0)
         check_number("model.log_std_init", log_std_init)
@@ -241,10 +234,11 @@ class OnPolicyModule(ControlModule):
         self.vf_coef, self.ent_coef, self.normalize_advantages = vf_coef, ent_coef, normalize_advantages
         self.reward_scaling = RewardScaling(self.gamma) if normalize_rewards else None
         sizes: dict[str, Any] = {"hidden_sizes": hidden_sizes, "channels": channels, "activation": activation}
-        self.actor = observation_network(self.spec, network=network, **sizes, outputs=self.spec.outputs, gain=0.01)
-        self.critic = observation_network(self.spec, network=network, **sizes, outputs=1, gain=1.0)
-        log_std = torch.full((self.spec.outputs,), float(log_std_init))
-        self.log_std = None if self.spec.classes else nn.Parameter(log_std)
+        build = partial(observation_network, self.spec, network=network, **sizes)
+        self.actor, self.critic = build(outputs=self.spec.outputs, gain=0.01), build(outputs=1)
+        self.log_std = (
+            None if self.spec.classes else nn.Parameter(torch.full((self.spec.outputs,), float(log_std_init)))
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits of actions (B, actions), or mean actions (B, numbers) in units of half their range."""
@@ -297,35 +291,41 @@ class OnPolicyModule(ControlModule):
         """Return which steps of a rollout (T, N) are learned from; where these are none, it is all valid ones."""
         return batch["valid"] > 0
 
-    def minibatches(self, samples: Samples, count: int) -> Iterator[Samples]:
-        """Yield the samples in ``count`` minibatches, shuffled; none where there is nothing to learn in any process."""
-        if samples.empty and self.trainer.world_size == 1:
-            return
-        rows = len(samples.x)
-        order = torch.randperm(rows, device=samples.x.device)
-        order = order.repeat(-(-count // rows))[: max(count, rows)]  # processes take as many steps, each on some rows
-        fields = samples.x, samples.action, samples.log_prob, samples.advantage, samples.returns
-        for part in zip(*(field[order].tensor_split(count) for field in fields), strict=True):
-            x, action, log_prob, advantage, returns = part
-            yield Samples(x, action, log_prob, advantage, returns, samples.empty)
+    @property
+    def num_minibatches(self) -> int:
+        """Minibatches of a rollout."""
+        return 1
 
-    def step_on(self, loss: Tensor, minibatch: Samples) -> Tensor:
-        """Add the gradient of a minibatch's loss, step once enough are in, and return the loss without its graph."""
-        loss = loss * 0.0 if minibatch.empty else loss
-        self.accumulate_gradients(loss)
-        if self.loop.waiting == self.learning.accumulate_grad_batches:
-            self.optimizer_step()
-        return loss.detach()
+    @property
+    def updates_per_rollout(self) -> int:
+        """Optimizer steps on each rollout."""
+        return self.n_epochs * self.num_minibatches
 
-    def training_figures(
-        self, batch: Batch, samples: Samples, figures: list[Tensor], names: Sequence[str]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return a rollout's mean loss and sums of figures, by the ``names`` of each minibatch's, loss first."""
+    def loss(self, samples: Samples) -> tuple[Tensor, ...]:
+        """Return the loss of a minibatch, and its ``figures`` without their graphs."""
+        raise NotImplementedError
+
+    def actor_critic_loss(self, objective: Tensor, output: Tensor, samples: Samples) -> tuple[Tensor, Tensor]:
+        """Return −objective + c₁ mean[(V(s) − R)²] − c₂ mean[H(π(·|s))], and the value loss."""
+        value_loss = F.mse_loss(self.value(samples.x), samples.returns)
+        loss = self.vf_coef * value_loss - objective
+        if self.ent_coef:
+            loss = loss - self.ent_coef * entropy(output, self.log_std).mean()
+        return loss, value_loss.detach()
+
+    def training_step_on_batch(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Learn from one rollout: advantages, then loss and step for each minibatch of each epoch."""
+        samples, figures = self.samples_of(batch), []
+        nothing = samples.empty and self.trainer.world_size == 1
+        for _ in range(0 if nothing else self.n_epochs):
+            for minibatch in samples.minibatches(self.num_minibatches):
+                loss, *others = self.loss(minibatch)
+                figures.append(torch.stack([self.step_on(loss * 0.0 if minibatch.empty else loss), *others]))
         self.update_running_statistics(batch["x"])
-        figures = figures or [samples.advantage.new_zeros(())] * len(names)
-        loss, *means = torch.stack(figures).view(-1, len(names)).mean(0)
+        figures = figures or [samples.advantage.new_zeros(1 + len(self.figures))]
+        loss, *means = torch.stack(figures).mean(0)
         rows = self.loop.local_rows
-        counts = {name: mean * rows for name, mean in zip(names[1:], means, strict=True)}
+        counts = {name: mean * rows for name, mean in zip(self.figures, means, strict=True)}
         counts["entropy"] = -samples.log_prob.mean() * rows  # estimated from the actions, so that it costs nothing
         return loss, counts | episode_counts(batch)
 

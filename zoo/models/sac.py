@@ -29,7 +29,7 @@ from zoo.data.dataset import Batch
 from zoo.data.environment.spec import PENDULUM
 from zoo.data.spec import DataSpec
 from zoo.layers.blocks import frozen
-from zoo.layers.policy import check_observation_network, observation_network
+from zoo.layers.policy import observation_network
 from zoo.models.rl_base import OffPolicyModule
 from zoo.registry import register
 from zoo.tasks.control import scaled
@@ -44,7 +44,7 @@ class Critics(nn.Module):
     def __init__(self, spec: DataSpec, **sizes: Any) -> None:
         super().__init__()
         inputs = math.prod(spec.input_shape) + spec.outputs
-        networks = (observation_network(spec, **sizes, inputs=inputs, outputs=1, gain=1.0) for _ in range(2))
+        networks = (observation_network(spec, **sizes, inputs=inputs, outputs=1) for _ in range(2))
         self.networks = nn.ModuleList(networks)
 
     def forward(self, x: Tensor, action: Tensor) -> Tensor:
@@ -71,8 +71,8 @@ class SAC(OffPolicyModule):
     """
 
     action_spaces = ("continuous",)
-    derived_modules: ClassVar[Mapping[str, str]] = {"target_critics": "critics"}
     learns_in_parts = True  # a gradient is of the critics, the actor or the temperature alone
+    derived_modules: ClassVar[Mapping[str, str]] = {"target_critics": "critics"}
 
     def __init__(
         self,
@@ -89,17 +89,13 @@ class SAC(OffPolicyModule):
         **shared: Any,
     ) -> None:
         super().__init__(spec=spec, replay_ratio=replay_ratio, **shared)
-        check_observation_network(self.spec, network="dense", hidden_sizes=hidden_sizes, channels=())
-        check_number("model.alpha", alpha, above=0)
+        for option in ("alpha", "tau", "actor_lr", "alpha_lr"):
+            check_number(f"model.{option}", self.hparams[option], above=0, high=1 if option == "tau" else math.inf)
         check_number("model.target_entropy", target_entropy, optional=True)
-        check_number("model.tau", tau, above=0, high=1)
-        check_number("model.actor_lr", actor_lr, above=0)
-        check_number("model.alpha_lr", alpha_lr, above=0)
         self.actor_lr, self.alpha_lr, self.tau = actor_lr, alpha_lr, tau
         numbers = self.spec.outputs
         self.target_entropy = -float(numbers) if target_entropy is None else target_entropy
-        sizes: dict[str, Any] = {"network": "dense", "channels": (), "activation": activation}
-        sizes["hidden_sizes"] = hidden_sizes
+        sizes: dict[str, Any] = {"hidden_sizes": hidden_sizes, "activation": activation}
         self.actor = observation_network(self.spec, **sizes, outputs=2 * numbers, gain=0.01)
         self.critics = Critics(self.spec, **sizes)
         self.target_critics = copy.deepcopy(self.critics).requires_grad_(False)
@@ -146,12 +142,8 @@ class SAC(OffPolicyModule):
 
     def update(self, transitions: Batch) -> Tensor:
         """Add the gradient of the critics, and take the steps of Algorithm 1 once ``trainer.accumulate_grad_batches`` batches are in."""
-        loss = self.critic_loss(transitions)
-        self.accumulate_gradients(loss)
         self.waiting_x.append(transitions["x"])
-        if self.loop.waiting == self.learning.accumulate_grad_batches:
-            self.optimizer_step()
-        return loss.detach()
+        return self.step_on(self.critic_loss(transitions))
 
     def optimizer_step(self) -> None:  # type: ignore[override]
         """Step the critics, then the actor, then the temperature, and move the targets."""

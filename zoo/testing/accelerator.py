@@ -52,32 +52,20 @@ def _grouped(place: torch.device) -> Callable[..., Any]:
 
 
 class _Stream:
-    """A stream in which everything is done at once."""
+    """A stream, or an event, in which everything is done at once."""
 
     def __init__(self, *_: Any, **__: Any) -> None: ...
 
-    def wait_stream(self, other: Any) -> None:
-        """Do nothing."""
-
-    def wait_event(self, event: Any) -> None:
-        """Do nothing."""
-
-    def record_event(self, event: Any = None) -> Any:
-        """Return an event that has happened."""
-        return event or _Stream()
-
-    def record(self, stream: Any = None) -> None:
-        """Do nothing."""
-
-    def synchronize(self) -> None:
-        """Do nothing."""
-
-    def query(self) -> bool:
-        """Return that all is done."""
-        return True
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        """Return a method that does nothing and returns the stream, an event that has happened and is true."""
+        return lambda *_, **__: self
 
 
-def _nothing(*_: Any, **__: Any) -> None: ...
+def _constant(value: Any) -> Callable[..., Any]:
+    return lambda *_, **__: value
+
+
+_nothing = _constant(None)
 
 
 def _answers(accelerator: Accelerator, memory: int) -> dict[str, Callable[..., Any]]:
@@ -92,13 +80,9 @@ def _answers(accelerator: Accelerator, memory: int) -> dict[str, Callable[..., A
         "is_bf16_supported": True,
         "is_current_stream_capturing": False,
         "mem_get_info": (memory, memory),
-        "max_memory_allocated": 0,
-        "memory_allocated": 0,
-        "memory_reserved": 0,
+        **dict.fromkeys(("max_memory_allocated", "memory_allocated", "memory_reserved"), 0),
     }
-    answers: dict[str, Callable[..., Any]] = {
-        name: lambda *_, value=value, **__: value for name, value in numbers.items()
-    }
+    answers: dict[str, Callable[..., Any]] = {name: _constant(value) for name, value in numbers.items()}
     quiet = ("_lazy_init", "set_device", "empty_cache", "reset_peak_memory_stats", "manual_seed", "manual_seed_all")
     answers |= dict.fromkeys((*quiet, "set_rng_state", "set_rng_state_all"), _nothing)
     answers |= {"get_rng_state_all": list, "memory_stats": lambda *_: {}, "stream": contextlib.nullcontext}
@@ -117,10 +101,8 @@ def _answers_of_mps(accelerator: Accelerator, memory: int) -> dict[str, Callable
 @contextlib.contextmanager
 def _settings() -> Iterator[None]:
     """Set back what a run on CUDA sets for all that follows it in a process."""
-    deterministic, warns = (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_deterministic_algorithms_warn_only_enabled(),
-    )
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    warns = torch.is_deterministic_algorithms_warn_only_enabled()
     fill, cudnn = torch.utils.deterministic.fill_uninitialized_memory, torch.backends.cudnn.deterministic  # type: ignore[attr-defined]
     with mock.patch.dict(os.environ):
         try:
@@ -148,20 +130,21 @@ def pretended_accelerator(
     accelerator = Accelerator([], device=device, ignored=tuple(ignored))
     calls = DeviceCalls(accelerator)
     with contextlib.ExitStack() as stack:
-        cuda = device == DEVICE
-        for name, answer in (_answers(accelerator, memory) if cuda else _answers_of_mps(accelerator, memory)).items():
-            stack.enter_context(mock.patch.object(torch.cuda if cuda else torch.mps, name, answer))
-        if not cuda:
-            for home in (torch.backends.mps, fabric.MPSAccelerator, lightning.MPSAccelerator):
-                stack.enter_context(mock.patch.object(home, "is_available", return_value=True))
-        stack.enter_context(mock.patch.object(Tensor, "record_stream", _nothing))
-        stack.enter_context(
-            mock.patch.object(torch._C, "_group_tensors_by_device_and_dtype", _grouped(accelerator.device))
-        )
-        stack.enter_context(mock.patch.object(torch.backends.cudnn, "is_acceptable", return_value=False))
-        for check in ("_accelerator_graph_capture_health_check", "_cuda_graph_capture_health_check"):  # ask the driver
-            if hasattr(torch.optim.Optimizer, check):
-                stack.enter_context(mock.patch.object(torch.optim.Optimizer, check, _nothing))
+        if device == DEVICE:
+            patches: list[tuple[Any, str, Any]] = [
+                (torch.cuda, *answer) for answer in _answers(accelerator, memory).items()
+            ]
+        else:
+            patches = [(torch.mps, *answer) for answer in _answers_of_mps(accelerator, memory).items()]
+            homes = torch.backends.mps, fabric.MPSAccelerator, lightning.MPSAccelerator
+            patches += [(home, "is_available", _constant(True)) for home in homes]
+        patches += [(Tensor, "record_stream", _nothing), (torch.backends.cudnn, "is_acceptable", _constant(False))]
+        patches.append((torch._C, "_group_tensors_by_device_and_dtype", _grouped(device)))
+        checks = ("_accelerator_graph_capture_health_check", "_cuda_graph_capture_health_check")  # ask the driver
+        optimizer = torch.optim.Optimizer
+        patches += [(optimizer, check, _nothing) for check in checks if hasattr(optimizer, check)]
+        for home, name, answer in patches:
+            stack.enter_context(mock.patch.object(home, name, answer))
         stack.enter_context(_settings())
         stack.enter_context(calls)
         stack.enter_context(DeviceKernels(calls))

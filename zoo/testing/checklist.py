@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from zoo.testing.checks import (
     check_checkpoint,
@@ -35,11 +35,13 @@ CHECKS: dict[Callable[[Subject], None], str] = {
 ON_CUDA = set(CHECKS) - {check_processes, check_accelerator}
 
 
-def applies_to(where: str, number: int, every: Sequence[Subject]) -> bool:
-    """Tell whether a check is made on subject ``number`` of a model's."""
-    if where == "covering":
-        return number in covering([(subject.case.task, subject.case.data) for subject in every])
-    return where == "every" or number == 0
+def checks_of(name: str, device: str) -> Iterator[tuple[Callable[[Subject], None], Subject]]:
+    """Yield the checks of a model, with the subjects that they are made on."""
+    every = subjects(name, device)
+    few = covering([(subject.case.task, subject.case.data) for subject in every])
+    numbers = {"every": range(len(every)), "covering": sorted(few), "first": range(len(every))[:1]}
+    for check, where in CHECKS.items():
+        yield from ((check, every[number]) for number in numbers[where])
 
 
 def covering(pairs: Sequence[tuple[str, str]]) -> list[int]:
@@ -60,8 +62,5 @@ def check_model(model: str | type, *, device: str = "cpu") -> None:
     """
     name = name_of(model)
     check_create(name)
-    every = subjects(name, device)
-    for check, where in CHECKS.items():
-        for number, subject in enumerate(every):
-            if applies_to(where, number, every):
-                check(subject)
+    for check, subject in checks_of(name, device):
+        check(subject)

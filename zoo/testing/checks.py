@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.callbacks import LambdaCallback
 from torch import Tensor, nn
 
 from zoo import registry
 from zoo.data.dataset import Batch
 from zoo.data.spec import UNKNOWN
 from zoo.exceptions import ZooError
+from zoo.hub import load
 from zoo.models.base import ZooModule
 from zoo.testing.subject import Children, Subject
 
@@ -153,21 +155,21 @@ def check_learns(subject: Subject) -> None:
 
 def check_seeds(subject: Subject) -> None:
     """Check that a seed decides the weights, the first and the trained ones."""
-    state = [subject.create(seed).state_dict() for seed in (0, 0, 1)]
-    _check_seeds(subject, "first weights", [_weights(s) for s in state])
-    runs = [subject.steps(seed=seed).model.state_dict() for seed in (0, 0, 1)]
-    _check_seeds(subject, "trained weights", [_weights(s) for s in runs])
-
-
-def _weights(state: dict[str, Tensor]) -> Tensor:
-    return torch.cat([v.detach().double().cpu().flatten() for v in state.values()])
-
-
-def _check_seeds(subject: Subject, what: str, states: list[Tensor]) -> None:
-    if not torch.equal(states[0], states[1]):
-        raise subject.fail(f"one seed gave two different {what}; draw from torch's generator alone, never a fresh one")
-    if torch.equal(states[0], states[2]):
-        raise subject.fail(f"two seeds gave the same {what}; draw from torch's own generator, without a fixed seed")
+    makers: dict[str, Callable[[int], ZooModule]] = {
+        "first weights": subject.create,
+        "trained weights": lambda seed: subject.steps(seed=seed).model,
+    }
+    for weights, make in makers.items():
+        states = [[v.double().cpu().flatten() for v in make(seed).state_dict().values()] for seed in (0, 0, 1)]
+        first, again, other = map(torch.cat, states)
+        if not torch.equal(first, again):
+            raise subject.fail(
+                f"one seed gave two different {weights}; draw from torch's generator alone, never a fresh one"
+            )
+        if torch.equal(first, other):
+            raise subject.fail(
+                f"two seeds gave the same {weights}; draw from torch's own generator, without a fixed seed"
+            )
 
 
 # --- 6: checkpoints ---
@@ -188,8 +190,7 @@ def check_checkpoint(subject: Subject) -> None:
                 f"{name}.ckpt does not load with weights_only=True ({' '.join(str(error).split())[:160]}); "
                 f"options and training_state are primitives and tensors"
             ) from None
-        strange = next(_strange(content), None)
-        if strange:
+        for strange in _strange(content):
             raise subject.fail(f"{name}.ckpt holds {strange}; options and training_state are primitives and tensors")
     best = run.folder / "checkpoints" / "best.ckpt"
     predictions = _tensors(run.model.predict(raw))
@@ -216,8 +217,7 @@ def _strange(node: Any, where: str = "checkpoint") -> Iterator[str]:
                 yield f"a key of type {type(key).__name__} in {where}"
             yield from _strange(value, f"{where}[{key!r}]")
     elif isinstance(node, (list, tuple, set)):
-        for number, value in enumerate(node):
-            yield from _strange(value, f"{where}[{number}]")
+        yield from _strange(dict(enumerate(node)), where)
     elif not isinstance(node, (Tensor, str, int, float, bool, bytes, type(None))):
         yield f"a {type(node).__name__} in {where}"
 
@@ -227,8 +227,6 @@ def _tensors(answers: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def _predict(path: Path, raw: Any) -> dict[str, Any]:
-    from zoo.hub import load
-
     return {key: value.numpy() for key, value in _tensors(load(path).predict(raw)).items()}
 
 
@@ -266,22 +264,18 @@ def check_export(subject: Subject) -> None:
                 raise subject.fail(f"its ONNX does not run for {rows} rows ({message}); {advice}") from None
             for name, value in zip(names, got, strict=True):
                 other, ours = torch.from_numpy(value), want[name].float().cpu()
-                alike = other.shape == ours.shape and torch.allclose(other, ours, **subject.close)
-                if not alike:
+                if other.shape != ours.shape or not torch.allclose(other, ours, **subject.close):
                     raise subject.fail(f"its ONNX answers {name} otherwise for {rows} rows; {advice}")
 
 
 # --- 10: precision ---
 
 
-class WithoutDropout(L.Callback):
-    """Takes dropout out of a run: on CUDA the numbers that it draws are others in each precision."""
-
-    def on_fit_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Set every share to 0."""
-        for part in module.modules():
-            if isinstance(part, nn.modules.dropout._DropoutNd):
-                part.p = 0.0
+def without_dropout(trainer: L.Trainer, module: L.LightningModule) -> None:
+    """Take dropout out of a run: on CUDA the numbers that it draws are others in each precision."""
+    for part in module.modules():
+        if isinstance(part, nn.modules.dropout._DropoutNd):
+            part.p = 0.0
 
 
 @torch.no_grad()
@@ -295,7 +289,10 @@ def check_precision(subject: Subject) -> None:
     advice = "keep sums, differences of large numbers, exponentials and normalisation in float32"
     if not error <= ANSWERS:
         raise subject.fail(f"answers in bf16 are {error:.1%} off those in float32, more than {ANSWERS:.0%}; {advice}")
-    alike: dict[str, Any] = {"optimizer.lr": 1e-4, "callbacks": (WithoutDropout(),)}  # larger steps lead apart
+    alike: dict[str, Any] = {
+        "optimizer.lr": 1e-4,
+        "callbacks": (LambdaCallback(on_fit_start=without_dropout),),
+    }  # larger steps lead apart
     with torch.enable_grad():
         runs = [subject.steps(**{"trainer.precision": precision}, **alike) for precision in ("32-true", "bf16-mixed")]
     loss = [run.results["metrics"]["train/loss"] for run in runs]

@@ -22,16 +22,8 @@ INDEXED = {"index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_inde
 NUMBERS = {"masked_fill", "fill", "where", "index_fill", "full_like"}
 # The host must know a value, or how many results there are
 READS = {"_local_scalar_dense", "equal"}
-SIZED_BY_VALUES = {
-    "nonzero",
-    "masked_select",
-    "bincount",
-    "_unique",
-    "_unique2",
-    "unique_dim",
-    "unique_consecutive",
-    "histc",
-}
+SIZED_BY_VALUES = {"nonzero", "masked_select", "bincount", "histc"}
+SIZED_BY_VALUES |= {"_unique", "_unique2", "unique_dim", "unique_consecutive"}
 
 
 class _Call(NamedTuple):
@@ -56,7 +48,7 @@ class DeviceCalls(TorchFunctionMode):
             Tensor.cuda: lambda x, device=None, non_blocking=False, **k: self._to(
                 x, accelerator.device, non_blocking=non_blocking
             ),
-            Tensor.numpy: self._numpy,
+            Tensor.numpy: lambda x, *a, **k: self._readable(x).numpy(*a, **k),
             Tensor.__array__: lambda x, *a, **k: Tensor.__array__(self._readable(x), *a, **k),  # type: ignore[no-untyped-call]
             Tensor.tolist: self._tolist,
             Tensor.pin_memory: self._pin,
@@ -129,9 +121,6 @@ class DeviceCalls(TorchFunctionMode):
         if num_classes >= 0:  # the CPU's kernel checks all values, CUDA's does not
             del self.accelerator.waits[waits:]
         return codes
-
-    def _numpy(self, x: Tensor, *args: Any, **kwargs: Any) -> Any:
-        return self._readable(x).numpy(*args, **kwargs)
 
     @staticmethod
     def _readable(x: Tensor) -> Tensor:

@@ -11,17 +11,15 @@ from typing import Any
 
 import lightning as L
 import torch
-from torch import Tensor
 
 from zoo.data.dataset import Dataset
-from zoo.data.input_readers import to_float
 from zoo.engine.train import resume, train
 from zoo.exceptions import Stopped, ZooError
 from zoo.hub import load
 from zoo.models.base import ZooModule
 from zoo.testing.accelerator import DEVICE, MEMORY, Accelerator, Wait, pretended_accelerator
 from zoo.testing.runs import StopAfter
-from zoo.testing.subject import QUICK, Subject, quiet
+from zoo.testing.subject import QUICK, Subject, first_rows, quiet
 from zoo.utils.precision import narrow_buffers
 
 BATCHES, STOP = 6, 8  # of an epoch; after which a run is stopped, amid its second epoch
@@ -104,22 +102,17 @@ def waits_of(
     return waits
 
 
-def _use(model: ZooModule, dataset: Dataset) -> None:
+def _use(model: Any, dataset: Dataset) -> None:
     """Do with a trained model on its device what users do."""
-    batch = _first(dataset)
+    batch = first_rows(dataset, 7)
     with contextlib.suppress(ZooError):  # a conditional model predicts nothing without a class
         model.answered({key: value for key, value in batch.items() if key in ("x", "lengths")})
     model.visualizations({key: value.to(model.device) for key, value in batch.items()}, dataset)
     model.extra_metrics(dataset)
     if model.spec.target_type == "next_symbol":
-        model.generate(length=3)  # type: ignore[operator]
+        model.generate(length=3)
     elif hasattr(model, "sample"):
         model.sample(5)
-
-
-def _first(dataset: Any, rows: int = 7) -> dict[str, Tensor]:
-    """Return test rows as a network reads them, on the host."""
-    return {key: to_float(value.index_select(0, torch.arange(rows))) for key, value in dataset.test.items()}
 
 
 def _place(error: BaseException) -> str:

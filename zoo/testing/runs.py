@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import csv
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import numpy as np
 import torch
+from lightning.pytorch.callbacks import LambdaCallback
 from torch import Tensor
 
-from zoo import registry
 from zoo.data.environment.replay_buffer import joined
-from zoo.data.from_config import eval_loader
-from zoo.engine.distributed import context
 from zoo.exceptions import Stopped
 from zoo.models.base import ZooModule
-from zoo.testing.subject import BATCH, Children, Subject, alone
+from zoo.reporting.evaluation import evaluate_splits
+from zoo.testing.subject import BATCH, Children, Subject
 
 # The order of batches, random states, waiting gradients, the place in the schedule, plateau and early stopping all have
 # to come back. Plateau and patience are so short that both come into play within few epochs.
@@ -53,7 +52,7 @@ class StopAfter(L.Callback):
 def check_resume(subject: Subject) -> None:
     """Check that a run stopped amid an epoch, and in an epoch's last batch, ends as if it never had been."""
     groups = subject.dataset.sizes[0] // BATCH // ACCUMULATE  # steps in an epoch
-    drawn = int(np.random.default_rng(sum(map(ord, subject.name))).integers(1, groups))
+    drawn = int(subject.random.integers(1, groups))
     amid = ACCUMULATE * (groups + drawn) + 2  # with gradients that wait
     check_stops(subject, [amid, 2 * ACCUMULATE * groups])
 
@@ -66,91 +65,25 @@ def check_stops(subject: Subject, points: Sequence[int] | int) -> list[int]:
     """
     reference = subject.folder()
     with Children(subject.name) as children:
-        uninterrupted = children.call(_run, subject.name, subject.case, subject.device, reference, None)
+        model = subject.name, subject.case, subject.device
+        uninterrupted = children.call(_run, *model, reference, None)
         if isinstance(points, int):
-            random = np.random.default_rng(sum(map(ord, subject.name)))
-            chosen = random.choice(np.arange(1, uninterrupted.result()), points, replace=False)
-            points = sorted(int(point) for point in chosen)
-        stopped: list[tuple[int, Path, Future[Any]]] = []
-        for point in points:
-            folder = subject.folder()
-            stopped.append(
-                (point, folder, children.call(_run, subject.name, subject.case, subject.device, folder, point))
-            )
-        resumed = [(p, f, _then(children, done, subject, f)) for p, f, done in stopped]
+            chosen = subject.random.choice(np.arange(1, uninterrupted.result()), points, replace=False)
+            points = sorted(chosen.tolist())
+        folders = [subject.folder() for _ in points]
+        pairs = list(zip(points, folders, strict=True))
+        stopped = [children.call(_run, *model, folder, point) for point, folder in pairs]
+        resumed = [_then(children, done, subject, folder) for done, folder in zip(stopped, folders, strict=True)]
         uninterrupted.result()
-        for point, folder, done in resumed:
+        for (point, folder), done in zip(pairs, resumed, strict=True):
             done.result()
-            _compare(subject, f"stopped after {point} batches", reference, folder)
+            compare_runs(subject, f"stopped after {point} batches", reference, folder)
     return list(points)
-
-
-# Written so often that kills fall within writing too
-KILLED: dict[str, Any] = {**STOPPING, "checkpoint.every_n_steps": 2}
-
-
-class Began(L.Callback):
-    """Tells the process above that training begins."""
-
-    def __init__(self, there: Any) -> None:
-        self.there = there
-
-    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Tell."""
-        self.there.send(True)
-
-
-def check_kills(subject: Subject, count: int) -> list[float]:
-    """Check ``count`` kills by SIGKILL at random moments of training; return them, in shares of its time.
-
-    Raises:
-        ConformanceError: a run that was killed and went on ended otherwise than the one that never was.
-    """
-    random = np.random.default_rng(sum(map(ord, subject.name)))
-    reference = subject.folder()
-    seconds = _killed(subject, reference, None)
-    moments: list[float] = []
-    with Children(subject.name) as children:
-        while len(moments) < count:
-            share, folder = float(random.uniform()), subject.folder()
-            moment = _killed(subject, folder, share * seconds)
-            if moment < share * seconds or (folder / "results.json").exists():
-                continue  # it had ended before
-            children.call(_resume, subject.case, subject.device, folder).result()
-            _compare(subject, f"killed after {share:.0%} of its time", reference, folder)
-            moments.append(share)
-    return moments
-
-
-def _killed(subject: Subject, folder: Path, after: float | None) -> float:
-    """Run in a process, kill it ``after`` seconds of training; return after how many it ended."""
-    processes: Any = context()
-    here, there = processes.Pipe(duplex=False)
-    home = registry.entry(subject.name).module
-    arguments = (home, _run_telling, (there, subject.name, subject.case, subject.device, folder))
-    process = processes.Process(target=alone, args=arguments, daemon=True)
-    process.start()
-    there.close()
-    try:
-        here.recv()
-    except EOFError:
-        raise subject.fail("a process could not begin to train; its own message stands above") from None
-    began = time.perf_counter()
-    process.join(after)
-    seconds = time.perf_counter() - began
-    process.kill()
-    process.join()
-    return seconds
-
-
-def _run_telling(there: Any, name: str, case: Any, device: str, folder: Path) -> None:
-    subject = Subject(name, case, device)
-    subject.train(callbacks=(Began(there),), run_dir=str(folder), **KILLED)
 
 
 def _then(children: Children, before: Future[Any], subject: Subject, folder: Path) -> Future[Any]:
     before.result()
-    return children.call(_resume, subject.case, subject.device, folder)
+    return children.call(resume_case, subject.case, folder)
 
 
 def _run(name: str, case: Any, device: str, folder: Path, stop: int | None) -> int:
@@ -165,21 +98,21 @@ def _run(name: str, case: Any, device: str, folder: Path, stop: int | None) -> i
     return run.model.loop.batches
 
 
-def _resume(case: Any, device: str, folder: Path) -> None:
+def resume_case(case: Any, folder: Path) -> None:
+    """Resume a stopped run on the data of a case."""
     from zoo.engine.train import resume
 
     resume(folder, case.dataset, report=False)
 
 
-def _compare(subject: Subject, how: str, reference: Path, folder: Path) -> None:
+def compare_runs(subject: Subject, how: str, reference: Path, folder: Path) -> None:
+    """Raise ConformanceError where two runs have other checkpoints or metrics; ``how`` says how the second came about."""
     for name in ("last", "best"):
         states = [torch.load(f / "checkpoints" / f"{name}.ckpt", weights_only=True) for f in (reference, folder)]
         _read_replay(states, [reference, folder])
-        compared = [
-            {k: v for k, v in s.items() if k in ("state_dict", "optimizer_states", "processes")} for s in states
-        ]
-        different = next(_differences(compared[0], compared[1]), None)
-        if different:
+        parts = ("state_dict", "optimizer_states", "processes")
+        here, there = ({key: state.get(key) for key in parts} for state in states)
+        for different in _differences(here, there):
             raise subject.fail(
                 f"{how} and resumed, {name}.ckpt ends otherwise than without the stop, "
                 f"first in {different}; what training goes on from must be a buffer, or be in training_state()"
@@ -209,13 +142,10 @@ def _differences(one: Any, other: Any, where: str = "") -> Iterator[str]:
         if not (isinstance(other, Tensor) and torch.equal(one.cpu(), other.cpu())):
             yield where
     elif isinstance(one, dict):
-        for key in [*one, *(key for key in other if key not in one)]:
+        for key in {**one, **other}:
             yield from _differences(one.get(key), other.get(key), f"{where}.{key}" if where else str(key))
     elif isinstance(one, (list, tuple)):
-        if len(one) != len(other):
-            yield where
-        for number, pair in enumerate(zip(one, other, strict=False)):
-            yield from _differences(*pair, f"{where}[{number}]")
+        yield from _differences(dict(enumerate(one)), dict(enumerate(other)), where)
     elif one != other:
         yield where
 
@@ -228,22 +158,17 @@ def _figures(path: Path) -> list[dict[str, str]]:
 # --- 9: processes ---
 
 
-class Keep(L.Callback):
-    """Writes each process's weights at the end."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Write."""
-        torch.save(dict(module.named_parameters()), self.folder / f"{trainer.global_rank}.pt")
+def keep_weights(folder: Path, trainer: L.Trainer, module: L.LightningModule) -> None:
+    """Write each process's weights."""
+    torch.save(dict(module.named_parameters()), folder / f"{trainer.global_rank}.pt")
 
 
 def check_processes(subject: Subject) -> None:
     """Check that two processes on the CPU train one network, count each row once, and learn."""
     folder = subject.folder()
     folder.mkdir()
-    run = subject.train(callbacks=(Keep(folder),), **{"trainer.max_epochs": 3, "trainer.devices": 2})
+    keep = LambdaCallback(on_train_end=partial(keep_weights, folder))
+    run = subject.train(callbacks=(keep,), **{"trainer.max_epochs": 3, "trainer.devices": 2})
     first, second = (torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1))
     for name, value in first.items():
         if not torch.equal(value, second[name]):
@@ -256,21 +181,10 @@ def check_processes(subject: Subject) -> None:
         raise subject.fail(
             f"two processes counted {samples_per_epoch:g} samples an epoch of {rows}; leave the counters to ZooModule"
         )
-    reference = _figures_of(run.model, subject)
-    for name, value in reference.items():
-        if not torch.allclose(torch.tensor(run.metrics[name]), torch.tensor(value), **subject.close):
+    for name, value in evaluate_splits(run.model, subject.dataset)[0].items():
+        reported = run.metrics[f"test/{name}"]
+        if not torch.allclose(torch.tensor(reported), torch.tensor(value), **subject.close):
             raise subject.fail(
-                f"two processes report {name} {run.metrics[name]:.6f}, and all test rows at once give {value:.6f}; "
+                f"two processes report {name} {reported:.6f}, and all test rows at once give {value:.6f}; "
                 f"leave metrics to the objective, which counts each row once"
             )
-
-
-@torch.no_grad()
-def _figures_of(model: ZooModule, subject: Subject) -> dict[str, float]:
-    """Return the test figures of a model over all rows in one process."""
-    metrics = model.task.metrics("test").to(model.device)
-    model.eval().begin_evaluation("test")
-    for batch in eval_loader(subject.dataset, "test"):
-        here = {key: value.to(model.device) if isinstance(value, Tensor) else value for key, value in batch.items()}
-        model.task.update(metrics, model.eval_step(here), here)
-    return {f"test/{key}": float(value) for key, value in metrics.compute().items()}

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lightning as L
+import numpy as np
 import torch
 
 from zoo import registry
@@ -71,6 +72,11 @@ class Subject:
         """How close two ways to compute the same must come: CUDA's convolutions round their inputs to 10 bits."""
         return {"rtol": 1e-4, "atol": 1e-5} if self.device == "cpu" else {"rtol": 1e-2, "atol": 5e-3}
 
+    @property
+    def random(self) -> np.random.Generator:
+        """A fresh generator, the same for each subject of a model."""
+        return np.random.default_rng(sum(map(ord, self.name)))
+
     def folder(self) -> Path:
         """Return a folder that does not exist yet."""
         return Path(self._above.name) / str(next(self._numbers))
@@ -84,8 +90,8 @@ class Subject:
 
     def batch(self, rows: int = 7) -> Batch:
         """Return the first test rows as a network reads them, on the device."""
-        rows_of = {key: value.index_select(0, torch.arange(rows)) for key, value in self.dataset.test.items()}
-        return {key: to_float(value).to(self.device) for key, value in rows_of.items()}
+        batch = first_rows(self.dataset, rows)
+        return {key: value.to(self.device) for key, value in batch.items()}
 
     def train(self, *, seed: int = 0, callbacks: tuple[L.Callback, ...] = (), **options: Any) -> Run:
         """Return a finished run in a folder of its own."""
@@ -106,6 +112,11 @@ class Subject:
     def fail(self, message: str) -> ConformanceError:
         """Return the error for a promise that is broken."""
         return ConformanceError(f"{self}: {message}")
+
+
+def first_rows(dataset: Any, rows: int) -> Batch:
+    """Return the first test rows as a network reads them, on the host."""
+    return {key: to_float(value.index_select(0, torch.arange(rows))) for key, value in dataset.test.items()}
 
 
 def subjects(name: str, device: str = "cpu") -> list[Subject]:

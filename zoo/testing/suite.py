@@ -9,11 +9,10 @@ import pytest
 import torch
 
 from zoo.registry import list_models
-from zoo.testing.checklist import CHECKS, ON_CUDA, applies_to
+from zoo.testing.checklist import ON_CUDA, checks_of
 from zoo.testing.creation import check_create
 from zoo.testing.devices import check_accelerator
 from zoo.testing.errors import ConformanceError
-from zoo.testing.subject import subjects
 
 
 def _parameters(name: str) -> Iterator[Any]:
@@ -22,14 +21,12 @@ def _parameters(name: str) -> Iterator[Any]:
         needs = []
         if device == "cuda":
             needs = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
-        every = subjects(name, device)
-        for number, subject in enumerate(every):
-            for check, where in CHECKS.items():
-                if applies_to(where, number, every) and (device == "cpu" or check in ON_CUDA):
-                    what = check.__name__.removeprefix("check_")
-                    label = "-".join([name, str(subject.case), what] + ([device] if device != "cpu" else []))
-                    marks = [pytest.mark.accelerator] if check is check_accelerator else []
-                    yield pytest.param(check, subject, id=label, marks=needs + marks)
+        for check, subject in checks_of(name, device):
+            if device == "cpu" or check in ON_CUDA:
+                promise = check.__name__.removeprefix("check_")
+                label = "-".join([name, str(subject.case), promise] + ([device] if device != "cpu" else []))
+                marks = [pytest.mark.accelerator] if check is check_accelerator else []
+                yield pytest.param(check, subject, id=label, marks=needs + marks)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -44,10 +41,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def test_conformance(check: Callable[[Any], None], subject: Any) -> None:
     """Make one check; a broken promise is a message, not a traceback."""
-    broken = None
     try:
         check(subject)
     except ConformanceError as error:
-        broken = str(error)
-    if broken:
-        pytest.fail(broken, pytrace=False)
+        raise pytest.fail.Exception(str(error), pytrace=False) from None

@@ -18,7 +18,7 @@ from zoo.data.environment.replay_buffer import FIELDS, ReplayBuffer
 from zoo.engine.callbacks.checkpoint import Checkpoints
 from zoo.exceptions import ZooError
 
-FRAMES = "zoo.testing.games:zoo-frames-v0"
+FRAMES = "benchmarks.frames:zoo-frames-v0"
 SIZES = {
     "num_envs": 2,
     "num_steps": 4,
@@ -176,6 +176,45 @@ def test_replay_buffer_never_joins_episodes_after_truncation():
         last = (drawn_steps["x"] * 255).round().to(torch.uint8).flatten(1).eq(steps["x"][4].flatten(1)).all(1)
         assert last.any()
         assert bool(((drawn_steps["next_x"][last] * 255).round() == 9).all())
+
+
+@pytest.mark.parametrize("ahead", [1, 3])
+def test_replay_buffer_n_step_transitions(ahead):
+    torch.manual_seed(0)
+    count, total, gamma = 3, 57, 0.9
+    rollout = {
+        "x": torch.randn(total, count, 2),
+        "action": torch.randint(4, (total, count)),
+        "reward": torch.randn(total, count),
+        "terminated": (torch.rand(total, count) < 0.2).float(),
+    }
+    rollout["done"] = torch.maximum(rollout["terminated"], (torch.rand(total, count) < 0.1).float())
+    rollout["valid"] = torch.cat([torch.ones(1, count), 1 - rollout["done"][:-1]])
+    buffer = ReplayBuffer(20 * count, count)
+    for part in range(0, total, 7):  # beyond its end
+        buffer.add({name: value[part : part + 7] for name, value in rollout.items()})
+    assert len(buffer) == 20 * count
+    rows = {tuple(x.tolist()): (t, n) for t, step in enumerate(rollout["x"]) for n, x in enumerate(step)}
+    drawn = buffer.sample(500, n_step=ahead, gamma=gamma)
+    sampled = set()
+    for row in range(500):
+        t, n = rows[tuple(drawn["x"][row].tolist())]
+        sampled.add((t, n))
+        assert t >= total - 20
+        assert rollout["valid"][t, n] == 1
+        assert drawn["action"][row] == rollout["action"][t, n]
+        reward, discount, after = 0.0, 1.0, t
+        for _ in range(ahead):
+            reward += discount * float(rollout["reward"][after, n])
+            discount *= gamma * (1 - float(rollout["terminated"][after, n]))
+            after += 1
+            if rollout["done"][after - 1, n]:
+                break
+        assert float(drawn["reward"][row]) == pytest.approx(reward, abs=1e-6)
+        assert float(drawn["discount"][row]) == pytest.approx(discount, abs=1e-6)
+        assert torch.equal(drawn["next_x"][row], rollout["x"][after, n])
+    there = {(t, n) for t in range(total - 20, total - ahead) for n in range(count) if rollout["valid"][t, n]}
+    assert sampled == there
 
 
 # --- runs ---

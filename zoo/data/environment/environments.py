@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -15,9 +14,8 @@ from torch import Tensor
 from zoo.config.schema import check_choice, check_number
 from zoo.data.dataset import Card, card
 from zoo.data.environment.spaces import describe, episode_seeds
-from zoo.data.environment.spec import EnvironmentReading, EnvironmentSpec
+from zoo.data.environment.spec import EnvironmentSpec
 from zoo.data.environment.vector import VectorEnvironment
-from zoo.data.environment.video import Actor, render_episode
 from zoo.data.input_readers import to_float
 from zoo.exceptions import ZooError
 from zoo.registry import register_data
@@ -96,32 +94,8 @@ class Environments(EnvironmentOptions):
         """Return environments side by side, one for each seed."""
         return VectorEnvironment(self.spec, self.env_id, seeds, vectorization=self.vectorization, options=self.options)
 
-    def seeds(self, part: str, count: int, *, seed: int = 0) -> list[int]:
-        """Return seeds of a part's environments or episodes; no other part has them."""
-        return episode_seeds(part, count, seed=seed)
-
-    def record_video(self, actor: Actor) -> Tensor | None:
-        """Return the frames of an episode, or None after a note that says why there are none."""
-        try:
-            return self.render_episode(actor)
-        except ZooError as error:
-            print(f"note: no film of an episode; {error}", file=sys.stderr, flush=True)
-            return None
-
-    def render_episode(
-        self, actor: Actor, *, max_steps: int = 500, seed: int = 0, window: bool = False
-    ) -> Tensor | None:
-        """Return frames (T, H, W, 3) of an episode with the actions of ``actor``, or show it in a ``window``.
-
-        Raises:
-            ZooError: the environment renders nothing, or raises.
-        """
-        seed = self.seeds("video", seed + 1)[seed]
-        options: dict[str, Any] = {"seed": seed, "max_steps": max_steps, "window": window}
-        return render_episode(actor, self.spec, self.env_id, options=self.options, **options)
-
     def _random_observations(self, part: str) -> Tensor:
-        seeds, observations = self.seeds(part, 1), []
+        seeds, observations = episode_seeds(part, 1), []
         first = int(self.spec.classes[0]) if self.spec.classes else 0
         with contextlib.closing(self.vector(seeds)) as environment:
             environment.envs.action_space.seed(seeds[0])
@@ -139,16 +113,16 @@ def environments(
     Raises:
         ZooError: unknown, not installed, or with observations or actions of another kind.
     """
-    settings = {**{one.name: one.default for one in fields(EnvironmentOptions)}, **settings}
-    check_choice("data.vectorization", settings["vectorization"], ("auto", "sync", "async"))
-    for option in ("num_envs", "num_steps", "steps_per_epoch", "n_val_episodes", "n_test_episodes"):
-        check_number(f"data.{option}", settings[option], low=1, integer=True)
-    for option in ("buffer_size", "learning_starts"):
-        check_number(f"data.{option}", settings[option], low=0, integer=True)
+    for option, value in settings.items():
+        if option == "vectorization":
+            check_choice("data.vectorization", value, ("auto", "sync", "async"))
+        else:
+            check_number(
+                f"data.{option}", value, low=int(option not in ("buffer_size", "learning_starts")), integer=True
+            )
     description = describe(env_id, options)
     channels = description.pop("frame_channels")
-    reading = EnvironmentReading(description.pop("image_layout", ""), description.pop("image_scale", 1.0))
-    spec = EnvironmentSpec(name=name, task="control", reading=reading, **description)
+    spec = EnvironmentSpec(name=name, task="control", **description)
     if action_space not in (None, spec.action_space):
         raise ZooError(
             f"data={name}: {env_id} takes {spec.action_space} actions; data.action_space={spec.action_space}"

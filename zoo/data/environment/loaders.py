@@ -15,11 +15,12 @@ from torch import Tensor
 from zoo.data.dataset import Batch
 from zoo.data.environment.environments import Environments
 from zoo.data.environment.replay_buffer import ReplayBuffer
+from zoo.data.environment.spaces import episode_seeds
 from zoo.data.environment.vector import VectorEnvironment
 from zoo.data.environment.video import Actor
 from zoo.data.input_readers import to_float
 from zoo.data.loader import SINGLE, Shard
-from zoo.exceptions import TrainingError, ZooError
+from zoo.exceptions import TrainingError
 from zoo.utils.precision import widest_dtype
 
 MAX_EPISODE_STEPS = 100_000  # of an evaluation, after which an environment is taken to be broken
@@ -38,8 +39,7 @@ class Rollout:
         loader = self.loader
         for _ in self.sizes:
             batch = loader.next_rollout()
-            number = loader.batch + 1
-            loader.epoch, loader.batch = (loader.epoch, number) if number < loader.batches else (loader.epoch + 1, 0)
+            loader.epoch, loader.batch = divmod(loader.epoch * loader.batches + loader.batch + 1, loader.batches)
             yield batch
 
 
@@ -66,8 +66,8 @@ class RolloutLoader:
         self.collect: Collect | None = None
         self.replay: ReplayBuffer | None = None
         if off_policy:
-            channels = dataset.frame_channels
-            self.replay = ReplayBuffer(dataset.buffer_size, self.num_envs, frame_channels=channels, device=device)
+            options: dict[str, Any] = {"frame_channels": dataset.frame_channels, "device": device}
+            self.replay = ReplayBuffer(dataset.buffer_size, self.num_envs, **options)
         self.folder: Path | None = None  # of the replay buffer's segments
         self._environments: VectorEnvironment | None = None
 
@@ -84,7 +84,7 @@ class RolloutLoader:
     def environments(self) -> VectorEnvironment:
         """The environments, made when they are first needed."""
         if self._environments is None:
-            seeds = self.dataset.seeds("train", self.dataset.num_envs, seed=self.seed)
+            seeds = episode_seeds("train", self.dataset.num_envs, seed=self.seed)
             self._environments = self.dataset.vector(seeds[self.num_envs * self.shard.rank :][: self.num_envs])
         return self._environments
 
@@ -123,10 +123,6 @@ class RolloutLoader:
         self.epoch, self.batch = state["epoch"], state["batch"]
         environments = state.get("environments")
         if environments and self.replay is not None and self.folder is not None:
-            if "replay" not in state:
-                raise ZooError(
-                    f"{self.folder.parent}: holds the replay buffer of an older zoo, which this one cannot read"
-                )
             self.replay.load(state["replay"], self.folder, rank=self.shard.rank)
         if environments and environments["snapshot"] is not None:
             self.environments.load_state_dict(environments)
@@ -148,8 +144,7 @@ class EpisodeLoader:
         self.count = {"val": dataset.n_val_episodes, "test": dataset.n_test_episodes}[part]
         self.dataset, self.device = dataset, torch.device(device)
         self.rows = torch.arange(shard.rank, self.count, shard.world)
-        seeds = dataset.seeds(part, self.count)
-        self.seeds = [seeds[row] for row in self.rows.tolist()]
+        self.seeds = episode_seeds(part, self.count)[shard.rank :: shard.world]
 
     def __len__(self) -> int:
         return 1
@@ -163,19 +158,16 @@ class EpisodeLoader:
         Raises:
             TrainingError: an episode never ends.
         """
-        if not self.seeds:  # more processes than episodes
-            nothing = torch.zeros(0, dtype=widest_dtype(self.device), device=self.device)
-            return {"return": nothing, "length": nothing}
-        with contextlib.closing(self.dataset.vector(self.seeds)) as environments:
-            returns, lengths = self._episodes(environments, actor, stop)
+        returns = lengths = np.zeros(0)
+        if self.seeds:  # there may be more processes than episodes
+            with contextlib.closing(self.dataset.vector(self.seeds)) as environments:
+                returns, lengths = self._episodes(environments, actor, stop)
         episodes = {"return": torch.from_numpy(returns), "length": torch.from_numpy(lengths)}
         return {name: value.to(widest_dtype(self.device)).to(self.device) for name, value in episodes.items()}
 
-    def _episodes(
-        self, environments: VectorEnvironment, actor: Actor, stop: Callable[[], bool]
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _episodes(self, environments: VectorEnvironment, actor: Actor, stop: Callable[[], bool]) -> np.ndarray:
         done = np.zeros(environments.num_envs, bool)
-        returns, lengths = np.zeros(environments.num_envs), np.zeros(environments.num_envs)
+        returns, lengths = episodes = np.zeros((2, environments.num_envs))
         while not done.all() and not stop():
             environments.step(actor(to_float(environments.observation.to(self.device)))["action"].cpu().numpy())
             ending = environments.reset_mask & ~done
@@ -186,7 +178,7 @@ class EpisodeLoader:
                     f"environment {self.dataset.env_id}: an episode goes on after {MAX_EPISODE_STEPS:,} steps; register "
                     f"it with max_episode_steps"
                 )
-        return returns, lengths
+        return episodes
 
 
 class EnvironmentData(L.LightningDataModule):
@@ -194,7 +186,8 @@ class EnvironmentData(L.LightningDataModule):
 
     def __init__(self, dataset: Environments, *, batch_size: int, seed: int, off_policy: bool = False) -> None:
         super().__init__()
-        self.dataset, self.batch_size, self.seed, self.off_policy = dataset, batch_size, seed, off_policy
+        self.dataset = dataset
+        self.options: dict[str, Any] = {"batch_size": batch_size, "seed": seed, "off_policy": off_policy}
         self._training: RolloutLoader | None = None
 
     @property
@@ -206,8 +199,7 @@ class EnvironmentData(L.LightningDataModule):
 
     def train_dataloader(self) -> RolloutLoader:
         """Return the training batches."""
-        options: dict[str, Any] = {"seed": self.seed, "batch_size": self.batch_size, "off_policy": self.off_policy}
-        self._training = RolloutLoader(self.dataset, **options, **self._process)
+        self._training = RolloutLoader(self.dataset, **self.options, **self._process)
         return self._training
 
     def teardown(self, stage: str) -> None:
@@ -229,7 +221,7 @@ class EnvironmentData(L.LightningDataModule):
 
     def first_batch(self) -> Batch:
         """Return observations."""
-        return {"x": self.dataset.train["x"]}
+        return self.dataset.train
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
         """Return the batch as it is."""

@@ -54,17 +54,12 @@ class ReplayBuffer:
         self._on_disk, self._frames_on_disk = 0, 0
 
     def __len__(self) -> int:
-        return min(self.written, self.length) * self.count
+        return (self.written - self.oldest) * self.count
 
     @property
     def oldest(self) -> int:
         """The first step that is still there."""
-        return self.written - min(self.written, self.length)
-
-    @property
-    def bytes(self) -> int:
-        """Memory that the buffer takes."""
-        return sum(one.nbytes for one in (*self.rings.values(), self.frames, self.valid_steps))
+        return max(self.written - self.length, 0)
 
     # --- adding ---
 
@@ -114,20 +109,19 @@ class ReplayBuffer:
         place = np.arange(self.written, written) % self.length
         oldest_frames = numbers.masked_fill(numbers < 0, frames_written).flatten(1).amin(1)
         self._first_frame[place] = oldest_frames.flip(0).cummin(0).values.flip(0).numpy()  # empty ones have no number
-        live = int(self._first_frame[(written - min(written, self.length)) % self.length])
+        live = int(self._first_frame[max(written - self.length, 0) % self.length])
         self._make_room(frames, numbers.shape[2], frames_written - live, live)
         slots = len(self.frames) - 1
         new = torch.arange(self.frames_written, frames_written) % slots
         self.frames[new.to(self.device)] = frames.to(self.device)
         at = torch.from_numpy(place).to(self.device)
         for name, values in {**fields, "numbers": numbers}.items():
+            values = values.to(self.device)
             if name not in self.rings:
-                shape = (self.length, *values.shape[1:])
-                self.rings[name] = torch.zeros(shape, dtype=values.dtype, device=self.device)
-            self.rings[name][at] = values.to(self.device)
+                self.rings[name] = values.new_zeros(self.length, *values.shape[1:])
+            self.rings[name][at] = values
         valid = fields["valid"].cpu() > 0
-        before = valid.sum(1).cumsum(0).numpy()
-        self._valid_before[place] = self.valid_written + before - valid.sum(1).numpy()
+        self._valid_before[place] = self.valid_written + (valid.sum(1).cumsum(0) - valid.sum(1)).numpy()
         codes = (torch.arange(self.written, written)[:, None] * count + torch.arange(count))[valid]
         where = torch.arange(self.valid_written, self.valid_written + len(codes)) % len(self.valid_steps)
         self.valid_steps[where.to(self.device)] = codes.to(self.device)
@@ -152,21 +146,22 @@ class ReplayBuffer:
         """Have episodes end with ``observation`` (count, …), which was seen last: a resumed run begins others."""
         if not self.written:
             return
-        self.truncations = [step for step in self.truncations if step >= self.oldest] + [self.written - 1]
-        self._apply_truncations(self.truncations[-1:])
+        self.truncations.append(self.written - 1)
+        self._apply_truncations()
         zeros = torch.zeros(1, self.count)
         action = self.rings["action"][:1].cpu() * 0
         self.add({**dict.fromkeys(FIELDS, zeros), "action": action, "x": observation[None]})
 
-    def _apply_truncations(self, truncations: list[int]) -> None:
-        for step in truncations:
+    def _apply_truncations(self) -> None:
+        self.truncations = [step for step in self.truncations if step >= self.oldest]
+        for step in self.truncations:
             self.rings["done"][step % self.length] = 1
 
     # --- sampling ---
 
     def ready(self, n_step: int) -> bool:
         """Tell whether there are steps with as many after them."""
-        return min(self.written, self.length) > n_step + 1  # of two steps one is valid at least
+        return self.written - self.oldest > n_step + 1  # of two steps one is valid at least
 
     def sample(self, rows: int, *, n_step: int, gamma: float) -> Batch:
         """Return ``rows`` transitions, drawn uniformly, each over ``n_step`` steps or to its episode's end (Sutton 1988).
@@ -198,9 +193,12 @@ class ReplayBuffer:
 
     def observations(self, step: Tensor, env: Tensor) -> Tensor:
         """Return the observations (B, …) of steps and environments (B,), as they were added."""
-        numbers, slots = self._at("numbers", step, env), len(self.frames) - 1
-        frames = self.frames[torch.where(numbers < 0, slots, numbers % slots)]
+        frames = self._frames_at(self._at("numbers", step, env))
         return frames.flatten(1, 2) if self.frame_channels else frames.squeeze(1)
+
+    def _frames_at(self, numbers: Tensor) -> Tensor:
+        slots = len(self.frames) - 1
+        return self.frames[torch.where(numbers < 0, slots, numbers % slots)]
 
     def _at(self, name: str, step: Tensor, env: Tensor) -> Tensor:
         return self.rings[name][step % self.length, env]
@@ -238,9 +236,7 @@ class ReplayBuffer:
         at = torch.arange(begin, end, device=self.device) % self.length
         content = {name: ring[at].cpu() for name, ring in self.rings.items()}
         # frames are numbered in the order of steps: those up to this segment's largest number belong to it
-        until = (
-            self.frames_written if end == self.written else max(int(content["numbers"].max()) + 1, self._frames_on_disk)
-        )
+        until = max(int(content["numbers"].max()) + 1, self._frames_on_disk)
         new = torch.arange(self._frames_on_disk, until, device=self.device)
         content["frames"] = self.frames[new % (len(self.frames) - 1)].cpu()
         content["first_frame"] = torch.tensor(self._frames_on_disk)
@@ -271,11 +267,12 @@ class ReplayBuffer:
                 raise ZooError(f"{folder}: holds {self.written} steps of a replay buffer of {state['written']}")
             self._on_disk, self._frames_on_disk = self.written, self.frames_written
             if self.written:
-                self._apply_truncations([step for step in self.truncations if step >= self.oldest])
-                self._restore_newest()
+                self._apply_truncations()
+                numbers = self.rings["numbers"][(self.written - 1) % self.length]
+                self._newest = self._frames_at(numbers).cpu(), numbers.cpu()
+        except ZooError:
+            raise
         except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
-            if isinstance(error, ZooError):
-                raise
             raise ZooError(f"{folder}: is not the replay buffer of this run ({type(error).__name__})") from None
 
     def _insert_segments(self, segments: list[dict[str, Any]], folder: Path, rank: int) -> None:
@@ -289,11 +286,6 @@ class ReplayBuffer:
                 self._first_frame[:] = first_frame
             self.written, self.frames_written = segment["first"], first_frame
             self._insert(numbers, frames, content)
-
-    def _restore_newest(self) -> None:
-        step, env = torch.full((self.count,), self.written - 1), torch.arange(self.count)
-        numbers, slots = self.rings["numbers"][step % self.length, env].cpu(), len(self.frames) - 1
-        self._newest = self.frames[torch.where(numbers < 0, slots, numbers % slots)].cpu(), numbers
 
 
 def joined(segments: list[dict[str, Any]], folder: Path, *, rank: int = 0) -> dict[str, Tensor]:
@@ -318,13 +310,12 @@ def _segment(folder: Path, segment: dict[str, Any], rank: int) -> dict[str, Tens
         raise ZooError(f"{folder}: {name[:80]!r} is no segment of a replay buffer")
     try:
         raw = (folder / name).read_bytes()
+        if hashlib.sha256(raw).hexdigest() == segment["sha256"]:
+            return load(raw)
     except OSError:
         raise ZooError(
             f"{folder / name}: a part of the replay buffer is missing; copy the run's whole folder"
         ) from None
-    if hashlib.sha256(raw).hexdigest() != segment["sha256"]:
-        raise ZooError(f"{folder / name}: is damaged")
-    try:
-        return load(raw)
     except SafetensorError:
-        raise ZooError(f"{folder / name}: is damaged") from None
+        pass
+    raise ZooError(f"{folder / name}: is damaged")

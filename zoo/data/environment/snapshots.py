@@ -17,18 +17,16 @@ CONSTANT = ("metadata", "spec", "env", "envs", "env_fns", "logger")
 
 def snapshot(vector: Any) -> list[dict[str, Any]] | None:
     """Return the state of each environment of a vector and of its wrappers; None where one cannot be stored."""
-    states = []
-    for part in _parts(vector):
-        state: dict[str, Any] = {}
-        for name, value in vars(part).items():
-            if name in CONSTANT or _constant(value):
-                continue
-            try:
-                state[name] = _encode(value)
-            except TypeError:
-                return None
-        states.append(state)
-    return states
+    from gymnasium import Space
+    from gymnasium.envs.registration import EnvSpec
+
+    def varies(name: str, value: Any) -> bool:
+        return not (name in CONSTANT or isinstance(value, (Space, EnvSpec, Enum)) or callable(value))
+
+    try:
+        return [{k: _encode(v) for k, v in vars(part).items() if varies(k, v)} for part in _parts(vector)]
+    except TypeError:
+        return None
 
 
 def restore(vector: Any, states: list[dict[str, Any]]) -> None:
@@ -37,7 +35,7 @@ def restore(vector: Any, states: list[dict[str, Any]]) -> None:
         for name, value in state.items():
             old = vars(part).get(name)
             if isinstance(old, np.random.Generator):
-                old.bit_generator.state = _decode_state(value["generator"])
+                old.bit_generator.state = _decode(value["generator"])
             else:
                 setattr(part, name, _decode(value))
 
@@ -52,13 +50,6 @@ def _parts(vector: Any) -> Iterator[Any]:
             part = vars(part).get("env")
 
 
-def _constant(value: Any) -> bool:
-    from gymnasium import Space
-    from gymnasium.envs.registration import EnvSpec
-
-    return isinstance(value, (Space, EnvSpec, Enum)) or callable(value)
-
-
 def _encode(value: Any) -> Any:
     """Return a value in primitives and tensors.
 
@@ -66,7 +57,7 @@ def _encode(value: Any) -> Any:
         TypeError: it is none that could be.
     """
     if isinstance(value, np.random.Generator):
-        return {"generator": _encode_state(value.bit_generator.state)}
+        return {"generator": _encode(value.bit_generator.state)}
     if isinstance(value, np.ndarray) and value.dtype.kind in "biuf":
         return {"array": torch.from_numpy(value.copy())}
     if isinstance(value, np.generic):
@@ -85,26 +76,13 @@ def _encode(value: Any) -> Any:
 def _decode(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
-    ((kind, inside),) = value.items()
+    ((kind, content),) = value.items()
     if kind == "array":
-        return inside.numpy().copy()
+        return content.numpy().copy()
     if kind == "number":
-        return inside.numpy()[()]
+        return content.numpy()[()]
     if kind == "deque":
-        return deque(map(_decode, inside[1:]), maxlen=inside[0])
+        return deque(map(_decode, content[1:]), maxlen=content[0])
     if kind == "dict":
-        return {key: _decode(one) for key, one in inside.items()}
-    return (tuple if kind == "tuple" else list)(_decode(one) for one in inside)
-
-
-def _encode_state(state: Any) -> Any:
-    """Return a generator's state with its large numbers as text."""
-    if isinstance(state, dict):
-        return {key: _encode_state(value) for key, value in state.items()}
-    return f"#{state}" if isinstance(state, int) else state
-
-
-def _decode_state(state: Any) -> Any:
-    if isinstance(state, dict):
-        return {key: _decode_state(value) for key, value in state.items()}
-    return int(state[1:]) if isinstance(state, str) and state.startswith("#") else state
+        return {key: _decode(one) for key, one in content.items()}
+    return (tuple if kind == "tuple" else list)(map(_decode, content))

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo.data.environment.spec import EnvironmentReading
 from zoo.exceptions import ZooError, install
 
 PARTS = ("train", "val", "test", "video")  # each has a stream of seeds of its own
@@ -42,17 +43,22 @@ def episode_seeds(part: str, count: int, *, seed: int = 0) -> list[int]:
 
 def message_of(error: BaseException) -> str:
     """Return what another library raised, on one short line."""
-    text = " ".join(str(error).split())
-    text = f"{text[:LARGEST_MESSAGE]}…" if len(text) > LARGEST_MESSAGE else text
+    text = _short(error)
     return f"{type(error).__name__}{f' ({text})' if text else ''}"
 
 
 @contextlib.contextmanager
-def silent() -> Iterator[None]:
-    """Silence the warnings of gymnasium's checks; what matters of them is an error here."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+def closing(env: Any) -> Iterator[Any]:
+    """Close an environment, or several, after the block; one that crashed cannot be closed."""
+    try:
+        yield env
+    finally:
+        with contextlib.suppress(Exception):
+            env.close()
+
+
+# Silences the warnings of gymnasium's checks; those that matter are errors here
+silent = functools.partial(warnings.catch_warnings, action="ignore")
 
 
 def registered(env_id: str) -> Any:
@@ -182,7 +188,7 @@ def describe(env_id: str, options: Mapping[str, Any] | None = None) -> dict[str,
     Raises:
         ZooError: it cannot be made, or has spaces that no model can act in, or fails at its first steps.
     """
-    return dict(_describe_cached(env_id)) if not options else _describe_uncached(env_id, options)
+    return dict(_describe_cached(env_id)) if not options else _describe(env_id, options)
 
 
 def action_space(env_id: str) -> str:
@@ -192,35 +198,24 @@ def action_space(env_id: str) -> str:
 
 @functools.lru_cache(maxsize=8)
 def _describe_cached(env_id: str) -> dict[str, Any]:
-    return _describe_uncached(env_id, {})
+    return _describe(env_id, {})
 
 
-def _describe_uncached(env_id: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def _describe(env_id: str, options: Mapping[str, Any]) -> dict[str, Any]:
     if registered(env_id).entry_point is None and has_vector_entry_point(env_id):
         with contextlib.closing(make_vector(env_id, 1, "auto", options)) as vector:
-            spaces = vector.single_observation_space, vector.single_action_space
-        return {
-            **_describe_observations(env_id, spaces[0]),
-            **_describe_actions(env_id, spaces[1]),
-            "frame_channels": 0,
-        }
-    one = make(env_id, options)
+            fields = _describe_observations(env_id, vector.single_observation_space)
+            return {**fields, **_describe_actions(env_id, vector.single_action_space), "frame_channels": 0}
     try:
-        fields = {
-            **_describe_observations(env_id, one.observation_space),
-            **_describe_actions(env_id, one.action_space),
-        }
-        with silent():
-            return {**fields, "frame_channels": _probe(env_id, one, fields.get("image_layout", ""))}
+        with closing(make(env_id, options)) as one, silent():
+            fields = _describe_observations(env_id, one.observation_space) | _describe_actions(env_id, one.action_space)
+            return {**fields, "frame_channels": _probe(env_id, one, fields["reading"].layout)}
     except AttributeError as error:
         raise ZooError(f"{env_id} lacks a space: {message_of(error)}") from None
-    finally:
-        with contextlib.suppress(Exception):
-            one.close()
 
 
 def _describe_observations(env_id: str, space: Any) -> dict[str, Any]:
-    """Return shape, layout and scale of a space of observations."""
+    """Return shape of a space of observations, and how it is read."""
     from gymnasium.spaces import Box
 
     accepted = "must be a Box of one dimension, an image, or stacked images"
@@ -230,13 +225,14 @@ def _describe_observations(env_id: str, space: Any) -> dict[str, Any]:
     dark = bool((space.low == 0).all())
     bright = dark and bool((space.high == 255).all())
     if len(shape) == 1:
-        return {"input_shape": shape, "image_scale": 255.0 if space.dtype == np.uint8 else 1.0}
-    grey = bright or space.dtype == np.uint8 or (dark and bool((space.high == 1).all()))
+        return {"input_shape": shape, "reading": EnvironmentReading("", 255.0 if space.dtype == np.uint8 else 1.0)}
+    bright = bright or space.dtype == np.uint8
+    grey = bright or (dark and bool((space.high == 1).all()))
     layout = layout_of(shape) if len(shape) > 2 or grey else ""
     if not layout or min(shape) < 1:
         raise ZooError(f"{env_id} shows {_short(space)}; {accepted}")
-    scale = 255.0 if bright or space.dtype == np.uint8 else 1.0
-    return {"input_shape": channels_first(shape, layout), "image_layout": layout, "image_scale": scale}
+    reading = EnvironmentReading(layout, 255.0 if bright else 1.0)
+    return {"input_shape": channels_first_array(np.zeros((1, *shape)), layout).shape[1:], "reading": reading}
 
 
 def layout_of(shape: tuple[int, ...]) -> str:
@@ -249,15 +245,6 @@ def layout_of(shape: tuple[int, ...]) -> str:
         first = b == c if (a == b) != (b == c) else a < c
         return "CHW" if first else "HWC"
     return {2: "HW", 4: "NHWC"}.get(len(shape), "")
-
-
-def channels_first(shape: tuple[int, ...], layout: str) -> tuple[int, int, int]:
-    """Return the shape (C, H, W) of an image whose axes are in this order."""
-    if layout == "NHWC":
-        frames, height, width, channels = shape
-        return frames * channels, height, width
-    height, width = shape[layout.index("H")], shape[layout.index("W")]
-    return (shape[layout.index("C")] if "C" in layout else 1), height, width
 
 
 def channels_first_array(observation: np.ndarray, layout: str) -> np.ndarray:
@@ -331,12 +318,11 @@ def _call(env_id: str, place: str, count: int, call: Callable[..., Any], *argume
 
 
 def _check_reward(env_id: str, reward: Any) -> None:
-    try:
-        number = float(reward) if np.ndim(reward) == 0 else None
-    except (TypeError, ValueError):
-        number = None
-    if number is None:
-        raise ZooError(f"environment {env_id}: step gave the reward {reward!r}; must be a number")
+    with contextlib.suppress(TypeError, ValueError):
+        if np.ndim(reward) == 0:
+            float(reward)
+            return
+    raise ZooError(f"environment {env_id}: step gave the reward {reward!r}; must be a number")
 
 
 def _check_observation(env_id: str, one: Any, observation: Any, place: str) -> np.ndarray:

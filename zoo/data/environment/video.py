@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
+import itertools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from zoo.data.environment.environments import Environments
 from zoo.data.environment.read import observations
-from zoo.data.environment.spaces import make, message_of, silent
-from zoo.data.environment.spec import EnvironmentSpec
+from zoo.data.environment.spaces import closing, episode_seeds, make, message_of, silent
 from zoo.data.environment.vector import env_action
 from zoo.data.input_readers import to_float
 from zoo.exceptions import ZooError, install
@@ -22,16 +22,9 @@ Actor = Callable[..., dict[str, Tensor]]  # observations (N, *input_shape) to th
 
 
 def render_episode(
-    actor: Actor,
-    spec: EnvironmentSpec,
-    env_id: str,
-    *,
-    options: Mapping[str, Any],
-    seed: int,
-    max_steps: int,
-    window: bool = False,
+    actor: Actor, environments: Environments, *, seed: int = 0, max_steps: int = 500, window: bool = False
 ) -> Tensor | None:
-    """Return the frames (T, H, W, 3) of an episode with the actions of ``actor``, at most ``max_steps``.
+    """Return the frames (T, H, W, 3) of episode ``seed`` with the actions of ``actor``, at most ``max_steps``.
 
     In a ``window`` the episode is shown and None returned.
 
@@ -41,39 +34,35 @@ def render_episode(
     if not window:
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame draws where no screen is
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
-    env = make(env_id, options, render_mode="human" if window else "rgb_array")
-    try:
-        with silent():
-            frames = _frames(actor, spec, env_id, env, seed=seed, max_steps=max_steps)
-    finally:
-        with contextlib.suppress(Exception):
-            env.close()
+    env = make(environments.env_id, environments.options, render_mode="human" if window else "rgb_array")
+    with silent(), closing(env):
+        frames = list(
+            itertools.islice(_frames(actor, environments, env, episode_seeds("video", seed + 1)[seed]), max_steps)
+        )
     if window:
         return None
     images = [frame for frame in frames if frame is not None]
     if not images or any(image.shape != images[0].shape for image in images):
-        raise ZooError(f"environment {env_id} renders no pictures in the mode rgb_array")
+        raise ZooError(f"environment {environments.env_id} renders no pictures in the mode rgb_array")
     return torch.from_numpy(np.stack(images))
 
 
-def _frames(
-    actor: Actor, spec: EnvironmentSpec, env_id: str, env: Any, *, seed: int, max_steps: int
-) -> list[np.ndarray | None]:
+def _frames(actor: Actor, environments: Environments, env: Any, seed: int) -> Iterator[np.ndarray | None]:
     def call(name: str, *arguments: Any, **options: Any) -> Any:
         try:
             return getattr(env, name)(*arguments, **options)
         except Exception as error:
             lacks = f"; {install('render')}" if type(error).__name__ == "DependencyNotInstalled" else ""
-            raise ZooError(f"environment {env_id}: {name} raised {message_of(error)}{lacks}") from None
+            raise ZooError(f"environment {environments.env_id}: {name} raised {message_of(error)}{lacks}") from None
 
+    spec, done = environments.spec, False
     observation, _ = call("reset", seed=seed)
-    frames, done = [_image(call("render"))], False
-    while not done and len(frames) < max_steps:
+    yield _image(call("render"))
+    while not done:
         action = actor(to_float(observations(spec, np.asarray(observation)[None])))["action"].cpu().numpy()
         observation, _, terminated, truncated, _ = call("step", env_action(spec, env.action_space, action)[0])
-        frames.append(_image(call("render")))
+        yield _image(call("render"))
         done = bool(terminated or truncated)
-    return frames
 
 
 def _image(frame: Any) -> np.ndarray | None:
