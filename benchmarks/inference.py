@@ -57,7 +57,7 @@ def _model(name: str, device: str) -> tuple[Any, str, dict[str, Any]]:
     from zoo.engine.build import build_data, build_model
 
     run_config = RunConfig.from_config(configs.compose([f"model={name}"]), recipe=name, command="")
-    dataset, _ = build_data(run_config, None)
+    dataset, _ = build_data(run_config)
     model = build_model(run_config, dataset).to(device).eval()
     if isinstance(dataset, Environments):
         return model, dataset.spec.name, {"x": torch.rand(1, *dataset.spec.input_shape)}

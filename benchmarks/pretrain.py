@@ -62,13 +62,13 @@ def keep(name: str, checkpoint: Path, words: list[str], results: dict[str, Any])
     from zoo.checkpoint import load_weights
     from zoo.hub import FOLDER
     from zoo.inference.loading import dataset_for
-    from zoo.reporting.evaluation import evaluate_splits
+    from zoo.reporting.evaluation import evaluate_split
 
     path = FOLDER / f"{name.replace('/', '-', 1)}.safetensors"
     path.parent.mkdir(exist_ok=True)
     atomic_write(path, lambda to: _small(load(checkpoint), to, half=not name.startswith("evaluator/")))
     model = load_weights(path)
-    figures, _ = evaluate_splits(model, dataset_for(model, None, [w for w in words if w.startswith("data")]))
+    figures, _ = evaluate_split(model, dataset_for(model, None, [w for w in words if w.startswith("data")]))
     figures = {key: round(value, 5) for key, value in figures.items()}
     about = {"name": name, "command": command_of(words), "data": results["data"], "seed": results["seed"]}
     about |= {"parameters": results["params"], "bytes": path.stat().st_size, "metrics": figures}

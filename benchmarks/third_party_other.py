@@ -59,7 +59,7 @@ def _one(case: Case, library: str, run: Callable[..., Figures], seconds: float, 
 
     fold = ["data.fold=0"] if case.folds("quick") != [None] else []
     plan = case.plan(*fold)
-    dataset, _ = build_data(plan, None)
+    dataset, _ = build_data(plan)
     started = time.perf_counter()
     figures = run(plan, dataset, seconds, seed)
     took = time.perf_counter() - started

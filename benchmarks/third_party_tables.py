@@ -60,7 +60,7 @@ def _one(case: Case, library: str, seed: int, fold: int | None, seconds: float) 
     from zoo.engine.build import build_data
 
     assert case.expected is not None
-    dataset, _ = build_data(case.plan(*([f"data.fold={fold}"] if fold is not None else [])), None)
+    dataset, _ = build_data(case.plan(*([f"data.fold={fold}"] if fold is not None else [])))
     figure = case.expected["metric"].removeprefix("test/")
     draw, fit = {"HistGradientBoosting": (draw_trees, fit_trees), "MLP": (_draw_mlp, _mlp)}[library]
     best = tuned(dataset, figure, seconds, seed, draw=draw, fit=fit)

@@ -9,7 +9,7 @@ import zoo
 from benchmarks.pretrain import LARGEST, RECIPES
 from zoo.hub import FOLDER, card, list_weights, path_of
 from zoo.inference.loading import dataset_for
-from zoo.reporting.evaluation import evaluate_splits
+from zoo.reporting.evaluation import evaluate_split
 
 
 def test_pretrained_weights_have_cards_and_size_limits():
@@ -28,7 +28,7 @@ def test_pretrained_weights_reach_their_cards_metrics(name, request):
         request.getfixturevalue("mnist_root")
     model = zoo.load(name)
     assert sum(parameter.numel() for parameter in model.parameters()) == about["parameters"]
-    figures, _ = evaluate_splits(model, dataset_for(model, None, [], place=name))
+    figures, _ = evaluate_split(model, dataset_for(model, None, [], place=name))
     for figure, value in about["metrics"].items():
         assert figures[figure] == pytest.approx(value, rel=2e-3, abs=2e-3), figure
 

@@ -6,7 +6,7 @@ A function that takes a name raises a ZooError with the nearest one where it is 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import replace
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
@@ -202,14 +202,14 @@ def data_origin(name: str) -> tuple[str, str] | None:
     return (module, attribute or name) if module else None
 
 
-def action_space_of(env: str) -> str:
-    """Return discrete or continuous, the action space of an environment of gymnasium; needs no torch.
+def complete_options(data: MutableMapping[str, Any]) -> None:
+    """Set the options of ``data`` that follow from others, by its modality's module for them; needs no torch.
 
     Raises:
-        ZooError: there is no such environment, or it has another action space.
+        ZooError: an option names nothing that exists.
     """
-    space: str = importlib.import_module("zoo.data.environment.spaces").action_space(env)
-    return space
+    if data["modality"] in entries.OPTION_MODULES:
+        importlib.import_module(entries.OPTION_MODULES[data["modality"]]).complete_options(data)
 
 
 def get(name: str) -> type[Any]:

@@ -25,7 +25,7 @@ def _run(args: Args) -> Sequence[str]:
         raise unknown("model", name, choices("model"))
     config = compose([f"model={name}"])
     run_config = RunConfig.from_config(config, recipe=name, command="")
-    dataset, _ = build_data(run_config, None)
+    dataset, _ = build_data(run_config)
     model = build_model(run_config, dataset)
     entry, cls = registry.entry(config.model.name), type(model)
     paper = inspect.cleandoc(sys.modules[cls.__module__].__doc__ or cls.__doc__ or "")

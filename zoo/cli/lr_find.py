@@ -25,7 +25,7 @@ def _run(arguments: Sequence[str]) -> Sequence[str]:
     result = find_lr(config, out, recipe=recipe)
     return [
         f"suggested       optimizer.lr={result.suggestion:.2g}   (it is {result.current:g})",
-        f"picture         {result.picture}",
+        f"picture         {out}",
     ]
 
 

@@ -68,16 +68,16 @@ class RunConfig:
         Raises:
             ZooError: the model cannot do the data's task, an option is outside its limits, the folder cannot be made.
         """
-        if config.data.get("action_space", "") is None and config.data.get("env"):
-            config.data.action_space = registry.action_space_of(config.data.env)
+        registry.complete_options(config.data)
         values: Any = OmegaConf.to_container(config, resolve=True)
         working_dir = values.pop("working_dir", None)
         check_number("data.batch_size", values["data"]["batch_size"], low=1, integer=True)
         check_number("seed", values["seed"], low=0, integer=True)
         recipe, task = recipe or values["model"]["name"], configs.task_of(config)
+        detecting = [name for name in registry.list_tasks() if registry.task_entry(name).target == "input"]
         for option in ("normal_classes", "anomaly_windows"):
-            if values["data"].get(option) is not None and registry.task_entry(task).target != "input":
-                fitting = configs.fitting_models("reconstruction", values["data"]["modality"])
+            if values["data"].get(option) is not None and task not in detecting:
+                fitting = [m for name in detecting for m in configs.fitting_models(name, values["data"]["modality"])]
                 raise ZooError(f"data.{option}: is for models that find anomalies: {', '.join(fitting)}")
         return cls(
             values=values,

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
 
+from zoo import registry
+from zoo.config.run_config import RunConfig
+from zoo.data.augment import Augmentation
 from zoo.data.dataset import Batch, Dataset, Values
 from zoo.data.input_readers import Piece, as_floats, batched
 from zoo.data.labelled import Labelled
 from zoo.data.scaler import Scaler
 from zoo.data.spec import DataSpec
+from zoo.data.subsets import trained_on
 from zoo.exceptions import ZooError
+from zoo.utils.console import print_note
+
+if TYPE_CHECKING:
+    from lightning import LightningDataModule
 
 SpecT = TypeVar("SpecT", bound=DataSpec)
+SMALLEST_BATCH = 4  # rows, of data that is smaller than the default batch
 
 
 class Modality(Generic[SpecT]):
@@ -83,6 +92,51 @@ class Modality(Generic[SpecT]):
     def with_statistics(self, spec: SpecT, x: Values) -> SpecT:
         """Return the spec with mean and standard deviation of these rows."""
         return spec
+
+    def select_rows(self, dataset: Any, data: Mapping[str, Any]) -> Any:
+        """Return a data set with the training rows that ``data``'s options select.
+
+        Raises:
+            ZooError: an option that such data does not have.
+        """
+        rows, seed, synthetic = (data.get(f) for f in ("max_train_samples", "subset_seed", "synthetic_path"))
+        return trained_on(dataset, rows=rows, seed=seed, synthetic=synthetic)
+
+    def datamodule(
+        self, dataset: Any, run_config: RunConfig, augment: Augmentation | None = None
+    ) -> LightningDataModule:
+        """Return the batches of a run; a batch size that nobody set becomes one that fits few rows.
+
+        Raises:
+            ZooError: an option of the run that does not go with the data.
+        """
+        from zoo.data.loader import ZooData  # imports lightning, which is slow
+
+        data, trainer = run_config.values["data"], run_config.trainer
+        count = dataset.sizes[0]
+        if count < data["batch_size"]:
+            fitting = max(count // 8, min(count, SMALLEST_BATCH), trainer.world)
+            if "data.batch_size" in run_config.overridden or fitting > count:
+                raise ZooError(
+                    f"data.batch_size={data['batch_size']}: more than the {count} rows to train on; "
+                    f"data.batch_size={fitting} would make about eight batches of them"
+                )
+            print_note(f"data.batch_size={fitting}, since there are {count} rows to train on")
+            data["batch_size"] = fitting  # so that the run's folder records it
+        return ZooData(
+            dataset,
+            batch_size=data["batch_size"],
+            seed=run_config.values["seed"],
+            augment=augment,
+            steps_per_epoch=trainer.steps_per_epoch,
+            stateful=registry.get(run_config.values["model"]["name"]).stateful,
+        )
+
+    def eval_loader(self, dataset: Any, split: str) -> Any:
+        """Return the batches of ``val`` or ``test`` as a single process has them, on the CPU."""
+        from zoo.data.loader import EvalLoader  # imports lightning, which is slow
+
+        return EvalLoader(getattr(dataset, split), stride=dataset.stride)
 
     def without_labels(self, dataset: Dataset) -> Dataset:
         """Return a data set of an unsupervised task, whose rows still have the target of its supervised one."""

@@ -13,14 +13,13 @@ from zoo.config.run_config import RunConfig
 from zoo.config.schema import options
 from zoo.data.from_config import load_dataset, prepare_dataset
 from zoo.exceptions import ZooError, install
-from zoo.utils.console import print_note
 from zoo.utils.device import select_device, select_precision, set_tf32
 
 if TYPE_CHECKING:
     import lightning as L
 
     from zoo.data import Dataset
-    from zoo.engine.callbacks import History
+    from zoo.engine.callbacks.history import History
     from zoo.engine.signals import Signals
     from zoo.models.base import ZooModule
     from zoo.reporting.results import RunContext
@@ -36,10 +35,7 @@ def silence_lightning() -> None:
     warnings.filterwarnings("ignore", message="LSTM with projections.*")  # has no oneDNN kernel, and is right without
 
 
-SMALLEST_BATCH = 4  # rows, of data that is smaller than the default batch
-
-
-def build_context(run_config: RunConfig, dataset: Dataset | None) -> RunContext:
+def build_context(run_config: RunConfig, dataset: Dataset | None = None) -> RunContext:
     """Return the run's data, model, device and precision, with all random generators seeded."""
     import lightning as L
 
@@ -57,74 +53,29 @@ def build_context(run_config: RunConfig, dataset: Dataset | None) -> RunContext:
     return RunContext(run_config, dataset, datamodule, model, device, precision)
 
 
-def build_data(run_config: RunConfig, dataset: Dataset | None) -> tuple[Dataset, Any]:
+def build_data(run_config: RunConfig, dataset: Dataset | None = None) -> tuple[Dataset, Any]:
     """Return the data set, loaded unless the caller brought it, and its datamodule."""
-    from zoo.data.loader import ZooData
-
-    data_options = run_config.values["data"]
+    data, world = run_config.values["data"], run_config.trainer.world
+    modality = registry.get_modality(data["modality"])
     augment = None
-    augmentation = registry.get_modality(data_options["modality"]).augmentation
-    if augmentation is not None:
-        augment = options(augmentation, "data.augment", data_options.get("augment") or {})
-    if data_options["batch_size"] < run_config.trainer.world:
-        raise ZooError(
-            f"data.batch_size={data_options['batch_size']}: must be at least 1 for each of {run_config.trainer.world} processes"
-        )
+    if modality.augmentation is not None:
+        augment = options(modality.augmentation, "data.augment", data.get("augment") or {})
+    if data["batch_size"] < world:
+        raise ZooError(f"data.batch_size={data['batch_size']}: must be at least 1 for each of {world} processes")
     if dataset is None:
         dataset = load_dataset(run_config.data, run_config.task, requested_task=run_config.values["task"])
-    elif registry.task_entry(run_config.task).target != "reward":
+    else:
         dataset = prepare_dataset(dataset, run_config.data, run_config.task)
-    if registry.task_entry(run_config.task).target == "reward":
-        from zoo.data.environment.environments import check_replay
-        from zoo.data.environment.loaders import EnvironmentData
-
-        world, num_envs = run_config.trainer.world, dataset.num_envs  # type: ignore[attr-defined]
-        if num_envs % world:
-            devices = run_config.trainer.devices
-            raise ZooError(f"trainer.devices={devices}: {world} processes must share data.num_envs={num_envs} evenly")
-        if run_config.trainer.steps_per_epoch is not None:
-            steps = dataset.steps_per_epoch  # type: ignore[attr-defined]
-            print_note(
-                f"trainer.steps_per_epoch is for data with rows; an epoch has data.steps_per_epoch={steps} steps"
-            )
-        off_policy = registry.get(run_config.values["model"]["name"]).off_policy
-        if off_policy:
-            check_replay(dataset, n_step=run_config.values["model"].get("n_step", 1))  # type: ignore[arg-type]
-        settings = {
-            "batch_size": data_options["batch_size"],
-            "seed": run_config.values["seed"],
-            "off_policy": off_policy,
-        }
-        return dataset, EnvironmentData(dataset, **settings)  # type: ignore[arg-type]
-    if dataset.sizes[0] < data_options["batch_size"]:
-        fitting = max(dataset.sizes[0] // 8, min(dataset.sizes[0], SMALLEST_BATCH), run_config.trainer.world)
-        if "data.batch_size" in run_config.overridden or fitting > dataset.sizes[0]:
-            raise ZooError(
-                f"data.batch_size={data_options['batch_size']}: more than the {dataset.sizes[0]} rows to train on; "
-                f"data.batch_size={fitting} would make about eight batches of them"
-            )
-        print_note(f"data.batch_size={fitting}, since there are {dataset.sizes[0]} rows to train on")
-        data_options["batch_size"] = fitting  # so that the run's folder records it
-    return dataset, ZooData(
-        dataset,
-        batch_size=data_options["batch_size"],
-        seed=run_config.values["seed"],
-        augment=augment,
-        steps_per_epoch=run_config.trainer.steps_per_epoch,
-        stateful=registry.get(run_config.values["model"]["name"]).stateful,
-    )
+    return dataset, modality.datamodule(dataset, run_config, augment)
 
 
 def build_model(run_config: RunConfig, dataset: Dataset) -> ZooModule:
     """Return the model with its first weights; where a checkpoint has them, they are read from nowhere else."""
-    model_options = {k: v for k, v in run_config.values["model"].items() if k != "name"}
-    if run_config.resumed and (run_config.folder / "checkpoints" / "last.ckpt").exists():
-        model_options |= {
-            option: None
-            for option in registry.get(run_config.values["model"]["name"]).sources
-            if option in model_options
-        }
-    model: ZooModule = registry.create(run_config.values["model"]["name"], spec=dataset.spec, **model_options)
+    model_options = dict(run_config.values["model"])
+    name = model_options.pop("name")
+    if run_config.resumed and (run_config.checkpoints / "last.ckpt").exists():
+        model_options |= {option: None for option in registry.get(name).sources if option in model_options}
+    model: ZooModule = registry.create(name, spec=dataset.spec, **model_options)
     model.configure(run_config.learning)
     return model
 
@@ -139,7 +90,10 @@ def build_trainer(
     """Return the trainer and its history; both continue from ``state``, the content of last.ckpt, where given."""
     import lightning as L
 
-    from zoo.engine.callbacks import Checkpoints, History, Patience, Progress
+    from zoo.engine.callbacks.checkpoint import Checkpoints
+    from zoo.engine.callbacks.early_stopping import Patience
+    from zoo.engine.callbacks.history import History
+    from zoo.engine.callbacks.progress import Progress
     from zoo.engine.callbacks.user_callbacks import check_monitors
 
     run_config, task = context.run_config, context.model.task

@@ -7,21 +7,25 @@ import csv
 import io
 import itertools
 import json
+import math
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.config import compose as configs
 from zoo.config import groups
+from zoo.config.run_config import RunConfig, check_files
+from zoo.engine.build import build_data, build_model
+from zoo.engine.train import Run, run
 from zoo.exceptions import TrainingError, ZooError, unknown
 from zoo.metrics.names import metric_label
+from zoo.utils.atomic_io import atomic_write
 
 if TYPE_CHECKING:
     from zoo.data import Dataset
-    from zoo.engine.train import Run
 
 PROBE = 0.15  # share of a model's time that finds out how long its epochs take
 TREES = "HistGradientBoosting"
@@ -77,62 +81,41 @@ def compare(
         ZooError: data that cannot be read, or that no model fits.
         Stopped: by a signal.
     """
+    from zoo.tasks.baselines import baselines
+
     fitting = candidates(words)
     for name in models or ():
         if name not in fitting:
             raise unknown("model for this data", name, fitting)
     names = list(models or fitting)
-    first = configs.compose([f"model={names[0]}", *words])
-    dataset = _loaded(first)
-    figure, better = _ranked_by(names[0], words, dataset)
-    trees = dataset.spec.tabular and not dataset.spec.multilabel
-    share = 60 * minutes / (len(names) + trees)
-    above = folder or Path("runs") / f"compare-{first.data.name}" / time.strftime("%Y-%m-%d_%H-%M-%S")
-    entries = []
-    for number, name in enumerate(names, start=1):
-        left = share * (len(names) + trees - number + 1)
-        say(f"[{number} of {len(names) + trees}, about {left:.0f} s left] {name}")
-        entries.append(_trained(name, words, dataset, share, above / name))
-        say(f"    {_line(entries[-1], figure)}")
-    if trees:
-        say(f"[{len(names) + 1} of {len(names) + 1}, about {share:.0f} s left] {TREES}")
-        entries.append(_of_trees(dataset, figure, share))
-    entries += _simple(dataset)
-    return sorted(entries, key=lambda entry: _rank(entry, figure, better)), figure, above
-
-
-def _line(entry: Entry, figure: str) -> str:
-    return entry.wrong or f"{metric_label(figure)} {(entry.val or {}).get(figure, float('nan')):.4f} on validation"
-
-
-def _rank(entry: Entry, figure: str, better: int) -> tuple[bool, float]:
-    value = (entry.val or {}).get(figure)
-    return (value is None, -better * (value if value is not None else 0.0))
-
-
-def _loaded(config: Any) -> Dataset:
-    from zoo.config.run_config import RunConfig, check_files
-    from zoo.engine.build import build_data
-
-    run_config = RunConfig.from_config(config)
+    run_config = RunConfig.from_config(configs.compose([f"model={names[0]}", *words]), recipe=names[0])
     check_files(run_config.data)
-    return build_data(run_config, None)[0]
-
-
-def _ranked_by(name: str, words: Sequence[str], dataset: Dataset) -> tuple[str, int]:
-    """Return the figure that picks among models, and 1 where more of it is better, else -1."""
-    from zoo.config.run_config import RunConfig
-    from zoo.engine.build import build_model
-
-    model = build_model(
-        RunConfig.from_config(configs.compose([f"model={name}", *words]), recipe=name, command=""), dataset
-    )
-    return model.task.monitor, 1 if model.task.mode == "max" else -1
+    dataset, _ = build_data(run_config)
+    task = build_model(run_config, dataset).task
+    figure, sign = task.monitor, -1 if task.mode == "max" else 1
+    trees = dataset.spec.tabular and not dataset.spec.multilabel
+    count = len(names) + trees
+    share = 60 * minutes / count
+    above = folder or Path("runs") / f"compare-{run_config.data['name']}" / time.strftime("%Y-%m-%d_%H-%M-%S")
+    entries = []
+    for number, name in enumerate(names):
+        say(f"[{number + 1} of {count}, about {share * (count - number):.0f} s left] {name}")
+        entry = _trained(name, words, dataset, share, above / name)
+        value = (entry.val or {}).get(figure, math.nan)
+        say(f"    {entry.wrong or f'{metric_label(figure)} {value:.4f} on validation'}")
+        entries.append(entry)
+    if trees:
+        say(f"[{count} of {count}, about {share:.0f} s left] {TREES}")
+        entries.append(_of_trees(dataset, figure, share))
+    on_test, validated = baselines(dataset), dataset.with_val_as_test()
+    on_val = on_test if validated is dataset else baselines(validated)
+    entries += [Entry(name, val=on_val[name], test=figures) for name, figures in on_test.items()]
+    return sorted(entries, key=lambda one: sign * (one.val or {}).get(figure, sign * math.inf)), figure, above
 
 
 def _trained(name: str, words: Sequence[str], dataset: Dataset, seconds: float, folder: Path) -> Entry:
     """Train a model for so many ``seconds``: shortly first, to see how many epochs fit."""
-    from zoo.engine.train import run
+    from zoo.reporting.evaluation import evaluate_split
 
     def go(place: Path, **trainer: Any) -> Run:
         config = configs.compose([f"model={name}", *words])
@@ -157,15 +140,9 @@ def _trained(name: str, words: Sequence[str], dataset: Dataset, seconds: float, 
             done = go(folder / "run", max_minutes=left / 60, **fitting)
     except (ZooError, TrainingError) as error:
         return Entry(name, wrong=str(error))
-    figures = _on(done.model, dataset, "val")
+    figures, _ = evaluate_split(done.model, dataset, split="val")
     test = {key.removeprefix("test/"): value for key, value in done.metrics.items()}
     return Entry(name, time.perf_counter() - started, figures, test, done.results["params"], done.folder)
-
-
-def _on(model: Any, dataset: Dataset, part: str) -> dict[str, float]:
-    from zoo.reporting.evaluation import evaluate_splits
-
-    return evaluate_splits(model, dataset, splits=(part,))[0]
 
 
 def _of_trees(dataset: Dataset, figure: str, seconds: float) -> Entry:
@@ -174,16 +151,6 @@ def _of_trees(dataset: Dataset, figure: str, seconds: float) -> Entry:
     started = time.perf_counter()
     best = tuned(dataset, figure if figure != "nll" else "accuracy", seconds, 0, draw=draw_trees, fit=fit_trees)
     return Entry(f"{TREES}, {best.trials} tried", time.perf_counter() - started, best.val, best.test)
-
-
-def _simple(dataset: Dataset) -> list[Entry]:
-    """Return what stands without a network, on validation and on test."""
-    from zoo.tasks.baselines import baselines
-
-    if dataset.spec.target_type == "reward":
-        return [Entry(name, val=figures, test=figures) for name, figures in baselines(dataset).items()]
-    on_test, on_val = baselines(dataset), baselines(replace(dataset, test=dataset.val))
-    return [Entry(name, val=on_val[name], test=figures) for name, figures in on_test.items()]
 
 
 def best_entry(entries: Sequence[Entry]) -> Entry | None:
@@ -231,12 +198,7 @@ def table(entries: Sequence[Entry], figure: str) -> list[str]:
 
 def written(entries: Sequence[Entry], figure: str, folder: Path) -> Path:
     """Write the comparison as JSON and return the file."""
-    from zoo.utils.atomic_io import atomic_write
-
-    content = [
-        {**{key: value for key, value in vars(entry).items() if key != "folder"}, "folder": str(entry.folder or "")}
-        for entry in entries
-    ]
+    content = [vars(entry) | {"folder": str(entry.folder or "")} for entry in entries]
     path = folder / "comparison.json"
     atomic_write(path, lambda to: to.write_text(json.dumps({"figure": figure, "entries": content}, indent=1) + "\n"))
     return path

@@ -78,46 +78,20 @@ def start_workers(run_config: RunConfig, work: Callable[[], None]) -> Iterator[N
     Raises:
         TrainingError: another process failed, or was killed.
     """
-    if run_config.trainer.devices == 1 or find_launch() is not None:
+    world = run_config.trainer.devices
+    if world == 1 or find_launch() is not None:
         yield
         return
-    try:
-        with _workers(run_config.trainer.devices, _work, _modules(run_config), work):
-            yield
-    except ProcessError as error:
-        raise TrainingError(f"{error}; {resume_hint(run_config.folder)}") from error.__cause__
-
-
-def _modules(run_config: RunConfig) -> list[str]:
-    """Return the modules that register the run's model and data."""
-    modules = [registry.entry(run_config.values["model"]["name"]).module]
-    name = run_config.values["data"]["name"]
-    modules += [registry.data_entry(name).load.__module__] if name != "arrays" else []
-    return [module for module in modules if module not in ("__main__", "__mp_main__")]  # each process runs those itself
-
-
-def _work(modules: list[str], work: Callable[[], None]) -> None:
-    for module in modules:
-        importlib.import_module(module)
-    work()
-
-
-@contextlib.contextmanager
-def _workers(world: int, work: Callable[..., Any], *arguments: Any) -> Iterator[None]:
-    """Start ``work(*arguments)`` in processes 1 to ``world`` - 1, and make this one process 0 until the block ends.
-
-    Raises:
-        ProcessError: another process failed, or was killed.
-    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
     threads = max(1, (os.cpu_count() or 1) // world)
     processes: Any = context()
     here, there = processes.Pipe(duplex=False)
+    arguments = (there, threads, place, _modules(run_config), work)
     others = [
         # no daemons, which may start no processes: environments side by side may be some
-        processes.Process(target=_member, args=(there, rank, threads, place, work, arguments), daemon=False)
+        processes.Process(target=_member, args=(rank, *arguments), daemon=False)
         for rank in range(1, world)
     ]
     # With OMP_NUM_THREADS here Lightning does not set it for good
@@ -139,15 +113,20 @@ def _workers(world: int, work: Callable[..., Any], *arguments: Any) -> Iterator[
             _end(others)
             if died is None:
                 raise
-            raise ProcessError(died) from error  # torch says no more than that a connection was closed
+            # torch says no more than that a connection was closed
+            raise TrainingError(f"{died}; {resume_hint(run_config.folder)}") from error
         finally:
             leave()
     if died := _died(others, here):
-        raise ProcessError(died)
+        raise TrainingError(f"{died}; {resume_hint(run_config.folder)}")
 
 
-class ProcessError(TrainingError):
-    """Another process of a run failed, or was killed."""
+def _modules(run_config: RunConfig) -> list[str]:
+    """Return the modules that register the run's model and data."""
+    modules = [registry.entry(run_config.values["model"]["name"]).module]
+    name = run_config.values["data"]["name"]
+    modules += [registry.data_entry(name).load.__module__] if name != "arrays" else []
+    return [module for module in modules if module not in ("__main__", "__mp_main__")]  # each process runs those itself
 
 
 def _end(others: list[Any]) -> None:
@@ -198,13 +177,15 @@ def leave() -> None:
 
 
 def _member(
-    there: Any, rank: int, threads: int, place: dict[str, str], work: Callable[..., Any], arguments: Any
+    rank: int, there: Any, threads: int, place: dict[str, str], modules: list[str], work: Callable[[], None]
 ) -> None:
     there.send((rank, ""))  # which has begun
     os.environ.update(place, LOCAL_RANK=str(rank))
     try:
         with _threads(threads):
-            work(*arguments)
+            for module in modules:
+                importlib.import_module(module)
+            work()
     except Stopped:
         pass
     except (ZooError, TrainingError) as error:

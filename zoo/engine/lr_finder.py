@@ -7,24 +7,22 @@ well.
 from __future__ import annotations
 
 import copy
+import itertools
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from lightning import seed_everything
 from omegaconf import DictConfig
 
 from zoo.config.run_config import RunConfig, check_files
 from zoo.data.loader import Loader
-from zoo.engine.build import build_data, build_model
+from zoo.engine.build import build_context
 from zoo.exceptions import ZooError
 from zoo.models.base import ZooModule
 from zoo.optim.optimizers import build_optimizer
 from zoo.optim.weight_decay import add_penalties, decay_parameters, decay_weights
 from zoo.reporting.plots.training import learning_rates
-from zoo.utils.device import select_device, select_precision
-from zoo.utils.precision import narrow_buffers
 
 HALF = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}  # what layers compute in
 LOWEST, HIGHEST, BATCHES = 1e-6, 10.0, 150
@@ -36,13 +34,12 @@ BURST = 3.0  # times the best loss, after which the test ends
 
 @dataclass(frozen=True)
 class LRFinder:
-    """The result of a range test: rates, the smoothed loss at each, the rate where it fell fastest, and the picture."""
+    """The result of a range test: rates, the smoothed loss at each, and the rate where it fell fastest."""
 
     rates: list[float]
     losses: list[float]
     suggestion: float
     current: float
-    picture: Path | None = None
 
 
 def find_lr(config: DictConfig, picture: Path, *, recipe: str | None = None) -> LRFinder:
@@ -57,15 +54,11 @@ def find_lr(config: DictConfig, picture: Path, *, recipe: str | None = None) -> 
     check_files(run_config.data)
     if run_config.trainer.world > 1:
         raise ZooError("lr-find: runs in one process; set trainer.devices=1")
-    device = select_device(run_config.trainer.accelerator)
-    dataset, data = build_data(run_config, None)
-    seed_everything(run_config.values["seed"], verbose=False)
-    model = build_model(run_config, dataset)
-    narrow_buffers(model, device)
-    precision = select_precision(run_config.trainer.precision, device)
-    result = range_test(model, data.plain_loader(), device=device, precision=precision)
+    context = build_context(run_config)
+    loader = context.datamodule.plain_loader()
+    result = range_test(context.model, loader, device=context.device, precision=context.precision)
     learning_rates(result.rates, result.losses, result.suggestion, picture)
-    return replace(result, picture=picture)
+    return result
 
 
 def range_test(model: ZooModule, loader: Loader, *, device: str, precision: str) -> LRFinder:
@@ -83,31 +76,29 @@ def range_test(model: ZooModule, loader: Loader, *, device: str, precision: str)
     weights = decay_parameters(learner)
     factor = (HIGHEST / LOWEST) ** (1 / (BATCHES - 1))
     scaler = torch.amp.GradScaler(device, enabled=precision == "16-mixed")
-    rates: list[float] = []
     losses: list[float] = []
     mean = 0.0
-    while len(rates) < BATCHES:
-        for batch in (batch for macro_batch in loader for batch in macro_batch):
-            rate = LOWEST * factor ** len(rates)
-            with torch.autocast(device, HALF.get(precision), enabled=precision in HALF):
-                loss, _ = learner.compute_loss({key: value.to(device) for key, value in batch.items()})
-            scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-            scaler.unscale_(optimizer)
-            add_penalties(weights, penalties)
-            if model.learning.gradient_clip_val is not None:
-                torch.nn.utils.clip_grad_norm_(parameters, model.learning.gradient_clip_val)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            decay_weights(weights, rate * options.weight_decay)
-            scaler.step(optimizer)
-            scaler.update()
-            optimizer.zero_grad()
-            mean = SMOOTH * mean + (1 - SMOOTH) * float(loss.detach())
-            smoothed = mean / (1 - SMOOTH ** (len(losses) + 1))
-            rates.append(rate)
-            losses.append(smoothed)
-            if len(rates) == BATCHES or not math.isfinite(smoothed) or smoothed > BURST * min(losses):
-                return LRFinder(rates, losses, suggest(rates, losses), options.lr)
+    batches = (batch for _ in itertools.count() for macro_batch in loader for batch in macro_batch)
+    rates = [LOWEST * factor**number for number in range(BATCHES)]
+    for rate, batch in zip(rates, batches, strict=False):
+        with torch.autocast(device, HALF.get(precision), enabled=precision in HALF):
+            loss, _ = learner.compute_loss({key: value.to(device) for key, value in batch.items()})
+        scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        scaler.unscale_(optimizer)
+        add_penalties(weights, penalties)
+        if model.learning.gradient_clip_val is not None:
+            torch.nn.utils.clip_grad_norm_(parameters, model.learning.gradient_clip_val)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        decay_weights(weights, rate * options.weight_decay)
+        scaler.step(optimizer)
+        scaler.update()
+        optimizer.zero_grad()
+        mean = SMOOTH * mean + (1 - SMOOTH) * float(loss.detach())
+        losses.append(mean / (1 - SMOOTH ** (len(losses) + 1)))
+        if not math.isfinite(losses[-1]) or losses[-1] > BURST * min(losses):
+            break
+    rates = rates[: len(losses)]
     return LRFinder(rates, losses, suggest(rates, losses), options.lr)
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import lightning as L
 
     from zoo.data import Dataset
-    from zoo.engine.callbacks import History
+    from zoo.engine.callbacks.history import History
     from zoo.models.base import ZooModule
     from zoo.reporting.results import RunContext
 
@@ -105,12 +105,11 @@ def train(
 
 def _arrays(data: Any, target: str | None, settings: dict[str, Any], model: str) -> Dataset:
     """Return the caller's own data as a Dataset for a registered model, known to Hydra as data=arrays."""
-    from zoo.data import Dataset
     from zoo.data.arrays import from_arrays
-    from zoo.data.environment.environments import Environments
+    from zoo.data.spec import DataSpec
 
     splits = {k: settings.get(f"data.{k}", v) for k, v in (("folds", 5), ("fold", 0), ("split_seed", 0))}
-    is_dataset = isinstance(data, (Dataset, Environments))
+    is_dataset = isinstance(getattr(data, "spec", None), DataSpec)
     tasks = registry.entry(model).tasks
     task = settings.get("task") or (tasks[0] if set(tasks) <= set(registry.unsupervised_tasks()) else None)
     arrays = data if is_dataset else from_arrays(data, target=target, task=task, **splits)
@@ -238,11 +237,10 @@ class TrainingRun:
         try:
             trainer.fit(context.model, datamodule=context.datamodule)
         except TrainingError as error:
-            for path in (self.run_config.checkpoints / "best.ckpt", self.run_config.checkpoints / "last.ckpt"):
-                if path.exists():
-                    raise TrainingError(f"{error}; last good checkpoint: {path}", common=error.common) from None
-            message = f"{error}; no epoch was finished, so there is no checkpoint"
-            raise TrainingError(message, common=error.common) from None
+            paths = [self.run_config.checkpoints / name for name in ("best.ckpt", "last.ckpt")]
+            last = next((f"last good checkpoint: {path}" for path in paths if path.exists()), None)
+            hint = last or "no epoch was finished, so there is no checkpoint"
+            raise TrainingError(f"{error}; {hint}", common=error.common) from None
 
     def _test(self, trainer: L.Trainer, context: RunContext) -> dict[str, float]:
         """Return the test metrics of the weights in best.ckpt; choose the threshold of a task that has one before."""
@@ -271,7 +269,8 @@ class TrainingRun:
         self, trainer: L.Trainer, context: RunContext, history: History, metrics: dict[str, float], signals: Signals
     ) -> Run:
         """Write results.json, add the report to it and print the closing lines, in rank zero."""
-        from zoo.reporting.results import add_report, end_report, write_results
+        from zoo.reporting.results import add_report, closing, write_results
+        from zoo.utils.console import print_progress
         from zoo.utils.guard import Guard
 
         guard = Guard()
@@ -291,5 +290,5 @@ class TrainingRun:
             if self.report:
                 results, plots = add_report(context, results, history.rows, outputs, guard)
             metrics = {name: value for name, value in results["metrics"].items() if name.startswith("test/")}
-            guard.attempt("closing lines", lambda: end_report(context, results, plots), None)
+            guard.attempt("closing lines", lambda: print_progress(closing(context, results, plots)), None)
         return Run(metrics, context.model.eval(), self.run_config.folder, plots, results)

@@ -13,7 +13,7 @@ from zoo.data.dataset import Dataset
 from zoo.exceptions import ZooError
 from zoo.metrics.names import metric_label
 from zoo.models.autoencoder_base import AutoencoderBase
-from zoo.reporting.evaluation import baseline_metrics, evaluate_splits
+from zoo.reporting.evaluation import baseline_metrics, evaluate_split
 from zoo.tasks.reconstruction.plots import plane, reconstructions, score_histogram
 from zoo.utils.atomic_io import atomic_write, write_npz
 from zoo.utils.plotting import grid
@@ -56,7 +56,7 @@ def denoise(model: AutoencoderBase, dataset: Dataset, out: Path) -> list[str]:
         raise ZooError(
             "denoise: the model looks for anomalies and reads rows as they are; train without normal_classes"
         )
-    figures, _ = evaluate_splits(model, dataset, stage="val")
+    figures, _ = evaluate_split(model, dataset, stage="val")
     picture = reconstructions(model.reconstructions(dataset), out)
     summary = (
         f"{name} noise of {level:g} on {len(dataset.test['x']):,} test images (filters: on at most the first 1,000)"
@@ -101,7 +101,7 @@ def write_scores(model: AutoencoderBase, dataset: Dataset, out: Path) -> list[st
         raise ZooError(
             "anomalies: the checkpoint has no threshold yet, which a run chooses at its end; take best.ckpt then"
         )
-    figures, outputs = evaluate_splits(model, dataset, stage="val")
+    figures, outputs = evaluate_split(model, dataset, stage="val")
     score = torch.cat(outputs)
     threshold, y = model.task.threshold, dataset.test["y"]
     alarm = score >= threshold

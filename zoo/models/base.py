@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -169,15 +168,11 @@ class ZooModule(LoopModule):
         self.learning = learning
         self.task.configure(learning.objective, label_smoothing=learning.regularization.label_smoothing)
         initialize(self, learning.init, exclude=[self.get_submodule(follower) for follower in self.derived_modules])
-        self.reset_derived_modules()
-        if learning.scheduler.name == "plateau":
-            self.plateau = PlateauScheduler(learning.scheduler, mode=self.task.mode)
-
-    def reset_derived_modules(self) -> None:
-        """Have each follower be what it follows."""
         if isinstance(self.derived_modules, Mapping):
             for follower, leader in self.derived_modules.items():
                 self.get_submodule(follower).load_state_dict(self.get_submodule(leader).state_dict())
+        if learning.scheduler.name == "plateau":
+            self.plateau = PlateauScheduler(learning.scheduler, mode=self.task.mode)
 
     def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
         """Return parameters that are clipped together, and their factor of the learning rate."""
@@ -251,11 +246,11 @@ class ZooModule(LoopModule):
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, torch.optim.Optimizer)
         loop, options = self.loop, self.learning.regularization
-        step: Callable[[], Any] = optimizer.step
         decay: Any = self.learning.optimizer.weight_decay
         if loop.scaler is not None:
-            step, stepping = partial(self._scaled_step, loop.scaler, optimizer), self._unscaled(loop.scaler, optimizer)
-            decay = decay and decay * stepping
+            loop.scaler.unscale_(optimizer)
+            infinite = loop.scaler._found_inf_per_device(optimizer)  # on each device, of which there is one
+            decay = decay and decay * (1 - torch.stack(list(infinite.values())).amax())  # no step follows where one is
         if self.learning.accumulate_grad_batches > 1:
             for parameter in loop.parameters:
                 if parameter.grad is not None:
@@ -268,21 +263,13 @@ class ZooModule(LoopModule):
                 nn.utils.clip_grad_norm_(group["params"], self.learning.gradient_clip_val)
             group["lr"] = lr * group["lr_scale"]
             decay_weights(weights, group["lr"] * decay)
-        step()
+        if loop.scaler is None:
+            optimizer.step()
+        else:
+            loop.scaler.step(optimizer)
+            loop.scaler.update()
         for parameter in loop.parameters:
             parameter.grad = None
-
-    @staticmethod
-    def _unscaled(scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimizer) -> Tensor:
-        """Divide gradients by the scale of their loss; return 1, or 0 where one is not finite: no step follows then."""
-        scaler.unscale_(optimizer)
-        infinite = scaler._found_inf_per_device(optimizer)  # on each device, of which there is one
-        return 1 - torch.stack(list(infinite.values())).amax()
-
-    @staticmethod
-    def _scaled_step(scaler: torch.amp.GradScaler, optimizer: torch.optim.Optimizer) -> None:
-        scaler.step(optimizer)
-        scaler.update()
 
     # --- checkpoints and use ---
 
@@ -328,11 +315,9 @@ class ZooModule(LoopModule):
         from zoo.data.table.read import unknown_notes
 
         batch = encode(self.spec, x)
-        for line in unknown_notes(unknown_categories(self.spec, x, batch)):
-            print(line, file=sys.stderr)
-        warning = unknown_warning(self.spec, batch)
-        if warning is not None:
-            print(warning, file=sys.stderr)
+        for line in (*unknown_notes(unknown_categories(self.spec, x, batch)), unknown_warning(self.spec, batch)):
+            if line is not None:
+                print(line, file=sys.stderr)
         return self.answered(batch)
 
     @torch.inference_mode()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import chain
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -28,16 +27,16 @@ def evaluate_batches(model: Any, batches: Iterable[Any], stage: str = "test") ->
     return metrics.scalars(), outputs
 
 
-def evaluate_splits(
-    model: Any, dataset: Dataset, *, splits: Sequence[str] = ("test",), stage: str = "test"
+def evaluate_split(
+    model: Any, dataset: Dataset, *, split: str = "test", stage: str = "test"
 ) -> tuple[Metrics, list[Any]]:
-    """Return metrics of a model on ``splits`` of data, and what its task keeps of each batch.
+    """Return metrics of a model on a split of data, and what its task keeps of each batch.
 
     Stage val leaves out slow metrics.
     """
     from zoo.data.from_config import eval_loader
 
-    return evaluate_batches(model, chain.from_iterable(eval_loader(dataset, split) for split in splits), stage)
+    return evaluate_batches(model, eval_loader(dataset, split), stage)
 
 
 def baseline_metrics(model: Any, dataset: Dataset) -> dict[str, Metrics]:

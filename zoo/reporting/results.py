@@ -174,26 +174,25 @@ def add_report(
     written again with each addition.
     """
 
+    from zoo.tasks.baselines import baselines
+
     def update(*pending: str) -> None:
         missing = {"missing": [*guard.missing, *pending]} if guard.missing or pending else {}
         guard.attempt("results.json", lambda: _write({**content, **missing}, context.run_config.folder), None)
 
     content = {key: value for key, value in content.items() if key != "missing"}
-    with eval_mode(context.model):
-        extra_metrics = guard.attempt("further figures", lambda: context.model.extra_metrics(context.dataset), {})
-        baselines = guard.attempt("baselines", lambda: _baselines(context, guard), {})
+    model, dataset = context.model, context.dataset
+    with eval_mode(model):
+        extra_metrics = guard.attempt("further figures", lambda: model.extra_metrics(dataset), {})
         content["metrics"] = {**content["metrics"], **{f"test/{name}": value for name, value in extra_metrics.items()}}
-        content["baselines"] = {**content["baselines"], **baselines}
+        measured = guard.attempt(
+            "baselines", lambda: baselines(dataset, options=model.hparams, attempt=guard.attempt), {}
+        )
+        content["baselines"] = {**content["baselines"], **measured}
         update("pictures")
         plots = guard.attempt("pictures", lambda: _plots(context, history, outputs, guard), [])
     update()
     return content | ({"missing": list(guard.missing)} if guard.missing else {}), plots
-
-
-def _baselines(context: RunContext, guard: Guard) -> dict[str, dict[str, float]]:
-    from zoo.tasks.baselines import baselines
-
-    return baselines(context.dataset, options=context.model.hparams, attempt=guard.attempt)
 
 
 def _plots(
@@ -215,38 +214,36 @@ def _plots(
     return run_plots(model.task, dataset, history, predictions, context.run_config.folder / "plots", **options)
 
 
-def end_report(context: RunContext, content: Mapping[str, Any], plots: Sequence[Path]) -> None:
-    """Print the closing lines."""
-    print_progress(closing(context, content, plots))
-
-
 def closing(context: RunContext, content: Mapping[str, Any], plots: Sequence[Path]) -> str:
     """Return the lines that a run ends with: its test metrics, its plots, commands to try next."""
-    monitor, data, model = context.model.task.monitor, content["data"], content["model"]
-    labels = context.model.task.metric_labels
+    task, spec = context.model.task, context.dataset.spec
+    monitor, data, model = task.monitor, content["data"], content["model"]
+    metrics = {key.removeprefix("test/"): value for key, value in content["metrics"].items() if key.startswith("test/")}
+    constant: Mapping[str, float] = next(iter(content["baselines"].values()), {})
+    others = [
+        f"{metric_label(name, task.metric_labels)} {value:.4g}"
+        + (f" ({constant[name]:.3g})" if name in constant else "")
+        for name, value in metrics.items()
+        if name != monitor
+    ]
     baselines = {name: values[monitor] for name, values in content["baselines"].items() if monitor in values}
     compared = ", ".join(f"{name} {value:.3g}" for name, value in baselines.items())
-    figure = f"{content['metrics'].get(f'test/{monitor}', float('nan')):.4g}" + (f" ({compared})" if compared else "")
-    drawn = all(p.suffix == ".png" for p in plots)
-    names = ",".join(p.stem if drawn else p.name for p in plots)
-    others = [
-        m
-        for m in configs.fitting_models(context.dataset.spec.task, context.dataset.spec.modality)
-        if m != context.model.name
-    ]
-    fitting = set(configs.fitting_data(registry.entry(context.model.name)))
-    sets = [d for d in registry.list_data() if d in fitting and d != data and _by_name(d)]
-    following = [f"model={m} data={data}" for m in others[:1] if _by_name(data)]
-    following += [f"model={model} data={d}" for d in sets[:1]]
+    figure = f"{metrics.get(monitor, float('nan')):.4g}" + (f" ({compared})" if compared else "")
     lines = [
-        f"{model} on {data}   test {metric_label(monitor, labels)} {figure}   {content['params']:,} parameters   "
-        f"{content['train_seconds']:.0f} s   {content['samples_per_second']:,.0f} samples/s"
+        f"{model} on {data}   test {metric_label(monitor, task.metric_labels)} {figure}   {content['params']:,} parameters   "
+        f"{content['train_seconds']:.0f} s   {content['samples_per_second']:,.0f} samples/s",
+        f"{'test also':<16}{'   '.join(others)}",
     ]
-    lines += [_others(content, monitor, labels)]
-    lines += (
-        [f"pictures        {context.run_config.folder}/plots/{{{names}}}{'.png' if drawn else ''}"] if names else []
-    )
-    lines += ["next            " + " · ".join(f"python train.py {words}" for words in following)] if following else []
+    if plots:
+        drawn = all(path.suffix == ".png" for path in plots)
+        names = ",".join(path.stem if drawn else path.name for path in plots)
+        lines.append(f"pictures        {context.run_config.folder}/plots/{{{names}}}{'.png' if drawn else ''}")
+    fitting = set(configs.fitting_data(registry.entry(context.model.name)))
+    models = [m for m in configs.fitting_models(spec.task, spec.modality) if m != context.model.name and _by_name(data)]
+    sets = [d for d in registry.list_data() if d in fitting and d != data and _by_name(d)]
+    following = [f"model={m} data={data}" for m in models[:1]] + [f"model={model} data={d}" for d in sets[:1]]
+    if following:
+        lines.append("next            " + " · ".join(f"python train.py {words}" for words in following))
     return "\n".join(lines)
 
 
@@ -256,20 +253,6 @@ def _by_name(data: str) -> bool:
         return False
     options = registry.signature(registry.data_entry(data).load)
     return options.get("env") != "" and ("path" not in options or data in BUNDLED)
-
-
-def _others(content: Mapping[str, Any], monitor: str, labels: Mapping[str, str]) -> str:
-    """Return the line of the other test figures, each beside what the constant answer reaches."""
-    constant: Mapping[str, float] = next(iter(content["baselines"].values()), {})
-    test_metrics = {
-        key.removeprefix("test/"): value for key, value in content["metrics"].items() if key.startswith("test/")
-    }
-    parts = [
-        f"{metric_label(name, labels)} {value:.4g}" + (f" ({constant[name]:.3g})" if name in constant else "")
-        for name, value in test_metrics.items()
-        if name != monitor
-    ]
-    return f"{'test also':<16}{'   '.join(parts)}"
 
 
 def _peak_memory(device: str) -> float | None:

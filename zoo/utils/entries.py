@@ -102,3 +102,5 @@ MODALITIES: dict[str, Entry] = {
         ("environment", ("control",)),
     )
 }
+# Modalities some of whose options follow from others: the module, without torch, whose ``complete_options`` sets them
+OPTION_MODULES = {"environment": "zoo.data.environment.spaces"}

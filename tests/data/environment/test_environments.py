@@ -25,8 +25,8 @@ from zoo.config.run_config import folder_name
 from zoo.data.environment.environments import environments
 from zoo.data.environment.loaders import EpisodeLoader, RolloutLoader
 from zoo.data.environment.spaces import (
-    action_space,
     channels_first_array,
+    complete_options,
     describe,
     episode_seeds,
     layout_of,
@@ -350,7 +350,9 @@ def test_environment_module_in_the_current_folder(tmp_path, monkeypatch):
         f"gymnasium.register('{name}/Pole-v0', entry_point=CartPoleEnv)\n"
     )
     monkeypatch.setattr(sys, "path", [place for place in sys.path if place not in ("", str(tmp_path))])
-    assert action_space(f"{name}:{name}/Pole-v0") == "discrete"
+    data = {"env": f"{name}:{name}/Pole-v0", "action_space": None}
+    complete_options(data)
+    assert data["action_space"] == "discrete"
     with pytest.raises(ZooError, match="there is no module 'no_such_games' in the current folder"):
         describe("no_such_games:Pole-v0")
     (tmp_path / f"{name}_broken.py").write_text("1 / 0\n")

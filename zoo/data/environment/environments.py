@@ -90,6 +90,10 @@ class Environments(EnvironmentOptions):
         """The same from the test's seeds."""
         return {"x": self._random_observations("test")}
 
+    def with_val_as_test(self) -> Environments:
+        """Return the environments, which have rows of neither."""
+        return self
+
     def vector(self, seeds: Sequence[int]) -> VectorEnvironment:
         """Return environments side by side, one for each seed."""
         return VectorEnvironment(self.spec, self.env_id, seeds, vectorization=self.vectorization, options=self.options)

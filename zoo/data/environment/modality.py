@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from zoo import registry
+from zoo.config.run_config import RunConfig
+from zoo.data.augment import Augmentation
 from zoo.data.dataset import Batch
 from zoo.data.environment import read
-from zoo.data.environment.environments import Environments
+from zoo.data.environment.environments import Environments, check_replay
 from zoo.data.environment.example import example
+from zoo.data.environment.loaders import EnvironmentData, EpisodeLoader
 from zoo.data.environment.spec import EnvironmentSpec
 from zoo.data.input_readers import Piece
 from zoo.data.modality import Modality
 from zoo.exceptions import ZooError
 from zoo.registry import register_modality
+from zoo.utils.console import print_note
 
 
 @register_modality
@@ -35,6 +40,41 @@ class EnvironmentModality(Modality[EnvironmentSpec]):
     def from_json(self, spec: EnvironmentSpec, rows: Sequence[Any]) -> Any:
         """Raise a ZooError: observations come from the environment alone."""
         raise ZooError(f"predict: a model of {spec.name} acts, zoo play shows it")
+
+    def select_rows(self, dataset: Environments, data: Mapping[str, Any]) -> Environments:
+        """Return the environments as they are; raise a ZooError for an option of rows, or another action space."""
+        space = dataset.spec.action_space
+        if data.get("action_space") not in (None, space):
+            raise ZooError(f"data={data['name']}: its environment takes {space} actions; data.action_space={space}")
+        for option in ("max_train_samples", "subset_seed", "synthetic_path"):
+            if data.get(option) is not None:
+                raise ZooError(f"data.{option}: is for data with rows; {dataset.spec.name} is an environment")
+        return dataset
+
+    def datamodule(
+        self, dataset: Environments, run_config: RunConfig, augment: Augmentation | None = None
+    ) -> EnvironmentData:
+        """Return the rollouts and episodes of a run."""
+        values, trainer = run_config.values, run_config.trainer
+        if dataset.num_envs % trainer.world:
+            raise ZooError(
+                f"trainer.devices={trainer.devices}: {trainer.world} processes must share "
+                f"data.num_envs={dataset.num_envs} evenly"
+            )
+        if trainer.steps_per_epoch is not None:
+            steps = dataset.steps_per_epoch
+            print_note(
+                f"trainer.steps_per_epoch is for data with rows; an epoch has data.steps_per_epoch={steps} steps"
+            )
+        off_policy = registry.get(values["model"]["name"]).off_policy
+        if off_policy:
+            check_replay(dataset, n_step=values["model"].get("n_step", 1))
+        batch_size = values["data"]["batch_size"]
+        return EnvironmentData(dataset, batch_size=batch_size, seed=values["seed"], off_policy=off_policy)
+
+    def eval_loader(self, dataset: Environments, split: str) -> EpisodeLoader:
+        """Return the episodes of ``val`` or ``test``."""
+        return EpisodeLoader(dataset, split)
 
     def action_spaces(self, supported: tuple[str, ...]) -> tuple[str, ...]:
         """Return all of a model's."""

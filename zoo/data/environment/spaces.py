@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 import numpy as np
@@ -191,9 +191,10 @@ def describe(env_id: str, options: Mapping[str, Any] | None = None) -> dict[str,
     return dict(_describe_cached(env_id)) if not options else _describe(env_id, options)
 
 
-def action_space(env_id: str) -> str:
-    """Return discrete or continuous, as an environment's actions are; raises as ``describe`` does."""
-    return "discrete" if "classes" in describe(env_id) else "continuous"
+def complete_options(data: MutableMapping[str, Any]) -> None:
+    """Set ``action_space`` of options of data, where it is null, to discrete or continuous; raises as ``describe`` does."""
+    if data.get("action_space", "") is None and data.get("env"):
+        data["action_space"] = "discrete" if "classes" in describe(data["env"]) else "continuous"
 
 
 @functools.lru_cache(maxsize=8)

@@ -52,9 +52,8 @@ class Checkpoints(L.Callback):
         """Take it up."""
         self.best_figure, self.monitor = state["best_figure"], state.get("monitor")
 
-    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def on_train_start(self, trainer: L.Trainer, module: ZooModule) -> None:  # type: ignore[override]
         """Go on from where the run was, and listen to signals."""
-        assert isinstance(module, ZooModule)
         if isinstance(module.loader, RolloutLoader):
             module.loader.folder = self.last.parent / "replay"
         if self.resumed is not None:
@@ -68,58 +67,36 @@ class Checkpoints(L.Callback):
             self.resumed = None  # and its memory
         self._steps = module.steps
         module.count_global_step()
-        if trainer.world_size == 1:
-            self.signals.wait(module.loop.stop)
-        else:  # several processes stop together, at the end of a chunk
-            self.signals.wait()
+        self._listen(trainer, module)
 
-    def on_test_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def on_test_start(self, trainer: L.Trainer, module: ZooModule) -> None:  # type: ignore[override]
         """Listen to signals."""
-        assert isinstance(module, ZooModule)
-        self.signals.wait(module.loop.stop) if trainer.world_size == 1 else self.signals.wait()
+        self._listen(trainer, module)
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, module: L.LightningModule, outputs: object, batch: object, batch_idx: int
-    ) -> None:
+    def _listen(self, trainer: L.Trainer, module: ZooModule) -> None:
+        """Have a signal stop the module; several processes stop together, at the end of a macro-batch."""
+        self.signals.wait(*([module.loop.stop] if trainer.world_size == 1 else []))
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: ZooModule, *_: Any) -> None:  # type: ignore[override]
         """Write what is due; stop where that was asked for."""
-        assert isinstance(module, ZooModule)
         self._write_if_due(trainer, module)
 
-    def on_train_epoch_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def on_train_epoch_start(self, trainer: L.Trainer, module: ZooModule) -> None:  # type: ignore[override]
         """Write what became due in the validation of the epoch before."""
-        assert isinstance(module, ZooModule)
         self._write_if_due(trainer, module)
 
-    def on_validation_batch_end(
-        self,
-        trainer: L.Trainer,
-        module: L.LightningModule,
-        outputs: object,
-        batch: object,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
+    def on_validation_batch_end(self, trainer: L.Trainer, module: ZooModule, *_: Any) -> None:  # type: ignore[override]
         """Stop where that was asked for: the run goes on with this validation."""
-        assert isinstance(module, ZooModule)
         if self._stops(trainer, module):
             self._stop(trainer, module)
 
-    def on_test_batch_end(
-        self,
-        trainer: L.Trainer,
-        module: L.LightningModule,
-        outputs: object,
-        batch: object,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
+    def on_test_batch_end(self, trainer: L.Trainer, module: ZooModule, *_: Any) -> None:  # type: ignore[override]
         """Stop where that was asked for: training is over, and the run goes on with the test."""
         if self._stops(trainer):
             raise self._stopped(trainer, "in the test")
 
-    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: L.Trainer, module: ZooModule) -> None:  # type: ignore[override]
         """Write best.ckpt where the epoch was."""
-        assert isinstance(module, ZooModule)
         monitor = module.task.monitor
         figure = float(trainer.callback_metrics[f"val/{monitor}"])
         old = self.best_figure if self.monitor in (monitor, None) else None
@@ -128,13 +105,12 @@ class Checkpoints(L.Callback):
             self.best_figure, self.monitor = figure, monitor
             self._save(trainer, self.best, weights_only=True)
 
-    def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def on_train_end(self, trainer: L.Trainer, module: ZooModule) -> None:  # type: ignore[override]
         """Write the end."""
         self._save_last(trainer, module)
 
-    def on_save_checkpoint(self, trainer: L.Trainer, module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(self, trainer: L.Trainer, module: ZooModule, checkpoint: dict[str, Any]) -> None:  # type: ignore[override]
         """Add what each process goes on from; last.ckpt alone has it."""
-        assert isinstance(module, ZooModule)
         checkpoint["ended"] = trainer.should_stop  # early, or by its time
         checkpoint["threads"] = torch.get_num_threads()
         local = {"training": module.training_state(), "random": random_state()}
@@ -171,9 +147,8 @@ class Checkpoints(L.Callback):
         message = f"stopped {by}{place}; go on with python train.py resume={folder}"
         return Stopped(message, folder, number, common=trainer.world_size > 1)
 
-    def _save_last(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def _save_last(self, trainer: L.Trainer, module: ZooModule) -> None:
         """Write last.ckpt; a replay buffer's new steps before it, and away with old ones once it is there."""
-        assert isinstance(module, ZooModule)
         loader = module.loader if isinstance(module.loader, RolloutLoader) else None
         if loader is not None:
             loader.write_replay()

@@ -50,22 +50,17 @@ class History(L.Callback):
         """Stop it."""
         self.validating += time.perf_counter() - self._validation
 
-    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: L.Trainer, module: ZooModule) -> None:  # type: ignore[override]
         """Add the epoch's row."""
-        assert isinstance(module, ZooModule)
         self.seconds = self._clock()
-        row: dict[str, Any] = {
-            "epoch": module.loop.epochs + 1,
-            "steps": module.steps,
-            "samples": module.loop.samples,
-        }
+        row: dict[str, Any] = {"epoch": module.loop.epochs + 1, "steps": module.steps, "samples": module.loop.samples}
         row |= {"seconds": round(self.seconds, 3), "lr": trainer.optimizers[0].param_groups[0]["lr"]}
         row |= module.train_metrics()
         row |= {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
         self.rows.append(row)
         if not trainer.is_global_zero:
             return
-        self._write()
+        atomic_write(self.path, self._write)
         if self.logger is not None and not self.guard.missing:
             figures = {k: v for k, v in row.items() if k not in ("steps", "samples")}
             self.guard.attempt("logger", lambda: self.logger.log_metrics(figures, step=module.steps), None)
@@ -75,10 +70,7 @@ class History(L.Callback):
         if self.logger is not None and not self.guard.missing:
             self.guard.attempt("logger", lambda: self.logger.finalize("success"), None)
 
-    def _write(self) -> None:
-        atomic_write(self.path, self._write_to)
-
-    def _write_to(self, path: Path) -> None:
+    def _write(self, path: Path) -> None:
         with path.open("w", newline="") as file:
             names = dict.fromkeys(name for row in self.rows for name in row)  # some are not there from the first on
             writer = csv.DictWriter(file, fieldnames=list(names), lineterminator="\n")

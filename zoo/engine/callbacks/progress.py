@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from typing import Any
 
 import lightning as L
 from rich.console import Console
@@ -24,9 +25,8 @@ class Progress(L.Callback):
         self.live = sys.stderr.isatty()
         self.watched = ""
 
-    def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def on_train_start(self, trainer: L.Trainer, module: ZooModule) -> None:  # type: ignore[override]
         """Open the bar."""
-        assert isinstance(module, ZooModule)
         self._drawn = self._began = time.monotonic()
         self._first = module.steps
         self.live = self.live and trainer.is_global_zero
@@ -41,21 +41,17 @@ class Progress(L.Callback):
             self.task = self.bar.add_task("", total=None, text="")
             self.bar.start()
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, module: L.LightningModule, outputs: object, batch: object, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, module: ZooModule, *_: Any) -> None:  # type: ignore[override]
         """Draw the bar, if it is time."""
         now = time.monotonic()
         if not self.live or now - self._drawn < REFRESH:
             return
-        assert isinstance(module, ZooModule)
         self._drawn = now
         text = f"{self._where(module)}{self.watched}"
         self.bar.update(self.task, completed=module.steps, total=module.loop.total_steps, text=text, refresh=True)
 
-    def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: L.Trainer, module: ZooModule) -> None:  # type: ignore[override]
         """Take up the epoch's validation figures."""
-        assert isinstance(module, ZooModule)
         values = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
         figures = {name: f"  {name} {value:.4f}" for name, value in values.items()}
         self.watched = figures[f"val/{module.task.monitor}"]  # a bar has no room for more

@@ -19,15 +19,8 @@ from zoo.metrics.names import metric_label
 from zoo.utils.plotting import INK, axes_of, save
 
 OVER = ("epoch", "steps", "samples", "seconds")
-APART = (
-    "seed",
-    "run_dir",
-    "working_dir",
-    "recipe",
-    "expected",
-    "logger",
-    "checkpoint",
-)  # what tells no two kinds of runs apart
+# Options that tell no two kinds of runs apart
+APART = ("seed", "run_dir", "working_dir", "recipe", "expected", "logger", "checkpoint")
 
 
 @dataclass(frozen=True)
@@ -116,11 +109,8 @@ def plot_runs(runs: Sequence[Run], path: Path, *, figure: str | None = None, ove
         x, mean, deviation = _mean_curve(
             [run.values(along) for run in kind], [run.values(f"val/{chosen}") for run in kind]
         )
-        about: dict[str, Any] = {
-            "label": f"{label} ({len(kind)} seed{'s' * (len(kind) > 1)})",
-            "marker": "o" if len(x) == 1 else "",
-        }
-        (line,) = ax.plot(x, mean, linewidth=1.6, **about)
+        label = f"{label} ({len(kind)} seed{'s' * (len(kind) > 1)})"
+        (line,) = ax.plot(x, mean, linewidth=1.6, label=label, marker="o" if len(x) == 1 else "")
         low, high = ([m + sign * s for m, s in zip(mean, deviation, strict=True)] for sign in (-1, 1))
         ax.fill_between(x, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
     ax.set_xlabel("environment steps" if acting and along == "samples" else along, color=INK)
