@@ -18,7 +18,7 @@ from torch import Tensor
 from zoo.data.environment.replay_buffer import joined
 from zoo.exceptions import Stopped
 from zoo.models.base import ZooModule
-from zoo.reporting.evaluation import evaluate_splits
+from zoo.reporting.evaluation import evaluate_split
 from zoo.testing.subject import BATCH, Children, Subject
 
 # The order of batches, random states, waiting gradients, the place in the schedule, plateau and early stopping all have
@@ -181,7 +181,7 @@ def check_processes(subject: Subject) -> None:
         raise subject.fail(
             f"two processes counted {samples_per_epoch:g} samples an epoch of {rows}; leave the counters to ZooModule"
         )
-    for name, value in evaluate_splits(run.model, subject.dataset)[0].items():
+    for name, value in evaluate_split(run.model, subject.dataset)[0].items():
         reported = run.metrics[f"test/{name}"]
         if not torch.allclose(torch.tensor(reported), torch.tensor(value), **subject.close):
             raise subject.fail(
