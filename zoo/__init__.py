@@ -18,6 +18,7 @@ from zoo.utils.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from zoo.data import Dataset
+    from zoo.data.modality import Modality
     from zoo.engine.train import Run, resume, train
     from zoo.hub import list_weights, load, push_to_hub
     from zoo.inference.export import export
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from zoo.models.sac import SAC
     from zoo.models.transformer import Transformer
     from zoo.models.vae import VAE
+    from zoo.registry import list_modalities, register_modality
     from zoo.tasks.base import Task
 
 __all__ = [
@@ -54,6 +56,7 @@ __all__ = [
     "Autoencoder",
     "DataSpec",
     "Dataset",
+    "Modality",
     "Run",
     "Stopped",
     "Task",
@@ -65,6 +68,7 @@ __all__ = [
     "export",
     "get",
     "list_data",
+    "list_modalities",
     "list_models",
     "list_tasks",
     "list_weights",
@@ -72,6 +76,7 @@ __all__ = [
     "push_to_hub",
     "register",
     "register_data",
+    "register_modality",
     "register_task",
     "resume",
     "train",
@@ -79,7 +84,9 @@ __all__ = [
 
 # Names that need torch are imported when they are first read, so that `import zoo` is instant.
 _LAZY = {entry.attribute: entry.module for entry in MODELS.values()}
-_LAZY |= {"Dataset": "zoo.data.dataset", "Task": "zoo.tasks.base", "ZooModule": "zoo.models.base"}
+_LAZY |= {"Dataset": "zoo.data.dataset", "Modality": "zoo.data.modality"}
+_LAZY |= dict.fromkeys(("list_modalities", "register_modality"), "zoo.registry")
+_LAZY |= {"Task": "zoo.tasks.base", "ZooModule": "zoo.models.base"}
 _LAZY |= dict.fromkeys(("Run", "resume", "train"), "zoo.engine.train")
 _LAZY |= dict.fromkeys(("list_weights", "load", "push_to_hub"), "zoo.hub")
 _LAZY |= {"export": "zoo.inference.export"}
