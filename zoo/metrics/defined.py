@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics import R2Score
+from torchmetrics import Metric, R2Score
 from torchmetrics.classification import (
     BinaryAUROC,
     BinaryAveragePrecision,
@@ -33,44 +33,49 @@ def _mean(values: Tensor, defined: Tensor) -> Tensor:
     return values[defined].mean()
 
 
-class TwoClassAUROC(BinaryAUROC):
-    """AUROC of two classes, NaN where all rows are of one."""
+class _OfTwoClasses(Metric):
+    """A ranking of the rows of two classes, NaN where all rows are of one."""
 
     def compute(self) -> Tensor:
         """Return it."""
-        y = dim_zero_cat(self.target)
-        return torch.tensor(torch.nan, device=y.device) if bool((y == y[0]).all()) else super().compute()
+        y = dim_zero_cat(self.target)  # type: ignore[arg-type]
+        return torch.tensor(torch.nan, device=y.device) if bool((y == y[0]).all()) else super().compute()  # type: ignore[safe-super]
 
 
-class TwoClassAveragePrecision(BinaryAveragePrecision):
-    """Average precision of two classes, NaN where all rows are of one."""
+class TwoClassAUROC(_OfTwoClasses, BinaryAUROC):  # type: ignore[misc]
+    """AUROC of two classes."""
+
+
+class TwoClassAveragePrecision(_OfTwoClasses, BinaryAveragePrecision):  # type: ignore[misc]
+    """Average precision of two classes."""
+
+
+class _MeanOverClasses(Metric):
+    """The mean of a ranking's values over the classes or labels that some rows have and others lack, else NaN."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__(classes, average="none")  # type: ignore[call-arg]
+        self.count = classes
 
     def compute(self) -> Tensor:
         """Return it."""
-        y = dim_zero_cat(self.target)
-        return torch.tensor(torch.nan, device=y.device) if bool((y == y[0]).all()) else super().compute()
+        return _mean(super().compute(), _two_sided(self.target, self.count))  # type: ignore[safe-super]
 
 
-class MeanAUROC(MulticlassAUROC):
-    """Mean AUROC over the classes that some rows have and others lack."""
-
-    def __init__(self, classes: int) -> None:
-        super().__init__(classes, average="none")
-
-    def compute(self) -> Tensor:
-        """Return it, NaN where all rows are of one class."""
-        return _mean(super().compute(), _two_sided(self.target, self.num_classes))
+class MeanAUROC(_MeanOverClasses, MulticlassAUROC):  # type: ignore[misc]
+    """Mean AUROC over classes."""
 
 
-class MeanAveragePrecision(MulticlassAveragePrecision):
-    """Mean average precision over the classes that some rows have and others lack."""
+class MeanAveragePrecision(_MeanOverClasses, MulticlassAveragePrecision):  # type: ignore[misc]
+    """Mean average precision over classes."""
 
-    def __init__(self, classes: int) -> None:
-        super().__init__(classes, average="none")
 
-    def compute(self) -> Tensor:
-        """Return it, NaN where all rows are of one class."""
-        return _mean(super().compute(), _two_sided(self.target, self.num_classes))
+class LabelAUROC(_MeanOverClasses, MultilabelAUROC):  # type: ignore[misc]
+    """Mean AUROC over labels."""
+
+
+class LabelAveragePrecision(_MeanOverClasses, MultilabelAveragePrecision):  # type: ignore[misc]
+    """Mean average precision over labels."""
 
 
 class MeanRecall(MulticlassRecall):
@@ -83,28 +88,6 @@ class MeanRecall(MulticlassRecall):
         """Return it."""
         hit, _, _, missed = self._final_state()
         return _mean(hit / (hit + missed), hit + missed > 0)
-
-
-class LabelAUROC(MultilabelAUROC):
-    """Mean AUROC over the labels that some rows have and others lack."""
-
-    def __init__(self, labels: int) -> None:
-        super().__init__(labels, average="none")
-
-    def compute(self) -> Tensor:
-        """Return it, NaN where there is no such label."""
-        return _mean(super().compute(), _two_sided(self.target, self.num_labels))
-
-
-class LabelAveragePrecision(MultilabelAveragePrecision):
-    """Mean average precision over the labels that some rows have and others lack."""
-
-    def __init__(self, labels: int) -> None:
-        super().__init__(labels, average="none")
-
-    def compute(self) -> Tensor:
-        """Return it, NaN where there is no such label."""
-        return _mean(super().compute(), _two_sided(self.target, self.num_labels))
 
 
 class LabelBalancedAccuracy(MultilabelRecall):

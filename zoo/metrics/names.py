@@ -23,7 +23,6 @@ LABELS = {
     "probe_accuracy": "linear probe accuracy",
     "frechet_pca": "FD (features of PCA)",
     "frechet_zoo_cnn": "FD (features of zoo CNN)",
-    "class_accuracy": "class accuracy",
     "confident_share": "share of confident samples",
     "min_class_share": "share of the rarest class",
     "return": "mean episodic return",

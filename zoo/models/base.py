@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torchmetrics import MetricCollection
 
 from zoo.checkpoint import FORMAT
 from zoo.config.schema import Learning, learning_of
@@ -22,6 +21,7 @@ from zoo.optim.optimizers import build_optimizer
 from zoo.optim.schedulers import PlateauScheduler
 from zoo.optim.weight_decay import add_penalties, decay_parameters, decay_weights
 from zoo.tasks import build_task
+from zoo.tasks.base import Metrics
 from zoo.utils.eval_mode import eval_mode
 from zoo.utils.precision import to_widest_dtype
 
@@ -85,7 +85,7 @@ class ZooModule(LoopModule):
         self.register_buffer("counters", torch.zeros(2, dtype=torch.int64))
         self.loop = Loop()
         self.plateau: PlateauScheduler | None = None
-        self.metrics: dict[str, MetricCollection] = {}
+        self.metrics: dict[str, Metrics] = {}
         self.test_outputs: list[Tensor] = []  # the test's outputs
         self.stage = "test"  # val where a threshold is chosen by what is a test in Lightning's eyes
 

@@ -9,14 +9,13 @@ from typing import Any
 import lightning as L
 import torch
 from torch import Tensor, nn
-from torchmetrics import MetricCollection
 
 from zoo.config.schema import Learning
 from zoo.data.dataset import Batch
 from zoo.data.loader import Loader
 from zoo.exceptions import TrainingError
 from zoo.optim.schedulers import PlateauScheduler, lr_factor
-from zoo.tasks.base import Task
+from zoo.tasks.base import Metrics, Task
 from zoo.utils.precision import to_widest_dtype, widest_dtype
 
 STATE = ("epochs", "waiting", "waiting_rows", "rows", "sums", "monitor")  # of a Loop, what a checkpoint holds
@@ -70,7 +69,7 @@ class LoopModule(L.LightningModule):
     learning: Learning
     loop: Loop
     plateau: PlateauScheduler | None
-    metrics: dict[str, MetricCollection]
+    metrics: dict[str, Metrics]
     test_outputs: list[Tensor]
     stage: str  # val while a threshold is chosen by a test on validation rows
 

@@ -15,7 +15,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchmetrics import MetricCollection
 
 from zoo.config.schema import check_number
 from zoo.data.classes import conditional_classes, labels_of
@@ -43,11 +42,10 @@ class EvidenceLowerBound(Reconstruction):
         """Return the metrics of a stage."""
         return [*super().names(stage), "elbo", *(["kl", "nll"] if stage == "test" else [])]
 
-    def update(self, metrics: MetricCollection, output: Any, batch: Batch) -> None:
+    def update(self, metrics: Metrics, output: Any, batch: Batch) -> None:
         """Add a batch; ``output`` has the bounds of each row (B,)."""
         super().update(metrics, output, batch)
         weight = self.normal(batch).float()
-        assert isinstance(metrics, Metrics)
         metrics.feed(**{name: (output[name], weight) for name in ("elbo", "kl", "nll") if name in output})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 
 Scores = dict[str, float]
-Draw = Callable[[Path], Path]  # writes a plot and returns where
+Plots = dict[str, Callable[[Path], Path]]  # by file name: writes a plot and returns where
+Baselines = dict[str, Callable[[], Scores]]
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,9 @@ class Task(nn.Module):
     metric, it is chosen for it on validation, after training. ``fallback_monitor`` is the validation metric that every
     set of rows has as long as the weights are finite; it is monitored where the ``monitor`` is not defined.
 
-    ``lower_is_better`` names the metrics of which less is better, ``metric_labels`` has the words for keys that mean
-    something else in other tasks, ``example`` is for the conformance checks, ``progress_axis`` the x axis of learning curves. ``demo`` names the page
+    Where it ``collects_outputs``, the rows of the test's outputs are kept for plots. ``lower_is_better`` names the
+    metrics of which less is better, ``metric_labels`` has the words for keys that mean something else in other tasks,
+    ``example`` is for the conformance checks, ``progress_axis`` the x axis of learning curves. ``demo`` names the page
     of ``zoo demo``: predict, reconstruct, generate, sample, or play. ``command`` is the command that uses a trained
     model's folder.
     """
@@ -71,15 +73,10 @@ class Task(nn.Module):
     threshold: float | None = None
     threshold_metric: str | None = None
     detects_anomalies: bool = False
+    collects_outputs: ClassVar[bool] = True
     lower_is_better: ClassVar[tuple[str, ...]] = (
-        "nll",
-        "perplexity",
-        "rmse",
-        "mae",
-        "mse",
-        "sse",
-        "frechet_pca",
-        "frechet_zoo_cnn",
+        *("nll", "perplexity", "rmse", "mae", "mse", "sse"),
+        *("frechet_pca", "frechet_zoo_cnn"),
     )
     metric_labels: ClassVar[Mapping[str, str]] = {}
     example: ClassVar[Example | None] = None
@@ -137,13 +134,20 @@ class Task(nn.Module):
         """Return an output (B, …) for the mean prediction of an ensemble's outputs (B, members, …)."""
         return outputs.mean(1)
 
-    def metrics(self, stage: str) -> MetricCollection:
+    def metrics(self, stage: str) -> Metrics:
         """Return fresh metrics for ``val`` (cheap, each epoch) or ``test`` (all)."""
         raise NotImplementedError
 
-    def update(self, metrics: MetricCollection, output: Any, batch: Batch) -> None:
+    def update(self, metrics: Metrics, output: Any, batch: Batch) -> None:
         """Add a batch to such metrics; ``output`` is what the model's ``eval_step`` returned."""
         raise NotImplementedError
+
+    def test_scores(self, outputs: Iterable[tuple[Any, Batch]]) -> Scores:
+        """Return the test's metrics of outputs with their batches."""
+        metrics = self.metrics("test")
+        for output, batch in outputs:
+            self.update(metrics, output, batch)
+        return metrics.scalars()
 
     def predictions(self, output: Tensor) -> dict[str, Tensor]:
         """Return what the output means, by name: probabilities, or values in original units."""
@@ -155,8 +159,7 @@ class Task(nn.Module):
 
     def collect(self, output: Any, batch: Batch) -> Tensor | None:
         """Return a row for each of a test batch, for ``postprocess_outputs`` and ``choose_threshold``; None: nothing."""
-        rows: Tensor | None = output
-        return rows
+        return output if self.collects_outputs else None
 
     def postprocess_outputs(self, collected: Tensor) -> dict[str, Any]:
         """Return the predictions that plots show, of the collected rows."""
@@ -170,7 +173,7 @@ class Task(nn.Module):
         """Return the names of a stage's metrics; None where they depend on the data."""
         return list(dict.fromkeys([*self.metrics(stage), self.monitor]))
 
-    def baselines(self, dataset: Dataset, options: Mapping[str, Any]) -> dict[str, Callable[[], Scores]]:
+    def baselines(self, dataset: Dataset, options: Mapping[str, Any]) -> Baselines:
         """Return, by name, functions that measure what is simpler than a network on the test rows.
 
         ``options`` are those of the model that they are compared with.
@@ -181,9 +184,7 @@ class Task(nn.Module):
         """Return metrics, on the rows of a new file, of predictions that training data alone decides."""
         return {}
 
-    def plots(
-        self, dataset: Dataset, predictions: dict[str, Any], visualizations: Mapping[str, Tensor]
-    ) -> dict[str, Draw]:
+    def plots(self, dataset: Dataset, predictions: dict[str, Any], visualizations: Mapping[str, Tensor]) -> Plots:
         """Return, by file names, what draws the test's ``predictions`` and a model's ``visualizations``."""
         return {}
 
@@ -214,6 +215,9 @@ def number_schema(dimensions: int = 0) -> dict[str, Any]:
 
 class Metrics(MetricCollection):
     """A collection whose members are fed by name, since a mean loss and an accuracy take different arguments."""
+
+    def __init__(self, metrics: dict[str, Any]) -> None:
+        super().__init__(metrics, compute_groups=False)
 
     def feed(self, **arguments: tuple[Any, ...]) -> None:
         """Update those that are there."""

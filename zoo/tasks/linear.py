@@ -31,27 +31,22 @@ def targets(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
 
 def linear_inputs(dataset: Dataset, index: np.ndarray) -> tuple[Any, Any]:
     """Return what a linear model reads of the training rows ``index``, and of all test rows."""
-    test = np.arange(len(dataset.test["x"]))
-    x, test_x = flat(dataset.train["x"], index), flat(dataset.test["x"], test)
+    x, test_x = flat(dataset.train["x"], index), flat(dataset.test["x"], np.arange(len(dataset.test["x"])))
     if dataset.spec.vocab_size:
-        x, test_x = (_bags(part, dataset.spec.vocab_size) for part in (x, test_x))
-        return x, test_x
+        return _bags(x, dataset.spec.vocab_size), _bags(test_x, dataset.spec.vocab_size)
     return prepared(dataset.spec, x, test_x)
 
 
 def prepared(spec: DataSpec, x: np.ndarray, test_x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return inputs of a linear model: numbers standardized, texts as one column each."""
+    from sklearn.compose import make_column_transformer
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
     text = [n for n, levels in enumerate(spec.categories) if levels]
     number = [n for n in range(x.shape[1]) if n not in set(text)]
-    scale = StandardScaler().fit(x[:, number])
-    parts = [[scale.transform(part[:, number])] for part in (x, test_x)]
-    if text:
-        coded = OneHotEncoder(handle_unknown="ignore", sparse_output=False).fit(x[:, text])
-        for columns, part in zip(parts, (x, test_x), strict=True):
-            columns.append(coded.transform(part[:, text]))
-    return np.concatenate(parts[0], axis=1), np.concatenate(parts[1], axis=1)
+    one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    columns = make_column_transformer((StandardScaler(), number), (one_hot, text)).fit(x)
+    return columns.transform(x), columns.transform(test_x)
 
 
 def _bags(x: np.ndarray, symbols: int) -> csr_array:

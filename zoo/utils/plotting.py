@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,24 @@ def axes_of(figure: Figure, *args: Any, **kwargs: Any) -> Any:
     return axes
 
 
+def panel(width: float, height: float, x: str = "", y: str = "") -> Any:
+    """Return the one panel of a new figure, with the words at its axes."""
+    ax = axes_of(Figure(figsize=(width, height), layout="constrained"))
+    ax.set_xlabel(x, fontsize=8, color=INK)
+    ax.set_ylabel(y, fontsize=8, color=INK)
+    return ax
+
+
 def save(figure: Figure, path: Path) -> Path:
     """Write a picture, whole or not at all, and return where."""
     atomic_write(path, lambda to: figure.savefig(to, dpi=120, format=path.suffix.removeprefix(".")))
+    return path
+
+
+def save_gif(images: Sequence[Any], path: Path, durations: int | list[int]) -> Path:
+    """Write PIL images, each for so many milliseconds, as an animated GIF that repeats."""
+    options = {"format": "gif", "save_all": True, "append_images": images[1:], "duration": durations, "loop": 0}
+    atomic_write(path, lambda to: images[0].save(to, **options))
     return path
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from zoo.data.dataset import Batch, Dataset
 from zoo.reporting.plots.training import batch_picture, curves, gradient_norms
 from zoo.tasks import Task
-from zoo.tasks.base import Draw
+from zoo.tasks.base import Plots
 from zoo.utils.guard import Attempt, direct
 
 
@@ -33,7 +33,7 @@ def run_plots(
     """
     folder.mkdir(exist_ok=True)
     visualizations = visualizations or {}
-    plots: dict[str, Draw] = {}
+    plots: Plots = {}
     if history:
         plots["curves.png"] = partial(curves, history, along=task.progress_axis)
     if "gradient" in visualizations:

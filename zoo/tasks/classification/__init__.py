@@ -1,9 +1,9 @@
-"""Classification: one of several classes; ``multilabel`` has that of several labels at once."""
+"""Classification: one of several classes, or several labels at once."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -11,19 +11,30 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics import MeanMetric, MetricCollection
-from torchmetrics.classification import MulticlassAccuracy
+from torchmetrics import MeanMetric, Metric
+from torchmetrics.classification import MulticlassAccuracy, MultilabelAccuracy
 
 from zoo.config.schema import ObjectiveOptions
 from zoo.data.dataset import Batch, Dataset, Split
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
-from zoo.metrics.defined import MeanAUROC, MeanAveragePrecision, MeanRecall, TwoClassAUROC, TwoClassAveragePrecision
+from zoo.metrics.defined import (
+    LabelAUROC,
+    LabelAveragePrecision,
+    LabelBalancedAccuracy,
+    MeanAUROC,
+    MeanAveragePrecision,
+    MeanRecall,
+    TwoClassAUROC,
+    TwoClassAveragePrecision,
+)
+from zoo.metrics.scores import classification_scores
 from zoo.registry import register_task
 from zoo.tasks.base import (
-    Draw,
+    Baselines,
     Example,
     Metrics,
+    Plots,
     Scores,
     Task,
     best_threshold,
@@ -31,16 +42,8 @@ from zoo.tasks.base import (
     object_schema,
     reject_options,
 )
-from zoo.tasks.classification.multilabel import METRICS, MultilabelClassification, constant_scores
 
-
-def _multiclass(classes: int) -> dict[str, Any]:
-    return {
-        "accuracy": MulticlassAccuracy(classes, average="micro"),
-        "balanced_accuracy": MeanRecall(classes),
-        "auroc": MeanAUROC(classes),
-        "average_precision": MeanAveragePrecision(classes),
-    }
+METRICS = ("accuracy", "balanced_accuracy", "auroc", "average_precision")
 
 
 @register_task("classification", target="class")
@@ -106,19 +109,21 @@ class Classification(Task):
         """Return the logits of the mean probabilities of an ensemble's logits (B, members, classes)."""
         return outputs.float().log_softmax(2).logsumexp(1) - math.log(outputs.shape[1])
 
-    def metrics(self, stage: str) -> MetricCollection:
+    def metrics(self, stage: str) -> Metrics:
         """Return loss, accuracy and the monitored metric; for the test all of them."""
-        metrics = _multiclass(len(self.classes))
-        if len(self.classes) == 2:
-            metrics |= {"auroc": TwoClassAUROC(), "average_precision": TwoClassAveragePrecision()}
-        if stage != "test":
-            metrics = {name: metric for name, metric in metrics.items() if name in ("accuracy", self.monitor)}
-        return Metrics({"nll": MeanMetric(), **metrics}, compute_groups=False)
+        names = METRICS if stage == "test" else [name for name in METRICS if name in ("accuracy", self.monitor)]
+        known = dict(zip(METRICS, self.all_metrics(), strict=True))
+        return Metrics({"nll": MeanMetric(), **{name: known[name] for name in names}})
 
-    def update(self, metrics: MetricCollection, output: Tensor, batch: Batch) -> None:
+    def all_metrics(self) -> tuple[Metric, ...]:
+        """Return fresh metrics in the order of METRICS."""
+        k = len(self.classes)
+        rankings = (TwoClassAUROC(), TwoClassAveragePrecision()) if k == 2 else (MeanAUROC(k), MeanAveragePrecision(k))
+        return (MulticlassAccuracy(k, average="micro"), MeanRecall(k), *rankings)
+
+    def update(self, metrics: Metrics, output: Tensor, batch: Batch) -> None:
         """Add a batch; ``nll`` is the plain cross-entropy, without smoothing and weights."""
         y, probability = batch["y"], output.float().softmax(1)
-        assert isinstance(metrics, Metrics)
         nll = F.cross_entropy(output.float(), y, reduction="none")
         labels, ranking = (self.labels(probability), y), (probability, y)
         if len(self.classes) == 2:
@@ -145,19 +150,22 @@ class Classification(Task):
         """Return the class ``label`` of each row and ``probability`` (B, K)."""
         return {"label": [self.classes[i] for i in self.labels(predictions["probability"]).tolist()], **predictions}
 
-    def baselines(self, dataset: Dataset, options: Mapping[str, Any]) -> dict[str, Callable[[], Scores]]:
+    def baselines(self, dataset: Dataset, options: Mapping[str, Any]) -> Baselines:
         """Return the ``majority`` and a ``logistic regression`` (of texts: on which tokens are in them)."""
         from zoo.tasks.classification.baselines import logistic_regression, majority
 
         return {"majority": partial(majority, dataset), "logistic regression": partial(logistic_regression, dataset)}
 
     def constant_baselines(self, split: Split) -> dict[str, Scores]:
-        """Return the scores of the training rows' class frequencies."""
-        return constant_scores(self.spec, split, np.array(self.counts) / max(sum(self.counts), 1))
+        """Return the scores of ``majority``, the training rows' class frequencies, where these are known."""
+        if not self.counts:
+            return {}
+        y, rows = np.asarray(split["y"]), self.spec.rows if self.spec.multilabel else sum(self.counts)
+        frequency = np.array(self.counts) / max(rows, 1)
+        scores = classification_scores(self.spec, np.broadcast_to(frequency, (len(y), len(frequency))), y)
+        return {"majority": {name: value for name, value in scores.items() if not np.isnan(value)}}
 
-    def plots(
-        self, dataset: Dataset, predictions: dict[str, Any], visualizations: Mapping[str, Tensor]
-    ) -> dict[str, Draw]:
+    def plots(self, dataset: Dataset, predictions: dict[str, Any], visualizations: Mapping[str, Tensor]) -> Plots:
         """Return what draws the confusion matrix, precision and recall, and mistakes on images."""
         from zoo.tasks.classification.plots import classification_plots
 
@@ -170,6 +178,68 @@ class Classification(Task):
         if spec.multilabel:
             label = {"type": "array", "items": label}
         return object_schema(label=label, probability=object_schema(**dict.fromkeys(spec.classes, number_schema())))
+
+
+class MultilabelClassification(Classification):
+    """Several labels that may be true together. ``output`` (B, K) logits, ``y`` (B, K) float, 0 or 1.
+
+    The loss is the mean binary cross-entropy; metrics are means over the labels, accuracy the share of correct ones.
+    """
+
+    monitor, mode = "average_precision", "max"
+
+    def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
+        """Take up a run's options."""
+        self.label_smoothing = label_smoothing
+        self.select_monitor(options.monitor, [*METRICS, "nll"])
+        reject_options(options, "there are several labels at once", "threshold", "loss")
+        if options.class_weights is not None:  # of each label's true rows
+            self.constant("weights", torch.tensor([(self.spec.rows - n) / max(n, 1) for n in self.counts]))
+
+    def loss(self, output: Tensor, batch: Batch) -> Tensor:
+        """Return the binary cross-entropy, a scalar."""
+        y = batch["y"]
+        if "share" in batch:
+            share = batch["share"].unsqueeze(1)
+            y = share * y + (1 - share) * batch["y2"]
+        y = y * (1 - self.label_smoothing) + self.label_smoothing / 2
+        weights = None if self.weights is None else self.weights.to(output.dtype)
+        return F.binary_cross_entropy_with_logits(output, y, pos_weight=weights)
+
+    def batch_statistics(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Return the sum over rows of the share of correct labels."""
+        return {"accuracy": ((output > 0) == (batch["y"] > 0.5)).float().mean(1).sum()}
+
+    def ensemble_mean(self, outputs: Tensor) -> Tensor:
+        """Return the logits of the mean probabilities of an ensemble's logits (B, members, labels)."""
+        return torch.logit(outputs.float().sigmoid().mean(1), eps=1e-6)
+
+    def all_metrics(self) -> tuple[Metric, ...]:
+        """Return fresh metrics in the order of METRICS."""
+        k = len(self.classes)
+        return MultilabelAccuracy(k, average="macro"), LabelBalancedAccuracy(k), LabelAUROC(k), LabelAveragePrecision(k)
+
+    def update(self, metrics: Metrics, output: Tensor, batch: Batch) -> None:
+        """Add a batch; ``nll`` is summed over the labels."""
+        output, y = output.float(), batch["y"]
+        nll = F.binary_cross_entropy_with_logits(output, y, reduction="none").sum(1)
+        pair = (output.sigmoid(), y.long())
+        metrics.feed(nll=(nll,), accuracy=pair, balanced_accuracy=pair, auroc=pair, average_precision=pair)
+
+    def predictions(self, output: Tensor) -> dict[str, Tensor]:
+        """Return ``probability`` (B, K), of each label for itself."""
+        return {"probability": output.float().sigmoid()}
+
+    def postprocess(self, predictions: dict[str, Tensor]) -> dict[str, Any]:
+        """Return the list of ``label`` that are likely in each row, and ``probability`` (B, K)."""
+        likely = (predictions["probability"] > 0.5).tolist()
+        return {"label": [[c for c, on in zip(self.classes, row, strict=True) if on] for row in likely], **predictions}
+
+    def plots(self, dataset: Dataset, predictions: dict[str, Any], visualizations: Mapping[str, Tensor]) -> Plots:
+        """Return what draws precision and recall of each label."""
+        from zoo.tasks.classification.plots import multilabel_plots
+
+        return multilabel_plots(dataset, predictions)
 
 
 def balanced_weights(counts: Sequence[int]) -> Tensor:

@@ -13,15 +13,15 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from zoo.data.dataset import Dataset, Values
-from zoo.tasks.base import Draw
-from zoo.utils.plotting import INK, TRAIN, VAL, axes_of, save, show
+from zoo.tasks.base import Plots
+from zoo.utils.plotting import INK, TRAIN, VAL, panel, save, show
 
 
-def classification_plots(dataset: Dataset, predictions: dict[str, Any]) -> dict[str, Draw]:
+def classification_plots(dataset: Dataset, predictions: dict[str, Any]) -> Plots:
     """Return, by file names, what draws classes that exclude each other."""
     spec, y, probability = dataset.spec, dataset.test["y"], predictions["probability"]
     assert isinstance(y, Tensor)
-    plots: dict[str, Draw] = {}
+    plots: Plots = {}
     if len(spec.classes) == 2:
         truth, score = (y == spec.positive_class).float().unsqueeze(1), probability[:, spec.positive_class].unsqueeze(1)
         names = [spec.classes[spec.positive_class]]
@@ -33,7 +33,7 @@ def classification_plots(dataset: Dataset, predictions: dict[str, Any]) -> dict[
     return plots
 
 
-def multilabel_plots(dataset: Dataset, predictions: dict[str, Any]) -> dict[str, Draw]:
+def multilabel_plots(dataset: Dataset, predictions: dict[str, Any]) -> Plots:
     """Return, by file names, what draws labels that may be true together."""
     draw = partial(precision_recall, predictions["probability"], dataset.test["y"], dataset.spec.classes)
     return {"precision_recall.png": draw}
@@ -45,7 +45,7 @@ def confusion_matrix(predicted: Tensor, y: Tensor, classes: int) -> Tensor:
 
 
 def confusion_plot(predicted: Tensor, y: Tensor, classes: Sequence[str], path: Path) -> Path:
-    """Draw how often each class (row) was predicted as each other (column); counts where they can be read."""
+    """Plots how often each class (row) was predicted as each other (column); counts where they can be read."""
     counts = confusion_matrix(predicted, y, len(classes)).numpy()
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     size = min(max(3.0, 0.45 * len(classes) + 1.2), 12)
@@ -68,7 +68,7 @@ def confusion_plot(predicted: Tensor, y: Tensor, classes: Sequence[str], path: P
 
 
 def mistakes(images: Values, probability: Tensor, y: Tensor, classes: Sequence[str], path: Path) -> Path:
-    """Draw the images whose true class got the least probability, of those that were classified wrongly."""
+    """Plots the images whose true class got the least probability, of those that were classified wrongly."""
     wrong = torch.nonzero(probability.argmax(1) != y).squeeze(1)
     order = wrong[probability[wrong, y[wrong]].argsort()][:24]
     columns = min(max(len(order), 3), 8)
@@ -81,9 +81,7 @@ def mistakes(images: Values, probability: Tensor, y: Tensor, classes: Sequence[s
         show(ax, images[i])
         guess = int(probability[i].argmax())
         ax.set_title(
-            f"{classes[guess]} ({float(probability[i, guess]):.0%})\nis {classes[y[i]]}",
-            fontsize=7,
-            color=INK,
+            f"{classes[guess]} ({float(probability[i, guess]):.0%})\nis {classes[y[i]]}", fontsize=7, color=INK
         )
     title = f"{len(wrong)} of {len(y):,} wrong, the worst first" if len(wrong) else f"none of {len(y):,} wrong"
     figure.suptitle(title, fontsize=9, color=INK)
@@ -91,9 +89,8 @@ def mistakes(images: Values, probability: Tensor, y: Tensor, classes: Sequence[s
 
 
 def precision_recall(score: Tensor, truth: Tensor, names: Sequence[str], path: Path) -> Path:
-    """Draw precision against recall at each threshold; ``score`` and ``truth`` are (N, names)."""
-    figure = Figure(figsize=(4.4, 4), layout="constrained")
-    ax = axes_of(figure)
+    """Plots precision against recall at each threshold; ``score`` and ``truth`` are (N, names)."""
+    ax = panel(4.4, 4, "recall", "precision")
     for number, name in enumerate(names[:10]):
         order = score[:, number].argsort(descending=True)
         hits = truth[order, number].double().cumsum(0)
@@ -103,7 +100,5 @@ def precision_recall(score: Tensor, truth: Tensor, names: Sequence[str], path: P
     if len(names) == 1:
         ax.axhline(float(truth.mean()), color=TRAIN, linewidth=1, label="by chance")
     ax.set_ylim(0, 1.02)
-    ax.set_xlabel("recall", color=INK)
-    ax.set_ylabel("precision", color=INK)
     ax.legend(frameon=False, fontsize=8)
-    return save(figure, path)
+    return save(ax.figure, path)

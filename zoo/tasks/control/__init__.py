@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics import MeanMetric, Metric, MetricCollection
+from torchmetrics import MeanMetric, Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
 from zoo.config.schema import ObjectiveOptions
 from zoo.data.dataset import Batch, Dataset
 from zoo.data.spec import DataSpec
 from zoo.registry import register_task
-from zoo.tasks.base import Draw, Example, Metrics, Scores, Task, reject_options
+from zoo.tasks.base import Baselines, Example, Metrics, Plots, Task, reject_options
 from zoo.tasks.control.baselines import at_random
 from zoo.utils.precision import to_widest_dtype
 
@@ -52,6 +52,7 @@ class Control(Task):
         "return lacks {:.3f} of what actions at random lack, which is above",
     )
     progress_axis = "samples"
+    collects_outputs = False  # of episodes that are over
     demo = "play"
     command = "zoo play {}"
     low: Tensor
@@ -73,22 +74,17 @@ class Control(Task):
         self.select_monitor(options.monitor, ["return"])
         reject_options(options, "nothing is labelled", "class_weights", "loss", "threshold")
 
-    def metrics(self, stage: str) -> MetricCollection:
+    def metrics(self, stage: str) -> Metrics:
         """Return the means over episodes."""
         metrics: dict[str, Any] = {"return": MeanMetric(), "return_std": StandardDeviation(), "length": MeanMetric()}
         metrics |= {"return_sampled": MeanMetric()} if stage == "test" else {}
-        return Metrics(metrics, compute_groups=False)
+        return Metrics(metrics)
 
-    def update(self, metrics: MetricCollection, output: Any, batch: Batch) -> None:
+    def update(self, metrics: Metrics, output: Any, batch: Batch) -> None:
         """Add episodes; ``output`` has their figures (E,) by name."""
-        assert isinstance(metrics, Metrics)
         for name, values in output.items():
             metrics.feed(**{name: (values,)})
         metrics.feed(return_std=(output["return"],))
-
-    def collect(self, output: Any, batch: Batch) -> Tensor | None:
-        """Return nothing: what was played is over."""
-        return None
 
     def predictions(self, output: Tensor) -> dict[str, Tensor]:
         """Return ``probability`` (B, actions) of each action, or the likeliest ``action`` (B, numbers)."""
@@ -103,13 +99,11 @@ class Control(Task):
         likeliest = predictions["probability"].argmax(1).tolist()
         return {**predictions, "label": [self.spec.classes[number] for number in likeliest]}
 
-    def baselines(self, dataset: Dataset, options: Mapping[str, Any]) -> dict[str, Callable[[], Scores]]:
+    def baselines(self, dataset: Dataset, options: Mapping[str, Any]) -> Baselines:
         """Return ``random`` actions."""
         return {"random": partial(at_random, dataset)}
 
-    def plots(
-        self, dataset: Dataset, predictions: dict[str, Any], visualizations: Mapping[str, Tensor]
-    ) -> dict[str, Draw]:
+    def plots(self, dataset: Dataset, predictions: dict[str, Any], visualizations: Mapping[str, Tensor]) -> Plots:
         """Return what draws an episode, and actions and values over two observed numbers."""
         from zoo.tasks.control.plots import control_plots
 

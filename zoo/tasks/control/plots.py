@@ -10,16 +10,15 @@ import numpy as np
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from zoo.tasks.base import Draw
-from zoo.utils.atomic_io import atomic_write
-from zoo.utils.plotting import INK, axes_of, save
+from zoo.tasks.base import Plots
+from zoo.utils.plotting import INK, axes_of, save, save_gif
 
 PER_SECOND = 25  # frames
 
 
-def control_plots(visualizations: Mapping[str, Tensor]) -> dict[str, Draw]:
+def control_plots(visualizations: Mapping[str, Tensor]) -> Plots:
     """Return, by the names of files, what draws ``frames`` of an episode and a ``map`` of two numbers."""
-    plots: dict[str, Draw] = {}
+    plots: Plots = {}
     if "frames" in visualizations:
         plots["episode.gif"] = lambda path: write_gif(visualizations["frames"], path)
     if "map" in visualizations:
@@ -31,14 +30,12 @@ def write_gif(frames: Tensor, path: Path) -> Path:
     """Write frames (T, H, W, 3) of bytes as an animated GIF."""
     from PIL import Image
 
-    first, *others = [Image.fromarray(np.ascontiguousarray(frame)) for frame in frames.cpu().numpy()]
-    options = {"format": "gif", "save_all": True, "append_images": others, "duration": 1000 // PER_SECOND, "loop": 0}
-    atomic_write(path, lambda to: first.save(to, **options))
-    return path
+    images = [Image.fromarray(np.ascontiguousarray(frame)) for frame in frames.cpu().numpy()]
+    return save_gif(images, path, 1000 // PER_SECOND)
 
 
 def maps(visualizations: Mapping[str, Tensor], path: Path) -> Path:
-    """Draw action and value (H, W) over two observed numbers, which range over ``range`` (2, 2)."""
+    """Plots action and value (H, W) over two observed numbers, which range over ``range`` (2, 2)."""
     panels = [("action", "action"), *([("value", "value")] if "value" in visualizations else [])]
     figure = Figure(figsize=(4.2 * len(panels), 3.6), layout="constrained")
     (left, right), (low, high) = visualizations["range"].tolist()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics import MeanAbsoluteError, MeanSquaredError, MetricCollection
+from torchmetrics import MeanAbsoluteError, MeanSquaredError
 
 from zoo.config.schema import ObjectiveOptions
 from zoo.data.dataset import Batch, Dataset, Split
@@ -17,9 +17,10 @@ from zoo.data.loader import EvalLoader
 from zoo.data.spec import DataSpec
 from zoo.registry import register_task
 from zoo.tasks.base import (
-    Draw,
+    Baselines,
     Example,
     Metrics,
+    Plots,
     Scores,
     Task,
     number_schema,
@@ -69,21 +70,13 @@ class Forecasting(Task):
         """Return values in units of the training data's deviation."""
         return (y - self.mean) / self.std
 
-    def metrics(self, stage: str) -> MetricCollection:
+    def metrics(self, stage: str) -> Metrics:
         """Return squared and absolute errors, standardized and in original units."""
-        return Metrics(
-            {
-                "mse": MeanSquaredError(),
-                "mae": MeanAbsoluteError(),
-                "mse_original": MeanSquaredError(),
-                "mae_original": MeanAbsoluteError(),
-            },
-            compute_groups=False,
-        )
+        kinds = {"mse": MeanSquaredError, "mae": MeanAbsoluteError}
+        return Metrics({f"{name}{unit}": kind() for unit in ("", "_original") for name, kind in kinds.items()})
 
-    def update(self, metrics: MetricCollection, output: Tensor, batch: Batch) -> None:
+    def update(self, metrics: Metrics, output: Tensor, batch: Batch) -> None:
         """Add a batch."""
-        assert isinstance(metrics, Metrics)
         # contiguous: torchmetrics flattens by view
         pair = (output.float().contiguous(), self.standard(batch["y"]).contiguous())
         original = (self.predictions(output)["value"].contiguous(), batch["y"].contiguous())
@@ -94,7 +87,7 @@ class Forecasting(Task):
         output = output.float()
         return {"value": output * self.std + self.mean}
 
-    def baselines(self, dataset: Dataset, options: Mapping[str, Any]) -> dict[str, Callable[[], Scores]]:
+    def baselines(self, dataset: Dataset, options: Mapping[str, Any]) -> Baselines:
         """Return ``repeat last`` and, where a season is known and in the past, ``seasonal naive``."""
         periods = {"repeat last": 1}
         if 1 < self.spec.seasonal_period <= self.spec.input_shape[0]:
@@ -103,21 +96,16 @@ class Forecasting(Task):
 
     def _naive(self, test: Split, period: int) -> Scores:
         """Return the scores of forecasts that repeat the last ``period`` steps."""
-        metrics = self.metrics("test")
         index = torch.arange(self.spec.target_shape[0]) % period - period  # from the end
-        for batch in EvalLoader(test):
-            self.update(metrics, self.standard(batch["x"][:, index][:, :, list(self.spec.targets)]), batch)
-        assert isinstance(metrics, Metrics)
-        return metrics.scalars()
+        columns = list(self.spec.targets)
+        return self.test_scores((self.standard(b["x"][:, index][:, :, columns]), b) for b in EvalLoader(test))
 
     def constant_baselines(self, split: Split) -> dict[str, Scores]:
         """Return the scores of all baselines, which learn nothing."""
         measures = self.baselines(Dataset(self.spec, split, split, split), {})
         return {name: measure() for name, measure in measures.items()}
 
-    def plots(
-        self, dataset: Dataset, predictions: dict[str, Any], visualizations: Mapping[str, Tensor]
-    ) -> dict[str, Draw]:
+    def plots(self, dataset: Dataset, predictions: dict[str, Any], visualizations: Mapping[str, Tensor]) -> Plots:
         """Return what draws forecasts and their errors."""
         from zoo.tasks.forecasting.plots import errors_by_step, forecasts
 

@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from zoo.data.dataset import Dataset
-from zoo.utils.plotting import INK, TRAIN, VAL, axes_of, save
+from zoo.utils.plotting import INK, TRAIN, VAL, axes_of, panel, save
 
 
 def forecasts(dataset: Dataset, value: Tensor, path: Path) -> Path:
-    """Draw test windows, evenly through the test part: the past, the true future, the forecast; by column."""
+    """Plots test windows, evenly through the test part: the past, the true future, the forecast; by column."""
     spec, rows = dataset.spec, 3
     columns = list(range(min(len(spec.targets), 3)))
     figure = Figure(figsize=(4.2 * len(columns), 2.1 * rows), layout="constrained")
@@ -36,17 +36,14 @@ def forecasts(dataset: Dataset, value: Tensor, path: Path) -> Path:
 
 
 def errors_by_step(dataset: Dataset, value: Tensor, path: Path) -> Path:
-    """Draw the root of the mean squared error over the steps ahead, by column, in units of training's deviation."""
+    """Plots the root of the mean squared error over the steps ahead, by column, in units of training's deviation."""
     spec = dataset.spec
     y = dataset.test["y"].index_select(0, torch.arange(len(value)))
     scale = torch.tensor([spec.std[n] for n in spec.targets])
     error = ((value - y) / scale).square().mean(0).sqrt().numpy()  # (H, columns)
-    figure = Figure(figsize=(4.6, 3), layout="constrained")
-    ax = axes_of(figure)
+    ax = panel(4.6, 3, "steps ahead", "RMSE, standardized")
     for column, number in enumerate(spec.targets[:10]):
         ax.plot(np.arange(1, len(error) + 1), error[:, column], linewidth=1, label=spec.columns[number])
     ax.set_ylim(0)
-    ax.set_xlabel("steps ahead", fontsize=8, color=INK)
-    ax.set_ylabel("RMSE, standardized", fontsize=8, color=INK)
     ax.legend(frameon=False, fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
-    return save(figure, path)
+    return save(ax.figure, path)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
-from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics import MeanMetric
 
 from zoo.config.schema import ObjectiveOptions
 from zoo.data.dataset import Batch, Dataset
@@ -16,7 +16,7 @@ from zoo.data.loader import EvalLoader
 from zoo.data.spec import DataSpec
 from zoo.metrics.evaluator import has_evaluator
 from zoo.registry import register_task
-from zoo.tasks.base import Draw, Example, Metrics, Scores, Task, reject_options
+from zoo.tasks.base import Baselines, Example, Metrics, Plots, Task, reject_options
 from zoo.tasks.generation.metrics import SampleMetrics
 from zoo.utils.precision import to_widest_dtype
 
@@ -45,6 +45,7 @@ class Generation(Task):
         0.3,
         "Fréchet distance {:.3f} times that of the mean row is above",
     )
+    collects_outputs = False  # samples are drawn when a picture is
     demo = "sample"
     command = "zoo sample {}"
 
@@ -63,21 +64,16 @@ class Generation(Task):
         self.select_monitor(options.monitor, known)
         reject_options(options, "nothing is predicted", "class_weights", "loss", "threshold")
 
-    def metrics(self, stage: str) -> MetricCollection:
+    def metrics(self, stage: str) -> Metrics:
         """Return what compares samples, and the discriminator's shares."""
         samples = SampleMetrics(has_evaluator(self.spec), len(self.spec.classes), self.conditional)
-        return Metrics({"samples": samples, "d_real": MeanMetric(), "d_generated": MeanMetric()}, compute_groups=False)
+        return Metrics({"samples": samples, "d_real": MeanMetric(), "d_generated": MeanMetric()})
 
-    def update(self, metrics: MetricCollection, output: Any, batch: Batch) -> None:
+    def update(self, metrics: Metrics, output: Any, batch: Batch) -> None:
         """Add a batch; ``output`` has real and generated rows by name."""
-        assert isinstance(metrics, Metrics)
         metrics["samples"].update(**output, **({"y": batch["y"]} if self.conditional else {}))
         metrics["d_real"].update(to_widest_dtype(output["real_logit"] > 0))
         metrics["d_generated"].update(to_widest_dtype(output["generated_logit"] < 0))
-
-    def collect(self, output: Any, batch: Batch) -> Tensor | None:
-        """Return nothing: samples are drawn when a picture is."""
-        return None
 
     def predictions(self, output: Tensor) -> dict[str, Tensor]:
         """Return ``real_probability``, that of the discriminator for each image to be real."""
@@ -87,15 +83,13 @@ class Generation(Task):
         """Return None: which metrics compare samples depends on the data."""
         return None
 
-    def baselines(self, dataset: Dataset, options: Mapping[str, Any]) -> dict[str, Callable[[], Scores]]:
+    def baselines(self, dataset: Dataset, options: Mapping[str, Any]) -> Baselines:
         """Return ``other real images``, in place of generated ones."""
         from zoo.tasks.generation.baselines import real_to_real
 
         return {"other real images": partial(real_to_real, dataset)}
 
-    def plots(
-        self, dataset: Dataset, predictions: dict[str, Any], visualizations: Mapping[str, Tensor]
-    ) -> dict[str, Draw]:
+    def plots(self, dataset: Dataset, predictions: dict[str, Any], visualizations: Mapping[str, Tensor]) -> Plots:
         """Return what draws samples, interpolations and nearest neighbors."""
         from zoo.tasks.generation.plots import generation_plots
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from zoo.utils.atomic_io import atomic_write
 from zoo.utils.guard import Guard
-from zoo.utils.plotting import visible
+from zoo.utils.plotting import save_gif, visible
 
 COLUMNS, COUNT = 10, 100
 SMALL = 56  # pixels a side, up to which images are drawn twice or more as large
@@ -49,11 +49,8 @@ class SampleGrids(L.Callback):
         paths = sorted(path for path in self.folder.glob("*.png") if int(path.stem) <= module.loop.epochs)
         if not paths:
             return
-        first, *others = [Image.open(path).convert("P") for path in paths]
-        each = max(int(1000 * SECONDS / len(paths)), 40)
-        durations = [each] * len(others) + [3000]  # milliseconds; the last one stays
-        options = {"format": "gif", "save_all": True, "append_images": others, "duration": durations, "loop": 0}
-        atomic_write(self.folder.with_suffix(".gif"), lambda to: first.save(to, **options))
+        durations = [max(int(1000 * SECONDS / len(paths)), 40)] * (len(paths) - 1) + [3000]  # the last one stays
+        save_gif([Image.open(path).convert("P") for path in paths], self.folder.with_suffix(".gif"), durations)
 
 
 def _picture(images: Tensor) -> Any:
@@ -62,9 +59,8 @@ def _picture(images: Tensor) -> Any:
     from torchvision.utils import make_grid
 
     side = images.shape[2]
-    grid = make_grid(
-        visible(images.float().cpu()), nrow=COLUMNS, padding=1, pad_value=0.5
-    )  # grey images become colored
+    # grey images become colored
+    grid = make_grid(visible(images.float().cpu()), nrow=COLUMNS, padding=1, pad_value=0.5)
     times = max(SMALL // side, 1)
     pixels = (grid * 255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
     return Image.fromarray(np.ascontiguousarray(pixels.repeat(times, 0).repeat(times, 1)))

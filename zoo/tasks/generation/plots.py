@@ -7,22 +7,20 @@ from functools import partial
 
 from torch import Tensor
 
-from zoo.tasks.base import Draw
+from zoo.tasks.base import Plots
 from zoo.utils.plotting import grid
 
-TITLES = {
-    "samples": "new images",
-    "interpolation": "interpolation between two latent vectors",
-    "nearest": "new images, each beside its nearest training image",
+GRIDS = {  # title, and number of lines
+    "samples": ("new images", 8),
+    "interpolation": ("interpolation between two latent vectors", 1),
+    "nearest": ("new images, each beside its nearest training image", 2),
 }
 
 
-def generation_plots(visualizations: Mapping[str, Tensor]) -> dict[str, Draw]:
+def generation_plots(visualizations: Mapping[str, Tensor]) -> Plots:
     """Return, by file names, what draws ``samples``, an ``interpolation`` between them, and the ``nearest`` training images."""
-    plots: dict[str, Draw] = {}
-    for name, title in TITLES.items():
-        if name in visualizations:
-            images = visualizations[name]
-            columns = {"samples": len(images) // 8, "interpolation": len(images), "nearest": len(images) // 2}[name]
-            plots[f"{name}.png"] = partial(grid, images, title, columns=columns)
-    return plots
+    return {
+        f"{name}.png": partial(grid, visualizations[name], title, columns=len(visualizations[name]) // lines)
+        for name, (title, lines) in GRIDS.items()
+        if name in visualizations
+    }

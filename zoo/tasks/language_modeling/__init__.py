@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics import MeanMetric
 
 from zoo.config.schema import ObjectiveOptions
 from zoo.data.dataset import Batch, Dataset
 from zoo.data.spec import PADDING, DataSpec
 from zoo.registry import register_task
-from zoo.tasks.base import Example, Metrics, Scores, Task, TransformedMean, reject_options
+from zoo.tasks.base import Baselines, Example, Metrics, Task, TransformedMean, reject_options
 
 if TYPE_CHECKING:
     from lightning import Callback
@@ -38,6 +39,7 @@ class LanguageModeling(Task):
         0.6,
         "nll {:.3f} times that of single symbols' frequencies is above",
     )
+    collects_outputs = False  # of the size of the text times that of the vocabulary
     demo = "generate"
     command = "zoo generate {}"
 
@@ -68,20 +70,15 @@ class LanguageModeling(Task):
         logits, y = output.flatten(0, 1), batch["y"].flatten()
         return F.cross_entropy(logits.float(), y, ignore_index=PADDING, label_smoothing=self.label_smoothing)
 
-    def metrics(self, stage: str) -> MetricCollection:
+    def metrics(self, stage: str) -> Metrics:
         """Return nll, perplexity, accuracy and, of characters, bits per character."""
-        metrics: dict[str, Any] = {
-            "nll": MeanMetric(),
-            "perplexity": TransformedMean(torch.exp),
-            "accuracy": MeanMetric(),
-        }
+        metrics = {"nll": MeanMetric(), "perplexity": TransformedMean(torch.exp), "accuracy": MeanMetric()}
         if self.characters:
             metrics["bits_per_character"] = TransformedMean(lambda nll: nll / math.log(2))
-        return Metrics(metrics, compute_groups=False)
+        return Metrics(metrics)
 
-    def update(self, metrics: MetricCollection, output: Tensor, batch: Batch) -> None:
+    def update(self, metrics: Metrics, output: Tensor, batch: Batch) -> None:
         """Add a batch: each symbol counts alike."""
-        assert isinstance(metrics, Metrics)
         nll, correct = self.token_nll(output, batch), (output.argmax(2) == batch["y"]).float()
         inside = (batch["y"] != PADDING).float()
         pair = (nll, inside)
@@ -96,20 +93,16 @@ class LanguageModeling(Task):
         """Return ``probability`` (B, T, V) of each symbol to come next."""
         return {"probability": output.float().softmax(2)}
 
-    def collect(self, output: Tensor, batch: Batch) -> Tensor | None:
-        """Return nothing: a test's outputs are the size of its text times that of the vocabulary."""
-        return None
-
     def postprocess(self, predictions: dict[str, Tensor]) -> dict[str, Any]:
         """Return the likeliest next ``label`` of each text and ``probability`` (B, V) of what follows its end."""
         probability = predictions["probability"][:, -1]
         return {"label": [self.vocabulary[i] for i in probability.argmax(1).tolist()], "probability": probability}
 
-    def baselines(self, dataset: Dataset, options: Mapping[str, Any]) -> dict[str, Callable[[], Scores]]:
+    def baselines(self, dataset: Dataset, options: Mapping[str, Any]) -> Baselines:
         """Return the ``frequencies`` of single symbols, and a ``5-gram``."""
-        from zoo.tasks.language_modeling.baselines import ngrams
+        from zoo.tasks.language_modeling.baselines import ngram_scores
 
-        return ngrams(dataset)
+        return {name: partial(ngram_scores, dataset, order) for name, order in (("frequencies", 1), ("5-gram", 5))}
 
     def callbacks(self, model: Any, folder: Path) -> list[Callback]:
         """Return what writes a sample after each epoch, where the model generates."""

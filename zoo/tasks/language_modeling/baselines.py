@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
-
 import numpy as np
 
-from zoo.data.dataset import Dataset, Split, Windows
+from zoo.data.dataset import Dataset
 from zoo.data.spec import PADDING
 from zoo.tasks.base import Scores
 
 
-def ngrams(dataset: Dataset) -> dict[str, Callable[[], Scores]]:
-    """Return what measures n-grams of the training text: single symbols, and five in a row."""
-    return {name: partial(_counted, dataset, order) for name, order in (("frequencies", 1), ("5-gram", 5))}
-
-
-def _counted(dataset: Dataset, order: int) -> Scores:
-    train, test = (symbols_of(split) for split in (dataset.train, dataset.test))
+def ngram_scores(dataset: Dataset, order: int) -> Scores:
+    """Return the test scores of ``order`` symbols in a row, counted in the training text."""
+    train, test = (split["x"].base.numpy().astype(np.int64) for split in (dataset.train, dataset.test))  # type: ignore[union-attr]
     test = test[test != PADDING]
     nll = float(-np.log(ngram(train, test, order, dataset.spec.vocab_size)[1:]).mean())
     scores = {"nll": nll, "perplexity": float(np.exp(nll))}
     return scores | ({"bits_per_character": nll / float(np.log(2))} if dataset.spec.tokenizer == "characters" else {})
-
-
-def symbols_of(split: Split) -> np.ndarray:
-    """Return the whole text of a split (N,)."""
-    x = split["x"]
-    assert isinstance(x, Windows)
-    return x.base.numpy().astype(np.int64)
 
 
 def ngram(train: np.ndarray, test: np.ndarray, order: int, symbols: int) -> np.ndarray:
@@ -42,7 +28,7 @@ def ngram(train: np.ndarray, test: np.ndarray, order: int, symbols: int) -> np.n
     for size in range(1, order + 1):  # of h w
         if len(test) < size:
             break
-        known, test_grams = (_windows(part, size) for part in (train, test))
+        known, test_grams = (np.lib.stride_tricks.sliding_window_view(part, size) for part in (train, test))
         grams, code = np.unique(np.concatenate([known, test_grams]), axis=0, return_inverse=True)
         contexts, context_of = np.unique(grams[:, :-1], axis=0, return_inverse=True)
         code, context_of = code.reshape(-1), context_of.reshape(-1)
@@ -54,7 +40,3 @@ def ngram(train: np.ndarray, test: np.ndarray, order: int, symbols: int) -> np.n
         lower = p[size - 1 :]
         p[size - 1 :] = np.where(n > 0, (c + t * lower) / np.maximum(n + t, 1), lower)
     return p
-
-
-def _windows(symbols: np.ndarray, size: int) -> np.ndarray:
-    return np.lib.stride_tricks.sliding_window_view(symbols, size)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics import MeanMetric, MetricCollection
+from torchmetrics import MeanMetric
 from torchmetrics.classification import BinaryF1Score
 from torchmetrics.image import StructuralSimilarityIndexMeasure
 
@@ -22,9 +22,10 @@ from zoo.data.spec import DataSpec
 from zoo.metrics.defined import TwoClassAUROC, TwoClassAveragePrecision
 from zoo.registry import register_task
 from zoo.tasks.base import (
-    Draw,
+    Baselines,
     Example,
     Metrics,
+    Plots,
     Scores,
     Task,
     TransformedMean,
@@ -73,9 +74,8 @@ class Reconstruction(Task):
         self.select_monitor(options.monitor, known)
         reject_options(options, "the target is the input itself", "class_weights", "loss")
         if not self.detects_anomalies:
-            reject_options(
-                options, "there are no anomalies to detect; data.normal_classes says what is normal", "threshold"
-            )
+            reason = "there are no anomalies to detect; data.normal_classes says what is normal"
+            reject_options(options, reason, "threshold")
         self.threshold_metric = options.threshold or ("f1" if self.detects_anomalies else None)
 
     def target(self, x: Tensor) -> Tensor:
@@ -110,7 +110,7 @@ class Reconstruction(Task):
         names += detection if self.detects_anomalies else []
         return names if stage == "test" else [name for name in names if name in ("mse", self.monitor)]
 
-    def metrics(self, stage: str) -> MetricCollection:
+    def metrics(self, stage: str) -> Metrics:
         """Return the error, and how well it ranks anomalies; for the test in each form."""
         known: dict[str, Any] = {
             "psnr": lambda: TransformedMean(lambda mse: -10 * mse.log10()),
@@ -119,13 +119,11 @@ class Reconstruction(Task):
             "average_precision": TwoClassAveragePrecision,
             "f1": BinaryF1Score,
         }
-        return Metrics({name: known.get(name, MeanMetric)() for name in self.names(stage)}, compute_groups=False)
+        return Metrics({name: known.get(name, MeanMetric)() for name in self.names(stage)})
 
-    def update(self, metrics: MetricCollection, output: Any, batch: Batch) -> None:
+    def update(self, metrics: Metrics, output: Any, batch: Batch) -> None:
         """Add a batch; ``output`` as of the network, or with a ``score`` (B,) that ranks anomalies beside it."""
-        named = output if isinstance(output, dict) else {"output": output}
-        assert isinstance(metrics, Metrics)
-        out, x = named["output"].float(), batch["x"]
+        out, x = (output["output"] if isinstance(output, dict) else output).float(), batch["x"]
         normal = self.normal(batch)
         with torch.autocast(x.device.type, enabled=False):  # SSIM is a difference of large numbers
             error, weight = self.error(out, x), normal.float()
@@ -134,7 +132,7 @@ class Reconstruction(Task):
             if "ssim" in metrics and bool(normal.any()):
                 metrics.feed(ssim=(out[normal], x[normal]))
         if self.detects_anomalies:
-            score = to_widest_dtype(self.score(named, x))
+            score = to_widest_dtype(self.score(output, x))
             alarm = score >= (math.inf if self.threshold is None else self.threshold)
             share = 0.5 + 0.5 * score / (1 + score.abs())  # torchmetrics takes what is not in [0, 1] for logits
             both = (share, batch["y"])
@@ -146,14 +144,15 @@ class Reconstruction(Task):
             return batch["y"] == 0
         return torch.ones(len(batch["x"]), dtype=torch.bool, device=batch["x"].device)
 
-    def score(self, named: dict[str, Tensor], x: Tensor) -> Tensor:
-        """Return the anomaly score of each row (B,)."""
-        score = named.get("score")
-        return self.anomaly_score(named["output"], x) if score is None else score
+    def score(self, output: Any, x: Tensor) -> Tensor:
+        """Return the anomaly score of each row (B,), the output's own where it has one."""
+        named = output if isinstance(output, dict) else {"output": output}
+        score: Tensor = named["score"] if "score" in named else self.anomaly_score(named["output"], x)
+        return score
 
     def collect(self, output: Any, batch: Batch) -> Tensor | None:
         """Return each row's score."""
-        return self.score(output if isinstance(output, dict) else {"output": output}, batch["x"])
+        return self.score(output, batch["x"])
 
     def postprocess_outputs(self, collected: Tensor) -> dict[str, Any]:
         """Return the scores."""
@@ -174,31 +173,27 @@ class Reconstruction(Task):
         """Return the answer and, where anomalies are looked for, each row's ``label`` by its score."""
         if "score" not in predictions or self.threshold is None:
             return {**predictions}
-        return {
-            "label": [self.spec.classes[on] for on in (predictions["score"] >= self.threshold).long().tolist()],
-            **predictions,
-        }
+        anomalies = (predictions["score"] >= self.threshold).long().tolist()
+        return {"label": [self.spec.classes[on] for on in anomalies], **predictions}
 
-    def baselines(self, dataset: Dataset, options: Mapping[str, Any]) -> dict[str, Callable[[], Scores]]:
+    def baselines(self, dataset: Dataset, options: Mapping[str, Any]) -> Baselines:
         """Return ``pca`` with as many components as ``latent_dim``, and what suits a denoiser, VAE or anomaly detector."""
         from zoo.tasks.reconstruction.baselines import reconstruction_baselines
 
-        return reconstruction_baselines(self, dataset, options)
+        return reconstruction_baselines(self, self.scaler, dataset, options)
 
     def constant_baselines(self, split: Split) -> dict[str, Scores]:
         """Return the scores of the training rows' ``mean``; none where columns hold categories."""
         if any(self.spec.categories):
             return {}
-        metrics = self.metrics("test")
-        for batch in EvalLoader(split):
-            target = self.target(batch["x"])
-            self.update(metrics, self.scaler.center(target), batch)
-        assert isinstance(metrics, Metrics)
-        return {"mean": {name: value for name, value in metrics.scalars().items() if name != "f1"}}
+        centers = ((self.scaler.center(self.target(batch["x"])), batch) for batch in EvalLoader(split))
+        return {"mean": self.test_scores(centers)}
 
-    def plots(
-        self, dataset: Dataset, predictions: dict[str, Any], visualizations: Mapping[str, Tensor]
-    ) -> dict[str, Draw]:
+    def test_scores(self, outputs: Iterable[tuple[Any, Batch]]) -> Scores:
+        """Return the test's metrics but f1, which needs a threshold."""
+        return {name: value for name, value in super().test_scores(outputs).items() if name != "f1"}
+
+    def plots(self, dataset: Dataset, predictions: dict[str, Any], visualizations: Mapping[str, Tensor]) -> Plots:
         """Return what draws reconstructions, codes, samples and anomaly scores."""
         from zoo.tasks.reconstruction.plots import reconstruction_plots
 

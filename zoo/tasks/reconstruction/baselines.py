@@ -7,20 +7,20 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torchmetrics import MetricCollection
 
 from zoo.data.classes import labelled
 from zoo.data.dataset import Batch, Dataset, Split
 from zoo.data.loader import EvalLoader
 from zoo.data.noise import add_noise
+from zoo.data.scaler import Scaler
 from zoo.exceptions import install
 from zoo.metrics.probing import code_figures
-from zoo.tasks.base import Metrics, Scores
+from zoo.tasks.base import Baselines, Scores, Task
 from zoo.utils.random import PerSampleGenerator
 
 MAX_TEST, MAX_VAL = 1000, 50  # images that filters are tested on, and selected on: each takes milliseconds
@@ -28,24 +28,7 @@ STRENGTHS = (0.4, 0.6, 0.8, 1.0, 1.3)  # as shares of the noise
 MAX_FIT_ROWS = 20_000  # rows that principal components and the forest are fitted to
 
 
-class Reconstructs(Protocol):
-    """What the baselines need of the task."""
-
-    detects_anomalies: bool
-
-    def target(self, x: Tensor) -> Tensor:
-        """Return what ``x`` is to be reconstructed as."""
-
-    def metrics(self, stage: str) -> MetricCollection:
-        """Return the metrics."""
-
-    def update(self, metrics: MetricCollection, output: Any, batch: Batch) -> None:
-        """Add a batch to them."""
-
-
-def reconstruction_baselines(
-    task: Reconstructs, dataset: Dataset, options: Mapping[str, Any]
-) -> dict[str, Callable[[], Scores]]:
+def reconstruction_baselines(task: Task, scaler: Scaler, dataset: Dataset, options: Mapping[str, Any]) -> Baselines:
     """Return what measures ``pca`` with as many numbers as the model's ``latent_dim``, and what suits its options.
 
     Where it is a denoiser: the ``noisy input`` itself, ``non-local means`` and ``wavelets`` on its first 1,000
@@ -55,48 +38,47 @@ def reconstruction_baselines(
 
     @functools.cache
     def train() -> np.ndarray:
-        return _rows(task, dataset.train)
+        return _rows(scaler, dataset.train)
+
+    def normal_test() -> np.ndarray:
+        x = _rows(scaler, dataset.test, every=True)
+        return x[dataset.test["y"].numpy() == 0] if task.detects_anomalies else x  # type: ignore[union-attr]
 
     if task.detects_anomalies:
         noise = ("none", 0.0)
     size = options.get("latent_dim", 16)
-    measures = {"pca": lambda: _components(dataset, task, train(), size, noise)}
+    measures = {"pca": lambda: _components(dataset, task, scaler, train(), size, noise)}
     if "beta" in options:
         likelihood = options["likelihood"]
         if likelihood == "bernoulli" or (likelihood == "auto" and dataset.spec.bounded):
-            measures["independent pixels"] = lambda: _independent_pixels(train(), _normal_rows(task, dataset.test))
+            measures["independent pixels"] = lambda: _independent_pixels(train(), normal_test())
         else:
-            measures["probabilistic pca"] = lambda: _density(train(), _normal_rows(task, dataset.test), size)
+            measures["probabilistic pca"] = lambda: _density(train(), normal_test(), size)
     if task.detects_anomalies:
-        measures["isolation forest"] = lambda: _forest(task, train(), dataset.test)
+        measures["isolation forest"] = lambda: _forest(train(), _rows(scaler, dataset.test, every=True), dataset.test)
     if noise[0] != "none" and dataset.spec.spatial:
         measures |= _filters(dataset, task, noise)
     return measures
 
 
 def _components(
-    dataset: Dataset, task: Reconstructs, train: np.ndarray, count: int, noise: tuple[str, float]
+    dataset: Dataset, task: Task, scaler: Scaler, train: np.ndarray, count: int, noise: tuple[str, float]
 ) -> Scores:
     from sklearn.decomposition import PCA
 
     pca = PCA(min(count, *train.shape), random_state=0).fit(train)
 
     def reconstruct(batch: Batch) -> Tensor:
-        target = task.target(batch["x"])
+        target = scaler.transform(batch["x"])
         noisy = add_noise(target, *noise, image=dataset.spec.bounded, generator=PerSampleGenerator(batch["row"]))
         code = pca.transform(noisy.flatten(1).numpy())
         return torch.from_numpy(pca.inverse_transform(code)).float().view_as(target)
 
-    scores = _scores(task, ((reconstruct(batch), batch) for batch in EvalLoader(dataset.test)))
+    scores = task.test_scores((reconstruct(batch), batch) for batch in EvalLoader(dataset.test))
     if labelled(dataset.spec):
-        codes = [pca.transform(_rows(task, split, every=True)) for split in (dataset.train, dataset.test)]
+        codes = [pca.transform(_rows(scaler, split, every=True)) for split in (dataset.train, dataset.test)]
         scores |= code_figures(codes[0], dataset.train["y"].numpy(), codes[1], dataset.test["y"].numpy())  # type: ignore[union-attr]
     return scores
-
-
-def _normal_rows(task: Reconstructs, test: Split) -> np.ndarray:
-    x = _rows(task, test, every=True)
-    return x[test["y"].numpy() == 0] if task.detects_anomalies else x  # type: ignore[union-attr]
 
 
 def _independent_pixels(train: np.ndarray, x: np.ndarray) -> Scores:
@@ -115,31 +97,30 @@ def _density(train: np.ndarray, x: np.ndarray, size: int) -> Scores:
     return {"nll": nll, "elbo": -nll}
 
 
-def _forest(task: Reconstructs, train: np.ndarray, test: Split) -> Scores:
+def _forest(train: np.ndarray, x: np.ndarray, test: Split) -> Scores:
     from sklearn.ensemble import IsolationForest
     from sklearn.metrics import average_precision_score, roc_auc_score
 
     forest = IsolationForest(random_state=0).fit(train)
-    score = -forest.score_samples(_rows(task, test, every=True))
+    score = -forest.score_samples(x)
     y = test["y"].numpy()  # type: ignore[union-attr]
     if y.min() == y.max():
         return {}
     return {"auroc": float(roc_auc_score(y, score)), "average_precision": float(average_precision_score(y, score))}
 
 
-def _filters(dataset: Dataset, task: Reconstructs, noise: tuple[str, float]) -> dict[str, Callable[[], Scores]]:
+def _filters(dataset: Dataset, task: Task, noise: tuple[str, float]) -> Baselines:
     """Return what measures filters on the same noisy test images; how strong they are is chosen on validation."""
     name, level = noise
     grey = dataset.spec.input_shape[0] == 1
+    axis = None if grey else 0
 
     def means(image: np.ndarray, strength: float) -> np.ndarray:
-        restored: np.ndarray = denoise_nl_means(
-            image, h=strength * level, patch_size=5, patch_distance=6, fast_mode=False, channel_axis=None if grey else 0
-        )
+        options = {"patch_size": 5, "patch_distance": 6, "fast_mode": False, "channel_axis": axis}
+        restored: np.ndarray = denoise_nl_means(image, h=strength * level, **options)
         return restored
 
     def wavelets(image: np.ndarray, strength: float) -> np.ndarray:
-        axis = None if grey else 0
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of how small the images are
             restored: np.ndarray = denoise_wavelet(image, sigma=strength * level, channel_axis=axis, rescale_sigma=True)
@@ -150,13 +131,12 @@ def _filters(dataset: Dataset, task: Reconstructs, noise: tuple[str, float]) -> 
 
         def pairs() -> Iterator[tuple[Tensor, Any]]:
             for batch in EvalLoader(first):
-                noisy = add_noise(
-                    batch["x"], name, level, image=True, generator=PerSampleGenerator(batch["row"])
-                ).numpy()
+                generator = PerSampleGenerator(batch["row"])
+                noisy = add_noise(batch["x"], name, level, image=True, generator=generator).numpy()
                 restored = [denoise(image[0] if grey else image, strength).reshape(image.shape) for image in noisy]
                 yield torch.from_numpy(np.stack(restored).clip(0, 1)).float(), batch
 
-        return _scores(task, pairs())
+        return task.test_scores(pairs())
 
     def select(denoise: Callable[..., np.ndarray]) -> Scores:
         strength = min(STRENGTHS, key=lambda s: measure(dataset.val, denoise, s, MAX_VAL)["mse"])
@@ -172,19 +152,11 @@ def _filters(dataset: Dataset, task: Reconstructs, noise: tuple[str, float]) -> 
     return {**measures, "non-local means": partial(select, means), "wavelets": partial(select, wavelets)}
 
 
-def _scores(task: Reconstructs, pairs: Iterator[tuple[Tensor, Any]]) -> Scores:
-    metrics = task.metrics("test")
-    for output, batch in pairs:
-        task.update(metrics, output, batch)
-    assert isinstance(metrics, Metrics)
-    return {name: value for name, value in metrics.scalars().items() if name != "f1"}
-
-
-def _rows(task: Reconstructs, split: Split, *, every: bool = False) -> np.ndarray:
+def _rows(scaler: Scaler, split: Split, *, every: bool = False) -> np.ndarray:
     """Return rows of a split as the numbers that are to be given back (N, numbers): all, or some for a fit."""
     count = len(split["x"])
     index = torch.arange(count)
     if not every and count > MAX_FIT_ROWS:
         index = torch.from_numpy(np.sort(np.random.default_rng(0).permutation(count)[:MAX_FIT_ROWS]))
-    picked = {key: value.index_select(0, index) for key, value in split.items() if key == "x"}
-    return np.concatenate([task.target(batch["x"]).flatten(1).numpy() for batch in EvalLoader(picked)])
+    picked = {"x": split["x"].index_select(0, index)}
+    return np.concatenate([scaler.transform(batch["x"]).flatten(1).numpy() for batch in EvalLoader(picked)])

@@ -12,15 +12,15 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from zoo.data.dataset import Dataset, Values
-from zoo.tasks.base import Draw
-from zoo.utils.plotting import INK, TRAIN, VAL, axes_of, grid, save, show
+from zoo.tasks.base import Plots
+from zoo.utils.plotting import INK, TRAIN, VAL, axes_of, grid, panel, save, show
 
 POINTS = 5000  # codes in a picture
 LINES = {"clean": "input", "noisy": "noisy input", "restored": "reconstruction"}
 
 
 def reconstructions(images: Mapping[str, Tensor], path: Path) -> Path:
-    """Draw test images (N, C, H, W) in lines: as they are, with noise, and what the model makes of that."""
+    """Plots test images (N, C, H, W) in lines: as they are, with noise, and what the model makes of that."""
     lines = [name for name in LINES if name in images]
     count = len(images["clean"])
     figure = Figure(figsize=(0.9 * count + 0.9, 0.95 * len(lines)), layout="constrained")
@@ -33,7 +33,7 @@ def reconstructions(images: Mapping[str, Tensor], path: Path) -> Path:
 
 
 def series_reconstructions(images: Mapping[str, Tensor], path: Path) -> Path:
-    """Draw windows (N, T, C) of a series and what the model gives back, standardized."""
+    """Plots windows (N, T, C) of a series and what the model gives back, standardized."""
     count = min(len(images["clean"]), 4)
     figure = Figure(figsize=(6, 1.5 * count), layout="constrained")
     for ax, row in zip(np.atleast_1d(axes_of(figure, count, 1)), range(count), strict=True):
@@ -44,7 +44,7 @@ def series_reconstructions(images: Mapping[str, Tensor], path: Path) -> Path:
 
 
 def plane(codes: Tensor, y: Tensor | None, classes: Sequence[str], path: Path) -> Path:
-    """Draw codes (N, K) on a plane, colored by class; of more than two numbers, their first principal components."""
+    """Plots codes (N, K) on a plane, colored by class; of more than two numbers, their first principal components."""
     index = torch.from_numpy(np.random.default_rng(0).permutation(len(codes))[:POINTS])
     points, axes = codes[index].double(), "latent dimensions"
     if points.shape[1] > 2:
@@ -52,8 +52,7 @@ def plane(codes: Tensor, y: Tensor | None, classes: Sequence[str], path: Path) -
         points, axes = (points - points.mean(0)) @ directions[:2].T, "principal components of the codes"
     if points.shape[1] == 1:
         points = torch.cat([points, torch.zeros_like(points)], 1)
-    figure = Figure(figsize=(5.4, 4.4), layout="constrained")
-    ax = axes_of(figure)
+    ax = panel(5.4, 4.4)
     if y is None or not classes:
         ax.scatter(*points.T.numpy(), s=5, color=VAL, alpha=0.5, linewidths=0)
     else:
@@ -61,13 +60,12 @@ def plane(codes: Tensor, y: Tensor | None, classes: Sequence[str], path: Path) -
             ax.scatter(*points[y[index] == number].T.numpy(), s=5, alpha=0.6, linewidths=0, label=name)
         ax.legend(frameon=False, fontsize=7, markerscale=3, loc="upper left", bbox_to_anchor=(1, 1))
     ax.set_title(f"test rows by two {axes}", fontsize=9, color=INK)
-    return save(figure, path)
+    return save(ax.figure, path)
 
 
 def score_histogram(score: Tensor, y: Tensor, path: Path) -> Path:
-    """Draw the distribution of scores of normal test rows and of anomalies, each as a share of its own rows."""
-    figure = Figure(figsize=(5, 3), layout="constrained")
-    ax = axes_of(figure)
+    """Plots the distribution of scores of normal test rows and of anomalies, each as a share of its own rows."""
+    ax = panel(5, 3, "score", "share of the rows")
     positive = bool((score > 0).all())
     edges = (np.geomspace if positive else np.linspace)(float(score.min()), float(score.max()), 50)
     for number, (name, color) in enumerate((("normal", TRAIN), ("anomaly", VAL))):
@@ -77,14 +75,12 @@ def score_histogram(score: Tensor, y: Tensor, path: Path) -> Path:
             ax.hist(part, bins=edges, weights=weights, color=color, alpha=0.6, label=f"{name} ({len(part):,})")
     if positive:
         ax.set_xscale("log")
-    ax.set_xlabel("score", fontsize=8, color=INK)
-    ax.set_ylabel("share of the rows", fontsize=8, color=INK)
     ax.legend(frameon=False, fontsize=8)
-    return save(figure, path)
+    return save(ax.figure, path)
 
 
 def top_anomalies(inputs: Values, score: Tensor, y: Tensor, path: Path) -> Path:
-    """Draw the test images with the highest scores, and which of them are anomalies."""
+    """Plots the test images with the highest scores, and which of them are anomalies."""
     order = score.argsort(descending=True)[:24].tolist()
     figure = Figure(figsize=(8, 1.25 * -(-len(order) // 8) + 0.3), layout="constrained")
     for ax in figure.subplots(-(-len(order) // 8), 8, squeeze=False).ravel():
@@ -96,12 +92,10 @@ def top_anomalies(inputs: Values, score: Tensor, y: Tensor, path: Path) -> Path:
     return save(figure, path)
 
 
-def reconstruction_plots(
-    dataset: Dataset, visualizations: Mapping[str, Tensor], score: Tensor | None
-) -> dict[str, Draw]:
+def reconstruction_plots(dataset: Dataset, visualizations: Mapping[str, Tensor], score: Tensor | None) -> Plots:
     """Return, by file names, what draws reconstructions, codes, samples and anomaly scores."""
     spec, image, y = dataset.spec, dataset.spec.spatial, dataset.test.get("y")
-    plots: dict[str, Draw] = {}
+    plots: Plots = {}
     if "clean" in visualizations and visualizations["clean"].ndim > 2:
         plots["reconstructions.png"] = partial(reconstructions if image else series_reconstructions, visualizations)
     if "interpolation" in visualizations:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics import MeanAbsoluteError, MeanSquaredError, MetricCollection
+from torchmetrics import MeanAbsoluteError, MeanSquaredError
 
 from zoo.config.schema import ObjectiveOptions
 from zoo.data.dataset import Batch, Dataset, Split
@@ -19,9 +19,10 @@ from zoo.metrics.defined import DefinedR2
 from zoo.metrics.scores import regression_scores
 from zoo.registry import register_task
 from zoo.tasks.base import (
-    Draw,
+    Baselines,
     Example,
     Metrics,
+    Plots,
     Scores,
     Task,
     number_schema,
@@ -62,19 +63,13 @@ class Regression(Task):
             y = batch["share"] * y + (1 - batch["share"]) * batch["y2"]
         return self.error(output.squeeze(1), (y - self.mean) / self.std)
 
-    def metrics(self, stage: str) -> MetricCollection:
+    def metrics(self, stage: str) -> Metrics:
         """Return RMSE, MAE and R² in original units."""
-        metrics: dict[str, Any] = {
-            "rmse": MeanSquaredError(squared=False),
-            "mae": MeanAbsoluteError(),
-            "r2": DefinedR2(),
-        }
-        return Metrics(metrics, compute_groups=False)
+        return Metrics({"rmse": MeanSquaredError(squared=False), "mae": MeanAbsoluteError(), "r2": DefinedR2()})
 
-    def update(self, metrics: MetricCollection, output: Tensor, batch: Batch) -> None:
+    def update(self, metrics: Metrics, output: Tensor, batch: Batch) -> None:
         """Add a batch, in original units."""
         pair = (self.value(output), batch["y"])
-        assert isinstance(metrics, Metrics)
         standard = (output.float().squeeze(1), (batch["y"] - self.mean) / self.std)  # R² of large numbers loses digits
         metrics.feed(rmse=pair, mae=pair, r2=standard)
 
@@ -90,7 +85,7 @@ class Regression(Task):
         device = "cpu" if value.device.type == "mps" else value.device  # which has no float64
         return {"value": value.to(device, torch.float64) + self.offset}
 
-    def baselines(self, dataset: Dataset, options: Mapping[str, Any]) -> dict[str, Callable[[], Scores]]:
+    def baselines(self, dataset: Dataset, options: Mapping[str, Any]) -> Baselines:
         """Return the ``mean`` and a ``linear regression``."""
         from zoo.tasks.regression.baselines import linear_regression, mean
 
@@ -101,9 +96,7 @@ class Regression(Task):
         y = np.asarray(split["y"])
         return {"mean": regression_scores(np.full(len(y), self.mean), y)}
 
-    def plots(
-        self, dataset: Dataset, predictions: dict[str, Any], visualizations: Mapping[str, Tensor]
-    ) -> dict[str, Draw]:
+    def plots(self, dataset: Dataset, predictions: dict[str, Any], visualizations: Mapping[str, Tensor]) -> Plots:
         """Return what draws predicted against true values."""
         from zoo.tasks.regression.plots import predicted_against_true
 

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from matplotlib.figure import Figure
 from torch import Tensor
 
-from zoo.utils.plotting import INK, TRAIN, VAL, axes_of, save
+from zoo.utils.plotting import TRAIN, VAL, panel, save
 
 
 def predicted_against_true(value: Tensor, y: Tensor, path: Path) -> Path:
-    """Draw predicted against true values, in original units."""
-    figure = Figure(figsize=(4, 4), layout="constrained")
-    ax = axes_of(figure)
+    """Plots predicted against true values, in original units."""
+    ax = panel(4, 4, "true", "predicted")
     low, high = float(min(y.min(), value.min())), float(max(y.max(), value.max()))
     ax.plot([low, high], [low, high], color=TRAIN, linewidth=1)
     ax.scatter(y.numpy(), value.numpy(), s=10, color=VAL, alpha=0.6, linewidths=0)
-    ax.set_xlabel("true", color=INK)
-    ax.set_ylabel("predicted", color=INK)
-    return save(figure, path)
+    return save(ax.figure, path)
