@@ -131,7 +131,7 @@ class Command:
     """A command: ``run`` returns lines to print, or an exit code.
 
     ``data`` lets data=, data.… and task= stand beside the options. A ``raw`` command receives its arguments as they
-    were typed; with ``own_help`` --help too.
+    were typed; with ``custom_help`` --help too.
     """
 
     name: str
@@ -142,11 +142,11 @@ class Command:
     examples: tuple[str, ...] = ()
     data: bool = False
     raw: bool = False
-    own_help: bool = False
+    custom_help: bool = False
 
     def main(self, arguments: Sequence[str]) -> int:
         """Run with the arguments of a command line, and print what comes of it; returns the exit code."""
-        if not self.own_help and {"-h", "--help"} & set(arguments):
+        if not self.custom_help and {"-h", "--help"} & set(arguments):
             print(self.help())
             return 0
         try:

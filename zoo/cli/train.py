@@ -155,5 +155,5 @@ COMMAND = Command(
     "Train a model, test it, and write its folder; zoo train --help shows the choices.",
     train,
     raw=True,
-    own_help=True,
+    custom_help=True,
 )

@@ -63,7 +63,7 @@ def fetch(data: str, folder: Path, sources: Mapping[str, Sequence[str]], md5: Ma
                     continue
             else:
                 raise ZooError(
-                    f"data={data}: {', '.join(missing)} not digest in {folder}, and no network to download them from; "
+                    f"data={data}: {', '.join(missing)} not found in {folder}, and no network to download them from; "
                     f"put them there, or set data.root or ZOO_DATA to the folder that holds "
                     f"{folder.parent.name}/{folder.name} (data=digits needs no files)"
                 )
