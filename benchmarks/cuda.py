@@ -106,19 +106,22 @@ def runs(name: str, *, grouped: bool = True) -> dict[str, Any]:
 
 def _trained(name: str, folder: str, precision: str, *, stop: int | None = None) -> float:
     """Return the last training loss of a short run, with its test; one that is not stopped draws pictures, too."""
+    from lightning.pytorch.callbacks import LambdaCallback
+
     import zoo
-    from zoo.testing.checks import WithoutDropout
+    from zoo.testing.checks import without_dropout
     from zoo.testing.runs import StopAfter
 
     options = {"trainer.max_epochs": 2, "trainer.steps_per_epoch": STEPS, "optimizer.lr": 1e-4, "logger": "csv"}
     options |= {"trainer.accelerator": "cuda", "trainer.precision": PRECISIONS[precision], "data.batch_size": 16}
-    callbacks = (WithoutDropout(), *((StopAfter(stop),) if stop else ()))
+    plain = LambdaCallback(on_fit_start=without_dropout)
+    callbacks = (plain, *((StopAfter(stop),) if stop else ()))
     with contextlib.redirect_stdout(io.StringIO()):
         try:
             report = stop is None and precision == "32"
             run = zoo.train(name, _dataset(name), run_dir=folder, report=report, callbacks=callbacks, **options)
         except Stopped:
-            run = zoo.resume(folder, _dataset(name), report=False, callbacks=(WithoutDropout(),))
+            run = zoo.resume(folder, _dataset(name), report=False, callbacks=(plain,))
     return float(run.results["metrics"]["train/loss"])
 
 

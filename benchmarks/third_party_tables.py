@@ -66,8 +66,8 @@ def _one(case: Case, library: str, seed: int, fold: int | None, seconds: float) 
     best = tuned(dataset, figure, seconds, seed, draw=draw, fit=fit)
     row = {"model": case.model, "data": case.data, "overrides": list(case.words), "seed": seed, "fold": fold}
     row |= {"library": library, "metrics": {f"test/{key}": value for key, value in best.test.items()}}
-    row |= {"seconds": round(seconds, 1), "tried": best.tried, "settings": best.settings}
-    print(f"    {figure} {best.test[figure]:.4f}, {best.tried} tried", flush=True)
+    row |= {"seconds": round(seconds, 1), "tried": best.trials, "settings": best.settings}
+    print(f"    {figure} {best.test[figure]:.4f}, {best.trials} tried", flush=True)
     from zoo.reporting.results import origin
 
     yield row | origin("cpu")
