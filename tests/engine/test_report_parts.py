@@ -23,7 +23,7 @@ WORDS = ["model=fnn", "data=wine", "logger=csv", "trainer=cpu", "trainer.max_epo
 PLACES = {
     "baseline": None,  # of the task's own class
     "picture": "zoo.utils.plotting.save",
-    "film": "zoo.data.environment.environments.Environments.filmed",
+    "film": "zoo.models.rl_base.render_episode",
     "visualizations": None,  # of the model's own class
 }
 

@@ -18,6 +18,7 @@ from zoo.exceptions import Stopped, ZooError
 from zoo.hub import load
 from zoo.models.base import ZooModule
 from zoo.testing.accelerator import DEVICE, MEMORY, Accelerator, Wait, pretended_accelerator
+from zoo.testing.device_marks import PRETENSE
 from zoo.testing.runs import StopAfter
 from zoo.testing.subject import QUICK, Subject, first_rows, quiet
 from zoo.utils.precision import narrow_buffers
@@ -117,5 +118,5 @@ def _use(model: Any, dataset: Dataset) -> None:
 
 def _place(error: BaseException) -> str:
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "site-packages" not in f.filename]
-    inner = [f for f in frames if not f.filename.endswith(("accelerator.py", "contextlib.py"))]
+    inner = [f for f in frames if not f.filename.endswith((*PRETENSE, "contextlib.py"))]
     return f"{Path(inner[-1].filename).name}:{inner[-1].lineno}" if inner else "a library"
