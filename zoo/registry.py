@@ -239,8 +239,3 @@ def create(name: str, **options: Any) -> Any:
 def registered_models() -> dict[str, Entry]:
     """Return name and entry of the models registered in this process, without unused entry points."""
     return dict(_MODELS)
-
-
-def registered_data() -> dict[str, DataEntry]:
-    """Return name and entry of the data sets whose modules are imported, the user's own among them."""
-    return dict(_DATA)
