@@ -132,7 +132,7 @@ def _reopened(path: Path) -> Any:
 
 def _csv(path: Path) -> None:
     random = np.random.default_rng(0)
-    lines = ["weight,colour,price"]
+    lines = ["weight,color,price"]
     lines += [f"{w:.3f},{'red' if w > 0 else 'blue, dark'!r},{p:.2f}" for w, p in random.normal(size=(80, 2))]
     path.write_text("\n".join(lines).replace("'", '"') + "\n")
 

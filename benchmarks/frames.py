@@ -12,7 +12,7 @@ SIZE, STACK = 84, 4  # of frames, and how many an observation has
 
 
 class Squares(gymnasium.Env[np.ndarray, Any]):
-    """Shows a bright square that moves, in grey frames of ``size``; a reward of 1 for saying whether it moves right."""
+    """Shows a bright square that moves, in gray frames of ``size``; a reward of 1 for saying whether it moves right."""
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"]}  # noqa: RUF012  (gymnasium's own attribute)
     action_space: Any = spaces.Discrete(2)
@@ -45,7 +45,7 @@ class Squares(gymnasium.Env[np.ndarray, Any]):
         return self._show(), reward, bool(self.steps >= 4 and self.np_random.random() < 1 / 16), self.steps == 64, {}
 
     def render(self) -> Any:
-        """Return the frame in colours."""
+        """Return the frame in colors."""
         return self._show()[..., None].repeat(3, 2)
 
 

@@ -16,7 +16,7 @@ RUNS = {("cnn", "digits"): ("curves", "confusion"), ("fnn", "digits"): ("mistake
 
 
 def main() -> None:
-    """Train, paste side by side, save in a palette of 128 colours."""
+    """Train, paste side by side, save in a palette of 128 colors."""
     parts = []
     with tempfile.TemporaryDirectory() as above:
         for number, ((model, data), names) in enumerate(RUNS.items()):

@@ -20,7 +20,7 @@ from benchmarks.rows import RESULTS, read
 from zoo.utils.plotting import INK, axes_of
 
 PAGE = Path(__file__).parent / "report.html"
-BLUE, GREY = "#1f5fbf", "#9a9a9a"
+BLUE, GRAY = "#1f5fbf", "#9a9a9a"
 COLOURS = (BLUE, "#d1741c", "#3a8f4d", "#8a4fb0", "#b03a48", "#5b6770")
 STYLE = """
 :root { color-scheme: light; }
@@ -180,12 +180,10 @@ def _time_against_quality() -> Iterator[tuple[Figure, str]]:
         if len(points) < 2:
             continue
         figure, ax = _panel()
-        for colour, (model, seconds, values) in zip(COLOURS * 3, points, strict=False):
+        for color, (model, seconds, values) in zip(COLOURS * 3, points, strict=False):
             mean = statistics.mean(values)
-            ax.errorbar(
-                seconds, mean, [[mean - min(values)], [max(values) - mean]], fmt="o", color=colour, markersize=5
-            )
-            ax.annotate(model, (seconds, mean), textcoords="offset points", xytext=(6, 4), fontsize=8, color=colour)
+            ax.errorbar(seconds, mean, [[mean - min(values)], [max(values) - mean]], fmt="o", color=color, markersize=5)
+            ax.annotate(model, (seconds, mean), textcoords="offset points", xytext=(6, 4), fontsize=8, color=color)
         ax.set_xscale("log")
         ax.margins(x=0.3)
         ticks = _round([seconds for _, seconds, _ in points])
@@ -212,7 +210,7 @@ def _bars(rows: Sequence[tuple[str, float, float, float]], title: str, *, one: f
     values, low, high = ([row[k] for row in rows] for k in (1, 2, 3))
     errors = [[v - x for v, x in zip(values, low, strict=True)], [x - v for v, x in zip(values, high, strict=True)]]
     ax.barh(
-        places, values, xerr=errors, color=[BLUE if "zoo" in row[0] else GREY for row in rows], height=0.6, ecolor=INK
+        places, values, xerr=errors, color=[BLUE if "zoo" in row[0] else GRAY for row in rows], height=0.6, ecolor=INK
     )
     ax.set_yticks(places, [row[0] for row in rows], fontsize=8)
     if one is not None:
@@ -273,7 +271,7 @@ def _scaled() -> Iterator[tuple[Figure, str]]:
     for row in {row["what"]: row for row in read(RESULTS / "scaling.jsonl")}.values():
         sizes, seconds, slope = row["sizes"], row["seconds"], row["exponent"]
         middle = math.exp(statistics.mean(math.log(s) for s in seconds))
-        centre = math.exp(statistics.mean(math.log(s) for s in sizes))
+        center = math.exp(statistics.mean(math.log(s) for s in sizes))
         figure, ax = _panel()
         low, high = zip(*row["spread"], strict=True)
         errors = [
@@ -281,7 +279,7 @@ def _scaled() -> Iterator[tuple[Figure, str]]:
             [x - s for s, x in zip(seconds, high, strict=True)],
         ]
         ax.errorbar(sizes, seconds, errors, fmt="o", color=BLUE, markersize=5)
-        ax.plot(sizes, [middle * (size / centre) ** slope for size in sizes], color=GREY, zorder=0)
+        ax.plot(sizes, [middle * (size / center) ** slope for size in sizes], color=GRAY, zorder=0)
         ax.set_xscale("log", base=2)
         ax.set_yscale("log")
         ax.set_xticks(sizes, [f"{size:,}" for size in sizes])

@@ -1,6 +1,6 @@
 """Speed: the shared trainer with everything on beside a hand-written PyTorch loop, in one session, interleaved.
 
-Both train the same network on the same MNIST rows in memory, with the same fused optimiser, schedule, batch size,
+Both train the same network on the same MNIST rows in memory, with the same fused optimizer, schedule, batch size,
 precision, indexing and validation; the clock runs from the first training batch to the end of the last validation.
 The zoo's side also logs to CSV and TensorBoard, counts training accuracy, guards against NaN, reports progress and
 writes checkpoints. The plain side does none of it, and never reads a value from the device inside an epoch.

@@ -1,7 +1,7 @@
 """Steps: what a training step of a family takes beside the bare layers of the same size, in one session, interleaved.
 
-Language models stand beside forward and backward passes of torch's own layers, without a step of the optimiser; a cnn,
-models that give their input back, and a GAN beside a loop by hand over the same networks, with the same optimiser.
+Language models stand beside forward and backward passes of torch's own layers, without a step of the optimizer; a cnn,
+models that give their input back, and a GAN beside a loop by hand over the same networks, with the same optimizer.
 """
 
 from __future__ import annotations

@@ -60,6 +60,8 @@ def test_docs_commands_run(page, tmp_path, monkeypatch):
         if kind == "python":
             (tmp_path / "script.py").write_text(content)
             monkeypatch.chdir(tmp_path)
+            for name in registry.list_models():
+                registry.get(name)  # an import within the patch would be lost after it
             monkeypatch.setattr(registry, "_MODELS", dict(registry._MODELS))  # what a page registers is its own
             runpy.run_path("script.py", run_name="__main__")
             continue

@@ -13,7 +13,7 @@ from torch import nn
 import zoo
 from zoo.data.example import ROWS, has_classes, row_dataset, statistics
 from zoo.data.input_readers import Piece, as_floats, batched
-from zoo.data.labelled import with_classes
+from zoo.data.labeled import with_classes
 from zoo.data.spec import DataSpec
 from zoo.tasks.base import Example
 from zoo.tasks.regression import Regression
@@ -44,7 +44,7 @@ class Points(zoo.Modality[PointSpec]):
     spec = PointSpec
     tasks = ("classification",)
     raw_input = "sets of points as arrays"
-    labelled_options: ClassVar = {"point_file": ()}
+    labeled_options: ClassVar = {"point_file": ()}
 
     def read(self, spec, path):
         """Yield the sets of a file."""
@@ -69,7 +69,7 @@ class Points(zoo.Modality[PointSpec]):
         """Return points at the mean."""
         return [{"east": spec.mean[0], "north": spec.mean[1]}] * POINTS
 
-    def labelled(self, spec, data, part):
+    def labeled(self, spec, data, part):
         """Return the sets of a file with their labels."""
         x, labels = read_lines(data["path"])
         return with_classes(spec, {"x": torch.from_numpy(x)}, labels, ())

@@ -12,7 +12,7 @@ from PIL import Image
 import zoo
 from zoo.__main__ import main
 from zoo.data import load
-from zoo.data.labelled import ABSENT, class_numbers, same_name
+from zoo.data.labeled import ABSENT, class_numbers, same_name
 
 QUICK = {"trainer": {"max_epochs": 2, "accelerator": "cpu", "precision": "32-true"}, "logger": "csv", "report": False}
 

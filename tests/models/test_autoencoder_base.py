@@ -16,11 +16,11 @@ from conftest import DATA
 import zoo
 from zoo.__main__ import main
 from zoo.data import load
-from zoo.data.image.spec import UNLABELLED_DIGITS, ImageSpec
+from zoo.data.image.spec import UNLABELED_DIGITS, ImageSpec
 from zoo.data.loader import EvalLoader, Shard
 from zoo.data.noise import add_noise
 from zoo.data.table.spec import TableSpec
-from zoo.data.unlabelled import unlabelled
+from zoo.data.unlabeled import unlabeled
 from zoo.exceptions import ZooError
 from zoo.models.vae import kl_to_prior, log_normal, log_ratio
 from zoo.tasks.baselines import baselines
@@ -31,7 +31,7 @@ TABLE = TableSpec("example", "reconstruction", (5,), mean=(0.0,) * 5, std=(1.0,)
 
 
 def digits(**options):
-    return unlabelled(load("digits"), "reconstruction", **options)
+    return unlabeled(load("digits"), "reconstruction", **options)
 
 
 # --- bounds ---
@@ -150,7 +150,7 @@ def test_denoising_autoencoder_beats_classic_filters(quick):
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 13, 30), (2, 7, 5), (1, 28, 28)])
 def test_autoencoders_conv_accept_images_of_any_size(shape):
-    spec = replace(UNLABELLED_DIGITS, input_shape=shape, mean=(0.0,) * shape[0], std=(1.0,) * shape[0])
+    spec = replace(UNLABELED_DIGITS, input_shape=shape, mean=(0.0,) * shape[0], std=(1.0,) * shape[0])
     for name in ("autoencoder", "vae"):
         for norm in ("none", "batch", "layer"):
             model = zoo.create(name, spec=spec, network="conv", norm=norm, channels=[4, 8, 8]).eval()
@@ -327,7 +327,7 @@ def test_anomaly_windows_are_excluded_from_training(tmp_path, quick):
         context_length=12,
         prediction_length=1,
     )
-    windows = unlabelled(data, "reconstruction")
+    windows = unlabeled(data, "reconstruction")
     x = windows.train["x"]
     assert float(torch.stack([x[n] for n in range(len(x))]).max()) <= 1
     assert len(x) == (420 - 11) - (6 + 11)  # of the first 420 rows, without the windows that touch the six
@@ -343,10 +343,10 @@ def test_anomaly_windows_are_excluded_from_training(tmp_path, quick):
         load("series", path=files["data.path"], anomaly_windows=files["data.anomaly_windows"])
 
 
-def test_unlabelled_notes_a_test_without_anomalies(capsys):
+def test_unlabeled_notes_a_test_without_anomalies(capsys):
     data = load("digits")
     test = {key: value[data.test["y"] == 1] for key, value in data.test.items()}
-    dataset = unlabelled(replace(data, test=test), "reconstruction", normal=[1])
+    dataset = unlabeled(replace(data, test=test), "reconstruction", normal=[1])
     assert "has no anomaly in test, so that AUROC is not defined" in capsys.readouterr().err
     assert "auroc" not in baselines(dataset)["pca"]
 

@@ -373,9 +373,9 @@ def test_gan_run_reports_metrics_and_plots(trained):
 def test_generation_metrics_are_deterministic_and_detect_collapse(trained, capsys):
     from zoo.data import load
     from zoo.data.loader import EvalLoader
-    from zoo.data.unlabelled import unlabelled
+    from zoo.data.unlabeled import unlabeled
 
-    model, dataset = zoo.load(trained.folder / "checkpoints" / "best.ckpt"), unlabelled(load("digits"), "generation")
+    model, dataset = zoo.load(trained.folder / "checkpoints" / "best.ckpt"), unlabeled(load("digits"), "generation")
 
     def figures():
         metrics = model.task.metrics("test")

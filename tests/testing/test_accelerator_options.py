@@ -12,7 +12,7 @@ import torch
 
 from zoo.data import load
 from zoo.data.dataset import Dataset, Rows
-from zoo.data.unlabelled import unlabelled
+from zoo.data.unlabeled import unlabeled
 from zoo.registry import entry, list_models
 from zoo.testing.accelerator import MPS
 from zoo.testing.cases import Case, cases_of
@@ -156,13 +156,13 @@ def test_anomaly_detection_in_series_works_on_an_accelerator(name, memory, tmp_p
         context_length=12,
         prediction_length=1,
     )
-    assert not waits_of(name, unlabelled(series, "reconstruction"), memory=memory, **{"data.batch_size": 8})
+    assert not waits_of(name, unlabeled(series, "reconstruction"), memory=memory, **{"data.batch_size": 8})
 
 
 @pytest.mark.parametrize("kind", ["image", "table"])
 def test_anomaly_detection_by_class_works_on_an_accelerator(kind):
     rows = dataset(f"classification-{kind}")
-    assert not waits_of("vae", unlabelled(rows, "reconstruction", normal=[rows.spec.classes[0]]))
+    assert not waits_of("vae", unlabeled(rows, "reconstruction", normal=[rows.spec.classes[0]]))
 
 
 @pytest.mark.parametrize("name", list_models())

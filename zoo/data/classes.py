@@ -10,7 +10,7 @@ from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 
 
-def labelled(spec: DataSpec) -> bool:
+def labeled(spec: DataSpec) -> bool:
     """Tell whether rows have classes that exclude each other, and are what they say (no mark of anomalies)."""
     return len(spec.classes) > 1 and not spec.normal_classes and not spec.multilabel
 
@@ -22,7 +22,7 @@ def conditional_classes(spec: DataSpec, *, conditional: bool) -> int:
         ZooError: a conditional model of rows without classes.
     """
     check_flag("model.conditional", conditional)
-    if conditional and not labelled(spec):
+    if conditional and not labeled(spec):
         raise ZooError(f"model.conditional=true: needs rows with classes, which {spec.name} has not")
     return len(spec.classes) if conditional else 0
 

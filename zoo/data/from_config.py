@@ -35,11 +35,11 @@ def prepare_dataset(dataset: Dataset, data: dict[str, Any], task: str) -> Datase
     Raises:
         ZooError: an option that such data does not have.
     """
-    from zoo.data.unlabelled import unlabelled
+    from zoo.data.unlabeled import unlabeled
 
     dataset = registry.get_modality(dataset.spec.modality).select_rows(dataset, data)
     if task in registry.unsupervised_tasks():
-        return unlabelled(dataset, task, normal=data.get("normal_classes"))
+        return unlabeled(dataset, task, normal=data.get("normal_classes"))
     if dataset.spec.task != task and dataset.spec.target_type == registry.task_entry(task).target:
         return replace(dataset, spec=replace(dataset.spec, task=task))
     return dataset

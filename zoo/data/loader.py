@@ -111,7 +111,7 @@ class Loader:
     """Training chunks in an order that is a function of (seed, epoch).
 
     An epoch is ``steps`` batches where given (the order then repeats or is cut), else one pass with a short last
-    batch. A last batch with less than two rows for each process, which batch normalisation cannot train on, is left
+    batch. A last batch with less than two rows for each process, which batch normalization cannot train on, is left
     out of that pass. Sequences come with others of like length.
 
     Batches come on ``device`` (None: where the split lies). Of a text, an epoch takes the windows that are ``stride``

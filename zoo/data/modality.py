@@ -14,7 +14,7 @@ from zoo.config.run_config import RunConfig
 from zoo.data.augment import Augmentation
 from zoo.data.dataset import Batch, Dataset, Values
 from zoo.data.input_readers import Piece, as_floats, batched
-from zoo.data.labelled import Labelled
+from zoo.data.labeled import Labeled
 from zoo.data.scaler import Scaler
 from zoo.data.spec import DataSpec
 from zoo.data.subsets import trained_on
@@ -40,8 +40,8 @@ class Modality(Generic[SpecT]):
     raw_input: ClassVar[str] = "arrays"  # what ``encode`` takes, for errors
     scaler: ClassVar[type[Any]] = Scaler  # of reconstructions
     augmentation: ClassVar[type[Any] | None] = None  # dataclass of the options of data.augment
-    # The data sets that read a labelled file of the user's own, with those of their options that a new file may set
-    labelled_options: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    # The data sets that read a labeled file of the user's own, with those of their options that a new file may set
+    labeled_options: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     has_parts: ClassVar[bool] = False  # such a file may be cut into train, val and test
     widget: ClassVar[str] = "array_file"  # what takes an input on the page of a demo
 
@@ -77,13 +77,13 @@ class Modality(Generic[SpecT]):
         """Return what a file with an input holds, for the page of a demo."""
         return "an array, .npy"
 
-    def labelled(self, spec: SpecT, data: Mapping[str, Any], part: str | None) -> Labelled:
-        """Return the rows of a labelled file, ``part`` of it where it has such; see ``zoo.data.labelled``."""
+    def labeled(self, spec: SpecT, data: Mapping[str, Any], part: str | None) -> Labeled:
+        """Return the rows of a labeled file, ``part`` of it where it has such; see ``zoo.data.labeled``."""
         raise NotImplementedError
 
-    def labelled_data(self, spec: SpecT, path: str) -> str:
-        """Return the name in ``labelled_options`` that reads a file of this path, "" where there is none."""
-        return next(iter(self.labelled_options), "")
+    def labeled_data(self, spec: SpecT, path: str) -> str:
+        """Return the name in ``labeled_options`` that reads a file of this path, "" where there is none."""
+        return next(iter(self.labeled_options), "")
 
     def translate(self, dataset: Dataset, spec: SpecT) -> Dataset:
         """Return a data set in the numbers of a model of ``spec``: its categories and tokens rather than the set's."""

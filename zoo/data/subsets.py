@@ -14,7 +14,7 @@ from zoo import registry
 from zoo.config.schema import check_number
 from zoo.data.arrays import as_images
 from zoo.data.dataset import Dataset, Windows, class_counts, picked
-from zoo.data.image.npz import labelled_arrays
+from zoo.data.image.npz import labeled_arrays
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 
@@ -78,7 +78,7 @@ def _with(spec: DataSpec, train: dict[str, Any], path: Path) -> dict[str, Any]:
     """Return rows of images followed by those of an archive."""
     if not spec.spatial or spec.target_type != "class" or spec.multilabel:
         raise ZooError(f"data.synthetic_path: is of images with a class each, which {spec.name} has not")
-    arrays = labelled_arrays(path)
+    arrays = labeled_arrays(path)
     if set(arrays) != {"train"}:
         raise ZooError(f"data.synthetic_path={path}: has parts; must be x and y, as python -m zoo sample writes them")
     x, y = as_images(arrays["train"][0], f"data.synthetic_path={path}"), arrays["train"][1].reshape(-1)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from zoo import registry
 from zoo.data.dataset import Dataset, Split, picked
-from zoo.data.labelled import ABSENT, Labelled, class_numbers, labelled
+from zoo.data.labeled import ABSENT, Labeled, class_numbers, labeled
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 from zoo.inference.loading import dataset_for, names_training_file
@@ -52,7 +52,7 @@ def evaluate(
     data, notes = new_file(model, folder, overrides)
     if data is not None:
         part = "test" if rows == "test" else None
-        return on_file(model, str(data["path"]), labelled(model.spec, data, part), notes)
+        return on_file(model, str(data["path"]), labeled(model.spec, data, part), notes)
     dataset = dataset_for(model, folder, overrides, place=place)
     parts = ("train", "val", "test") if rows == "all" else ("test",)
     if rows == "all" and dataset.spec.target_type == "reward":
@@ -76,8 +76,8 @@ def new_file(model: Any, folder: Path | None, overrides: Sequence[str]) -> tuple
 
     typed = dict(override.partition("=")[::2] for override in overrides)
     path = typed.get("data.path", "")
-    name = typed.get("data") or registry.get_modality(model.spec.modality).labelled_data(model.spec, path)
-    readable = _labelled_options(name)
+    name = typed.get("data") or registry.get_modality(model.spec.modality).labeled_data(model.spec, path)
+    readable = _labeled_options(name)
     if readable is None or "data.path" not in typed or names_training_file(folder, overrides):
         return None, []
     composed = configs.compose([f"model={model.name}", *([] if "data" in typed else [f"data={name}"]), *overrides])
@@ -92,15 +92,15 @@ def new_file(model: Any, folder: Path | None, overrides: Sequence[str]) -> tuple
     ]
 
 
-def _labelled_options(data: str) -> tuple[str, ...] | None:
-    """Return the options that data reads of a labelled file, None where it reads no such file."""
+def _labeled_options(data: str) -> tuple[str, ...] | None:
+    """Return the options that data reads of a labeled file, None where it reads no such file."""
     if data not in registry.list_data():
         return None
-    readable: dict[str, tuple[str, ...]] = registry.get_modality(registry.data_entry(data).modality).labelled_options
+    readable: dict[str, tuple[str, ...]] = registry.get_modality(registry.data_entry(data).modality).labeled_options
     return readable.get(data)
 
 
-def on_file(model: Any, name: str, rows: Labelled, notes: Sequence[str] = ()) -> Evaluation:
+def on_file(model: Any, name: str, rows: Labeled, notes: Sequence[str] = ()) -> Evaluation:
     """Return the metrics of a model on a file's rows, with those of baselines.
 
     Rows of classes that the model does not have count as wrong in accuracy, and nowhere else.

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from zoo.config.schema import check_choice, check_number
-from zoo.data.classes import labelled
+from zoo.data.classes import labeled
 from zoo.data.dataset import Batch, Dataset, Split
-from zoo.data.image.spec import UNLABELLED_DIGITS
+from zoo.data.image.spec import UNLABELED_DIGITS
 from zoo.data.loader import EvalLoader, take
 from zoo.data.noise import add_noise
 from zoo.data.spec import DataSpec
@@ -52,7 +52,7 @@ class AutoencoderBase(ZooModule):
     def __init__(
         self,
         *,
-        spec: DataSpec | dict[str, Any] = UNLABELLED_DIGITS,
+        spec: DataSpec | dict[str, Any] = UNLABELED_DIGITS,
         network: str = "dense",
         hidden_sizes: Sequence[int] = (256, 128),
         channels: Sequence[int] = (32, 64),
@@ -147,7 +147,7 @@ class AutoencoderBase(ZooModule):
 
     def extra_metrics(self, dataset: Dataset) -> dict[str, float]:
         """Return ``knn_accuracy`` and ``probe_accuracy`` of the codes where rows have classes."""
-        if not labelled(dataset.spec):
+        if not labeled(dataset.spec):
             return {}
         parts = [(self.encode_split(split).numpy(), split["y"].numpy()) for split in (dataset.train, dataset.test)]  # type: ignore[union-attr]
         return code_figures(*parts[0], *parts[1])

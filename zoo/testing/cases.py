@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from zoo import registry
 from zoo.data.dataset import Dataset
-from zoo.data.unlabelled import unlabelled
+from zoo.data.unlabeled import unlabeled
 from zoo.registry import Entry
 
 
@@ -47,4 +47,4 @@ def cases_of(entry: Entry) -> list[Case]:
 @functools.cache
 def _dataset(task: str, modality: str, action_space: str) -> Dataset:
     dataset = registry.get_modality(modality).example(task, action_space)
-    return unlabelled(dataset, task) if task in registry.unsupervised_tasks() else dataset
+    return unlabeled(dataset, task) if task in registry.unsupervised_tasks() else dataset

@@ -103,7 +103,7 @@ class Watch(L.Callback):
     """Notes which parameters ever had a gradient that is not zero, and what they were before."""
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Look at gradients before each step of each optimiser."""
+        """Look at gradients before each step of each optimizer."""
         self.before = {name: p.detach().clone() for name, p in module.named_parameters()}
         self.moved: set[str] = set()
         names = {id(p): name for name, p in module.named_parameters()}
@@ -130,7 +130,7 @@ def check_gradients(subject: Subject) -> None:
         if name not in watch.moved:
             raise subject.fail(f"{name} never had a gradient that is not zero; use it in forward, or take it out")
         if torch.equal(parameter.detach().cpu(), watch.before[name].cpu()):
-            raise subject.fail(f"{name} had a gradient and never changed; hand every parameter to an optimiser")
+            raise subject.fail(f"{name} had a gradient and never changed; hand every parameter to an optimizer")
 
 
 # --- 4: learning ---
@@ -146,7 +146,7 @@ def check_learns(subject: Subject) -> None:
         message = example.message.format(score)
         raise subject.fail(
             f"does not learn: its test {message} {example.floor} after {run.results['epochs']} epochs on data of a plain "
-            f"structure; look at forward (does it see all of x, normalised?), at the loss, and at the defaults"
+            f"structure; look at forward (does it see all of x, normalized?), at the loss, and at the defaults"
         )
 
 
@@ -286,7 +286,7 @@ def check_precision(subject: Subject) -> None:
     with torch.autocast(subject.device, torch.bfloat16):
         rough = model.output(batch).float()
     error = float((rough - exact).norm() / exact.norm())
-    advice = "keep sums, differences of large numbers, exponentials and normalisation in float32"
+    advice = "keep sums, differences of large numbers, exponentials and normalization in float32"
     if not error <= ANSWERS:
         raise subject.fail(f"answers in bf16 are {error:.1%} off those in float32, more than {ANSWERS:.0%}; {advice}")
     alike: dict[str, Any] = {

@@ -53,7 +53,7 @@ def visible(images: Tensor) -> Tensor:
 
 
 def show(ax: Any, image: Tensor) -> None:
-    """Draw an image (C, H, W) in [0, 1] or of bytes, dark on white where it is one of ``visible``'s greys."""
+    """Draw an image (C, H, W) in [0, 1] or of bytes, dark on white where it is one of ``visible``'s grays."""
     pixels = visible(image[None])[0].permute(1, 2, 0).cpu().numpy()
     brightest = 1 if pixels.dtype.kind == "f" else 255
     ax.imshow(pixels.squeeze(-1) if pixels.shape[2] == 1 else pixels, cmap="gray_r", vmin=0, vmax=brightest)

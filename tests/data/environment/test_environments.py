@@ -54,7 +54,7 @@ class Plain(gymnasium.Env):
         self.action_space = action_space or self.action_space
         self.length, self.wrong, self.steps = length, wrong, 0
         if wrong == "constructor":
-            raise RuntimeError("no licence\nfor it")
+            raise RuntimeError("no license\nfor it")
 
     def look(self):
         return self.observation_space.sample()
@@ -249,7 +249,7 @@ def test_resume_without_environment_state_ends_replayed_episodes(tmp_path, capsy
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ("constructor", "cannot be made: its constructor raised RuntimeError (no licence for it)"),
+        ("constructor", "cannot be made: its constructor raised RuntimeError (no license for it)"),
         ("reset", "reset raised KeyError ('level')"),
         ("old reset", "reset must return (observation, info)"),
         ("shape", "shows float64[7] in reset; its observation_space is of the shape [3]"),

@@ -228,8 +228,8 @@ def _describe_observations(env_id: str, space: Any) -> dict[str, Any]:
     if len(shape) == 1:
         return {"input_shape": shape, "reading": EnvironmentReading("", 255.0 if space.dtype == np.uint8 else 1.0)}
     bright = bright or space.dtype == np.uint8
-    grey = bright or (dark and bool((space.high == 1).all()))
-    layout = layout_of(shape) if len(shape) > 2 or grey else ""
+    gray = bright or (dark and bool((space.high == 1).all()))
+    layout = layout_of(shape) if len(shape) > 2 or gray else ""
     if not layout or min(shape) < 1:
         raise ZooError(f"{env_id} shows {_short(space)}; {accepted}")
     reading = EnvironmentReading(layout, 255.0 if bright else 1.0)

@@ -36,7 +36,7 @@ Entry = tuple[str, int, int]  # name, size, time of change
 
 
 @dataclass(frozen=True)
-class LabelledFiles:
+class LabeledFiles:
     """Image files with the class of each, and the split (train, val, test) of each where folders name it.
 
     ``left_out`` are the names of files that are no images, ``unnamed`` those of images that a list of labels lacks.
@@ -114,17 +114,17 @@ def image_folder(
     return Dataset(image_spec("image_folder", train, tuple(names), reading), train, val, test)
 
 
-def _note_files(path: str, labelled: LabelledFiles, decoded: DecodedImages) -> None:
+def _note_files(path: str, labeled: LabeledFiles, decoded: DecodedImages) -> None:
     """Print which files are left out, and which are read in part."""
     files = {
-        trait: _some([labelled.entries[row][0] for row in rows], "file")
+        trait: _some([labeled.entries[row][0] for row in rows], "file")
         for trait, rows in decoded.traits.items()
         if rows
     }
-    if labelled.left_out:
-        print_note(f"{path}: {left_out(labelled.left_out)}")
-    if labelled.unnamed:
-        print_note(f"{path}: left out {_some(labelled.unnamed, 'image')} that the list of labels does not name")
+    if labeled.left_out:
+        print_note(f"{path}: {left_out(labeled.left_out)}")
+    if labeled.unnamed:
+        print_note(f"{path}: left out {_some(labeled.unnamed, 'image')} that the list of labels does not name")
     for low, high in filter(None, (decoded.ranges.integer, decoded.ranges.float)):
         print_note(f"{path}: {files['deep']} of more than 8 bits; {low:g} to {high:g} are read as black to white")
     if "frames" in files:
@@ -163,7 +163,7 @@ def _images(path: Path) -> tuple[list[Entry], list[str]]:
     return images, others
 
 
-def _in_class_folders(path: Path) -> LabelledFiles:
+def _in_class_folders(path: Path) -> LabeledFiles:
     images, others = _images(path)
     top = _common(images)
     inside = [PurePosixPath(name).parts[len(top) :] for name, _, _ in images]
@@ -178,7 +178,7 @@ def _in_class_folders(path: Path) -> LabelledFiles:
     filled = {parts[: 2 if level == 0 else 1] for parts in inside}
     _check_empty(path, top, sorted(part) if level == 0 else [""], filled, others)
     classes = [p[1 if level == 0 else 0] for p in inside]
-    return LabelledFiles(images, classes, None if level is None else [part[p[level]] for p in inside], others)
+    return LabeledFiles(images, classes, None if level is None else [part[p[level]] for p in inside], others)
 
 
 def parts_of(folders: Iterable[str]) -> dict[str, str]:
@@ -249,7 +249,7 @@ def _check_empty(
                     raise ZooError(f"{folder}: {content}; put some there, or delete the folder")
 
 
-def _listed(path: Path, labels: str, target: str | None) -> LabelledFiles:
+def _listed(path: Path, labels: str, target: str | None) -> LabeledFiles:
     """Return the files that a CSV names."""
     images, others = _images(path)
     others = [name for name in others if (path / name).resolve() != Path(labels).resolve()]
@@ -263,7 +263,7 @@ def _listed(path: Path, labels: str, target: str | None) -> LabelledFiles:
     if doubled:
         raise ZooError(f"{labels}: names {doubled} images more than once")
     unnamed = sorted({name for name, _, _ in images} - {name for name, _, _ in files})
-    return LabelledFiles(files, classes, None, others, unnamed)
+    return LabeledFiles(files, classes, None, others, unnamed)
 
 
 def match_labels(names: Sequence[str], labels: str, target: str | None) -> Iterator[tuple[int, str, list[int], str]]:
@@ -285,7 +285,7 @@ def match_labels(names: Sequence[str], labels: str, target: str | None) -> Itera
         yield line, name, matching, label
 
 
-def _some_classes(files: LabelledFiles, classes: Sequence[str] | None, path: str) -> LabelledFiles:
+def _some_classes(files: LabeledFiles, classes: Sequence[str] | None, path: str) -> LabeledFiles:
     if classes is None:
         return files
     for name in classes:

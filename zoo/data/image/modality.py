@@ -11,10 +11,10 @@ from typing import Annotated, Any
 from zoo.data.dataset import Dataset, Values, channel_statistics
 from zoo.data.image.augment import ImageAugment
 from zoo.data.image.example import example
-from zoo.data.image.labelled import labelled_archive, labelled_folder
+from zoo.data.image.labeled import labeled_archive, labeled_folder
 from zoo.data.image.read import encode, from_json, read
 from zoo.data.image.spec import ImageSpec
-from zoo.data.labelled import Labelled
+from zoo.data.labeled import Labeled
 from zoo.data.modality import Modality
 from zoo.data.scaler import BoundedScaler
 from zoo.registry import register_modality
@@ -28,7 +28,7 @@ class ImageModality(Modality[ImageSpec]):
     scaler = BoundedScaler
     tasks = ("classification", "regression", "reconstruction", "generation")
     raw_input = "images as arrays, Pillow's images or paths"
-    labelled_options = {"image_folder": ("labels", "target"), "npz": ()}  # noqa: RUF012
+    labeled_options = {"image_folder": ("labels", "target"), "npz": ()}  # noqa: RUF012
     has_parts = True
     widget = "image_file"
     augmentation = ImageAugment
@@ -37,12 +37,12 @@ class ImageModality(Modality[ImageSpec]):
     read = staticmethod(read)
     from_json = staticmethod(from_json)
 
-    def labelled(self, spec: ImageSpec, data: Mapping[str, Any], part: str | None) -> Labelled:
+    def labeled(self, spec: ImageSpec, data: Mapping[str, Any], part: str | None) -> Labeled:
         """Return the images of a folder or an archive with their classes."""
-        read_labels = labelled_archive if data["name"] == "npz" else labelled_folder
+        read_labels = labeled_archive if data["name"] == "npz" else labeled_folder
         return read_labels(spec, data, part)
 
-    def labelled_data(self, spec: ImageSpec, path: str) -> str:
+    def labeled_data(self, spec: ImageSpec, path: str) -> str:
         """Return npz for an archive of arrays, else image_folder."""
         return "npz" if path.endswith(".npz") else "image_folder"
 

@@ -1,4 +1,4 @@
-"""NumPy archives of labelled images, under the names that are common."""
+"""NumPy archives of labeled images, under the names that are common."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def npz(
     """
     if path is None:
         raise ZooError("data.path: must name the archive, as data.path=pneumoniamnist.npz")
-    arrays = labelled_arrays(Path(path))
+    arrays = labeled_arrays(Path(path))
     splits = [part for part in ("train", "val", "test") if part in arrays]
     images = joined_images([arrays[part][0] for part in splits], path)
     labels = [arrays[part][1].reshape(-1) for part in splits]
@@ -74,7 +74,7 @@ def free_memory() -> float:
     return next((1024 * float(line.split()[1]) for line in lines if line.startswith("MemAvailable")), float("inf"))
 
 
-def labelled_arrays(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def labeled_arrays(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return images and labels by part; an archive without parts is all train.
 
     Raises:

@@ -44,5 +44,5 @@ DIGITS = ImageSpec(
     mean=(0.305,),
     std=(0.376,),
 )
-UNLABELLED_DIGITS = replace(DIGITS, task="reconstruction")
+UNLABELED_DIGITS = replace(DIGITS, task="reconstruction")
 REAL_DIGITS = replace(DIGITS, task="generation")

@@ -7,10 +7,10 @@ from typing import Any
 from zoo.data.dataset import Dataset
 from zoo.data.modality import Modality
 from zoo.data.series.example import example
-from zoo.data.series.labelled import labelled_series
+from zoo.data.series.labeled import labeled_series
 from zoo.data.series.read import encode, from_json, read
 from zoo.data.series.spec import SeriesSpec
-from zoo.data.series.unlabelled import without_forecasts
+from zoo.data.series.unlabeled import without_forecasts
 from zoo.registry import register_modality
 
 
@@ -21,7 +21,7 @@ class SeriesModality(Modality[SeriesSpec]):
     spec = SeriesSpec
     tasks = ("forecasting", "reconstruction")
     raw_input = "the last steps of a series as an array, a data frame or a path"
-    labelled_options = {  # noqa: RUF012
+    labeled_options = {  # noqa: RUF012
         "series": ("time_column", "dayfirst", "fill_method", "anomaly_windows", "delimiter", "header")
     }
     widget = "series_file"
@@ -29,7 +29,7 @@ class SeriesModality(Modality[SeriesSpec]):
     encode = staticmethod(encode)
     read = staticmethod(read)
     from_json = staticmethod(from_json)
-    labelled = staticmethod(labelled_series)
+    labeled = staticmethod(labeled_series)
     without_labels = staticmethod(without_forecasts)
 
     def request_row(self, spec: SeriesSpec) -> tuple[str, Any]:

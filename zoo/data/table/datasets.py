@@ -105,7 +105,7 @@ def csv(
 ) -> Dataset:
     """Return the rows of a CSV, ``target`` (a name, or a place, -1 the last) being what is learnt; several are labels.
 
-    Models that give their input back need none; where there is one, it tells normal classes and colours codes.
+    Models that give their input back need none; where there is one, it tells normal classes and colors codes.
 
     Args:
         ``path``: the file

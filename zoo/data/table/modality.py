@@ -11,7 +11,7 @@ from torch import Tensor
 from zoo.data.dataset import Dataset, Values
 from zoo.data.modality import Modality
 from zoo.data.table.example import example
-from zoo.data.table.labelled import labelled_table
+from zoo.data.table.labeled import labeled_table
 from zoo.data.table.read import column_names, encode, from_json, read, unknown_categories
 from zoo.data.table.scaler import TableScaler
 from zoo.data.table.spec import TableSpec
@@ -27,14 +27,14 @@ class TableModality(Modality[TableSpec]):
     scaler = TableScaler
     tasks = ("classification", "regression", "reconstruction")
     raw_input = "rows as a data frame, dictionaries, an array of numbers or a path"
-    labelled_options = {"csv": ("target", "delimiter", "quoting", "header")}  # noqa: RUF012
+    labeled_options = {"csv": ("target", "delimiter", "quoting", "header")}  # noqa: RUF012
     widget = "table_file"
 
     encode = staticmethod(encode)
     read = staticmethod(read)
     from_json = staticmethod(from_json)
     unknown_categories = staticmethod(unknown_categories)
-    labelled = staticmethod(labelled_table)
+    labeled = staticmethod(labeled_table)
     translate = staticmethod(translate)
 
     def unknown_values(self, spec: TableSpec, batch: Mapping[str, Any]) -> tuple[dict[str, int], int]:

@@ -15,7 +15,7 @@ from zoo.data.dataset import Card, Dataset, Splits, Windows, card, class_counts,
 from zoo.data.download import fetch, read_checked, root_folder
 from zoo.data.loader import STREAMS
 from zoo.data.spec import PADDING, UNKNOWN
-from zoo.data.text.files import LabelledTexts, read_labelled, read_text
+from zoo.data.text.files import LabeledTexts, read_labeled, read_text
 from zoo.data.text.spec import TextReading, TextSpec
 from zoo.data.text.tokenizer import TOKENIZERS, build_vocabulary, clean, infer_tokenizer, to_ids, token_ids, tokenize
 from zoo.exceptions import ZooError
@@ -152,7 +152,7 @@ def text(
     fold: int = 0,
     split_seed: int = 0,
 ) -> Dataset:
-    """Return labelled texts: a CSV or TSV, or a folder with a folder of text files per class.
+    """Return labeled texts: a CSV or TSV, or a folder with a folder of text files per class.
 
     Args:
         ``path``: the file or the folder
@@ -174,7 +174,7 @@ def text(
     if path is None:
         raise ZooError("data=text: needs data.path=, the file or folder to read")
     name, layout = Path(path).stem, TextReading(delimiter=delimiter, quoting=quoting, header=header)
-    texts = read_labelled(Path(path), text_column, target, layout)
+    texts = read_labeled(Path(path), text_column, target, layout)
     if tokenizer is None:
         tokenizer = infer_tokenizer(texts.texts)
         if tokenizer == "characters":
@@ -191,7 +191,7 @@ def text(
         parts = [texts.select(index) for index in splits.cut(y, stratify=True, classes=classes)]
         return short_texts(name, parts, options)
     column, label = texts.reading.text_column or text_column, texts.reading.target or target
-    test_texts = read_labelled(Path(test), column, label, texts.reading if texts.reading.text_column else layout)
+    test_texts = read_labeled(Path(test), column, label, texts.reading if texts.reading.text_column else layout)
     unknown = sorted(set(test_texts.labels) - set(classes))
     if unknown:
         raise ZooError(f"{test}: its class {unknown[0]!r} is not in {path}")
@@ -225,7 +225,7 @@ def sentiment(
     for file, md5 in checksums.items():
         lines = [line.rpartition("\t") for line in read_checked(folder / file, md5).decode().splitlines() if line]
         labels = [("negative", "positive")[int(line[2])] for line in lines]
-        parts.append(LabelledTexts([line[0] for line in lines], labels))
+        parts.append(LabeledTexts([line[0] for line in lines], labels))
     options = TextOptions(tokenizer, max_length, vocab_size, min_freq)
     return short_texts("sentiment", parts, options, card=card("sentiment"))
 
@@ -245,10 +245,8 @@ class TextOptions:
             check_number(f"data.{name}", getattr(self, name), low=1, integer=True)
 
 
-def short_texts(
-    name: str, parts: Sequence[LabelledTexts], options: TextOptions, *, card: Card | None = None
-) -> Dataset:
-    """Return labelled texts of train, validation and test as numbers."""
+def short_texts(name: str, parts: Sequence[LabeledTexts], options: TextOptions, *, card: Card | None = None) -> Dataset:
+    """Return labeled texts of train, validation and test as numbers."""
     tokens = [[tokenize(clean(text), options.tokenizer)[: options.max_length] for text in part.texts] for part in parts]
     classes = tuple(sorted(set(parts[0].labels)))
     y, val_y, test_y = (np.array([classes.index(label) for label in part.labels]) for part in parts)

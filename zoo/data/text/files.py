@@ -17,16 +17,16 @@ from zoo.exceptions import ZooError
 
 
 @dataclass(frozen=True)
-class LabelledTexts:
+class LabeledTexts:
     """Texts, the label of each, and how they were read."""
 
     texts: Sequence[str]
     labels: Sequence[str]
     reading: TextReading = field(default_factory=TextReading)
 
-    def select(self, index: np.ndarray) -> LabelledTexts:
+    def select(self, index: np.ndarray) -> LabeledTexts:
         """Return the texts of these numbers."""
-        return LabelledTexts([self.texts[row] for row in index], [self.labels[row] for row in index], self.reading)
+        return LabeledTexts([self.texts[row] for row in index], [self.labels[row] for row in index], self.reading)
 
 
 def read_text(path: Path) -> str:
@@ -38,9 +38,9 @@ def read_text(path: Path) -> str:
     return decode(path, read_bytes(path)).replace("\r\n", "\n")
 
 
-def read_labelled(
+def read_labeled(
     path: Path, text_column: str | int | None, target: str | int | None, reading: TextReading
-) -> LabelledTexts:
+) -> LabeledTexts:
     """Return texts and labels of a folder, or of a table that is cut as ``reading`` says.
 
     Raises:
@@ -61,7 +61,7 @@ def read_labelled(
             place = table.line(int(gaps.argmax()))
             raise ZooError(f"{place}: the {kind} ({name}) is missing; fill it or delete the line")
     reading = TextReading(column, label, table.delimiter, table.quoting, table.header)
-    return LabelledTexts(list(cells[column]), list(cells[label]), reading)
+    return LabeledTexts(list(cells[column]), list(cells[label]), reading)
 
 
 def open_table(path: Path, reading: TextReading, column: str) -> Table:
@@ -80,9 +80,9 @@ def text_files(folder: Path) -> list[Path]:
     return sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
 
 
-def _read_folder(path: Path) -> LabelledTexts:
+def _read_folder(path: Path) -> LabeledTexts:
     classes = sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
     files = [(file, folder.name) for folder in classes for file in text_files(folder)]
     if not files:
         raise ZooError(f"{path}: holds no folders of text files; must be a folder per class, or a CSV")
-    return LabelledTexts([read_text(file) for file, _ in files], [label for _, label in files])
+    return LabeledTexts([read_text(file) for file, _ in files], [label for _, label in files])

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from zoo.data.dataset import Dataset
-from zoo.data.labelled import Labelled
+from zoo.data.labeled import Labeled
 from zoo.data.modality import Modality
 from zoo.data.spec import PADDING, UNKNOWN
 from zoo.data.text.augment import TextAugment
 from zoo.data.text.example import example
-from zoo.data.text.labelled import labelled_stretch, labelled_texts
+from zoo.data.text.labeled import labeled_stretch, labeled_texts
 from zoo.data.text.read import encode, read
 from zoo.data.text.spec import TextSpec
 from zoo.data.text.translate import translate
@@ -25,7 +25,7 @@ class TextModality(Modality[TextSpec]):
     spec = TextSpec
     tasks = ("classification", "language_modeling")
     raw_input = "texts, a column of a data frame or a path"
-    labelled_options = {  # noqa: RUF012
+    labeled_options = {  # noqa: RUF012
         "text": ("text_column", "target", "delimiter", "quoting", "header"),
         "text_file": (),
     }
@@ -42,13 +42,13 @@ class TextModality(Modality[TextSpec]):
         count = int((x == UNKNOWN).sum())
         return {spec.tokenizer: count} if count else {}, int((x != PADDING).sum())
 
-    def labelled(self, spec: TextSpec, data: Mapping[str, Any], part: str | None) -> Labelled:
-        """Return labelled texts, or the windows of a long one."""
-        read_file = labelled_stretch if data["name"] == "text_file" else labelled_texts
+    def labeled(self, spec: TextSpec, data: Mapping[str, Any], part: str | None) -> Labeled:
+        """Return labeled texts, or the windows of a long one."""
+        read_file = labeled_stretch if data["name"] == "text_file" else labeled_texts
         return read_file(spec, data, part)
 
-    def labelled_data(self, spec: TextSpec, path: str) -> str:
-        """Return text for labelled texts, else text_file."""
+    def labeled_data(self, spec: TextSpec, path: str) -> str:
+        """Return text for labeled texts, else text_file."""
         return "text" if spec.classes else "text_file"
 
     def request_row(self, spec: TextSpec) -> tuple[str, Any]:

@@ -39,7 +39,7 @@ class TextSpec(DataSpec):
 
     @property
     def has_lengths(self) -> bool:
-        """Whether a batch has lengths: labelled texts do, a stretch of one long text has none."""
+        """Whether a batch has lengths: labeled texts do, a stretch of one long text has none."""
         return bool(self.classes)
 
     @property

@@ -23,7 +23,7 @@ CLOSING = set(".,;:!?)]}%\n")  # marks that follow what is before them without a
 
 
 def clean(text: str) -> str:
-    """Return a text with line ends as \\n and without the blanks around it, as a row of labelled texts."""
+    """Return a text with line ends as \\n and without the blanks around it, as a row of labeled texts."""
     return text.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 

@@ -35,7 +35,7 @@ def translate(dataset: Dataset, spec: TextSpec) -> Dataset:
 
 
 def _text(split: Split, table: Tensor, spec: TextSpec) -> Split:
-    """Return a split's tokens in other numbers; labelled texts are cut to the model's length."""
+    """Return a split's tokens in other numbers; labeled texts are cut to the model's length."""
     if all(isinstance(value, Windows) for value in split.values()):
         windows: dict[str, Any] = dict(split)
         return {

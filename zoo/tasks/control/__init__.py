@@ -72,7 +72,7 @@ class Control(Task):
     def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
         """Take up a run's options."""
         self.select_monitor(options.monitor, ["return"])
-        reject_options(options, "nothing is labelled", "class_weights", "loss", "threshold")
+        reject_options(options, "nothing is labeled", "class_weights", "loss", "threshold")
 
     def metrics(self, stage: str) -> Metrics:
         """Return the means over episodes."""

@@ -41,8 +41,8 @@ def maps(visualizations: Mapping[str, Tensor], path: Path) -> Path:
     (left, right), (low, high) = visualizations["range"].tolist()
     for ax, (name, title) in zip(np.atleast_1d(axes_of(figure, 1, len(panels))), panels, strict=True):
         values: Any = visualizations["map" if name == "action" else name].cpu().numpy()
-        colours = {"cmap": "viridis"} if name == "value" else {"cmap": "coolwarm"}
-        drawn = ax.imshow(values, origin="lower", aspect="auto", extent=(left, right, low, high), **colours)
+        colors = {"cmap": "viridis"} if name == "value" else {"cmap": "coolwarm"}
+        drawn = ax.imshow(values, origin="lower", aspect="auto", extent=(left, right, low, high), **colors)
         figure.colorbar(drawn, ax=ax)
         ax.set_xlabel("first observed number", color=INK)
         ax.set_ylabel("second observed number", color=INK)

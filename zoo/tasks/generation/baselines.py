@@ -19,7 +19,7 @@ from zoo.utils.random import EVAL_BATCH
 def real_to_real(dataset: Dataset) -> Scores:
     """Return test scores of other real images, as many of the training part, in place of generated ones."""
     spec, evaluator = dataset.spec, load_evaluator(dataset.spec)
-    centre, components = principal_components(dataset.train["x"], COMPONENTS)
+    center, components = principal_components(dataset.train["x"], COMPONENTS)
     samples = SampleMetrics(evaluator is not None, len(spec.classes), conditional=False)
     count = len(dataset.test["x"])
     picked = np.random.default_rng(0).permutation(len(dataset.train["x"]))[:count]
@@ -27,7 +27,7 @@ def real_to_real(dataset: Dataset) -> Scores:
     for name, (split, rows) in sources.items():
         for part in torch.from_numpy(rows).split(EVAL_BATCH):
             images = to_float(split["x"].index_select(0, part))
-            values: dict[str, Tensor] = {name: (images.flatten(1) - centre) @ components}
+            values: dict[str, Tensor] = {name: (images.flatten(1) - center) @ components}
             if evaluator is not None:
                 values |= {f"{name}_{key}": value for key, value in evaluator(images).items()}
             samples.update(**values)

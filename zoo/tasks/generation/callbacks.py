@@ -59,7 +59,7 @@ def _picture(images: Tensor) -> Any:
     from torchvision.utils import make_grid
 
     side = images.shape[2]
-    # grey images become colored
+    # gray images become colored
     grid = make_grid(visible(images.float().cpu()), nrow=COLUMNS, padding=1, pad_value=0.5)
     times = max(SMALL // side, 1)
     pixels = (grid * 255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()

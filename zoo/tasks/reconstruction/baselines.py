@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.data.classes import labelled
+from zoo.data.classes import labeled
 from zoo.data.dataset import Batch, Dataset, Split
 from zoo.data.loader import EvalLoader
 from zoo.data.noise import add_noise
@@ -75,7 +75,7 @@ def _components(
         return torch.from_numpy(pca.inverse_transform(code)).float().view_as(target)
 
     scores = task.test_scores((reconstruct(batch), batch) for batch in EvalLoader(dataset.test))
-    if labelled(dataset.spec):
+    if labeled(dataset.spec):
         codes = [pca.transform(_rows(scaler, split, every=True)) for split in (dataset.train, dataset.test)]
         scores |= code_figures(codes[0], dataset.train["y"].numpy(), codes[1], dataset.test["y"].numpy())  # type: ignore[union-attr]
     return scores
@@ -112,8 +112,8 @@ def _forest(train: np.ndarray, x: np.ndarray, test: Split) -> Scores:
 def _filters(dataset: Dataset, task: Task, noise: tuple[str, float]) -> Baselines:
     """Return what measures filters on the same noisy test images; how strong they are is chosen on validation."""
     name, level = noise
-    grey = dataset.spec.input_shape[0] == 1
-    axis = None if grey else 0
+    gray = dataset.spec.input_shape[0] == 1
+    axis = None if gray else 0
 
     def means(image: np.ndarray, strength: float) -> np.ndarray:
         options = {"patch_size": 5, "patch_distance": 6, "fast_mode": False, "channel_axis": axis}
@@ -133,7 +133,7 @@ def _filters(dataset: Dataset, task: Task, noise: tuple[str, float]) -> Baseline
             for batch in EvalLoader(first):
                 generator = PerSampleGenerator(batch["row"])
                 noisy = add_noise(batch["x"], name, level, image=True, generator=generator).numpy()
-                restored = [denoise(image[0] if grey else image, strength).reshape(image.shape) for image in noisy]
+                restored = [denoise(image[0] if gray else image, strength).reshape(image.shape) for image in noisy]
                 yield torch.from_numpy(np.stack(restored).clip(0, 1)).float(), batch
 
         return task.test_scores(pairs())

@@ -1,4 +1,4 @@
-"""A labelled table of the user's own as a trained model reads it."""
+"""A labeled table of the user's own as a trained model reads it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 from zoo.data.dataset import picked
 from zoo.data.inputs import encode, unknown_values
-from zoo.data.labelled import Labelled, chosen_options, left_out_notes, with_classes
+from zoo.data.labeled import Labeled, chosen_options, left_out_notes, with_classes
 from zoo.data.table.csv_file import column_named
 from zoo.data.table.numbers import MARKS
 from zoo.data.table.read import as_texts, read_file
@@ -22,7 +22,7 @@ from zoo.data.table.target import Target, as_target
 from zoo.exceptions import ZooError
 
 
-def labelled_table(spec: TableSpec, data: Mapping[str, Any], part: str | None) -> Labelled:
+def labeled_table(spec: TableSpec, data: Mapping[str, Any], part: str | None) -> Labeled:
     """Return the rows of a CSV."""
     reading = spec.reading
     spec = replace(spec, reading=replace(reading, **chosen_options(data, "delimiter", "quoting", "header")))
@@ -32,7 +32,7 @@ def labelled_table(spec: TableSpec, data: Mapping[str, Any], part: str | None) -
     target = _targets(spec, table, data.get("target"))
     if not target:
         unknown, values = unknown_values(spec, split)
-        return Labelled(split, unknown=unknown, values=values)
+        return Labeled(split, unknown=unknown, values=values)
     missing = _gaps(spec, frame, target)
     notes = left_out_notes(int(missing.sum()), f"without a value in {', '.join(target)}")
     present = np.flatnonzero(~missing)
@@ -42,7 +42,7 @@ def labelled_table(spec: TableSpec, data: Mapping[str, Any], part: str | None) -
         return with_classes(spec, split, list(as_texts(table.cells[target[0]])), notes)
     y = as_target(spec, Target.of(spec, target).values(table))
     unknown, values = unknown_values(spec, split)
-    return Labelled({**split, "y": y} if len(y) else None, unknown=unknown, values=values, notes=notes)
+    return Labeled({**split, "y": y} if len(y) else None, unknown=unknown, values=values, notes=notes)
 
 
 def _targets(spec: TableSpec, table: Table, chosen: Any) -> list[str]:

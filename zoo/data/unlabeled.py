@@ -1,4 +1,4 @@
-"""Any data as what nothing is labelled in: to give it back, to tell what is normal from what is not."""
+"""Any data as what nothing is labeled in: to give it back, to tell what is normal from what is not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError, unknown
 
 
-def unlabelled(dataset: Dataset, task: str, *, normal: Sequence[Any] | None = None) -> Dataset:
+def unlabeled(dataset: Dataset, task: str, *, normal: Sequence[Any] | None = None) -> Dataset:
     """Return a data set for a ``task`` that needs no labels; they stay beside it as y, where rows have such.
 
     With ``normal``, names of classes, the training rows and the statistics of numbers are theirs alone (which texts a

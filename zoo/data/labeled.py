@@ -1,6 +1,6 @@
-"""Labelled data of the user's own as a trained model reads it: all rows of a file, beside their truth.
+"""Labeled data of the user's own as a trained model reads it: all rows of a file, beside their truth.
 
-A function per modality goes from a model's spec and the options of ``data=`` to ``Labelled``. Inputs are read as
+A function per modality goes from a model's spec and the options of ``data=`` to ``Labeled``. Inputs are read as
 ``predict`` reads them, and classes are matched by their names. Nothing is learned from the file.
 """
 
@@ -27,7 +27,7 @@ ABSENT = -1  # the number of a class that the model does not have
 
 
 @dataclass(frozen=True)
-class Labelled:
+class Labeled:
     """Rows as a model reads them.
 
     ``split`` has x, y (by the model's classes) and lengths of the rows whose class the model has, None where there is
@@ -49,7 +49,7 @@ class Labelled:
         return known + sum(self.strangers.values())
 
 
-def labelled(spec: DataSpec, data: Mapping[str, Any], part: str | None = None) -> Labelled:
+def labeled(spec: DataSpec, data: Mapping[str, Any], part: str | None = None) -> Labeled:
     """Return all rows of ``data`` (its options, with ``name`` and ``path``) as a model of ``spec`` reads them.
 
     ``part`` (train, val or test) takes the rows that folders or arrays so name.
@@ -65,7 +65,7 @@ def labelled(spec: DataSpec, data: Mapping[str, Any], part: str | None = None) -
         raise ZooError(f"data={name}: is {entry.modality} data; the model does {spec.task} of {spec.modality} data")
     if part is not None and not modality.has_parts:
         raise ZooError(f"rows={part}: {data['path']} is not cut into parts; leave rows out, and all of it is measured")
-    rows: Labelled = modality.labelled(replace(spec, name=str(data["path"])), data, part)  # errors name the file
+    rows: Labeled = modality.labeled(replace(spec, name=str(data["path"])), data, part)  # errors name the file
     return rows
 
 
@@ -90,7 +90,7 @@ def class_numbers(names: Iterable[str], classes: Sequence[str]) -> np.ndarray:
     return np.array([places[name] for name in names], dtype=np.int64)
 
 
-def with_classes(spec: DataSpec, split: dict[str, Any], names: Sequence[str], notes: Sequence[str]) -> Labelled:
+def with_classes(spec: DataSpec, split: dict[str, Any], names: Sequence[str], notes: Sequence[str]) -> Labeled:
     """Return rows with y by the names of their classes.
 
     Where anomalies are looked for, y says whether a row is one; where nothing is predicted, y may be ABSENT.
@@ -98,14 +98,14 @@ def with_classes(spec: DataSpec, split: dict[str, Any], names: Sequence[str], no
     unknown, values = unknown_values(spec, split)
     if spec.normal_classes and spec.target_type == "input":
         y = torch.from_numpy((class_numbers(names, spec.normal_classes) == ABSENT).astype(np.int64))
-        return Labelled({**split, "y": y}, unknown=unknown, values=values, notes=notes)
+        return Labeled({**split, "y": y}, unknown=unknown, values=values, notes=notes)
     numbers = class_numbers(names, spec.classes)
     if spec.task in registry.unsupervised_tasks():
-        return Labelled({**split, "y": torch.from_numpy(numbers)}, unknown=unknown, values=values, notes=notes)
+        return Labeled({**split, "y": torch.from_numpy(numbers)}, unknown=unknown, values=values, notes=notes)
     strangers = Counter(name for name, number in zip(names, numbers, strict=True) if number == ABSENT)
     known = torch.from_numpy(np.flatnonzero(numbers != ABSENT))
     rows = picked(split, known) | {"y": torch.from_numpy(numbers)[known]}
-    return Labelled(rows if len(known) else None, strangers, unknown, values, notes)
+    return Labeled(rows if len(known) else None, strangers, unknown, values, notes)
 
 
 def chosen_options(data: Mapping[str, Any], *names: str) -> dict[str, Any]:

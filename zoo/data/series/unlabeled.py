@@ -11,7 +11,7 @@ from torch import Tensor
 
 from zoo.data.dataset import Dataset, Rows, Windows
 from zoo.data.series.spec import SeriesSpec
-from zoo.data.unlabelled import with_anomaly_classes
+from zoo.data.unlabeled import with_anomaly_classes
 from zoo.exceptions import ZooError
 
 

@@ -12,16 +12,16 @@ import torch
 from torch import Tensor
 
 from zoo.data.dataset import Rows, Windows
-from zoo.data.labelled import Labelled, chosen_options, left_out_notes
+from zoo.data.labeled import Labeled, chosen_options, left_out_notes
 from zoo.data.series.anomaly_windows import in_anomaly_windows
 from zoo.data.series.regular_grid import read_series, with_options
 from zoo.data.series.source import open_series
 from zoo.data.series.spec import SeriesSpec
-from zoo.data.series.unlabelled import held
+from zoo.data.series.unlabeled import held
 from zoo.exceptions import ZooError
 
 
-def labelled_series(spec: SeriesSpec, data: Mapping[str, Any], part: str | None) -> Labelled:
+def labeled_series(spec: SeriesSpec, data: Mapping[str, Any], part: str | None) -> Labeled:
     """Return all windows of a series; those with a gap in them are left out."""
     path = Path(data["path"])
     reading = replace(spec.reading, **chosen_options(data, "delimiter", "header"))
@@ -42,10 +42,10 @@ def labelled_series(spec: SeriesSpec, data: Mapping[str, Any], part: str | None)
     if not clean.any():
         raise ZooError(f"{path}: has {len(values)} rows; a window takes {past + horizon} without a gap")
     if clean.all():
-        return Labelled(split)
+        return Labeled(split)
     index = torch.from_numpy(np.flatnonzero(clean))
     split = {key: value[index] if isinstance(value, Tensor) else Rows(value, index) for key, value in split.items()}
-    return Labelled(split, notes=left_out_notes(int((~clean).sum()), "with a gap", what="windows"))
+    return Labeled(split, notes=left_out_notes(int((~clean).sum()), "with a gap", what="windows"))
 
 
 def _marked(path: Path, data: Mapping[str, Any], recorded: Any, past: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""Labelled images of the user's own as a trained model reads them: folders, archives, arrays."""
+"""Labeled images of the user's own as a trained model reads them: folders, archives, arrays."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from torch import Tensor
 
 from zoo.data.arrays import joined_images
 from zoo.data.image.folder import match_labels, parts_of
-from zoo.data.image.npz import labelled_arrays
+from zoo.data.image.npz import labeled_arrays
 from zoo.data.image.read import read
 from zoo.data.image.spec import ImageSpec
 from zoo.data.inputs import encode
-from zoo.data.labelled import ABSENT, Labelled, class_numbers, left_out_notes, same_name, with_classes
+from zoo.data.labeled import ABSENT, Labeled, class_numbers, left_out_notes, same_name, with_classes
 from zoo.exceptions import ZooError
 
 
-def labelled_folder(spec: ImageSpec, data: Mapping[str, Any], part: str | None) -> Labelled:
+def labeled_folder(spec: ImageSpec, data: Mapping[str, Any], part: str | None) -> Labeled:
     """Return the images of a folder or an archive, with the classes that folders or a CSV say."""
     path, names, rows, bad = Path(data["path"]), [], [], []
     for piece in read(spec, str(path)):
@@ -93,10 +93,10 @@ def _listed_classes(names: Sequence[str], data: Mapping[str, Any]) -> tuple[list
     return index, classes, left_out_notes(lost, f"of {data['labels']}, whose images are not there", what="lines")
 
 
-def labelled_archive(spec: ImageSpec, data: Mapping[str, Any], part: str | None) -> Labelled:
+def labeled_archive(spec: ImageSpec, data: Mapping[str, Any], part: str | None) -> Labeled:
     """Return the images of a NumPy archive, all of its parts or one."""
     path = Path(data["path"])
-    arrays = labelled_arrays(path)
+    arrays = labeled_arrays(path)
     if part is not None and (part not in arrays or set(arrays) == {"train"}):
         raise ZooError(f"rows={part}: {path} has no such part; leave rows out, and all of it is measured")
     chosen = [arrays[name] for name in arrays if part in (None, name)]
