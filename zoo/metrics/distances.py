@@ -37,7 +37,7 @@ def frechet(one: Tensor, other: Tensor) -> float:
     """
     one, other = (part.cpu().double() if part.device.type == "mps" else part.double() for part in (one, other))
     between = (one.mean(0) - other.mean(0)).square().sum()
-    first, second = (torch.atleast_2d(part.T.cov()) for part in (one, other))
+    first, second = (part.T.cov().reshape(part.shape[1], -1) for part in (one, other))
     # The eigenvalues of Σ Σ' are those of the symmetric Σ^½ Σ' Σ^½
     values, vectors = torch.linalg.eigh(first)
     root = vectors * values.clamp(min=0).sqrt() @ vectors.T
@@ -49,9 +49,11 @@ def density_and_coverage(real: Tensor, generated: Tensor) -> tuple[float, float]
     """Return how densely generated points (M, K) lie where real ones (N, K) do, and the share of real ones that have a generated
     one as near as their own fifth neighbor (Naeem et al., ICML 2020).
     """
-    radius = torch.cat([torch.cdist(part, real).kthvalue(NEIGHBORS + 1, dim=1).values for part in real.split(CHUNK)])
+    radius = torch.cat(
+        [torch.cdist(part, real).kthvalue(NEIGHBORS + 1, dim=1).values for part in torch.split(real, CHUNK)]
+    )
     inside, covered = 0, torch.zeros(len(real), dtype=torch.bool, device=real.device)
-    for part in generated.split(CHUNK):
+    for part in torch.split(generated, CHUNK):
         near = torch.cdist(part, real) < radius  # (part, N)
         inside += int(near.sum())
         covered |= near.any(0)
@@ -60,5 +62,5 @@ def density_and_coverage(real: Tensor, generated: Tensor) -> tuple[float, float]
 
 def nearest(points: Tensor, among: Tensor) -> tuple[Tensor, Tensor]:
     """Return how far each point (N, K) is from the nearest of ``among`` (M, K), (N,), and which one that is."""
-    minima = [torch.cdist(part, among).min(1) for part in points.split(CHUNK)]
+    minima = [torch.cdist(part, among).min(1) for part in torch.split(points, CHUNK)]
     return torch.cat([one.values for one in minima]), torch.cat([one.indices for one in minima])

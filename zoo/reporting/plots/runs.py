@@ -64,7 +64,7 @@ def read_runs(places: Sequence[str]) -> list[Run]:
 
 
 def _flat(content: dict[str, Any], above: str = "") -> dict[str, Any]:
-    values = {}
+    values: dict[str, Any] = {}
     for key, value in content.items():
         if isinstance(value, dict) and value:
             values |= _flat(value, f"{above}{key}.")
