@@ -21,7 +21,7 @@ from zoo.utils.plotting import INK, axes_of
 
 PAGE = Path(__file__).parent / "report.html"
 BLUE, GRAY = "#1f5fbf", "#9a9a9a"
-COLOURS = (BLUE, "#d1741c", "#3a8f4d", "#8a4fb0", "#b03a48", "#5b6770")
+COLORS = (BLUE, "#d1741c", "#3a8f4d", "#8a4fb0", "#b03a48", "#5b6770")
 STYLE = """
 :root { color-scheme: light; }
 body { font: 16px/1.5 system-ui, sans-serif; color: #222; margin: 0 auto; max-width: 76rem; padding: 1rem; }
@@ -180,7 +180,7 @@ def _time_against_quality() -> Iterator[tuple[Figure, str]]:
         if len(points) < 2:
             continue
         figure, ax = _panel()
-        for color, (model, seconds, values) in zip(COLOURS * 3, points, strict=False):
+        for color, (model, seconds, values) in zip(COLORS * 3, points, strict=False):
             mean = statistics.mean(values)
             ax.errorbar(seconds, mean, [[mean - min(values)], [max(values) - mean]], fmt="o", color=color, markersize=5)
             ax.annotate(model, (seconds, mean), textcoords="offset points", xytext=(6, 4), fontsize=8, color=color)

@@ -137,3 +137,16 @@ def test_texts_and_messages_use_standard_keys():
                 lines = path.read_text().splitlines()
                 wrong += [f"{path}:{n}: {m[0]}" for n, line in enumerate(lines, 1) for m in pattern.finditer(line)]
     assert not wrong
+
+
+BRITISH = re.compile(r"labell|colour|grey|centre|licence|behaviour|favour|neighbour|optimis|normalis|initialis", re.I)
+
+
+def test_spelling_is_american():
+    here = Path(__file__).resolve()
+    texts = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "train.py")]
+    for folder in ("zoo", "conf", "tests", "benchmarks", "docs"):
+        texts += [path for ending in ("py", "yaml", "md") for path in (ROOT / folder).rglob(f"*.{ending}")]
+    lines = [(path, line) for path in texts if path != here for line in path.read_text("utf-8").splitlines()]
+    wrong = [f"{path.relative_to(ROOT)}: {line.strip()}" for path, line in lines if BRITISH.search(line)]
+    assert not wrong, "\n".join(wrong[:20])

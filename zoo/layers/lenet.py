@@ -2,7 +2,7 @@
 
     6 maps 5×5 → halve → 16 maps 5×5 → halve → 120 → 84 → answer
 
-Smaller images are centerd in a field of 32×32, as the paper does with digits. Its Gaussian units at the end and its
+Smaller images are centered in a field of 32×32, as the paper does with digits. Its Gaussian units at the end and its
 table of which map sees which are left out, as everywhere since.
 """
 
