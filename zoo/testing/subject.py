@@ -9,7 +9,7 @@ import io
 import itertools
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -156,23 +156,37 @@ def quiet() -> Any:
 
 
 class Children:
-    """Fresh processes with one thread each, as many at a time as there are cores for; a process does one thing."""
+    """Fresh processes with one thread each, as many at a time as there are cores for; a process does one thing.
+
+    Each task has a pool of its own: a pool with ``max_tasks_per_child`` can hang (python/cpython#115634).
+    """
 
     def __init__(self, name: str, count: int = 2) -> None:
         self.home = registry.entry(name).module
-        self._pool = ProcessPoolExecutor(count, mp_context=context(), max_tasks_per_child=1)
+        self._threads = ThreadPoolExecutor(count)
+        self._pools: set[ProcessPoolExecutor] = set()
 
     def __enter__(self) -> Children:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        for process in list((self._pool._processes or {}).values()) if kind is not None else ():
-            process.terminate()  # whose work nobody waits for any more
-        self._pool.shutdown(cancel_futures=True)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for pool in list(self._pools) if kind is not None else ():
+            for process in list((pool._processes or {}).values()):
+                process.terminate()  # whose work nobody waits for any more
+        self._threads.shutdown()
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Return the coming result of ``function(*arguments)``, computed where nothing was computed before."""
-        return self._pool.submit(alone, self.home, function, arguments)
+        return self._threads.submit(self._run, function, arguments)
+
+    def _run(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        with ProcessPoolExecutor(1, mp_context=context()) as pool:
+            self._pools.add(pool)
+            try:
+                return pool.submit(alone, self.home, function, arguments).result()
+            finally:
+                self._pools.discard(pool)
 
 
 def alone(home: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
