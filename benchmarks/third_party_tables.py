@@ -18,7 +18,7 @@ from benchmarks.jobs import Job
 from benchmarks.quality import Case
 from benchmarks.report import same_runs
 from zoo.exceptions import ZooError
-from zoo.tasks.boosted_trees import draw_trees, fit_trees, texts, tuned
+from zoo.tasks.baselines import draw_trees, fit_trees, texts, tuned
 
 LIBRARIES = ("HistGradientBoosting", "MLP")
 

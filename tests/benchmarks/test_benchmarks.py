@@ -20,7 +20,7 @@ from benchmarks.quality import Case, measured, missed
 from zoo.config.compose import compose
 from zoo.data.arrays import from_arrays
 from zoo.metrics.names import LABELS
-from zoo.tasks.boosted_trees import draw_trees, fit_trees, tuned, with_gaps
+from zoo.tasks.baselines import draw_trees, fit_trees, tuned, with_gaps
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -63,13 +63,7 @@ def faulty(place: str, model: type, spec: DataSpec, patch: pytest.MonkeyPatch):
         elif place == "baseline":
             inside.setattr(type(build_task(spec)), "baselines", lambda *_: {"broken": fails})
         else:
-            tasks = (f"zoo.tasks.{task}.plots" for task in ("classification", "regression", "forecasting", "control"))
-            for module in (
-                *tasks,
-                "zoo.tasks.reconstruction.plots",
-                "zoo.reporting.plots.training",
-                "zoo.utils.plotting",
-            ):
+            for module in ("zoo.tasks.plots", "zoo.reporting.plots.training", "zoo.utils.plotting"):
                 inside.setattr(f"{module}.save", fails)
         yield
 
@@ -112,7 +106,7 @@ def test_report_failures_warn_and_resume_completes_them(name, case, monkeypatch,
 
 def test_report_failure_keeps_exit_code_0(monkeypatch, capfd):
     with monkeypatch.context() as inside:
-        inside.setattr("zoo.tasks.classification.plots.save", fails)
+        inside.setattr("zoo.tasks.plots.save", fails)
         assert main(["train", *WORDS]) == 0
     output = capfd.readouterr()
     assert output.err == "warning: picture confusion.png: is left out (ZeroDivisionError: of the test)\n"
@@ -127,8 +121,8 @@ def test_report_failure_keeps_exit_code_0(monkeypatch, capfd):
 
 
 def test_report_failures_are_independent(monkeypatch, capfd):
-    monkeypatch.setattr("zoo.tasks.classification.baselines.majority", fails)
-    monkeypatch.setattr("zoo.tasks.linear.prepared", fails)
+    monkeypatch.setattr("zoo.tasks.baselines.majority", fails)
+    monkeypatch.setattr("zoo.tasks.baselines.prepared", fails)
     monkeypatch.setattr("zoo.FNN.extra_metrics", fails)
     monkeypatch.setattr("zoo.reporting.results.closing", fails)
     assert main(["train", *WORDS]) == 0
@@ -141,7 +135,7 @@ def test_report_failures_are_independent(monkeypatch, capfd):
 def test_signal_in_a_baseline_keeps_results(number, monkeypatch, capfd):
     before = signal.getsignal(number)
     with monkeypatch.context() as inside:
-        inside.setattr("zoo.tasks.classification.baselines.majority", lambda dataset: os.kill(os.getpid(), number))
+        inside.setattr("zoo.tasks.baselines.majority", lambda dataset: os.kill(os.getpid(), number))
         assert main(["train", *WORDS]) == 128 + number
     assert signal.getsignal(number) is before
     (line,) = capfd.readouterr().err.splitlines()

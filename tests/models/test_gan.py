@@ -19,7 +19,7 @@ from zoo.exceptions import ZooError
 from zoo.layers.blocks import halved
 from zoo.layers.diffaugment import POLICIES, diffaugment
 from zoo.layers.latents import sample_latents
-from zoo.metrics.distances import density_and_coverage, frechet, nearest, principal_components
+from zoo.metrics.generative import density_and_coverage, frechet, nearest, principal_components
 from zoo.models.gan import GAN, LOSSES, Discriminator, Generator, max_halvings, squared_slope
 from zoo.optim.ema import update_ema
 

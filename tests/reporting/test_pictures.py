@@ -9,9 +9,8 @@ import torch
 import zoo
 from zoo.data import Dataset
 from zoo.data.table.spec import TableSpec
-from zoo.tasks.baselines import baselines
-from zoo.tasks.generation.callbacks import _picture
-from zoo.tasks.linear import ROWS, sample_of
+from zoo.tasks.baselines import ROWS, baselines, sample_of
+from zoo.tasks.generation import _picture
 from zoo.utils.plotting import visible
 
 QUICK = {"logger": "csv", "trainer": {"max_epochs": 1, "accelerator": "cpu"}, "data.batch_size": 16}

@@ -8,7 +8,7 @@ from torchmetrics import MeanMetric
 
 import zoo
 from zoo.data.table.spec import TableSpec
-from zoo.tasks.base import Example, Metrics, number_schema, object_schema, reject_options
+from zoo.tasks.base import Example, Metrics, number_schema, object_schema
 
 LEVELS = (0.1, 0.5, 0.9)
 
@@ -19,6 +19,7 @@ class QuantileRegression(zoo.Task):
 
     monitor, mode, fallback_monitor = "pinball", "min", "pinball"
     lower_is_better = ("pinball",)
+    rejected_options = dict.fromkeys(("class_weights", "threshold", "loss"), "the target is a number")
     example = Example(lambda metrics, dataset: metrics["pinball"], 0.2, 0.1, "pinball loss {:.3f} is above")
     levels: Tensor
 
@@ -31,11 +32,6 @@ class QuantileRegression(zoo.Task):
     def output_shape(cls, spec):
         """Return (levels,)."""
         return (len(LEVELS),)
-
-    def configure(self, options, *, label_smoothing):
-        """Take up a run's options."""
-        self.select_monitor(options.monitor, ("pinball",))
-        reject_options(options, "the target is a number", "class_weights", "threshold", "loss")
 
     def pinball(self, output: Tensor, y: Tensor) -> Tensor:
         """Return the loss of each row (B,)."""

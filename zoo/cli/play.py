@@ -11,7 +11,7 @@ from zoo.exceptions import ZooError
 
 def _run(args: Args) -> Sequence[str]:
     from zoo.data.environment.video import render_episode
-    from zoo.tasks.control.plots import write_gif
+    from zoo.tasks.plots import write_gif
 
     model = args.model
     out = None if args["window"] else args["out"]

@@ -146,7 +146,7 @@ def _trained(name: str, words: Sequence[str], dataset: Dataset, seconds: float, 
 
 
 def _of_trees(dataset: Dataset, figure: str, seconds: float) -> Entry:
-    from zoo.tasks.boosted_trees import draw_trees, fit_trees, tuned
+    from zoo.tasks.baselines import draw_trees, fit_trees, tuned
 
     started = time.perf_counter()
     best = tuned(dataset, figure if figure != "nll" else "accuracy", seconds, 0, draw=draw_trees, fit=fit_trees)

@@ -14,7 +14,7 @@ from zoo.exceptions import ZooError
 from zoo.metrics.names import metric_label
 from zoo.models.autoencoder_base import AutoencoderBase
 from zoo.reporting.evaluation import baseline_metrics, evaluate_split
-from zoo.tasks.reconstruction.plots import plane, reconstructions, score_histogram
+from zoo.tasks.plots import plane, reconstructions, score_histogram
 from zoo.utils.atomic_io import atomic_write, write_npz
 from zoo.utils.plotting import grid
 

@@ -1,4 +1,4 @@
-"""Scores of predictions in NumPy, by scikit-learn: what baselines without a network are measured with."""
+"""Scores in NumPy, by scikit-learn: of predictions without a network, and of codes by the labels that they tell."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import numpy as np
 from zoo.data.spec import DataSpec
 
 Scores = dict[str, float]
+NEIGHBORS = 5
+ROWS = 5000  # that the linear probe learns from, at most
 
 
 def classification_scores(spec: DataSpec, probability: np.ndarray, y: np.ndarray) -> Scores:
@@ -37,3 +39,21 @@ def regression_scores(value: np.ndarray, y: np.ndarray) -> Scores:
 
     rmse, mae, r2 = (f(y, value) for f in (root_mean_squared_error, mean_absolute_error, r2_score))
     return {"rmse": float(rmse), "mae": float(mae), "r2": float(r2)}
+
+
+def code_figures(codes: np.ndarray, y: np.ndarray, test_codes: np.ndarray, test_y: np.ndarray) -> Scores:
+    """Return test accuracies from codes (N, K) with classes (N,): ``knn_accuracy`` by the nearest neighbors' majority,
+    ``probe_accuracy`` by logistic regression on the standardized codes.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    pick = np.random.default_rng(0).permutation(len(y))[:ROWS]
+    nearest = KNeighborsClassifier(min(NEIGHBORS, len(y)), n_jobs=-1).fit(codes, y)
+    probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)).fit(codes[pick], y[pick])
+    return {
+        "knn_accuracy": float(nearest.score(test_codes, test_y)),
+        "probe_accuracy": float(probe.score(test_codes, test_y)),
+    }

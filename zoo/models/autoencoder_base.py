@@ -17,7 +17,7 @@ from zoo.data.noise import add_noise
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 from zoo.layers.encoder_decoder import check_encoder, decoder, default_latent_size, encoder
-from zoo.metrics.probing import code_figures
+from zoo.metrics.scores import code_figures
 from zoo.models.base import ZooModule
 from zoo.tasks.reconstruction import Reconstruction
 from zoo.utils.eval_mode import eval_mode

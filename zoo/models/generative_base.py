@@ -15,8 +15,7 @@ from zoo.data.dataset import Batch, Dataset, Values
 from zoo.data.input_readers import to_float
 from zoo.data.spec import DataSpec
 from zoo.layers.latents import sample_latents
-from zoo.metrics.distances import COMPONENTS, FEW, density_and_coverage, nearest, principal_components
-from zoo.metrics.evaluator import Evaluator, load_evaluator
+from zoo.metrics import generative
 from zoo.models.base import ZooModule
 from zoo.tasks.generation import Generation
 from zoo.utils.precision import to_widest_dtype
@@ -42,15 +41,15 @@ class GenerativeModule(ZooModule):
         check_number("model.latent_dim", latent_dim, low=1, integer=True)
         self.latent_dim, self.num_classes = latent_dim, conditional_classes(self.spec, conditional=conditional)
         self.task = Generation(self.spec, conditional=conditional)
-        count = min(COMPONENTS, self.spec.inputs, max(self.spec.rows - 1, 1))
+        count = min(generative.COMPONENTS, self.spec.inputs, max(self.spec.rows - 1, 1))
         self.register_buffer("pca_mean", torch.zeros(self.spec.inputs))
         self.register_buffer("pca_components", torch.zeros(self.spec.inputs, count))
         self.register_buffer("train_features", torch.zeros(0, count), persistent=False)  # the training images projected
 
     @functools.cached_property
-    def evaluator(self) -> Evaluator | None:
+    def evaluator(self) -> generative.Evaluator | None:
         """The zoo's own classifier of such data, loaded once samples are measured; None where there is none."""
-        return load_evaluator(self.spec)
+        return generative.load_evaluator(self.spec)
 
     def generate_images(self, z: Tensor, y: Tensor | None) -> Tensor:
         """Return images (B, C, H, W) in [0, 1] of noise (B, latent_dim) and, of a conditional model, classes (B,)."""
@@ -67,7 +66,7 @@ class GenerativeModule(ZooModule):
         super().on_train_start()
         x = self.loader.split["x"]
         if not bool(self.pca_components.any()):
-            mean, components = principal_components(x, self.pca_components.shape[1])
+            mean, components = generative.principal_components(x, self.pca_components.shape[1])
             self.pca_mean.copy_(mean)
             self.pca_components.copy_(components)
         self.project_training_images(x)
@@ -92,7 +91,7 @@ class GenerativeModule(ZooModule):
                 output[name] = self.project(images)
                 output[f"{name}_logit"] = self.discriminator_logit(images, y)
                 if len(self.train_features):
-                    output[f"{name}_distance"] = nearest(output[name], self.train_features)[0]
+                    output[f"{name}_distance"] = generative.nearest(output[name], self.train_features)[0]
                 if self.evaluator is not None:
                     output |= {f"{name}_{key}": value for key, value in self.evaluator(images).items()}
         return output
@@ -105,7 +104,10 @@ class GenerativeModule(ZooModule):
         y = dataset.test["y"].index_select(0, rows).to(self.device) if self.num_classes else None
         pairs = ((real, y), (generated, self._classes(len(rows), None)))
         detected = [float(to_widest_dtype(self.discriminator_logit(*pair) > 0).mean()) for pair in pairs]
-        if len(real) > FEW and density_and_coverage(self.project(real), self.project(generated))[1] < COLLAPSED:
+        if (
+            len(real) > generative.FEW
+            and generative.density_and_coverage(self.project(real), self.project(generated))[1] < COLLAPSED
+        ):
             problem = "the generator has collapsed, its images are far from most real ones"
         elif detected[0] > SATURATED and detected[1] < 1 - SATURATED:
             problem = "the discriminator tells all images apart, so that the generator learns nothing more"
@@ -156,6 +158,6 @@ class GenerativeModule(ZooModule):
         """
         samples = self.sample(8 * (self.num_classes or 8))
         self.project_training_images(dataset.train["x"])
-        _, index = nearest(self.project(samples[:10]), self.train_features)
+        _, index = generative.nearest(self.project(samples[:10]), self.train_features)
         pairs = torch.cat([samples[:10], self._images(dataset.train["x"], index.cpu())])
         return {"samples": samples.cpu(), "interpolation": self.interpolate().cpu(), "nearest": pairs.cpu()}

@@ -11,4 +11,5 @@ __all__ = ["Task", "build_task"]
 
 def build_task(spec: DataSpec) -> Task:
     """Return the task of a spec, by its name."""
-    return get_task(spec.task).from_spec(spec)
+    task: type[Task] = get_task(spec.task)
+    return task.from_spec(spec)

@@ -7,24 +7,20 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
+from lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, MetricCollection
 
 from zoo.config.schema import ObjectiveOptions
-from zoo.data.dataset import Batch
+from zoo.data.dataset import Batch, Dataset, Split
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError, unknown
+from zoo.metrics.scores import Scores
+from zoo.utils.guard import Guard
 
-if TYPE_CHECKING:
-    from lightning import Callback
-
-    from zoo.data.dataset import Dataset, Split
-
-
-Scores = dict[str, float]
 Plots = dict[str, Callable[[Path], Path]]  # by file name: writes a plot and returns where
 Baselines = dict[str, Callable[[], Scores]]
 
@@ -54,7 +50,9 @@ class Task(nn.Module):
     It is a part of its model, so that its tensors are where the model is: buffers that no checkpoint holds, since spec
     and options say what they are. A subclass is registered with ``register_task``; one file is enough.
 
-    ``monitor`` is the validation metric that picks the best checkpoint, ``mode`` min or max. ``threshold`` is on the
+    ``monitor`` is the validation metric that picks the best checkpoint, ``mode`` min or max, ``monitors`` those that a
+    run may choose for it. ``rejected_options`` says of options in ``objective`` why they do not go with the task. A run's
+    ``options`` and ``label_smoothing`` are for the training loss. ``threshold`` is on the
     probability of the positive of two classes (None: the likelier one), or on a score; where ``threshold_metric`` names a
     metric, it is chosen for it on validation, after training. ``fallback_monitor`` is the validation metric that every
     set of rows has as long as the weights are finite; it is monitored where the ``monitor`` is not defined.
@@ -69,6 +67,10 @@ class Task(nn.Module):
     name: ClassVar[str] = ""
     monitor: str
     mode: str
+    monitors: Sequence[str] = ()
+    rejected_options: ClassVar[Mapping[str, str]] = {}
+    options = ObjectiveOptions()
+    label_smoothing = 0.0
     fallback_monitor: str = "nll"
     threshold: float | None = None
     threshold_metric: str | None = None
@@ -87,7 +89,7 @@ class Task(nn.Module):
     @classmethod
     def from_spec(cls, spec: DataSpec) -> Task:
         """Return the task of a spec."""
-        return cls(spec)  # type: ignore[call-arg]
+        return cls(spec)
 
     @classmethod
     def output_shape(cls, spec: DataSpec) -> tuple[int, ...]:
@@ -104,23 +106,23 @@ class Task(nn.Module):
         self.register_buffer(name, value, persistent=False)
 
     def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
-        """Take up a run's options."""
-        raise NotImplementedError
+        """Take up a run's options: monitor the metric that they name, else the task's default.
+
+        Raises:
+            ZooError: the task has no such metric, or an option does not go with it.
+        """
+        self.options, self.label_smoothing = options, label_smoothing
+        monitor, known = options.monitor or type(self).monitor, self.monitors or (type(self).monitor,)
+        if monitor not in known:
+            raise unknown("objective.monitor", monitor, known)
+        self.watch(monitor)
+        for name, reason in self.rejected_options.items():
+            if getattr(options, name) is not None:
+                raise ZooError(f"objective.{name}: does not go with this task; {reason}")
 
     def watch(self, metric: str) -> None:
         """Have another validation metric pick the best checkpoint."""
         self.monitor, self.mode = metric, "min" if metric in self.lower_is_better else "max"
-
-    def select_monitor(self, requested: str | None, known: Sequence[str]) -> None:
-        """Monitor the ``requested`` metric, else the task's default.
-
-        Raises:
-            ZooError: the task has no such metric.
-        """
-        name = requested or type(self).monitor
-        if name not in known:
-            raise unknown("objective.monitor", name, known)
-        self.watch(name)
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
         """Return the mean loss of a batch, a scalar."""
@@ -203,6 +205,22 @@ class Task(nn.Module):
         return {}
 
 
+class EpochSamples(Callback):
+    """Writes samples of a model to ``path`` after each epoch, by ``write``; a warning says where that failed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.guard = path, Guard()
+
+    def write(self, model: Any) -> None:
+        """Write the epoch's samples."""
+        raise NotImplementedError
+
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Write the epoch's samples, unless that failed before."""
+        if not self.guard.missing:
+            self.guard.attempt("samples of each epoch", lambda: self.write(module), None)
+
+
 def object_schema(**properties: Any) -> dict[str, Any]:
     """Return the JSON schema of an object that has all of ``properties``."""
     return {"type": "object", "properties": properties, "required": list(properties)}
@@ -242,13 +260,6 @@ class TransformedMean(MeanMetric):
     def compute(self) -> Tensor:
         """Return the function of the mean."""
         return self.function(super().compute())
-
-
-def reject_options(options: ObjectiveOptions, reason: str, *names: str) -> None:
-    """Raise ZooError where one of the options ``names`` is set."""
-    name = next((name for name in names if getattr(options, name) is not None), None)
-    if name is not None:
-        raise ZooError(f"objective.{name}: does not go with this task; {reason}")
 
 
 def best_threshold(score: Tensor, truth: Tensor, metric: str) -> float:

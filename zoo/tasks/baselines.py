@@ -1,15 +1,31 @@
-"""Baselines without a network: the scores that stand beside every result."""
+"""Baselines without a network: the scores that stand beside every result.
+
+Linear models read numbers standardized, categories one-hot, and texts as the tokens that are in them. Boosted trees, of
+scikit-learn, are tuned by random search on the validation rows for as long as one says.
+"""
 
 from __future__ import annotations
 
+import time
 import warnings
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
-from zoo.data.dataset import Dataset
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+
+from zoo.data.dataset import Dataset, Values
+from zoo.data.spec import DataSpec
+from zoo.metrics.scores import Scores, classification_scores, regression_scores
 from zoo.tasks import build_task
-from zoo.tasks.base import Scores
 from zoo.utils.guard import Attempt, direct
+
+ROWS = 5000  # training rows that the linear baseline sees at most, so that it takes seconds
+ROUNDS = 2000  # trees at most, where validation does not end it before
+Rows = tuple[np.ndarray, np.ndarray]
+Draw = Callable[[np.random.Generator], dict[str, Any]]
+Fit = Callable[[DataSpec, dict[str, Any], int, Rows, Rows], Any]
 
 
 def baselines(
@@ -24,3 +40,172 @@ def baselines(
         warnings.simplefilter("ignore")  # of fits that do not converge, and of classes that are not there
         scores = {name: attempt(f"baseline {name}", measure, {}) for name, measure in measures.items()}
     return {name: values for name, values in scores.items() if values}
+
+
+# --- constant and linear predictors ---
+
+
+def majority(dataset: Dataset) -> Scores:
+    """Return the scores of the training rows' class frequencies."""
+    spec, y, test_y = dataset.spec, *targets(dataset)
+    share = y.mean(0) if spec.multilabel else np.bincount(y, minlength=len(spec.classes)) / len(y)
+    return classification_scores(spec, np.broadcast_to(share, (len(test_y), len(share))), test_y)
+
+
+def logistic_regression(dataset: Dataset) -> Scores:
+    """Return the scores of logistic regression on at most ROWS training rows."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
+
+    spec, y, test_y = dataset.spec, *targets(dataset)
+    index = sample_of(y)
+    if not spec.multilabel and len(np.unique(y[index])) == 1:  # of which nothing can be fitted
+        return majority(dataset)
+    x, test_x = linear_inputs(dataset, index)
+    linear = LogisticRegression(max_iter=200, tol=1e-2)
+    model = OneVsRestClassifier(linear) if spec.multilabel else linear
+    probability = model.fit(x, y[index]).predict_proba(test_x)
+    if not spec.multilabel:  # a class without a training row has no column there
+        every = np.zeros((len(test_y), len(spec.classes)))
+        every[:, model.classes_] = probability
+        probability = every
+    return classification_scores(spec, probability, test_y)
+
+
+def mean(dataset: Dataset) -> Scores:
+    """Return the scores of the training rows' mean."""
+    y, test_y = targets(dataset)
+    return regression_scores(np.full(len(test_y), y.mean()), test_y)
+
+
+def linear_regression(dataset: Dataset) -> Scores:
+    """Return the scores of ridge regression on at most ROWS training rows."""
+    from sklearn.linear_model import Ridge
+
+    y, test_y = targets(dataset)
+    index = sample_of(y)
+    x, test_x = linear_inputs(dataset, index)
+    return regression_scores(Ridge().fit(x, y[index]).predict(test_x), test_y)
+
+
+def sample_of(y: np.ndarray) -> np.ndarray:
+    """Return the training rows that a linear model is fitted to: some at random, and one of each class among them."""
+    index = np.random.default_rng(0).permutation(len(y))[:ROWS]
+    if y.ndim > 1 or y.dtype.kind == "f":
+        return index
+    classes, first = np.unique(y, return_index=True)
+    return np.concatenate([index, first[~np.isin(classes, y[index])]])
+
+
+def targets(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Return y of the training and of the test rows."""
+    y, test_y = (np.asarray(split["y"]) for split in (dataset.train, dataset.test))
+    return y, test_y
+
+
+def linear_inputs(dataset: Dataset, index: np.ndarray) -> tuple[Any, Any]:
+    """Return what a linear model reads of the training rows ``index``, and of all test rows."""
+    x, test_x = flat(dataset.train["x"], index), flat(dataset.test["x"], np.arange(len(dataset.test["x"])))
+    if dataset.spec.vocab_size:
+        return _bags(x, dataset.spec.vocab_size), _bags(test_x, dataset.spec.vocab_size)
+    return prepared(dataset.spec, x, test_x)
+
+
+def prepared(spec: DataSpec, x: np.ndarray, test_x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return inputs of a linear model: numbers standardized, texts as one column each."""
+    from sklearn.compose import make_column_transformer
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    text = [n for n, levels in enumerate(spec.categories) if levels]
+    number = [n for n in range(x.shape[1]) if n not in set(text)]
+    one_hot = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    columns = make_column_transformer((StandardScaler(), number), (one_hot, text)).fit(x)
+    return columns.transform(x), columns.transform(test_x)
+
+
+def _bags(x: np.ndarray, symbols: int) -> csr_array:
+    """Return which symbols are in each text (N, symbols), as 0 and 1."""
+    rows, _ = np.nonzero(x)
+    coded = csr_array((np.ones(len(rows)), (rows, x[x > 0].astype(np.int64))), shape=(len(x), symbols))
+    return coded.sign()
+
+
+def flat(x: Values, index: np.ndarray) -> np.ndarray:
+    """Return the rows ``index`` as float32 (rows, numbers)."""
+    picked = x.index_select(0, torch.from_numpy(index))
+    return picked.numpy().astype(np.float32).reshape(len(index), -1)
+
+
+# --- boosted trees ---
+
+
+class Tuned(NamedTuple):
+    """The best of a random search: its scores on validation and test, its settings, and how many were tried."""
+
+    val: Scores
+    test: Scores
+    settings: dict[str, Any]
+    trials: int
+
+
+def tuned(dataset: Dataset, metric: str, seconds: float, seed: int, *, draw: Draw, fit: Fit) -> Tuned:
+    """Return what is best on validation by ``metric`` among its default settings and draws, in so many ``seconds``.
+
+    The test rows are touched once.
+    """
+    spec, parts = dataset.spec, [dataset.train, dataset.val, dataset.test]
+    x, val_x, test_x = (with_gaps(spec, np.asarray(part["x"].flatten(1))) for part in parts)  # type: ignore[union-attr]
+    y, val_y, test_y = (np.asarray(part["y"]) for part in parts)
+    random, ended = np.random.default_rng(seed), time.perf_counter() + seconds
+    best: tuple[float, Any, dict[str, Any], Scores] | None = None
+    tried = 0
+    while best is None or time.perf_counter() < ended:
+        settings = draw(random) if tried else {}
+        model = fit(spec, settings, seed, (x, y), (val_x, val_y))
+        tried += 1
+        scores = _scores(spec, model, val_x, val_y)
+        value = -scores[metric] if metric in ("rmse", "mae") else scores[metric]
+        if best is None or value > best[0]:
+            best = (value, model, settings, scores)
+    return Tuned(best[3], _scores(spec, best[1], test_x, test_y), best[2], tried)
+
+
+def _scores(spec: DataSpec, model: Any, x: np.ndarray, y: np.ndarray) -> Scores:
+    if spec.target_type == "class":
+        return classification_scores(spec, model.predict_proba(x), y)
+    return regression_scores(model.predict(x), y)
+
+
+def draw_trees(random: np.random.Generator) -> dict[str, Any]:
+    """Return settings of HistGradientBoosting, drawn."""
+    return {
+        "learning_rate": float(10 ** random.uniform(-1.7, -0.6)),
+        "max_leaf_nodes": int(random.choice([7, 15, 31, 63, 127])),
+        "min_samples_leaf": int(random.choice([5, 10, 20, 50, 100])),
+        "l2_regularization": float(10 ** random.uniform(-3, 1)),
+        "max_features": float(random.choice([0.3, 0.5, 0.75, 1.0])),
+    }
+
+
+def fit_trees(spec: DataSpec, settings: dict[str, Any], seed: int, train: Rows, val: Rows) -> Any:
+    """Return HistGradientBoosting, ended by the validation rows."""
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    kind = HistGradientBoostingClassifier if spec.target_type == "class" else HistGradientBoostingRegressor
+    options = {"max_iter": ROUNDS, "early_stopping": True, "n_iter_no_change": 20, **settings}
+    return kind(categorical_features=texts(spec), random_state=seed, **options).fit(*train, X_val=val[0], y_val=val[1])
+
+
+def texts(spec: DataSpec) -> list[bool]:
+    """Return which of a table's columns are texts that trees take as such."""
+    return [bool(levels) and len(levels) < 255 for levels in spec.categories[: len(spec.columns)]]
+
+
+def with_gaps(spec: Any, x: np.ndarray) -> np.ndarray:
+    """Return a table's columns, without missing indicators, with NaN where a number is missing; of what is no table all."""
+    if not spec.columns:
+        return x.astype(np.float64)
+    columns = x[:, : len(spec.columns)].astype(np.float64)
+    for place, column in enumerate(spec.missing_indicators, start=len(spec.columns)):
+        columns[x[:, place] == 1, spec.columns.index(column)] = np.nan
+    return columns

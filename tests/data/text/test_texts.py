@@ -19,7 +19,7 @@ from zoo.data.loader import STREAMS, EvalLoader, Loader
 from zoo.data.text.augment import TextAugment
 from zoo.data.text.tokenizer import build_vocabulary, detokenize, encode_prompt, to_ids, token_ids, tokenize
 from zoo.exceptions import ZooError
-from zoo.tasks.language_modeling.baselines import ngram
+from zoo.tasks.language_modeling import ngram
 from zoo.testing.cases import Case
 from zoo.testing.runs import check_processes, check_resume
 from zoo.testing.subject import Subject

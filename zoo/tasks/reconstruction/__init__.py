@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,20 +20,20 @@ from zoo.data.dataset import Batch, Dataset, Split
 from zoo.data.loader import EvalLoader
 from zoo.data.scaler import Scaler
 from zoo.data.spec import DataSpec
+from zoo.exceptions import ZooError
 from zoo.metrics.defined import TwoClassAUROC, TwoClassAveragePrecision
+from zoo.metrics.scores import Scores
 from zoo.registry import register_task
 from zoo.tasks.base import (
     Baselines,
     Example,
     Metrics,
     Plots,
-    Scores,
     Task,
     TransformedMean,
     best_threshold,
     number_schema,
     object_schema,
-    reject_options,
 )
 from zoo.utils.precision import to_widest_dtype
 
@@ -56,11 +57,13 @@ class Reconstruction(Task):
         0.8,
         "MSE {:.3f} times that of the mean row is above",
     )
+    rejected_options = dict.fromkeys(("class_weights", "loss"), "the target is the input itself")
     demo = "reconstruct"
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
         self.spec, self.detects_anomalies = spec, bool(spec.normal_classes)
+        self.monitors = [name for name in self.names("test") if name not in ("f1", "ssim", "kl", "nll")]
         self.scaler: Scaler = registry.get_modality(spec.modality).scaler(spec)
 
     @classmethod
@@ -70,13 +73,11 @@ class Reconstruction(Task):
 
     def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
         """Take up a run's options."""
-        known = [name for name in self.names("test") if name not in ("f1", "ssim", "kl", "nll")]
-        self.select_monitor(options.monitor, known)
-        reject_options(options, "the target is the input itself", "class_weights", "loss")
-        if not self.detects_anomalies:
-            reason = "there are no anomalies to detect; data.normal_classes says what is normal"
-            reject_options(options, reason, "threshold")
+        super().configure(options, label_smoothing=label_smoothing)
         self.threshold_metric = options.threshold or ("f1" if self.detects_anomalies else None)
+        if options.threshold and not self.detects_anomalies:
+            reason = "there are no anomalies to detect; data.normal_classes says what is normal"
+            raise ZooError(f"objective.threshold: does not go with this task; {reason}")
 
     def target(self, x: Tensor) -> Tensor:
         """Return what raw ``x`` is to be reconstructed as: images as they are, tables encoded, series standardized."""
@@ -195,9 +196,28 @@ class Reconstruction(Task):
 
     def plots(self, dataset: Dataset, predictions: dict[str, Any], visualizations: Mapping[str, Tensor]) -> Plots:
         """Return what draws reconstructions, codes, samples and anomaly scores."""
-        from zoo.tasks.reconstruction.plots import reconstruction_plots
+        from zoo.tasks import plots as draw
+        from zoo.utils.plotting import grid
 
-        return reconstruction_plots(dataset, visualizations, predictions.get("score"))
+        y: Any = dataset.test.get("y")
+        plots, image, score = Plots(), self.spec.spatial, predictions.get("score")
+        if "clean" in visualizations and visualizations["clean"].ndim > 2:
+            reconstructions = draw.reconstructions if image else draw.series_reconstructions
+            plots["reconstructions.png"] = partial(reconstructions, visualizations)
+        if "interpolation" in visualizations:
+            images = visualizations["interpolation"]
+            title = "from one test image to another"
+            plots["interpolation.png"] = partial(grid, images, title, columns=len(images))
+        if "samples" in visualizations and image:
+            plots["samples.png"] = partial(grid, visualizations["samples"], "new images")
+        if "codes" in visualizations:
+            labels = y if isinstance(y, Tensor) and y.ndim == 1 else None
+            plots["codes.png"] = partial(draw.plane, visualizations["codes"], labels, self.spec.classes)
+        if score is not None and self.spec.normal_classes and isinstance(y, Tensor):
+            plots["scores.png"] = partial(draw.score_histogram, score, y)
+            if image:
+                plots["anomalies.png"] = partial(draw.top_anomalies, dataset.test["x"], score, y)
+        return plots
 
     @classmethod
     def output_schema(cls, spec: DataSpec) -> dict[str, Any]:

@@ -19,8 +19,8 @@ from zoo.data.loader import EvalLoader
 from zoo.data.noise import add_noise
 from zoo.data.scaler import Scaler
 from zoo.exceptions import install
-from zoo.metrics.probing import code_figures
-from zoo.tasks.base import Baselines, Scores, Task
+from zoo.metrics.scores import Scores, code_figures
+from zoo.tasks.base import Baselines, Task
 from zoo.utils.random import PerSampleGenerator
 
 MAX_TEST, MAX_VAL = 1000, 50  # images that filters are tested on, and selected on: each takes milliseconds

@@ -6,22 +6,26 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torchmetrics import MeanMetric, Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
-from zoo.config.schema import ObjectiveOptions
 from zoo.data.dataset import Batch, Dataset
+from zoo.data.environment.loaders import EpisodeLoader
+from zoo.data.environment.spec import EnvironmentSpec
 from zoo.data.spec import DataSpec
+from zoo.metrics.scores import Scores
 from zoo.registry import register_task
-from zoo.tasks.base import Baselines, Example, Metrics, Plots, Task, reject_options
-from zoo.tasks.control.baselines import at_random
+from zoo.tasks.base import Baselines, Example, Metrics, Plots, Task
 from zoo.utils.precision import to_widest_dtype
 
 
 class StandardDeviation(Metric):
     """The standard deviation of values."""
+
+    values: list[Tensor]
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,7 +33,7 @@ class StandardDeviation(Metric):
 
     def update(self, values: Tensor) -> None:
         """Add (B,)."""
-        self.values.append(values)  # type: ignore[union-attr, operator]
+        self.values.append(values)
 
     def compute(self) -> Tensor:
         """Return it, that of a population."""
@@ -51,6 +55,7 @@ class Control(Task):
         0.3,
         "return lacks {:.3f} of what actions at random lack, which is above",
     )
+    rejected_options = dict.fromkeys(("class_weights", "loss", "threshold"), "nothing is labeled")
     progress_axis = "samples"
     collects_outputs = False  # of episodes that are over
     demo = "play"
@@ -58,7 +63,7 @@ class Control(Task):
     low: Tensor
     high: Tensor
 
-    def __init__(self, spec: DataSpec) -> None:
+    def __init__(self, spec: EnvironmentSpec) -> None:
         super().__init__()
         self.spec = spec
         self.constant("low", torch.tensor(spec.low))
@@ -68,11 +73,6 @@ class Control(Task):
     def output_shape(cls, spec: DataSpec) -> tuple[int, ...]:
         """Return (actions,): a logit of each, or a mean of each number."""
         return (len(spec.classes) or len(getattr(spec, "low", ())),)
-
-    def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
-        """Take up a run's options."""
-        self.select_monitor(options.monitor, ["return"])
-        reject_options(options, "nothing is labeled", "class_weights", "loss", "threshold")
 
     def metrics(self, stage: str) -> Metrics:
         """Return the means over episodes."""
@@ -104,10 +104,15 @@ class Control(Task):
         return {"random": partial(at_random, dataset)}
 
     def plots(self, dataset: Dataset, predictions: dict[str, Any], visualizations: Mapping[str, Tensor]) -> Plots:
-        """Return what draws an episode, and actions and values over two observed numbers."""
-        from zoo.tasks.control.plots import control_plots
+        """Return what draws ``frames`` of an episode, and the ``map`` of actions and values over two observed numbers."""
+        from zoo.tasks.plots import maps, write_gif
 
-        return control_plots(visualizations)
+        plots: Plots = {}
+        if "frames" in visualizations:
+            plots["episode.gif"] = partial(write_gif, visualizations["frames"])
+        if "map" in visualizations:
+            plots["map.png"] = partial(maps, visualizations)
+        return plots
 
 
 def return_gap(metrics: Mapping[str, float], dataset: Any) -> float:
@@ -119,3 +124,18 @@ def return_gap(metrics: Mapping[str, float], dataset: Any) -> float:
 def scaled(action: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """Return actions (…, numbers), whose range is [−1, 1], cut to it and in the environment's units."""
     return low + (action.clamp(-1, 1) + 1) / 2 * (high - low)
+
+
+def at_random(environments: Any) -> Scores:
+    """Return the test's scores of actions that are drawn evenly."""
+    spec, generator = environments.spec, np.random.default_rng(0)
+    low, high = (np.array(bound, np.float32) for bound in (spec.low, spec.high))
+
+    def actor(x: Tensor) -> dict[str, Tensor]:
+        if spec.classes:
+            return {"action": torch.from_numpy(generator.integers(0, len(spec.classes), len(x)))}
+        return {"action": torch.from_numpy(generator.uniform(low, high, (len(x), len(low))).astype(np.float32))}
+
+    episodes = EpisodeLoader(environments, "test").evaluate_policy(actor)
+    means = {name: float(values.double().mean()) for name, values in episodes.items()}
+    return {**means, "return_std": float(episodes["return"].double().std(correction=0))}

@@ -11,22 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import MeanAbsoluteError, MeanSquaredError
 
-from zoo.config.schema import ObjectiveOptions
 from zoo.data.dataset import Batch, Dataset, Split
 from zoo.data.loader import EvalLoader
+from zoo.data.series.spec import SeriesSpec
 from zoo.data.spec import DataSpec
+from zoo.metrics.scores import Scores
 from zoo.registry import register_task
-from zoo.tasks.base import (
-    Baselines,
-    Example,
-    Metrics,
-    Plots,
-    Scores,
-    Task,
-    number_schema,
-    object_schema,
-    reject_options,
-)
+from zoo.tasks.base import Baselines, Example, Metrics, Plots, Task, number_schema, object_schema
 
 
 @register_task("forecasting", target="future")
@@ -38,33 +29,29 @@ class Forecasting(Task):
     """
 
     monitor, mode, fallback_monitor = "mse", "min", "mse"
+    monitors = ("mse", "mae")
+    rejected_options = dict.fromkeys(("class_weights", "threshold"), "the target is the future of a series")
     example = Example(lambda metrics, dataset: metrics["mse"], 0.5, 0.3, "MSE {:.3f} σ² is above")
     mean: Tensor
     std: Tensor
 
-    def __init__(self, spec: DataSpec) -> None:
+    def __init__(self, spec: SeriesSpec) -> None:
         super().__init__()
         self.spec = spec
         every = len(spec.input_shape) and spec.input_shape[1]
         mean, std = (v if len(v) == every else v * every for v in (spec.mean, spec.std))
         for name, values in (("mean", mean), ("std", std)):
             self.constant(name, torch.tensor([values[n] for n in spec.targets]))
-        self.error = F.mse_loss
 
     @classmethod
     def output_shape(cls, spec: DataSpec) -> tuple[int, ...]:
         """Return (H, C): steps ahead, columns."""
         return spec.target_shape
 
-    def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
-        """Take up a run's options."""
-        self.select_monitor(options.monitor, ("mse", "mae"))
-        self.error = F.l1_loss if options.loss == "mae" else F.mse_loss
-        reject_options(options, "the target is the future of a series", "class_weights", "threshold")
-
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
         """Return the mean error over steps and columns, squared or, by ``objective.loss=mae``, absolute; a scalar."""
-        return self.error(output.float(), self.standard(batch["y"]))
+        error = F.l1_loss if self.options.loss == "mae" else F.mse_loss
+        return error(output.float(), self.standard(batch["y"]))
 
     def standard(self, y: Tensor) -> Tensor:
         """Return values in units of the training data's deviation."""
@@ -107,7 +94,7 @@ class Forecasting(Task):
 
     def plots(self, dataset: Dataset, predictions: dict[str, Any], visualizations: Mapping[str, Tensor]) -> Plots:
         """Return what draws forecasts and their errors."""
-        from zoo.tasks.forecasting.plots import errors_by_step, forecasts
+        from zoo.tasks.plots import errors_by_step, forecasts
 
         value = predictions["value"]
         return {

@@ -12,23 +12,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import MeanAbsoluteError, MeanSquaredError
 
-from zoo.config.schema import ObjectiveOptions
 from zoo.data.dataset import Batch, Dataset, Split
 from zoo.data.spec import DataSpec
 from zoo.metrics.defined import DefinedR2
-from zoo.metrics.scores import regression_scores
+from zoo.metrics.scores import Scores, regression_scores
 from zoo.registry import register_task
-from zoo.tasks.base import (
-    Baselines,
-    Example,
-    Metrics,
-    Plots,
-    Scores,
-    Task,
-    number_schema,
-    object_schema,
-    reject_options,
-)
+from zoo.tasks.base import Baselines, Example, Metrics, Plots, Task, number_schema, object_schema
 
 
 @register_task("regression", target="number")
@@ -36,6 +25,8 @@ class Regression(Task):
     """Error of the standardized target. ``output`` (B, 1), ``y`` (B,) in original units, less ``target_offset``."""
 
     monitor, mode, fallback_monitor = "rmse", "min", "rmse"
+    monitors = ("rmse", "mae", "r2")
+    rejected_options = dict.fromkeys(("class_weights", "threshold"), "the target is a number")
     example = Example(
         lambda metrics, dataset: metrics["rmse"] / dataset.spec.target_std, 0.5, 0.35, "RMSE {:.3f} σ is above"
     )
@@ -43,25 +34,19 @@ class Regression(Task):
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()
         self.mean, self.std, self.offset = spec.target_mean, spec.target_std, spec.target_offset
-        self.error = F.mse_loss
 
     @classmethod
     def output_shape(cls, spec: DataSpec) -> tuple[int, ...]:
         """Return (1,)."""
         return (1,)
 
-    def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
-        """Take up a run's options."""
-        self.select_monitor(options.monitor, ("rmse", "mae", "r2"))
-        self.error = F.l1_loss if options.loss == "mae" else F.mse_loss
-        reject_options(options, "the target is a number", "class_weights", "threshold")
-
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
         """Return the mean error in units of the target's deviation, squared unless ``objective.loss=mae``; a scalar."""
         y = batch["y"]
         if "share" in batch:
             y = batch["share"] * y + (1 - batch["share"]) * batch["y2"]
-        return self.error(output.squeeze(1), (y - self.mean) / self.std)
+        error = F.l1_loss if self.options.loss == "mae" else F.mse_loss
+        return error(output.squeeze(1), (y - self.mean) / self.std)
 
     def metrics(self, stage: str) -> Metrics:
         """Return RMSE, MAE and R² in original units."""
@@ -87,7 +72,7 @@ class Regression(Task):
 
     def baselines(self, dataset: Dataset, options: Mapping[str, Any]) -> Baselines:
         """Return the ``mean`` and a ``linear regression``."""
-        from zoo.tasks.regression.baselines import linear_regression, mean
+        from zoo.tasks.baselines import linear_regression, mean
 
         return {"mean": partial(mean, dataset), "linear regression": partial(linear_regression, dataset)}
 
@@ -98,10 +83,9 @@ class Regression(Task):
 
     def plots(self, dataset: Dataset, predictions: dict[str, Any], visualizations: Mapping[str, Tensor]) -> Plots:
         """Return what draws predicted against true values."""
-        from zoo.tasks.regression.plots import predicted_against_true
+        from zoo.tasks.plots import predicted_against_true
 
-        y = dataset.test["y"]
-        assert isinstance(y, Tensor)
+        y: Any = dataset.test["y"]
         return {"truth.png": partial(predicted_against_true, predictions["value"], y + self.offset)}
 
     @classmethod

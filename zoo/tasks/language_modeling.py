@@ -6,21 +6,25 @@ import math
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from lightning import Callback
 from torch import Tensor
 from torchmetrics import MeanMetric
 
-from zoo.config.schema import ObjectiveOptions
 from zoo.data.dataset import Batch, Dataset
 from zoo.data.spec import PADDING, DataSpec
+from zoo.data.text.spec import TextSpec
+from zoo.metrics.scores import Scores
 from zoo.registry import register_task
-from zoo.tasks.base import Baselines, Example, Metrics, Task, TransformedMean, reject_options
+from zoo.tasks.base import Baselines, EpochSamples, Example, Metrics, Task, TransformedMean
+from zoo.utils.atomic_io import atomic_write
+from zoo.utils.console import print_progress
 
-if TYPE_CHECKING:
-    from lightning import Callback
+CHARACTERS, WORDS = 120, 40  # in a sample
 
 
 @register_task("language_modeling", target="next_symbol")
@@ -31,7 +35,8 @@ class LanguageModeling(Task):
     too.
     """
 
-    monitor, mode = "nll", "min"
+    monitor, mode, monitors = "nll", "min", ("nll", "accuracy", "perplexity")
+    rejected_options = dict.fromkeys(("class_weights", "threshold", "loss"), "the target is the next symbol")
     metric_labels: ClassVar[Mapping[str, str]] = {"nll": "nats per token", "accuracy": "next-token accuracy"}
     example = Example(
         lambda metrics, dataset: metrics["nll"] / unigram_nll(dataset),
@@ -43,11 +48,10 @@ class LanguageModeling(Task):
     demo = "generate"
     command = "zoo generate {}"
 
-    def __init__(self, spec: DataSpec) -> None:
+    def __init__(self, spec: TextSpec) -> None:
         super().__init__()
         self.spec = spec
         self.vocabulary, self.characters = spec.vocabulary, spec.tokenizer == "characters"
-        self.label_smoothing = 0.0
 
     @classmethod
     def output_shape(cls, spec: DataSpec) -> tuple[int, ...]:
@@ -58,12 +62,6 @@ class LanguageModeling(Task):
     def output_size(cls, spec: DataSpec) -> int:
         """Return the size of the vocabulary."""
         return spec.vocab_size
-
-    def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
-        """Take up a run's options."""
-        self.label_smoothing = label_smoothing
-        self.select_monitor(options.monitor, ("nll", "accuracy", "perplexity"))
-        reject_options(options, "the target is the next symbol", "class_weights", "threshold", "loss")
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
         """Return the mean cross-entropy, a scalar."""
@@ -100,18 +98,14 @@ class LanguageModeling(Task):
 
     def baselines(self, dataset: Dataset, options: Mapping[str, Any]) -> Baselines:
         """Return the ``frequencies`` of single symbols, and a ``5-gram``."""
-        from zoo.tasks.language_modeling.baselines import ngram_scores
-
         return {name: partial(ngram_scores, dataset, order) for name, order in (("frequencies", 1), ("5-gram", 5))}
 
     def callbacks(self, model: Any, folder: Path) -> list[Callback]:
         """Return what writes a sample after each epoch, where the model generates."""
-        from zoo.tasks.language_modeling.callbacks import TextSamples
-
         return [TextSamples(folder / "samples.txt")] if hasattr(model, "generate") else []
 
     @classmethod
-    def data_options(cls, spec: DataSpec) -> dict[str, Any]:
+    def data_options(cls, spec: Any) -> dict[str, Any]:
         """Return the block size and the kind of tokens."""
         return {"data.block_size": spec.input_shape[0], "data.tokenizer": spec.tokenizer}
 
@@ -121,3 +115,59 @@ def unigram_nll(dataset: Dataset) -> float:
     y = dataset.test["y"].index_select(0, torch.arange(len(dataset.test["y"])))[:, 0]
     frequency = torch.bincount(y).double() / len(y)
     return float(-(frequency * frequency.clamp(min=1e-12).log()).sum())
+
+
+def ngram_scores(dataset: Dataset, order: int) -> Scores:
+    """Return the test scores of ``order`` symbols in a row, counted in the training text."""
+    spec: Any = dataset.spec
+    train, test = (split["x"].base.numpy().astype(np.int64) for split in (dataset.train, dataset.test))  # type: ignore[union-attr]
+    test = test[test != PADDING]
+    nll = float(-np.log(ngram(train, test, order, spec.vocab_size)[1:]).mean())
+    scores = {"nll": nll, "perplexity": float(np.exp(nll))}
+    return scores | ({"bits_per_character": nll / float(np.log(2))} if spec.tokenizer == "characters" else {})
+
+
+def ngram(train: np.ndarray, test: np.ndarray, order: int, symbols: int) -> np.ndarray:
+    """Return the probability of each test symbol after the ``order`` - 1 before it, backing off to fewer.
+
+    Witten & Bell 1991: p(w | h) = (c(h w) + t(h) · p(w | h')) / (c(h) + t(h)), c being counts in training, t(h) how
+    many different symbols were seen after h, and h' being h without its first symbol.
+    """
+    p = np.full(len(test), 1 / symbols)
+    for size in range(1, order + 1):  # of h w
+        if len(test) < size:
+            break
+        known, test_grams = (np.lib.stride_tricks.sliding_window_view(part, size) for part in (train, test))
+        grams, code = np.unique(np.concatenate([known, test_grams]), axis=0, return_inverse=True)
+        contexts, context_of = np.unique(grams[:, :-1], axis=0, return_inverse=True)
+        code, context_of = code.reshape(-1), context_of.reshape(-1)
+        count = np.bincount(code[: len(known)], minlength=len(grams))
+        total = np.bincount(context_of, weights=count, minlength=len(contexts))
+        continuations = np.bincount(context_of, weights=count > 0, minlength=len(contexts))
+        test_code = code[len(known) :]
+        c, n, t = count[test_code], total[context_of[test_code]], continuations[context_of[test_code]]
+        lower = p[size - 1 :]
+        p[size - 1 :] = np.where(n > 0, (c + t * lower) / np.maximum(n + t, 1), lower)
+    return p
+
+
+class TextSamples(EpochSamples):
+    """Adds a sample to ``samples.txt`` after each epoch and prints it in one line, the same draw each time."""
+
+    written = ""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the samples so far."""
+        return {"written": self.written}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore them."""
+        self.written = state["written"]
+
+    def write(self, model: Any) -> None:
+        """Write a sample."""
+        length = CHARACTERS if model.spec.tokenizer == "characters" else WORDS
+        text = model.generate(length=length, temperature=0.8)
+        self.written += f"--- epoch {model.loop.epochs + 1} ---\n{text}\n"
+        atomic_write(self.path, lambda to: to.write_text(self.written))
+        print_progress(f"  writes: {' '.join(text.split())}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar
 
@@ -28,20 +28,9 @@ from zoo.metrics.defined import (
     TwoClassAUROC,
     TwoClassAveragePrecision,
 )
-from zoo.metrics.scores import classification_scores
+from zoo.metrics.scores import Scores, classification_scores
 from zoo.registry import register_task
-from zoo.tasks.base import (
-    Baselines,
-    Example,
-    Metrics,
-    Plots,
-    Scores,
-    Task,
-    best_threshold,
-    number_schema,
-    object_schema,
-    reject_options,
-)
+from zoo.tasks.base import Baselines, Example, Metrics, Plots, Task, best_threshold, number_schema, object_schema
 
 METRICS = ("accuracy", "balanced_accuracy", "auroc", "average_precision")
 
@@ -53,7 +42,8 @@ class Classification(Task):
     Of two classes, AUROC and average precision are those of ``spec.positive_class``; of more, means over the classes.
     """
 
-    monitor, mode = "accuracy", "max"
+    monitor, mode, monitors = "accuracy", "max", (*METRICS, "nll")
+    rejected_options = dict.fromkeys(("loss",), "the target is a class")
     metric_labels: ClassVar[Mapping[str, str]] = {"nll": "log loss"}
     example = Example(lambda metrics, dataset: metrics["accuracy"], 0.9, 0.98, "accuracy {:.3f} is below", mode="max")
     weights: Tensor | None
@@ -62,7 +52,6 @@ class Classification(Task):
         super().__init__()
         self.spec = spec
         self.classes, self.positive, self.counts = spec.classes, spec.positive_class, spec.class_counts
-        self.label_smoothing = 0.0  # these are set by configure
         self.constant("weights", None)
 
     @classmethod
@@ -77,14 +66,17 @@ class Classification(Task):
 
     def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
         """Take up a run's options; smoothing and weights are for the training loss alone."""
-        self.label_smoothing = label_smoothing
-        self.select_monitor(options.monitor, [*METRICS, "nll"])
-        reject_options(options, "the target is a class", "loss")
+        super().configure(options, label_smoothing=label_smoothing)
         self.threshold_metric = options.threshold
         if options.threshold is not None and len(self.classes) != 2:
             raise ZooError(f"objective.threshold: is for two classes; there are {len(self.classes)}")
         if options.class_weights is not None:
-            self.constant("weights", balanced_weights(self.counts))
+            self.constant("weights", self.balanced_weights())
+
+    def balanced_weights(self) -> Tensor:
+        """Return weights (K,) by which each class counts alike: N / (K · rows of the class)."""
+        rows = torch.tensor(self.counts, dtype=torch.float32).clamp(min=1)
+        return rows.sum() / (len(rows) * rows)
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
         """Return the cross-entropy, a scalar: the mean over rows, weighted by their classes' weights.
@@ -152,7 +144,7 @@ class Classification(Task):
 
     def baselines(self, dataset: Dataset, options: Mapping[str, Any]) -> Baselines:
         """Return the ``majority`` and a ``logistic regression`` (of texts: on which tokens are in them)."""
-        from zoo.tasks.classification.baselines import logistic_regression, majority
+        from zoo.tasks.baselines import logistic_regression, majority
 
         return {"majority": partial(majority, dataset), "logistic regression": partial(logistic_regression, dataset)}
 
@@ -167,9 +159,18 @@ class Classification(Task):
 
     def plots(self, dataset: Dataset, predictions: dict[str, Any], visualizations: Mapping[str, Tensor]) -> Plots:
         """Return what draws the confusion matrix, precision and recall, and mistakes on images."""
-        from zoo.tasks.classification.plots import classification_plots
+        from zoo.tasks.plots import confusion_plot, mistakes, precision_recall
 
-        return classification_plots(dataset, predictions)
+        y: Any = dataset.test["y"]
+        probability, plots = predictions["probability"], Plots()
+        if len(self.classes) == 2:
+            truth, score = (y == self.positive).float()[:, None], probability[:, self.positive][:, None]
+            plots["precision_recall.png"] = partial(precision_recall, score, truth, [self.classes[self.positive]])
+        labels = torch.tensor([self.classes.index(label) for label in predictions["label"]])
+        plots["confusion.png"] = partial(confusion_plot, labels, y, self.classes)
+        if self.spec.spatial:
+            plots["mistakes.png"] = partial(mistakes, dataset.test["x"], probability, y, self.classes)
+        return plots
 
     @classmethod
     def output_schema(cls, spec: DataSpec) -> dict[str, Any]:
@@ -187,14 +188,11 @@ class MultilabelClassification(Classification):
     """
 
     monitor, mode = "average_precision", "max"
+    rejected_options = dict.fromkeys(("threshold", "loss"), "there are several labels at once")
 
-    def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
-        """Take up a run's options."""
-        self.label_smoothing = label_smoothing
-        self.select_monitor(options.monitor, [*METRICS, "nll"])
-        reject_options(options, "there are several labels at once", "threshold", "loss")
-        if options.class_weights is not None:  # of each label's true rows
-            self.constant("weights", torch.tensor([(self.spec.rows - n) / max(n, 1) for n in self.counts]))
+    def balanced_weights(self) -> Tensor:
+        """Return the weight (K,) of each label's true rows by which they count as the others do."""
+        return torch.tensor([(self.spec.rows - n) / max(n, 1) for n in self.counts])
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
         """Return the binary cross-entropy, a scalar."""
@@ -237,12 +235,7 @@ class MultilabelClassification(Classification):
 
     def plots(self, dataset: Dataset, predictions: dict[str, Any], visualizations: Mapping[str, Tensor]) -> Plots:
         """Return what draws precision and recall of each label."""
-        from zoo.tasks.classification.plots import multilabel_plots
+        from zoo.tasks.plots import precision_recall
 
-        return multilabel_plots(dataset, predictions)
-
-
-def balanced_weights(counts: Sequence[int]) -> Tensor:
-    """Return weights (K,) by which each class counts alike: N / (K · rows of the class)."""
-    rows = torch.tensor(counts, dtype=torch.float32).clamp(min=1)
-    return rows.sum() / (len(rows) * rows)
+        truth: Any = dataset.test["y"]
+        return {"precision_recall.png": partial(precision_recall, predictions["probability"], truth, self.classes)}

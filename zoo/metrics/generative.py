@@ -1,0 +1,147 @@
+"""Metrics of generated images: how far they are from real ones, and how the zoo's own classifiers see them."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torchmetrics import Metric
+from torchmetrics.utilities.data import dim_zero_cat
+
+from zoo.data.dataset import Values
+from zoo.data.input_readers import to_float
+from zoo.data.spec import DataSpec
+from zoo.hub import list_weights, load
+from zoo.utils.precision import to_widest_dtype
+
+COMPONENTS = 64  # of the training images, in whose space distances are measured
+MAX_FIT_ROWS = 20_000  # rows that the components are found from, at most
+DENSE = 2000  # numbers in a row up to which all components are found at once
+NEIGHBORS, CHUNK = 5, 1000
+FEW = 50  # rows above which neighbors say something
+CONFIDENT = 0.9  # probability above which the evaluator counts as confident
+STATES = (
+    *("real", "real_distance", "real_features", "generated", "generated_distance", "generated_features"),
+    *("generated_label", "generated_confidence", "y"),
+)
+
+# --- distances between two samples of points ---
+
+
+def principal_components(images: Values, count: int) -> tuple[Tensor, Tensor]:
+    """Return the mean (D,) of images (N, C, H, W) and their first ``count`` principal components (D, count)."""
+    from sklearn.decomposition import PCA
+
+    rows = np.random.default_rng(0).permutation(len(images))[:MAX_FIT_ROWS]
+    x = to_float(images.index_select(0, torch.from_numpy(np.sort(rows)).to(images.device))).flatten(1).cpu().numpy()
+    solver = "covariance_eigh" if x.shape[1] <= DENSE else "randomized"
+    pca = PCA(min(count, *x.shape), svd_solver=solver, random_state=0).fit(x)
+    components = np.zeros((x.shape[1], count), np.float32)
+    components[:, : len(pca.components_)] = pca.components_.T
+    return torch.from_numpy(pca.mean_.astype(np.float32)), torch.from_numpy(components)
+
+
+def frechet(one: Tensor, other: Tensor) -> float:
+    """Return the Fréchet distance of two samples (N, K), (M, K), both taken for normal (Dowson & Landau 1982):
+
+    ‖μ − μ'‖² + tr(Σ + Σ' − 2 (Σ Σ')^½).
+    """
+    one, other = (part.cpu().double() if part.device.type == "mps" else part.double() for part in (one, other))
+    between = (one.mean(0) - other.mean(0)).square().sum()
+    first, second = (part.T.cov().reshape(part.shape[1], -1) for part in (one, other))
+    # The eigenvalues of Σ Σ' are those of the symmetric Σ^½ Σ' Σ^½
+    values, vectors = torch.linalg.eigh(first)
+    root = vectors * values.clamp(min=0).sqrt() @ vectors.T
+    inner = torch.linalg.eigvalsh(root @ second @ root).clamp(min=0).sqrt().sum()
+    return float(between + first.trace() + second.trace() - 2 * inner)
+
+
+def density_and_coverage(real: Tensor, generated: Tensor) -> tuple[float, float]:
+    """Return how densely generated points (M, K) lie where real ones (N, K) do, and the share of real ones that have a generated
+    one as near as their own fifth neighbor (Naeem et al., ICML 2020).
+    """
+    radius = torch.cat(
+        [torch.cdist(part, real).kthvalue(NEIGHBORS + 1, dim=1).values for part in torch.split(real, CHUNK)]
+    )
+    inside, covered = 0, torch.zeros(len(real), dtype=torch.bool, device=real.device)
+    for part in torch.split(generated, CHUNK):
+        near = torch.cdist(part, real) < radius  # (part, N)
+        inside += int(near.sum())
+        covered |= near.any(0)
+    return inside / (NEIGHBORS * len(generated)), float(to_widest_dtype(covered).mean())
+
+
+def nearest(points: Tensor, among: Tensor) -> tuple[Tensor, Tensor]:
+    """Return how far each point (N, K) is from the nearest of ``among`` (M, K), (N,), and which one that is."""
+    minima = [torch.cdist(part, among).min(1) for part in torch.split(points, CHUNK)]
+    return torch.cat([one.values for one in minima]), torch.cat([one.indices for one in minima])
+
+
+# --- the evaluator: weights that come with the zoo, as ``evaluator/mnist`` ---
+
+
+def has_evaluator(spec: DataSpec) -> bool:
+    """Tell whether there is an evaluator of such data."""
+    return f"evaluator/{spec.name}" in list_weights()
+
+
+class Evaluator:
+    """A classifier of the zoo and its last hidden layer, which images are compared by. It is no part of a model."""
+
+    def __init__(self, spec: DataSpec) -> None:
+        self.model = load(f"evaluator/{spec.name}").requires_grad_(False)
+        *_, last = (m for m in self.model.modules() if isinstance(m, nn.Linear))
+        last.register_forward_pre_hook(self._keep)
+        self._features = torch.empty(0)
+
+    def _keep(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self._features = inputs[0]
+
+    def __call__(self, images: Tensor) -> dict[str, Tensor]:
+        """Return ``features`` (B, K) of images (B, C, H, W), ``label``, and ``confidence``, its probability (B,)."""
+        probability = self.model.to(images.device).eval()(images).float().softmax(1)
+        confidence, label = probability.max(1)
+        return {"features": self._features.float(), "label": label, "confidence": confidence}
+
+
+def load_evaluator(spec: DataSpec) -> Evaluator | None:
+    """Return the evaluator of such data; None where there is none."""
+    return Evaluator(spec) if has_evaluator(spec) else None
+
+
+# --- all of them ---
+
+
+class SampleMetrics(Metric):
+    """Distances between real and generated rows; both are collected until it is computed."""
+
+    def __init__(self, has_evaluator: bool, classes: int, conditional: bool) -> None:
+        super().__init__()
+        self.has_evaluator, self.classes, self.conditional = has_evaluator, classes, conditional
+        for name in STATES:
+            self.add_state(name, default=[], dist_reduce_fx="cat")
+
+    def update(self, **values: Tensor) -> None:
+        """Add the parts of a batch that it knows."""
+        for name in STATES:
+            if name in values:
+                getattr(self, name).append(values[name])
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return the metrics."""
+        rows = {name: dim_zero_cat(getattr(self, name)) for name in STATES if len(getattr(self, name))}
+        metrics = {"frechet_pca": frechet(rows["real"], rows["generated"])}
+        if len(rows["real"]) > FEW:
+            metrics["density"], metrics["coverage"] = density_and_coverage(rows["real"], rows["generated"])
+        if "generated_distance" in rows:
+            metrics["nearest_distance_ratio"] = float(
+                rows["generated_distance"].median() / rows["real_distance"].median()
+            )
+        if self.has_evaluator:
+            metrics["frechet_zoo_cnn"] = frechet(rows["real_features"], rows["generated_features"])
+            metrics["confident_share"] = float(to_widest_dtype(rows["generated_confidence"] > CONFIDENT).mean())
+            counts = torch.bincount(rows["generated_label"], minlength=self.classes)
+            metrics["min_class_share"] = float(counts.min() / counts.sum())
+            if self.conditional:
+                metrics["class_accuracy"] = float(to_widest_dtype(rows["generated_label"] == rows["y"]).mean())
+        return {name: torch.tensor(value, dtype=torch.float64) for name, value in metrics.items()}

@@ -1,0 +1,175 @@
+"""Generation: new rows like the real ones; how far they are from them, and how much of them they cover."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+from torchmetrics import MeanMetric
+
+from zoo.data.dataset import Batch, Dataset
+from zoo.data.input_readers import to_float
+from zoo.data.loader import EvalLoader
+from zoo.data.spec import DataSpec
+from zoo.metrics.generative import COMPONENTS, SampleMetrics, has_evaluator, load_evaluator, principal_components
+from zoo.metrics.scores import Scores
+from zoo.registry import register_task
+from zoo.tasks.base import Baselines, EpochSamples, Example, Metrics, Plots, Task
+from zoo.utils.atomic_io import atomic_write
+from zoo.utils.precision import to_widest_dtype
+from zoo.utils.random import EVAL_BATCH
+
+GRIDS = {  # title, and number of lines
+    "samples": ("new images", 8),
+    "interpolation": ("interpolation between two latent vectors", 1),
+    "nearest": ("new images, each beside its nearest training image", 2),
+}
+COLUMNS, COUNT = 10, 100  # of the samples of an epoch
+SMALL = 56  # pixels a side, up to which images are drawn twice or more as large
+SECONDS = 8.0  # that the animation takes at most
+
+
+@register_task("generation", target="none")
+class Generation(Task):
+    """Samples beside real rows, as many.
+
+    ``frechet_pca`` is the Fréchet distance in the space of 64 principal components of the training images. ``density``
+    and ``coverage`` (Naeem 2020) are in the same space, and so is ``nearest_distance_ratio``: how far samples are from
+    the nearest training image, as a multiple of what the real rows are (1: as far; far below: memorized).
+
+    Where the zoo has a classifier of the data (see ``zoo.metrics.generative``), ``frechet_zoo_cnn`` is the distance in
+    its features (no Inception FID), ``confident_share`` the share of samples to whose class it gives more than 0.9,
+    ``min_class_share`` that of the rarest class, ``class_accuracy`` how often a sample of a class is taken for one.
+    ``d_real`` and ``d_generated`` are the discriminator's accuracies on real and on generated rows.
+    """
+
+    monitor, mode, fallback_monitor = "frechet_pca", "min", "frechet_pca"
+    example = Example(
+        lambda metrics, dataset: metrics["frechet_pca"] / variance(dataset),
+        0.5,
+        0.3,
+        "Fréchet distance {:.3f} times that of the mean row is above",
+    )
+    rejected_options = dict.fromkeys(("class_weights", "loss", "threshold"), "nothing is predicted")
+    collects_outputs = False  # samples are drawn when a picture is
+    demo = "sample"
+    command = "zoo sample {}"
+
+    def __init__(self, spec: DataSpec, *, conditional: bool = False) -> None:
+        super().__init__()
+        self.spec, self.conditional, self.has_evaluator = spec, conditional, has_evaluator(spec)
+        self.monitors = ["frechet_pca", "coverage", *(["frechet_zoo_cnn"] if self.has_evaluator else [])]
+
+    @classmethod
+    def output_shape(cls, spec: DataSpec) -> tuple[int, ...]:
+        """Return (1,), the logit of a discriminator."""
+        return (1,)
+
+    def metrics(self, stage: str) -> Metrics:
+        """Return what compares samples, and the discriminator's shares."""
+        samples = SampleMetrics(self.has_evaluator, len(self.spec.classes), self.conditional)
+        return Metrics({"samples": samples, "d_real": MeanMetric(), "d_generated": MeanMetric()})
+
+    def update(self, metrics: Metrics, output: Any, batch: Batch) -> None:
+        """Add a batch; ``output`` has real and generated rows by name."""
+        metrics["samples"].update(**output, **({"y": batch["y"]} if self.conditional else {}))
+        metrics["d_real"].update(to_widest_dtype(output["real_logit"] > 0))
+        metrics["d_generated"].update(to_widest_dtype(output["generated_logit"] < 0))
+
+    def predictions(self, output: Tensor) -> dict[str, Tensor]:
+        """Return ``real_probability``, that of the discriminator for each image to be real."""
+        return {"real_probability": output.float().sigmoid().squeeze(-1)}
+
+    def metric_names(self, stage: str) -> list[str] | None:
+        """Return None: which metrics compare samples depends on the data."""
+        return None
+
+    def baselines(self, dataset: Dataset, options: Mapping[str, Any]) -> Baselines:
+        """Return ``other real images``, in place of generated ones."""
+        return {"other real images": partial(real_to_real, dataset)}
+
+    def plots(self, dataset: Dataset, predictions: dict[str, Any], visualizations: Mapping[str, Tensor]) -> Plots:
+        """Return what draws samples, interpolations and nearest neighbors."""
+        from zoo.utils.plotting import grid
+
+        return {
+            f"{name}.png": partial(grid, visualizations[name], title, columns=len(visualizations[name]) // lines)
+            for name, (title, lines) in GRIDS.items()
+            if name in visualizations
+        }
+
+    def callbacks(self, model: Any, folder: Path) -> list[Callback]:
+        """Return what writes a grid of samples after each epoch, where the model samples."""
+        return [SampleGrids(folder / "samples")] if hasattr(model, "sample") else []
+
+
+def variance(dataset: Dataset) -> float:
+    """Return the variance of test rows, summed: the Fréchet distance of samples that are all their mean."""
+    x = next(iter(EvalLoader(dataset.test)))["x"]
+    return float(x.flatten(1).var(0).sum())
+
+
+@torch.inference_mode()
+def real_to_real(dataset: Dataset) -> Scores:
+    """Return test scores of other real images, as many of the training part, in place of generated ones."""
+    spec, evaluator = dataset.spec, load_evaluator(dataset.spec)
+    center, components = principal_components(dataset.train["x"], COMPONENTS)
+    samples = SampleMetrics(evaluator is not None, len(spec.classes), conditional=False)
+    count = len(dataset.test["x"])
+    picked = np.random.default_rng(0).permutation(len(dataset.train["x"]))[:count]
+    sources = {"real": (dataset.test, np.arange(count)), "generated": (dataset.train, np.sort(picked))}
+    for name, (split, rows) in sources.items():
+        for part in torch.split(torch.from_numpy(rows), EVAL_BATCH):
+            images = to_float(split["x"].index_select(0, part))
+            values: dict[str, Tensor] = {name: (images.flatten(1) - center) @ components}
+            if evaluator is not None:
+                values |= {f"{name}_{key}": value for key, value in evaluator(images).items()}
+            samples.update(**values)
+    return {name: float(value) for name, value in samples.compute().items()}
+
+
+class SampleGrids(EpochSamples):
+    """Writes samples of the same noise to ``samples/<epoch>.png`` after each epoch, at the end ``samples.gif``."""
+
+    def write(self, model: Any) -> None:
+        """Write the epoch's grid."""
+        self.path.mkdir(exist_ok=True)
+        picture, path = _picture(model.sample(COUNT)), self.path / f"{model.loop.epochs + 1:04}.png"
+        atomic_write(path, lambda to: picture.save(to, format="png"))
+
+    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Write the animation of this run's epochs."""
+        if not self.guard.missing:
+            self.guard.attempt("samples.gif", lambda: self._animate(module), None)
+
+    def _animate(self, model: Any) -> None:
+        from PIL import Image
+
+        from zoo.utils.plotting import save_gif
+
+        paths = sorted(path for path in self.path.glob("*.png") if int(path.stem) <= model.loop.epochs)
+        if not paths:
+            return
+        durations = [max(int(1000 * SECONDS / len(paths)), 40)] * (len(paths) - 1) + [3000]  # the last one stays
+        save_gif([Image.open(path).convert("P") for path in paths], self.path.with_suffix(".gif"), durations)
+
+
+def _picture(images: Tensor) -> Any:
+    """Return images (N, C, H, W) in [0, 1] side by side, as a PIL image."""
+    from PIL import Image
+    from torchvision.utils import make_grid
+
+    from zoo.utils.plotting import visible
+
+    side = images.shape[2]
+    # gray images become colored
+    grid = make_grid(visible(images.float().cpu()), nrow=COLUMNS, padding=1, pad_value=0.5)
+    times = max(SMALL // side, 1)
+    pixels = (grid * 255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
+    return Image.fromarray(np.ascontiguousarray(pixels.repeat(times, 0).repeat(times, 1)))
