@@ -10,86 +10,59 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from zoo.data.spec import DataSpec
-from zoo.exceptions import Stopped, TrainingError, ZooError
-from zoo.registry import create, get, list_data, list_models, list_tasks, register, register_data, register_task
+from zoo.data.spec import DataSpec as DataSpec
+from zoo.exceptions import Stopped as Stopped
+from zoo.exceptions import TrainingError as TrainingError
+from zoo.exceptions import ZooError as ZooError
+from zoo.registry import create as create
+from zoo.registry import get as get
+from zoo.registry import list_data as list_data
+from zoo.registry import list_modalities as list_modalities
+from zoo.registry import list_models as list_models
+from zoo.registry import list_tasks as list_tasks
+from zoo.registry import register as register
+from zoo.registry import register_data as register_data
+from zoo.registry import register_modality as register_modality
+from zoo.registry import register_task as register_task
 from zoo.utils.entries import MODELS
 from zoo.utils.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from zoo.data import Dataset
-    from zoo.data.modality import Modality
-    from zoo.engine.train import Run, resume, train
-    from zoo.hub import list_weights, load, push_to_hub
-    from zoo.inference.export import export
-    from zoo.models.a2c import A2C
-    from zoo.models.autoencoder import Autoencoder
-    from zoo.models.base import ZooModule
-    from zoo.models.cnn import CNN
-    from zoo.models.dqn import DQN
-    from zoo.models.fnn import FNN
-    from zoo.models.gan import GAN
-    from zoo.models.gru import GRU
-    from zoo.models.lstm import LSTM
-    from zoo.models.ppo import PPO
-    from zoo.models.reinforce import REINFORCE
-    from zoo.models.rnn import RNN
-    from zoo.models.sac import SAC
-    from zoo.models.transformer import Transformer
-    from zoo.models.vae import VAE
-    from zoo.registry import list_modalities, register_modality
-    from zoo.tasks.base import Task
-
-__all__ = [
-    "A2C",
-    "CNN",
-    "DQN",
-    "FNN",
-    "GAN",
-    "GRU",
-    "LSTM",
-    "PPO",
-    "REINFORCE",
-    "RNN",
-    "SAC",
-    "VAE",
-    "Autoencoder",
-    "DataSpec",
-    "Dataset",
-    "Modality",
-    "Run",
-    "Stopped",
-    "Task",
-    "TrainingError",
-    "Transformer",
-    "ZooError",
-    "ZooModule",
-    "create",
-    "export",
-    "get",
-    "list_data",
-    "list_modalities",
-    "list_models",
-    "list_tasks",
-    "list_weights",
-    "load",
-    "push_to_hub",
-    "register",
-    "register_data",
-    "register_modality",
-    "register_task",
-    "resume",
-    "train",
-]
+    from zoo.data.dataset import Dataset as Dataset
+    from zoo.data.modality import Modality as Modality
+    from zoo.engine.train import Run as Run
+    from zoo.engine.train import resume as resume
+    from zoo.engine.train import train as train
+    from zoo.hub import list_weights as list_weights
+    from zoo.hub import load as load
+    from zoo.hub import push_to_hub as push_to_hub
+    from zoo.inference.export import export as export
+    from zoo.models.a2c import A2C as A2C
+    from zoo.models.autoencoder import Autoencoder as Autoencoder
+    from zoo.models.base import ZooModule as ZooModule
+    from zoo.models.cnn import CNN as CNN
+    from zoo.models.dqn import DQN as DQN
+    from zoo.models.fnn import FNN as FNN
+    from zoo.models.gan import GAN as GAN
+    from zoo.models.gru import GRU as GRU
+    from zoo.models.lstm import LSTM as LSTM
+    from zoo.models.ppo import PPO as PPO
+    from zoo.models.reinforce import REINFORCE as REINFORCE
+    from zoo.models.rnn import RNN as RNN
+    from zoo.models.sac import SAC as SAC
+    from zoo.models.transformer import Transformer as Transformer
+    from zoo.models.vae import VAE as VAE
+    from zoo.tasks.base import Task as Task
 
 # Names that need torch are imported when they are first read, so that `import zoo` is instant.
 _LAZY = {entry.attribute: entry.module for entry in MODELS.values()}
 _LAZY |= {"Dataset": "zoo.data.dataset", "Modality": "zoo.data.modality"}
-_LAZY |= dict.fromkeys(("list_modalities", "register_modality"), "zoo.registry")
 _LAZY |= {"Task": "zoo.tasks.base", "ZooModule": "zoo.models.base"}
 _LAZY |= dict.fromkeys(("Run", "resume", "train"), "zoo.engine.train")
 _LAZY |= dict.fromkeys(("list_weights", "load", "push_to_hub"), "zoo.hub")
 _LAZY |= {"export": "zoo.inference.export"}
+_HERE = [name for name, value in globals().items() if getattr(value, "__module__", "").startswith("zoo.")]
+__all__ = sorted([*_LAZY, *_HERE])
 
 
 def __getattr__(name: str) -> Any:
@@ -99,4 +72,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return __all__
