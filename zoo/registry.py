@@ -196,10 +196,10 @@ def data_entry(name: str) -> DataEntry:
     return _DATA[name]
 
 
-def data_origin(name: str) -> tuple[str, str] | None:
-    """Return module and name of the function or class that declares the options of built-in data; None for others."""
+def data_origin(name: str) -> tuple[str, str]:
+    """Return module and name of what declares the options of built-in data; the user's own has no module here."""
     module, _, attribute = entries.DATA_MODULES.get(name, "").partition(":")
-    return (module, attribute or name) if module else None
+    return module, attribute or name
 
 
 def complete_options(data: MutableMapping[str, Any]) -> None:

@@ -184,6 +184,8 @@ def test_compose_typo_names_the_nearest_choice(words, message):
         ({"trainer": {"gradient_clip_val": 0}}, "trainer.gradient_clip_val=0"),
         ({"scheduler": {"warmup_ratio": 1.0}}, "scheduler.warmup_ratio=1.0"),
         ({"early_stopping": {"patience": 0}}, "early_stopping.patience=0"),
+        ({"early_stopping": 4}, "early_stopping=4: is a group of options; set one of them, such as early_stopping.pat"),
+        ({"data.augment": 3}, "data.augment=3: is a group of options; set one of them, such as data.augment."),
         ({"init": "he"}, "unknown init 'he'"),
         ({"seed": -1}, "seed=-1"),
         ({"model_kwargs": {"dropout": 1}}, "model.dropout=1: must be a number at least 0 and below 1"),

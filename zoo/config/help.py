@@ -66,6 +66,7 @@ def _sections(config: dict[str, Any]) -> Iterator[tuple[str, list[tuple[str, Any
     )
     for group, cls in schema.GROUPS.items():
         if group in config:
+            schema.options(cls, group, config[group])
             yield group, list(_options(group, config[group], descriptions(declared(cls))))
 
 

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 from zoo.exceptions import ZooError, unknown
 
 INITS = ("default", "kaiming", "xavier", "orthogonal")
-OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
-SCHEDULERS = ("constant", "step", "linear", "cosine", "one_cycle", "plateau")
 MONITORS = (
     *("accuracy", "balanced_accuracy", "auroc", "average_precision", "nll", "perplexity"),
     *("rmse", "mae", "mse", "r2", "sse", "psnr", "elbo", "frechet_pca", "frechet_zoo_cnn", "coverage"),
 )
-LOSSES = ("mse", "mae")
-THRESHOLDS = ("accuracy", "balanced_accuracy", "f1")
-PRECISIONS = ("auto", "32-true", "bf16-mixed", "16-mixed")  # Lightning's names
 SHORT_PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed", "fp16": "16-mixed"}
-ACCELERATORS = ("auto", "cpu", "cuda", "gpu", "mps")
 
 
-def check_choice(where: str, value: object, choices: Sequence[str]) -> None:
+def check_choice(where: str, value: object, choices: Sequence[str], *, optional: bool = False) -> None:
     """Raise ZooError, with the nearest choice, unless ``value`` is one of ``choices``."""
-    if value not in choices:
+    if value not in choices and not (optional and value is None):
         raise unknown(where, value, choices)
 
 
@@ -57,184 +52,45 @@ def check_number(
     raise ZooError(f"{where}={value}: must be {' '.join([noun, ' and '.join(limits)]).strip()}")
 
 
-def check_flag(where: str, value: object) -> None:
+def check_flag(where: str, value: object, *, optional: bool = False) -> None:
     """Raise ZooError unless ``value`` is true or false."""
-    if not isinstance(value, bool):
+    if not isinstance(value, bool) and not (optional and value is None):
         raise ZooError(f"{where}={value}: must be true or false")
 
 
-@dataclass(frozen=True)
-class Optimizer:
-    """The rule that turns gradients into steps.
+def _checked(check: Callable[..., None], default: Any, **limits: Any) -> Any:
+    """Return a field of Options with its default and its check; where the default is null, null is a value."""
+    return field(default=default, metadata={"check": partial(check, optional=default is None, **limits)})
 
-    Args:
-        ``name``: sgd, adam, adamw or rmsprop
-        ``lr``: learning rate; the scheduler multiplies it
-        ``weight_decay``: decoupled decay (AdamW, Loshchilov & Hutter 2019) for every optimizer, not of biases and
-            normalization; the L2 penalty is regularization.l2
-        ``momentum``: of sgd and rmsprop
-        ``nesterov``: Nesterov's momentum, of sgd
-        ``betas``: decay rates of the two moment estimates, of adam and adamw
-        ``alpha``: smoothing constant, of rmsprop
-        ``eps``: added to the denominator, of adam, adamw and rmsprop
+
+number, choice, flag = (partial(_checked, check) for check in (check_number, check_choice, check_flag))
+
+
+# The groups of options that each run has, beside those of its model and its data
+GROUPS: dict[str, type[Any]] = {}
+
+
+class Options:
+    """Options of one group, each checked by its field where that has limits.
+
+    Raises:
+        ZooError: a value is of the wrong type or outside its limits.
     """
 
-    name: str = "adamw"
-    lr: float = 1e-3
-    weight_decay: float = 0.0
-    momentum: float = 0.0
-    nesterov: bool = False
-    betas: Sequence[float] = (0.9, 0.999)
-    alpha: float = 0.99
-    eps: float = 1e-8
+    group: ClassVar[str]
+
+    def __init_subclass__(cls, group: str) -> None:
+        cls.group, GROUPS[group] = group, cls
 
     def __post_init__(self) -> None:
-        check_choice("optimizer", self.name, OPTIMIZERS)
-        check_number("optimizer.lr", self.lr, above=0)
-        check_number("optimizer.weight_decay", self.weight_decay, low=0)
-        check_number("optimizer.momentum", self.momentum, low=0, below=1)
-        check_flag("optimizer.nesterov", self.nesterov)
-        check_number("optimizer.alpha", self.alpha, low=0, below=1)
-        check_number("optimizer.eps", self.eps, above=0)
-        if not isinstance(self.betas, Sequence) or len(self.betas) != 2:
-            raise ZooError(f"optimizer.betas={self.betas}: must be two numbers, such as [0.9,0.999]")
-        for beta in self.betas:
-            check_number("optimizer.betas", beta, low=0, below=1)
-        if self.nesterov and self.momentum == 0:
-            raise ZooError("optimizer.nesterov=true: needs optimizer.momentum above 0")
+        for option in fields(self):  # type: ignore[arg-type]
+            if "check" in option.metadata:
+                where = self.group if option.name == "name" else f"{self.group}.{option.name}"
+                option.metadata["check"](where, getattr(self, option.name))
 
 
 @dataclass(frozen=True)
-class Scheduler:
-    """The learning rate over a run, as a factor of ``optimizer.lr``. Points in time are shares of the run.
-
-    Args:
-        ``name``: constant, step, linear, cosine, one_cycle or plateau
-        ``warmup_ratio``: share of the run over which the rate rises linearly
-        ``start_factor``: factor at the first step of the warm-up
-        ``end_factor``: factor at the end, of linear, cosine and one_cycle
-        ``milestones``: rising shares of the run at which the rate falls, of step
-        ``gamma``: factor at each milestone, of step
-        ``factor``: factor at each plateau, of plateau
-        ``patience``: epochs without improvement of the monitored metric, of plateau
-    """
-
-    name: str = "constant"
-    warmup_ratio: float = 0.0
-    start_factor: float = 0.0
-    end_factor: float = 0.0
-    milestones: Sequence[float] = (0.5, 0.75)
-    gamma: float = 0.1
-    factor: float = 0.5
-    patience: int = 5
-
-    def __post_init__(self) -> None:
-        check_choice("scheduler", self.name, SCHEDULERS)
-        check_number("scheduler.warmup_ratio", self.warmup_ratio, low=0, below=1)
-        check_number("scheduler.start_factor", self.start_factor, low=0, high=1)
-        check_number("scheduler.end_factor", self.end_factor, low=0, high=1)
-        check_number("scheduler.gamma", self.gamma, above=0, high=1)
-        check_number("scheduler.factor", self.factor, above=0, below=1)
-        check_number("scheduler.patience", self.patience, low=0, integer=True)
-        if not isinstance(self.milestones, Sequence) or list(self.milestones) != sorted(self.milestones):
-            raise ZooError(f"scheduler.milestones={self.milestones}: must be rising shares of the run, as [0.5,0.75]")
-        for milestone in self.milestones:
-            check_number("scheduler.milestones", milestone, above=0, below=1)
-
-
-@dataclass(frozen=True)
-class Regularization:
-    """Penalties on the weights, and softened labels.
-
-    Args:
-        ``l1``: λ of λ·sign(w), which is added to the gradient of each weight (not of biases and normalization)
-        ``l2``: λ of λ·w, which is added likewise; the decoupled form is optimizer.weight_decay
-        ``label_smoothing``: share of each label that is spread over the other classes (Szegedy 2016)
-    """
-
-    l1: float = 0.0
-    l2: float = 0.0
-    label_smoothing: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_number("regularization.l1", self.l1, low=0)
-        check_number("regularization.l2", self.l2, low=0)
-        check_number("regularization.label_smoothing", self.label_smoothing, low=0, below=1)
-
-
-@dataclass(frozen=True)
-class ObjectiveOptions:
-    """How the task measures and chooses, where its own choice does not suit.
-
-    Args:
-        ``monitor``: validation metric that picks the best epoch; null: the task's own, such as accuracy
-        ``class_weights``: balanced, each class has the same weight in the loss, however rare it is
-        ``threshold``: metric of two classes (accuracy, balanced_accuracy or f1) for which the threshold on the
-            probability is chosen on validation; null: 0.5, of anomalies f1
-        ``loss``: mse or mae, where numbers are predicted; null: mse
-    """
-
-    monitor: str | None = None
-    class_weights: str | None = None
-    threshold: str | None = None
-    loss: str | None = None
-
-    def __post_init__(self) -> None:
-        for value, name, choices in (
-            (self.monitor, "monitor", MONITORS),
-            (self.class_weights, "class_weights", ("balanced",)),
-            (self.threshold, "threshold", THRESHOLDS),
-            (self.loss, "loss", LOSSES),
-        ):
-            if value is not None:
-                check_choice(f"objective.{name}", value, choices)
-
-
-@dataclass(frozen=True)
-class EarlyStopping:
-    """Stop a run when the monitored metric no longer improves.
-
-    Args:
-        ``patience``: epochs without improvement on validation; null: never stop early
-        ``min_delta``: smallest change that counts as an improvement
-    """
-
-    patience: int | None = None
-    min_delta: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_number("early_stopping.patience", self.patience, low=1, integer=True, optional=True)
-        check_number("early_stopping.min_delta", self.min_delta, low=0)
-
-
-EVERY_N_SECONDS = 30.0  # seconds between two writes of last.ckpt
-
-
-@dataclass(frozen=True)
-class CheckpointOptions:
-    """How often last.ckpt is written, from which a killed run resumes, and which weights are tested.
-
-    Args:
-        ``every_n_seconds``: seconds between two writes of last.ckpt; null: 30
-        ``every_n_steps``: optimizer steps between two writes, in place of seconds
-        ``test_with``: best or last, the epoch whose weights are tested and kept; null: best
-    """
-
-    every_n_seconds: float | None = None
-    every_n_steps: int | None = None
-    test_with: str | None = None
-
-    def __post_init__(self) -> None:
-        check_number("checkpoint.every_n_seconds", self.every_n_seconds, above=0, optional=True)
-        check_number("checkpoint.every_n_steps", self.every_n_steps, low=1, integer=True, optional=True)
-        if self.every_n_seconds is not None and self.every_n_steps is not None:
-            raise ZooError("checkpoint.every_n_seconds and checkpoint.every_n_steps: give one of them")
-        if self.test_with is not None:
-            check_choice("checkpoint.test_with", self.test_with, ("best", "last"))
-
-
-@dataclass(frozen=True)
-class TrainerOptions:
+class TrainerOptions(Options, group="trainer"):
     """Where and how long a run trains.
 
     Args:
@@ -250,35 +106,162 @@ class TrainerOptions:
         ``gradient_clip_val``: largest norm of the whole gradient; null: no limit
     """
 
-    accelerator: str = "auto"
-    devices: int = 1
-    num_nodes: int | None = None
-    max_epochs: int = 20
-    max_minutes: float | None = None
-    steps_per_epoch: int | None = None
-    precision: str = "auto"
-    tf32: bool | None = None
-    accumulate_grad_batches: int = 1
-    gradient_clip_val: float | None = None
+    accelerator: str = choice("auto", choices=("auto", "cpu", "cuda", "gpu", "mps"))
+    devices: int = number(1, low=1, integer=True)
+    num_nodes: int | None = number(None, low=1, integer=True)
+    max_epochs: int = number(20, low=1, integer=True)
+    max_minutes: float | None = number(None, above=0)
+    steps_per_epoch: int | None = number(None, low=1, integer=True)
+    precision: str = choice("auto", choices=("auto", "32-true", "bf16-mixed", "16-mixed"))  # Lightning's names
+    tf32: bool | None = flag(None)
+    accumulate_grad_batches: int = number(1, low=1, integer=True)
+    gradient_clip_val: float | None = number(None, above=0)
 
     def __post_init__(self) -> None:
-        if self.tf32 is not None:
-            check_flag("trainer.tf32", self.tf32)
-        check_choice("trainer.accelerator", self.accelerator, ACCELERATORS)
-        check_number("trainer.devices", self.devices, low=1, integer=True)
-        check_number("trainer.num_nodes", self.num_nodes, low=1, integer=True, optional=True)
-        check_number("trainer.max_epochs", self.max_epochs, low=1, integer=True)
-        check_number("trainer.max_minutes", self.max_minutes, above=0, optional=True)
-        check_number("trainer.steps_per_epoch", self.steps_per_epoch, low=1, integer=True, optional=True)
         if (name := SHORT_PRECISIONS.get(str(self.precision))) is not None:
             raise ZooError(f"trainer.precision={self.precision}: is named {name}")
-        check_choice("trainer.precision", self.precision, PRECISIONS)
-        _check_gradients(self.accumulate_grad_batches, self.gradient_clip_val)
+        super().__post_init__()
 
     @property
     def world(self) -> int:
         """How many processes share a batch, on all machines."""
         return self.devices * (self.num_nodes or 1)
+
+
+@dataclass(frozen=True)
+class Optimizer(Options, group="optimizer"):
+    """The rule that turns gradients into steps.
+
+    Args:
+        ``name``: sgd, adam, adamw or rmsprop
+        ``lr``: learning rate; the scheduler multiplies it
+        ``weight_decay``: decoupled decay (AdamW, Loshchilov & Hutter 2019) for every optimizer, not of biases and
+            normalization; the L2 penalty is regularization.l2
+        ``momentum``: of sgd and rmsprop
+        ``nesterov``: Nesterov's momentum, of sgd
+        ``betas``: decay rates of the two moment estimates, of adam and adamw
+        ``alpha``: smoothing constant, of rmsprop
+        ``eps``: added to the denominator, of adam, adamw and rmsprop
+    """
+
+    name: str = choice("adamw", choices=("sgd", "adam", "adamw", "rmsprop"))
+    lr: float = number(1e-3, above=0)
+    weight_decay: float = number(0.0, low=0)
+    momentum: float = number(0.0, low=0, below=1)
+    nesterov: bool = flag(False)
+    betas: Sequence[float] = (0.9, 0.999)
+    alpha: float = number(0.99, low=0, below=1)
+    eps: float = number(1e-8, above=0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.betas, Sequence) or len(self.betas) != 2:
+            raise ZooError(f"optimizer.betas={self.betas}: must be two numbers, such as [0.9,0.999]")
+        for beta in self.betas:
+            check_number("optimizer.betas", beta, low=0, below=1)
+        if self.nesterov and self.momentum == 0:
+            raise ZooError("optimizer.nesterov=true: needs optimizer.momentum above 0")
+
+
+@dataclass(frozen=True)
+class Scheduler(Options, group="scheduler"):
+    """The learning rate over a run, as a factor of ``optimizer.lr``. Points in time are shares of the run.
+
+    Args:
+        ``name``: constant, step, linear, cosine, one_cycle or plateau
+        ``warmup_ratio``: share of the run over which the rate rises linearly
+        ``start_factor``: factor at the first step of the warm-up
+        ``end_factor``: factor at the end, of linear, cosine and one_cycle
+        ``milestones``: rising shares of the run at which the rate falls, of step
+        ``gamma``: factor at each milestone, of step
+        ``factor``: factor at each plateau, of plateau
+        ``patience``: epochs without improvement of the monitored metric, of plateau
+    """
+
+    name: str = choice("constant", choices=("constant", "step", "linear", "cosine", "one_cycle", "plateau"))
+    warmup_ratio: float = number(0.0, low=0, below=1)
+    start_factor: float = number(0.0, low=0, high=1)
+    end_factor: float = number(0.0, low=0, high=1)
+    milestones: Sequence[float] = (0.5, 0.75)
+    gamma: float = number(0.1, above=0, high=1)
+    factor: float = number(0.5, above=0, below=1)
+    patience: int = number(5, low=0, integer=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.milestones, Sequence) or list(self.milestones) != sorted(self.milestones):
+            raise ZooError(f"scheduler.milestones={self.milestones}: must be rising shares of the run, as [0.5,0.75]")
+        for milestone in self.milestones:
+            check_number("scheduler.milestones", milestone, above=0, below=1)
+
+
+@dataclass(frozen=True)
+class Regularization(Options, group="regularization"):
+    """Penalties on the weights, and softened labels.
+
+    Args:
+        ``l1``: λ of λ·sign(w), which is added to the gradient of each weight (not of biases and normalization)
+        ``l2``: λ of λ·w, which is added likewise; the decoupled form is optimizer.weight_decay
+        ``label_smoothing``: share of each label that is spread over the other classes (Szegedy 2016)
+    """
+
+    l1: float = number(0.0, low=0)
+    l2: float = number(0.0, low=0)
+    label_smoothing: float = number(0.0, low=0, below=1)
+
+
+@dataclass(frozen=True)
+class ObjectiveOptions(Options, group="objective"):
+    """How the task measures and chooses, where its own choice does not suit.
+
+    Args:
+        ``monitor``: validation metric that picks the best epoch; null: the task's own, such as accuracy
+        ``class_weights``: balanced, each class has the same weight in the loss, however rare it is
+        ``threshold``: metric of two classes (accuracy, balanced_accuracy or f1) for which the threshold on the
+            probability is chosen on validation; null: 0.5, of anomalies f1
+        ``loss``: mse or mae, where numbers are predicted; null: mse
+    """
+
+    monitor: str | None = choice(None, choices=MONITORS)
+    class_weights: str | None = choice(None, choices=("balanced",))
+    threshold: str | None = choice(None, choices=("accuracy", "balanced_accuracy", "f1"))
+    loss: str | None = choice(None, choices=("mse", "mae"))
+
+
+@dataclass(frozen=True)
+class EarlyStopping(Options, group="early_stopping"):
+    """Stop a run when the monitored metric no longer improves.
+
+    Args:
+        ``patience``: epochs without improvement on validation; null: never stop early
+        ``min_delta``: smallest change that counts as an improvement
+    """
+
+    patience: int | None = number(None, low=1, integer=True)
+    min_delta: float = number(0.0, low=0)
+
+
+EVERY_N_SECONDS = 30.0  # seconds between two writes of last.ckpt
+
+
+@dataclass(frozen=True)
+class CheckpointOptions(Options, group="checkpoint"):
+    """How often last.ckpt is written, from which a killed run resumes, and which weights are tested.
+
+    Args:
+        ``every_n_seconds``: seconds between two writes of last.ckpt; null: 30
+        ``every_n_steps``: optimizer steps between two writes, in place of seconds
+        ``test_with``: best or last, the epoch whose weights are tested and kept; null: best
+    """
+
+    every_n_seconds: float | None = number(None, above=0)
+    every_n_steps: int | None = number(None, low=1, integer=True)
+    test_with: str | None = choice(None, choices=("best", "last"))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.every_n_seconds is not None and self.every_n_steps is not None:
+            raise ZooError("checkpoint.every_n_seconds and checkpoint.every_n_steps: give one of them")
 
 
 @dataclass(frozen=True)
@@ -315,11 +298,6 @@ class DataOptions:
     normal_classes: Sequence[Any] | None = None
 
 
-def _check_gradients(accumulate_grad_batches: int, gradient_clip_val: float | None) -> None:
-    check_number("trainer.accumulate_grad_batches", accumulate_grad_batches, low=1, integer=True)
-    check_number("trainer.gradient_clip_val", gradient_clip_val, above=0, optional=True)
-
-
 @dataclass(frozen=True)
 class Learning:
     """All that decides how a network's weights are found, beside the network and the data."""
@@ -334,7 +312,7 @@ class Learning:
 
     def __post_init__(self) -> None:
         check_choice("init", self.init, INITS)
-        _check_gradients(self.accumulate_grad_batches, self.gradient_clip_val)
+        TrainerOptions(accumulate_grad_batches=self.accumulate_grad_batches, gradient_clip_val=self.gradient_clip_val)
 
     def to_dict(self) -> dict[str, Any]:
         """Return Python primitives alone, which a checkpoint can hold and load safely."""
@@ -344,21 +322,15 @@ class Learning:
         return values
 
 
-# The groups of options that each run has, beside those of its model and its data
-GROUPS: dict[str, type[Any]] = {
-    "trainer": TrainerOptions,
-    "optimizer": Optimizer,
-    "scheduler": Scheduler,
-    "regularization": Regularization,
-    "objective": ObjectiveOptions,
-    "early_stopping": EarlyStopping,
-    "checkpoint": CheckpointOptions,
-}
+def options(cls: type, where: str, values: Any) -> Any:
+    """Return ``cls(**values)``.
 
-
-def options(cls: type, where: str, values: dict[str, Any]) -> Any:
-    """Return ``cls(**values)``; an unknown key raises ZooError with the nearest."""
+    Raises:
+        ZooError: an unknown key, with the nearest; a value in place of the group, with the option that it may be of.
+    """
     known = [f.name for f in fields(cls)]
+    if not isinstance(values, dict):
+        raise ZooError(f"{where}={values}: is a group of options; set one of them, such as {where}.{known[0]}={values}")
     for key in values:
         if key not in known:
             raise unknown(f"option of {where}", key, known)

@@ -1,16 +1,16 @@
 """Options of models, data and the run, read from the code that declares them: name, default, description.
 
-Of the zoo's own files the signatures alone are executed: importing a model imports torch, which takes two seconds.
+The zoo's own files are read, not imported: importing a model imports torch, which takes two seconds.
 """
 
 from __future__ import annotations
 
 import ast
-import copy
+import contextlib
 import functools
 import inspect
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ def model_options(name: str) -> Options:
         ZooError: unknown name, with the nearest one.
     """
     entry = registry.entry(name)
-    return declared(_stub(entry.module, entry.attribute) or registry.get(name))
+    return _read(entry.module, entry.attribute, lambda: registry.get(name))
 
 
 def data_options(name: str) -> Options:
@@ -50,8 +50,7 @@ def data_options(name: str) -> Options:
     Raises:
         ZooError: unknown name, with the nearest one.
     """
-    origin = registry.data_origin(name)
-    options = declared((_stub(*origin) if origin else None) or registry.data_entry(name).load)
+    options = _read(*registry.data_origin(name), lambda: registry.data_entry(name).load)
     return {option: options[option] for option in options if option != "task"}  # which is an option of the run
 
 
@@ -63,12 +62,12 @@ def augment_options(modality: str) -> Options:
     """
     module, attribute = registry.modality_origin(modality)
     node = _names(module).get(attribute)
-    if isinstance(node, ast.ClassDef):
-        assigned = {ast.unparse(n.targets[0]): ast.unparse(n.value) for n in node.body if isinstance(n, ast.Assign)}
-        augmentation = _stub(module, assigned["augmentation"]) if "augmentation" in assigned else None
-    else:
+    if not isinstance(node, ast.ClassDef):
         augmentation = registry.get_modality(modality).augmentation
-    return declared(augmentation) if augmentation is not None else {}
+        return declared(augmentation) if augmentation is not None else {}
+    assigned = {ast.unparse(n.targets[0]): ast.unparse(n.value) for n in node.body if isinstance(n, ast.Assign)}
+    source = assigned.get("augmentation")
+    return _read(module, source, lambda: registry.get_modality(modality).augmentation) if source else {}
 
 
 def declared(source: Callable[..., Any]) -> Options:
@@ -108,75 +107,60 @@ def descriptions(docstring: str) -> dict[str, str]:
     return text
 
 
-# --- files of the zoo, of which only the signatures are executed ---
+# --- files of the zoo, which are read and not imported ---
 
 
-def _stub(module: str, name: str) -> Any:
-    """Return a class or a function of the zoo with its signature and docstring alone; None where it must be imported."""
+def _read(module: str, name: str, imported: Callable[[], Any]) -> Options:
+    """Return the options that a file of the zoo declares for a class or a function, elsewhere those of ``imported()``."""
     try:
-        return _defined(module, name)
+        values, texts = _declared_in(module, name)
     except (KeyError, ValueError):  # not of the zoo, or a default that is computed
-        return None
+        return declared(imported())
+    return {option: Option(option, default, texts.get(option, "")) for option, default in values.items()}
 
 
-@functools.cache
-def _defined(module: str, name: str) -> Any:
-    """Return what a name of a module stands for: a literal, or the stub of a class or of a function.
+def _declared_in(module: str, name: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the defaults and the descriptions of a class (with those of its bases), a dataclass or a function.
 
     Raises:
         KeyError: the module, which may be none of the zoo, does not define it.
-        ValueError: it is computed.
+        ValueError: a default is computed.
     """
     node = _names(module)[name]
     if isinstance(node, ast.ImportFrom):
-        return _defined(str(node.module), name)
-    if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
-        return ast.literal_eval(node.value)
+        return _declared_in(str(node.module), name)
+    values: dict[str, Any] = {}
+    texts: dict[str, str] = {}
+    functions = [node]
     if isinstance(node, ast.ClassDef):
-        bases = [b for b in node.bases if isinstance(b, ast.Name) and _is_zoo_class(module, b.id)]
-        decorators = [d for d in node.decorator_list if "dataclass" in ast.unparse(d)]
-        body = [_bodiless(n) for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
-        fields = [n for n in node.body if isinstance(n, ast.AnnAssign) and not isinstance(n.value, ast.Call)]
-        stub: Any = _bodiless(node)
-        stub.bases, stub.decorator_list, stub.keywords = bases, decorators, []
-        stub.body += (fields if decorators else []) + body
-    elif isinstance(node, ast.FunctionDef):
-        stub = _bodiless(node)
-    else:
-        raise ValueError(name)
-    namespace = {"dataclass": dataclass, "__name__": __name__}
-    namespace |= {used: _defined(module, used) for used in _used(stub) if used not in namespace}
-    tree = ast.fix_missing_locations(ast.Module([ast.parse("from __future__ import annotations").body[0], stub], []))
-    exec(compile(tree, module, "exec"), namespace)
-    return namespace[name]
+        for base in node.bases:
+            with contextlib.suppress(KeyError):  # a base class of another library
+                inherited = _declared_in(module, ast.unparse(base))
+                values, texts = values | inherited[0], texts | inherited[1]
+        if any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list):
+            fields = [n for n in node.body if isinstance(n, ast.AnnAssign) and not isinstance(n.value, ast.Call)]
+            values |= {ast.unparse(field.target): _value(module, field.value) for field in fields}
+        functions = [n for n in node.body if getattr(n, "name", "") == "__init__"]
+    for function in functions:
+        if not isinstance(function, ast.FunctionDef):
+            raise ValueError(name)
+        args, positional = function.args, function.args.args
+        values = values if args.kwarg else {}  # **options are the base class's
+        required = [None] * (len(positional) - len(args.defaults))
+        pairs = zip([*positional, *args.kwonlyargs], [*required, *args.defaults, *args.kw_defaults], strict=True)
+        values |= {a.arg: _value(module, default) for a, default in pairs if a.arg not in NO_OPTIONS}
+    assert isinstance(node, (ast.ClassDef, ast.FunctionDef))
+    return values, texts | descriptions(ast.get_docstring(node) or "")
 
 
-def _is_zoo_class(module: str, name: str) -> bool:
-    """Tell whether a base class is one of the zoo's."""
-    node = _names(module).get(name)
-    return isinstance(node, ast.ClassDef) or (isinstance(node, ast.ImportFrom) and str(node.module).startswith("zoo."))
-
-
-def _bodiless(node: ast.FunctionDef | ast.ClassDef) -> Any:
-    """Return a function or a class with its signature and its docstring alone."""
-    stub: Any = copy.copy(node)
-    stub.body, stub.decorator_list = [ast.Expr(ast.Constant(ast.get_docstring(node) or ""))], []
-    if isinstance(node, ast.FunctionDef):
-        args = stub.args = copy.copy(node.args)
-        defaults = zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
-        args.kw_defaults = [ast.Constant(None) if a.arg in NO_OPTIONS else default for a, default in defaults]
-    return stub
-
-
-def _used(stub: ast.AST) -> Iterator[str]:
-    """Yield the names that the execution of a stub reads; annotations are not executed."""
-    for field, value in ast.iter_fields(stub):
-        children = value if isinstance(value, list) else [value]
-        for child in children if field not in ("annotation", "returns") else ():
-            if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Load):
-                yield child.id
-            elif isinstance(child, ast.AST):
-                yield from _used(child)
+def _value(module: str, node: ast.expr | None) -> Any:
+    """Return a default of a module: a literal, or what a name stands for; REQUIRED where there is none."""
+    if not isinstance(node, ast.Name):
+        return REQUIRED if node is None else ast.literal_eval(node)
+    origin = _names(module)[node.id]
+    if isinstance(origin, ast.ImportFrom):
+        return _value(str(origin.module), node)
+    return _value(module, origin.value) if isinstance(origin, (ast.Assign, ast.AnnAssign)) else ast.literal_eval(node)
 
 
 @functools.cache
