@@ -69,7 +69,7 @@ def hidden_size(words: Sequence[str], family: str, parameters: int) -> int:
     import torch
 
     from zoo import registry
-    from zoo.data.from_config import load_dataset
+    from zoo.data.prepare import load_dataset
 
     composed = configs.compose(list(words))
     config: Any = OmegaConf.to_container(composed, resolve=True)

@@ -50,10 +50,10 @@ def row(name: str, repeats: int, ways: tuple[str, ...]) -> dict[str, Any]:
 def _model(name: str, device: str) -> tuple[Any, str, dict[str, Any]]:
     import torch
 
+    from zoo import registry
     from zoo.config import compose as configs
     from zoo.config.run_config import RunConfig
     from zoo.data.environment.environments import Environments
-    from zoo.data.from_config import eval_loader
     from zoo.engine.build import build_data, build_model
 
     run_config = RunConfig.from_config(configs.compose([f"model={name}"]), recipe=name, command="")
@@ -61,7 +61,7 @@ def _model(name: str, device: str) -> tuple[Any, str, dict[str, Any]]:
     model = build_model(run_config, dataset).to(device).eval()
     if isinstance(dataset, Environments):
         return model, dataset.spec.name, {"x": torch.rand(1, *dataset.spec.input_shape)}
-    first = next(iter(eval_loader(dataset, "test")))
+    first = next(iter(registry.get_modality(dataset.spec.modality).eval_loader(dataset, "test")))
     return model, dataset.spec.name, {k: v for k, v in first.items() if isinstance(v, torch.Tensor) and v.ndim}
 
 

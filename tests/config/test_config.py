@@ -147,6 +147,7 @@ def test_compose_command_line_beats_recipe_beats_model():
         (["optimizer=adamm"], "unknown optimizer 'adamm': did you mean 'adam"),
         (["model.dropuot=0.1"], "unknown option 'model.dropuot': did you mean 'model.dropout'"),
         (["trainer.epochs=3"], "unknown option 'trainer.epochs': use trainer.max_epochs"),
+        (["trainer=4"], "unknown trainer '4': choices are auto"),
         (["modle=cnn"], "did you mean 'model'"),
         (["max_epochs=3"], "use trainer.max_epochs"),
         (["max_epohcs=3"], "did you mean 'trainer.max_epochs'"),

@@ -57,7 +57,7 @@ def test_quoted_keeps_hydra_values(word, expected):
 
 def test_quoted_keeps_sweeps_and_interpolations():
     words = ["seed=0,1", "model=glob(*)", "run_dir=${oc.env:HOME}/x", "model.dropout=0.1,0.2", "+x=1", "~y", "-m"]
-    assert quoted(words, groups=("model",), sweep=True) == words
+    assert quoted(words, sweep=True) == words
     assert quoted(["data.path=a.csv,b.csv"], sweep=True) == ["data.path=a.csv,b.csv"]
 
 

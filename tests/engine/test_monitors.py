@@ -10,7 +10,7 @@ import torch
 
 import zoo
 from zoo import registry
-from zoo.data import Dataset
+from zoo.data.dataset import Dataset
 from zoo.data.table.spec import TableSpec
 from zoo.testing.runs import StopAfter
 

@@ -19,8 +19,8 @@ from zoo.data import load
 from zoo.data.image.spec import UNLABELED_DIGITS, ImageSpec
 from zoo.data.loader import EvalLoader, Shard
 from zoo.data.noise import add_noise
+from zoo.data.prepare import unlabeled
 from zoo.data.table.spec import TableSpec
-from zoo.data.unlabeled import unlabeled
 from zoo.exceptions import ZooError
 from zoo.models.vae import kl_to_prior, log_normal, log_ratio
 from zoo.tasks.baselines import baselines

@@ -373,7 +373,7 @@ def test_gan_run_reports_metrics_and_plots(trained):
 def test_generation_metrics_are_deterministic_and_detect_collapse(trained, capsys):
     from zoo.data import load
     from zoo.data.loader import EvalLoader
-    from zoo.data.unlabeled import unlabeled
+    from zoo.data.prepare import unlabeled
 
     model, dataset = zoo.load(trained.folder / "checkpoints" / "best.ckpt"), unlabeled(load("digits"), "generation")
 

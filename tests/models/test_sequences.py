@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import zoo
-from zoo.data import Dataset
+from zoo.data.dataset import Dataset
 from zoo.data.sequence.spec import SequenceSpec
 from zoo.data.series.spec import SeriesSpec
 from zoo.data.spec import DataSpec

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import zoo
-from zoo.data import Dataset
+from zoo.data.dataset import Dataset
 from zoo.data.table.spec import TableSpec
 from zoo.tasks.baselines import ROWS, baselines, sample_of
 from zoo.tasks.generation import _picture

@@ -12,7 +12,7 @@ import torch
 
 from zoo.data import load
 from zoo.data.dataset import Dataset, Rows
-from zoo.data.unlabeled import unlabeled
+from zoo.data.prepare import unlabeled
 from zoo.registry import entry, list_models
 from zoo.testing.accelerator import MPS
 from zoo.testing.cases import Case, cases_of

@@ -99,7 +99,7 @@ def _hydra(arguments: Sequence[str], failures: list[Exception]) -> None:
     from omegaconf.errors import OmegaConfBaseException
 
     from zoo.config.compose import explain
-    from zoo.config.groups import GROUPS, canonical, conf_dir
+    from zoo.config.groups import conf_dir
     from zoo.config.quoting import quoted
 
     @hydra.main(config_path=str(conf_dir()), config_name="train", version_base="1.3")
@@ -123,7 +123,7 @@ def _hydra(arguments: Sequence[str], failures: list[Exception]) -> None:
 
     swept: list[tuple[list[str], str, str]] = []  # of each run its overrides, its metric, its folder or its error
     sweep = bool({"-m", "--multirun"} & set(arguments))
-    readable = quoted([canonical(a) for a in arguments], groups=GROUPS, sweep=sweep)
+    readable = quoted(arguments, sweep=sweep)
     typed = dict(zip(readable, arguments, strict=True))
     old, sys.argv = sys.argv, [sys.argv[0], *readable]
     try:

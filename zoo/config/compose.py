@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from zoo import registry
 from zoo.config import option_source
-from zoo.config.groups import GROUPS, canonical, choices, conf_dir, declared_by_data
+from zoo.config.groups import GROUPS, choices, conf_dir, declared_by_data
 from zoo.config.quoting import quoted
 from zoo.config.signatures import augment_options, defaults
 from zoo.exceptions import ZooError, nearest, unknown
@@ -59,7 +59,7 @@ def compose(overrides: Sequence[str]) -> DictConfig:
 
 def _compose(overrides: Sequence[str]) -> DictConfig:
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return hydra_compose("train", quoted([canonical(o) for o in overrides], groups=GROUPS))
+        return hydra_compose("train", quoted(overrides))
 
 
 def explain(error: Exception, overrides: Sequence[str]) -> ZooError:

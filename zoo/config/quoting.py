@@ -8,54 +8,44 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
+from omegaconf import OmegaConf
 
+from zoo.config.groups import GROUPS, canonical
+
+FILES = ("path", "labels", "test", "anomaly_windows", "synthetic_path")  # options of data that name a file or a folder
+FOLDERS = ("root", "cache_dir")
 # Options whose value is a text as it stands, whatever it looks like: a number, a list, several with commas
-PATH_OPTIONS = (
-    "run_dir",
-    "data.path",
-    "data.test",
-    "data.labels",
-    "data.synthetic_path",
-    "data.anomaly_windows",
-    "data.root",
-    "data.cache_dir",
-)
+PATH_OPTIONS = ("run_dir", *(f"data.{option}" for option in (*FILES, *FOLDERS)))
 OVERRIDE = re.compile(r"(\+{0,2}[\w@/:.-]+)=(.*)", re.DOTALL)
 
 
-def quoted(overrides: Sequence[str], *, groups: Sequence[str] = (), sweep: bool = False) -> list[str]:
+def quoted(overrides: Sequence[str], *, sweep: bool = False) -> list[str]:
     """Return ``overrides`` with quotes around the values that mean themselves and that Hydra cannot read so.
 
-    Choices of ``groups`` stay as they are, and in a ``sweep`` commas.
+    Choices of groups stay as they are, but for synonyms of models and numbers; in a ``sweep`` commas stay too.
     """
     parser = OverridesParser.create()
-    return [_quoted(override, parser, groups, sweep) for override in overrides]
+    return [_quoted(override, parser, sweep) for override in overrides]
 
 
-def _quoted(override: str, parser: OverridesParser, groups: Sequence[str], sweep: bool) -> str:
+def _quoted(override: str, parser: OverridesParser, sweep: bool) -> str:
     matched = OVERRIDE.fullmatch(override)
-    if matched is None or matched[1].lstrip("+") in groups or matched[1].startswith("hydra."):
+    if matched is None or matched[1].startswith("hydra."):
         return override
     key, value = matched.groups()
+    if key.lstrip("+") in GROUPS:
+        return f"{key}={_text(value)}" if re.fullmatch(r"[\d.]+", value) else canonical(override)
     is_path = key.lstrip("+") in PATH_OPTIONS
     try:
         parsed = parser.parse_override(override)
     except HydraException:
-        return (
-            f"{key}={_list(key, value, parser) or _text(value)}"
-            if is_path or _is_text(value, key, parser)
-            else override
-        )
+        is_text = is_path or value[:1] not in "[{'\"" or _list(key, value, parser) is not None  # nothing left open
+        return f"{key}={_list(key, value, parser) or _text(value)}" if is_text else override
     if not is_path or "${" in value or parsed.is_delete():
         return override
     if parsed.is_sweep_override():
         return override if sweep else f"{key}={_text(value)}"
     return f"{key}={_text(value)}" if isinstance(parsed.value(), (int, float, list, dict)) else override
-
-
-def _is_text(value: str, key: str, parser: OverridesParser) -> bool:
-    """Tell whether a value that cannot be read may be a text: no list or quote that was begun and not closed."""
-    return value[:1] not in "[{'\"" or _list(key, value, parser) is not None
 
 
 def _list(key: str, value: str, parser: OverridesParser) -> str | None:
@@ -85,8 +75,6 @@ def _text(value: str) -> str:
 
 def value_of(key: str, text: str) -> Any:
     """Return the value that an override gives an option outside of Hydra: paths as they stand, others as YAML."""
-    from omegaconf import OmegaConf
-
     if key in PATH_OPTIONS:
         return None if text in ("null", "") else text
     return OmegaConf.from_dotlist([f"value={text}"]).value

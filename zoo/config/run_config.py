@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from zoo import registry
 from zoo.config import compose as configs
 from zoo.config.groups import choices, conf_dir
+from zoo.config.quoting import FILES, FOLDERS
 from zoo.config.schema import (
     CheckpointOptions,
     EarlyStopping,
@@ -79,6 +80,7 @@ class RunConfig:
             if values["data"].get(option) is not None and task not in detecting:
                 fitting = [m for name in detecting for m in configs.fitting_models(name, values["data"]["modality"])]
                 raise ZooError(f"data.{option}: is for models that find anomalies: {', '.join(fitting)}")
+        source = values["data"]["env" if "data.env" in overridden else "name"]
         return cls(
             values=values,
             recipe=recipe,
@@ -88,7 +90,7 @@ class RunConfig:
             trainer=_fit_to_launch(options(TrainerOptions, "trainer", values["trainer"])),
             early_stopping=options(EarlyStopping, "early_stopping", values["early_stopping"]),
             checkpoint=options(CheckpointOptions, "checkpoint", values.get("checkpoint") or {}),
-            folder=resume_from or _new_folder(values["run_dir"], f"{recipe}-{_data_name(values['data'])}"),
+            folder=resume_from or _new_folder(values["run_dir"], f"{recipe}-{folder_name(source)}"),
             overridden=frozenset(overridden),
             working_dir=working_dir or os.getcwd(),
             resumed=resume_from is not None,
@@ -174,21 +176,16 @@ def _fit_to_launch(trainer: TrainerOptions) -> TrainerOptions:
     return replace(trainer, num_nodes=launch.num_nodes)
 
 
-def _data_name(data: dict[str, Any]) -> str:
-    """Return the data's part of a run folder's name: its own, or the id of an environment that the user chose."""
-    env = data.get("env")
-    defaults: Any = OmegaConf.load(conf_dir() / "data" / f"{data['name']}.yaml") if env else {}
-    return folder_name(env) if env and env != defaults.get("env") else str(data["name"])
-
-
-def folder_name(env: str) -> str:
-    """Return the id of an environment as the name of a folder: ``module:Name/Id-v0`` becomes ``Name-Id-v0``."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", env.rpartition(":")[2]).strip("-.") or "environment"
+def folder_name(source: str) -> str:
+    """Return a data set, or the id of an environment, as a folder's name: ``module:Name/Id-v0`` becomes ``Name-Id-v0``."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", source.rpartition(":")[2]).strip("-.") or "environment"
 
 
 BUNDLED = ("text_file", "series", "binarized_mnist")  # data with files of its own, where no path is given
-FILES = ("path", "labels", "test", "anomaly_windows", "synthetic_path")  # options of data that name a file or a folder
-FOLDERS = ("root", "cache")
+SOURCES = {  # options of data that must be given
+    "path": "the file or folder to read",
+    "env": "an id of gymnasium, or module:id where a module has it",
+}
 
 
 def resolve_paths(data: dict[str, Any], working_dir: object = None) -> dict[str, Any]:
@@ -213,12 +210,11 @@ def check_files(data: dict[str, Any]) -> None:
     """Reject files that do not exist, before anything heavy is imported.
 
     Raises:
-        ZooError: ``data.path`` is not given, or one of the data's files does not exist.
+        ZooError: ``data.path`` or ``data.env`` is not given, or one of the data's files does not exist.
     """
-    if "env" in data and not data["env"]:
-        raise ZooError(f"data={data['name']}: needs data.env=, an id of gymnasium, or module:id where a module has it")
-    if "path" in data and data["path"] is None and data["name"] not in BUNDLED:
-        raise ZooError(f"data={data['name']}: needs data.path=, the file or folder to read")
+    for key, source in SOURCES.items():
+        if data.get(key, "given") in (None, "") and data["name"] not in BUNDLED:
+            raise ZooError(f"data={data['name']}: needs data.{key}=, {source}")
     for key in FILES:
         if isinstance(data.get(key), str) and not Path(data[key]).exists():
             raise ZooError(f"data.{key}={data[key]}: no such file or folder")
@@ -254,10 +250,8 @@ def reopen_run(folder: Path, overrides: dict[str, Any]) -> tuple[DictConfig, str
 
 # What each configuration has, and what its groups have
 GROUPS = {"model": ("name",), "data": ("name", "modality", "tasks", "batch_size"), "logger": ("name",)}
-GROUPS |= {"trainer": ("accumulate_grad_batches", "gradient_clip_val")} | dict.fromkeys(
-    ("optimizer", "scheduler", "regularization"), ()
-)
-GROUPS |= {"early_stopping": ()}
+GROUPS |= {"trainer": ("accumulate_grad_batches", "gradient_clip_val")}
+GROUPS |= dict.fromkeys(("optimizer", "scheduler", "regularization", "early_stopping"), ())
 SINGLE = ("recipe", "seed", "task", "run_dir", "init")
 LARGEST = 1 << 20  # bytes of a configuration, which has some thousand
 
@@ -274,9 +268,8 @@ def read_run_config(folder: Path) -> dict[str, Any]:
         text = raw[:LARGEST].decode()
         if len(raw) > LARGEST or any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
             raise ZooError("larger than any, or with aliases")  # a few of which make gigabytes of a line
-        container: Any = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
-        values: dict[str, Any] = container
-        if any("${" in part for part in _texts(values)):
+        values: Any = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
+        if "${" in repr(values):  # in any key or text
             raise ZooError("it holds ${…}, which a run never writes; nothing of it is looked up")
         missing = [key for key in SINGLE if key not in values]
         missing += [f"{group}.{key}" for group, keys in GROUPS.items() for key in keys if key not in values[group]]
@@ -287,20 +280,7 @@ def read_run_config(folder: Path) -> dict[str, Any]:
     except Exception as error:  # whatever a damaged file makes the two parsers say
         reason = error if isinstance(error, ZooError) else type(error).__name__
         raise ZooError(f"{path}: is not the configuration of a run ({reason})") from None
-    return values
-
-
-def _texts(node: Any) -> Iterator[str]:
-    """Yield all texts of a configuration, keys too."""
-    if isinstance(node, dict):
-        for key, value in node.items():
-            yield str(key)
-            yield from _texts(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _texts(value)
-    elif isinstance(node, str):
-        yield node
+    return dict(values)
 
 
 def _is_extended(before: dict[str, Any], now: dict[str, Any]) -> bool:

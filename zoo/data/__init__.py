@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 from zoo.registry import data_entry, signature
 from zoo.utils.meanings import unknown_option
 
 if TYPE_CHECKING:
-    from zoo.data.dataset import Card, Dataset, Splits
-
-__all__ = ["Card", "Dataset", "Splits", "load"]
+    from zoo.data.dataset import Dataset
 
 
 def load(name: str, **options: Any) -> Dataset:
@@ -27,9 +24,3 @@ def load(name: str, **options: Any) -> Dataset:
             raise unknown_option(f"data {name}", key, known)
     loaded: Dataset = function(**options)
     return loaded
-
-
-def __getattr__(name: str) -> Any:
-    if name in ("Card", "Dataset", "Splits"):  # which need torch
-        return getattr(importlib.import_module("zoo.data.dataset"), name)
-    raise AttributeError(f"module 'zoo.data' has no attribute {name!r}")

@@ -6,23 +6,26 @@ import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import lightning as L
 
 from zoo import registry
 from zoo.config.run_config import RunConfig
 from zoo.config.schema import options
-from zoo.data.from_config import load_dataset, prepare_dataset
+from zoo.data.dataset import Dataset
+from zoo.data.prepare import load_dataset, prepare_dataset
+from zoo.engine.callbacks.checkpoint import Checkpoints
+from zoo.engine.callbacks.early_stopping import Patience
+from zoo.engine.callbacks.history import History
+from zoo.engine.callbacks.progress import Progress
+from zoo.engine.callbacks.user_callbacks import check_monitors
+from zoo.engine.signals import Signals
 from zoo.exceptions import ZooError, install
+from zoo.models.base import ZooModule
+from zoo.reporting.results import RunContext
 from zoo.utils.device import select_device, select_precision, set_tf32
-
-if TYPE_CHECKING:
-    import lightning as L
-
-    from zoo.data import Dataset
-    from zoo.engine.callbacks.history import History
-    from zoo.engine.signals import Signals
-    from zoo.models.base import ZooModule
-    from zoo.reporting.results import RunContext
+from zoo.utils.precision import narrow_buffers
 
 
 def silence_lightning() -> None:
@@ -37,11 +40,6 @@ def silence_lightning() -> None:
 
 def build_context(run_config: RunConfig, dataset: Dataset | None = None) -> RunContext:
     """Return the run's data, model, device and precision, with all random generators seeded."""
-    import lightning as L
-
-    from zoo.reporting.results import RunContext
-    from zoo.utils.precision import narrow_buffers
-
     silence_lightning()
     device = select_device(run_config.trainer.accelerator, run_config.trainer.devices)
     set_tf32(run_config.trainer.tf32)
@@ -88,14 +86,6 @@ def build_trainer(
     callbacks: Sequence[L.Callback] = (),
 ) -> tuple[L.Trainer, History]:
     """Return the trainer and its history; both continue from ``state``, the content of last.ckpt, where given."""
-    import lightning as L
-
-    from zoo.engine.callbacks.checkpoint import Checkpoints
-    from zoo.engine.callbacks.early_stopping import Patience
-    from zoo.engine.callbacks.history import History
-    from zoo.engine.callbacks.progress import Progress
-    from zoo.engine.callbacks.user_callbacks import check_monitors
-
     run_config, task = context.run_config, context.model.task
     folder, options, stopping = run_config.folder, run_config.trainer, run_config.early_stopping
     logger = _logger(run_config.values["logger"], folder, context.model.steps) if context.is_rank_zero else None

@@ -18,14 +18,13 @@ from typing import TYPE_CHECKING, Any
 from zoo.config import compose as configs
 from zoo.config import groups
 from zoo.config.run_config import RunConfig, check_files
-from zoo.engine.build import build_data, build_model
 from zoo.engine.train import Run, run
 from zoo.exceptions import TrainingError, ZooError, unknown
 from zoo.metrics.names import metric_label
 from zoo.utils.atomic_io import atomic_write
 
 if TYPE_CHECKING:
-    from zoo.data import Dataset
+    from zoo.data.dataset import Dataset
 
 PROBE = 0.15  # share of a model's time that finds out how long its epochs take
 TREES = "HistGradientBoosting"
@@ -81,6 +80,7 @@ def compare(
         ZooError: data that cannot be read, or that no model fits.
         Stopped: by a signal.
     """
+    from zoo.engine.build import build_data, build_model
     from zoo.tasks.baselines import baselines
 
     fitting = candidates(words)

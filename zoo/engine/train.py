@@ -14,7 +14,6 @@ from zoo import registry
 from zoo.config import compose as configs
 from zoo.config import groups
 from zoo.config.run_config import RunConfig, check_files, reopen_run
-from zoo.engine.build import build_context, build_trainer
 from zoo.engine.distributed import gather_outputs, leave, open_run, start_workers
 from zoo.engine.run_dir import guard_run
 from zoo.engine.signals import Signals
@@ -25,7 +24,7 @@ from zoo.utils.run_paths import find_run
 if TYPE_CHECKING:
     import lightning as L
 
-    from zoo.data import Dataset
+    from zoo.data.dataset import Dataset
     from zoo.engine.callbacks.history import History
     from zoo.models.base import ZooModule
     from zoo.reporting.results import RunContext
@@ -212,6 +211,7 @@ class TrainingRun:
 
     def stages(self, signals: Signals) -> Run:
         """Build, fit, test and report."""
+        from zoo.engine.build import build_context, build_trainer
         from zoo.engine.resume import load_training_state
         from zoo.reporting.results import start_report
 

@@ -187,12 +187,11 @@ def on_dataset(model: Any, dataset: Dataset, parts: Sequence[str]) -> Evaluation
 
 def _by_names(spec: DataSpec, dataset: Dataset, part: str) -> tuple[Any, Counter[str]]:
     """Return the batches of a part with y by the model's classes, and the rows of classes that it does not have."""
-    from zoo.data.from_config import eval_loader
     from zoo.data.loader import EvalLoader
 
     classes = dataset.spec.classes
     if spec.target_type != "class" or classes == spec.classes:
-        return eval_loader(dataset, part), Counter()
+        return registry.get_modality(dataset.spec.modality).eval_loader(dataset, part), Counter()
     split, places = getattr(dataset, part), class_numbers(spec.classes if spec.multilabel else classes, classes)
     if spec.multilabel:
         if (places == ABSENT).any():

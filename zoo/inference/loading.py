@@ -18,7 +18,7 @@ from zoo.hub import card, list_weights
 from zoo.utils.run_paths import find_checkpoint
 
 if TYPE_CHECKING:
-    from zoo.data import Dataset
+    from zoo.data.dataset import Dataset
     from zoo.data.spec import DataSpec
 
 
@@ -45,7 +45,7 @@ def dataset_for(model: Any, folder: Path | None, overrides: Sequence[str], *, pl
     Raises:
         ZooError: neither is there, or the data is not like what the model was trained on.
     """
-    from zoo.data.from_config import load_dataset
+    from zoo.data.prepare import load_dataset
 
     if place in list_weights() and not any(override.startswith("data=") for override in overrides):
         overrides = [f"data={card(place)['data']}", *overrides]

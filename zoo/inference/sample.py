@@ -11,7 +11,7 @@ from zoo.utils.atomic_io import write_npz
 from zoo.utils.plotting import grid
 
 if TYPE_CHECKING:
-    from zoo.data import Dataset
+    from zoo.data.dataset import Dataset
 
 MAX_DRAWN, MAX_STORED = 1024, 100_000  # images in a picture and in a file
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
-from zoo.data import Dataset
+from zoo.data.dataset import Dataset
 from zoo.data.input_readers import to_float
 from zoo.exceptions import ZooError, install
 

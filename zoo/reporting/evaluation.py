@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from zoo import registry
+
 if TYPE_CHECKING:
-    from zoo.data import Dataset
+    from zoo.data.dataset import Dataset
 
 Metrics = dict[str, float]
 
@@ -34,9 +36,8 @@ def evaluate_split(
 
     Stage val leaves out slow metrics.
     """
-    from zoo.data.from_config import eval_loader
-
-    return evaluate_batches(model, eval_loader(dataset, split), stage)
+    batches = registry.get_modality(dataset.spec.modality).eval_loader(dataset, split)
+    return evaluate_batches(model, batches, stage)
 
 
 def baseline_metrics(model: Any, dataset: Dataset) -> dict[str, Metrics]:

@@ -18,7 +18,7 @@ import torch
 from zoo import registry
 from zoo.config import compose as configs
 from zoo.config.run_config import BUNDLED, RunConfig
-from zoo.data import Dataset
+from zoo.data.dataset import Dataset
 from zoo.metrics.names import metric_label
 from zoo.models.base import ZooModule
 from zoo.utils.atomic_io import atomic_write

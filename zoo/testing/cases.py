@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from zoo import registry
 from zoo.data.dataset import Dataset
-from zoo.data.unlabeled import unlabeled
+from zoo.data.prepare import unlabeled
 from zoo.registry import Entry
 
 

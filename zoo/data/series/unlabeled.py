@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from zoo.data.dataset import Dataset, Rows, Windows
+from zoo.data.prepare import with_anomaly_classes
 from zoo.data.series.spec import SeriesSpec
-from zoo.data.unlabeled import with_anomaly_classes
 from zoo.exceptions import ZooError
 
 

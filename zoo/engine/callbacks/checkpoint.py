@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from zoo.config.schema import EVERY_N_SECONDS, CheckpointOptions
-from zoo.data.environment.loaders import RolloutLoader
 from zoo.engine.signals import Signals
 from zoo.exceptions import Stopped
 from zoo.models.base import ZooModule
@@ -54,8 +53,8 @@ class Checkpoints(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, module: ZooModule) -> None:  # type: ignore[override]
         """Go on from where the run was, and listen to signals."""
-        if isinstance(module.loader, RolloutLoader):
-            module.loader.folder = self.last.parent / "replay"
+        if module.off_policy:
+            module.loader.folder = self.last.parent / "replay"  # type: ignore[attr-defined]
         if self.resumed is not None:
             state = self.resumed["processes"][trainer.global_rank]
             for optimizer, optimizer_state in zip(trainer.optimizers, self.resumed["optimizer_states"], strict=True):
@@ -149,11 +148,11 @@ class Checkpoints(L.Callback):
 
     def _save_last(self, trainer: L.Trainer, module: ZooModule) -> None:
         """Write last.ckpt; a replay buffer's new steps before it, and away with old ones once it is there."""
-        loader = module.loader if isinstance(module.loader, RolloutLoader) else None
-        if loader is not None:
+        loader: Any = module.loader
+        if module.off_policy:
             loader.write_replay()
         self._save(trainer, self.last)
-        if loader is not None:
+        if module.off_policy:
             trainer.strategy.barrier()  # the first process has it by now
             loader.drop_replay()
 
