@@ -270,7 +270,7 @@ class ForgetsItsState(GRU):
         self.hparams.pop("hidden_size", None)
 
     def training_state(self) -> dict:
-        return {**super().training_state(), "hidden_state": None}
+        return {**super().training_state(), "train_state": None}
 
 
 TABLE = TableSpec("table", "classification", (4,), classes=("a", "b"))

@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
-from zoo.config.schema import check_number
+from zoo.config.limits import Probability
 from zoo.layers.policy import Samples, log_prob
 from zoo.models.rl_base import OnPolicyModule
 from zoo.registry import register
@@ -31,9 +31,8 @@ class A2C(OnPolicyModule):
         ZooError: an option outside its limits.
     """
 
-    def __init__(self, *, gae_lambda: float = 0.95, **shared: Any) -> None:
+    def __init__(self, *, gae_lambda: Probability = 0.95, **shared: Any) -> None:
         super().__init__(**shared)
-        check_number("model.gae_lambda", gae_lambda, low=0, high=1)
         self.gae_lambda = gae_lambda
 
     def loss(self, samples: Samples) -> tuple[Tensor, ...]:

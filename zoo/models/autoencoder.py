@@ -14,7 +14,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from zoo.config.schema import check_number
+from zoo.config.limits import NonNegative
 from zoo.data.dataset import Batch
 from zoo.data.noise import check_noise
 from zoo.models.autoencoder_base import AutoencoderBase
@@ -42,13 +42,12 @@ class Autoencoder(AutoencoderBase):
         *,
         noise: str = "none",
         noise_level: float = 0.3,
-        sparsity_weight: float = 0.0,
+        sparsity_weight: NonNegative = 0.0,
         likelihood: str = "mse",
         **shared: Any,
     ) -> None:
         super().__init__(**shared)
         check_noise(noise, noise_level)
-        check_number("model.sparsity_weight", sparsity_weight, low=0)
         self.check_likelihood(likelihood, LIKELIHOODS)
         self.noise, self.sparsity_weight, self.likelihood = (noise, noise_level), sparsity_weight, likelihood
         self.build_networks(outputs=self.latent_dim, inputs=self.latent_dim)

@@ -10,18 +10,18 @@ import torch
 from torch import Tensor, nn
 
 from zoo.checkpoint import FORMAT
+from zoo.config.limits import check_options
 from zoo.config.schema import Learning, learning_of
 from zoo.data.dataset import Batch, Dataset
 from zoo.data.loader import MacroBatch
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
-from zoo.models.loop import Loop, LoopModule
+from zoo.models.loop import LoopModule
 from zoo.optim.initialization import initialize
 from zoo.optim.optimizers import build_optimizer
 from zoo.optim.schedulers import PlateauScheduler
 from zoo.optim.weight_decay import add_penalties, decay_parameters, decay_weights
 from zoo.tasks import build_task
-from zoo.tasks.base import Metrics
 from zoo.utils.eval_mode import eval_mode
 from zoo.utils.precision import to_widest_dtype
 
@@ -32,20 +32,20 @@ class ZooModule(LoopModule):
     A subclass declares ``tasks`` and ``modalities`` of data, calls ``super().__init__(spec=spec)`` first, and defines
     ``forward(x)``: raw ``x`` (images in [0, 1], columns in their own units) to the objective's output; it begins with
     ``self.normalize(x)``. Sequences come as ``forward(x, lengths)``. Options of its constructor must be Python
-    primitives, since a checkpoint holds them. Parts that are not trained but follow others (a target network, a moving
-    average) are ``derived_modules``, by their attributes' names, with the part that each begins as. A matrix that is no
+    primitives, since a checkpoint holds them; their types may set limits (``zoo.config.limits``). Parts that are not
+    trained but follow others (a target network, a moving average) are ``derived_modules``, by their attributes' names, with the part that each begins as. A matrix that is no
     layer's of torch's is named in its module's ``matrices``, so that it decays as theirs do. A model that ``stateful`` a
     state from one window of a text to the next is trained on them in turn; one that ``off_policy`` learns from all that
     was played in an environment.
-    Options that name a file or a download, from which first weights are
-    read, are its ``sources``: a checkpoint is loaded without them. ``zoo.testing`` checks all of it.
+    Attributes that training goes on from, tensors or collections of such, are ``training_attributes``. Options that name
+    a file or a download, from which first weights are read, are its ``sources``: a checkpoint is loaded without them. ``zoo.testing`` checks all of it.
     """
 
     name: ClassVar[str] = ""
     tasks: ClassVar[tuple[str, ...]] = ()
     modalities: ClassVar[tuple[str, ...]] = ()
     action_spaces: ClassVar[tuple[str, ...]] = ()
-    derived_modules: ClassVar[Mapping[str, str] | tuple[str, ...]] = {}
+    derived_modules: ClassVar[Mapping[str, str]] = {}
     sources: ClassVar[tuple[str, ...]] = ()
     stateful: ClassVar[bool] = False
     off_policy: ClassVar[bool] = False
@@ -76,18 +76,13 @@ class ZooModule(LoopModule):
                 raise ZooError(
                     f"{option_type}; a checkpoint holds numbers, text, flags, lists and dictionaries of such"
                 )
+        check_options(type(self), self.hparams)
         self.task = build_task(self.spec)
-        self.learning = Learning()
         mean, std = (torch.tensor(v, dtype=torch.float64) for v in (self.spec.mean, self.spec.std))
         shape = (-1, 1, 1) if self.spec.spatial else (-1,)  # channels come first in images, last in others
         self.register_buffer("mean", mean.float().view(shape))
         self.register_buffer("scale", (1 / std).float().view(shape))  # multiplying is cheaper than dividing
         self.register_buffer("counters", torch.zeros(2, dtype=torch.int64))
-        self.loop = Loop()
-        self.plateau: PlateauScheduler | None = None
-        self.metrics: dict[str, Metrics] = {}
-        self.test_outputs: list[Tensor] = []  # the test's outputs
-        self.stage = "test"  # val where a threshold is chosen by what is a test in Lightning's eyes
 
     # --- what a family writes, or leaves as it is ---
 
@@ -168,9 +163,8 @@ class ZooModule(LoopModule):
         self.learning = learning
         self.task.configure(learning.objective, label_smoothing=learning.regularization.label_smoothing)
         initialize(self, learning.init, exclude=[self.get_submodule(follower) for follower in self.derived_modules])
-        if isinstance(self.derived_modules, Mapping):
-            for follower, leader in self.derived_modules.items():
-                self.get_submodule(follower).load_state_dict(self.get_submodule(leader).state_dict())
+        for follower, leader in self.derived_modules.items():
+            self.get_submodule(follower).load_state_dict(self.get_submodule(leader).state_dict())
         if learning.scheduler.name == "plateau":
             self.plateau = PlateauScheduler(learning.scheduler, mode=self.task.mode)
 

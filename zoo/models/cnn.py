@@ -10,11 +10,12 @@ rising nonlinearity commutes with the maximum. The other networks are in zoo/lay
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 
+from zoo.config.limits import Count, Share, number
 from zoo.config.schema import Learning, check_choice, check_number
 from zoo.data.image.spec import DIGITS
 from zoo.data.spec import DataSpec
@@ -99,22 +100,17 @@ class CNN(ZooModule):
         network: str = "plain",
         channels: Sequence[int] = (32, 64, 128, 128),
         head_hidden_size: int = 512,
-        depth: int = 20,
-        base_width: int = 16,
-        stem_pooling: int | None = None,
+        depth: Annotated[int, number(low=8, integer=True)] = 20,
+        base_width: Count = 16,
+        stem_pooling: Annotated[int | None, number(low=1, integer=True, optional=True)] = None,
         activation: str = "relu",
-        dropout: float = 0.5,
+        dropout: Share = 0.5,
         pretrained: str | None = None,
-        freeze_epochs: int = 0,
+        freeze_epochs: Annotated[int, number(low=0, integer=True)] = 0,
         tta: str | None = None,
     ) -> None:
         super().__init__(spec=spec)
-        check_number("model.dropout", dropout, low=0, below=1)
-        check_number("model.stem_pooling", stem_pooling, low=1, integer=True, optional=True)
         check_number("model.head_hidden_size", head_hidden_size, low=int(network == "alexnet"), integer=True)
-        check_number("model.depth", depth, low=8, integer=True)
-        check_number("model.base_width", base_width, low=1, integer=True)
-        check_number("model.freeze_epochs", freeze_epochs, low=0, integer=True)
         check_sizes("model.channels", channels)
         if network == "plain" and not channels:
             raise ZooError("model.channels=[]: must be at least one number where model.network=plain")

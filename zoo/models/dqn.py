@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo.config.schema import check_flag, check_number
+from zoo.config.limits import Count, Flag, Probability
 from zoo.data.dataset import Batch
 from zoo.data.spec import DataSpec
 from zoo.layers.policy import observation_network
@@ -82,22 +82,17 @@ class DQN(OffPolicyModule):
         hidden_sizes: Sequence[int] = (256, 256),
         channels: Sequence[int] = (16, 32),
         activation: str = "relu",
-        double: bool = True,
-        dueling: bool = False,
-        target_update_interval: int = 128,
-        exploration_initial_eps: float = 1.0,
-        exploration_final_eps: float = 0.04,
-        exploration_fraction: float = 0.16,
+        double: Flag = True,
+        dueling: Flag = False,
+        target_update_interval: Count = 128,
+        exploration_initial_eps: Probability = 1.0,
+        exploration_final_eps: Probability = 0.04,
+        exploration_fraction: Probability = 0.16,
         **shared: Any,
     ) -> None:
         super().__init__(**shared)
-        check_flag("model.double", double)
-        check_flag("model.dueling", dueling)
-        check_number("model.target_update_interval", target_update_interval, low=1, integer=True)
         self.initial_eps, self.final_eps = exploration_initial_eps, exploration_final_eps
         self.exploration_fraction = exploration_fraction
-        for name in ("exploration_initial_eps", "exploration_final_eps", "exploration_fraction"):
-            check_number(f"model.{name}", self.hparams[name], low=0, high=1)
         self.double_q, self.target_update_interval = double, target_update_interval
         sizes: dict[str, Any] = {"hidden_sizes": hidden_sizes, "channels": channels, "activation": activation}
         self.q_network = QNetwork(self.spec, dueling=dueling, network=network, **sizes)

@@ -13,12 +13,12 @@ members, of probabilities where there are classes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 
-from zoo.config.schema import check_choice, check_flag, check_number
+from zoo.config.limits import Count, Flag, Share, number, one_of
 from zoo.data.dataset import Batch
 from zoo.data.image.spec import DIGITS
 from zoo.data.spec import DataSpec
@@ -79,21 +79,15 @@ class FNN(ZooModule):
         activation: str = "relu",
         norm: str = "batch",
         dropout: float = 0.1,
-        input_dropout: float = 0.0,
-        residual: bool = False,
-        numerical_embedding: str = "none",
-        n_bins: int = 64,
-        embedding_dim: int = 16,
-        ensemble_size: int = 1,
+        input_dropout: Share = 0.0,
+        residual: Flag = False,
+        numerical_embedding: Annotated[str, one_of(NUMERICAL_EMBEDDINGS)] = "none",
+        n_bins: Annotated[int, number(low=1, high=64, integer=True)] = 64,
+        embedding_dim: Count = 16,
+        ensemble_size: Count = 1,
     ) -> None:
         super().__init__(spec=spec)
         check_layers(hidden_sizes=hidden_sizes, norm=norm, dropout=dropout)
-        check_number("model.input_dropout", input_dropout, low=0, below=1)
-        check_flag("model.residual", residual)
-        check_choice("model.numerical_embedding", numerical_embedding, NUMERICAL_EMBEDDINGS)
-        check_number("model.n_bins", n_bins, low=1, high=64, integer=True)
-        check_number("model.embedding_dim", embedding_dim, low=1, integer=True)
-        check_number("model.ensemble_size", ensemble_size, low=1, integer=True)
         if ensemble_size > 1 and norm == "batch":
             raise ZooError("model.norm=batch: would mix the members of model.ensemble_size; must be none or layer")
         self.embedding = None

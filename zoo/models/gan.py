@@ -17,14 +17,14 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from zoo.config.schema import check_choice, check_flag, check_number
+from zoo.config.limits import Count, Flag, NonNegative, Positive, Share, number, one_of
 from zoo.data.dataset import Batch
 from zoo.data.image.spec import REAL_DIGITS
 from zoo.data.spec import DataSpec
@@ -183,34 +183,25 @@ class GAN(GenerativeModule):
         network: str = "dense",
         hidden_sizes: Sequence[int] = (256, 512),
         channels: Sequence[int] = (32, 64),
-        latent_dim: int = 64,
+        latent_dim: Count = 64,
         norm: str = "batch",
-        discriminator_norm: str = "none",
-        gan_loss: str = "non_saturating",
-        r1_gamma: float = 0.5,
-        r2_gamma: float = 0.0,
-        gradient_penalty: float = 0.0,
-        spectral_norm: bool = False,
-        n_critic: int = 1,
-        discriminator_lr_ratio: float = 1.0,
-        ema_decay: float = 0.999,
+        discriminator_norm: Annotated[str, one_of(NORMS)] = "none",
+        gan_loss: Annotated[str, one_of(LOSSES)] = "non_saturating",
+        r1_gamma: NonNegative = 0.5,
+        r2_gamma: NonNegative = 0.0,
+        gradient_penalty: NonNegative = 0.0,
+        spectral_norm: Flag = False,
+        n_critic: Count = 1,
+        discriminator_lr_ratio: Positive = 1.0,
+        ema_decay: Share = 0.999,
         diffaugment: Sequence[str] = (),
         conditional: bool = False,
-        mismatched_label_weight: float | None = None,
+        mismatched_label_weight: Annotated[float | None, number(low=0, below=1, optional=True)] = None,
     ) -> None:
         super().__init__(spec=spec, latent_dim=latent_dim, conditional=conditional)
-        check_choice("model.gan_loss", gan_loss, tuple(LOSSES))
-        check_choice("model.discriminator_norm", discriminator_norm, NORMS)
-        check_number("model.n_critic", n_critic, low=1, integer=True)
-        check_number("model.discriminator_lr_ratio", discriminator_lr_ratio, above=0)
-        check_number("model.ema_decay", ema_decay, low=0, below=1)
-        check_number("model.mismatched_label_weight", mismatched_label_weight, low=0, below=1, optional=True)
         if mismatched_label_weight and not (conditional and self.num_classes > 1):
             weight = f"model.mismatched_label_weight={mismatched_label_weight}"
             raise ZooError(f"{weight}: needs model.conditional=true, and two classes at least")
-        for name, value in (("r1_gamma", r1_gamma), ("r2_gamma", r2_gamma), ("gradient_penalty", gradient_penalty)):
-            check_number(f"model.{name}", value, low=0)
-        check_flag("model.spectral_norm", spectral_norm)
         check_networks(self.spec, network=network, hidden_sizes=hidden_sizes, channels=channels, norm=norm)
         check_diffaugment(diffaugment)
         self.gan_loss, self.n_critic, self.discriminator_lr_ratio = gan_loss, n_critic, discriminator_lr_ratio

@@ -38,7 +38,6 @@ class GenerativeModule(ZooModule):
 
     def __init__(self, *, spec: DataSpec | dict[str, Any], latent_dim: int, conditional: bool) -> None:
         super().__init__(spec=spec)
-        check_number("model.latent_dim", latent_dim, low=1, integer=True)
         self.latent_dim, self.num_classes = latent_dim, conditional_classes(self.spec, conditional=conditional)
         self.task = Generation(self.spec, conditional=conditional)
         count = min(generative.COMPONENTS, self.spec.inputs, max(self.spec.rows - 1, 1))

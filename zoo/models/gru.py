@@ -12,12 +12,12 @@ This is torch's variant. In the paper r_t multiplies h_{t-1} before W_hn does, a
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 
-from zoo.config.schema import check_number
+from zoo.config.limits import number
 from zoo.models.sequence_base import RecurrentModule
 from zoo.registry import register
 
@@ -44,13 +44,12 @@ class GRU(RecurrentModule):
         ``forget_bias``: added to the first bias of the update gate; above 0 the state is kept for longer
     """
 
-    def __init__(self, *, forget_bias: float = 0.0, **shared: Any) -> None:
+    def __init__(self, *, forget_bias: Annotated[float, number(low=-10, high=10)] = 0.0, **shared: Any) -> None:
         super().__init__(**shared)
 
     def build_layer(self, inputs: int, *, hidden_size: int) -> nn.RNNBase:
         """Return torch's kernel of a layer."""
         forget_bias = self.hparams["forget_bias"]
-        check_number("model.forget_bias", forget_bias, low=-10, high=10)
         layer = nn.GRU(inputs, hidden_size, batch_first=True)
         _, _, b_ih, _ = layer.all_weights[0]
         with torch.no_grad():  # torch's order is r, z, n

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning as L
 import torch
+from lightning.fabric.utilities import move_data_to_device
 from torch import Tensor, nn
 
 from zoo.config.schema import Learning
@@ -66,12 +67,15 @@ class LoopModule(L.LightningModule):
     """The loop around a model's training step; ``ZooModule`` adds the step itself."""
 
     task: Task
-    learning: Learning
-    loop: Loop
-    plateau: PlateauScheduler | None
-    metrics: dict[str, Metrics]
-    test_outputs: list[Tensor]
-    stage: str  # val while a threshold is chosen by a test on validation rows
+    training_attributes: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.learning, self.loop = Learning(), Loop()
+        self.plateau: PlateauScheduler | None = None
+        self.metrics: dict[str, Metrics] = {}
+        self.test_outputs: list[Tensor] = []
+        self.stage = "test"  # val while a threshold is chosen by a test on validation rows
 
     def eval_step(self, batch: Batch) -> Any:
         """Return the output of a validation or test batch that the metrics take; batches come in their order."""
@@ -213,7 +217,7 @@ class LoopModule(L.LightningModule):
     def training_state(self) -> dict[str, Any]:
         """Return the state of training besides weights and optimizers, as primitives and tensors.
 
-        A family that has more of it (a hidden state, a replay memory) adds to the dictionary.
+        That of a family, its ``training_attributes`` (a hidden state), is among them.
         """
         loop, waiting = self.loop, self.loop.waiting > 0
         return {
@@ -222,6 +226,7 @@ class LoopModule(L.LightningModule):
             "gradients": {name: p.grad for name, p in self.named_parameters() if waiting and p.grad is not None},
             "plateau": self.plateau.state_dict() if self.plateau is not None else None,
             "scaler": loop.scaler.state_dict() if loop.scaler is not None else None,
+            **{name: getattr(self, name) for name in self.training_attributes},
         }
 
     def load_training_state(self, state: dict[str, Any]) -> None:
@@ -233,6 +238,8 @@ class LoopModule(L.LightningModule):
             self.watch(self.loop.monitor)
         for name, gradient in state["gradients"].items():
             self.get_parameter(name).grad = gradient.to(self.device)
+        for name in self.training_attributes:
+            setattr(self, name, move_data_to_device(state[name], self.device))
         self.loop.sums = {key: value.to(self.device) for key, value in self.loop.sums.items()}
         if self.plateau is not None:
             self.plateau.load_state_dict(state["plateau"])

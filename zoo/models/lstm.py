@@ -14,11 +14,12 @@ The cell state is a sum, so its gradient passes many steps where f_t is near 1.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 
+from zoo.config.limits import number
 from zoo.config.schema import check_number
 from zoo.models.sequence_base import RecurrentModule
 from zoo.registry import register
@@ -49,13 +50,14 @@ class LSTM(RecurrentModule):
         ``proj_size``: size of the hidden state after its projection; 0: no projection
     """
 
-    def __init__(self, *, forget_bias: float = 1.0, proj_size: int = 0, **shared: Any) -> None:
+    def __init__(
+        self, *, forget_bias: Annotated[float, number(low=-10, high=10)] = 1.0, proj_size: int = 0, **shared: Any
+    ) -> None:
         super().__init__(**shared)
 
     def build_layer(self, inputs: int, *, hidden_size: int) -> nn.RNNBase:
         """Return torch's kernel of a layer."""
         forget_bias, proj_size = self.hparams["forget_bias"], self.hparams["proj_size"]
-        check_number("model.forget_bias", forget_bias, low=-10, high=10)
         check_number("model.proj_size", proj_size, low=0, high=hidden_size - 1, integer=True)
         layer = nn.LSTM(inputs, hidden_size, proj_size=proj_size, batch_first=True)
         _, _, b_ih, b_hh, *_ = layer.all_weights[0]

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.config.schema import check_number
+from zoo.config.limits import Count, Positive, Probability
 from zoo.layers.policy import Samples, log_prob
 from zoo.models.rl_base import OnPolicyModule
 from zoo.registry import register
@@ -43,11 +43,10 @@ class PPO(OnPolicyModule):
 
     figures = ("value_loss", "clip_fraction")  # 12
 
-    def __init__(self, *, n_epochs: int = 10, clip_range: float = 0.2, gae_lambda: float = 0.95, **shared: Any) -> None:
+    def __init__(
+        self, *, n_epochs: Count = 10, clip_range: Positive = 0.2, gae_lambda: Probability = 0.95, **shared: Any
+    ) -> None:
         super().__init__(**shared)
-        check_number("model.n_epochs", n_epochs, low=1, integer=True)
-        check_number("model.clip_range", clip_range, above=0)
-        check_number("model.gae_lambda", gae_lambda, low=0, high=1)
         self.n_epochs, self.clip_range, self.gae_lambda = n_epochs, clip_range, gae_lambda
 
     @property

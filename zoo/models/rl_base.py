@@ -8,14 +8,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo.config.schema import check_flag, check_number
+from zoo.config.limits import Count, Flag, NonNegative, Positive, Probability, number
 from zoo.data.dataset import Batch
 from zoo.data.environment.loaders import RolloutLoader
 from zoo.data.environment.replay_buffer import ReplayBuffer
@@ -51,12 +51,10 @@ class ControlModule(ZooModule):
         self,
         *,
         spec: DataSpec | dict[str, Any] = CARTPOLE,
-        gamma: float = 0.99,
-        normalize_observations: bool = False,
+        gamma: Probability = 0.99,
+        normalize_observations: Flag = False,
     ) -> None:
         super().__init__(spec=spec)
-        check_number("model.gamma", gamma, low=0, high=1)
-        check_flag("model.normalize_observations", normalize_observations)
         self.gamma, self.testing, shape = gamma, False, self.spec.input_shape
         self.observation_normalization = ObservationNormalization(shape) if normalize_observations else None
 
@@ -218,19 +216,14 @@ class OnPolicyModule(ControlModule):
         hidden_sizes: Sequence[int] = (64, 64),
         channels: Sequence[int] = (16, 32),
         activation: str = "tanh",
-        vf_coef: float = 0.5,
-        ent_coef: float = 0.0,
-        normalize_advantages: bool = True,
-        normalize_rewards: bool = False,
-        log_std_init: float = 0.0,
+        vf_coef: NonNegative = 0.5,
+        ent_coef: NonNegative = 0.0,
+        normalize_advantages: Flag = True,
+        normalize_rewards: Flag = False,
+        log_std_init: Annotated[float, number()] = 0.0,
         **shared: Any,
     ) -> None:
         super().__init__(**shared)
-        check_number("model.vf_coef", vf_coef, low=0)
-        check_number("model.ent_coef", ent_coef, low=0)
-        check_number("model.log_std_init", log_std_init)
-        check_flag("model.normalize_advantages", normalize_advantages)
-        check_flag("model.normalize_rewards", normalize_rewards)
         self.vf_coef, self.ent_coef, self.normalize_advantages = vf_coef, ent_coef, normalize_advantages
         self.reward_scaling = RewardScaling(self.gamma) if normalize_rewards else None
         sizes: dict[str, Any] = {"hidden_sizes": hidden_sizes, "channels": channels, "activation": activation}
@@ -353,10 +346,8 @@ class OffPolicyModule(ControlModule):
 
     off_policy = True
 
-    def __init__(self, *, replay_ratio: float = 0.5, n_step: int = 1, **shared: Any) -> None:
+    def __init__(self, *, replay_ratio: Positive = 0.5, n_step: Count = 1, **shared: Any) -> None:
         super().__init__(**shared)
-        check_number("model.replay_ratio", replay_ratio, above=0)
-        check_number("model.n_step", n_step, low=1, integer=True)
         self.replay_ratio, self.n_step = replay_ratio, n_step
         self.learning_started, self.total_samples = True, 0
 

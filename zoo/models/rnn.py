@@ -10,12 +10,12 @@ Its gradient over many steps is a product of many Jacobians of W_hh, which vanis
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 
-from zoo.config.schema import check_choice, check_flag
+from zoo.config.limits import Flag, one_of
 from zoo.models.sequence_base import RecurrentModule
 from zoo.registry import register
 
@@ -43,15 +43,18 @@ class RNN(RecurrentModule):
     """
 
     def __init__(
-        self, *, activation: str = "tanh", identity_init: bool = False, pooling: str = "max", **shared: Any
+        self,
+        *,
+        activation: Annotated[str, one_of(ACTIVATIONS)] = "tanh",
+        identity_init: Flag = False,
+        pooling: str = "max",
+        **shared: Any,
     ) -> None:
         super().__init__(pooling=pooling, **shared)
 
     def build_layer(self, inputs: int, *, hidden_size: int) -> nn.RNNBase:
         """Return torch's kernel of a layer."""
         activation, identity_init = self.hparams["activation"], self.hparams["identity_init"]
-        check_choice("model.activation", activation, tuple(ACTIVATIONS))
-        check_flag("model.identity_init", identity_init)
         layer = nn.RNN(inputs, hidden_size, nonlinearity=activation, batch_first=True)
         if identity_init:
             _, w_hh, b_ih, b_hh = layer.all_weights[0]

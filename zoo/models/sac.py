@@ -18,13 +18,13 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo.config.schema import check_number
+from zoo.config.limits import Positive, number
 from zoo.data.dataset import Batch
 from zoo.data.environment.spec import PENDULUM
 from zoo.data.spec import DataSpec
@@ -73,6 +73,7 @@ class SAC(OffPolicyModule):
     action_spaces = ("continuous",)
     learns_in_parts = True  # a gradient is of the critics, the actor or the temperature alone
     derived_modules: ClassVar[Mapping[str, str]] = {"target_critics": "critics"}
+    training_attributes = ("waiting_x",)
 
     def __init__(
         self,
@@ -80,18 +81,15 @@ class SAC(OffPolicyModule):
         spec: DataSpec | dict[str, Any] = PENDULUM,
         hidden_sizes: Sequence[int] = (256, 256),
         activation: str = "relu",
-        alpha: float = 1.0,
-        target_entropy: float | None = None,
-        tau: float = 0.005,
-        actor_lr: float = 1.0,
-        alpha_lr: float = 1.0,
+        alpha: Positive = 1.0,
+        target_entropy: Annotated[float | None, number(optional=True)] = None,
+        tau: Annotated[float, number(above=0, high=1)] = 0.005,
+        actor_lr: Positive = 1.0,
+        alpha_lr: Positive = 1.0,
         replay_ratio: float = 1.0,
         **shared: Any,
     ) -> None:
         super().__init__(spec=spec, replay_ratio=replay_ratio, **shared)
-        for option in ("alpha", "tau", "actor_lr", "alpha_lr"):
-            check_number(f"model.{option}", self.hparams[option], above=0, high=1 if option == "tau" else math.inf)
-        check_number("model.target_entropy", target_entropy, optional=True)
         self.actor_lr, self.alpha_lr, self.tau = actor_lr, alpha_lr, tau
         numbers = self.spec.outputs
         self.target_entropy = -float(numbers) if target_entropy is None else target_entropy
@@ -184,15 +182,6 @@ class SAC(OffPolicyModule):
     def alpha_loss(self, log_prob: Tensor) -> Tensor:
         """Return −log α (log π(ã|s) + H̄), the mean over log probabilities (B,)."""
         return -self.log_alpha * (log_prob.mean() + self.target_entropy)
-
-    def training_state(self) -> dict[str, Any]:
-        """Add the observations from which the actor has yet to learn."""
-        return {**super().training_state(), "waiting_x": self.waiting_x}
-
-    def load_training_state(self, state: dict[str, Any]) -> None:
-        """Restore them."""
-        super().load_training_state(state)
-        self.waiting_x = [x.to(self.device) for x in state["waiting_x"]]
 
 
 def squashed(mean: Tensor, log_std: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import torch
+from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 
-from zoo.config.schema import check_choice, check_flag, check_number
+from zoo.config.limits import Count, Flag, Share, one_of
+from zoo.config.schema import check_number
 from zoo.data.dataset import Batch, Dataset
 from zoo.data.image.spec import DIGITS
 from zoo.data.series.spec import SeriesSpec
@@ -35,16 +37,16 @@ FORECAST_STRATEGIES = ("direct", "recursive")
 class SequenceModule(ZooModule):
     """A model of sequences, texts, time series, and images read as sequences.
 
-    Its ``network`` maps (x, lengths) to the task's output. It has a ``core`` from vectors (B, T, C) to outputs
-    (B, T, features) and a state, and ``core_input(x, lengths)`` returns those vectors. The network of a language model
-    has ``forward_with_state(x, state)``, which returns logits (B, T, V) and the state for the next window of the same
-    texts; None begins one. Validation and test carry that state from window to window. Training does so where the
+    Its ``network`` maps (x, lengths) to the task's output. It has a ``core`` from vectors (B, T, C), and lengths, to
+    outputs (B, T, features) and a state. The network of a language model has ``forward_with_state(x, state)``, which
+    returns logits (B, T, V) and the state for the next window of the same texts; None begins one. Validation and test carry that state from window to window. Training does so where the
     class is ``stateful``: truncated backpropagation through time, gradients end at the window.
     """
 
     tasks = ("classification", "regression", "language_modeling", "forecasting")
     modalities = ("image", "sequence", "text", "series")
     network: Any
+    training_attributes = ("train_state",)
     train_state: Any = None  # the hidden state that the next training window begins with
     eval_state: Any = None
 
@@ -78,7 +80,7 @@ class SequenceModule(ZooModule):
         if state is not None and _batch_size(state) != len(batch["x"]):
             state = None
         output, state = self.network.forward_with_state(batch["x"], state)
-        self.train_state = _map_tensors(state, Tensor.detach)
+        self.train_state = apply_to_collection(state, Tensor, Tensor.detach)
         return self.task.loss(output, batch), self.task.batch_statistics(output.detach(), batch)
 
     def begin_evaluation(self, stage: str) -> None:
@@ -92,16 +94,6 @@ class SequenceModule(ZooModule):
         output: Tensor
         output, self.eval_state = self.network.forward_with_state(batch["x"], self.eval_state)
         return output
-
-    def training_state(self) -> dict[str, Any]:
-        """Return the state of training, with the hidden state for the next window."""
-        return {**super().training_state(), "hidden_state": self.train_state}
-
-    def load_training_state(self, state: dict[str, Any]) -> None:
-        """Restore the state that ``training_state`` returned."""
-        super().load_training_state(state)
-        hidden_state = state["hidden_state"]
-        self.train_state = None if hidden_state is None else _map_tensors(hidden_state, lambda h: h.to(self.device))
 
     @torch.no_grad()
     def generate(
@@ -153,8 +145,11 @@ class SequenceModule(ZooModule):
         """
         x, lengths = (batch[key][:64].to(self.device) if key in batch else None for key in ("x", "lengths"))
         assert x is not None
-        with eval_mode(self), torch.no_grad():
-            core_input, lengths = self.network.core_input(self.normalize(x), lengths)
+        calls: list[Any] = []
+        hook = self.network.core.register_forward_pre_hook(lambda core, inputs: calls.append(inputs))
+        with hook, eval_mode(self), torch.no_grad():
+            self.network(self.normalize(x), lengths)
+        core_input, lengths = (*calls[0], None)[:2]  # those of the first call
         with (
             eval_mode(self),
             torch.enable_grad(),
@@ -189,11 +184,6 @@ def _batch_size(state: Any) -> int:
     return state.shape[1]
 
 
-def _map_tensors(state: Any, function: Callable[[Tensor], Tensor]) -> Any:
-    """Return a recurrent state, nested lists of tensors, with ``function`` applied to each tensor."""
-    return function(state) if isinstance(state, Tensor) else [_map_tensors(part, function) for part in state]
-
-
 # --- recurrent networks ---
 
 
@@ -216,10 +206,6 @@ class RecurrentLanguageModel(nn.Module):
         self.head = LanguageModelHead(
             self.core.features, self.embed, tie_embeddings=tie_embeddings, dropout=output_dropout
         )
-
-    def core_input(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, None]:
-        """Return the tokens' vectors (B, T, C), all of one length."""
-        return self.embed(x), None
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return logits (B, T, V), from a state of zeros."""
@@ -264,10 +250,6 @@ class RecurrentForecaster(nn.Module):
             self.column_embed = nn.Parameter(torch.randn(columns, size) * 0.1) if columns > 1 else None
         self.head = ForecasterHead(self.core.features, patches.predicted_features, dropout=dropout)
 
-    def core_input(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, None]:
-        """Return the patches of the context as vectors (B', N, size), all of one length."""
-        return self.embed(self.patches(x)), None
-
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return the standardized forecast (B, H, columns)."""
         h, state = self.core(self.embed(self.patches(x)))
@@ -278,7 +260,7 @@ class RecurrentForecaster(nn.Module):
         steps, size = self.pos_embed.shape
         query = self.pos_embed if self.column_embed is None else self.pos_embed + self.column_embed[:, None]
         query = query.expand(batch_size, *query.shape).reshape(-1, 1, size)  # (B'·M, 1, size)
-        h, _ = self.core(query, None, _map_tensors(state, lambda h: h.repeat_interleave(steps, 1)))
+        h, _ = self.core(query, None, apply_to_collection(state, Tensor, Tensor.repeat_interleave, steps, 1))
         out: Tensor = self.head(h).view(-1, steps, self.patches.predicted_features)
         return out
 
@@ -320,31 +302,23 @@ class RecurrentModule(SequenceModule):
         self,
         *,
         spec: DataSpec | dict[str, Any] = DIGITS,
-        hidden_size: int = 128,
-        num_layers: int = 1,
-        bidirectional: bool = False,
-        dropout: float = 0.1,
-        input_dropout: float = 0.0,
-        weight_dropout: float = 0.0,
-        variational_dropout: bool = False,
+        hidden_size: Count = 128,
+        num_layers: Count = 1,
+        bidirectional: Flag = False,
+        dropout: Share = 0.1,
+        input_dropout: Share = 0.0,
+        weight_dropout: Share = 0.0,
+        variational_dropout: Flag = False,
         sequence_order: str = "rows",
         pooling: str = "last",
         embedding_dim: int = 64,
-        tie_embeddings: bool = False,
+        tie_embeddings: Flag = False,
         patch_len: int = 1,
-        instance_norm: bool = True,
-        channel_independence: bool = True,
-        forecast_strategy: str = "direct",
+        instance_norm: Flag = True,
+        channel_independence: Flag = True,
+        forecast_strategy: Annotated[str, one_of(FORECAST_STRATEGIES)] = "direct",
     ) -> None:
         super().__init__(spec=spec)
-        check_number("model.hidden_size", hidden_size, low=1, integer=True)
-        check_number("model.num_layers", num_layers, low=1, integer=True)
-        for name in ("dropout", "input_dropout", "weight_dropout"):
-            check_number(f"model.{name}", self.hparams[name], low=0, below=1)
-        flags = ("bidirectional", "variational_dropout", "tie_embeddings", "instance_norm", "channel_independence")
-        for name in flags:
-            check_flag(f"model.{name}", self.hparams[name])
-        check_choice("model.forecast_strategy", forecast_strategy, FORECAST_STRATEGIES)
         dropout_class = VariationalDropout if variational_dropout else nn.Dropout
         core = partial(
             RecurrentLayers,

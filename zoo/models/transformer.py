@@ -15,13 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.config.schema import check_choice, check_flag, check_number
+from zoo.config.limits import Count, Flag, Share, one_of
 from zoo.data.image.spec import DIGITS
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
@@ -202,10 +202,6 @@ class TransformerLanguageModel(nn.Module):
         self.core = core(size, self.block_size)
         self.head = LanguageModelHead(size, self.embed, tie_embeddings=tie_embeddings, dropout=nn.Dropout(dropout))
 
-    def core_input(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, None]:
-        """Return the tokens' vectors (B, T, C), all of one length."""
-        return self.embed(x), None
-
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return logits (B, T, V); a step attends to those before it in ``x``.
 
@@ -261,10 +257,6 @@ class TransformerForecaster(nn.Module):
         outputs = patches.predicted_steps * patches.predicted_features
         self.head = ForecasterHead(patches.steps * size, outputs, dropout=dropout)
 
-    def core_input(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, None]:
-        """Return the patches of the context as vectors (B', N, size), all of one length."""
-        return self.embed(self.patches(x)), None
-
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return the standardized forecast (B, H, columns)."""
         h, _ = self.core(self.embed(self.patches(x)))
@@ -296,25 +288,19 @@ class Transformer(SequenceModule):
         self,
         *,
         spec: DataSpec | dict[str, Any] = DIGITS,
-        hidden_size: int = 128,
-        num_layers: int = 2,
-        num_heads: int = 4,
-        positional_encoding: str = "rotary",
-        dropout: float = 0.1,
+        hidden_size: Count = 128,
+        num_layers: Count = 2,
+        num_heads: Count = 4,
+        positional_encoding: Annotated[str, one_of(POSITIONAL_ENCODINGS)] = "rotary",
+        dropout: Share = 0.1,
         sequence_order: str = "rows",
         pooling: str = "mean",
-        tie_embeddings: bool = True,
+        tie_embeddings: Flag = True,
         patch_len: int = 1,
-        instance_norm: bool = True,
-        channel_independence: bool = True,
+        instance_norm: Flag = True,
+        channel_independence: Flag = True,
     ) -> None:
         super().__init__(spec=spec)
-        for name in ("hidden_size", "num_layers", "num_heads"):
-            check_number(f"model.{name}", self.hparams[name], low=1, integer=True)
-        check_choice("model.positional_encoding", positional_encoding, POSITIONAL_ENCODINGS)
-        check_number("model.dropout", dropout, low=0, below=1)
-        for name in ("tie_embeddings", "instance_norm", "channel_independence"):
-            check_flag(f"model.{name}", self.hparams[name])
         if hidden_size % (2 * num_heads):
             raise ZooError(f"model.hidden_size={hidden_size}: must be a multiple of twice model.num_heads={num_heads}")
         target = self.spec.target_type

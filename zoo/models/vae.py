@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.config.schema import check_number
+from zoo.config.limits import Count, NonNegative, Probability
 from zoo.data.classes import conditional_classes, labels_of
 from zoo.data.dataset import Batch, Dataset
 from zoo.exceptions import ZooError
@@ -87,21 +87,16 @@ class VAE(AutoencoderBase):
         self,
         *,
         likelihood: str = "auto",
-        beta: float = 1.0,
-        kl_warmup: float = 0.0,
-        free_bits: float = 0.0,
-        importance_samples: int = 1,
+        beta: NonNegative = 1.0,
+        kl_warmup: Probability = 0.0,
+        free_bits: NonNegative = 0.0,
+        importance_samples: Count = 1,
         conditional: bool = False,
-        test_importance_samples: int = 1000,
+        test_importance_samples: Count = 1000,
         **shared: Any,
     ) -> None:
         super().__init__(**shared)
         self.check_likelihood(likelihood, LIKELIHOODS)
-        check_number("model.beta", beta, low=0)
-        check_number("model.kl_warmup", kl_warmup, low=0, high=1)
-        check_number("model.free_bits", free_bits, low=0)
-        check_number("model.importance_samples", importance_samples, low=1, integer=True)
-        check_number("model.test_importance_samples", test_importance_samples, low=1, integer=True)
         if importance_samples > 1 and free_bits:
             raise ZooError("model.free_bits: needs the KL by itself, which model.importance_samples above 1 has not")
         self.beta, self.kl_warmup, self.free_bits = beta, kl_warmup, free_bits
