@@ -45,7 +45,7 @@ def test_read_idx_returns_the_written_array(tmp_path):
 def test_mnist_names_a_truncated_or_altered_file(harm, mnist_root, tmp_path):
     folder = tmp_path / "MNIST" / "raw"
     folder.mkdir(parents=True)
-    for file in card("mnist").md5:
+    for file in card("mnist")["md5"]:
         shutil.copy(f"{mnist_root}/MNIST/raw/{file}", folder / file)
     bad = folder / "t10k-images-idx3-ubyte.gz"
     bad.chmod(0o644)
@@ -58,7 +58,7 @@ def test_mnist_checksums_equal_torchvision():
     from torchvision import datasets
 
     for name, torchvision_set in (("mnist", datasets.MNIST), ("fashion_mnist", datasets.FashionMNIST)):
-        assert dict(torchvision_set.resources) == dict(card(name).md5)
+        assert dict(torchvision_set.resources) == dict(card(name)["md5"])
 
 
 def test_mnist_equals_the_official_data(mnist_root):
@@ -101,9 +101,9 @@ def test_built_in_data_has_source_and_matches_yaml(name):
     if "path" in data_options(name):  # the user's own files
         return
     about = card("gymnasium" if "control" in entry.tasks else name)
-    assert about.source.startswith("http")
-    assert len(about.citation) > 20
-    assert about.license
+    assert about["source"].startswith("http")
+    assert len(about["citation"]) > 20
+    assert about["license"]
 
 
 def test_channel_statistics_of_bytes_equal_floats():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -106,21 +106,11 @@ Values = Tensor | Rows | Windows
 Split = Mapping[str, Values]
 
 
-@dataclass(frozen=True)
-class Card:
-    """Where a ready-made data set comes from. ``md5`` maps a file's name to its checksum."""
-
-    source: str
-    license: str
-    citation: str
-    md5: Mapping[str, str] = field(default_factory=dict)
-
-
 @cache
-def card(name: str) -> Card:
-    """Return the card of a ready-made data set, as cards.json has it."""
-    cards = json.loads(Path(__file__).with_name("cards.json").read_text(encoding="utf-8"))
-    return Card(**cards[name])
+def card(name: str) -> dict[str, Any]:
+    """Return source, license and citation of a ready-made data set, with the MD5 of each file that is downloaded."""
+    cards: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("cards.json").read_text(encoding="utf-8"))
+    return cards[name]
 
 
 @dataclass(frozen=True)
@@ -135,7 +125,6 @@ class Dataset:
     train: Split
     val: Split
     test: Split
-    card: Card | None = None
     stride: int | None = None
 
     def __post_init__(self) -> None:

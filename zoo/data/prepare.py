@@ -91,9 +91,7 @@ def _one_class(dataset: Dataset, normal: Sequence[Any]) -> Dataset:
     if not len(train["x"]):
         raise ZooError(f"data.normal_classes={names}: {spec.name} has no row of them to train on")
     spec = with_anomaly_classes(replace(spec, normal_classes=tuple(names), rows=len(train["x"])), test["y"])
-    return Dataset(
-        registry.get_modality(spec.modality).with_statistics(spec, train["x"]), train, val, test, dataset.card
-    )
+    return Dataset(registry.get_modality(spec.modality).with_statistics(spec, train["x"]), train, val, test)
 
 
 def _marked(split: Split, numbers: Tensor) -> dict[str, Any]:

@@ -404,7 +404,7 @@ def test_action_space_is_inferred_without_torch():
         "from zoo.exceptions import ZooError\n"
         "def kind(model):\n"
         "    config = compose([f'model={model}', 'data=gym', 'data.env=Pendulum-v1'])\n"
-        "    run_config = RunConfig.from_config(config, recipe=model)\n"
+        "    run_config = RunConfig.from_config(config, recipe=model, overridden=['data.env'])\n"
         "    return run_config.values['data']['action_space'], run_config.folder.parts[1]\n"
         "print(*kind('sac'))\n"
         "try: kind('dqn')\n"

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from zoo.config.schema import check_choice, check_number
-from zoo.data.dataset import Card, card
 from zoo.data.environment.spaces import describe, episode_seeds
 from zoo.data.environment.spec import EnvironmentSpec
 from zoo.data.environment.vector import VectorEnvironment
@@ -55,7 +54,6 @@ class Environments(EnvironmentOptions):
     spec: EnvironmentSpec
     env_id: str
     options: dict[str, Any] = field(default_factory=dict)
-    card: Card = field(default_factory=lambda: card("gymnasium"))
     frame_channels: int = 0  # of an image, new in each step; 0: all, no frames are stacked
 
     @property

@@ -41,7 +41,7 @@ def binarized_mnist(*, path: str | None = None, root: str | None = None) -> Data
         std=std,
         rows=PARTS["train"],
     )
-    return Dataset(spec, {"x": x["train"]}, {"x": x["valid"]}, {"x": x["test"]}, card("binarized_mnist"))
+    return Dataset(spec, {"x": x["train"]}, {"x": x["valid"]}, {"x": x["test"]})
 
 
 def _read(folder: Path, part: str, rows: int) -> Tensor:
@@ -50,7 +50,7 @@ def _read(folder: Path, part: str, rows: int) -> Tensor:
     if not files:
         raise ZooError(
             f"data=binarized_mnist: {folder} holds no *{part}*.amat or .mat; get the three files from "
-            f"{card('binarized_mnist').source} and name their folder by data.path="
+            f"{card('binarized_mnist')['source']} and name their folder by data.path="
         )
     try:
         if files[0].suffix == ".mat":
@@ -62,7 +62,7 @@ def _read(folder: Path, part: str, rows: int) -> Tensor:
     except Exception as error:
         raise ZooError(
             f"{files[0]}: cannot be read ({type(error).__name__}); download it again from "
-            f"{card('binarized_mnist').source}"
+            f"{card('binarized_mnist')['source']}"
         ) from None
     if values.shape != (rows, SIDE * SIDE) or not np.isin(values, (0, 1)).all():
         raise ZooError(f"{files[0]}: holds {values.shape}; must be {rows} rows of {SIDE * SIDE} zeros and ones")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from zoo.config.schema import check_choice, check_number
-from zoo.data.dataset import Card, Dataset, Split, Splits, card, channel_statistics, class_counts, rarer, rows
+from zoo.data.dataset import Dataset, Split, Splits, card, channel_statistics, class_counts, rarer, rows
 from zoo.data.download import fetch, read_checked, root_folder
 from zoo.data.image.spec import ImageReading, ImageSpec
 from zoo.exceptions import ZooError
@@ -51,11 +51,10 @@ def image_dataset(
     y: Tensor,
     split: tuple[np.ndarray, np.ndarray, np.ndarray],
     classes: tuple[str, ...],
-    card: Card | None = None,
 ) -> Dataset:
     """Return images ``x`` (N, C, H, W) and their targets ``y`` (N,), split by row numbers."""
     train, val, test = (rows(x, y, index) for index in split)
-    return Dataset(image_spec(name, train, classes), train, val, test, card)
+    return Dataset(image_spec(name, train, classes), train, val, test)
 
 
 @register_data("digits", tasks=("classification",), modality="image")
@@ -74,7 +73,7 @@ def digits(*, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
     x = torch.from_numpy(np.rint(bunch.images * (255 / 16)).astype(np.uint8)).unsqueeze(1)
     y = torch.from_numpy(bunch.target.astype(np.int64))
     train, val, test = Splits(folds, fold, split_seed).cut(bunch.target, stratify=True)
-    return image_dataset("digits", x, y, (train, val, test), tuple("0123456789"), card("digits"))
+    return image_dataset("digits", x, y, (train, val, test), tuple("0123456789"))
 
 
 @register_data("mnist", tasks=("classification",), modality="image")
@@ -101,7 +100,7 @@ def fashion_mnist(*, root: str | None = None, split_seed: int = 0) -> Dataset:
 
 def _idx(name: str, torchvision_name: str, classes: tuple[str, ...], root: str | None, split_seed: int) -> Dataset:
     check_number("data.split_seed", split_seed, low=0, integer=True)
-    md5s = card(name).md5
+    md5s = card(name)["md5"]
     folder = root_folder(root) / torchvision_name / "raw"
     if not all((folder / file).is_file() for file in md5s):
         from torchvision import datasets
@@ -119,7 +118,7 @@ def _official(
     """Return images with their official test; VALIDATION of the others, drawn by ``split_seed``, validate."""
     order = np.random.default_rng(split_seed).permutation(len(x))
     train, val = rows(x, y, np.sort(order[VALIDATION:])), rows(x, y, np.sort(order[:VALIDATION]))
-    return Dataset(image_spec(name, train, classes), train, val, test, card(name))
+    return Dataset(image_spec(name, train, classes), train, val, test)
 
 
 def read_idx(path: Path, md5: str) -> Tensor:
@@ -196,7 +195,7 @@ def pets(
     names = tuple(name.lower() for name in (parts[0].bin_classes if target == "species" else parts[0].classes))
     splits = [rows(decoded.x, y, index, lazy=True) for index in (rest[train], rest[val], test)]
     spec = image_spec("pets", splits[0], names, ImageReading(resize_mode))
-    return Dataset(spec, splits[0], splits[1], splits[2], card("pets"))
+    return Dataset(spec, splits[0], splits[1], splits[2])
 
 
 def _torchvision(name: str, dataset: Any, root: str | None, **options: Any) -> Any:

@@ -87,7 +87,7 @@ def spoken_digits(
         reading=SequenceReading(frames="log_mel", normalize=normalize),
         rows=len(train),
     )
-    return Dataset(spec, parts[0], parts[1], parts[2], card("spoken_digits"))
+    return Dataset(spec, parts[0], parts[1], parts[2])
 
 
 def _cached(archive: Path, cache_dir: str | None, normalize: str) -> tuple[list[str], np.ndarray, np.ndarray]:
@@ -96,7 +96,7 @@ def _cached(archive: Path, cache_dir: str | None, normalize: str) -> tuple[list[
         state = archive.stat()
     except OSError:
         raise ZooError(
-            f"data=spoken_digits: {archive} is not there; download the recordings of {card('spoken_digits').source} "
+            f"data=spoken_digits: {archive} is not there; download the recordings of {card('spoken_digits')['source']} "
             f"as a tar.gz of wav files, or set data.root or ZOO_DATA to the folder that holds fsdd/"
         ) from None
     file = f"{archive.resolve()} {state.st_size} {state.st_mtime_ns}"

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from zoo.config.schema import check_choice, check_number
-from zoo.data.dataset import Card, Dataset, Values, Windows, card
+from zoo.data.dataset import Dataset, Values, Windows, card
 from zoo.data.download import fetch, read_checked, root_folder
 from zoo.data.series.anomaly_windows import in_anomaly_windows
 from zoo.data.series.calendar import seasonal_period_of
@@ -88,7 +88,6 @@ def series(
         if anomaly_windows is not None:
             raise ZooError("data.anomaly_windows: is for a series of your own; name it by data.path=")
         reading = SeriesReading(step=WEEKS, fill_method="linear")
-        split = partial(split, card=card("co2"))
         return split("series", "carbon dioxide", _co2(), ["co2"], [0], seasonal_period=52, reading=reading)
     marks = [missing] if isinstance(missing, (str, float, int)) else missing
     reading = SeriesReading(delimiter=delimiter, header=header, missing=tuple(map(as_text, marks)))
@@ -135,8 +134,8 @@ def etth1(
     """
     folder = root_folder(root) / "ett"
     address = "https://raw.githubusercontent.com/zhouhaoyi/ETDataset/main/ETT-small/ETTh1.csv"
-    fetch("etth1", folder, {"ETTh1.csv": [address]}, card("etth1").md5)
-    read_checked(folder / "ETTh1.csv", card("etth1").md5["ETTh1.csv"])
+    fetch("etth1", folder, {"ETTh1.csv": [address]}, card("etth1")["md5"])
+    read_checked(folder / "ETTh1.csv", card("etth1")["md5"]["ETTh1.csv"])
     frame = pd.read_csv(folder / "ETTh1.csv").drop(columns="date").iloc[:14_400]
     names = list(frame.columns)
     outputs = list(targets or names)
@@ -156,7 +155,6 @@ def etth1(
         prediction_length=prediction_length,
         val_size=0.2,
         test_size=0.2,
-        card=card("etth1"),
     )
 
 
@@ -181,7 +179,6 @@ def split_series(
     prediction_length: int,
     val_size: float,
     test_size: float,
-    card: Card | None = None,
 ) -> Dataset:
     """Return the windows of a series, split by time; mean and deviation are those of the training rows.
 
@@ -231,7 +228,7 @@ def split_series(
         for part, (low, high) in zip(parts, bounds, strict=True):
             part["anomalous"] = Windows(torch.from_numpy(anomalous[low:high]), context_length, drop=prediction_length)
     train_split, val_split, test_split = parts
-    return Dataset(spec, train_split, val_split, test_split, card)
+    return Dataset(spec, train_split, val_split, test_split)
 
 
 def _check_lengths(source: str, ends: tuple[int, int, int], context_length: int, prediction_length: int) -> None:

@@ -25,7 +25,7 @@ def without_forecasts(dataset: Dataset) -> Dataset:
     spec = replace(spec, target_shape=(), targets=())
     train, val, test = (_windows(spec, getattr(dataset, name), name) for name in ("train", "val", "test"))
     if "anomalous" not in train:
-        return Dataset(spec, train, val, test, dataset.card)
+        return Dataset(spec, train, val, test)
     normal_rows = ~train["anomalous"].base.numpy()
     labels = [held(part["anomalous"]) for part in (train, val, test)]
     normal = torch.nonzero(labels[0] == 0).squeeze(1)
@@ -40,7 +40,6 @@ def without_forecasts(dataset: Dataset) -> Dataset:
         {"x": Rows(train["x"], normal), "y": labels[0][normal]},
         {"x": val["x"], "y": labels[1]},
         {"x": test["x"], "y": labels[2]},
-        dataset.card,
     )
 
 

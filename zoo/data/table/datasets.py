@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from zoo import registry
-from zoo.data.dataset import Card, Dataset, Splits, card, rows
+from zoo.data.dataset import Dataset, Splits, card, rows
 from zoo.data.download import fetch, read_checked, root_folder
 from zoo.data.table.csv_file import column_named, read_csv
 from zoo.data.table.frames import describe, frame_dataset, table_spec
@@ -40,7 +40,6 @@ def table(
     *,
     columns: tuple[str, ...] = (),
     classes: tuple[str, ...] = (),
-    card: Card | None = None,
 ) -> Dataset:
     """Return numbers ``x`` (N, columns) as a Dataset: classification where there are ``classes``, else regression."""
     target = Target(("y",), "classification" if classes else "regression", classes)
@@ -52,7 +51,7 @@ def table(
     spec = table_spec(name, frame, dict.fromkeys(frame.columns, PLAIN), target, y, index[0])
     inputs, targets = encode(spec, x)["x"], as_target(spec, y)
     train, val, test = (rows(inputs, targets, part) for part in index)
-    return Dataset(spec, train, val, test, card)
+    return Dataset(spec, train, val, test)
 
 
 @register_data("breast_cancer", tasks=("classification",), modality="table")
@@ -79,7 +78,7 @@ def _from_sklearn(name: str, splits: Splits, **options: Any) -> Dataset:
 
     bunch = getattr(datasets, f"load_{name}")(**options)
     columns, classes = tuple(map(str, bunch.feature_names)), tuple(map(str, bunch.get("target_names", ())))
-    return table(name, bunch.data, bunch.target, splits, columns=columns, classes=classes, card=card(name))
+    return table(name, bunch.data, bunch.target, splits, columns=columns, classes=classes)
 
 
 @register_data("csv", tasks=("classification", "regression"), modality="table")
@@ -181,10 +180,10 @@ def adult(*, root: str | None = None, split_seed: int = 0) -> Dataset:
     """Return 48,842 people of a census, 14 columns: income over 50,000 a year or not; the official third to test."""
     folder = root_folder(root) / "tabular"
     address = "https://archive.ics.uci.edu/ml/machine-learning-databases/adult/"
-    about = card("adult")
-    fetch("adult", folder, {file: [address + file] for file in about.md5}, about.md5)
+    md5s = card("adult")["md5"]
+    fetch("adult", folder, {file: [address + file] for file in md5s}, md5s)
     parts = []
-    for file, md5 in about.md5.items():
+    for file, md5 in md5s.items():
         text = read_checked(folder / file, md5)
         skipped = int(file == "adult.test")  # a remark
         options: dict[str, Any] = {"header": None, "names": ADULT_COLUMNS, "skipinitialspace": True}
@@ -192,18 +191,18 @@ def adult(*, root: str | None = None, split_seed: int = 0) -> Dataset:
         frame["income"] = frame["income"].str.rstrip(".")
         parts.append(Table.of_frame(file, frame))
     splits = Splits(split_seed=split_seed)
-    return frame_dataset("adult", parts[0], FrameOptions(["income"]), splits, test=parts[1], card=about)
+    return frame_dataset("adult", parts[0], FrameOptions(["income"]), splits, test=parts[1])
 
 
 @register_data("california_housing", tasks=("regression",), modality="table")
 def california_housing(*, root: str | None = None, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
     """Return 20,640 districts of California, 9 columns, one of text, 207 gaps: the median value of a house."""
-    about = card("california_housing")
-    folder, (file, md5) = root_folder(root) / "tabular", next(iter(about.md5.items()))
+    md5s = card("california_housing")["md5"]
+    folder, (file, md5) = root_folder(root) / "tabular", next(iter(md5s.items()))
     address = "https://raw.githubusercontent.com/ageron/handson-ml2/master/datasets/housing/housing.csv"
-    fetch("california_housing", folder, {file: [address]}, about.md5)
+    fetch("california_housing", folder, {file: [address]}, md5s)
     frame = pd.read_csv(io.BytesIO(read_checked(folder / file, md5)))
     rows_of_file = Table.of_frame(file, frame, first=2)
     options = FrameOptions(["median_house_value"], task="regression")
     splits = Splits(folds, fold, split_seed)
-    return frame_dataset("california_housing", rows_of_file, options, splits, card=about)
+    return frame_dataset("california_housing", rows_of_file, options, splits)

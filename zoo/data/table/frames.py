@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from zoo.data.dataset import Card, Dataset, Splits, class_counts, picked, rarer
+from zoo.data.dataset import Dataset, Splits, class_counts, picked, rarer
 from zoo.data.table.columns import guess_columns, number_format, numbers_of, print_remarks
 from zoo.data.table.numbers import MARKS, PLAIN, Format, as_numbers
 from zoo.data.table.options import FrameOptions
@@ -33,7 +33,6 @@ def frame_dataset(
     splits: Splits,
     *,
     test: Table | None = None,
-    card: Card | None = None,
 ) -> Dataset:
     """Return a frame as a Dataset; ``test`` is a frame of its own for the test, else one is cut off.
 
@@ -73,7 +72,7 @@ def frame_dataset(
         parts.append(_test_split(test, spec, target))
     if not options.target:
         parts = [{"x": part["x"]} for part in parts]
-    return Dataset(spec, parts[0], parts[1], parts[2], card)
+    return Dataset(spec, parts[0], parts[1], parts[2])
 
 
 def _test_split(test: Table, spec: TableSpec, target: Target) -> dict[str, Any]:

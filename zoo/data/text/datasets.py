@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from zoo.config.schema import check_choice, check_number
-from zoo.data.dataset import Card, Dataset, Splits, Windows, card, class_counts, rarer
+from zoo.data.dataset import Dataset, Splits, Windows, card, class_counts, rarer
 from zoo.data.download import fetch, read_checked, root_folder
 from zoo.data.loader import STREAMS
 from zoo.data.spec import PADDING, UNKNOWN
@@ -50,7 +50,7 @@ def text_file(
 
         text = "\n".join(topics[name] for name in sorted(topics))
         where = "python's documentation topics"
-        return long_text("text_file", where, text, tokenizer, block_size, vocab_size, card("text_file"))
+        return long_text("text_file", where, text, tokenizer, block_size, vocab_size)
     return long_text(Path(path).stem, path, read_text(Path(path)), tokenizer, block_size, vocab_size)
 
 
@@ -67,10 +67,10 @@ def shakespeare(*, root: str | None = None, tokenizer: str = "characters", block
     """
     folder = root_folder(root) / "tinyshakespeare"
     address = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
-    about = card("shakespeare")
-    fetch("shakespeare", folder, {"input.txt": [address]}, about.md5)
-    text = read_checked(folder / "input.txt", about.md5["input.txt"]).decode()
-    return long_text("shakespeare", "shakespeare", text, tokenizer, block_size, 30_000, about, val_first=True)
+    md5 = card("shakespeare")["md5"]
+    fetch("shakespeare", folder, {"input.txt": [address]}, md5)
+    text = read_checked(folder / "input.txt", md5["input.txt"]).decode()
+    return long_text("shakespeare", "shakespeare", text, tokenizer, block_size, 30_000, val_first=True)
 
 
 def long_text(
@@ -80,7 +80,6 @@ def long_text(
     tokenizer: str,
     block_size: int,
     vocab_size: int,
-    card: Card | None = None,
     *,
     val_first: bool = False,
 ) -> Dataset:
@@ -119,7 +118,7 @@ def long_text(
         windows(torch.from_numpy(to_ids(part, ids)), block_size, pad=part is not train_tokens)
         for part in (train_tokens, val_tokens, tokens[-test_size:])
     )
-    return Dataset(spec, train, val, test, card, stride=block_size)
+    return Dataset(spec, train, val, test, stride=block_size)
 
 
 def windows(tokens: torch.Tensor, block_size: int, *, pad: bool) -> dict[str, Windows]:
@@ -219,7 +218,7 @@ def sentiment(
     """
     folder = root_folder(root) / "sst2"
     above = "https://raw.githubusercontent.com/clairett/pytorch-sentiment-classification/master/data/SST2/"
-    checksums = card("sentiment").md5
+    checksums = card("sentiment")["md5"]
     fetch("sentiment", folder, {file: [above + file] for file in checksums}, checksums)
     parts = []
     for file, md5 in checksums.items():
@@ -227,7 +226,7 @@ def sentiment(
         labels = [("negative", "positive")[int(line[2])] for line in lines]
         parts.append(LabeledTexts([line[0] for line in lines], labels))
     options = TextOptions(tokenizer, max_length, vocab_size, min_freq)
-    return short_texts("sentiment", parts, options, card=card("sentiment"))
+    return short_texts("sentiment", parts, options)
 
 
 @dataclass(frozen=True)
@@ -245,7 +244,7 @@ class TextOptions:
             check_number(f"data.{name}", getattr(self, name), low=1, integer=True)
 
 
-def short_texts(name: str, parts: Sequence[LabeledTexts], options: TextOptions, *, card: Card | None = None) -> Dataset:
+def short_texts(name: str, parts: Sequence[LabeledTexts], options: TextOptions) -> Dataset:
     """Return labeled texts of train, validation and test as numbers."""
     tokens = [[tokenize(clean(text), options.tokenizer)[: options.max_length] for text in part.texts] for part in parts]
     classes = tuple(sorted(set(parts[0].labels)))
@@ -269,7 +268,7 @@ def short_texts(name: str, parts: Sequence[LabeledTexts], options: TextOptions, 
     val = coded_rows(tokens[1], val_y, vocabulary, max_length)
     test = coded_rows(tokens[2], test_y, vocabulary, max_length)
     _note_unknown(spec, test)
-    return Dataset(spec, train, val, test, card)
+    return Dataset(spec, train, val, test)
 
 
 def _note_unknown(spec: TextSpec, test: dict[str, torch.Tensor]) -> None:
