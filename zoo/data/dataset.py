@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -104,13 +101,6 @@ class Windows:
 
 Values = Tensor | Rows | Windows
 Split = Mapping[str, Values]
-
-
-@cache
-def card(name: str) -> dict[str, Any]:
-    """Return source, license and citation of a ready-made data set, with the MD5 of each file that is downloaded."""
-    cards: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("cards.json").read_text(encoding="utf-8"))
-    return cards[name]
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,29 @@
-"""Files of ready-made data: where they lie, whether they are what they should be, and where to download them."""
+"""Files of ready-made data: their mirrors and checksums, the folder that they lie in, and downloads of those that it lacks."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import socket
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from zoo.data.input_readers import read_bytes
 from zoo.exceptions import ZooError
 
 PATIENCE = 15  # seconds that a server may take to answer
+
+
+@cache
+def card(name: str) -> dict[str, Any]:
+    """Return source, license and citation of a ready-made data set, with mirrors and the MD5 of each file."""
+    cards: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("cards.json").read_text(encoding="utf-8"))
+    return cards[name]
 
 
 def root_folder(root: str | None) -> Path:
@@ -36,28 +46,33 @@ def read_checked(path: Path, md5: str) -> bytes:
     return content
 
 
-def fetch(data: str, folder: Path, sources: Mapping[str, Sequence[str]], md5: Mapping[str, str]) -> None:
-    """Download the files that ``folder`` lacks, into place only when complete; leave nothing behind otherwise.
+def fetch(data: str, folder: Path) -> dict[str, bytes]:
+    """Return the content of each file of ready-made data, by the names, mirrors and checksums in cards.json.
 
-    ``sources`` has for each file the addresses to try.
+    Files that ``folder`` lacks are downloaded, into place only when complete; nothing is left behind otherwise.
 
     Raises:
-        ZooError: no network, or the folder cannot be written.
+        ZooError: no network, the folder cannot be written, or a file is not the one.
     """
+    md5 = card(data)["md5"]
+    if missing := [file for file in md5 if not (folder / file).is_file()]:
+        _download(data, folder, missing)
+    return {file: read_checked(folder / file, md5[file]) for file in md5}
+
+
+def _download(data: str, folder: Path, missing: Sequence[str]) -> None:
     from torchvision.datasets.utils import download_url
 
-    missing = [file for file in sources if not (folder / file).is_file()]
-    if not missing:
-        return
+    about = card(data)
     print(f"{data}: downloading {', '.join(missing)} to {folder}", flush=True)
     patience = socket.getdefaulttimeout()
     socket.setdefaulttimeout(PATIENCE)
     temporary = Path(tempfile.mkdtemp(prefix="zoo-download-"))
     try:
         for file in missing:
-            for address in sources[file]:
+            for mirror in about["mirrors"]:
                 try:
-                    download_url(address, str(temporary), file, md5[file])
+                    download_url(mirror.format(file=file), str(temporary), file, about["md5"][file])
                     break
                 except (OSError, RuntimeError):
                     continue

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.data.dataset import Dataset, card, channel_statistics
-from zoo.data.download import root_folder
+from zoo.data.dataset import Dataset, channel_statistics
+from zoo.data.download import card, root_folder
 from zoo.data.image.spec import ImageSpec
 from zoo.exceptions import ZooError
 from zoo.registry import register_data

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from zoo.config.schema import check_choice, check_number
-from zoo.data.dataset import Dataset, Split, Splits, card, channel_statistics, class_counts, rarer, rows
-from zoo.data.download import fetch, read_checked, root_folder
+from zoo.data.dataset import Dataset, Split, Splits, channel_statistics, class_counts, rarer, rows
+from zoo.data.download import fetch, root_folder
 from zoo.data.image.spec import ImageReading, ImageSpec
 from zoo.exceptions import ZooError
 from zoo.registry import register_data
@@ -100,14 +100,7 @@ def fashion_mnist(*, root: str | None = None, split_seed: int = 0) -> Dataset:
 
 def _idx(name: str, torchvision_name: str, classes: tuple[str, ...], root: str | None, split_seed: int) -> Dataset:
     check_number("data.split_seed", split_seed, low=0, integer=True)
-    md5s = card(name)["md5"]
-    folder = root_folder(root) / torchvision_name / "raw"
-    if not all((folder / file).is_file() for file in md5s):
-        from torchvision import datasets
-
-        mirrors = getattr(datasets, torchvision_name).mirrors
-        fetch(name, folder, {file: [mirror + file for mirror in mirrors] for file in md5s}, md5s)
-    parts = [read_idx(folder / file, md5) for file, md5 in md5s.items()]
+    parts = [read_idx(raw) for raw in fetch(name, root_folder(root) / torchvision_name / "raw").values()]
     x, y, test_x, test_y = parts[0].unsqueeze(1), parts[1].long(), parts[2].unsqueeze(1), parts[3].long()
     return _official(name, x, y, {"x": test_x, "y": test_y}, classes, split_seed)
 
@@ -121,13 +114,9 @@ def _official(
     return Dataset(image_spec(name, train, classes), train, val, test)
 
 
-def read_idx(path: Path, md5: str) -> Tensor:
-    """Return the array of a gzipped idx file, uint8.
-
-    Raises:
-        ZooError: the file cannot be read, or is not the one with this checksum.
-    """
-    raw = gzip.decompress(read_checked(path, md5))
+def read_idx(content: bytes) -> Tensor:
+    """Return the array of a gzipped idx file, uint8."""
+    raw = gzip.decompress(content)
     # Header: two zero bytes, the type (8: uint8), the number of dimensions, then each as a big-endian int32.
     dimensions = raw[3]
     shape = np.frombuffer(raw, ">i4", count=dimensions, offset=4)

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from zoo.config.schema import check_choice, check_number
-from zoo.data.dataset import Dataset, Splits, card, class_counts
-from zoo.data.download import root_folder
+from zoo.data.dataset import Dataset, Splits, class_counts
+from zoo.data.download import card, root_folder
 from zoo.data.image.cache import cache_folder
 from zoo.data.image.decode import is_litter
 from zoo.data.sequence.audio import HOP_LENGTH, N_FFT, N_MELS, load_frames

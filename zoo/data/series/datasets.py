@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -13,8 +14,8 @@ import torch
 from torch import Tensor
 
 from zoo.config.schema import check_choice, check_number
-from zoo.data.dataset import Dataset, Values, Windows, card
-from zoo.data.download import fetch, read_checked, root_folder
+from zoo.data.dataset import Dataset, Values, Windows
+from zoo.data.download import fetch, root_folder
 from zoo.data.series.anomaly_windows import in_anomaly_windows
 from zoo.data.series.calendar import seasonal_period_of
 from zoo.data.series.regular_grid import read_series, with_options
@@ -133,10 +134,7 @@ def etth1(
         ``prediction_length``: hours that are predicted
     """
     folder = root_folder(root) / "ett"
-    address = "https://raw.githubusercontent.com/zhouhaoyi/ETDataset/main/ETT-small/ETTh1.csv"
-    fetch("etth1", folder, {"ETTh1.csv": [address]}, card("etth1")["md5"])
-    read_checked(folder / "ETTh1.csv", card("etth1")["md5"]["ETTh1.csv"])
-    frame = pd.read_csv(folder / "ETTh1.csv").drop(columns="date").iloc[:14_400]
+    frame = pd.read_csv(io.BytesIO(fetch("etth1", folder)["ETTh1.csv"])).drop(columns="date").iloc[:14_400]
     names = list(frame.columns)
     outputs = list(targets or names)
     for name in outputs:

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from zoo import registry
-from zoo.data.dataset import Dataset, Splits, card, rows
-from zoo.data.download import fetch, read_checked, root_folder
+from zoo.data.dataset import Dataset, Splits, rows
+from zoo.data.download import fetch, root_folder
 from zoo.data.table.csv_file import column_named, read_csv
 from zoo.data.table.frames import describe, frame_dataset, table_spec
 from zoo.data.table.numbers import PLAIN, as_numbers
@@ -178,13 +178,8 @@ def _is_index(table: Table, name: str) -> bool:
 @register_data("adult", tasks=("classification",), modality="table")
 def adult(*, root: str | None = None, split_seed: int = 0) -> Dataset:
     """Return 48,842 people of a census, 14 columns: income over 50,000 a year or not; the official third to test."""
-    folder = root_folder(root) / "tabular"
-    address = "https://archive.ics.uci.edu/ml/machine-learning-databases/adult/"
-    md5s = card("adult")["md5"]
-    fetch("adult", folder, {file: [address + file] for file in md5s}, md5s)
     parts = []
-    for file, md5 in md5s.items():
-        text = read_checked(folder / file, md5)
+    for file, text in fetch("adult", root_folder(root) / "tabular").items():
         skipped = int(file == "adult.test")  # a remark
         options: dict[str, Any] = {"header": None, "names": ADULT_COLUMNS, "skipinitialspace": True}
         frame = pd.read_csv(io.BytesIO(text), na_values="?", skiprows=skipped, **options)
@@ -197,12 +192,8 @@ def adult(*, root: str | None = None, split_seed: int = 0) -> Dataset:
 @register_data("california_housing", tasks=("regression",), modality="table")
 def california_housing(*, root: str | None = None, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
     """Return 20,640 districts of California, 9 columns, one of text, 207 gaps: the median value of a house."""
-    md5s = card("california_housing")["md5"]
-    folder, (file, md5) = root_folder(root) / "tabular", next(iter(md5s.items()))
-    address = "https://raw.githubusercontent.com/ageron/handson-ml2/master/datasets/housing/housing.csv"
-    fetch("california_housing", folder, {file: [address]}, md5s)
-    frame = pd.read_csv(io.BytesIO(read_checked(folder / file, md5)))
-    rows_of_file = Table.of_frame(file, frame, first=2)
+    ((file, content),) = fetch("california_housing", root_folder(root) / "tabular").items()
+    rows_of_file = Table.of_frame(file, pd.read_csv(io.BytesIO(content)), first=2)
     options = FrameOptions(["median_house_value"], task="regression")
     splits = Splits(folds, fold, split_seed)
     return frame_dataset("california_housing", rows_of_file, options, splits)

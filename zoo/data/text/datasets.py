@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from zoo.config.schema import check_choice, check_number
-from zoo.data.dataset import Dataset, Splits, Windows, card, class_counts, rarer
-from zoo.data.download import fetch, read_checked, root_folder
+from zoo.data.dataset import Dataset, Splits, Windows, class_counts, rarer
+from zoo.data.download import fetch, root_folder
 from zoo.data.loader import STREAMS
 from zoo.data.spec import PADDING, UNKNOWN
 from zoo.data.text.files import LabeledTexts, read_labeled, read_text
@@ -66,10 +66,7 @@ def shakespeare(*, root: str | None = None, tokenizer: str = "characters", block
         ``block_size``: tokens that a training step reads
     """
     folder = root_folder(root) / "tinyshakespeare"
-    address = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
-    md5 = card("shakespeare")["md5"]
-    fetch("shakespeare", folder, {"input.txt": [address]}, md5)
-    text = read_checked(folder / "input.txt", md5["input.txt"]).decode()
+    text = fetch("shakespeare", folder)["input.txt"].decode()
     return long_text("shakespeare", "shakespeare", text, tokenizer, block_size, 30_000, val_first=True)
 
 
@@ -216,13 +213,9 @@ def sentiment(
         ``vocab_size``: tokens that are known, at most: the most frequent in training
         ``min_freq``: times that a token must occur in training to be known
     """
-    folder = root_folder(root) / "sst2"
-    above = "https://raw.githubusercontent.com/clairett/pytorch-sentiment-classification/master/data/SST2/"
-    checksums = card("sentiment")["md5"]
-    fetch("sentiment", folder, {file: [above + file] for file in checksums}, checksums)
     parts = []
-    for file, md5 in checksums.items():
-        lines = [line.rpartition("\t") for line in read_checked(folder / file, md5).decode().splitlines() if line]
+    for content in fetch("sentiment", root_folder(root) / "sst2").values():
+        lines = [line.rpartition("\t") for line in content.decode().splitlines() if line]
         labels = [("negative", "positive")[int(line[2])] for line in lines]
         parts.append(LabeledTexts([line[0] for line in lines], labels))
     options = TextOptions(tokenizer, max_length, vocab_size, min_freq)
