@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import partial
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, get_type_hints
 
 from zoo.exceptions import ZooError, unknown
 
@@ -15,6 +16,7 @@ MONITORS = (
     *("accuracy", "balanced_accuracy", "auroc", "average_precision", "nll", "perplexity"),
     *("rmse", "mae", "mse", "r2", "sse", "psnr", "elbo", "frechet_pca", "frechet_zoo_cnn", "coverage"),
 )
+Check = Callable[[str, object], None]
 SHORT_PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed", "fp16": "16-mixed"}
 
 
@@ -58,12 +60,39 @@ def check_flag(where: str, value: object, *, optional: bool = False) -> None:
         raise ZooError(f"{where}={value}: must be true or false")
 
 
-def _checked(check: Callable[..., None], default: Any, **limits: Any) -> Any:
-    """Return a field of Options with its default and its check; where the default is null, null is a value."""
-    return field(default=default, metadata={"check": partial(check, optional=default is None, **limits)})
+# Limits as types: a constructor, or a class of options, that declares ``dropout: Share`` takes numbers in [0, 1) alone.
 
 
-number, choice, flag = (partial(_checked, check) for check in (check_number, check_choice, check_flag))
+def number(**limits: Any) -> Check:
+    """Return the check of a number by ``check_number``'s ``limits``."""
+    return partial(check_number, **limits)
+
+
+def one_of(choices: Iterable[str], *, optional: bool = False) -> Check:
+    """Return the check that a value is one of ``choices``."""
+    return partial(check_choice, choices=tuple(choices), optional=optional)
+
+
+Flag = Annotated[bool, check_flag]
+Count = Annotated[int, number(low=1, integer=True)]
+Positive = Annotated[float, number(above=0)]
+NonNegative = Annotated[float, number(low=0)]
+Share = Annotated[float, number(low=0, below=1)]
+Probability = Annotated[float, number(low=0, high=1)]
+OptionalCount = Annotated[int | None, number(low=1, integer=True, optional=True)]
+OptionalPositive = Annotated[float | None, number(above=0, optional=True)]
+
+
+def check_options(cls: type[Any], where: str, values: Mapping[str, Any]) -> None:
+    """Raise ZooError where one of ``values`` is outside the limits that its argument of a class's constructor declares.
+
+    A constructor whose types only a type checker can resolve declares none.
+    """
+    for constructor in [vars(base)["__init__"] for base in cls.__mro__ if "__init__" in vars(base)]:
+        with contextlib.suppress(NameError):
+            for name, hint in get_type_hints(constructor, include_extras=True).items():
+                for check in getattr(hint, "__metadata__", ()):
+                    check(where if name == "name" else f"{where}.{name}", values[name])
 
 
 # The groups of options that each run has, beside those of its model and its data
@@ -71,7 +100,7 @@ GROUPS: dict[str, type[Any]] = {}
 
 
 class Options:
-    """Options of one group, each checked by its field where that has limits.
+    """Options of one group, with the limits that their types declare.
 
     Raises:
         ZooError: a value is of the wrong type or outside its limits.
@@ -83,10 +112,7 @@ class Options:
         cls.group, GROUPS[group] = group, cls
 
     def __post_init__(self) -> None:
-        for option in fields(self):  # type: ignore[arg-type]
-            if "check" in option.metadata:
-                where = self.group if option.name == "name" else f"{self.group}.{option.name}"
-                option.metadata["check"](where, getattr(self, option.name))
+        check_options(type(self), self.group, vars(self))
 
 
 @dataclass(frozen=True)
@@ -106,16 +132,16 @@ class TrainerOptions(Options, group="trainer"):
         ``gradient_clip_val``: largest norm of the whole gradient; null: no limit
     """
 
-    accelerator: str = choice("auto", choices=("auto", "cpu", "cuda", "gpu", "mps"))
-    devices: int = number(1, low=1, integer=True)
-    num_nodes: int | None = number(None, low=1, integer=True)
-    max_epochs: int = number(20, low=1, integer=True)
-    max_minutes: float | None = number(None, above=0)
-    steps_per_epoch: int | None = number(None, low=1, integer=True)
-    precision: str = choice("auto", choices=("auto", "32-true", "bf16-mixed", "16-mixed"))  # Lightning's names
-    tf32: bool | None = flag(None)
-    accumulate_grad_batches: int = number(1, low=1, integer=True)
-    gradient_clip_val: float | None = number(None, above=0)
+    accelerator: Annotated[str, one_of(("auto", "cpu", "cuda", "gpu", "mps"))] = "auto"
+    devices: Count = 1
+    num_nodes: OptionalCount = None
+    max_epochs: Count = 20
+    max_minutes: OptionalPositive = None
+    steps_per_epoch: OptionalCount = None
+    precision: Annotated[str, one_of(("auto", "32-true", "bf16-mixed", "16-mixed"))] = "auto"  # Lightning's names
+    tf32: Annotated[bool | None, partial(check_flag, optional=True)] = None
+    accumulate_grad_batches: Count = 1
+    gradient_clip_val: OptionalPositive = None
 
     def __post_init__(self) -> None:
         if (name := SHORT_PRECISIONS.get(str(self.precision))) is not None:
@@ -144,14 +170,14 @@ class Optimizer(Options, group="optimizer"):
         ``eps``: added to the denominator, of adam, adamw and rmsprop
     """
 
-    name: str = choice("adamw", choices=("sgd", "adam", "adamw", "rmsprop"))
-    lr: float = number(1e-3, above=0)
-    weight_decay: float = number(0.0, low=0)
-    momentum: float = number(0.0, low=0, below=1)
-    nesterov: bool = flag(False)
+    name: Annotated[str, one_of(("sgd", "adam", "adamw", "rmsprop"))] = "adamw"
+    lr: Positive = 1e-3
+    weight_decay: NonNegative = 0.0
+    momentum: Share = 0.0
+    nesterov: Flag = False
     betas: Sequence[float] = (0.9, 0.999)
-    alpha: float = number(0.99, low=0, below=1)
-    eps: float = number(1e-8, above=0)
+    alpha: Share = 0.99
+    eps: Positive = 1e-8
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -178,14 +204,14 @@ class Scheduler(Options, group="scheduler"):
         ``patience``: epochs without improvement of the monitored metric, of plateau
     """
 
-    name: str = choice("constant", choices=("constant", "step", "linear", "cosine", "one_cycle", "plateau"))
-    warmup_ratio: float = number(0.0, low=0, below=1)
-    start_factor: float = number(0.0, low=0, high=1)
-    end_factor: float = number(0.0, low=0, high=1)
+    name: Annotated[str, one_of(("constant", "step", "linear", "cosine", "one_cycle", "plateau"))] = "constant"
+    warmup_ratio: Share = 0.0
+    start_factor: Probability = 0.0
+    end_factor: Probability = 0.0
     milestones: Sequence[float] = (0.5, 0.75)
-    gamma: float = number(0.1, above=0, high=1)
-    factor: float = number(0.5, above=0, below=1)
-    patience: int = number(5, low=0, integer=True)
+    gamma: Annotated[float, number(above=0, high=1)] = 0.1
+    factor: Annotated[float, number(above=0, below=1)] = 0.5
+    patience: Annotated[int, number(low=0, integer=True)] = 5
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -205,9 +231,9 @@ class Regularization(Options, group="regularization"):
         ``label_smoothing``: share of each label that is spread over the other classes (Szegedy 2016)
     """
 
-    l1: float = number(0.0, low=0)
-    l2: float = number(0.0, low=0)
-    label_smoothing: float = number(0.0, low=0, below=1)
+    l1: NonNegative = 0.0
+    l2: NonNegative = 0.0
+    label_smoothing: Share = 0.0
 
 
 @dataclass(frozen=True)
@@ -222,10 +248,10 @@ class ObjectiveOptions(Options, group="objective"):
         ``loss``: mse or mae, where numbers are predicted; null: mse
     """
 
-    monitor: str | None = choice(None, choices=MONITORS)
-    class_weights: str | None = choice(None, choices=("balanced",))
-    threshold: str | None = choice(None, choices=("accuracy", "balanced_accuracy", "f1"))
-    loss: str | None = choice(None, choices=("mse", "mae"))
+    monitor: Annotated[str | None, one_of(MONITORS, optional=True)] = None
+    class_weights: Annotated[str | None, one_of(("balanced",), optional=True)] = None
+    threshold: Annotated[str | None, one_of(("accuracy", "balanced_accuracy", "f1"), optional=True)] = None
+    loss: Annotated[str | None, one_of(("mse", "mae"), optional=True)] = None
 
 
 @dataclass(frozen=True)
@@ -237,8 +263,8 @@ class EarlyStopping(Options, group="early_stopping"):
         ``min_delta``: smallest change that counts as an improvement
     """
 
-    patience: int | None = number(None, low=1, integer=True)
-    min_delta: float = number(0.0, low=0)
+    patience: OptionalCount = None
+    min_delta: NonNegative = 0.0
 
 
 EVERY_N_SECONDS = 30.0  # seconds between two writes of last.ckpt
@@ -254,9 +280,9 @@ class CheckpointOptions(Options, group="checkpoint"):
         ``test_with``: best or last, the epoch whose weights are tested and kept; null: best
     """
 
-    every_n_seconds: float | None = number(None, above=0)
-    every_n_steps: int | None = number(None, low=1, integer=True)
-    test_with: str | None = choice(None, choices=("best", "last"))
+    every_n_seconds: OptionalPositive = None
+    every_n_steps: OptionalCount = None
+    test_with: Annotated[str | None, one_of(("best", "last"), optional=True)] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

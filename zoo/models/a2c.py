@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
-from zoo.config.limits import Probability
+from zoo.config.schema import Probability
 from zoo.layers.policy import Samples, log_prob
 from zoo.models.rl_base import OnPolicyModule
 from zoo.registry import register

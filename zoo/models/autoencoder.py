@@ -14,7 +14,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from zoo.config.limits import NonNegative
+from zoo.config.schema import NonNegative
 from zoo.data.dataset import Batch
 from zoo.data.noise import check_noise
 from zoo.models.autoencoder_base import AutoencoderBase

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from zoo.checkpoint import FORMAT
-from zoo.config.limits import check_options
-from zoo.config.schema import Learning, learning_of
+from zoo.config.schema import Learning, check_options, learning_of
 from zoo.data.dataset import Batch, Dataset
 from zoo.data.loader import MacroBatch
 from zoo.data.spec import DataSpec
@@ -32,7 +31,7 @@ class ZooModule(LoopModule):
     A subclass declares ``tasks`` and ``modalities`` of data, calls ``super().__init__(spec=spec)`` first, and defines
     ``forward(x)``: raw ``x`` (images in [0, 1], columns in their own units) to the objective's output; it begins with
     ``self.normalize(x)``. Sequences come as ``forward(x, lengths)``. Options of its constructor must be Python
-    primitives, since a checkpoint holds them; their types may set limits (``zoo.config.limits``). Parts that are not
+    primitives, since a checkpoint holds them; their types may set limits (``zoo.config.schema``). Parts that are not
     trained but follow others (a target network, a moving average) are ``derived_modules``, by their attributes' names, with the part that each begins as. A matrix that is no
     layer's of torch's is named in its module's ``matrices``, so that it decays as theirs do. A model that ``stateful`` a
     state from one window of a text to the next is trained on them in turn; one that ``off_policy`` learns from all that
@@ -76,7 +75,7 @@ class ZooModule(LoopModule):
                 raise ZooError(
                     f"{option_type}; a checkpoint holds numbers, text, flags, lists and dictionaries of such"
                 )
-        check_options(type(self), self.hparams)
+        check_options(type(self), "model", self.hparams)
         self.task = build_task(self.spec)
         mean, std = (torch.tensor(v, dtype=torch.float64) for v in (self.spec.mean, self.spec.std))
         shape = (-1, 1, 1) if self.spec.spatial else (-1,)  # channels come first in images, last in others

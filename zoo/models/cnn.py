@@ -15,8 +15,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor, nn
 
-from zoo.config.limits import Count, Share, number
-from zoo.config.schema import Learning, check_choice, check_number
+from zoo.config.schema import Count, Learning, Share, check_choice, check_number, number
 from zoo.data.image.spec import DIGITS
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo.config.limits import Count, Flag, Probability
+from zoo.config.schema import Count, Flag, Probability
 from zoo.data.dataset import Batch
 from zoo.data.spec import DataSpec
 from zoo.layers.policy import observation_network

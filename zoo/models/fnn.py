@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor, nn
 
-from zoo.config.limits import Count, Flag, Share, number, one_of
+from zoo.config.schema import Count, Flag, Share, number, one_of
 from zoo.data.dataset import Batch
 from zoo.data.image.spec import DIGITS
 from zoo.data.spec import DataSpec

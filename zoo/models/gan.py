@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from zoo.config.limits import Count, Flag, NonNegative, Positive, Share, number, one_of
+from zoo.config.schema import Count, Flag, NonNegative, Positive, Share, number, one_of
 from zoo.data.dataset import Batch
 from zoo.data.image.spec import REAL_DIGITS
 from zoo.data.spec import DataSpec

@@ -19,8 +19,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor, nn
 
-from zoo.config.limits import number
-from zoo.config.schema import check_number
+from zoo.config.schema import check_number, number
 from zoo.models.sequence_base import RecurrentModule
 from zoo.registry import register
 

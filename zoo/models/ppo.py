@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zoo.config.limits import Count, Positive, Probability
+from zoo.config.schema import Count, Positive, Probability
 from zoo.layers.policy import Samples, log_prob
 from zoo.models.rl_base import OnPolicyModule
 from zoo.registry import register

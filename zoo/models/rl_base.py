@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo.config.limits import Count, Flag, NonNegative, Positive, Probability, number
+from zoo.config.schema import Count, Flag, NonNegative, Positive, Probability, number
 from zoo.data.dataset import Batch
 from zoo.data.environment.loaders import RolloutLoader
 from zoo.data.environment.replay_buffer import ReplayBuffer

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor, nn
 
-from zoo.config.limits import Flag, one_of
+from zoo.config.schema import Flag, one_of
 from zoo.models.sequence_base import RecurrentModule
 from zoo.registry import register
 

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo.config.limits import Positive, number
+from zoo.config.schema import Positive, number
 from zoo.data.dataset import Batch
 from zoo.data.environment.spec import PENDULUM
 from zoo.data.spec import DataSpec

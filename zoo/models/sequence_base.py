@@ -10,8 +10,7 @@ import torch
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 
-from zoo.config.limits import Count, Flag, Share, one_of
-from zoo.config.schema import check_number
+from zoo.config.schema import Count, Flag, Share, check_number, one_of
 from zoo.data.dataset import Batch, Dataset
 from zoo.data.image.spec import DIGITS
 from zoo.data.series.spec import SeriesSpec

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.config.limits import Count, NonNegative, Probability
+from zoo.config.schema import Count, NonNegative, Probability
 from zoo.data.classes import conditional_classes, labels_of
 from zoo.data.dataset import Batch, Dataset
 from zoo.exceptions import ZooError
