@@ -16,7 +16,7 @@ from zoo.data.dataset import Rows, Split, Windows
 from zoo.data.image.augment import ImageAugment
 from zoo.data.loader import EvalLoader, Loader
 from zoo.data.sequence.augment import SequenceAugment
-from zoo.data.text.augment import TextAugment
+from zoo.data.text.modality import TextAugment
 from zoo.data.transfer import ahead, fits, size_of, to_device, upload
 from zoo.testing.accelerator import DEVICE, pretended_accelerator
 

@@ -9,8 +9,7 @@ import zoo
 from zoo.data.dataset import Splits
 from zoo.data.inputs import encode
 from zoo.data.table.frames import frame_dataset
-from zoo.data.table.options import FrameOptions
-from zoo.data.table.source import Table
+from zoo.data.table.source import FrameOptions, Table
 from zoo.data.text.datasets import long_text
 from zoo.registry import get_modality
 

@@ -16,7 +16,7 @@ from zoo.__main__ import main
 from zoo.data import load
 from zoo.data.inputs import encode
 from zoo.data.loader import STREAMS, EvalLoader, Loader
-from zoo.data.text.augment import TextAugment
+from zoo.data.text.modality import TextAugment
 from zoo.data.text.tokenizer import build_vocabulary, detokenize, encode_prompt, to_ids, token_ids, tokenize
 from zoo.exceptions import ZooError
 from zoo.tasks.language_modeling import ngram

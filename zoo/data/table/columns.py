@@ -24,8 +24,7 @@ from zoo.data.table.numbers import (
     infer_decimal,
     is_number,
 )
-from zoo.data.table.options import FrameOptions
-from zoo.data.table.source import Table
+from zoo.data.table.source import FrameOptions, Table
 from zoo.data.table.spec import TableSpec
 from zoo.exceptions import ZooError
 from zoo.utils.console import print_note

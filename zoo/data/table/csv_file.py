@@ -3,22 +3,254 @@
 from __future__ import annotations
 
 import codecs
+import csv
 import io
 import itertools
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from zoo.data.input_readers import decode, read_bytes
-from zoo.data.table.dialect import QUOTINGS, ParsedRows, infer_delimiter, numbered_rows, parse_rows
-from zoo.data.table.header import INFERENCE_ROWS, column_names, lacks_index_name
-from zoo.data.table.numbers import EMPTY
+from zoo.data.table.numbers import EMPTY, MARKS, is_number, looks_numeric
 from zoo.data.table.source import Table, shortened
 from zoo.exceptions import ZooError, unknown
+
+INFERENCE_ROWS = 200  # rows that delimiter and header are inferred from
+NO_NAMES = (*EMPTY, "NA", "N/A", "n/a", "NULL", "null", "None")  # in a first row that is no header
+NAMELESS = re.compile(r"Unnamed: \d+")  # as pandas calls a column without a name
+
+
+def column_names(
+    path: Path, rows: Sequence[Sequence[str]], header: bool | None, known: Sequence[str]
+) -> tuple[list[str], int, tuple[str, ...]]:
+    """Return the columns' names, how many rows they take (0 or 1), and which the file leaves without one.
+
+    Raises:
+        ZooError: two columns of one name.
+    """
+    first = list(rows[0])
+    if header is not False and lacks_index_name(rows):
+        blank = all(not row[-1] for row in rows[1:])  # a delimiter at each line's end
+        first = [*first, ""] if blank else ["", *first]
+    numbered = [f"column_{n + 1}" for n in range(len(first))]
+    names = fill_names(first)
+    nameless = tuple(name for name, cell in zip(names, first, strict=True) if name != cell)
+    headed = has_names(first, known) or (_has_header([first, *rows[1:]]) if header is None else header)
+    if not headed:
+        return (list(known) if header is False and len(known) == len(first) else numbered), 0, ()
+    double = [name for name, count in Counter(names).items() if count > 1]
+    if double:
+        raise ZooError(f"{path}: {len(double)} column names occur twice, such as {double[0]!r}; must be different")
+    return names, 1, nameless
+
+
+def has_names(first: Sequence[str], known: Sequence[str]) -> bool:
+    """Tell whether a row has all ``known`` names, one of them in so many words."""
+    return set(known) <= set(fill_names(first)) and not set(known).isdisjoint(first)
+
+
+def fill_names(names: Sequence[str]) -> list[str]:
+    """Return names with column_1, column_2, … for those that are none."""
+    return [f"column_{n + 1}" if not name or NAMELESS.fullmatch(name) else name for n, name in enumerate(names)]
+
+
+def lacks_index_name(rows: Sequence[Sequence[str]]) -> bool:
+    """Tell whether the first row lacks just the name of an index, as R writes it."""
+    first = rows[0] if rows else []
+    return (
+        len(rows) > 1
+        and not any(is_number(cell) for cell in first)
+        and all(len(row) == len(first) + 1 for row in rows[1:])
+    )
+
+
+def _has_header(rows: Sequence[Sequence[str]]) -> bool:
+    """Tell whether the first row names the columns: it has texts above numbers, or none of it is found below. Blank
+    names are those of an index; 0, 1, 2, … are names too.
+    """
+    first, below = rows[0], [row for row in rows[1 : INFERENCE_ROWS + 1] if len(row) == len(rows[0])]
+    if not below:
+        return True
+    named = [(n, cell) for n, cell in enumerate(first) if cell]
+    if len(named) > 2 and [cell for _, cell in named] == [str(n) for n in range(len(named))]:
+        return True
+    contrasts = sum(not looks_numeric(cell) and _column_of_numbers(below, n) for n, cell in named)
+    numbers = [cell for _, cell in named if looks_numeric(cell)]
+    if any(cell in NO_NAMES for _, cell in named) or not _in_turn(numbers, len(named)):
+        return False
+    if len(named) < len(first) and not contrasts and any(not row[n] for row in below for n in range(len(first))):
+        return False
+    if len({cell for _, cell in named}) < len(named):
+        return any(is_number(row[n]) for row in below for n in range(len(first)))
+    return contrasts > 0 or not any(row[n] == cell for row in below for n, cell in named)
+
+
+def _column_of_numbers(rows: Sequence[Sequence[str]], column: int) -> bool:
+    cells = [row[column] for row in rows if row[column].lower() not in MARKS]
+    return bool(cells) and all(map(looks_numeric, cells))
+
+
+def _in_turn(numbers: Sequence[str], names: int) -> bool:
+    """Tell whether the numbers in a first row may be names: none, or years and the like in turn beside other names."""
+    if not numbers:
+        return True
+    if len(numbers) < 2 or len(numbers) == names or not all(text.isdigit() for text in numbers):
+        return False
+    return all(int(b) - int(a) == 1 for a, b in itertools.pairwise(numbers))
+
+
+DELIMITERS = ("\t", ",", ";", "|")  # a tab first: where it cuts as well as another, the others are those of texts
+QUOTINGS = ("auto", "minimal", "none")
+
+
+@dataclass
+class ParsedRows:
+    """Rows of cells and the line that each begins in, up to an ``error``."""
+
+    rows: list[list[str]] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+    error: ZooError | None = None
+
+    @property
+    def even(self) -> bool:
+        """Tell whether all rows have the same length, but for a first one that lacks the name of an index."""
+        return len({len(row) for row in self.rows}) <= 1 or lacks_index_name(self.rows)
+
+
+class UnclosedError(ZooError):
+    """A cell whose quotation mark is still open at the end."""
+
+
+def _reader(lines: Iterable[str], delimiter: str, quoting: str | None, *, strict: bool = True) -> Any:
+    style: Any = csv.QUOTE_NONE if quoting == "none" else csv.QUOTE_MINIMAL
+    return csv.reader(lines, delimiter=delimiter, quoting=style, skipinitialspace=strict, strict=strict)
+
+
+def parse_rows(
+    path: Path, text: str, delimiter: str, quoting: str | None, *, partly: bool = False
+) -> tuple[ParsedRows, str | None]:
+    """Return the rows of a text and how it is quoted; where that is open, quotation marks enclose cells, unless rows
+    are of one length only where they do not.
+
+    ``partly``: the text may end within a cell.
+
+    Raises:
+        ZooError: a quotation mark that is never closed.
+    """
+    body = _collected(path, text, delimiter, quoting)
+    if quoting != "none" and '"' in text:
+        torn = body.error is not None or not body.even
+        # A tab hardly ever stands in a text: a cell of several lines with tabs is several rows. Commas stand in most.
+        runs_on = delimiter == "\t" and bool(np.any(np.diff(body.lines) > 1))
+        if quoting != "minimal" and (torn or runs_on):
+            plain = _collected(path, text, delimiter, "none")
+            more = torn or len(plain.rows) > len(body.rows)
+            if more and plain.error is None and plain.even and _ordinary(plain.rows):
+                return plain, "none"
+        quoting = "minimal"
+    if body.error is not None and not (partly and isinstance(body.error, UnclosedError)):
+        raise body.error
+    return body, quoting if quoting in ("none", "minimal") else None
+
+
+def _collected(path: Path, text: str, delimiter: str, quoting: str | None) -> ParsedRows:
+    body = ParsedRows()
+    try:
+        for line, row in numbered_rows(path, io.StringIO(text, newline=""), delimiter, quoting):
+            body.rows.append(row)
+            body.lines.append(line)
+    except ZooError as error:
+        body.error = error
+    return body
+
+
+def numbered_rows(
+    path: Path, lines: Iterable[str], delimiter: str, quoting: str | None
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield rows that are not empty, without the blanks around their cells, and the line that each begins in.
+
+    Raises:
+        ZooError: a quotation mark that is never closed.
+    """
+    line, reader = 1, _reader(lines, delimiter, quoting)
+    try:
+        for row in reader:
+            cells = [cell.strip() for cell in row]
+            if any(cells):
+                yield line, cells
+            line = reader.line_num + 1
+    except csv.Error as error:
+        kind = UnclosedError if "unexpected end" in str(error) else ZooError
+        advice = "a quotation mark may be missing there; pass data.quoting=none if quotes are ordinary characters"
+        raise kind(f"{path}, line {line}: {error}; {advice}") from None
+
+
+def _ordinary(rows: Sequence[Sequence[str]]) -> bool:
+    """Tell whether quotation marks, which ``rows`` still have, are characters of texts: some stand within a cell, or
+    cells begin or end with one and none is enclosed.
+    """
+    loose = enclosed = 0
+    for row in rows:
+        for cell in row:
+            if '"' not in cell:
+                continue
+            if '"' in cell[1:-1].replace('""', ""):
+                return True
+            closed = len(cell) > 1 and cell[0] == cell[-1] == '"'
+            enclosed += closed
+            loose += not closed
+    return loose > 1 and not enclosed
+
+
+def infer_delimiter(path: Path, text: str, delimiter: str | None, quoting: str | None, known: Sequence[str]) -> str:
+    """Return the delimiter: one that makes all ``known`` names of the first row, else ``delimiter``, else the one that
+    cuts the first rows into the same number of fields, the most of them.
+    """
+    head = "".join(itertools.islice(io.StringIO(text, newline=""), INFERENCE_ROWS))
+    if known:
+        for choice in (*([delimiter] if delimiter else []), *DELIMITERS):
+            rows = _loosely(head, choice, quoting)[:1]
+            if rows and has_names([cell.strip() for cell in rows[0]], known):
+                return choice
+    if delimiter is not None:
+        return delimiter
+    scores: dict[str, tuple[float, int]] = {}
+    for choice in DELIMITERS:
+        for style in ("minimal", "none") if quoting != "minimal" and '"' in head else (quoting,):
+            rows = _loosely(head, choice, style)
+            fields, count = max(Counter(map(len, rows)).items(), key=lambda item: (item[1], item[0]), default=(0, 0))
+            score = (count / max(len(rows), 1), fields)
+            if fields > 1 and score > scores.get(choice, (0.0, 1)):
+                scores[choice] = score
+    best = max(scores, key=lambda choice: scores[choice], default=None)
+    if best is None or scores[best][0] < 0.5:
+        raise ZooError(
+            f"{path}: is not a CSV, no delimiter of , ; tab | cuts its lines into columns; "
+            f"name another by data.delimiter="
+        )
+    if best == ",":  # unless the commas are those of numbers
+        for choice in (one for one in DELIMITERS if one != ","):
+            if scores.get(choice, (0.0, 1))[0] >= scores[best][0] and _commas_in_numbers(head, choice):
+                return choice
+    return best
+
+
+def _loosely(head: str, delimiter: str, quoting: str | None) -> list[list[str]]:
+    try:
+        return [row for row in _reader(io.StringIO(head, newline=""), delimiter, quoting, strict=False) if row]
+    except csv.Error:
+        return []
+
+
+def _commas_in_numbers(head: str, delimiter: str) -> bool:
+    cells = [cell for row in _loosely(head, delimiter, None)[1:] for cell in row if "," in cell]
+    return bool(cells) and all(looks_numeric(cell) for cell in cells)
 
 
 def read_csv(

@@ -17,9 +17,8 @@ from zoo.data.download import fetch, root_folder
 from zoo.data.table.csv_file import column_named, read_csv
 from zoo.data.table.frames import describe, frame_dataset, table_spec
 from zoo.data.table.numbers import PLAIN, as_numbers
-from zoo.data.table.options import FrameOptions
 from zoo.data.table.read import as_text, encode
-from zoo.data.table.source import Table
+from zoo.data.table.source import FrameOptions, Table
 from zoo.data.table.spec import TableReading, TableSpec
 from zoo.data.table.target import Target, as_target
 from zoo.exceptions import ZooError

@@ -13,9 +13,8 @@ import torch
 from zoo.data.dataset import Dataset, Splits, class_counts, picked, rarer
 from zoo.data.table.columns import guess_columns, number_format, numbers_of, print_remarks
 from zoo.data.table.numbers import MARKS, PLAIN, Format, as_numbers
-from zoo.data.table.options import FrameOptions
 from zoo.data.table.read import as_text, as_texts, category_texts, encode_frame, is_numeric, with_names
-from zoo.data.table.source import Table, shortened
+from zoo.data.table.source import FrameOptions, Table, shortened
 from zoo.data.table.spec import TableReading, TableSpec
 from zoo.data.table.target import Target, as_target, infer_target
 from zoo.exceptions import ZooError, unknown

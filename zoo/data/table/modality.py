@@ -2,21 +2,143 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
+import numpy as np
+import pandas as pd
+import torch
 from torch import Tensor
 
-from zoo.data.dataset import Dataset, Values
+from zoo.data import inputs
+from zoo.data.dataset import Dataset, Split, Values, picked
+from zoo.data.example import NOISE, ROWS, TRAIN, has_classes, row_dataset, statistics
+from zoo.data.labeled import Labeled, chosen_options, left_out_notes, with_classes
 from zoo.data.modality import Modality
-from zoo.data.table.example import example
-from zoo.data.table.labeled import labeled_table
-from zoo.data.table.read import column_names, encode, from_json, read, unknown_categories
-from zoo.data.table.scaler import TableScaler
+from zoo.data.scaler import Scaler
+from zoo.data.table.csv_file import column_named
+from zoo.data.table.frames import quantile_edges
+from zoo.data.table.numbers import MARKS
+from zoo.data.table.read import as_texts, column_names, encode, from_json, read, read_file, unknown_categories
+from zoo.data.table.source import Table, shortened
 from zoo.data.table.spec import TableSpec
-from zoo.data.table.translate import translate
+from zoo.data.table.target import Target, as_target
+from zoo.exceptions import ZooError
 from zoo.registry import register_modality
+
+TEXTS = ("low", "middle", "high")  # of the last column, which says nothing
+
+
+class TableScaler(Scaler):
+    """Rows (B, encoded_size): numeric columns, standardized, then each category as 0 or 1.
+
+    A category that training lacks is 0 throughout. Offsets that training subtracted in float64 are added again.
+    """
+
+    numbers: Tensor
+    output_scale: Tensor
+    output_shift: Tensor
+
+    def __init__(self, spec: TableSpec) -> None:
+        super().__init__(spec)
+        self.categories = {n: len(known) for n, known in enumerate(spec.categories) if known}
+        numbers = torch.tensor([n for n in range(spec.inputs) if n not in self.categories])
+        size = spec.encoded_size
+        scale, shift = torch.ones(size), torch.zeros(size)
+        scale[: len(numbers)], shift[: len(numbers)] = self.std[numbers], self.mean[numbers]
+        for name, value in (("numbers", numbers), ("output_scale", scale), ("output_shift", shift)):
+            self.register_buffer(name, value, persistent=False)
+        offsets = [*spec.reading.offsets, *[0.0] * size]
+        self.offsets = [offsets[n] for n in numbers] + [0.0] * (size - len(numbers))
+
+    def transform(self, x: Tensor) -> Tensor:
+        """Return rows (B, columns) as targets (B, encoded_size)."""
+        numbers = super().transform(x).index_select(1, self.numbers)
+        one_hot = [
+            (x[:, n : n + 1] == torch.arange(1, count + 1, device=x.device)).to(numbers.dtype)
+            for n, count in self.categories.items()
+        ]
+        return torch.cat([numbers, *one_hot], 1)
+
+    def inverse_transform(self, output: Tensor) -> Tensor:
+        """Return numbers in original units, then categories as 0 to 1; in float64 where there are offsets."""
+        value = output * self.output_scale + self.output_shift
+        if any(self.offsets):
+            value = value.to("cpu" if value.device.type == "mps" else value.device, torch.float64)
+            value = value + torch.tensor(self.offsets, dtype=torch.float64, device=value.device)
+        return value
+
+
+CODES = ("columns", "categories", "impute_values", "missing_indicators")  # which decide what a number in a row means
+
+
+def _unlike(source: TableSpec, spec: TableSpec) -> bool:
+    """Tell whether numbers in two tables' rows mean different things."""
+    offsets = [(one.reading.offsets, one.target_offset) for one in (source, spec)]
+    return offsets[0] != offsets[1] or any(getattr(source, name) != getattr(spec, name) for name in CODES)
+
+
+def _table(split: Split, source: TableSpec, spec: TableSpec) -> Split:
+    x = split["x"]
+    assert isinstance(x, Tensor)
+    numbered = {**split, "x": inputs.encode(spec, _frame(source, x))["x"]}
+    shift = source.target_offset - spec.target_offset
+    if shift:
+        y = split["y"]
+        assert isinstance(y, Tensor)
+        numbered["y"] = (y.double() + shift).float()
+    return numbered
+
+
+def _frame(spec: TableSpec, x: Tensor) -> Any:
+    """Return encoded rows as the frame that they were read from."""
+    columns = {}
+    offsets = spec.reading.offsets or (0.0,) * len(spec.columns)
+    for number, name in enumerate(spec.columns):
+        values = x[:, number].double().numpy() + offsets[number]
+        known = spec.categories[number] if spec.categories else ()
+        if known:
+            columns[name] = np.array([None, *(text or None for text in known)], dtype=object)[values.astype(int)]
+        elif name in spec.missing_indicators:
+            flag = x[:, len(spec.columns) + spec.missing_indicators.index(name)].numpy() > 0
+            columns[name] = np.where(flag, np.nan, values)
+        else:
+            columns[name] = values
+    return pd.DataFrame(columns)
+
+
+def _targets(spec: TableSpec, table: Table, chosen: Any) -> list[str]:
+    """Return the columns of the truth: as chosen, else the model's own, else the only one that it does not read.
+
+    Raises:
+        ZooError: there are none, and the task needs them.
+    """
+    names = [str(name) for name in table.cells.columns]
+    if chosen is not None:
+        several = chosen if isinstance(chosen, Sequence) and not isinstance(chosen, str) else [chosen]
+        return [column_named(table, one, "data.target") for one in several]
+    target = list(spec.reading.target) or (list(spec.classes) if spec.multilabel else [])
+    if target and set(target) <= set(names):
+        return target
+    if spec.target_type == "input" and not spec.normal_classes:
+        return []
+    others = [name for name in names if name not in spec.columns]
+    if not target and len(others) == 1:
+        return others
+    lacking = f"lacks the column {', '.join(map(repr, target))}" if target else "does not say which column is the truth"
+    raise ZooError(f"{table.path}: {lacking}; name it by data.target=, its columns are {shortened(names, 20)}")
+
+
+def _gaps(spec: TableSpec, frame: pd.DataFrame, target: Sequence[str]) -> np.ndarray:
+    """Return which rows (N,) have no truth."""
+    gaps = np.zeros(len(frame), dtype=bool)
+    for column in target:
+        texts = as_texts(frame[column], missing=spec.reading.missing)
+        gaps |= (texts == "").to_numpy()
+        if spec.target_type == "number":
+            gaps |= texts.str.lower().isin(MARKS).to_numpy()
+    return gaps
 
 
 @register_modality
@@ -34,8 +156,6 @@ class TableModality(Modality[TableSpec]):
     read = staticmethod(read)
     from_json = staticmethod(from_json)
     unknown_categories = staticmethod(unknown_categories)
-    labeled = staticmethod(labeled_table)
-    translate = staticmethod(translate)
 
     def unknown_values(self, spec: TableSpec, batch: Mapping[str, Any]) -> tuple[dict[str, int], int]:
         """Return how many categories training did not have, by column, and of how many cells."""
@@ -85,6 +205,64 @@ class TableModality(Modality[TableSpec]):
             for n, (name, known) in enumerate(zip(names, categories, strict=True))
         }
 
+    def labeled(self, spec: TableSpec, data: Mapping[str, Any], part: str | None) -> Labeled:
+        """Return the rows of a CSV."""
+        reading = spec.reading
+        spec = replace(spec, reading=replace(reading, **chosen_options(data, "delimiter", "quoting", "header")))
+        frame = read_file(spec, str(data["path"]))
+        split: dict[str, Any] = inputs.encode(spec, frame)
+        table = Table(data["path"], frame, frame.attrs["origin"].lines)
+        target = _targets(spec, table, data.get("target"))
+        if not target:
+            unknown, values = self.unknown_values(spec, split)
+            return Labeled(split, unknown=unknown, values=values)
+        missing = _gaps(spec, frame, target)
+        notes = left_out_notes(int(missing.sum()), f"without a value in {', '.join(target)}")
+        present = np.flatnonzero(~missing)
+        table = replace(table, cells=frame.iloc[present], lines=table.lines[present])
+        split = picked(split, torch.from_numpy(present))
+        if (spec.target_type == "class" and not spec.multilabel) or spec.normal_classes:
+            return with_classes(spec, split, list(as_texts(table.cells[target[0]])), notes)
+        y = as_target(spec, Target.of(spec, target).values(table))
+        unknown, values = self.unknown_values(spec, split)
+        return Labeled({**split, "y": y} if len(y) else None, unknown=unknown, values=values, notes=notes)
+
+    def translate(self, dataset: Dataset, spec: TableSpec) -> Dataset:
+        """Return a data set whose rows a model of ``spec`` reads, as it is where both number values alike.
+
+        Raises:
+            ZooError: columns that the model reads are missing.
+        """
+        source = dataset.spec
+        assert isinstance(source, TableSpec)
+        if not _unlike(source, spec):
+            return dataset
+        parts = [_table(getattr(dataset, part), source, spec) for part in ("train", "val", "test")]
+        same = ("input_shape", "mean", "std", "bin_edges", "target_offset", "reading", *CODES)
+        renumbered = {name: getattr(spec, name) for name in same}
+        return replace(dataset, spec=replace(source, **renumbered), train=parts[0], val=parts[1], test=parts[2])
+
     def example(self, task: str, action_space: str = "") -> Dataset:
-        """Return a table of a plane."""
-        return example(task)
+        """Return a table of five columns of very different size and one of text: the side of a plane, or how far from it.
+
+        A plane, so that linear models pass; two columns count alike, so that one that sees but one of them does not.
+        """
+        rng = np.random.default_rng(0)
+        z = rng.uniform(-1, 1, (ROWS, 5))
+        height = z[:, 0] - z[:, 1]
+        z[:, 0] += 0.1 * np.sign(height)  # a gap between the classes
+        y = (height > 0).astype(int) if has_classes(task) else 1000 + 100 * (height + NOISE * z[:, 2])
+        numbers = z * [1, 30, 1e-3, 5, 1] + [2000, 0, 0.5, -40, 0]
+        x = np.column_stack([numbers, rng.integers(1, len(TEXTS) + 1, ROWS)])
+        count = numbers.shape[1]
+        return row_dataset(
+            TableSpec,
+            task,
+            x,
+            y,
+            columns=tuple(f"column_{n + 1}" for n in range(count + 1)),
+            categories=((),) * count + (TEXTS,),
+            impute_values=(0.0,) * (count + 1),
+            bin_edges=(*(quantile_edges(x[:TRAIN, n]) for n in range(count)), ()),
+            **statistics(x, (0,)),
+        )

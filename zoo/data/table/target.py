@@ -12,9 +12,8 @@ import torch
 from zoo import registry
 from zoo.data.table.columns import FEW, STRAY, TextCounts, numbers_of, quantity_advice
 from zoo.data.table.numbers import MARKS, PLAIN, Format
-from zoo.data.table.options import FrameOptions
 from zoo.data.table.read import as_texts, category_codes, category_texts, is_numeric
-from zoo.data.table.source import Table
+from zoo.data.table.source import FrameOptions, Table
 from zoo.data.table.spec import TableSpec
 from zoo.exceptions import ZooError
 from zoo.utils.console import print_note

@@ -15,7 +15,7 @@ from zoo.data.dataset import Dataset, Splits, Windows, class_counts, rarer
 from zoo.data.download import fetch, root_folder
 from zoo.data.loader import STREAMS
 from zoo.data.spec import PADDING, UNKNOWN
-from zoo.data.text.files import LabeledTexts, read_labeled, read_text
+from zoo.data.text.read import LabeledTexts, read_labeled, read_text
 from zoo.data.text.spec import TextReading, TextSpec
 from zoo.data.text.tokenizer import TOKENIZERS, build_vocabulary, clean, infer_tokenizer, to_ids, token_ids, tokenize
 from zoo.exceptions import ZooError

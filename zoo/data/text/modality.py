@@ -3,19 +3,125 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any
 
-from zoo.data.dataset import Dataset
-from zoo.data.labeled import Labeled
+import numpy as np
+import torch
+from torch import Tensor
+
+from zoo import registry
+from zoo.config.schema import check_number
+from zoo.data import inputs
+from zoo.data.dataset import Batch, Dataset, Split, Windows
+from zoo.data.example import ROWS, TRAIN, VAL, WINDOW, row_dataset
+from zoo.data.labeled import Labeled, chosen_options, with_classes
 from zoo.data.modality import Modality
 from zoo.data.spec import PADDING, UNKNOWN
-from zoo.data.text.augment import TextAugment
-from zoo.data.text.example import example
-from zoo.data.text.labeled import labeled_stretch, labeled_texts
-from zoo.data.text.read import encode, read
+from zoo.data.text.datasets import windows
+from zoo.data.text.read import encode, read, read_labeled, read_text
 from zoo.data.text.spec import TextSpec
-from zoo.data.text.translate import translate
+from zoo.data.text.tokenizer import SPECIAL, to_ids, token_ids, tokenize
+from zoo.data.transfer import upload
+from zoo.exceptions import ZooError
 from zoo.registry import register_modality
+
+
+@dataclass(frozen=True)
+class TextAugment:
+    """Augmentation of training texts (B, T).
+
+    Args:
+        ``word_dropout``: share of tokens that become the unknown one (Bowman et al. 2016).
+    """
+
+    word_dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_number("data.augment.word_dropout", self.word_dropout, low=0, below=1)
+
+    def __bool__(self) -> bool:
+        return self.word_dropout > 0
+
+    def __call__(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """Return a batch whose ``x`` (B, T) has symbols replaced; padding stays."""
+        x = batch["x"]
+        drawn = upload(torch.rand(x.shape, generator=generator) < self.word_dropout, x.device)
+        return {**batch, "x": torch.where(drawn & (x > UNKNOWN), UNKNOWN, x)}
+
+
+LETTERS = "abcdefgh"
+
+
+def _orders(task: str) -> Dataset:
+    """Return texts of 4 to 12 tokens with one of two among them, whose turn decides."""
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(4, 13, ROWS)
+    first = rng.integers(0, 2, ROWS)
+    x = rng.integers(UNKNOWN + 3, UNKNOWN + 1 + len(LETTERS), (ROWS, 12))
+    for row, length in enumerate(lengths):
+        early, late = np.sort(rng.choice(length, 2, replace=False))
+        x[row, early], x[row, late] = UNKNOWN + 1 + first[row], UNKNOWN + 2 - first[row]
+        x[row, length:] = 0
+    return row_dataset(TextSpec, task, x, first, lengths, vocabulary=(*SPECIAL, *LETTERS))
+
+
+def _language() -> Dataset:
+    """Return a text in which most tokens say which one follows."""
+    rng = np.random.default_rng(0)
+    parts = []
+    for count in (TRAIN * WINDOW + WINDOW, VAL * WINDOW + 1, VAL * WINDOW + 1):
+        text, surprise = [0], rng.random(count) < 0.1
+        for is_random in surprise[1:]:
+            text.append(int(rng.integers(len(LETTERS))) if is_random else (3 * text[-1] + 1) % len(LETTERS))
+        parts.append(torch.tensor(text, dtype=torch.int32) + len(SPECIAL))
+    spec = TextSpec(
+        name="generated text",
+        task="language_modeling",
+        input_shape=(WINDOW,),
+        vocabulary=(*SPECIAL, *LETTERS),
+        rows=TRAIN,
+    )
+    train, val, test = ({"x": Windows(p, WINDOW, drop=1), "y": Windows(p, WINDOW, first=1)} for p in parts)
+    return Dataset(spec, train, val, test, stride=WINDOW)
+
+
+def _text(split: Split, table: Tensor, spec: TextSpec) -> Split:
+    """Return a split's tokens in other numbers; labeled texts are cut to the model's length."""
+    if all(isinstance(value, Windows) for value in split.values()):
+        windows: dict[str, Any] = dict(split)
+        return {
+            key: Windows(table[value.base.long()], value.length, first=value.first, drop=value.drop)
+            for key, value in windows.items()
+        }
+    x, lengths = split["x"], split["lengths"]
+    assert isinstance(x, Tensor)
+    assert isinstance(lengths, Tensor)
+    longest = spec.input_shape[0]
+    return {**split, "x": table[x].long()[:, :longest], "lengths": lengths.clamp(max=longest)}
+
+
+def labeled_texts(spec: TextSpec, data: Mapping[str, Any], part: str | None) -> Labeled:
+    """Return the texts of a table, or of a folder with a folder of texts per class."""
+    reading = spec.reading
+    reading = replace(reading, **chosen_options(data, "delimiter", "quoting", "header"))
+    column = data.get("text_column") if data.get("text_column") is not None else reading.text_column or None
+    target = data.get("target") if data.get("target") is not None else reading.target or None
+    content = read_labeled(Path(data["path"]), column, target, reading)
+    return with_classes(spec, dict(inputs.encode(spec, list(content.texts))), content.labels, [])
+
+
+def labeled_stretch(spec: TextSpec, data: Mapping[str, Any], part: str | None) -> Labeled:
+    """Return the windows of a text, all of it."""
+    tokens = to_ids(tokenize(read_text(Path(data["path"])), spec.tokenizer), token_ids(spec.vocabulary))
+    if len(tokens) < 2:
+        raise ZooError(f"{data['path']}: holds one token; there must be a next one to predict")
+    window = spec.input_shape[0]
+    count = int((tokens == UNKNOWN).sum())
+    unknown = {spec.tokenizer: count} if count else {}
+    split = windows(torch.from_numpy(tokens), window, pad=True)
+    return Labeled(split, unknown=unknown, values=len(tokens), stride=window)
 
 
 @register_modality
@@ -34,7 +140,6 @@ class TextModality(Modality[TextSpec]):
 
     encode = staticmethod(encode)
     read = staticmethod(read)
-    translate = staticmethod(translate)
 
     def unknown_values(self, spec: TextSpec, batch: Mapping[str, Any]) -> tuple[dict[str, int], int]:
         """Return how many tokens training did not have, and of how many."""
@@ -64,6 +169,24 @@ class TextModality(Modality[TextSpec]):
         """Return a text."""
         return "a text to classify"
 
+    def translate(self, dataset: Dataset, spec: TextSpec) -> Dataset:
+        """Return a data set whose rows a model of ``spec`` reads, as it is where both have one vocabulary.
+
+        Raises:
+            ZooError: the model's texts are cut into other tokens.
+        """
+        source = dataset.spec
+        assert isinstance(source, TextSpec)
+        if source.vocabulary == spec.vocabulary:
+            return dataset
+        if source.tokenizer != spec.tokenizer:
+            raise ZooError(f"{source.name}: is cut into {source.tokenizer}; the model reads {spec.tokenizer}")
+        known = token_ids(spec.vocabulary)
+        table = torch.tensor([known.get(token, UNKNOWN) for token in source.vocabulary], dtype=torch.int32)
+        parts = [_text(getattr(dataset, part), table, spec) for part in ("train", "val", "test")]
+        texts = replace(source, vocabulary=spec.vocabulary, input_shape=spec.input_shape)
+        return replace(dataset, spec=texts, train=parts[0], val=parts[1], test=parts[2])
+
     def example(self, task: str, action_space: str = "") -> Dataset:
-        """Return texts in which the order of two tokens decides, or whose tokens say which one follows."""
-        return example(task)
+        """Return one long text for a language model, else short texts with a class."""
+        return _language() if registry.task_entry(task).target == "next_symbol" else _orders(task)
