@@ -15,10 +15,9 @@ from zoo.data.dataset import Dataset, Splits
 from zoo.data.image.datasets import image_dataset
 from zoo.data.image.read import channels_first, pixel_values
 from zoo.data.table.datasets import table
-from zoo.data.table.frames import frame_dataset, offset_of
+from zoo.data.table.frames import few_integers, frame_dataset, offset_of
 from zoo.data.table.read import as_text, with_names
 from zoo.data.table.source import FrameOptions, Table
-from zoo.data.table.target import few_integers
 from zoo.exceptions import ZooError, unknown
 
 

@@ -21,8 +21,8 @@ from zoo.data.series.calendar import seasonal_period_of
 from zoo.data.series.regular_grid import read_series, with_options
 from zoo.data.series.source import open_series, without_index
 from zoo.data.series.spec import SeriesReading, SeriesSpec
-from zoo.data.table.csv_file import column_named
 from zoo.data.table.read import as_text
+from zoo.data.table.source import column_named
 from zoo.exceptions import ZooError
 from zoo.registry import register_data
 

@@ -16,9 +16,8 @@ from zoo.data.series.calendar import SECOND, Grid, direction, duration, grid_of,
 from zoo.data.series.spec import SeriesReading
 from zoo.data.series.time_column import check_order, read_times
 from zoo.data.series.times import Times, joined, written
-from zoo.data.table.csv_file import column_named
 from zoo.data.table.numbers import MARKS, PLAIN, Format, as_numbers, guess_format, infer_decimal
-from zoo.data.table.source import Table
+from zoo.data.table.source import Table, column_named
 from zoo.exceptions import ZooError
 from zoo.utils.console import print_note
 

@@ -18,7 +18,7 @@ import pandas as pd
 
 from zoo.data.input_readers import decode, read_bytes
 from zoo.data.table.numbers import EMPTY, MARKS, is_number, looks_numeric
-from zoo.data.table.source import Table, shortened
+from zoo.data.table.source import Table, column_named
 from zoo.exceptions import ZooError, unknown
 
 INFERENCE_ROWS = 200  # rows that delimiter and header are inferred from
@@ -364,23 +364,6 @@ def _check_shape(path: Path, body: ParsedRows, delimiter: str, header: bool | No
                 f"{path}, line {line}: has {len(row)} fields where others have {width} (delimiter {delimiter!r}); "
                 f"mend or delete the line{advice}"
             )
-
-
-def column_named(table: Table, column: str | int | None, option: str) -> str:
-    """Return a column's name, by its name, or by its place, from 1 or, as -1, from the end.
-
-    Raises:
-        ZooError: ``column`` is None, or there is no such column.
-    """
-    names = [str(name) for name in table.cells.columns]
-    if column is None:
-        columns = shortened(names, 20)
-        raise ZooError(f"{option}: must name the column to learn, as {option}={names[-1]}; {table.path} has {columns}")
-    if str(column) in names:
-        return str(column)
-    if isinstance(column, int) and column and -len(names) <= column <= len(names):
-        return names[column - 1 if column > 0 else column]
-    raise unknown(f"column in {option}", column, names)
 
 
 def read_labels(path: Path, target: str | None, files: set[str]) -> Iterator[tuple[int, str, str]]:

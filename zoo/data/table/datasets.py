@@ -14,13 +14,12 @@ import pandas as pd
 from zoo import registry
 from zoo.data.dataset import Dataset, Splits, rows
 from zoo.data.download import fetch, root_folder
-from zoo.data.table.csv_file import column_named, read_csv
-from zoo.data.table.frames import describe, frame_dataset, table_spec
+from zoo.data.table.csv_file import read_csv
+from zoo.data.table.frames import Target, as_target, describe, frame_dataset, table_spec
 from zoo.data.table.numbers import PLAIN, as_numbers
 from zoo.data.table.read import as_text, encode
-from zoo.data.table.source import FrameOptions, Table
+from zoo.data.table.source import FrameOptions, Table, column_named
 from zoo.data.table.spec import TableReading, TableSpec
-from zoo.data.table.target import Target, as_target
 from zoo.exceptions import ZooError
 from zoo.registry import register_data
 from zoo.utils.console import print_note, print_progress

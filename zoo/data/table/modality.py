@@ -17,13 +17,11 @@ from zoo.data.example import NOISE, ROWS, TRAIN, has_classes, row_dataset, stati
 from zoo.data.labeled import Labeled, chosen_options, left_out_notes, with_classes
 from zoo.data.modality import Modality
 from zoo.data.scaler import Scaler
-from zoo.data.table.csv_file import column_named
-from zoo.data.table.frames import quantile_edges
+from zoo.data.table.frames import Target, as_target, quantile_edges
 from zoo.data.table.numbers import MARKS
 from zoo.data.table.read import as_texts, column_names, encode, from_json, read, read_file, unknown_categories
-from zoo.data.table.source import Table, shortened
+from zoo.data.table.source import Table, column_named, shortened
 from zoo.data.table.spec import TableSpec
-from zoo.data.table.target import Target, as_target
 from zoo.exceptions import ZooError
 from zoo.registry import register_modality
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from zoo.data.table.spec import TableReading
-from zoo.exceptions import ZooError
+from zoo.exceptions import ZooError, unknown
 
 
 @dataclass(frozen=True)
@@ -95,3 +95,20 @@ class Table:
 def shortened(names: Sequence[object], count: int = 8) -> str:
     """Return the first ``count`` names as a list in words, with … where there are more."""
     return ", ".join(map(str, names[:count])) + (", …" if len(names) > count else "")
+
+
+def column_named(table: Table, column: str | int | None, option: str) -> str:
+    """Return a column's name, by its name, or by its place, from 1 or, as -1, from the end.
+
+    Raises:
+        ZooError: ``column`` is None, or there is no such column.
+    """
+    names = [str(name) for name in table.cells.columns]
+    if column is None:
+        columns = shortened(names, 20)
+        raise ZooError(f"{option}: must name the column to learn, as {option}={names[-1]}; {table.path} has {columns}")
+    if str(column) in names:
+        return str(column)
+    if isinstance(column, int) and column and -len(names) <= column <= len(names):
+        return names[column - 1 if column > 0 else column]
+    raise unknown(f"column in {option}", column, names)
