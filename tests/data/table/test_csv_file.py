@@ -11,6 +11,7 @@ import zoo
 from zoo.data import load
 from zoo.data.inputs import pieces
 from zoo.data.table.csv_file import read_csv, stream_csv
+from zoo.data.table.spec import TableReading
 
 MESSAGES = [
     *('ham\t"Hello" he said, and left', 'spam\tFree "entry" now!!', 'ham\t"not closed', "spam\tcall now; win, win"),
@@ -22,9 +23,9 @@ def lines(messages, count=40):
     return "\n".join(messages[n % len(messages)] for n in range(count)) + "\n"
 
 
-def stream_tables(path, **options):
+def stream_tables(path, known=(), **options):
     with path.open("rb") as file:
-        return list(stream_csv(file, str(path), rows=7, **options))
+        return list(stream_csv(file, str(path), TableReading(**options), rows=7, known=known))
 
 
 def write_csv(tmp_path, text):

@@ -96,7 +96,8 @@ def read_series(
     if direction(times.values) < 0 and len(times.values) > 1:
         if not reading.step:
             print_note(f"{table.path}: the times fall from row to row; the last row is read first")
-        table, times = table.backwards(), replace(times, values=times.values[::-1])
+        table = replace(table, cells=table.cells.iloc[::-1], lines=table.lines[::-1])
+        times = replace(times, values=times.values[::-1])
     check_order(table, times, clocks)
     names = [str(c) for c in table.cells.columns if c not in clocks] if columns is None else list(columns)
     formats = reading.formats or (PLAIN,) * len(names)

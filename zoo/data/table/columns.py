@@ -12,18 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from zoo.data.table.numbers import (
-    LONGEST,
-    MARKS,
-    PLAIN,
-    UNIT,
-    Format,
-    Guess,
-    as_numbers,
-    guess_format,
-    infer_decimal,
-    is_number,
-)
+from zoo.data.table.numbers import LONGEST, MARKS, PLAIN, UNIT, Format, Guess, guess_format, infer_decimal, is_number
 from zoo.data.table.source import FrameOptions, Table
 from zoo.data.table.spec import TableSpec
 from zoo.exceptions import ZooError
@@ -79,7 +68,7 @@ def guess_columns(table: Table, columns: Sequence[str], options: FrameOptions) -
     """
     semicolons = options.reading.delimiter == ";"  # as where commas are decimal marks
     simple = options.decimal in (None, ".") and options.thousands is None and not semicolons
-    texts = {column: _counted(table, column, options.missing, simple=simple) for column in columns}
+    texts = {column: _counted(table, column, options.reading.missing, simple=simple) for column in columns}
     counts = [
         one.counts for column, one in texts.items() if one is not None and column not in options.categorical_columns
     ]
@@ -87,7 +76,7 @@ def guess_columns(table: Table, columns: Sequence[str], options: FrameOptions) -
     if hint is None and options.thousands is None:
         hint = infer_decimal(counts)
         if hint == "," and simple:  # by which 1.203 is no fraction
-            texts = {column: _counted(table, column, options.missing, simple=False) for column in columns}
+            texts = {column: _counted(table, column, options.reading.missing, simple=False) for column in columns}
     for column, one in texts.items():
         if one is not None and one.counts:
             guess = guess_format(
@@ -259,14 +248,3 @@ def _date(table: Table, column: str, example: str) -> ZooError:
         f"{table.path}: column {column!r} holds dates, such as {example!r}; {table.leave_out(column)}, or "
         f"put what matters of them (year, month, weekday, days since) into columns of numbers"
     )
-
-
-def numbers_of(table: Table, column: str, form: Format = PLAIN, missing: Sequence[str] = ()) -> np.ndarray:
-    """Return a column of numbers, NaN where one is missing.
-
-    Raises:
-        ZooError: text or infinity, with its place.
-    """
-    advice = f", or take the column as text by data.categorical_columns=[{column}]" if table.options else ""
-    cells = table.cells[column]
-    return as_numbers(cells, lambda row: table.at(row, column), advice, form=form, missing=tuple(missing))

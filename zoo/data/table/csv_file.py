@@ -19,8 +19,11 @@ import pandas as pd
 from zoo.data.input_readers import decode, read_bytes
 from zoo.data.table.numbers import EMPTY, MARKS, is_number, looks_numeric
 from zoo.data.table.source import Table, column_named
+from zoo.data.table.spec import TableReading
 from zoo.exceptions import ZooError, unknown
 
+DELIMITERS = ("\t", ",", ";", "|")  # a tab first: where it cuts as well as another, the others are those of texts
+QUOTINGS = ("auto", "minimal", "none")
 INFERENCE_ROWS = 200  # rows that delimiter and header are inferred from
 NO_NAMES = (*EMPTY, "NA", "N/A", "n/a", "NULL", "null", "None")  # in a first row that is no header
 NAMELESS = re.compile(r"Unnamed: \d+")  # as pandas calls a column without a name
@@ -103,10 +106,6 @@ def _in_turn(numbers: Sequence[str], names: int) -> bool:
     if len(numbers) < 2 or len(numbers) == names or not all(text.isdigit() for text in numbers):
         return False
     return all(int(b) - int(a) == 1 for a, b in itertools.pairwise(numbers))
-
-
-DELIMITERS = ("\t", ",", ";", "|")  # a tab first: where it cuts as well as another, the others are those of texts
-QUOTINGS = ("auto", "minimal", "none")
 
 
 @dataclass
@@ -290,17 +289,15 @@ def read_csv(
 def stream_csv(
     file: io.BufferedReader,
     where: str,
+    reading: TableReading,
     *,
     rows: int,
     known: Sequence[str] = (),
-    delimiter: str | None = None,
-    header: bool | None = None,
-    quoting: str | None = None,
 ) -> Iterator[Table]:
     """Yield a CSV's cells as ``read_csv`` reads them, so many ``rows`` at a time, in memory for these alone.
 
     A first row that has all ``known`` names is a header; where it has not, it is looked at as in ``read_csv``. A
-    ``delimiter`` that does not make such a row is only tried first.
+    delimiter in ``reading`` that does not make such a row is only tried first.
 
     Raises:
         ZooError: not text, not a table, a row of another length than the first, or no rows.
@@ -315,9 +312,9 @@ def stream_csv(
             raise ZooError(f"{path}: is not a CSV, it holds bytes that are no text")
         if not text.strip():
             raise ZooError(f"{path}: is empty")
-        cut = infer_delimiter(path, text, delimiter, quoting, known)
-        first, quoting = parse_rows(path, text, cut, quoting, partly=len(head) == INFERENCE_ROWS)
-        names, skip, _ = column_names(path, first.rows, header, known)
+        cut = infer_delimiter(path, text, reading.delimiter, reading.quoting, known)
+        first, quoting = parse_rows(path, text, cut, reading.quoting, partly=len(head) == INFERENCE_ROWS)
+        names, skip, _ = column_names(path, first.rows, reading.header, known)
         numbered = numbered_rows(path, itertools.chain(head, lines), cut, quoting)
         yield from _batches(path, itertools.islice(numbered, skip, None), names, rows)
     except UnicodeError:

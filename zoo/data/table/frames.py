@@ -12,16 +12,7 @@ import torch
 
 from zoo import registry
 from zoo.data.dataset import Dataset, Splits, class_counts, picked, rarer
-from zoo.data.table.columns import (
-    FEW,
-    STRAY,
-    TextCounts,
-    guess_columns,
-    number_format,
-    numbers_of,
-    print_remarks,
-    quantity_advice,
-)
+from zoo.data.table.columns import FEW, STRAY, TextCounts, guess_columns, number_format, print_remarks, quantity_advice
 from zoo.data.table.numbers import MARKS, PLAIN, Format, as_numbers
 from zoo.data.table.read import as_text, as_texts, category_codes, category_texts, encode_frame, is_numeric, with_names
 from zoo.data.table.source import FrameOptions, Table, shortened
@@ -29,6 +20,9 @@ from zoo.data.table.spec import TableReading, TableSpec
 from zoo.exceptions import ZooError, unknown
 from zoo.utils.console import print_note
 
+BINS = 64  # that a column of numbers is cut into, for networks that embed it piece by piece
+LARGE = 1e4  # deviations from 0 beyond which float32 would round a column's differences by a thousandth and more
+SMALLEST = 1e-35  # deviation whose inverse float32 holds
 TRUE, FALSE = ("1", "true", "yes", "y", "t"), ("0", "false", "no", "n", "f", "-1")
 
 
@@ -45,12 +39,6 @@ class Target:
     multilabel: bool = False
     form: Format = PLAIN
     missing: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, spec: TableSpec, columns: Sequence[str]) -> Target:
-        """Return the target of such data, in ``columns``."""
-        reading = spec.reading
-        return cls(columns, spec.task, spec.classes, spec.multilabel, reading.target_format, reading.missing)
 
     @property
     def target_type(self) -> str:
@@ -69,7 +57,7 @@ class Target:
             return np.stack([_flags(table, column) for column in self.columns], axis=1)
         (column,) = self.columns
         if self.target_type == "number":
-            values = numbers_of(table, column, self.form, self.missing)
+            values = table.numbers(column, self.form, self.missing)
             if np.isnan(values).any():
                 raise _missing(table, int(np.isnan(values).argmax()), column)
             return values
@@ -108,10 +96,10 @@ def infer_target(table: Table, options: FrameOptions, counts: Mapping[str, TextC
     if not options.target:
         return Target((), "reconstruction")
     for column in options.target:
-        _check_filled(table, column, counts[column], options.missing)
+        _check_filled(table, column, counts[column], options.reading.missing)
     if len(options.target) > 1:
         names = tuple(options.target)
-        return Target(names, "classification", names, multilabel=True, missing=options.missing)
+        return Target(names, "classification", names, multilabel=True, missing=options.reading.missing)
     (column,) = options.target
     return _one_target(table, column, options, counts[column])
 
@@ -129,12 +117,12 @@ def _check_filled(table: Table, column: str, counts: TextCounts | None, missing:
 
 
 def _one_target(table: Table, column: str, options: FrameOptions, counts: TextCounts | None) -> Target:
-    values, missing = None, options.missing
+    values, missing = None, options.reading.missing
     form = PLAIN if counts is None else counts.guess.form
     if counts is None and not pd.api.types.is_bool_dtype(table.cells[column]):
-        values = numbers_of(table, column)
+        values = table.numbers(column)
     elif counts is not None and not counts.strays and not counts.codes:
-        values = numbers_of(table, column, form, missing)
+        values = table.numbers(column, form, missing)
     task = options.task if options.task not in registry.unsupervised_tasks() else None
     if task is None:
         task = "classification" if values is None or few_integers(values) else "regression"
@@ -144,7 +132,7 @@ def _one_target(table: Table, column: str, options: FrameOptions, counts: TextCo
     names = sorted(texts.unique(), key=float if is_numeric(texts.unique()) else None)
     if len(names) > max(0.5 * len(texts), FEW):
         if counts is not None and 0 < counts.strays <= STRAY:
-            numbers_of(table, column, form, missing)
+            table.numbers(column, form, missing)
         advice = "" if counts is None else quantity_advice(counts.counts, len(texts))
         raise ZooError(
             f"{table.path}: the target {column!r} has {len(names):,} different values in {len(texts):,} rows, such as "
@@ -170,11 +158,6 @@ def as_target(spec: TableSpec, values: np.ndarray) -> torch.Tensor:
     if spec.target_type != "number" or spec.multilabel:
         return torch.tensor(values)
     return torch.from_numpy((values - spec.target_offset).astype(np.float32))
-
-
-BINS = 64  # that a column of numbers is cut into, for networks that embed it piece by piece
-LARGE = 1e4  # deviations from 0 beyond which float32 would round a column's differences by a thousandth and more
-SMALLEST = 1e-35  # deviation whose inverse float32 holds
 
 
 def frame_dataset(
@@ -207,11 +190,11 @@ def frame_dataset(
     cut: Callable[..., tuple[np.ndarray, ...]] = splits.cut if test is None else splits.cut_val
     index = cut(y, stratify=stratify, classes=target.classes, place=table.line)
     forms = {column: number_format(table, column, options, guesses[column]) for column in columns}
+    reading = replace(options.reading, target=tuple(options.target), target_format=target.form)
     numbers = {
-        column: numbers_of(table, column, form, options.missing) for column, form in forms.items() if form is not None
+        column: table.numbers(column, form, reading.missing) for column, form in forms.items() if form is not None
     }
     table = replace(table, cells=table.cells.assign(**numbers))  # numbers are parsed once
-    reading = replace(options.reading, target=tuple(options.target), target_format=target.form)
     positive = options.positive_class
     spec = table_spec(name, table.cells[columns], forms, target, y, index[0], positive=positive, reading=reading)
     split = _encoded(spec, table, y)
@@ -235,7 +218,7 @@ def _test_split(test: Table, spec: TableSpec, target: Target) -> dict[str, Any]:
 
 
 def _encoded(spec: TableSpec, table: Table, y: np.ndarray) -> dict[str, Any]:
-    x = encode_frame(spec, table.cells, table.at)
+    x = encode_frame(spec, table.cells, table)
     return {"x": torch.from_numpy(x.astype(np.float32)), "y": as_target(spec, y)}
 
 
@@ -357,7 +340,7 @@ def describe(table: Table, spec: TableSpec, target: Sequence[str]) -> str:
     if spec.missing_indicators:
         reading = spec.reading
         forms = dict(zip(spec.columns, reading.formats or (PLAIN,) * len(spec.columns), strict=True))
-        gaps = {c: np.isnan(numbers_of(table, c, forms[c], reading.missing)).sum() for c in spec.missing_indicators}
+        gaps = {c: np.isnan(table.numbers(c, forms[c], reading.missing)).sum() for c in spec.missing_indicators}
         inputs.append("missing: " + ", ".join(f"{n:,} of {c}{_marks_of(table, c)}" for c, n in gaps.items()))
     kind = spec.task
     if spec.multilabel:

@@ -25,7 +25,8 @@ from zoo.data.table.spec import TableSpec
 from zoo.exceptions import ZooError
 from zoo.registry import register_modality
 
-TEXTS = ("low", "middle", "high")  # of the last column, which says nothing
+CODES = ("columns", "categories", "impute_values", "missing_indicators")  # which decide what a number in a row means
+TEXTS = ("low", "middle", "high")  # of the example's last column, which says nothing
 
 
 class TableScaler(Scaler):
@@ -66,15 +67,6 @@ class TableScaler(Scaler):
             value = value.to("cpu" if value.device.type == "mps" else value.device, torch.float64)
             value = value + torch.tensor(self.offsets, dtype=torch.float64, device=value.device)
         return value
-
-
-CODES = ("columns", "categories", "impute_values", "missing_indicators")  # which decide what a number in a row means
-
-
-def _unlike(source: TableSpec, spec: TableSpec) -> bool:
-    """Tell whether numbers in two tables' rows mean different things."""
-    offsets = [(one.reading.offsets, one.target_offset) for one in (source, spec)]
-    return offsets[0] != offsets[1] or any(getattr(source, name) != getattr(spec, name) for name in CODES)
 
 
 def _table(split: Split, source: TableSpec, spec: TableSpec) -> Split:
@@ -209,7 +201,7 @@ class TableModality(Modality[TableSpec]):
         spec = replace(spec, reading=replace(reading, **chosen_options(data, "delimiter", "quoting", "header")))
         frame = read_file(spec, str(data["path"]))
         split: dict[str, Any] = inputs.encode(spec, frame)
-        table = Table(data["path"], frame, frame.attrs["origin"].lines)
+        table = replace(frame.attrs["origin"], cells=frame)
         target = _targets(spec, table, data.get("target"))
         if not target:
             unknown, values = self.unknown_values(spec, split)
@@ -221,7 +213,8 @@ class TableModality(Modality[TableSpec]):
         split = picked(split, torch.from_numpy(present))
         if (spec.target_type == "class" and not spec.multilabel) or spec.normal_classes:
             return with_classes(spec, split, list(as_texts(table.cells[target[0]])), notes)
-        y = as_target(spec, Target.of(spec, target).values(table))
+        form, missing_texts = spec.reading.target_format, spec.reading.missing
+        y = as_target(spec, Target(target, spec.task, spec.classes, spec.multilabel, form, missing_texts).values(table))
         unknown, values = self.unknown_values(spec, split)
         return Labeled({**split, "y": y} if len(y) else None, unknown=unknown, values=values, notes=notes)
 
@@ -233,7 +226,8 @@ class TableModality(Modality[TableSpec]):
         """
         source = dataset.spec
         assert isinstance(source, TableSpec)
-        if not _unlike(source, spec):
+        offsets = [(one.reading.offsets, one.target_offset) for one in (source, spec)]
+        if offsets[0] == offsets[1] and all(getattr(source, name) == getattr(spec, name) for name in CODES):
             return dataset
         parts = [_table(getattr(dataset, part), source, spec) for part in ("train", "val", "test")]
         same = ("input_shape", "mean", "std", "bin_edges", "target_offset", "reading", *CODES)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,29 +18,13 @@ from zoo.data.dataset import Batch
 from zoo.data.input_readers import INPUT, Piece, batched, opened, share_read
 from zoo.data.table.csv_file import stream_csv
 from zoo.data.table.numbers import EMPTY, PLAIN, as_numbers, is_number
-from zoo.data.table.source import shortened
+from zoo.data.table.source import Table, shortened
 from zoo.data.table.spec import TableSpec
 from zoo.exceptions import ZooError
 
 ROWS = 4096  # that are read of a file at once
 INTEGER = re.compile(r"([-+]?\d+)\.0*")
 EXAMPLES = 5  # categories that a note names
-
-Place = Callable[[int, str], str]  # the words for a row's cell in a column
-
-
-class Origin:
-    """Where the rows of a frame come from: a file, and the line that each begins in. It rides on ``frame.attrs``."""
-
-    def __init__(self, name: str, lines: Sequence[int] | np.ndarray) -> None:
-        self.name, self.lines = name, lines
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Origin:
-        return self  # pandas copies attrs with each column
-
-    def __call__(self, row: int, column: str) -> str:
-        """Return the words for a cell."""
-        return f"{self.name}, line {self.lines[row]}, column {column!r}"
 
 
 def encode(spec: TableSpec, raw: Any) -> Batch:
@@ -59,19 +44,11 @@ def encode(spec: TableSpec, raw: Any) -> Batch:
 
 def read(spec: TableSpec, path: str) -> Iterator[Piece]:
     """Read rows of a CSV, as the training file was read."""
-    reading, name = spec.reading, "standard input" if path == INPUT else path
+    name = "standard input" if path == INPUT else path
     with opened(path) as file:
-        for table in stream_csv(
-            file,
-            name,
-            rows=ROWS,
-            known=spec.columns,
-            delimiter=reading.delimiter,
-            header=reading.header,
-            quoting=reading.quoting,
-        ):
+        for table in stream_csv(file, name, spec.reading, rows=ROWS, known=spec.columns):
             _check_columns(spec, table.cells.columns, name)
-            table.cells.attrs["origin"] = Origin(name, table.lines)
+            table.cells.attrs["origin"] = replace(table, path=name, cells=table.cells.iloc[:0])
             yield Piece([str(line) for line in table.lines], table.cells, done=share_read(path, file))
 
 
@@ -130,7 +107,7 @@ def as_frame(spec: TableSpec, raw: Any) -> pd.DataFrame | None:
 
 
 def read_file(spec: TableSpec, path: str) -> pd.DataFrame:
-    """Return all rows of a CSV, whose lines are in ``attrs``.
+    """Return all rows of a CSV; ``attrs["origin"]`` is the table that they come from, without its cells.
 
     Raises:
         ZooError: there is no such file, or it cannot be read.
@@ -138,9 +115,9 @@ def read_file(spec: TableSpec, path: str) -> pd.DataFrame:
     if not Path(path).is_file():
         raise ZooError(f"{path[:200]}: no such file")
     tables = [piece.raw for piece in read(spec, path)]
-    lines = np.concatenate([table.attrs.pop("origin").lines for table in tables])
+    origins = [table.attrs.pop("origin") for table in tables]
     frame = pd.concat(tables, ignore_index=True)
-    frame.attrs["origin"] = Origin(path, lines)
+    frame.attrs["origin"] = replace(origins[0], lines=np.concatenate([origin.lines for origin in origins]))
     return frame
 
 
@@ -165,7 +142,7 @@ def _encode_array(spec: TableSpec, raw: Any) -> np.ndarray:
     x = x[None] if x.shape == spec.input_shape else x
     if x.ndim != 2 or x.shape[1] != spec.inputs:
         return x  # refused by its shape
-    place = _row_place(spec)
+    place = Table.of_frame(spec.name, pd.DataFrame(x), unit="row").at
     names = [*column_names(spec), *spec.missing_indicators]
     for n, known in enumerate(spec.categories):
         wrong = np.flatnonzero((x[:, n] != np.round(x[:, n])) | (x[:, n] < 0) | (x[:, n] > len(known)))
@@ -185,22 +162,19 @@ def _encode_array(spec: TableSpec, raw: Any) -> np.ndarray:
     return x
 
 
-def _row_place(spec: TableSpec) -> Place:
-    return lambda row, column: f"{spec.name}, row {row + 1}, column {column!r}"
-
-
-def encode_frame(spec: TableSpec, frame: pd.DataFrame, place: Place | None = None) -> np.ndarray:
+def encode_frame(spec: TableSpec, frame: pd.DataFrame, origin: Table | None = None) -> np.ndarray:
     """Return the columns of a table as x (N, inputs), float64: texts numbered, missing numbers filled and flagged.
 
-    ``place`` says where a cell is, for errors.
+    ``origin`` says where a cell is, for errors.
 
     Raises:
         ZooError: a column that is missing, text or infinity in a column of numbers, no rows.
     """
-    place = place or frame.attrs.get("origin") or _row_place(spec)
+    origin = origin or frame.attrs.get("origin") or Table.of_frame(spec.name, frame, unit="row")
+    place = origin.at
     frame = with_names(frame, spec.name)
     columns = column_names(spec)
-    _check_columns(spec, frame.columns, place.name if isinstance(place, Origin) else spec.name)
+    _check_columns(spec, frame.columns, str(origin.path))
     if not len(frame):
         raise ZooError(f"{spec.name}: has no rows")
     reading = spec.reading

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from zoo.data.table.numbers import PLAIN, Format, as_numbers
 from zoo.data.table.spec import TableReading
 from zoo.exceptions import ZooError, unknown
 
@@ -40,13 +42,8 @@ class FrameOptions:
         if self.decimal is not None and self.decimal == self.thousands:
             raise ZooError(f"data.thousands={self.thousands!r}: is data.decimal too")
 
-    @property
-    def missing(self) -> tuple[str, ...]:
-        """Texts that stand for a missing value, beside the usual marks."""
-        return self.reading.missing
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
     """The cells of a file or a frame, and the words for its rows.
 
@@ -68,6 +65,9 @@ class Table:
     options: bool = True
     unit: str = "line"
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Table:
+        return self  # pandas copies the attrs of a frame with each column
+
     @classmethod
     def of_frame(
         cls, name: str, frame: pd.DataFrame, *, first: int = 1, unit: str = "line", options: bool = False
@@ -83,9 +83,14 @@ class Table:
         """Return the words for a cell."""
         return f"{self.line(row)}, column {column!r}"
 
-    def backwards(self) -> Table:
-        """Return the rows from the last to the first."""
-        return replace(self, cells=self.cells.iloc[::-1], lines=self.lines[::-1])
+    def numbers(self, column: str, form: Format = PLAIN, missing: tuple[str, ...] = ()) -> np.ndarray:
+        """Return a column of numbers, NaN where one is missing.
+
+        Raises:
+            ZooError: text or infinity, with its place.
+        """
+        advice = f", or take the column as text by data.categorical_columns=[{column}]" if self.options else ""
+        return as_numbers(self.cells[column], lambda row: self.at(row, column), advice, form=form, missing=missing)
 
     def leave_out(self, column: str) -> str:
         """Return the advice to do without a column."""

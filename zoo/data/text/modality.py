@@ -27,6 +27,8 @@ from zoo.data.transfer import upload
 from zoo.exceptions import ZooError
 from zoo.registry import register_modality
 
+LETTERS = "abcdefgh"
+
 
 @dataclass(frozen=True)
 class TextAugment:
@@ -49,9 +51,6 @@ class TextAugment:
         x = batch["x"]
         drawn = upload(torch.rand(x.shape, generator=generator) < self.word_dropout, x.device)
         return {**batch, "x": torch.where(drawn & (x > UNKNOWN), UNKNOWN, x)}
-
-
-LETTERS = "abcdefgh"
 
 
 def _orders(task: str) -> Dataset:
