@@ -60,6 +60,14 @@ def check_flag(where: str, value: object, *, optional: bool = False) -> None:
         raise ZooError(f"{where}={value}: must be true or false")
 
 
+def check_sizes(where: str, sizes: object) -> None:
+    """Raise ZooError unless ``sizes`` is a list of whole numbers from 1."""
+    if not isinstance(sizes, Sequence) or isinstance(sizes, str):
+        raise ZooError(f"{where}={sizes}: must be a list of whole numbers, such as [256,256]")
+    for size in sizes:
+        check_number(where, size, low=1, integer=True)
+
+
 # Limits as types: a constructor, or a class of options, that declares ``dropout: Share`` takes numbers in [0, 1) alone.
 
 
@@ -75,6 +83,7 @@ def one_of(choices: Iterable[str], *, optional: bool = False) -> Check:
 
 Flag = Annotated[bool, check_flag]
 Count = Annotated[int, number(low=1, integer=True)]
+Sizes = Annotated[Sequence[int], check_sizes]
 Positive = Annotated[float, number(above=0)]
 NonNegative = Annotated[float, number(low=0)]
 Share = Annotated[float, number(low=0, below=1)]

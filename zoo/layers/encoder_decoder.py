@@ -9,28 +9,16 @@ from math import prod
 
 from torch import nn
 
-from zoo.config.schema import check_choice, check_number
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 from zoo.layers.blocks import activation_of, halved, norm_of
-from zoo.layers.mlp import check_layers, check_sizes, mlp
+from zoo.layers.mlp import mlp
 
 NETWORKS = ("dense", "conv")
 
 
-def check_encoder(
-    spec: DataSpec,
-    *,
-    network: str,
-    hidden_sizes: Sequence[int],
-    channels: Sequence[int],
-    norm: str,
-    dropout: float,
-) -> None:
-    """Raise ZooError where an option of ``encoder`` and ``decoder`` is outside its limits."""
-    check_choice("model.network", network, NETWORKS)
-    check_layers(hidden_sizes=hidden_sizes, norm=norm, dropout=dropout)
-    check_sizes("model.channels", channels)
+def check_encoder(spec: DataSpec, *, network: str, channels: Sequence[int]) -> None:
+    """Raise ZooError where options of ``encoder`` and ``decoder`` do not go with the data."""
     if network == "conv" and not channels:
         raise ZooError("model.channels=[]: must be at least one number where model.network=conv")
     if network == "conv" and not spec.spatial:
@@ -38,12 +26,7 @@ def check_encoder(
 
 
 def default_latent_size(spec: DataSpec, size: int | None, default: int) -> int:
-    """Return ``size``; where that is None the ``default``, or half of the input's size if that is less.
-
-    Raises:
-        ZooError: a size less than one.
-    """
-    check_number("model.latent_dim", size, low=1, integer=True, optional=True)
+    """Return ``size``; where that is None the ``default``, or half of the input's size if that is less."""
     if size is not None and size > spec.outputs:
         note = f"note: model.latent_dim={size} is more than the {spec.outputs} numbers of a row of {spec.name}"
         print(f"{note}, so that nothing need be compressed", file=sys.stderr)

@@ -8,9 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from zoo.config.schema import check_number
-from zoo.exceptions import ZooError, unknown
-from zoo.layers.blocks import NORMS, activation_of, norm_of
+from zoo.layers.blocks import activation_of, norm_of
 
 
 class Residual(nn.Sequential):
@@ -36,19 +34,3 @@ def mlp(inputs: int, hidden_sizes: Sequence[int], *, input_dropout: float = 0.0,
     hidden = [layer(a, b, **options) for a, b in itertools.pairwise([inputs, *hidden_sizes])]
     first = [nn.Dropout(input_dropout)] if input_dropout else []
     return nn.Sequential(*first, *hidden)
-
-
-def check_layers(*, hidden_sizes: Sequence[int], norm: str, dropout: float) -> None:
-    """Raise ZooError where one of these options of ``mlp`` is outside its limits."""
-    if norm not in NORMS:
-        raise unknown("model.norm", norm, NORMS)
-    check_sizes("model.hidden_sizes", hidden_sizes)
-    check_number("model.dropout", dropout, low=0, below=1)
-
-
-def check_sizes(where: str, sizes: Sequence[int]) -> None:
-    """Raise ZooError unless ``sizes`` is a list of whole numbers from 1."""
-    if not isinstance(sizes, Sequence) or isinstance(sizes, str):
-        raise ZooError(f"{where}={sizes}: must be a list of whole numbers, such as [256,256]")
-    for size in sizes:
-        check_number(where, size, low=1, integer=True)

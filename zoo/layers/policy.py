@@ -9,13 +9,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from zoo.config.schema import check_choice
 from zoo.data.dataset import Batch
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 from zoo.layers.blocks import activation_of, begin_small, halved
-from zoo.layers.mlp import check_sizes
 from zoo.utils.random import PerSampleGenerator
+
+NETWORKS = ("auto", "dense", "conv")
 
 
 def observation_network(
@@ -35,11 +35,8 @@ def observation_network(
     implementation details of PPO.
 
     Raises:
-        ZooError: an option outside its limits.
+        ZooError: convolutions over what is no image.
     """
-    check_choice("model.network", network, ("auto", "dense", "conv"))
-    check_sizes("model.hidden_sizes", hidden_sizes)
-    check_sizes("model.channels", channels)
     shape, layers = spec.input_shape, []
     if network == "conv" and len(shape) != 3:
         raise ZooError(f"model.network=conv: is for images; {spec.name} shows {shape}")

@@ -28,11 +28,6 @@ def _two_sided(target: Any, classes: int) -> Tensor:
     return defined
 
 
-def _mean(values: Tensor, defined: Tensor) -> Tensor:
-    """Return the mean of those values that are defined, NaN where none is."""
-    return values[defined].mean()
-
-
 class _OfTwoClasses(Metric):
     """A ranking of the rows of two classes, NaN where all rows are of one."""
 
@@ -59,7 +54,8 @@ class _MeanOverClasses(Metric):
 
     def compute(self) -> Tensor:
         """Return it."""
-        return _mean(super().compute(), _two_sided(self.target, self.count))  # type: ignore[safe-super]
+        values: Tensor = super().compute()  # type: ignore[safe-super]
+        return values[_two_sided(self.target, self.count)].mean()
 
 
 class MeanAUROC(_MeanOverClasses, MulticlassAUROC):  # type: ignore[misc]
@@ -87,7 +83,7 @@ class MeanRecall(MulticlassRecall):
     def compute(self) -> Tensor:
         """Return it."""
         hit, _, _, missed = self._final_state()
-        return _mean(hit / (hit + missed), hit + missed > 0)
+        return (hit / (hit + missed))[hit + missed > 0].mean()
 
 
 class LabelBalancedAccuracy(MultilabelRecall):
@@ -100,7 +96,7 @@ class LabelBalancedAccuracy(MultilabelRecall):
         """Return it."""
         hit, alarm, passed, missed = self._final_state()
         values = torch.cat([hit / (hit + missed), passed / (passed + alarm)])
-        return _mean(values, torch.cat([hit + missed, passed + alarm]) > 0)
+        return values[torch.cat([hit + missed, passed + alarm]) > 0].mean()
 
 
 class DefinedR2(R2Score):

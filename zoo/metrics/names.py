@@ -4,21 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-LABELS = {
-    "auroc": "AUROC",
-    "rmse": "RMSE",
-    "mae": "MAE",
+ACRONYMS = ("auroc", "rmse", "mae", "mse", "sse", "psnr", "ssim", "f1", "elbo", "kl", "nll")
+LABELS = {name: name.upper() for name in ACRONYMS} | {
     "r2": "R²",
-    "mse": "MSE",
-    "sse": "SSE",
     "mse_original": "MSE in original units",
     "mae_original": "MAE in original units",
-    "psnr": "PSNR",
-    "ssim": "SSIM",
-    "f1": "F1",
-    "elbo": "ELBO",
-    "kl": "KL",
-    "nll": "NLL",
     "knn_accuracy": "k-NN accuracy",
     "probe_accuracy": "linear probe accuracy",
     "frechet_pca": "FD (features of PCA)",

@@ -9,12 +9,12 @@ numbers of the code near 0 (a sparse code).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from zoo.config.schema import NonNegative
+from zoo.config.schema import NonNegative, one_of
 from zoo.data.dataset import Batch
 from zoo.data.noise import check_noise
 from zoo.models.autoencoder_base import AutoencoderBase
@@ -43,12 +43,11 @@ class Autoencoder(AutoencoderBase):
         noise: str = "none",
         noise_level: float = 0.3,
         sparsity_weight: NonNegative = 0.0,
-        likelihood: str = "mse",
+        likelihood: Annotated[str, one_of(LIKELIHOODS)] = "mse",
         **shared: Any,
     ) -> None:
         super().__init__(**shared)
         check_noise(noise, noise_level)
-        self.check_likelihood(likelihood, LIKELIHOODS)
         self.noise, self.sparsity_weight, self.likelihood = (noise, noise_level), sparsity_weight, likelihood
         self.build_networks(outputs=self.latent_dim, inputs=self.latent_dim)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from zoo.config.schema import check_choice, check_number
+from zoo.config.schema import OptionalCount, Share, Sizes, check_number, one_of
 from zoo.data.classes import labeled
 from zoo.data.dataset import Batch, Dataset, Split
 from zoo.data.image.spec import UNLABELED_DIGITS
@@ -16,7 +15,8 @@ from zoo.data.loader import EvalLoader, take
 from zoo.data.noise import add_noise
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
-from zoo.layers.encoder_decoder import check_encoder, decoder, default_latent_size, encoder
+from zoo.layers.blocks import NORMS
+from zoo.layers.encoder_decoder import NETWORKS, check_encoder, decoder, default_latent_size, encoder
 from zoo.metrics.scores import code_figures
 from zoo.models.base import ZooModule
 from zoo.tasks.reconstruction import Reconstruction
@@ -53,18 +53,20 @@ class AutoencoderBase(ZooModule):
         self,
         *,
         spec: DataSpec | dict[str, Any] = UNLABELED_DIGITS,
-        network: str = "dense",
-        hidden_sizes: Sequence[int] = (256, 128),
-        channels: Sequence[int] = (32, 64),
-        latent_dim: int | None = None,
+        network: Annotated[str, one_of(NETWORKS)] = "dense",
+        hidden_sizes: Sizes = (256, 128),
+        channels: Sizes = (32, 64),
+        latent_dim: OptionalCount = None,
         activation: str = "relu",
-        norm: str = "none",
-        dropout: float = 0.0,
+        norm: Annotated[str, one_of(NORMS)] = "none",
+        dropout: Share = 0.0,
     ) -> None:
         super().__init__(spec=spec)
-        layers: dict[str, Any] = {"network": network, "hidden_sizes": hidden_sizes, "channels": channels, "norm": norm}
-        check_encoder(self.spec, **layers, dropout=dropout)
-        self.layers = {**layers, "dropout": dropout, "activation": activation}
+        check_encoder(self.spec, network=network, channels=channels)
+        if self.hparams.get("likelihood") == "bernoulli" and not self.spec.bounded:
+            raise ZooError(f"model.likelihood=bernoulli: is for images; {self.spec.name} is {self.spec.modality} data")
+        self.layers: dict[str, Any] = {"network": network, "hidden_sizes": hidden_sizes, "channels": channels}
+        self.layers |= {"norm": norm, "dropout": dropout, "activation": activation}
         self.latent_dim = default_latent_size(self.spec, latent_dim, self.default_latent_dim)
         self.hparams["latent_dim"] = self.latent_dim
 
@@ -76,12 +78,6 @@ class AutoencoderBase(ZooModule):
     def output_activation(self, logits: Tensor) -> Tensor:
         """Return the decoder's values of its logits: bounded ones between 0 and 1, else as they are."""
         return logits.float().sigmoid() if self.spec.bounded else logits.float()
-
-    def check_likelihood(self, likelihood: str, choices: Sequence[str]) -> None:
-        """Raise ZooError where the likelihood is none of the choices, or not of such data."""
-        check_choice("model.likelihood", likelihood, choices)
-        if likelihood == "bernoulli" and not self.spec.bounded:
-            raise ZooError(f"model.likelihood=bernoulli: is for images; {self.spec.name} is {self.spec.modality} data")
 
     # --- encoding and decoding ---
 

@@ -15,14 +15,13 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor, nn
 
-from zoo.config.schema import Count, Learning, Share, check_choice, check_number, number
+from zoo.config.schema import Count, Learning, OptionalCount, Share, Sizes, check_choice, check_number, number, one_of
 from zoo.data.image.spec import DIGITS
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 from zoo.layers.alexnet import AlexNet
 from zoo.layers.blocks import activation_of, stem_pooling_for
 from zoo.layers.lenet import LeNet
-from zoo.layers.mlp import check_sizes
 from zoo.layers.resnet import ResNet
 from zoo.layers.torchvision import last_layer, torchvision_network
 from zoo.layers.wide_resnet import WideResNet
@@ -97,24 +96,21 @@ class CNN(ZooModule):
         *,
         spec: DataSpec | dict[str, Any] = DIGITS,
         network: str = "plain",
-        channels: Sequence[int] = (32, 64, 128, 128),
+        channels: Sizes = (32, 64, 128, 128),
         head_hidden_size: int = 512,
         depth: Annotated[int, number(low=8, integer=True)] = 20,
         base_width: Count = 16,
-        stem_pooling: Annotated[int | None, number(low=1, integer=True, optional=True)] = None,
+        stem_pooling: OptionalCount = None,
         activation: str = "relu",
         dropout: Share = 0.5,
         pretrained: str | None = None,
         freeze_epochs: Annotated[int, number(low=0, integer=True)] = 0,
-        tta: str | None = None,
+        tta: Annotated[str | None, one_of(TTA, optional=True)] = None,
     ) -> None:
         super().__init__(spec=spec)
         check_number("model.head_hidden_size", head_hidden_size, low=int(network == "alexnet"), integer=True)
-        check_sizes("model.channels", channels)
         if network == "plain" and not channels:
             raise ZooError("model.channels=[]: must be at least one number where model.network=plain")
-        if tta is not None:
-            check_choice("model.tta", tta, TTA)
         shape, outputs = self.spec.input_shape, self.spec.outputs
         head: dict[str, Any] = {"activation": activation, "dropout": dropout}
         residual: dict[str, Any] = {"depth": depth, "base_width": base_width}

@@ -19,17 +19,17 @@ of their steps.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo.config.schema import Count, Flag, Probability
+from zoo.config.schema import Count, Flag, Probability, Sizes, one_of
 from zoo.data.dataset import Batch
 from zoo.data.spec import DataSpec
-from zoo.layers.policy import observation_network
+from zoo.layers.policy import NETWORKS, observation_network
 from zoo.models.rl_base import OffPolicyModule
 from zoo.registry import register
 from zoo.utils.random import PerSampleGenerator
@@ -78,9 +78,9 @@ class DQN(OffPolicyModule):
     def __init__(
         self,
         *,
-        network: str = "auto",
-        hidden_sizes: Sequence[int] = (256, 256),
-        channels: Sequence[int] = (16, 32),
+        network: Annotated[str, one_of(NETWORKS)] = "auto",
+        hidden_sizes: Sizes = (256, 256),
+        channels: Sizes = (16, 32),
         activation: str = "relu",
         double: Flag = True,
         dueling: Flag = False,

@@ -12,18 +12,18 @@ members, of probabilities where there are classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 
-from zoo.config.schema import Count, Flag, Share, number, one_of
+from zoo.config.schema import Count, Flag, Share, Sizes, number, one_of
 from zoo.data.dataset import Batch
 from zoo.data.image.spec import DIGITS
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
-from zoo.layers.mlp import check_layers, mlp
+from zoo.layers.blocks import NORMS
+from zoo.layers.mlp import mlp
 from zoo.layers.tabular import NUMERICAL_EMBEDDINGS, TabularEmbedding
 from zoo.models.base import ZooModule
 from zoo.registry import register
@@ -75,10 +75,10 @@ class FNN(ZooModule):
         self,
         *,
         spec: DataSpec | dict[str, Any] = DIGITS,
-        hidden_sizes: Sequence[int] = (256, 256),
+        hidden_sizes: Sizes = (256, 256),
         activation: str = "relu",
-        norm: str = "batch",
-        dropout: float = 0.1,
+        norm: Annotated[str, one_of(NORMS)] = "batch",
+        dropout: Share = 0.1,
         input_dropout: Share = 0.0,
         residual: Flag = False,
         numerical_embedding: Annotated[str, one_of(NUMERICAL_EMBEDDINGS)] = "none",
@@ -87,7 +87,6 @@ class FNN(ZooModule):
         ensemble_size: Count = 1,
     ) -> None:
         super().__init__(spec=spec)
-        check_layers(hidden_sizes=hidden_sizes, norm=norm, dropout=dropout)
         if ensemble_size > 1 and norm == "batch":
             raise ZooError("model.norm=batch: would mix the members of model.ensemble_size; must be none or layer")
         self.embedding = None

@@ -24,14 +24,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from zoo.config.schema import Count, Flag, NonNegative, Positive, Share, number, one_of
+from zoo.config.schema import Count, Flag, NonNegative, Positive, Share, Sizes, number, one_of
 from zoo.data.dataset import Batch
 from zoo.data.image.spec import REAL_DIGITS
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 from zoo.layers.blocks import NORMS, frozen
 from zoo.layers.diffaugment import check_diffaugment, diffaugment
-from zoo.layers.encoder_decoder import check_encoder, decoder, encoder
+from zoo.layers.encoder_decoder import NETWORKS, check_encoder, decoder, encoder
 from zoo.models.generative_base import GenerativeModule
 from zoo.optim.ema import update_ema
 from zoo.registry import register
@@ -125,9 +125,9 @@ def max_halvings(shape: tuple[int, ...]) -> int:
     return min(shape[1:]).bit_length() - 2
 
 
-def check_networks(spec: DataSpec, *, network: str, channels: Sequence[int], **options: Any) -> None:
-    """Raise ZooError where an option of the networks is outside its limits."""
-    check_encoder(spec, network=network, channels=channels, **options, dropout=0.0)
+def check_networks(spec: DataSpec, *, network: str, channels: Sequence[int]) -> None:
+    """Raise ZooError where options of the networks do not go with the images."""
+    check_encoder(spec, network=network, channels=channels)
     side, most = min(spec.input_shape[1:]), max_halvings(spec.input_shape)
     if side < MIN_SIDE:
         raise ZooError(f"{spec.name}: images of {side} pixels a side are too small for a GAN; at least {MIN_SIDE}")
@@ -180,11 +180,11 @@ class GAN(GenerativeModule):
         self,
         *,
         spec: DataSpec | dict[str, Any] = REAL_DIGITS,
-        network: str = "dense",
-        hidden_sizes: Sequence[int] = (256, 512),
-        channels: Sequence[int] = (32, 64),
+        network: Annotated[str, one_of(NETWORKS)] = "dense",
+        hidden_sizes: Sizes = (256, 512),
+        channels: Sizes = (32, 64),
         latent_dim: Count = 64,
-        norm: str = "batch",
+        norm: Annotated[str, one_of(NORMS)] = "batch",
         discriminator_norm: Annotated[str, one_of(NORMS)] = "none",
         gan_loss: Annotated[str, one_of(LOSSES)] = "non_saturating",
         r1_gamma: NonNegative = 0.5,
@@ -202,7 +202,7 @@ class GAN(GenerativeModule):
         if mismatched_label_weight and not (conditional and self.num_classes > 1):
             weight = f"model.mismatched_label_weight={mismatched_label_weight}"
             raise ZooError(f"{weight}: needs model.conditional=true, and two classes at least")
-        check_networks(self.spec, network=network, hidden_sizes=hidden_sizes, channels=channels, norm=norm)
+        check_networks(self.spec, network=network, channels=channels)
         check_diffaugment(diffaugment)
         self.gan_loss, self.n_critic, self.discriminator_lr_ratio = gan_loss, n_critic, discriminator_lr_ratio
         self.r1_gamma, self.r2_gamma, self.gradient_penalty = r1_gamma, r2_gamma, gradient_penalty

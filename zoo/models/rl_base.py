@@ -6,7 +6,6 @@ A training batch is a rollout: ``collect_rollout`` acts, then the model's own fi
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any, ClassVar, cast
 
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo.config.schema import Count, Flag, NonNegative, Positive, Probability, number
+from zoo.config.schema import Count, Flag, NonNegative, Positive, Probability, Sizes, number, one_of
 from zoo.data.dataset import Batch
 from zoo.data.environment.loaders import RolloutLoader
 from zoo.data.environment.replay_buffer import ReplayBuffer
@@ -25,7 +24,16 @@ from zoo.data.environment.video import render_episode
 from zoo.data.input_readers import to_float
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
-from zoo.layers.policy import Samples, entropy, episode_counts, gae, log_prob, observation_network, sample_categorical
+from zoo.layers.policy import (
+    NETWORKS,
+    Samples,
+    entropy,
+    episode_counts,
+    gae,
+    log_prob,
+    observation_network,
+    sample_categorical,
+)
 from zoo.layers.running_statistics import ObservationNormalization, RewardScaling, standardize
 from zoo.models.base import ZooModule
 from zoo.tasks.control import Control, scaled
@@ -212,9 +220,9 @@ class OnPolicyModule(ControlModule):
     def __init__(
         self,
         *,
-        network: str = "auto",
-        hidden_sizes: Sequence[int] = (64, 64),
-        channels: Sequence[int] = (16, 32),
+        network: Annotated[str, one_of(NETWORKS)] = "auto",
+        hidden_sizes: Sizes = (64, 64),
+        channels: Sizes = (16, 32),
         activation: str = "tanh",
         vf_coef: NonNegative = 0.5,
         ent_coef: NonNegative = 0.0,

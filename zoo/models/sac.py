@@ -17,14 +17,14 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zoo.config.schema import Positive, number
+from zoo.config.schema import Positive, Sizes, number
 from zoo.data.dataset import Batch
 from zoo.data.environment.spec import PENDULUM
 from zoo.data.spec import DataSpec
@@ -79,7 +79,7 @@ class SAC(OffPolicyModule):
         self,
         *,
         spec: DataSpec | dict[str, Any] = PENDULUM,
-        hidden_sizes: Sequence[int] = (256, 256),
+        hidden_sizes: Sizes = (256, 256),
         activation: str = "relu",
         alpha: Positive = 1.0,
         target_entropy: Annotated[float | None, number(optional=True)] = None,

@@ -117,24 +117,18 @@ class SequenceModule(ZooModule):
         prompt_tokens = torch.from_numpy(encode_prompt(start, spec.tokenizer, vocabulary)).long().tolist()
         if not prompt_tokens:
             raise ZooError(f"prompt: {prompt!r} holds no {spec.tokenizer}")
+        generator, tokens = torch.Generator().manual_seed(seed), list[int]()
+        x, state = torch.tensor([prompt_tokens], device=self.device), None
         with eval_mode(self):
-            tokens = self._sample(prompt_tokens, length, temperature, top_k, torch.Generator().manual_seed(seed))
+            for _ in range(length):
+                logits, state = self.network.forward_with_state(x, state)
+                tokens.append(_sample_token(logits[0, -1].float().cpu(), temperature, top_k, generator))
+                x = torch.tensor([tokens[-1:]], device=self.device)
         text = detokenize((vocabulary[token] for token in tokens), spec.tokenizer)
         if not prompt:
             return text
         separator = " " if spec.tokenizer == "words" and text[:1].isalnum() else ""
         return prompt + separator + text
-
-    def _sample(
-        self, prompt: list[int], length: int, temperature: float, top_k: int | None, generator: torch.Generator
-    ) -> list[int]:
-        """Return ``length`` tokens after those of ``prompt``."""
-        x, state, tokens = torch.tensor([prompt], device=self.device), None, []
-        for _ in range(length):
-            logits, state = self.network.forward_with_state(x, state)
-            tokens.append(_sample_token(logits[0, -1].float().cpu(), temperature, top_k, generator))
-            x = torch.tensor([tokens[-1:]], device=self.device)
-        return tokens
 
     def visualizations(self, batch: Batch, dataset: Dataset) -> dict[str, Tensor]:
         """Return the ``gradient`` (T,): how much the core's last output depends on its input at each step.

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zoo.config.schema import Count, NonNegative, Probability
+from zoo.config.schema import Count, NonNegative, Probability, one_of
 from zoo.data.classes import conditional_classes, labels_of
 from zoo.data.dataset import Batch, Dataset
 from zoo.exceptions import ZooError
@@ -86,7 +86,7 @@ class VAE(AutoencoderBase):
     def __init__(
         self,
         *,
-        likelihood: str = "auto",
+        likelihood: Annotated[str, one_of(LIKELIHOODS)] = "auto",
         beta: NonNegative = 1.0,
         kl_warmup: Probability = 0.0,
         free_bits: NonNegative = 0.0,
@@ -96,7 +96,6 @@ class VAE(AutoencoderBase):
         **shared: Any,
     ) -> None:
         super().__init__(**shared)
-        self.check_likelihood(likelihood, LIKELIHOODS)
         if importance_samples > 1 and free_bits:
             raise ZooError("model.free_bits: needs the KL by itself, which model.importance_samples above 1 has not")
         self.beta, self.kl_warmup, self.free_bits = beta, kl_warmup, free_bits

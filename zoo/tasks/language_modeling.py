@@ -77,15 +77,11 @@ class LanguageModeling(Task):
 
     def update(self, metrics: Metrics, output: Tensor, batch: Batch) -> None:
         """Add a batch: each symbol counts alike."""
-        nll, correct = self.token_nll(output, batch), (output.argmax(2) == batch["y"]).float()
+        logits, correct = output.float().transpose(1, 2), (output.argmax(2) == batch["y"]).float()
+        nll = F.cross_entropy(logits, batch["y"], ignore_index=PADDING, reduction="none")  # (B, T), 0 in padding
         inside = (batch["y"] != PADDING).float()
         pair = (nll, inside)
         metrics.feed(nll=pair, perplexity=pair, bits_per_character=pair, accuracy=(correct, inside))
-
-    def token_nll(self, output: Tensor, batch: Batch) -> Tensor:
-        """Return the nats of each next symbol (B, T), 0 where it is padding."""
-        logits = output.float().transpose(1, 2)
-        return F.cross_entropy(logits, batch["y"], ignore_index=PADDING, reduction="none")
 
     def predictions(self, output: Tensor) -> dict[str, Tensor]:
         """Return ``probability`` (B, T, V) of each symbol to come next."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import sys
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -24,6 +23,7 @@ from zoo.tasks.base import Baselines, Task
 from zoo.utils.random import PerSampleGenerator
 
 MAX_TEST, MAX_VAL = 1000, 50  # images that filters are tested on, and selected on: each takes milliseconds
+Denoise = Callable[[np.ndarray, float], np.ndarray]  # of an image (H, W) or (C, H, W), with a strength
 STRENGTHS = (0.4, 0.6, 0.8, 1.0, 1.3)  # as shares of the noise
 MAX_FIT_ROWS = 20_000  # rows that principal components and the forest are fitted to
 
@@ -113,20 +113,9 @@ def _filters(dataset: Dataset, task: Task, noise: tuple[str, float]) -> Baseline
     """Return what measures filters on the same noisy test images; how strong they are is chosen on validation."""
     name, level = noise
     gray = dataset.spec.input_shape[0] == 1
-    axis = None if gray else 0
+    channel_axis = None if gray else 0
 
-    def means(image: np.ndarray, strength: float) -> np.ndarray:
-        options = {"patch_size": 5, "patch_distance": 6, "fast_mode": False, "channel_axis": axis}
-        restored: np.ndarray = denoise_nl_means(image, h=strength * level, **options)
-        return restored
-
-    def wavelets(image: np.ndarray, strength: float) -> np.ndarray:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of how small the images are
-            restored: np.ndarray = denoise_wavelet(image, sigma=strength * level, channel_axis=axis, rescale_sigma=True)
-        return restored
-
-    def measure(split: Split, denoise: Callable[..., np.ndarray], strength: float, limit: int) -> Scores:
+    def measure(split: Split, denoise: Denoise, strength: float, limit: int) -> Scores:
         first = {key: value.index_select(0, torch.arange(min(limit, len(value)))) for key, value in split.items()}
 
         def pairs() -> Iterator[tuple[Tensor, Any]]:
@@ -138,9 +127,9 @@ def _filters(dataset: Dataset, task: Task, noise: tuple[str, float]) -> Baseline
 
         return task.test_scores(pairs())
 
-    def select(denoise: Callable[..., np.ndarray]) -> Scores:
-        strength = min(STRENGTHS, key=lambda s: measure(dataset.val, denoise, s, MAX_VAL)["mse"])
-        return measure(dataset.test, denoise, strength, MAX_TEST)
+    def select(denoise: Denoise) -> Scores:
+        strength = min(STRENGTHS, key=lambda s: measure(dataset.val, denoise, s * level, MAX_VAL)["mse"])
+        return measure(dataset.test, denoise, strength * level, MAX_TEST)
 
     measures = {"noisy input": lambda: measure(dataset.test, lambda image, _: image, 1.0, MAX_TEST)}
     try:
@@ -149,7 +138,14 @@ def _filters(dataset: Dataset, task: Task, noise: tuple[str, float]) -> Baseline
     except ImportError:
         print(f"note: filters to compare with need scikit-image; {install('images')}", file=sys.stderr)
         return measures
-    return {**measures, "non-local means": partial(select, means), "wavelets": partial(select, wavelets)}
+    options = {"patch_size": 5, "patch_distance": 6, "fast_mode": False, "channel_axis": channel_axis}
+    denoisers: dict[str, Denoise] = {
+        "non-local means": lambda image, h: denoise_nl_means(image, h=h, **options),
+        "wavelets": lambda image, sigma: denoise_wavelet(
+            image, sigma=sigma, channel_axis=channel_axis, rescale_sigma=True
+        ),
+    }
+    return measures | {name: partial(select, denoise) for name, denoise in denoisers.items()}
 
 
 def _rows(scaler: Scaler, split: Split, *, every: bool = False) -> np.ndarray:
