@@ -58,23 +58,18 @@ class ZooModule(LoopModule):
         self.automatic_optimization = False
         self.save_hyperparameters(logger=False)  # collects the subclass's arguments too
         self.spec = DataSpec.of(spec)
+        name, actions = type(self).__name__, self.spec.action_space
         if self.spec.task not in self.tasks or self.spec.modality not in self.modalities:
-            raise ZooError(
-                f"{type(self).__name__} does {' and '.join(self.tasks)} of {' or '.join(self.modalities)} data; "
-                f"{self.spec.name} is {self.spec.task} of {self.spec.modality} data"
-            )
-        if self.spec.action_space and self.spec.action_space not in self.action_spaces:
-            raise ZooError(
-                f"{type(self).__name__} takes {' or '.join(self.action_spaces)} actions; "
-                f"{self.spec.name} has {self.spec.action_space} ones"
-            )
+            able = f"{name} does {' and '.join(self.tasks)} of {' or '.join(self.modalities)} data"
+            raise ZooError(f"{able}; {self.spec.name} is {self.spec.task} of {self.spec.modality} data")
+        if actions and actions not in self.action_spaces:
+            able = f"{name} takes {' or '.join(self.action_spaces)} actions"
+            raise ZooError(f"{able}; {self.spec.name} has {actions} ones")
         self.hparams["spec"] = self.spec.to_dict()
         for option, value in self.hparams.items():
             if not _is_primitive(value):
-                option_type = f"{type(self).__name__}: its option {option!r} is a {type(value).__name__}"
-                raise ZooError(
-                    f"{option_type}; a checkpoint holds numbers, text, flags, lists and dictionaries of such"
-                )
+                problem = f"{name}: its option {option!r} is a {type(value).__name__}"
+                raise ZooError(f"{problem}; a checkpoint holds numbers, text, flags, lists and dictionaries of such")
         check_options(type(self), "model", self.hparams)
         self.task = build_task(self.spec)
         mean, std = (torch.tensor(v, dtype=torch.float64) for v in (self.spec.mean, self.spec.std))

@@ -75,6 +75,7 @@ class LoopModule(L.LightningModule):
         self.plateau: PlateauScheduler | None = None
         self.metrics: dict[str, Metrics] = {}
         self.test_outputs: list[Tensor] = []
+        self.testing = False
         self.stage = "test"  # val while a threshold is chosen by a test on validation rows
 
     def eval_step(self, batch: Batch) -> Any:
@@ -83,6 +84,7 @@ class LoopModule(L.LightningModule):
 
     def begin_evaluation(self, stage: str) -> None:
         """Get ready for the first of such batches, of ``val`` or ``test``."""
+        self.testing = stage == "test"
 
     @property
     def steps(self) -> int:

@@ -63,7 +63,7 @@ class ControlModule(ZooModule):
         normalize_observations: Flag = False,
     ) -> None:
         super().__init__(spec=spec)
-        self.gamma, self.testing, shape = gamma, False, self.spec.input_shape
+        self.gamma, shape = gamma, self.spec.input_shape
         self.observation_normalization = ObservationNormalization(shape) if normalize_observations else None
 
     def act(self, x: Tensor, *, greedy: bool = False, generator: PerSampleGenerator | None = None) -> dict[str, Tensor]:
@@ -159,10 +159,6 @@ class ControlModule(ZooModule):
     def value(self, x: Tensor) -> Tensor | None:
         """Return the value (N,) of observations (N, *input_shape), or None where it is unknown."""
         return None
-
-    def begin_evaluation(self, stage: str) -> None:
-        """Note whether it is the test, where actions are sampled too."""
-        self.testing = stage == "test"
 
     def eval_step(self, batch: Any) -> dict[str, Tensor]:
         """Return ``return`` and ``length`` of episodes with greedy actions, in test ``return_sampled`` with sampled ones."""

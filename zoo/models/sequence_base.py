@@ -84,6 +84,7 @@ class SequenceModule(ZooModule):
 
     def begin_evaluation(self, stage: str) -> None:
         """Begin with no state."""
+        super().begin_evaluation(stage)
         self.eval_state = None
 
     def eval_step(self, batch: Batch) -> Tensor:
@@ -117,7 +118,7 @@ class SequenceModule(ZooModule):
         prompt_tokens = torch.from_numpy(encode_prompt(start, spec.tokenizer, vocabulary)).long().tolist()
         if not prompt_tokens:
             raise ZooError(f"prompt: {prompt!r} holds no {spec.tokenizer}")
-        generator, tokens = torch.Generator().manual_seed(seed), list[int]()
+        generator, tokens = torch.Generator().manual_seed(seed), []
         x, state = torch.tensor([prompt_tokens], device=self.device), None
         with eval_mode(self):
             for _ in range(length):
@@ -177,37 +178,42 @@ def _batch_size(state: Any) -> int:
     return state.shape[1]
 
 
-# --- recurrent networks ---
+class LanguageModel(nn.Module):
+    """Language modeling: token embedding, the core, logits of the next token at each step.
 
-
-class RecurrentLanguageModel(nn.Module):
-    """Language modeling: token embedding, recurrent layers, logits of the next token at each step."""
+    ``embedding_std`` is the standard deviation of the vectors' first values; None: by their size.
+    """
 
     def __init__(
         self,
         spec: DataSpec,
-        core: Callable[[int, int], RecurrentLayers],
+        core: Callable[[int, int], Any],
         *,
         embedding_dim: int,
         input_dropout: nn.Module,
         output_dropout: nn.Module,
         tie_embeddings: bool,
+        embedding_std: float | None = None,
     ) -> None:
         super().__init__()
         self.embed = TokenEmbedding(spec.vocab_size, embedding_dim, steps=spec.input_shape[0], dropout=input_dropout)
+        if embedding_std is not None:
+            self.embed.initialize(embedding_std)
         self.core = core(self.embed.features, self.embed.steps)
-        self.head = LanguageModelHead(
-            self.core.features, self.embed, tie_embeddings=tie_embeddings, dropout=output_dropout
-        )
+        options: dict[str, Any] = {"tie_embeddings": tie_embeddings, "dropout": output_dropout}
+        self.head = LanguageModelHead(self.core.features, self.embed, **options)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return logits (B, T, V), from a state of zeros."""
         return self.forward_with_state(x, None)[0]
 
-    def forward_with_state(self, x: Tensor, state: State | None) -> tuple[Tensor, State]:
-        """Return logits (B, T, V) and the hidden state after the last token."""
+    def forward_with_state(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Return logits (B, T, V) and the state after the last token."""
         h, state = self.core(self.embed(x), None, state)
         return self.head(h), state
+
+
+# --- recurrent networks ---
 
 
 class RecurrentForecaster(nn.Module):
@@ -328,7 +334,7 @@ class RecurrentModule(SequenceModule):
             )
         self.network: nn.Module
         if target == "next_symbol":
-            self.network = RecurrentLanguageModel(
+            self.network = LanguageModel(
                 self.spec,
                 core,
                 embedding_dim=embedding_dim,

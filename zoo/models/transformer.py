@@ -28,12 +28,10 @@ from zoo.exceptions import ZooError
 from zoo.layers.blocks import begin_small
 from zoo.layers.sequence import (
     ForecasterHead,
-    LanguageModelHead,
     SeriesPatches,
-    TokenEmbedding,
     valid_mask,
 )
-from zoo.models.sequence_base import SequenceModule
+from zoo.models.sequence_base import LanguageModel, SequenceModule
 from zoo.registry import register
 
 POSITIONAL_ENCODINGS = ("rotary", "learned")
@@ -183,31 +181,15 @@ def _initialize_linear(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-class TransformerLanguageModel(nn.Module):
+class TransformerLanguageModel(LanguageModel):
     """Language modeling: token embedding, causal blocks, logits of the next token at each step."""
-
-    def __init__(
-        self,
-        spec: DataSpec,
-        core: Callable[[int, int], TransformerBlocks],
-        *,
-        size: int,
-        tie_embeddings: bool,
-        dropout: float,
-    ) -> None:
-        super().__init__()
-        self.block_size = spec.input_shape[0]
-        self.embed = TokenEmbedding(spec.vocab_size, size, steps=self.block_size, dropout=nn.Identity())
-        self.embed.initialize(0.02)
-        self.core = core(size, self.block_size)
-        self.head = LanguageModelHead(size, self.embed, tie_embeddings=tie_embeddings, dropout=nn.Dropout(dropout))
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Return logits (B, T, V); a step attends to those before it in ``x``.
 
         Learned positions end with the block: a longer text is then read in parts.
         """
-        if self.core.pos_embed is not None and not torch.compiler.is_exporting() and x.shape[1] > self.block_size:
+        if self.core.pos_embed is not None and not torch.compiler.is_exporting() and x.shape[1] > self.embed.steps:
             return self.forward_with_state(x, None)[0]
         h, _ = self.core(self.embed(x))
         out: Tensor = self.head(h)
@@ -225,8 +207,8 @@ class TransformerLanguageModel(nn.Module):
         if x.shape[1] == 1:
             return self._decode(x, context, cache)
         logits = []
-        for part in torch.split(x, max(self.block_size // 2, 1), 1):
-            context = torch.cat([context, part], 1)[:, -self.block_size :]
+        for part in torch.split(x, max(self.embed.steps // 2, 1), 1):
+            context = torch.cat([context, part], 1)[:, -self.embed.steps :]
             logits.append(self.forward(context)[:, -part.shape[1] :])
         return torch.cat(logits, 1), (context, None)
 
@@ -234,9 +216,9 @@ class TransformerLanguageModel(nn.Module):
         self, x: Tensor, context: Tensor, cache: KeyValueCache | None
     ) -> tuple[Tensor, tuple[Tensor, KeyValueCache]]:
         """Return logits (B, 1, V) for one token behind ``context``; once that is a block, behind its later half."""
-        full = context.shape[1] >= self.block_size
+        full = context.shape[1] >= self.embed.steps
         if full:
-            context = context[:, context.shape[1] - self.block_size // 2 :]
+            context = context[:, context.shape[1] - self.embed.steps // 2 :]
         new_tokens = x
         if cache is None or full:
             cache, new_tokens = KeyValueCache(len(self.core.blocks)), torch.cat([context, x], 1)
@@ -309,7 +291,13 @@ class Transformer(SequenceModule):
         self.network: nn.Module
         if target == "next_symbol":
             self.network = TransformerLanguageModel(
-                self.spec, core, size=hidden_size, tie_embeddings=tie_embeddings, dropout=dropout
+                self.spec,
+                core,
+                embedding_dim=hidden_size,
+                embedding_std=0.02,
+                input_dropout=nn.Identity(),
+                output_dropout=nn.Dropout(dropout),
+                tie_embeddings=tie_embeddings,
             )
         elif target == "future":
             self.network = TransformerForecaster(core, patches=self.build_patches(), size=hidden_size, dropout=dropout)

@@ -101,7 +101,6 @@ class VAE(AutoencoderBase):
         self.beta, self.kl_warmup, self.free_bits = beta, kl_warmup, free_bits
         self.importance_samples, self.test_importance_samples = importance_samples, test_importance_samples
         self.num_classes = conditional_classes(self.spec, conditional=conditional)
-        self.testing = False
         self.task = EvidenceLowerBound(self.spec)
         self.build_networks(outputs=2 * self.latent_dim, inputs=self.latent_dim + self.num_classes)
         self.class_embedding = nn.Embedding(self.num_classes, 2 * self.latent_dim) if conditional else None
@@ -182,10 +181,6 @@ class VAE(AutoencoderBase):
             log_likelihood = self.log_likelihood(target, self.decoder_output(mean))
             predictions["score"] = kl_to_prior(mean, log_var).sum(1) - log_likelihood
         return predictions
-
-    def begin_evaluation(self, stage: str) -> None:
-        """Note whether it is the test, which draws many codes."""
-        self.testing = stage == "test"
 
     def eval_step(self, batch: Batch) -> dict[str, Tensor]:
         """Return each row's reconstruction from its mean code, ``score``, ``elbo`` and ``kl``, in test ``nll``."""

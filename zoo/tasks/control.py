@@ -40,6 +40,12 @@ class StandardDeviation(Metric):
         return to_widest_dtype(dim_zero_cat(self.values)).std(correction=0)
 
 
+def return_gap(metrics: Mapping[str, float], dataset: Any) -> float:
+    """Return what the return lacks of a reward of 1 at each step, as a share of what random actions lack."""
+    best = metrics["length"]
+    return (best - metrics["return"]) / (best - at_random(dataset)["return"])
+
+
 @register_task("control", target="reward")
 class Control(Task):
     """Episodes of seeds of their own, in which the likeliest action is taken.
@@ -49,12 +55,7 @@ class Control(Task):
     """
 
     monitor, mode, fallback_monitor = "return", "max", "return"
-    example = Example(
-        lambda metrics, dataset: return_gap(metrics, dataset),
-        0.5,
-        0.3,
-        "return lacks {:.3f} of what actions at random lack, which is above",
-    )
+    example = Example(return_gap, 0.5, 0.3, "return lacks {:.3f} of what actions at random lack, which is above")
     rejected_options = dict.fromkeys(("class_weights", "loss", "threshold"), "nothing is labeled")
     progress_axis = "samples"
     collects_outputs = False  # of episodes that are over
@@ -113,12 +114,6 @@ class Control(Task):
         if "map" in visualizations:
             plots["map.png"] = partial(maps, visualizations)
         return plots
-
-
-def return_gap(metrics: Mapping[str, float], dataset: Any) -> float:
-    """Return what the return lacks of a reward of 1 at each step, as a share of what random actions lack."""
-    best = metrics["length"]
-    return (best - metrics["return"]) / (best - at_random(dataset)["return"])
 
 
 def scaled(action: Tensor, low: Tensor, high: Tensor) -> Tensor:

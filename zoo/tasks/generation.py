@@ -35,6 +35,12 @@ SMALL = 56  # pixels a side, up to which images are drawn twice or more as large
 SECONDS = 8.0  # that the animation takes at most
 
 
+def relative_frechet(metrics: Mapping[str, float], dataset: Dataset) -> float:
+    """Return the Fréchet distance as a multiple of that of the mean test row, which is the rows' summed variance."""
+    x = next(iter(EvalLoader(dataset.test)))["x"]
+    return metrics["frechet_pca"] / float(x.flatten(1).var(0).sum())
+
+
 @register_task("generation", target="none")
 class Generation(Task):
     """Samples beside real rows, as many.
@@ -50,12 +56,7 @@ class Generation(Task):
     """
 
     monitor, mode, fallback_monitor = "frechet_pca", "min", "frechet_pca"
-    example = Example(
-        lambda metrics, dataset: metrics["frechet_pca"] / variance(dataset),
-        0.5,
-        0.3,
-        "Fréchet distance {:.3f} times that of the mean row is above",
-    )
+    example = Example(relative_frechet, 0.5, 0.3, "Fréchet distance {:.3f} times that of the mean row is above")
     rejected_options = dict.fromkeys(("class_weights", "loss", "threshold"), "nothing is predicted")
     collects_outputs = False  # samples are drawn when a picture is
     demo = "sample"
@@ -107,12 +108,6 @@ class Generation(Task):
     def callbacks(self, model: Any, folder: Path) -> list[Callback]:
         """Return what writes a grid of samples after each epoch, where the model samples."""
         return [SampleGrids(folder / "samples")] if hasattr(model, "sample") else []
-
-
-def variance(dataset: Dataset) -> float:
-    """Return the variance of test rows, summed: the Fréchet distance of samples that are all their mean."""
-    x = next(iter(EvalLoader(dataset.test)))["x"]
-    return float(x.flatten(1).var(0).sum())
 
 
 @torch.inference_mode()

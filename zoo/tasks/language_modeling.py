@@ -27,6 +27,13 @@ from zoo.utils.console import print_progress
 CHARACTERS, WORDS = 120, 40  # in a sample
 
 
+def relative_nll(metrics: Mapping[str, float], dataset: Dataset) -> float:
+    """Return the nats of a test symbol, as a multiple of those by its frequency there."""
+    y = dataset.test["y"].index_select(0, torch.arange(len(dataset.test["y"])))[:, 0]
+    frequency = torch.bincount(y).double() / len(y)
+    return metrics["nll"] / float(-(frequency * frequency.clamp(min=1e-12).log()).sum())
+
+
 @register_task("language_modeling", target="next_symbol")
 class LanguageModeling(Task):
     """Cross-entropy of each next symbol. ``output`` (B, T, V) logits, ``y`` (B, T) int64; padding does not count.
@@ -38,12 +45,7 @@ class LanguageModeling(Task):
     monitor, mode, monitors = "nll", "min", ("nll", "accuracy", "perplexity")
     rejected_options = dict.fromkeys(("class_weights", "threshold", "loss"), "the target is the next symbol")
     metric_labels: ClassVar[Mapping[str, str]] = {"nll": "nats per token", "accuracy": "next-token accuracy"}
-    example = Example(
-        lambda metrics, dataset: metrics["nll"] / unigram_nll(dataset),
-        0.7,
-        0.6,
-        "nll {:.3f} times that of single symbols' frequencies is above",
-    )
+    example = Example(relative_nll, 0.7, 0.6, "nll {:.3f} times that of single symbols' frequencies is above")
     collects_outputs = False  # of the size of the text times that of the vocabulary
     demo = "generate"
     command = "zoo generate {}"
@@ -104,13 +106,6 @@ class LanguageModeling(Task):
     def data_options(cls, spec: Any) -> dict[str, Any]:
         """Return the block size and the kind of tokens."""
         return {"data.block_size": spec.input_shape[0], "data.tokenizer": spec.tokenizer}
-
-
-def unigram_nll(dataset: Dataset) -> float:
-    """Return the nats of a test symbol by its frequency there."""
-    y = dataset.test["y"].index_select(0, torch.arange(len(dataset.test["y"])))[:, 0]
-    frequency = torch.bincount(y).double() / len(y)
-    return float(-(frequency * frequency.clamp(min=1e-12).log()).sum())
 
 
 def ngram_scores(dataset: Dataset, order: int) -> Scores:

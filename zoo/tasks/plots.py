@@ -215,13 +215,13 @@ def write_gif(frames: Tensor, path: Path) -> Path:
 
 def maps(visualizations: Mapping[str, Tensor], path: Path) -> Path:
     """Plots action and value (H, W) over two observed numbers, which range over ``range`` (2, 2)."""
-    panels = [("action", "action"), *([("value", "value")] if "value" in visualizations else [])]
+    panels = {"action": visualizations["map"]}
+    panels |= {"value": visualizations["value"]} if "value" in visualizations else {}
     figure = Figure(figsize=(4.2 * len(panels), 3.6), layout="constrained")
     (left, right), (low, high) = visualizations["range"].tolist()
-    for ax, (name, title) in zip(np.atleast_1d(axes_of(figure, 1, len(panels))), panels, strict=True):
-        values: Any = visualizations["map" if name == "action" else name].cpu().numpy()
-        colors = {"cmap": "viridis"} if name == "value" else {"cmap": "coolwarm"}
-        drawn = ax.imshow(values, origin="lower", aspect="auto", extent=(left, right, low, high), **colors)
+    for ax, (title, values) in zip(np.atleast_1d(axes_of(figure, 1, len(panels))), panels.items(), strict=True):
+        options = {"extent": (left, right, low, high), "cmap": "viridis" if title == "value" else "coolwarm"}
+        drawn = ax.imshow(values.cpu().numpy(), origin="lower", aspect="auto", **options)
         figure.colorbar(drawn, ax=ax)
         ax.set_xlabel("first observed number", color=INK)
         ax.set_ylabel("second observed number", color=INK)

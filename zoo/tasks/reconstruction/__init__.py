@@ -41,6 +41,12 @@ SMALLEST = 16  # pixels a side: SSIM looks at windows of 11
 FALSE_ALARMS = 0.01  # of normal rows, by the threshold that is set where validation holds no anomaly
 
 
+def relative_mse(metrics: Mapping[str, float], dataset: Dataset) -> float:
+    """Return the mean squared error as a multiple of that of the test rows' own mean."""
+    target = Reconstruction(dataset.spec).target(next(iter(EvalLoader(dataset.test)))["x"])
+    return metrics["mse"] / float((target - target.mean(0)).square().mean())
+
+
 @register_task("reconstruction", target="input")
 class Reconstruction(Task):
     """Squared error of the reconstruction. ``output`` is like ``target(x)``: images in [0, 1], else standardized.
@@ -51,12 +57,7 @@ class Reconstruction(Task):
     """
 
     monitor, mode, fallback_monitor = "mse", "min", "mse"
-    example = Example(
-        lambda metrics, dataset: metrics["mse"] / mean_row_error(dataset),
-        0.9,
-        0.8,
-        "MSE {:.3f} times that of the mean row is above",
-    )
+    example = Example(relative_mse, 0.9, 0.8, "MSE {:.3f} times that of the mean row is above")
     rejected_options = dict.fromkeys(("class_weights", "loss"), "the target is the input itself")
     demo = "reconstruct"
 
@@ -226,9 +227,3 @@ class Reconstruction(Task):
         if spec.normal_classes:
             schema["properties"] |= {"label": {"type": "string", "enum": list(spec.classes)}, "score": number_schema()}
         return schema
-
-
-def mean_row_error(dataset: Dataset) -> float:
-    """Return the mean squared error of the test rows against their own mean."""
-    target = Reconstruction(dataset.spec).target(next(iter(EvalLoader(dataset.test)))["x"])
-    return float((target - target.mean(0)).square().mean())
