@@ -54,8 +54,14 @@ MODALITIES = {
     for name, tasks in _TABLES["modalities"].items()
 }
 MODELS: dict[str, Entry] = {
-    name: Entry(f"zoo.models.{name}", **{key: v if isinstance(v, str) else tuple(v) for key, v in fields.items()})
-    for name, fields in _TABLES["models"].items()
+    name: Entry(
+        f"zoo.models.{name}",
+        row["attribute"],
+        tuple(row["tasks"]),
+        tuple(row["modalities"]),
+        tuple(row.get("action_spaces", ())),
+    )
+    for name, row in _TABLES["models"].items()
 }
 SYNONYMS: dict[str, str] = _TABLES["synonyms"]  # other names of models
 DATA_MODULES: dict[str, str] = {name: module for module, names in _TABLES["data"].items() for name in names}
