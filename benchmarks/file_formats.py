@@ -218,9 +218,10 @@ def _idx(path: Path) -> None:
 
 
 def _unpacked(path: Path) -> Any:
+    from zoo.data.download import read_checked
     from zoo.data.image.datasets import read_idx
 
-    return read_idx(path, (path.parent / "md5").read_text())
+    return read_idx(read_checked(path, (path.parent / "md5").read_text()))
 
 
 def _wav(path: Path) -> None:

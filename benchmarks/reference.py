@@ -14,8 +14,8 @@ from zoo import registry
 from zoo.cli import COMMANDS, find_command
 from zoo.config import schema
 from zoo.config.groups import GROUPS, files, recipe_class
-from zoo.config.help import SHARED, data_descriptions, value_text
-from zoo.config.signatures import REQUIRED, Option, augment_options, data_options, declared, model_options
+from zoo.config.help import data_descriptions, value_text
+from zoo.config.signatures import REQUIRED, Option, augment_options, data_options, declared, descriptions, model_options
 from zoo.utils import entries
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference.md"
@@ -86,7 +86,7 @@ def _models() -> Iterator[str]:
 
 def _data() -> Iterator[str]:
     yield "\n## Data sets\n\nAll data sets have these options:"
-    common = {"batch_size": Option("batch_size", 128, SHARED["batch_size"])}
+    common = {"batch_size": Option("batch_size", 128, descriptions(schema.DataOptions.__doc__ or "")["batch_size"])}
     yield from _options("data.", common | declared(schema.DataOptions))
     names: dict[str, list[str]] = {}
     for name in entries.DATA_MODULES:

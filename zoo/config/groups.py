@@ -32,21 +32,23 @@ def choices(group: str) -> list[str]:
     return names + [name for name in (registered() if registered else []) if name not in names]
 
 
+@functools.cache
+def _content(group: str, name: str) -> dict[str, Any] | None:
+    """Return what a YAML file of a group holds as it stands; None where there is no such file."""
+    path = conf_dir() / group / f"{name}.yaml"
+    content: Any = OmegaConf.to_container(OmegaConf.load(path)) if path.is_file() else None
+    return content if content is None else dict(content)
+
+
 def recipe_class(model: str) -> str:
     """Return the registered name behind a recipe's; any other name as it is."""
     model = registry.SYNONYMS.get(model, model)
-    path = conf_dir() / "model" / f"{model}.yaml"
-    return _class_in(path) if path.is_file() else model
-
-
-@functools.cache
-def _class_in(path: Path) -> str:
-    """Return the registered name that a model's YAML declares, or that the one does which it begins with."""
-    content: Any = OmegaConf.to_container(OmegaConf.load(path))
-    above = next((base for base in content.get("defaults", []) if isinstance(base, str) and base != "_self_"), None)
+    content = _content("model", model)
+    if content is None:
+        return model
     if "name" in content.get("model", {}):
         return str(content["model"]["name"])
-    return _class_in(path.with_name(f"{above}.yaml"))
+    return recipe_class(next(base for base in content["defaults"] if isinstance(base, str) and base != "_self_"))
 
 
 def canonical(override: str) -> str:
@@ -58,15 +60,7 @@ def canonical(override: str) -> str:
 
 
 def declared_by_data(data: str) -> dict[str, Any]:
-    """Return the modality and the tasks that data declares, and the action space of an environment."""
-    path = conf_dir() / "data" / f"{data}.yaml"
-    if path.is_file():
-        return _declared_in(path)
-    entry = registry.data_entry(data)
-    return {"modality": entry.modality, "tasks": list(entry.tasks), "action_space": entry.action_space}
-
-
-@functools.cache
-def _declared_in(path: Path) -> dict[str, Any]:
-    content: Any = OmegaConf.to_container(OmegaConf.load(path))
-    return {key: content.get(key) for key in ("modality", "tasks", "action_space")}  # null: as the environment has it
+    """Return the modality and the tasks that data declares, and the action space of an environment (null: its own)."""
+    content = _content("data", data)
+    content = vars(registry.data_entry(data)) if content is None else content
+    return {key: content.get(key) for key in ("modality", "tasks", "action_space")}

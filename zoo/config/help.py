@@ -12,21 +12,10 @@ from zoo import registry
 from zoo.config import schema
 from zoo.config.compose import compose
 from zoo.config.groups import GROUPS, choices
-from zoo.config.signatures import Option, augment_options, data_options, declared, model_options
+from zoo.config.signatures import Option, augment_options, data_options, declared, descriptions, model_options
 from zoo.utils.console import option_lines
 
 WIDTH = 118
-SHARED = {
-    "name": "set by the group's own name, as in data=digits",
-    "modality": "what the rows are; models declare which they learn from",
-    "tasks": "tasks that the data offers",
-    "batch_size": "rows of a training step",
-    "root": "folder of data sets that are downloaded; null: $ZOO_DATA, else data/",
-    "split_seed": "seed of the split into training, validation and test rows",
-    "folds": "parts that the rows are cut into, of which one is the test set",
-    "fold": "the part that is the test set",
-    "env": "id of a gymnasium environment, or module:id",
-}
 EXAMPLES = """
 examples:
   zoo train model=cnn
@@ -56,28 +45,26 @@ def train_help(overrides: Sequence[str] = ()) -> str:
 
 def _sections(config: dict[str, Any]) -> Iterator[tuple[str, list[tuple[str, Any, str]]]]:
     """Yield the title and the options (key, value, description) of each group."""
-    run = descriptions(declared(schema.RunOptions))
+    run = _texts(declared(schema.RunOptions))
     yield "run", [(key, config[key], text) for key, text in run.items()]
     model = model_options(config["model"]["name"])
-    yield "model", list(_options("model", config["model"], descriptions(model)))
-    yield (
-        "data",
-        list(_options("data", config["data"], data_descriptions(config["data"]["name"], config["data"]["modality"]))),
-    )
+    yield "model", list(_options("model", config["model"], _texts(model)))
+    data = config["data"]
+    yield "data", list(_options("data", data, data_descriptions(data["name"], data["modality"])))
     for group, cls in schema.GROUPS.items():
         if group in config:
             schema.options(cls, group, config[group])
-            yield group, list(_options(group, config[group], descriptions(declared(cls))))
+            yield group, list(_options(group, config[group], _texts(declared(cls))))
 
 
 def data_descriptions(name: str, modality: str | None) -> dict[str, str]:
     """Return the descriptions of the options of a data set and of its augmentation."""
     options = data_options(name) if name in registry.list_data() else {}
-    options = {**(augment_options(modality) if modality else {}), **options}
-    return {**SHARED, **descriptions(declared(schema.DataOptions)), **descriptions(options)}
+    own = _texts((augment_options(modality) if modality else {}) | options)
+    return descriptions(schema.DataOptions.__doc__ or "") | own
 
 
-def descriptions(options: Mapping[str, Option]) -> dict[str, str]:
+def _texts(options: Mapping[str, Option]) -> dict[str, str]:
     """Return the description of each option that has one."""
     return {name: option.description for name, option in options.items() if option.description}
 
@@ -110,4 +97,4 @@ def describe_model(name: str, values: Mapping[str, Any]) -> list[str]:
     Raises:
         ZooError: unknown name.
     """
-    return list(_lines(list(_options("model", values, descriptions(model_options(name))))))
+    return list(_lines(list(_options("model", values, _texts(model_options(name))))))

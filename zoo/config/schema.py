@@ -318,9 +318,18 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class DataOptions:
-    """Options that any data has, whatever its own are.
+    """Options that any data has, whatever its own are; texts of some that a file of conf/data declares are here too.
 
     Args:
+        ``name``: set by the group's own name, as in data=digits
+        ``modality``: what the rows are; models declare which they learn from
+        ``tasks``: tasks that the data offers
+        ``batch_size``: rows of a training step
+        ``root``: folder of data sets that are downloaded; null: $ZOO_DATA, else data/
+        ``split_seed``: seed of the split into training, validation and test rows
+        ``folds``: parts that the rows are cut into, of which one is the test set
+        ``fold``: the part that is the test set
+        ``env``: id of a gymnasium environment, or module:id
         ``max_train_samples``: train on so many rows, with the shares of the classes; null: on all
         ``subset_seed``: which rows; null: 0
         ``synthetic_path``: an .npz of images and labels, as `zoo sample` writes it, to train on in addition

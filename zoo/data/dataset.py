@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -17,6 +17,15 @@ from zoo.exceptions import ZooError
 Batch = dict[str, Tensor]
 VALIDATION = 0.1  # share of the rows that are not test
 PART = 4096  # rows that statistics look at together
+
+
+class Augmentation(Protocol):
+    """Augmentation of one modality; false where it does nothing."""
+
+    def __bool__(self) -> bool: ...
+
+    def __call__(self, batch: Batch, generator: torch.Generator) -> Batch:
+        """Return an augmented batch; ``generator`` lives on the CPU."""
 
 
 class Rows:

@@ -13,9 +13,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from zoo.config.schema import check_number
-from zoo.data.augment import Augmentation
-from zoo.data.dataset import Batch, Dataset, Split
+from zoo.data.dataset import Augmentation, Batch, Dataset, Split
 from zoo.data.input_readers import to_float
 from zoo.data.transfer import ahead, fits, to_device
 from zoo.utils.random import EVAL_BATCH, ROOM, generator_of
@@ -225,11 +223,7 @@ class EvalLoader:
 
 
 class ZooData(L.LightningDataModule):
-    """A Dataset as Lightning takes it. ``steps_per_epoch``, ``augment`` and ``stateful`` are for training alone.
-
-    Raises:
-        ZooError: a batch size below 1.
-    """
+    """A Dataset as Lightning takes it. ``steps_per_epoch``, ``augment`` and ``stateful`` are for training alone."""
 
     def __init__(
         self,
@@ -242,7 +236,6 @@ class ZooData(L.LightningDataModule):
         stateful: bool = False,
     ) -> None:
         super().__init__()
-        check_number("data.batch_size", batch_size, low=1, integer=True)
         self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
         self.augment, self.steps_per_epoch, self.stateful = augment, steps_per_epoch, stateful
         self._splits: dict[str, Split] | None = None

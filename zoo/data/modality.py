@@ -11,8 +11,7 @@ import torch
 
 from zoo import registry
 from zoo.config.run_config import RunConfig
-from zoo.data.augment import Augmentation
-from zoo.data.dataset import Batch, Dataset, Values
+from zoo.data.dataset import Augmentation, Batch, Dataset, Values
 from zoo.data.input_readers import Piece, as_floats, batched
 from zoo.data.labeled import Labeled
 from zoo.data.scaler import Scaler

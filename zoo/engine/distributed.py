@@ -22,7 +22,6 @@ from zoo.config.run_config import RunConfig
 from zoo.engine.run_dir import resume_hint
 from zoo.engine.signals import Interrupt
 from zoo.exceptions import Stopped, TrainingError, ZooError
-from zoo.utils.device import select_device
 from zoo.utils.rank import Launch, find_launch
 
 if TYPE_CHECKING:
@@ -239,6 +238,8 @@ def open_run(run_config: RunConfig) -> Iterator[RunConfig]:
             yield run_config
         return
     import torch
+
+    from zoo.utils.device import select_device
 
     _connect(launch, select_device(run_config.trainer.accelerator, run_config.trainer.devices))
     try:

@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from zoo.exceptions import ZooError
 
 
@@ -17,8 +19,6 @@ def select_device(accelerator: str, devices: int = 1) -> str:
     Raises:
         ZooError: the requested device does not exist.
     """
-    import torch
-
     count = torch.cuda.device_count()
     if count and accelerator in ("auto", "cuda", "gpu"):
         _make_deterministic()
@@ -39,8 +39,6 @@ def select_device(accelerator: str, devices: int = 1) -> str:
 
 def _make_deterministic() -> None:
     """Make CUDA deterministic, or a resumed run ends with other weights; warn where it cannot be."""
-    import torch
-
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when the first product is computed
     torch.backends.cudnn.deterministic = True
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -49,8 +47,6 @@ def _make_deterministic() -> None:
 
 def set_tf32(tf32: bool | None) -> None:
     """Round the inputs of float32 products on CUDA to 10 bits (TF32), or not; None leaves torch's choice."""
-    import torch
-
     if tf32 is not None:
         torch.set_float32_matmul_precision("high" if tf32 else "highest")
         torch.backends.cudnn.allow_tf32 = tf32
@@ -64,8 +60,6 @@ def select_precision(precision: str, device: str) -> str:
     Raises:
         ZooError: 16-mixed on another device, where small gradients would vanish.
     """
-    import torch
-
     if precision == "16-mixed" and device != "cuda":
         raise ZooError(f"trainer.precision={precision}: needs a CUDA device; bf16-mixed and 32-true do not")
     if precision != "auto":
@@ -81,8 +75,6 @@ def select_precision(precision: str, device: str) -> str:
 
 def device_name(device: str) -> str:
     """Return the name of a processor, as its driver or the system reports it."""
-    import torch
-
     if device == "cuda":
         return torch.cuda.get_device_name()
     if device == "mps":

@@ -7,8 +7,7 @@ from typing import Any
 
 from zoo import registry
 from zoo.config.run_config import RunConfig
-from zoo.data.augment import Augmentation
-from zoo.data.dataset import Batch
+from zoo.data.dataset import Augmentation, Batch
 from zoo.data.environment import read
 from zoo.data.environment.environments import Environments, check_replay
 from zoo.data.environment.example import example
