@@ -304,7 +304,7 @@ def test_anomaly_score_of_images_averages_neighborhoods():
 
 
 def test_best_threshold_of_negative_scores():
-    from zoo.tasks.base import best_threshold
+    from zoo.metrics.scores import best_threshold
 
     score, is_anomaly = torch.tensor([-50.0, -20.0, -10.0]), torch.tensor([True, True, True])
     assert bool((score >= best_threshold(score, is_anomaly, "f1")).all())

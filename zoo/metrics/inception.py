@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset as TorchDataset
+from torch.utils.data import Subset
 
 from zoo.data.dataset import Dataset
 from zoo.data.input_readers import to_float
@@ -19,17 +19,10 @@ MOST = 10_000  # images of each kind, unless asked for otherwise
 WEIGHTS = "https://github.com/toshas/torch-fidelity/releases"
 
 
-class Bytes(TorchDataset[Tensor]):
-    """Images (N, C, H, W) in [0, 1] as torch-fidelity takes them: uint8 of three channels."""
-
-    def __init__(self, images: Tensor) -> None:
-        self.images = (255 * images.clamp(0, 1)).round().byte().cpu()
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, row: int) -> Tensor:
-        return self.images[row].expand(3, -1, -1)
+def as_bytes(images: Tensor) -> Subset[Tensor]:
+    """Return images (N, C, H, W) in [0, 1] as torch-fidelity takes them: a data set of uint8 of three channels."""
+    pixels: Any = (255 * images.clamp(0, 1)).round().byte().cpu().expand(-1, 3, -1, -1)
+    return Subset(pixels, range(len(pixels)))
 
 
 def inception_fid(
@@ -53,7 +46,7 @@ def inception_fid(
     if not 2 <= count <= most:
         raise ZooError(f"count={count}: must be from 2 to {most}, the images there are of train and of test")
     sources = {"samples": model.sample(count, seed=seed), "other real images": _first(dataset.test, count)}
-    real = Bytes(_first(dataset.train, count))
+    real = as_bytes(_first(dataset.train, count))
     with tempfile.TemporaryDirectory() as cache:
         options: dict[str, Any] = {
             "input2": real,
@@ -68,7 +61,7 @@ def inception_fid(
         }
         try:
             return {
-                name: float(calculate_metrics(input1=Bytes(images), **options)["frechet_inception_distance"])
+                name: float(calculate_metrics(input1=as_bytes(images), **options)["frechet_inception_distance"])
                 for name, images in sources.items()
             }
         except (RuntimeError, KeyError, AttributeError, TypeError) as error:

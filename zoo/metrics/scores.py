@@ -1,8 +1,10 @@
-"""Scores in NumPy, by scikit-learn: of predictions without a network, and of codes by the labels that they tell."""
+"""Scores of predictions in NumPy, by scikit-learn, and of codes by the labels that they tell; thresholds by scores."""
 
 from __future__ import annotations
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from zoo.data.spec import DataSpec
 
@@ -57,3 +59,22 @@ def code_figures(codes: np.ndarray, y: np.ndarray, test_codes: np.ndarray, test_
         "knn_accuracy": float(nearest.score(test_codes, test_y)),
         "probe_accuracy": float(probe.score(test_codes, test_y)),
     }
+
+
+def best_threshold(score: Tensor, truth: Tensor, metric: str) -> float:
+    """Return the threshold on scores (N,) at which ``metric`` of detecting the true rows (N,) is best."""
+    score = score.double()
+    order = score.argsort(descending=True, stable=True)
+    score, truth = score[order], truth[order].double()
+    hit = truth.cumsum(0)  # true positives, with the threshold at each score
+    false = (1 - truth).cumsum(0)
+    positives, negatives = truth.sum().clamp(min=1), (1 - truth).sum().clamp(min=1)
+    value = {
+        "accuracy": hit + negatives - false,
+        "balanced_accuracy": hit / positives + (negatives - false) / negatives,
+        "f1": 2 * hit / (hit + false + positives),
+    }[metric]
+    last = torch.cat([score[1:] < score[:-1], torch.ones(1, dtype=torch.bool)])  # between different scores only
+    best = int(torch.where(last, value, -torch.inf).argmax())
+    below = score[best + 1] if best + 1 < len(score) else torch.minimum(torch.zeros(()), 2 * score[best])
+    return float((score[best] + below) / 2)

@@ -105,8 +105,7 @@ class DQN(OffPolicyModule):
 
     def value(self, x: Tensor) -> Tensor:
         """Return the value of the best action (N,)."""
-        value: Tensor = self(x).amax(1)
-        return value
+        return torch.amax(self(x), 1)
 
     # --- collect ---
 

@@ -74,8 +74,7 @@ class Generator(nn.Module):
         if self.num_classes:
             assert y is not None
             z = torch.cat([z, F.one_hot(y, self.num_classes).to(z.dtype)], 1)
-        images: Tensor = self.network(z).float()
-        return images.tanh()
+        return torch.tanh(self.network(z).float())
 
 
 class Discriminator(nn.Module):

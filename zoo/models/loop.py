@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from operator import attrgetter
+from typing import Any
 
 import lightning as L
 import torch
@@ -67,7 +68,7 @@ class LoopModule(L.LightningModule):
     """The loop around a model's training step; ``ZooModule`` adds the step itself."""
 
     task: Task
-    training_attributes: ClassVar[tuple[str, ...]] = ()
+    training_attributes: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         super().__init__()
@@ -228,7 +229,7 @@ class LoopModule(L.LightningModule):
             "gradients": {name: p.grad for name, p in self.named_parameters() if waiting and p.grad is not None},
             "plateau": self.plateau.state_dict() if self.plateau is not None else None,
             "scaler": loop.scaler.state_dict() if loop.scaler is not None else None,
-            **{name: getattr(self, name) for name in self.training_attributes},
+            **{name: attrgetter(name)(self) for name in self.training_attributes},
         }
 
     def load_training_state(self, state: dict[str, Any]) -> None:
@@ -241,7 +242,8 @@ class LoopModule(L.LightningModule):
         for name, gradient in state["gradients"].items():
             self.get_parameter(name).grad = gradient.to(self.device)
         for name in self.training_attributes:
-            setattr(self, name, move_data_to_device(state[name], self.device))
+            module, _, attribute = name.rpartition(".")
+            setattr(self.get_submodule(module), attribute, move_data_to_device(state[name], self.device))
         self.loop.sums = {key: value.to(self.device) for key, value in self.loop.sums.items()}
         if self.plateau is not None:
             self.plateau.load_state_dict(state["plateau"])

@@ -24,16 +24,7 @@ from zoo.data.environment.video import render_episode
 from zoo.data.input_readers import to_float
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
-from zoo.layers.policy import (
-    NETWORKS,
-    Samples,
-    entropy,
-    episode_counts,
-    gae,
-    log_prob,
-    observation_network,
-    sample_categorical,
-)
+from zoo.layers import policy
 from zoo.layers.running_statistics import ObservationNormalization, RewardScaling, standardize
 from zoo.models.base import ZooModule
 from zoo.tasks.control import Control, scaled
@@ -216,7 +207,7 @@ class OnPolicyModule(ControlModule):
     def __init__(
         self,
         *,
-        network: Annotated[str, one_of(NETWORKS)] = "auto",
+        network: Annotated[str, one_of(policy.NETWORKS)] = "auto",
         hidden_sizes: Sizes = (64, 64),
         channels: Sizes = (16, 32),
         activation: str = "tanh",
@@ -230,8 +221,9 @@ class OnPolicyModule(ControlModule):
         super().__init__(**shared)
         self.vf_coef, self.ent_coef, self.normalize_advantages = vf_coef, ent_coef, normalize_advantages
         self.reward_scaling = RewardScaling(self.gamma) if normalize_rewards else None
+        self.training_attributes = ("reward_scaling.returns",) if normalize_rewards else ()
         sizes: dict[str, Any] = {"hidden_sizes": hidden_sizes, "channels": channels, "activation": activation}
-        build = partial(observation_network, self.spec, network=network, **sizes)
+        build = partial(policy.observation_network, self.spec, network=network, **sizes)
         self.actor, self.critic = build(outputs=self.spec.outputs, gain=0.01), build(outputs=1)
         self.log_std = (
             None if self.spec.classes else nn.Parameter(torch.full((self.spec.outputs,), float(log_std_init)))
@@ -244,25 +236,24 @@ class OnPolicyModule(ControlModule):
 
     def value(self, x: Tensor) -> Tensor:
         """Return the critic's V(s) (N,)."""
-        value: Tensor = self.critic(self.normalize(x)).float().squeeze(1)
-        return value
+        return torch.squeeze(self.critic(self.normalize(x)).float(), 1)
 
     def act(self, x: Tensor, *, greedy: bool = False, generator: PerSampleGenerator | None = None) -> dict[str, Tensor]:
         """Return ``action`` in the environment's units, ``raw_action`` in the policy's, and its ``log_prob`` (N,)."""
         output = self(x)
         if self.log_std is None:
-            action = output.argmax(1) if greedy else sample_categorical(output, generator)
-            return {"action": action, "raw_action": action, "log_prob": log_prob(output, None, action)}
+            action = output.argmax(1) if greedy else policy.sample_categorical(output, generator)
+            return {"action": action, "raw_action": action, "log_prob": policy.log_prob(output, None, action)}
         action = output
         if not greedy:
             noise = torch.randn_like(output) if generator is None else generator.normal(output.shape[1]).to(output)
             action = output + self.log_std.exp() * noise
         # Continuous detail 5 of Huang 2022: the environment gets the clipped action, learning the one that was sampled
         clipped = scaled(action, self.task.low, self.task.high)
-        return {"action": clipped, "raw_action": action, "log_prob": log_prob(output, self.log_std, action)}
+        return {"action": clipped, "raw_action": action, "log_prob": policy.log_prob(output, self.log_std, action)}
 
     @torch.no_grad()
-    def samples_of(self, batch: Batch) -> Samples:
+    def samples_of(self, batch: Batch) -> policy.Samples:
         """Return the steps of a rollout to learn from, with their advantages."""
         steps, num_envs = batch["reward"].shape
         value = self.value(torch.cat([batch["x"], batch["last"]])).view(steps + 1, num_envs)
@@ -270,7 +261,7 @@ class OnPolicyModule(ControlModule):
         if self.reward_scaling is not None:
             reward = self.reward_scaling(reward, done, batch["valid"], world=world)
         lam = self.gae_lambda
-        advantage = gae(reward, value, batch["terminated"], done, gamma=self.gamma, gae_lambda=lam).flatten()
+        advantage = policy.gae(reward, value, batch["terminated"], done, gamma=self.gamma, gae_lambda=lam).flatten()
         rows = self.learned_mask(batch).flatten().nonzero().squeeze(1)
         if not len(rows):
             rows = (batch["valid"] > 0).flatten().nonzero().squeeze(1)
@@ -282,7 +273,7 @@ class OnPolicyModule(ControlModule):
         if self.normalize_advantages:
             advantage = standardize(advantage, 0.0 if empty else None, world=world)
         action, log_prob = batch["raw_action"].flatten(0, 1)[rows], batch["log_prob"].flatten()[rows]
-        return Samples(batch["x"][rows], action, log_prob, advantage, returns, empty)
+        return policy.Samples(batch["x"][rows], action, log_prob, advantage, returns, empty)
 
     def learned_mask(self, batch: Batch) -> Tensor:
         """Return which steps of a rollout (T, N) are learned from; where these are none, it is all valid ones."""
@@ -298,16 +289,16 @@ class OnPolicyModule(ControlModule):
         """Optimizer steps on each rollout."""
         return self.n_epochs * self.num_minibatches
 
-    def loss(self, samples: Samples) -> tuple[Tensor, ...]:
+    def loss(self, samples: policy.Samples) -> tuple[Tensor, ...]:
         """Return the loss of a minibatch, and its ``figures`` without their graphs."""
         raise NotImplementedError
 
-    def actor_critic_loss(self, objective: Tensor, output: Tensor, samples: Samples) -> tuple[Tensor, Tensor]:
+    def actor_critic_loss(self, objective: Tensor, output: Tensor, samples: policy.Samples) -> tuple[Tensor, Tensor]:
         """Return −objective + c₁ mean[(V(s) − R)²] − c₂ mean[H(π(·|s))], and the value loss."""
         value_loss = F.mse_loss(self.value(samples.x), samples.returns)
         loss = self.vf_coef * value_loss - objective
         if self.ent_coef:
-            loss = loss - self.ent_coef * entropy(output, self.log_std).mean()
+            loss = loss - self.ent_coef * policy.entropy(output, self.log_std).mean()
         return loss, value_loss.detach()
 
     def training_step_on_batch(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -324,17 +315,7 @@ class OnPolicyModule(ControlModule):
         rows = self.loop.local_rows
         counts = {name: mean * rows for name, mean in zip(self.figures, means, strict=True)}
         counts["entropy"] = -samples.log_prob.mean() * rows  # estimated from the actions, so that it costs nothing
-        return loss, counts | episode_counts(batch)
-
-    def training_state(self) -> dict[str, Any]:
-        """Add the discounted returns of episodes that go on."""
-        return super().training_state() | {"discounted_returns": getattr(self.reward_scaling, "returns", None)}
-
-    def load_training_state(self, state: dict[str, Any]) -> None:
-        """Restore it."""
-        super().load_training_state(state)
-        if self.reward_scaling is not None:
-            self.reward_scaling.returns = state["discounted_returns"]
+        return loss, counts | policy.episode_counts(batch)
 
 
 # --- off-policy ---
@@ -386,7 +367,8 @@ class OffPolicyModule(ControlModule):
             for _ in range(self.updates_per_rollout):
                 loss = loss + self.update(replay.sample(batch_size, n_step=self.n_step, gamma=self.gamma))
         self.update_running_statistics(batch["x"])
-        return loss * (self.loop.local_rows / self.updates_per_rollout) / self.loop.local_rows, episode_counts(batch)
+        mean_loss = loss * (self.loop.local_rows / self.updates_per_rollout) / self.loop.local_rows
+        return mean_loss, policy.episode_counts(batch)
 
     def add_figures(self, **means: Tensor) -> None:
         """Add figures of an update to the epoch's means."""

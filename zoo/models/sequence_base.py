@@ -260,8 +260,7 @@ class RecurrentForecaster(nn.Module):
         query = self.pos_embed if self.column_embed is None else self.pos_embed + self.column_embed[:, None]
         query = query.expand(batch_size, *query.shape).reshape(-1, 1, size)  # (B'·M, 1, size)
         h, _ = self.core(query, None, apply_to_collection(state, Tensor, Tensor.repeat_interleave, steps, 1))
-        out: Tensor = self.head(h).view(-1, steps, self.patches.predicted_features)
-        return out
+        return torch.reshape(self.head(h), (-1, steps, self.patches.predicted_features))
 
     def _predict_recursively(self, h: Tensor, state: State) -> Tensor:
         predicted = [self.head(h[:, -1:])]

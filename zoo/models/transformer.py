@@ -26,11 +26,7 @@ from zoo.data.image.spec import DIGITS
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 from zoo.layers.blocks import begin_small
-from zoo.layers.sequence import (
-    ForecasterHead,
-    SeriesPatches,
-    valid_mask,
-)
+from zoo.layers.sequence import ForecasterHead, SeriesPatches, valid_mask
 from zoo.models.sequence_base import LanguageModel, SequenceModule
 from zoo.registry import register
 

@@ -18,19 +18,10 @@ from zoo.config.schema import ObjectiveOptions
 from zoo.data.dataset import Batch, Dataset, Split
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
-from zoo.metrics.defined import (
-    LabelAUROC,
-    LabelAveragePrecision,
-    LabelBalancedAccuracy,
-    MeanAUROC,
-    MeanAveragePrecision,
-    MeanRecall,
-    TwoClassAUROC,
-    TwoClassAveragePrecision,
-)
-from zoo.metrics.scores import Scores, classification_scores
+from zoo.metrics import defined
+from zoo.metrics.scores import Scores, best_threshold, classification_scores
 from zoo.registry import register_task
-from zoo.tasks.base import Baselines, Example, Metrics, Plots, Task, best_threshold, number_schema, object_schema
+from zoo.tasks.base import Baselines, Example, Metrics, Plots, Task, number_schema, object_schema
 
 METRICS = ("accuracy", "balanced_accuracy", "auroc", "average_precision")
 
@@ -110,8 +101,12 @@ class Classification(Task):
     def all_metrics(self) -> tuple[Metric, ...]:
         """Return fresh metrics in the order of METRICS."""
         k = len(self.classes)
-        rankings = (TwoClassAUROC(), TwoClassAveragePrecision()) if k == 2 else (MeanAUROC(k), MeanAveragePrecision(k))
-        return (MulticlassAccuracy(k, average="micro"), MeanRecall(k), *rankings)
+        rankings = (
+            (defined.TwoClassAUROC(), defined.TwoClassAveragePrecision())
+            if k == 2
+            else (defined.MeanAUROC(k), defined.MeanAveragePrecision(k))
+        )
+        return (MulticlassAccuracy(k, average="micro"), defined.MeanRecall(k), *rankings)
 
     def update(self, metrics: Metrics, output: Tensor, batch: Batch) -> None:
         """Add a batch; ``nll`` is the plain cross-entropy, without smoothing and weights."""
@@ -215,7 +210,12 @@ class MultilabelClassification(Classification):
     def all_metrics(self) -> tuple[Metric, ...]:
         """Return fresh metrics in the order of METRICS."""
         k = len(self.classes)
-        return MultilabelAccuracy(k, average="macro"), LabelBalancedAccuracy(k), LabelAUROC(k), LabelAveragePrecision(k)
+        return (
+            MultilabelAccuracy(k, average="macro"),
+            defined.LabelBalancedAccuracy(k),
+            defined.LabelAUROC(k),
+            defined.LabelAveragePrecision(k),
+        )
 
     def update(self, metrics: Metrics, output: Tensor, batch: Batch) -> None:
         """Add a batch; ``nll`` is summed over the labels."""

@@ -22,19 +22,9 @@ from zoo.data.scaler import Scaler
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 from zoo.metrics.defined import TwoClassAUROC, TwoClassAveragePrecision
-from zoo.metrics.scores import Scores
+from zoo.metrics.scores import Scores, best_threshold
 from zoo.registry import register_task
-from zoo.tasks.base import (
-    Baselines,
-    Example,
-    Metrics,
-    Plots,
-    Task,
-    TransformedMean,
-    best_threshold,
-    number_schema,
-    object_schema,
-)
+from zoo.tasks.base import Baselines, Example, Metrics, Plots, Task, TransformedMean, number_schema, object_schema
 from zoo.utils.precision import to_widest_dtype
 
 SMALLEST = 16  # pixels a side: SSIM looks at windows of 11
