@@ -1,4 +1,4 @@
-"""The commands of the command line: a module each, none of which is imported before it is used."""
+"""The commands of the command line; the module of one is imported once it is used."""
 
 from __future__ import annotations
 
@@ -31,6 +31,17 @@ COMMANDS = {
     "completion": "Print the completion script of a shell.",
 }
 
+_MODULES = {
+    "train": ("train", "resume", "lr-find"),
+    "catalog": ("list", "info"),
+    "analyze": ("evaluate", "compare", "plot"),
+    "predict": ("predict",),
+    "deploy": ("export", "serve", "demo"),
+    "generate": ("generate", "sample", "interpolate", "fid", "play"),
+    "autoencoders": ("encode", "denoise", "anomalies"),
+    "completion": ("completion",),
+}
+
 
 def find_command(name: str) -> Command:
     """Return a command by its name.
@@ -40,5 +51,6 @@ def find_command(name: str) -> Command:
     """
     if name not in COMMANDS:
         raise unknown("command", name, COMMANDS)
-    module: Command = importlib.import_module(f"zoo.cli.{name.replace('-', '_')}").COMMAND
-    return module
+    module = importlib.import_module(f"zoo.cli.{next(home for home, names in _MODULES.items() if name in names)}")
+    command: Command = getattr(module, name.upper().replace("-", "_"))
+    return command

@@ -79,7 +79,7 @@ def _values(chosen: Command, key: str) -> Sequence[str]:
 
 
 def _paths(chosen: Command, arguments: Sequence[str]) -> Sequence[str]:
-    from zoo.cli.list import LISTS
+    from zoo.cli.catalog import LISTS
     from zoo.config.groups import choices
     from zoo.hub import list_weights
 
@@ -103,7 +103,7 @@ def _run(arguments: Sequence[str]) -> int | Sequence[str]:
     return [SCRIPTS[arguments[0]].read_text().rstrip()]
 
 
-COMMAND = Command(
+COMPLETION = Command(
     "completion",
     "bash|zsh|fish",
     "Print the script by which a shell completes commands, options and names.",

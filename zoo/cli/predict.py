@@ -189,7 +189,7 @@ def _progress_bar(visible: bool) -> Any:
     return Progress(*columns, console=Console(stderr=True), transient=True, disable=not visible)
 
 
-COMMAND = Command(
+PREDICT = Command(
     "predict",
     f"{RUN} INPUT…",
     "Predict new images, rows of a CSV, lines of a text, recordings, or the next steps of a series.\n\n"

@@ -1,7 +1,9 @@
-"""``zoo list``: models, data sets and pretrained weights."""
+"""``zoo list`` and ``zoo info``: models, data sets and pretrained weights."""
 
 from __future__ import annotations
 
+import inspect
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -9,7 +11,9 @@ from omegaconf import OmegaConf
 
 from zoo import registry
 from zoo.cli.command import Args, Command
+from zoo.config.compose import compose
 from zoo.config.groups import choices, conf_dir, recipe_class
+from zoo.config.help import describe_model
 from zoo.exceptions import unknown
 from zoo.hub import card, list_weights
 from zoo.metrics.names import metric_label
@@ -33,7 +37,7 @@ def describe_expected(expected: Mapping[str, Any]) -> str:
     return f"{metric_label(expected['metric'].removeprefix('test/'))} {limit}{times}{reference}"
 
 
-def _run(args: Args) -> Sequence[str]:
+def _list(args: Args) -> Sequence[str]:
     name = args.path("list") if args.paths else "models"
     if name not in LISTS:
         raise unknown("list", name, LISTS)
@@ -75,10 +79,52 @@ def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
     return ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-COMMAND = Command(
+LIST = Command(
     "list",
     "[models|data|pretrained]",
     "List the models with their tasks and expected metrics, the data sets, or the pretrained weights.",
-    _run,
+    _list,
     examples=("zoo list", "zoo list data", "zoo list pretrained"),
+)
+
+
+def _info(args: Args) -> Sequence[str]:
+    from zoo.config.run_config import RunConfig
+    from zoo.engine.build import build_data, build_model
+
+    name = args.path("model's name")
+    name = registry.SYNONYMS.get(name, name)
+    if name not in choices("model"):
+        raise unknown("model", name, choices("model"))
+    config = compose([f"model={name}"])
+    run_config = RunConfig.from_config(config, recipe=name, command="")
+    dataset, _ = build_data(run_config)
+    model = build_model(run_config, dataset)
+    entry, cls = registry.entry(config.model.name), type(model)
+    paper = inspect.cleandoc(sys.modules[cls.__module__].__doc__ or cls.__doc__ or "")
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    values = {str(key): value for key, value in run_config.values["model"].items()}
+    return [
+        name,
+        "",
+        *paper.splitlines(),
+        "",
+        f"class       zoo.{cls.__name__}, {inspect.getsourcefile(cls)}",
+        f"tasks       {', '.join(entry.tasks)}, of {', '.join(entry.modalities)} data",
+        f"parameters  {parameters:,} with data={config.data.name}",
+        *(f"expected    data={data}: {describe_expected(expected)}" for data, expected in expected_metrics(name)),
+        "",
+        f"options, with their values for {name}:",
+        *describe_model(config.model.name, values),
+        "",
+        f"zoo train model={name}",
+    ]
+
+
+INFO = Command(
+    "info",
+    "MODEL",
+    "Show a model: its paper, equations and source, size, expected metrics and options.",
+    _info,
+    examples=("zoo info gan",),
 )

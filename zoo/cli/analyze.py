@@ -1,0 +1,125 @@
+"""``zoo evaluate``, ``zoo compare`` and ``zoo plot``: metrics of models and of runs."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from zoo.cli.command import PICTURES, RUN, Args, Command, Option
+from zoo.exceptions import Stopped, ZooError
+from zoo.metrics.names import metric_label
+
+
+def _evaluate(args: Args) -> Sequence[str]:
+    from zoo.inference.evaluate import evaluate
+
+    (model, folder), out = args.opened, args["out"]
+    evaluation = evaluate(model, folder, args.overrides, place=args.path(), rows=args["rows"])
+    for note in evaluation.notes:
+        print(f"note: {note}", file=sys.stderr)
+    if out is not None:
+        from zoo.utils.atomic_io import atomic_write
+
+        content: dict[str, Any] = {"model": model.name, "data": evaluation.name, "rows": evaluation.rows}
+        content |= {"metrics": evaluation.metrics, "baselines": evaluation.baselines, "notes": list(evaluation.notes)}
+        atomic_write(out, lambda to: to.write_text(json.dumps(content, indent=1) + "\n"))
+    split = "test " if evaluation.split == "test" else ""
+    lines = [f"{model.name} on {evaluation.name}, {evaluation.rows:,} {split}rows"]
+    for name, value in sorted(evaluation.metrics.items()):
+        others = ", ".join(
+            f"{baseline} {metrics[name]:.4g}" for baseline, metrics in evaluation.baselines.items() if name in metrics
+        )
+        lines.append(
+            f"  {metric_label(name, model.task.metric_labels):<20} {value:.4g}{f'   ({others})' if others else ''}"
+        )
+    return [*lines, *([f"written         {out}"] if out else [])]
+
+
+EVALUATE = Command(
+    "evaluate",
+    RUN,
+    "Measure a model on the test data of its run, or on all rows of another file, read as predict reads them.\n\n"
+    "Classes, categories and columns are the model's, and so is the target unless data.target= names another.\n"
+    "Baselines stand in parentheses. Values and classes that the model does not know are counted.",
+    _evaluate,
+    (
+        Option(
+            "rows",
+            "rows to measure; without it test rows of the run's data, all rows of another file",
+            choices=("test", "all"),
+        ),
+        Option("out", "file of metrics and baselines", Path, suffixes=(".json",)),
+    ),
+    ("zoo evaluate runs/cnn-mnist", "zoo evaluate latest", "zoo evaluate best.ckpt data=csv data.path=newer.csv"),
+    data=True,
+)
+
+
+def _compare(args: Args) -> int:
+    from zoo.engine.compare import best_entry, compare, picture, table, written
+    from zoo.hub import load
+
+    if args.paths or not args.overrides:
+        raise ZooError("compare: needs data=, as zoo compare data=csv data.path=my.csv data.target=price")
+    models = args["models"].strip("[]").split(",") if args["models"] else None
+    try:
+        entries, metric, folder = compare(args.overrides, minutes=args["minutes"], models=models)
+    except Stopped as stopped:
+        print(f"stopped; {stopped.folder.parent.parent} has the runs so far", file=sys.stderr)
+        return 128 + (stopped.signal or signal.SIGTERM)
+    print("\n".join(["", *table(entries, metric), ""]))
+    best = best_entry(entries)
+    if best is None:
+        raise ZooError("compare: no model learned from this data in so little time; minutes= gives more")
+    print(f"picture         {picture(entries, metric, args['out'] or folder / 'comparison.png')}")
+    print(f"written         {written(entries, metric, folder)}")
+    title = "best" if entries[0] is best else "best network"
+    next_command = load(f"{best.folder}/checkpoints/best.ckpt").task.command.format(best.folder)
+    print(f"{title:<15} {best.folder}/checkpoints/best.ckpt   ({best.name}; {next_command})")
+    return 0
+
+
+COMPARE = Command(
+    "compare",
+    "data=NAME [data.KEY=VALUE …]",
+    "Train each model that fits the data for an equal share of the time, rank them on validation, and draw their\n"
+    "curves. Baselines and, for tables, gradient-boosted trees are in the same table.",
+    _compare,
+    (
+        Option("models", "models to compare, separated by commas; without it all that fit"),
+        Option("minutes", "time of all models together, in minutes", float, 5.0, low=0.1),
+        Option("out", "picture to write; without it comparison.png in the folder of the runs", Path, suffixes=PICTURES),
+    ),
+    ("zoo compare data=csv data.path=houses.csv data.target=price", "zoo compare data=digits models=cnn,fnn minutes=2"),
+    data=True,
+)
+
+
+def _plot(args: Args) -> Sequence[str]:
+    from zoo.reporting.plots.runs import plot_runs, read_runs
+    from zoo.utils.run_paths import is_run, newest_run
+
+    if not args.paths:
+        raise ZooError("plot: takes run folders, or a folder that has some below it")
+    folders = [str(newest_run()) if path == "latest" and not is_run(Path(path)) else path for path in args.paths]
+    runs = read_runs(folders)
+    return [f"{plot_runs(runs, args['out'], figure=args['metric'], over=args['over'])}   {len(runs)} runs"]
+
+
+PLOT = Command(
+    "plot",
+    "RUNS…",
+    "Draw the curves of several runs in one picture. Runs that differ in their seed alone are drawn as mean and\n"
+    "standard deviation. RUNS are folders of runs, or folders with runs below them.",
+    _plot,
+    (
+        Option("metric", "validation metric; without it the first that all runs have"),
+        Option("over", "horizontal axis", choices=("epoch", "steps", "samples", "seconds")),
+        Option("out", "picture to write", Path, "runs.png", suffixes=PICTURES),
+    ),
+    ("zoo plot runs/ppo-cartpole", "zoo plot runs/cnn-digits runs/fnn-digits metric=accuracy over=seconds"),
+)
