@@ -9,10 +9,10 @@ from zoo import registry
 from zoo.config.run_config import RunConfig
 from zoo.data.dataset import Augmentation, Batch
 from zoo.data.environment import read
-from zoo.data.environment.environments import Environments, check_replay
-from zoo.data.environment.example import example
+from zoo.data.environment.environments import Environments, check_replay, environments
 from zoo.data.environment.loaders import EnvironmentData, EpisodeLoader
 from zoo.data.environment.spec import EnvironmentSpec
+from zoo.data.example import TRAIN
 from zoo.data.input_readers import Piece
 from zoo.data.modality import Modality
 from zoo.exceptions import ZooError
@@ -81,4 +81,12 @@ class EnvironmentModality(Modality[EnvironmentSpec]):
 
     def example(self, task: str, action_space: str = "") -> Environments:
         """Return an environment with such actions."""
-        return example(action_space)
+        return generated_example(action_space)
+
+
+def generated_example(action_space: str) -> Environments:
+    """Return an environment; a batch of steps has as many as one of rows."""
+    env_id = f"zoo.data.environment.generated:zoo-{action_space}-v0"
+    options: dict[str, Any] = {"num_envs": 4, "num_steps": 4, "steps_per_epoch": TRAIN // 4, "vectorization": "sync"}
+    options |= {"n_val_episodes": 8, "n_test_episodes": 15, "buffer_size": 2000, "learning_starts": 32}
+    return environments(f"generated {action_space} actions", env_id, action_space, **options)

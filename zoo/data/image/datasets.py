@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,49 @@ import torch
 from torch import Tensor
 
 from zoo.config.schema import check_choice, check_number
-from zoo.data.dataset import Dataset, Split, Splits, channel_statistics, class_counts, rarer, rows
-from zoo.data.download import fetch, root_folder
+from zoo.data.dataset import Dataset, Split, Splits, channel_statistics, class_counts, rarer, row_place, rows
+from zoo.data.download import card, fetch, root_folder
 from zoo.data.image.spec import ImageReading, ImageSpec
 from zoo.exceptions import ZooError
 from zoo.registry import register_data
+
+
+def split_by_parts(
+    y: np.ndarray,
+    parts: np.ndarray | None,
+    names: Sequence[str],
+    splits: Splits,
+    *,
+    place: Callable[[int], str] = row_place,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the row numbers of train, validation and test.
+
+    ``parts`` (N,) names the split of each row, None where there are none. A missing split is split off train.
+
+    Raises:
+        ZooError: a class in validation or test that train lacks.
+    """
+    if parts is None:
+        return splits.cut(y, stratify=True, classes=names, place=place)
+    train, val, test = (np.flatnonzero(parts == part) for part in ("train", "val", "test"))
+
+    def in_train(row: int) -> str:
+        return place(int(train[row]))
+
+    for part, index in (("validation", val), ("test", test)):
+        absent = set(y[index]) - set(y[train])
+        if absent:
+            raise ZooError(f"{part}: holds the class {names[min(absent)]!r}, which train lacks")
+    if not len(test):
+        fit, validate, hold_out = splits.cut(y[train], stratify=True, classes=names, place=in_train)
+        if len(val):
+            return train[np.sort(np.concatenate([fit, validate]))], val, train[hold_out]
+        return train[fit], train[validate], train[hold_out]
+    if not len(val):
+        fit, validate = splits.cut_val(y[train], stratify=True, classes=names, place=in_train)
+        return train[fit], train[validate], test
+    return train, val, test
+
 
 VALIDATION = 5000  # rows that MNIST and Fashion-MNIST keep back from their 60,000 for validation
 
@@ -202,3 +241,58 @@ def _torchvision(name: str, dataset: Any, root: str | None, **options: Any) -> A
             f"data={name}: not found in {folder}, and no network to download it from; set data.root or ZOO_DATA to the "
             f"folder that holds it as torchvision lays it out (data=digits needs no files)"
         ) from None
+
+
+SIDE = 28
+PARTS = {"train": 50_000, "valid": 10_000, "test": 10_000}
+
+
+@register_data("binarized_mnist", tasks=("reconstruction",), modality="image")
+def binarized_mnist(*, path: str | None = None, root: str | None = None) -> Dataset:
+    """Return 70,000 digits of black and white pixels, 28×28, in their customary parts: 50,000, 10,000 and 10,000.
+
+    Args:
+        ``path``: folder with a file for each of train, valid and test: text of 784 zeros and ones a line (.amat, as
+            published) or MATLAB's (.mat, with the rows as X); null: binarized_mnist in the folder of ``root``
+        ``root``: folder of data sets that are downloaded; null: $ZOO_DATA, else data/
+
+    Raises:
+        ZooError: a file that is missing, or holds something else.
+    """
+    folder = Path(path) if path is not None else root_folder(root) / "binarized_mnist"
+    x = {part: _read(folder, part, rows) for part, rows in PARTS.items()}
+    mean, std = channel_statistics(x["train"])
+    spec = ImageSpec(
+        name="binarized_mnist",
+        task="reconstruction",
+        input_shape=(1, SIDE, SIDE),
+        mean=mean,
+        std=std,
+        rows=PARTS["train"],
+    )
+    return Dataset(spec, {"x": x["train"]}, {"x": x["valid"]}, {"x": x["test"]})
+
+
+def _read(folder: Path, part: str, rows: int) -> Tensor:
+    """Return a part's images (N, 1, 28, 28), uint8: 0 or 255."""
+    files = sorted(folder.glob(f"*{part}*.mat")) + sorted(folder.glob(f"*{part}*.amat"))
+    if not files:
+        raise ZooError(
+            f"data=binarized_mnist: {folder} holds no *{part}*.amat or .mat; get the three files from "
+            f"{card('binarized_mnist')['source']} and name their folder by data.path="
+        )
+    try:
+        if files[0].suffix == ".mat":
+            from scipy.io import loadmat
+
+            values = np.asarray(loadmat(files[0])["X"])
+        else:
+            values = np.loadtxt(files[0], dtype=np.uint8)
+    except Exception as error:
+        raise ZooError(
+            f"{files[0]}: cannot be read ({type(error).__name__}); download it again from "
+            f"{card('binarized_mnist')['source']}"
+        ) from None
+    if values.shape != (rows, SIDE * SIDE) or not np.isin(values, (0, 1)).all():
+        raise ZooError(f"{files[0]}: holds {values.shape}; must be {rows} rows of {SIDE * SIDE} zeros and ones")
+    return torch.from_numpy(values.astype(np.uint8) * 255).view(-1, 1, SIDE, SIDE)

@@ -13,11 +13,10 @@ import torch
 from zoo.config.schema import check_choice, check_flag, check_number
 from zoo.data.dataset import Dataset, Splits, rows
 from zoo.data.image.cache import DecodedImages, DecodeOptions, decoded_images
-from zoo.data.image.datasets import image_spec
+from zoo.data.image.datasets import image_spec, split_by_parts
 from zoo.data.image.decode import is_litter, left_out
 from zoo.data.image.read import list_images
 from zoo.data.image.spec import ImageReading
-from zoo.data.image.splits import split_by_parts
 from zoo.data.table.csv_file import read_labels
 from zoo.exceptions import ZooError, unknown
 from zoo.registry import register_data

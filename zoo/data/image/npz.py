@@ -11,9 +11,8 @@ import torch
 
 from zoo.data.arrays import joined_images, labels_of
 from zoo.data.dataset import Dataset, Splits, rows
-from zoo.data.image.datasets import image_spec
+from zoo.data.image.datasets import image_spec, split_by_parts
 from zoo.data.image.spec import ImageReading
-from zoo.data.image.splits import split_by_parts
 from zoo.exceptions import ZooError
 from zoo.registry import register_data
 

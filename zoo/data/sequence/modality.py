@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from zoo.data.dataset import Dataset
+from zoo.data.example import NOISE, ROWS, has_classes, row_dataset, statistics
 from zoo.data.modality import Modality
 from zoo.data.sequence.augment import SequenceAugment
-from zoo.data.sequence.example import example
 from zoo.data.sequence.read import encode, from_json, read
 from zoo.data.sequence.spec import SequenceSpec
 from zoo.registry import register_modality
@@ -42,8 +44,24 @@ class SequenceModality(Modality[SequenceSpec]):
 
     def example(self, task: str, action_space: str = "") -> Dataset:
         """Return sequences with two pulses."""
-        return example(task)
+        return generated_example(task)
 
     def file_label(self, spec: SequenceSpec) -> str:
         """Return a recording or an array of steps, as in training."""
         return "a wav file" if spec.reading.frames else "an array of steps, .npy"
+
+
+def generated_example(task: str) -> Dataset:
+    """Return sequences of 4 to 12 steps with two pulses each: which came first, or how high both were together."""
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(4, 13, ROWS)
+    x = rng.normal(size=(ROWS, 12, 3)) * NOISE
+    height = rng.uniform(0.5, 1.5, (ROWS, 2))
+    first = rng.integers(0, 2, ROWS)
+    for row, length in enumerate(lengths):
+        early, late = np.sort(rng.choice(length, 2, replace=False))
+        x[row, early, first[row]] += height[row, 0]
+        x[row, late, 1 - first[row]] += height[row, 1]
+        x[row, length:] = 0
+    y = first if has_classes(task) else 1000 + 100 * height.sum(1)
+    return row_dataset(SequenceSpec, task, x, y, lengths, **statistics(x, (0, 1)))

@@ -16,11 +16,10 @@ from torch import Tensor
 from zoo.config.schema import check_choice, check_number
 from zoo.data.dataset import Dataset, Values, Windows
 from zoo.data.download import fetch, root_folder
-from zoo.data.series.anomaly_windows import in_anomaly_windows
 from zoo.data.series.calendar import seasonal_period_of
-from zoo.data.series.regular_grid import read_series, with_options
-from zoo.data.series.source import open_series, without_index
+from zoo.data.series.regular_grid import open_series, read_series, with_options, without_index
 from zoo.data.series.spec import SeriesReading, SeriesSpec
+from zoo.data.series.windows import in_anomaly_windows
 from zoo.data.table.read import as_text
 from zoo.data.table.source import column_named
 from zoo.exceptions import ZooError

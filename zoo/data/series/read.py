@@ -15,8 +15,7 @@ import torch
 
 from zoo.data.dataset import Batch
 from zoo.data.input_readers import INPUT, Piece, array, as_tensor
-from zoo.data.series.regular_grid import Series, read_series
-from zoo.data.series.source import open_series
+from zoo.data.series.regular_grid import Series, open_series, read_series
 from zoo.data.series.spec import SeriesSpec
 from zoo.data.table.numbers import PLAIN, as_numbers
 from zoo.data.table.read import with_names
