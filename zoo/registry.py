@@ -15,9 +15,9 @@ from zoo.exceptions import ZooError, unknown
 from zoo.utils import entries
 from zoo.utils.entries import DataEntry
 from zoo.utils.entries import Entry as Entry
-from zoo.utils.meanings import unknown_option
-from zoo.utils.signature import parameters as parameters
-from zoo.utils.signature import signature as signature
+from zoo.utils.options import call
+from zoo.utils.options import parameters as parameters
+from zoo.utils.options import signature as signature
 
 TaskT = TypeVar("TaskT")
 ENTRY_POINTS = "zoo.models"
@@ -228,12 +228,7 @@ def create(name: str, **options: Any) -> Any:
     Raises:
         ZooError: unknown name or option, with the nearest one, or a value outside its limits.
     """
-    cls = get(name)
-    known = signature(cls)
-    for key in options:
-        if key not in known:
-            raise unknown_option(name, key, known)
-    return cls(**options)
+    return call(name, get(name), options)
 
 
 def registered_models() -> dict[str, Entry]:

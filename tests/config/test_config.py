@@ -20,7 +20,7 @@ from zoo.data.image.spec import DIGITS
 from zoo.data.spec import DataSpec
 from zoo.models.base import ZooModule
 from zoo.utils import entries
-from zoo.utils.meanings import meaning, meanings
+from zoo.utils.options import meaning, meanings
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -14,8 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoo.__main__ import main
-from zoo.config.compose import compose
-from zoo.config.quoting import PATH_OPTIONS, quoted
+from zoo.config.compose import PATH_OPTIONS, compose, quoted
 
 NAMES = st.text(
     st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"], exclude_characters="\x00"), min_size=1, max_size=20

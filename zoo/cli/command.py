@@ -14,7 +14,7 @@ from typing import Any
 from zoo.config.schema import check_choice, check_number
 from zoo.exceptions import TrainingError, ZooError
 from zoo.utils.console import option_lines, os_error_text
-from zoo.utils.meanings import unknown_option
+from zoo.utils.options import unknown_option
 
 PICTURES = (".png", ".pdf", ".svg")
 RUN = "RUN"

@@ -65,7 +65,7 @@ def _overrides(arguments: Sequence[str]) -> list[str]:
 
 
 def _resume(arguments: Sequence[str]) -> None:
-    from zoo.config.quoting import value_of
+    from zoo.config.compose import value_of
     from zoo.utils.run_paths import find_run
 
     wrong = [a for a in arguments if "=" not in a]
@@ -99,9 +99,8 @@ def _hydra(arguments: Sequence[str], failures: list[Exception]) -> None:
     from omegaconf import DictConfig
     from omegaconf.errors import OmegaConfBaseException
 
-    from zoo.config.compose import explain
+    from zoo.config.compose import explain, quoted
     from zoo.config.groups import conf_dir
-    from zoo.config.quoting import quoted
 
     @hydra.main(config_path=str(conf_dir()), config_name="train", version_base="1.3")
     def job(config: DictConfig) -> None:

@@ -16,8 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from zoo import registry
 from zoo.config import compose as configs
+from zoo.config.compose import FILES, FOLDERS
 from zoo.config.groups import choices, conf_dir
-from zoo.config.quoting import FILES, FOLDERS
 from zoo.config.schema import (
     CheckpointOptions,
     EarlyStopping,
@@ -80,6 +80,7 @@ class RunConfig:
             if values["data"].get(option) is not None and task not in detecting:
                 fitting = [m for name in detecting for m in configs.fitting_models(name, values["data"]["modality"])]
                 raise ZooError(f"data.{option}: is for models that find anomalies: {', '.join(fitting)}")
+        before = values["trainer"] if resume_from is None else read_run_config(resume_from)["trainer"]
         source = values["data"]["env" if "data.env" in overridden else "name"]
         return cls(
             values=values,
@@ -94,7 +95,7 @@ class RunConfig:
             overridden=frozenset(overridden),
             working_dir=working_dir or os.getcwd(),
             resumed=resume_from is not None,
-            changed=resume_from is not None and _is_extended(read_run_config(resume_from), values),
+            changed=any(before.get(key) != values["trainer"].get(key) for key in EXTENDING),
         )
 
     @property
@@ -281,10 +282,6 @@ def read_run_config(folder: Path) -> dict[str, Any]:
         reason = error if isinstance(error, ZooError) else type(error).__name__
         raise ZooError(f"{path}: is not the configuration of a run ({reason})") from None
     return dict(values)
-
-
-def _is_extended(before: dict[str, Any], now: dict[str, Any]) -> bool:
-    return any(before["trainer"].get(key) != now["trainer"].get(key) for key in EXTENDING)
 
 
 def _new_folder(run_dir: str | None, name: str) -> Path:

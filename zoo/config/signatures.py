@@ -7,23 +7,31 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import dataclasses
 import functools
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
+
+from hydra.core.object_type import ObjectType
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigResult, ConfigSource
+from omegaconf import OmegaConf
+from omegaconf.errors import UnsupportedValueType
 
 from zoo import registry
+from zoo.config import schema
+from zoo.config.groups import declared_by_data, files, recipe_class
+from zoo.exceptions import ZooError
 
 PACKAGE = Path(__file__).resolve().parents[1]
 REQUIRED = "???"  # OmegaConf's sign for a value that is missing
 NO_OPTIONS = ("self", "spec")  # spec is the data's
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(NamedTuple):
     """An option as its constructor declares it; ``default`` is REQUIRED where there is none."""
 
     name: str
@@ -105,6 +113,93 @@ def descriptions(docstring: str) -> dict[str, str]:
         else:
             text |= {name: f"{text[name]} {line.strip()}".strip() for name in names}
     return text
+
+
+# --- as Hydra composes them, beside the files of conf/ ---
+
+CHOSEN = ("optimizer", "scheduler")  # groups of which a file of conf/ holds all options
+
+
+def _run(name: str) -> dict[str, Any]:
+    classes = {"data": schema.DataOptions} | {g: cls for g, cls in schema.GROUPS.items() if g not in CHOSEN}
+    return dataclasses.asdict(schema.RunOptions()) | {g: dataclasses.asdict(cls()) for g, cls in classes.items()}
+
+
+def _model(name: str) -> dict[str, Any]:
+    return {"model": {"name": name}}
+
+
+def _data(name: str) -> dict[str, Any]:
+    entry = registry.data_entry(name)
+    data = {"name": name, "modality": entry.modality, "tasks": list(entry.tasks), "batch_size": 128}
+    return {"data": data | ({"action_space": entry.action_space} if entry.action_space else {})}
+
+
+def _model_signature(name: str) -> dict[str, Any]:
+    return {"model": defaults(model_options(recipe_class(name)))}
+
+
+def _data_signature(name: str) -> dict[str, Any]:
+    modality = declared_by_data(name)["modality"]
+    augment = augment_options(modality) if modality is not None else {}
+    return {"data": defaults(data_options(name)) | ({"augment": defaults(augment)} if augment else {})}
+
+
+class OptionSource(ConfigSource):
+    """Serves ``signature/run``, ``signature/model/NAME``, ``signature/data/NAME``, and names that have no YAML."""
+
+    groups: ClassVar[dict[str, tuple[Callable[[str], dict[str, Any]], Callable[[], list[str]]]]] = {
+        "signature": (_run, lambda: ["run"]),
+        "signature/model": (_model_signature, lambda: [*registry.list_models(), *files("model")]),
+        "signature/data": (_data_signature, registry.list_data),
+        "model": (_model, registry.list_models),
+        "data": (_data, registry.list_data),
+    }
+
+    @staticmethod
+    def scheme() -> str:
+        """Return the scheme by which conf/train.yaml names this source."""
+        return "zoo"
+
+    def available(self) -> bool:
+        """Return true: it needs no file."""
+        return True
+
+    def is_group(self, config_path: str) -> bool:
+        """Tell whether a path is a group."""
+        return config_path.strip("/") in self.groups
+
+    def is_config(self, config_path: str) -> bool:
+        """Tell whether a path is a configuration."""
+        group, _, name = config_path.removesuffix(".yaml").rpartition("/")
+        return group in self.groups and name in self.groups[group][1]()
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        """Return a configuration.
+
+        Raises:
+            ZooError: a default that a configuration cannot hold.
+        """
+        group, _, name = config_path.removesuffix(".yaml").rpartition("/")
+        values = self.groups[group][0](name)
+        try:
+            config = OmegaConf.create(values)
+        except UnsupportedValueType as error:
+            key = str(error.key).rpartition(".")[2]
+            message = f"{name}: the default of {key!r} is not a number, text, flag, list or dictionary of such"
+            raise ZooError(message) from None
+        return ConfigResult(self.provider, f"{self.scheme()}://{config_path}", config, {"package": "_global_"})
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        """Return the names in a group, as ``model=glob(*)`` needs them."""
+        group = config_path.strip("/")
+        return [] if results_filter == ObjectType.GROUP or group not in self.groups else sorted(self.groups[group][1]())
+
+
+def install() -> None:
+    """Let Hydra find the source; more than once does no harm."""
+    if OptionSource not in Plugins.instance().discover(ConfigSource):
+        Plugins.instance().register(OptionSource)
 
 
 # --- files of the zoo, which are read and not imported ---

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from zoo.registry import data_entry, signature
-from zoo.utils.meanings import unknown_option
+from zoo.registry import data_entry
+from zoo.utils.options import call
 
 if TYPE_CHECKING:
     from zoo.data.dataset import Dataset
@@ -17,10 +17,5 @@ def load(name: str, **options: Any) -> Dataset:
     Raises:
         ZooError: unknown name or option, a missing or damaged file, an option outside its limits.
     """
-    function = data_entry(name).load
-    known = signature(function)
-    for key in options:
-        if key not in known:
-            raise unknown_option(f"data {name}", key, known)
-    loaded: Dataset = function(**options)
+    loaded: Dataset = call(f"data {name}", data_entry(name).load, options)
     return loaded

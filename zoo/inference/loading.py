@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from zoo import registry
 from zoo.config import compose as configs
-from zoo.config.quoting import value_of
+from zoo.config.compose import value_of
 from zoo.config.run_config import check_files, read_run_config, resolve_paths
 from zoo.exceptions import ZooError
 from zoo.hub import card, list_weights
