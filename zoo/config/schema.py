@@ -100,7 +100,7 @@ def check_options(cls: type[Any], where: str, values: Mapping[str, Any]) -> None
     for constructor in [vars(base)["__init__"] for base in cls.__mro__ if "__init__" in vars(base)]:
         with contextlib.suppress(NameError):
             for name, hint in get_type_hints(constructor, include_extras=True).items():
-                for check in getattr(hint, "__metadata__", ()):
+                for check in getattr(hint, "__metadata__", ()) if name in values else ():
                     check(where if name == "name" else f"{where}.{name}", values[name])
 
 
@@ -370,7 +370,7 @@ def options(cls: type, where: str, values: Any) -> Any:
     """Return ``cls(**values)``.
 
     Raises:
-        ZooError: an unknown key, with the nearest; a value in place of the group, with the option that it may be of.
+        ZooError: an unknown key, a value in place of the group, or one outside the limits that its type declares.
     """
     known = [f.name for f in fields(cls)]
     if not isinstance(values, dict):
@@ -378,6 +378,8 @@ def options(cls: type, where: str, values: Any) -> Any:
     for key in values:
         if key not in known:
             raise unknown(f"option of {where}", key, known)
+    if not issubclass(cls, Options):  # which check themselves
+        check_options(cls, where, values)
     return cls(**values)
 
 

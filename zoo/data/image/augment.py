@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zoo.config.schema import check_number
+from zoo.config.schema import NonNegative, Probability, Share, number
 from zoo.data.dataset import Batch
 from zoo.data.transfer import upload
 
 # Luminance of red, green and blue (ITU-R BT.601), as photographs are turned gray
 GRAY = (0.299, 0.587, 0.114)
+Pixels = Annotated[int, number(low=0, integer=True)]
 
 
 @dataclass(frozen=True)
@@ -34,29 +36,18 @@ class ImageAugment:
         ``mixup_alpha``: pairs of images and targets are mixed by a share from Beta(α, α) (Zhang et al. 2018).
     """
 
-    hflip: float = 0.0
-    crop_padding: int = 0
-    degrees: float = 0.0
-    translate: float = 0.0
-    scale: float = 0.0
-    shear: float = 0.0
-    brightness: float = 0.0
-    contrast: float = 0.0
-    saturation: float = 0.0
-    hue: float = 0.0
-    cutout: int = 0
-    mixup_alpha: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_number("data.augment.degrees", self.degrees, low=0, high=180)
-        check_number("data.augment.scale", self.scale, low=0, below=1)
-        check_number("data.augment.hue", self.hue, low=0, high=0.5)
-        for name in ("translate", "mixup_alpha"):
-            check_number(f"data.augment.{name}", getattr(self, name), low=0)
-        for name in ("crop_padding", "cutout"):
-            check_number(f"data.augment.{name}", getattr(self, name), low=0, integer=True)
-        for name in ("hflip", "shear", "brightness", "contrast", "saturation"):
-            check_number(f"data.augment.{name}", getattr(self, name), low=0, high=1)
+    hflip: Probability = 0.0
+    crop_padding: Pixels = 0
+    degrees: Annotated[float, number(low=0, high=180)] = 0.0
+    translate: NonNegative = 0.0
+    scale: Share = 0.0
+    shear: Probability = 0.0
+    brightness: Probability = 0.0
+    contrast: Probability = 0.0
+    saturation: Probability = 0.0
+    hue: Annotated[float, number(low=0, high=0.5)] = 0.0
+    cutout: Pixels = 0
+    mixup_alpha: NonNegative = 0.0
 
     def __bool__(self) -> bool:
         return bool(self.mixup_alpha or self._affine or self._crops or self._colors or self.cutout)

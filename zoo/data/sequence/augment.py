@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
-from zoo.config.schema import check_number
+from zoo.config.schema import Count, NonNegative, Share, number
 from zoo.data.dataset import Batch
 from zoo.data.transfer import upload
+
+Steps = Annotated[int, number(low=0, integer=True)]
 
 
 @dataclass(frozen=True)
@@ -25,19 +28,12 @@ class SequenceAugment:
         ``speed_perturbation``: largest change of length, as a share, as far as sequences still fit (Ko et al. 2015).
     """
 
-    time_mask_param: int = 0
-    freq_mask_param: int = 0
-    n_masks: int = 1
-    time_shift: int = 0
-    noise_std: float = 0.0
-    speed_perturbation: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_number("data.augment.speed_perturbation", self.speed_perturbation, low=0, below=1)
-        for name in ("time_mask_param", "freq_mask_param", "time_shift"):
-            check_number(f"data.augment.{name}", getattr(self, name), low=0, integer=True)
-        check_number("data.augment.n_masks", self.n_masks, low=1, integer=True)
-        check_number("data.augment.noise_std", self.noise_std, low=0)
+    time_mask_param: Steps = 0
+    freq_mask_param: Steps = 0
+    n_masks: Count = 1
+    time_shift: Steps = 0
+    noise_std: NonNegative = 0.0
+    speed_perturbation: Share = 0.0
 
     def __bool__(self) -> bool:
         return bool(

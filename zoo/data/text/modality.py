@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from zoo import registry
-from zoo.config.schema import check_number
+from zoo.config.schema import Share
 from zoo.data import inputs
 from zoo.data.dataset import Batch, Dataset, Split, Windows
 from zoo.data.example import ROWS, TRAIN, VAL, WINDOW, row_dataset
@@ -38,10 +38,7 @@ class TextAugment:
         ``word_dropout``: share of tokens that become the unknown one (Bowman et al. 2016).
     """
 
-    word_dropout: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_number("data.augment.word_dropout", self.word_dropout, low=0, below=1)
+    word_dropout: Share = 0.0
 
     def __bool__(self) -> bool:
         return self.word_dropout > 0
