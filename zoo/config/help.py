@@ -60,8 +60,8 @@ def _sections(config: dict[str, Any]) -> Iterator[tuple[str, list[tuple[str, Any
 def data_descriptions(name: str, modality: str | None) -> dict[str, str]:
     """Return the descriptions of the options of a data set and of its augmentation."""
     options = data_options(name) if name in registry.list_data() else {}
-    own = _texts((augment_options(modality) if modality else {}) | options)
-    return descriptions(schema.DataOptions.__doc__ or "") | own
+    texts = _texts((augment_options(modality) if modality else {}) | options)
+    return descriptions(schema.DataOptions.__doc__ or "") | texts
 
 
 def _texts(options: Mapping[str, Option]) -> dict[str, str]:
