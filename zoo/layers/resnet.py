@@ -1,16 +1,31 @@
-"""The residual network for small images: He, Zhang, Ren, Sun, CVPR 2016, section 4.2.
+"""Residual networks: three stages of n blocks, halving the size and doubling the width.
 
-    y = φ(F(x) + x),   F two 3×3 convolutions; three stages of n such blocks, halving the size and doubling the width
+    y = φ(F(x) + x),   F two 3×3 convolutions; for small images: He, Zhang, Ren, Sun, CVPR 2016, section 4.2
+    y = x + F(x),      F = conv(dropout(conv(φ(norm(x))))) with φ(norm(·)) before each; Zagoruyko, Komodakis, BMVC 2016
 
-Where the size changes, x is brought along by a 1×1 convolution (their option B).
+Where the size changes, x is brought along by a 1×1 convolution (option B of the first). In the second, the wide residual
+network, normalization comes before the convolution (He 2016, identity mappings), and the layers are few and wide.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
 
 from torch import Tensor, nn
 
 from zoo.exceptions import ZooError
 from zoo.layers.blocks import activation_of, stem_pool
+
+
+def residual_stages(build_block: Callable[..., nn.Module], inputs: int, width: int, count: int) -> list[nn.Module]:
+    """Return three stages of ``count`` blocks, of ``width``, twice and four times as many channels."""
+    blocks = []
+    for stage in range(3):
+        for block in range(count):
+            blocks.append(build_block(inputs, width << stage, stride=2 if stage > 0 and block == 0 else 1))
+            inputs = width << stage
+    return blocks
 
 
 class Block(nn.Module):
@@ -58,13 +73,8 @@ class ResNet(nn.Sequential):
     ) -> None:
         if depth < 8 or depth % 6 != 2:
             raise ZooError(f"model.depth={depth}: must be 6n+2, such as 8, 14, 20")
-        blocks = []
-        inputs = base_width
-        for stage in range(3):
-            for block in range((depth - 2) // 6):
-                stride = 2 if stage > 0 and block == 0 else 1
-                blocks.append(Block(inputs, base_width << stage, stride=stride, activation=activation))
-                inputs = base_width << stage
+        build_block = partial(Block, activation=activation)
+        blocks = residual_stages(build_block, base_width, base_width, (depth - 2) // 6)
         super().__init__(
             nn.Conv2d(channels, base_width, 3, padding=1, bias=False),
             *stem_pool(stem_pooling),
@@ -74,5 +84,64 @@ class ResNet(nn.Sequential):
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),
             nn.Dropout(dropout),
-            nn.Linear(inputs, outputs),
+            nn.Linear(4 * base_width, outputs),
+        )
+
+
+class WideBlock(nn.Module):
+    """(B, inputs, H, W) to (B, outputs, H/stride, W/stride)."""
+
+    def __init__(self, inputs: int, outputs: int, *, stride: int, activation: str, dropout: float) -> None:
+        super().__init__()
+        self.before = nn.Sequential(nn.BatchNorm2d(inputs), activation_of(activation))
+        self.body = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False),
+            nn.BatchNorm2d(outputs),
+            activation_of(activation),
+            nn.Dropout(dropout),
+            nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
+        )
+        same = stride == 1 and inputs == outputs
+        self.shortcut = None if same else nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return shortcut(x) + F(x); where the shape changes, the shortcut sees the normalized x."""
+        h = self.before(x)
+        out: Tensor = self.body(h) + (x if self.shortcut is None else self.shortcut(h))
+        return out
+
+
+class WideResNet(nn.Sequential):
+    """WRN of ``depth`` 6n+4; ``base_width`` is the first stage's, 16·k in the paper: (B, C, H, W) to (B, outputs).
+
+    ``stem_pooling`` is how many times smaller the first layer leaves the image; the paper's 1 is for 32×32.
+
+    Raises:
+        ZooError: a depth that is not 6n+4.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        outputs: int,
+        *,
+        depth: int,
+        base_width: int,
+        stem_pooling: int,
+        activation: str,
+        dropout: float,
+    ) -> None:
+        if depth < 10 or depth % 6 != 4:
+            raise ZooError(f"model.depth={depth}: must be 6n+4, such as 10, 16, 28")
+        build_block = partial(WideBlock, activation=activation, dropout=dropout)
+        blocks = residual_stages(build_block, 16, base_width, (depth - 4) // 6)
+        super().__init__(
+            nn.Conv2d(channels, 16, 3, padding=1, bias=False),
+            *stem_pool(stem_pooling),
+            *blocks,
+            nn.BatchNorm2d(4 * base_width),
+            activation_of(activation),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(4 * base_width, outputs),
         )

@@ -4,7 +4,7 @@
 
 LeCun et al., Gradient-based learning applied to document recognition, 1998, with the rectifiers, batch normalization
 and dropout of 2010 to 2015. Pooling comes before the normalization: the same work on a quarter of the numbers, and a
-rising nonlinearity commutes with the maximum. The other networks are in zoo/layers/, a file each.
+rising nonlinearity commutes with the maximum. The other networks are in zoo/layers/.
 """
 
 from __future__ import annotations
@@ -22,9 +22,8 @@ from zoo.exceptions import ZooError
 from zoo.layers.alexnet import AlexNet
 from zoo.layers.blocks import activation_of, stem_pooling_for
 from zoo.layers.lenet import LeNet
-from zoo.layers.resnet import ResNet
+from zoo.layers.resnet import ResNet, WideResNet
 from zoo.layers.torchvision import last_layer, torchvision_network
-from zoo.layers.wide_resnet import WideResNet
 from zoo.models.base import ZooModule
 from zoo.registry import register
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from zoo.data.dataset import Values
-from zoo.utils.plotting import INK, TRAIN, VAL, axes_of, panel, save, save_gif, show
+from zoo.utils.plotting import INK, TRAIN, VAL, axes_of, grid, panel, save, save_gif, show
 
 PER_SECOND = 25  # frames
 POINTS = 5000  # codes in a picture
@@ -51,21 +51,7 @@ def mistakes(images: Values, probability: Tensor, y: Tensor, classes: Sequence[s
     guess = [(classes[int(probability[i].argmax())], float(probability[i].max())) for i in order]
     captions = [f"{name} ({p:.0%})\nis {classes[int(y[i])]}" for i, (name, p) in zip(order, guess, strict=True)]
     title = f"{len(wrong)} of {len(y):,} wrong, the worst first" if len(wrong) else f"none of {len(y):,} wrong"
-    return captioned([images[i] for i in order], captions, title, path)
-
-
-def captioned(images: Sequence[Tensor], captions: Sequence[str], title: str, path: Path) -> Path:
-    """Plots images (C, H, W) in lines, each under its caption."""
-    columns = min(max(len(images), 3), 8)
-    lines = max(1, -(-len(images) // columns))
-    figure = Figure(figsize=(1.15 * columns, 1.5 * lines + 0.3), layout="constrained")
-    for ax in figure.subplots(lines, columns, squeeze=False).ravel():
-        ax.axis("off")
-    for ax, image, caption in zip(figure.axes, images, captions, strict=False):
-        show(ax, image)
-        ax.set_title(caption, fontsize=7, color=INK)
-    figure.suptitle(title, fontsize=9, color=INK)
-    return save(figure, path)
+    return grid([images[i] for i in order], title, path, columns=min(max(len(order), 3), 8), captions=captions)
 
 
 def precision_recall(score: Tensor, truth: Tensor, names: Sequence[str], path: Path) -> Path:
@@ -199,7 +185,8 @@ def top_anomalies(inputs: Values, score: Tensor, y: Tensor, path: Path) -> Path:
     """Plots the test images with the highest scores, and which of them are anomalies."""
     order = score.argsort(descending=True)[:24].tolist()
     captions = [f"{'anomaly' if y[row] else 'normal'} {float(score[row]):.3g}" for row in order]
-    return captioned([inputs[row] for row in order], captions, "test images by descending anomaly score", path)
+    title = "test images by descending anomaly score"
+    return grid([inputs[row] for row in order], title, path, captions=captions)
 
 
 # --- policies ---

@@ -60,13 +60,17 @@ def show(ax: Any, image: Tensor) -> None:
     ax.axis("off")
 
 
-def grid(images: Tensor, title: str, path: Path, *, columns: int = 8) -> Path:
-    """Draw images (N, C, H, W) in lines."""
-    lines = -(-len(images) // columns)
-    figure = Figure(figsize=(0.8 * columns, 0.8 * lines + 0.3), layout="constrained")
+def grid(
+    images: Tensor | Sequence[Tensor], title: str, path: Path, *, columns: int = 8, captions: Sequence[str] = ()
+) -> Path:
+    """Draw images (C, H, W) in lines, where there are ``captions`` each under its own."""
+    lines = max(-(-len(images) // columns), 1)
+    width, height = (1.15, 1.5) if captions else (0.8, 0.8)
+    figure = Figure(figsize=(width * columns, height * lines + 0.3), layout="constrained")
     for ax in figure.subplots(lines, columns, squeeze=False).ravel():
         ax.axis("off")
-    for ax, image in zip(figure.axes, images, strict=False):
+    for ax, image, caption in zip(figure.axes, images, captions or [""] * len(images), strict=False):
         show(ax, image)
+        ax.set_title(caption, fontsize=7, color=INK)
     figure.suptitle(title, fontsize=9, color=INK)
     return save(figure, path)
