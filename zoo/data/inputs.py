@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from zoo import registry
+from zoo.data.dataset import Batch
 from zoo.data.input_readers import INPUT, Piece
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
-
-if TYPE_CHECKING:
-    from zoo.data.dataset import Batch
 
 
 def encode(spec: DataSpec, raw: Any) -> Batch:

@@ -54,11 +54,8 @@ def batches(
     split: Split, index: Sequence[Tensor], steps: Sequence[int | None], device: torch.device
 ) -> Iterator[Batch]:
     """Yield a batch of each part of ``index``, on a device; those that lie elsewhere are sent ahead."""
-    if split["x"].device == device:
-        for rows, length in zip(index, steps, strict=True):
-            yield take(split, rows, length)
-        return
-    for batch in ahead(lambda n: select(split, index[n], steps[n]), range(len(index)), device):
+    resident = split["x"].device == device
+    for batch in ahead(lambda n: select(split, index[n], steps[n]), range(len(index)), device, resident=resident):
         yield {**batch, "x": to_float(batch["x"])}
 
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from zoo import registry
 from zoo.config.run_config import RunConfig
 from zoo.data.dataset import Augmentation, Batch, Dataset, Values
 from zoo.data.input_readers import Piece, as_floats, batched
 from zoo.data.labeled import Labeled
-from zoo.data.scaler import Scaler
 from zoo.data.spec import DataSpec
 from zoo.data.subsets import trained_on
 from zoo.exceptions import ZooError
@@ -25,6 +25,30 @@ if TYPE_CHECKING:
 
 SpecT = TypeVar("SpecT", bound=DataSpec)
 SMALLEST_BATCH = 4  # rows, of data that is smaller than the default batch
+
+
+class Scaler(nn.Module):
+    """Standardizes x by the training rows' mean and deviation; channels come last."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(spec.mean), persistent=False)
+        self.register_buffer("std", torch.tensor(spec.std), persistent=False)
+
+    def transform(self, x: Tensor) -> Tensor:
+        """Return x (B, …) as a target."""
+        return (x - self.mean) / self.std
+
+    def inverse_transform(self, output: Tensor) -> Tensor:
+        """Return such outputs in original units."""
+        return output * self.std + self.mean
+
+    def center(self, target: Tensor) -> Tensor:
+        """Return the training rows' mean as a target of the same shape."""
+        return torch.zeros_like(target)
 
 
 class Modality(Generic[SpecT]):

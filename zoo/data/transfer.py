@@ -68,13 +68,15 @@ def to_device(split: Split, device: torch.device) -> dict[str, Values]:
     return moved
 
 
-def ahead(select: Callable[[int], Batch], numbers: Sequence[int], device: torch.device) -> Iterator[Batch]:
-    """Yield ``select(number)`` of each number on a device.
+def ahead(
+    select: Callable[[int], Batch], numbers: Sequence[int], device: torch.device, *, resident: bool = False
+) -> Iterator[Batch]:
+    """Yield ``select(number)`` of each number on a device, where a ``resident`` batch is already.
 
     A batch that comes from the host is selected, and copied in a stream of its own, before the one before it is handed
     out: while the device computes on that. Which batches there are, and in which order, does not depend on it.
     """
-    if device.type != "cuda" or not numbers:
+    if resident or device.type != "cuda" or not numbers:
         for number in numbers:
             yield {key: value.to(device) for key, value in select(number).items()}
         return

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 import numpy as np
+from torch import Tensor
 
 from zoo.data.dataset import Dataset, Values, channel_statistics
 from zoo.data.example import ROWS, has_classes, row_dataset, statistics
@@ -17,9 +18,24 @@ from zoo.data.image.labeled import labeled_archive, labeled_folder
 from zoo.data.image.read import encode, from_json, read
 from zoo.data.image.spec import ImageSpec
 from zoo.data.labeled import Labeled
-from zoo.data.modality import Modality
-from zoo.data.scaler import BoundedScaler
+from zoo.data.modality import Modality, Scaler
 from zoo.registry import register_modality
+
+
+class BoundedScaler(Scaler):
+    """Leaves x as it is: values in [0, 1], (C, H, W)."""
+
+    def transform(self, x: Tensor) -> Tensor:
+        """Return x."""
+        return x
+
+    def inverse_transform(self, output: Tensor) -> Tensor:
+        """Return the outputs."""
+        return output
+
+    def center(self, target: Tensor) -> Tensor:
+        """Return the mean of each channel."""
+        return self.mean.view(-1, 1, 1).expand_as(target)
 
 
 @register_modality

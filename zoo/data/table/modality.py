@@ -15,8 +15,7 @@ from zoo.data import inputs
 from zoo.data.dataset import Dataset, Split, Values, picked
 from zoo.data.example import NOISE, ROWS, TRAIN, has_classes, row_dataset, statistics
 from zoo.data.labeled import Labeled, chosen_options, left_out_notes, with_classes
-from zoo.data.modality import Modality
-from zoo.data.scaler import Scaler
+from zoo.data.modality import Modality, Scaler
 from zoo.data.table.frames import Target, as_target, quantile_edges
 from zoo.data.table.numbers import MARKS
 from zoo.data.table.read import as_texts, column_names, encode, from_json, read, read_file, unknown_categories

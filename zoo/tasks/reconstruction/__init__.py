@@ -18,7 +18,7 @@ from zoo import registry
 from zoo.config.schema import ObjectiveOptions
 from zoo.data.dataset import Batch, Dataset, Split
 from zoo.data.loader import EvalLoader
-from zoo.data.scaler import Scaler
+from zoo.data.modality import Scaler
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 from zoo.metrics.defined import TwoClassAUROC, TwoClassAveragePrecision
