@@ -83,6 +83,7 @@ def one_of(choices: Iterable[str], *, optional: bool = False) -> Check:
 
 Flag = Annotated[bool, check_flag]
 Count = Annotated[int, number(low=1, integer=True)]
+Natural = Annotated[int, number(low=0, integer=True)]
 Sizes = Annotated[Sequence[int], check_sizes]
 Positive = Annotated[float, number(above=0)]
 NonNegative = Annotated[float, number(low=0)]
@@ -220,7 +221,7 @@ class Scheduler(Options, group="scheduler"):
     milestones: Sequence[float] = (0.5, 0.75)
     gamma: Annotated[float, number(above=0, high=1)] = 0.1
     factor: Annotated[float, number(above=0, below=1)] = 0.5
-    patience: Annotated[int, number(low=0, integer=True)] = 5
+    patience: Natural = 5
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.config.schema import check_number
+from zoo.config.schema import Natural, check_number, check_options, number
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 
@@ -161,14 +161,13 @@ def row_place(row: int) -> str:
 class Splits:
     """How rows are cut: test is fold ``fold`` of ``folds``, validation a tenth of the rest, by ``split_seed`` alone."""
 
-    folds: int = 5
+    folds: Annotated[int, number(low=2, integer=True)] = 5
     fold: int = 0
-    split_seed: int = 0
+    split_seed: Natural = 0
 
     def __post_init__(self) -> None:
-        check_number("data.folds", self.folds, low=2, integer=True)
+        check_options(Splits, "data", vars(self))
         check_number("data.fold", self.fold, low=0, high=self.folds - 1, integer=True)
-        check_number("data.split_seed", self.split_seed, low=0, integer=True)
 
     def cut(
         self,

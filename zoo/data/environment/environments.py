@@ -6,12 +6,12 @@ import contextlib
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
 
-from zoo.config.schema import check_choice, check_number
+from zoo.config.schema import Count, Natural, check_options, one_of
 from zoo.data.environment.spaces import describe, episode_seeds
 from zoo.data.environment.spec import EnvironmentSpec
 from zoo.data.environment.vector import VectorEnvironment
@@ -37,14 +37,14 @@ class EnvironmentOptions:
         learning_starts: steps before an off-policy model begins to learn
     """
 
-    num_envs: int = 64
-    num_steps: int = 64
-    steps_per_epoch: int = 8192
-    n_val_episodes: int = 20
-    n_test_episodes: int = 100
-    vectorization: str = "auto"
-    buffer_size: int = 100_000
-    learning_starts: int = 1000
+    num_envs: Count = 64
+    num_steps: Count = 64
+    steps_per_epoch: Count = 8192
+    n_val_episodes: Count = 20
+    n_test_episodes: Count = 100
+    vectorization: Annotated[str, one_of(("auto", "sync", "async"))] = "auto"
+    buffer_size: Natural = 100_000
+    learning_starts: Natural = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,13 +115,7 @@ def environments(
     Raises:
         ZooError: unknown, not installed, or with observations or actions of another kind.
     """
-    for option, value in settings.items():
-        if option == "vectorization":
-            check_choice("data.vectorization", value, ("auto", "sync", "async"))
-        else:
-            check_number(
-                f"data.{option}", value, low=int(option not in ("buffer_size", "learning_starts")), integer=True
-            )
+    check_options(EnvironmentOptions, "data", settings)
     description = describe(env_id, options)
     channels = description.pop("frame_channels")
     spec = EnvironmentSpec(name=name, task="control", **description)

@@ -10,13 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zoo.config.schema import NonNegative, Probability, Share, number
+from zoo.config.schema import Natural, NonNegative, Probability, Share, number
 from zoo.data.dataset import Batch
 from zoo.data.transfer import upload
 
 # Luminance of red, green and blue (ITU-R BT.601), as photographs are turned gray
 GRAY = (0.299, 0.587, 0.114)
-Pixels = Annotated[int, number(low=0, integer=True)]
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class ImageAugment:
     """
 
     hflip: Probability = 0.0
-    crop_padding: Pixels = 0
+    crop_padding: Natural = 0
     degrees: Annotated[float, number(low=0, high=180)] = 0.0
     translate: NonNegative = 0.0
     scale: Share = 0.0
@@ -46,7 +45,7 @@ class ImageAugment:
     contrast: Probability = 0.0
     saturation: Probability = 0.0
     hue: Annotated[float, number(low=0, high=0.5)] = 0.0
-    cutout: Pixels = 0
+    cutout: Natural = 0
     mixup_alpha: NonNegative = 0.0
 
     def __bool__(self) -> bool:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
 
 import torch
 from torch import Tensor
 
-from zoo.config.schema import Count, NonNegative, Share, number
+from zoo.config.schema import Count, Natural, NonNegative, Share
 from zoo.data.dataset import Batch
 from zoo.data.transfer import upload
-
-Steps = Annotated[int, number(low=0, integer=True)]
 
 
 @dataclass(frozen=True)
@@ -28,10 +25,10 @@ class SequenceAugment:
         ``speed_perturbation``: largest change of length, as a share, as far as sequences still fit (Ko et al. 2015).
     """
 
-    time_mask_param: Steps = 0
-    freq_mask_param: Steps = 0
+    time_mask_param: Natural = 0
+    freq_mask_param: Natural = 0
     n_masks: Count = 1
-    time_shift: Steps = 0
+    time_shift: Natural = 0
     noise_std: NonNegative = 0.0
     speed_perturbation: Share = 0.0
 
