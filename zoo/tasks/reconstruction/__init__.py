@@ -172,7 +172,7 @@ class Reconstruction(Task):
         """Return ``pca`` with as many components as ``latent_dim``, and what suits a denoiser, VAE or anomaly detector."""
         from zoo.tasks.reconstruction.baselines import reconstruction_baselines
 
-        return reconstruction_baselines(self, self.scaler, dataset, options)
+        return reconstruction_baselines(self, dataset, options)
 
     def constant_baselines(self, split: Split) -> dict[str, Scores]:
         """Return the scores of the training rows' ``mean``; none where columns hold categories."""

@@ -28,8 +28,8 @@ STRENGTHS = (0.4, 0.6, 0.8, 1.0, 1.3)  # as shares of the noise
 MAX_FIT_ROWS = 20_000  # rows that principal components and the forest are fitted to
 
 
-def reconstruction_baselines(task: Task, scaler: Scaler, dataset: Dataset, options: Mapping[str, Any]) -> Baselines:
-    """Return what measures ``pca`` with as many numbers as the model's ``latent_dim``, and what suits its options.
+def reconstruction_baselines(task: Any, dataset: Dataset, options: Mapping[str, Any]) -> Baselines:
+    """Return, of a Reconstruction, what measures ``pca`` with as many numbers as the model's ``latent_dim``, and what suits its options.
 
     Where it is a denoiser: the ``noisy input`` itself, ``non-local means`` and ``wavelets`` on its first 1,000
     images; where it looks for anomalies: an ``isolation forest`` too.
@@ -38,16 +38,16 @@ def reconstruction_baselines(task: Task, scaler: Scaler, dataset: Dataset, optio
 
     @functools.cache
     def train() -> np.ndarray:
-        return _rows(scaler, dataset.train)
+        return _rows(task, dataset.train)
 
     def normal_test() -> np.ndarray:
-        x = _rows(scaler, dataset.test, every=True)
+        x = _rows(task, dataset.test, every=True)
         return x[dataset.test["y"].numpy() == 0] if task.detects_anomalies else x  # type: ignore[union-attr]
 
     if task.detects_anomalies:
         noise = ("none", 0.0)
     size = options.get("latent_dim", 16)
-    measures = {"pca": lambda: _components(dataset, task, scaler, train(), size, noise)}
+    measures = {"pca": lambda: _components(dataset, task, train(), size, noise)}
     if "beta" in options:
         likelihood = options["likelihood"]
         if likelihood == "bernoulli" or (likelihood == "auto" and dataset.spec.bounded):
@@ -55,28 +55,26 @@ def reconstruction_baselines(task: Task, scaler: Scaler, dataset: Dataset, optio
         else:
             measures["probabilistic pca"] = lambda: _density(train(), normal_test(), size)
     if task.detects_anomalies:
-        measures["isolation forest"] = lambda: _forest(train(), _rows(scaler, dataset.test, every=True), dataset.test)
+        measures["isolation forest"] = lambda: _forest(train(), _rows(task, dataset.test, every=True), dataset.test)
     if noise[0] != "none" and dataset.spec.spatial:
         measures |= _filters(dataset, task, noise)
     return measures
 
 
-def _components(
-    dataset: Dataset, task: Task, scaler: Scaler, train: np.ndarray, count: int, noise: tuple[str, float]
-) -> Scores:
+def _components(dataset: Dataset, task: Any, train: np.ndarray, count: int, noise: tuple[str, float]) -> Scores:
     from sklearn.decomposition import PCA
 
     pca = PCA(min(count, *train.shape), random_state=0).fit(train)
 
     def reconstruct(batch: Batch) -> Tensor:
-        target = scaler.transform(batch["x"])
+        target = task.target(batch["x"])
         noisy = add_noise(target, *noise, image=dataset.spec.bounded, generator=PerSampleGenerator(batch["row"]))
         code = pca.transform(noisy.flatten(1).numpy())
         return torch.from_numpy(pca.inverse_transform(code)).float().view_as(target)
 
-    scores = task.test_scores((reconstruct(batch), batch) for batch in EvalLoader(dataset.test))
+    scores: Scores = task.test_scores((reconstruct(batch), batch) for batch in EvalLoader(dataset.test))
     if labeled(dataset.spec):
-        codes = [pca.transform(_rows(scaler, split, every=True)) for split in (dataset.train, dataset.test)]
+        codes = [pca.transform(_rows(task, split, every=True)) for split in (dataset.train, dataset.test)]
         scores |= code_figures(codes[0], dataset.train["y"].numpy(), codes[1], dataset.test["y"].numpy())  # type: ignore[union-attr]
     return scores
 
@@ -140,19 +138,17 @@ def _filters(dataset: Dataset, task: Task, noise: tuple[str, float]) -> Baseline
         return measures
     options = {"patch_size": 5, "patch_distance": 6, "fast_mode": False, "channel_axis": channel_axis}
     denoisers: dict[str, Denoise] = {
-        "non-local means": lambda image, h: denoise_nl_means(image, h=h, **options),
-        "wavelets": lambda image, sigma: denoise_wavelet(
-            image, sigma=sigma, channel_axis=channel_axis, rescale_sigma=True
-        ),
+        "non-local means": lambda image, strength: denoise_nl_means(image, h=strength, **options),
+        "wavelets": partial(denoise_wavelet, channel_axis=channel_axis, rescale_sigma=True),
     }
     return measures | {name: partial(select, denoise) for name, denoise in denoisers.items()}
 
 
-def _rows(scaler: Scaler, split: Split, *, every: bool = False) -> np.ndarray:
+def _rows(task: Any, split: Split, *, every: bool = False) -> np.ndarray:
     """Return rows of a split as the numbers that are to be given back (N, numbers): all, or some for a fit."""
     count = len(split["x"])
     index = torch.arange(count)
     if not every and count > MAX_FIT_ROWS:
         index = torch.from_numpy(np.sort(np.random.default_rng(0).permutation(count)[:MAX_FIT_ROWS]))
     picked = {"x": split["x"].index_select(0, index)}
-    return np.concatenate([scaler.transform(batch["x"]).flatten(1).numpy() for batch in EvalLoader(picked)])
+    return np.concatenate([task.target(batch["x"]).flatten(1).numpy() for batch in EvalLoader(picked)])
