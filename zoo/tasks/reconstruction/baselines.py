@@ -15,7 +15,6 @@ from torch import Tensor
 from zoo.data.classes import labeled
 from zoo.data.dataset import Batch, Dataset, Split
 from zoo.data.loader import EvalLoader
-from zoo.data.modality import Scaler
 from zoo.data.noise import add_noise
 from zoo.exceptions import install
 from zoo.metrics.scores import Scores, code_figures
