@@ -165,7 +165,7 @@ def _bare(name: str, dataset: Any) -> float:
 
     from zoo import registry
     from zoo.config.schema import Learning
-    from zoo.data.loader import take
+    from zoo.data.loader import batches
     from zoo.data.transfer import to_device
     from zoo.layers.blocks import frozen
     from zoo.models.gan import GAN
@@ -197,7 +197,7 @@ def _bare(name: str, dataset: Any) -> float:
     torch.cuda.synchronize()
     started = time.perf_counter()
     for rows in index:
-        batch = take(split, rows)
+        batch = next(batches(split, [rows], [None], split["x"].device))
         if isinstance(model, GAN):
             step(model.discriminator_loss, batch)
             with frozen(model.discriminator):

@@ -82,12 +82,11 @@ def _as_frame(data: Any, target: str | int | None) -> tuple[Table, FrameOptions]
     if isinstance(data, tuple):
         target, frame = _with_target(frame, data[1])
     names = list(frame.columns)
-    target = None if target is None else str(target)
     if target is None:
         raise ZooError(f"data: a data frame needs its target's name, as target={names[-1]!r}; columns: {names}")
-    if target not in names:
+    if str(target) not in names:
         raise unknown("target", target, names)
-    return Table.of_frame("data", frame), FrameOptions([target])
+    return Table.of_frame("data", frame), FrameOptions([str(target)])
 
 
 def _with_target(frame: pd.DataFrame, y: Any) -> tuple[str, pd.DataFrame]:

@@ -43,13 +43,6 @@ def select(split: Split, index: Tensor, steps: int | None = None) -> Batch:
     return batch
 
 
-def take(split: Split, index: Tensor, steps: int | None = None) -> Batch:
-    """Return the rows ``index`` as a batch, of sequences the first ``steps``."""
-    batch = select(split, index, steps)
-    batch["x"] = to_float(batch["x"])
-    return batch
-
-
 def batches(
     split: Split, index: Sequence[Tensor], steps: Sequence[int | None], device: torch.device
 ) -> Iterator[Batch]:
@@ -275,14 +268,11 @@ class ZooData(L.LightningDataModule):
 
     def val_dataloader(self) -> EvalLoader:
         """Return the validation rows in order."""
-        return self._in_order("val")
+        return EvalLoader(**self._split("val"), shard=self._shard(), stride=self.dataset.stride)
 
     def test_dataloader(self) -> EvalLoader:
         """Return the test rows in order."""
-        return self._in_order("test")
-
-    def _in_order(self, name: str) -> EvalLoader:
-        return EvalLoader(**self._split(name), shard=self._shard(), stride=self.dataset.stride)
+        return EvalLoader(**self._split("test"), shard=self._shard(), stride=self.dataset.stride)
 
     def transfer_batch_to_device(
         self, batch: Batch | MacroBatch, device: torch.device, dataloader_idx: int

@@ -11,7 +11,8 @@ from zoo.config.schema import OptionalCount, Share, Sizes, check_number, one_of
 from zoo.data.classes import labeled
 from zoo.data.dataset import Batch, Dataset, Split
 from zoo.data.image.spec import UNLABELED_DIGITS
-from zoo.data.loader import EvalLoader, take
+from zoo.data.input_readers import to_float
+from zoo.data.loader import EvalLoader
 from zoo.data.noise import add_noise
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
@@ -168,7 +169,7 @@ class AutoencoderBase(ZooModule):
     def reconstructions(self, dataset: Dataset) -> dict[str, Tensor]:
         """Return the first test rows ``clean``, ``noisy`` where the model is a denoiser, and ``restored``."""
         rows = torch.arange(min(EXAMPLES, len(dataset.test["x"])))
-        clean = self.task.target(take({"x": dataset.test["x"]}, rows)["x"].to(self.device))
+        clean = self.task.target(to_float(dataset.test["x"].index_select(0, rows)).to(self.device))
         noisy = {"noisy": self.add_noise(clean, PerSampleGenerator(rows))} if self.denoises else {}
         with eval_mode(self):
             restored = self.decode(self.encode(noisy.get("noisy", clean)))

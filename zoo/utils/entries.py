@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,12 @@ class DataEntry:
 
 
 _TABLES: dict[str, Any] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+
+
+def _fields(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+
+
 TASKS = {
     name: Entry(f"zoo.tasks.{name}", name.title().replace("_", ""), target=target)
     for name, target in _TABLES["tasks"].items()
@@ -54,14 +60,7 @@ MODALITIES = {
     for name, tasks in _TABLES["modalities"].items()
 }
 MODELS: dict[str, Entry] = {
-    name: Entry(
-        f"zoo.models.{name}",
-        row["attribute"],
-        tuple(row["tasks"]),
-        tuple(row["modalities"]),
-        tuple(row.get("action_spaces", ())),
-    )
-    for name, row in _TABLES["models"].items()
+    name: Entry(f"zoo.models.{name}", **_fields(row)) for name, row in _TABLES["models"].items()
 }
 SYNONYMS: dict[str, str] = _TABLES["synonyms"]  # other names of models
 DATA_MODULES: dict[str, str] = {name: module for module, names in _TABLES["data"].items() for name in names}
