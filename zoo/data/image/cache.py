@@ -10,11 +10,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -112,10 +111,7 @@ def _load(entry: Path) -> DecodedImages:
 def _write(entry: Path, path: Path, names: Sequence[str], options: DecodeOptions) -> None:
     """Decode files into a new entry, on the disk once this returns."""
     entry.mkdir()
-    report = _make(path, names, options, entry / "x.npy")
-    traits = {**{trait: sorted(rows) for trait, rows in report.traits.items()}, "deep": sorted(report.deep)}
-    about = {"path": str(path), "corrupt": report.corrupt, "ranges": astuple(report.ranges), "traits": traits}
-    (entry / "about.json").write_text(json.dumps(about))
+    (entry / "about.json").write_text(json.dumps(_make(path, names, options, entry / "x.npy")))
     for file in (entry / "x.npy", entry / "about.json"):
         fsync(file)
 
@@ -141,128 +137,81 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:20]
 
 
-@dataclass
-class Report:
-    """The outcome of decoding, by row: the error of a corrupt file, and the extremes of a file of more than 8 bits.
-
-    ``traits`` has the rows of files of which something is lost (see ``zoo.data.image.decode.traits_of``).
-    """
-
-    corrupt: dict[int, str] = field(default_factory=dict)
-    deep: dict[int, tuple[str, float, float]] = field(default_factory=dict)
-    ranges: Ranges = EIGHT_BITS
-    traits: dict[str, list[int]] = field(default_factory=dict)
-
-    def add(self, report: dict[str, Any]) -> None:
-        """Add the report of a process on a file."""
-        if "corrupt" in report:
-            self.corrupt[report["corrupt"]] = report["reason"]
-        if "deep" in report:
-            self.deep[report["deep"]] = tuple(report["extremes"])
-        for trait in report.get("traits", []):
-            self.traits.setdefault(trait, []).append(report["row"])
-
-
-def _make(path: Path, names: Sequence[str], options: DecodeOptions, into: Path) -> Report:
-    """Decode all files into the new array ``into``.
+def _make(path: Path, names: Sequence[str], options: DecodeOptions, into: Path) -> dict[str, Any]:
+    """Decode all files into the new array ``into``, and return the cache's entry about them.
 
     They are surveyed meanwhile. Where some have more than 8 bits, or colors that nobody asked to take away, all are
     decoded again: one range of values, and one number of channels, hold for all of them.
     """
     size, channels, same_size = suggest(path, names, options)
-    job = {
-        "path": str(path),
-        "into": str(into),
-        "size": size,
-        "resize_mode": options.resize_mode,
-        "same_size": same_size,
-    }
-    survey = _decode({**job, "channels": channels, "ranges": None}, names)
-    ranges, colored = ranges_of(survey.deep.values()), options.channels is None and "colors" in survey.traits
-    if not ranges.deep and not colored:
-        return survey
-    report = _decode({**job, "channels": 3 if colored else channels, "ranges": astuple(ranges)}, names)
-    return Report(report.corrupt, survey.deep, ranges, survey.traits)
+    job = {"path": str(path), "into": str(into), "size": size, "same_size": same_size}
+    job |= {"resize_mode": options.resize_mode, "channels": channels, "ranges": None}
+    reports = _decode(job, names)
+    traits: dict[str, list[int]] = {}
+    for report in sorted(reports, key=lambda report: report["row"]):
+        for trait in report["traits"]:
+            traits.setdefault(trait, []).append(report["row"])
+    ranges = ranges_of(report["extremes"] for report in reports if "extremes" in report)
+    colored = options.channels is None and "colors" in traits
+    if ranges.deep or colored:
+        reports = _decode({**job, "channels": 3 if colored else channels, "ranges": astuple(ranges)}, names)
+    corrupt = {report["row"]: report["reason"] for report in reports if "reason" in report}
+    return {"path": str(path), "corrupt": corrupt, "ranges": astuple(ranges), "traits": traits}
 
 
-def _decode(job: dict[str, Any], names: Sequence[str]) -> Report:
-    """Share a job among processes and wait for them."""
+def _decode(job: dict[str, Any], names: Sequence[str]) -> list[dict[str, Any]]:
+    """Share a job among processes, and return their reports on files, with a progress bar on a terminal.
+
+    Processes, since threads are half as fast for small files, and of their own kind: those of ``multiprocessing`` run
+    the user's script again.
+
+    Raises:
+        ZooError: a process ended before its work did.
+    """
+    from rich.progress import Progress
+
     deep = job["ranges"] is not None and any(job["ranges"])
     shape, into = (len(names), job["channels"], *job["size"]), Path(job["into"])
     into.unlink(missing_ok=True)
     np.lib.format.open_memmap(into, mode="w+", dtype=np.float32 if deep else np.uint8, shape=shape).flush()
     workers = max(1, min(os.cpu_count() or 1, len(names) // 50))
-    result = Report()
-    reports: SimpleQueue[dict[str, Any]] = SimpleQueue()
     share = -(-len(names) // workers)
-    children = []
-    try:
-        for first in range(0, len(names), share):
-            rows = list(range(first, min(first + share, len(names))))
-            children.append(_child({**job, "names": [names[r] for r in rows], "rows": rows}, reports.put))
-        for report in _watched(reports, len(names), len(children)):
-            result.add(report)
-    finally:
-        for child in children:
-            child.kill()
-            child.wait()
-    return result
+    above = os.pathsep.join(filter(None, [str(Path(__file__).resolve().parents[3]), os.environ.get("PYTHONPATH")]))
+    command, environment = [sys.executable, "-m", "zoo.data.image.decode"], {**os.environ, "PYTHONPATH": above}
+    console, reports = Console(stderr=True), []
+    bar = Progress(console=console, transient=True) if console.is_terminal and len(names) > 1000 else None
+    children: list[subprocess.Popen[str]] = []
 
-
-def _child(job: dict[str, Any], report: Callable[[dict[str, Any]], None]) -> subprocess.Popen[str]:
-    """Start a process on a share of the work; its reports, and that it ended, go to ``report``."""
-    package = str(Path(__file__).resolve().parents[3])
-    above = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
-    child = subprocess.Popen(
-        [sys.executable, "-m", "zoo.data.image.decode"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": above},
-    )
-
-    def talk() -> None:
+    def follow(child: subprocess.Popen[str], first: int) -> bool:
+        """Give a process the files from ``first`` on, take in its reports, and return whether it did all its work."""
         assert child.stdin is not None
         assert child.stdout is not None
-        with child.stdin as stdin:
-            stdin.write(json.dumps(job))
+        with contextlib.suppress(BrokenPipeError), child.stdin as stdin:
+            stdin.write(json.dumps({**job, "names": names[first : first + share], "first": first}))
         for line in child.stdout:
-            report(json.loads(line))
-        report({"over": True})
+            report = json.loads(line)
+            if "row" in report:
+                reports.append(report)
+            elif bar:
+                bar.advance(bar.task_ids[0], report["done"])
+        return child.wait() == 0
 
-    threading.Thread(target=talk, daemon=True).start()
-    return child
-
-
-def _watched(reports: SimpleQueue[dict[str, Any]], total: int, children: int) -> Any:
-    """Yield reports until all children ended, with a progress bar on a terminal.
-
-    Raises:
-        ZooError: a child ended before its work did.
-    """
-    over = ended = 0
-
-    def steps() -> Any:
-        nonlocal over, ended
-        while over < children:
-            report = reports.get()
-            over += "over" in report
-            ended += "end" in report
-            yield report
-
-    console = Console(stderr=True)
-    if console.is_terminal and total > 1000:
-        from rich.progress import Progress
-
-        with Progress(console=console, transient=True) as bar:
-            task = bar.add_task(f"decoding {total:,} images", total=total)
-            for report in steps():
-                bar.advance(task, report.get("done", 0))
-                yield report
-    else:
-        yield from steps()
-    if ended < children:
-        raise ZooError("decoding images: a process ended before its time; there may be too little memory or disk")
+    with bar or contextlib.nullcontext(), ThreadPoolExecutor(workers) as pool:
+        if bar:
+            bar.add_task(f"decoding {len(names):,} images", total=len(names))
+        try:
+            begins = range(0, len(names), share)
+            for _ in begins:
+                pipe = subprocess.PIPE
+                children.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment))
+            if not all(pool.map(follow, children, begins)):
+                message = "a process ended before its time; there may be too little memory or disk"
+                raise ZooError(f"decoding images: {message}")
+        finally:
+            for child in children:
+                child.kill()
+                child.wait()
+    return reports
 
 
 def suggest(path: Path, names: Sequence[str], options: DecodeOptions) -> tuple[tuple[int, int], int, bool]:

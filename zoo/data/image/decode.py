@@ -249,26 +249,28 @@ def main() -> None:
     """
     job = json.loads(sys.stdin.read())
     array = np.lib.format.open_memmap(job["into"], mode="r+")
-    size, done = tuple(job["size"]), 0
+    size = tuple(job["size"])
+    options = {"size": size, "resize_mode": job["resize_mode"], "channels": job["channels"]}
     ranges = Ranges(*(value and tuple(value) for value in job["ranges"])) if job["ranges"] is not None else None
-    for place, opener in contents(Path(job["path"]), job["names"]):
-        row = job["rows"][place]
+    for done, (place, opener) in enumerate(contents(Path(job["path"]), job["names"]), start=1):
+        row = job["first"] + place
+        report: dict[str, Any] = {"row": row, "traits": []}
         try:
             with opened_image(opener(), size) as image:
-                if ranges is None and (traits := traits_of(image, job)):
-                    print(json.dumps({"row": row, "traits": traits}), flush=True)
+                if ranges is None:
+                    report["traits"] = traits_of(image, job)
                 if ranges is None and depth_of(image):
-                    print(json.dumps({"deep": row, "extremes": read_deep(image).extremes}), flush=True)
+                    report["extremes"] = read_deep(image).extremes
+                    report["traits"].append("deep")
                 else:
-                    options = {"size": size, "resize_mode": job["resize_mode"], "channels": job["channels"]}
                     array[row] = fitted(image, **options, ranges=ranges or EIGHT_BITS)
         except Exception as error:  # whatever a damaged file makes a decoder say
-            print(json.dumps({"corrupt": row, "reason": error_text(error)}), flush=True)
-        done += 1
+            report["reason"] = error_text(error)
+        if report["traits"] or "reason" in report:
+            print(json.dumps(report), flush=True)
         if done % REPORT == 0:
             print(json.dumps({"done": REPORT}), flush=True)
     array.flush()
-    print(json.dumps({"done": done % REPORT, "end": True}), flush=True)
 
 
 if __name__ == "__main__":
