@@ -137,7 +137,7 @@ def _commands() -> Iterator[str]:
         ]
         rows += (
             [("`data=NAME`, `data.KEY=VALUE`", "the run's", "data to use, as zoo train takes it")]
-            if command.data
+            if command.overrides == "data"
             else []
         )
         yield from _table(("option", "default", "description"), rows) if rows else []

@@ -17,14 +17,14 @@ DEMO = Command(
     "Try it.",
     lambda args: [],
     (
-        Option("count", "number of images", int, 64, low=1),
-        Option("share", "a share", float),
+        Option("count", "number of images", "integer", 64, low=1),
+        Option("share", "a share", "number"),
         Option("format", "format of the file", choices=("csv", "json"), default="csv"),
-        Option("window", "show a window", bool, False),
-        Option("max_mb", "size", float, 1.0),
-        Option("out", "picture", Path, suffixes=(".png",)),
+        Option("window", "show a window", "flag", False),
+        Option("max_mb", "size", "number", 1.0),
+        Option("out", "picture", "file", suffixes=(".png",)),
     ),
-    data=True,
+    overrides="data",
 )
 
 

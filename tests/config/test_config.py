@@ -213,7 +213,7 @@ def test_registry_lists_names_without_torch():
     code = "import sys, zoo; zoo.list_models(); zoo.list_data(); assert not {'torch', 'lightning'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
     code = (
-        "import sys\nfrom zoo.cli.train import train\nassert train(['model=cnn', 'data=wine']) == 2\n"
+        "import sys\nfrom zoo.cli.train import run_train\nassert run_train(['model=cnn', 'data=wine']) == 2\n"
         "assert 'torch' not in sys.modules"
     )
     # the refusal of a pair is made in zoo.engine.train, which imports torch only once the pair fits

@@ -1,10 +1,12 @@
-"""The commands of the command line; the module of one is imported once it is used."""
+"""The commands of the command line. One is declared in a TOML file beside the module with its function ``run_NAME``."""
 
 from __future__ import annotations
 
 import importlib
+import tomllib
+from pathlib import Path
 
-from zoo.cli.command import Command
+from zoo.cli.command import Command, Option
 from zoo.exceptions import unknown
 
 COMMANDS = {
@@ -51,6 +53,8 @@ def find_command(name: str) -> Command:
     """
     if name not in COMMANDS:
         raise unknown("command", name, COMMANDS)
-    module = importlib.import_module(f"zoo.cli.{next(home for home, names in _MODULES.items() if name in names)}")
-    command: Command = getattr(module, name.upper().replace("-", "_"))
-    return command
+    home = next(home for home, names in _MODULES.items() if name in names)
+    declared = tomllib.loads(Path(__file__).with_name(f"{home}.toml").read_text(encoding="utf-8"))[name]
+    options = tuple(Option(**option) for option in declared.pop("options", ()))
+    run = getattr(importlib.import_module(f"zoo.cli.{home}"), f"run_{name.replace('-', '_')}")
+    return Command(name, run=run, options=options, **{"description": COMMANDS[name], **declared})

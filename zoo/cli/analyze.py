@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo.cli.command import PICTURES, RUN, Args, Command, Option
+from zoo.cli.command import Args
 from zoo.exceptions import Stopped, ZooError
 from zoo.metrics.names import metric_label
 
 
-def _evaluate(args: Args) -> Sequence[str]:
+def run_evaluate(args: Args) -> Sequence[str]:
+    """Measure a model on the test data of its run, or on other data."""
     from zoo.inference.evaluate import evaluate
 
     (model, folder), out = args.opened, args["out"]
@@ -39,27 +40,8 @@ def _evaluate(args: Args) -> Sequence[str]:
     return [*lines, *([f"written         {out}"] if out else [])]
 
 
-EVALUATE = Command(
-    "evaluate",
-    RUN,
-    "Measure a model on the test data of its run, or on all rows of another file, read as predict reads them.\n\n"
-    "Classes, categories and columns are the model's, and so is the target unless data.target= names another.\n"
-    "Baselines stand in parentheses. Values and classes that the model does not know are counted.",
-    _evaluate,
-    (
-        Option(
-            "rows",
-            "rows to measure; without it test rows of the run's data, all rows of another file",
-            choices=("test", "all"),
-        ),
-        Option("out", "file of metrics and baselines", Path, suffixes=(".json",)),
-    ),
-    ("zoo evaluate runs/cnn-mnist", "zoo evaluate latest", "zoo evaluate best.ckpt data=csv data.path=newer.csv"),
-    data=True,
-)
-
-
-def _compare(args: Args) -> int:
+def run_compare(args: Args) -> int:
+    """Train each model that fits a data set for the same time, and rank them."""
     from zoo.engine.compare import best_entry, compare, picture, table, written
     from zoo.hub import load
 
@@ -83,23 +65,8 @@ def _compare(args: Args) -> int:
     return 0
 
 
-COMPARE = Command(
-    "compare",
-    "data=NAME [data.KEY=VALUE …]",
-    "Train each model that fits the data for an equal share of the time, rank them on validation, and draw their\n"
-    "curves. Baselines and, for tables, gradient-boosted trees are in the same table.",
-    _compare,
-    (
-        Option("models", "models to compare, separated by commas; without it all that fit"),
-        Option("minutes", "time of all models together, in minutes", float, 5.0, low=0.1),
-        Option("out", "picture to write; without it comparison.png in the folder of the runs", Path, suffixes=PICTURES),
-    ),
-    ("zoo compare data=csv data.path=houses.csv data.target=price", "zoo compare data=digits models=cnn,fnn minutes=2"),
-    data=True,
-)
-
-
-def _plot(args: Args) -> Sequence[str]:
+def run_plot(args: Args) -> Sequence[str]:
+    """Draw the curves of several runs in one picture."""
     from zoo.reporting.plots.runs import plot_runs, read_runs
     from zoo.utils.run_paths import is_run, newest_run
 
@@ -108,18 +75,3 @@ def _plot(args: Args) -> Sequence[str]:
     folders = [str(newest_run()) if path == "latest" and not is_run(Path(path)) else path for path in args.paths]
     runs = read_runs(folders)
     return [f"{plot_runs(runs, args['out'], figure=args['metric'], over=args['over'])}   {len(runs)} runs"]
-
-
-PLOT = Command(
-    "plot",
-    "RUNS…",
-    "Draw the curves of several runs in one picture. Runs that differ in their seed alone are drawn as mean and\n"
-    "standard deviation. RUNS are folders of runs, or folders with runs below them.",
-    _plot,
-    (
-        Option("metric", "validation metric; without it the first that all runs have"),
-        Option("over", "horizontal axis", choices=("epoch", "steps", "samples", "seconds")),
-        Option("out", "picture to write", Path, "runs.png", suffixes=PICTURES),
-    ),
-    ("zoo plot runs/ppo-cartpole", "zoo plot runs/cnn-digits runs/fnn-digits metric=accuracy over=seconds"),
-)

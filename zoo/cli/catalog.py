@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from zoo import registry
-from zoo.cli.command import Args, Command
+from zoo.cli.command import Args
 from zoo.config.compose import compose
 from zoo.config.groups import choices, conf_dir, recipe_class
 from zoo.config.help import describe_model
@@ -37,7 +37,8 @@ def describe_expected(expected: Mapping[str, Any]) -> str:
     return f"{metric_label(expected['metric'].removeprefix('test/'))} {limit}{times}{reference}"
 
 
-def _list(args: Args) -> Sequence[str]:
+def run_list(args: Args) -> Sequence[str]:
+    """List models, data sets or pretrained weights."""
     name = args.path("list") if args.paths else "models"
     if name not in LISTS:
         raise unknown("list", name, LISTS)
@@ -79,16 +80,8 @@ def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
     return ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-LIST = Command(
-    "list",
-    "[models|data|pretrained]",
-    "List the models with their tasks and expected metrics, the data sets, or the pretrained weights.",
-    _list,
-    examples=("zoo list", "zoo list data", "zoo list pretrained"),
-)
-
-
-def _info(args: Args) -> Sequence[str]:
+def run_info(args: Args) -> Sequence[str]:
+    """Show a model: its paper, size, expected metrics and options."""
     from zoo.config.run_config import RunConfig
     from zoo.engine.build import build_data, build_model
 
@@ -119,12 +112,3 @@ def _info(args: Args) -> Sequence[str]:
         "",
         f"zoo train model={name}",
     ]
-
-
-INFO = Command(
-    "info",
-    "MODEL",
-    "Show a model: its paper, equations and source, size, expected metrics and options.",
-    _info,
-    examples=("zoo info gan",),
-)

@@ -16,35 +16,38 @@ from zoo.exceptions import TrainingError, ZooError
 from zoo.utils.console import option_lines, os_error_text
 from zoo.utils.options import unknown_option
 
-PICTURES = (".png", ".pdf", ".svg")
 RUN = "RUN"
 RUN_HELP = "RUN is a run's folder, a folder of runs (the newest is used), latest, a checkpoint, or pretrained weights."
 DATA = ("data", "task")  # options of train that commands with data take, besides data.…
+TYPES: dict[str, tuple[Callable[[str], Any], str]] = {  # what reads a value, and what the help shows in its place
+    "text": (str, "TEXT"),
+    "integer": (int, "INTEGER"),
+    "number": (float, "NUMBER"),
+    "flag": (bool, "true|false"),
+    "file": (Path, "FILE"),
+}
 KEY = re.compile(r"[+~]*[a-z_.@/0-9]+")
 
 
 @dataclass(frozen=True)
 class Option:
-    """An option of a command: ``type`` is str, int, float or bool, or Path for a file that is written.
+    """An option of a command: ``type`` is one of TYPES, file one that is written.
 
     ``default`` is what the command uses; ``suffixes`` are those that a file may have, ``low`` the smallest number.
     """
 
     name: str
     description: str
-    type: Callable[[str], Any] = str
+    type: str = "text"
     default: Any = None
-    choices: tuple[str, ...] = ()
+    choices: Sequence[str] = ()
     low: float | None = None
-    suffixes: tuple[str, ...] = ()
+    suffixes: Sequence[str] = ()
 
     @property
     def values(self) -> str:
         """What the help shows as the option's values."""
-        if self.choices:
-            return "|".join(self.choices)
-        names: dict[Any, str] = {int: "INTEGER", float: "NUMBER", bool: "true|false", Path: "FILE"}
-        return names.get(self.type, "TEXT")
+        return "|".join(self.choices) or TYPES[self.type][1]
 
     def parse(self, text: str) -> Any:
         """Return the value of a text.
@@ -52,20 +55,20 @@ class Option:
         Raises:
             ZooError: it is not of the option's type, or outside its limits.
         """
-        if self.type is bool:
+        if self.type == "flag":
             check_choice(self.name, text, ("true", "false"))
             return text == "true"
-        if self.type is Path:
+        if self.type == "file":
             return self.file(text)
         if self.choices:
             check_choice(self.name, text, self.choices)
         try:
-            value = self.type(text)
+            value = TYPES[self.type][0](text)
         except ValueError:
-            kind = "an integer" if self.type is int else "a number"
+            kind = "an integer" if self.type == "integer" else "a number"
             raise ZooError(f"{self.name}={text}: must be {kind}") from None
         if self.low is not None:
-            check_number(self.name, value, low=self.low, integer=self.type is int)
+            check_number(self.name, value, low=self.low, integer=self.type == "integer")
         return value
 
     def file(self, text: str) -> Path:
@@ -130,23 +133,22 @@ class Args:
 class Command:
     """A command: ``run`` returns lines to print, or an exit code.
 
-    ``data`` lets data=, data.… and task= stand beside the options. A ``raw`` command receives its arguments as they
-    were typed; with ``custom_help`` --help too.
+    ``overrides`` are other options that it takes: those of its data (data=, data.… and task=), or all. A ``raw`` command
+    receives its arguments as they were typed, --help too.
     """
 
     name: str
     paths: str
     description: str
     run: Callable[[Any], int | Sequence[str]]
-    options: tuple[Option, ...] = ()
-    examples: tuple[str, ...] = ()
-    data: bool = False
+    options: Sequence[Option] = ()
+    examples: Sequence[str] = ()
+    overrides: str = ""
     raw: bool = False
-    custom_help: bool = False
 
     def main(self, arguments: Sequence[str]) -> int:
         """Run with the arguments of a command line, and print what comes of it; returns the exit code."""
-        if not self.custom_help and {"-h", "--help"} & set(arguments):
+        if not self.raw and {"-h", "--help"} & set(arguments):
             print(self.help())
             return 0
         try:
@@ -177,38 +179,36 @@ class Command:
         """
         known = {option.name: option for option in self.options}
         paths, texts, overrides = [], {}, []
-        for argument in joined(arguments, flags=[o.name for o in self.options if o.type is bool]):
+        for argument in joined(arguments, flags=[o.name for o in self.options if o.type == "flag"]):
             key, equals, value = argument.partition("=")
             if not equals or not KEY.fullmatch(key) or Path(argument).exists():
                 paths.append(argument)
             elif key in known:
                 texts[key] = value
-            elif self.data and (key in DATA or key.startswith("data.")):
+            elif self.overrides == "all" or (self.overrides and (key in DATA or key.startswith("data."))):
                 overrides.append(argument)
             else:
                 raise self._unknown(key)
         values = {name: known[name].parse(text) for name, text in texts.items()}
         defaults = {
-            o.name: o.file(o.default)
-            if o.type is Path and o.default is not None and o.name not in values
-            else o.default
+            o.name: o.file(o.default) if o.type == "file" and o.default and o.name not in values else o.default
             for o in self.options
         }
         return Args(self.name, paths, defaults | values, frozenset(values), overrides)
 
     def _unknown(self, key: str) -> ZooError:
-        known = [option.name for option in self.options] + (["data"] if self.data else [])
+        known = [option.name for option in self.options] + (["data"] if self.overrides else [])
         return unknown_option(self.name, key, known)
 
     def help(self) -> str:
         """Return the help: usage, description, each option with its values and default, examples."""
         usage = " ".join(part for part in ("zoo", self.name, self.paths, "[option=value …]") if part)
-        lines = [f"usage: {usage if self.options or self.data else usage.removesuffix(' [option=value …]')}", ""]
+        lines = [f"usage: {usage if self.options or self.overrides else usage.removesuffix(' [option=value …]')}", ""]
         lines += self.description.splitlines()
         if self.paths.startswith(RUN):
             lines += ["", RUN_HELP]
         rows = [(f"{o.name}={o.values}", o.description + _default_text(o.default)) for o in self.options]
-        if self.data:
+        if self.overrides == "data":
             rows += [("data=NAME data.KEY=VALUE", "data to use, as zoo train takes it (default: the run's)")]
         if rows:
             lines += ["", "options (also --option value, --option=value):", *option_lines(rows, widest=34, width=110)]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.cli import COMMANDS, find_command
-from zoo.cli.command import RUN, Command
+from zoo.cli.command import RUN, Args, Command
 from zoo.exceptions import ZooError, unknown
 
 SCRIPTS = {shell: Path(__file__).with_suffix(f".{shell}") for shell in ("bash", "zsh", "fish")}
@@ -53,7 +53,7 @@ def _options(chosen: Command, arguments: Sequence[str], current: str) -> Iterato
     from zoo.config.groups import GROUPS
 
     yield from (option.name for option in chosen.options)
-    if chosen.data or chosen.name in ("compare", "lr-find"):
+    if chosen.overrides == "data":
         yield from ("data", "task")
     if chosen.name in ("train", "lr-find"):
         yield from (*GROUPS, "seed", "task", "run_dir", "resume")
@@ -72,7 +72,7 @@ def _values(chosen: Command, key: str) -> Sequence[str]:
 
     options: dict[str, Any] = {option.name: option for option in chosen.options}
     if key in options:
-        return ("true", "false") if options[key].type is bool else options[key].choices
+        return ("true", "false") if options[key].type == "flag" else options[key].choices
     if key == "resume":
         return ("latest",)
     return choices(key) if key in GROUPS else ()
@@ -93,25 +93,11 @@ def _paths(chosen: Command, arguments: Sequence[str]) -> Sequence[str]:
     return ("latest", *list_weights()) if chosen.paths.startswith(RUN) else ()
 
 
-def _run(arguments: Sequence[str]) -> int | Sequence[str]:
-    if list(arguments[:1]) == ["--line"]:
-        return candidates(arguments[1] if len(arguments) > 1 else "")
-    if len(arguments) != 1:
-        raise ZooError("completion: takes one shell: bash, zsh or fish")
-    if arguments[0] not in SCRIPTS:
-        raise unknown("shell", arguments[0], SCRIPTS)
-    return [SCRIPTS[arguments[0]].read_text().rstrip()]
-
-
-COMPLETION = Command(
-    "completion",
-    "bash|zsh|fish",
-    "Print the script by which a shell completes commands, options and names.",
-    _run,
-    examples=(
-        'bash: eval "$(zoo completion bash)"                   (in ~/.bashrc)',
-        'zsh:  eval "$(zoo completion zsh)"                    (in ~/.zshrc, after compinit)',
-        "fish: zoo completion fish > ~/.config/fish/completions/zoo.fish",
-    ),
-    raw=True,
-)
+def run_completion(args: Args) -> Sequence[str]:
+    """Print the completion script of a shell."""
+    if args["line"] is not None:
+        return candidates(args["line"])
+    shell = args.path("shell: bash, zsh or fish")
+    if shell not in SCRIPTS:
+        raise unknown("shell", shell, SCRIPTS)
+    return [SCRIPTS[shell].read_text().rstrip()]

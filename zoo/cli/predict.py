@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from zoo.cli.command import RUN, Args, Command, Option
+from zoo.cli.command import Args
 from zoo.exceptions import ZooError
 from zoo.inference.predictions import predictions_of
 from zoo.utils.atomic_io import atomic_write
@@ -80,7 +80,8 @@ class Printer:
         return f"{name} {value:.2f}" if 1e6 <= abs(value) < 1e15 else f"{name} {value:.6g}"
 
 
-def _run(args: Args) -> int:
+def run_predict(args: Args) -> int:
+    """Predict images, rows of a CSV, lines of a text, recordings, or the next steps of a series."""
     from zoo.inference.loading import open_model
     from zoo.utils.device import select_device
 
@@ -187,25 +188,3 @@ def _progress_bar(visible: bool) -> Any:
 
     columns = BarColumn(20), TaskProgressColumn(), TimeRemainingColumn(compact=True)
     return Progress(*columns, console=Console(stderr=True), transient=True, disable=not visible)
-
-
-PREDICT = Command(
-    "predict",
-    f"{RUN} INPUT…",
-    "Predict new images, rows of a CSV, lines of a text, recordings, or the next steps of a series.\n\n"
-    "INPUT is a file, a folder or an archive of images, or - for standard input. A file that cannot be read is\n"
-    "named and the others go on; the exit code is then 1.",
-    _run,
-    (
-        Option("format", "format of the predictions", default="table", choices=FORMATS),
-        Option("top", "classes whose probability is printed; csv has all", int, 3, low=1),
-        Option("out", "file to write; without it standard output", Path),
-    ),
-    (
-        "zoo predict cnn/digits digit.png",
-        "zoo predict runs/cnn-mnist photos/ format=csv out=predictions.csv",
-        "zoo predict runs/fnn-adult people.csv",
-        "echo 'a film to remember' | zoo predict runs/lstm-sentiment -",
-        "zoo predict latest series.csv",
-    ),
-)

@@ -9,9 +9,8 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
-from zoo.cli.command import PICTURES, RUN, Command, Option, joined
+from zoo.cli.command import Args, joined
 from zoo.exceptions import Stopped, TrainingError, ZooError
 from zoo.utils.rank import rank
 
@@ -21,7 +20,7 @@ HYDRA_FLAGS = dict.fromkeys(("-h", "--help", "-m", "--multirun", "--resolve"), 0
 HYDRA_FLAGS |= dict.fromkeys(("--cfg", "-c", "--package", "-p"), 1)
 
 
-def train(arguments: Sequence[str]) -> int:
+def run_train(arguments: Sequence[str]) -> int:
     """Train as the arguments say; returns the exit code.
 
     0; 1 for a run that failed, 2 for wrong input, 128 and the signal's number for a run that was stopped by one.
@@ -149,65 +148,23 @@ def _table(swept: Sequence[tuple[list[str], str, str]]) -> str:
     return "\n".join(["", *(f"{title:<{widths[0]}}  {metric:<{widths[1]}}  {where}" for title, metric, where in rows)])
 
 
-TRAIN = Command(
-    "train",
-    "model=NAME [data=NAME]",
-    "Train a model, test it, and write its folder; zoo train --help shows the choices.",
-    train,
-    raw=True,
-    custom_help=True,
-)
+def run_resume(args: Args) -> int:
+    """Continue a run that was stopped, or train a finished one for longer."""
+    return run_train([f"resume={args.path('run')}", *args.overrides])
 
 
-def _resume_run(arguments: Sequence[str]) -> int:
-    options = joined(arguments)
-    places = [argument for argument in options if "=" not in argument]
-    if len(places) != 1:
-        raise ZooError(f"resume: takes one run, not {len(places)}; see zoo resume --help")
-    return train([f"resume={places[0]}", *(option for option in options if option not in places)])
-
-
-RESUME = Command(
-    "resume",
-    f"{RUN} [option=value …]",
-    "Continue a run that was stopped, to the same weights that it would have reached, or train a finished one for longer."
-    "\n\nOptions that may change are those of the run's length, such as trainer.max_epochs, its checkpoints, devices and\n"
-    "logger.",
-    _resume_run,
-    examples=("zoo resume latest", "zoo resume runs/cnn-mnist trainer.max_epochs=40"),
-    raw=True,
-)
-
-
-OUT = Option("out", "picture of the loss over the learning rate", Path, "lr_find.png", suffixes=PICTURES)
-
-
-def _find_lr(arguments: Sequence[str]) -> Sequence[str]:
+def run_lr_find(args: Args) -> Sequence[str]:
+    """Suggest a learning rate by a range test."""
     from zoo.config.compose import compose
     from zoo.config.groups import canonical
 
-    overrides = joined(arguments)
-    texts = [override.partition("=")[2] for override in overrides if override.startswith("out=")]
-    out = OUT.parse(texts[-1] if texts else OUT.default)
-    overrides = [canonical(override) for override in overrides if not override.startswith("out=")]
+    overrides = [canonical(override) for override in args.overrides]
     config = compose(overrides)
     recipe = next((o.partition("=")[2] for o in overrides[::-1] if o.startswith("model=")), config.model.name)
     from zoo.engine.lr_finder import find_lr
 
-    result = find_lr(config, out, recipe=recipe)
+    result = find_lr(config, args["out"], recipe=recipe)
     return [
         f"suggested       optimizer.lr={result.suggestion:.2g}   (it is {result.current:g})",
-        f"picture         {out}",
+        f"picture         {args['out']}",
     ]
-
-
-LR_FIND = Command(
-    "lr-find",
-    "model=NAME [data=NAME]",
-    "Suggest a learning rate by a range test, and draw the loss over the rate. Nothing is trained. Other options are\n"
-    "those of zoo train; zoo train model=NAME --help lists them.",
-    _find_lr,
-    (OUT,),
-    ("zoo lr-find model=cnn data=digits",),
-    raw=True,
-)
