@@ -11,7 +11,7 @@ import zoo
 from zoo.data import load
 from zoo.data.inputs import pieces
 from zoo.data.table.csv_file import read_csv, stream_csv
-from zoo.data.table.spec import TableReading
+from zoo.data.table.spec import Dialect
 
 MESSAGES = [
     *('ham\t"Hello" he said, and left', 'spam\tFree "entry" now!!', 'ham\t"not closed', "spam\tcall now; win, win"),
@@ -25,7 +25,7 @@ def lines(messages, count=40):
 
 def stream_tables(path, known=(), **options):
     with path.open("rb") as file:
-        return list(stream_csv(file, str(path), TableReading(**options), rows=7, known=known))
+        return list(stream_csv(file, str(path), Dialect(**options), rows=7, known=known))
 
 
 def write_csv(tmp_path, text):
@@ -77,9 +77,9 @@ def test_read_csv_names_the_line_of_an_unbalanced_quote(tmp_path):
     with pytest.raises(zoo.ZooError, match=r"line 3: .*pass data\.quoting=none if quotes are ordinary characters"):
         read_csv(path)
     with pytest.raises(zoo.ZooError, match=r"unknown data\.quoting 'non': did you mean 'none'"):
-        read_csv(path, quoting="non")
+        read_csv(path, Dialect(quoting="non"))
     with pytest.raises(zoo.ZooError, match=r"line 3: has 3 fields where others have 2"):
-        read_csv(path, quoting="none")
+        read_csv(path, Dialect(quoting="none"))
 
 
 @pytest.mark.parametrize(

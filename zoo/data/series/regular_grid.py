@@ -20,6 +20,7 @@ from zoo.data.series.times import Times, is_numeric, joined, readings, written
 from zoo.data.table.csv_file import read_csv
 from zoo.data.table.numbers import MARKS, PLAIN, Format, as_numbers, guess_format, infer_decimal
 from zoo.data.table.source import Table, column_named
+from zoo.data.table.spec import Dialect
 from zoo.exceptions import ZooError
 from zoo.utils.console import print_note
 
@@ -30,10 +31,9 @@ def open_series(path: Path, reading: SeriesReading, columns: Sequence[str] = ())
     Raises:
         ZooError: the file is no table.
     """
-    read = partial(read_csv, path, delimiter=reading.delimiter, known=columns)
-    table = read(header=reading.header)
+    table = read_csv(path, Dialect(reading.delimiter, header=reading.header), known=columns)
     if reading.header is None and not table.header and len(table.cells) > 1 and _first_row_names(table.cells):
-        table = read(header=True)
+        table = read_csv(path, Dialect(reading.delimiter, header=True), known=columns)
     return table
 
 

@@ -19,10 +19,11 @@ import pandas as pd
 from zoo.data.input_readers import decode, read_bytes
 from zoo.data.table.numbers import EMPTY, MARKS, is_number, looks_numeric
 from zoo.data.table.source import Table, column_named
-from zoo.data.table.spec import TableReading
+from zoo.data.table.spec import Dialect
 from zoo.exceptions import ZooError, unknown
 
 DELIMITERS = ("\t", ",", ";", "|")  # a tab first: where it cuts as well as another, the others are those of texts
+INFERRED = Dialect()
 QUOTINGS = ("auto", "minimal", "none")
 INFERENCE_ROWS = 200  # rows that delimiter and header are inferred from
 NO_NAMES = (*EMPTY, "NA", "N/A", "n/a", "NULL", "null", "None")  # in a first row that is no header
@@ -252,19 +253,12 @@ def _commas_in_numbers(head: str, delimiter: str) -> bool:
     return bool(cells) and all(looks_numeric(cell) for cell in cells)
 
 
-def read_csv(
-    path: Path,
-    *,
-    delimiter: str | None = None,
-    header: bool | None = None,
-    quoting: str | None = None,
-    known: Sequence[str] = (),
-) -> Table:
+def read_csv(path: Path, dialect: Dialect = INFERRED, *, known: Sequence[str] = ()) -> Table:
     """Return the cells of a CSV as text.
 
     A byte-order mark is taken off, UTF-16 understood, quoted delimiters and line breaks kept, blanks around values
-    dropped. ``delimiter`` None: the one of , ; tab | that splits all rows alike. ``header`` None: the first row is
-    one if it names what stands below rather than being of its kind. ``quoting`` None or auto: quotation marks enclose
+    dropped. A delimiter of None: the one of , ; tab | that splits all rows alike. A header of None: the first row is
+    one if it names what stands below rather than being of its kind. Quoting None or auto: quotation marks enclose
     cells, unless the file is a table only where they are ordinary characters. Columns without a name are column_1,
     column_2, …; a first row with all ``known`` names is a header.
 
@@ -272,14 +266,15 @@ def read_csv(
         ZooError: not a file, not text, not a table, rows of different lengths, duplicate column names, no rows.
     """
     text = _text(path)
+    delimiter, quoting = dialect.delimiter, dialect.quoting
     if delimiter is not None and len(delimiter) != 1:
         raise ZooError(f"data.delimiter={delimiter!r}: must be one character")
     if quoting is not None and quoting not in QUOTINGS:
         raise unknown("data.quoting", quoting, QUOTINGS)
     cut = infer_delimiter(path, text, delimiter, quoting, known)
     body, quoting = parse_rows(path, text, cut, quoting)
-    _check_shape(path, body, cut, header)
-    names, skip, nameless = column_names(path, body.rows, header, known)
+    _check_shape(path, body, cut, dialect.header)
+    names, skip, nameless = column_names(path, body.rows, dialect.header, known)
     if len(body.rows) == skip:
         raise ZooError(f"{path}: has a header and no rows")
     table = _table(path, body.rows[skip:], names, body.lines[skip:])
@@ -287,17 +282,12 @@ def read_csv(
 
 
 def stream_csv(
-    file: io.BufferedReader,
-    where: str,
-    reading: TableReading,
-    *,
-    rows: int,
-    known: Sequence[str] = (),
+    file: io.BufferedReader, where: str, dialect: Dialect, *, rows: int, known: Sequence[str] = ()
 ) -> Iterator[Table]:
     """Yield a CSV's cells as ``read_csv`` reads them, so many ``rows`` at a time, in memory for these alone.
 
     A first row that has all ``known`` names is a header; where it has not, it is looked at as in ``read_csv``. A
-    delimiter in ``reading`` that does not make such a row is only tried first.
+    delimiter in ``dialect`` that does not make such a row is only tried first.
 
     Raises:
         ZooError: not text, not a table, a row of another length than the first, or no rows.
@@ -312,9 +302,9 @@ def stream_csv(
             raise ZooError(f"{path}: is not a CSV, it holds bytes that are no text")
         if not text.strip():
             raise ZooError(f"{path}: is empty")
-        cut = infer_delimiter(path, text, reading.delimiter, reading.quoting, known)
-        first, quoting = parse_rows(path, text, cut, reading.quoting, partly=len(head) == INFERENCE_ROWS)
-        names, skip, _ = column_names(path, first.rows, reading.header, known)
+        cut = infer_delimiter(path, text, dialect.delimiter, dialect.quoting, known)
+        first, quoting = parse_rows(path, text, cut, dialect.quoting, partly=len(head) == INFERENCE_ROWS)
+        names, skip, _ = column_names(path, first.rows, dialect.header, known)
         numbered = numbered_rows(path, itertools.chain(head, lines), cut, quoting)
         yield from _batches(path, itertools.islice(numbered, skip, None), names, rows)
     except UnicodeError:

@@ -19,7 +19,7 @@ from zoo.data.table.frames import Target, as_target, describe, frame_dataset, ta
 from zoo.data.table.numbers import PLAIN, as_numbers
 from zoo.data.table.read import as_text, encode
 from zoo.data.table.source import FrameOptions, Table, column_named
-from zoo.data.table.spec import TableReading, TableSpec
+from zoo.data.table.spec import Dialect, TableReading, TableSpec
 from zoo.exceptions import ZooError
 from zoo.registry import register_data
 from zoo.utils.console import print_note, print_progress
@@ -124,7 +124,7 @@ def csv(
     """
     if path is None:
         raise ZooError("data.path: must name the table, as data.path=prices.csv")
-    cells = read_csv(Path(path), delimiter=delimiter, header=header, quoting=quoting)
+    cells = read_csv(Path(path), Dialect(delimiter, quoting, header))
     chosen: Any = target if isinstance(target, Sequence) and not isinstance(target, str) else [target]
     if target is None and task in registry.unsupervised_tasks():
         chosen = []
@@ -147,13 +147,8 @@ def csv(
     )
     test_cells = None
     if test is not None:
-        test_cells = read_csv(
-            Path(test),
-            delimiter=delimiter or cells.delimiter,
-            header=cells.header,
-            quoting=quoting,
-            known=[name for name in cells.cells.columns if name not in drop_columns] if cells.header else (),
-        )
+        known = [name for name in cells.cells.columns if name not in drop_columns] if cells.header else ()
+        test_cells = read_csv(Path(test), Dialect(delimiter or cells.delimiter, quoting, cells.header), known=known)
     dataset = frame_dataset("csv", cells, options, Splits(folds, fold, split_seed), test=test_cells)
     print_progress(describe(cells, cast(TableSpec, dataset.spec), targets))
     return dataset

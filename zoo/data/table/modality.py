@@ -69,15 +69,12 @@ class TableScaler(Scaler):
 
 
 def _table(split: Split, source: TableSpec, spec: TableSpec) -> Split:
-    x = split["x"]
-    assert isinstance(x, Tensor)
-    numbered = {**split, "x": inputs.encode(spec, _frame(source, x))["x"]}
+    values: dict[str, Any] = dict(split)
+    values["x"] = inputs.encode(spec, _frame(source, values["x"]))["x"]
     shift = source.target_offset - spec.target_offset
     if shift:
-        y = split["y"]
-        assert isinstance(y, Tensor)
-        numbered["y"] = (y.double() + shift).float()
-    return numbered
+        values["y"] = (values["y"].double() + shift).float()
+    return values
 
 
 def _frame(spec: TableSpec, x: Tensor) -> Any:

@@ -53,7 +53,7 @@ def is_number(text: str) -> bool:
 
 def looks_numeric(text: str) -> bool:
     """Tell whether a cell is a number in any format."""
-    return is_number(text) or any(read_number(text, (*candidate, None)) is not None for candidate in CANDIDATES)
+    return is_number(text) or any(read_number(text, candidate) is not None for candidate in CANDIDATES)
 
 
 @lru_cache(maxsize=64)
@@ -82,18 +82,16 @@ def _parts(text: str) -> tuple[float, str, str] | None:
     return -1.0 if negative else 1.0, match["before"] or match["after"] or "", match["body"].strip()
 
 
-def read_number(text: str, form: tuple[str | None, ...]) -> float | None:
+def read_number(text: str, form: Format) -> float | None:
     """Return the number that a text is by the format ``form`` (decimal, thousands, unit), None where it is none.
 
-    A unit of None is any.
+    Without a unit in ``form`` it may be any.
     """
     parts = _parts(text)
-    decimal, thousands, unit = form
-    if parts is None or (unit is not None and parts[1] not in ("", unit)):
+    decimal, thousands, *units = form
+    if parts is None or (units and parts[1] not in ("", *units)):
         return None
     sign, _, body = parts
-    assert decimal is not None
-    assert thousands is not None
     if not _pattern(decimal, thousands).fullmatch(body):
         return None
     return sign * float((body.replace(thousands, "") if thousands else body).replace(decimal, "."))
@@ -139,12 +137,10 @@ def guess_format(
             continue
         pattern = _pattern(point, group)
         shares[candidate] = sum(count for body, count in bodies if pattern.fullmatch(body)) / max(total, 1)
-    if not shares:
-        return Guess(PLAIN, 0.0)
-    best = max(shares.values())
-    tied = [candidate for candidate in shares if shares[candidate] == best]
+    best = max(shares.values(), default=0.0)
     if best == 0:
         return Guess(PLAIN, 0.0)
+    tied = [candidate for candidate in shares if shares[candidate] == best]
     point, group = _preferred(tied, bodies, hint, semicolons)
     commas = marks == {","} and {(",", ""), (".", ",")} <= set(tied)
     points = marks == {"."} and semicolons and {(".", ""), (",", ".")} <= set(tied)

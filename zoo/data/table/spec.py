@@ -9,8 +9,17 @@ from zoo.data.spec import DataSpec
 
 
 @dataclass(frozen=True)
-class TableReading:
-    """How a table is read: ``delimiter``, ``quoting`` and ``header`` as training's file had them (None: look at it).
+class Dialect:
+    """The ``delimiter``, ``quoting`` and ``header`` of a CSV as training's file had them (None: look at the file)."""
+
+    delimiter: str | None = field(default=None, compare=False)
+    quoting: str | None = field(default=None, compare=False)
+    header: bool | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True)
+class TableReading(Dialect):
+    """How a table is read.
 
     ``target`` names the columns that training learned. ``missing`` are texts and numbers that stand for a missing
     value, beside the usual marks. ``formats`` has for each column how its numbers are written
@@ -19,9 +28,6 @@ class TableReading:
     units. Tables that differ in their files alone are equal.
     """
 
-    delimiter: str | None = field(default=None, compare=False)
-    quoting: str | None = field(default=None, compare=False)
-    header: bool | None = field(default=None, compare=False)
     target: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     formats: tuple[tuple[str, ...], ...] = ()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,10 +96,9 @@ def long_text(
             f"give at least {required:,}, or a smaller block"
         )
     rest = tokens[:-test_size]
+    train_tokens, val_tokens = rest[:-val_size], rest[-val_size:]
     if val_first:
         train_tokens, val_tokens = rest[val_size:], rest[:val_size]
-    else:
-        train_tokens, val_tokens = rest[:-val_size], rest[-val_size:]
     vocabulary = build_vocabulary(train_tokens, max_size=vocab_size)
     spec = TextSpec(
         name=name,
@@ -176,7 +174,6 @@ def text(
         if tokenizer == "characters":
             reason = "most letters are of a script without blanks between words"
             print_note(f"{path}: {reason}; data.tokenizer=characters (or words)")
-    options = TextOptions(tokenizer, max_length, vocab_size, min_freq)
     classes = sorted(set(texts.labels))
     if len(classes) < 2:
         raise ZooError(
@@ -185,14 +182,14 @@ def text(
     y = np.array([classes.index(label) for label in texts.labels])
     if test is None:
         parts = [texts.select(index) for index in splits.cut(y, stratify=True, classes=classes)]
-        return short_texts(name, parts, options)
+        return short_texts(name, parts, tokenizer, max_length, vocab_size, min_freq)
     column, label = texts.reading.text_column or text_column, texts.reading.target or target
     test_texts = read_labeled(Path(test), column, label, texts.reading if texts.reading.text_column else layout)
     unknown = sorted(set(test_texts.labels) - set(classes))
     if unknown:
         raise ZooError(f"{test}: its class {unknown[0]!r} is not in {path}")
     train, val = (texts.select(index) for index in splits.cut_val(y, stratify=True, classes=classes))
-    return short_texts(name, [train, val, test_texts], options)
+    return short_texts(name, [train, val, test_texts], tokenizer, max_length, vocab_size, min_freq)
 
 
 @register_data("sentiment", tasks=("classification",), modality="text")
@@ -218,48 +215,36 @@ def sentiment(
         lines = [line.rpartition("\t") for line in content.decode().splitlines() if line]
         labels = [("negative", "positive")[int(line[2])] for line in lines]
         parts.append(LabeledTexts([line[0] for line in lines], labels))
-    options = TextOptions(tokenizer, max_length, vocab_size, min_freq)
-    return short_texts("sentiment", parts, options)
+    return short_texts("sentiment", parts, tokenizer, max_length, vocab_size, min_freq)
 
 
-@dataclass(frozen=True)
-class TextOptions:
-    """How texts become rows; checks its options."""
-
-    tokenizer: str
-    max_length: int
-    vocab_size: int
-    min_freq: int
-
-    def __post_init__(self) -> None:
-        check_choice("data.tokenizer", self.tokenizer, TOKENIZERS)
-        for name in ("max_length", "vocab_size", "min_freq"):
-            check_number(f"data.{name}", getattr(self, name), low=1, integer=True)
-
-
-def short_texts(name: str, parts: Sequence[LabeledTexts], options: TextOptions) -> Dataset:
+def short_texts(
+    name: str, parts: Sequence[LabeledTexts], tokenizer: str, max_length: int, vocab_size: int, min_freq: int
+) -> Dataset:
     """Return labeled texts of train, validation and test as numbers."""
-    tokens = [[tokenize(clean(text), options.tokenizer)[: options.max_length] for text in part.texts] for part in parts]
+    check_choice("data.tokenizer", tokenizer, TOKENIZERS)
+    for option, value in (("max_length", max_length), ("vocab_size", vocab_size), ("min_freq", min_freq)):
+        check_number(f"data.{option}", value, low=1, integer=True)
+    tokens = [[tokenize(clean(text), tokenizer)[:max_length] for text in part.texts] for part in parts]
     classes = tuple(sorted(set(parts[0].labels)))
-    y, val_y, test_y = (np.array([classes.index(label) for label in part.labels]) for part in parts)
+    labels = [np.array([classes.index(label) for label in part.labels]) for part in parts]
     train_tokens = (token for text in tokens[0] for token in text)
-    vocabulary = build_vocabulary(train_tokens, max_size=options.vocab_size, min_freq=options.min_freq)
-    train = coded_rows(tokens[0], y, vocabulary, options.max_length)
-    max_length = train["x"].shape[1]
+    vocabulary = build_vocabulary(train_tokens, max_size=vocab_size, min_freq=min_freq)
+    longest = max(1, *map(len, tokens[0]))
     spec = TextSpec(
         name=name,
         task="classification",
-        input_shape=(max_length,),
+        input_shape=(longest,),
         classes=classes,
         vocabulary=vocabulary,
-        tokenizer=options.tokenizer,
-        positive_class=rarer(y) if len(classes) == 2 else 1,
-        class_counts=class_counts(y, len(classes)),
-        rows=len(y),
+        tokenizer=tokenizer,
+        positive_class=rarer(labels[0]) if len(classes) == 2 else 1,
+        class_counts=class_counts(labels[0], len(classes)),
+        rows=len(labels[0]),
         reading=parts[0].reading,
     )
-    val = coded_rows(tokens[1], val_y, vocabulary, max_length)
-    test = coded_rows(tokens[2], test_y, vocabulary, max_length)
+    known = token_ids(vocabulary)
+    train, val, test = (coded_rows(texts, y, known, longest) for texts, y in zip(tokens, labels, strict=True))
     _note_unknown(spec, test)
     return Dataset(spec, train, val, test)
 
@@ -277,13 +262,12 @@ def _note_unknown(spec: TextSpec, test: dict[str, torch.Tensor]) -> None:
 
 
 def coded_rows(
-    tokens: Sequence[Any], y: np.ndarray, vocabulary: tuple[str, ...], max_length: int
+    tokens: Sequence[Any], y: np.ndarray, known: Mapping[str, int], max_length: int
 ) -> dict[str, torch.Tensor]:
     """Return x (N, T) int64 of at most ``max_length`` tokens, padded, ``lengths`` and ``y``.
 
     An empty text is one unknown symbol.
     """
-    known = token_ids(vocabulary)
     parts = [torch.from_numpy(to_ids(one[:max_length] or ["\ufffd"], known)).long() for one in tokens]
     x = torch.nn.utils.rnn.pad_sequence(parts, batch_first=True, padding_value=PADDING)
     lengths = torch.tensor([len(part) for part in parts])

@@ -85,17 +85,14 @@ def _language() -> Dataset:
 
 def _text(split: Split, table: Tensor, spec: TextSpec) -> Split:
     """Return a split's tokens in other numbers; labeled texts are cut to the model's length."""
-    if all(isinstance(value, Windows) for value in split.values()):
-        windows: dict[str, Any] = dict(split)
+    values: dict[str, Any] = dict(split)
+    if all(isinstance(value, Windows) for value in values.values()):
         return {
             key: Windows(table[value.base.long()], value.length, first=value.first, drop=value.drop)
-            for key, value in windows.items()
+            for key, value in values.items()
         }
-    x, lengths = split["x"], split["lengths"]
-    assert isinstance(x, Tensor)
-    assert isinstance(lengths, Tensor)
     longest = spec.input_shape[0]
-    return {**split, "x": table[x].long()[:, :longest], "lengths": lengths.clamp(max=longest)}
+    return {**values, "x": table[values["x"]].long()[:, :longest], "lengths": values["lengths"].clamp(max=longest)}
 
 
 def labeled_texts(spec: TextSpec, data: Mapping[str, Any], part: str | None) -> Labeled:

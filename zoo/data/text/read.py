@@ -62,7 +62,7 @@ def read_labeled(
     """
     if path.is_dir():
         return _read_folder(path)
-    table = open_table(path, reading, text_column if isinstance(text_column, str) else "")
+    table = read_csv(path, reading, known=[text_column] if isinstance(text_column, str) else ())
     cells = table.cells
     column = column_named(table, text_column, "data.text_column") if text_column is not None else longest_column(table)
     others = [str(name) for name in cells.columns if name != column and name not in table.nameless]
@@ -74,14 +74,8 @@ def read_labeled(
         if gaps.any():
             place = table.line(int(gaps.argmax()))
             raise ZooError(f"{place}: the {kind} ({name}) is missing; fill it or delete the line")
-    reading = TextReading(column, label, table.delimiter, table.quoting, table.header)
+    reading = TextReading(table.delimiter, table.quoting, table.header, column, label)
     return LabeledTexts(list(cells[column]), list(cells[label]), reading)
-
-
-def open_table(path: Path, reading: TextReading, column: str) -> Table:
-    """Return a file's cells, cut as ``reading`` says; ``column`` is one of its names, where that is known."""
-    known = (column,) if column else ()
-    return read_csv(path, delimiter=reading.delimiter, quoting=reading.quoting, header=reading.header, known=known)
 
 
 def longest_column(table: Table) -> str:
@@ -242,7 +236,7 @@ def _table(spec: TextSpec, path: Path) -> Table | None:
     reading = spec.reading
     if path.suffix.lower() not in TABLES and not _begins_as_table(path, reading):
         return None
-    return open_table(path, reading, reading.text_column)
+    return read_csv(path, reading, known=[reading.text_column] if reading.text_column else ())
 
 
 def _begins_as_table(path: Path, reading: TextReading) -> bool:

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 from zoo.data.spec import DataSpec
+from zoo.data.table.spec import Dialect
 
 
 @dataclass(frozen=True)
-class TextReading:
-    """How texts are read from files: ``text_column`` and ``target`` of a table, ``""`` where there is no table.
-
-    ``delimiter``, ``quoting`` and ``header`` are those of training's file (None: look at the file).
-    """
+class TextReading(Dialect):
+    """How texts are read from files: ``text_column`` and ``target`` of a table, ``""`` where there is no table."""
 
     text_column: str = ""
     target: str = ""
-    delimiter: str | None = field(default=None, compare=False)
-    quoting: str | None = field(default=None, compare=False)
-    header: bool | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
