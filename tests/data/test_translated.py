@@ -8,8 +8,9 @@ import torch
 import zoo
 from zoo.data.dataset import Splits
 from zoo.data.inputs import encode
+from zoo.data.table.cells import Table
 from zoo.data.table.frames import frame_dataset
-from zoo.data.table.source import FrameOptions, Table
+from zoo.data.table.spec import FrameOptions
 from zoo.data.text.datasets import long_text
 from zoo.registry import get_modality
 

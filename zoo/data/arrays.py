@@ -14,10 +14,11 @@ from zoo import registry
 from zoo.data.dataset import Dataset, Splits
 from zoo.data.image.datasets import image_dataset
 from zoo.data.image.read import channels_first, pixel_values
+from zoo.data.table.cells import Table
 from zoo.data.table.datasets import table
 from zoo.data.table.frames import few_integers, frame_dataset, offset_of
 from zoo.data.table.read import as_text, with_names
-from zoo.data.table.source import FrameOptions, Table
+from zoo.data.table.spec import FrameOptions
 from zoo.exceptions import ZooError, unknown
 
 

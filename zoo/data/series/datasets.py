@@ -20,8 +20,8 @@ from zoo.data.series.calendar import seasonal_period_of
 from zoo.data.series.regular_grid import open_series, read_series, with_options, without_index
 from zoo.data.series.spec import SeriesReading, SeriesSpec
 from zoo.data.series.windows import in_anomaly_windows
+from zoo.data.table.cells import column_named
 from zoo.data.table.read import as_text
-from zoo.data.table.source import column_named
 from zoo.exceptions import ZooError
 from zoo.registry import register_data
 

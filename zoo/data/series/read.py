@@ -17,9 +17,8 @@ from zoo.data.dataset import Batch
 from zoo.data.input_readers import INPUT, Piece, array, as_tensor
 from zoo.data.series.regular_grid import Series, open_series, read_series
 from zoo.data.series.spec import SeriesSpec
-from zoo.data.table.numbers import PLAIN, as_numbers
+from zoo.data.table.cells import PLAIN, Table, as_numbers
 from zoo.data.table.read import with_names
-from zoo.data.table.source import Table
 from zoo.exceptions import ZooError
 
 ADVICE = "fill the gaps: the model was trained without data.fill_method"

@@ -17,9 +17,8 @@ from zoo.data.series.calendar import SECOND, Grid, direction, duration, grid_of,
 from zoo.data.series.spec import SeriesReading
 from zoo.data.series.time_column import check_order, read_times
 from zoo.data.series.times import Times, is_numeric, joined, readings, written
+from zoo.data.table.cells import MARKS, PLAIN, Format, Table, as_numbers, column_named, guess_format, infer_decimal
 from zoo.data.table.csv_file import read_csv
-from zoo.data.table.numbers import MARKS, PLAIN, Format, as_numbers, guess_format, infer_decimal
-from zoo.data.table.source import Table, column_named
 from zoo.data.table.spec import Dialect
 from zoo.exceptions import ZooError
 from zoo.utils.console import print_note

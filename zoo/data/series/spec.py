@@ -15,7 +15,7 @@ class SeriesReading:
     ``time`` names the column of times, or those that are parts of one (a date and a time of day). ``time_format``
     says how times are written and ``time_zone`` how offsets count (see ``zoo.data.series.times``); ``step`` is the
     calendar's (see ``zoo.data.series.calendar``). ``formats`` has for each column how its numbers are written (see
-    ``zoo.data.table.numbers``), ``missing`` what stands for a missing value beside the usual marks. ``fill_method`` linear or
+    ``zoo.data.table.cells``), ``missing`` what stands for a missing value beside the usual marks. ``fill_method`` linear or
     last fills gaps, None rejects them.
     """
 

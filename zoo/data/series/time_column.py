@@ -11,7 +11,7 @@ import pandas as pd
 from zoo.data.series.calendar import direction, grid_of
 from zoo.data.series.spec import SeriesReading
 from zoo.data.series.times import LIKELY, Times, chosen, is_numeric, joined, partner_sets, readings
-from zoo.data.table.source import Table
+from zoo.data.table.cells import Table
 from zoo.exceptions import ZooError
 from zoo.utils.console import print_note
 

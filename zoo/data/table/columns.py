@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from zoo.data.table.numbers import LONGEST, MARKS, PLAIN, UNIT, Format, Guess, guess_format, infer_decimal, is_number
-from zoo.data.table.source import FrameOptions, Table
-from zoo.data.table.spec import TableSpec
+from zoo.data.table.cells import MARKS, PLAIN, UNIT, Format, Guess, Table, guess_format, infer_decimal, is_number
+from zoo.data.table.spec import FrameOptions, TableSpec
 from zoo.exceptions import ZooError
 from zoo.utils.console import print_note
 
 FEW = 20  # different values up to which whole numbers are taken for classes, and texts for categories
 STRAY = 0.1  # share of texts up to which a column is one of numbers with text by mistake
+LONGEST = 64  # characters of a date
 ORDERED = 20  # rows from which numbers that rise by row are taken for an id
 MONTH = r"(?:jan|feb|mar|mär|apr|may|mai|jun|jul|aug|sep|sept|oct|okt|nov|dec|dez)[a-zä]*\.?"  # also in German
 DAY = r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,?\s+)?"
@@ -100,7 +100,8 @@ def _counted(table: Table, column: str, missing: Sequence[str], *, simple: bool)
     if pd.api.types.is_numeric_dtype(cells) and not pd.api.types.is_complex_dtype(cells):
         return None
     filled = cells.dropna()
-    numbers = pd.to_numeric(filled, errors="coerce") if _of_texts(filled) else pd.Series(np.nan, index=filled.index)
+    readable = len(filled) > 0 and isinstance(filled.iloc[0], (str, bool, np.bool_, abstract.Real))  # by pandas
+    numbers = pd.to_numeric(filled, errors="coerce") if readable else pd.Series(np.nan, index=filled.index)
     plain = bool(numbers.notna().all())
     codes = plain and bool((numbers == numbers.round()).all()) and _padded(filled)
     if plain and simple and not codes:
@@ -123,11 +124,6 @@ def _counted(table: Table, column: str, missing: Sequence[str], *, simple: bool)
         side = marks if text.lower() in MARKS or text in missing else counts
         side[text] = side.get(text, 0) + count
     return TextCounts(counts, marks, others, len(filled), Guess(PLAIN, 0.0), codes)
-
-
-def _of_texts(cells: pd.Series) -> bool:
-    """Tell whether cells are texts, numbers or flags, which pandas can look at."""
-    return len(cells) > 0 and isinstance(cells.iloc[0], (str, bool, np.bool_, abstract.Real))
 
 
 def _padded(cells: pd.Series) -> bool:

@@ -17,13 +17,13 @@ import numpy as np
 import pandas as pd
 
 from zoo.data.input_readers import decode, read_bytes
-from zoo.data.table.numbers import EMPTY, MARKS, is_number, looks_numeric
-from zoo.data.table.source import Table, column_named
+from zoo.data.table.cells import EMPTY, MARKS, Table, column_named, is_number, looks_numeric
 from zoo.data.table.spec import Dialect
 from zoo.exceptions import ZooError, unknown
 
 DELIMITERS = ("\t", ",", ";", "|")  # a tab first: where it cuts as well as another, the others are those of texts
 INFERRED = Dialect()
+UNCLOSED = ": unexpected end"  # in the error of a text that ends within a cell
 QUOTINGS = ("auto", "minimal", "none")
 INFERENCE_ROWS = 200  # rows that delimiter and header are inferred from
 NO_NAMES = (*EMPTY, "NA", "N/A", "n/a", "NULL", "null", "None")  # in a first row that is no header
@@ -123,10 +123,6 @@ class ParsedRows:
         return len({len(row) for row in self.rows}) <= 1 or lacks_index_name(self.rows)
 
 
-class UnclosedError(ZooError):
-    """A cell whose quotation mark is still open at the end."""
-
-
 def _reader(lines: Iterable[str], delimiter: str, quoting: str | None, *, strict: bool = True) -> Any:
     style: Any = csv.QUOTE_NONE if quoting == "none" else csv.QUOTE_MINIMAL
     return csv.reader(lines, delimiter=delimiter, quoting=style, skipinitialspace=strict, strict=strict)
@@ -154,7 +150,7 @@ def parse_rows(
             if more and plain.error is None and plain.even and _ordinary(plain.rows):
                 return plain, "none"
         quoting = "minimal"
-    if body.error is not None and not (partly and isinstance(body.error, UnclosedError)):
+    if body.error is not None and not (partly and UNCLOSED in str(body.error)):
         raise body.error
     return body, quoting if quoting in ("none", "minimal") else None
 
@@ -186,26 +182,18 @@ def numbered_rows(
                 yield line, cells
             line = reader.line_num + 1
     except csv.Error as error:
-        kind = UnclosedError if "unexpected end" in str(error) else ZooError
         advice = "a quotation mark may be missing there; pass data.quoting=none if quotes are ordinary characters"
-        raise kind(f"{path}, line {line}: {error}; {advice}") from None
+        raise ZooError(f"{path}, line {line}: {error}; {advice}") from None
 
 
 def _ordinary(rows: Sequence[Sequence[str]]) -> bool:
     """Tell whether quotation marks, which ``rows`` still have, are characters of texts: some stand within a cell, or
     cells begin or end with one and none is enclosed.
     """
-    loose = enclosed = 0
-    for row in rows:
-        for cell in row:
-            if '"' not in cell:
-                continue
-            if '"' in cell[1:-1].replace('""', ""):
-                return True
-            closed = len(cell) > 1 and cell[0] == cell[-1] == '"'
-            enclosed += closed
-            loose += not closed
-    return loose > 1 and not enclosed
+    cells = [cell for row in rows for cell in row if '"' in cell]
+    if any('"' in cell[1:-1].replace('""', "") for cell in cells):
+        return True
+    return len(cells) > 1 and not any(len(cell) > 1 and cell[0] == cell[-1] == '"' for cell in cells)
 
 
 def infer_delimiter(path: Path, text: str, delimiter: str | None, quoting: str | None, known: Sequence[str]) -> str:

@@ -14,12 +14,11 @@ import pandas as pd
 from zoo import registry
 from zoo.data.dataset import Dataset, Splits, rows
 from zoo.data.download import fetch, root_folder
+from zoo.data.table.cells import PLAIN, Table, as_numbers, column_named
 from zoo.data.table.csv_file import read_csv
 from zoo.data.table.frames import Target, as_target, describe, frame_dataset, table_spec
-from zoo.data.table.numbers import PLAIN, as_numbers
 from zoo.data.table.read import as_text, encode
-from zoo.data.table.source import FrameOptions, Table, column_named
-from zoo.data.table.spec import Dialect, TableReading, TableSpec
+from zoo.data.table.spec import Dialect, FrameOptions, TableReading, TableSpec
 from zoo.exceptions import ZooError
 from zoo.registry import register_data
 from zoo.utils.console import print_note, print_progress

@@ -12,11 +12,10 @@ import torch
 
 from zoo import registry
 from zoo.data.dataset import Dataset, Splits, class_counts, picked, rarer
+from zoo.data.table.cells import MARKS, PLAIN, Format, Table, as_numbers, shortened
 from zoo.data.table.columns import FEW, STRAY, TextCounts, guess_columns, number_format, print_remarks, quantity_advice
-from zoo.data.table.numbers import MARKS, PLAIN, Format, as_numbers
 from zoo.data.table.read import as_text, as_texts, category_codes, category_texts, encode_frame, is_numeric, with_names
-from zoo.data.table.source import FrameOptions, Table, shortened
-from zoo.data.table.spec import TableReading, TableSpec
+from zoo.data.table.spec import FrameOptions, TableReading, TableSpec
 from zoo.exceptions import ZooError, unknown
 from zoo.utils.console import print_note
 
@@ -195,8 +194,7 @@ def frame_dataset(
         column: table.numbers(column, form, reading.missing) for column, form in forms.items() if form is not None
     }
     table = replace(table, cells=table.cells.assign(**numbers))  # numbers are parsed once
-    positive = options.positive_class
-    spec = table_spec(name, table.cells[columns], forms, target, y, index[0], positive=positive, reading=reading)
+    spec = table_spec(name, table.cells[columns], forms, target, y, index[0], reading, options.positive_class)
     split = _encoded(spec, table, y)
     if not table.options and (formats := _formats_described(spec, options.target)):
         print_note(f"{table.path}: numbers are read with {'; '.join(formats)}")
@@ -253,9 +251,8 @@ def table_spec(
     target: Target,
     y: np.ndarray,
     train: np.ndarray,
-    *,
-    positive: str | None = None,
     reading: TableReading | None = None,
+    positive: str | None = None,
 ) -> TableSpec:
     """Return the spec of a table, all of its statistics those of the rows ``train``; ``forms`` is None for text."""
     reading = reading or TableReading()

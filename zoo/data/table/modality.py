@@ -16,10 +16,9 @@ from zoo.data.dataset import Dataset, Split, Values, picked
 from zoo.data.example import NOISE, ROWS, TRAIN, has_classes, row_dataset, statistics
 from zoo.data.labeled import Labeled, chosen_options, left_out_notes, with_classes
 from zoo.data.modality import Modality, Scaler
+from zoo.data.table.cells import MARKS, Table, column_named, shortened
 from zoo.data.table.frames import Target, as_target, quantile_edges
-from zoo.data.table.numbers import MARKS
 from zoo.data.table.read import as_texts, column_names, encode, from_json, read, read_file, unknown_categories
-from zoo.data.table.source import Table, column_named, shortened
 from zoo.data.table.spec import TableSpec
 from zoo.exceptions import ZooError
 from zoo.registry import register_modality
@@ -35,20 +34,14 @@ class TableScaler(Scaler):
     """
 
     numbers: Tensor
-    output_scale: Tensor
-    output_shift: Tensor
 
     def __init__(self, spec: TableSpec) -> None:
         super().__init__(spec)
         self.categories = {n: len(known) for n, known in enumerate(spec.categories) if known}
-        numbers = torch.tensor([n for n in range(spec.inputs) if n not in self.categories])
-        size = spec.encoded_size
-        scale, shift = torch.ones(size), torch.zeros(size)
-        scale[: len(numbers)], shift[: len(numbers)] = self.std[numbers], self.mean[numbers]
-        for name, value in (("numbers", numbers), ("output_scale", scale), ("output_shift", shift)):
-            self.register_buffer(name, value, persistent=False)
-        offsets = [*spec.reading.offsets, *[0.0] * size]
-        self.offsets = [offsets[n] for n in numbers] + [0.0] * (size - len(numbers))
+        numbers = [n for n in range(spec.inputs) if n not in self.categories]
+        self.register_buffer("numbers", torch.tensor(numbers), persistent=False)
+        offsets = [*spec.reading.offsets, *[0.0] * spec.inputs]
+        self.offsets = [offsets[n] for n in numbers]
 
     def transform(self, x: Tensor) -> Tensor:
         """Return rows (B, columns) as targets (B, encoded_size)."""
@@ -61,11 +54,12 @@ class TableScaler(Scaler):
 
     def inverse_transform(self, output: Tensor) -> Tensor:
         """Return numbers in original units, then categories as 0 to 1; in float64 where there are offsets."""
-        value = output * self.output_scale + self.output_shift
+        count = len(self.numbers)
+        value = output[..., :count] * self.std[self.numbers] + self.mean[self.numbers]
         if any(self.offsets):
             value = value.to("cpu" if value.device.type == "mps" else value.device, torch.float64)
             value = value + torch.tensor(self.offsets, dtype=torch.float64, device=value.device)
-        return value
+        return torch.cat([value, output[..., count:].to(value)], -1)
 
 
 def _table(split: Split, source: TableSpec, spec: TableSpec) -> Split:

@@ -16,9 +16,8 @@ from torch import Tensor
 
 from zoo.data.dataset import Batch
 from zoo.data.input_readers import INPUT, Piece, batched, opened, share_read
+from zoo.data.table.cells import EMPTY, PLAIN, Table, as_numbers, is_number, map_unique, shortened
 from zoo.data.table.csv_file import stream_csv
-from zoo.data.table.numbers import EMPTY, PLAIN, as_numbers, is_number
-from zoo.data.table.source import Table, shortened
 from zoo.data.table.spec import TableSpec
 from zoo.exceptions import ZooError
 
@@ -236,9 +235,8 @@ def is_numeric(texts: Iterable[str]) -> bool:
 
 def as_texts(column: pd.Series, *, numeric: bool = False, missing: Sequence[str] = ()) -> pd.Series:
     """Return a column's cells as texts; each different one is looked at once."""
-    codes, uniques = column.factorize(use_na_sentinel=False)
-    texts = [as_text(value, numeric=numeric, missing=missing) for value in uniques]
-    return pd.Series(np.array(texts, dtype=object)[codes], index=column.index)
+    texts = map_unique(column, lambda value: as_text(value, numeric=numeric, missing=missing), object)
+    return pd.Series(texts, index=column.index)
 
 
 def category_texts(column: pd.Series, *, missing: Sequence[str] = ()) -> pd.Series:
@@ -251,14 +249,14 @@ def category_codes(column: pd.Series, known: Sequence[str], *, missing: Sequence
     """Return the numbers from 1 of a column's cells in ``known``, 0 for another text, as float64 (N,)."""
     numbers = {text: float(number) for number, text in enumerate(known, start=1)}
     numeric = is_numeric(known)
-    codes, uniques = column.factorize(use_na_sentinel=False)
-    each = []
-    for value in uniques:
+
+    def code(value: Any) -> float:
         text = as_text(value, numeric=numeric, missing=missing)
         if text not in numbers and not isinstance(value, str):
             text = _as_in_file(value, text, known)
-        each.append(numbers.get(text, 0.0))
-    return np.asarray(np.array(each, dtype=np.float64)[codes])
+        return numbers.get(text, 0.0)
+
+    return map_unique(column, code, np.float64)
 
 
 def _as_in_file(value: Any, text: str, known: Sequence[str]) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from zoo.data.spec import DataSpec
+from zoo.exceptions import ZooError
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class TableReading(Dialect):
 
     ``target`` names the columns that training learned. ``missing`` are texts and numbers that stand for a missing
     value, beside the usual marks. ``formats`` has for each column how its numbers are written
-    (see ``zoo.data.table.numbers``), ``target_format`` that of a target. ``offsets`` are subtracted from the columns
+    (see ``zoo.data.table.cells``), ``target_format`` that of a target. ``offsets`` are subtracted from the columns
     in float64, so that large numbers keep their small differences in float32; without any, columns are in their own
     units. Tables that differ in their files alone are equal.
     """
@@ -33,6 +35,34 @@ class TableReading(Dialect):
     formats: tuple[tuple[str, ...], ...] = ()
     target_format: tuple[str, ...] = ()
     offsets: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class FrameOptions:
+    """How a frame is read: ``task`` None is inferred, ``categorical_columns`` are columns of numbers that stand for
+    categories, ``numeric_columns`` such that are numbers in any case.
+
+    Where a task needs no labels, there may be no ``target``. ``decimal`` and ``thousands`` force how all columns'
+    numbers are written; ``reading`` is how the frame's file was read.
+    """
+
+    target: Sequence[str]
+    task: str | None = None
+    categorical_columns: Sequence[str] = ()
+    drop_columns: Sequence[str] = ()
+    positive_class: str | None = None
+    numeric_columns: Sequence[str] = ()
+    decimal: str | None = None
+    thousands: str | None = None
+    reading: TableReading = field(default_factory=TableReading)
+
+    def __post_init__(self) -> None:
+        if self.decimal not in (None, ".", ","):
+            raise ZooError(f"data.decimal={self.decimal!r}: must be . or ,")
+        if self.thousands not in (None, "", ".", ",", " ", "'", "_"):
+            raise ZooError(f"data.thousands={self.thousands!r}: must be . , ' _ a blank, or '' for none")
+        if self.decimal is not None and self.decimal == self.thousands:
+            raise ZooError(f"data.thousands={self.thousands!r}: is data.decimal too")
 
 
 @dataclass(frozen=True)

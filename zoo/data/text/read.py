@@ -16,9 +16,8 @@ from torch import Tensor
 from zoo.data.dataset import Batch
 from zoo.data.input_readers import INPUT, Piece, as_tensor, decode, opened, read_bytes, share_read
 from zoo.data.spec import PADDING
+from zoo.data.table.cells import Table, column_named, is_number, shortened
 from zoo.data.table.csv_file import read_csv
-from zoo.data.table.numbers import is_number
-from zoo.data.table.source import Table, column_named, shortened
 from zoo.data.text.spec import TextReading, TextSpec
 from zoo.data.text.tokenizer import clean, to_ids, token_ids, tokenize
 from zoo.exceptions import ZooError

@@ -1,19 +1,22 @@
-"""Numbers as people write them: decimal commas, thousands separators, currencies, percent signs, marks for missing.
+"""Cells of a table with the words by which errors call them, and numbers as people write them in such.
 
-A format belongs to a whole column: ``()`` reads plain numbers, else it is ``(decimal, thousands, unit)``.
+Numbers may have decimal commas, thousands separators, currencies, percent signs and marks for missing. A format
+belongs to a whole column: ``()`` reads plain numbers, else it is ``(decimal, thousands, unit)``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from zoo.exceptions import ZooError
+from zoo.exceptions import ZooError, unknown
 
 Format = tuple[str, ...]
 PLAIN: Format = ()
@@ -201,12 +204,11 @@ def as_numbers(
     for mark in missing:
         if is_number(mark):
             values = np.where(values == float(mark), np.nan, values)
-    endless = np.flatnonzero(np.isinf(values))
-    if len(endless):
-        raise ZooError(f"{place(int(endless[0]))}: is infinite; mend or empty it")
     vast = np.flatnonzero(np.abs(values) > LARGEST)
     if len(vast):
-        raise ZooError(f"{place(int(vast[0]))}: {values[vast[0]]:g} is too large for float32; mend or empty it")
+        value = values[vast[0]]
+        problem = "is infinite" if np.isinf(value) else f"{value:g} is too large for float32"
+        raise ZooError(f"{place(int(vast[0]))}: {problem}; mend or empty it")
     return values
 
 
@@ -216,9 +218,7 @@ def _texts_to_numbers(
     if form == PLAIN:
         values = np.array(pd.to_numeric(cells, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan))
     else:
-        codes, uniques = cells.factorize(use_na_sentinel=False)
-        each = [_by_format(value, form) for value in uniques]
-        values = np.array(each, dtype=np.float64)[codes]
+        values = map_unique(cells, lambda value: _by_format(value, form), np.float64)
     stray = np.flatnonzero(np.isnan(values) & cells.notna().to_numpy())
     if not len(stray):
         return values
@@ -239,6 +239,12 @@ def _texts_to_numbers(
     return values
 
 
+def map_unique(cells: pd.Series, function: Callable[[Any], Any], dtype: Any) -> np.ndarray:
+    """Return ``function`` of each cell (N,), which looks at each different one once."""
+    codes, uniques = cells.factorize(use_na_sentinel=False)
+    return np.asarray(np.array([function(value) for value in uniques], dtype)[codes])
+
+
 def _format_words(form: Format) -> str:
     """Return how a column's numbers are written, where that is not plain."""
     if form == PLAIN:
@@ -256,3 +262,79 @@ def _by_format(value: object, form: Format) -> float:
         return float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return np.nan
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """The cells of a file or a frame, and the words for its rows.
+
+    ``cells`` of a CSV has a column of text per column, NaN where a value is missing. ``lines`` are the file's line
+    numbers, from 1, that the rows begin in, or the numbers of a frame's rows.
+
+    ``quoting`` is minimal where quotation marks enclose cells, none where they are ordinary characters, None where
+    there are none. ``nameless`` are the columns that a header leaves without a name, such as an index.
+    With ``options``, the columns can be chosen by options of ``data``. Errors call a row by its ``unit``, line or row.
+    """
+
+    path: Path | str
+    cells: pd.DataFrame
+    lines: np.ndarray
+    delimiter: str = ","
+    quoting: str | None = None
+    header: bool = True
+    nameless: tuple[str, ...] = ()
+    options: bool = True
+    unit: str = "line"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Table:
+        return self  # pandas copies the attrs of a frame with each column
+
+    @classmethod
+    def of_frame(
+        cls, name: str, frame: pd.DataFrame, *, first: int = 1, unit: str = "line", options: bool = False
+    ) -> Table:
+        """Return a frame's rows, numbered from ``first``."""
+        return cls(name, frame, np.arange(first, first + len(frame)), options=options, unit=unit)
+
+    def line(self, row: int) -> str:
+        """Return the words for a row."""
+        return f"{self.path}, {self.unit} {self.lines[row]}"
+
+    def at(self, row: int, column: str) -> str:
+        """Return the words for a cell."""
+        return f"{self.line(row)}, column {column!r}"
+
+    def numbers(self, column: str, form: Format = PLAIN, missing: tuple[str, ...] = ()) -> np.ndarray:
+        """Return a column of numbers, NaN where one is missing.
+
+        Raises:
+            ZooError: text or infinity, with its place.
+        """
+        advice = f", or take the column as text by data.categorical_columns=[{column}]" if self.options else ""
+        return as_numbers(self.cells[column], lambda row: self.at(row, column), advice, form=form, missing=missing)
+
+    def leave_out(self, column: str) -> str:
+        """Return the advice to do without a column."""
+        return f"leave it out by data.drop_columns=[{column}]" if self.options else f"drop the column {column!r}"
+
+
+def shortened(names: Sequence[object], count: int = 8) -> str:
+    """Return the first ``count`` names as a list in words, with … where there are more."""
+    return ", ".join(map(str, names[:count])) + (", …" if len(names) > count else "")
+
+
+def column_named(table: Table, column: str | int | None, option: str) -> str:
+    """Return a column's name, by its name, or by its place, from 1 or, as -1, from the end.
+
+    Raises:
+        ZooError: ``column`` is None, or there is no such column.
+    """
+    names = [str(name) for name in table.cells.columns]
+    if column is None:
+        columns = shortened(names, 20)
+        raise ZooError(f"{option}: must name the column to learn, as {option}={names[-1]}; {table.path} has {columns}")
+    if str(column) in names:
+        return str(column)
+    if isinstance(column, int) and column and -len(names) <= column <= len(names):
+        return names[column - 1 if column > 0 else column]
+    raise unknown(f"column in {option}", column, names)
