@@ -23,6 +23,7 @@ from zoo.exceptions import ZooError, unknown
 
 DELIMITERS = ("\t", ",", ";", "|")  # a tab first: where it cuts as well as another, the others are those of texts
 INFERRED = Dialect()
+WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # what a file of UTF-16 begins with
 UNCLOSED = ": unexpected end"  # in the error of a text that ends within a cell
 QUOTINGS = ("auto", "minimal", "none")
 INFERENCE_ROWS = 200  # rows that delimiter and header are inferred from
@@ -253,7 +254,11 @@ def read_csv(path: Path, dialect: Dialect = INFERRED, *, known: Sequence[str] = 
     Raises:
         ZooError: not a file, not text, not a table, rows of different lengths, duplicate column names, no rows.
     """
-    text = _text(path)
+    content = read_bytes(path)
+    wide = content.startswith(WIDE)
+    if not wide and b"\0" in content[:100_000]:
+        raise ZooError(f"{path}: is not a CSV, it holds bytes that are no text")
+    text = decode(path, content, "utf-16" if wide else "utf-8-sig")
     delimiter, quoting = dialect.delimiter, dialect.quoting
     if delimiter is not None and len(delimiter) != 1:
         raise ZooError(f"data.delimiter={delimiter!r}: must be one character")
@@ -261,7 +266,15 @@ def read_csv(path: Path, dialect: Dialect = INFERRED, *, known: Sequence[str] = 
         raise unknown("data.quoting", quoting, QUOTINGS)
     cut = infer_delimiter(path, text, delimiter, quoting, known)
     body, quoting = parse_rows(path, text, cut, quoting)
-    _check_shape(path, body, cut, dialect.header)
+    if not body.even or (dialect.header is False and lacks_index_name(body.rows)):
+        width = Counter(map(len, body.rows)).most_common(1)[0][0]
+        row, line = next((row, line) for row, line in zip(body.rows, body.lines, strict=True) if len(row) != width)
+        quoted = any('"' in cell for cell in row)
+        advice = "; pass data.quoting=none if quotes are ordinary characters" if quoted else ""
+        raise ZooError(
+            f"{path}, line {line}: has {len(row)} fields where others have {width} (delimiter {cut!r}); "
+            f"mend or delete the line{advice}"
+        )
     names, skip, nameless = column_names(path, body.rows, dialect.header, known)
     if len(body.rows) == skip:
         raise ZooError(f"{path}: has a header and no rows")
@@ -281,8 +294,8 @@ def stream_csv(
         ZooError: not text, not a table, a row of another length than the first, or no rows.
     """
     path = Path(where)
-    wide = file.peek(2).startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    lines = io.TextIOWrapper(file, encoding="utf-16" if wide else "utf-8-sig", newline="")
+    encoding = "utf-16" if file.peek(2).startswith(WIDE) else "utf-8-sig"
+    lines = io.TextIOWrapper(file, encoding=encoding, newline="")
     try:
         head = list(itertools.islice(lines, INFERENCE_ROWS))
         text = "".join(head)
@@ -293,52 +306,23 @@ def stream_csv(
         cut = infer_delimiter(path, text, dialect.delimiter, dialect.quoting, known)
         first, quoting = parse_rows(path, text, cut, dialect.quoting, partly=len(head) == INFERENCE_ROWS)
         names, skip, _ = column_names(path, first.rows, dialect.header, known)
-        numbered = numbered_rows(path, itertools.chain(head, lines), cut, quoting)
-        yield from _batches(path, itertools.islice(numbered, skip, None), names, rows)
+        numbered = itertools.islice(numbered_rows(path, itertools.chain(head, lines), cut, quoting), skip, None)
+        batch = list(itertools.islice(numbered, rows))
+        if not batch:
+            raise ZooError(f"{path}: has no rows")
+        while batch:
+            for line, row in batch:
+                if len(row) != len(names):
+                    raise ZooError(f"{path}, line {line}: has {len(row)} fields where the first row has {len(names)}")
+            yield _table(path, [row for _, row in batch], names, [line for line, _ in batch])
+            batch = list(itertools.islice(numbered, rows))
     except UnicodeError:
         raise ZooError(f"{path}: is not UTF-8 text; save it as UTF-8") from None
-
-
-def _batches(
-    path: Path, numbered: Iterator[tuple[int, list[str]]], names: Sequence[str], count: int
-) -> Iterator[Table]:
-    batch = list(itertools.islice(numbered, count))
-    if not batch:
-        raise ZooError(f"{path}: has no rows")
-    while batch:
-        for line, row in batch:
-            if len(row) != len(names):
-                raise ZooError(f"{path}, line {line}: has {len(row)} fields where the first row has {len(names)}")
-        yield _table(path, [row for _, row in batch], names, [line for line, _ in batch])
-        batch = list(itertools.islice(numbered, count))
 
 
 def _table(path: Path, body: Sequence[Sequence[str]], names: Sequence[str], lines: Sequence[int]) -> Table:
     cells = pd.DataFrame(body, columns=names, dtype=object)
     return Table(path, cells.mask(cells.isin(EMPTY)), np.array(lines))
-
-
-def _text(path: Path) -> str:
-    content = read_bytes(path)
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return decode(path, content, "utf-16")
-    if b"\0" in content[:100_000]:
-        raise ZooError(f"{path}: is not a CSV, it holds bytes that are no text")
-    return decode(path, content)
-
-
-def _check_shape(path: Path, body: ParsedRows, delimiter: str, header: bool | None) -> None:
-    if body.even and not (header is False and lacks_index_name(body.rows)):
-        return
-    width = Counter(map(len, body.rows)).most_common(1)[0][0]
-    for row, line in zip(body.rows, body.lines, strict=True):
-        if len(row) != width:
-            quoted = any('"' in cell for cell in row)
-            advice = "; pass data.quoting=none if quotes are ordinary characters" if quoted else ""
-            raise ZooError(
-                f"{path}, line {line}: has {len(row)} fields where others have {width} (delimiter {delimiter!r}); "
-                f"mend or delete the line{advice}"
-            )
 
 
 def read_labels(path: Path, target: str | None, files: set[str]) -> Iterator[tuple[int, str, str]]:

@@ -74,8 +74,8 @@ def _flags(table: Table, column: str) -> np.ndarray:
     wrong = np.flatnonzero(~texts.isin([*TRUE, *FALSE]).to_numpy())
     if len(wrong):
         value = table.cells[column].iloc[wrong[0]]
-        message = f"{value!r} is no label; must be 0 or 1 in each of several targets"
-        raise ZooError(f"{table.at(wrong[0], column)}: {message}")
+        where = table.at(wrong[0], column)
+        raise ZooError(f"{where}: {value!r} is no label; must be 0 or 1 in each of several targets")
     return np.asarray(texts.isin(TRUE), dtype=np.float32)
 
 

@@ -78,13 +78,12 @@ def _frame(spec: TableSpec, x: Tensor) -> Any:
     for number, name in enumerate(spec.columns):
         values = x[:, number].double().numpy() + offsets[number]
         known = spec.categories[number] if spec.categories else ()
+        columns[name] = values
         if known:
             columns[name] = np.array([None, *(text or None for text in known)], dtype=object)[values.astype(int)]
         elif name in spec.missing_indicators:
             flag = x[:, len(spec.columns) + spec.missing_indicators.index(name)].numpy() > 0
             columns[name] = np.where(flag, np.nan, values)
-        else:
-            columns[name] = values
     return pd.DataFrame(columns)
 
 

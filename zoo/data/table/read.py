@@ -167,15 +167,13 @@ def encode_frame(spec: TableSpec, frame: pd.DataFrame, origin: Table | None = No
     ``origin`` says where a cell is, for errors.
 
     Raises:
-        ZooError: a column that is missing, text or infinity in a column of numbers, no rows.
+        ZooError: a column that is missing, text or infinity in a column of numbers.
     """
     origin = origin or frame.attrs.get("origin") or Table.of_frame(spec.name, frame, unit="row")
     place = origin.at
     frame = with_names(frame, spec.name)
     columns = column_names(spec)
     _check_columns(spec, frame.columns, str(origin.path))
-    if not len(frame):
-        raise ZooError(f"{spec.name}: has no rows")
     reading = spec.reading
     levels = spec.categories or ((),) * len(columns)
     fills = spec.impute_values or (0.0,) * len(columns)
@@ -216,10 +214,8 @@ def as_text(value: Any, *, numeric: bool = False, missing: Sequence[str] = ()) -
 
     In a column that is ``numeric``, whose texts are all numbers, texts are so too: 3.0 and 3 are one.
     """
-    if isinstance(value, (float, np.floating)):
-        if value != value:
-            return ""
-        text = str(int(value)) if float(value).is_integer() else str(value)
+    if isinstance(value, (float, np.floating)) and float(value).is_integer():
+        text = str(int(value))
     else:
         text = "" if value is None or type(value).__name__ in ("NAType", "NaTType") else str(value).strip()
     if text in EMPTY or text in missing:

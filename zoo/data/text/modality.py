@@ -95,28 +95,6 @@ def _text(split: Split, table: Tensor, spec: TextSpec) -> Split:
     return {**values, "x": table[values["x"]].long()[:, :longest], "lengths": values["lengths"].clamp(max=longest)}
 
 
-def labeled_texts(spec: TextSpec, data: Mapping[str, Any], part: str | None) -> Labeled:
-    """Return the texts of a table, or of a folder with a folder of texts per class."""
-    reading = spec.reading
-    reading = replace(reading, **chosen_options(data, "delimiter", "quoting", "header"))
-    column = data.get("text_column") if data.get("text_column") is not None else reading.text_column or None
-    target = data.get("target") if data.get("target") is not None else reading.target or None
-    content = read_labeled(Path(data["path"]), column, target, reading)
-    return with_classes(spec, dict(inputs.encode(spec, list(content.texts))), content.labels, [])
-
-
-def labeled_stretch(spec: TextSpec, data: Mapping[str, Any], part: str | None) -> Labeled:
-    """Return the windows of a text, all of it."""
-    tokens = to_ids(tokenize(read_text(Path(data["path"])), spec.tokenizer), token_ids(spec.vocabulary))
-    if len(tokens) < 2:
-        raise ZooError(f"{data['path']}: holds one token; there must be a next one to predict")
-    window = spec.input_shape[0]
-    count = int((tokens == UNKNOWN).sum())
-    unknown = {spec.tokenizer: count} if count else {}
-    split = windows(torch.from_numpy(tokens), window, pad=True)
-    return Labeled(split, unknown=unknown, values=len(tokens), stride=window)
-
-
 @register_modality
 class TextModality(Modality[TextSpec]):
     """Texts."""
@@ -141,9 +119,20 @@ class TextModality(Modality[TextSpec]):
         return {spec.tokenizer: count} if count else {}, int((x != PADDING).sum())
 
     def labeled(self, spec: TextSpec, data: Mapping[str, Any], part: str | None) -> Labeled:
-        """Return labeled texts, or the windows of a long one."""
-        read_file = labeled_stretch if data["name"] == "text_file" else labeled_texts
-        return read_file(spec, data, part)
+        """Return labeled texts, or the windows of a long one, all of it."""
+        if data["name"] != "text_file":
+            reading = spec.reading
+            reading = replace(reading, **chosen_options(data, "delimiter", "quoting", "header"))
+            column = data.get("text_column") if data.get("text_column") is not None else reading.text_column or None
+            target = data.get("target") if data.get("target") is not None else reading.target or None
+            content = read_labeled(Path(data["path"]), column, target, reading)
+            return with_classes(spec, dict(inputs.encode(spec, list(content.texts))), content.labels, [])
+        tokens = to_ids(tokenize(read_text(Path(data["path"])), spec.tokenizer), token_ids(spec.vocabulary))
+        if len(tokens) < 2:
+            raise ZooError(f"{data['path']}: holds one token; there must be a next one to predict")
+        unknown, values = self.unknown_values(spec, {"x": tokens})
+        split = windows(torch.from_numpy(tokens), spec.input_shape[0], pad=True)
+        return Labeled(split, unknown=unknown, values=values, stride=spec.input_shape[0])
 
     def labeled_data(self, spec: TextSpec, path: str) -> str:
         """Return text for labeled texts, else text_file."""

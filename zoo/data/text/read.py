@@ -148,7 +148,8 @@ def _texts(spec: TextSpec, raw: Any) -> list[str] | None:
     Raises:
         ZooError: a text is missing, or the model's column is.
     """
-    if isinstance(raw, os.PathLike) or (isinstance(raw, str) and _is_file(raw)):
+    is_file = isinstance(raw, str) and raw.endswith((".txt", *TABLES)) and "\n" not in raw and Path(raw).is_file()
+    if is_file or isinstance(raw, os.PathLike):
         return [text for piece in read(spec, str(raw)) for text in _read_texts(piece)]
     if isinstance(raw, (list, tuple)) and raw and all(isinstance(one, os.PathLike) for one in raw):
         return [text for one in raw for text in _texts(spec, one) or ()]
@@ -182,10 +183,6 @@ def _is_row(row: Any) -> bool:
     return missing or isinstance(row, (str, Mapping))
 
 
-def _is_file(text: str) -> bool:
-    return text.endswith((".txt", *TABLES)) and "\n" not in text and Path(text).is_file()
-
-
 def _read_texts(piece: Piece) -> list[str]:
     if piece.wrong is not None:
         raise ZooError(piece.wrong)
@@ -215,8 +212,10 @@ def read(spec: TextSpec, path: str) -> Iterator[Piece]:
     """
     if path != INPUT and Path(path).is_dir():
         return _files(Path(path))
-    table = None if path == INPUT else _table(spec, Path(path))
-    return _lines(path) if table is None else _rows(spec, table)
+    reading = spec.reading
+    if path == INPUT or not (Path(path).suffix.lower() in TABLES or _begins_as_table(Path(path), reading)):
+        return _lines(path)
+    return _rows(spec, read_csv(Path(path), reading, known=[reading.text_column] if reading.text_column else ()))
 
 
 def _files(folder: Path) -> Iterator[Piece]:
@@ -228,14 +227,6 @@ def _files(folder: Path) -> Iterator[Piece]:
             yield Piece([str(file)], [clean(read_text(file))], done=number / len(files))
         except ZooError as error:
             yield Piece([str(file)], wrong=str(error), done=number / len(files))
-
-
-def _table(spec: TextSpec, path: Path) -> Table | None:
-    """Return a file as a table, None where its lines are the texts."""
-    reading = spec.reading
-    if path.suffix.lower() not in TABLES and not _begins_as_table(path, reading):
-        return None
-    return read_csv(path, reading, known=[reading.text_column] if reading.text_column else ())
 
 
 def _begins_as_table(path: Path, reading: TextReading) -> bool:
