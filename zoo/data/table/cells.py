@@ -204,11 +204,12 @@ def as_numbers(
     for mark in missing:
         if is_number(mark):
             values = np.where(values == float(mark), np.nan, values)
+    endless = np.flatnonzero(np.isinf(values))
+    if len(endless):
+        raise ZooError(f"{place(int(endless[0]))}: is infinite; mend or empty it")
     vast = np.flatnonzero(np.abs(values) > LARGEST)
     if len(vast):
-        value = values[vast[0]]
-        problem = "is infinite" if np.isinf(value) else f"{value:g} is too large for float32"
-        raise ZooError(f"{place(int(vast[0]))}: {problem}; mend or empty it")
+        raise ZooError(f"{place(int(vast[0]))}: {values[vast[0]]:g} is too large for float32; mend or empty it")
     return values
 
 
