@@ -126,7 +126,7 @@ def _trained(name: str, folder: str, precision: str, *, stop: int | None = None)
 
 
 def _dataset(name: str) -> Any:
-    from zoo.testing.cases import cases_of
+    from zoo.testing.subject import cases_of
 
     return cases_of(entry(name))[0].dataset
 

@@ -15,7 +15,7 @@ from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 from zoo.inference.evaluate import evaluate
 from zoo.inference.predictions import predictions_of
-from zoo.testing.cases import Case
+from zoo.testing.subject import Case
 
 
 @pytest.fixture(scope="module")

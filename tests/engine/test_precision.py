@@ -13,8 +13,8 @@ import zoo
 from zoo.config.schema import TrainerOptions
 from zoo.exceptions import Stopped, ZooError
 from zoo.testing.accelerator import MPS, pretended_accelerator
-from zoo.testing.cases import Case
 from zoo.testing.runs import StopAfter
+from zoo.testing.subject import Case
 from zoo.utils.device import select_device, select_precision, set_tf32
 from zoo.utils.precision import narrow_buffers, to_widest_dtype, widest_dtype
 

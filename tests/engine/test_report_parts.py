@@ -16,8 +16,7 @@ from zoo import registry
 from zoo.__main__ import main
 from zoo.data.spec import DataSpec
 from zoo.tasks import build_task
-from zoo.testing.cases import cases_of
-from zoo.testing.subject import QUICK
+from zoo.testing.subject import QUICK, cases_of
 
 WORDS = ["model=fnn", "data=wine", "logger=csv", "trainer=cpu", "trainer.max_epochs=1", "run_dir=run"]
 PLACES = {

@@ -17,9 +17,8 @@ import benchmarks.__main__ as benchmarks
 import zoo
 from benchmarks.jobs import Job
 from zoo import registry
-from zoo.testing.cases import Case
 from zoo.testing.runs import compare_runs
-from zoo.testing.subject import QUICK, Subject
+from zoo.testing.subject import QUICK, Case, Subject
 
 ROOT = Path(__file__).resolve().parents[2]
 EPOCHS = 3

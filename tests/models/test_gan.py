@@ -21,7 +21,7 @@ from zoo.layers.diffaugment import POLICIES, diffaugment
 from zoo.layers.latents import sample_latents
 from zoo.metrics.generative import density_and_coverage, frechet, nearest, principal_components
 from zoo.models.gan import GAN, LOSSES, Discriminator, Generator, max_halvings, squared_slope
-from zoo.optim.ema import update_ema
+from zoo.optim.weights import update_ema
 
 
 def sigmoid(x: float) -> float:

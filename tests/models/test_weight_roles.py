@@ -14,9 +14,8 @@ from zoo.config.schema import Learning
 from zoo.data.image.spec import ImageSpec
 from zoo.exceptions import ZooError
 from zoo.models.base import ZooModule
-from zoo.optim.initialization import initialize
-from zoo.optim.weight_decay import decay_parameters
-from zoo.testing.cases import Case, cases_of
+from zoo.optim.weights import decay_parameters, initialize
+from zoo.testing.subject import Case, cases_of
 
 LAYERS = (nn.Linear, nn.modules.conv._ConvNd, nn.RNNBase)
 IMAGE, TABLE, TEXT, SERIES = (

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from zoo.optim.initialization import initialize
+from zoo.optim.weights import initialize
 
 
 def test_initialize_equals_the_papers():

@@ -8,7 +8,7 @@ from torch import nn
 
 from zoo.config.schema import Optimizer, Regularization
 from zoo.optim.optimizers import build_optimizer
-from zoo.optim.weight_decay import add_penalties, decay_weights
+from zoo.optim.weights import add_penalties, decay_weights
 
 
 def parameters_with_gradients(seed: int = 0) -> list[nn.Parameter]:

@@ -15,8 +15,8 @@ from zoo.data.dataset import Dataset, Rows
 from zoo.data.prepare import unlabeled
 from zoo.registry import entry, list_models
 from zoo.testing.accelerator import MPS
-from zoo.testing.cases import Case, cases_of
 from zoo.testing.devices import waits_of
+from zoo.testing.subject import Case, cases_of
 
 pytestmark = pytest.mark.accelerator
 

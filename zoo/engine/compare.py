@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 PROBE = 0.15  # share of a model's time that finds out how long its epochs take
 TREES = "HistGradientBoosting"
+STYLES = ("--", ":", "-.")  # of lines across
 
 
 @dataclass(frozen=True)
@@ -160,12 +161,12 @@ def best_entry(entries: Sequence[Entry]) -> Entry | None:
 
 def picture(entries: Sequence[Entry], figure: str, path: Path) -> Path:
     """Draw the figure on validation over time of each run, and what stands without one as lines across."""
-    from matplotlib.figure import Figure
+    from zoo.utils.plotting import INK, panel, save
 
-    from zoo.utils.plotting import INK, axes_of, save
-
-    drawing = Figure(figsize=(7.2, 4.2), layout="constrained")
-    ax, styles = axes_of(drawing), itertools.cycle(("--", ":", "-."))
+    ax, styles = (
+        panel(7.2, 4.2, "seconds of training", f"{metric_label(figure)} on validation"),
+        itertools.cycle(STYLES),
+    )
     for entry in entries:
         value = (entry.val or {}).get(figure)
         if entry.folder is not None:
@@ -175,10 +176,8 @@ def picture(entries: Sequence[Entry], figure: str, path: Path) -> Path:
             ax.plot(x, y, label=entry.name, linewidth=1.6, marker="o", markersize=3)
         elif value is not None:
             ax.axhline(value, label=entry.name, color=INK, alpha=0.6, linewidth=1.2, linestyle=next(styles))
-    ax.set_xlabel("seconds of training", color=INK)
-    ax.set_ylabel(f"{metric_label(figure)} on validation", color=INK)
     ax.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
-    return save(drawing, path)
+    return save(ax.figure, path)
 
 
 def table(entries: Sequence[Entry], figure: str) -> list[str]:

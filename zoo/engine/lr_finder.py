@@ -21,7 +21,7 @@ from zoo.engine.build import build_context
 from zoo.exceptions import ZooError
 from zoo.models.base import ZooModule
 from zoo.optim.optimizers import build_optimizer
-from zoo.optim.weight_decay import add_penalties, decay_parameters, decay_weights
+from zoo.optim.weights import add_penalties, decay_parameters, decay_weights
 from zoo.reporting.plots.training import learning_rates
 
 HALF = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}  # what layers compute in

@@ -160,18 +160,15 @@ def _rows(model: Any, piece: Any) -> list[list[Any]]:
 
 def _bars(answers: Sequence[Any]) -> Any:
     """Return how often each class was answered, or how numbers lie."""
-    from matplotlib.figure import Figure
+    from zoo.utils.plotting import panel
 
-    from zoo.utils.plotting import axes_of
-
-    figure = Figure(figsize=(6, 2.8), layout="constrained")
-    ax = axes_of(figure)
+    ax = panel(6, 2.8)
     if answers and isinstance(answers[0], str):
         names = sorted(set(answers))
         ax.bar(names, [answers.count(name) for name in names])
     else:
         ax.hist(answers, bins=30)
-    return figure
+    return ax.figure
 
 
 def _series_form(model: Any) -> None:
@@ -189,12 +186,9 @@ def _series_form(model: Any) -> None:
 
 
 def _future(model: Any, past: np.ndarray, value: np.ndarray, names: Sequence[str]) -> Any:
-    from matplotlib.figure import Figure
+    from zoo.utils.plotting import panel
 
-    from zoo.utils.plotting import axes_of
-
-    figure = Figure(figsize=(8, 3.2), layout="constrained")
-    ax = axes_of(figure)
+    ax = panel(8, 3.2)
     for place, name in enumerate(names):
         column = model.spec.targets[place]
         (line,) = ax.plot(range(-len(past) + 1, 1), past[:, column], label=name, linewidth=1.2)
@@ -202,7 +196,7 @@ def _future(model: Any, past: np.ndarray, value: np.ndarray, names: Sequence[str
         ax.plot(range(len(ahead)), ahead, linestyle="--", color=line.get_color())
     ax.axvline(0, color="#999999", linewidth=0.8)
     ax.legend(frameon=False, fontsize=8)
-    return figure
+    return ax.figure
 
 
 def _read(model: Any, place: str | None, most: int = 1) -> list[Any]:

@@ -16,10 +16,9 @@ from zoo.data.loader import MacroBatch
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 from zoo.models.loop import LoopModule
-from zoo.optim.initialization import initialize
 from zoo.optim.optimizers import build_optimizer
 from zoo.optim.schedulers import PlateauScheduler
-from zoo.optim.weight_decay import add_penalties, decay_parameters, decay_weights
+from zoo.optim.weights import add_penalties, decay_parameters, decay_weights, initialize
 from zoo.tasks import build_task
 from zoo.utils.eval_mode import eval_mode
 from zoo.utils.precision import to_widest_dtype

@@ -33,7 +33,7 @@ from zoo.layers.blocks import NORMS, frozen
 from zoo.layers.diffaugment import check_diffaugment, diffaugment
 from zoo.layers.encoder_decoder import NETWORKS, check_encoder, decoder, encoder
 from zoo.models.generative_base import GenerativeModule
-from zoo.optim.ema import update_ema
+from zoo.optim.weights import update_ema
 from zoo.registry import register
 from zoo.utils.eval_mode import eval_mode
 

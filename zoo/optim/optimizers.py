@@ -13,7 +13,7 @@ from zoo.config.schema import Optimizer
 def build_optimizer(groups: Iterable[tuple[list[nn.Parameter], float]], options: Optimizer) -> torch.optim.Optimizer:
     """Return the optimizer of parameters with their factors of the learning rate, fused where torch has it.
 
-    It does not decay weights: see ``zoo.optim.weight_decay``.
+    It does not decay weights: see ``zoo.optim.weights``.
     """
     lr, momentum, eps = options.lr, options.momentum, options.eps
     params = [{"params": [p for p in group if p.requires_grad], "lr_scale": scale} for group, scale in groups]

@@ -17,9 +17,8 @@ from zoo.config import groups
 from zoo.config.run_config import RunConfig
 from zoo.exceptions import ZooError
 from zoo.models.base import ZooModule
-from zoo.testing.cases import Case
-from zoo.testing.errors import ConformanceError
-from zoo.testing.subject import quiet
+from zoo.testing import ConformanceError
+from zoo.testing.subject import Case, quiet
 
 
 def check_create(name: str) -> None:

@@ -27,7 +27,7 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     from zoo import registry  # a run without the option needs none of it
     from zoo.exceptions import ZooError
-    from zoo.testing.errors import ConformanceError
+    from zoo.testing import ConformanceError
 
     try:
         for model in config.getoption("zoo_model"):

@@ -10,6 +10,7 @@ import itertools
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,14 +21,55 @@ import torch
 from zoo import registry
 from zoo.data.dataset import Batch, Dataset
 from zoo.data.input_readers import to_float
+from zoo.data.prepare import unlabeled
 from zoo.engine import train as engine
 from zoo.engine.distributed import context
-from zoo.testing.cases import Case, cases_of
-from zoo.testing.errors import ConformanceError
+from zoo.registry import Entry
+from zoo.testing import ConformanceError
 
 if TYPE_CHECKING:
     from zoo.engine.train import Run
     from zoo.models.base import ZooModule
+
+
+@dataclass(frozen=True)
+class Case:
+    """A task on a modality, of environments with one kind of actions."""
+
+    task: str
+    modality: str
+    action_space: str = ""
+
+    @property
+    def dataset(self) -> Dataset:
+        """The generated data set, the same each time."""
+        return _dataset(self.task, self.modality, self.action_space)
+
+    @property
+    def data(self) -> str:
+        """The action space, or the modality where there is none."""
+        return self.action_space or self.modality
+
+    def __str__(self) -> str:
+        return f"{self.task}-{self.data}"
+
+
+def cases_of(entry: Entry) -> list[Case]:
+    """Return all that a model claims to do, tasks and modalities in its own order."""
+    return [
+        Case(task, modality, action_space)
+        for task in entry.tasks
+        for modality in entry.modalities
+        if task in registry.supported_tasks(modality)
+        for action_space in registry.get_modality(modality).action_spaces(entry.action_spaces)
+    ]
+
+
+@functools.cache
+def _dataset(task: str, modality: str, action_space: str) -> Dataset:
+    dataset = registry.get_modality(modality).example(task, action_space)
+    return unlabeled(dataset, task) if task in registry.unsupervised_tasks() else dataset
+
 
 BATCH = 16
 # What a fit of seconds learns with; all else is the model's own.

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from zoo.registry import list_models
+from zoo.testing import ConformanceError
 from zoo.testing.checklist import ON_CUDA, checks_of
 from zoo.testing.creation import check_create
 from zoo.testing.devices import check_accelerator
-from zoo.testing.errors import ConformanceError
 
 
 def _parameters(name: str) -> Iterator[Any]:

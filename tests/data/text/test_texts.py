@@ -20,9 +20,8 @@ from zoo.data.text.modality import TextAugment
 from zoo.data.text.tokenizer import build_vocabulary, detokenize, encode_prompt, to_ids, token_ids, tokenize
 from zoo.exceptions import ZooError
 from zoo.tasks.language_modeling import ngram
-from zoo.testing.cases import Case
 from zoo.testing.runs import check_processes, check_resume
-from zoo.testing.subject import Subject
+from zoo.testing.subject import Case, Subject
 from zoo.utils.random import generator_of
 
 PROSE = "the cat sat on the mat. the dog ran, and the cat ran too!\n" * 200

@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from zoo.config.run_config import read_run_config
 from zoo.exceptions import ZooError, unknown
 from zoo.metrics.names import metric_label
-from zoo.utils.plotting import INK, axes_of, save
+from zoo.utils.plotting import panel, save
 
 OVER = ("epoch", "steps", "samples", "seconds")
 # Options that tell no two kinds of runs apart
@@ -103,8 +101,8 @@ def plot_runs(runs: Sequence[Run], path: Path, *, figure: str | None = None, ove
     acting = all(run.config.get("data.num_envs") for run in runs)
     chosen = figure or ("return" if acting and "return" in figures else figures[0])
     along = over or ("samples" if acting else "epoch")
-    drawing = Figure(figsize=(6.4, 4), layout="constrained")
-    ax = axes_of(drawing)
+    title = f"{metric_label(chosen)} on validation, mean ± std over seeds"
+    ax = panel(6.4, 4, "environment steps" if acting and along == "samples" else along, title)
     for label, kind in _groups(runs).items():
         x, mean, deviation = _mean_curve(
             [run.values(along) for run in kind], [run.values(f"val/{chosen}") for run in kind]
@@ -113,10 +111,8 @@ def plot_runs(runs: Sequence[Run], path: Path, *, figure: str | None = None, ove
         (line,) = ax.plot(x, mean, linewidth=1.6, label=label, marker="o" if len(x) == 1 else "")
         low, high = ([m + sign * s for m, s in zip(mean, deviation, strict=True)] for sign in (-1, 1))
         ax.fill_between(x, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
-    ax.set_xlabel("environment steps" if acting and along == "samples" else along, color=INK)
-    ax.set_ylabel(f"{metric_label(chosen)} on validation, mean ± std over seeds", color=INK, fontsize=9)
     ax.legend(frameon=False, fontsize=8)
-    return save(drawing, path)
+    return save(ax.figure, path)
 
 
 def _mean_curve(xs: list[list[float]], ys: list[list[float]]) -> tuple[list[float], list[float], list[float]]:

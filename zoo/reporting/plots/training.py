@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from zoo.data.dataset import Batch
-from zoo.utils.plotting import INK, TRAIN, VAL, axes_of, save, show
+from zoo.utils.plotting import INK, TRAIN, VAL, axes_of, panel, save, show
 
 COLUMNS = 5  # panels in a line
 LOG_RATIO = 3  # of the largest to the smallest value, from which an axis is logarithmic
@@ -57,17 +57,14 @@ def curves(history: Sequence[Mapping[str, Any]], path: Path, *, along: str = "ep
 
 def learning_rates(rates: Sequence[float], losses: Sequence[float], suggested: float, path: Path) -> Path:
     """Draw the loss of a learning rate range test over the rate, and the suggestion."""
-    figure = Figure(figsize=(5, 3.2), layout="constrained")
-    ax = axes_of(figure)
+    ax = panel(5, 3.2, "learning rate", "smoothed loss")
     ax.plot(rates, losses, color=VAL)
     ax.axvline(suggested, color=INK, linewidth=1, linestyle="--")
     ax.set_xscale("log")
     low, first = min(losses), losses[0]
     ax.set_ylim(low - 0.1 * (first - low), first + 0.5 * (first - low))
-    ax.set_xlabel("learning rate", color=INK)
-    ax.set_ylabel("smoothed loss", color=INK)
     ax.set_title(f"falls fastest at {suggested:.2g}", fontsize=10, color=INK)
-    return save(figure, path)
+    return save(ax.figure, path)
 
 
 def batch_picture(batch: Batch, classes: Sequence[str], path: Path) -> Path:
@@ -100,10 +97,7 @@ def _target_of(batch: Batch, i: int, classes: Sequence[str]) -> str:
 
 def gradient_norms(norm: Tensor, path: Path) -> Path:
     """Draw how much the last output depends on each step before it."""
-    figure = Figure(figsize=(4.6, 3), layout="constrained")
-    ax = axes_of(figure)
+    ax = panel(4.6, 3, "step, counted from the last", "norm of the last output's gradient")
     ax.plot(np.arange(1 - len(norm), 1), norm.clamp(min=1e-12).numpy(), color=VAL, linewidth=1.2)
     ax.set_yscale("log")
-    ax.set_xlabel("step, counted from the last", fontsize=8, color=INK)
-    ax.set_ylabel("norm of the last output's gradient", fontsize=8, color=INK)
-    return save(figure, path)
+    return save(ax.figure, path)
