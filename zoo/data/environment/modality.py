@@ -7,11 +7,11 @@ from typing import Any
 
 from zoo import registry
 from zoo.config.run_config import RunConfig
-from zoo.data.dataset import Augmentation, Batch
-from zoo.data.environment import read
+from zoo.data.dataset import Augmentation
 from zoo.data.environment.environments import Environments, check_replay, environments
 from zoo.data.environment.loaders import EnvironmentData, EpisodeLoader
 from zoo.data.environment.spec import EnvironmentSpec
+from zoo.data.environment.vector import encode
 from zoo.data.example import TRAIN
 from zoo.data.input_readers import Piece
 from zoo.data.modality import Modality
@@ -28,9 +28,7 @@ class EnvironmentModality(Modality[EnvironmentSpec]):
     tasks = ("control",)
     raw_input = "an observation of the environment, as an array"
 
-    def encode(self, spec: EnvironmentSpec, raw: Any) -> Batch:
-        """Return observations as a batch."""
-        return read.encode(spec, raw)
+    encode = staticmethod(encode)
 
     def read(self, spec: EnvironmentSpec, path: str) -> Iterator[Piece]:
         """Raise a ZooError: observations come from the environment alone."""

@@ -12,9 +12,8 @@ import torch
 from torch import Tensor
 
 from zoo.data.environment.environments import Environments
-from zoo.data.environment.read import observations
 from zoo.data.environment.spaces import closing, episode_seeds, make, message_of, silent
-from zoo.data.environment.vector import env_action
+from zoo.data.environment.vector import env_action, observations
 from zoo.data.input_readers import to_float
 from zoo.exceptions import ZooError, install
 
