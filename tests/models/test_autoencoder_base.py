@@ -466,3 +466,15 @@ def test_generative_commands_reject_invalid_arguments_in_one_line(run, capsys, a
     assert code == 2
     assert line in out
     assert out.count("\n") == 1
+
+
+def test_table_of_categories_alone_is_reconstructed(tmp_path):
+    rng = np.random.default_rng(0)
+    color = rng.choice(["red", "green", "blue"], 200)
+    frame = pd.DataFrame({"color": color, "shade": np.char.add(color, "ish"), "size": rng.choice(["S", "L"], 200)})
+    frame.to_csv(tmp_path / "shirts.csv", index=False)
+    run = zoo.train(
+        "autoencoder", "csv", run_dir=str(tmp_path / "run"), report=False, epochs=1, logger="csv",
+        **{"data.path": str(tmp_path / "shirts.csv"), "data.target": "size", "model.latent_dim": 2},
+    )  # fmt: skip
+    assert run.model.predict(frame.drop(columns="size"))["reconstruction"].shape == (200, 6)

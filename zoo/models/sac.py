@@ -140,6 +140,8 @@ class SAC(OffPolicyModule):
 
     def update(self, transitions: Batch) -> Tensor:
         """Add the gradient of the critics, and take the steps of Algorithm 1 once ``trainer.accumulate_grad_batches`` batches are in."""
+        if not self.loop.waiting:  # a time limit may have ended an epoch amid a group
+            self.waiting_x = []
         self.waiting_x.append(transitions["x"])
         return self.step_on(self.critic_loss(transitions))
 
@@ -159,7 +161,7 @@ class SAC(OffPolicyModule):
         self.apply_gradients()  # 3. temperature
         with torch.no_grad():  # 4. targets
             torch._foreach_lerp_(list(self.target_critics.parameters()), list(self.critics.parameters()), self.tau)
-        self.waiting_x = []
+        self.waiting_x.clear()
         self.count_step()
 
     def critic_loss(self, transitions: Batch) -> Tensor:

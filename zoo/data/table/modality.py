@@ -39,7 +39,7 @@ class TableScaler(Scaler):
         super().__init__(spec)
         self.categories = {n: len(known) for n, known in enumerate(spec.categories) if known}
         numbers = [n for n in range(spec.inputs) if n not in self.categories]
-        self.register_buffer("numbers", torch.tensor(numbers), persistent=False)
+        self.register_buffer("numbers", torch.tensor(numbers, dtype=torch.int64), persistent=False)
         offsets = [*spec.reading.offsets, *[0.0] * spec.inputs]
         self.offsets = [offsets[n] for n in numbers]
 
