@@ -234,7 +234,7 @@ def _wav(path: Path) -> None:
 
 
 def _heard(path: Path) -> Any:
-    from zoo.data.sequence.audio import log_mel, read_wav
+    from zoo.data.sequence.read import log_mel, read_wav
 
     return log_mel(read_wav(path))
 

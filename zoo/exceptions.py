@@ -11,6 +11,10 @@ class ZooError(ValueError):
     """Wrong input: a name, an option, a file. The command line prints it in one line and exits with 2."""
 
 
+class ConformanceError(AssertionError):
+    """A promise that a model breaks: the observed behavior, and a way to fix it."""
+
+
 class TrainingError(RuntimeError):
     """A run that went wrong after it had begun, such as a loss that became NaN. Exits with 1.
 

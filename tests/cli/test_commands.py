@@ -178,7 +178,7 @@ def test_recordings_are_read_as_in_training(tmp_path):
     import wave
 
     from zoo.data.inputs import pieces
-    from zoo.data.sequence.audio import log_mel, normalize_level, read_wav
+    from zoo.data.sequence.read import log_mel, normalize_level, read_wav
 
     for number in range(2):
         with wave.open(str(tmp_path / f"{number}.wav"), "wb") as file:

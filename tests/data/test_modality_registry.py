@@ -14,7 +14,7 @@ from zoo.data.inputs import encode, from_json
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 from zoo.inference.evaluate import evaluate
-from zoo.inference.predictions import predictions_of
+from zoo.inference.loading import predictions_of
 from zoo.testing.subject import Case
 
 
@@ -90,8 +90,7 @@ def test_user_modality_is_exported_with_the_same_predictions(run, tmp_path):
 def test_user_modality_is_served_by_its_request_schema(run):
     fastapi, client = pytest.importorskip("fastapi"), pytest.importorskip("fastapi.testclient")
     pytest.importorskip("litserve")
-    from zoo.inference.request_schema import question
-    from zoo.inference.server import describe_predictions, response
+    from zoo.inference.server import describe_predictions, question, response
 
     app, model = fastapi.FastAPI(), run.model
 
@@ -135,7 +134,7 @@ CHECKS = ("create", "forward", "gradients", "learns", "seeds", "checkpoint", "ex
 @pytest.mark.parametrize("task", ["classification", "distance"])
 def test_user_modality_passes_the_conformance_checks(subjects_by_task, task, check):
     from zoo.testing import checklist
-    from zoo.testing.creation import check_create
+    from zoo.testing.checklist import check_create
 
     if check == "create":
         check_create("point_net")

@@ -15,8 +15,7 @@ from zoo.exceptions import Stopped, ZooError
 from zoo.testing.accelerator import MPS, pretended_accelerator
 from zoo.testing.runs import StopAfter
 from zoo.testing.subject import Case
-from zoo.utils.device import select_device, select_precision, set_tf32
-from zoo.utils.precision import narrow_buffers, to_widest_dtype, widest_dtype
+from zoo.utils.device import narrow_buffers, select_device, select_precision, set_tf32, to_widest_dtype, widest_dtype
 
 TABLE = Case("classification", "table").dataset
 OPTIONS: dict[str, Any] = {

@@ -14,12 +14,11 @@ from zoo.data.sequence.spec import SequenceSpec
 from zoo.data.series.spec import SeriesSpec
 from zoo.data.table.spec import TableSpec
 from zoo.data.text.spec import TextSpec
-from zoo.inference.predictions import predictions_of
+from zoo.inference.loading import predictions_of
 
 pytest.importorskip("litserve")
 
-from zoo.inference.request_schema import question
-from zoo.inference.server import response
+from zoo.inference.server import question, response
 from zoo.registry import get_modality
 
 WORDS = ("", "\ufffd", "a", "film")

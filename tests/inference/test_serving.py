@@ -26,8 +26,8 @@ from zoo.data.series.spec import SeriesSpec
 from zoo.data.table.spec import TableSpec
 from zoo.data.text.spec import TextSpec
 from zoo.inference.batching import joined
-from zoo.inference.predictions import predictions_of
-from zoo.inference.request_schema import question
+from zoo.inference.loading import predictions_of
+from zoo.inference.server import question
 
 LARGEST = 200_000  # bytes of a request to the server below
 

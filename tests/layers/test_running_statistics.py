@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from zoo.layers.running_statistics import merge_moments
+from zoo.layers.policy import merge_moments
 
 
 def test_merge_moments_of_batches_equals_all_rows():

@@ -18,7 +18,7 @@ from zoo.data.image.spec import REAL_DIGITS, ImageSpec
 from zoo.exceptions import ZooError
 from zoo.layers.blocks import halved
 from zoo.layers.diffaugment import POLICIES, diffaugment
-from zoo.layers.latents import sample_latents
+from zoo.layers.encoder_decoder import sample_latents
 from zoo.metrics.generative import density_and_coverage, frechet, nearest, principal_components
 from zoo.models.gan import GAN, LOSSES, Discriminator, Generator, max_halvings, squared_slope
 from zoo.optim.weights import update_ema

@@ -11,7 +11,7 @@ import zoo
 from zoo import registry
 from zoo.__main__ import main
 from zoo.inference.evaluate import evaluate
-from zoo.inference.predictions import predictions_of
+from zoo.inference.loading import predictions_of
 
 TASK = "quantile_regression"
 
@@ -96,8 +96,7 @@ def test_user_task_is_served_with_its_schema(run, frame):
     fastapi, client = pytest.importorskip("fastapi"), pytest.importorskip("fastapi.testclient")
     pytest.importorskip("litserve")
     from zoo.data.inputs import encode, from_json
-    from zoo.inference.request_schema import question
-    from zoo.inference.server import describe_predictions, response
+    from zoo.inference.server import describe_predictions, question, response
 
     app, model = fastapi.FastAPI(), run.model
 
@@ -128,7 +127,7 @@ CHECKS = ("create", "forward", "gradients", "learns", "seeds", "checkpoint", "ex
 )
 def test_user_task_passes_conformance_checks(quantile_net, subject, check):
     from zoo.testing import checklist
-    from zoo.testing.creation import check_create
+    from zoo.testing.checklist import check_create
 
     if check == "create":
         check_create(quantile_net)

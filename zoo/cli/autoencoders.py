@@ -22,20 +22,20 @@ def open_autoencoder(args: Args) -> tuple[Any, Any]:
 
 def run_encode(args: Args) -> Sequence[str]:
     """Write the latent code of each test row."""
-    from zoo.inference.autoencoders import encode
+    from zoo.inference.generated import encode
 
     return encode(*open_autoencoder(args), args["out"])
 
 
 def run_denoise(args: Args) -> Sequence[str]:
     """Restore noisy test images."""
-    from zoo.inference.autoencoders import denoise
+    from zoo.inference.generated import denoise
 
     return denoise(*open_autoencoder(args), args["out"])
 
 
 def run_anomalies(args: Args) -> Sequence[str]:
     """Write the anomaly score of each test row."""
-    from zoo.inference.autoencoders import write_scores
+    from zoo.inference.generated import write_scores
 
     return write_scores(*open_autoencoder(args), args["out"])

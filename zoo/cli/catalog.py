@@ -17,6 +17,7 @@ from zoo.config.help import describe_model
 from zoo.exceptions import unknown
 from zoo.hub import card, list_weights
 from zoo.metrics.names import metric_label
+from zoo.utils.console import aligned
 
 LISTS = ("models", "data", "pretrained")
 
@@ -52,7 +53,7 @@ def _models() -> list[str]:
         expected = [f"{data}: {describe_expected(e)}".partition("   (")[0] for data, e in expected_metrics(name)]
         rows.append((name, ", ".join(entry.tasks), ", ".join(entry.modalities), "; ".join(expected[:2])))
     synonyms = ", ".join(f"{synonym} is {name}" for synonym, name in registry.SYNONYMS.items())
-    return [*_columns(rows), "", f"{synonyms}; zoo info NAME, zoo list data, zoo list pretrained"]
+    return [*aligned(rows), "", f"{synonyms}; zoo info NAME, zoo list data, zoo list pretrained"]
 
 
 def _data() -> list[str]:
@@ -61,7 +62,7 @@ def _data() -> list[str]:
         if name in registry.list_data():
             entry = registry.data_entry(name)
             rows.append((name, entry.modality, ", ".join(entry.tasks)))
-    return _columns(rows)
+    return aligned(rows)
 
 
 def _pretrained() -> list[str]:
@@ -71,13 +72,7 @@ def _pretrained() -> list[str]:
         metrics = [f"{metric_label(key)} {value:.4g}" for key, value in list(content["metrics"].items())[:2]]
         sizes = f"{content['parameters']:,}", f"{content['bytes']:,} bytes"
         rows.append((content["name"], *sizes, ", ".join(metrics), content["command"]))
-    return _columns(rows)
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return rows as lines, each column as wide as its widest cell but the last."""
-    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
-    return ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return aligned(rows)
 
 
 def run_info(args: Args) -> Sequence[str]:

@@ -188,17 +188,14 @@ class Command:
             elif self.overrides == "all" or (self.overrides and (key in DATA or key.startswith("data."))):
                 overrides.append(argument)
             else:
-                raise self._unknown(key)
+                names = [option.name for option in self.options] + (["data"] if self.overrides else [])
+                raise unknown_option(self.name, key, names)
         values = {name: known[name].parse(text) for name, text in texts.items()}
         defaults = {
             o.name: o.file(o.default) if o.type == "file" and o.default and o.name not in values else o.default
             for o in self.options
         }
         return Args(self.name, paths, defaults | values, frozenset(values), overrides)
-
-    def _unknown(self, key: str) -> ZooError:
-        known = [option.name for option in self.options] + (["data"] if self.overrides else [])
-        return unknown_option(self.name, key, known)
 
     def help(self) -> str:
         """Return the help: usage, description, each option with its values and default, examples."""

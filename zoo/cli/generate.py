@@ -22,7 +22,7 @@ def run_generate(args: Args) -> Sequence[str]:
 
 def run_sample(args: Args) -> Sequence[str]:
     """Sample images from a generative model."""
-    from zoo.inference.sample import sample
+    from zoo.inference.generated import sample
 
     return sample(args.model, args["out"], count=args["count"], **args.chosen("seed", "label", "truncation"))
 
@@ -32,8 +32,7 @@ MAX_STEPS = 50  # images in a picture
 
 def run_interpolate(args: Args) -> Sequence[str]:
     """Draw the images between two latent codes."""
-    from zoo.inference.autoencoders import between_images
-    from zoo.inference.sample import between_noise
+    from zoo.inference.generated import between_images, between_noise
 
     model = args.model
     if args["steps"] > MAX_STEPS:
@@ -53,7 +52,7 @@ def run_interpolate(args: Args) -> Sequence[str]:
 
 def run_fid(args: Args) -> Sequence[str]:
     """Compute the Inception FID of sampled images."""
-    from zoo.inference.sample import fid
+    from zoo.inference.generated import fid
 
     return fid(args.model, args.dataset(), weights=args["weights"], count=args["count"], seed=args["seed"])
 

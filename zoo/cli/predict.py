@@ -6,14 +6,14 @@ import contextlib
 import csv
 import json
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 from zoo.cli.command import Args
 from zoo.exceptions import ZooError
-from zoo.inference.predictions import predictions_of
+from zoo.inference.loading import predictions_of
 from zoo.utils.atomic_io import atomic_write
 
 Row = dict[str, Any]
@@ -94,83 +94,61 @@ def run_predict(args: Args) -> int:
     top = len(model.spec.classes) if form == "csv" else args["top"]
     if out is None or (out.exists() and not out.is_file()):  # a pipe or a device takes rows as they come
         with out.open("w", newline="") if out else contextlib.nullcontext(sys.stdout) as to:
-            predictor = Predictor(model, Printer(form, to), top, bar=out is not None or not sys.stdout.isatty())
-            predictor.predict(inputs)
-        return predictor.code
-    codes = []
+            bar = out is not None or not sys.stdout.isatty()
+            return int(_predict(model, inputs, Printer(form, to), top, bar=bar)[1] > 0)
+    counts: list[int] = []
 
     def write(path: Path) -> None:
         with path.open("w", newline="") as file:
-            predictor = Predictor(model, Printer(form, file), top, bar=True)
-            predictor.predict(inputs)
-        codes.append(predictor.code)
-        if not predictor.rows:
+            counts.extend(_predict(model, inputs, Printer(form, file), top, bar=True))
+        if not counts[0]:
             raise NoPredictions
 
     with contextlib.suppress(NoPredictions):
         atomic_write(out, write)
-    return codes[0]
+    return int(counts[1] > 0)
 
 
 class NoPredictions(Exception):  # noqa: N818  (the reason was printed before)
     """No row could be read, so that there is nothing to write."""
 
 
-class Predictor:
-    """Predicts inputs piece by piece and writes the rows by a ``Printer``; counts errors and unknown values.
+def _predict(model: Any, inputs: Sequence[str], printer: Printer, top: int, *, bar: bool) -> tuple[int, int]:
+    """Write the predictions of inputs, piece by piece; return how many rows and how many errors there were.
 
-    ``bar`` lets a terminal show how much is done.
+    Inputs that cannot be read and unknown values are named on stderr. ``bar`` lets a terminal show how much is done.
     """
+    from zoo.data.inputs import encode, pieces, unknown_categories, unknown_values
+    from zoo.data.table.read import unknown_notes
 
-    def __init__(self, model: Any, printer: Printer, top: int, *, bar: bool) -> None:
-        self.model, self.printer, self.top = model, printer, top
-        self.progress = _progress_bar(sys.stderr.isatty() and bar)
-        self.rows = self.errors = self.values = self.unknown = 0
-        self.categories: dict[str, Counter[str]] = {}
-
-    @property
-    def code(self) -> int:
-        """The exit code."""
-        return 1 if self.errors else 0
-
-    def predict(self, inputs: Sequence[str]) -> None:
-        """Write the predictions of all inputs; inputs that cannot be read and unknown values are named on stderr."""
-        from zoo.data.inputs import pieces
-        from zoo.data.table.read import unknown_notes
-
-        spec = self.model.spec
-        with self.progress:
-            bar = self.progress.add_task("", total=1.0)
-            for piece in pieces(spec, inputs):
-                error = piece.wrong if piece.wrong is not None else self._piece(piece)
-                if error is not None:
-                    self.errors += 1
-                    print(f"error: {error}", file=sys.stderr)
-                self.progress.update(bar, completed=piece.done)
-        for line in unknown_notes(self.categories):
-            print(line, file=sys.stderr)
-        if self.unknown:
-            counted = f"{self.unknown:,} of {self.values:,} {spec.tokenizer}"
-            print(f"note: {counted} are unknown to the model", file=sys.stderr)
-
-    def _piece(self, piece: Any) -> str | None:
-        """Write the predictions of some rows; return the error in them, or None."""
-        from zoo.data.inputs import encode, unknown_categories, unknown_values
-
-        spec = self.model.spec
-        try:
-            batch = encode(spec, piece.raw)
-            rows = list(rows_of(spec, piece.names, self.model.answered(batch), piece.times, self.top))
-        except ZooError as error:
-            return str(error)
-        for column, counts in unknown_categories(spec, piece.raw, batch).items():
-            self.categories.setdefault(column, Counter()).update(counts)
-        if spec.vocab_size:
-            unknown, values = unknown_values(spec, batch)
-            self.unknown, self.values = self.unknown + sum(unknown.values()), self.values + values
-        self.printer.write(_in_order(rows, spec) if self.printer.form == "csv" else rows)
-        self.rows += len(rows)
-        return None
+    spec, rows, errors, values = model.spec, 0, 0, 0
+    unknown, categories = Counter[str](), defaultdict[str, Counter[str]](Counter)
+    with _progress_bar(sys.stderr.isatty() and bar) as progress:
+        task = progress.add_task("", total=1.0)
+        for piece in pieces(spec, inputs):
+            progress.update(task, completed=piece.done)
+            try:
+                if piece.wrong is not None:
+                    raise ZooError(piece.wrong)
+                batch = encode(spec, piece.raw)
+                written = list(rows_of(spec, piece.names, model.answered(batch), piece.times, top))
+            except ZooError as error:
+                errors += 1
+                print(f"error: {error}", file=sys.stderr)
+                continue
+            for column, counts in unknown_categories(spec, piece.raw, batch).items():
+                categories[column].update(counts)
+            if spec.vocab_size:
+                strange, count = unknown_values(spec, batch)
+                unknown.update(strange)
+                values += count
+            printer.write(_in_order(written, spec) if printer.form == "csv" else written)
+            rows += len(written)
+    for line in unknown_notes(categories):
+        print(line, file=sys.stderr)
+    if unknown:
+        print(f"note: {unknown.total():,} of {values:,} {spec.tokenizer} are unknown to the model", file=sys.stderr)
+    return rows, errors
 
 
 def _in_order(rows: Sequence[Row], spec: Any) -> list[Row]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from zoo.cli.command import Args, joined
 from zoo.exceptions import Stopped, TrainingError, ZooError
+from zoo.utils.console import aligned
 from zoo.utils.rank import rank
 
 RANK_ZERO_FIRST = 2.0  # seconds in which rank zero has printed the error that all processes raise
@@ -144,8 +145,7 @@ def _table(swept: Sequence[tuple[list[str], str, str]]) -> str:
     """Return the runs of a sweep side by side, by the overrides in which they differ."""
     common = set.intersection(*(set(overrides) for overrides, _, _ in swept))
     rows = [(" ".join(w for w in overrides if w not in common), metric, where) for overrides, metric, where in swept]
-    widths = [max(len(row[k]) for row in rows) for k in (0, 1)]
-    return "\n".join(["", *(f"{title:<{widths[0]}}  {metric:<{widths[1]}}  {where}" for title, metric, where in rows)])
+    return "\n".join(["", *aligned(rows)])
 
 
 def run_resume(args: Args) -> int:

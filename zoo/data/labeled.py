@@ -1,8 +1,4 @@
-"""Labeled data of the user's own as a trained model reads it: all rows of a file, beside their truth.
-
-A function per modality goes from a model's spec and the options of ``data=`` to ``Labeled``. Inputs are read as
-``predict`` reads them, and classes are matched by their names. Nothing is learned from the file.
-"""
+"""Labeled data of the user's own as a trained model reads it: all rows of a file, beside their truth."""
 
 from __future__ import annotations
 
@@ -15,8 +11,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from zoo import registry
+from zoo.config.schema import check_choice, check_flag
 from zoo.data.dataset import Split, picked
 from zoo.data.inputs import unknown_values
 from zoo.data.spec import DataSpec
@@ -116,3 +114,39 @@ def chosen_options(data: Mapping[str, Any], *names: str) -> dict[str, Any]:
 def left_out_notes(count: int, why: str, what: str = "rows") -> list[str]:
     """Return a note where ``count`` rows were left out."""
     return [f"left out {count:,} {what} {why}"] if count else []
+
+
+def has_class_labels(spec: DataSpec) -> bool:
+    """Tell whether rows have classes that exclude each other, and are what they say (no mark of anomalies)."""
+    return len(spec.classes) > 1 and not spec.normal_classes and not spec.multilabel
+
+
+def conditional_classes(spec: DataSpec, *, conditional: bool) -> int:
+    """Return how many classes a model is conditioned on: all where it is ``conditional``, else none.
+
+    Raises:
+        ZooError: a conditional model of rows without classes.
+    """
+    check_flag("model.conditional", conditional)
+    if conditional and not has_class_labels(spec):
+        raise ZooError(f"model.conditional=true: needs rows with classes, which {spec.name} has not")
+    return len(spec.classes) if conditional else 0
+
+
+def labels_of(
+    spec: DataSpec, count: int, label: str | None, *, conditional: bool, device: torch.device | str
+) -> Tensor | None:
+    """Return classes (count,) for samples: of ``label``, or all in turn; None of a model that is not ``conditional``.
+
+    Raises:
+        ZooError: no such class, or a model that is not conditional.
+    """
+    if not conditional:
+        if label is not None:
+            raise ZooError(f"label={label}: is for a model that was trained with model.conditional=true")
+        return None
+    every = torch.arange(count, device=device) % len(spec.classes)
+    if label is None:
+        return every
+    check_choice("label", label, spec.classes)
+    return torch.full_like(every, spec.classes.index(label))

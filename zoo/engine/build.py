@@ -16,15 +16,13 @@ from zoo.config.schema import options
 from zoo.data.dataset import Dataset
 from zoo.data.prepare import load_dataset, prepare_dataset
 from zoo.engine.callbacks.checkpoint import Checkpoints
-from zoo.engine.callbacks.history import History
-from zoo.engine.callbacks.progress import Progress
+from zoo.engine.callbacks.history import History, Progress
 from zoo.engine.callbacks.user_callbacks import Patience, check_monitors
-from zoo.engine.signals import Signals
+from zoo.engine.run_dir import Signals
 from zoo.exceptions import ZooError, install
 from zoo.models.base import ZooModule
 from zoo.reporting.results import RunContext
-from zoo.utils.device import select_device, select_precision, set_tf32
-from zoo.utils.precision import narrow_buffers
+from zoo.utils.device import narrow_buffers, select_device, select_precision, set_tf32
 
 
 def silence_lightning() -> None:

@@ -22,6 +22,7 @@ from zoo.engine.train import Run, run
 from zoo.exceptions import TrainingError, ZooError, unknown
 from zoo.metrics.names import metric_label
 from zoo.utils.atomic_io import atomic_write
+from zoo.utils.console import aligned
 
 if TYPE_CHECKING:
     from zoo.data.dataset import Dataset
@@ -191,8 +192,7 @@ def table(entries: Sequence[Entry], figure: str) -> list[str]:
         cells = [f"{part[figure]:.4f}" if part and figure in part else "" for part in (entry.val, entry.test)]
         count = f"{entry.parameters:,}" if entry.parameters is not None else ""
         rows.append((f"{place}.", entry.name, *cells, count, f"{entry.seconds:.0f}" if entry.seconds else ""))
-    wide = [max(len(row[k]) for row in rows if not row[2].startswith("failed")) for k in range(6)]
-    return ["  ".join(f"{cell:<{size}}" for cell, size in zip(row, wide, strict=True)).rstrip() for row in rows]
+    return aligned(rows, [row for row in rows if not row[2].startswith("failed")])
 
 
 def written(entries: Sequence[Entry], figure: str, folder: Path) -> Path:

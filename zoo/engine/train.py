@@ -15,8 +15,7 @@ from zoo.config import compose as configs
 from zoo.config import groups
 from zoo.config.run_config import RunConfig, check_files, reopen_run
 from zoo.engine.distributed import gather_outputs, leave, open_run, start_workers
-from zoo.engine.run_dir import guard_run
-from zoo.engine.signals import Signals
+from zoo.engine.run_dir import Signals, guard_run
 from zoo.exceptions import TrainingError, ZooError
 from zoo.utils.atomic_io import atomic_write
 from zoo.utils.run_paths import find_run
@@ -270,8 +269,7 @@ class TrainingRun:
     ) -> Run:
         """Write results.json, add the report to it and print the closing lines, in rank zero."""
         from zoo.reporting.results import add_report, closing, write_results
-        from zoo.utils.console import print_progress
-        from zoo.utils.guard import Guard
+        from zoo.utils.console import Guard, print_progress
 
         guard = Guard()
         results: dict[str, Any] = {}

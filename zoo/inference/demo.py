@@ -10,7 +10,7 @@ import numpy as np
 from zoo import registry
 from zoo.data.inputs import pieces
 from zoo.exceptions import ZooError, install
-from zoo.inference.predictions import predictions_of
+from zoo.inference.loading import predictions_of
 
 try:
     import gradio as gr

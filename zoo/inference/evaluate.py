@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,9 +21,7 @@ from zoo.exceptions import ZooError
 from zoo.inference.loading import dataset_for, names_training_file
 from zoo.metrics.names import metric_label
 from zoo.reporting.evaluation import Metrics, baseline_metrics, evaluate_batches
-
-if TYPE_CHECKING:
-    from zoo.tasks import Task
+from zoo.tasks import Task
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
+from torch import Tensor
 
 from zoo import registry
 from zoo.config import compose as configs
 from zoo.config.compose import value_of
 from zoo.config.run_config import check_files, read_run_config, resolve_paths
+from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 from zoo.hub import card, list_weights
 from zoo.utils.run_paths import find_checkpoint
@@ -107,3 +109,23 @@ def _sizes(spec: DataSpec, overrides: Sequence[str]) -> list[str]:
 
 def _pairs(overrides: Sequence[str]) -> dict[str, str]:
     return {key: value for key, _, value in (override.partition("=") for override in overrides)}
+
+
+LARGE = ("reconstruction", "code")  # predictions of the size of a row, which no table shows
+
+
+def predictions_of(spec: DataSpec, predictions: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return for each row of what ``predict`` returned its ``label``, ``probability`` by class, and numbers.
+
+    A ``value`` is a number, or of a forecast a list of steps (H, columns).
+    """
+    rows: list[dict[str, Any]] = [{} for _ in range(len(next(iter(predictions.values()))))]
+    for name, values in predictions.items():
+        if name in LARGE:
+            continue
+        values = values.tolist() if isinstance(values, Tensor) else values
+        if name == "probability":
+            values = [dict(zip(spec.classes, value, strict=True)) for value in values]
+        for row, value in zip(rows, values, strict=True):
+            row[name] = value
+    return rows

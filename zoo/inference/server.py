@@ -23,8 +23,8 @@ from zoo import registry
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError, install
 from zoo.inference.batching import Batcher, Failure, failure
+from zoo.inference.loading import predictions_of
 from zoo.inference.middleware import Limits, Middleware
-from zoo.inference.predictions import predictions_of
 
 try:
     import litserve
@@ -36,15 +36,43 @@ try:
     from litserve.loops import LitLoop
     from litserve.server import RegularRequestHandler
     from litserve.utils import LitAPIStatus, LoopResponseType
-
-    from zoo.inference.request_schema import MOST, Rows, question
+    from pydantic import BaseModel, ConfigDict, Field, create_model
 except ImportError:
     raise ZooError(f"serve: what it is made of is not installed; {install('serve')}") from None
 
+MOST = 1000  # rows of a request
 MAX_ERRORS = 10  # of what is wrong with a request
 PATHS = ("/predict", "/predict/files", "/health", "/info", "/docs", "/openapi.json", "/metrics")
 IDLE = 1.0  # seconds after which a process without work looks whether it is still needed
 READING = 0.02  # seconds that requests are read for before the next piece is computed
+
+
+class Question(BaseModel):
+    """A request: ``x`` has the rows."""
+
+    model_config = ConfigDict(extra="forbid")
+    x: Any
+
+    def __reduce__(self) -> Any:
+        """Travel to the process that answers as plain values, which lacks a class that is made here."""
+        return Rows, (self.x,)
+
+
+class Rows(list[Any]):
+    """The rows of a request."""
+
+
+def question(spec: DataSpec) -> type[Question]:
+    """Return the class of requests to a model of such data."""
+    modality = registry.get_modality(spec.modality)
+    about, row = modality.request_row(spec)
+    example = modality.request_example(spec)
+    rows = Annotated[list[row], Field(min_length=1, max_length=MOST, description=about, examples=[[example]])]  # type: ignore[valid-type]
+    config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"x": [example]}]})
+    model: type[Question] = create_model(f"{spec.modality.capitalize()}Rows", __base__=Question, x=(rows, ...))
+    model.model_config = config
+    model.model_rebuild(force=True)
+    return model
 
 
 class Answers(litserve.LitAPI):

@@ -7,12 +7,13 @@ import sys
 from collections.abc import Sequence
 from math import prod
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
+from zoo.config.schema import check_number
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
-from zoo.layers.blocks import activation_of, halved, norm_of
-from zoo.layers.mlp import mlp
+from zoo.layers.blocks import activation_of, halved, mlp, norm_of
 
 NETWORKS = ("dense", "conv")
 
@@ -96,3 +97,20 @@ def decoder(
         layers.append(nn.ConvTranspose2d(channels[level], after, kernel_size, 2, padding, (height, width), bias=bias))
         layers += [*norm_of(norm, after), activation_of(activation)] if level else []
     return nn.Sequential(*layers)
+
+
+def sample_latents(count: int, size: int, *, seed: int, truncation: float | None = None) -> Tensor:
+    """Draw latent vectors (count, size) from N(0, 1).
+
+    With ``truncation``, numbers farther from 0 than that are drawn again: the truncation trick (Brock et al. 2019).
+
+    Raises:
+        ZooError: fewer than one row, or a truncation below 0.01.
+    """
+    check_number("count", count, low=1, integer=True)
+    check_number("truncation", truncation, low=0.01, optional=True)
+    generator = torch.Generator().manual_seed(seed)
+    z = torch.randn(count, size, generator=generator)
+    while truncation is not None and bool((outside := z.abs() > truncation).any()):
+        z[outside] = torch.randn(int(outside.sum()), generator=generator)
+    return z

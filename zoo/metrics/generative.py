@@ -12,7 +12,7 @@ from zoo.data.dataset import Values
 from zoo.data.input_readers import to_float
 from zoo.data.spec import DataSpec
 from zoo.hub import list_weights, load
-from zoo.utils.precision import to_widest_dtype
+from zoo.utils.device import to_widest_dtype
 
 COMPONENTS = 64  # of the training images, in whose space distances are measured
 MAX_FIT_ROWS = 20_000  # rows that the components are found from, at most

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from zoo.config.schema import OptionalCount, Share, Sizes, check_number, one_of
-from zoo.data.classes import labeled
 from zoo.data.dataset import Batch, Dataset, Split
 from zoo.data.image.spec import UNLABELED_DIGITS
 from zoo.data.input_readers import to_float
+from zoo.data.labeled import has_class_labels
 from zoo.data.loader import EvalLoader
 from zoo.data.noise import add_noise
 from zoo.data.spec import DataSpec
@@ -144,7 +144,7 @@ class AutoencoderBase(ZooModule):
 
     def extra_metrics(self, dataset: Dataset) -> dict[str, float]:
         """Return ``knn_accuracy`` and ``probe_accuracy`` of the codes where rows have classes."""
-        if not labeled(dataset.spec):
+        if not has_class_labels(dataset.spec):
             return {}
         parts = [(self.encode_split(split).numpy(), split["y"].numpy()) for split in (dataset.train, dataset.test)]  # type: ignore[union-attr]
         return code_figures(*parts[0], *parts[1])

@@ -22,8 +22,7 @@ from zoo.data.dataset import Batch
 from zoo.data.image.spec import DIGITS
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
-from zoo.layers.blocks import NORMS
-from zoo.layers.mlp import mlp
+from zoo.layers.blocks import NORMS, mlp
 from zoo.layers.tabular import NUMERICAL_EMBEDDINGS, TabularEmbedding
 from zoo.models.base import ZooModule
 from zoo.registry import register

@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 
 from zoo.config.schema import check_number
-from zoo.data.classes import conditional_classes, labels_of
 from zoo.data.dataset import Batch, Dataset, Values
 from zoo.data.input_readers import to_float
+from zoo.data.labeled import conditional_classes, labels_of
 from zoo.data.spec import DataSpec
-from zoo.layers.latents import sample_latents
+from zoo.layers.encoder_decoder import sample_latents
 from zoo.metrics import generative
 from zoo.models.base import ZooModule
 from zoo.tasks.generation import Generation
-from zoo.utils.precision import to_widest_dtype
+from zoo.utils.device import to_widest_dtype
 from zoo.utils.random import EVAL_BATCH, PerSampleGenerator
 
 COLLAPSED, SATURATED = 0.2, 0.99  # coverage, and D's accuracy on generated images, that show a failed run

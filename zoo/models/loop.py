@@ -16,9 +16,9 @@ from zoo.config.schema import Learning
 from zoo.data.dataset import Batch
 from zoo.data.loader import Loader
 from zoo.exceptions import TrainingError
-from zoo.optim.schedulers import PlateauScheduler, lr_factor
+from zoo.optim.optimizers import PlateauScheduler, lr_factor
 from zoo.tasks.base import Metrics, Task
-from zoo.utils.precision import to_widest_dtype, widest_dtype
+from zoo.utils.device import to_widest_dtype, widest_dtype
 
 STATE = ("epochs", "waiting", "waiting_rows", "rows", "sums", "monitor")  # of a Loop, what a checkpoint holds
 

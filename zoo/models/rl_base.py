@@ -25,10 +25,10 @@ from zoo.data.input_readers import to_float
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 from zoo.layers import policy
-from zoo.layers.running_statistics import ObservationNormalization, RewardScaling, standardize
+from zoo.layers.policy import ObservationNormalization, RewardScaling, standardize
 from zoo.models.base import ZooModule
 from zoo.tasks.control import Control, scaled
-from zoo.utils.precision import widest_dtype
+from zoo.utils.device import widest_dtype
 from zoo.utils.random import PerSampleGenerator
 
 MAP_POINTS = 60  # a side of a map of actions

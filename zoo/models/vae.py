@@ -17,10 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zoo.config.schema import Count, NonNegative, Probability, one_of
-from zoo.data.classes import conditional_classes, labels_of
 from zoo.data.dataset import Batch, Dataset
+from zoo.data.labeled import conditional_classes, labels_of
 from zoo.exceptions import ZooError
-from zoo.layers.latents import sample_latents
+from zoo.layers.encoder_decoder import sample_latents
 from zoo.models.autoencoder_base import AutoencoderBase
 from zoo.registry import register
 from zoo.tasks.base import Metrics

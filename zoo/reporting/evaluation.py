@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from zoo import registry
-
-if TYPE_CHECKING:
-    from zoo.data.dataset import Dataset
+from zoo.data.dataset import Dataset
 
 Metrics = dict[str, float]
 

@@ -22,10 +22,9 @@ from zoo.data.dataset import Dataset
 from zoo.metrics.names import metric_label
 from zoo.models.base import ZooModule
 from zoo.utils.atomic_io import atomic_write
-from zoo.utils.console import print_progress
+from zoo.utils.console import Guard, print_progress
 from zoo.utils.device import device_name
 from zoo.utils.eval_mode import eval_mode
-from zoo.utils.guard import Guard
 from zoo.utils.rank import rank
 from zoo.utils.version import __version__
 

@@ -19,7 +19,7 @@ from zoo.data.dataset import Batch, Dataset, Split
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError, unknown
 from zoo.metrics.scores import Scores
-from zoo.utils.guard import Guard
+from zoo.utils.console import Guard
 
 Plots = dict[str, Callable[[Path], Path]]  # by file name: writes a plot and returns where
 Baselines = dict[str, Callable[[], Scores]]

@@ -19,7 +19,7 @@ from zoo.data.dataset import Dataset, Values
 from zoo.data.spec import DataSpec
 from zoo.metrics.scores import Scores, classification_scores, regression_scores
 from zoo.tasks import build_task
-from zoo.utils.guard import Attempt, direct
+from zoo.utils.console import Attempt, direct
 
 ROWS = 5000  # training rows that the linear baseline sees at most, so that it takes seconds
 ROUNDS = 2000  # trees at most, where validation does not end it before

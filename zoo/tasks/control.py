@@ -19,7 +19,7 @@ from zoo.data.spec import DataSpec
 from zoo.metrics.scores import Scores
 from zoo.registry import register_task
 from zoo.tasks.base import Baselines, Example, Metrics, Plots, Task
-from zoo.utils.precision import to_widest_dtype
+from zoo.utils.device import to_widest_dtype
 
 
 class StandardDeviation(Metric):

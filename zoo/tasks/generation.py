@@ -22,7 +22,7 @@ from zoo.metrics.scores import Scores
 from zoo.registry import register_task
 from zoo.tasks.base import Baselines, EpochSamples, Example, Metrics, Plots, Task
 from zoo.utils.atomic_io import atomic_write
-from zoo.utils.precision import to_widest_dtype
+from zoo.utils.device import to_widest_dtype
 from zoo.utils.random import EVAL_BATCH
 
 GRIDS = {  # title, and number of lines

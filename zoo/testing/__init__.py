@@ -10,14 +10,12 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from zoo.exceptions import ConformanceError
+
 if TYPE_CHECKING:
     from zoo.testing.checklist import check_model
 
 __all__ = ["ConformanceError", "check_model"]
-
-
-class ConformanceError(AssertionError):
-    """A promise that a model breaks: the observed behavior, and a way to fix it."""
 
 
 def __getattr__(name: str) -> Any:

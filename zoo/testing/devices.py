@@ -21,7 +21,7 @@ from zoo.testing.accelerator import DEVICE, MEMORY, Accelerator, Wait, pretended
 from zoo.testing.device_marks import PRETENSE
 from zoo.testing.runs import StopAfter
 from zoo.testing.subject import QUICK, Subject, first_rows, quiet
-from zoo.utils.precision import narrow_buffers
+from zoo.utils.device import narrow_buffers
 
 BATCHES, STOP = 6, 8  # of an epoch; after which a run is stopped, amid its second epoch
 # A step with all that may touch its gradients; validation decides on the rate

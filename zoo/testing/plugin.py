@@ -26,8 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not config.getoption("zoo_model"):
         return
     from zoo import registry  # a run without the option needs none of it
-    from zoo.exceptions import ZooError
-    from zoo.testing import ConformanceError
+    from zoo.exceptions import ConformanceError, ZooError
 
     try:
         for model in config.getoption("zoo_model"):

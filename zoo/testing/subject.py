@@ -24,8 +24,8 @@ from zoo.data.input_readers import to_float
 from zoo.data.prepare import unlabeled
 from zoo.engine import train as engine
 from zoo.engine.distributed import context
+from zoo.exceptions import ConformanceError
 from zoo.registry import Entry
-from zoo.testing import ConformanceError
 
 if TYPE_CHECKING:
     from zoo.engine.train import Run

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from zoo.exceptions import ConformanceError
 from zoo.registry import list_models
-from zoo.testing import ConformanceError
-from zoo.testing.checklist import ON_CUDA, checks_of
-from zoo.testing.creation import check_create
+from zoo.testing.checklist import ON_CUDA, check_create, checks_of
 from zoo.testing.devices import check_accelerator
 
 

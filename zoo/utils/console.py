@@ -1,12 +1,14 @@
-"""Lines for the user: progress on standard output; notes, warnings and errors on standard error."""
+"""Lines for the user: progress, notes, warnings and errors; parts of a report that are attempted."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
+from zoo.exceptions import Stopped
 from zoo.utils.rank import rank
 
 LINE_LENGTH = 300  # characters of a message that another library composed
@@ -46,3 +48,38 @@ def option_lines(rows: Sequence[tuple[str, str]], *, widest: int = 44, width: in
         begins = wrapped.pop(0) if wrapped and len(name) + 4 <= left else ""
         yield f"  {name:<{left - 2}}{begins}".rstrip()
         yield from (" " * left + line for line in wrapped)
+
+
+Attempt = Callable[[str, Callable[[], Any], Any], Any]  # (part, work, default) → the result of the work
+
+
+def direct(part: str, work: Callable[[], Any], default: Any) -> Any:
+    """Return the result of ``work``; its exceptions pass."""
+    return work()
+
+
+class Guard:
+    """Runs parts that must not end a run; ``missing`` lists the names of those that failed, in order.
+
+    A stop by a signal is no failure, and passes.
+    """
+
+    def __init__(self) -> None:
+        self.missing: list[str] = []
+
+    def attempt(self, part: str, work: Callable[[], Any], default: Any) -> Any:
+        """Return the result of ``work``, or ``default`` where it raises; a warning names the part and the exception."""
+        try:
+            return work()
+        except Stopped:
+            raise
+        except Exception as error:
+            self.missing.append(part)
+            print(f"warning: {part}: is left out ({exception_text(error)})", file=sys.stderr, flush=True)
+            return default
+
+
+def aligned(rows: Sequence[Sequence[str]], measured: Sequence[Sequence[str]] | None = None) -> list[str]:
+    """Return rows as lines, each column as wide as the widest cell of the ``measured`` rows (None: of all)."""
+    widths = [max(map(len, column)) for column in zip(*(measured or rows), strict=True)]
+    return ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -34,7 +34,7 @@ from zoo.data.environment.spaces import (
 )
 from zoo.data.input_readers import to_float
 from zoo.exceptions import Stopped, TrainingError, ZooError
-from zoo.layers.running_statistics import batch_moments, merge_moments
+from zoo.layers.policy import batch_moments, merge_moments
 from zoo.models.dqn import DQN
 from zoo.models.ppo import PPO
 from zoo.models.sac import SAC

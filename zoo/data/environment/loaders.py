@@ -21,7 +21,7 @@ from zoo.data.environment.video import Actor
 from zoo.data.input_readers import to_float
 from zoo.data.loader import SINGLE, Shard
 from zoo.exceptions import TrainingError
-from zoo.utils.precision import widest_dtype
+from zoo.utils.device import widest_dtype
 
 MAX_EPISODE_STEPS = 100_000  # of an evaluation, after which an environment is taken to be broken
 # The environments, the number of steps and the replay buffer, to the rollout that a model collects

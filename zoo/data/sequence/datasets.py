@@ -16,7 +16,7 @@ from zoo.data.dataset import Dataset, Splits, class_counts
 from zoo.data.download import card, root_folder
 from zoo.data.image.cache import cache_folder
 from zoo.data.image.decode import is_litter
-from zoo.data.sequence.audio import HOP_LENGTH, N_FFT, N_MELS, load_frames
+from zoo.data.sequence.read import HOP_LENGTH, N_FFT, N_MELS, load_frames
 from zoo.data.sequence.spec import SequenceReading, SequenceSpec
 from zoo.exceptions import ZooError
 from zoo.registry import register_data

@@ -12,7 +12,7 @@ from zoo.data.spec import DataSpec
 class SequenceReading:
     """How sequences are read: ``frames`` is log_mel for recordings, ``""`` for arrays of numbers.
 
-    ``normalize`` is recording where each recording's own level is taken off (see ``zoo.data.sequence.audio.normalize_level``).
+    ``normalize`` is recording where each recording's own level is taken off (see ``zoo.data.sequence.read.normalize_level``).
     """
 
     frames: str = ""

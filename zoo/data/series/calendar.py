@@ -273,7 +273,8 @@ def _candidates(times: np.ndarray) -> Iterator[Calendar]:
     elif least >= 7 * DAY:
         yield MonthDays(times[0], _month_days(times))
     if times[-1] - times[0] >= np.timedelta64(PATTERN_WEEKS * WEEK, "us") and mode <= 4 * DAY:
-        weekly = Weekly(times[0], _slots(times))
+        slots = np.unique((times - Weekly.epoch).astype(np.int64) % WEEK)
+        weekly = Weekly(times[0], tuple(slots.tolist()))
         if 0 < len(weekly.slots) <= min(PATTERN_SLOTS, PATTERN_SHARE * WEEK / least):
             positions = weekly.positions(times)
             if positions is not None and positions[-1] + 1 <= len(times) / (1 - PATTERN_GAPS):
@@ -283,10 +284,6 @@ def _candidates(times: np.ndarray) -> Iterator[Calendar]:
 def _mode(differences: np.ndarray) -> Any:
     values, counts = np.unique(differences, return_counts=True)
     return values[counts.argmax()]
-
-
-def _slots(times: np.ndarray) -> tuple[int, ...]:
-    return tuple(np.unique((times - Weekly.epoch).astype(np.int64) % WEEK).tolist())
 
 
 def _month_days(times: np.ndarray) -> tuple[int, ...]:

@@ -168,7 +168,9 @@ def _of_texts(texts: pd.Series) -> Iterator[Times]:
         return
     best = max(n for n, _ in counts)
     patterns = [PATTERNS[-place] for n, place in sorted(counts, reverse=True) if n > 0][: 1 if best == len(peek) else 3]
-    matches = max(([_match(pattern, text) for text in texts] for pattern in patterns), key=_hits)
+    matches = max(
+        ([_match(pattern, text) for text in texts] for pattern in patterns), key=lambda one: len(one) - one.count(None)
+    )
     parts = pd.DataFrame([match or {} for match in matches], dtype=object)
     dotted = parts.get("s", pd.Series(dtype=object)).eq(".").any()  # with dots the day is first nearly everywhere
     orders = ("dmy", "mdy", "ymd") if dotted else ("mdy", "dmy", "ymd")
@@ -180,10 +182,6 @@ def _of_texts(texts: pd.Series) -> Iterator[Times]:
 def _match(pattern: re.Pattern[str], text: Any) -> dict[str, str | None] | None:
     match = pattern.fullmatch(text) if isinstance(text, str) else None
     return match.groupdict() if match else None
-
-
-def _hits(matches: Sequence[Any]) -> int:
-    return sum(match is not None for match in matches)
 
 
 def _iso(texts: pd.Series) -> np.ndarray | None:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from zoo.config.schema import EVERY_N_SECONDS, CheckpointOptions
-from zoo.engine.signals import Signals
+from zoo.engine.run_dir import Signals
 from zoo.exceptions import Stopped
 from zoo.models.base import ZooModule
 from zoo.utils.atomic_io import atomic_write

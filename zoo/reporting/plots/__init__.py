@@ -13,7 +13,7 @@ from zoo.data.dataset import Batch, Dataset
 from zoo.reporting.plots.training import batch_picture, curves, gradient_norms
 from zoo.tasks import Task
 from zoo.tasks.base import Plots
-from zoo.utils.guard import Attempt, direct
+from zoo.utils.console import Attempt, direct
 
 
 def run_plots(
