@@ -14,7 +14,7 @@ from benchmarks.kills import check_kills
 from zoo.config.compose import compose
 from zoo.config.run_config import RunConfig
 from zoo.exceptions import TrainingError, ZooError
-from zoo.tasks.classification import baselines as labels
+from zoo.tasks import baselines
 from zoo.testing.subject import subjects
 from zoo.utils.atomic_io import atomic_write
 
@@ -89,14 +89,14 @@ def test_full_disk_stops_training_and_resume_is_bit_equal(how, disk, tmp_path):
 @pytest.mark.slow
 def test_full_disk_during_the_report_keeps_results(disk, monkeypatch, capfd):
     folder = disk / "run"
-    figures = labels.majority
+    figures = baselines.majority
 
     def filled(dataset):
         fill(disk)
         return figures(dataset)
 
     with monkeypatch.context() as inside:
-        inside.setattr(labels, "majority", filled)
+        inside.setattr(baselines, "majority", filled)
         first = run(folder, report=True)
     warnings = [line for line in capfd.readouterr().err.splitlines() if "is left out" in line]
     assert len(warnings) >= 3
