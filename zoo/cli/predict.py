@@ -17,7 +17,6 @@ from zoo.inference.loading import predictions_of
 from zoo.utils.atomic_io import atomic_write
 
 Row = dict[str, Any]
-FORMATS = ("table", "csv", "json")
 
 
 def rows_of(spec: Any, names: Sequence[str], output: dict[str, Any], times: Sequence[str], top: int) -> Iterator[Row]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,10 +17,8 @@ from torch import Tensor
 from zoo.exceptions import ZooError
 
 STEPS = 8192  # of all rows of a piece together, padding included
-ALIKE, SHORT = (
-    2,
-    8,
-)  # how many times as long as its shortest row a piece's longest may be, which counts as SHORT at least
+# How many times as long as its shortest row a piece's longest may be, which counts as SHORT at least
+ALIKE, SHORT = 2, 8
 Batch = dict[str, Tensor]
 Answer = dict[str, Any]
 
@@ -38,7 +36,7 @@ class Failure:
 class Request:
     """A request that waits: its ``pieces`` are row numbers that have no answer yet, shortest rows first."""
 
-    key: Hashable
+    key: Any
     batch: Batch
     deadline: float
     pieces: deque[Tensor]
@@ -66,7 +64,7 @@ class Request:
 
 
 Piece = tuple[Request, Tensor]
-Outcome = tuple[Hashable, list[Answer] | Failure]
+Outcome = tuple[Any, list[Answer] | Failure]
 
 
 class Batcher:
@@ -77,7 +75,7 @@ class Batcher:
         self.waiting: list[Request] = []  # the oldest first
         self.turn = 0
 
-    def add(self, key: Hashable, batch: Batch, deadline: float) -> None:
+    def add(self, key: Any, batch: Batch, deadline: float) -> None:
         """Have a batch wait; ``deadline`` is a time of ``time.monotonic``."""
         count = len(batch["x"])
         self.waiting.append(Request(key, batch, deadline, deque(self._cut(batch)), [None] * count))
@@ -86,7 +84,7 @@ class Batcher:
         """Yield row numbers of pieces that cost at most STEPS, rows of like length in each."""
         count = len(batch["x"])
         if "lengths" not in batch:
-            yield from torch.arange(count).split(self.rows)
+            yield from torch.split(torch.arange(count), self.rows)
             return
         order = batch["lengths"].argsort(stable=True)
         lengths = batch["lengths"][order].tolist()

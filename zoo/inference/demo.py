@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from zoo import registry
-from zoo.data.inputs import pieces
+from zoo.data.inputs import encode, pieces
 from zoo.exceptions import ZooError, install
-from zoo.inference.loading import predictions_of
+from zoo.inference.loading import open_model, predictions_of
+from zoo.utils.plotting import panel
 
 try:
     import gradio as gr
@@ -82,8 +83,6 @@ def _image_form(model: Any) -> None:
     def answer(raw_input: Any) -> Any:
         if raw_input is None:
             raise ZooError("drop an image first")
-        from zoo.data.inputs import encode
-
         x = encode(model.spec, raw_input)["x"]
         if model.task.demo == "reconstruct":
             return _picture(x[0]), _picture(model.predict(x)["reconstruction"][0])
@@ -160,8 +159,6 @@ def _rows(model: Any, piece: Any) -> list[list[Any]]:
 
 def _bars(answers: Sequence[Any]) -> Any:
     """Return how often each class was answered, or how numbers lie."""
-    from zoo.utils.plotting import panel
-
     ax = panel(6, 2.8)
     if answers and isinstance(answers[0], str):
         names = sorted(set(answers))
@@ -186,8 +183,6 @@ def _series_form(model: Any) -> None:
 
 
 def _future(model: Any, past: np.ndarray, value: np.ndarray, names: Sequence[str]) -> Any:
-    from zoo.utils.plotting import panel
-
     ax = panel(8, 3.2)
     for place, name in enumerate(names):
         column = model.spec.targets[place]
@@ -230,7 +225,5 @@ def _file_form(model: Any) -> None:
 
 def demo(place: str, *, host: str = "127.0.0.1", port: int = 7860) -> None:
     """Open the page of a checkpoint, a run's folder or weights by name, until the process is ended."""
-    from zoo.inference.loading import open_model
-
     model, _ = open_model(place)
     page(model, title=place).launch(server_name=host, server_port=port, share=False, quiet=True)

@@ -143,7 +143,7 @@ def unknown_note(unknown: Mapping[str, int], values: int) -> str:
 
 def undefined(objective: Task, metrics: Metrics) -> list[str]:
     """Return a note on metrics that these rows leave undefined."""
-    lacking = [name for name in objective.metrics("test") if name not in metrics]
+    lacking = [str(name) for name in objective.metrics("test") if name not in metrics]
     if not lacking or not set(lacking) <= {"auroc", "average_precision", "r2", "f1", "balanced_accuracy"}:
         return []
     named = ", ".join(metric_label(name) for name in sorted(lacking))

@@ -44,6 +44,9 @@ class Cell(nn.Module):
 
     # Of torch's gates, those of ONNX in turn: i, o, f, c of its LSTM, z, r, h of its GRU
     GATES: ClassVar = {"RNN": (0,), "LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2)}
+    w: Tensor
+    u: Tensor
+    b: Tensor
 
     def __init__(self, cell: nn.RNNBase) -> None:
         super().__init__()
@@ -79,14 +82,14 @@ class Cell(nn.Module):
 class Loop(nn.Module):
     """A layer of nn.RNN, nn.LSTM or nn.GRU as a loop over steps, for any length: torch.export unrolls it for one."""
 
-    STEPS: ClassVar = {"LSTM": torch.lstm_cell, "GRU": torch.gru_cell}
+    STEPS: ClassVar[dict[str, Callable[..., Any]]] = {"LSTM": torch.lstm_cell, "GRU": torch.gru_cell}
     STEPS |= {"RNN_TANH": torch.rnn_tanh_cell, "RNN_RELU": torch.rnn_relu_cell}
 
     def __init__(self, cell: nn.RNNBase) -> None:
         super().__init__()
         self.size, self.step, self.states = cell.hidden_size, self.STEPS[cell.mode], 2 if cell.mode == "LSTM" else 1
         # of weights that share memory torch's loop takes none
-        for name, value in zip("wubc", cell._flat_weights, strict=True):
+        for name, value in zip("wubc", cell.parameters(), strict=True):
             self.register_buffer(name, value.detach().clone())
 
     def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
@@ -102,14 +105,14 @@ class Loop(nn.Module):
 
         def step(at: Tensor, out: Tensor, *held: Tensor) -> tuple[Tensor, ...]:
             here = at.reshape(1)
-            left = self.step(
-                steps.index_select(0, here)[0], held if self.states > 1 else held[0], self.w, self.u, self.b, self.c
-            )
+            before = held if self.states > 1 else held[0]
+            left = self.step(steps.index_select(0, here)[0], before, *self.buffers())
             left = left if self.states > 1 else (left,)
             return (at + 1, out.index_copy(0, here, left[0].unsqueeze(0)), *left)
 
         begin = torch.zeros((), dtype=torch.int64), x.new_zeros(steps.shape[0], x.shape[0], self.size)
-        _, out, *last = while_loop(more, step, (*begin, *(one.clone() for one in first)))
+        start = (*begin, *(one.clone() for one in first))
+        _, out, *last = while_loop(more, step, start)  # type: ignore[no-untyped-call]
         states = tuple(one.unsqueeze(0) for one in last)
         return out.transpose(0, 1), states if self.states > 1 else states[0]
 
@@ -125,15 +128,14 @@ def replace(model: nn.Module, by: type[Cell] | type[Loop]) -> None:
             raise ZooError(
                 "export: ONNX has no LSTM with a projection, nor torch.export a loop; take format=safetensors"
             )
-        plain = isinstance(child, nn.RNNBase) and child.batch_first and child.bias
-        if plain and (child.num_layers, child.bidirectional) == (1, False):
+        one_way = getattr(child, "num_layers", 0) == 1 and not child.bidirectional
+        if isinstance(child, nn.RNNBase) and one_way and child.batch_first and child.bias:
             setattr(model, name, by(child))
         else:
             replace(child, by)
 
 
 FORMATS = {"onnx": ".onnx", "torch_export": ".pt2", "safetensors": ".safetensors"}
-CLOSE = {"rtol": 1e-3, "atol": 1e-4}  # to which a file answers as the model does
 
 
 def export(model: ZooModule, path: str | Path, *, format: str | None = None) -> Path:
@@ -193,7 +195,7 @@ def _checked(model: ZooModule, write: Write, answers: Answers, to: Path) -> None
     for name, value in Answering(model)(**batch).items():
         alike = outputs[name].shape == value.shape
         most = float((outputs[name] - value.float()).abs().max()) if alike else math.inf
-        if not alike or not torch.allclose(outputs[name], value.float(), **CLOSE):
+        if not alike or not torch.allclose(outputs[name], value.float(), rtol=1e-3, atol=1e-4):
             raise ZooError(f"{model.name}: the exported file answers {name} otherwise, by up to {most:.2g}")
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from zoo.data.dataset import Dataset
 from zoo.data.labeled import labels_of
@@ -158,14 +159,15 @@ def write_scores(model: AutoencoderBase, dataset: Dataset, out: Path) -> list[st
     figures, outputs = evaluate_split(model, dataset, stage="val")
     score = torch.cat(outputs)
     threshold, y = model.task.threshold, dataset.test["y"]
+    assert isinstance(y, Tensor)
     alarm = score >= threshold
-    rows = zip(range(len(score)), score.tolist(), alarm.int().tolist(), y.tolist(), strict=True)  # type: ignore[union-attr]
+    rows = zip(range(len(score)), score.tolist(), alarm.int().tolist(), y.tolist(), strict=True)
     write_csv(out, ["test_row", "score", "alarm", "anomaly"], [list(row) for row in rows])
     summary = f"{int(alarm.sum()):,} alarms in {len(score):,} test rows, from a score of {threshold:.4g}"
     lines = [
         f"scores          {out}   {summary}",
         f"picture         {score_histogram(score, y, out.with_suffix('.png'))}",
-    ]  # type: ignore[arg-type]
+    ]
     return lines + metric_lines(
         {model.name: figures, **baseline_metrics(model, dataset)}, ("auroc", "average_precision", "f1")
     )

@@ -5,23 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from omegaconf import OmegaConf
 from torch import Tensor
 
 from zoo import registry
 from zoo.config import compose as configs
-from zoo.config.compose import value_of
 from zoo.config.run_config import check_files, read_run_config, resolve_paths
+from zoo.data.dataset import Dataset
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
-from zoo.hub import card, list_weights
+from zoo.hub import card, list_weights, load
 from zoo.utils.run_paths import find_checkpoint
-
-if TYPE_CHECKING:
-    from zoo.data.dataset import Dataset
-    from zoo.data.spec import DataSpec
 
 
 def open_model(place: str) -> tuple[Any, Path | None]:
@@ -32,8 +28,6 @@ def open_model(place: str) -> tuple[Any, Path | None]:
     Raises:
         ZooError: no such file, or not a checkpoint of the zoo.
     """
-    from zoo.hub import load
-
     path = find_checkpoint(place)
     folder = path.parent.parent
     return load(path), folder if (folder / "config.yaml").is_file() else None
@@ -57,7 +51,7 @@ def dataset_for(model: Any, folder: Path | None, overrides: Sequence[str], *, pl
     elif folder is not None:
         run_config: Any = OmegaConf.create({**read_run_config(folder), "data": training_data(folder)})
         changed = {key: value for key, value in _pairs(overrides).items() if key != "data"}
-        configs.update(run_config, {key: value_of(key, text) for key, text in changed.items()})
+        configs.update(run_config, {key: configs.value_of(key, text) for key, text in changed.items()})
         options = OmegaConf.to_container(run_config.data)
         try:
             check_files(resolve_paths(options))
@@ -94,7 +88,7 @@ def training_data(folder: Path | None) -> dict[str, Any]:
 def names_training_file(folder: Path | None, overrides: Sequence[str]) -> bool:
     """Tell whether ``overrides`` name the very file that the run in ``folder`` was trained on."""
     values, trained = _pairs(overrides), training_data(folder)
-    paths = [trained.get("path"), value_of("data.path", values.get("data.path", ""))]
+    paths = [trained.get("path"), configs.value_of("data.path", values.get("data.path", ""))]
     if not all(paths) or values.get("data", trained["name"]) != trained["name"]:
         return False
     one, other = (Path(str(path)).expanduser().resolve() for path in paths)

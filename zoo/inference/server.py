@@ -19,11 +19,14 @@ from pathlib import Path
 from queue import Empty
 from typing import Annotated, Any, TextIO
 
+import torch
+
 from zoo import registry
+from zoo.data.inputs import encode, from_json
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError, install
 from zoo.inference.batching import Batcher, Failure, failure
-from zoo.inference.loading import predictions_of
+from zoo.inference.loading import open_model, predictions_of
 from zoo.inference.middleware import Limits, Middleware
 
 try:
@@ -75,7 +78,7 @@ def question(spec: DataSpec) -> type[Question]:
     return model
 
 
-class Answers(litserve.LitAPI):
+class Answers(litserve.LitAPI):  # type: ignore[misc]
     """LitServe's side: what a request is, and the process that answers, which reads and computes by a ``Batcher``."""
 
     def __init__(self, place: str, *, batch: int, wait: float) -> None:
@@ -84,10 +87,6 @@ class Answers(litserve.LitAPI):
 
     def setup(self, device: str) -> None:
         """Load the model in the process that answers."""
-        import torch
-
-        from zoo.inference.loading import open_model
-
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server ends it, once what was accepted is answered
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
         self.model = open_model(self.place)[0].to(device)
@@ -107,8 +106,6 @@ class Answers(litserve.LitAPI):
             ZooError: rows that the model cannot read.
             TimeoutError: it takes longer than until ``deadline``.
         """
-        from zoo.data.inputs import encode, from_json
-
         return encode(self.model.spec, from_json(self.model.spec, Timed(rows, deadline)))
 
 
@@ -127,7 +124,7 @@ class Timed(list[Any]):
             yield row
 
 
-class Loop(LitLoop):
+class Loop(LitLoop):  # type: ignore[misc]
     """The work of the process that answers: requests are read as they come, and their pieces computed in between."""
 
     def __call__(
@@ -210,8 +207,6 @@ def serve(
     Raises:
         ZooError: no such model, or one of a task that is not asked by rows.
     """
-    from zoo.inference.loading import open_model
-
     spec, limits = open_model(str(place))[0].spec, limits or Limits()
     if registry.get_task(spec.task).output_schema(spec) is None:
         raise ZooError(f"serve: answers questions about rows; {spec.task} of {spec.modality} data has none")

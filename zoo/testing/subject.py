@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -24,12 +24,10 @@ from zoo.data.input_readers import to_float
 from zoo.data.prepare import unlabeled
 from zoo.engine import train as engine
 from zoo.engine.distributed import context
+from zoo.engine.train import Run
 from zoo.exceptions import ConformanceError
+from zoo.models.base import ZooModule
 from zoo.registry import Entry
-
-if TYPE_CHECKING:
-    from zoo.engine.train import Run
-    from zoo.models.base import ZooModule
 
 
 @dataclass(frozen=True)
@@ -172,8 +170,6 @@ def name_of(model: str | type) -> str:
     Raises:
         ConformanceError: cannot be imported, is no ZooModule, or is not registered.
     """
-    from zoo.models.base import ZooModule
-
     if isinstance(model, str):
         module, colon, attribute = model.partition(":")
         if not colon:
