@@ -39,8 +39,7 @@ _MODULES = {
     "analyze": ("evaluate", "compare", "plot"),
     "predict": ("predict",),
     "deploy": ("export", "serve", "demo"),
-    "generate": ("generate", "sample", "interpolate", "fid", "play"),
-    "autoencoders": ("encode", "denoise", "anomalies"),
+    "generate": ("generate", "sample", "interpolate", "fid", "play", "encode", "denoise", "anomalies"),
     "completion": ("completion",),
 }
 

@@ -42,7 +42,7 @@ def run_evaluate(args: Args) -> Sequence[str]:
 
 def run_compare(args: Args) -> int:
     """Train each model that fits a data set for the same time, and rank them."""
-    from zoo.engine.compare import best_entry, compare, picture, table, written
+    from zoo.engine.compare import compare, picture, table, written
     from zoo.hub import load
 
     if args.paths or not args.overrides:
@@ -54,7 +54,7 @@ def run_compare(args: Args) -> int:
         print(f"stopped; {stopped.folder.parent.parent} has the runs so far", file=sys.stderr)
         return 128 + (stopped.signal or signal.SIGTERM)
     print("\n".join(["", *table(entries, metric), ""]))
-    best = best_entry(entries)
+    best = next((entry for entry in entries if entry.folder is not None), None)
     if best is None:
         raise ZooError("compare: no model learned from this data in so little time; minutes= gives more")
     print(f"picture         {picture(entries, metric, args['out'] or folder / 'comparison.png')}")

@@ -58,13 +58,9 @@ def _options(chosen: Command, arguments: Sequence[str], current: str) -> Iterato
     if chosen.name in ("train", "lr-find"):
         yield from (*GROUPS, "seed", "task", "run_dir", "resume")
     if "." in current:
-        yield from _keys(arguments)
+        from zoo.config.compose import option_keys
 
-
-def _keys(arguments: Sequence[str]) -> Iterator[str]:
-    from zoo.config.compose import option_keys
-
-    yield from option_keys([argument.removeprefix("--") for argument in arguments if "=" in argument])
+        yield from option_keys([argument.removeprefix("--") for argument in arguments if "=" in argument])
 
 
 def _values(chosen: Command, key: str) -> Sequence[str]:

@@ -155,19 +155,12 @@ def _of_trees(dataset: Dataset, figure: str, seconds: float) -> Entry:
     return Entry(f"{TREES}, {best.trials} tried", time.perf_counter() - started, best.val, best.test)
 
 
-def best_entry(entries: Sequence[Entry]) -> Entry | None:
-    """Return the best run of the zoo."""
-    return next((entry for entry in entries if entry.folder is not None), None)
-
-
 def picture(entries: Sequence[Entry], figure: str, path: Path) -> Path:
     """Draw the figure on validation over time of each run, and what stands without one as lines across."""
     from zoo.utils.plotting import INK, panel, save
 
-    ax, styles = (
-        panel(7.2, 4.2, "seconds of training", f"{metric_label(figure)} on validation"),
-        itertools.cycle(STYLES),
-    )
+    ax = panel(7.2, 4.2, "seconds of training", f"{metric_label(figure)} on validation")
+    styles = itertools.cycle(STYLES)
     for entry in entries:
         value = (entry.val or {}).get(figure)
         if entry.folder is not None:

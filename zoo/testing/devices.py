@@ -17,8 +17,8 @@ from zoo.engine.train import resume, train
 from zoo.exceptions import Stopped, ZooError
 from zoo.hub import load
 from zoo.models.base import ZooModule
-from zoo.testing.accelerator import DEVICE, MEMORY, Accelerator, Wait, pretended_accelerator
-from zoo.testing.device_marks import PRETENSE
+from zoo.testing.accelerator import MEMORY, pretended_accelerator
+from zoo.testing.device_modes import DEVICE, PRETENSE, Accelerator, Wait
 from zoo.testing.runs import StopAfter
 from zoo.testing.subject import QUICK, Subject, first_rows, quiet
 from zoo.utils.device import narrow_buffers

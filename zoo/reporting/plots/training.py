@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from zoo.data.dataset import Batch
-from zoo.utils.plotting import INK, TRAIN, VAL, axes_of, panel, save, show
+from zoo.utils.plotting import INK, TRAIN, VAL, axes_of, grid, panel, save
 
 COLUMNS = 5  # panels in a line
 LOG_RATIO = 3  # of the largest to the smallest value, from which an axis is logarithmic
@@ -36,13 +36,8 @@ def curves(history: Sequence[Mapping[str, Any]], path: Path, *, along: str = "ep
         for key, label, color in ((f"train/{name}", "train", TRAIN), (f"val/{name}", "validation", VAL)):
             key = "val/nll" if key == "val/loss" and "val/nll" in known else key
             if key in known:
-                ax.plot(
-                    epochs,
-                    [row.get(key, float("nan")) for row in history],
-                    color=color,
-                    label=label,
-                    marker="." * (len(epochs) < 3),
-                )
+                values = [row.get(key, float("nan")) for row in history]
+                ax.plot(epochs, values, color=color, label=label, marker="." * (len(epochs) < 3))
         if name == "lr":
             ax.plot(epochs, [row["lr"] for row in history], color=INK)
         else:
@@ -69,18 +64,10 @@ def learning_rates(rates: Sequence[float], losses: Sequence[float], suggested: f
 
 def batch_picture(batch: Batch, classes: Sequence[str], path: Path) -> Path:
     """Draw the first images of a training batch as the network sees them, augmented, with their classes."""
-    count = min(len(batch["x"]), 32)
-    columns = min(count, 8)
-    lines = -(-count // columns)
-    figure = Figure(figsize=(1.15 * columns, 1.35 * lines + 0.3), layout="constrained")
-    axes = np.atleast_2d(figure.subplots(lines, columns, squeeze=False))
-    for ax in axes.ravel():
-        ax.axis("off")
-    for ax, i in zip(axes.ravel(), range(count), strict=False):
-        show(ax, batch["x"][i])
-        ax.set_title(_target_of(batch, i, classes), fontsize=7, color=INK)
-    figure.suptitle("training images as the network sees them", fontsize=9, color=INK)
-    return save(figure, path)
+    images = batch["x"][:32]
+    captions = [_target_of(batch, i, classes) for i in range(len(images))]
+    title = "training images as the network sees them"
+    return grid(images, title, path, columns=min(len(images), 8), captions=captions)
 
 
 def _target_of(batch: Batch, i: int, classes: Sequence[str]) -> str:
