@@ -34,7 +34,6 @@ PRELOAD = [
     "lightning",
     "zoo.engine.train",
     "zoo.engine.build",
-    "zoo.engine.resume",
     "zoo.reporting.results",
     "zoo.reporting.plots",
     "zoo.tasks.baselines",

@@ -211,7 +211,7 @@ class TrainingRun:
     def stages(self, signals: Signals) -> Run:
         """Build, fit, test and report."""
         from zoo.engine.build import build_context, build_trainer
-        from zoo.engine.resume import load_training_state
+        from zoo.engine.callbacks.checkpoint import load_training_state
         from zoo.reporting.results import start_report
 
         context = build_context(self.run_config, self.dataset)

@@ -32,16 +32,7 @@ from unittest import mock
 import torch
 from torch import Tensor
 
-from zoo.testing.device_modes import (
-    DEVICE,
-    MPS,
-    Accelerator,
-    DeviceCalls,
-    DeviceKernels,
-    Wait,
-    on_device,
-    tensors_in,
-)
+from zoo.testing.device_modes import DEVICE, MPS, Accelerator, DeviceCalls, DeviceKernels, Wait, on_device, tensors_in
 
 __all__ = ["DEVICE", "MEMORY", "MPS", "Accelerator", "Wait", "pretended_accelerator"]
 
