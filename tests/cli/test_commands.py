@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import subprocess
 import sys
 
 import numpy as np
@@ -49,6 +50,19 @@ def test_main_rejects_wrong_arguments_with_exit_code_2(words, message, capsys):
     assert main(words) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
+
+
+def test_help_of_commands_imports_no_torch():
+    code = """
+import sys
+from zoo.__main__ import main
+from zoo.cli import COMMANDS, find_command
+for name in COMMANDS:
+    find_command(name).help()
+assert main(["predict", "best.ckpt"]) == 2
+assert not {"torch", "lightning", "pandas"} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.fixture(scope="module")

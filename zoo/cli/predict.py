@@ -13,7 +13,6 @@ from typing import Any, TextIO
 
 from zoo.cli.command import Args
 from zoo.exceptions import ZooError
-from zoo.inference.loading import predictions_of
 from zoo.utils.atomic_io import atomic_write
 
 Row = dict[str, Any]
@@ -21,6 +20,8 @@ Row = dict[str, Any]
 
 def rows_of(spec: Any, names: Sequence[str], output: dict[str, Any], times: Sequence[str], top: int) -> Iterator[Row]:
     """Yield the columns to print of each row of a batch: a label with probabilities, or values."""
+    from zoo.inference.loading import predictions_of
+
     for name, one in zip(names, predictions_of(spec, output), strict=True):
         row: Row = {"input": name}
         if "label" in one:
@@ -81,11 +82,11 @@ class Printer:
 
 def run_predict(args: Args) -> int:
     """Predict images, rows of a CSV, lines of a text, recordings, or the next steps of a series."""
+    if len(args.paths) < 2:
+        raise ZooError("predict: takes a checkpoint or run folder, then files, folders, or - for standard input")
     from zoo.inference.loading import open_model
     from zoo.utils.device import select_device
 
-    if len(args.paths) < 2:
-        raise ZooError("predict: takes a checkpoint or run folder, then files, folders, or - for standard input")
     place, *inputs = args.paths
     model, _ = open_model(place)
     model.to(select_device("auto"))
