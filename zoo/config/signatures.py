@@ -27,6 +27,8 @@ from zoo.config.groups import declared_by_data, files, recipe_class
 from zoo.exceptions import ZooError
 
 PACKAGE = Path(__file__).resolve().parents[1]
+STATEMENT = re.compile(r"^(?=[\w@])", re.MULTILINE)  # where one at the top of a module begins, or a decorator
+DEFINED = re.compile(r"^(?:(?:class|def) )?(\w+)(?:[:(]| = )")
 REQUIRED = "???"  # OmegaConf's sign for a value that is missing
 NO_OPTIONS = ("self", "spec")  # spec is the data's
 
@@ -69,7 +71,7 @@ def augment_options(modality: str) -> Options:
         ZooError: unknown name, with the nearest one.
     """
     module, attribute = registry.modality_origin(modality)
-    node = _names(module).get(attribute)
+    node = _node(module, attribute) if attribute in _statements(module) else None
     if not isinstance(node, ast.ClassDef):
         augmentation = registry.get_modality(modality).augmentation
         return declared(augmentation) if augmentation is not None else {}
@@ -221,21 +223,22 @@ def _declared_in(module: str, name: str) -> tuple[dict[str, Any], dict[str, str]
         KeyError: the module, which may be none of the zoo, does not define it.
         ValueError: a default is computed.
     """
-    node = _names(module)[name]
+    node = _node(module, name)
     if isinstance(node, ast.ImportFrom):
         return _declared_in(str(node.module), name)
     values: dict[str, Any] = {}
     texts: dict[str, str] = {}
     functions = [node]
     if isinstance(node, ast.ClassDef):
-        for base in node.bases:
+        constructor = next((n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__"), None)
+        for base in node.bases if constructor is None or constructor.args.kwarg else ():
             with contextlib.suppress(KeyError):  # a base class of another library
                 inherited = _declared_in(module, ast.unparse(base))
                 values, texts = values | inherited[0], texts | inherited[1]
         if any("dataclass" in ast.unparse(decorator) for decorator in node.decorator_list):
             fields = [n for n in node.body if isinstance(n, ast.AnnAssign) and not isinstance(n.value, ast.Call)]
             values |= {ast.unparse(field.target): _value(module, field.value) for field in fields}
-        functions = [n for n in node.body if getattr(n, "name", "") == "__init__"]
+        functions = [constructor] if constructor is not None else []
     for function in functions:
         if not isinstance(function, ast.FunctionDef):
             raise ValueError(name)
@@ -252,29 +255,40 @@ def _value(module: str, node: ast.expr | None) -> Any:
     """Return a default of a module: a literal, or what a name stands for; REQUIRED where there is none."""
     if not isinstance(node, ast.Name):
         return REQUIRED if node is None else ast.literal_eval(node)
-    origin = _names(module)[node.id]
+    origin = _node(module, node.id)
     if isinstance(origin, ast.ImportFrom):
         return _value(str(origin.module), node)
     return _value(module, origin.value) if isinstance(origin, (ast.Assign, ast.AnnAssign)) else ast.literal_eval(node)
 
 
 @functools.cache
-def _names(module: str) -> dict[str, ast.stmt]:
-    """Return what a module of the zoo defines and imports at its top, by name."""
-    if not module.startswith("zoo."):
-        return {}
+def _node(module: str, name: str) -> ast.stmt:
+    """Return the statement at the top of a module of the zoo that defines or imports a name.
+
+    Raises:
+        KeyError: the module, which may be none of the zoo, has none.
+    """
+    return ast.parse(_statements(module)[name]).body[0]
+
+
+@functools.cache
+def _statements(module: str) -> dict[str, str]:
+    """Return the source of each statement at the top of a module of the zoo, by the names that it defines or imports.
+
+    To parse the whole module would take as long as to compose a configuration.
+    """
     path = PACKAGE.joinpath(*module.split(".")[1:])
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    if not path.is_file():
+    if not module.startswith("zoo.") or not path.is_file():
         return {}
-    names: dict[str, ast.stmt] = {}
-    for node in ast.parse(path.read_text()).body:
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            names[node.name] = node
-        elif isinstance(node, ast.ImportFrom):
-            names |= dict.fromkeys([alias.name for alias in node.names if alias.asname is None], node)
-        elif isinstance(node, ast.Assign):
-            names |= {target.id: node for target in node.targets if isinstance(target, ast.Name)}
-        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            names[node.target.id] = node
-    return names
+    sources: dict[str, str] = {}
+    decorators = ""
+    for text in STATEMENT.split(path.read_text(encoding="utf-8")):
+        if text.startswith("@"):
+            decorators += text
+            continue
+        names = re.findall(r"\w+", text.partition(" import ")[2]) if text.startswith("from ") else []
+        names += DEFINED.findall(text)
+        sources |= dict.fromkeys(names, decorators + text)
+        decorators = ""
+    return sources
