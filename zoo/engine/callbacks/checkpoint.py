@@ -25,7 +25,7 @@ class Checkpoints(L.Callback):
     """Writes both files whole or not at all.
 
     ``best.ckpt`` is the epoch with the best monitored validation figure, the later of two equal ones; with
-    ``test_with: last`` it is the last. ``last.ckpt`` is written now and then (see CheckpointOptions), at the end,
+    ``test_with: last`` it is the last one once the run has ended. ``last.ckpt`` is written now and then (see CheckpointOptions), at the end,
     and where the run is asked to stop, after a batch of training or validation: by ``signals``, or because
     ``loop.stop_after`` batches are done. ``resumed`` is the content of a ``last.ckpt`` to go on from.
     """
@@ -102,12 +102,14 @@ class Checkpoints(L.Callback):
         figure = float(trainer.callback_metrics[f"val/{monitor}"])
         old = self.best_figure if self.monitor in (monitor, None) else None
         better = old is None or (figure >= old if module.task.mode == "max" else figure <= old)
-        if better or self.options.test_with == "last":
+        if better:
             self.best_figure, self.monitor = figure, monitor
             self._save(trainer, self.best, weights_only=True)
 
     def on_train_end(self, trainer: L.Trainer, module: ZooModule) -> None:  # type: ignore[override]
-        """Write the end."""
+        """Write the end; with ``test_with: last`` best.ckpt too, before the state that says so."""
+        if self.options.test_with == "last":
+            self._save(trainer, self.best, weights_only=True)
         self._save_last(trainer, module)
 
     def on_save_checkpoint(self, trainer: L.Trainer, module: ZooModule, checkpoint: dict[str, Any]) -> None:  # type: ignore[override]
