@@ -58,7 +58,7 @@ from benchmarks import (
 )
 from benchmarks.jobs import Job, done
 from benchmarks.rows import RESULTS, read
-from zoo.engine.run_dir import Interrupt, Signals
+from zoo.engine.signals import Interrupt, Signals
 from zoo.exceptions import Stopped, ZooError, unknown
 
 Rows = list[dict[str, Any]]

@@ -20,6 +20,7 @@ from zoo.data.image.spec import UNLABELED_DIGITS, ImageSpec
 from zoo.data.loader import EvalLoader, Shard
 from zoo.data.noise import add_noise
 from zoo.data.prepare import unlabeled
+from zoo.data.table.modality import TableScaler
 from zoo.data.table.spec import TableSpec
 from zoo.exceptions import ZooError
 from zoo.models.vae import kl_to_prior, log_normal, log_ratio
@@ -478,3 +479,12 @@ def test_table_of_categories_alone_is_reconstructed(tmp_path):
         **{"data.path": str(tmp_path / "shirts.csv"), "data.target": "size", "model.latent_dim": 2},
     )  # fmt: skip
     assert run.model.predict(frame.drop(columns="size"))["reconstruction"].shape == (200, 6)
+
+
+def test_table_scaler_of_categories_alone_is_one_hot():
+    spec = TableSpec("shirts", "reconstruction", (2,), categories=(("blue", "red", "white"), ("L", "S")))
+    scaler = TableScaler(spec)
+    rows = torch.tensor([[1.0, 2.0], [3.0, 1.0], [0.0, 2.0]])  # 0 is a category that training lacks
+    one_hot = torch.tensor([[1.0, 0, 0, 0, 1], [0, 0, 1, 1, 0], [0, 0, 0, 0, 1]])
+    assert torch.equal(scaler.transform(rows), one_hot)
+    assert torch.equal(scaler.inverse_transform(one_hot), one_hot)

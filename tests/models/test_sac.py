@@ -95,3 +95,15 @@ def test_sac_steps_critics_then_actor_then_temperature(monkeypatch, transitions)
                 target.lerp_(parameter, reference.tau)
     for (name, value), expected in zip(model.state_dict().items(), reference.state_dict().values(), strict=True):
         torch.testing.assert_close(value, expected, msg=name)
+
+
+def test_sac_update_forgets_a_group_that_a_time_limit_cut(monkeypatch, transitions):
+    model = SAC(hidden_sizes=(8,))
+    steps = transitions(model)
+    model.waiting_x = [torch.full_like(steps["x"], 9.0)]  # of an epoch that ended before the group was complete
+    monkeypatch.setattr(model, "step_on", lambda loss: loss)
+    for waiting, count in ((0, 1), (1, 2)):
+        model.loop.waiting = waiting
+        model.update(steps)
+        assert len(model.waiting_x) == count
+    assert all(torch.equal(x, steps["x"]) for x in model.waiting_x)

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from zoo.config.schema import Scheduler
-from zoo.optim.optimizers import PlateauScheduler, lr_factor
+from zoo.optim.schedulers import PlateauScheduler, lr_factor
 
 
 def test_lr_factor_cosine_and_one_cycle_equal_torch():

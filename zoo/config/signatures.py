@@ -211,7 +211,11 @@ def _read(module: str, name: str, imported: Callable[[], Any]) -> Options:
     """Return the options that a file of the zoo declares for a class or a function, elsewhere those of ``imported()``."""
     try:
         values, texts = _declared_in(module, name)
-    except (KeyError, ValueError):  # not of the zoo, or a default that is computed
+    except (
+        KeyError,
+        ValueError,
+        SyntaxError,
+    ):  # not of the zoo, a computed default, a text that looks like a statement
         return declared(imported())
     return {option: Option(option, default, texts.get(option, "")) for option, default in values.items()}
 

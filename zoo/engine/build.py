@@ -16,9 +16,10 @@ from zoo.config.schema import options
 from zoo.data.dataset import Dataset
 from zoo.data.prepare import load_dataset, prepare_dataset
 from zoo.engine.callbacks.checkpoint import Checkpoints
+from zoo.engine.callbacks.early_stopping import Patience
 from zoo.engine.callbacks.history import History, Progress
-from zoo.engine.callbacks.user_callbacks import Patience, check_monitors
-from zoo.engine.run_dir import Signals
+from zoo.engine.callbacks.user_callbacks import check_monitors
+from zoo.engine.signals import Signals
 from zoo.exceptions import ZooError, install
 from zoo.models.base import ZooModule
 from zoo.reporting.results import RunContext

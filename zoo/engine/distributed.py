@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from zoo import registry
 from zoo.config.run_config import RunConfig
-from zoo.engine.run_dir import Interrupt, resume_hint
+from zoo.engine.run_dir import resume_hint
+from zoo.engine.signals import Interrupt
 from zoo.exceptions import Stopped, TrainingError, ZooError
 from zoo.utils.rank import Launch, find_launch
 

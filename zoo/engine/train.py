@@ -15,7 +15,8 @@ from zoo.config import compose as configs
 from zoo.config import groups
 from zoo.config.run_config import RunConfig, check_files, reopen_run
 from zoo.engine.distributed import gather_outputs, leave, open_run, start_workers
-from zoo.engine.run_dir import Signals, guard_run
+from zoo.engine.run_dir import guard_run
+from zoo.engine.signals import Signals
 from zoo.exceptions import TrainingError, ZooError
 from zoo.utils.atomic_io import atomic_write
 from zoo.utils.run_paths import find_run

@@ -16,7 +16,8 @@ from zoo.data.loader import MacroBatch
 from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 from zoo.models.loop import LoopModule
-from zoo.optim.optimizers import PlateauScheduler, build_optimizer
+from zoo.optim.optimizers import build_optimizer
+from zoo.optim.schedulers import PlateauScheduler
 from zoo.optim.weights import add_penalties, decay_parameters, decay_weights, initialize
 from zoo.tasks import build_task
 from zoo.utils.device import to_widest_dtype

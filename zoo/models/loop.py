@@ -16,7 +16,7 @@ from zoo.config.schema import Learning
 from zoo.data.dataset import Batch
 from zoo.data.loader import Loader
 from zoo.exceptions import TrainingError
-from zoo.optim.optimizers import PlateauScheduler, lr_factor
+from zoo.optim.schedulers import PlateauScheduler, lr_factor
 from zoo.tasks.base import Metrics, Task
 from zoo.utils.device import to_widest_dtype, widest_dtype
 

@@ -1,16 +1,13 @@
-"""Torch's optimizers by the options of a run, and the learning rate over a run."""
+"""Torch's optimizers, by the options of a run."""
 
 from __future__ import annotations
 
-import bisect
-import math
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch import nn
 
-from zoo.config.schema import Optimizer, Scheduler
+from zoo.config.schema import Optimizer
 
 
 def build_optimizer(groups: Iterable[tuple[list[nn.Parameter], float]], options: Optimizer) -> torch.optim.Optimizer:
@@ -35,61 +32,3 @@ def build_optimizer(groups: Iterable[tuple[list[nn.Parameter], float]], options:
 
 def _skip_check() -> None:
     pass
-
-
-def lr_factor(options: Scheduler, step: int, total_steps: int) -> float:
-    """Return the factor of ``optimizer.lr`` at ``step`` of ``total_steps``, counted from 0.
-
-    one_cycle rises by half a cosine from ``start_factor`` to 1 over the warm-up and falls by half a cosine to
-    ``end_factor`` (Smith 2018; torch's OneCycleLR). The others rise linearly, then follow their own curve. A plateau's
-    own factor depends on validation: see PlateauScheduler.
-    """
-    # Ranges over the steps 0 to total_steps - 1, so that a run's last step is taken at the schedule's end.
-    progress = min(step / max(total_steps - 1, 1), 1.0)
-    warmup_ratio, start_factor, end_factor = options.warmup_ratio, options.start_factor, options.end_factor
-    if warmup_ratio and progress < warmup_ratio:
-        rise = progress / warmup_ratio
-        if options.name == "one_cycle":
-            rise = (1 - math.cos(math.pi * rise)) / 2
-        return start_factor + (1 - start_factor) * rise
-    after = (progress - warmup_ratio) / (1 - warmup_ratio)
-    if options.name == "linear":
-        return end_factor + (1 - end_factor) * (1 - after)
-    if options.name in ("cosine", "one_cycle"):
-        return end_factor + (1 - end_factor) * (1 + math.cos(math.pi * after)) / 2
-    if options.name == "step":
-        return options.gamma ** bisect.bisect_right(list(options.milestones), step / total_steps)
-    return 1.0
-
-
-class PlateauScheduler:
-    """Multiplies the rate by ``factor`` once a metric has not improved for more than ``patience`` epochs.
-
-    It is torch's ReduceLROnPlateau with threshold 0, as a factor beside that of a warm-up. Its state are plain numbers,
-    which a checkpoint holds.
-    """
-
-    def __init__(self, options: Scheduler, *, mode: str) -> None:
-        self.factor, self.patience, self.mode = options.factor, options.patience, mode
-        self.scale = 1.0  # the factor of the learning rate now
-        self.best = -math.inf if mode == "max" else math.inf
-        self.num_bad_epochs = 0
-
-    def reset(self) -> None:
-        """Wait anew, for improvements of another metric; the scale stays."""
-        self.best, self.num_bad_epochs = -math.inf if self.mode == "max" else math.inf, 0
-
-    def step(self, metric: float) -> None:
-        """Update the scale by one epoch's validation metric."""
-        better = metric > self.best if self.mode == "max" else metric < self.best
-        self.best, self.num_bad_epochs = (metric, 0) if better else (self.best, self.num_bad_epochs + 1)
-        if self.num_bad_epochs > self.patience:
-            self.scale, self.num_bad_epochs = self.scale * self.factor, 0
-
-    def state_dict(self) -> dict[str, float]:
-        """Return scale, best metric and bad epochs."""
-        return {"scale": self.scale, "best": self.best, "num_bad_epochs": self.num_bad_epochs}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what ``state_dict`` returned."""
-        self.scale, self.best, self.num_bad_epochs = state["scale"], state["best"], state["num_bad_epochs"]

@@ -23,6 +23,10 @@ from zoo.data.table.spec import Dialect
 from zoo.exceptions import ZooError
 from zoo.utils.console import print_note
 
+FILL_METHODS = ("linear", "last")
+FILL_ADVICE = "fill the gaps, or set data.fill_method=linear or last"
+MOST = 0.5  # share of a column's texts that a format of numbers must read
+
 
 def open_series(path: Path, reading: SeriesReading, columns: Sequence[str] = ()) -> Table:
     """Read the cells of a file. The first row is a header if it looks like one, or by ``columns``, or by the times below.
@@ -59,11 +63,6 @@ def _first_row_names(cells: pd.DataFrame) -> bool:
             if any(not way.valid[0] and way.valid[1:].all() for way in ways if len(way.valid) > 1):
                 return True
     return False
-
-
-FILL_METHODS = ("linear", "last")
-FILL_ADVICE = "fill the gaps, or set data.fill_method=linear or last"
-MOST = 0.5  # share of a column's texts that a format of numbers must read
 
 
 @dataclass(frozen=True)

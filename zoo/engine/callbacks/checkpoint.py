@@ -14,7 +14,7 @@ import torch
 
 from zoo.checkpoint import read
 from zoo.config.schema import EVERY_N_SECONDS, CheckpointOptions
-from zoo.engine.run_dir import Signals
+from zoo.engine.signals import Signals
 from zoo.exceptions import Stopped, ZooError
 from zoo.models.base import ZooModule
 from zoo.reporting.results import RunContext, read_results

@@ -1,33 +1,14 @@
-"""Lightning callbacks: early stopping, and those that a caller brings: which of them work in a run."""
+"""Lightning callbacks that a caller brings: which of them work in a run, and what to use in place of the others."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import lightning as L
-import torch
-from lightning.pytorch.callbacks import EarlyStopping
 
 from zoo.data.loader import MACRO_BATCH
 from zoo.exceptions import ZooError
-from zoo.models.base import ZooModule
-
-
-class Patience(EarlyStopping):
-    """Lightning's early stopping, which follows the module where that comes to watch another figure."""
-
-    def _run_early_stopping_check(self, trainer: L.Trainer) -> None:
-        module = trainer.lightning_module
-        assert isinstance(module, ZooModule)
-        monitor, mode = f"val/{module.task.monitor}", module.task.mode
-        if monitor != self.monitor:
-            self.monitor, self.mode, self.wait_count = monitor, mode, 0
-            self.min_delta = abs(self.min_delta) * (1 if mode == "max" else -1)
-            self.best_score = torch.tensor(-math.inf if mode == "max" else math.inf)
-        super()._run_early_stopping_check(trainer)
-
 
 LOGGER = "needs a Lightning logger, and a run has none; metrics.csv and logger=tensorboard have each epoch's figures"
 AVERAGE = f"would average once in {MACRO_BATCH} steps, since a batch of Lightning's is up to {MACRO_BATCH} batches here"
