@@ -78,7 +78,7 @@ def question(spec: DataSpec) -> type[Question]:
     return model
 
 
-class Answers(litserve.LitAPI):  # type: ignore[misc]
+class Answers(litserve.LitAPI):
     """LitServe's side: what a request is, and the process that answers, which reads and computes by a ``Batcher``."""
 
     def __init__(self, place: str, *, batch: int, wait: float) -> None:
@@ -124,7 +124,7 @@ class Timed(list[Any]):
             yield row
 
 
-class Loop(LitLoop):  # type: ignore[misc]
+class Loop(LitLoop):
     """The work of the process that answers: requests are read as they come, and their pieces computed in between."""
 
     def __call__(
