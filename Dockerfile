@@ -1,0 +1,16 @@
+# The zoo on CPU: docker build -t nnzoo . && docker run --rm -v "$PWD/runs:/work/runs" nnzoo train model=cnn
+FROM python:3.12-slim
+
+ENV PIP_NO_CACHE_DIR=1 PYTHONUNBUFFERED=1
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY conf conf
+COPY zoo zoo
+RUN pip install uv \
+    && uv pip install --system --no-cache --torch-backend=cpu ".[export,serve]" \
+    && useradd --create-home zoo \
+    && install -d -o zoo /work
+USER zoo
+WORKDIR /work
+ENTRYPOINT ["zoo"]
+CMD ["--help"]
