@@ -1,0 +1,40 @@
+"""Configuration of the documentation site: ``sphinx-build -W -b html docs build/site``."""
+
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+about = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+project = "zoo"
+author = about["authors"][0]["name"]
+release = version = about["version"]
+copyright = author
+
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+exclude_patterns = ["build", "**/.ipynb_checkpoints"]
+root_doc = "index"
+
+# Notebooks are stored with their outputs; a test runs them.
+nb_execution_mode = "off"
+nb_merge_streams = True
+myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "deflist", "attrs_inline"]
+myst_heading_anchors = 3
+myst_url_schemes = ("http", "https", "mailto")
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+default_role = "code"
+
+html_theme = "furo"
+html_title = f"zoo {release}"
+html_static_path = ["_static"]
+html_show_sphinx = False
+html_theme_options = {
+    "light_css_variables": {"color-brand-primary": "#0b5fa5", "color-brand-content": "#0b5fa5"},
+    "dark_css_variables": {"color-brand-primary": "#6cb6ff", "color-brand-content": "#6cb6ff"},
+}
+linkcheck_ignore = [r"https?://.*"]  # built without a network; links inside the site are checked
