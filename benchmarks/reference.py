@@ -1,4 +1,4 @@
-"""Write docs/reference.md: every model, data set, task, modality, option and command, from signatures and docstrings.
+"""Write docs/reference/configuration.md: every model, data set, task, modality, option and command, from signatures and docstrings.
 
 python -m benchmarks.reference
 """
@@ -18,8 +18,8 @@ from zoo.config.help import data_descriptions, value_text
 from zoo.config.signatures import REQUIRED, Option, augment_options, data_options, declared, descriptions, model_options
 from zoo.utils import entries
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference.md"
-INTRODUCTION = """# Reference
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "configuration.md"
+INTRODUCTION = """# Configuration and commands
 
 `python -m benchmarks.reference` writes this page from signatures and docstrings.
 
@@ -28,7 +28,7 @@ values of a run. On the command line an option is `key=value` or `--key value`."
 
 
 def page() -> str:
-    """Return the content of docs/reference.md."""
+    """Return the content of docs/reference/configuration.md."""
     sections = [_run, _models, _data, _augmentation, _tasks, _modalities, _commands]
     return "\n".join([INTRODUCTION, *(line for section in sections for line in section())]) + "\n"
 

@@ -1,4 +1,4 @@
-"""Render the README's tables from ``benchmarks/results/``: ``python -m benchmarks.report``; ``check`` compares."""
+"""Render the tables of README and docs from ``benchmarks/results/``: ``python -m benchmarks.report [check]``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ from benchmarks.report_deployment import serving_table, use_cases_table, user_fi
 from benchmarks.report_reliability import conformance_table, files_table
 from benchmarks.rows import RESULTS, read
 from zoo import registry
+from zoo.config.groups import files, recipe_class
+from zoo.config.help import value_text
+from zoo.config.signatures import model_options as options_of
+from zoo.metrics.names import metric_label
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -82,52 +86,102 @@ def expected_metrics() -> dict[Key, Mapping[str, Any]]:
 
 
 def models_table() -> str:
-    """Return the table of models: command, figure, what stands beside it, time."""
+    """Return a table of results for each task."""
+    sections = []
+    for task in registry.list_tasks():
+        if lines := _results(lambda rows, task=task: rows[0].get("task", "classification") == task):
+            sections.append(f"## {task.replace('_', ' ').capitalize()}\n\n{lines}")
+    return "\n\n".join(sections)
+
+
+def model_results(name: str) -> str:
+    """Return the results of a registered model."""
+    return _results(lambda rows: rows[0]["class"] == name) or "No result is published yet."
+
+
+def _results(chosen: Callable[[list[dict[str, Any]]], bool]) -> str:
+    """Return the table of the chosen recipes: metric, result, baselines, reference, size and time."""
     lines = [
-        "| model | command | test figure | without a network | reference | parameters | training, whole run "
-        "| machine |",
-        "|---|---|---|---|---|---|---|---|",
+        "| recipe | metric | result | baselines | reference | parameters | training, whole run |",
+        "|---|---|---|---|---|---|---|",
     ]
     expected_by_case = expected_metrics()
-    for (model, data, words), rows in _groups().items():
-        if words and (model, data, words) not in expected_by_case:
+    names = {(case.model, case.data, case.words): case.name for case in cases()}
+    for key, rows in _groups().items():
+        if (key[2] and key not in expected_by_case) or not chosen(rows):
             continue
-        expected = expected_by_case.get((model, data, words), {})
-        counted = each_of(expected) or [{"metric": f"test/{metric_of(rows[0])}"}]
-        figure = _name(counted[0])
-        show = _show(figure)
-        beside = ", ".join(
-            f"{key} {show([row['baselines'][key][figure] for row in rows]).split(' ±')[0]}"
-            for key in rows[0]["baselines"]
-            if figure in rows[0]["baselines"][key]
-        )
-        train, wall = (statistics.median(r[k] for r in rows) for k in ("train_seconds", "wall_seconds"))
+        expected = expected_by_case.get(key, {})
+        recipe = f"case={names[key]}" if names.get(key) else f"model={key[0]} data={key[1]}"
         reference = f"{expected['reference']} ({expected['source']})" if expected.get("reference") else ""
-        each = [expected["each"].format("K")] if expected.get("each") else []
-        command = command_of([f"model={model}", f"data={data}", *words, *each])
-        lines.append(
-            f"| {model} | `{command}` | {_figures(rows, counted)} | {beside} | {reference} | "
-            f"{rows[0]['params']:,} | {train:.0f} s, {wall:.0f} s | {_machine(rows)} |"
-        )
-    return "\n".join(lines)
+        train, wall = (statistics.median(r[k] for r in rows) for k in ("train_seconds", "wall_seconds"))
+        about = f"{reference} | {rows[0]['params']:,} | {train:,.0f} s, {wall:,.0f} s ({_threads(rows)})"
+        for number, one in enumerate(each_of(expected) or [{"metric": f"test/{metric_of(rows[0])}"}]):
+            cells = _metric_cells(rows, one)
+            lines.append(f"| `{recipe}` | {cells} | {about if number == 0 else ' | |'} |")
+    return "\n".join(lines) if len(lines) > 2 else ""
+
+
+def _metric_cells(rows: list[dict[str, Any]], one: Mapping[str, Any]) -> str:
+    """Return the name of a metric with its direction, the result of runs, and the baselines."""
+    name, times = _name(one), one.get("times")
+    show = _plain if times else _show(name)
+    values = [measured(row, one) for row in rows]
+    result = show(values) + ("" if met(one, statistics.mean(values)) else f", **missed: expected {limit(one)}**")
+    baselines = ", ".join(
+        f"{key} {_show(name)([row['baselines'][key][name] for row in rows]).split(' ±')[0]}"
+        for key in rows[0]["baselines"]
+        if name in rows[0]["baselines"][key]
+    )
+    label = metric_label(name) + (f", as a multiple of {times}" if times else "")
+    return f"{label} {_direction(name, one, rows[0])} | {result} ({_runs(rows)}) | {baselines}"
+
+
+def _direction(name: str, expected: Mapping[str, Any], row: Mapping[str, Any]) -> str:
+    if "min" in expected or "max" in expected:
+        return "↑" if "min" in expected else "↓"
+    task = registry.get_task(str(row.get("task", "classification")))
+    return "↓" if name in task.lower_is_better else "↑"
+
+
+def _runs(rows: list[dict[str, Any]]) -> str:
+    runs = _count(len({r["seed"] for r in rows}), "seed")
+    return runs + (f" × {_count(len({r['fold'] for r in rows}), 'fold')}" if rows[0]["fold"] is not None else "")
 
 
 def _show(figure: str) -> Callable[[list[float]], str]:
     return _plain if figure in PLAIN else _percent
 
 
-def _figures(rows: list[dict[str, Any]], counted: Sequence[Mapping[str, Any]]) -> str:
-    """Return each figure's mean and deviation, and over what."""
-    cells = []
-    for one in counted:
-        show = _plain if one.get("times") else _show(_name(one))
-        times = f" times {one['times']}" if one.get("times") else ""
-        values = [measured(row, one) for row in rows]
-        missed = "" if met(one, statistics.mean(values)) else f", **missed: expected {limit(one)}**"
-        cells.append(f"{_name(one).replace('_', ' ')} {show(values)}{times}{missed}")
-    runs = _count(len({r["seed"] for r in rows}), "seed")
-    runs += f" × {_count(len({r['fold'] for r in rows}), 'fold')}" if rows[0]["fold"] is not None else ""
-    return f"{', '.join(cells)} ({runs})"
+def model_support(name: str) -> str:
+    """Return the tasks and modalities of a registered model, and the recipes that configure it."""
+    entry = registry.entry(name)
+    spaces = f" with {' or '.join(entry.action_spaces)} actions" if entry.action_spaces else ""
+    recipes = [recipe for recipe in files("model") if recipe_class(recipe) == name]
+    return (
+        f"Tasks: {', '.join(task.replace('_', ' ') for task in entry.tasks)}. "
+        f"Modalities: {', '.join(entry.modalities)}{spaces}. Recipes: {', '.join(f'`{r}`' for r in recipes)}."
+    )
+
+
+def support_table() -> str:
+    """Return the table of registered models by the tasks and modalities that they support."""
+    lines = ["| model | tasks | modalities |", "|---|---|---|"]
+    for name in registry.list_models():
+        entry = registry.entry(name)
+        if entry.module.startswith("zoo."):
+            tasks = ", ".join(task.replace("_", " ") for task in entry.tasks)
+            lines.append(f"| [{name}]({name}.md) | {tasks} | {', '.join(entry.modalities)} |")
+    return "\n".join(lines)
+
+
+def model_options(name: str) -> str:
+    """Return the table of a model's options with the defaults of its constructor."""
+    lines = ["| option | default | description |", "|---|---|---|"]
+    for key, option in options_of(name).items():
+        default = option.default
+        text = value_text(list(default) if isinstance(default, tuple) else default)
+        lines.append(f"| `model.{key}` | `{text}` | {' '.join(option.description.split())} |".replace("``", "`"))
+    return "\n".join(lines)
 
 
 def third_party_rows() -> dict[tuple[Key, str], list[dict[str, Any]]]:
@@ -190,13 +244,9 @@ def third_party_rl_table() -> str:
     return "\n".join(lines)
 
 
-def _machine(rows: list[dict[str, Any]]) -> str:
-    precision = {"32-true": "float32", "bf16-mixed": "bf16"}
-    machines = {}
-    for row in rows:
-        threads = f"{row['threads']} thread{'s' * (row['threads'] > 1)}"
-        machines[f"{row['device']}, {threads}, {precision.get(row['precision'], row['precision'])}"] = None
-    return "; ".join(machines)
+def _threads(rows: list[dict[str, Any]]) -> str:
+    counts = sorted({row["threads"] for row in rows})
+    return f"{' or '.join(map(str, counts))} thread{'s' * (counts != [1])}"
 
 
 def _name(expected_by_case: Mapping[str, Any]) -> str:
@@ -328,7 +378,8 @@ def _interval(values: Sequence[float]) -> str:
     return f"{mean:+.2f} [{mean - half:+.2f}, {mean + half:+.2f}]"
 
 
-TABLES = {
+TABLES: dict[str, Callable[..., str]] = {
+    "support": support_table,
     "samples": samples_table,
     "families": families_table,
     "models": models_table,
@@ -345,26 +396,35 @@ TABLES = {
     "user_files": user_files_table,
     "serving": serving_table,
 }
+OF_MODELS = {"support": model_support, "results": model_results, "options": model_options}
+MARK = re.compile(r"(<!-- table:(\w+)(?:/(\w+))? -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+def pages() -> list[Path]:
+    """Return the README and the pages of the documentation."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def render(text: str) -> str:
-    """Return ``text`` with each table between its markers made anew."""
-    for name, table in TABLES.items():
-        marked = re.compile(rf"(<!-- table:{name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        rendered = table()
-        text = marked.sub(lambda m, rendered=rendered: f"{m[1]}{rendered}\n{m[2]}", text)
-    return text
+    """Return ``text`` with each table between its marks generated anew."""
+    return MARK.sub(lambda m: f"{m[1]}{OF_MODELS[m[2]](m[3]) if m[3] else TABLES[m[2]]()}\n{m[5]}", text)
 
 
-def main(words: list[str]) -> int:
-    """Write the README's tables; with ``check``, return 1 where they differ from the results."""
-    readme = ROOT / "README.md"
-    old = readme.read_text()
-    new = render(old)
-    if words == ["check"]:
-        print("README and results agree" if old == new else "README and results differ: python -m benchmarks.report")
-        return int(old != new)
-    readme.write_text(new)
+def main(args: list[str]) -> int:
+    """Write the tables of all pages; with ``check``, return 1 where one differs from the results."""
+    stale = []
+    for page in pages():
+        old = page.read_text()
+        new = render(old)
+        if old != new:
+            stale.append(str(page.relative_to(ROOT)))
+            if args != ["check"]:
+                page.write_text(new)
+    if args == ["check"]:
+        print(
+            f"stale tables in {', '.join(stale)}: python -m benchmarks.report" if stale else "tables agree with results"
+        )
+        return bool(stale)
     return 0
 
 
