@@ -34,8 +34,8 @@ def _replay(row: dict[str, Any]) -> str:
     height, width = row["frame"]
     return (
         f"{row['what'].capitalize()} of {height}×{width} frames, stacked by {row['stack']}: {row['buffer_mb']:.0f} MB "
-        f"in memory; a checkpoint with {row['new_steps']:,} new steps writes {row['written_mb']:.1f} MB of it, "
-        f"best.ckpt ({row['best_mb']:.1f} MB) none; bit-equal after "
+        f"in memory. A checkpoint with {row['new_steps']:,} new steps writes {row['written_mb']:.1f} MB of it, "
+        f"best.ckpt ({row['best_mb']:.1f} MB) none. Bit-equal after "
         f"{row['equal']} of {row['killed']} kills with a full buffer."
     )
 

@@ -1,0 +1,73 @@
+"""README and docs keep to the style: short sentences, and none of the constructions that read like a translation."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+NOTEBOOKS = sorted((ROOT / "docs").rglob("*.ipynb"))
+WORDS = 30  # of a sentence, at most
+LISTED = {
+    r"^(Beside|Besides|Of|What)\b": "begins with Beside, Of or What",
+    r"\b(?!so )what\b(?! if\b)": "has a clause with 'what'",
+    r";[^;]*;": "is a chain of fragments",
+    r"\b(one's|learnt|whilst|amongst)\b": "has a word of no American text",
+    r"\bstands? beside\b": "says 'stands beside'",
+}
+
+
+def prose(text: str) -> str:
+    """Return the text without code, tables, formulas, comments, links' targets and directives."""
+    text = re.sub(r"```.*?```|~~~.*?~~~", "\n\n", text, flags=re.DOTALL)
+    text = re.sub(r"<!--.*?-->|\$\$.*?\$\$", "\n\n", text, flags=re.DOTALL)
+    text = re.sub(r"^(    |\t).*$", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^\s*\|.*$", "", text, flags=re.MULTILINE)
+    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", text)
+    text = re.sub(r"`[^`]*`|\$[^$]*\$", "X", text)
+    return re.sub(r"<[^>]+>", "", text)
+
+
+def sentences(text: str) -> list[str]:
+    """Return the sentences of a text; a heading and an item of a list end one."""
+    found = []
+    for block in re.split(r"\n\s*\n|\n\s*(?=[-*#]|\d+\. )|^#+ .*$", prose(text), flags=re.MULTILINE):
+        line = re.sub(r"^[-*#>\d. ]+|\*\*", "", " ".join(block.split()))
+        found += [part for part in re.split(r"(?<=[.!?:])\s+(?=[A-Z`X])", line) if part]
+    return found
+
+
+def findings(text: str) -> list[str]:
+    """Return a line for each sentence that breaks a rule."""
+    found = []
+    for sentence in sentences(text):
+        if len(sentence.split()) > WORDS:
+            found.append(f"{len(sentence.split())} words: {sentence}")
+        for pattern, reason in LISTED.items():
+            if re.search(pattern, sentence) and not sentence.endswith("?"):
+                found.append(f"{reason}: {sentence}")
+    return found
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES + NOTEBOOKS])
+def test_prose_keeps_to_the_style(page):
+    text = page.read_text()
+    if page.suffix == ".ipynb":
+        text = "\n\n".join("".join(c["source"]) for c in json.loads(text)["cells"] if c["cell_type"] == "markdown")
+    assert not findings(text), "\n".join(findings(text))
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Beside each figure is a baseline.",
+        "Of all models this is the largest.",
+        "It prints what the model predicts.",
+        "It reads; it writes; it ends.",
+        " ".join(["word"] * 31) + ".",
+    ],
+)
+def test_style_check_finds_the_listed_constructions(sentence):
+    assert findings(f"A heading\n\n{sentence} A short sentence follows.")
