@@ -152,6 +152,36 @@ def _show(figure: str) -> Callable[[list[float]], str]:
     return _plain if figure in PLAIN else _percent
 
 
+FAMILIES = {  # the recipe that the README shows of each family
+    "feed-forward": ("fnn", "mnist"),
+    "convolutional": ("cnn", "mnist"),
+    "recurrent": ("gru", "spoken_digits"),
+    "recurrent, forecasts": ("gru", "etth1"),
+    "attention": ("transformer", "shakespeare"),
+    "autoencoders": ("autoencoder", "mnist"),
+    "variational": ("vae", "binarized_mnist"),
+    "adversarial": ("cgan", "digits"),
+    "on-policy": ("ppo", "lunar_lander"),
+    "off-policy": ("sac", "pendulum"),
+}
+
+
+def readme_table() -> str:
+    """Return a line per family: one recipe, its metric beside its reference, and the time of training."""
+    lines = ["| family | recipe | metric | result | reference | training |", "|---|---|---|---|---|---|"]
+    expected_by_case = expected_metrics()
+    for family, (model, data) in FAMILIES.items():
+        rows, expected = same_runs(model, data, []), expected_by_case[model, data, ()]
+        metric, result, _ = _metric_cells(rows, expected).split(" | ")
+        page = f"docs/models/{rows[0]['class']}.md"
+        seconds = statistics.median(row["train_seconds"] for row in rows)
+        lines.append(
+            f"| [{family}]({page}) | `model={model} data={data}` | {metric} | {result} | {expected['reference'] or ''} | "
+            f"{seconds:,.0f} s |"
+        )
+    return "\n".join(lines)
+
+
 def model_support(name: str) -> str:
     """Return the tasks and modalities of a registered model, and the recipes that configure it."""
     entry = registry.entry(name)
@@ -379,6 +409,7 @@ def _interval(values: Sequence[float]) -> str:
 
 
 TABLES: dict[str, Callable[..., str]] = {
+    "readme": readme_table,
     "support": support_table,
     "samples": samples_table,
     "families": families_table,
