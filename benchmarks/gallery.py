@@ -60,7 +60,11 @@ def denoising() -> None:
     run = _train("autoencoder", "mnist", **{"model.noise": "gaussian", "model.noise_level": 0.5})
     images = run.model.reconstructions(load("mnist"))
     noisy, restored = images["noisy"], images["restored"]
-    pairs = [part for row in range(len(noisy) // 10) for part in (noisy[10 * row : 10 * row + 10], restored[10 * row : 10 * row + 10])]
+    pairs = [
+        part
+        for row in range(len(noisy) // 10)
+        for part in (noisy[10 * row : 10 * row + 10], restored[10 * row : 10 * row + 10])
+    ]
     _rows(torch.cat(pairs), 10, "denoising")
 
 

@@ -118,4 +118,6 @@ def test_docs_links_lead_to_files():
 
 
 def test_docs_reference_is_current():
-    assert (DOCS / "reference" / "configuration.md").read_text() == reference.page(), "run python -m benchmarks.reference"
+    assert (DOCS / "reference" / "configuration.md").read_text() == reference.page(), (
+        "run python -m benchmarks.reference"
+    )
