@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.quality import each_of
-from benchmarks.report import expected_metrics, latest, metric_of
+from benchmarks.report_results import expected_metrics, latest, metric_of
 from benchmarks.rows import read
 
 FALLS = ("rmse", "mae", "mse", "nll", "perplexity", "bits_per_character", "frechet", "seconds", "ratio", "exponent")

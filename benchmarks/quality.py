@@ -166,9 +166,9 @@ def each_of(expected: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
 
 
 def measured(row: Mapping[str, Any], one: Mapping[str, Any]) -> float:
-    """Return the value of an expected metric in a run; ``times`` names what stands beside it, as a multiple of which it counts."""
+    """Return the value of an expected metric in a run."""
     value: float = row["metrics"][one["metric"]]
-    return value / row["baselines"][one["times"]][one["metric"].removeprefix("test/")] if one.get("times") else value
+    return value
 
 
 def missed(done: Sequence[Mapping[str, Any]], case: Case) -> Iterator[Any]:
@@ -178,8 +178,7 @@ def missed(done: Sequence[Mapping[str, Any]], case: Case) -> Iterator[Any]:
     for one in each_of(case.expected) if complete else []:
         mean = statistics.mean(measured(row, one) for row in complete)
         right = met(one, mean)
-        times = f" times {one['times']}" if one.get("times") else ""
-        message = f"{one['metric']} {mean:.4f}{times} over {len(complete)} runs; expected {limit(one)}"
+        message = f"{one['metric']} {mean:.4f} over {len(complete)} runs; expected {limit(one)}"
         print(f"{pair['model']} on {pair['data']}: {message}{'' if right else ', which is missed'}", flush=True)
         if not right:
             yield {**pair, "failed": [f"expected metric missed: {message}"], "commit": done[-1].get("commit")}

@@ -20,7 +20,7 @@ from typing import Any
 
 from benchmarks.jobs import Job
 from benchmarks.quality import Case
-from benchmarks.report import same_runs
+from benchmarks.report_results import same_runs
 from zoo.exceptions import ZooError, install
 
 Figures = dict[str, float]

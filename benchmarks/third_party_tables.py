@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.jobs import Job
 from benchmarks.quality import Case
-from benchmarks.report import same_runs
+from benchmarks.report_results import same_runs
 from zoo.exceptions import ZooError
 from zoo.tasks.baselines import draw_trees, fit_trees, texts, tuned
 

@@ -19,7 +19,7 @@ from zoo.exceptions import ZooError
 from zoo.layers.blocks import halved
 from zoo.layers.diffaugment import POLICIES, diffaugment
 from zoo.layers.encoder_decoder import sample_latents
-from zoo.metrics.generative import density_and_coverage, frechet, nearest, principal_components
+from zoo.metrics.generative import frechet, nearest, neighbor_metrics, principal_components
 from zoo.models.gan import GAN, LOSSES, Discriminator, Generator, max_halvings, squared_slope
 from zoo.optim.weights import update_ema
 
@@ -300,18 +300,39 @@ def test_frechet_distance_equals_its_closed_form():
     assert frechet(a @ turn, b @ turn) == pytest.approx(frechet(a, b), rel=1e-6)
 
 
-def test_density_and_coverage_detect_missing_modes():
+def test_neighbor_metrics_detect_missing_modes():
     rng = torch.Generator().manual_seed(0)
     real = torch.cat([torch.randn(500, 2, generator=rng), torch.randn(500, 2, generator=rng) + 50])
     same = torch.cat([torch.randn(500, 2, generator=rng), torch.randn(500, 2, generator=rng) + 50])
-    density, coverage = density_and_coverage(real, same)
-    assert density == pytest.approx(1, abs=0.1)
-    assert coverage > 0.9
+    metrics = neighbor_metrics(real, same)
+    assert metrics["density"] == pytest.approx(1, abs=0.1)
+    assert min(metrics["precision"], metrics["recall"], metrics["coverage"]) > 0.9
     half = torch.randn(1000, 2, generator=rng)
-    density, coverage = density_and_coverage(real, half)
-    assert density == pytest.approx(1, abs=0.1)
-    assert 0.4 < coverage <= 0.5
-    assert density_and_coverage(real, half + 1000) == (0, 0)
+    metrics = neighbor_metrics(real, half)
+    assert metrics["density"] == pytest.approx(1, abs=0.1)
+    assert metrics["precision"] > 0.9
+    assert all(0.4 < metrics[name] <= 0.5 for name in ("recall", "coverage"))
+    spread = neighbor_metrics(half, real)  # half of the generated points lie where no real one does
+    assert 0.4 < spread["precision"] <= 0.5 < 0.9 < spread["recall"]
+    assert set(neighbor_metrics(real, half + 1000).values()) == {0}
+
+
+def test_neighbor_metrics_equal_their_definitions():
+    rng = np.random.default_rng(1)
+    real, generated = rng.normal(size=(40, 3)), rng.normal(size=(30, 3)) * 1.3 + 0.3
+    between = np.linalg.norm(generated[:, None] - real[None], axis=2)  # (30, 40)
+    reach = [np.sort(np.linalg.norm(one[:, None] - one[None], axis=2), 1)[:, 5] for one in (real, generated)]
+    inside = between < reach[0]
+    expected = {
+        "precision": inside.any(1).mean(),
+        "recall": (between < reach[1][:, None]).any(0).mean(),
+        "density": inside.sum() / (5 * 30),
+        "coverage": inside.any(0).mean(),
+    }
+    assert neighbor_metrics(torch.from_numpy(real), torch.from_numpy(generated)) == pytest.approx(expected)
+
+
+def test_nearest_of_a_point():
     distance, index = nearest(torch.tensor([[50.0, 50.0]]), torch.tensor([[0.0, 0.0], [47.0, 46.0]]))
     assert (float(distance), int(index)) == (5, 1)
 

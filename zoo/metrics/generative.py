@@ -56,19 +56,34 @@ def frechet(one: Tensor, other: Tensor) -> float:
     return float(between + first.trace() + second.trace() - 2 * inner)
 
 
-def density_and_coverage(real: Tensor, generated: Tensor) -> tuple[float, float]:
-    """Return how densely generated points (M, K) lie where real ones (N, K) do, and the share of real ones that have a generated
-    one as near as their own fifth neighbor (Naeem et al., ICML 2020).
+def radii(points: Tensor) -> Tensor:
+    """Return the distance of each point (N, K) to its fifth nearest neighbor, (N,)."""
+    parts = torch.split(points, CHUNK)
+    return torch.cat([torch.cdist(part, points).kthvalue(NEIGHBORS + 1, dim=1).values for part in parts])
+
+
+def neighbor_metrics(real: Tensor, generated: Tensor) -> dict[str, float]:
+    """Compare real points (N, K) and generated ones (M, K) by balls that reach to a point's k-th nearest neighbor, k = 5.
+
+    ``precision`` is the share of generated points in the ball of a real one, ``recall`` the share of real points in the
+    ball of a generated one (Kynkäänniemi et al., NeurIPS 2019). ``density`` is the mean number of real balls around a
+    generated point, divided by k. ``coverage`` is the share of real balls that hold a generated point (Naeem et al., ICML 2020).
     """
-    radius = torch.cat(
-        [torch.cdist(part, real).kthvalue(NEIGHBORS + 1, dim=1).values for part in torch.split(real, CHUNK)]
-    )
-    inside, covered = 0, torch.zeros(len(real), dtype=torch.bool, device=real.device)
-    for part in torch.split(generated, CHUNK):
-        near = torch.cdist(part, real) < radius  # (part, N)
-        inside += int(near.sum())
-        covered |= near.any(0)
-    return inside / (NEIGHBORS * len(generated)), float(to_widest_dtype(covered).mean())
+    real_radii, generated_radii = radii(real), radii(generated)
+    counts, covered, recalled = [], *(torch.zeros(len(real), dtype=torch.bool, device=real.device) for _ in range(2))
+    for part, part_radii in zip(torch.split(generated, CHUNK), torch.split(generated_radii, CHUNK), strict=True):
+        distances = torch.cdist(part, real)  # (part, N)
+        inside = distances < real_radii
+        counts.append(inside.sum(1))
+        covered |= inside.any(0)
+        recalled |= (distances < part_radii[:, None]).any(0)
+    count = torch.cat(counts)
+    return {
+        "precision": float(to_widest_dtype(count > 0).mean()),
+        "recall": float(to_widest_dtype(recalled).mean()),
+        "density": float(to_widest_dtype(count).mean()) / NEIGHBORS,
+        "coverage": float(to_widest_dtype(covered).mean()),
+    }
 
 
 def nearest(points: Tensor, among: Tensor) -> tuple[Tensor, Tensor]:
@@ -132,7 +147,7 @@ class SampleMetrics(Metric):
         rows = {name: dim_zero_cat(getattr(self, name)) for name in STATES if len(getattr(self, name))}
         metrics = {"frechet_pca": frechet(rows["real"], rows["generated"])}
         if len(rows["real"]) > FEW:
-            metrics["density"], metrics["coverage"] = density_and_coverage(rows["real"], rows["generated"])
+            metrics |= neighbor_metrics(rows["real"], rows["generated"])
         if "generated_distance" in rows:
             metrics["nearest_distance_ratio"] = float(
                 rows["generated_distance"].median() / rows["real_distance"].median()

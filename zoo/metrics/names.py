@@ -13,6 +13,7 @@ LABELS = {name: name.upper() for name in ACRONYMS} | {
     "probe_accuracy": "linear probe accuracy",
     "frechet_pca": "FD (features of PCA)",
     "frechet_zoo_cnn": "FD (features of zoo CNN)",
+    "class_accuracy": "GAN-test accuracy",
     "confident_share": "share of confident samples",
     "min_class_share": "share of the rarest class",
     "return": "mean episodic return",

@@ -105,7 +105,7 @@ class GenerativeModule(ZooModule):
         detected = [float(to_widest_dtype(self.discriminator_logit(*pair) > 0).mean()) for pair in pairs]
         if (
             len(real) > generative.FEW
-            and generative.density_and_coverage(self.project(real), self.project(generated))[1] < COLLAPSED
+            and generative.neighbor_metrics(self.project(real), self.project(generated))["coverage"] < COLLAPSED
         ):
             problem = "the generator has collapsed, its images are far from most real ones"
         elif detected[0] > SATURATED and detected[1] < 1 - SATURATED:

@@ -77,7 +77,7 @@ class Task(nn.Module):
     detects_anomalies: bool = False
     collects_outputs: ClassVar[bool] = True
     lower_is_better: ClassVar[tuple[str, ...]] = (
-        *("nll", "perplexity", "rmse", "mae", "mse", "sse"),
+        *("nll", "perplexity", "bits_per_character", "rmse", "mae", "mse", "sse"),
         *("frechet_pca", "frechet_zoo_cnn"),
     )
     metric_labels: ClassVar[Mapping[str, str]] = {}

@@ -43,16 +43,18 @@ def relative_frechet(metrics: Mapping[str, float], dataset: Dataset) -> float:
 
 @register_task("generation", target="none")
 class Generation(Task):
-    """Samples beside real rows, as many.
+    """Compare generated images with as many real ones.
 
-    ``frechet_pca`` is the Fréchet distance in the space of 64 principal components of the training images. ``density``
-    and ``coverage`` (Naeem 2020) are in the same space, and so is ``nearest_distance_ratio``: how far samples are from
-    the nearest training image, as a multiple of what the real rows are (1: as far; far below: memorized).
+    ``frechet_pca`` is the Fréchet distance in the space of the first 64 principal components of the training images.
+    ``precision``, ``recall`` (Kynkäänniemi 2019), ``density`` and ``coverage`` (Naeem 2020) use the same space, with k = 5.
+    ``nearest_distance_ratio`` is the median distance of generated images to their nearest training image, divided by
+    that of real test images. A value far below 1 shows memorization.
 
-    Where the zoo has a classifier of the data (see ``zoo.metrics.generative``), ``frechet_zoo_cnn`` is the distance in
-    its features (no Inception FID), ``confident_share`` the share of samples to whose class it gives more than 0.9,
-    ``min_class_share`` that of the rarest class, ``class_accuracy`` how often a sample of a class is taken for one.
-    ``d_real`` and ``d_generated`` are the discriminator's accuracies on real and on generated rows.
+    If the zoo has a classifier of the dataset (see ``zoo.metrics.generative``), ``frechet_zoo_cnn`` is the Fréchet distance
+    in its features, which is not the Inception FID. ``class_accuracy`` is the GAN-test accuracy (Shmelkov 2018): the share of
+    generated images that the classifier assigns to the requested class. Two monitors of training complete them:
+    ``confident_share`` is the share of images with a class probability above 0.9, ``min_class_share`` that of the rarest class.
+    ``d_real`` and ``d_generated`` are the accuracies of the discriminator on real and on generated images.
     """
 
     monitor, mode, fallback_monitor = "frechet_pca", "min", "frechet_pca"
