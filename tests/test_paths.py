@@ -65,7 +65,7 @@ def test_run_is_named_by_folder_parent_latest_or_checkpoint(project, monkeypatch
             assert main(["evaluate", place]) == 0, place
         assert zoo.load("latest").name == zoo.load("runs").name == "fnn"
         assert main(["resume", "runs", "trainer.max_epochs=1"]) == 2
-        assert "2 epochs of the run are done" in capsys.readouterr().err
+        assert "the run has already trained 2 epochs" in capsys.readouterr().err
     finally:
         shutil.rmtree("runs")
 
@@ -139,7 +139,7 @@ def test_discard_run_removes_only_run_files(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "config.yaml").write_text("x")
     (tmp_path / "thesis.txt").write_text("dear")
-    assert resume_hint(tmp_path) == "no checkpoint was written yet"
+    assert resume_hint(tmp_path) == "The run has no checkpoint yet."
     assert (tmp_path / "config.yaml").exists()
     discard_run(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]

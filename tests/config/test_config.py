@@ -197,7 +197,7 @@ def test_compose_typo_names_the_nearest_choice(words, message):
         ({"model_kwargs": {"dpeth": 3}}, "did you mean 'model.depth'"),
         ({"data": "wine"}, "models that fit this data are fnn"),
         ({"task": "regression"}, "task=regression: data=digits offers classification"),
-        ({"target": "x"}, "is for a data frame"),
+        ({"target": "x"}, "only for a data frame"),
         ({"max_epoch": 3}, "did you mean 'trainer.max_epochs'"),
         ({"num_epochs": 3}, "unknown option 'num_epochs': use trainer.max_epochs"),
     ],

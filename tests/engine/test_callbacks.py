@@ -96,13 +96,13 @@ def test_callbacks_with_uncalled_hooks_are_rejected(hook):
 
 
 def test_callbacks_reject_other_objects_and_metrics(tmp_path):
-    with pytest.raises(zoo.ZooError, match="Timer is no lightning.pytorch"):
+    with pytest.raises(zoo.ZooError, match="Timer is not a lightning.pytorch"):
         train(type("Timer", (), {})())
-    with pytest.raises(zoo.ZooError, match=r"must be a list of callbacks"):
+    with pytest.raises(zoo.ZooError, match=r"callbacks: must be a list"):
         zoo.train("fnn", "wine", callbacks=Timer(), **QUICK)
     for callback in (EarlyStopping("val_loss"), ModelCheckpoint(monitor="loss")):
         with pytest.raises(
-            zoo.ZooError, match=f"{type(callback).__name__} watches .*; a run's validation has val/accuracy, val/nll"
+            zoo.ZooError, match=f"{type(callback).__name__} monitors .*; validation logs val/accuracy, val/nll"
         ):
             train(callback)
     assert not list(tmp_path.iterdir())

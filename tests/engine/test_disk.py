@@ -77,7 +77,7 @@ def test_full_disk_stops_training_and_resume_is_bit_equal(how, disk, tmp_path):
         reason = "Read-only file system"
     with pytest.raises(TrainingError) as error:
         run(folder, callbacks=[Happens(happens)])
-    assert str(error.value).startswith(f"{folder}: cannot be written ({reason}); once that is mended, go on with")
+    assert str(error.value).startswith(f"{folder}: cannot be written ({reason}). Fix the cause, then resume with: ")
     assert "\n" not in str(error.value)
     assert not list(folder.rglob("*.tmp"))
     zoo.load(folder / "checkpoints" / "best.ckpt")

@@ -23,7 +23,7 @@ def _registered(monkeypatch):
 
 def test_non_finite_loss_in_one_process_stops_all(capfd):
     with pytest.raises(
-        zoo.TrainingError, match=r"the loss became nan at step 5 in process 1 of 2 .*last good"
+        zoo.TrainingError, match=r"the loss became nan at step 5 in process 1 of 2 .*Last good"
     ) as caught:
         zoo.train("test_nan_in_one", run_dir="run", trainer=TRAINER, **SHARED)
     assert "\n" not in str(caught.value)

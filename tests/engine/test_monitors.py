@@ -82,7 +82,7 @@ def test_train_names_the_step_of_non_finite_weights(tmp_path):
 
     try:
         for monitor in (None, "nll"):
-            with pytest.raises(zoo.TrainingError, match="epoch 2: the weights are not finite after step 5.*last good"):
+            with pytest.raises(zoo.TrainingError, match="epoch 2: the weights are not finite after step 5.*Last good"):
                 zoo.train(
                     "test_explodes", parts([0, 1] * 4), run_dir=f"{monitor}", **QUICK, **{"objective.monitor": monitor}
                 )

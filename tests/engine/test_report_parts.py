@@ -21,8 +21,8 @@ from zoo.testing.subject import QUICK, cases_of
 WORDS = ["model=fnn", "data=wine", "logger=csv", "trainer=cpu", "trainer.max_epochs=1", "run_dir=run"]
 PLACES = {
     "baseline": None,  # of the task's own class
-    "picture": "zoo.utils.plotting.save",
-    "film": "zoo.models.rl_base.render_episode",
+    "plot": "zoo.utils.plotting.save",
+    "video": "zoo.models.rl_base.render_episode",
     "visualizations": None,  # of the model's own class
 }
 
@@ -40,7 +40,7 @@ def models() -> list:
     pairs = []
     for name in sorted(registry.registered_models()):
         cases = sorted(cases_of(registry.entry(name)), key=lambda case: case.modality != "image")
-        cases = {case.task: case for case in cases}  # images, whose pictures take seconds, where there is no other
+        cases = {case.task: case for case in cases}  # images, whose plots take seconds, where there is no other
         for case in cases.values():
             quick = (name, case.task) == ("fnn", "classification")
             marks = () if quick else pytest.mark.slow
@@ -57,7 +57,7 @@ def faulty(place: str, model: type, spec: DataSpec, patch: pytest.MonkeyPatch):
     with patch.context() as inside:
         if place == "visualizations":
             inside.setattr(model, "visualizations", fails)
-        elif place == "film":
+        elif place == "video":
             inside.setattr(PLACES[place], fails)
         elif place == "baseline":
             inside.setattr(type(build_task(spec)), "baselines", lambda *_: {"broken": fails})
@@ -71,34 +71,31 @@ def faulty(place: str, model: type, spec: DataSpec, patch: pytest.MonkeyPatch):
 def test_report_failures_warn_and_resume_completes_them(name, case, monkeypatch, capfd):
     if case.task == "control":  # the generated environment draws no frames
         frames = torch.zeros(3, 8, 8, 3, dtype=torch.uint8)
-        monkeypatch.setattr(PLACES["film"], lambda *_, **__: frames)
+        monkeypatch.setattr(PLACES["video"], lambda *_, **__: frames)
     options = {**QUICK, "trainer.accelerator": "cpu", "trainer.max_epochs": 1}
     options |= {} if case.task == "control" else {"trainer.steps_per_epoch": 2}
     reference = zoo.train(name, case.dataset, run_dir="run", **options)
-    expected, pictures = results(), drawn(Path("run"))
+    expected, plots = results(), drawn(Path("run"))
     assert "missing" not in expected
     assert expected["baselines"]
     killed = {**expected, "baselines": {}, "missing": ["report"]}  # as a run that was killed in its report left it
     Path("run/results.json").write_text(json.dumps(killed))
     capfd.readouterr()
     for place in PLACES:
-        if place == "film" and case.task != "control":
+        if place == "video" and case.task != "control":
             continue
         with faulty(place, type(reference.model), case.dataset.spec, monkeypatch):
             run = zoo.resume("run", case.dataset)  # which adds what was lacking before
         warnings = [line for line in capfd.readouterr().err.splitlines() if "left out" in line]
         assert [line for line in warnings if "ZeroDivisionError: of the test" in line] == warnings
         assert len(warnings) == len(results()["missing"]) > 0
-        assert all(
-            line.startswith(f"warning: {place}") or (place, line[:23]) == ("picture", "warning: film")
-            for line in warnings
-        )
+        assert all(line.startswith(f"warning: {place}") for line in warnings)
         assert run.metrics == reference.metrics
         assert {**results(), "missing": 0, "baselines": 0} == {**expected, "missing": 0, "baselines": 0}
         assert (results()["baselines"] == {}) is (place == "baseline")
     zoo.resume("run", case.dataset)
     assert results() == expected
-    assert drawn(Path("run")) == pictures
+    assert drawn(Path("run")) == plots
     with pytest.raises(zoo.ZooError, match="has finished"):
         zoo.resume("run", case.dataset)
 
@@ -108,9 +105,9 @@ def test_report_failure_keeps_exit_code_0(monkeypatch, capfd):
         inside.setattr("zoo.tasks.plots.save", fails)
         assert main(["train", *WORDS]) == 0
     output = capfd.readouterr()
-    assert output.err == "warning: picture confusion.png: is left out (ZeroDivisionError: of the test)\n"
+    assert output.err == "warning: plot confusion.png: is left out (ZeroDivisionError: of the test)\n"
     assert "test accuracy" in output.out
-    assert results()["missing"] == ["picture confusion.png"]
+    assert results()["missing"] == ["plot confusion.png"]
     assert set(results()["baselines"]) == {"majority", "logistic regression"}
     assert main(["train", "resume=run"]) == 0
     assert not capfd.readouterr().err
@@ -125,7 +122,7 @@ def test_report_failures_are_independent(monkeypatch, capfd):
     monkeypatch.setattr("zoo.FNN.extra_metrics", fails)
     monkeypatch.setattr("zoo.reporting.results.closing", fails)
     assert main(["train", *WORDS]) == 0
-    assert results()["missing"] == ["further figures", "baseline majority", "baseline logistic regression"]
+    assert results()["missing"] == ["extra metrics", "baseline majority", "baseline logistic regression"]
     assert len(capfd.readouterr().err.splitlines()) == 4
     assert drawn(Path("run")) == {"curves.png", "confusion.png"}
 
@@ -140,8 +137,7 @@ def test_signal_in_a_baseline_keeps_results(number, monkeypatch, capfd):
     (line,) = capfd.readouterr().err.splitlines()
     name = signal.Signals(number).name
     assert line == (
-        f"stopped by {name}; its test figures are in run/results.json; "
-        "add the rest of its report with python train.py resume=run"
+        f"stopped by {name}. The test metrics are in run/results.json. Complete the report with: zoo train resume=run"
     )
     accuracy = results()["metrics"]["test/accuracy"]
     assert main(["train", "resume=run"]) == 0

@@ -32,7 +32,7 @@ def command(*words: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 
 def stopped(folder: str, after: int, **options) -> Path:
-    with pytest.raises(zoo.Stopped, match=rf"go on with python train.py resume={folder}"):
+    with pytest.raises(zoo.Stopped, match=rf"Resume with: zoo train resume={folder}"):
         zoo.train("fnn", run_dir=folder, callbacks=[StopAfter(after)], report=False, **options)
     return Path(folder)
 
@@ -61,13 +61,13 @@ def test_signal_stops_training_in_one_line(number, tmp_path):
         _, error = run.communicate(timeout=60)
     assert run.returncode == 128 + number
     assert re.fullmatch(
-        rf"stopped by {number.name} in epoch \d+ of 4000, after [\d,]+ steps; go on with "
-        r"python train.py resume=cut\n",
+        rf"stopped by {number.name} in epoch \d+ of 4000, after [\d,]+ steps\. "
+        r"Resume with: zoo train resume=cut\n",
         error,
     )
     assert not Path("cut/results.json").exists()
     done = len(rows("cut"))
-    with pytest.raises(zoo.ZooError, match=f"trainer.max_epochs={done - 1}: {done} epochs of the run are done"):
+    with pytest.raises(zoo.ZooError, match=f"trainer.max_epochs={done - 1}: the run has already trained {done} epochs"):
         zoo.resume("cut", **{"trainer.max_epochs": done - 1})
     assert zoo.resume("cut", report=False, **{"trainer.max_epochs": done + 1}).results["epochs"] == done + 1
 
@@ -91,7 +91,9 @@ def test_resume_is_bit_equal_after_a_stop(tmp_path):
     for key in ("metrics", "baselines", "epochs", "steps", "samples", "config_hash"):
         assert reference[key] == cut[key]
     assert cut["command"] == "python train.py resume=cut"
-    with pytest.raises(zoo.ZooError, match=r"cut: has finished, after 6 epochs; trainer.max_epochs=12 would train on"):
+    with pytest.raises(
+        zoo.ZooError, match=r"cut: has finished after 6 epochs. To train longer, set trainer.max_epochs=12"
+    ):
         zoo.resume("cut")
     zoo.resume("cut", trainer={"max_epochs": 8}, report=False)
     assert [row["epoch"] for row in rows("cut")] == list("12345678")
@@ -110,7 +112,7 @@ def test_resume_with_other_processes_and_logger(before, after, tmp_path, capsys)
     run = zoo.train("fnn", run_dir="whole", trainer=trainer, report=False, **plain)
     stopped("cut", 5, trainer=trainer, **plain)  # amid an epoch, with gradients that wait
     zoo.resume("cut", report=False, trainer={"devices": after}, logger="tensorboard")
-    assert f"note: {after} processes resume the work of {before}" in capsys.readouterr().out
+    assert f"note: resuming with {after} processes instead of {before}" in capsys.readouterr().out
     reference, cut = weights(run.folder), weights("cut")
     for key, value in reference.items():
         assert torch.allclose(cut[key].double(), value.double(), rtol=1e-4, atol=1e-5), key
@@ -126,7 +128,7 @@ def test_resume_with_process_states_needs_equal_processes(tmp_path):
     quick = {"data": "cartpole", "trainer": trainer, "logger": "csv", "data.num_envs": 4, "data.steps_per_epoch": 512}
     with pytest.raises(zoo.Stopped):
         zoo.train("ppo", run_dir="cut", callbacks=[StopAfter(1)], report=False, **quick)
-    with pytest.raises(zoo.ZooError, match="each of 1 processes has a state of its own"):
+    with pytest.raises(zoo.ZooError, match="the run needs as many processes as before"):
         zoo.resume("cut", report=False, trainer={"devices": 2})
 
 
@@ -148,9 +150,9 @@ def test_resume_needs_the_same_arrays(quick):
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(300, 3)), np.arange(300) % 2
     folder = stopped("cut", 3, data=(x, y), **quick)
-    with pytest.raises(zoo.ZooError, match="was trained on arrays; give them again"):
+    with pytest.raises(zoo.ZooError, match="was trained on arrays. Pass them again"):
         zoo.resume(folder)
-    with pytest.raises(zoo.ZooError, match="the data of arrays is not what the run began with"):
+    with pytest.raises(zoo.ZooError, match="cut: the data 'arrays' differs from the data that the run started with"):
         zoo.resume(folder, (x + 1, y))
     done = command("resume=cut")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
@@ -294,6 +296,6 @@ def test_distributed_run_stops_when_a_process_dies(tmp_path):
     options = {"trainer": trainer, "report": False, "run_dir": str(tmp_path / "run"), "checkpoint.every_n_steps": 1}
     with pytest.raises(zoo.TrainingError) as caught:
         zoo.train("fnn", data="wine", callbacks=(Dies(),), **options)
-    resume = f"once that is mended, go on with python train.py resume={tmp_path / 'run'}"
-    assert str(caught.value) == f"process 1 of 2 was ended by SIGKILL; {resume}"
+    resume = f"Fix the cause, then resume with: zoo train resume={tmp_path / 'run'}"
+    assert str(caught.value) == f"process 1 of 2 was killed by SIGKILL. {resume}"
     assert zoo.resume(tmp_path / "run").results["epochs"] == 3

@@ -71,7 +71,7 @@ def test_signal_stops_at_the_next_batch_of_any_stage(name, case, stage, epoch, t
         zoo.train(name, case.dataset, run_dir="cut", callbacks=[sends], **OPTIONS)
     place = "in the test" if stage == "test" else f"in epoch {epoch + 1} of {EPOCHS}, after "
     assert str(caught.value).startswith(f"stopped by SIGTERM {place}")
-    assert str(caught.value).endswith("; go on with python train.py resume=cut")
+    assert str(caught.value).endswith(". Resume with: zoo train resume=cut")
     assert caught.value.signal == signal.SIGTERM
     assert not sends.after
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
@@ -104,13 +104,13 @@ def test_signal_twice_stops_at_once(stage):
         registry._MODELS.pop("test_waits")
     assert time.monotonic() - began < 30
     assert caught.value.signal == signal.SIGINT
-    assert str(caught.value).endswith("go on with python train.py resume=cut")
+    assert str(caught.value).endswith("Resume with: zoo train resume=cut")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_signal_before_the_first_batch_leaves_no_files(monkeypatch, tmp_path):
     monkeypatch.setattr("zoo.engine.build.build_model", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
-    with pytest.raises(zoo.Stopped, match="^stopped by SIGTERM before it began$"):
+    with pytest.raises(zoo.Stopped, match="^stopped by SIGTERM before the run started$"):
         zoo.train("fnn", "wine", **OPTIONS)
     assert not list(tmp_path.rglob("config.yaml"))
 

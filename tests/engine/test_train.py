@@ -62,7 +62,7 @@ def test_train_prints_its_results(digits_run):
     balanced = results["metrics"]["test/balanced_accuracy"]
     assert f"balanced accuracy {balanced:.4g} (0.1)" in lines[-3]  # the rest, each beside the majority's
     assert lines[-2].endswith("out/plots/{curves,batch,confusion,mistakes}.png")
-    assert lines[-1] == "next            python train.py model=fnn data=digits · python train.py model=cnn data=mnist"
+    assert lines[-1] == "next            zoo train model=fnn data=digits · zoo train model=cnn data=mnist"
     assert not done.stderr
 
 
@@ -230,7 +230,7 @@ def test_train_on_arrays_and_a_frame(quick):
 
 def test_train_stops_at_a_non_finite_loss(tmp_path):
     diverge = {"scheduler": "constant", "optimizer": "sgd", "logger": "csv", "init": "kaiming"}
-    with pytest.raises(zoo.TrainingError, match=r"at step \d+ \(learning rate 1e\+30\).*no epoch was finished"):
+    with pytest.raises(zoo.TrainingError, match=r"at step \d+ \(learning rate 1e\+30\).*The run has no checkpoint yet"):
         zoo.train("fnn", model_kwargs={"norm": "none"}, run_dir="gone", **diverge, **{"optimizer.lr": 1e30})
     assert not (tmp_path / "gone").exists()
 
@@ -243,7 +243,7 @@ def test_train_names_the_last_good_checkpoint(tmp_path):
             return loss * (float("nan") if self.steps == 50 else 1.0), counts
 
     try:
-        with pytest.raises(zoo.TrainingError, match=r"at step 50 .*last good checkpoint: kept/checkpoints/best"):
+        with pytest.raises(zoo.TrainingError, match=r"at step 50 .*Last good checkpoint: kept/checkpoints/best"):
             zoo.train("test_breaks", run_dir="kept", logger="csv")
     finally:
         registry._MODELS.pop("test_breaks")

@@ -59,7 +59,7 @@ def test_plot_policies_by_return_over_environment_steps(tmp_path, monkeypatch):
     assert main(["plot", str(run.folder), f"out={tmp_path / 'runs.png'}"]) == 0
     (ax,) = figures[0].axes
     assert ax.get_xlabel() == "environment steps"
-    assert ax.get_ylabel().startswith("mean episodic return on validation")
+    assert ax.get_ylabel().startswith("validation mean episodic return")
     assert ax.get_legend_handles_labels()[1] == ["ppo on CartPole-v1 (1 seed)"]
     rows = read_runs([str(run.folder)])[0].rows
     assert ax.lines[0].get_xydata().tolist() == [[float(r["samples"]), float(r["val/return"])] for r in rows]
@@ -72,7 +72,7 @@ def test_plot_rejects_wrong_arguments_in_one_line(runs, tmp_path, capsys):
     for words, message in (
         ([str(runs), "metric=acuracy"], "did you mean 'accuracy'"),
         ([str(runs), "over=epocs"], "did you mean 'epoch'"),
-        ([str(tmp_path)], "is no run's folder"),
+        ([str(tmp_path)], "contains no run"),
         ([], "takes run folders"),
         ([str(runs), "color=red"], "unknown option of plot"),
         ([str(runs), "out=nowhere/x.png"], "there is no such folder"),

@@ -37,12 +37,12 @@ def run_evaluate(args: Args) -> Sequence[str]:
         lines.append(
             f"  {metric_label(name, model.task.metric_labels):<20} {value:.4g}{f'   ({others})' if others else ''}"
         )
-    return [*lines, *([f"written         {out}"] if out else [])]
+    return [*lines, *([f"results         {out}"] if out else [])]
 
 
 def run_compare(args: Args) -> int:
     """Train each model that fits a data set for the same time, and rank them."""
-    from zoo.engine.compare import compare, picture, table, written
+    from zoo.engine.compare import compare, plot_comparison, table, write_comparison
     from zoo.hub import load
 
     if args.paths or not args.overrides:
@@ -51,14 +51,14 @@ def run_compare(args: Args) -> int:
     try:
         entries, metric, folder = compare(args.overrides, minutes=args["minutes"], models=models)
     except Stopped as stopped:
-        print(f"stopped; {stopped.folder.parent.parent} has the runs so far", file=sys.stderr)
+        print(f"stopped. Finished runs are in {stopped.folder.parent.parent}", file=sys.stderr)
         return 128 + (stopped.signal or signal.SIGTERM)
     print("\n".join(["", *table(entries, metric), ""]))
     best = next((entry for entry in entries if entry.folder is not None), None)
     if best is None:
-        raise ZooError("compare: no model learned from this data in so little time; minutes= gives more")
-    print(f"picture         {picture(entries, metric, args['out'] or folder / 'comparison.png')}")
-    print(f"written         {written(entries, metric, folder)}")
+        raise ZooError("compare: no model finished training in time. Increase minutes=.")
+    print(f"plot            {plot_comparison(entries, metric, args['out'] or folder / 'comparison.png')}")
+    print(f"results         {write_comparison(entries, metric, folder)}")
     title = "best" if entries[0] is best else "best network"
     next_command = load(f"{best.folder}/checkpoints/best.ckpt").task.command.format(best.folder)
     print(f"{title:<15} {best.folder}/checkpoints/best.ckpt   ({best.name}; {next_command})")

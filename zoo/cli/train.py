@@ -165,6 +165,6 @@ def run_lr_find(args: Args) -> Sequence[str]:
 
     result = find_lr(config, args["out"], recipe=recipe)
     return [
-        f"suggested       optimizer.lr={result.suggestion:.2g}   (it is {result.current:g})",
-        f"picture         {args['out']}",
+        f"suggested       optimizer.lr={result.suggestion:.2g}   (current: {result.current:g})",
+        f"plot            {args['out']}",
     ]

@@ -1,4 +1,4 @@
-"""Factories of a run: configuration, device, precision, data, model, trainer, logger."""
+"""Factory functions of a run: data, model, device, precision, trainer and logger."""
 
 from __future__ import annotations
 
@@ -27,17 +27,20 @@ from zoo.utils.device import narrow_buffers, select_device, select_precision, se
 
 
 def silence_lightning() -> None:
-    """Silence Lightning's advice against choices that the zoo makes on purpose."""
+    """Silence Lightning's warnings about intentional choices of the zoo."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"lightning\..*")
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
     warnings.filterwarnings("ignore", message=".*isinstance.treespec.*")
-    warnings.filterwarnings("ignore", message="LSTM with projections.*")  # has no oneDNN kernel, and is right without
+    warnings.filterwarnings("ignore", message="LSTM with projections.*")  # no oneDNN kernel; results are correct
 
 
 def build_context(run_config: RunConfig, dataset: Dataset | None = None) -> RunContext:
-    """Return the run's data, model, device and precision, with all random generators seeded."""
+    """Return the run's data, model, device and precision, after seeding all random generators.
+
+    ``dataset`` replaces the data that the configuration names.
+    """
     silence_lightning()
     device = select_device(run_config.trainer.accelerator, run_config.trainer.devices)
     set_tf32(run_config.trainer.tf32)
@@ -50,7 +53,11 @@ def build_context(run_config: RunConfig, dataset: Dataset | None = None) -> RunC
 
 
 def build_data(run_config: RunConfig, dataset: Dataset | None = None) -> tuple[Dataset, Any]:
-    """Return the data set, loaded unless the caller brought it, and its datamodule."""
+    """Return the data set and its datamodule; load the data set if ``dataset`` is None.
+
+    Raises:
+        ZooError: an invalid option of the data, or a batch smaller than the number of processes.
+    """
     data, world = run_config.values["data"], run_config.trainer.world
     modality = registry.get_modality(data["modality"])
     augment = None
@@ -66,7 +73,10 @@ def build_data(run_config: RunConfig, dataset: Dataset | None = None) -> tuple[D
 
 
 def build_model(run_config: RunConfig, dataset: Dataset) -> ZooModule:
-    """Return the model with its first weights; where a checkpoint has them, they are read from nowhere else."""
+    """Return the model with its initial weights.
+
+    A resumed run reads its weights from the checkpoint, so options that name other sources of weights are ignored.
+    """
     model_options = dict(run_config.values["model"])
     name = model_options.pop("name")
     if run_config.resumed and (run_config.checkpoints / "last.ckpt").exists():
@@ -83,7 +93,11 @@ def build_trainer(
     state: dict[str, Any] | None = None,
     callbacks: Sequence[L.Callback] = (),
 ) -> tuple[L.Trainer, History]:
-    """Return the trainer and its history; both continue from ``state``, the content of last.ckpt, where given."""
+    """Return the trainer and the history of metrics; both continue from ``state``, the content of last.ckpt.
+
+    Raises:
+        ZooError: a callback monitors an unknown metric, or the logger is not installed.
+    """
     run_config, task = context.run_config, context.model.task
     folder, options, stopping = run_config.folder, run_config.trainer, run_config.early_stopping
     logger = _logger(run_config.values["logger"], folder, context.model.steps) if context.is_rank_zero else None
@@ -105,10 +119,11 @@ def build_trainer(
         num_nodes=options.num_nodes or 1,
         strategy=_strategy(context, options.world),
         precision=context.precision,  # type: ignore[arg-type]
-        max_epochs=options.max_epochs - context.model.loop.epochs,  # of this process; the loop has those of the run
+        max_epochs=options.max_epochs
+        - context.model.loop.epochs,  # epochs of this process; the loop counts those of the run
         max_time={"seconds": options.max_minutes * 60} if options.max_minutes else None,  # type: ignore[dict-item]
         callbacks=run_callbacks,
-        logger=False,  # History logs, by the steps that were really taken
+        logger=False,  # History logs by optimizer steps
         enable_checkpointing=any(isinstance(callback, L.pytorch.callbacks.Checkpoint) for callback in callbacks),
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -130,15 +145,15 @@ def _logger(group: dict[str, Any], folder: Path, steps: int) -> Any:
     if group["name"] == "csv":
         return None
     if group["name"] == "tensorboard":
-        import torch.utils.tensorboard  # noqa: F401  (here, and not inside the first epoch's time)
+        import torch.utils.tensorboard  # noqa: F401  (imported here to keep it out of the first epoch's time)
         from lightning.fabric.loggers.tensorboard import TensorBoardLogger
 
-        # Events of a run that went on after its last checkpoint are cut back to it
+        # A resumed run discards events that are newer than its checkpoint
         return TensorBoardLogger(folder, name="", version="", purge_step=steps + 1 if steps else None)
     try:
         import wandb  # noqa: F401
     except ImportError:
-        raise ZooError(f"logger=wandb: is not installed; {install('wandb')}") from None
+        raise ZooError(f"logger=wandb: wandb is not installed. Run: {install('wandb')}") from None
     from lightning.pytorch.loggers import WandbLogger
 
     return WandbLogger(project=group["project"], save_dir=folder)

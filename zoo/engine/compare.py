@@ -1,4 +1,4 @@
-"""Which model suits one's data: each that can do the task, and what stands without a network, with the same time."""
+"""Comparison of all models that fit a data set, with equal training time, and of baselines without a network."""
 
 from __future__ import annotations
 
@@ -27,14 +27,24 @@ from zoo.utils.console import aligned
 if TYPE_CHECKING:
     from zoo.data.dataset import Dataset
 
-PROBE = 0.15  # share of a model's time that finds out how long its epochs take
+PROBE = 0.15  # share of a model's time for a probe run that measures the duration of an epoch
 TREES = "HistGradientBoosting"
-STYLES = ("--", ":", "-.")  # of lines across
+STYLES = ("--", ":", "-.")  # of the horizontal lines of baselines
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A row of the comparison: figures on validation and test, or what went wrong; ``folder`` of a run of the zoo."""
+    """A row of the comparison.
+
+    Attributes:
+        name: name of the model or baseline.
+        seconds: time used.
+        val: validation metrics.
+        test: test metrics.
+        parameters: number of parameters of a network.
+        folder: the folder of the run; None for a baseline.
+        wrong: the error message of a run that failed.
+    """
 
     name: str
     seconds: float = 0.0
@@ -46,10 +56,10 @@ class Entry:
 
 
 def candidates(words: Sequence[str]) -> list[str]:
-    """Return the models that can do what the data of ``words`` is for.
+    """Return the models that support the task of the data in ``words``.
 
     Raises:
-        ZooError: there are none.
+        ZooError: no model supports it.
     """
     names, fitting, last_error = groups.choices("model"), [], None
     config = configs.compose([f"model={names[0]}", *words])
@@ -61,7 +71,7 @@ def candidates(words: Sequence[str]) -> list[str]:
         except ZooError as error:
             last_error = error
     if not fitting:
-        raise last_error or ZooError("no model does what this data is for")
+        raise last_error or ZooError("no model supports the task of this data")
     return fitting
 
 
@@ -73,14 +83,23 @@ def compare(
     folder: Path | None = None,
     say: Callable[[str], None] = print,
 ) -> tuple[list[Entry], str, Path]:
-    """Give each model an equal share of ``minutes`` on the data of ``words`` (as of ``train.py``).
+    """Train each model on the same data for an equal share of ``minutes``.
 
-    Each is trained by its recipe, over as many epochs as fit. Returns the entries, the best on validation first and
-    those that failed last; the figure that they are ranked by; and the folder of all runs.
+    Each model uses its recipe and trains as many epochs as the time allows.
+
+    Args:
+        words: overrides as for ``zoo train``, such as ``data=digits``.
+        minutes: total time.
+        models: the models to compare; None: all that support the task.
+        folder: the folder of all runs; None: runs/compare-DATA/TIME.
+        say: prints a line of progress.
+
+    Returns:
+        The entries with the best validation metric first and failed runs last, the metric, and the folder.
 
     Raises:
-        ZooError: data that cannot be read, or that no model fits.
-        Stopped: by a signal.
+        ZooError: the data cannot be read, or no model supports it.
+        Stopped: a signal stopped the comparison.
     """
     from zoo.engine.build import build_data, build_model
     from zoo.tasks.baselines import baselines
@@ -104,7 +123,7 @@ def compare(
         say(f"[{number + 1} of {count}, about {share * (count - number):.0f} s left] {name}")
         entry = _trained(name, words, dataset, share, above / name)
         value = (entry.val or {}).get(figure, math.nan)
-        say(f"    {entry.wrong or f'{metric_label(figure)} {value:.4f} on validation'}")
+        say(f"    {entry.wrong or f'validation {metric_label(figure)} {value:.4f}'}")
         entries.append(entry)
     if trees:
         say(f"[{count} of {count}, about {share:.0f} s left] {TREES}")
@@ -116,13 +135,13 @@ def compare(
 
 
 def _trained(name: str, words: Sequence[str], dataset: Dataset, seconds: float, folder: Path) -> Entry:
-    """Train a model for so many ``seconds``: shortly first, to see how many epochs fit."""
+    """Train a model for ``seconds`` and return its entry; a short probe run first estimates how many epochs fit."""
     from zoo.reporting.evaluation import evaluate_split
 
     def go(place: Path, **trainer: Any) -> Run:
         config = configs.compose([f"model={name}", *words])
         configs.update(config, {"trainer": trainer, "run_dir": str(place), "logger": {"name": "csv"}})
-        with contextlib.redirect_stdout(io.StringIO()):  # the table says it
+        with contextlib.redirect_stdout(io.StringIO()):  # the table shows the results
             return run(config, recipe=name, command="", report=False, overridden=[w.partition("=")[0] for w in words])
 
     started = time.perf_counter()
@@ -130,12 +149,12 @@ def _trained(name: str, words: Sequence[str], dataset: Dataset, seconds: float, 
         probe = go(folder / "probe", max_minutes=PROBE * seconds / 60)
         seconds_used = probe.results["train_seconds"] + probe.results["validation_seconds"]
         left = seconds - (time.perf_counter() - started)
-        if left < PROBE * seconds:  # the little that was learnt is all that fits
+        if left < PROBE * seconds:  # no time for more than the probe
             done = probe
         else:
             shutil.rmtree(folder / "probe")
             fitting = {"max_epochs": int(0.9 * left / seconds_used * probe.results["epochs"])}
-            if not fitting["max_epochs"]:  # a short epoch, so that the schedule comes to its end
+            if not fitting["max_epochs"]:  # a shortened epoch, so that the schedule completes
                 pace = probe.results["steps"] / probe.results["train_seconds"]
                 steps = int(0.9 * (left - probe.results["validation_seconds"]) * pace)
                 fitting = {"max_epochs": 1, "steps_per_epoch": max(steps, 1)}
@@ -152,14 +171,14 @@ def _of_trees(dataset: Dataset, figure: str, seconds: float) -> Entry:
 
     started = time.perf_counter()
     best = tuned(dataset, figure if figure != "nll" else "accuracy", seconds, 0, draw=draw_trees, fit=fit_trees)
-    return Entry(f"{TREES}, {best.trials} tried", time.perf_counter() - started, best.val, best.test)
+    return Entry(f"{TREES}, {best.trials} trials", time.perf_counter() - started, best.val, best.test)
 
 
-def picture(entries: Sequence[Entry], figure: str, path: Path) -> Path:
-    """Draw the figure on validation over time of each run, and what stands without one as lines across."""
+def plot_comparison(entries: Sequence[Entry], figure: str, path: Path) -> Path:
+    """Plot the validation metric of each run over training time, with baselines as horizontal lines."""
     from zoo.utils.plotting import INK, panel, save
 
-    ax = panel(7.2, 4.2, "seconds of training", f"{metric_label(figure)} on validation")
+    ax = panel(7.2, 4.2, "training time (s)", f"validation {metric_label(figure)}")
     styles = itertools.cycle(STYLES)
     for entry in entries:
         value = (entry.val or {}).get(figure)
@@ -175,9 +194,9 @@ def picture(entries: Sequence[Entry], figure: str, path: Path) -> Path:
 
 
 def table(entries: Sequence[Entry], figure: str) -> list[str]:
-    """Return the comparison in lines."""
+    """Return the comparison as the lines of a table."""
     named = metric_label(figure)
-    rows: list[tuple[str, ...]] = [("", "", f"{named}, validation", f"{named}, test", "parameters", "seconds")]
+    rows: list[tuple[str, ...]] = [("", "model", f"validation {named}", f"test {named}", "parameters", "seconds")]
     for place, entry in enumerate(entries, start=1):
         if entry.wrong:
             rows.append(("", entry.name, f"failed: {entry.wrong}", "", "", ""))
@@ -188,8 +207,8 @@ def table(entries: Sequence[Entry], figure: str) -> list[str]:
     return aligned(rows, [row for row in rows if not row[2].startswith("failed")])
 
 
-def written(entries: Sequence[Entry], figure: str, folder: Path) -> Path:
-    """Write the comparison as JSON and return the file."""
+def write_comparison(entries: Sequence[Entry], figure: str, folder: Path) -> Path:
+    """Write comparison.json and return its path."""
     content = [vars(entry) | {"folder": str(entry.folder or "")} for entry in entries]
     path = folder / "comparison.json"
     atomic_write(path, lambda to: to.write_text(json.dumps({"figure": figure, "entries": content}, indent=1) + "\n"))

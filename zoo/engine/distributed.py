@@ -1,4 +1,4 @@
-"""The processes that share a run: started here, or by torchrun or srun; joined by Lightning's DDP."""
+"""Processes of a distributed run, started here or by torchrun or srun; Lightning's DDP connects them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from zoo.data.dataset import Split
 
-PATIENCE = 5.0  # seconds in which a process that fails, or is asked to end, is gone
+PATIENCE = 5.0  # seconds to wait for a process to exit
 PRELOAD = [
     "lightning",
     "zoo.engine.train",
@@ -42,7 +42,7 @@ PRELOAD = [
 
 
 def context() -> multiprocessing.context.BaseContext:
-    """Return how processes are started: forked from one that has imported torch and has computed nothing."""
+    """Return the multiprocessing context: a fork server that has imported torch, or spawn where there is none."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     forkserver = multiprocessing.get_context("forkserver")
@@ -51,9 +51,9 @@ def context() -> multiprocessing.context.BaseContext:
 
 
 def warm() -> None:
-    """Have others than this process import what processes will need, while this one goes on.
+    """Start the fork server early, so that it imports its modules in the background.
 
-    Ctrl-C goes to all processes of a terminal: the server is begun without an ear for it, since it ends with this one.
+    The terminal sends Ctrl-C to all processes. The server ignores it, because it ends together with this process.
     """
     if context().get_start_method() != "forkserver":
         return
@@ -69,12 +69,12 @@ def warm() -> None:
 
 @contextlib.contextmanager
 def start_workers(run_config: RunConfig, work: Callable[[], None]) -> Iterator[None]:
-    """Start ``work()`` in the run's other processes; this one is rank zero until the block ends.
+    """Run ``work()`` in the worker processes of a run; the current process is rank zero until the block ends.
 
-    A run in one process, and one that a launcher started, needs none.
+    Runs with one process, and runs started by a launcher, start no workers.
 
     Raises:
-        TrainingError: another process failed, or was killed.
+        TrainingError: a worker failed or was killed.
     """
     world = run_config.trainer.devices
     if world == 1 or find_launch() is not None:
@@ -88,16 +88,16 @@ def start_workers(run_config: RunConfig, work: Callable[[], None]) -> Iterator[N
     here, there = processes.Pipe(duplex=False)
     arguments = (there, threads, place, _modules(run_config), work)
     others = [
-        # no daemons, which may start no processes: environments side by side may be some
+        # daemons may not start processes, but environments may need some
         processes.Process(target=_member, args=(rank, *arguments), daemon=False)
         for rank in range(1, world)
     ]
-    # With OMP_NUM_THREADS here Lightning does not set it for good
+    # Without OMP_NUM_THREADS, Lightning would set it permanently
     with _environment({**place, "LOCAL_RANK": "0", "OMP_NUM_THREADS": str(threads)}), _threads(threads):
         for other in others:
             other.start()
         try:
-            for module in PRELOAD:  # as the others do meanwhile
+            for module in PRELOAD:  # the workers import the same modules meanwhile
                 importlib.import_module(module)
             _await(here, others)
             yield
@@ -111,12 +111,12 @@ def start_workers(run_config: RunConfig, work: Callable[[], None]) -> Iterator[N
             _end(others)
             if died is None:
                 raise
-            # torch says no more than that a connection was closed
-            raise TrainingError(f"{died}; {resume_hint(run_config.folder)}") from error
+            # torch reports only that a connection was closed
+            raise TrainingError(f"{died}. {resume_hint(run_config.folder)}") from error
         finally:
             leave()
     if died := _died(others, here):
-        raise TrainingError(f"{died}; {resume_hint(run_config.folder)}")
+        raise TrainingError(f"{died}. {resume_hint(run_config.folder)}")
 
 
 def _modules(run_config: RunConfig) -> list[str]:
@@ -124,11 +124,11 @@ def _modules(run_config: RunConfig) -> list[str]:
     modules = [registry.entry(run_config.values["model"]["name"]).module]
     name = run_config.values["data"]["name"]
     modules += [registry.data_entry(name).load.__module__] if name != "arrays" else []
-    return [module for module in modules if module not in ("__main__", "__mp_main__")]  # each process runs those itself
+    return [module for module in modules if module not in ("__main__", "__mp_main__")]  # each process runs these itself
 
 
 def _end(others: list[Any]) -> None:
-    """End processes: those that do not end when they are asked to are killed."""
+    """Terminate the processes, and kill those that do not exit in time."""
     for other in others:
         other.terminate()
     multiprocessing.connection.wait([other.sentinel for other in others], timeout=PATIENCE)
@@ -137,7 +137,7 @@ def _end(others: list[Any]) -> None:
 
 
 def _died(others: list[Any], here: multiprocessing.connection.Connection) -> str | None:
-    """Return which process has ended before its time, and how; one that fails takes a moment to be gone."""
+    """Return a description of the first process that failed, or None; wait a moment for processes to exit."""
     multiprocessing.connection.wait([other.sentinel for other in others], timeout=PATIENCE)
     messages: dict[int, str] = {}
     with contextlib.suppress(EOFError, OSError):
@@ -147,27 +147,31 @@ def _died(others: list[Any], here: multiprocessing.connection.Connection) -> str
         if other.exitcode:
             name = f"process {rank} of {len(others) + 1}"
             if other.exitcode < 0:
-                return f"{name} was ended by {signal.Signals(-other.exitcode).name}"
-            return f"{name}: {messages[rank]}" if rank in messages else f"{name} failed, its own message stands above"
+                return f"{name} was killed by {signal.Signals(-other.exitcode).name}"
+            return f"{name}: {messages[rank]}" if rank in messages else f"{name} failed; see its error above"
     return None
 
 
 def _await(here: multiprocessing.connection.Connection, others: list[Any]) -> None:
-    """Wait until all others have begun: one that could not would be waited for without end."""
+    """Wait until all workers have started.
+
+    Raises:
+        TrainingError: a worker could not start.
+    """
     begun = 0
     while begun < len(others):
         ready = multiprocessing.connection.wait([here, *(other.sentinel for other in others)])
         if here not in ready:
             raise TrainingError(
-                "a process could not begin, its own message stands above; a script that shares a run among processes "
-                'trains under `if __name__ == "__main__":`'
+                "a worker process could not start; see its error above. A script that trains with several processes "
+                'needs an `if __name__ == "__main__":` guard.'
             )
         here.recv()
         begun += 1
 
 
 def leave() -> None:
-    """Leave the group that Lightning joined, so that this process counts alone, and another run can join its own."""
+    """Destroy the process group of this run, so that later code runs alone and another run can create its own."""
     import torch
 
     if torch.distributed.is_available() and torch.distributed.is_initialized():
@@ -177,7 +181,7 @@ def leave() -> None:
 def _member(
     rank: int, there: Any, threads: int, place: dict[str, str], modules: list[str], work: Callable[[], None]
 ) -> None:
-    there.send((rank, ""))  # which has begun
+    there.send((rank, ""))  # this worker has started
     os.environ.update(place, LOCAL_RANK=str(rank))
     try:
         with _threads(threads):
@@ -187,7 +191,7 @@ def _member(
     except Stopped:
         pass
     except (ZooError, TrainingError) as error:
-        there.send((rank, str(error)))  # said by process 0, unless that raises the same
+        there.send((rank, str(error)))  # rank zero prints it, unless it raises the same error
         sys.exit(1)
     except Interrupt as interrupt:
         sys.exit(128 + interrupt.number)
@@ -211,7 +215,7 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _threads(count: int) -> Iterator[None]:
-    """Compute with ``count`` threads: more of them than cores slow all processes a hundredfold."""
+    """Compute with ``count`` threads; more threads than cores can slow all processes down a hundredfold."""
     import torch
 
     old = torch.get_num_threads()
@@ -224,10 +228,12 @@ def _threads(count: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def open_run(run_config: RunConfig) -> Iterator[RunConfig]:
-    """Yield the configuration with the folder that rank zero created, in a launcher's processes once they have met.
+    """Yield the configuration with the folder that rank zero created.
+
+    Processes of a launcher first connect to each other, then receive the folder from rank zero.
 
     Raises:
-        ZooError: the file system does not allow the folder, or there is no such device.
+        ZooError: the folder cannot be created, or the device does not exist.
     """
     launch = find_launch()
     if launch is None:
@@ -255,7 +261,7 @@ def open_run(run_config: RunConfig) -> Iterator[RunConfig]:
 
 
 def _connect(launch: Launch, device: str) -> None:
-    """Open the connection that Lightning will use."""
+    """Create the process group that Lightning will use."""
     import torch
     from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
     from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
@@ -269,7 +275,7 @@ def _connect(launch: Launch, device: str) -> None:
 
 
 def gather_outputs(trainer: L.Trainer, outputs: list[Tensor], split: Split) -> Tensor | None:
-    """Return the outputs of all processes for ``split``, in the order of its rows; None: there are none."""
+    """Return the outputs of all processes for ``split`` in the order of its rows, or None if there are none."""
     import torch
 
     from zoo.data.loader import EvalLoader, Shard

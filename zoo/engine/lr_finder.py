@@ -1,7 +1,7 @@
-"""The learning rate that suits a model: the range test of Smith (Cyclical learning rates for training neural networks, 2017).
+"""The learning rate range test of Smith (Cyclical learning rates for training neural networks, 2017).
 
-The rate rises by a constant factor from batch to batch; where the smoothed loss falls fastest, a schedule's peak does
-well.
+The learning rate grows by a constant factor per batch. The rate at which the smoothed loss falls fastest is a good peak
+for a schedule.
 """
 
 from __future__ import annotations
@@ -24,17 +24,24 @@ from zoo.optim.optimizers import build_optimizer
 from zoo.optim.weights import add_penalties, decay_parameters, decay_weights
 from zoo.reporting.plots.training import learning_rates
 
-HALF = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}  # what layers compute in
+HALF = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}  # autocast dtype per precision
 LOWEST, HIGHEST, BATCHES = 1e-6, 10.0, 150
-SMOOTH = 0.9  # of the loss before, in its moving average
-SETTLED = 15  # batches after which the average no longer follows each one
-WINDOW = 9  # batches that a slope is taken over
-BURST = 3.0  # times the best loss, after which the test ends
+SMOOTH = 0.9  # weight of the previous value in the moving average of the loss
+SETTLED = 15  # batches until the moving average is stable
+WINDOW = 9  # batches per slope
+BURST = 3.0  # the test ends when the loss exceeds this multiple of its minimum
 
 
 @dataclass(frozen=True)
 class LRFinder:
-    """The result of a range test: rates, the smoothed loss at each, and the rate where it fell fastest."""
+    """The result of a range test.
+
+    Attributes:
+        rates: the learning rates tried.
+        losses: the smoothed loss at each rate.
+        suggestion: the rate at which the loss fell fastest.
+        current: the configured learning rate.
+    """
 
     rates: list[float]
     losses: list[float]
@@ -42,33 +49,38 @@ class LRFinder:
     current: float
 
 
-def find_lr(config: DictConfig, picture: Path, *, recipe: str | None = None) -> LRFinder:
-    """Return the learning rate that a range test suggests for a composed configuration, and draw it into ``picture``.
+def find_lr(config: DictConfig, path: Path, *, recipe: str | None = None) -> LRFinder:
+    """Run a learning rate range test for a composed configuration, and plot it.
 
-    Nothing is trained, and no run's folder is created.
+    The test trains a copy of the model and creates no run folder.
+
+    Args:
+        config: the composed configuration.
+        path: the file of the plot.
+        recipe: name that the user chose as the model.
 
     Raises:
-        ZooError: an option or data that does not fit; the model has more than one rate; no rate made its loss fall.
+        ZooError: an invalid option or data, a model with several learning rates, or a loss that never falls.
     """
     run_config = RunConfig.from_config(config, recipe=recipe)
     check_files(run_config.data)
     if run_config.trainer.world > 1:
-        raise ZooError("lr-find: runs in one process; set trainer.devices=1")
+        raise ZooError("lr-find: supports one process only. Set trainer.devices=1.")
     context = build_context(run_config)
     loader = context.datamodule.plain_loader()
     result = range_test(context.model, loader, device=context.device, precision=context.precision)
-    learning_rates(result.rates, result.losses, result.suggestion, picture)
+    learning_rates(result.rates, result.losses, result.suggestion, path)
     return result
 
 
 def range_test(model: ZooModule, loader: Loader, *, device: str, precision: str) -> LRFinder:
-    """Return the suggestion for a model; its weights stay unchanged.
+    """Return the result of a range test on ``loader``; the weights of ``model`` do not change.
 
     Raises:
-        ZooError: the model takes its steps itself, with more than one rate; or no rate made its loss fall.
+        ZooError: the model has its own training step or several learning rates, or the loss never falls.
     """
     if type(model).training_step_on_batch is not ZooModule.training_step_on_batch or len(model.parameter_groups()) > 1:
-        raise ZooError(f"lr-find: {model.name} takes its steps itself, with more than one rate")
+        raise ZooError(f"lr-find: not available for model={model.name}, which has several optimizers or learning rates")
     learner = copy.deepcopy(model).to(device).train()
     options, penalties = learner.learning.optimizer, learner.learning.regularization
     optimizer = build_optimizer(learner.parameter_groups(), options)
@@ -103,14 +115,14 @@ def range_test(model: ZooModule, loader: Loader, *, device: str, precision: str)
 
 
 def suggest(rates: list[float], losses: list[float]) -> float:
-    """Return the rate at which the loss falls fastest over the logarithm of the rate, before it is lowest.
+    """Return the rate at which the loss falls fastest, over the logarithm of the rate and before its minimum.
 
     Raises:
-        ZooError: it never falls.
+        ZooError: the loss never falls.
     """
     finite = torch.tensor([loss for loss in losses if math.isfinite(loss)], dtype=torch.float64)
     lowest = int(finite.argmin())
     if lowest <= SETTLED + WINDOW:
-        raise ZooError("lr-find: no rate from 1e-6 to 10 made the loss fall; look at the data, or try init=")
+        raise ZooError("lr-find: the loss fell at no rate from 1e-6 to 10. Check the data, or try another init=.")
     slope = torch.gradient(finite)[0][SETTLED : lowest + 1].unfold(0, WINDOW, 1).mean(1)
     return rates[SETTLED + WINDOW // 2 + int(slope.argmin())]

@@ -1,4 +1,4 @@
-"""A run's folder: how to go on from it, a disk that takes no more, and what to remove after a failure."""
+"""The folder of a run: how to resume from it, errors of the disk, and cleanup after a failure."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from zoo.engine.signals import Interrupt
 from zoo.exceptions import Stopped, TrainingError
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # a full disk, a reached quota, a read-only file system
-PERMISSION_ERRORS = (errno.EACCES, errno.EPERM)  # reading elsewhere may raise these too
+PERMISSION_ERRORS = (errno.EACCES, errno.EPERM)  # reading a file outside the folder may raise these too
 RUN_FILES = ("config.yaml", "metrics.csv", "samples.txt", "samples.gif", "events.out.tfevents.*", "*.tmp")
 RUN_FOLDERS = ("checkpoints", "samples", "plots")
 
 
 @contextlib.contextmanager
 def guard_run(run_config: RunConfig) -> Iterator[None]:
-    """Turn an interrupt, and a disk that takes no more, into an error that says how to resume.
+    """Convert interrupts and disk errors into errors that tell the user how to resume.
 
-    A run that failed without a checkpoint leaves no files.
+    A run that fails before its first checkpoint leaves no files.
 
     Raises:
-        Stopped: in place of an Interrupt.
-        TrainingError: in place of an OSError of such a kind.
+        Stopped: a signal interrupted the run.
+        TrainingError: the disk is full, the quota is reached, or the folder is read-only.
     """
     folder = run_config.folder
     try:
@@ -42,15 +42,15 @@ def guard_run(run_config: RunConfig) -> Iterator[None]:
 
 
 def _stop_hint(folder: Path) -> str:
-    """Return how to go on with a run that was interrupted."""
-    command = f"python train.py resume={folder}"
+    """Return the end of a message that tells how to resume an interrupted run."""
+    command = f"zoo train resume={folder}"
     if (folder / "results.json").exists():
-        return f"; its test figures are in {folder / 'results.json'}; add the rest of its report with {command}"
+        return f". The test metrics are in {folder / 'results.json'}. Complete the report with: {command}"
     if (folder / "checkpoints" / "last.ckpt").exists():
-        return f"; go on with {command}"
+        return f". Resume with: {command}"
     if (folder / "config.yaml").exists():
-        return f" before its first checkpoint; begin again with {command}"
-    return " before it began"
+        return f" before the first checkpoint. Start again with: {command}"
+    return " before the run started"
 
 
 @contextlib.contextmanager
@@ -61,21 +61,21 @@ def _disk_errors(folder: Path) -> Iterator[None]:
         within = str(error.filename or "").startswith(str(folder))
         if error.errno not in DISK_ERRORS and not (error.errno in PERMISSION_ERRORS and within):
             raise
-        message = f"{folder}: cannot be written ({os.strerror(error.errno)}); {resume_hint(folder)}"
+        message = f"{folder}: cannot be written ({os.strerror(error.errno)}). {resume_hint(folder)}"
         raise TrainingError(message) from None
 
 
 def resume_hint(folder: Path) -> str:
-    """Return how to go on with a run that ended early."""
+    """Return a sentence that tells how to resume a run that failed."""
     if (folder / "checkpoints" / "last.ckpt").exists():
-        return f"once that is mended, go on with python train.py resume={folder}"
+        return f"Fix the cause, then resume with: zoo train resume={folder}"
     if (folder / "checkpoints" / "best.ckpt").exists():
-        return f"last good checkpoint: {folder / 'checkpoints' / 'best.ckpt'}"
-    return "no checkpoint was written yet"
+        return f"Last good checkpoint: {folder / 'checkpoints' / 'best.ckpt'}"
+    return "The run has no checkpoint yet."
 
 
 def discard_run(folder: Path) -> None:
-    """Remove the files of a run without a checkpoint, and its folder unless it holds other files."""
+    """Remove the files of a run that has no checkpoint, and its folder if it contains no other files."""
     if any((folder / "checkpoints").glob("*.ckpt")):
         return
     for name in RUN_FOLDERS:

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: a run ends at its next batch, a second signal ends it at once, and handlers are given back."""
+"""Handling of SIGTERM and SIGINT: the first signal stops a run after its batch, a second one immediately."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Interrupt(BaseException):
-    """A signal that ends the work at once. It is no KeyboardInterrupt, which Lightning turns into exit code 1."""
+    """A signal that stops the work immediately.
+
+    It does not derive from KeyboardInterrupt, because Lightning turns that into exit code 1.
+    """
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -21,10 +24,10 @@ class Interrupt(BaseException):
 
 
 class Signals:
-    """Listens to both signals from entering to leaving, in the main thread alone.
+    """Context manager that handles SIGTERM and SIGINT in the main thread and restores the earlier handlers on exit.
 
-    While someone looks at ``number`` after each batch (between ``wait`` and ``check``), a first signal is only noted
-    there. At any other time, and where it is the second one, it raises Interrupt.
+    Between ``wait`` and ``check`` the caller polls ``number`` after each batch, so the first signal only sets
+    ``number``. At any other time, and for a second signal, the handler raises Interrupt.
     """
 
     def __init__(self) -> None:
@@ -48,23 +51,27 @@ class Signals:
         self._before = {}
 
     def listen(self) -> None:
-        """Take the signals, also where another library has put a handler of its own in front."""
+        """Install the handler again, in case another library replaced it."""
         for number in self._before:
             signal.signal(number, self._handle)
 
     def wait(self, noted: Callable[[], None] = lambda: None) -> None:
-        """Note a first signal, and call ``noted``, instead of raising: someone looks after each batch."""
+        """Record the first signal and call ``noted`` instead of raising; the caller polls ``number`` after each batch."""
         self.listen()
         self._noted = noted
 
     def check(self) -> None:
-        """Raise signals again, first of all one that was noted and that nobody looked at."""
+        """Raise on signals again, first on a recorded signal that the caller has not handled.
+
+        Raises:
+            Interrupt: a signal was recorded.
+        """
         self._noted = None
         if self.number is not None:
             raise Interrupt(self.number)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if os.getpid() != self._process:  # forked from the run, such as an environment's: it ends with the run
+        if os.getpid() != self._process:  # a child process, such as an environment's: it ends with the run
             if number == signal.SIGTERM:
                 os._exit(128 + number)
             return

@@ -1,4 +1,4 @@
-"""One run, from a configuration to a folder with its results; ``zoo.train`` and ``zoo.resume``."""
+"""Training runs: ``zoo.train``, ``zoo.resume`` and the stages from a configuration to a folder of results."""
 
 from __future__ import annotations
 
@@ -32,7 +32,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run. ``metrics`` are the test's, by name: ``test/accuracy``, ``test/rmse``, …"""
+    """A finished run.
+
+    Attributes:
+        metrics: test metrics by name, such as ``test/accuracy`` or ``test/rmse``.
+        model: the trained model, on the CPU or on the run's device, in evaluation mode.
+        folder: the run's folder, with checkpoints, metrics.csv and results.json.
+        plots: paths of the plots; empty without a report.
+        results: the content of results.json.
+    """
 
     metrics: dict[str, float]
     model: ZooModule
@@ -54,26 +62,33 @@ def train(
     report: bool = True,
     **overrides: Any,
 ) -> Run:
-    """Train a model by name and return the finished run.
+    """Train a registered model and return the finished run.
 
-    ``data`` is a name, arrays ``(X, y)``, a data frame with the name of its ``target`` column (whole numbers are
-    classes where they are few, unless ``task="regression"``), or a Dataset with splits of its own. ``model_kwargs``
-    are the model's own options, as ``{"dropout": 0.1}``; ``lr``, ``epochs`` and ``batch_size`` are short for
-    ``optimizer.lr``, ``trainer.max_epochs`` and ``data.batch_size``. ``overrides`` are all other options of
-    ``train.py``: a group as a choice or a dictionary (``scheduler="cosine"``,
-    ``trainer={"max_epochs": 5}``), any by its dotted key
-    (``**{"data.batch_size": 64}``), ``seed=1``. ``report=False`` leaves out baselines and pictures.
+    Lightning calls ``on_train_batch_start`` and ``on_train_batch_end`` of a callback once per macro-batch of up to 16
+    batches, with ``outputs=None``. Hooks of epochs, validation and test behave as usual. ``trainer.global_step`` counts
+    optimizer steps, and ``module.loop`` counts epochs and samples of the run. In a resumed run,
+    ``trainer.current_epoch`` starts at 0 again. EarlyStopping, ModelCheckpoint, Timer and LambdaCallback work. An
+    unsupported callback raises an error that names it.
 
-    ``callbacks`` are Lightning's, beside the zoo's own. ``on_train_batch_start`` and ``on_train_batch_end`` are called
-    for each macro-batch of up to 16 batches, with outputs of None. All hooks of epochs, validation and test are called
-    as Lightning calls them. ``trainer.global_step`` counts the optimizer's steps; ``module.loop`` has the run's epochs
-    and samples. ``trainer.current_epoch`` begins at 0 again where a run is resumed. EarlyStopping, ModelCheckpoint,
-    Timer and LambdaCallback work; callbacks that cannot work are refused by name.
+    Args:
+        model: name of the model or recipe, such as ``cnn``.
+        data: a name, arrays ``(X, y)``, a data frame together with ``target``, or a Dataset with its own splits. Few
+            distinct whole numbers as target are classes, unless ``task="regression"``.
+        target: target column of a data frame.
+        model_kwargs: options of the model, such as ``{"dropout": 0.1}``.
+        lr: short for ``optimizer.lr``.
+        epochs: short for ``trainer.max_epochs``.
+        batch_size: short for ``data.batch_size``.
+        callbacks: Lightning callbacks, in addition to those of the zoo.
+        report: whether to compute baselines and draw plots.
+        overrides: all other options of ``zoo train``. A group is a choice or a dictionary, as in
+            ``scheduler="cosine"`` or ``trainer={"max_epochs": 5}``; a single option has a dotted key, as in
+            ``**{"data.batch_size": 64}``.
 
     Raises:
-        ZooError: a name, an option or data that does not fit, before anything is written.
+        ZooError: an invalid name, option or data; nothing has been written yet.
         TrainingError: the loss became NaN or infinite.
-        Stopped: by SIGTERM or SIGINT; ``resume`` goes on.
+        Stopped: SIGTERM or SIGINT stopped the run; ``resume`` continues it.
     """
     shortcuts = {"optimizer.lr": lr, "trainer.max_epochs": epochs, "data.batch_size": batch_size}
     overrides |= {key: value for key, value in shortcuts.items() if value is not None}
@@ -85,7 +100,7 @@ def train(
     if not isinstance(data, str):
         arrays, name = _arrays(data, target, settings, groups.recipe_class(model)), "arrays"
     elif target is not None:
-        raise ZooError(f"target={target!r}: is for a data frame; data={data!r} knows its target")
+        raise ZooError(f"target={target!r}: only for a data frame; data={data!r} defines its own target")
     words = [f"model={model}", f"data={name}"]
     words += [f"{group}={settings.pop(group)}" for group in groups.GROUPS if isinstance(settings.get(group), str)]
     config = configs.compose(words)
@@ -103,7 +118,7 @@ def train(
 
 
 def _arrays(data: Any, target: str | None, settings: dict[str, Any], model: str) -> Dataset:
-    """Return the caller's own data as a Dataset for a registered model, known to Hydra as data=arrays."""
+    """Return the user's data as a Dataset for a registered model and register it with Hydra as ``data=arrays``."""
     from zoo.data.arrays import from_arrays
     from zoo.data.spec import DataSpec
 
@@ -125,25 +140,34 @@ def resume(
     report: bool = True,
     **overrides: Any,
 ) -> Run:
-    """Go on with the run in ``folder`` from its last checkpoint, to the weights that it would have reached unstopped.
+    """Resume the run in ``folder`` from its last checkpoint and return the finished run.
 
-    ``data`` are the arrays or the frame of a run that was given such, ``overrides`` the few options that may change:
-    ``trainer.max_epochs`` and ``trainer.max_minutes``, as ``trainer={"max_epochs": 50}`` or by the dotted key.
+    A resumed run reaches the same weights as an uninterrupted one.
+
+    Args:
+        folder: the run's folder.
+        data: arrays or data frame of a run that was trained on such data; None for all other runs.
+        target: target column of a data frame.
+        callbacks: Lightning callbacks, as in ``train``.
+        report: whether to compute baselines and draw plots.
+        overrides: options that may change, such as ``trainer.max_epochs`` and ``trainer.max_minutes``, written as
+            ``trainer={"max_epochs": 50}`` or with a dotted key.
 
     Raises:
-        ZooError: no run there, one that has finished, other data than before, or an option that may not change.
-        TrainingError, Stopped: as in ``train``.
+        ZooError: the folder has no run, the run has finished, the data differs, or an option may not change.
+        TrainingError: the loss became NaN or infinite.
+        Stopped: SIGTERM or SIGINT stopped the run.
     """
     folder = find_run(folder)
     config, recipe = reopen_run(folder, overrides)
     arrays = None
     if config.data.name == "arrays":
         if data is None:
-            raise ZooError(f"{folder}: was trained on arrays; give them again, zoo.resume({str(folder)!r}, data=…)")
+            raise ZooError(f"{folder}: was trained on arrays. Pass them again: zoo.resume({str(folder)!r}, data=…)")
         settings = {f"data.{key}": config.data[key] for key in ("folds", "fold", "split_seed")}
         arrays = _arrays(data, target, {**settings, "task": config.task}, config.model.name)
     elif data is not None:
-        raise ZooError(f"{folder}: was trained on data={config.data.name}, and goes on with it")
+        raise ZooError(f"{folder}: was trained on data={config.data.name}; resume it without new data")
     arguments = ", ".join([repr(str(folder)), *(f"{k}={v!r}" for k, v in overrides.items())])
     return run(
         config,
@@ -167,14 +191,22 @@ def run(
     resume_from: Path | None = None,
     overridden: Collection[str] = (),
 ) -> Run:
-    """Train, test and report one composed configuration; continue the run in the folder ``resume_from`` where given.
+    """Train, test and report one composed configuration, and return the finished run.
 
-    ``overridden`` are the dotted options that the user set; a default may be changed to suit the data.
+    Args:
+        config: the composed configuration.
+        recipe: name that the user chose as the model; None: the name of the model's class.
+        command: the command that started the run, stored in results.json.
+        dataset: data to use in place of the configured data.
+        callbacks: Lightning callbacks, as in ``train``.
+        report: whether to compute baselines and draw plots.
+        resume_from: folder of a run to resume.
+        overridden: dotted names of options that the user set; other defaults may adapt to the data.
 
     Raises:
-        ZooError: an option or data that does not fit, before anything is written.
+        ZooError: an invalid option or invalid data; nothing has been written yet.
         TrainingError: the loss became NaN or infinite; the folder keeps the last good checkpoint.
-        Stopped: the run was asked to stop.
+        Stopped: SIGTERM or SIGINT stopped the run.
     """
     run_config = RunConfig.from_config(
         config, recipe=recipe, command=command, resume_from=resume_from, overridden=overridden
@@ -186,7 +218,7 @@ def run(
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """The stages of one run, in order: build, fit, test, report. Each process of the run goes through all of them."""
+    """The stages of a run in order: build, fit, test, report. Each process of the run executes all of them."""
 
     run_config: RunConfig
     dataset: Dataset | None
@@ -194,7 +226,7 @@ class TrainingRun:
     report: bool
 
     def start(self) -> Run:
-        """Run all stages in this process, and in others that it starts or that a launcher started."""
+        """Run all stages and return the finished run; start worker processes if the configuration asks for them."""
         if self.callbacks:
             from zoo.engine.callbacks.user_callbacks import check_callbacks
 
@@ -205,12 +237,12 @@ class TrainingRun:
                 return this.stages(signals)
 
     def work(self) -> None:
-        """Run all stages in a process that another one started."""
+        """Run all stages in a worker process."""
         with Signals() as signals:
             self.stages(signals)
 
     def stages(self, signals: Signals) -> Run:
-        """Build, fit, test and report."""
+        """Build, fit, test and report; return the finished run."""
         from zoo.engine.build import build_context, build_trainer
         from zoo.engine.callbacks.checkpoint import load_training_state
         from zoo.reporting.results import start_report
@@ -225,10 +257,10 @@ class TrainingRun:
         return self._report(trainer, context, history, metrics, signals)
 
     def _fit(self, trainer: L.Trainer, context: RunContext) -> None:
-        """Fit the model; the error of a loss that is not finite names the last good checkpoint.
+        """Fit the model.
 
         Raises:
-            TrainingError: the loss is not finite.
+            TrainingError: the loss is not finite; the message names the last good checkpoint.
         """
         import torch
 
@@ -238,12 +270,15 @@ class TrainingRun:
             trainer.fit(context.model, datamodule=context.datamodule)
         except TrainingError as error:
             paths = [self.run_config.checkpoints / name for name in ("best.ckpt", "last.ckpt")]
-            last = next((f"last good checkpoint: {path}" for path in paths if path.exists()), None)
-            hint = last or "no epoch was finished, so there is no checkpoint"
-            raise TrainingError(f"{error}; {hint}", common=error.common) from None
+            last = next((f"Last good checkpoint: {path}" for path in paths if path.exists()), None)
+            hint = last or "The run has no checkpoint yet."
+            raise TrainingError(f"{error}. {hint}", common=error.common) from None
 
     def _test(self, trainer: L.Trainer, context: RunContext) -> dict[str, float]:
-        """Return the test metrics of the weights in best.ckpt; choose the threshold of a task that has one before."""
+        """Return the test metrics of the weights in best.ckpt.
+
+        A task with a decision threshold chooses it on the validation split first and stores it in best.ckpt.
+        """
         import torch
 
         model, path = context.model, self.run_config.checkpoints / "best.ckpt"
@@ -260,7 +295,7 @@ class TrainingRun:
             assert isinstance(labels, torch.Tensor)
             best["zoo"]["threshold"] = model.task.threshold = model.task.choose_threshold(outputs, labels)
             if trainer.is_global_zero:
-                buffer = io.BytesIO()  # torch's own writer says less of a full disk
+                buffer = io.BytesIO()  # torch's own writer hides the error of a full disk
                 torch.save(best, buffer)
                 atomic_write(path, lambda to: to.write_bytes(buffer.getvalue()))
         return dict(trainer.test(model, dataloaders=context.datamodule.test_dataloader(), verbose=False)[0])
@@ -268,7 +303,7 @@ class TrainingRun:
     def _report(
         self, trainer: L.Trainer, context: RunContext, history: History, metrics: dict[str, float], signals: Signals
     ) -> Run:
-        """Write results.json, add the report to it and print the closing lines, in rank zero."""
+        """Write results.json, add the report and print the closing summary, in rank zero only."""
         from zoo.reporting.results import add_report, closing, write_results
         from zoo.utils.console import Guard, print_progress
 
@@ -281,13 +316,13 @@ class TrainingRun:
         outputs = None
         if self.report:
             outputs = guard.attempt(
-                "answers", lambda: gather_outputs(trainer, context.model.test_outputs, context.dataset.test), None
+                "predictions", lambda: gather_outputs(trainer, context.model.test_outputs, context.dataset.test), None
             )
-        leave()  # the rest is rank zero's
+        leave()  # only rank zero continues
         if context.is_rank_zero:
             signals.check()
             if self.report:
                 results, plots = add_report(context, results, history.rows, outputs, guard)
             metrics = {name: value for name, value in results["metrics"].items() if name.startswith("test/")}
-            guard.attempt("closing lines", lambda: print_progress(closing(context, results, plots)), None)
+            guard.attempt("summary", lambda: print_progress(closing(context, results, plots)), None)
         return Run(metrics, context.model.eval(), self.run_config.folder, plots, results)

@@ -1,4 +1,4 @@
-"""Metrics of a trained model on batches or splits, and those of baselines."""
+"""Metrics of a trained model and of baselines, on batches or splits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ Metrics = dict[str, float]
 
 
 def evaluate_batches(model: Any, batches: Iterable[Any], stage: str = "test") -> tuple[Metrics, list[Any]]:
-    """Return metrics of a model on batches, and what its task keeps of each; stage val leaves out slow metrics."""
+    """Return the metrics of a model on batches, and the outputs that its task collects from each batch.
+
+    ``stage="val"`` skips slow metrics.
+    """
     metrics, outputs = model.task.metrics("test").to(model.device), []
     model.eval().begin_evaluation(stage)
     with torch.inference_mode():
@@ -30,16 +33,16 @@ def evaluate_batches(model: Any, batches: Iterable[Any], stage: str = "test") ->
 def evaluate_split(
     model: Any, dataset: Dataset, *, split: str = "test", stage: str = "test"
 ) -> tuple[Metrics, list[Any]]:
-    """Return metrics of a model on a split of data, and what its task keeps of each batch.
+    """Return the metrics of a model on a split, and the outputs that its task collects from each batch.
 
-    Stage val leaves out slow metrics.
+    ``stage="val"`` skips slow metrics.
     """
     batches = registry.get_modality(dataset.spec.modality).eval_loader(dataset, split)
     return evaluate_batches(model, batches, stage)
 
 
 def baseline_metrics(model: Any, dataset: Dataset) -> dict[str, Metrics]:
-    """Return the test metrics of predictors without a network."""
+    """Return the test metrics of the baselines, which use no neural network."""
     from zoo.tasks.baselines import baselines
 
     return baselines(dataset, options=dict(model.hparams))

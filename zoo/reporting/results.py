@@ -1,4 +1,4 @@
-"""The report of a run: its opening line, results.json, its closing lines."""
+"""The report of a run: the opening line, results.json and the closing summary."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from zoo.utils.version import __version__
 
 @dataclass(frozen=True)
 class RunContext:
-    """A run's configuration and what was built from it. ``precision`` is Lightning's name of it."""
+    """A run's configuration, data, model and device. ``precision`` is Lightning's name, such as ``bf16-mixed``."""
 
     run_config: RunConfig
     dataset: Dataset
@@ -42,12 +42,12 @@ class RunContext:
 
     @property
     def is_rank_zero(self) -> bool:
-        """Tell whether this process is the one of the run's that speaks and writes."""
+        """Whether this process is rank zero, the only one that prints and writes files."""
         return rank() == 0
 
     @property
     def parameters(self) -> int:
-        """Numbers in the model's parameters."""
+        """The number of parameters of the model."""
         return sum(p.numel() for p in self.model.parameters())
 
 
@@ -59,7 +59,7 @@ def start_report(context: RunContext) -> None:
 
 
 def opening(context: RunContext) -> str:
-    """Return the line that a run begins with."""
+    """Return the first line that a run prints: model, data, parameters, device and precision."""
     spec = context.dataset.spec
     count = torch.get_num_threads()
     cpu = f"cpu, {count} {'thread' if count == 1 else 'threads'}"
@@ -77,14 +77,18 @@ def results(
     seconds: tuple[float, float],
     test_metrics: Mapping[str, float],
 ) -> dict[str, Any]:
-    """Return the content of results.json, without baselines yet.
+    """Return the content of results.json, still without baselines.
 
-    ``rows`` are those of the history, ``seconds`` those of training and of validation within it.
+    Args:
+        context: the run.
+        rows: one row per epoch, from ``History``.
+        seconds: duration of training, and the part of it spent in validation.
+        test_metrics: metrics of the test split.
     """
     last, task = rows[-1], context.model.task
     monitor = f"val/{task.monitor}"
     best = max if task.mode == "max" else min
-    watched = [row[monitor] for row in rows if monitor in row]  # an early epoch may not have had it
+    watched = [row[monitor] for row in rows if monitor in row]  # early epochs may lack the metric
     chosen = {monitor: watched[-1] if context.run_config.checkpoint.test_with == "last" else best(watched)}
     metrics = {k: v for k, v in last.items() if k.startswith("train/")}
     metrics |= {**chosen, **test_metrics}
@@ -112,7 +116,7 @@ def results(
 
 
 def origin(device: str) -> dict[str, Any]:
-    """Return what a figure was made by: machine, threads, versions, commit."""
+    """Return the provenance of a result: device, threads, versions and commit."""
     return {
         "device": f"{device} ({device_name(device)})",
         "threads": torch.get_num_threads(),
@@ -136,7 +140,7 @@ def write_results(
 ) -> dict[str, Any]:
     """Write results.json before any part of the report can fail, and return its content.
 
-    A run that is resumed for its missing parts keeps the content that it has.
+    A run that resumes only to complete its report keeps its earlier content.
     """
     folder, resumed = context.run_config.folder, context.run_config.resumed
     earlier = read_results(folder, steps=rows[-1]["steps"]) if resumed else None
@@ -146,7 +150,7 @@ def write_results(
 
 
 def read_results(folder: Path, *, steps: int | None = None) -> dict[str, Any] | None:
-    """Return the content of a run's results.json, or None without a complete one of ``steps`` training steps."""
+    """Return the content of a run's results.json, or None if it is incomplete or not from ``steps`` training steps."""
     try:
         content = json.loads((folder / "results.json").read_text())
     except (OSError, ValueError):
@@ -167,10 +171,10 @@ def add_report(
     outputs: torch.Tensor | None,
     guard: Guard,
 ) -> tuple[dict[str, Any], list[Path]]:
-    """Return ``content`` with extra metrics and baselines, and the plots of the test's ``outputs``.
+    """Return ``content`` with extra metrics and baselines, and the paths of the plots.
 
-    A part that fails is a warning and is named under ``missing``; resuming the run tries it again. results.json is
-    written again with each addition.
+    A part that fails prints a warning and is listed under ``missing``. Resuming the run tries it again. Each addition
+    rewrites results.json.
     """
 
     from zoo.tasks.baselines import baselines
@@ -182,14 +186,14 @@ def add_report(
     content = {key: value for key, value in content.items() if key != "missing"}
     model, dataset = context.model, context.dataset
     with eval_mode(model):
-        extra_metrics = guard.attempt("further figures", lambda: model.extra_metrics(dataset), {})
+        extra_metrics = guard.attempt("extra metrics", lambda: model.extra_metrics(dataset), {})
         content["metrics"] = {**content["metrics"], **{f"test/{name}": value for name, value in extra_metrics.items()}}
         measured = guard.attempt(
             "baselines", lambda: baselines(dataset, options=model.hparams, attempt=guard.attempt), {}
         )
         content["baselines"] = {**content["baselines"], **measured}
-        update("pictures")
-        plots = guard.attempt("pictures", lambda: _plots(context, history, outputs, guard), [])
+        update("plots")
+        plots = guard.attempt("plots", lambda: _plots(context, history, outputs, guard), [])
     update()
     return content | ({"missing": list(guard.missing)} if guard.missing else {}), plots
 
@@ -202,19 +206,19 @@ def _plots(
     model, dataset = context.model, context.dataset
     predictions = {}
     if outputs is not None:
-        predictions = guard.attempt("answers", lambda: model.task.postprocess_outputs(outputs), {})
+        predictions = guard.attempt("predictions", lambda: model.task.postprocess_outputs(outputs), {})
     batch = guard.attempt("first batch", context.datamodule.first_batch, None)
     visualizations = (
         guard.attempt("visualizations", lambda: model.visualizations(batch, dataset), {}) if batch is not None else {}
     )
-    frames = guard.attempt("film", lambda: model.record_video(dataset), None)
+    frames = guard.attempt("video", lambda: model.record_video(dataset), None)
     visualizations = visualizations if frames is None else {**visualizations, "frames": frames}
     options = {"batch": batch, "visualizations": visualizations, "attempt": guard.attempt}
     return run_plots(model.task, dataset, history, predictions, context.run_config.folder / "plots", **options)
 
 
 def closing(context: RunContext, content: Mapping[str, Any], plots: Sequence[Path]) -> str:
-    """Return the lines that a run ends with: its test metrics, its plots, commands to try next."""
+    """Return the closing summary of a run: test metrics, plots and commands to try next."""
     task, spec = context.model.task, context.dataset.spec
     monitor, data, model = task.monitor, content["data"], content["model"]
     metrics = {key.removeprefix("test/"): value for key, value in content["metrics"].items() if key.startswith("test/")}
@@ -231,23 +235,23 @@ def closing(context: RunContext, content: Mapping[str, Any], plots: Sequence[Pat
     lines = [
         f"{model} on {data}   test {metric_label(monitor, task.metric_labels)} {figure}   {content['params']:,} parameters   "
         f"{content['train_seconds']:.0f} s   {content['samples_per_second']:,.0f} samples/s",
-        f"{'test also':<16}{'   '.join(others)}",
+        f"{'test metrics':<16}{'   '.join(others)}",
     ]
     if plots:
         drawn = all(path.suffix == ".png" for path in plots)
         names = ",".join(path.stem if drawn else path.name for path in plots)
-        lines.append(f"pictures        {context.run_config.folder}/plots/{{{names}}}{'.png' if drawn else ''}")
+        lines.append(f"plots           {context.run_config.folder}/plots/{{{names}}}{'.png' if drawn else ''}")
     fitting = set(configs.fitting_data(registry.entry(context.model.name)))
     models = [m for m in configs.fitting_models(spec.task, spec.modality) if m != context.model.name and _by_name(data)]
     sets = [d for d in registry.list_data() if d in fitting and d != data and _by_name(d)]
     following = [f"model={m} data={data}" for m in models[:1]] + [f"model={model} data={d}" for d in sets[:1]]
     if following:
-        lines.append("next            " + " · ".join(f"python train.py {words}" for words in following))
+        lines.append("next            " + " · ".join(f"zoo train {words}" for words in following))
     return "\n".join(lines)
 
 
 def _by_name(data: str) -> bool:
-    """Tell whether a name alone says which data: no user's own arrays or file, no environment to be named."""
+    """Return whether ``data=NAME`` is complete without a file, arrays or an environment id."""
     if data not in registry.list_data():
         return False
     options = registry.signature(registry.data_entry(data).load)
@@ -255,7 +259,7 @@ def _by_name(data: str) -> bool:
 
 
 def _peak_memory(device: str) -> float | None:
-    """Return megabytes, None where the system does not tell."""
+    """Return the peak memory in MiB, or None where the system does not report it."""
     if device == "cuda":
         return round(torch.cuda.max_memory_allocated() / 2**20, 1)
     try:
@@ -267,19 +271,22 @@ def _peak_memory(device: str) -> float | None:
 
 
 def config_hash(values: Mapping[str, Any]) -> str:
-    """Return a name for all that decides a run's outcome: two runs of one hash and commit should agree."""
+    """Return a hash of all options that affect the outcome.
+
+    Two runs with the same hash and commit are expected to agree.
+    """
     deciding = {k: _without_null(v) for k, v in values.items() if k not in ("run_dir", "logger", "expected")}
     deciding["checkpoint"] = {k: v for k, v in deciding.get("checkpoint", {}).items() if k == "test_with"}
     return hashlib.sha256(json.dumps(deciding, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
 def _without_null(node: Any) -> Any:
-    """Return options without those that say nothing, so that an option more leaves the hash of others as it was."""
+    """Return the options without null values, so that a new option does not change the hash of older runs."""
     return {k: _without_null(v) for k, v in node.items() if v is not None} if isinstance(node, Mapping) else node
 
 
 def _commit() -> str | None:
-    """Return the commit of the checkout that the zoo runs from; None where it is installed as a package."""
+    """Return the commit of the checkout that contains this file, or None for an installed package."""
     here = Path(__file__).resolve().parents[2]
     if not (here / ".git").exists():
         return None

@@ -1,1 +1,1 @@
-"""Callbacks of a run: its record, its checkpoints, its progress."""
+"""Callbacks of a run: history, progress, checkpoints and early stopping."""

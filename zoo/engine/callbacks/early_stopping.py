@@ -1,4 +1,4 @@
-"""Early stopping on the figure that picks the best epoch."""
+"""Early stopping on the metric that selects the best epoch."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zoo.models.base import ZooModule
 
 
 class Patience(EarlyStopping):
-    """Lightning's early stopping, which follows the module where that comes to watch another figure."""
+    """Lightning's early stopping; it starts again with a new metric when the module changes its monitored metric."""
 
     def _run_early_stopping_check(self, trainer: L.Trainer) -> None:
         module = trainer.lightning_module

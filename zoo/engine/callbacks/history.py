@@ -1,4 +1,4 @@
-"""What a run's epochs say: rows of metrics.csv for the run's logger, and progress with the time left."""
+"""Metrics of each epoch, written to metrics.csv and the logger, and a progress display with the time left."""
 
 from __future__ import annotations
 
@@ -19,10 +19,15 @@ from zoo.utils.console import Guard, print_progress
 
 
 class History(L.Callback):
-    """Rows of epoch, steps, samples, seconds, learning rate, and every train and val figure; and the run's clocks.
+    """Records one row per epoch and measures the duration of training and validation.
 
-    ``seconds`` is from the first batch to the end of the last validation, of which ``validating`` were validation's.
-    A logger that fails is left out for the rest of the run, with a warning.
+    A row has the epoch, steps, samples, seconds, learning rate and all training and validation metrics. ``seconds`` is
+    the time from the first batch to the end of the last validation, and ``validating`` the part spent in validation.
+    If the logger fails, it prints a warning and is disabled for the rest of the run.
+
+    Args:
+        path: the CSV file to write.
+        logger: a Lightning logger that receives the metrics too; None: only the CSV file.
     """
 
     def __init__(self, path: Path, logger: Any = None) -> None:
@@ -31,11 +36,11 @@ class History(L.Callback):
         self.seconds = self._before = self.validating = 0.0
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the rows so far, and the seconds that training took."""
+        """Return the rows so far and the elapsed seconds."""
         return {"rows": self.rows, "seconds": self._clock(), "validating": self.validating}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take them up."""
+        """Restore the rows and the elapsed seconds."""
         self.rows, self._before = state["rows"], state["seconds"]
         self.seconds, self.validating = self._before, state.get("validating", 0.0)
 
@@ -43,19 +48,19 @@ class History(L.Callback):
         return self._before + time.perf_counter() - self._started
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Start the clock: data and model are there, the first batch is next."""
+        """Start the clock just before the first batch."""
         self._started = time.perf_counter()
 
     def on_validation_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Start validation's clock."""
+        """Start the clock of validation."""
         self._validation = time.perf_counter()
 
     def on_validation_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Stop it."""
+        """Stop the clock of validation."""
         self.validating += time.perf_counter() - self._validation
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: ZooModule) -> None:  # type: ignore[override]
-        """Add the epoch's row."""
+        """Add the row of the epoch, then write metrics.csv and call the logger."""
         self.seconds = self._clock()
         row: dict[str, Any] = {"epoch": module.loop.epochs + 1, "steps": module.steps, "samples": module.loop.samples}
         row |= {"seconds": round(self.seconds, 3), "lr": trainer.optimizers[0].param_groups[0]["lr"]}
@@ -70,31 +75,34 @@ class History(L.Callback):
             self.guard.attempt("logger", lambda: self.logger.log_metrics(figures, step=module.steps), None)
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Close the logger, so that its last row is on disk."""
+        """Close the logger, which writes its last row to disk."""
         if self.logger is not None and not self.guard.missing:
             self.guard.attempt("logger", lambda: self.logger.finalize("success"), None)
 
     def _write(self, path: Path) -> None:
         with path.open("w", newline="") as file:
-            names = dict.fromkeys(name for row in self.rows for name in row)  # some are not there from the first on
+            names = dict.fromkeys(name for row in self.rows for name in row)  # the first row may lack some
             writer = csv.DictWriter(file, fieldnames=list(names), lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.rows)
 
 
-REFRESH = 0.25  # seconds between two drawings of the bar
-LINE = 10.0  # seconds between two lines where there is no terminal
+REFRESH = 0.25  # seconds between updates of the progress bar
+LINE = 10.0  # seconds between progress lines without a terminal
 
 
 class Progress(L.Callback):
-    """Progress over the whole run. Reads the loss only when it draws, since reading waits for the device."""
+    """A progress bar over the whole run, or a line every 10 seconds without a terminal.
+
+    It reads the loss only when it draws, because reading waits for the device.
+    """
 
     def __init__(self) -> None:
         self.live = sys.stderr.isatty()
         self.watched = ""
 
     def on_train_start(self, trainer: L.Trainer, module: ZooModule) -> None:  # type: ignore[override]
-        """Open the bar."""
+        """Open the progress bar."""
         self._drawn = self._began = time.monotonic()
         self._first = module.steps
         self.live = self.live and trainer.is_global_zero
@@ -110,7 +118,7 @@ class Progress(L.Callback):
             self.bar.start()
 
     def on_train_batch_end(self, trainer: L.Trainer, module: ZooModule, *_: Any) -> None:  # type: ignore[override]
-        """Draw the bar, if it is time."""
+        """Update the progress bar at most every 0.25 seconds."""
         now = time.monotonic()
         if not self.live or now - self._drawn < REFRESH:
             return
@@ -119,10 +127,10 @@ class Progress(L.Callback):
         self.bar.update(self.task, completed=module.steps, total=module.loop.total_steps, text=text, refresh=True)
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: ZooModule) -> None:  # type: ignore[override]
-        """Take up the epoch's validation figures."""
+        """Show the validation metrics of the epoch."""
         values = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith("val/")}
         figures = {name: f"  {name} {value:.4f}" for name, value in values.items()}
-        self.watched = figures[f"val/{module.task.monitor}"]  # a bar has no room for more
+        self.watched = figures[f"val/{module.task.monitor}"]  # the bar has room for one metric
         now = time.monotonic()
         last = module.loop.epochs + 1 == module.loop.max_epochs
         if trainer.is_global_zero and not self.live and (now - self._drawn > LINE or last):
@@ -141,9 +149,9 @@ class Progress(L.Callback):
             self.bar.stop()
 
     def on_train_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Close the bar."""
+        """Close the progress bar."""
         self._close()
 
     def on_exception(self, trainer: L.Trainer, module: L.LightningModule, exception: BaseException) -> None:
-        """Close the bar, so that the error stands on a line of its own."""
+        """Close the progress bar, so that the error starts on a new line."""
         self._close()

@@ -27,9 +27,17 @@ def run_plots(
     visualizations: Mapping[str, Tensor] | None = None,
     attempt: Attempt = direct,
 ) -> list[Path]:
-    """Draw all that suits the run's ``task`` into ``folder``, from the test's predictions and ``visualizations``.
+    """Draw the plots of a finished run into ``folder`` and return their paths.
 
-    ``attempt`` runs each plot by itself; one that fails is not in the result.
+    Args:
+        task: the run's task, which selects the plots.
+        dataset: the data of the run.
+        history: one row of metrics per epoch, for the learning curves.
+        predictions: predictions on the test split.
+        folder: the folder to write to; it is created if it does not exist.
+        batch: a training batch, shown if it contains images.
+        visualizations: tensors from the model's ``visualizations``, by name.
+        attempt: runs each plot on its own; the result omits a plot that fails.
     """
     folder.mkdir(exist_ok=True)
     visualizations = visualizations or {}
@@ -41,5 +49,5 @@ def run_plots(
     if batch is not None and dataset.spec.spatial:
         plots["batch.png"] = partial(batch_picture, batch, dataset.spec.classes)
     plots |= task.plots(dataset, predictions, visualizations)
-    paths = [attempt(f"picture {name}", partial(draw, folder / name), None) for name, draw in plots.items()]
+    paths = [attempt(f"plot {name}", partial(draw, folder / name), None) for name, draw in plots.items()]
     return [path for path in paths if path is not None]

@@ -1,4 +1,4 @@
-"""Plots of any run: learning curves, learning rates, a training batch, gradients along a sequence."""
+"""Plots for every kind of run: learning curves, learning rates, a training batch, gradients along a sequence."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from torch import Tensor
 from zoo.data.dataset import Batch
 from zoo.utils.plotting import INK, TRAIN, VAL, axes_of, grid, panel, save
 
-COLUMNS = 5  # panels in a line
-LOG_RATIO = 3  # of the largest to the smallest value, from which an axis is logarithmic
+COLUMNS = 5  # panels per row
+LOG_RATIO = 3  # ratio of the largest to the smallest value above which an axis is logarithmic
 
 
 def curves(history: Sequence[Mapping[str, Any]], path: Path, *, along: str = "epoch") -> Path:
-    """Draw each metric per epoch, training and validation together, and the learning rate, over
-    epochs or ``along`` samples.
+    """Draw the learning curves of a run and return the path of the plot.
+
+    Each metric has a panel with training and validation; the last panel shows the learning rate. ``along`` is the
+    column on the x axis: ``epoch`` or ``samples``.
     """
-    known = list(dict.fromkeys(key for row in history for key in row))  # some are not there from the first epoch on
+    known = list(dict.fromkeys(key for row in history for key in row))  # the first epoch may lack some
     names = list(dict.fromkeys(k.split("/")[1] for k in known if "/" in k))
-    # nll is validation's loss: one panel, as one reads it
+    # nll is the validation loss, so both share a panel
     panels = [n for n in names if not (n == "nll" and "loss" in names)] + ["lr"]
     columns = min(len(panels), COLUMNS)
     lines = -(-len(panels) // columns)
@@ -51,22 +53,22 @@ def curves(history: Sequence[Mapping[str, Any]], path: Path, *, along: str = "ep
 
 
 def learning_rates(rates: Sequence[float], losses: Sequence[float], suggested: float, path: Path) -> Path:
-    """Draw the loss of a learning rate range test over the rate, and the suggestion."""
+    """Draw the smoothed loss of a learning rate range test over the learning rate, with the suggested rate."""
     ax = panel(5, 3.2, "learning rate", "smoothed loss")
     ax.plot(rates, losses, color=VAL)
     ax.axvline(suggested, color=INK, linewidth=1, linestyle="--")
     ax.set_xscale("log")
     low, first = min(losses), losses[0]
     ax.set_ylim(low - 0.1 * (first - low), first + 0.5 * (first - low))
-    ax.set_title(f"falls fastest at {suggested:.2g}", fontsize=10, color=INK)
+    ax.set_title(f"steepest descent at {suggested:.2g}", fontsize=10, color=INK)
     return save(ax.figure, path)
 
 
 def batch_picture(batch: Batch, classes: Sequence[str], path: Path) -> Path:
-    """Draw the first images of a training batch as the network sees them, augmented, with their classes."""
+    """Draw the first 32 images of a training batch after augmentation, with their classes."""
     images = batch["x"][:32]
     captions = [_target_of(batch, i, classes) for i in range(len(images))]
-    title = "training images as the network sees them"
+    title = "training images after augmentation"
     return grid(images, title, path, columns=min(len(images), 8), captions=captions)
 
 
@@ -83,8 +85,8 @@ def _target_of(batch: Batch, i: int, classes: Sequence[str]) -> str:
 
 
 def gradient_norms(norm: Tensor, path: Path) -> Path:
-    """Draw how much the last output depends on each step before it."""
-    ax = panel(4.6, 3, "step, counted from the last", "norm of the last output's gradient")
+    """Draw the gradient norm of the last output with respect to each step before it."""
+    ax = panel(4.6, 3, "step relative to the last", "gradient norm of the last output")
     ax.plot(np.arange(1 - len(norm), 1), norm.clamp(min=1e-12).numpy(), color=VAL, linewidth=1.2)
     ax.set_yscale("log")
     return save(ax.figure, path)
