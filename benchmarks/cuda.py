@@ -74,7 +74,7 @@ def _within(end: float, name: str, what: str, run: Callable[[str], dict[str, Any
 def runs(name: str, *, grouped: bool = True) -> dict[str, Any]:
     """Return the losses of a model's runs in each precision, and what failed of stopping, resuming and DDP.
 
-    ``grouped`` is whether DDP is tried, which a pretended device cannot do.
+    ``grouped`` is whether DDP is tried, which a simulated device cannot do.
     """
     import torch
 

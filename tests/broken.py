@@ -49,7 +49,7 @@ class Small(zoo.ZooModule):
         return self.out(torch.relu(self.hidden(self.normalize(x).flatten(1))))
 
 
-@breaks("create", "'width' has no default; give it one")
+@breaks("create", "option 'width' has no default. Give it one")
 @zoo.register("needs_an_argument")
 class NeedsAnArgument(Small):
     def __init__(self, *, spec: Spec = DIGITS, width: int) -> None:
@@ -57,14 +57,14 @@ class NeedsAnArgument(Small):
         self.out = nn.Linear(width, self.spec.outputs)
 
 
-@breaks("create", r"takes options that do not exist; hand \*\*options on to the base class, or name them")
+@breaks("create", r"accepts unknown options. Pass \*\*options to the base class, or declare them")
 @zoo.register("takes_anything")
 class TakesAnything(Small):
     def __init__(self, *, spec: Spec = DIGITS, **options: int) -> None:
         super().__init__(spec=spec)
 
 
-@breaks("forward", "row 0 alone has another answer than among others")
+@breaks("forward", "the output of row 0 depends on the other rows of the batch")
 @zoo.register("mixes_samples")
 class MixesSamples(Small):
     def forward(self, x: Tensor) -> Tensor:
@@ -83,7 +83,7 @@ class HidesATensor(Small):
         return super().forward(x) + self.prior
 
 
-@breaks("gradients", "unused.weight never had a gradient that is not zero; use it in forward, or take it out")
+@breaks("gradients", "unused.weight never had a nonzero gradient. Use it in forward, or remove it")
 @zoo.register("has_an_unused_layer")
 class HasAnUnusedLayer(Small):
     def __init__(self, *, spec: Spec = DIGITS) -> None:
@@ -91,7 +91,7 @@ class HasAnUnusedLayer(Small):
         self.unused = nn.Linear(8, 8)
 
 
-@breaks("gradients", "average.weight is not trained; list a copy or average in `derived_modules`")
+@breaks("gradients", "average.weight is not trained. List a copy or average in `derived_modules`")
 @zoo.register("follows_in_secret")
 class FollowsInSecret(Small):
     def __init__(self, *, spec: Spec = DIGITS) -> None:
@@ -110,7 +110,7 @@ class SeesOnePixel(Small):
         return self.out(torch.relu(self.hidden(self.normalize(x).flatten(1)[:, :1])))
 
 
-@breaks("seeds", "one seed gave two different first weights")
+@breaks("seeds", "the same seed gave different initial weights")
 @zoo.register("draws_from_elsewhere")
 class DrawsFromElsewhere(Small):
     def __init__(self, *, spec: Spec = DIGITS) -> None:
@@ -119,7 +119,7 @@ class DrawsFromElsewhere(Small):
         self.hidden.weight.data = torch.from_numpy(drawn).float()
 
 
-@breaks("seeds", "two seeds gave the same first weights")
+@breaks("seeds", "different seeds gave the same initial weights")
 @zoo.register("fixes_its_seed")
 class FixesItsSeed(Small):
     def __init__(self, *, spec: Spec = DIGITS) -> None:
@@ -127,7 +127,7 @@ class FixesItsSeed(Small):
         super().__init__(spec=spec)
 
 
-@breaks("checkpoint", "best.ckpt loaded after its weights were scrambled answers otherwise")
+@breaks("checkpoint", "best.ckpt loaded into a model with random weights gives other predictions")
 @zoo.register("keeps_a_scale_in_python")
 class KeepsAScaleInPython(Small):
     def __init__(self, *, spec: Spec = DIGITS) -> None:
@@ -154,7 +154,7 @@ class SavesAnObject(Small):
         return {**super().training_state(), "saved": datetime.datetime(2000, 1, 1)}
 
 
-@breaks("resume", "and resumed, last.ckpt ends otherwise than without the stop, first in .*training_state")
+@breaks("resume", "and resumed, last.ckpt differs from the uninterrupted run, first in .*training_state")
 @zoo.register("counts_in_python")
 class CountsInPython(Small):
     def __init__(self, *, spec: Spec = DIGITS) -> None:
@@ -167,16 +167,14 @@ class CountsInPython(Small):
         return loss * min(1.0, self.batch_count[0] / 100), counts
 
 
-@breaks("export", "its ONNX|cannot be traced|does not run for other sizes")
+@breaks("export", "ONNX file|cannot be traced|does not run for other sizes")
 @zoo.register("loops_over_rows")
 class LoopsOverRows(Small):
     def forward(self, x: Tensor) -> Tensor:
         return torch.stack([super(LoopsOverRows, self).forward(row[None])[0] for row in x])
 
 
-@breaks(
-    "processes", r"differs between two processes that share a run; have gradients come from self.accumulate_gradients"
-)
+@breaks("processes", r"differs between the two processes of a run. Compute gradients with self.accumulate_gradients")
 @zoo.register("goes_backward_alone")
 class GoesBackwardAlone(Small):
     def training_step_on_batch(self, batch):
@@ -186,7 +184,7 @@ class GoesBackwardAlone(Small):
         return loss, counts
 
 
-@breaks("precision", "answers in bf16 are .* off those in float32")
+@breaks("precision", "outputs in bf16 differ by .* from float32")
 @zoo.register("cancels_large_numbers")
 class CancelsLargeNumbers(Small):
     def forward(self, x: Tensor) -> Tensor:
@@ -213,7 +211,7 @@ class Sequential(zoo.ZooModule):
         return self.out(h.gather(1, last).squeeze(1))
 
 
-@breaks("forward", "what stands in the padding, or how long it is, changes the answer; mask it by lengths")
+@breaks("forward", "the content or length of the padding changes the output. Mask it with lengths")
 @zoo.register("reads_the_padding")
 class ReadsThePadding(Sequential):
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
@@ -245,7 +243,7 @@ KEEPER = "AveragesItsWeights"
 LETTERS = TextSpec("letters", "language_modeling", (8,), vocabulary=("", "\ufffd", "a", "b"))
 
 
-@breaks("forward", "what it expects before symbol 2 changes with that symbol; a language model sees no later one")
+@breaks("forward", "the prediction before token 2 depends on that token. A language model must not see later tokens")
 @zoo.register("sees_what_comes")
 class SeesWhatComes(zoo.ZooModule):
     tasks, modalities = ("language_modeling",), ("text",)
@@ -260,7 +258,7 @@ class SeesWhatComes(zoo.ZooModule):
         return self.out(self.both_ways(self.embedding(x))[0])
 
 
-@breaks("resume", "ends otherwise than without the stop")
+@breaks("resume", "differs from the uninterrupted run")
 @zoo.register("forgets_its_state")
 class ForgetsItsState(GRU):
     tasks, modalities = ("language_modeling",), ("text",)
@@ -276,9 +274,7 @@ class ForgetsItsState(GRU):
 TABLE = TableSpec("table", "classification", (4,), classes=("a", "b"))
 
 
-@breaks(
-    "accelerator", r"has the host wait for the device in each training step, in \S*broken\.py:\d+ \(a value is read\)"
-)
+@breaks("accelerator", r"the host waits for the device in each training step, in \S*broken\.py:\d+ \(reads a value\)")
 @zoo.register("reads_each_loss")
 class ReadsEachLoss(Small):
     modalities = ("table",)

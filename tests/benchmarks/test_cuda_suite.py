@@ -1,4 +1,4 @@
-"""The benchmark suite for CUDA: rejected without a device, run on a pretended one."""
+"""The benchmark suite for CUDA: rejected without a device, run on a simulated one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 
 from benchmarks import cuda
 from benchmarks.__main__ import main
-from zoo.testing.accelerator import pretended_accelerator
+from zoo.testing.accelerator import simulated_accelerator
 
 
 def test_cuda_suite_needs_a_device(capsys, monkeypatch):
@@ -18,9 +18,9 @@ def test_cuda_suite_needs_a_device(capsys, monkeypatch):
 
 @pytest.mark.accelerator
 @pytest.mark.parametrize("model", ["fnn", "gan", "vae", "lstm", "ppo"])
-def test_cuda_suite_runs_on_a_pretended_device(model, monkeypatch):
+def test_cuda_suite_runs_on_a_simulated_device(model, monkeypatch):
     monkeypatch.setattr(cuda, "TIMED", 20)
-    with pretended_accelerator():
+    with simulated_accelerator():
         speed, runs = cuda.speed(model, repeats=1), cuda.runs(model, grouped=False)
     assert speed["samples_per_second"] > 0
     assert ("step_ratio" in speed) == (model != "ppo")

@@ -90,7 +90,7 @@ def test_user_modality_is_exported_with_the_same_predictions(run, tmp_path):
 def test_user_modality_is_served_by_its_request_schema(run):
     fastapi, client = pytest.importorskip("fastapi"), pytest.importorskip("fastapi.testclient")
     pytest.importorskip("litserve")
-    from zoo.inference.server import describe_predictions, question, response
+    from zoo.inference.server import describe_predictions, request_model, response
 
     app, model = fastapi.FastAPI(), run.model
 
@@ -98,7 +98,7 @@ def test_user_modality_is_served_by_its_request_schema(run):
         x = encode(model.spec, from_json(model.spec, request.x))
         return response(predictions_of(model.spec, model.answered(x)))
 
-    predict.__annotations__["request"] = question(model.spec)
+    predict.__annotations__["request"] = request_model(model.spec)
     app.post("/predict")(predict)
     describe_predictions(app, model.spec)
     http = client.TestClient(app)

@@ -18,7 +18,7 @@ from zoo.data.loader import EvalLoader, Loader
 from zoo.data.sequence.augment import SequenceAugment
 from zoo.data.text.modality import TextAugment
 from zoo.data.transfer import ahead, fits, size_of, to_device, upload
-from zoo.testing.accelerator import DEVICE, pretended_accelerator
+from zoo.testing.accelerator import DEVICE, simulated_accelerator
 
 ROWS = 70
 
@@ -76,7 +76,7 @@ def test_loader_batches_on_device_equal_the_hosts(make, streamed):
     options: dict[str, Any] = {"batch_size": 8, "seed": 1, "augment": AUGMENTS.get(make)}
     options |= {"stride": 4} if make is text else {}
     here = [batch for macro_batch in Loader(make(), **options) for batch in macro_batch]
-    with pretended_accelerator() as accelerator:
+    with simulated_accelerator() as accelerator:
         split = make() if streamed else to_device(make(), DEVICE)
         there = []
         for macro, macro_batch in enumerate(Loader(split, device=DEVICE, **options)):
@@ -97,7 +97,7 @@ def test_loader_batches_on_device_equal_the_hosts(make, streamed):
 def test_eval_loader_on_device_equals_the_hosts(make):
     stride = {"stride": 4} if make is text else {}
     here = list(EvalLoader(make(), **stride))
-    with pretended_accelerator():
+    with simulated_accelerator():
         for split in (make(), to_device(make(), DEVICE)):
             there = list(EvalLoader(split, device=DEVICE, **stride))
             for one, other in zip(here, there, strict=True):
@@ -113,7 +113,7 @@ def test_ahead_prefetches_one_batch_in_order(count, stop):
         selected.append(number)
         return {"x": torch.tensor([number])}
 
-    with pretended_accelerator():
+    with simulated_accelerator():
         got = [int(batch["x"]) for batch, _ in zip(ahead(select, range(count), DEVICE), range(stop), strict=False)]
     assert got == list(range(min(count, stop)))
     assert len(selected) <= min(count, stop + 2)  # one ahead
@@ -124,7 +124,7 @@ def test_placed_windows_share_their_series():
     assert size_of(split) == split["x"].base.nbytes
     assert size_of(picked_windows()) < 2 * (ROWS + 5) * 8 + 8 * ROWS
     assert size_of(picked_rows()) == ROWS // 2 * 3 * 6 * 9 + 8 * ROWS // 2
-    with pretended_accelerator():
+    with simulated_accelerator():
         moved = to_device(split, DEVICE)
         assert moved["x"].base.data_ptr() == moved["y"].base.data_ptr()
 
@@ -133,7 +133,7 @@ def test_fits_counts_all_splits_and_the_model():
     split, model = {"x": torch.zeros(1000, dtype=torch.uint8)}, nn.Linear(100, 10, bias=False)
     need = 3 * 1000 * 2 + 3 * 4000  # half of what is left is for data; gradients and two moments
     for memory, expected in ((need, True), (need - 4, False)):
-        with pretended_accelerator(memory=memory):
+        with simulated_accelerator(memory=memory):
             assert fits([split] * 3, DEVICE, model.parameters()) is expected
             assert fits([split], DEVICE, ())
     assert fits([split] * 3, torch.device("cpu"), model.parameters())

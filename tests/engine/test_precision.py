@@ -12,7 +12,7 @@ import torch
 import zoo
 from zoo.config.schema import TrainerOptions
 from zoo.exceptions import Stopped, ZooError
-from zoo.testing.accelerator import MPS, pretended_accelerator
+from zoo.testing.accelerator import MPS, simulated_accelerator
 from zoo.testing.runs import StopAfter
 from zoo.testing.subject import Case
 from zoo.utils.device import narrow_buffers, select_device, select_precision, set_tf32, to_widest_dtype, widest_dtype
@@ -31,8 +31,8 @@ OPTIONS: dict[str, Any] = {
 
 
 def trained(folder: str, *, stop: int | None = None, **options: Any) -> dict[str, Any]:
-    """Return the last checkpoint of a run on a pretended accelerator, where float16 rounds nothing but is scaled."""
-    with pretended_accelerator():
+    """Return the last checkpoint of a run on a simulated accelerator, where float16 rounds nothing but is scaled."""
+    with simulated_accelerator():
         callbacks = (StopAfter(stop),) if stop else ()
         try:
             zoo.train("fnn", TABLE, report=False, run_dir=folder, callbacks=callbacks, **{**OPTIONS, **options})
@@ -126,7 +126,7 @@ def test_precision_float16_skips_steps_with_infinite_gradients(optimizer, monkey
     few = {"trainer.max_epochs": 1, "trainer.steps_per_epoch": 2, "optimizer": optimizer, "model.norm": "none"}
     skipped = trained("run", **{**few, "trainer.precision": "16-mixed", "seed": 3})
     assert skipped["processes"][0]["training"]["scaler"]["scale"] == 2.0**15
-    with pretended_accelerator():
+    with simulated_accelerator():
         torch.manual_seed(3)
     first = trained("first", **{**few, "trainer.precision": "16-mixed", "seed": 3, "optimizer.lr": 1e-30})
     for key, value in first["state_dict"].items():
@@ -134,7 +134,7 @@ def test_precision_float16_skips_steps_with_infinite_gradients(optimizer, monkey
 
 
 def test_select_device_makes_cuda_deterministic():
-    with pretended_accelerator():
+    with simulated_accelerator():
         assert select_device("auto") == "cuda"
         assert torch.are_deterministic_algorithms_enabled()
         assert torch.is_deterministic_algorithms_warn_only_enabled()
@@ -164,7 +164,7 @@ def test_widest_dtype_of_each_device():
     assert module.total.dtype == widest_dtype("cpu") == widest_dtype("cuda") == torch.float64
     narrow_buffers(module, "mps")
     assert module.total.dtype == widest_dtype("mps") == torch.float32
-    with pretended_accelerator(device=MPS):
+    with simulated_accelerator(device=MPS):
         x = torch.ones(3).to("mps")
         assert to_widest_dtype(x).dtype == torch.float32
         with pytest.raises(TypeError, match="float64"):

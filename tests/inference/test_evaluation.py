@@ -96,7 +96,7 @@ def test_evaluate_table_equals_its_predictions(name, table, tmp_path, capsys):
     assert result["rows"] == len(frame)
     assert result["metrics"]["accuracy"] == pytest.approx(share(rows, frame["group"]))
     assert result["baselines"].keys() == ({"majority"} if name != "new classes alone" else set())
-    assert ("did not occur in training" in output) == (name in ("new categories", "gaps"))
+    assert ("not seen in training" in output) == (name in ("new categories", "gaps"))
     assert ("classes that the model does not have" in output) == (name in ("a new class", "new classes alone"))
     assert ("auroc" in result["metrics"]) == (name not in ("one row", "one class", "new classes alone"))
 
@@ -137,7 +137,7 @@ def test_evaluate_names_a_missing_training_file(tmp_path, capsys):
     run = trained("fnn", "csv", tmp_path, **{"data.path": str(tmp_path / "all.csv"), "data.target": "group"})
     (tmp_path / "all.csv").rename(tmp_path / "moved.csv")
     assert main(["evaluate", str(run.folder)]) == 2
-    assert "all.csv: no such file or folder, of which the run was trained; name another by" in capsys.readouterr().err
+    assert "all.csv: no such file or folder (the training data of the run). Set data.path=" in capsys.readouterr().err
     assert eval_step(run, "data.path=moved.csv", capsys=capsys)[0]["rows"] == 120
 
 
@@ -166,8 +166,8 @@ def test_evaluate_notes_options_without_effect(table, tmp_path, capsys):
     _, output = eval_step(
         table, "data=csv", "data.path=new.csv", "data.folds=3", "data.drop_columns=[pay]", capsys=capsys
     )
-    assert "data.folds is not read" in output
-    assert "data.drop_columns is not read" in output
+    assert "data.folds is ignored" in output
+    assert "data.drop_columns is ignored" in output
 
 
 def test_evaluate_matches_numeric_classes_by_value(tmp_path, capsys):
@@ -228,7 +228,7 @@ def test_evaluate_anomalies_by_normal_classes(tmp_path, capsys):
     new[~unknown].to_csv(tmp_path / "new.csv", index=False)
     result, output = eval_step(run, "data=csv", "data.path=new.csv", "data.target=group", capsys=capsys)
     assert "auroc" not in result["metrics"]
-    assert "not defined on these rows" in output
+    assert "undefined on these rows" in output
 
 
 # --- images ---
@@ -367,7 +367,7 @@ def test_evaluate_texts_equals_their_predictions(name, texts, tmp_path, capsys):
     unknown = sum(word in ("unheard", "words") for text in frame["review"] for word in text.split())
     assert main(["predict", str(texts.folder), place]) == 0
     assert f"note: {unknown:,} of {6 * len(frame):,} words are unknown to the model" in capsys.readouterr().err
-    assert f"note: {unknown:,} of {6 * len(frame):,} values did not occur in training" in output
+    assert f"note: {unknown:,} of {6 * len(frame):,} values were not seen in training" in output
 
 
 def test_evaluate_language_model_uses_its_vocabulary(tmp_path, capsys):
@@ -377,7 +377,7 @@ def test_evaluate_language_model_uses_its_vocabulary(tmp_path, capsys):
         (tmp_path / "new.txt").write_text(text)
         result, output = eval_step(run, "data.path=new.txt", capsys=capsys)
         assert np.isfinite(result["metrics"]["nll"])
-        assert ("did not occur" in output) == (text == "öä")
+        assert ("not seen in training" in output) == (text == "öä")
 
 
 # --- time series ---

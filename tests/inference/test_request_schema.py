@@ -18,7 +18,7 @@ from zoo.inference.loading import predictions_of
 
 pytest.importorskip("litserve")
 
-from zoo.inference.server import question, response
+from zoo.inference.server import request_model, response
 from zoo.registry import get_modality
 
 WORDS = ("", "\ufffd", "a", "film")
@@ -54,7 +54,7 @@ def model(request):
 def post_request(model, body):
     """Return the status of what a server answers to the text of a request, and its content."""
     try:
-        rows = question(model.spec).model_validate_json(body).x
+        rows = request_model(model.spec).model_validate_json(body).x
     except ValidationError as error:
         return 422, str(error)
     try:
@@ -70,7 +70,7 @@ def openapi_document(model):
 
     def ask(request): ...
 
-    ask.__annotations__["request"] = question(model.spec)
+    ask.__annotations__["request"] = request_model(model.spec)
     app.post("/predict")(ask)
     return app.openapi()
 
@@ -125,6 +125,6 @@ def test_schema_rejects_invalid_requests():
 def test_rows_pickle_as_plain_values():
     import pickle
 
-    request = question(PEOPLE).model_validate({"x": [{"age (years)": 3, "town": None, "model_x": 1.5}]})
+    request = request_model(PEOPLE).model_validate({"x": [{"age (years)": 3, "town": None, "model_x": 1.5}]})
     rows = pickle.loads(pickle.dumps(request))
     assert rows == [{"age (years)": 3, "town": None, "model_x": 1.5}]

@@ -27,7 +27,7 @@ from zoo.data.table.spec import TableSpec
 from zoo.data.text.spec import TextSpec
 from zoo.inference.batching import joined
 from zoo.inference.loading import predictions_of
-from zoo.inference.server import question
+from zoo.inference.server import request_model
 
 LARGEST = 200_000  # bytes of a request to the server below
 
@@ -200,7 +200,7 @@ def test_from_json_reads_as_predict():
     table = TableSpec(
         "t", "regression", (2,), columns=("a", "town"), categories=((), ("Ulm",)), impute_values=(1.0, 0.0)
     )
-    frame = from_json(table, question(table).model_validate({"x": [{"a": 2, "town": "Ulm"}, {"a": None}]}).x)
+    frame = from_json(table, request_model(table).model_validate({"x": [{"a": 2, "town": "Ulm"}, {"a": None}]}).x)
     assert list(frame.columns) == ["a", "town"]
     assert pd.isna(frame["a"][1])
     plain = TableSpec("p", "regression", (2,))
@@ -221,7 +221,7 @@ def test_response_rejects_non_finite_predictions():
     assert not all(np.isfinite(one) for one in answers[0]["probability"].values())
     sent = response([{"value": 1.0}, *answers])
     assert sent.status_code == 422
-    assert "x[1]: has numbers so large" in json.loads(sent.body)["detail"]
+    assert "x[1]: numbers too large" in json.loads(sent.body)["detail"]
 
 
 def test_joined_answers_requests_of_different_lengths():
@@ -250,9 +250,9 @@ def run_loop(model, requests, *, seconds=30.0, age=0.0):
     """Have the process's own loop answer requests that wait in its queue; return what it sent."""
     import queue
 
-    from zoo.inference.server import Answers, Loop
+    from zoo.inference.server import Loop, PredictionAPI
 
-    api, waiting, sent = Answers("a model", batch=8, wait=0.0), queue.Queue(), Sent()
+    api, waiting, sent = PredictionAPI("a model", batch=8, wait=0.0), queue.Queue(), Sent()
     api.model, api.request_timeout = model, seconds
     for uid, rows in requests.items():
         waiting.put((0, uid, time.monotonic() - age, rows))

@@ -488,7 +488,7 @@ def test_fid_command_compares_with_real_images(trained, inception, capsys):
     args = ["fid", str(trained.folder), f"weights={inception}", "count=4"]
     assert main(args) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.rpartition(" inception fid ")[0].strip() for line in lines] == ["samples", "other real images"]
+    assert [line.rpartition(" Inception FID ")[0].strip() for line in lines] == ["samples", "other real images"]
     generated, real = (float(line.split()[-1]) for line in lines)
     assert 0 < real < generated
 

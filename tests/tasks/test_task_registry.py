@@ -96,7 +96,7 @@ def test_user_task_is_served_with_its_schema(run, frame):
     fastapi, client = pytest.importorskip("fastapi"), pytest.importorskip("fastapi.testclient")
     pytest.importorskip("litserve")
     from zoo.data.inputs import encode, from_json
-    from zoo.inference.server import describe_predictions, question, response
+    from zoo.inference.server import describe_predictions, request_model, response
 
     app, model = fastapi.FastAPI(), run.model
 
@@ -105,7 +105,7 @@ def test_user_task_is_served_with_its_schema(run, frame):
             predictions_of(model.spec, model.answered(encode(model.spec, from_json(model.spec, request.x))))
         )
 
-    predict.__annotations__["request"] = question(model.spec)
+    predict.__annotations__["request"] = request_model(model.spec)
     app.post("/predict")(predict)
     describe_predictions(app, model.spec)
     http = client.TestClient(app)

@@ -1,4 +1,4 @@
-"""The pretended accelerator: it rejects and accepts as CUDA does, and records waits."""
+"""The simulated accelerator: it rejects and accepts as CUDA does, and records waits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from zoo.testing.accelerator import DEVICE, pretended_accelerator
+from zoo.testing.accelerator import DEVICE, simulated_accelerator
 
 
 def device_ones(*shape: int) -> torch.Tensor:
@@ -65,7 +65,7 @@ REFUSED = {
 @pytest.mark.parametrize("make", ON_DEVICE.values(), ids=ON_DEVICE)
 @pytest.mark.parametrize("inference", [False, True])
 def test_accelerator_tensors_are_on_the_device(make, inference):
-    with pretended_accelerator(), torch.inference_mode(inference):
+    with simulated_accelerator(), torch.inference_mode(inference):
         x = make()
         assert x.device == DEVICE
         assert x.is_cuda
@@ -73,14 +73,14 @@ def test_accelerator_tensors_are_on_the_device(make, inference):
 
 @pytest.mark.parametrize("make", ON_HOST.values(), ids=ON_HOST)
 def test_accelerator_tensors_are_on_the_host(make):
-    with pretended_accelerator():
+    with simulated_accelerator():
         assert make().device.type == "cpu"
 
 
 @pytest.mark.parametrize("mix", REFUSED.values(), ids=REFUSED)
 @pytest.mark.parametrize("inference", [False, True])
 def test_accelerator_rejects_what_cuda_rejects(mix, inference):
-    with pretended_accelerator(), torch.inference_mode(inference), pytest.raises(RuntimeError):
+    with simulated_accelerator(), torch.inference_mode(inference), pytest.raises(RuntimeError):
         mix()
 
 
@@ -91,7 +91,7 @@ def test_accelerator_rejects_what_cuda_rejects(mix, inference):
     backward=st.booleans(),
 )
 def test_accelerator_kernels_reject_mixed_devices(kernel, first, backward):
-    with pretended_accelerator():
+    with simulated_accelerator():
         one, other = torch.ones(3, requires_grad=backward), torch.ones(3)
         pair = (one.to("cuda"), other) if first else (one, other.to("cuda"))
         arguments = (pair[0].detach() > 0, *pair) if kernel is torch.where else pair
@@ -100,7 +100,7 @@ def test_accelerator_kernels_reject_mixed_devices(kernel, first, backward):
 
 
 def test_accelerator_tensors_need_cpu_for_numpy():
-    with pretended_accelerator():
+    with simulated_accelerator():
         for read in (np.asarray, lambda x: x.numpy()):
             with pytest.raises(TypeError, match="Tensor.cpu"):
                 read(device_ones(3))
@@ -120,14 +120,14 @@ def test_accelerator_optimizer_steps_equal_cpu(optimizer):
         assert all(p.grad is not None and p.grad.device == p.device for p in model.parameters())
         return torch.cat([p.detach().cpu().flatten() for p in model.parameters()])
 
-    with pretended_accelerator():
+    with simulated_accelerator():
         on_device = weights("cuda")
     assert torch.equal(on_device, weights("cpu"))
 
 
 WAITS = {
-    "a value": (lambda x: float(x[0]), "a value is read"),
-    "a condition": (lambda x: bool(x.any()), "a value is read"),
+    "a value": (lambda x: float(x[0]), "reads a value"),
+    "a condition": (lambda x: bool(x.any()), "reads a value"),
     "a list": (lambda x: x.tolist(), "tolist"),
     "a mask": (lambda x: x[x > 0], "index by a mask"),
     "numbers in a list": (lambda x: x[[0, 1]], "index from the host"),
@@ -150,18 +150,18 @@ FREE = {
 
 @pytest.mark.parametrize(("act", "what"), WAITS.values(), ids=WAITS)
 def test_accelerator_records_each_synchronization(act, what):
-    with pretended_accelerator() as accelerator:
+    with simulated_accelerator() as accelerator:
         x = device_ones(3)
         accelerator.waits.clear()
         act(x)
         (wait,) = accelerator.waits
-    assert wait.what == what
+    assert wait.cause == what
     assert wait.place.startswith("tests/testing/test_accelerator.py:")
 
 
 @pytest.mark.parametrize("act", FREE.values(), ids=FREE)
 def test_accelerator_records_no_asynchronous_calls(act):
-    with pretended_accelerator() as accelerator:
+    with simulated_accelerator() as accelerator:
         x = device_ones(3)
         accelerator.waits.clear()
         act(x)
@@ -169,7 +169,7 @@ def test_accelerator_records_no_asynchronous_calls(act):
 
 
 def test_accelerator_per_batch_counts_a_wait_once():
-    with pretended_accelerator() as accelerator:
+    with simulated_accelerator() as accelerator:
         x = device_ones(3)
         for macro in range(3):
             for batch in range(4):
@@ -181,7 +181,7 @@ def test_accelerator_per_batch_counts_a_wait_once():
 
 
 def test_accelerator_ends_with_its_context():
-    with pretended_accelerator():
+    with simulated_accelerator():
         assert torch.cuda.is_available()
         assert torch.cuda.device_count() == 1
     assert torch.cuda.is_available() == (torch.cuda.device_count() > 0)

@@ -1,4 +1,4 @@
-"""Options on a pretended accelerator: whole runs without a wait in their steps."""
+"""Options on a simulated accelerator: whole runs without a wait in their steps."""
 
 from __future__ import annotations
 

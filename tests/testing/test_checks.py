@@ -101,8 +101,8 @@ def test_checks_pass_a_correct_user_model(tmp_path):
 @pytest.mark.parametrize(
     ("reference", "message"),
     [
-        ("mine:Nameless", r'put @zoo\.register\("nameless"\) above it'),
-        ("mine:Other", "must be a class that derives from zoo.ZooModule"),
+        ("mine:Nameless", r'Decorate it with @zoo\.register\("nameless"\)'),
+        ("mine:Other", "must be a subclass of zoo.ZooModule"),
         ("mine:Nothing", "cannot be imported"),
         ("nowhere:Model", "No module named 'nowhere'"),
     ],

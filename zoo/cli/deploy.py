@@ -16,7 +16,7 @@ def run_export(args: Args) -> Sequence[str]:
     model = args.model
     path = export(model, args["out"] or Path(f"{model.name}{FORMATS[args['format']]}"), format=args["format"])
     content = "preprocessing and names of classes" if model.spec.classes else "preprocessing"
-    return [f"written         {path}   {path.stat().st_size:,} bytes, with {content}; its outputs equal the model's"]
+    return [f"exported        {path}   {path.stat().st_size:,} bytes, with {content}; outputs equal the model's"]
 
 
 def run_serve(args: Args) -> int:

@@ -74,7 +74,7 @@ def run_play(args: Args) -> Sequence[str]:
     frames = render_episode(model.greedy, args.dataset(), **options)
     if out is None or frames is None:  # shown in a window
         return []
-    return [f"film            {write_gif(frames, out)}   {len(frames)} frames of episode {args['seed']}"]
+    return [f"video           {write_gif(frames, out)}   {len(frames)} frames of episode {args['seed']}"]
 
 
 def open_autoencoder(args: Args) -> tuple[Any, Any]:

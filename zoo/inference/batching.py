@@ -1,6 +1,7 @@
-"""Requests of any size on one model: cut into pieces of bounded cost, like ones together, each by its deadline.
+"""Dynamic batching: splits requests of any size into chunks of bounded cost and batches chunks of similar length.
 
-A piece that fails is computed again request by request, so that only the one at fault fails. Knows nothing of HTTP.
+Each request has a deadline. If a batch of several requests fails, each request is computed on its own, so that only the
+invalid one fails. This module is independent of HTTP.
 """
 
 from __future__ import annotations
@@ -16,16 +17,23 @@ from torch import Tensor
 
 from zoo.exceptions import ZooError
 
-STEPS = 8192  # of all rows of a piece together, padding included
-# How many times as long as its shortest row a piece's longest may be, which counts as SHORT at least
+STEPS = 8192  # sequence steps of all rows of a chunk together, including padding
+# Largest ratio of the longest to the shortest row of a chunk; rows below SHORT steps count as SHORT
 ALIKE, SHORT = 2, 8
+TIMEOUT = "the request timed out"
 Batch = dict[str, Tensor]
-Answer = dict[str, Any]
+Prediction = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a request has no answer, with the HTTP status that says so; ``cause`` is for the server's own log."""
+    """The reason why a request has no prediction.
+
+    Attributes:
+        status: the HTTP status.
+        detail: the message for the client.
+        cause: the internal error, for the server's log only.
+    """
 
     status: int
     detail: str
@@ -34,54 +42,59 @@ class Failure:
 
 @dataclass(eq=False)
 class Request:
-    """A request that waits: its ``pieces`` are row numbers that have no answer yet, shortest rows first."""
+    """A waiting request; ``chunks`` are the row numbers still without a prediction, shortest rows first."""
 
     key: Any
     batch: Batch
     deadline: float
-    pieces: deque[Tensor]
-    answers: list[Answer | None] = field(default_factory=list)
+    chunks: deque[Tensor]
+    predictions: list[Prediction | None] = field(default_factory=list)
 
     @property
     def cost(self) -> int:
-        """Steps that are left to compute."""
-        return sum(len(rows) * self.longest(rows) for rows in self.pieces)
+        """The number of sequence steps left to compute."""
+        return sum(len(rows) * self.longest(rows) for rows in self.chunks)
 
     def longest(self, rows: Tensor) -> int:
-        """Return the steps of the longest of some rows; 1 where rows have no lengths."""
+        """Return the number of steps of the longest of the given rows, or 1 for data without lengths."""
         return int(self.batch["lengths"][rows].max()) if "lengths" in self.batch else 1
 
     def shortest(self, rows: Tensor) -> int:
-        """Return the steps of the shortest of some rows."""
+        """Return the number of steps of the shortest of the given rows, or 1 for data without lengths."""
         return int(self.batch["lengths"][rows].min()) if "lengths" in self.batch else 1
 
     def part(self, rows: Tensor) -> Batch:
-        """Return some rows as a batch, without padding that they do not need."""
+        """Return the given rows as a batch, padded only to their longest."""
         batch = {key: value[rows] for key, value in self.batch.items()}
         if "lengths" in batch:
             batch["x"] = batch["x"][:, : self.longest(rows)]
         return batch
 
 
-Piece = tuple[Request, Tensor]
-Outcome = tuple[Any, list[Answer] | Failure]
+Chunk = tuple[Request, Tensor]
+Outcome = tuple[Any, list[Prediction] | Failure]
 
 
 class Batcher:
-    """Requests that wait for ``predict``, which answers a batch row by row; at most ``rows`` are computed at once."""
+    """Collects requests and computes their predictions in batches.
 
-    def __init__(self, predict: Callable[[Batch], list[Answer]], *, rows: int = 64) -> None:
+    Args:
+        predict: returns one prediction per row of a batch.
+        rows: maximum number of rows per batch.
+    """
+
+    def __init__(self, predict: Callable[[Batch], list[Prediction]], *, rows: int = 64) -> None:
         self.predict, self.rows = predict, rows
-        self.waiting: list[Request] = []  # the oldest first
+        self.waiting: list[Request] = []  # oldest first
         self.turn = 0
 
     def add(self, key: Any, batch: Batch, deadline: float) -> None:
-        """Have a batch wait; ``deadline`` is a time of ``time.monotonic``."""
+        """Enqueue a request with the identifier ``key``; ``deadline`` is a time of ``time.monotonic``."""
         count = len(batch["x"])
         self.waiting.append(Request(key, batch, deadline, deque(self._cut(batch)), [None] * count))
 
     def _cut(self, batch: Batch) -> Iterator[Tensor]:
-        """Yield row numbers of pieces that cost at most STEPS, rows of like length in each."""
+        """Yield the row numbers of each chunk: rows of similar length with at most STEPS steps together."""
         count = len(batch["x"])
         if "lengths" not in batch:
             yield from torch.split(torch.arange(count), self.rows)
@@ -96,65 +109,65 @@ class Batcher:
                 first = last
 
     def step(self) -> list[Outcome]:
-        """Compute one piece; return the requests that are finished, late or failed with it."""
+        """Compute one batch and return the requests that finished, failed or missed their deadline."""
         now = time.monotonic()
         late = [request for request in self.waiting if request.deadline <= now]
-        outcomes: list[Outcome] = [(request.key, Failure(504, "took too long")) for request in late]
+        outcomes: list[Outcome] = [(request.key, Failure(504, TIMEOUT)) for request in late]
         self.waiting = [request for request in self.waiting if request.deadline > now]
         if self.waiting:
             outcomes += self._compute(self._next())
         return outcomes
 
-    def _next(self) -> list[Piece]:
-        """Return pieces that go together: of the cheapest request or, every other time, of the oldest one."""
+    def _next(self) -> list[Chunk]:
+        """Return the chunks of the next batch, starting alternately with the cheapest and the oldest request."""
         self.turn += 1
         first = self.waiting[0] if self.turn % 2 == 0 else min(self.waiting, key=lambda request: request.cost)
-        pieces = [(first, first.pieces.popleft())]
-        longest, shortest = first.longest(pieces[0][1]), first.shortest(pieces[0][1])
-        count = len(pieces[0][1])
+        chunks = [(first, first.chunks.popleft())]
+        longest, shortest = first.longest(chunks[0][1]), first.shortest(chunks[0][1])
+        count = len(chunks[0][1])
         for request in self.waiting:
-            while request.pieces:
-                rows = request.pieces[0]
+            while request.chunks:
+                rows = request.chunks[0]
                 longest, shortest = max(longest, request.longest(rows)), min(shortest, request.shortest(rows))
                 count += len(rows)
                 if count > self.rows or count * longest > STEPS or longest > ALIKE * max(shortest, SHORT):
-                    return pieces
-                pieces.append((request, request.pieces.popleft()))
-        return pieces
+                    return chunks
+                chunks.append((request, request.chunks.popleft()))
+        return chunks
 
-    def _compute(self, pieces: Sequence[Piece]) -> list[Outcome]:
+    def _compute(self, chunks: Sequence[Chunk]) -> list[Outcome]:
         try:
-            answers = self.predict(joined([request.part(rows) for request, rows in pieces]))
+            predictions = self.predict(joined([request.part(rows) for request, rows in chunks]))
         except Exception as error:
-            if len(pieces) > 1:
-                return [outcome for piece in pieces for outcome in self._compute([piece])]
-            request = pieces[0][0]
-            if request in self.waiting:  # another of its pieces may have failed before
+            if len(chunks) > 1:
+                return [outcome for chunk in chunks for outcome in self._compute([chunk])]
+            request = chunks[0][0]
+            if request in self.waiting:  # an earlier chunk of it may have failed
                 self.waiting.remove(request)
                 return [(request.key, failure(error))]
             return []
         first = 0
-        for request, rows in pieces:
+        for request, rows in chunks:
             for place, row in enumerate(rows.tolist()):
-                request.answers[row] = answers[first + place]
+                request.predictions[row] = predictions[first + place]
             first += len(rows)
-        finished = [request for request, _ in pieces if not request.pieces and request in self.waiting]
+        finished = [request for request, _ in chunks if not request.chunks and request in self.waiting]
         finished = list(dict.fromkeys(finished))
         self.waiting = [request for request in self.waiting if request not in finished]
-        return [(request.key, [answer for answer in request.answers if answer is not None]) for request in finished]
+        return [(request.key, [one for one in request.predictions if one is not None]) for request in finished]
 
 
 def failure(error: Exception) -> Failure:
-    """Return what is answered in place of an answer: what is wrong with a request, or that the server failed."""
+    """Return the failure to report for an exception: an invalid request, a timeout or an internal error."""
     if isinstance(error, ZooError):
         return Failure(422, str(error))
     if isinstance(error, TimeoutError):
-        return Failure(504, "took too long")
+        return Failure(504, TIMEOUT)
     return Failure(500, "internal error", cause=f"{type(error).__name__}: {error}")
 
 
 def joined(batches: Sequence[Batch]) -> Batch:
-    """Return batches as one, the shorter ones padded."""
+    """Return the concatenation of batches, with shorter ones padded to the longest."""
     longest = max(batch["x"].shape[1] for batch in batches)
     parts = []
     for batch in batches:

@@ -1,4 +1,4 @@
-"""A page where a person asks a trained model: drops an image, types a text, uploads a CSV, or draws samples."""
+"""A Gradio demo of a trained model: predict an image, a text or a CSV file, or generate samples."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from zoo.utils.plotting import panel
 try:
     import gradio as gr
 except ImportError:
-    raise ZooError(f"demo: gradio is not installed; {install('demo')}") from None
+    raise ZooError(f"demo: gradio is not installed. Run: {install('demo')}") from None
 
-ROWS = 1000  # of a CSV that are answered on the page
+ROWS = 1000  # rows of a CSV file shown on the page
 
 
 def page(model: Any, *, title: str) -> Any:
-    """Return the page of a model, not yet open.
+    """Return the Gradio page of a model without launching it.
 
     Raises:
-        ZooError: a model of which there is nothing to ask on a page.
+        ZooError: the demo does not support the model.
     """
     spec = model.spec
     form = _form(model)
@@ -38,10 +38,10 @@ def page(model: Any, *, title: str) -> Any:
 
 
 def _form(model: Any) -> Callable[[Any], None]:
-    """Return the function that puts inputs and outputs of a model on the page."""
+    """Return the function that builds the form for a model."""
     page = model.task.demo
     if page == "play":
-        raise ZooError("demo: a policy is shown by zoo play")
+        raise ZooError("demo: not available for a policy. Use zoo play.")
     if page == "generate":
         return _generation_form
     if model.spec.spatial and hasattr(model, "sample"):
@@ -51,9 +51,9 @@ def _form(model: Any) -> Callable[[Any], None]:
 
 
 def _submit_button(
-    inputs: Sequence[Any], outputs: Sequence[Any], answer: Callable[..., Any], name: str = "Ask"
+    inputs: Sequence[Any], outputs: Sequence[Any], answer: Callable[..., Any], name: str = "Predict"
 ) -> None:
-    """Put a button under the inputs; what a user did wrong is said on the page."""
+    """Add a button that calls ``answer``; the page shows the message of a ZooError."""
 
     def safe(*values: Any) -> Any:
         try:
@@ -65,8 +65,8 @@ def _submit_button(
 
 
 def _answer(model: Any) -> Any:
-    """Return what shows an answer about one row: shares of classes, or a number."""
-    return gr.Label(label="answer", num_top_classes=5) if model.spec.classes else gr.Number(label="answer")
+    """Return the output component for the prediction of one row: class probabilities or a number."""
+    return gr.Label(label="prediction", num_top_classes=5) if model.spec.classes else gr.Number(label="prediction")
 
 
 def _predict(model: Any, raw: Any) -> Any:
@@ -76,13 +76,14 @@ def _predict(model: Any, raw: Any) -> Any:
 
 def _image_form(model: Any) -> None:
     with gr.Row():
-        image = gr.Image(type="filepath", image_mode=None, label="image")  # the file itself, read as training's were
-        preview = gr.Image(label="as the model sees it", interactive=False)
-        back = _answer(model) if model.task.demo != "reconstruct" else gr.Image(label="given back", interactive=False)
+        image = gr.Image(type="filepath", image_mode=None, label="image")  # a path, so that reading equals training
+        preview = gr.Image(label="model input", interactive=False)
+        reconstructs = model.task.demo == "reconstruct"
+        back = gr.Image(label="reconstruction", interactive=False) if reconstructs else _answer(model)
 
     def answer(raw_input: Any) -> Any:
         if raw_input is None:
-            raise ZooError("drop an image first")
+            raise ZooError("Upload an image first.")
         x = encode(model.spec, raw_input)["x"]
         if model.task.demo == "reconstruct":
             return _picture(x[0]), _picture(model.predict(x)["reconstruction"][0])
@@ -92,7 +93,7 @@ def _image_form(model: Any) -> None:
 
 
 def _picture(x: Any) -> np.ndarray:
-    """Return an image (C, H, W) in [0, 1] as bytes (H, W, 3), large enough to look at."""
+    """Return an image (C, H, W) in [0, 1] as uint8 (H, W, 3), enlarged to about 256 pixels."""
     pixels = (255 * x.clamp(0, 1)).round().byte().cpu().numpy().transpose(1, 2, 0)
     pixels = pixels.repeat(3, 2) if pixels.shape[2] == 1 else pixels
     times = max(1, 256 // max(pixels.shape[:2]))
@@ -107,17 +108,17 @@ def _text_form(model: Any) -> None:
 
 
 def _generation_form(model: Any) -> None:
-    prompt = gr.Textbox(label="beginning")
+    prompt = gr.Textbox(label="prompt")
     with gr.Row():
         length = gr.Slider(20, 1000, 200, step=10, label="length")
         temperature = gr.Slider(0.0, 1.5, 0.8, step=0.05, label="temperature")
         seed = gr.Number(0, precision=0, label="seed")
-    written = gr.Textbox(label="written", lines=12)
+    written = gr.Textbox(label="generated text", lines=12)
 
     def answer(raw_input: str, many: int, heat: float, number: int) -> str:
         return str(model.generate(raw_input, length=int(many), temperature=heat, seed=int(number)))
 
-    _submit_button([prompt, length, temperature, seed], [written], answer, "Write")
+    _submit_button([prompt, length, temperature, seed], [written], answer, "Generate")
 
 
 def _sampling_form(model: Any) -> None:
@@ -126,23 +127,23 @@ def _sampling_form(model: Any) -> None:
         count = gr.Slider(1, 64, 16, step=1, label="images")
         seed = gr.Number(0, precision=0, label="seed")
         label = gr.Dropdown(["any", *model.spec.classes], value="any", label="class", visible=conditional)
-    gallery = gr.Gallery(label="new images", columns=8)
+    gallery = gr.Gallery(label="samples", columns=8)
 
     def answer(many: int, number: int, chosen: str) -> list[np.ndarray]:
         options = {"label": chosen} if conditional and chosen != "any" else {}
         return [_picture(image) for image in model.sample(int(many), seed=int(number), **options)]
 
-    _submit_button([count, seed, label], [gallery], answer, "Draw")
+    _submit_button([count, seed, label], [gallery], answer, "Generate")
 
 
 def _table_form(model: Any) -> None:
     columns = ", ".join(model.spec.columns) or f"column_1 to column_{model.spec.inputs}"
     file = gr.File(label=f"a CSV with the columns {columns}", file_types=[".csv", ".txt", ".tsv"])
-    table, plot = gr.Dataframe(label=f"answers, the first {ROWS:,}"), gr.Plot(label="all of them")
+    table, plot = gr.Dataframe(label=f"predictions (first {ROWS:,} rows)"), gr.Plot(label="distribution")
 
     def answer(place: str | None) -> Any:
         rows = [row for piece in _read(model, place, ROWS) for row in _rows(model, piece)]
-        heads = ["line", "answer", *(["probability"] if model.spec.classes else [])]
+        heads = ["line", "prediction", *(["probability"] if model.spec.classes else [])]
         return {"headers": heads, "data": rows[:ROWS]}, _bars([row[1] for row in rows[:ROWS]])
 
     _submit_button([file], [table, plot], answer)
@@ -158,7 +159,7 @@ def _rows(model: Any, piece: Any) -> list[list[Any]]:
 
 
 def _bars(answers: Sequence[Any]) -> Any:
-    """Return how often each class was answered, or how numbers lie."""
+    """Return a bar chart of predicted classes or a histogram of predicted values."""
     ax = panel(6, 2.8)
     if answers and isinstance(answers[0], str):
         names = sorted(set(answers))
@@ -170,7 +171,7 @@ def _bars(answers: Sequence[Any]) -> Any:
 
 def _series_form(model: Any) -> None:
     file = gr.File(label=f"a CSV with times and {', '.join(model.spec.columns)}", file_types=[".csv", ".txt", ".tsv"])
-    plot, table = gr.Plot(label="past and forecast"), gr.Dataframe(label="forecast")
+    plot, table = gr.Plot(label="context and forecast"), gr.Dataframe(label="forecast")
 
     def answer(place: str | None) -> Any:
         (piece,) = _read(model, place)
@@ -195,13 +196,13 @@ def _future(model: Any, past: np.ndarray, value: np.ndarray, names: Sequence[str
 
 
 def _read(model: Any, place: str | None, most: int = 1) -> list[Any]:
-    """Return what an uploaded file holds, until ``most`` rows are there.
+    """Return the contents of an uploaded file in pieces, up to at least ``most`` rows.
 
     Raises:
-        ZooError: there is none, or it cannot be read.
+        ZooError: no file was uploaded, or it cannot be read.
     """
     if place is None:
-        raise ZooError("upload a file first")
+        raise ZooError("Upload a file first.")
     read: list[Any] = []
     for piece in pieces(model.spec, [place]):
         if piece.wrong:
@@ -224,6 +225,6 @@ def _file_form(model: Any) -> None:
 
 
 def demo(place: str, *, host: str = "127.0.0.1", port: int = 7860) -> None:
-    """Open the page of a checkpoint, a run's folder or weights by name, until the process is ended."""
+    """Serve the demo page of a checkpoint, a run's folder or pretrained weights until the process ends."""
     model, _ = open_model(place)
     page(model, title=place).launch(server_name=host, server_port=port, share=False, quiet=True)

@@ -1,4 +1,4 @@
-"""A trained model measured: on its run's own data, on ready-made data, or on a file of the user's as it reads it."""
+"""Evaluation of a trained model on the data of its run, on other data sets, or on a labeled file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,16 @@ from zoo.tasks import Task
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Metrics of a model and of baselines on rows of ``name``, with ``notes`` on what the metrics leave out."""
+    """Metrics of a model and of baselines on a data set or a file.
+
+    Attributes:
+        name: name of the data or path of the file.
+        rows: number of rows.
+        split: the rows used: ``test`` or ``all``.
+        metrics: metrics of the model.
+        baselines: metrics of each baseline.
+        notes: messages about ignored options, unknown classes or values, and undefined metrics.
+    """
 
     name: str
     rows: int
@@ -39,13 +48,19 @@ class Evaluation:
 def evaluate(
     model: Any, folder: Path | None, overrides: Sequence[str], *, place: str = "", rows: str | None = None
 ) -> Evaluation:
-    """Return how good a model is on the data that ``overrides`` name, as ``train.py`` takes them, else on its run's own.
+    """Evaluate a model on the data named by ``overrides``, or by default on the data of its run.
 
-    A file of the user's is read by what the model knows, all of it; ``rows`` is test or all (None: test rows of data
-    that training has cut, all rows of another file).
+    The model reads a new file with the columns, categories and scaling of its training data.
+
+    Args:
+        model: the trained model.
+        folder: the folder of its run, if any.
+        overrides: options of the data, as for ``zoo train``.
+        place: name of the model; the default data of pretrained weights is their training data.
+        rows: ``test`` or ``all``; None: test rows of a known data set, all rows of a new file.
 
     Raises:
-        ZooError: the data cannot be read, or is not like what the model was trained on.
+        ZooError: the data cannot be read, or its shape differs from the training data.
     """
     data, notes = new_file(model, folder, overrides)
     if data is not None:
@@ -54,18 +69,20 @@ def evaluate(
     dataset = dataset_for(model, folder, overrides, place=place)
     parts = ("train", "val", "test") if rows == "all" else ("test",)
     if rows == "all" and dataset.spec.target_type == "reward":
-        raise ZooError("rows=all: is for data with rows; an environment is played")
+        raise ZooError("rows=all: not available for environments, which have no rows")
     return on_dataset(model, dataset, parts)
 
 
-# --- a file of the user's ---
+# --- labeled files ---
 
 
 def new_file(model: Any, folder: Path | None, overrides: Sequence[str]) -> tuple[dict[str, Any] | None, list[str]]:
-    """Return the options of a file that ``overrides`` name, and notes; None where they name no file, or the run's own.
+    """Return the options of the new file that ``overrides`` name, and notes.
+
+    The options are None if ``overrides`` name no file or the training file of the run.
 
     Raises:
-        ZooError: an option that does not exist.
+        ZooError: unknown option.
     """
     from omegaconf import OmegaConf
 
@@ -86,12 +103,12 @@ def new_file(model: Any, folder: Path | None, overrides: Sequence[str]) -> tuple
     options = {"name": name, "path": data["path"], **{key: data[key] for key in readable if key in chosen}}
     idle = sorted(chosen - set(readable) - {"path"})
     return options, [
-        f"data.{key} is not read: the model reads all rows of a new file as it was trained" for key in idle
+        f"data.{key} is ignored: the model reads a new file with the options of its training data" for key in idle
     ]
 
 
 def _labeled_options(data: str) -> tuple[str, ...] | None:
-    """Return the options that data reads of a labeled file, None where it reads no such file."""
+    """Return the options that apply to labeled files of this data, or None if it does not support labeled files."""
     if data not in registry.list_data():
         return None
     readable: dict[str, tuple[str, ...]] = registry.get_modality(registry.data_entry(data).modality).labeled_options
@@ -99,9 +116,9 @@ def _labeled_options(data: str) -> tuple[str, ...] | None:
 
 
 def on_file(model: Any, name: str, rows: Labeled, notes: Sequence[str] = ()) -> Evaluation:
-    """Return the metrics of a model on a file's rows, with those of baselines.
+    """Return the metrics of a model and of baselines on the rows of a file.
 
-    Rows of classes that the model does not have count as wrong in accuracy, and nowhere else.
+    Rows of classes unknown to the model count as errors in the accuracy. Other metrics skip them.
     """
     from zoo.data.loader import EvalLoader
 
@@ -113,7 +130,7 @@ def on_file(model: Any, name: str, rows: Labeled, notes: Sequence[str] = ()) -> 
     if split is not None:
         metrics, _ = evaluate_batches(model, EvalLoader(split, stride=rows.stride))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # scikit-learn's, of metrics that are not defined
+            warnings.simplefilter("ignore")  # scikit-learn warns about undefined metrics
             baselines = model.task.constant_baselines(split)
         notes += undefined(model.task, metrics)
     lost = sum(rows.strangers.values())
@@ -128,30 +145,30 @@ def on_file(model: Any, name: str, rows: Labeled, notes: Sequence[str] = ()) -> 
 
 
 def strangers_note(strangers: Mapping[str, int]) -> str:
-    """Return the note on rows of classes that a model does not have."""
+    """Return the note about rows of classes that are unknown to the model."""
     named = ", ".join(f"{label!r} ({count:,})" for label, count in list(strangers.items())[:5])
     named += ", …" if len(strangers) > 5 else ""
-    return f"{sum(strangers.values()):,} rows are of classes that the model does not have and count as wrong: {named}"
+    return f"{sum(strangers.values()):,} rows have classes unknown to the model and count as errors: {named}"
 
 
 def unknown_note(unknown: Mapping[str, int], values: int) -> str:
-    """Return the note on values that a model does not know."""
+    """Return the note about values that are unknown to the model."""
     named = ", ".join(f"{count:,} of {name}" for name, count in unknown.items())
     count = sum(unknown.values())
-    return f"{count:,} of {values:,} values did not occur in training ({named}); the model reads them as unknown"
+    return f"{count:,} of {values:,} values were not seen in training ({named}); the model treats them as unknown"
 
 
 def undefined(objective: Task, metrics: Metrics) -> list[str]:
-    """Return a note on metrics that these rows leave undefined."""
+    """Return a note about metrics that are undefined on these rows, if any."""
     lacking = [str(name) for name in objective.metrics("test") if name not in metrics]
     if not lacking or not set(lacking) <= {"auroc", "average_precision", "r2", "f1", "balanced_accuracy"}:
         return []
     named = ", ".join(metric_label(name) for name in sorted(lacking))
-    return [f"{named}: not defined on these rows, which lack a second class or value"]
+    return [f"{named}: undefined on these rows, which contain only one class or value"]
 
 
 def _for_task(model: Any, split: Split) -> Split | None:
-    """Return a split whose labels nothing is predicted of: with y where the model is told classes, else without."""
+    """Return a split for an unsupervised model: with ``y`` for a conditional model, otherwise without."""
     if "y" not in split or not getattr(model, "num_classes", 0):
         return {key: value for key, value in split.items() if key != "y"}
     y = split["y"]
@@ -160,11 +177,11 @@ def _for_task(model: Any, split: Split) -> Split | None:
     return known if len(known["x"]) else None
 
 
-# --- data that training has cut ---
+# --- data sets ---
 
 
 def on_dataset(model: Any, dataset: Dataset, parts: Sequence[str]) -> Evaluation:
-    """Return the metrics of a model on parts of a data set, whose classes are matched by their names."""
+    """Return the metrics of a model on splits of a data set; classes are matched by name."""
     several = len(parts) > 1
     loaders, strangers = [], Counter[str]()
     for part in parts:
@@ -184,7 +201,11 @@ def on_dataset(model: Any, dataset: Dataset, parts: Sequence[str]) -> Evaluation
 
 
 def _by_names(spec: DataSpec, dataset: Dataset, part: str) -> tuple[Any, Counter[str]]:
-    """Return the batches of a part with y by the model's classes, and the rows of classes that it does not have."""
+    """Return the batches of a split with the model's class indices, and the number of rows per unknown class.
+
+    Raises:
+        ZooError: a multi-label data set lacks labels of the model.
+    """
     from zoo.data.loader import EvalLoader
 
     classes = dataset.spec.classes
@@ -193,13 +214,10 @@ def _by_names(spec: DataSpec, dataset: Dataset, part: str) -> tuple[Any, Counter
     split, places = getattr(dataset, part), class_numbers(spec.classes if spec.multilabel else classes, classes)
     if spec.multilabel:
         if (places == ABSENT).any():
-            raise ZooError(f"{dataset.spec.name}: lacks labels of the model; it has {', '.join(classes)}")
+            raise ZooError(f"{dataset.spec.name}: some labels of the model are missing; it has {', '.join(classes)}")
         return EvalLoader({**split, "y": split["y"][:, torch.from_numpy(places)]}), Counter()
     places = class_numbers(classes, spec.classes)
     y = torch.from_numpy(places)[split["y"]]
     strangers = Counter({name: int((split["y"] == n).sum()) for n, name in enumerate(classes) if places[n] == ABSENT})
     known = torch.nonzero(y != ABSENT).squeeze(1)
     return EvalLoader(picked({**split, "y": y}, known)) if len(known) else None, +strangers
-
-
-# --- metrics ---

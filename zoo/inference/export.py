@@ -1,4 +1,4 @@
-"""A trained model as one file for use elsewhere: ONNX, a program of torch.export, or weights as safetensors."""
+"""Export of a trained model to a single file: ONNX, torch.export or safetensors."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ from zoo.models.base import ZooModule
 from zoo.utils.atomic_io import atomic_write
 
 
-class Answering(nn.Module):
-    """From raw input to named answers, as ``predict`` gives them: a model with its objective's decoding."""
+class Predictor(nn.Module):
+    """Wraps a model so that ``forward`` maps raw input to named predictions, including the task's postprocessing."""
 
     def __init__(self, model: ZooModule) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> dict[str, Tensor]:
-        """Return the answers, such as probabilities (B, classes), or values (B,) in original units."""
+        """Return predictions by name, such as probabilities (B, classes), or values (B,) in original units."""
         batch = {"x": x} if lengths is None else {"x": x, "lengths": lengths}
         return self.model.predictions(batch)
 
 
 class Cell(nn.Module):
-    """A layer of nn.RNN, nn.LSTM or nn.GRU as ONNX's own operator, for any length.
+    """A layer of nn.RNN, nn.LSTM or nn.GRU as the ONNX operator, for any sequence length.
 
-    torch's exporter unrolls the first for one length, and takes what the others answer to be of the length that was
-    traced (torch 2.14).
+    The exporter of torch 2.14 unrolls nn.RNN for one length. For nn.LSTM and nn.GRU, it fixes the output length to the
+    traced one.
     """
 
-    # Of torch's gates, those of ONNX in turn: i, o, f, c of its LSTM, z, r, h of its GRU
+    # Indices of torch's gates in the order of ONNX: i, o, f, c for LSTM and z, r, h for GRU
     GATES: ClassVar = {"RNN": (0,), "LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2)}
     w: Tensor
     u: Tensor
@@ -66,7 +66,7 @@ class Cell(nn.Module):
         return torch.cat([gates[number] for number in self.GATES[self.kind]])
 
     def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """Return what stands for the outputs (B, T, hidden) and the last state (1, B, hidden) while it is traced."""
+        """Return symbolic outputs (B, T, hidden) and the last state (1, B, hidden) for tracing."""
         rows, count = x.shape[0], 2 if self.kind == "LSTM" else 1
         states = () if state is None else state if isinstance(state, tuple) else (state,)
         h, *last = torch.onnx.ops.symbolic_multi_out(
@@ -80,7 +80,7 @@ class Cell(nn.Module):
 
 
 class Loop(nn.Module):
-    """A layer of nn.RNN, nn.LSTM or nn.GRU as a loop over steps, for any length: torch.export unrolls it for one."""
+    """A layer of nn.RNN, nn.LSTM or nn.GRU as a loop over steps, for any length; torch.export would unroll it."""
 
     STEPS: ClassVar[dict[str, Callable[..., Any]]] = {"LSTM": torch.lstm_cell, "GRU": torch.gru_cell}
     STEPS |= {"RNN_TANH": torch.rnn_tanh_cell, "RNN_RELU": torch.rnn_relu_cell}
@@ -88,7 +88,7 @@ class Loop(nn.Module):
     def __init__(self, cell: nn.RNNBase) -> None:
         super().__init__()
         self.size, self.step, self.states = cell.hidden_size, self.STEPS[cell.mode], 2 if cell.mode == "LSTM" else 1
-        # of weights that share memory torch's loop takes none
+        # while_loop rejects weights that share memory
         for name, value in zip("wubc", cell.parameters(), strict=True):
             self.register_buffer(name, value.detach().clone())
 
@@ -118,15 +118,16 @@ class Loop(nn.Module):
 
 
 def replace(model: nn.Module, by: type[Cell] | type[Loop]) -> None:
-    """Put ``by`` in the place of each recurrent layer of one direction in ``model``.
+    """Replace each unidirectional recurrent layer in ``model`` by a module of class ``by``.
 
     Raises:
-        ZooError: one has a projection.
+        ZooError: a layer has a projection.
     """
     for name, child in model.named_children():
         if getattr(child, "proj_size", 0):
             raise ZooError(
-                "export: ONNX has no LSTM with a projection, nor torch.export a loop; take format=safetensors"
+                "export: LSTM layers with a projection cannot be exported as ONNX or torch.export. "
+                "Use format=safetensors."
             )
         one_way = getattr(child, "num_layers", 0) == 1 and not child.bidirectional
         if isinstance(child, nn.RNNBase) and one_way and child.batch_first and child.bias:
@@ -139,127 +140,134 @@ FORMATS = {"onnx": ".onnx", "torch_export": ".pt2", "safetensors": ".safetensors
 
 
 def export(model: ZooModule, path: str | Path, *, format: str | None = None) -> Path:
-    """Write ``model`` for use elsewhere, have the file answer a few rows as the model does, and return the path.
+    """Export ``model`` to a file, check that its predictions equal the model's, and return the path.
 
-    ``format`` is ``onnx`` (runs without torch), ``torch_export`` (a program of torch.export, which runs without the
-    zoo) or ``safetensors`` (weights and all that ``zoo.load`` needs); None: as the ending of ``path`` says: .onnx, .pt2
-    or .safetensors.
+    Input ``x`` is float ``(batch, *input_shape)``. Images are in [0, 1]. Columns are in original units, minus the
+    ``offsets`` of the spec's ``reading`` for large numbers. Texts are int64 tokens (batch, length). Batch and sequence
+    length are dynamic. Sequences and texts with a label need ``lengths``, int64 (batch,), too.
 
-    Input ``x`` is float (batch, *input_shape), as ``predict`` takes it: images in [0, 1], columns in their own units,
-    less the ``offsets`` that the spec's ``reading`` has for large numbers; batch is any number, for sequences and texts
-    (int64) the length too, with ``lengths`` (batch,) int64 beside it where
-    there is a label. Output is ``probability`` (batch, classes) or (batch, length, symbols), or ``value`` (batch,) or
-    (batch, horizon, columns) in original units; of models that give their input back ``reconstruction``, ``code``,
-    ``error`` and, where anomalies are looked for, ``score``. The file's metadata names the classes
-    and holds the data's spec as JSON; of torch.export's the extra file ``zoo.json`` does.
+    Outputs depend on the task:
+
+    * ``probability`` (batch, classes), or (batch, length, tokens) for language models;
+    * ``value`` (batch,), or (batch, prediction_length, columns) for forecasts, in original units;
+    * ``reconstruction``, ``code`` and ``error`` for autoencoders, and ``score`` for anomaly detection.
+
+    The metadata of the file contains the classes and the data spec as JSON. In a torch.export file, the extra file
+    ``zoo.json`` holds them.
+
+    Args:
+        model: the trained model.
+        path: the file to write.
+        format: ``onnx`` runs without torch, ``torch_export`` runs without the zoo, and ``safetensors`` holds weights
+            and options for ``zoo.load``; None: chosen by the suffix .onnx, .pt2 or .safetensors.
 
     Raises:
-        ZooError: an unknown format, the extra ``export`` is not installed, the model's code cannot be traced, the file
-            answers otherwise than the model, or the path cannot be written.
+        ZooError: unknown format, missing extra ``export``, a model that cannot be traced, different predictions, or a
+            path that cannot be written.
     """
     path = Path(path).expanduser()
     known = {ending: name for name, ending in FORMATS.items()}
     chosen = format or known.get(path.suffix)
     if chosen not in FORMATS:
         raise unknown("format", chosen or path.suffix, FORMATS)
-    plain = copy.deepcopy(model).cpu().eval()  # CUDA has operators of its own, which ONNX has not
-    write, answers = {"onnx": _onnx, "torch_export": _program, "safetensors": _weights}[chosen](plain)
+    plain = copy.deepcopy(model).cpu().eval()  # ONNX lacks some CUDA operators
+    write, predict = {"onnx": _onnx, "torch_export": _program, "safetensors": _weights}[chosen](plain)
     try:
-        atomic_write(path, lambda to: _checked(plain, write, answers, to))
+        atomic_write(path, lambda to: _checked(plain, write, predict, to))
     except OSError as error:
         raise ZooError(f"{path}: cannot be written ({error.strerror})") from None
     return path
 
 
 Write = Callable[[Path], object]
-Answers = Callable[[Path, Batch], dict[str, Tensor]]  # of a file, for a batch
+Predict = Callable[[Path, Batch], dict[str, Tensor]]  # predictions of an exported file for a batch
 
 
 @torch.no_grad()
-def _checked(model: ZooModule, write: Write, answers: Answers, to: Path) -> None:
-    """Write a file and compare its answers with the model's.
+def _checked(model: ZooModule, write: Write, predict: Predict, to: Path) -> None:
+    """Write a file and compare its predictions with the model's.
 
     Raises:
-        ZooError: they differ.
+        ZooError: the predictions differ.
     """
     write(to)
     batch = _example(model.spec, rows=3, shorter=1)
     try:
-        outputs = answers(to, batch)
-    except Exception as error:  # each runtime has errors of its own
+        outputs = predict(to, batch)
+    except Exception as error:  # each runtime has its own exceptions
         reason = " ".join(str(error).split())
-        advice = "its steps must not depend on values or on the number of rows"
+        advice = "Control flow must not depend on values or on the number of rows."
         raise ZooError(
-            f"{model.name}: the exported file does not run for other sizes; {advice} ({reason[:200]})"
+            f"{model.name}: the exported file does not run for other sizes ({reason[:200]}). {advice}"
         ) from None
-    for name, value in Answering(model)(**batch).items():
+    for name, value in Predictor(model)(**batch).items():
         alike = outputs[name].shape == value.shape
         most = float((outputs[name] - value.float()).abs().max()) if alike else math.inf
         if not alike or not torch.allclose(outputs[name], value.float(), rtol=1e-3, atol=1e-4):
-            raise ZooError(f"{model.name}: the exported file answers {name} otherwise, by up to {most:.2g}")
+            raise ZooError(f"{model.name}: {name} of the exported file differs from the model's by up to {most:.2g}")
 
 
-def _onnx(model: ZooModule) -> tuple[Write, Answers]:
+def _onnx(model: ZooModule) -> tuple[Write, Predict]:
     try:
         import onnx
         import onnxruntime
-        import onnxscript  # noqa: F401  (what torch writes with)
+        import onnxscript  # noqa: F401  (used by torch)
     except ImportError:
-        raise ZooError(f"zoo.export: onnx is not installed; {install('export')}") from None
-    answering = Answering(copy.deepcopy(model)).eval()
-    replace(answering, Cell)
-    proto = _trace(answering, _example(model.spec)).model_proto
+        raise ZooError(f"zoo.export: packages for ONNX are not installed. Run: {install('export')}") from None
+    predictor = Predictor(copy.deepcopy(model)).eval()
+    replace(predictor, Cell)
+    proto = _trace(predictor, _example(model.spec)).model_proto
     onnx.helper.set_model_props(proto, {"model": model.name, **_described(model.spec)})
 
-    def answers(path: Path, batch: Batch) -> dict[str, Tensor]:
+    def predict(path: Path, batch: Batch) -> dict[str, Tensor]:
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         names = [node.name for node in session.get_outputs()]
         outputs = session.run(names, {key: value.numpy() for key, value in batch.items()})
         return {name: torch.from_numpy(value).float() for name, value in zip(names, outputs, strict=True)}
 
-    return lambda to: onnx.save(proto, to), answers
+    return lambda to: onnx.save(proto, to), predict
 
 
 def _described(spec: DataSpec) -> dict[str, str]:
     return {"classes": json.dumps(spec.classes), "spec": json.dumps(spec.to_dict())}
 
 
-def _program(model: ZooModule) -> tuple[Write, Answers]:
-    batch, answering = _example(model.spec), Answering(copy.deepcopy(model)).eval()
-    if 1 in _sizes(batch)["x"]:  # any length
-        replace(answering, Loop)
+def _program(model: ZooModule) -> tuple[Write, Predict]:
+    batch, predictor = _example(model.spec), Predictor(copy.deepcopy(model)).eval()
+    if 1 in _sizes(batch)["x"]:  # dynamic length
+        replace(predictor, Loop)
     try:
         with torch.no_grad(), warnings.catch_warnings(action="ignore"):
-            program = torch.export.export(answering, (), dict(batch), dynamic_shapes=_sizes(batch), strict=False)
+            program = torch.export.export(predictor, (), dict(batch), dynamic_shapes=_sizes(batch), strict=False)
     except Exception as error:
         raise _untraced(model, error) from None
 
     def write(to: Path) -> None:
         file, about = io.BytesIO(), json.dumps({"model": model.name, **_described(model.spec)})
-        with warnings.catch_warnings(action="ignore"):  # of weights that share memory with others
+        with warnings.catch_warnings(action="ignore"):  # about weights that share memory
             torch.export.save(program, file, extra_files={"zoo.json": about})
         to.write_bytes(file.getvalue())
 
-    def answers(path: Path, batch: Batch) -> dict[str, Tensor]:
+    def predict(path: Path, batch: Batch) -> dict[str, Tensor]:
         outputs = torch.export.load(io.BytesIO(path.read_bytes())).module()(**batch)
         return {name: value.float() for name, value in outputs.items()}
 
-    return write, answers
+    return write, predict
 
 
-def _weights(model: ZooModule) -> tuple[Write, Answers]:
+def _weights(model: ZooModule) -> tuple[Write, Predict]:
     from zoo.checkpoint import load_weights, save_weights
 
-    def answers(path: Path, batch: Batch) -> dict[str, Tensor]:
-        return {name: value.float() for name, value in Answering(load_weights(path))(**batch).items()}
+    def predict(path: Path, batch: Batch) -> dict[str, Tensor]:
+        return {name: value.float() for name, value in Predictor(load_weights(path))(**batch).items()}
 
-    return lambda to: save_weights(model, to), answers
+    return lambda to: save_weights(model, to), predict
 
 
 def _example(spec: DataSpec, *, rows: int = 2, shorter: int = 0) -> Batch:
-    """Return a batch whose sizes stand for any: two rows, since one would be taken for a constant.
+    """Return an example batch for tracing; it has two rows by default, because torch treats size 1 as a constant.
 
-    Where the length may be any it is ``shorter`` by so many steps than the longest.
+    For variable lengths, the length is the maximum minus ``shorter`` steps.
     """
     shape = spec.input_shape
     length = max(shape[0] - shorter, 1) if spec.variable_length else shape[0]
@@ -272,7 +280,7 @@ def _example(spec: DataSpec, *, rows: int = 2, shorter: int = 0) -> Batch:
 
 
 def _sizes(batch: Batch) -> dict[str, Any]:
-    """Return which of a batch's sizes may be any."""
+    """Return the dynamic dimensions of each tensor of a batch."""
     many = torch.export.Dim("batch")
     if "lengths" not in batch and batch["x"].dtype != torch.int64:
         return {"x": {0: many}}
@@ -283,23 +291,23 @@ def _sizes(batch: Batch) -> dict[str, Any]:
 def _untraced(model: ZooModule, error: Exception) -> ZooError:
     reason = " ".join(str(error).split())
     return ZooError(
-        f"{model.name}: forward cannot be traced; its steps must not depend on values or on the number of rows "
-        f"({reason[:300]})"
+        f"{model.name}: forward cannot be traced ({reason[:300]}). Control flow must not depend on values or on the "
+        "number of rows."
     )
 
 
-def _trace(answering: Answering, batch: Batch) -> Any:
+def _trace(predictor: Predictor, batch: Batch) -> Any:
     sizes = _sizes(batch)
     with torch.no_grad():
-        names = list(answering(**batch))
-    spoken = logging.getLogger("torch.onnx")
-    level, spoken.disabled = spoken.level, True
+        names = list(predictor(**batch))
+    logger = logging.getLogger("torch.onnx")
+    level, logger.disabled = logger.level, True
     _forget_kernels()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return torch.onnx.export(
-                answering,
+                predictor,
                 kwargs=dict(batch),
                 input_names=list(batch),
                 output_names=names,
@@ -308,19 +316,19 @@ def _trace(answering: Answering, batch: Batch) -> Any:
                 verbose=False,
             )
     except Exception as error:
-        raise _untraced(answering.model, error) from None
+        raise _untraced(predictor.model, error) from None
     finally:
         _forget_kernels()
-        spoken.disabled = False
-        spoken.setLevel(level)
+        logger.disabled = False
+        logger.setLevel(level)
 
 
 def _forget_kernels() -> None:
-    """Have torch look its recurrent kernels up anew, and trace their loops anew.
+    """Clear torch's caches of recurrent kernels and traced loops.
 
-    Its exporter lends these operators other kernels, for any length, but they answer by the one that they found first,
-    and a loop that was traced for one length is taken for another (torch 2.14): the second export of a process was for
-    one length only.
+    The exporter of torch 2.14 replaces the kernels of these operators, but the operators keep using a cached one. A
+    loop traced for one length is reused for another. Without this call, the second export in a process supported only
+    one length.
     """
     for operator in (torch.ops.aten.gru.input, torch.ops.aten.lstm.input):
         getattr(operator, "_dispatch_cache", {}).clear()

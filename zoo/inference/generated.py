@@ -1,4 +1,4 @@
-"""Images from trained models: samples, ways between them, their Inception FID; an autoencoder's codes and scores."""
+"""Samples, interpolations and FID of generative models; latent codes, denoising and anomaly scores of autoencoders."""
 
 from __future__ import annotations
 
@@ -20,17 +20,23 @@ from zoo.tasks.plots import plane, reconstructions, score_histogram
 from zoo.utils.atomic_io import atomic_write, write_npz
 from zoo.utils.plotting import grid
 
-MAX_DRAWN, MAX_STORED = 1024, 100_000  # images in a picture and in a file
+MAX_DRAWN, MAX_STORED = 1024, 100_000  # images in a grid and in an .npz file
 
 
 def sample(model: Any, out: Path, *, count: int = 64, **options: Any) -> list[str]:
-    """Draw new images into ``out``: a picture, or an ``.npz`` of ``x`` (count, C, H, W) of bytes, with ``y`` where the
-    model was told classes.
+    """Write generated images to ``out`` and return the lines to print.
 
-    ``options`` are those of the model's ``sample``: ``seed``, ``label``, ``truncation``.
+    An ``.npz`` file holds ``x`` (count, C, H, W) as uint8, and the classes ``y`` of a conditional model. Any other
+    ending gives an image grid.
+
+    Args:
+        model: the generative model.
+        out: the file to write.
+        count: number of images.
+        options: options of the model's ``sample``: ``seed``, ``label``, ``truncation``.
 
     Raises:
-        ZooError: a model that draws none.
+        ZooError: an invalid ``count``, or a model that does not generate images.
     """
 
     stored = out.suffix == ".npz"
@@ -38,10 +44,10 @@ def sample(model: Any, out: Path, *, count: int = 64, **options: Any) -> list[st
     if not 1 <= count <= largest:
         raise ZooError(f"count={count}: must be from 1 to {largest} in a {out.suffix}")
     if not hasattr(model, "sample") or not model.spec.spatial:
-        raise ZooError(f"sample: model={model.name} of {model.spec.modality} data draws no images")
+        raise ZooError(f"sample: model={model.name} of {model.spec.modality} data does not generate images")
     images = model.sample(count, **options)
     if not stored:
-        return [f"picture         {grid(images, 'new images', out)}"]
+        return [f"image           {grid(images, 'samples', out)}"]
     content = {"x": (255 * images.clamp(0, 1)).round().byte().cpu().numpy()}
     y = labels_of(
         model.spec, count, options.get("label"), conditional=getattr(model, "num_classes", 0) > 0, device="cpu"
@@ -52,32 +58,32 @@ def sample(model: Any, out: Path, *, count: int = 64, **options: Any) -> list[st
 
 
 def fid(model: Any, dataset: Dataset, **options: Any) -> list[str]:
-    """Return the Inception FID of a model's samples beside that of other real images.
+    """Return lines with the Inception FID of a model's samples and, for reference, of held-out real images.
 
     ``options`` are those of ``inception_fid``: ``weights``, ``count``, ``seed``.
 
     Raises:
-        ZooError: a model that draws no images.
+        ZooError: a model that does not generate images.
     """
     from zoo.metrics.inception import inception_fid
 
     if not hasattr(model, "sample") or not model.spec.spatial:
-        raise ZooError(f"fid: model={model.name} of {model.spec.modality} data draws no images")
+        raise ZooError(f"fid: model={model.name} of {model.spec.modality} data does not generate images")
     values = inception_fid(model, dataset, **options)
-    return [f"  {name:<17} inception fid {value:.2f}" for name, value in values.items()]
+    return [f"  {name:<17} Inception FID {value:.2f}" for name, value in values.items()]
 
 
 def between_noise(model: Any, out: Path, *, steps: int = 10, **options: Any) -> list[str]:
-    """Draw the way from one noise to another into ``out``; ``options`` are ``seed`` and ``label``."""
-    return [
-        f"picture         {grid(model.interpolate(steps=steps, **options), 'from one noise to another', out, columns=steps)}"
-    ]
+    """Draw an interpolation between two noise vectors into ``out``; ``options`` are ``seed`` and ``label``."""
+    images = model.interpolate(steps=steps, **options)
+    return [f"image           {grid(images, 'interpolation between two noise vectors', out, columns=steps)}"]
 
 
 def encode(model: AutoencoderBase, dataset: Dataset, out: Path) -> list[str]:
-    """Write the code of each test row, with its class where there is one, and a picture beside it.
+    """Write the latent code of each test row to ``out``, and plot the codes next to it.
 
-    ``out`` ends in .npz (``codes``, ``y``) or .csv. Returns what to say: accuracies by the codes beside PCA's.
+    ``out`` ends in .npz (arrays ``codes`` and ``y``) or .csv. The class of a row is included if the data has classes.
+    Return the lines to print: the files, and the accuracy of classifiers on the codes compared with PCA.
     """
 
     codes, y = model.encode_split(dataset.test), dataset.test.get("y")
@@ -91,71 +97,68 @@ def encode(model: AutoencoderBase, dataset: Dataset, out: Path) -> list[str]:
         names = [[] for _ in rows] if labels is None else [[dataset.spec.classes[k]] for k in labels]
         write_csv(out, header, [row + name for row, name in zip(rows, names, strict=True)])
     picture = plane(codes, y if labels is not None else None, dataset.spec.classes, out.with_suffix(".png"))  # type: ignore[arg-type]
-    lines = [f"codes           {out}   {codes.shape[0]:,} test rows of {codes.shape[1]} numbers"]
-    lines.append(f"picture         {picture}")
+    lines = [f"codes           {out}   {codes.shape[0]:,} test rows × {codes.shape[1]} dimensions"]
+    lines.append(f"plot            {picture}")
     figures = model.extra_metrics(dataset)
     known = {model.name: figures, **(baseline_metrics(model, dataset) if "knn_accuracy" in figures else {})}
     return lines + metric_lines(known, ("knn_accuracy", "probe_accuracy"))
 
 
 def denoise(model: AutoencoderBase, dataset: Dataset, out: Path) -> list[str]:
-    """Draw test images clean, with the model's noise, and restored, into ``out``; return PSNR and SSIM beside filters'.
+    """Draw test images with noise and after denoising into ``out``.
+
+    Return the lines to print: PSNR and SSIM of the model and of image filters.
 
     Raises:
-        ZooError: the model was not trained to take noise off, or not on images.
+        ZooError: the model is not a denoising autoencoder of images, or it detects anomalies.
     """
     name, level = model.noise
     if name == "none" or not model.spec.spatial:
-        raise ZooError("denoise: needs a denoiser of images, such as model=autoencoder model.noise=gaussian")
+        advice = "train one with model=autoencoder model.noise=gaussian"
+        raise ZooError(f"denoise: needs a denoising autoencoder of images; {advice}")
     if model.task.detects_anomalies:
         raise ZooError(
-            "denoise: the model looks for anomalies and reads rows as they are; train without normal_classes"
+            "denoise: not available for a model that detects anomalies. Train one without data.normal_classes."
         )
     figures, _ = evaluate_split(model, dataset, stage="val")
     picture = reconstructions(model.reconstructions(dataset), out)
-    summary = (
-        f"{name} noise of {level:g} on {len(dataset.test['x']):,} test images (filters: on at most the first 1,000)"
-    )
-    lines = [f"picture         {picture}", summary]
+    summary = f"{name} noise of {level:g} on {len(dataset.test['x']):,} test images (filters: at most the first 1,000)"
+    lines = [f"image           {picture}", summary]
     return lines + metric_lines({"restored": figures, **baseline_metrics(model, dataset)}, ("psnr", "ssim"))
 
 
 def between_images(
     model: AutoencoderBase, dataset: Dataset, out: Path, *, first: int = 0, last: int = 1, steps: int = 10
 ) -> list[str]:
-    """Draw the way from one test image to another, by their numbers, into ``out``.
+    """Draw an interpolation between the test images number ``first`` and ``last`` into ``out``.
 
     Raises:
-        ZooError: no such rows, or no images.
+        ZooError: no such rows, or the data is not images.
     """
     x = dataset.test["x"]
     if not model.spec.spatial:
-        raise ZooError(f"interpolate: is for images; {model.spec.name} is {model.spec.modality} data")
+        raise ZooError(f"interpolate: only for images; {model.spec.name} is {model.spec.modality} data")
     for name, row in (("from", first), ("to", last)):
         if not 0 <= row < len(x):
-            raise ZooError(f"{name}={row}: must be from 0 to {len(x) - 1}, the test rows")
+            raise ZooError(f"{name}={row}: must be the number of a test row, from 0 to {len(x) - 1}")
     images = model.interpolate(x[first].numpy(), x[last].numpy(), steps=steps)
-    return [f"picture         {grid(images, f'from test image {first} to {last}', out, columns=steps)}"]
+    return [f"image           {grid(images, f'from test image {first} to {last}', out, columns=steps)}"]
 
 
 def write_scores(model: AutoencoderBase, dataset: Dataset, out: Path) -> list[str]:
-    """Write each test row's score, whether it is an alarm, and whether it is an anomaly, to ``out`` (.csv).
+    """Write the anomaly score, the alarm and the label of each test row to the CSV file ``out``.
 
-    Returns what to say: AUROC and average precision beside others'.
+    Return the lines to print: the files, and AUROC, average precision and F1 of the model and of baselines.
 
     Raises:
-        ZooError: the model was not trained on what is normal alone.
+        ZooError: the model does not detect anomalies, the data has no normal classes, or there is no threshold yet.
     """
     if not model.task.detects_anomalies:
-        raise ZooError("anomalies: needs a model of what is normal, trained with data.normal_classes=[…]")
+        raise ZooError("anomalies: needs a model trained with data.normal_classes=[…]")
     if not dataset.spec.normal_classes:
-        raise ZooError(
-            f"anomalies: {dataset.spec.name} does not say what is normal; name it by data.normal_classes=[…]"
-        )
+        raise ZooError(f"anomalies: {dataset.spec.name} has no normal classes. Set data.normal_classes=[…].")
     if model.task.threshold is None:
-        raise ZooError(
-            "anomalies: the checkpoint has no threshold yet, which a run chooses at its end; take best.ckpt then"
-        )
+        raise ZooError("anomalies: the checkpoint has no threshold yet. Use best.ckpt of a finished run.")
     figures, outputs = evaluate_split(model, dataset, stage="val")
     score = torch.cat(outputs)
     threshold, y = model.task.threshold, dataset.test["y"]
@@ -163,10 +166,10 @@ def write_scores(model: AutoencoderBase, dataset: Dataset, out: Path) -> list[st
     alarm = score >= threshold
     rows = zip(range(len(score)), score.tolist(), alarm.int().tolist(), y.tolist(), strict=True)
     write_csv(out, ["test_row", "score", "alarm", "anomaly"], [list(row) for row in rows])
-    summary = f"{int(alarm.sum()):,} alarms in {len(score):,} test rows, from a score of {threshold:.4g}"
+    summary = f"{int(alarm.sum()):,} alarms in {len(score):,} test rows (score ≥ {threshold:.4g})"
     lines = [
         f"scores          {out}   {summary}",
-        f"picture         {score_histogram(score, y, out.with_suffix('.png'))}",
+        f"plot            {score_histogram(score, y, out.with_suffix('.png'))}",
     ]
     return lines + metric_lines(
         {model.name: figures, **baseline_metrics(model, dataset)}, ("auroc", "average_precision", "f1")
@@ -174,7 +177,7 @@ def write_scores(model: AutoencoderBase, dataset: Dataset, out: Path) -> list[st
 
 
 def metric_lines(sources: Mapping[str, Mapping[str, float]], names: Sequence[str]) -> list[str]:
-    """Return a line of the metrics ``names`` for each source that has one of them."""
+    """Return one line per source with those of the metrics ``names`` that it has."""
     lines = []
     for title, metrics in sources.items():
         text = "   ".join(f"{metric_label(name)} {metrics[name]:.4g}" for name in names if name in metrics)
@@ -183,7 +186,7 @@ def metric_lines(sources: Mapping[str, Mapping[str, float]], names: Sequence[str
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Write rows below a header, all of them or no file."""
+    """Write a header and rows to a CSV file atomically."""
 
     def write(to: Path) -> None:
         with to.open("w", newline="") as file:

@@ -1,4 +1,4 @@
-"""A trained model and the data that it is used on, from a run's folder, a checkpoint or pretrained weights."""
+"""Loading of trained models and their data, from a run's folder, a checkpoint or pretrained weights."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from zoo.utils.run_paths import find_checkpoint
 
 
 def open_model(place: str) -> tuple[Any, Path | None]:
-    """Return the model that ``place`` names, and the folder of its run where there is one.
+    """Return the model that ``place`` names, and the folder of its run or None.
 
-    ``place`` is a run's folder, a folder of runs, ``latest``, a checkpoint, or pretrained weights by name.
+    ``place`` is a run's folder, a folder of runs, ``latest``, a checkpoint, or the name of pretrained weights.
 
     Raises:
-        ZooError: no such file, or not a checkpoint of the zoo.
+        ZooError: the file does not exist or is not a checkpoint of the zoo.
     """
     path = find_checkpoint(place)
     folder = path.parent.parent
@@ -34,12 +34,16 @@ def open_model(place: str) -> tuple[Any, Path | None]:
 
 
 def dataset_for(model: Any, folder: Path | None, overrides: Sequence[str], *, place: str = "") -> Dataset:
-    """Return the data that ``overrides`` name, as ``train.py`` takes them, else that of the model's run.
+    """Return the data named by ``overrides``, or by default the data of the model's run.
 
-    The data of weights that come with the zoo, named by ``place``, is what they were trained on.
+    Args:
+        model: the trained model.
+        folder: the folder of its run, if any.
+        overrides: options of the data, as for ``zoo train``.
+        place: name of the model; the default data of pretrained weights is their training data.
 
     Raises:
-        ZooError: neither is there, or the data is not like what the model was trained on.
+        ZooError: no data is known, or its shape differs from the training data.
     """
     from zoo.data.prepare import load_dataset
 
@@ -55,19 +59,19 @@ def dataset_for(model: Any, folder: Path | None, overrides: Sequence[str], *, pl
         options = OmegaConf.to_container(run_config.data)
         try:
             check_files(resolve_paths(options))
-        except ZooError as error:  # they are gone, or were named from another folder
-            raise ZooError(f"{error}, of which the run was trained; name another by data.path=") from None
+        except ZooError as error:  # the files were deleted, or the path was relative to another folder
+            raise ZooError(f"{error} (the training data of the run). Set data.path= to another file.") from None
     else:
-        raise ZooError("a checkpoint away from its run does not know its data; name it by data=")
+        raise ZooError("the checkpoint is not in a run's folder, so its data is unknown. Set data=.")
     if options["name"] == "arrays":
-        raise ZooError("the run was trained on arrays, which it does not keep; name data by data=")
+        raise ZooError("the run was trained on arrays, which are not stored with it. Set data=.")
     dataset = load_dataset(resolve_paths(options), model.spec.task)
     if (dataset.spec.modality, dataset.spec.task) == (model.spec.modality, model.spec.task):
         dataset = registry.get_modality(model.spec.modality).translate(dataset, model.spec)
     spec, trained_spec = dataset.spec, model.spec
     if spec.input_shape != trained_spec.input_shape:
         raise ZooError(
-            f"{spec.name}: has rows of {spec.input_shape}; the model was trained on {trained_spec.input_shape}"
+            f"{spec.name}: rows have shape {spec.input_shape}, but the model was trained on {trained_spec.input_shape}"
         )
     labels = {
         name: getattr(spec, name)
@@ -77,16 +81,16 @@ def dataset_for(model: Any, folder: Path | None, overrides: Sequence[str], *, pl
 
 
 def training_data(folder: Path | None) -> dict[str, Any]:
-    """Return the options of the data that the run in ``folder`` was trained on, its files as they are named from here.
+    """Return the data options of the run in ``folder``, with paths relative to the current folder.
 
-    Without a folder there are none.
+    Without a folder, the result is empty.
     """
     values = read_run_config(folder) if folder is not None else {}
     return resolve_paths(values["data"], values.get("working_dir")) if values else {}
 
 
 def names_training_file(folder: Path | None, overrides: Sequence[str]) -> bool:
-    """Tell whether ``overrides`` name the very file that the run in ``folder`` was trained on."""
+    """Return whether ``overrides`` name the training file of the run in ``folder``."""
     values, trained = _pairs(overrides), training_data(folder)
     paths = [trained.get("path"), configs.value_of("data.path", values.get("data.path", ""))]
     if not all(paths) or values.get("data", trained["name"]) != trained["name"]:
@@ -96,7 +100,7 @@ def names_training_file(folder: Path | None, overrides: Sequence[str]) -> bool:
 
 
 def _sizes(spec: DataSpec, overrides: Sequence[str]) -> list[str]:
-    """Return the overrides for how long a model's rows are, where ``overrides`` do not say it of ready-made data."""
+    """Return overrides for the length of the model's rows, unless ``overrides`` already set it."""
     sizes = registry.get_task(spec.task).data_options(spec)
     return [f"{key}={value}" for key, value in sizes.items() if key not in _pairs(overrides)]
 
@@ -105,13 +109,14 @@ def _pairs(overrides: Sequence[str]) -> dict[str, str]:
     return {key: value for key, _, value in (override.partition("=") for override in overrides)}
 
 
-LARGE = ("reconstruction", "code")  # predictions of the size of a row, which no table shows
+LARGE = ("reconstruction", "code")  # predictions as large as a row, which tables omit
 
 
 def predictions_of(spec: DataSpec, predictions: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return for each row of what ``predict`` returned its ``label``, ``probability`` by class, and numbers.
+    """Return one dictionary per row from the result of ``predict``.
 
-    A ``value`` is a number, or of a forecast a list of steps (H, columns).
+    It has the keys of the task, such as ``label``, ``probability`` by class, or ``value``. The ``value`` of a forecast
+    is a list of steps (prediction_length, columns); otherwise it is a number.
     """
     rows: list[dict[str, Any]] = [{} for _ in range(len(next(iter(predictions.values()))))]
     for name, values in predictions.items():

@@ -1,4 +1,4 @@
-"""What stands before a server: limits on size and time, a log of requests, and figures for Prometheus."""
+"""ASGI middleware of the server: limits on size and time, a request log, and metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -13,19 +13,24 @@ from typing import Any, TextIO
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-ANSWERED = ("/predict", "/predict/files")  # whose answers are looked at
+ANSWERED = ("/predict", "/predict/files")  # paths whose predictions are counted
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a request may be: so many ``bytes``, and ``seconds`` until all of it has come and until it is answered."""
+    """Limits of a request.
+
+    Attributes:
+        bytes: maximum size of the body.
+        seconds: maximum time from the first byte of the request to the end of the response.
+    """
 
     bytes: int = 16_000_000
     seconds: float = 30.0
 
 
 class Monitor:
-    """What is counted: requests by path and status, their time, what was predicted and how sure that was."""
+    """Prometheus metrics: requests by path and status, their duration, predictions and their confidence."""
 
     def __init__(self) -> None:
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -33,28 +38,28 @@ class Monitor:
         self.registry = CollectorRegistry()
         common: dict[str, Any] = {"registry": self.registry}
         self.requests = Counter("zoo_requests", "Requests", ["path", "status"], **common)
-        self.seconds = Histogram("zoo_request_seconds", "Time until an answer was sent", ["path"], **common)
-        self.open = Gauge("zoo_requests_open", "Requests that are not answered yet", **common)
+        self.seconds = Histogram("zoo_request_seconds", "Time until the response was sent", ["path"], **common)
+        self.open = Gauge("zoo_requests_open", "Requests in progress", **common)
         self.labels = Counter("zoo_predictions", "Predictions by class", ["label"], **common)
-        sure = [n / 10 for n in range(1, 11)]
-        self.confidence = Histogram("zoo_confidence", "Probability of what was predicted", buckets=sure, **common)
+        tenths = [n / 10 for n in range(1, 11)]
+        self.confidence = Histogram("zoo_confidence", "Probability of the predicted class", buckets=tenths, **common)
         self.values = Histogram("zoo_value", "Predicted numbers", buckets=[10.0**n for n in range(-3, 7)], **common)
 
     def see(self, content: bytes) -> int:
-        """Count what an answer says; return how many rows it has."""
-        answers = json.loads(content).get("answers", [])
-        for answer in answers:
-            label, value = answer.get("label"), answer.get("value")
+        """Count the predictions in the body of a response and return the number of its rows."""
+        predictions = json.loads(content).get("answers", [])
+        for prediction in predictions:
+            label, value = prediction.get("label"), prediction.get("value")
             for one in label if isinstance(label, list) else [label] if label is not None else []:
                 self.labels.labels(one).inc()
-                if one in answer.get("probability", {}):
-                    self.confidence.observe(answer["probability"][one])
+                if one in prediction.get("probability", {}):
+                    self.confidence.observe(prediction["probability"][one])
             if isinstance(value, (int, float)):
                 self.values.observe(value)
-        return len(answers)
+        return len(predictions)
 
     def text(self) -> bytes:
-        """Return all of it as Prometheus reads it."""
+        """Return all metrics in the text format of Prometheus."""
         from prometheus_client import generate_latest
 
         content: bytes = generate_latest(self.registry)
@@ -62,13 +67,20 @@ class Monitor:
 
 
 class Middleware:
-    """An ASGI application before another one: what is too large or too slow is refused, and nothing ends the server."""
+    """ASGI middleware that rejects oversized and slow requests, and turns exceptions into status 500.
+
+    Args:
+        app: the wrapped application.
+        limits: limits of a request.
+        paths: paths to report on their own in metrics; all others count as ``other``.
+        log: receives a JSON line per request; None: no log.
+    """
 
     def __init__(self, app: Any, *, limits: Limits, paths: tuple[str, ...], log: TextIO | None = None) -> None:
         self.app, self.limits, self.monitor, self.paths, self.log = app, limits, Monitor(), paths, log
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Handle a request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -80,8 +92,8 @@ class Middleware:
         try:
             await asyncio.wait_for(self.app(scope, request.receive, request.send), self.limits.seconds)
         except TimeoutError:
-            await request.refuse(504, f"took longer than {self.limits.seconds:g} seconds")
-        except Exception as error:  # none of which may reach the client, nor end the server
+            await request.refuse(504, f"the request timed out after {self.limits.seconds:g} seconds")
+        except Exception as error:  # internal errors must neither reach the client nor stop the server
             await request.refuse(500, "internal error")
             print(
                 f"error: {scope['method']} {scope['path']}: {type(error).__name__}: {error}", file=self.log, flush=True
@@ -92,7 +104,7 @@ class Middleware:
 
 
 class _Request:
-    """One request on its way through: what has come of it, and what was answered."""
+    """A request in progress: its size so far, and the status and content of its response."""
 
     def __init__(self, middleware: Middleware, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         self.middleware, self.scope, self._receive, self._send = middleware, scope, receive, send
@@ -100,17 +112,21 @@ class _Request:
         self.content = b""
 
     async def receive(self) -> Message:
-        """Return the next part of the request."""
+        """Return the next message of the request.
+
+        Raises:
+            HTTPException: the body exceeds the size limit.
+        """
         message = await self._receive()
         self.size += len(message.get("body", b""))
         if self.size > self.middleware.limits.bytes:
             from starlette.exceptions import HTTPException
 
-            raise HTTPException(413, f"a request may have {self.middleware.limits.bytes:,} bytes")
+            raise HTTPException(413, f"the request exceeds {self.middleware.limits.bytes:,} bytes")
         return message
 
     async def send(self, message: Message) -> None:
-        """Pass a part of the answer on."""
+        """Forward a message of the response."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
         elif self.status == 200 and self.scope["path"] in ANSWERED:
@@ -118,14 +134,14 @@ class _Request:
         await self._send(message)
 
     async def refuse(self, status: int, message: str) -> None:
-        """Answer with an error, where no answer has begun."""
+        """Respond with an error unless a response has started."""
         if not self.status:
             self.status = status
             with contextlib.suppress(Exception):  # the client may be gone
                 await _answer(self._send, status, json.dumps({"detail": message}).encode(), b"application/json")
 
     def note(self) -> None:
-        """Count and log."""
+        """Update the metrics and write a line to the log."""
         monitor, seconds = self.middleware.monitor, time.perf_counter() - self.started
         path = self.scope["path"] if self.scope["path"] in self.middleware.paths else "other"
         monitor.requests.labels(path, str(self.status)).inc()

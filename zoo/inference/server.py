@@ -1,7 +1,10 @@
-"""A trained model behind HTTP: LitServe batches requests, ``zoo.inference.middleware`` stands before it.
+"""An HTTP server for a trained model, built on LitServe and ``zoo.inference.middleware``.
 
-``POST /predict`` takes JSON, ``POST /predict/files`` uploads of images or wav files; ``GET /health`` says whether it is
-ready, ``GET /metrics`` has figures for Prometheus, ``GET /docs`` shows what is taken and answered.
+* ``POST /predict`` accepts JSON;
+* ``POST /predict/files`` accepts uploads of images or wav files;
+* ``GET /health`` reports readiness;
+* ``GET /metrics`` returns metrics for Prometheus;
+* ``GET /docs`` documents requests and responses.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ from zoo.inference.middleware import Limits, Middleware
 try:
     import litserve
     import prometheus_client  # noqa: F401
-    import python_multipart  # noqa: F401  (with which uploads are read)
+    import python_multipart  # noqa: F401  (parses uploads)
     from fastapi import File, UploadFile
     from fastapi.exceptions import RequestValidationError
     from fastapi.responses import JSONResponse
@@ -41,23 +44,23 @@ try:
     from litserve.utils import LitAPIStatus, LoopResponseType
     from pydantic import BaseModel, ConfigDict, Field, create_model
 except ImportError:
-    raise ZooError(f"serve: what it is made of is not installed; {install('serve')}") from None
+    raise ZooError(f"serve: packages of the extra 'serve' are not installed. Run: {install('serve')}") from None
 
-MOST = 1000  # rows of a request
-MAX_ERRORS = 10  # of what is wrong with a request
+MAX_ROWS = 1000  # rows per request
+MAX_ERRORS = 10  # validation errors per response
 PATHS = ("/predict", "/predict/files", "/health", "/info", "/docs", "/openapi.json", "/metrics")
-IDLE = 1.0  # seconds after which a process without work looks whether it is still needed
-READING = 0.02  # seconds that requests are read for before the next piece is computed
+IDLE = 1.0  # seconds after which an idle worker checks whether to exit
+READING = 0.02  # seconds to receive requests before the next batch is computed
 
 
-class Question(BaseModel):
-    """A request: ``x`` has the rows."""
+class PredictionRequest(BaseModel):
+    """The body of a request; ``x`` holds the rows."""
 
     model_config = ConfigDict(extra="forbid")
     x: Any
 
     def __reduce__(self) -> Any:
-        """Travel to the process that answers as plain values, which lacks a class that is made here."""
+        """Pickle as plain rows, because the worker process lacks the dynamically created class."""
         return Rows, (self.x,)
 
 
@@ -65,59 +68,70 @@ class Rows(list[Any]):
     """The rows of a request."""
 
 
-def question(spec: DataSpec) -> type[Question]:
-    """Return the class of requests to a model of such data."""
+def request_model(spec: DataSpec) -> type[PredictionRequest]:
+    """Return the pydantic model of requests for data described by ``spec``."""
     modality = registry.get_modality(spec.modality)
     about, row = modality.request_row(spec)
     example = modality.request_example(spec)
-    rows = Annotated[list[row], Field(min_length=1, max_length=MOST, description=about, examples=[[example]])]  # type: ignore[valid-type]
+    rows = Annotated[list[row], Field(min_length=1, max_length=MAX_ROWS, description=about, examples=[[example]])]  # type: ignore[valid-type]
     config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"x": [example]}]})
-    model: type[Question] = create_model(f"{spec.modality.capitalize()}Rows", __base__=Question, x=(rows, ...))
+    name = f"{spec.modality.capitalize()}Rows"
+    model: type[PredictionRequest] = create_model(name, __base__=PredictionRequest, x=(rows, ...))
     model.model_config = config
     model.model_rebuild(force=True)
     return model
 
 
-class Answers(litserve.LitAPI):
-    """LitServe's side: what a request is, and the process that answers, which reads and computes by a ``Batcher``."""
+class PredictionAPI(litserve.LitAPI):
+    """The LitServe API: decodes requests and computes predictions in a worker process with a ``Batcher``.
+
+    Args:
+        place: the model: a run's folder, a checkpoint or pretrained weights by name.
+        batch: maximum number of rows per batch.
+        wait: seconds to wait for further requests.
+    """
 
     def __init__(self, place: str, *, batch: int, wait: float) -> None:
         super().__init__(max_batch_size=batch, batch_timeout=wait, loop=Loop())
         self.place = place
 
     def setup(self, device: str) -> None:
-        """Load the model in the process that answers."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server ends it, once what was accepted is answered
+        """Load the model in the worker process."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the server stops the worker after the accepted requests
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))
         self.model = open_model(self.place)[0].to(device)
 
     def decode_request(self, request: Any) -> Any:
-        """Return a request as it is; the annotation, set by ``serve``, is what the server checks and describes."""
+        """Return the request unchanged; ``serve`` sets its annotation, which validates and documents requests."""
         return request
 
     def predict(self, x: Any, **kwargs: Any) -> Any:
-        """Return the answers to a batch, row by row."""
+        """Return one prediction per row of a batch."""
         return predictions_of(self.model.spec, self.model.answered(x))
 
     def read(self, rows: Sequence[Any], deadline: float) -> dict[str, Any]:
-        """Return a request's rows as a batch.
+        """Return the rows of a request as a batch.
 
         Raises:
-            ZooError: rows that the model cannot read.
-            TimeoutError: it takes longer than until ``deadline``.
+            ZooError: the model cannot read the rows.
+            TimeoutError: the deadline has passed.
         """
         return encode(self.model.spec, from_json(self.model.spec, Timed(rows, deadline)))
 
 
 class Timed(list[Any]):
-    """Rows that are read until a deadline."""
+    """Rows that can be read only until a deadline."""
 
     def __init__(self, rows: Sequence[Any], deadline: float) -> None:
         super().__init__(rows)
         self.deadline = deadline
 
     def __iter__(self) -> Iterator[Any]:
-        """Yield the rows; raises TimeoutError after the deadline."""
+        """Yield the rows.
+
+        Raises:
+            TimeoutError: the deadline has passed.
+        """
         for row in super().__iter__():
             if time.monotonic() > self.deadline:
                 raise TimeoutError
@@ -125,18 +139,18 @@ class Timed(list[Any]):
 
 
 class Loop(LitLoop):
-    """The work of the process that answers: requests are read as they come, and their pieces computed in between."""
+    """The loop of the worker process; it alternates between receiving requests and computing batches."""
 
     def __call__(
         self, lit_api: Any, device: str, worker_id: int, request_queue: Any, transport: Any, *others: Any, **more: Any
     ) -> None:
-        """Answer requests until the server ends the process."""
+        """Process requests until the server stops the worker."""
         batcher = Batcher(lit_api.predict, rows=lit_api.max_batch_size)
         ended = False
         while not ended or batcher.waiting:
             for item in self._received(request_queue, lit_api, busy=bool(batcher.waiting) or ended):
                 consumer, uid, submitted, request = item
-                if uid is None:  # how the server says that there will be no more
+                if uid is None:  # the server sends no further requests
                     ended = True
                     continue
                 deadline = submitted + lit_api.request_timeout
@@ -149,9 +163,9 @@ class Loop(LitLoop):
 
     @staticmethod
     def _received(queue: Any, lit_api: Any, *, busy: bool) -> Iterator[Any]:
-        """Yield what has come; where nothing else is to be done, wait for it, and a moment for others.
+        """Yield received requests; an idle worker waits for the first one and briefly for more.
 
-        What takes long to read does not keep what waits from being computed.
+        A busy worker limits the time for receiving, so that slow requests do not delay waiting ones.
         """
         until = time.monotonic() + (READING if busy else IDLE)
         for number in range(lit_api.max_batch_size):
@@ -171,14 +185,14 @@ class Loop(LitLoop):
 
 
 def response(outcome: list[dict[str, Any]] | Failure) -> Any:
-    """Return what is sent: answers, or why there are none."""
+    """Return the HTTP response for predictions or a failure."""
     if isinstance(outcome, Failure):
         return JSONResponse({"detail": outcome.detail}, status_code=outcome.status)
     try:
         return JSONResponse({"answers": outcome})
     except ValueError:  # JSON has no NaN
-        row = next(number for number, answer in enumerate(outcome) if not _finite(answer))
-        return JSONResponse({"detail": f"x[{row}]: has numbers so large that the answer is none"}, status_code=422)
+        row = next(number for number, prediction in enumerate(outcome) if not _finite(prediction))
+        return JSONResponse({"detail": f"x[{row}]: numbers too large; the prediction is not finite"}, status_code=422)
 
 
 def _finite(value: Any) -> bool:
@@ -199,23 +213,29 @@ def serve(
     limits: Limits | None = None,
     log: TextIO | None = sys.stderr,
 ) -> None:
-    """Serve a model until the process is asked to stop, by SIGTERM or SIGINT; then what was accepted is answered first.
+    """Serve a model over HTTP until SIGTERM or SIGINT; the server completes accepted requests before it stops.
 
-    Requests that come within ``wait`` seconds are computed together, up to ``batch`` rows of them. One that is not
-    answered after ``limits.seconds`` takes no more of the model's time.
+    Args:
+        place: the model: a run's folder, a checkpoint or pretrained weights by name.
+        host: address to bind to.
+        port: port to bind to.
+        batch: maximum number of rows per batch.
+        wait: seconds to wait for further requests before a batch is computed.
+        limits: limits of a request; a request that exceeds ``limits.seconds`` is not computed further.
+        log: receives a JSON line per request; None: no log.
 
     Raises:
-        ZooError: no such model, or one of a task that is not asked by rows.
+        ZooError: no such model, or its task does not predict rows.
     """
     spec, limits = open_model(str(place))[0].spec, limits or Limits()
     if registry.get_task(spec.task).output_schema(spec) is None:
-        raise ZooError(f"serve: answers questions about rows; {spec.task} of {spec.modality} data has none")
-    api = Answers(str(place), batch=batch, wait=wait)
-    Answers.decode_request.__annotations__["request"] = question(spec)
+        raise ZooError(f"serve: does not support {spec.task} of {spec.modality} data, which has no rows to predict")
+    api = PredictionAPI(str(place), batch=batch, wait=wait)
+    PredictionAPI.decode_request.__annotations__["request"] = request_model(spec)
     described = {"data": spec.name, "task": spec.task, "classes": list(spec.classes), "columns": list(spec.columns)}
     server = litserve.LitServer(api, accelerator="auto", timeout=limits.seconds, model_metadata=described)
     if spec.spatial:
-        _take_files(server, api)
+        _accept_files(server, api)
     describe_predictions(server.app, spec)
     server.app.add_exception_handler(RequestValidationError, _malformed)
     server.uvicorn_graceful_timeout = limits.seconds
@@ -228,7 +248,7 @@ def serve(
 
 
 def describe_predictions(app: Any, spec: DataSpec) -> None:
-    """Put the schema of the task's predictions into an app's OpenAPI document."""
+    """Add the schema of the task's predictions to the OpenAPI document of an app."""
     row = registry.get_task(spec.task).output_schema(spec)
     content = {"type": "object", "properties": {"answers": {"type": "array", "items": row}}, "required": ["answers"]}
     document = app.openapi()
@@ -240,22 +260,22 @@ def describe_predictions(app: Any, spec: DataSpec) -> None:
 
 def _ends(number: int, frame: Any) -> None:
     if multiprocessing.parent_process() is None:
-        logging.getLogger("litserve").setLevel(logging.CRITICAL)  # its threads fail once its queues are gone
-        raise KeyboardInterrupt  # upon which the server lets its processes finish
-    raise SystemExit(0)  # one of them, which has
+        logging.getLogger("litserve").setLevel(logging.CRITICAL)  # its threads fail after its queues are closed
+        raise KeyboardInterrupt  # makes the server wait for its workers
+    raise SystemExit(0)  # a worker that has finished
 
 
 async def _malformed(request: Any, error: Any) -> Any:
-    """Answer what is wrong and where, without what was sent: that may be large, or no JSON itself."""
+    """Respond with the validation errors and their locations, without the input, which may be large or invalid JSON."""
     errors = [{key: one[key] for key in ("type", "loc", "msg")} for one in error.errors()[:MAX_ERRORS]]
     return JSONResponse({"detail": errors}, status_code=422)
 
 
-def _take_files(server: Any, api: Answers) -> None:
-    """Have uploads answered as their content in base64 would be."""
+def _accept_files(server: Any, api: PredictionAPI) -> None:
+    """Add the route for uploads, which handles files like their base64 content in JSON."""
     handler = RegularRequestHandler(api, server)
 
-    async def files(files: Annotated[list[UploadFile], File(max_length=MOST)]) -> Any:
+    async def files(files: Annotated[list[UploadFile], File(max_length=MAX_ROWS)]) -> Any:
         contents = [base64.b64encode(await file.read()).decode() for file in files]
         return await handler.handle_request(Rows(contents), Rows)
 

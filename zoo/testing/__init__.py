@@ -1,8 +1,10 @@
-"""Conformance checks: eleven checks that every model of the zoo passes, registered or your own, on generated data.
+"""Eleven conformance checks on synthetic data for built-in models and your own.
 
-    pytest --zoo-model=my_package.my_module:MyModel      (or a registered name)
+Run the checks as tests, for a class or a registered name:
 
-runs them as tests. ``check_model(MyModel)`` raises the first broken promise, as a ConformanceError that says how to fix it.
+    pytest --zoo-model=my_package.my_module:MyModel
+
+``check_model(MyModel)`` raises a ConformanceError for the first check that fails, with advice how to fix it.
 """
 
 from __future__ import annotations

@@ -1,24 +1,25 @@
-"""A pretended accelerator: on a machine without one, code that mixes devices fails as it would on CUDA.
+"""A simulated accelerator: on a machine without a GPU, code that mixes devices fails as it would on CUDA.
 
-    with pretended_accelerator() as accelerator:
+    with simulated_accelerator() as accelerator:
         x = torch.zeros(3).to("cuda")
-        x.device                                # device(type='cuda', index=0); the memory is the CPU's
+        x.device                                # device(type='cuda', index=0), with the CPU's memory
         x.index_select(0, torch.arange(3))      # RuntimeError: two devices
-        float(x[0])                             # 0.0, and one of accelerator.waits
+        float(x[0])                             # 0.0, recorded in accelerator.waits
 
-Every tensor stays a CPU tensor with its real values. A mark on its storage says where it pretends to be. Two modes of
-torch keep the marks: one sees the calls that Python makes (``.device``, ``.to``, ``device=``), the other the kernels
-beneath them, those of backward passes too. A kernel that gets tensors of both places raises by CUDA's rules:
+Every tensor remains a CPU tensor with real values. A mark on its storage tells the simulated device. Two torch modes
+maintain the marks. One intercepts calls of the Python API (``.device``, ``.to``, ``device=``). The other intercepts
+kernels, including those of backward passes. A kernel with tensors on both devices follows CUDA's rules:
 
-* a CPU tensor without dimensions may take part in pointwise arithmetic, and nowhere else;
-* CPU numbers may index a tensor of the device, but not the other way round;
-* ``copy_`` may cross, ``.numpy()`` of a tensor of the device may not, and a CPU generator draws no numbers there.
+* A 0-dimensional CPU tensor is allowed only in pointwise arithmetic.
+* CPU indices may index a tensor on the device, but not the other way round.
+* ``copy_`` works across devices, but ``.numpy()`` of a device tensor and CPU generators for device tensors do not.
 
-Whatever would have the host wait for the device is recorded with its place: values that are read, shapes that depend
-on values, and copies from memory that is not pinned.
+Each wait of the host for the device is recorded with its line of code. Causes are reading a value, a shape that depends
+on values, and a copy from memory that is not pinned.
 
-It does not show: kernels that CUDA lacks or computes differently, precision and autocast, the order of streams, memory,
-several devices, exports, and threads other than the caller's. ``benchmarks suite=cuda`` covers these on a real device.
+The simulation does not cover kernels that CUDA lacks or computes differently, precision, autocast or memory. It also
+excludes the order of streams, several devices, exports, and other threads. ``benchmarks suite=cuda`` covers these on a
+real device.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ from torch import Tensor
 
 from zoo.testing.device_modes import DEVICE, MPS, Accelerator, DeviceCalls, DeviceKernels, Wait, on_device, tensors_in
 
-__all__ = ["DEVICE", "MEMORY", "MPS", "Accelerator", "Wait", "pretended_accelerator"]
+__all__ = ["DEVICE", "MEMORY", "MPS", "Accelerator", "Wait", "simulated_accelerator"]
 
-MEMORY = 8 << 30  # bytes that the device pretends to have
+MEMORY = 8 << 30  # default memory of the simulated device in bytes
 
 
 def _grouped(place: torch.device) -> Callable[..., Any]:
-    """Return the function by which torch groups an optimizer's tensors, which would say that all are on the CPU."""
+    """Return a replacement for the function that groups an optimizer's tensors by device; it uses the marks."""
     group = torch._C._group_tensors_by_device_and_dtype
 
     def grouped(lists: Any, *args: Any) -> Any:
@@ -51,12 +52,12 @@ def _grouped(place: torch.device) -> Callable[..., Any]:
 
 
 class _Stream:
-    """A stream, or an event, in which everything is done at once."""
+    """A stream or event that completes immediately."""
 
     def __init__(self, *_: Any, **__: Any) -> None: ...
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        """Return a method that does nothing and returns the stream, an event that has happened and is true."""
+        """Return a method that does nothing and returns the object itself, which is true."""
         return lambda *_, **__: self
 
 
@@ -68,13 +69,13 @@ _nothing = _constant(None)
 
 
 def _answers(accelerator: Accelerator, memory: int) -> dict[str, Callable[..., Any]]:
-    """Return what functions of torch.cuda answer in place of a driver."""
+    """Return replacements for functions of torch.cuda, which would need a driver."""
     numbers: dict[str, Any] = {
         "is_available": True,
         "device_count": 1,
         "current_device": 0,
         "is_initialized": True,
-        "get_device_name": "pretended accelerator",
+        "get_device_name": "simulated accelerator",
         "get_device_capability": (9, 0),
         "is_bf16_supported": True,
         "is_current_stream_capturing": False,
@@ -90,7 +91,7 @@ def _answers(accelerator: Accelerator, memory: int) -> dict[str, Callable[..., A
 
 
 def _answers_of_mps(accelerator: Accelerator, memory: int) -> dict[str, Callable[..., Any]]:
-    """Return what functions of torch.mps answer."""
+    """Return replacements for functions of torch.mps."""
     answers: dict[str, Callable[..., Any]] = dict.fromkeys(("empty_cache", "manual_seed", "set_rng_state"), _nothing)
     answers |= {"recommended_max_memory": lambda: memory, "driver_allocated_memory": lambda: 0}
     answers |= {"get_rng_state": lambda: torch.zeros(0, dtype=torch.uint8)}
@@ -99,7 +100,7 @@ def _answers_of_mps(accelerator: Accelerator, memory: int) -> dict[str, Callable
 
 @contextlib.contextmanager
 def _settings() -> Iterator[None]:
-    """Set back what a run on CUDA sets for all that follows it in a process."""
+    """Restore the global settings that a run on CUDA changes."""
     deterministic = torch.are_deterministic_algorithms_enabled()
     warns = torch.is_deterministic_algorithms_warn_only_enabled()
     fill, cudnn = torch.utils.deterministic.fill_uninitialized_memory, torch.backends.cudnn.deterministic  # type: ignore[attr-defined]
@@ -113,16 +114,17 @@ def _settings() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def pretended_accelerator(
+def simulated_accelerator(
     *, device: torch.device = DEVICE, memory: int = MEMORY, ignored: Iterable[str] = ()
 ) -> Iterator[Accelerator]:
-    """Have ``cuda`` be a device that the block pretends to have, in this thread; yield its record of waits.
+    """Simulate a device in this thread within the block; yield its state with the recorded waits.
 
-    With ``device=MPS`` it is a Mac's, which has no float64.
-    ``memory`` are the bytes that it says to have, all of them free: data that takes more than half is streamed.
-    ``ignored`` are ends of paths of files, such as ``environment.py``: waits that they lead to are not recorded.
+    Args:
+        device: the CUDA device, or ``MPS`` for a Mac's GPU, which has no float64.
+        memory: its memory in bytes, all free; data that needs more than half is streamed.
+        ignored: suffixes of file names, such as ``environment.py``; waits called from these files are not recorded.
     """
-    import torch._dynamo  # which some calls import, and which would trip over what is patched below
+    import torch._dynamo  # some calls import it later, which would fail with the patches below
     from lightning.fabric.accelerators import mps as fabric
     from lightning.pytorch.accelerators import mps as lightning
 

@@ -1,4 +1,4 @@
-"""All conformance checks, in their order; the first is how a model is created, paired and refused."""
+"""All conformance checks in order; the first covers construction, pairing with data, and rejection of other data."""
 
 from __future__ import annotations
 
@@ -32,7 +32,11 @@ from zoo.testing.subject import Case, Subject, name_of, quiet, subjects
 
 
 def check_create(name: str) -> None:
-    """Check that it is made without arguments, runs on all data that it claims, and refuses what it cannot do."""
+    """Check that a model needs no arguments, accepts all data that it declares, and rejects all other data.
+
+    Raises:
+        ConformanceError: the first problem found.
+    """
     cls = registry.get(name)
     checks = _signature_problems(cls), _instance_problems(name, cls), _pairing_problems(name)
     with quiet():
@@ -48,27 +52,27 @@ def _signature_problems(cls: type[ZooModule]) -> Iterator[str]:
         yield f"declares {claims}; must be some of {tasks} and of {modalities}"
     for option, parameter in registry.parameters(cls).items():
         if parameter.kind is not inspect.Parameter.KEYWORD_ONLY:
-            yield f"{option!r} must be a keyword-only argument (after *), so that a typo fails"
+            yield f"option {option!r} must be a keyword-only argument (after *), so that a typo fails"
         if parameter.default is inspect.Parameter.empty:
-            yield f"{option!r} has no default; give it one (spec: DIGITS of zoo.data.spec, or yours)"
+            yield f"option {option!r} has no default. Give it one (spec: DIGITS of zoo.data.spec, or your own)."
     if "spec" not in registry.parameters(cls):
-        yield "takes no spec; it must be built for the data that spec describes"
+        yield "has no option spec. The model must adapt to the data that spec describes."
     with contextlib.suppress(TypeError):
         cls(no_such_option=0)  # type: ignore[call-arg]
-        yield "takes options that do not exist; hand **options on to the base class, or name them"
+        yield "accepts unknown options. Pass **options to the base class, or declare them."
 
 
 def _instance_problems(name: str, cls: type[ZooModule]) -> Iterator[str]:
     try:
         if cls().name != name:  # type: ignore[call-arg]
-            yield f"its name is {cls.name!r}; register each class under one name"
+            yield f"its name is {cls.name!r}. Register each class under one name."
     except ZooError as error:
-        yield f"its defaults are refused ({error}); choose defaults that fit"
+        yield f"its default options are invalid ({error}). Choose valid defaults."
     for modality in [modality for modality in registry.list_modalities() if modality not in cls.modalities][:1]:
         action_space = registry.get_modality(modality).action_spaces(("discrete",))[0]
         spec = Case(registry.supported_tasks(modality)[0], modality, action_space).dataset.spec
         if not _refuses(partial(registry.create, name, spec=spec)):
-            yield f"takes {modality} data, which it does not claim; call super().__init__(spec=spec)"
+            yield f"accepts {modality} data, which it does not declare. Call super().__init__(spec=spec)."
 
 
 def _pairing_problems(name: str) -> Iterator[str]:
@@ -78,18 +82,22 @@ def _pairing_problems(name: str) -> Iterator[str]:
         if data in fitting:
             modality = _pair(name, data).data.modality
             recipe = groups.conf_dir() / "recipe" / f"{name}-{data}.yaml"
-            if modality not in modalities or recipe.is_file():  # the others are composed of the same parts
+            if modality not in modalities or recipe.is_file():  # the others consist of the same parts
                 RunConfig.from_config(configs.compose([f"model={name}", f"data={data}"]), recipe=name, command="")
             modalities.add(modality)
         elif not _refuses(partial(_pair, name, data), *fitting):
-            yield f"takes data={data}, which it does not claim"
+            yield f"accepts data={data}, which it does not declare"
     path = groups.conf_dir() / "model" / f"{name}.yaml"
     if entry.module.startswith("zoo.models.") and not path.is_file():
-        yield f"has no {path.name} in conf/model; a built-in model has one"
+        yield f"conf/model/{path.name} is missing; every built-in model needs one"
 
 
 def _pair(name: str, data: str) -> DictConfig:
-    """Return a model and a data set that have a task together."""
+    """Return the configuration of a model and a data set that share a task.
+
+    Raises:
+        ZooError: they do not fit together.
+    """
     pair = configs.pair(name, data)
     configs.task_of(pair)
     return pair
@@ -103,8 +111,8 @@ def _refuses(act: Callable[[], Any], *names: str) -> bool:
     return False
 
 
-# Whether a check is made on every task and modality that the model claims, on as few as have each of both
-# ("covering"), or on the first.
+# Where each check runs: on every declared task and modality, on a small set that covers each task and each modality
+# ("covering"), or on the first only.
 CHECKS: dict[Callable[[Subject], None], str] = {
     check_forward: "every",
     check_gradients: "every",
@@ -121,7 +129,7 @@ ON_CUDA = set(CHECKS) - {check_processes, check_accelerator}
 
 
 def checks_of(name: str, device: str) -> Iterator[tuple[Callable[[Subject], None], Subject]]:
-    """Yield the checks of a model, with the subjects that they are made on."""
+    """Yield the checks of a model together with their subjects."""
     every = subjects(name, device)
     few = covering([(subject.case.task, subject.case.data) for subject in every])
     numbers = {"every": range(len(every)), "covering": sorted(few), "first": range(len(every))[:1]}
@@ -130,7 +138,7 @@ def checks_of(name: str, device: str) -> Iterator[tuple[Callable[[Subject], None
 
 
 def covering(pairs: Sequence[tuple[str, str]]) -> list[int]:
-    """Return the numbers of few pairs, the first among them, in which each task and each modality occurs."""
+    """Return the indices of a small set of pairs that covers each task and each modality, including the first pair."""
     numbers: list[int] = []
     covered: set[str] = set()
     while len(covered) < len({one for pair in pairs for one in pair}):
@@ -140,10 +148,14 @@ def covering(pairs: Sequence[tuple[str, str]]) -> list[int]:
 
 
 def check_model(model: str | type, *, device: str = "cpu") -> None:
-    """Run all conformance checks on a model: a ZooModule's class, ``module:Class``, or a registered name.
+    """Run all conformance checks on a model.
+
+    Args:
+        model: a subclass of ZooModule, ``module:Class``, or a registered name.
+        device: the device to run on.
 
     Raises:
-        ConformanceError: the first promise that it breaks.
+        ConformanceError: the first check that fails.
     """
     name = name_of(model)
     check_create(name)

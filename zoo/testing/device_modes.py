@@ -1,6 +1,6 @@
-"""A pretended accelerator's marks on tensors, its record of the host's waits, and the modes of torch that keep both.
+"""The torch modes behind the simulated accelerator: they mark tensors as on the device and record waits of the host.
 
-One mode sees the calls that Python makes, the other the kernels beneath them.
+``DeviceCalls`` intercepts calls of the Python API, and ``DeviceKernels`` intercepts the kernels below it.
 """
 
 from __future__ import annotations
@@ -20,24 +20,33 @@ from torch.utils._python_dispatch import TorchDispatchMode
 DEVICE = torch.device("cuda", 0)
 MPS = torch.device("mps", 0)
 HOST = torch.device("cpu")
-LIBRARIES = ("torch", "lightning", "torchmetrics", "contextlib.py")  # whose frames are no place of a wait
+LIBRARIES = ("torch", "lightning", "torchmetrics", "contextlib.py")  # a wait is attributed to the caller of these
 PRETENSE = tuple(str(Path(__file__).with_name(name)) for name in ("device_modes.py", "accelerator.py"))
 
 
 class Wait(NamedTuple):
-    """A moment at which the host waits for the device: what for, where in the code, and when."""
+    """A synchronization of the host with the device.
 
-    what: str
+    Attributes:
+        cause: the operation, such as ``reads a value``.
+        place: file and line.
+        time: macro-batch and step; None outside of training steps.
+    """
+
+    cause: str
     place: str
     time: tuple[int, int] | None
 
 
 @dataclass
 class Accelerator:
-    """A record of a pretended accelerator.
+    """The state of a simulated accelerator.
 
-    ``clock`` returns the macro-batch and the step at work, None outside of training steps. ``ignored`` are ends of
-    files: a wait with one of them among its callers is not recorded.
+    Attributes:
+        waits: the recorded waits.
+        device: the simulated device.
+        clock: returns the current macro-batch and step, or None outside of training steps.
+        ignored: suffixes of file names; a wait called from such a file is not recorded.
     """
 
     waits: list[Wait]
@@ -46,13 +55,13 @@ class Accelerator:
     ignored: tuple[str, ...] = ()
 
     def holds(self, device: Any) -> bool:
-        """Tell whether a device that a call names is this one."""
-        if isinstance(device, int):  # its number
+        """Return whether ``device``, as passed to a call, is the simulated device."""
+        if isinstance(device, int):  # an index
             return True
         return device is not None and torch.device(device).type == self.device.type
 
-    def record(self, what: str) -> None:
-        """Add a wait, with the place in the caller's code."""
+    def record(self, cause: str) -> None:
+        """Record a wait with its cause and the calling line of code."""
         frame, place = sys._getframe(1), ""
         while frame is not None:
             path = frame.f_code.co_filename
@@ -63,19 +72,19 @@ class Accelerator:
                 if not self.ignored:
                     break
             frame = frame.f_back  # type: ignore[assignment]
-        self.waits.append(Wait(what, place, self.clock()))
+        self.waits.append(Wait(cause, place, self.clock()))
 
     def per_batch(self) -> list[Wait]:
-        """Return the first wait of each place that has one in several batches of one macro-batch."""
+        """Return the first wait of each place that waits in several batches of the same macro-batch."""
         first: dict[tuple[str, str, int], Wait] = {}
         repeated: dict[tuple[str, str], Wait] = {}
         for wait in self.waits:
             if wait.time is None:
                 continue
             macro, batch = wait.time
-            before = first.setdefault((wait.what, wait.place, macro), wait)
+            before = first.setdefault((wait.cause, wait.place, macro), wait)
             if before.time != (macro, batch):
-                repeated.setdefault((wait.what, wait.place), before)
+                repeated.setdefault((wait.cause, wait.place), before)
         return list(repeated.values())
 
 
@@ -93,7 +102,7 @@ def _short(path: str) -> str:
 
 
 def on_device(tensor: Tensor) -> bool:
-    """Tell whether a tensor pretends to be on the accelerator."""
+    """Return whether a tensor is marked as on the accelerator."""
     try:
         return bool(getattr(tensor.untyped_storage(), "zoo_on_device", False))
     except (NotImplementedError, RuntimeError):  # a sparse tensor has no storage
@@ -101,19 +110,19 @@ def on_device(tensor: Tensor) -> bool:
 
 
 def mark(tensor: Tensor, there: bool) -> Tensor:
-    """Mark a tensor's memory as the accelerator's, or as the host's; return the tensor."""
+    """Mark the storage of a tensor as on the accelerator or on the host; return the tensor."""
     with contextlib.suppress(NotImplementedError, RuntimeError):
         tensor.untyped_storage().zoo_on_device = there  # type: ignore[attr-defined]
     return tensor
 
 
 def is_pinned(tensor: Tensor) -> bool:
-    """Tell whether a tensor lies in memory that claims to be pinned."""
+    """Return whether a tensor is marked as pinned."""
     return bool(getattr(tensor.untyped_storage(), "zoo_pinned", False))
 
 
 def tensors_in(*nodes: Any) -> Iterator[Tensor]:
-    """Yield the tensors in arguments; a long list of numbers is not searched."""
+    """Yield the tensors in nested arguments; lists of numbers are skipped."""
     for node in nodes:
         if isinstance(node, Tensor):
             yield node
@@ -127,21 +136,21 @@ def tensors_in(*nodes: Any) -> Iterator[Tensor]:
 
 COPIES = {"copy_", "_foreach_copy_", "set_"}
 INDEXED = {"index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index", "_unsafe_index_put"}
-# Beside pointwise kernels, those that take a CPU tensor without dimensions as a number
+# Kernels that accept a 0-dimensional CPU tensor as a number, in addition to pointwise kernels
 NUMBERS = {"masked_fill", "fill", "where", "index_fill", "full_like"}
-# The host must know a value, or how many results there are
+# Kernels that send a value, or the size of the result, to the host
 READS = {"_local_scalar_dense", "equal"}
 SIZED_BY_VALUES = {"nonzero", "masked_select", "bincount", "histc"}
 SIZED_BY_VALUES |= {"_unique", "_unique2", "unique_dim", "unique_consecutive"}
 
 
 class _Call(NamedTuple):
-    there: bool  # where what the call makes of nothing is put
-    stated: bool  # whether its arguments say so
+    there: bool  # whether new tensors of the call are on the accelerator
+    stated: bool  # whether the arguments name the device
 
 
 class DeviceCalls(TorchFunctionMode):
-    """Answers for devices in the calls that Python makes of torch."""
+    """Simulates the device in calls of torch's Python API."""
 
     def __init__(self, accelerator: Accelerator) -> None:
         super().__init__()
@@ -189,7 +198,7 @@ class DeviceCalls(TorchFunctionMode):
 
     @contextlib.contextmanager
     def placing(self, there: bool, *, stated: bool) -> Iterator[None]:
-        """Have what is made of nothing in the block be on the device, or not."""
+        """Place tensors created in the block on the accelerator or on the host."""
         self.stack.append(_Call(there, stated))
         try:
             yield
@@ -217,7 +226,7 @@ class DeviceCalls(TorchFunctionMode):
             return x.to(**{**options, "copy": True})
 
     def crossing(self, x: Tensor, *, there: bool, non_blocking: bool) -> None:
-        """Record a copy between both places, unless the host goes on during it."""
+        """Record a copy between host and device as a wait, unless it is asynchronous."""
         if not there:
             self.accelerator.record("copy to the host")
         elif not (non_blocking and is_pinned(x)):
@@ -227,7 +236,7 @@ class DeviceCalls(TorchFunctionMode):
         waits = len(self.accelerator.waits)
         with self.placing(on_device(x), stated=False):
             codes = torch.nn.functional.one_hot(x, num_classes)
-        if num_classes >= 0:  # the CPU's kernel checks all values, CUDA's does not
+        if num_classes >= 0:  # unlike on the CPU, the CUDA kernel does not check the values
             del self.accelerator.waits[waits:]
         return codes
 
@@ -270,7 +279,7 @@ def _real_device(tensor: Tensor) -> torch.device:
 
 
 class DeviceKernels(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Marks what kernels make, refuses those that CUDA would refuse, and records those that wait."""
+    """Marks the outputs of kernels, raises the errors that CUDA raises, and records synchronizing kernels."""
 
     def __init__(self, calls: DeviceCalls) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -278,7 +287,7 @@ class DeviceKernels(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
-        if torch.is_inference_mode_enabled():  # where functions come that are made of several kernels
+        if torch.is_inference_mode_enabled():  # composite functions arrive undecomposed
             with self:
                 parts = func.decompose(*args, **kwargs)
             if parts is not NotImplemented:
@@ -291,11 +300,11 @@ class DeviceKernels(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._record(name, args, kwargs)
         call = self.calls.stack[-1] if self.calls.stack else _Call(False, False)
         there = call.there if call.stated or not inputs else any(places)
-        if self.accelerator.holds(kwargs.get("device")):  # by a call that is not seen
+        if self.accelerator.holds(kwargs.get("device")):  # from a call that DeviceCalls does not intercept
             there, kwargs["device"] = True, HOST
         before = {_storage(x) for x in inputs}
         out = func(*args, **kwargs)
-        for tensor in tensors_in(out) if name != "set_" else ():  # which takes up memory that has its mark
+        for tensor in tensors_in(out) if name != "set_" else ():  # set_ reuses marked storage
             if there and tensor.dtype == torch.float64 and self.accelerator.device == MPS:
                 raise TypeError("Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support it")
             if _storage(tensor) not in before:
@@ -328,7 +337,7 @@ class DeviceKernels(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _record(self, name: str, args: Any, kwargs: Any) -> None:
         record = self.accelerator.record
         if name in READS:
-            record("a value is read")
+            record("reads a value")
         elif name in SIZED_BY_VALUES or (name == "repeat_interleave" and kwargs.get("output_size") is None):
             record(name)
         elif name == "copy_" and on_device(args[0]) != on_device(args[1]):
@@ -337,7 +346,7 @@ class DeviceKernels(TorchDispatchMode):  # type: ignore[no-untyped-call]
             indices = list(tensors_in(args[1]))
             if any(not on_device(x) for x in indices):
                 record("index from the host")
-            one = name != "index" and any(x.numel() == 1 for x in tensors_in(*args[2:3]))  # filled by its mask
+            one = name != "index" and any(x.numel() == 1 for x in tensors_in(*args[2:3]))  # filled by a mask
             if any(x.dtype in (torch.bool, torch.uint8) for x in indices) and not one:
                 record("index by a mask")
 
@@ -350,7 +359,7 @@ def _storage(tensor: Tensor) -> int | None:
 
 
 def _is_pointwise(func: Any) -> bool:
-    """Tell whether a kernel takes each number by itself; those that write in place count as those that do not."""
+    """Return whether a kernel is pointwise; in-place variants count as their out-of-place kernels."""
     if torch.Tag.pointwise in func.tags:
         return True
     plain = getattr(torch.ops.aten, func._schema.name.split("::")[1].removesuffix("_"), None)

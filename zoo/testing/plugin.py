@@ -1,4 +1,4 @@
-"""The pytest plugin: ``--zoo-model`` runs the conformance checks on models. Imports neither torch nor the checks itself."""
+"""The pytest plugin: ``--zoo-model`` runs the conformance checks on models. It imports torch only with this option."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option, which may be given several times."""
+    """Add the option ``--zoo-model``, which can be repeated."""
     parser.getgroup("zoo").addoption(
         "--zoo-model",
         action="append",
         default=[],
         metavar="MODULE:CLASS",
-        help="run the conformance checks on this model, or on one of a registered name",
+        help="run the conformance checks on this class, or on a registered model by name; can be repeated",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Collect the conformance checks, instead of the project's own tests where none are named."""
+    """Collect the conformance checks, in place of the project's tests if no test path is given."""
     config.addinivalue_line("markers", "cuda: needs a CUDA device")
-    config.addinivalue_line("markers", "accelerator: runs on a pretended accelerator, which needs no device")
+    config.addinivalue_line("markers", "accelerator: runs on a simulated accelerator, which needs no device")
     if not config.getoption("zoo_model"):
         return
-    from zoo import registry  # a run without the option needs none of it
+    from zoo import registry  # imported only with the option
     from zoo.exceptions import ConformanceError, ZooError
 
     try:
         for model in config.getoption("zoo_model"):
             if ":" not in model:
-                registry.entry(model)  # a typo is said before torch is imported
+                registry.entry(model)  # report a typo before torch is imported
     except ZooError as error:
         raise pytest.UsageError(f"--zoo-model: {error}") from None
 
     here = str(config.invocation_params.dir)
-    if here not in sys.path:  # where the user's module lies
+    if here not in sys.path:  # the folder of the user's module
         sys.path.insert(0, here)
     from zoo.engine.distributed import warm
 

@@ -1,4 +1,4 @@
-"""The checks that need processes of their own: a run that is stopped and goes on, a run that two processes share."""
+"""The conformance checks that start processes: stop and resume, and training with two processes."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from zoo.models.base import ZooModule
 from zoo.reporting.evaluation import evaluate_split
 from zoo.testing.subject import BATCH, Children, Subject
 
-# The order of batches, random states, waiting gradients, the place in the schedule, plateau and early stopping all have
-# to come back. Plateau and patience are so short that both come into play within few epochs.
+# Resuming must restore the order of batches, random states, accumulated gradients, the scheduler and early stopping.
+# The patience values are short, so that both take effect within a few epochs.
 ACCUMULATE = 3
 STOPPING: dict[str, Any] = {
     "trainer.max_epochs": 5,
@@ -35,13 +35,13 @@ STOPPING: dict[str, Any] = {
 
 
 class StopAfter(L.Callback):
-    """Has a run stop after a number of batches, as a signal would."""
+    """Stops a run after a number of batches, as a signal would."""
 
     def __init__(self, batches: int) -> None:
         self.batches = batches
 
     def on_train_start(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Set the number."""
+        """Set the number of batches in the training loop."""
         assert isinstance(module, ZooModule)
         module.loop.stop_after = self.batches
 
@@ -50,18 +50,20 @@ class StopAfter(L.Callback):
 
 
 def check_resume(subject: Subject) -> None:
-    """Check that a run stopped amid an epoch, and in an epoch's last batch, ends as if it never had been."""
+    """Check that stopping and resuming does not change the result, within an epoch and after its last batch."""
     groups = subject.dataset.sizes[0] // BATCH // ACCUMULATE  # steps in an epoch
     drawn = int(subject.random.integers(1, groups))
-    amid = ACCUMULATE * (groups + drawn) + 2  # with gradients that wait
+    amid = ACCUMULATE * (groups + drawn) + 2  # with accumulated gradients
     check_stops(subject, [amid, 2 * ACCUMULATE * groups])
 
 
 def check_stops(subject: Subject, points: Sequence[int] | int) -> list[int]:
-    """Check stops after each of the numbers of batches, or after so many random ones; return the numbers.
+    """Check that stopping after each number of batches in ``points`` does not change the result.
+
+    An integer ``points`` selects as many random numbers. Return the numbers used.
 
     Raises:
-        ConformanceError: a run that went on ended otherwise than the one that was never stopped.
+        ConformanceError: a resumed run differs from the uninterrupted one.
     """
     reference = subject.folder()
     with Children(subject.name) as children:
@@ -94,7 +96,7 @@ def _run(name: str, case: Any, device: str, folder: Path, stop: int | None) -> i
     except Stopped:
         return stop or 0
     if stop:
-        raise subject.fail(f"did not stop after {stop} batches; its update must leave the loop to ZooModule")
+        raise subject.fail(f"did not stop after {stop} batches. Its training step must not replace ZooModule's loop.")
     return run.model.loop.batches
 
 
@@ -106,7 +108,11 @@ def resume_case(case: Any, folder: Path) -> None:
 
 
 def compare_runs(subject: Subject, how: str, reference: Path, folder: Path) -> None:
-    """Raise ConformanceError where two runs have other checkpoints or metrics; ``how`` says how the second came about."""
+    """Check that two runs have equal checkpoints and metrics; ``how`` describes the second run in the message.
+
+    Raises:
+        ConformanceError: the runs differ.
+    """
     for name in ("last", "best"):
         states = [torch.load(f / "checkpoints" / f"{name}.ckpt", weights_only=True) for f in (reference, folder)]
         _read_replay(states, [reference, folder])
@@ -114,8 +120,8 @@ def compare_runs(subject: Subject, how: str, reference: Path, folder: Path) -> N
         here, there = ({key: state.get(key) for key in parts} for state in states)
         for different in _differences(here, there):
             raise subject.fail(
-                f"{how} and resumed, {name}.ckpt ends otherwise than without the stop, "
-                f"first in {different}; what training goes on from must be a buffer, or be in training_state()"
+                f"{how} and resumed, {name}.ckpt differs from the uninterrupted run, "
+                f"first in {different}. Training state must be a buffer or part of training_state()."
             )
     rows = [_figures(f / "metrics.csv") for f in (reference, folder)]
     if rows[0] != rows[1]:
@@ -123,7 +129,7 @@ def compare_runs(subject: Subject, how: str, reference: Path, folder: Path) -> N
 
 
 def _read_replay(states: Sequence[dict[str, Any]], folders: Sequence[Path]) -> None:
-    """Put the steps of replay buffers in the place of their segments, which are cut where last.ckpt was written."""
+    """Replace the segments of replay buffers by their steps; the segments depend on when last.ckpt was written."""
     for rank in range(len(states[0].get("processes", ()))):
         loaders = [state["processes"][rank]["training"]["loader"] for state in states]
         if all("replay" in loader for loader in loaders):
@@ -131,7 +137,7 @@ def _read_replay(states: Sequence[dict[str, Any]], folders: Sequence[Path]) -> N
                 joined(loader["replay"]["segments"], folder / "checkpoints" / "replay", rank=rank)
                 for loader, folder in zip(loaders, folders, strict=True)
             ]
-            for loader, steps in zip(loaders, read, strict=True):  # as far as both go back
+            for loader, steps in zip(loaders, read, strict=True):  # compare the steps that both still hold
                 last = {name: min(len(one[name]) for one in read) for name in steps}
                 steps = {name: value[len(value) - last[name] :] for name, value in steps.items()}
                 loader["replay"] = {**loader["replay"], "segments": steps}
@@ -159,12 +165,12 @@ def _figures(path: Path) -> list[dict[str, str]]:
 
 
 def keep_weights(folder: Path, trainer: L.Trainer, module: L.LightningModule) -> None:
-    """Write each process's weights."""
+    """Write the weights of each process to ``folder``."""
     torch.save(dict(module.named_parameters()), folder / f"{trainer.global_rank}.pt")
 
 
 def check_processes(subject: Subject) -> None:
-    """Check that two processes on the CPU train one network, count each row once, and learn."""
+    """Check that two processes on the CPU keep equal weights, count each row once, and report correct metrics."""
     folder = subject.folder()
     folder.mkdir()
     keep = LambdaCallback(on_train_end=partial(keep_weights, folder))
@@ -173,18 +179,18 @@ def check_processes(subject: Subject) -> None:
     for name, value in first.items():
         if not torch.equal(value, second[name]):
             raise subject.fail(
-                f"{name} differs between two processes that share a run; have gradients come from "
-                f"self.accumulate_gradients(loss), never from loss.backward()"
+                f"{name} differs between the two processes of a run. Compute gradients with "
+                f"self.accumulate_gradients(loss), not with loss.backward()."
             )
     rows, samples_per_epoch = subject.dataset.sizes[0], run.results["samples"] / run.results["epochs"]
     if samples_per_epoch != rows:
         raise subject.fail(
-            f"two processes counted {samples_per_epoch:g} samples an epoch of {rows}; leave the counters to ZooModule"
+            f"two processes counted {samples_per_epoch:g} samples in an epoch of {rows} rows. Leave counters to ZooModule."
         )
     for name, value in evaluate_split(run.model, subject.dataset)[0].items():
         reported = run.metrics[f"test/{name}"]
         if not torch.allclose(torch.tensor(reported), torch.tensor(value), **subject.close):
             raise subject.fail(
-                f"two processes report {name} {reported:.6f}, and all test rows at once give {value:.6f}; "
-                f"leave metrics to the objective, which counts each row once"
+                f"two processes report {name} {reported:.6f}, but a single process gets {value:.6f}. "
+                f"Leave metrics to the task, which counts each row once."
             )

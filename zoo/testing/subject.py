@@ -1,4 +1,4 @@
-"""A model under examination: on one generated data set, on one device, with the fits that the checks share."""
+"""A model under test on one synthetic data set and one device, with the trained runs that the checks share."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from zoo.registry import Entry
 
 @dataclass(frozen=True)
 class Case:
-    """A task on a modality, of environments with one kind of actions."""
+    """A task on a modality; for environments also a kind of action space."""
 
     task: str
     modality: str
@@ -40,12 +40,12 @@ class Case:
 
     @property
     def dataset(self) -> Dataset:
-        """The generated data set, the same each time."""
+        """The synthetic data set of the case, always the same."""
         return _dataset(self.task, self.modality, self.action_space)
 
     @property
     def data(self) -> str:
-        """The action space, or the modality where there is none."""
+        """The action space of an environment, otherwise the modality."""
         return self.action_space or self.modality
 
     def __str__(self) -> str:
@@ -53,7 +53,7 @@ class Case:
 
 
 def cases_of(entry: Entry) -> list[Case]:
-    """Return all that a model claims to do, tasks and modalities in its own order."""
+    """Return all supported combinations of tasks and modalities of a model, in its order."""
     return [
         Case(task, modality, action_space)
         for task in entry.tasks
@@ -70,19 +70,19 @@ def _dataset(task: str, modality: str, action_space: str) -> Dataset:
 
 
 BATCH = 16
-# What a fit of seconds learns with; all else is the model's own.
+# Options of the short runs; all others are the model's defaults
 QUICK = {"logger": "csv", "data.batch_size": BATCH, "trainer.precision": "32-true"}
-STEPS = 8  # of a fit that only has to move
+STEPS = 8  # steps of a run that only has to change the weights
 
 
 class UntilLearnt(L.Callback):
-    """Ends a run once its validation figure is well beyond the floor for two epochs."""
+    """Stops a run once its validation metric clearly beats the floor for two epochs in a row."""
 
     def __init__(self, case: Case) -> None:
         self.case, self.good = case, 0
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        """Look at the epoch's figures."""
+        """Inspect the validation metrics of the epoch."""
         named = {key.removeprefix("val/"): float(value) for key, value in trainer.callback_metrics.items()}
         example = registry.get_task(self.case.task).example
         good = example is not None and example.reaches(example.score(named, self.case.dataset), example.enough)
@@ -91,7 +91,13 @@ class UntilLearnt(L.Callback):
 
 
 class Subject:
-    """A registered model on the generated data of one of its tasks and modalities."""
+    """A registered model on the synthetic data of one of its tasks and modalities.
+
+    Args:
+        name: registered name of the model.
+        case: the task and modality.
+        device: the device to run on.
+    """
 
     def __init__(self, name: str, case: Case, device: str = "cpu") -> None:
         self.name, self.case, self.device = name, case, device
@@ -104,63 +110,63 @@ class Subject:
 
     @property
     def dataset(self) -> Dataset:
-        """The data set."""
+        """The data set of the case."""
         return self.case.dataset
 
     @property
     def close(self) -> dict[str, Any]:
-        """How close two ways to compute the same must come: CUDA's convolutions round their inputs to 10 bits."""
+        """The tolerances for equal results; larger on CUDA, whose convolutions round inputs to 10 bits (TF32)."""
         return {"rtol": 1e-4, "atol": 1e-5} if self.device == "cpu" else {"rtol": 1e-2, "atol": 5e-3}
 
     @property
     def random(self) -> np.random.Generator:
-        """A fresh generator, the same for each subject of a model."""
+        """A new random generator with a seed that depends on the name of the model."""
         return np.random.default_rng(sum(map(ord, self.name)))
 
     def folder(self) -> Path:
-        """Return a folder that does not exist yet."""
+        """Return the path of a new folder, which does not exist yet."""
         return Path(self._above.name) / str(next(self._numbers))
 
     def create(self, seed: int = 0) -> ZooModule:
-        """Return the model for this data, with its first weights, on the CPU."""
+        """Return the model for this data with its initial weights, on the CPU."""
         with quiet():
             L.seed_everything(seed, verbose=False)
             model: ZooModule = registry.create(self.name, spec=self.dataset.spec)
             return model
 
     def batch(self, rows: int = 7) -> Batch:
-        """Return the first test rows as a network reads them, on the device."""
+        """Return the first test rows as a batch on the device."""
         batch = first_rows(self.dataset, rows)
         return {key: value.to(self.device) for key, value in batch.items()}
 
     def train(self, *, seed: int = 0, callbacks: tuple[L.Callback, ...] = (), **options: Any) -> Run:
-        """Return a finished run in a folder of its own."""
+        """Train in a new folder and return the finished run."""
         settings = {"run_dir": str(self.folder()), "trainer.accelerator": self.device, **QUICK, **options}
         with quiet():
             return engine.train(self.name, self.dataset, seed=seed, callbacks=callbacks, report=False, **settings)
 
     def steps(self, **options: Any) -> Run:
-        """Return a run of a few steps."""
+        """Train for a few steps and return the run."""
         short = {"trainer.max_epochs": 1, "trainer.steps_per_epoch": STEPS, "scheduler": "constant"}
         return self.train(**{**short, **options})
 
     @functools.cached_property
     def fitted(self) -> Run:
-        """The run of seconds that has to learn: until validation says that it has, or for 25 epochs."""
+        """The trained run of a few seconds; it stops when validation is good enough, or after 25 epochs."""
         return self.train(callbacks=(UntilLearnt(self.case),), **{"trainer.max_epochs": 25})
 
     def fail(self, message: str) -> ConformanceError:
-        """Return the error for a promise that is broken."""
+        """Return the error for a failed check."""
         return ConformanceError(f"{self}: {message}")
 
 
 def first_rows(dataset: Any, rows: int) -> Batch:
-    """Return the first test rows as a network reads them, on the host."""
+    """Return the first test rows as a batch on the CPU."""
     return {key: to_float(value.index_select(0, torch.arange(rows))) for key, value in dataset.test.items()}
 
 
 def subjects(name: str, device: str = "cpu") -> list[Subject]:
-    """Return a model on each task and modality that it claims."""
+    """Return a subject for each task and modality that a model supports."""
     return [Subject(name, case, device) for case in cases_of(registry.entry(name))]
 
 
@@ -168,7 +174,7 @@ def name_of(model: str | type) -> str:
     """Return the registered name of a class, of ``module:Class``, or of a registered name.
 
     Raises:
-        ConformanceError: cannot be imported, is no ZooModule, or is not registered.
+        ConformanceError: the class cannot be imported, is not a ZooModule, or is not registered.
     """
     if isinstance(model, str):
         module, colon, attribute = model.partition(":")
@@ -180,23 +186,29 @@ def name_of(model: str | type) -> str:
         except (ImportError, AttributeError) as error:
             raise ConformanceError(f"{module}:{attribute}: cannot be imported ({error})") from None
     if not (isinstance(model, type) and issubclass(model, ZooModule)):
-        raise ConformanceError(f"{model}: must be a class that derives from zoo.ZooModule")
+        raise ConformanceError(f"{model}: must be a subclass of zoo.ZooModule")
     if not model.__dict__.get("name"):
-        raise ConformanceError(f'{model.__name__}: has no name; put @zoo.register("{model.__name__.lower()}") above it')
+        raise ConformanceError(
+            f'{model.__name__}: is not registered. Decorate it with @zoo.register("{model.__name__.lower()}").'
+        )
     return model.name
 
 
 @contextlib.contextmanager
 def quiet() -> Any:
-    """Keep what runs print to themselves."""
+    """Suppress the standard output of runs."""
     with contextlib.redirect_stdout(io.StringIO()):
         yield
 
 
 class Children:
-    """Fresh processes with one thread each, as many at a time as there are cores for; a process does one thing.
+    """Runs each call in a new process with one thread, at most ``count`` at a time.
 
-    Each task has a pool of its own: a pool with ``max_tasks_per_child`` can hang (python/cpython#115634).
+    Each call has its own pool, because a pool with ``max_tasks_per_child`` can hang (python/cpython#115634).
+
+    Args:
+        name: registered name of the model to import in each process.
+        count: maximum number of concurrent processes.
     """
 
     def __init__(self, name: str, count: int = 2) -> None:
@@ -211,11 +223,11 @@ class Children:
         self._threads.shutdown(wait=False, cancel_futures=True)
         for pool in list(self._pools) if kind is not None else ():
             for process in list((pool._processes or {}).values()):
-                process.terminate()  # whose work nobody waits for any more
+                process.terminate()  # its result is no longer needed
         self._threads.shutdown()
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        """Return the coming result of ``function(*arguments)``, computed where nothing was computed before."""
+        """Return a future for ``function(*arguments)``, computed in a new process."""
         return self._threads.submit(self._run, function, arguments)
 
     def _run(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
@@ -228,7 +240,7 @@ class Children:
 
 
 def alone(home: str, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-    """Return ``function(*arguments)`` in a process with one thread that knows the models of the module ``home``."""
+    """Return ``function(*arguments)``, computed with one thread after importing the module ``home``."""
     torch.set_num_threads(1)
     importlib.import_module(home)
     with quiet():

@@ -1,4 +1,4 @@
-"""The conformance checks as tests: over the models of ``--zoo-model``, else over every registered one, with no exceptions."""
+"""The conformance checks as tests, for the models of ``--zoo-model`` or by default for every registered model."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def _parameters(name: str) -> Iterator[Any]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make a test of each check, per task and modality that a model claims where it is made on each."""
+    """Generate a test per model, check and subject."""
     if "check" not in metafunc.fixturenames:
         return
     names = metafunc.config.getoption("zoo_model", default=[]) or list_models()
-    here = getattr(metafunc.module, "belongs", lambda name: True)  # a file of tests may leave models to another
+    here = getattr(metafunc.module, "belongs", lambda name: True)  # several test files may share the models
     names = [name for name in names if here(name)]
     metafunc.parametrize(("check", "subject"), [p for name in names for p in _parameters(name)])
 
 
 def test_conformance(check: Callable[[Any], None], subject: Any) -> None:
-    """Make one check; a broken promise is a message, not a traceback."""
+    """Run one check; a failed check shows a message without a traceback."""
     try:
         check(subject)
     except ConformanceError as error:
