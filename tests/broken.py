@@ -147,7 +147,7 @@ class HasAPathForAnOption(Small):
         super().__init__(spec=spec)
 
 
-@breaks("checkpoint", r"last.ckpt does not load with weights_only=True .* training_state are primitives")
+@breaks("checkpoint", r"last.ckpt does not load with weights_only=True .* training_state must be primitives")
 @zoo.register("saves_an_object")
 class SavesAnObject(Small):
     def training_state(self):

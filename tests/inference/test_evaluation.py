@@ -97,7 +97,7 @@ def test_evaluate_table_equals_its_predictions(name, table, tmp_path, capsys):
     assert result["metrics"]["accuracy"] == pytest.approx(share(rows, frame["group"]))
     assert result["baselines"].keys() == ({"majority"} if name != "new classes alone" else set())
     assert ("not seen in training" in output) == (name in ("new categories", "gaps"))
-    assert ("classes that the model does not have" in output) == (name in ("a new class", "new classes alone"))
+    assert ("classes unknown to the model" in output) == (name in ("a new class", "new classes alone"))
     assert ("auroc" in result["metrics"]) == (name not in ("one row", "one class", "new classes alone"))
 
 
