@@ -147,7 +147,7 @@ def test_every_n_steps_writes_the_last_checkpoint(tmp_path):
         **more,
     )
     assert len(set(written)) >= 2
-    with pytest.raises(ZooError, match="give one of them"):
+    with pytest.raises(ZooError, match="set only one of them"):
         zoo.train("fnn", "digits", **{"checkpoint.every_n_steps": 20, "checkpoint.every_n_seconds": 3})
 
 

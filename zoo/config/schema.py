@@ -127,19 +127,19 @@ class Options:
 
 @dataclass(frozen=True)
 class TrainerOptions(Options, group="trainer"):
-    """Where and how long a run trains.
+    """Device, precision and duration of training.
 
     Args:
-        ``accelerator``: auto, cpu, cuda, gpu or mps; auto: CUDA where it is available, else the CPU
-        ``devices``: processes on a machine that share each batch; on CUDA one per device
-        ``num_nodes``: machines, on each of which torchrun or SLURM starts the processes; null: as many as did
-        ``max_epochs``: passes over the training data
-        ``max_minutes``: minutes of training; null: no limit
-        ``steps_per_epoch``: batches that count as an epoch; null: one pass over the data
-        ``precision``: auto, 32-true, bf16-mixed or 16-mixed; auto: bf16 where the processor has it, 16 on older CUDA devices
-        ``tf32``: round the inputs of float32 products on CUDA to 10 bits; null: torch's choice, convolutions alone
+        ``accelerator``: auto, cpu, cuda, gpu or mps; auto: CUDA if available, otherwise the CPU
+        ``devices``: processes per machine that share each batch; on CUDA one per GPU
+        ``num_nodes``: machines; torchrun or SLURM starts the processes on each; null: set by the launcher
+        ``max_epochs``: maximum number of epochs
+        ``max_minutes``: maximum duration of training in minutes; null: no limit
+        ``steps_per_epoch``: batches per epoch; null: one pass over the training data
+        ``precision``: auto, 32-true, bf16-mixed or 16-mixed; auto: bf16-mixed if supported, 16-mixed on older GPUs
+        ``tf32``: use TF32 for float32 products on CUDA (inputs rounded to 10 bits); null: only in convolutions
         ``accumulate_grad_batches``: batches per optimizer step
-        ``gradient_clip_val``: largest norm of the whole gradient; null: no limit
+        ``gradient_clip_val``: maximum norm of the gradient of all weights; null: no clipping
     """
 
     accelerator: Annotated[str, one_of(("auto", "cpu", "cuda", "gpu", "mps"))] = "auto"
@@ -160,7 +160,7 @@ class TrainerOptions(Options, group="trainer"):
 
     @property
     def world(self) -> int:
-        """How many processes share a batch, on all machines."""
+        """The number of processes on all machines."""
         return self.devices * (self.num_nodes or 1)
 
 
@@ -266,28 +266,28 @@ class ObjectiveOptions(Options, group="objective"):
 
 @dataclass(frozen=True)
 class EarlyStopping(Options, group="early_stopping"):
-    """Stop a run when the monitored metric no longer improves.
+    """Early stopping when the monitored validation metric no longer improves.
 
     Args:
-        ``patience``: epochs without improvement on validation; null: never stop early
-        ``min_delta``: smallest change that counts as an improvement
+        ``patience``: epochs without improvement before training stops; null: no early stopping
+        ``min_delta``: minimum change that counts as an improvement
     """
 
     patience: OptionalCount = None
     min_delta: NonNegative = 0.0
 
 
-EVERY_N_SECONDS = 30.0  # seconds between two writes of last.ckpt
+EVERY_N_SECONDS = 30.0  # default interval of last.ckpt
 
 
 @dataclass(frozen=True)
 class CheckpointOptions(Options, group="checkpoint"):
-    """How often last.ckpt is written, from which a killed run resumes, and which weights are tested.
+    """The interval of the training state in last.ckpt, and the weights in best.ckpt that are tested.
 
     Args:
-        ``every_n_seconds``: seconds between two writes of last.ckpt; null: 30
-        ``every_n_steps``: optimizer steps between two writes, in place of seconds
-        ``test_with``: best or last, the epoch whose weights are tested and kept; null: best
+        ``every_n_seconds``: seconds between writes of last.ckpt; null: 30
+        ``every_n_steps``: optimizer steps between writes of last.ckpt, instead of seconds
+        ``test_with``: weights to keep and test: best (the best validation epoch) or last; null: best
     """
 
     every_n_seconds: OptionalPositive = None
@@ -297,7 +297,7 @@ class CheckpointOptions(Options, group="checkpoint"):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.every_n_seconds is not None and self.every_n_steps is not None:
-            raise ZooError("checkpoint.every_n_seconds and checkpoint.every_n_steps: give one of them")
+            raise ZooError("checkpoint.every_n_seconds and checkpoint.every_n_steps: set only one of them")
 
 
 @dataclass(frozen=True)
