@@ -1,0 +1,46 @@
+"""Pictures of reconstructions and samples for the models' pages."""
+
+from __future__ import annotations
+
+import torch
+from sklearn.decomposition import PCA
+
+import zoo
+from benchmarks.drawing import figure_of, save, show, tiles
+from zoo.data import load
+from zoo.data.input_readers import to_float
+
+
+def autoencoder() -> None:
+    """Draw digits, their reconstructions from 16 numbers, and those from 16 principal components."""
+    model, data = zoo.load("autoencoder/digits"), load("digits")
+    train, x = (to_float(data.train["x"][:]).flatten(1), to_float(data.test["x"][:10]))
+    pca = PCA(model.latent_dim).fit(train)
+    with torch.no_grad():
+        restored = model(x)
+    linear = torch.tensor(pca.inverse_transform(pca.transform(x.flatten(1)))).clamp(0, 1).view_as(x)
+    figure, axes = figure_of(2.6, 3)
+    labels = ("input", f"{model.latent_dim} numbers", f"{model.latent_dim} principal\ncomponents")
+    for ax, images, label in zip(axes, (x, restored, linear), labels, strict=True):
+        show(ax, tiles(images, 10), vmin=0, vmax=1)
+        ax.text(-0.02, 0.5, label, ha="right", va="center", transform=ax.transAxes)
+    save(figure, "autoencoder")
+
+
+def vae() -> None:
+    """Draw samples, and decoded codes between those of two digits."""
+    model, x = zoo.load("vae/digits"), load("digits").test["x"]
+    figure, (left, right) = figure_of(3.6, 1, 2)
+    show(left, tiles(model.sample(64, seed=0).cpu(), 8), "samples", vmin=0, vmax=1)
+    ways = [model.interpolate(x[first], x[last], steps=8) for first, last in zip(range(8), range(8, 16), strict=True)]
+    show(right, tiles(torch.cat(ways).cpu(), 8), "from one digit (left) to another (right)", vmin=0, vmax=1)
+    save(figure, "vae")
+
+
+def gan() -> None:
+    """Draw real and generated digits."""
+    model, x = zoo.load("gan/digits"), load("digits").test["x"]
+    figure, (left, right) = figure_of(3.6, 1, 2)
+    show(left, tiles(to_float(x[:64]), 8), "real images", vmin=0, vmax=1)
+    show(right, tiles(model.sample(64, seed=0).cpu(), 8), "generated images", vmin=0, vmax=1)
+    save(figure, "gan")
