@@ -69,12 +69,13 @@ def samples_table() -> str:
 
 def _of_cgans(rows: Rows) -> str:
     """Return the table of the cgan's images themselves."""
-    names = [f"{label('generation', metric)} {direction('generation', metric)}" for metric in SAMPLES]
+    measured = [metric for metric in SAMPLES if any(f"test/{metric}" in row["metrics"] for row in rows)]
+    names = [f"{label('generation', metric)} {direction('generation', metric)}" for metric in measured]
     lines = [f"| data | images of | {' | '.join(names)} | training |", "|---" * (len(names) + 3) + "|"]
     who = {"cgan": "a cgan that saw all labels", "cgan of few": "a cgan that saw 100 images"}
     for data, what in dict.fromkeys((row["data"], row["what"]) for row in rows if row["what"] in who):
         group = [row for row in rows if (row["data"], row["what"]) == (data, what)]
-        cells = " | ".join(sample_cell(group, metric, {}) for metric in SAMPLES)
+        cells = " | ".join(sample_cell(group, metric, {}) for metric in measured)
         seconds = statistics.median(row["train_seconds"] for row in group)
         lines.append(
             f"| {data} | {who[what]} ({count(len(group), 'seed')}) | {cells} | {seconds:.0f} s ({threads(group)}) |"
