@@ -1,6 +1,6 @@
 """Make the README's pictures, ``docs/_static/gallery``, from fresh runs: ``python -m benchmarks.gallery [NAME …]``.
 
-They take about half an hour on two cores. MNIST must be at hand, and the extras ``render`` and ``box2d``.
+They take about 40 minutes on two cores. MNIST and the texts of Shakespeare must be at hand, and the extras ``render`` and ``box2d``.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from torch import Tensor
 
 import zoo
 from zoo.data import load
+from zoo.data.input_readers import to_float
+from zoo.utils.random import PerSampleGenerator
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "_static" / "gallery"
 WIDTH, HEIGHT = 480, 320  # pixels
@@ -42,6 +44,11 @@ def _rows(images: Tensor, columns: int, name: str) -> None:
     canvas.save(FOLDER / f"{name}.png", optimize=True)
 
 
+def _all(values: Any) -> Tensor:
+    """Return all rows of a column."""
+    return values.index_select(0, torch.arange(len(values)))
+
+
 def samples() -> None:
     """Draw digits of each class from a conditional GAN."""
     model = _train("cgan", "mnist").model
@@ -56,24 +63,38 @@ def interpolation() -> None:
 
 
 def denoising() -> None:
-    """Draw noisy digits above their reconstruction."""
-    run = _train("autoencoder", "mnist", **{"model.noise": "gaussian", "model.noise_level": 0.5})
-    images = run.model.reconstructions(load("mnist"))
-    noisy, restored = images["noisy"], images["restored"]
-    pairs = [
-        part
-        for row in range(len(noisy) // 10)
-        for part in (noisy[10 * row : 10 * row + 10], restored[10 * row : 10 * row + 10])
-    ]
+    """Draw noisy digits, each above its reconstruction."""
+    model = _train("autoencoder", "mnist", **{"model.noise": "gaussian", "model.noise_level": 0.5}).model.eval()
+    rows = torch.arange(30)
+    clean = to_float(load("mnist").test["x"].index_select(0, rows))
+    with torch.inference_mode():
+        noisy = model.add_noise(clean, PerSampleGenerator(rows))
+        restored = model.decode(model.encode(noisy))
+    pairs = [part for n in range(0, 30, 10) for part in (noisy[n : n + 10], restored[n : n + 10])]
     _rows(torch.cat(pairs), 10, "denoising")
 
 
 def forecast() -> None:
-    """Draw the forecast of the concentration of carbon dioxide."""
-    run = _train("gru", "series")
-    picture = Image.open(run.folder / "plots" / "forecasts.png").convert("RGB")
-    picture.thumbnail((2 * WIDTH, 2 * HEIGHT))
-    picture.quantize(64).save(FOLDER / "forecast.png", optimize=True)
+    """Draw a forecast of the concentration of carbon dioxide, with the central 80 % of the errors on validation."""
+    model, dataset = _train("gru", "series").model, load("series")
+    parts = {"val": dataset.val, "test": dataset.test}
+    x, y = ({name: _all(split[key]) for name, split in parts.items()} for key in ("x", "y"))
+    errors = (y["val"] - model.predict(x["val"])["value"])[..., 0]  # (N, steps)
+    low, high = (torch.quantile(errors, share, dim=0) for share in (0.1, 0.9))
+    row = len(x["test"]) // 2
+    past, true = x["test"][row, :, 0], y["test"][row, :, 0]
+    value = model.predict(x["test"][row : row + 1])["value"][0, :, 0]
+    figure, axes = plt.subplots(figsize=(WIDTH / 100, HEIGHT / 100), dpi=200, layout="constrained")
+    steps = torch.arange(1, len(true) + 1)
+    axes.plot(torch.arange(1 - len(past), 1), past, color="0.5", lw=1)
+    axes.fill_between(steps, value + low, value + high, color="#1f77b4", alpha=0.25, lw=0, label="80 % interval")
+    axes.plot(steps, value, color="#1f77b4", lw=2, label="forecast")
+    axes.plot(steps, true, color="black", lw=1, label="measured")
+    axes.set(xlabel="weeks from now", ylabel="CO₂ (parts per million)")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, loc="upper left")
+    figure.savefig(FOLDER / "forecast.png")
+    plt.close(figure)
 
 
 def episode() -> None:
@@ -90,11 +111,12 @@ def episode() -> None:
 
 
 def text() -> None:
-    """Write a text that a transformer generated, as a picture."""
-    model = zoo.load("transformer/text_file")
-    lines = textwrap.wrap(model.generate("The ", length=330, temperature=0.7, seed=1), 44)[:9]
-    figure = plt.figure(figsize=(WIDTH / 100, HEIGHT / 100), dpi=100)
-    figure.text(0.04, 0.95, "\n".join(lines), family="monospace", fontsize=11, va="top", linespacing=1.4)
+    """Write a scene that a transformer generated from Shakespeare's plays, as a picture."""
+    model = _train("transformer", "shakespeare").model
+    scene = model.generate("KING RICHARD:\n", length=400, temperature=0.7, seed=1)
+    lines = [part for line in scene.split("\n") for part in textwrap.wrap(line, 40) or [""]][:12]
+    figure = plt.figure(figsize=(WIDTH / 100, HEIGHT / 100), dpi=200)
+    figure.text(0.04, 0.95, "\n".join(lines), family="monospace", fontsize=13, va="top", linespacing=1.3)
     figure.savefig(FOLDER / "text.png")
     plt.close(figure)
 

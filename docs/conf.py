@@ -3,6 +3,9 @@
 import tomllib
 from pathlib import Path
 
+from docutils import nodes
+from latex2mathml.converter import convert
+
 ROOT = Path(__file__).resolve().parent.parent
 about = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
@@ -30,6 +33,7 @@ napoleon_numpy_docstring = False
 default_role = "code"
 
 html_theme = "furo"
+html_math_renderer = "mathml"  # browsers render it themselves: no script from a network
 html_title = f"zoo {release}"
 html_static_path = ["_static"]
 html_show_sphinx = False
@@ -38,3 +42,24 @@ html_theme_options = {
     "dark_css_variables": {"color-brand-primary": "#6cb6ff", "color-brand-content": "#6cb6ff"},
 }
 linkcheck_ignore = [r"https?://.*"]  # built without a network; links inside the site are checked
+
+
+def inline_math(translator, node):
+    """Write an equation within a line."""
+    translator.body.append(convert(node.astext()))
+    raise nodes.SkipNode
+
+
+def block_math(translator, node):
+    """Write an equation on a line of its own, which scrolls on narrow screens."""
+    source = node.astext().strip().replace("{aligned}", "{align*}")  # the converter's name for it
+    if "\\\\" in source and "\\begin" not in source:
+        source = f"\\begin{{align*}}{source}\\end{{align*}}"
+    translator.body.append(f'<div class="math">{convert(source, display="block")}</div>')
+    raise nodes.SkipNode
+
+
+def setup(app):
+    """Register the renderer of equations."""
+    app.add_html_math_renderer("mathml", inline_renderers=(inline_math, None), block_renderers=(block_math, None))
+    app.add_css_file("zoo.css")
