@@ -57,9 +57,11 @@ def samples() -> None:
 
 
 def interpolation() -> None:
-    """Draw the way between latent codes of a variational autoencoder."""
+    """Draw the way between the latent codes of pairs of digits, by a variational autoencoder."""
     model = _train("vae", "mnist", **{"model.latent_dim": 8}).model
-    _rows(torch.cat([model.interpolate(steps=10, seed=seed) for seed in range(7)]), 10, "interpolation")
+    images = load("mnist").test["x"].index_select(0, torch.arange(14))
+    pairs = [model.interpolate(images[2 * n], images[2 * n + 1], steps=10).cpu() for n in range(7)]
+    _rows(torch.cat(pairs), 10, "interpolation")
 
 
 def denoising() -> None:
