@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 from matplotlib.ticker import MaxNLocator
 
-from benchmarks import report
 from benchmarks.drawing import BLACK, BLUE, GREEN, ORANGE, PURPLE, figure_of, save
+from benchmarks.report_results import latest
 from benchmarks.rows import RESULTS, read
 from zoo.metrics.names import metric_label
 
@@ -20,13 +22,13 @@ CURVES = {  # model: recipes whose curves are drawn
     **{name: [(name, "cartpole")] for name in ("a2c", "dqn", "reinforce")},
     "sac": [("sac", "pendulum")],
 }
-LABELS = {"mse": "MSE", "nll": "NLL (nats per character)", "rmse": "RMSE (disease score)"}
+LABELS = {"mse": "MSE", "nll": "bits per character", "rmse": "RMSE (disease score)"}
 LINES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, ":"), (PURPLE, "-."), (BLACK, "-"))
 
 
 def curves(model: str) -> None:
     """Draw the validation metric of the published runs: a line for each seed, of its first fold."""
-    groups = report.latest(row for row in read(RESULTS / "quality.jsonl") if "curve" in row)
+    groups = latest(row for row in read(RESULTS / "quality.jsonl") if "curve" in row)
     recipes = CURVES[model]
     figure, axes = figure_of(3.2, 1, len(recipes), squeeze=False)
     for ax, (name, data) in zip(axes[0], recipes, strict=True):
@@ -35,7 +37,9 @@ def curves(model: str) -> None:
             row, curve = seeds[seed], seeds[seed]["curve"]
             unit = 1000 if row["task"] == "control" else row["samples"] / row["epochs"]
             x = [samples / unit for samples in curve["samples"]]
-            ax.plot(x, curve["values"], style, color=color, linewidth=2, label=f"seed {seed}")
+            bits = curve["figure"] == "val/nll"  # in nats
+            values = [value / math.log(2) if bits else value for value in curve["values"]]
+            ax.plot(x, values, style, color=color, linewidth=2, label=f"seed {seed}")
         metric = row["curve"]["figure"].removeprefix("val/")
         ax.set_xlabel("environment steps (thousands)" if row["task"] == "control" else "epoch")
         ax.set_ylabel(LABELS.get(metric, metric_label(metric)))
