@@ -35,13 +35,12 @@ def curves(model: str) -> None:
         seeds = {row["seed"]: row for row in sorted(groups[name, data, ()], key=lambda row: -(row["fold"] or 0))}
         for seed, (color, style) in zip(sorted(seeds), LINES, strict=False):
             row, curve = seeds[seed], seeds[seed]["curve"]
-            unit = 1000 if row["task"] == "control" else row["samples"] / row["epochs"]
+            metric = curve["figure"].removeprefix("val/")
+            unit = 1000 if metric == "return" else row["samples"] / row["epochs"]
             x = [samples / unit for samples in curve["samples"]]
-            bits = curve["figure"] == "val/nll"  # in nats
-            values = [value / math.log(2) if bits else value for value in curve["values"]]
+            values = [value / math.log(2) if metric == "nll" else value for value in curve["values"]]  # nats to bits
             ax.plot(x, values, style, color=color, linewidth=2, label=f"seed {seed}")
-        metric = row["curve"]["figure"].removeprefix("val/")
-        ax.set_xlabel("environment steps (thousands)" if row["task"] == "control" else "epoch")
+        ax.set_xlabel("environment steps (thousands)" if metric == "return" else "epoch")
         ax.set_ylabel(LABELS.get(metric, metric_label(metric)))
         ax.set_title(f"model={name} data={data}", family="monospace", fontsize=11)
         ax.margins(x=0.02)

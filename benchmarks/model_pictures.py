@@ -83,8 +83,8 @@ def rnn() -> None:
     left.imshow(x[0, 0], cmap="gray_r", extent=(0, 8, 8.5, 0.5))
     left.set_ylabel("row")
     left.set_xticks([])
-    shown = read.amax(0).topk(4).indices.sort().values.tolist()
-    for label, (color, style) in zip(shown, ((BLUE, "-"), (ORANGE, "--"), (GREEN, ":"), (PURPLE, "-.")), strict=True):
+    classes = read.amax(0).topk(4).indices.sort().values.tolist()
+    for label, (color, style) in zip(classes, ((BLUE, "-"), (ORANGE, "--"), (GREEN, ":"), (PURPLE, "-.")), strict=True):
         right.plot(list(steps), read[:, label], style, color=color, linewidth=2.5, label=f"class {label}")
     right.set(xlabel="rows read", ylabel="probability", ylim=(-0.02, 1.02))
     right.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))

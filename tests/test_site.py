@@ -12,6 +12,8 @@ import pytest
 
 import zoo
 from benchmarks import reference
+from benchmarks.model_curves import CURVES
+from benchmarks.model_pictures import PICTURES
 from zoo import registry
 from zoo.config.signatures import model_options
 
@@ -86,6 +88,18 @@ def test_every_model_has_a_page_and_learn_has_eight_notebooks():
             assert f"({name}.md)" in index
     notebooks = sorted((DOCS / "learn").glob("*.ipynb"))
     assert [path.name[:2] for path in notebooks] == [f"{number:02}" for number in range(1, 9)]
+
+
+def test_every_model_has_pictures():
+    """Each page has two pictures with an alternative text and a caption, small enough for the repository."""
+    names = [name for name in registry.list_models() if registry.entry(name).module.startswith("zoo.")]
+    assert set(names) == set(PICTURES) == set(CURVES)
+    paths = [DOCS / "_static" / "models" / f"{name}{part}.png" for name in names for part in ("", "-curves")]
+    assert max(path.stat().st_size for path in paths) <= 80_000
+    assert sum(path.stat().st_size for path in paths) <= 1_000_000
+    figure = r"```{figure} \.\./_static/models/(\S+)\.png\n:alt: .{20,}\n:width: 700px\n\n(?!```)\S"
+    for name in names:
+        assert re.findall(figure, (DOCS / "models" / f"{name}.md").read_text()) == [name, f"{name}-curves"]
 
 
 def test_readme_is_a_page():
