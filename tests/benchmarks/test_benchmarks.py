@@ -57,7 +57,7 @@ def test_quality_row_has_its_command_and_failures(capsys):
     assert {"device", "threads", "precision", "versions", "commit", "config_hash"} <= set(row)
     assert main([*words, "optimizer.lr=-1"]) == 2  # refused before anything runs
     assert main([*words, "data.batch_size=1000"]) == 1
-    assert rows("quality")[1]["failed"][0].startswith("error: data.batch_size=1000: more than the 127 rows to train on")
+    assert rows("quality")[1]["failed"][0].startswith("error: data.batch_size=1000: larger than the 127 training rows")
     assert main(words) == 0  # is there already
     assert [row.get("failed") is None for row in rows("quality")] == [True, False]
     args = {"model": "fnn", "data": "wine", "budget": "quick", "trainer.max_epochs": "2"}

@@ -87,7 +87,7 @@ def test_predict_images_of_a_folder_names_a_damaged_one(digits, tmp_path, capsys
     assert main(["predict", str(digits.folder), "photos", "format=json"]) == 1
     message = capsys.readouterr()
     rows = [json.loads(line) for line in message.out.splitlines()]
-    assert "photos/50.png: is no image that can be read" in message.err
+    assert "photos/50.png: is not a readable image" in message.err
     assert len(message.err.splitlines()) == 1
     want = digits.model.predict(x)["label"]
     assert [row["label"] for row in rows] == [label for n, label in enumerate(want) if n != 50]
@@ -156,8 +156,8 @@ def test_predict_names_the_line_of_a_bad_row(people, tmp_path, capsys):
     text, long, other, unclosed = message.err.splitlines()
     assert "open.csv, line 2: " in unclosed
     assert "a quotation mark may be missing there" in unclosed
-    assert "'old' is text in a column of numbers" in text
-    assert "long.csv, line 7: has 3 fields where the first row has 2" in long
+    assert "'old' is text in a numeric column" in text
+    assert "long.csv, line 7: has 3 fields; the first row has 2" in long
     assert "the columns age, town are missing" in other
 
 

@@ -58,11 +58,11 @@ def test_default_batch_size_shrinks_for_small_data(kind, capfd):
     notes = [line for line in capfd.readouterr().err.splitlines() if "batch_size" in line]
     size = yaml.safe_load(Path("run/config.yaml").read_text())["data"]["batch_size"]
     (note,) = notes
-    assert note.startswith(f"note: data.batch_size={size}, since there are ")
+    assert note.startswith(f"note: data.batch_size={size}, because there are only ")
     rows = int(note.split()[-5])
     assert 2 <= size <= rows
     assert main(["train", *words, "data.batch_size=1000", *QUICK[:-1]]) == 2
-    assert "data.batch_size=1000: more than the" in capfd.readouterr().err
+    assert "data.batch_size=1000: larger than the" in capfd.readouterr().err
 
 
 def test_resume_keeps_the_shrunk_batch_size(capfd):
@@ -74,7 +74,7 @@ def test_resume_keeps_the_shrunk_batch_size(capfd):
     capfd.readouterr()
     assert zoo.resume("cut", data, report=False).metrics == reference.metrics
     assert "note: data.batch_size" not in capfd.readouterr().err
-    with pytest.raises(zoo.ZooError, match="data.batch_size=128: more than the"):
+    with pytest.raises(zoo.ZooError, match="data.batch_size=128: larger than the"):
         zoo.train("fnn", data, trainer=trainer, **more, **{"data.batch_size": 128})
 
 

@@ -145,7 +145,7 @@ def test_evaluate_names_a_missing_training_file(tmp_path, capsys):
     ("words", "output"),
     [
         (["data=csv", "data.path=none.csv"], "no such file"),
-        (["data=text", "data.path=new.csv"], "is text data; the model does classification of table data"),
+        (["data=text", "data.path=new.csv"], "is text data; the model needs table data for classification"),
         (["data=csv", "data.path=other.csv", "data.target=b"], "other.csv: the columns age, town, pay are missing"),
         (["data=csv", "data.path=new.csv", "data.target=z"], "unknown column in data.target"),
         (["data=csv", "data.path=new.csv", "rows=test"], "is not cut into parts"),
@@ -422,7 +422,7 @@ def test_evaluate_series_every_window(name, waves, tmp_path, capsys):
 def test_evaluate_rejects_a_short_series(waves, tmp_path, capsys):
     series(20).to_csv(tmp_path / "new.csv", index=False)
     assert main(["evaluate", str(waves.folder), "data.path=new.csv"]) == 2
-    assert "has 20 rows; a window takes 27 without a gap" in capsys.readouterr().err
+    assert "has 20 rows; a window needs 27 rows without a gap" in capsys.readouterr().err
 
 
 # --- built-in data, and names ---

@@ -238,7 +238,7 @@ def test_gan_rejects_invalid_options():
     tiny = ImageSpec("tiny", "generation", (1, 6, 6))
     with pytest.raises(ZooError, match="6 pixels a side are too small"):
         zoo.create("gan", spec=tiny)
-    with pytest.raises(ZooError, match="needs rows with classes, which plain has not"):
+    with pytest.raises(ZooError, match="needs class labels, which plain does not have"):
         zoo.create("gan", spec=ImageSpec("plain", "generation", (1, 8, 8)), conditional=True)
     with pytest.raises(ZooError, match="label=3: is for a model"):
         GAN().sample(3, label="3")

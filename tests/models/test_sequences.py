@@ -178,7 +178,7 @@ def test_generate_depends_on_the_seed_alone(name):
 
 def test_generate_rejects_unknown_tokens_and_other_tasks():
     model = zoo.create("gru", spec=text_spec())
-    with pytest.raises(ZooError, match="prompt: 'é' is not among the 8 characters that it knows"):
+    with pytest.raises(ZooError, match="prompt: 'é' is not one of the 8 characters in the vocabulary"):
         model.generate("abé")
     with pytest.raises(ZooError, match="temperature=-1: must be"):
         model.generate("a", temperature=-1)

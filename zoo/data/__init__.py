@@ -1,4 +1,4 @@
-"""Data sets: a function per ready-made set, and arrays of the user's own."""
+"""Datasets: one function per built-in dataset, plus support for your own arrays."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def load(name: str, **options: Any) -> Dataset:
-    """Return the data set registered under ``name``.
+    """Return the dataset registered under ``name``.
 
     Raises:
-        ZooError: unknown name or option, a missing or damaged file, an option outside its limits.
+        ZooError: if the name or an option is unknown, an option is out of range, or a file is missing or corrupt.
     """
     loaded: Dataset = call(f"data {name}", data_entry(name).load, options)
     return loaded

@@ -1,4 +1,4 @@
-"""A data set in memory: what it is, where it comes from, and its three splits as whole tensors."""
+"""Datasets in memory: the spec, and tensors for the train, validation and test splits."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 
 Batch = dict[str, Tensor]
-VALIDATION = 0.1  # share of the rows that are not test
-PART = 4096  # rows that statistics look at together
+VALIDATION = 0.1  # fraction of the rows outside the test set
+PART = 4096  # rows per step when statistics are computed
 
 
 class Augmentation(Protocol):
-    """Augmentation of one modality; false where it does nothing."""
+    """Augmentation of one modality. It is falsy if it changes nothing."""
 
     def __bool__(self) -> bool: ...
 
     def __call__(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """Return an augmented batch; ``generator`` lives on the CPU."""
+        """Return an augmented batch. ``generator`` is a CPU generator."""
 
 
 class Rows:
-    """Some rows of values that stay where they are, such as a memory map: made into tensors batch by batch."""
+    """A lazy selection of rows, for example from a memory map. Each batch is loaded when it is needed."""
 
     def __init__(self, base: Tensor | Windows, index: Tensor) -> None:
         self.base, self.index = base, index
@@ -42,39 +42,39 @@ class Rows:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of the tensor that all rows would make."""
+        """Shape of the tensor with all rows."""
         return (len(self.index), *self.base.shape[1:])
 
     @property
     def device(self) -> torch.device:
-        """Where the values lie."""
+        """Device of the values."""
         return self.base.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """Type of the values."""
+        """Data type of the values."""
         return self.base.dtype
 
     def index_select(self, dim: int, index: Tensor) -> Tensor:
-        """Return rows as a tensor, as a Tensor's method of that name does (``dim`` is 0)."""
+        """Return rows as a tensor, like ``Tensor.index_select``; ``dim`` is 0."""
         return self.base.index_select(dim, self.index.index_select(0, index))
 
     def to(self, device: torch.device) -> Rows | Tensor:
-        """Return the rows on a device: there as a whole, windows with all that they are cut out of."""
+        """Move all rows to a device. Windows take the complete base tensor with them."""
         if isinstance(self.base, Windows):
             return Rows(self.base.to(device), self.index.to(device))
         return self if device.type == "cpu" else self.base.index_select(0, self.index).to(device)
 
 
 class Windows:
-    """Each stretch of ``length`` consecutive entries of ``base`` (N, …): number i begins at entry ``first`` + i.
+    """All windows of ``length`` consecutive entries of ``base`` (N, …). Window i starts at entry ``first`` + i.
 
-    Symbols of texts are kept as int32 and are int64 in what is taken out.
+    Token ids are stored as int32 and returned as int64.
     """
 
     def __init__(self, base: Tensor, length: int, *, first: int = 0, drop: int = 0) -> None:
         self.base, self.length, self.first = base, length, first
-        self.drop = drop  # last ones that are left out
+        self.drop = drop  # number of windows to omit at the end
 
     def __len__(self) -> int:
         return max(len(self.base) - self.first - self.length + 1 - self.drop, 0)
@@ -84,27 +84,27 @@ class Windows:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of the tensor that all would make."""
+        """Shape of the tensor with all windows."""
         return (len(self), self.length, *self.base.shape[1:])
 
     @property
     def device(self) -> torch.device:
-        """Where the values lie."""
+        """Device of the values."""
         return self.base.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """Type of the values."""
+        """Data type of the returned windows."""
         return torch.int64 if self.base.dtype == torch.int32 else self.base.dtype
 
     def index_select(self, dim: int, index: Tensor) -> Tensor:
-        """Return stretches (B, length, …) by their numbers, as a Tensor's method of that name does (``dim`` is 0)."""
+        """Return the windows (B, length, …) with these indices, like ``Tensor.index_select``; ``dim`` is 0."""
         entries = (index + self.first)[:, None] + torch.arange(self.length, device=self.base.device)
         stretches = self.base.index_select(0, entries.flatten()).view(*entries.shape, *self.base.shape[1:])
         return stretches.to(self.dtype)
 
     def to(self, device: torch.device) -> Windows:
-        """Return the same with ``base`` on a device."""
+        """Return the windows with ``base`` on a device."""
         return Windows(self.base.to(device), self.length, first=self.first, drop=self.drop)
 
 
@@ -114,10 +114,10 @@ Split = Mapping[str, Values]
 
 @dataclass(frozen=True)
 class Dataset:
-    """Train, validation and test rows, each a mapping of ``x`` (N, *input_shape) and ``y`` (N,).
+    """Train, validation and test splits, each a mapping with ``x`` (N, *input_shape) and ``y`` (N,).
 
-    Images may be uint8 (0 to 255): a batch of them becomes float in [0, 1]. Sequences have ``lengths`` (N,). A text's
-    rows are Windows, one at each symbol; those that are ``stride`` apart make up the whole.
+    uint8 images (0 to 255) become float in [0, 1] when a batch is loaded. Sequences have ``lengths`` (N,). A text has
+    Windows, one for each token position. Windows ``stride`` apart cover the text without overlap.
     """
 
     spec: DataSpec
@@ -130,36 +130,42 @@ class Dataset:
         for name in ("train", "val", "test"):
             split = getattr(self, name)
             if len({len(v) for v in split.values()}) != 1:
-                raise ZooError(f"{self.spec.name}: x and y of {name} differ in length")
+                raise ZooError(f"{self.spec.name}: x and y of the {name} split differ in length")
             if not len(split["x"]):
-                raise ZooError(f"{self.spec.name}: no rows in {name}; give more rows or other splits")
+                raise ZooError(
+                    f"{self.spec.name}: the {name} split has no rows; provide more rows or change the splits"
+                )
 
     @property
     def sizes(self) -> tuple[int, int, int]:
-        """Rows in train, validation and test; of a text those that make up the whole."""
+        """Number of rows in train, validation and test. For a text, the number of non-overlapping windows."""
         train, val, test = (-(-len(split["x"]) // (self.stride or 1)) for split in (self.train, self.val, self.test))
         return train, val, test
 
     @property
     def described(self) -> str:
-        """What a run says of it."""
+        """One-line description of the splits."""
         train, val, test = self.sizes
         shape = "×".join(map(str, self.spec.input_shape))
         return f"{train:,} train, {val:,} validation, {test:,} test rows of {shape}"
 
     def with_val_as_test(self) -> Dataset:
-        """Return the data with the validation rows in place of those of the test."""
+        """Return the dataset with the validation split in place of the test split."""
         return replace(self, test=self.val)
 
 
 def row_place(row: int) -> str:
-    """Return the words for a row where no file has a better name for it."""
+    """Return the default name of a row in messages."""
     return f"row {row + 1}"
 
 
 @dataclass(frozen=True)
 class Splits:
-    """How rows are cut: test is fold ``fold`` of ``folds``, validation a tenth of the rest, by ``split_seed`` alone."""
+    """Train, validation and test split by k-fold cross-validation.
+
+    The test split is fold ``fold`` of ``folds``. Validation is 10 % of the remaining rows. The split depends on
+    ``split_seed`` alone.
+    """
 
     folds: Annotated[int, number(low=2, integer=True)] = 5
     fold: int = 0
@@ -177,20 +183,20 @@ class Splits:
         classes: Sequence[str] = (),
         place: Callable[[int], str] = row_place,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the row numbers of train, validation and test; ``stratify`` keeps the shares of the classes ``y``.
+        """Return the row indices of train, validation and test. ``stratify`` keeps the class proportions of ``y``.
 
-        An error names a class by ``classes`` and a row by ``place``.
+        Errors use ``classes`` to name a class and ``place`` to name a row.
 
         Raises:
-            ZooError: fewer rows than folds, in the rarest class where they are stratified.
+            ZooError: if there are fewer rows than folds, in total or in the rarest class of a stratified split.
         """
         from sklearn.model_selection import KFold, StratifiedKFold
 
         if stratify and (rare := _rarest(y, self.folds, classes, place)):
-            raise ZooError(f"data.folds={self.folds}: {rare}; give it more rows, leave it out, or ask for fewer folds")
+            raise ZooError(f"data.folds={self.folds}: {rare}; add rows, remove the class or reduce data.folds")
         if len(y) < self.folds:
             count = f"{len(y)} {'row' if len(y) == 1 else 'rows'}"
-            raise ZooError(f"data.folds={self.folds}: the data has only {count}; give more, or fewer folds")
+            raise ZooError(f"data.folds={self.folds}: the data has only {count}; add rows or reduce data.folds")
         kind = StratifiedKFold if stratify else KFold
         parts = kind(self.folds, shuffle=True, random_state=self.split_seed).split(np.zeros(len(y)), y)
         rest, test = list(parts)[self.fold]
@@ -205,28 +211,28 @@ class Splits:
         classes: Sequence[str] = (),
         place: Callable[[int], str] = row_place,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the row numbers of train and of validation, where there is a test set already.
+        """Return the row indices of train and validation, for data with a separate test set.
 
         Raises:
-            ZooError: too few rows, or only one of a class.
+            ZooError: if there are too few rows, or only one row of a class.
         """
         from sklearn.model_selection import train_test_split
 
         if stratify and (rare := _rarest(y, 2, classes, place)):
-            raise ZooError(f"validation: {rare}, which cannot be in train and in validation too")
+            raise ZooError(f"validation: {rare}; train and validation each need one")
         try:
             train, val = train_test_split(
                 np.arange(len(y)), test_size=VALIDATION, random_state=self.split_seed, stratify=y if stratify else None
             )
-        except ValueError:  # fewer rows than classes in a tenth of them
+        except ValueError:  # a tenth has fewer rows than there are classes
             each = f" with each of {len(np.unique(y))} classes" if stratify else ""
-            message = f"validation: {len(y)} rows are too few to keep a tenth of them back{each}"
-            raise ZooError(f"{message}; give more rows{', or fewer classes' if stratify else ''}") from None
+            message = f"validation: {len(y)} rows are too few for a validation split of 10 %{each}"
+            raise ZooError(f"{message}; add rows{' or reduce the number of classes' if stratify else ''}") from None
         return np.sort(train), np.sort(val)
 
 
 def _rarest(y: np.ndarray, least: int, classes: Sequence[str], place: Callable[[int], str]) -> str | None:
-    """Return in words the rarest class and where its first row is; None where it has ``least`` rows."""
+    """Describe the rarest class and its first row. Return None if it has at least ``least`` rows."""
     codes, counts = np.unique(y, return_counts=True)
     rarest = int(counts.argmin())
     if counts[rarest] >= least:
@@ -237,28 +243,28 @@ def _rarest(y: np.ndarray, least: int, classes: Sequence[str], place: Callable[[
 
 
 def class_counts(y: np.ndarray, classes: int) -> tuple[int, ...]:
-    """Return the rows of each class; of several labels at once, those where each is true."""
+    """Return the number of rows of each class. In multilabel data, a row counts for each of its labels."""
     counts = y.sum(0) if y.ndim > 1 else np.bincount(y.astype(np.int64), minlength=classes) if classes else []
     return tuple(int(count) for count in counts)
 
 
 def rarer(y: np.ndarray | Tensor) -> int:
-    """Return which of two classes has fewer rows, the second where both have as many."""
+    """Return the index of the rarer of two classes, 1 if both are equally frequent."""
     return int(2 * int((y == 1).sum()) <= len(y))
 
 
 def rows(x: Tensor, y: Tensor, index: np.ndarray, *, lazy: bool = False) -> dict[str, Values]:
-    """Return the rows ``index`` as a split; ``lazy`` leaves x where it is."""
+    """Return the rows ``index`` as a split. ``lazy`` leaves x in its file."""
     numbers = torch.as_tensor(index)
     return {"x": Rows(x, numbers) if lazy else x[numbers], "y": y[numbers]}
 
 
 def channel_statistics(x: Values) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and deviation per channel of images (N, C, H, W), in [0, 1] also for uint8."""
+    """Return the mean and standard deviation per channel of images (N, C, H, W), scaled to [0, 1]."""
     scale = 1 / 255 if x.dtype == torch.uint8 else 1.0
     count = len(x) * x.shape[2] * x.shape[3]
     total, squares = (torch.zeros(x.shape[1], dtype=torch.float64) for _ in range(2))
-    for start in range(0, len(x), PART):  # no copy of the whole as floats
+    for start in range(0, len(x), PART):  # avoids a float copy of all images
         part = x.index_select(0, torch.arange(start, min(start + PART, len(x)))).float()
         total += part.sum((2, 3)).double().sum(0)
         squares += part.square_().sum((2, 3)).double().sum(0)
@@ -268,7 +274,7 @@ def channel_statistics(x: Values) -> tuple[tuple[float, ...], tuple[float, ...]]
 
 
 def picked(split: Split, where: Tensor) -> dict[str, Any]:
-    """Return the rows ``where`` of a split, by a mask or by numbers; what lies in a file stays there."""
+    """Return the rows of a split that ``where``, a mask or indices, selects. Lazy values stay lazy."""
     values: dict[str, Any] = dict(split)
     return {
         key: Rows(value.base, value.index[where]) if isinstance(value, Rows) else value[where]

@@ -1,4 +1,4 @@
-"""Files of ready-made data: their mirrors and checksums, the folder that they lie in, and downloads of those that it lacks."""
+"""Files of built-in datasets: mirrors, checksums, local folder and download."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from typing import Any
 from zoo.data.input_readers import read_bytes
 from zoo.exceptions import ZooError
 
-PATIENCE = 15  # seconds that a server may take to answer
+PATIENCE = 15  # seconds to wait for a server
 
 
 @cache
 def card(name: str) -> dict[str, Any]:
-    """Return source, license and citation of a ready-made data set, with mirrors and the MD5 of each file."""
+    """Return source, license, citation, mirrors and MD5 checksums of a built-in dataset."""
     cards: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_name("cards.json").read_text(encoding="utf-8"))
     return cards[name]
 
 
 def root_folder(root: str | None) -> Path:
-    """Return the folder of ready-made sets: as given, else ``$ZOO_DATA``, else ``data/``."""
+    """Return the folder of built-in datasets: ``root``, otherwise ``$ZOO_DATA``, otherwise ``data/``."""
     return Path(root or os.environ.get("ZOO_DATA") or "data").expanduser()
 
 
 def read_checked(path: Path, md5: str) -> bytes:
-    """Return the content of a file with this checksum.
+    """Return the content of a file after a check of its MD5 checksum.
 
     Raises:
-        ZooError: the file cannot be read, or is not the one.
+        ZooError: if the file cannot be read, or the checksum differs.
     """
     content = read_bytes(path)
     digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
@@ -47,12 +47,12 @@ def read_checked(path: Path, md5: str) -> bytes:
 
 
 def fetch(data: str, folder: Path) -> dict[str, bytes]:
-    """Return the content of each file of ready-made data, by the names, mirrors and checksums in cards.json.
+    """Return the content of each file of a built-in dataset, as listed in cards.json.
 
-    Files that ``folder`` lacks are downloaded, into place only when complete; nothing is left behind otherwise.
+    Missing files are downloaded to a temporary folder first, so that ``folder`` never has incomplete files.
 
     Raises:
-        ZooError: no network, the folder cannot be written, or a file is not the one.
+        ZooError: if the network or the folder is unavailable, or a checksum differs.
     """
     md5 = card(data)["md5"]
     if missing := [file for file in md5 if not (folder / file).is_file()]:

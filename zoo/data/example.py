@@ -1,4 +1,4 @@
-"""Generated data that models are checked on: what the modalities' examples share."""
+"""Small generated datasets for model checks: code that the modalities share."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import torch
 from zoo import registry
 from zoo.data.dataset import Dataset, class_counts
 
-TRAIN, VAL, TEST = 384, 96, 95  # rows; an odd number of test rows cannot be shared evenly
+TRAIN, VAL, TEST = 384, 96, 95  # rows; an odd number of test rows does not divide evenly between processes
 ROWS = TRAIN + VAL + TEST
 NOISE = 0.05
-WINDOW, HORIZON = 8, 4  # of a text and of a series' context; of its forecast
+WINDOW, HORIZON = 8, 4  # tokens or steps of context; steps of a forecast
 
 
 def has_classes(task: str) -> bool:
-    """Tell whether rows of a task have classes; those of an unsupervised one keep them beside it."""
+    """Return whether rows of a task have classes. Unsupervised tasks keep them as y."""
     return registry.task_entry(task).target != "number"
 
 
@@ -29,7 +29,7 @@ def row_dataset(
     lengths: np.ndarray | None = None,
     **fields: Any,
 ) -> Dataset:
-    """Return rows ``x`` (N, *input_shape) with classes or values ``y`` (N,) as a Dataset; ``fields`` are its spec's."""
+    """Return rows ``x`` (N, *input_shape) with targets ``y`` (N,) as a Dataset. ``fields`` go into its spec."""
     classes = has_classes(task)
     inputs = torch.from_numpy(x if x.dtype in (np.uint8, np.int64) else x.astype(np.float32))
     columns = {"x": inputs, "y": torch.from_numpy(y.astype(np.int64 if classes else np.float32))}
@@ -46,6 +46,6 @@ def row_dataset(
 
 
 def statistics(x: np.ndarray, axes: tuple[int, ...]) -> dict[str, Any]:
-    """Return mean and standard deviation of the training rows over ``axes``."""
+    """Return the mean and standard deviation of the training rows over ``axes``."""
     train = x[:TRAIN]
     return {"mean": tuple(train.mean(axes).tolist()), "std": tuple(train.std(axes).tolist())}

@@ -1,4 +1,4 @@
-"""What all modalities of raw input share: pieces of files, tensors from whatever a caller has."""
+"""Helpers for reading raw input, shared by all modalities."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ INPUT = "-"  # standard input
 
 @dataclass(frozen=True)
 class Piece:
-    """Some rows: what each is called, and the raw batch that ``predict`` takes; or what is ``wrong`` with a file.
+    """Rows of input: their names and the raw batch for ``predict``.
 
-    ``done`` is how much of all is read, from 0 to 1, where that is known. ``times`` are those of a forecast's steps.
+    ``wrong`` is the error message if a file cannot be read. ``done`` is the fraction of the input read so far, if
+    known. ``times`` are the time stamps of the forecast steps.
     """
 
     names: Sequence[str]
@@ -35,17 +36,17 @@ class Piece:
 
 
 def to_float(x: Tensor) -> Tensor:
-    """Return images of uint8 as float in [0, 1], anything else unchanged."""
+    """Scale uint8 images to float in [0, 1]. Return other tensors unchanged."""
     return x * (1 / 255) if x.dtype == torch.uint8 else x
 
 
 def as_tensor(raw: Any) -> Tensor:
-    """Return an array, a list of numbers or a tensor as a tensor."""
+    """Convert an array, a list of numbers or a tensor to a tensor."""
     return raw if isinstance(raw, Tensor) else torch.from_numpy(np.array(raw))
 
 
 def as_floats(raw: Any) -> Tensor:
-    """Return an array, a list of numbers or a tensor as float32."""
+    """Convert an array, a list of numbers or a tensor to a float32 tensor."""
     return as_tensor(raw).float()
 
 
@@ -53,7 +54,7 @@ def read_bytes(path: Path) -> bytes:
     """Return the content of a file.
 
     Raises:
-        ZooError: it cannot be read.
+        ZooError: if the file cannot be read.
     """
     try:
         return path.read_bytes()
@@ -62,10 +63,10 @@ def read_bytes(path: Path) -> bytes:
 
 
 def decode(path: Path, content: bytes, encoding: str = "utf-8-sig") -> str:
-    """Return the text of a file's content.
+    """Decode the content of a text file.
 
     Raises:
-        ZooError: it is in another encoding, or empty.
+        ZooError: if the file is empty or has another encoding.
     """
     try:
         text = content.decode(encoding)
@@ -79,7 +80,7 @@ def decode(path: Path, content: bytes, encoding: str = "utf-8-sig") -> str:
 
 @contextlib.contextmanager
 def opened(place: str) -> Iterator[io.BufferedReader]:
-    """Open a file, or standard input, for reading bytes."""
+    """Open a file or standard input for reading bytes."""
     if place == INPUT:
         yield sys.stdin.buffer  # type: ignore[misc]
         return
@@ -91,15 +92,15 @@ def opened(place: str) -> Iterator[io.BufferedReader]:
 
 
 def share_read(place: str, file: io.BufferedReader) -> float | None:
-    """Return how much of a file is read."""
+    """Return the fraction of a file that has been read, None for standard input."""
     return None if place == INPUT else file.tell() / max(Path(place).stat().st_size, 1)
 
 
 def batched(spec: DataSpec, x: Tensor) -> Tensor:
-    """Return ``x`` (B, *input_shape), also of one sample without B.
+    """Return ``x`` as (B, *input_shape). Add the batch dimension to a single sample.
 
     Raises:
-        ZooError: another shape.
+        ZooError: if the shape does not match.
     """
     shape = spec.input_shape
     if tuple(x.shape) == shape:
@@ -110,13 +111,13 @@ def batched(spec: DataSpec, x: Tensor) -> Tensor:
 
 
 def array(rows: Any) -> np.ndarray:
-    """Return steps of numbers as float32.
+    """Convert a sequence of steps to a float32 array.
 
     Raises:
-        ZooError: steps of different lengths.
+        ZooError: if the steps have different lengths.
     """
     try:
-        with np.errstate(over="ignore"):  # infinity is rejected by the answer
+        with np.errstate(over="ignore"):  # the check for finite values rejects infinity later
             return np.array(rows, np.float32)
     except ValueError:
         raise ZooError("x: its steps have different lengths") from None

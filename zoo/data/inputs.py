@@ -1,4 +1,4 @@
-"""Raw input as a model reads it, through its modality: the one home of preprocessing outside of training sets."""
+"""Preprocessing of raw input for a trained model, by its modality."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from zoo.exceptions import ZooError
 
 
 def encode(spec: DataSpec, raw: Any) -> Batch:
-    """Return ``raw``, a batch or one sample of it, as a batch: ``x`` float (B, *input_shape), ``lengths`` of sequences.
+    """Return ``raw``, one sample or a batch, as a batch: ``x`` float (B, *input_shape), and ``lengths`` for sequences.
 
     Raises:
-        ZooError: anything that the model cannot read: another shape or type, a column that is missing, no rows, numbers
-            that are not finite, values that training rejects.
+        ZooError: if the model cannot read the input. Examples are a wrong shape or type, a missing column, no rows,
+            and values that are not finite or that training rejects.
     """
     modality = registry.get_modality(spec.modality)
-    if "complex" in str(getattr(raw, "dtype", "")):  # which a cast would make real without a word
-        raise ZooError(f"{spec.name}: a {type(raw).__name__} of complex numbers; must be real ones")
+    if "complex" in str(getattr(raw, "dtype", "")):  # a cast would silently drop the imaginary part
+        raise ZooError(f"{spec.name}: a {type(raw).__name__} of complex numbers; must be real")
     try:
         batch: Batch = modality.encode(spec, raw)
         _check(spec, batch)
@@ -32,7 +32,7 @@ def encode(spec: DataSpec, raw: Any) -> Batch:
         if message == str(error):
             raise
         raise ZooError(message) from error
-    except Exception as error:  # whatever pandas, NumPy and torch make of an object that is no data
+    except Exception as error:  # any error that pandas, NumPy or torch raise for unsupported objects
         wrong = _line(error, most=100) or "no reason given"
         message = f"{spec.name}: a {type(raw).__name__} cannot be read ({type(error).__name__}: {wrong})"
         raise ZooError(f"{message}; must be {modality.raw_input}") from error
@@ -40,16 +40,16 @@ def encode(spec: DataSpec, raw: Any) -> Batch:
 
 
 def _line(error: Exception, most: int = 500) -> str:
-    """Return what an error says as one line, of at most so many characters: it may quote what was given."""
+    """Return an error message as one line of at most ``most`` characters, since it may quote long input."""
     text = " ".join(str(error).split())
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _check(spec: DataSpec, batch: Batch) -> None:
-    """Refuse a batch without rows, or with numbers that are not finite.
+    """Raise an error for a batch without rows, or with values that are not finite.
 
     Raises:
-        ZooError: with the place of the first such number.
+        ZooError: with the position of the first invalid value.
     """
     x = batch["x"]
     if not len(x):
@@ -58,29 +58,29 @@ def _check(spec: DataSpec, batch: Batch) -> None:
     if not bool(finite.all()):
         row, *place = (~finite).nonzero()[0].tolist()
         at = f" at {tuple(place)}" if len(place) > 1 else f", number {place[0] + 1}" if place else ""
-        raise ZooError(f"{spec.name}: row {row + 1}{at} is not finite, or too large for float32; mend it")
+        raise ZooError(f"{spec.name}: row {row + 1}{at} is not finite, or too large for float32; correct it")
 
 
 def unknown_categories(spec: DataSpec, raw: Any, batch: Mapping[str, Any]) -> dict[str, Counter[str]]:
-    """Return the categories of ``raw``, of which ``encode`` made ``batch``, that training lacks, counted by column.
+    """Count the categories of ``raw`` that are unknown from training, by column. ``batch`` is the encoded input.
 
-    ``zoo.data.table.read.unknown_notes`` says them.
+    ``zoo.data.table.read.unknown_notes`` formats the counts.
     """
     counts: dict[str, Counter[str]] = registry.get_modality(spec.modality).unknown_categories(spec, raw, batch)
     return counts
 
 
 def unknown_values(spec: DataSpec, batch: Mapping[str, Any]) -> tuple[dict[str, int], int]:
-    """Return how many values of a batch the model does not know, by column or kind of token, and of how many in all.
+    """Count the values of a batch that are unknown from training, by column or kind of token, and all values.
 
-    These are texts of a table's columns, and tokens of a text, that training did not have.
+    Values are categories of a table or tokens of a text.
     """
     counts: tuple[dict[str, int], int] = registry.get_modality(spec.modality).unknown_values(spec, batch)
     return counts
 
 
 def unknown_warning(spec: DataSpec, batch: Mapping[str, Any]) -> str | None:
-    """Return what to say of a batch of texts where most tokens are unknown to the model, None elsewhere."""
+    """Return a warning for a batch of texts in which most tokens are unknown to the model, otherwise None."""
     if not spec.vocab_size:
         return None
     counts, values = unknown_values(spec, batch)
@@ -89,25 +89,25 @@ def unknown_warning(spec: DataSpec, batch: Mapping[str, Any]) -> str | None:
 
 
 def from_json(spec: DataSpec, rows: Sequence[Any]) -> Any:
-    """Return the rows of a request as ``encode`` takes them.
+    """Convert the rows of a request to input for ``encode``.
 
     Raises:
-        ZooError: a value that cannot be read, or a column that is missing.
+        ZooError: if a value cannot be read, or a column is missing.
     """
     return registry.get_modality(spec.modality).from_json(spec, rows)
 
 
 def pieces(spec: DataSpec, places: Sequence[str]) -> Iterator[Piece]:
-    """Yield the content of ``places`` (files, folders, archives, - for standard input) for a model of such data.
+    """Yield the content of files, folders, archives or standard input (-) for a model of this kind of data.
 
-    A file that cannot be read is a Piece that says so, and the others go on.
+    An unreadable file yields a Piece with the error, and reading continues with the next file.
 
     Raises:
-        ZooError: there is no such file, or nothing of the modality can be read from files.
+        ZooError: if a file does not exist, or the modality cannot be read from files.
     """
     modality = registry.get_modality(spec.modality)
     if spec.target_type == "next_symbol":
-        raise ZooError("predict: a language model writes, by zoo generate")
+        raise ZooError("predict: does not support language models; use zoo generate")
     for place in places:
         if place != INPUT and not Path(place).exists():
             raise ZooError(f"{place}: no such file or folder")

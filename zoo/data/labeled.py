@@ -1,4 +1,4 @@
-"""Labeled data of the user's own as a trained model reads it: all rows of a file, beside their truth."""
+"""Labeled data for the evaluation of a trained model: all rows of a file with their targets."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ from zoo.data.spec import DataSpec
 from zoo.exceptions import ZooError
 
 NUMBER = re.compile(r"[+-]?(0|[1-9]\d*)(\.\d+)?")
-ABSENT = -1  # the number of a class that the model does not have
+ABSENT = -1  # index of a class that the model does not have
 
 
 @dataclass(frozen=True)
 class Labeled:
-    """Rows as a model reads them.
+    """Labeled rows, encoded for a model.
 
-    ``split`` has x, y (by the model's classes) and lengths of the rows whose class the model has, None where there is
-    no such row; ``strangers`` counts the others by their class. ``unknown`` counts values that the model does not know,
-    by column, of ``values`` in all. ``notes`` say what was left out. Of a long text ``stride`` is that of a Dataset.
+    ``split`` has x, y (class indices of the model) and lengths of the rows with known classes. It is None if there are
+    no such rows. ``strangers`` counts the other rows by class. ``unknown`` counts values that the model does not know,
+    by column. ``values`` is the total. ``notes`` describe rows that were left out. ``stride`` is that of a Dataset of
+    a long text.
     """
 
     split: Split | None
@@ -42,27 +43,27 @@ class Labeled:
 
     @property
     def rows(self) -> int:
-        """Rows that are measured, of classes that the model has or not; of a text its windows."""
+        """Number of evaluated rows, including rows of unknown classes. For a text, the number of windows."""
         known = 0 if self.split is None else -(-len(self.split["x"]) // (self.stride or 1))
         return known + sum(self.strangers.values())
 
 
 def labeled(spec: DataSpec, data: Mapping[str, Any], part: str | None = None) -> Labeled:
-    """Return all rows of ``data`` (its options, with ``name`` and ``path``) as a model of ``spec`` reads them.
+    """Return all rows of ``data`` (its options with ``name`` and ``path``), encoded for a model with ``spec``.
 
-    ``part`` (train, val or test) takes the rows that folders or arrays so name.
+    ``part`` (train, val or test) selects the folder or arrays with that name.
 
     Raises:
-        ZooError: the data cannot be read, is of another modality, or lacks what the model reads or its target.
+        ZooError: if the data cannot be read, has another modality, or lacks an input or the target of the model.
     """
     name = data["name"]
     entry = registry.data_entry(name)
     modality = registry.get_modality(entry.modality)
     reads_stretch = "next_symbol" in {registry.task_entry(task).target for task in entry.tasks}
     if entry.modality != spec.modality or reads_stretch != (spec.target_type == "next_symbol"):
-        raise ZooError(f"data={name}: is {entry.modality} data; the model does {spec.task} of {spec.modality} data")
+        raise ZooError(f"data={name}: is {entry.modality} data; the model needs {spec.modality} data for {spec.task}")
     if part is not None and not modality.has_parts:
-        raise ZooError(f"rows={part}: {data['path']} is not cut into parts; leave rows out, and all of it is measured")
+        raise ZooError(f"rows={part}: {data['path']} has no parts; omit rows= to evaluate all of it")
     rows: Labeled = modality.labeled(replace(spec, name=str(data["path"])), data, part)  # errors name the file
     return rows
 
@@ -71,7 +72,7 @@ def labeled(spec: DataSpec, data: Mapping[str, Any], part: str | None = None) ->
 
 
 def same_name(text: str) -> str:
-    """Return a class's name in the form that all ways of writing it share: 3.0 and 3 are one, quotes do not count."""
+    """Normalize a class name: 3.0 equals 3, and quotes are ignored."""
     text = text.strip().strip("'\"")
     if NUMBER.fullmatch(text):
         number = Decimal(text)
@@ -80,7 +81,7 @@ def same_name(text: str) -> str:
 
 
 def class_numbers(names: Iterable[str], classes: Sequence[str]) -> np.ndarray:
-    """Return the places of names in ``classes`` (N,), ABSENT where there is none; the exact name comes first."""
+    """Return the indices of names in ``classes`` (N,), ABSENT for unknown names. Exact matches come first."""
     alike = {same_name(name): number for number, name in reversed(list(enumerate(classes)))}
     known = {name: number for number, name in enumerate(classes)}
     names = list(names)
@@ -89,9 +90,9 @@ def class_numbers(names: Iterable[str], classes: Sequence[str]) -> np.ndarray:
 
 
 def with_classes(spec: DataSpec, split: dict[str, Any], names: Sequence[str], notes: Sequence[str]) -> Labeled:
-    """Return rows with y by the names of their classes.
+    """Return rows with y from the names of their classes.
 
-    Where anomalies are looked for, y says whether a row is one; where nothing is predicted, y may be ABSENT.
+    In anomaly detection, y marks anomalies. In other unsupervised tasks, y may be ABSENT.
     """
     unknown, values = unknown_values(spec, split)
     if spec.normal_classes and spec.target_type == "input":
@@ -107,43 +108,43 @@ def with_classes(spec: DataSpec, split: dict[str, Any], names: Sequence[str], no
 
 
 def chosen_options(data: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    """Return those options that a user gave; the others are the model's."""
+    """Return the options that the user set. The model supplies all others."""
     return {name: data[name] for name in names if data.get(name) is not None}
 
 
 def left_out_notes(count: int, why: str, what: str = "rows") -> list[str]:
-    """Return a note where ``count`` rows were left out."""
+    """Return a note if ``count`` rows were left out."""
     return [f"left out {count:,} {what} {why}"] if count else []
 
 
 def has_class_labels(spec: DataSpec) -> bool:
-    """Tell whether rows have classes that exclude each other, and are what they say (no mark of anomalies)."""
+    """Return whether rows have mutually exclusive class labels, other than an anomaly mark."""
     return len(spec.classes) > 1 and not spec.normal_classes and not spec.multilabel
 
 
 def conditional_classes(spec: DataSpec, *, conditional: bool) -> int:
-    """Return how many classes a model is conditioned on: all where it is ``conditional``, else none.
+    """Return the number of classes that a model is conditioned on: all if ``conditional``, otherwise 0.
 
     Raises:
-        ZooError: a conditional model of rows without classes.
+        ZooError: if the model is conditional and the rows have no classes.
     """
     check_flag("model.conditional", conditional)
     if conditional and not has_class_labels(spec):
-        raise ZooError(f"model.conditional=true: needs rows with classes, which {spec.name} has not")
+        raise ZooError(f"model.conditional=true: needs class labels, which {spec.name} does not have")
     return len(spec.classes) if conditional else 0
 
 
 def labels_of(
     spec: DataSpec, count: int, label: str | None, *, conditional: bool, device: torch.device | str
 ) -> Tensor | None:
-    """Return classes (count,) for samples: of ``label``, or all in turn; None of a model that is not ``conditional``.
+    """Return class indices (count,) for samples: ``label``, or all classes in turn. None for an unconditional model.
 
     Raises:
-        ZooError: no such class, or a model that is not conditional.
+        ZooError: if the class does not exist, or the model is unconditional.
     """
     if not conditional:
         if label is not None:
-            raise ZooError(f"label={label}: is for a model that was trained with model.conditional=true")
+            raise ZooError(f"label={label}: needs a model trained with model.conditional=true")
         return None
     every = torch.arange(count, device=device) % len(spec.classes)
     if label is None:

@@ -1,6 +1,6 @@
-"""The in-memory fast path: a data set as whole tensors, batches by index, several batches to a chunk.
+"""Fast data loading from memory: splits as tensors, batches by index, several batches per macro-batch.
 
-A chunk of batches is what Lightning sees as one batch: its hooks then cost once per chunk, not once per step.
+Lightning treats a macro-batch as one batch, so that its hooks run once per macro-batch instead of once per step.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from zoo.data.input_readers import to_float
 from zoo.data.transfer import ahead, fits, to_device
 from zoo.utils.random import EVAL_BATCH, ROOM, generator_of
 
-MACRO_BATCH = 16  # batches per chunk: hooks cost a sixteenth per step, and progress still moves
-STREAMS = 16  # places of a text that are read side by side without gradients
-POOL = 50  # batches' rows that are sorted by length together
+MACRO_BATCH = 16  # batches per macro-batch: one sixteenth of the hook overhead, and the progress bar still moves
+STREAMS = 16  # text streams that evaluation reads in parallel
+POOL = 50  # batches whose rows are sorted by length together
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Which part of each batch this process works on: number ``rank`` of ``world`` processes."""
+    """The part of each batch for one process: number ``rank`` of ``world`` processes."""
 
     rank: int = 0
     world: int = 1
@@ -35,8 +35,8 @@ SINGLE = Shard()
 
 
 def select(split: Split, index: Tensor, steps: int | None = None) -> Batch:
-    """Return the rows ``index`` as they are stored, of sequences the first ``steps``."""
-    # Measured: ten times as fast as value[index] for rows of bytes
+    """Return the rows ``index`` as stored. Truncate sequences to the first ``steps``."""
+    # Measured: ten times as fast as value[index] for uint8 rows
     batch = {key: value.index_select(0, index) for key, value in split.items()}
     if steps is not None:
         batch["x"] = batch["x"][:, :steps]
@@ -46,21 +46,21 @@ def select(split: Split, index: Tensor, steps: int | None = None) -> Batch:
 def batches(
     split: Split, index: Sequence[Tensor], steps: Sequence[int | None], device: torch.device
 ) -> Iterator[Batch]:
-    """Yield a batch of each part of ``index``, on a device; those that lie elsewhere are sent ahead."""
+    """Yield a batch on the device for each element of ``index``. Prefetch batches from other devices."""
     resident = split["x"].device == device
     for batch in ahead(lambda n: select(split, index[n], steps[n]), range(len(index)), device, resident=resident):
         yield {**batch, "x": to_float(batch["x"])}
 
 
 def longest(split: Split, batches: Sequence[Tensor]) -> list[int | None]:
-    """Return the steps of each batch's longest sequence, None where rows have no lengths; waits for the device once."""
+    """Return the length of the longest sequence in each batch, None without lengths. Synchronizes the device once."""
     if "lengths" not in split or not batches:
         return [None] * len(batches)
     return torch.stack([split["lengths"].index_select(0, index).max() for index in batches]).tolist()
 
 
 def by_length(order: Tensor, lengths: Tensor, batch_size: int, generator: torch.Generator) -> Tensor:
-    """Return ``order`` with rows of like length in one batch: pools of it sorted, the batches shuffled again."""
+    """Return ``order`` bucketed by length: sort pools of rows by length, then shuffle the batches."""
     pools = [pool[lengths[pool].argsort(stable=True)] for pool in torch.split(order, POOL * batch_size)]
     order = torch.cat(pools)
     full = len(order) // batch_size
@@ -69,9 +69,9 @@ def by_length(order: Tensor, lengths: Tensor, batch_size: int, generator: torch.
 
 
 class MacroBatch:
-    """Consecutive training batches, made one after the other while they are used.
+    """Consecutive training batches, each loaded when the training loop reaches it.
 
-    ``sizes`` are the batches' rows over all processes; a batch itself is this process's share of them.
+    ``sizes`` are the batch sizes over all processes. Each batch has only the rows of this process.
     """
 
     def __init__(self, loader: Loader, epoch: int, first: int, index: Tensor) -> None:
@@ -81,14 +81,14 @@ class MacroBatch:
         self.steps = longest(loader.split, self.index)
 
     def __iter__(self) -> Iterator[Batch]:
-        """Yield batches: ``x`` augmented, images as float in [0, 1]."""
+        """Yield augmented batches, with images as float in [0, 1]."""
         loader, shard, index = self.loader, self.loader.shard, self.index
         if shard.world > 1:
             index = [part[shard.rank :: shard.world] for part in index]
         for number, batch in enumerate(batches(loader.split, index, self.steps, loader.device), start=self.first):
             if loader.augment:
                 batch = loader.augment(batch, generator_of(loader.seed, 1 + shard.rank, self.epoch, number))
-            # before the yield: the last batch's consumer never comes back for more
+            # before the yield: the consumer of the last batch does not resume this generator
             loader.epoch, loader.batch = (
                 (self.epoch, number + 1) if number + 1 < loader.batches else (self.epoch + 1, 0)
             )
@@ -96,15 +96,15 @@ class MacroBatch:
 
 
 class Loader:
-    """Training chunks in an order that is a function of (seed, epoch).
+    """Yields macro-batches of training rows in an order that depends only on (seed, epoch).
 
-    An epoch is ``steps`` batches where given (the order then repeats or is cut), else one pass with a short last
-    batch. A last batch with less than two rows for each process, which batch normalization cannot train on, is left
-    out of that pass. Sequences come with others of like length.
+    An epoch has ``steps`` batches if given, otherwise it is one pass over the rows. The last batch of a pass may be
+    smaller. A last batch with fewer than two rows per process is dropped, because batch normalization cannot train on
+    it. Sequences are bucketed by length.
 
-    Batches come on ``device`` (None: where the split lies). Of a text, an epoch takes the windows that are ``stride``
-    apart, from a first one of its own, in full batches:
-    shuffled, or, where ``stateful``, row r of each batch goes on where row r of the batch before ended.
+    Batches are on ``device`` (None: the device of the split). For a text, each epoch uses windows ``stride`` apart
+    from a random start, in full batches. The windows are shuffled. With ``stateful``, row r of each batch instead
+    continues row r of the previous batch.
     """
 
     def __init__(
@@ -137,15 +137,15 @@ class Loader:
         return -(-self.batches // MACRO_BATCH)
 
     def state_dict(self) -> dict[str, int]:
-        """Return the place of the batch that comes next: what was yielded last is done."""
+        """Return the position of the next batch. The last yielded batch counts as done."""
         return {"epoch": self.epoch, "batch": self.batch}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Begin the next iteration at such a place."""
+        """Start the next iteration at a saved position."""
         self.epoch, self.batch = state["epoch"], state["batch"]
 
     def order(self, epoch: int) -> Tensor:
-        """Return the row numbers of an epoch, (samples,)."""
+        """Return the row indices of an epoch, (samples,)."""
         if self.stateful and self.stride:
             return self._in_turn(epoch).to(self.split["x"].device)
         generator = generator_of(self.seed, 0, epoch)
@@ -158,9 +158,12 @@ class Loader:
         return order.to(self.split["x"].device)
 
     def _in_turn(self, epoch: int) -> Tensor:
-        """Return the windows of an epoch's batches, each row of a batch a stream of its own through the text."""
+        """Return the windows of an epoch for stateful training.
+
+        Each row of a batch follows its own stream through the text.
+        """
         assert self.stride is not None
-        long = self.rows // self.batch_size  # batches in a pass; where steps are given a pass may span epochs
+        long = self.rows // self.batch_size  # batches in a pass; a pass may span epochs if steps are given
         begins = torch.arange(self.batch_size) * long
         order = []
         for number in range(epoch * self.batches, (epoch + 1) * self.batches):
@@ -170,7 +173,7 @@ class Loader:
         return torch.cat(order)
 
     def __iter__(self) -> Iterator[MacroBatch]:
-        """Yield the chunks of the next epoch; those before the place where it begins are empty."""
+        """Yield the macro-batches of the next epoch. Those before the start position are empty."""
         epoch, begin, order = self.epoch, self.batch, self.order(self.epoch)
         length = MACRO_BATCH * self.batch_size
         for number in range(len(self)):
@@ -179,10 +182,10 @@ class Loader:
 
 
 class EvalLoader:
-    """Batches of a split in order, without augmentation; ``row`` (B,) are their numbers in it.
+    """Yields the batches of a split in order, without augmentation. ``row`` (B,) has the row indices.
 
-    Of several processes each has every world-th row of each ``EVAL_BATCH`` of them, and all have the same number of
-    batches. A text is read in ``STREAMS`` places side by side, each batch going on where the one before ended.
+    Each of several processes gets every world-th row of each block of ``EVAL_BATCH`` rows. All processes have the same
+    number of batches. A text is read in ``STREAMS`` parallel streams, and each batch continues the previous one.
     """
 
     def __init__(
@@ -197,11 +200,11 @@ class EvalLoader:
             self.index = [(streams + place) * stride for place in range(long)]
         else:
             blocks = list(torch.split(torch.arange(rows, device=device), EVAL_BATCH))
-            if len(blocks) > 1 and len(blocks[-1]) < ROOM:  # each process has some of each
+            if len(blocks) > 1 and len(blocks[-1]) < ROOM:  # each process gets rows of each block
                 blocks[-2:] = [torch.cat(blocks[-2:])]
             self.index = [block[shard.rank :: shard.world] for block in blocks]
         self.steps = longest(split, self.index)
-        self.rows = [index.cpu() for index in self.index]  # random numbers of rows are drawn there
+        self.rows = [index.cpu() for index in self.index]  # per-sample random generators run on the CPU
 
     def __len__(self) -> int:
         return len(self.index)
@@ -213,7 +216,7 @@ class EvalLoader:
 
 
 class ZooData(L.LightningDataModule):
-    """A Dataset as Lightning takes it. ``steps_per_epoch``, ``augment`` and ``stateful`` are for training alone."""
+    """The LightningDataModule of a Dataset. ``steps_per_epoch``, ``augment`` and ``stateful`` affect training only."""
 
     def __init__(
         self,
@@ -231,7 +234,7 @@ class ZooData(L.LightningDataModule):
         self._splits: dict[str, Split] | None = None
 
     def _split(self, name: str) -> dict[str, Any]:
-        """Return a split, and the device that its batches come on: all three lie there where they fit together."""
+        """Return a split and the device of its batches. All three splits move to the device if they fit together."""
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         if self._splits is None:
             splits = {part: getattr(self.dataset, part) for part in ("train", "val", "test")}
@@ -245,11 +248,11 @@ class ZooData(L.LightningDataModule):
         return Shard(self.trainer.global_rank, self.trainer.world_size) if self.trainer else SINGLE
 
     def train_dataloader(self) -> Loader:
-        """Return the chunks of shuffled training batches, on the trainer's device."""
+        """Return the loader of shuffled training macro-batches on the device of the trainer."""
         return self._loader(**self._split("train"), steps=self.steps_per_epoch, shard=self._shard())
 
     def plain_loader(self) -> Loader:
-        """Return training chunks as a process by itself has them, on the CPU, augmented as in training."""
+        """Return the training loader for a single process on the CPU, with the same augmentation."""
         return self._loader(split=self.dataset.train)
 
     def _loader(self, **options: Any) -> Loader:
@@ -267,15 +270,15 @@ class ZooData(L.LightningDataModule):
         return next(iter(next(iter(self.plain_loader()))))
 
     def val_dataloader(self) -> EvalLoader:
-        """Return the validation rows in order."""
+        """Return the validation loader."""
         return EvalLoader(**self._split("val"), shard=self._shard(), stride=self.dataset.stride)
 
     def test_dataloader(self) -> EvalLoader:
-        """Return the test rows in order."""
+        """Return the test loader."""
         return EvalLoader(**self._split("test"), shard=self._shard(), stride=self.dataset.stride)
 
     def transfer_batch_to_device(
         self, batch: Batch | MacroBatch, device: torch.device, dataloader_idx: int
     ) -> Batch | MacroBatch:
-        """Return the batch as it is: its loader has it on the device."""
+        """Return the batch unchanged, because the loader has already moved it to the device."""
         return batch

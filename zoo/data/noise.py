@@ -14,7 +14,7 @@ NOISES = ("none", "gaussian", "salt_and_pepper", "masking")
 
 
 def check_noise(name: str, level: float) -> None:
-    """Raise ZooError unless ``name`` is a kind of noise and ``level`` is inside its limits."""
+    """Raise ZooError unless ``name`` is a kind of noise and ``level`` is in range."""
     check_choice("model.noise", name, NOISES)
     check_number("model.noise_level", level, low=0, high=math.inf if name == "gaussian" else 1)
 
@@ -30,9 +30,9 @@ def add_noise(
 ) -> Tensor:
     """Return ``x`` (B, …), images in [0, 1] or standardized numbers, with noise.
 
-    ``gaussian`` adds N(0, level²). ``salt_and_pepper`` sets a share ``level`` of the numbers to 0 or 1 (to -3 or 3 where
-    these are no images), and ``masking`` to 0. With ``clip``, noisy images stay in [0, 1]. Without ``generator``, torch's
-    global generator is used.
+    ``gaussian`` adds N(0, level²). ``salt_and_pepper`` sets a fraction ``level`` of the values to 0 or 1 (for data
+    other than images, -3 or 3). ``masking`` sets them to 0. ``clip`` keeps noisy images in [0, 1]. Without
+    ``generator``, the global generator of torch is used.
     """
     if name == "none":
         return x

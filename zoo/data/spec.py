@@ -1,4 +1,4 @@
-"""The description of a data set: everything that a model needs to be built, and to read raw input later."""
+"""The description of a dataset, from which models are built and raw input is preprocessed."""
 
 from __future__ import annotations
 
@@ -9,34 +9,36 @@ from typing import Any, ClassVar
 from zoo import registry
 from zoo.exceptions import ZooError, unknown
 
-PADDING, UNKNOWN = 0, 1  # the first two tokens of each vocabulary
+PADDING, UNKNOWN = 0, 1  # ids of the first two tokens in each vocabulary
 
 
 @dataclass(frozen=True)
 class DataSpec:
-    """The shape and meaning of one data set; each modality has a subclass with its own fields.
+    """Shape and meaning of one dataset. Each modality adds its own fields in a subclass.
 
-    ``input_shape`` has no batch dimension. ``mean`` and ``std`` are those of the training rows, per channel or per
-    column; the model subtracts and divides. A regression's ``target_mean`` and ``target_std`` turn its outputs into
-    original units, less ``target_offset``, which is subtracted from a target in float64 where its size would hide its
-    differences in float32.
+    ``input_shape`` has no batch dimension. ``mean`` and ``std`` are statistics of the training rows, per channel or
+    per column. The model standardizes its input with them.
 
-    Classes exclude each other, unless ``multilabel``: then each is true or not for itself. With two classes that
-    exclude each other, number ``positive_class`` is the one whose average precision counts. ``class_counts`` are the
-    rows of each class among the ``rows`` in training.
+    In regression, ``target_mean`` and ``target_std`` convert outputs to original units. ``target_offset`` is
+    subtracted from targets in float64, where float32 would round away the differences between large values.
 
-    In generation x is the data to imitate, and a network's output is its logit of being real; y may be a label of it.
+    Classes are mutually exclusive unless ``multilabel`` is set. In binary classification, average precision is
+    computed for the class with index ``positive_class``. ``class_counts`` has the number of training rows of each
+    class, and ``rows`` their total.
 
-    A reconstruction's target is x itself; y is then a label that nothing is learned from. Where ``normal_classes``
-    names classes, training has no others, and y says of validation and test rows whether they are ``classes[1]``,
+    In generation, x is the data to imitate, and the output of the network is the discriminator's logit. y may hold
+    class labels.
+
+    In reconstruction, the target is x itself, and y is a label that the loss does not use. If ``normal_classes`` is
+    set, training has rows of these classes only. y of validation and test rows is then 0 for normal rows and 1 for
     anomalies.
     """
 
     modality: ClassVar[str] = ""
-    spatial: ClassVar[bool] = False  # x is (C, H, W), neighboring pixels belong together; else channels come last
-    bounded: ClassVar[bool] = False  # values lie in [0, 1]
-    tabular: ClassVar[bool] = False  # each number of x is a column of its own
-    variable_length: ClassVar[bool] = False  # the first axis of x is as long as the longest row of a batch
+    spatial: ClassVar[bool] = False  # x is (C, H, W) with spatial structure; otherwise channels come last
+    bounded: ClassVar[bool] = False  # values are in [0, 1]
+    tabular: ClassVar[bool] = False  # each value of x is a separate column
+    variable_length: ClassVar[bool] = False  # the first axis of x has the length of the longest sequence in the batch
 
     name: str
     task: str
@@ -59,43 +61,45 @@ class DataSpec:
         registry.task_entry(self.task)
         supported = registry.supported_tasks(self.modality)
         if self.task not in supported:
-            raise ZooError(f"{self.name}: {self.task} of {self.modality} data; must be {' or '.join(supported)}")
+            raise ZooError(
+                f"{self.name}: {self.modality} data does not support {self.task}; must be {' or '.join(supported)}"
+            )
         if self.target_type == "class" and len(self.classes) < 2 and not self.multilabel:
             raise ZooError(f"{self.name}: {self.task} needs at least two classes, found {len(self.classes)}")
 
     @property
     def target_type(self) -> str:
-        """What the task learns from: one of the registry's TARGETS."""
+        """Type of the target: one of the registry's TARGETS."""
         return registry.task_entry(self.task).target
 
     @property
     def inputs(self) -> int:
-        """Numbers in one sample."""
+        """Number of values in one sample."""
         return prod(self.input_shape)
 
     @property
     def encoded_size(self) -> int:
-        """Numbers in one sample once its categories, if it has some, are one-hot."""
+        """Number of values in one sample after one-hot encoding of the categories."""
         return self.inputs
 
     @property
     def vocab_size(self) -> int:
-        """Number of different tokens where x holds such, else 0."""
+        """Number of tokens in the vocabulary, 0 for data without tokens."""
         return 0
 
     @property
     def has_lengths(self) -> bool:
-        """Whether a batch has ``lengths`` (B,) beside x."""
+        """Whether batches have ``lengths`` (B,) in addition to x."""
         return False
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the columns of x where it has such."""
+        """Column names of x, empty for data without columns."""
         return ()
 
     @property
     def categories(self) -> tuple[tuple[str, ...], ...]:
-        """Texts that each column may hold where x has columns, nothing for a column of numbers."""
+        """Categories of each column of x, empty for numeric columns."""
         return ()
 
     @property
@@ -105,30 +109,30 @@ class DataSpec:
 
     @property
     def action_space(self) -> str:
-        """Return discrete or continuous where x is an observation to act on, else nothing."""
+        """Action space of an environment (discrete or continuous), empty for other data."""
         return ""
 
     @property
     def outputs(self) -> int:
-        """Numbers that a network gives: one per class or token, all of a forecast or of x, or one."""
+        """Number of network outputs: classes, tokens, forecast values, values of x, or one."""
         return int(registry.get_task(self.task).output_size(self))
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        """Shape of a network's output for one sample."""
+        """Shape of the network output for one sample."""
         shape: tuple[int, ...] = registry.get_task(self.task).output_shape(self)
         return shape
 
     def to_dict(self) -> dict[str, Any]:
-        """Return Python primitives alone, which a checkpoint can hold and load safely."""
+        """Return the spec as plain Python values, which a checkpoint stores and loads safely."""
         return {"modality": self.modality, **_primitives(self)}
 
     @staticmethod
     def of(spec: DataSpec | dict[str, Any]) -> DataSpec:
-        """Return ``spec`` itself, or the spec that ``to_dict`` made it from.
+        """Return ``spec`` itself, or rebuild the spec from the dictionary of ``to_dict``.
 
         Raises:
-            ZooError: an unknown modality or field.
+            ZooError: if the modality or a field is unknown.
         """
         if isinstance(spec, DataSpec):
             return spec
@@ -138,10 +142,10 @@ class DataSpec:
 
 
 def _built(cls: type, values: dict[str, Any]) -> Any:
-    """Return a dataclass, and those in its fields, from primitives.
+    """Rebuild a dataclass, including nested dataclasses, from plain values.
 
     Raises:
-        ZooError: a key that is no field.
+        ZooError: if a key is not a field of the dataclass.
     """
     known = {f.name: f for f in fields(cls)}
     for key in values:

@@ -1,4 +1,4 @@
-"""The way of data to a device: as a whole where it fits there, else batch by batch, one ahead of the computation."""
+"""Transfer of data to a device: all at once if it fits, otherwise batch by batch with prefetching."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from torch import Tensor, nn
 
 from zoo.data.dataset import Batch, Rows, Split, Values, Windows
 
-SHARE = 0.5  # of the memory that is left to data and activations, what data may take at most
-COPIES = 3  # of the parameters: gradients, and the two moments of Adam
+SHARE = 0.5  # maximum fraction of the memory for data and activations that data may use
+COPIES = 3  # of the parameters: gradients and the two Adam moments
 
 
 def upload(tensor: Tensor, device: torch.device) -> Tensor:
-    """Return a tensor of the host on a device, without waiting for the device."""
+    """Copy a tensor from the host to a device without waiting for the device."""
     if device.type != "cuda":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def free_memory(device: torch.device) -> int:
-    """Return the bytes that are free on an accelerator."""
+    """Return the free memory of an accelerator in bytes."""
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
     return torch.cuda.mem_get_info(device)[0]
 
 
 def fits(splits: Iterable[Split], device: torch.device, parameters: Iterable[nn.Parameter]) -> bool:
-    """Tell whether splits may lie on a device as a whole, and leave room for learning these parameters."""
+    """Return whether the splits fit on a device and leave room to train these parameters."""
     if device.type == "cpu":
         return True
     room = COPIES * sum(p.numel() * p.element_size() for p in parameters if p.requires_grad)
@@ -36,7 +36,7 @@ def fits(splits: Iterable[Split], device: torch.device, parameters: Iterable[nn.
 
 
 def size_of(split: Split) -> int:
-    """Return the bytes that a split takes on a device; values that windows share count once."""
+    """Return the size of a split on a device in bytes. Values shared between windows count once."""
     shared = {_identity(value): value.base.nbytes for value in split.values() if isinstance(value, Windows)}
     return sum(shared.values()) + sum(_bytes(value) for value in split.values() if not isinstance(value, Windows))
 
@@ -54,7 +54,7 @@ def _identity(value: Windows) -> tuple[int, tuple[int, ...]]:
 
 
 def to_device(split: Split, device: torch.device) -> dict[str, Values]:
-    """Return a split on a device; windows into the same values share them there."""
+    """Move a split to a device. Windows into the same values share them there."""
     bases: dict[tuple[int, tuple[int, ...]], Tensor] = {}
     moved: dict[str, Values] = {}
     for key, value in split.items():
@@ -71,10 +71,10 @@ def to_device(split: Split, device: torch.device) -> dict[str, Values]:
 def ahead(
     select: Callable[[int], Batch], numbers: Sequence[int], device: torch.device, *, resident: bool = False
 ) -> Iterator[Batch]:
-    """Yield ``select(number)`` of each number on a device, where a ``resident`` batch is already.
+    """Yield ``select(number)`` on the device for each number. ``resident`` batches are already there.
 
-    A batch that comes from the host is selected, and copied in a stream of its own, before the one before it is handed
-    out: while the device computes on that. Which batches there are, and in which order, does not depend on it.
+    While the device computes on one batch, the next one is selected and copied in a separate CUDA stream. Prefetching
+    does not change the batches or their order.
     """
     if resident or device.type != "cuda" or not numbers:
         for number in numbers:
@@ -92,7 +92,7 @@ def ahead(
         batch, work = coming, torch.cuda.current_stream(device)
         work.wait_stream(stream)
         for value in batch.values():
-            value.record_stream(work)  # its memory is not used again before this work is done
+            value.record_stream(work)  # keeps its memory reserved until this work is done
         if after is not None:
             coming = send(after)
         yield batch

@@ -249,15 +249,15 @@ def test_resume_without_environment_state_ends_replayed_episodes(tmp_path, capsy
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ("constructor", "cannot be made: its constructor raised RuntimeError (no license for it)"),
+        ("constructor", "cannot be created: its constructor raised RuntimeError (no license for it)"),
         ("reset", "reset raised KeyError ('level')"),
         ("old reset", "reset must return (observation, info)"),
-        ("shape", "shows float64[7] in reset; its observation_space is of the shape [3]"),
+        ("shape", "reset returned float64[7]; its observation_space has the shape [3]"),
         ("step", "step raised OSError (lost the robot)"),
         ("old step", "step raised ValueError (not enough values to unpack (expected 5, got 4))"),
-        ("reward", "step gave the reward None; must be a number"),
-        ("array reward", "step gave the reward array([1.]); must be a number"),
-        ("text reward", "step gave the reward 'much'; must be a number"),
+        ("reward", "step returned the reward None; must be a number"),
+        ("array reward", "step returned the reward array([1.]); must be a number"),
+        ("text reward", "step returned the reward 'much'; must be a number"),
     ],
 )
 def test_environment_errors_name_the_environment_in_one_line(wrong, message):
@@ -294,7 +294,7 @@ def test_environment_error_in_a_later_reset(monkeypatch):
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
-    [("huge", "shows NaN or infinity at step 3"), ("huge reward", "gave the reward [1e+39, 1e+39]")],
+    [("huge", "returned NaN or infinity at step 3"), ("huge reward", "returned the reward [1e+39, 1e+39]")],
 )
 def test_environment_values_beyond_float32_are_an_error(wrong, message):
     space = spaces.Box(-np.inf, np.inf, (3,), np.float64)
@@ -322,7 +322,7 @@ def test_actions_are_clipped_in_the_precision_of_their_space():
 
 @pytest.mark.parametrize(
     ("identity", "message"),
-    [("zoo-plain-v0", "takes no render_mode"), ("zoo-drawn-v0", "render raised RuntimeError (no screen)")],
+    [("zoo-plain-v0", "does not accept render_mode"), ("zoo-drawn-v0", "render raised RuntimeError (no screen)")],
 )
 def test_video_failure_keeps_the_results(identity, message, capsys):
     games = environments("x", identity, None, **SIZES)

@@ -120,7 +120,7 @@ def test_discrete_actions_with_an_offset_count_from_zero():
     ("how", "message"),
     [
         ("crash", "raised RuntimeError (no more steps) at step 3"),
-        ("nan", "shows NaN or infinity at step 3"),
+        ("nan", "returned NaN or infinity at step 3"),
         ("reward", "gave the reward [inf"),
     ],
 )
@@ -136,8 +136,8 @@ def test_environment_error_names_step_and_actions(how, message):
 @pytest.mark.parametrize(
     ("kind", "identity", "sizes", "message"),
     [
-        ("discrete", "None-v0", {}, "None-v0 cannot be made"),
-        ("discrete", "Pendulum-v1", {}, "takes continuous actions; data.action_space=continuous"),
+        ("discrete", "None-v0", {}, "None-v0 cannot be created"),
+        ("discrete", "Pendulum-v1", {}, "has continuous actions; set data.action_space=continuous"),
         (
             "discrete",
             "CartPole-v1",

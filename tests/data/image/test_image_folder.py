@@ -172,14 +172,14 @@ def stray(root: Path) -> Path:
     ("make", "message"),
     [
         (lambda p: damaged(folder_of(p)), r"red/3\.png: cannot be decoded \(.*data.skip_corrupt=true"),
-        (lambda p: emptied(folder_of(p)), "green: holds no image"),
-        (lambda p: folder_of(p, classes=("red",)), "one class only, 'red'"),
+        (lambda p: emptied(folder_of(p)), "green: has no image"),
+        (lambda p: folder_of(p, classes=("red",)), "only one class, 'red'"),
         (lambda p: stray(folder_of(p)), "a.png lies in no class folder"),
         (lambda p: folder_of(p, parts=("train",)) and folder_of(p, parts=("test",), classes=("blue", "green")),
-         "test: holds the class 'green', which train lacks"),
+         "test: has the class 'green', which train lacks"),
         (lambda p: p.mkdir() or p, "is empty"),
-        (lambda p: p.mkdir() or ((p / "a.txt").write_text("a") and p), "holds no image among 1 files"),
-        (lambda p: p.with_suffix(".zip").write_bytes(b"no zip") and p.with_suffix(".zip"), "is not a whole archive"),
+        (lambda p: p.mkdir() or ((p / "a.txt").write_text("a") and p), "has no image among 1 files"),
+        (lambda p: p.with_suffix(".zip").write_bytes(b"no zip") and p.with_suffix(".zip"), "is not a valid archive"),
     ],
 )  # fmt: skip
 def test_image_folder_rejects_unusable_data_in_one_line(tmp_path, make, message):

@@ -153,9 +153,7 @@ def test_bit_depth_above_8_shares_one_range(tmp_path, bits, capsys):
         gray(values[n + 12 * ("right" in str(path))], path.with_suffix(".png"))
 
     data = load("image_folder", path=str(two_classes(tmp_path / "x", make)))
-    want = (
-        f"note: {tmp_path / 'x'}: 24 files (left/0.png, left/1.png, left/10.png, …) of more than 8 bits; 0 to {most} "
-    )
+    want = f"note: {tmp_path / 'x'}: 24 files (left/0.png, left/1.png, left/10.png, …) with more than 8 bits; values from 0 to {most} "
     assert want in capsys.readouterr().err
     assert torch.allclose(all_images(data)[:, 0].sort(0).values, torch.from_numpy(values / most).float().sort(0).values)
     assert len(all_images(data).unique()) == len(np.unique(values))
@@ -199,7 +197,7 @@ def test_bit_depth_16_rgb_tiff_by_layout(tmp_path, options):
     reading = ImageReading(integer_range=(0.0, 4095.0))
     spec = ImageSpec("x", "classification", (3, 5, 6), classes=("a", "b"), reading=reading)
     if planes:
-        with pytest.raises(zoo.ZooError, match=r"a.tif: .*\(its channels of more than 8 bits lie in separate planes"):
+        with pytest.raises(zoo.ZooError, match=r"a.tif: .*\(it has planar channels of more than 8 bits"):
             encode(spec, tmp_path / "a.tif")
     else:
         want = torch.from_numpy(color.transpose(2, 0, 1) / 4095).float()
@@ -235,14 +233,18 @@ def test_bit_depth_range_of_signed_and_float_values(tmp_path, low, high, dtype, 
 @pytest.mark.parametrize(("most", "dtype"), [(255, np.int32), (3000, np.uint16), (1, np.uint16)])
 def test_bit_depth_8_model_reads_unambiguous_16_bit_files(tmp_path, reader, most, dtype):
     full = gray(np.full((4, 4), 257 * 100, np.uint16), tmp_path / "full.png")
-    with pytest.raises(zoo.ZooError, match=r"full.png: .*\(its values end at 25700 of 65535, and training had 8 bits"):
+    with pytest.raises(
+        zoo.ZooError, match=r"full.png: .*\(its maximum is 25700 of 65535, and the training images had 8 bits"
+    ):
         reader.predict(full)
     values = np.array([[0, 257 * 100, 257 * 200, 65535]] * 4, np.uint16)
     full = gray(values, tmp_path / "full.png")
     assert torch.equal(encode(reader.spec, full)["x"], encode(reader.spec, (values // 257).astype(np.uint8))["x"])
     black = gray(np.zeros((4, 4), np.uint16), tmp_path / "black.png")
     assert encode(reader.spec, black)["x"].sum() == 0
-    with pytest.raises(zoo.ZooError, match=f"its values end at {most} of 65535, and training had 8 bits; convert it"):
+    with pytest.raises(
+        zoo.ZooError, match=f"its maximum is {most} of 65535, and the training images had 8 bits; convert it"
+    ):
         reader.predict(Image.fromarray(np.full((4, 4), most, dtype)))
 
 
@@ -250,7 +252,7 @@ def test_image_folder_rejects_nan_pixels(tmp_path):
     def make(path, n):
         gray(np.full((4, 4), np.nan if n == 3 else 0.5, np.float32), path.with_suffix(".tif"))
 
-    with pytest.raises(zoo.ZooError, match=r"left/3.tif: cannot be decoded \(holds values that are no numbers\), nor"):
+    with pytest.raises(zoo.ZooError, match=r"left/3.tif: cannot be decoded \(it has values that are not finite\), nor"):
         load("image_folder", path=str(two_classes(tmp_path / "x", make)))
 
 
@@ -295,7 +297,7 @@ def test_split_folders_have_any_common_name_and_level(tmp_path, names, inside):
 def test_split_folders_mixed_with_others_are_rejected(tmp_path, names, message):
     for name in names:
         two_classes(tmp_path / "x" / name, small, 3)
-    with pytest.raises(zoo.ZooError, match=f"are named as parts of the data, and {message}") as error:
+    with pytest.raises(zoo.ZooError, match=f"are named like splits, but {message}") as error:
         load("image_folder", path=str(tmp_path / "x"))
     assert "\n" not in str(error.value)
 
@@ -331,10 +333,10 @@ def test_image_reader_notes_skipped_files_everywhere(tmp_path, capsys, reader):
     assert want in capsys.readouterr().err
     for path in (root / "left").glob("*.png"):
         path.unlink()
-    with pytest.raises(zoo.ZooError, match=r"left: holds no image that can be read: left out 30 files .*IMG_00.HEIC"):
+    with pytest.raises(zoo.ZooError, match=r"left: has no readable image: left out 30 files .*IMG_00.HEIC"):
         load("image_folder", path=str(root))
     (piece,) = pieces(reader.spec, [str(root / "left")])
-    assert "holds no image that can be read: left out 30 files" in piece.wrong
+    assert "has no readable image: left out 30 files" in piece.wrong
 
 
 def test_image_reader_notes_frames_and_resized_files(tmp_path, capsys):
@@ -347,12 +349,12 @@ def test_image_reader_notes_frames_and_resized_files(tmp_path, capsys):
     for _ in range(2):  # the second time from the cache
         assert load("image_folder", path=str(root)).spec.input_shape == (1, 4, 4)
         assert capsys.readouterr().err.splitlines() == [
-            f"note: {root}: 2 files (left/50.tif, right/50.tif) of several frames or pages; the first of each is read",
-            f"note: {root}: 2 files (left/28.tif, right/28.tif) of other sizes than 4×4 are brought to it; "
-            "data.size= sets another",
+            f"note: {root}: 2 files (left/50.tif, right/50.tif) with several frames or pages; only the first is read",
+            f"note: {root}: 2 files (left/28.tif, right/28.tif) resized to 4×4, the size of most files; "
+            "set data.size= to change it",
         ]
     load("image_folder", path=str(root), labels=str(tmp_path / "labels.csv"), channels=1)
-    want = "left out 100 images (right/0.tif, right/1.tif, right/10.tif, …) that the list of labels does not name"
+    want = "left out 100 images (right/0.tif, right/1.tif, right/10.tif, …) missing in the CSV of labels"
     assert want in capsys.readouterr().err
 
 
@@ -465,7 +467,7 @@ def test_npz_splits_share_one_pixel_type(tmp_path):
     x, y = np.zeros((20, 4, 4), np.uint8), np.arange(20) % 2
     path = tmp_path / "x.npz"
     np.savez(path, x_train=x, y_train=y, x_test=x / 255.0, y_test=y)
-    with pytest.raises(zoo.ZooError, match=r"of different types, float64 and uint8; must be of one"):
+    with pytest.raises(zoo.ZooError, match=r"of different types, float64 and uint8; must be the same"):
         load("npz", path=str(path))
     deep = x.astype(np.int64)
     deep[0] = 255
@@ -481,23 +483,23 @@ def test_npz_splits_share_one_pixel_type(tmp_path):
     [
         (
             lambda p: np.full((2, 4, 4), 200.0),
-            r"images of float64 from 200 to 200; must be .*divide all of them by 255",
+            r"images of float64 from 200 to 200; must be .*divide all images by 255",
         ),
-        (lambda p: np.full((2, 4, 4), 4000), "from 4000 to 4000; must be .* the greatest value that there can be"),
-        (lambda p: np.eye(4, dtype=int), "from 0 to 1; must be .*convert them to uint8 if they reach to 255"),
+        (lambda p: np.full((2, 4, 4), 4000), "from 4000 to 4000; must be .* the largest possible value"),
+        (lambda p: np.eye(4, dtype=int), "from 0 to 1; must be .*convert them to uint8 if their range is 0 to 255"),
         (lambda p: np.full((4, 4), np.nan), "NaN or infinity"),
         (lambda p: torch.full((1, 1, 4, 4), -0.5), "from -0.5 to -0.5; must be"),
-        (lambda p: np.zeros((9, 7), np.uint8), r"shape \(9, 7\); must be \(batch, 1, 4, 4\); paths and Pillow's"),
+        (lambda p: np.zeros((9, 7), np.uint8), r"shape \(9, 7\); must be \(batch, 1, 4, 4\); paths and Pillow"),
         (lambda p: np.zeros((4, 4, 3), np.uint8), r"shape \(4, 4, 3\); must be"),
-        (lambda p: np.zeros((0, 4, 4), np.uint8), "hold no pixels"),
-        (lambda p: [], "hold no pixels"),
+        (lambda p: np.zeros((0, 4, 4), np.uint8), "have no pixels"),
+        (lambda p: [], "have no pixels"),
         (lambda p: [np.zeros((4, 4)), np.zeros((5, 4))], "of different shapes"),
         (lambda p: None, "of type object"),
-        (lambda p: p / "none.png", "none.png: is no image that can be read"),
-        (lambda p: [str(p / "a.txt")], "a.txt: is no image that can be read"),
-        (lambda p: p, "is no image that can be read"),
-        (lambda p: [p / "a.png", np.zeros((4, 4))], "a ndarray among files"),
-        (lambda p: Image.new("L", (0, 4)), "an image: is no image that can be read"),
+        (lambda p: p / "none.png", "none.png: is not a readable image"),
+        (lambda p: [str(p / "a.txt")], "a.txt: is not a readable image"),
+        (lambda p: p, "is not a readable image"),
+        (lambda p: [p / "a.png", np.zeros((4, 4))], "a ndarray in a list of files"),
+        (lambda p: Image.new("L", (0, 4)), "an image: is not a readable image"),
     ],
 )
 def test_predict_rejects_unfit_images_in_one_line(tmp_path, reader, raw, message):

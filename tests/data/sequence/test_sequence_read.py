@@ -82,7 +82,7 @@ def test_recordings_note_other_files_of_a_folder(tmp_path, capsys):
     (tmp_path / "b.mp3").write_bytes(b"mp3")
     (tmp_path / "._a.wav").write_bytes(b"litter")
     assert [len(piece.names) for piece in pieces(spec, [str(tmp_path)])] == [1]
-    assert f"note: {tmp_path}: left out 1 file that is no .wav file: b.mp3" in capsys.readouterr().err
+    assert f"note: {tmp_path}: left out 1 file that is not a .wav file: b.mp3" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def reader():
         (np.array([["a", "b"]]), "must be numbers"),
         ([], "no sequences"),
         (None, "must be numbers"),
-        ("none.npy", "none.npy: is no array that can be read"),
+        ("none.npy", "none.npy: is not a readable array"),
     ],
 )
 def test_predict_rejects_unfit_sequences_in_one_line(reader, raw, message):

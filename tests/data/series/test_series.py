@@ -80,12 +80,12 @@ def damaged(how: str) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ("gap", "line 51, column 'date': after 2024-01-03 01:00:00 the steps are not even .2 are missing."),
-        ("twice", "line 52, column 'date': 2024-01-03 01:00:00 is there twice"),
-        ("backwards", "comes before the line above; sort the rows"),
-        ("text", "line 9, column 'c1': 'broken' is text in a column of numbers"),
+        ("gap", "line 51, column 'date': the steps after 2024-01-03 01:00:00 are irregular .2 are missing."),
+        ("twice", "line 52, column 'date': 2024-01-03 01:00:00 occurs twice"),
+        ("backwards", "is earlier than the line above; sort the rows"),
+        ("text", "line 9, column 'c1': 'broken' is text in a numeric column"),
         ("empty", "line 9, column 'c1': is empty .1 values are missing."),
-        ("no time", "no column holds times .columns: c0, c1.; name it by data.time_column="),
+        ("no time", "no column has times .columns: c0, c1.; set data.time_column="),
         ("bad time", "line 9, column 'date': 'yesterday' is no time"),
     ],
 )
@@ -108,9 +108,9 @@ def test_fill_method_interpolates_or_repeats(tmp_path):
 
 def test_prediction_length_above_a_split_is_rejected(tmp_path):
     path = write_csv(hourly(), tmp_path / "s.csv")
-    with pytest.raises(ZooError, match="data.prediction_length=50 is longer than its 40 rows of validation"):
+    with pytest.raises(ZooError, match="data.prediction_length=50 exceeds the 40 validation rows"):
         load("series", path=path, context_length=24, prediction_length=50)
-    with pytest.raises(ZooError, match="280 rows to train on hold no window of data.context_length=300"):
+    with pytest.raises(ZooError, match="280 training rows are too few for a window of data.context_length=300"):
         load("series", path=path, context_length=300, prediction_length=6)
 
 

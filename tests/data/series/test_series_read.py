@@ -206,7 +206,10 @@ def test_dayfirst_inferred_from_even_steps(tmp_path, capsys):
     for form, first, other in (("%d/%m/%Y", "day", "false"), ("%m/%d/%Y", "month", "true")):
         data = load("series", path=save(tmp_path / "s.csv", months.strftime(form)), **OPTIONS)
         assert data.spec.seasonal_period == 12
-        assert f"is read {first} first, by which the steps are even (data.dayfirst={other}" in capsys.readouterr().err
+        assert (
+            f"is read with the {first} first, which gives regular steps (data.dayfirst={other}"
+            in capsys.readouterr().err
+        )
     with pytest.raises(ZooError, match="steps are not even"):
         load("series", path=str(tmp_path / "s.csv"), dayfirst=True, fill_method="linear", **OPTIONS)
 
@@ -252,13 +255,13 @@ def test_frame_with_time_zone_aware_index(tmp_path):
     frame = pd.DataFrame({"v": np.arange(400.0)}, index=hours)
     assert encode(spec, frame)["x"][0, :, 0].tolist() == list(range(392, 400))
     assert encode(spec, frame["v"])["x"][0, :, 0].tolist() == list(range(392, 400))
-    with pytest.raises(ZooError, match="row 200, column 'index': after .* the steps are not even"):
+    with pytest.raises(ZooError, match="row 200, column 'index': the steps after .* are irregular"):
         encode(spec, frame.drop(index=hours[200]))
 
 
 def test_time_column_repeated_hour_suggests_daylight_saving(tmp_path):
     hours = pd.date_range("2024-10-20", periods=400, freq="h", tz="Europe/Berlin").tz_localize(None)
-    with pytest.raises(ZooError, match="2024-10-27 02:00:00 is there twice.*where clocks were set back"):
+    with pytest.raises(ZooError, match="2024-10-27 02:00:00 occurs twice.*if clocks were set back"):
         load("series", path=save(tmp_path / "s.csv", hours), **OPTIONS)
 
 
@@ -291,11 +294,11 @@ def test_encode_names_gaps_without_fill_method(tmp_path):
             encode(spec, raw)
     with pytest.raises(ZooError, match=r"x\[0\], step 6, column 'v': is empty"):
         encode(spec, new[["v"]].to_numpy()[-8:])
-    with pytest.raises(ZooError, match="row 1, column 'v': 'broken' is text in a column of numbers"):
+    with pytest.raises(ZooError, match="row 1, column 'v': 'broken' is text in a numeric column"):
         encode(spec, pd.DataFrame({"date": new.date[:20], "v": ["broken", *np.arange(19.0)]}))
     with pytest.raises(ZooError, match="column 'v': is infinite"):
         encode(spec, np.full((8, 1), np.inf))
-    with pytest.raises(ZooError, match="row 20, column 'date': after 2020-01-20 the steps are not even"):
+    with pytest.raises(ZooError, match="row 20, column 'date': the steps after 2020-01-20 are irregular"):
         encode(spec, new.fillna(0.0).drop(index=range(20, 24)))
 
 
@@ -306,9 +309,9 @@ def test_encode_names_gaps_without_fill_method(tmp_path):
         (lambda f: f[:5], "has 5 rows; must be .8, 1., the last 8 steps of v"),
         (lambda f: f.rename(columns={"v": "w"}), "the columns v are missing"),
         (lambda f: pd.concat([f, f[["v"]]], axis=1), "two columns are named 'v'"),
-        (lambda f: f.sample(frac=1, random_state=0), "comes before the row above; sort the rows"),
-        (lambda f: pd.concat([f, f[-1:]]), "is there twice; keep one row of each"),
-        (lambda f: f.assign(v=f.v.map("{:.1f}".format).str.replace(".", ",")), "'0,0' is text in a column of numbers"),
+        (lambda f: f.sample(frac=1, random_state=0), "is earlier than the row above; sort the rows"),
+        (lambda f: pd.concat([f, f[-1:]]), "occurs twice; keep one row for each"),
+        (lambda f: f.assign(v=f.v.map("{:.1f}".format).str.replace(".", ",")), "'0,0' is text in a numeric column"),
         (lambda f: [[None]] * 8, "x.0., step 1, column 'v': is empty"),
         (lambda f: [["x"]] * 8, "is no array of numbers"),
         (lambda f: f["v"].to_numpy(), "must be .8, 1., the last 8 steps of v"),
@@ -341,7 +344,7 @@ def test_series_rejects_long_format(tmp_path):
         for rows in (frame, frame.sort_values("date", kind="stable")):
             rows.to_csv(tmp_path / "s.csv", index=False)
             with pytest.raises(
-                ZooError, match="comes once for each 'shop' .*several series.*a file or a column of its own"
+                ZooError, match="occurs once for each 'shop' .*several series.*a separate file or column"
             ):
                 load("series", path=str(tmp_path / "s.csv"), **OPTIONS)
 
@@ -373,16 +376,16 @@ def test_series_rejects_empty_last_rows(tmp_path):
     columns = {"v": np.arange(100.0), "promo": np.arange(100) % 3}
     spec = load("series", path=save(tmp_path / "s.csv", days, **columns), **OPTIONS).spec
     path = save(tmp_path / "s.csv", days, v=np.where(np.arange(100) < 94, columns["v"], np.nan), promo=columns["promo"])
-    message = "line 96, column 'v': is empty to the end .6 rows.; if they are the future, cut these rows off"
+    message = "line 96, column 'v': is empty from here to the end .6 rows.; if they are the future, remove them"
     with pytest.raises(ZooError, match=message):
         load("series", path=path, **OPTIONS)
     (piece,) = pieces(spec, [path])
-    assert "line 96, column 'v': is empty to the end" in piece.wrong
+    assert "line 96, column 'v': is empty from here to the end" in piece.wrong
 
 
 def test_fill_method_rejects_mostly_missing_series(tmp_path):
     days = pd.date_range("2020-01-01", periods=400)[[*range(20), *range(380, 400)]]
-    with pytest.raises(ZooError, match="after 2020-01-20 the steps are not even, 361 days where most are 1 day"):
+    with pytest.raises(ZooError, match="the steps after 2020-01-20 are irregular: 361 days instead of 1 day"):
         load("series", path=save(tmp_path / "s.csv", days), fill_method="linear", **OPTIONS)
 
 
@@ -404,7 +407,7 @@ def test_series_numbers_in_local_formats(tmp_path):
     assert data.test["y"].base[-1].tolist() == pytest.approx([1059.9, 60_500])
     path.write_text("\n".join([lines[0], *lines[-8:]]).replace("1.059,9", "n.a.") + "\n")
     (piece,) = pieces(data.spec, [str(path)])
-    assert "line 9, column 'Preis': is empty to the end (1 rows)" in piece.wrong
+    assert "line 9, column 'Preis': is empty from here to the end (1 rows)" in piece.wrong
     path.write_text("\n".join([lines[0], *lines[-8:]]) + "\n")
     (piece,) = pieces(data.spec, [str(path)])
     assert torch.equal(encode(data.spec, piece.raw)["x"][0], data.test["y"].base[-8:])
@@ -424,7 +427,7 @@ def test_series_unnamed_index_column_is_dropped(tmp_path, capsys):
     frame = pd.DataFrame({"date": pd.date_range("2020-01-01", periods=60), "v": np.arange(60.0)})
     frame.to_csv(tmp_path / "s.csv")
     assert load("series", path=str(tmp_path / "s.csv"), **OPTIONS).spec.columns == ("v",)
-    assert "left out column_1, an index without a name" in capsys.readouterr().err
+    assert "left out column_1, an unnamed index column" in capsys.readouterr().err
 
 
 def test_time_column_of_numbers_by_name_or_magnitude(tmp_path):

@@ -78,7 +78,7 @@ def test_read_csv_names_the_line_of_an_unbalanced_quote(tmp_path):
         read_csv(path)
     with pytest.raises(zoo.ZooError, match=r"unknown data\.quoting 'non': did you mean 'none'"):
         read_csv(path, Dialect(quoting="non"))
-    with pytest.raises(zoo.ZooError, match=r"line 3: has 3 fields where others have 2"):
+    with pytest.raises(zoo.ZooError, match=r"line 3: has 3 fields; other lines have 2"):
         read_csv(path, Dialect(quoting="none"))
 
 
@@ -111,7 +111,7 @@ def test_csv_drops_an_unnamed_index_with_a_note(tmp_path, capsys):
     rows = "".join(f"{n},{n / 7:.2f},{'uv'[n % 2]}\n" for n in range(40))
     spec = load("csv", path=str(write_csv(tmp_path, ",a,y\n" + rows)), target="y").spec
     assert spec.columns == ("a",)
-    assert "left out column_1, an index without a name" in capsys.readouterr().err
+    assert "left out column_1, an unnamed index column" in capsys.readouterr().err
     by_place = load("csv", path=str(tmp_path / "a.csv"), target=-1, drop_columns=["column_1"])
     assert by_place.spec == spec
 

@@ -104,7 +104,7 @@ def test_frame_column_names_may_be_numbers():
     [
         ((frame()[["a"]], frame()["y"].sample(frac=1, random_state=0)), None, "the index of y is not that of X"),
         ((frame()[["a"]], frame()[["y", "a"]]), None, "y has 2 columns"),
-        ((frame(), frame()["y"]), None, "X has a column 'y' too"),
+        ((frame(), frame()["y"]), None, "X already has a column 'y'"),
         ((frame()[["a"]], Y[:-1]), None, "X has 60 rows and y has 59"),
         ((A[:, None], np.where(Y == "yes", Y, None)), None, "y holds NaN or infinity or None"),
         (pd.concat([frame(), frame()[["a"]]], axis=1), "y", "two columns are named 'a'"),

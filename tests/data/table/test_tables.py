@@ -104,22 +104,22 @@ FIRST = LINES[1].split(",")[0]
     [
         ("", "is empty"),
         ("This is no table.\nIt is prose, you see.\nIt goes on\n", "is not a CSV, no delimiter"),
-        (b"\x89PNG\r\n\x1a\n\0\0\0", "is not a CSV, it holds bytes that are no text"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0", "is not a CSV: it has bytes that are not text"),
         (csv().replace("oak", "é", 1).encode("latin-1"), r"line \d+: byte \d+ is not UTF-8 text"),
-        (LINES[0] + "\n", "has a header and no rows"),
+        (LINES[0] + "\n", "has a header but no rows"),
         (csv().replace("size,kind", "kind,kind", 1), "column names occur twice, such as 'kind'"),
-        (csv().replace(FIRST, "big", 1), r"line 2, column 'size': 'big' is text in a column of numbers.*data.categorical_columns="),
+        (csv().replace(FIRST, "big", 1), r"line 2, column 'size': 'big' is text in a numeric column.*data.categorical_columns="),
         (csv().replace(FIRST, "inf", 1), "line 2, column 'size': is infinite"),
-        (csv().replace(LINES[3], LINES[3] + ",1", 1), "line 4: has 5 fields where others have 4"),
+        (csv().replace(LINES[3], LINES[3] + ",1", 1), "line 4: has 5 fields; other lines have 4"),
         (csv().replace("oak", '"oak', 1), "a quotation mark may be missing"),
         ("\n".join(line.rpartition(",")[0] + ("," + ("tall" if n == 0 else "1")) for n, line in enumerate(LINES)),
          "the target 'tall' is '1' in every row"),
         ("\n".join(line.rpartition(",")[0] + "," * (n == 1) if n == 1 else line for n, line in enumerate(LINES)),
          "line 2, column 'tall': the target is missing"),
         ("\n".join(f"2024-03-{n % 28 + 1:02d},{line}" if n else f"day,{line}" for n, line in enumerate(LINES)),
-         "column 'day' holds dates, such as '2024-03-02'.*data.drop_columns="),
+         "column 'day' has dates, such as '2024-03-02'.*data.drop_columns="),
         ("\n".join(f"no. {n},{line}" if n else f"name,{line}" for n, line in enumerate(LINES)),
-         "column 'name' holds 200 different texts.*data.drop_columns="),
+         "column 'name' has 200 different texts.*data.drop_columns="),
         ("\n".join(LINES[:4]), "data.folds=5"),
     ],
 )  # fmt: skip
@@ -137,13 +137,13 @@ def test_csv_suggests_column_names(tmp_path):
         ({}, "data.target: must name the column to learn"),
         ({"target": "tall", "drop_columns": ["sise"]}, "did you mean 'size'"),
         ({"target": "tall", "positive_class": "2"}, "unknown class in data.positive_class"),
-        ({"target": "kind", "task": "regression"}, "is text in a column of numbers"),
+        ({"target": "kind", "task": "regression"}, "is text in a numeric column"),
     ):
         with pytest.raises(zoo.ZooError, match=message):
             load("csv", path=path, **options)
     with pytest.raises(zoo.ZooError, match="data.path=nowhere.csv: no such file"):
         zoo.train("fnn", data="csv", **{"data.path": "nowhere.csv", "data.target": "y"})
-    with pytest.raises(zoo.ZooError, match="more than the 144 rows to train on"):
+    with pytest.raises(zoo.ZooError, match="larger than the 144 training rows"):
         zoo.train("fnn", data="csv", **{"data.path": path, "data.target": "tall", "data.batch_size": 512})
 
 
@@ -153,10 +153,10 @@ def test_csv_test_file_is_the_test_split(tmp_path):
     assert data.sizes == (180, 20, ROWS)
     assert data.test["x"][:, 0].tolist() == pytest.approx(frame(1)["size"].tolist(), rel=1e-6)
     write(tmp_path / "b.csv", frame(1).assign(tall=7).to_csv(index=False))
-    with pytest.raises(zoo.ZooError, match=r"b.csv, line 2, column 'tall': the class '7' does not occur in training"):
+    with pytest.raises(zoo.ZooError, match=r"b.csv, line 2, column 'tall': the class '7' is not in the training data"):
         load("csv", path=train, test=test, target="tall")
     write(tmp_path / "b.csv", frame(1).drop(columns="kind").to_csv(index=False))
-    with pytest.raises(zoo.ZooError, match="b.csv: lacks the columns kind"):
+    with pytest.raises(zoo.ZooError, match="b.csv: the columns kind are missing"):
         load("csv", path=train, test=test, target="tall")
 
 

@@ -99,9 +99,7 @@ def test_text_column_of_new_tables_is_trainings(spec, tmp_path):
     assert read(spec, new.with_suffix(".txt")) == ["good"]
     new.write_text("liked,comment\nyes,good\nno,bad\n")
     (piece,) = pieces(spec, [str(new)])
-    assert (
-        piece.wrong == f"{new}: lacks the column 'review', whose texts the model reads; its columns are liked, comment"
-    )
+    assert piece.wrong == f"{new}: the text column 'review' is missing; columns are liked, comment"
 
 
 def test_text_keeps_quotes_that_are_characters(tmp_path):
@@ -172,9 +170,9 @@ def test_encode_names_the_row_of_a_missing_text(spec, tmp_path):
             encode(spec, raw)
     with pytest.raises(ZooError, match="text 1 .index 0. is 1, which is no text"):
         encode(spec, pd.DataFrame({"review": [1]}))
-    with pytest.raises(ZooError, match="numbers of tokens must be whole"):
+    with pytest.raises(ZooError, match="token ids must be integers"):
         encode(spec, np.array([1.5, 2.0]))
-    with pytest.raises(ZooError, match="there is no text to read"):
+    with pytest.raises(ZooError, match="the input has no texts"):
         encode(spec, [])
     with pytest.raises(ZooError, match="text 1 has numbers of no token"):
         encode(spec, [[2, 10**6]])
@@ -216,7 +214,8 @@ def test_chinese_texts_use_characters_and_note_unknown_words(tmp_path, capsys):
     assert "note: " + path + ": most letters are of a script without blanks" in capsys.readouterr().err
     words = load("text", path=path, tokenizer="words")
     assert (
-        "100% of the words in test texts do not occur in training; data.tokenizer=characters" in capsys.readouterr().err
+        "100% of the words in test texts are not in the training data; data.tokenizer=characters"
+        in capsys.readouterr().err
     )
     create("lstm", spec=words.spec).predict(["好电影", "坏电影"])
     assert capsys.readouterr().err == "warning: 2 of 2 words are unknown to the model\n"
@@ -244,5 +243,5 @@ def test_language_model_reads_texts_beyond_its_block_size(tmp_path):
         "transformer", "text_file", model_kwargs={"positional_encoding": "learned"}, **options, report=False
     )
     assert torch.isfinite(run.model.predict("the cat sat on the mat.")["probability"]).all()
-    with pytest.raises(ZooError, match="a text of 600 characters; the model reads at most 512"):
+    with pytest.raises(ZooError, match="a text has 600 characters; must have at most 512"):
         run.model.predict("a" * 600)

@@ -53,7 +53,7 @@ def test_build_vocabulary_by_size_and_frequency():
     assert known == ("", "\ufffd", "a", "b")
     assert build_vocabulary("aaabbc", min_freq=2) == known
     assert to_ids("abcd", token_ids(known)).tolist() == [2, 3, 1, 1]
-    with pytest.raises(ZooError, match="prompt: 'c' is not among the 2 characters"):
+    with pytest.raises(ZooError, match="prompt: 'c' is not one of the 2 characters"):
         encode_prompt("abc", "characters", known)
 
 
@@ -139,7 +139,7 @@ def test_text_file_default_ships_with_python():
     [
         (b"", "is empty"),
         (b"  \n ", "is empty"),
-        (b"too short", "leave 1 for test, not more than data.block_size=128; give at least"),
+        (b"too short", "test split has 1 characters; must be more than data.block_size=128; use a text of at least"),
         (b"fine\n\xff\xfe" + b"x" * 5000, "line 2: byte 6 is not UTF-8"),
     ],
 )
@@ -162,7 +162,7 @@ def test_generate_from_the_command_line(prose, capsys):
     assert out.startswith("the cat")
     assert len(out) == len("the cat") + 20 + 1
     assert main(["generate", str(run.folder), "prompt=\u00e9"]) == 2
-    assert "is not among the" in capsys.readouterr().err
+    assert "is not one of the" in capsys.readouterr().err
     assert main(["generate", str(run.folder), "lenght=20"]) == 2
     assert "did you mean 'length'" in capsys.readouterr().err
     assert main(["generate", "nowhere.ckpt"]) == 2

@@ -1,4 +1,4 @@
-"""Environments as data: made by gymnasium from an id, and registered by name."""
+"""Gymnasium environments as datasets, registered by name."""
 
 from __future__ import annotations
 
@@ -19,22 +19,23 @@ from zoo.data.input_readers import to_float
 from zoo.exceptions import ZooError
 from zoo.registry import register_data
 
-RANDOM_STEPS = 128  # whose observations stand for the environment's rows
+RANDOM_STEPS = 128  # observations that represent the environment as data
 
 
 @dataclass(frozen=True, kw_only=True)
 class EnvironmentOptions:
-    """How an environment is used, in training and in evaluation.
+    """Options of an environment in training and evaluation.
 
     Args:
-        num_envs: environments side by side
-        num_steps: steps of each environment in a rollout, between two updates
-        steps_per_epoch: steps of all environments together that count as an epoch
-        n_val_episodes: episodes of validation
-        n_test_episodes: episodes of the test
-        vectorization: auto (the environment's own, where it has one), sync, or async (a process each)
-        buffer_size: steps in the replay buffer of an off-policy model
-        learning_starts: steps before an off-policy model begins to learn
+        num_envs: number of parallel environments
+        num_steps: steps of each environment per rollout, between two updates
+        steps_per_epoch: total steps of all environments per epoch
+        n_val_episodes: number of validation episodes
+        n_test_episodes: number of test episodes
+        vectorization: auto (the environment's own vector version if it has one, otherwise sync) | sync | async (one
+            process per environment)
+        buffer_size: capacity of the replay buffer of an off-policy model, in steps
+        learning_starts: steps before an off-policy model starts to learn
     """
 
     num_envs: Count = 64
@@ -49,51 +50,54 @@ class EnvironmentOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Environments(EnvironmentOptions):
-    """An environment as a data set: rows are episodes, each of a seed; those of training begin as it goes on."""
+    """An environment as a dataset. Validation and test rows are episodes with fixed seeds.
+
+    Training episodes start as training proceeds.
+    """
 
     spec: EnvironmentSpec
     env_id: str
     options: dict[str, Any] = field(default_factory=dict)
-    frame_channels: int = 0  # of an image, new in each step; 0: all, no frames are stacked
+    frame_channels: int = 0  # new image channels in each step; 0: all, without frame stacking
 
     @property
     def sizes(self) -> tuple[int, int, int]:
-        """Steps in an epoch, episodes of validation and of test."""
+        """Steps per epoch, validation episodes and test episodes."""
         return self.steps_per_epoch, self.n_val_episodes, self.n_test_episodes
 
     @property
     def batches(self) -> int:
-        """Rollouts in an epoch."""
+        """Rollouts per epoch."""
         return self.steps_per_epoch // (self.num_envs * self.num_steps)
 
     @property
     def described(self) -> str:
-        """The line that a run prints."""
+        """One-line description for the output of a run."""
         shape = "×".join(map(str, self.spec.input_shape))
         actions = f"{len(self.spec.classes)} actions" if self.spec.classes else f"actions of {len(self.spec.low)}"
         return f"observations of {shape}, {actions}, {self.num_envs} side by side"
 
     @property
     def train(self) -> dict[str, Tensor]:
-        """Observations under random actions, which stand for the environment's rows."""
+        """Observations under random actions, with a training seed."""
         return {"x": self._random_observations("train")}
 
     @property
     def val(self) -> dict[str, Tensor]:
-        """The same from validation's seeds."""
+        """Observations under random actions, with a validation seed."""
         return {"x": self._random_observations("val")}
 
     @property
     def test(self) -> dict[str, Tensor]:
-        """The same from the test's seeds."""
+        """Observations under random actions, with a test seed."""
         return {"x": self._random_observations("test")}
 
     def with_val_as_test(self) -> Environments:
-        """Return the environments, which have rows of neither."""
+        """Return the environments unchanged, because they have no validation or test rows."""
         return self
 
     def vector(self, seeds: Sequence[int]) -> VectorEnvironment:
-        """Return environments side by side, one for each seed."""
+        """Return parallel environments, one for each seed."""
         return VectorEnvironment(self.spec, self.env_id, seeds, vectorization=self.vectorization, options=self.options)
 
     def _random_observations(self, part: str) -> Tensor:
@@ -110,10 +114,10 @@ class Environments(EnvironmentOptions):
 def environments(
     name: str, env_id: str, action_space: str | None, *, options: dict[str, Any] | None = None, **settings: Any
 ) -> Environments:
-    """Return an environment of gymnasium as a data set; ``action_space`` None: as it is.
+    """Return a Gymnasium environment as a dataset. An ``action_space`` of None accepts any.
 
     Raises:
-        ZooError: unknown, not installed, or with observations or actions of another kind.
+        ZooError: if the environment is unknown or not installed, or has unsupported observations or actions.
     """
     check_options(EnvironmentOptions, "data", settings)
     description = describe(env_id, options)
@@ -128,13 +132,13 @@ def environments(
     if dataset.steps_per_epoch % rollout:
         raise ZooError(
             f"data.steps_per_epoch={dataset.steps_per_epoch}: must be a multiple of data.num_envs · data.num_steps = "
-            f"{rollout}; {max(round(dataset.steps_per_epoch / rollout), 1) * rollout} is near"
+            f"{rollout}; {max(round(dataset.steps_per_epoch / rollout), 1) * rollout} is close"
         )
     return dataset
 
 
 def check_replay(dataset: Environments, *, n_step: int) -> None:
-    """Raise ZooError where a replay buffer is so small that nothing would ever be learned from it."""
+    """Raise ZooError if the replay buffer is too small for training to start."""
     least, num_envs = max(dataset.learning_starts + 1, (n_step + 2) * dataset.num_envs), dataset.num_envs
     if dataset.buffer_size // num_envs * num_envs < least:
         raise ZooError(
@@ -145,11 +149,13 @@ def check_replay(dataset: Environments, *, n_step: int) -> None:
 
 
 def _register(name: str, env_id: str, action_space: str | None) -> Callable[..., Environments]:
-    """Register an environment; its options are ``env`` and the settings of Environments."""
+    """Register an environment. Its options are ``env`` and those of EnvironmentOptions."""
 
     def load(*, env: str = env_id, **settings: Any) -> Environments:
         if not env:
-            raise ZooError("data=gym: needs data.env=, an id of gymnasium, or module:id where a module registers it")
+            raise ZooError(
+                "data=gym: set data.env= to a Gymnasium id, or to module:id for an environment registered by a module"
+            )
         return environments(name, env, action_space, **settings)
 
     options = [("env", env_id), *((one.name, one.default) for one in fields(EnvironmentOptions))]

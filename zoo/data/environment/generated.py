@@ -1,4 +1,4 @@
-"""The environments that models are checked in: plain ones, whose best action can be seen."""
+"""Simple environments for model checks, with a known optimal action."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-STEPS = 8  # of an episode
+STEPS = 8  # steps per episode
 
 
 class Signs(gymnasium.Env[np.ndarray, Any]):
-    """Shows three numbers between -1 and 1; a reward of 1 for saying which of the first two is larger."""
+    """Discrete actions. The observation is three numbers in [-1, 1].
+
+    The reward is 1 for the index of the larger of the first two numbers.
+    """
 
     action_space: Any = spaces.Discrete(2)
     observation_space: Any = spaces.Box(-1, 1, (3,), np.float32)
@@ -26,29 +29,33 @@ class Signs(gymnasium.Env[np.ndarray, Any]):
         return self.observation
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
-        """Begin an episode."""
+        """Start an episode."""
         super().reset(seed=seed)
         self.steps = 0
         return self._show(), {}
 
     def reward(self, action: Any) -> float:
-        """Return 1 where the first number is larger and the action is 1, or neither."""
+        """Return 1 if the action says correctly whether the first number is larger."""
         return float((self.observation[0] > self.observation[1]) == bool(action))
 
     def step(self, action: Any) -> Any:
-        """Reward the action and show three other numbers."""
+        """Return the reward and a new observation."""
         reward = self.reward(action)
         self.steps += 1
         return self._show(), reward, self.steps == STEPS, False, {}
 
 
 class Heights(Signs):
-    """The same; the reward is the larger, up to 1, the nearer the action is to half the difference of the first two."""
+    """Continuous actions with the same observation.
+
+    The best action is half the difference of the first two numbers, with a reward of 1. The reward decreases with the
+    distance from it.
+    """
 
     action_space = spaces.Box(-2, 2, (1,), np.float32)
 
     def reward(self, action: Any) -> float:
-        """Return 1 less how far the action is from it."""
+        """Return 1 less the distance of the action from the optimum."""
         return 1 - abs(float(action[0]) - float(self.observation[0] - self.observation[1]) / 2)
 
 

@@ -1,4 +1,4 @@
-"""Batches of environments: rollouts to train on, episodes to validate and test with."""
+"""Data loaders of environments: training rollouts, and validation and test episodes."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from zoo.data.loader import SINGLE, Shard
 from zoo.exceptions import TrainingError
 from zoo.utils.device import widest_dtype
 
-MAX_EPISODE_STEPS = 100_000  # of an evaluation, after which an environment is taken to be broken
-# The environments, the number of steps and the replay buffer, to the rollout that a model collects
+MAX_EPISODE_STEPS = 100_000  # in evaluation; longer episodes count as an error
+# Maps the environments, the number of steps and the replay buffer to a rollout of the model
 Collect = Callable[[VectorEnvironment, int, ReplayBuffer | None], Batch]
 
 
 class Rollout:
-    """One training batch, collected when it is asked for; empty where a resumed epoch has it behind it."""
+    """One training batch, collected on demand. It is empty if a resumed epoch has already used it."""
 
     def __init__(self, loader: RolloutLoader, rows: int) -> None:
         self.loader, self.sizes = loader, [rows] if rows else []
@@ -44,9 +44,9 @@ class Rollout:
 
 
 class RolloutLoader:
-    """Training batches: ``data.num_steps`` steps of each environment, which the model that trains collects.
+    """Yields training batches of ``data.num_steps`` steps per environment, collected by the model in training.
 
-    Several processes have environments of their own. For a model that is ``off_policy`` there is a ``replay`` buffer.
+    Each process has its own environments. An ``off_policy`` model has a ``replay`` buffer.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class RolloutLoader:
     ) -> None:
         self.dataset, self.seed, self.shard, self.batch_size = dataset, seed, shard, batch_size
         self.batches, self.rows = dataset.batches, dataset.num_envs * dataset.num_steps
-        self.num_envs = dataset.num_envs // shard.world  # of this process
+        self.num_envs = dataset.num_envs // shard.world  # environments of this process
         self.epoch = self.batch = 0
         self.collect: Collect | None = None
         self.replay: ReplayBuffer | None = None
@@ -75,14 +75,14 @@ class RolloutLoader:
         return self.batches
 
     def __iter__(self) -> Iterator[Rollout]:
-        """Yield the epoch's batches; those before the place where it begins are empty."""
+        """Yield the batches of the epoch. Those before the start position are empty."""
         begin = self.batch
         for number in range(self.batches):
             yield Rollout(self, self.rows if number >= begin else 0)
 
     @property
     def environments(self) -> VectorEnvironment:
-        """The environments, made when they are first needed."""
+        """The environments, created on first use."""
         if self._environments is None:
             seeds = episode_seeds("train", self.dataset.num_envs, seed=self.seed)
             self._environments = self.dataset.vector(seeds[self.num_envs * self.shard.rank :][: self.num_envs])
@@ -94,31 +94,31 @@ class RolloutLoader:
             self._environments.close()
 
     def next_rollout(self) -> Batch:
-        """Return a batch."""
+        """Collect a batch."""
         assert self.collect is not None
         return self.collect(self.environments, self.dataset.num_steps, self.replay)
 
     def write_replay(self) -> None:
-        """Write the steps of the replay buffer that are not in ``folder`` yet; ``state_dict`` then names them."""
+        """Write new steps of the replay buffer to ``folder``. ``state_dict`` then lists them."""
         if self.replay is not None and self.folder is not None:
             self.replay.write(self.folder, rank=self.shard.rank)
 
     def drop_replay(self) -> None:
-        """Delete the segments that the checkpoint, which is written by now, does not name any more."""
+        """Delete segments that the checkpoint just written does not list."""
         if self.replay is not None and self.folder is not None:
             self.replay.drop(self.folder, rank=self.shard.rank)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the place of the batch that comes next, the environments' state, and the buffer's segments."""
+        """Return the position of the next batch, the state of the environments, and the segments of the buffer."""
         state: dict[str, Any] = {"epoch": self.epoch, "batch": self.batch}
         state["environments"] = self._environments.state_dict() if self._environments else None
         return state | ({"replay": self.replay.state_dict()} if self.replay is not None else {})
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there, with new episodes where an environment's state could not be stored.
+        """Resume from a state. Start new episodes for environments whose state could not be saved.
 
         Raises:
-            ZooError: a segment of the replay buffer is missing or damaged.
+            ZooError: if a segment of the replay buffer is missing or damaged.
         """
         self.epoch, self.batch = state["epoch"], state["batch"]
         environments = state.get("environments")
@@ -129,13 +129,14 @@ class RolloutLoader:
         elif environments:
             if self.replay is not None:
                 self.replay.truncate(environments["observation"])
-            print(f"note: {self.dataset.env_id} cannot be taken up where it was; new episodes begin", flush=True)
+            print(f"note: {self.dataset.env_id} cannot resume its episodes; new episodes start", flush=True)
 
 
 class EpisodeLoader:
-    """The episodes of validation or test, each of a seed of its own.
+    """The validation or test episodes, each with its own seed.
 
-    The only batch has their numbers, ``row``, how many all processes have, ``count``, and ``evaluate_policy(actor)``.
+    The only batch has the indices of the episodes (``row``), their number over all processes (``count``), and
+    ``evaluate_policy(actor)``.
     """
 
     def __init__(
@@ -153,10 +154,12 @@ class EpisodeLoader:
         yield {"row": self.rows, "count": self.count, "evaluate_policy": self.evaluate_policy}
 
     def evaluate_policy(self, actor: Actor, *, stop: Callable[[], bool] = lambda: False) -> dict[str, Tensor]:
-        """Return ``return`` and ``length`` (E,) of the episodes with the actions of ``actor``, until it is to ``stop``.
+        """Run the episodes with the actions of ``actor``, and return their ``return`` and ``length`` (E,).
+
+        Stop early if ``stop`` returns true.
 
         Raises:
-            TrainingError: an episode never ends.
+            TrainingError: if an episode does not end.
         """
         returns = lengths = np.zeros(0)
         if self.seeds:  # there may be more processes than episodes
@@ -175,14 +178,14 @@ class EpisodeLoader:
             done |= ending
             if environments.steps > MAX_EPISODE_STEPS:
                 raise TrainingError(
-                    f"environment {self.dataset.env_id}: an episode goes on after {MAX_EPISODE_STEPS:,} steps; register "
+                    f"environment {self.dataset.env_id}: an episode exceeds {MAX_EPISODE_STEPS:,} steps; register "
                     f"it with max_episode_steps"
                 )
         return episodes
 
 
 class EnvironmentData(L.LightningDataModule):
-    """Environments as Lightning takes them; training, validation and test have their own."""
+    """The LightningDataModule of environments. Training, validation and test use separate environments."""
 
     def __init__(self, dataset: Environments, *, batch_size: int, seed: int, off_policy: bool = False) -> None:
         super().__init__()
@@ -198,31 +201,31 @@ class EnvironmentData(L.LightningDataModule):
         return {"shard": shard, "device": self.trainer.strategy.root_device}
 
     def train_dataloader(self) -> RolloutLoader:
-        """Return the training batches."""
+        """Return the training loader."""
         self._training = RolloutLoader(self.dataset, **self.options, **self._process)
         return self._training
 
     def teardown(self, stage: str) -> None:
-        """Close the environments of training."""
+        """Close the training environments."""
         if stage == "fit" and self._training is not None:
             self._training.close()
 
     def on_exception(self, exception: BaseException) -> None:
-        """Close the environments of training."""
+        """Close the training environments."""
         self.teardown("fit")
 
     def val_dataloader(self) -> EpisodeLoader:
-        """Return validation's episodes."""
+        """Return the validation episodes."""
         return EpisodeLoader(self.dataset, "val", **self._process)
 
     def test_dataloader(self) -> EpisodeLoader:
-        """Return the test's episodes."""
+        """Return the test episodes."""
         return EpisodeLoader(self.dataset, "test", **self._process)
 
     def first_batch(self) -> Batch:
-        """Return observations."""
+        """Return example observations."""
         return self.dataset.train
 
     def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """Return the batch as it is."""
+        """Return the batch unchanged."""
         return batch

@@ -1,4 +1,4 @@
-"""Environments of gymnasium as a modality: x is an observation."""
+"""The environment modality, in which x is an observation of a Gymnasium environment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from zoo.utils.console import print_note
 
 @register_modality
 class EnvironmentModality(Modality[EnvironmentSpec]):
-    """Environments of gymnasium."""
+    """The environment modality."""
 
     spec = EnvironmentSpec
     tasks = ("control",)
@@ -31,27 +31,27 @@ class EnvironmentModality(Modality[EnvironmentSpec]):
     encode = staticmethod(encode)
 
     def read(self, spec: EnvironmentSpec, path: str) -> Iterator[Piece]:
-        """Raise a ZooError: observations come from the environment alone."""
-        raise ZooError(f"predict: a model of {spec.name} acts, zoo play shows it")
+        """Raise a ZooError, because observations only come from the environment."""
+        raise ZooError(f"predict: does not support {spec.name}; use zoo play")
 
     def from_json(self, spec: EnvironmentSpec, rows: Sequence[Any]) -> Any:
-        """Raise a ZooError: observations come from the environment alone."""
-        raise ZooError(f"predict: a model of {spec.name} acts, zoo play shows it")
+        """Raise a ZooError, because observations only come from the environment."""
+        raise ZooError(f"predict: does not support {spec.name}; use zoo play")
 
     def select_rows(self, dataset: Environments, data: Mapping[str, Any]) -> Environments:
-        """Return the environments as they are; raise a ZooError for an option of rows, or another action space."""
+        """Return the environments unchanged. Raise a ZooError for options of rows or another action space."""
         space = dataset.spec.action_space
         if data.get("action_space") not in (None, space):
-            raise ZooError(f"data={data['name']}: its environment takes {space} actions; data.action_space={space}")
+            raise ZooError(f"data={data['name']}: the environment has {space} actions; set data.action_space={space}")
         for option in ("max_train_samples", "subset_seed", "synthetic_path"):
             if data.get(option) is not None:
-                raise ZooError(f"data.{option}: is for data with rows; {dataset.spec.name} is an environment")
+                raise ZooError(f"data.{option}: needs data with rows; {dataset.spec.name} is an environment")
         return dataset
 
     def datamodule(
         self, dataset: Environments, run_config: RunConfig, augment: Augmentation | None = None
     ) -> EnvironmentData:
-        """Return the rollouts and episodes of a run."""
+        """Return the data module of a run, with its rollouts and episodes."""
         values, trainer = run_config.values, run_config.trainer
         if dataset.num_envs % trainer.world:
             raise ZooError(
@@ -60,9 +60,7 @@ class EnvironmentModality(Modality[EnvironmentSpec]):
             )
         if trainer.steps_per_epoch is not None:
             steps = dataset.steps_per_epoch
-            print_note(
-                f"trainer.steps_per_epoch is for data with rows; an epoch has data.steps_per_epoch={steps} steps"
-            )
+            print_note(f"trainer.steps_per_epoch needs data with rows; an epoch has data.steps_per_epoch={steps} steps")
         off_policy = registry.get(values["model"]["name"]).off_policy
         if off_policy:
             check_replay(dataset, n_step=values["model"].get("n_step", 1))
@@ -74,16 +72,16 @@ class EnvironmentModality(Modality[EnvironmentSpec]):
         return EpisodeLoader(dataset, split)
 
     def action_spaces(self, supported: tuple[str, ...]) -> tuple[str, ...]:
-        """Return all of a model's."""
+        """Return all action spaces of a model."""
         return supported
 
     def example(self, task: str, action_space: str = "") -> Environments:
-        """Return an environment with such actions."""
+        """Return a generated environment with the given action space."""
         return generated_example(action_space)
 
 
 def generated_example(action_space: str) -> Environments:
-    """Return an environment; a batch of steps has as many as one of rows."""
+    """Return a small environment whose epochs have as many steps as the other examples have rows."""
     env_id = f"zoo.data.environment.generated:zoo-{action_space}-v0"
     options: dict[str, Any] = {"num_envs": 4, "num_steps": 4, "steps_per_epoch": TRAIN // 4, "vectorization": "sync"}
     options |= {"n_val_episodes": 8, "n_test_episodes": 15, "buffer_size": 2000, "learning_starts": 32}

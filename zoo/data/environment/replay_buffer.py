@@ -1,10 +1,10 @@
-"""A replay buffer: the last steps of several environments side by side, sampled with those after each.
+"""A replay buffer: the last steps of parallel environments, sampled with the steps that follow.
 
-Images are kept as bytes, and each frame once: of stacked frames a step adds the newest alone, and
-says by number which frames its stack has. The observation after a step is that of the next step, not a copy of it.
+Images are stored as uint8, and each frame only once. With stacked frames, a step stores only the newest frame, and the
+indices of the frames in its stack. The observation after a step is that of the next step, not a copy.
 
-On disk the buffer is a folder of segments, files of tensors alone (safetensors). A segment is written once, holds the
-steps since the one before, and is deleted once no checkpoint that is still there names it.
+On disk, the buffer is a folder of segments (safetensors). A segment is written once with the steps since the previous
+segment. It is deleted when no remaining checkpoint lists it.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from zoo.exceptions import ZooError
 from zoo.utils.atomic_io import atomic_write
 
 FIELDS = ("action", "reward", "terminated", "done", "valid")
-SEGMENT_BYTES = 64 * 2**20  # of one segment at most, and of the memory that writing takes
+SEGMENT_BYTES = 64 * 2**20  # maximum size of a segment, and of the memory needed to write it
 NAME = re.compile(r"\d+-\d+-\d+\.safetensors")
 
 
 class ReplayBuffer:
-    """The last ``capacity`` steps of ``count`` environments together, kept where ``device`` is.
+    """The last ``capacity`` steps of ``count`` environments together, stored on ``device``.
 
-    Of an image's channels ``frame_channels`` are new in each step (0: all); any observation comes back as it was added,
-    also where that is not so.
+    Each step adds ``frame_channels`` new image channels (0: all channels). Observations are returned exactly as added,
+    even if they do not follow this pattern.
     """
 
     def __init__(
@@ -42,15 +42,15 @@ class ReplayBuffer:
         self.frame_channels = frame_channels
         self.written = 0  # steps of each environment so far
         self.frames_written = 0
-        self.rings: dict[str, Tensor] = {}  # of FIELDS, and the numbers of each step's frames
+        self.rings: dict[str, Tensor] = {}  # of FIELDS, and the frame indices of each step
         self.frames = torch.zeros(0)
         self.valid_steps = torch.zeros(self.length * count, dtype=torch.int64, device=self.device)
         self.valid_written = 0
         self._valid_before = np.zeros(self.length, np.int64)  # valid steps before each step in the ring
         self._first_frame = np.zeros(self.length, np.int64)  # the oldest frame of each step in the ring
-        self._newest: tuple[Tensor, Tensor] | None = None  # the last observations as frames, and their numbers
+        self._newest: tuple[Tensor, Tensor] | None = None  # the last observations as frames, and their indices
         self.segments: list[dict[str, Any]] = []
-        self.truncations: list[int] = []  # steps after which a resumed run could not go on with its episodes
+        self.truncations: list[int] = []  # steps after which a resumed run could not continue its episodes
         self._on_disk, self._frames_on_disk = 0, 0
 
     def __len__(self) -> int:
@@ -58,20 +58,20 @@ class ReplayBuffer:
 
     @property
     def oldest(self) -> int:
-        """The first step that is still there."""
+        """The oldest step in the buffer."""
         return max(self.written - self.length, 0)
 
     # --- adding ---
 
     def add(self, steps: Batch) -> None:
-        """Add steps: ``x`` (T, count, …) as observations are kept, and each of FIELDS (T, count, …), on the CPU."""
+        """Add steps on the CPU: observations ``x`` (T, count, …) and each of FIELDS (T, count, …)."""
         for begin in range(0, len(steps["reward"]), self.length):
             part = {name: steps[name][begin : begin + self.length] for name in ("x", *FIELDS)}
             numbers, frames = self._numbered(part["x"])
             self._insert(numbers, frames, {name: part[name] for name in FIELDS})
 
     def _numbered(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the numbers (T, count, stack) of the frames that observations consist of, and those that are new."""
+        """Return the frame indices (T, count, stack) of observations, and the new frames."""
         stack = x.shape[2] // self.frame_channels if self.frame_channels else 1
         first = self.frames_written
         if stack == 1:
@@ -103,12 +103,12 @@ class ReplayBuffer:
         return numbers, torch.stack(new) if new else x.new_zeros(0, self.frame_channels, *x.shape[3:])
 
     def _insert(self, numbers: Tensor, frames: Tensor, fields: Batch) -> None:
-        """Add steps whose frames have their numbers, ``frames`` being those that are new."""
+        """Store steps with their frame indices. ``frames`` are the new frames."""
         total, count = fields["reward"].shape
         written, frames_written = self.written + total, self.frames_written + len(frames)
         place = np.arange(self.written, written) % self.length
         oldest_frames = numbers.masked_fill(numbers < 0, frames_written).flatten(1).amin(1)
-        self._first_frame[place] = oldest_frames.flip(0).cummin(0).values.flip(0).numpy()  # empty ones have no number
+        self._first_frame[place] = oldest_frames.flip(0).cummin(0).values.flip(0).numpy()  # empty frames have no index
         live = int(self._first_frame[max(written - self.length, 0) % self.length])
         self._make_room(frames, numbers.shape[2], frames_written - live, live)
         slots = len(self.frames) - 1
@@ -129,9 +129,9 @@ class ReplayBuffer:
         self.written, self.frames_written = written, frames_written
 
     def _make_room(self, frames: Tensor, stack: int, needed: int, live: int) -> None:
-        """Have room for ``needed`` frames, those that are there from number ``live`` on among them.
+        """Grow the frame storage to ``needed`` frames, and keep the frames from index ``live`` on.
 
-        The last of all is empty.
+        The last slot is an empty frame.
         """
         if not len(self.frames):
             room = max((self.length + stack) * self.count, needed)
@@ -143,7 +143,7 @@ class ReplayBuffer:
             self.frames[there % room] = old[there % (len(old) - 1)]
 
     def truncate(self, observation: Tensor) -> None:
-        """Have episodes end with ``observation`` (count, …), which was seen last: a resumed run begins others."""
+        """End all episodes with the last ``observation`` (count, …). A resumed run starts new ones."""
         if not self.written:
             return
         self.truncations.append(self.written - 1)
@@ -160,15 +160,16 @@ class ReplayBuffer:
     # --- sampling ---
 
     def ready(self, n_step: int) -> bool:
-        """Tell whether there are steps with as many after them."""
-        return self.written - self.oldest > n_step + 1  # of two steps one is valid at least
+        """Return whether enough steps are stored to sample ``n_step`` transitions."""
+        return self.written - self.oldest > n_step + 1  # at least one of two consecutive steps is valid
 
     def sample(self, rows: int, *, n_step: int, gamma: float) -> Batch:
-        """Return ``rows`` transitions, drawn uniformly, each over ``n_step`` steps or to its episode's end (Sutton 1988).
+        """Sample ``rows`` n-step transitions uniformly (Sutton 1988). They are shorter at the end of an episode.
 
-        ``x`` and ``action`` are of the first step, ``reward`` is Σ γᵏ r over the steps, ``next_x`` the observation after
-        them, and ``discount`` the weight of its value: γ to the power of their number, 0 where the episode terminated.
-        Steps that only reset an environment are never drawn. Nothing waits for the device.
+        ``x`` and ``action`` are those of the first step. ``reward`` is Σ γᵏ r over the steps, and ``next_x`` the
+        observation after them. ``discount`` is the weight of the value of ``next_x``: γ to the power of the number of
+        steps, or 0 after termination. Steps that only reset an environment are never sampled. Sampling does not
+        synchronize the device.
         """
         low = int(self._valid_before[self.oldest % self.length])
         high = int(self._valid_before[(self.written - n_step) % self.length])
@@ -192,7 +193,7 @@ class ReplayBuffer:
         }
 
     def observations(self, step: Tensor, env: Tensor) -> Tensor:
-        """Return the observations (B, …) of steps and environments (B,), as they were added."""
+        """Return the observations (B, …) for step and environment indices (B,), as they were added."""
         frames = self._frames_at(self._at("numbers", step, env))
         return frames.flatten(1, 2) if self.frame_channels else frames.squeeze(1)
 
@@ -206,19 +207,19 @@ class ReplayBuffer:
     # --- checkpoints ---
 
     def state_dict(self) -> dict[str, Any]:
-        """Return which segments hold the steps that were written by then, as primitives."""
+        """Return the list of written segments as plain values."""
         return {"written": self._on_disk, "segments": list(self.segments), "truncations": list(self.truncations)}
 
     def write(self, folder: Path, *, rank: int = 0) -> None:
-        """Write the steps since the last time as new segments; the others stay as they are.
+        """Write the steps since the last call as new segments. Existing segments do not change.
 
         Raises:
-            OSError: a file could not be written.
+            OSError: if a file cannot be written.
         """
         first = max(self._on_disk, self.oldest)
-        if first > self._on_disk:  # what is on disk is older than all that is here
+        if first > self._on_disk:  # all steps on disk are older than those in the buffer
             self.segments, self._frames_on_disk = [], int(self._first_frame[first % self.length])
-        elif self.rings:  # frames live on as parts of the stacks of later steps
+        elif self.rings:  # stacks of later steps still need these frames
             stack = self.rings["numbers"].shape[2]
             self.segments = [one for one in self.segments if one["last"] + stack > self.oldest]
         if first == self.written:
@@ -235,7 +236,7 @@ class ReplayBuffer:
 
         at = torch.arange(begin, end, device=self.device) % self.length
         content = {name: ring[at].cpu() for name, ring in self.rings.items()}
-        # frames are numbered in the order of steps: those up to this segment's largest number belong to it
+        # frames are numbered in step order: those up to the segment's largest index belong to it
         until = max(int(content["numbers"].max()) + 1, self._frames_on_disk)
         new = torch.arange(self._frames_on_disk, until, device=self.device)
         content["frames"] = self.frames[new % (len(self.frames) - 1)].cpu()
@@ -248,23 +249,23 @@ class ReplayBuffer:
         self._on_disk, self._frames_on_disk = end, until
 
     def drop(self, folder: Path, *, rank: int = 0) -> None:
-        """Delete this process's segments that the newest checkpoint does not name."""
+        """Delete segments of this process that the newest checkpoint does not list."""
         named = {one["name"] for one in self.segments}
         for path in folder.glob(f"{rank}-*.safetensors*"):
             if path.name not in named:
                 path.unlink(missing_ok=True)
 
     def load(self, state: dict[str, Any], folder: Path, *, rank: int = 0) -> None:
-        """Take up the steps of the segments that ``state_dict`` named.
+        """Load the steps of the segments listed by ``state_dict``.
 
         Raises:
-            ZooError: a segment is missing, damaged, or of another run.
+            ZooError: if a segment is missing, damaged or from another run.
         """
         try:
             self._insert_segments(state["segments"], folder, rank)
             self.segments, self.truncations = list(state["segments"]), list(state["truncations"])
             if self.written != state["written"]:
-                raise ZooError(f"{folder}: holds {self.written} steps of a replay buffer of {state['written']}")
+                raise ZooError(f"{folder}: has {self.written} steps of a replay buffer of {state['written']}")
             self._on_disk, self._frames_on_disk = self.written, self.frames_written
             if self.written:
                 self._apply_truncations()
@@ -281,18 +282,18 @@ class ReplayBuffer:
             frames, first_frame = content.pop("frames"), int(content.pop("first_frame"))
             numbers = content.pop("numbers")
             if set(content) != set(FIELDS) or numbers.shape[:2] != (len(content["reward"]), self.count):
-                raise ZooError(f"{folder / segment['name']}: is no segment of this run's replay buffer")
-            if segment is segments[0]:  # steps before it are not there
+                raise ZooError(f"{folder / segment['name']}: is not a segment of this run's replay buffer")
+            if segment is segments[0]:  # earlier steps are not available
                 self._first_frame[:] = first_frame
             self.written, self.frames_written = segment["first"], first_frame
             self._insert(numbers, frames, content)
 
 
 def joined(segments: list[dict[str, Any]], folder: Path, *, rank: int = 0) -> dict[str, Tensor]:
-    """Return what segments hold, one after the other: ``frames``, and of each step the FIELDS and its frames' numbers.
+    """Concatenate segments: ``frames``, and the FIELDS and frame indices of each step.
 
     Raises:
-        ZooError: one is missing or damaged.
+        ZooError: if a segment is missing or damaged.
     """
     contents = [_segment(folder, segment, rank) for segment in segments]
     return {
@@ -301,20 +302,20 @@ def joined(segments: list[dict[str, Any]], folder: Path, *, rank: int = 0) -> di
 
 
 def _segment(folder: Path, segment: dict[str, Any], rank: int) -> dict[str, Tensor]:
-    """Return what a segment holds, after its name and checksum were compared."""
+    """Return the content of a segment after a check of its name and checksum."""
     from safetensors import SafetensorError
     from safetensors.torch import load
 
     name = str(segment["name"])
     if not NAME.fullmatch(name) or not name.startswith(f"{rank}-"):
-        raise ZooError(f"{folder}: {name[:80]!r} is no segment of a replay buffer")
+        raise ZooError(f"{folder}: {name[:80]!r} is not a segment of a replay buffer")
     try:
         raw = (folder / name).read_bytes()
         if hashlib.sha256(raw).hexdigest() == segment["sha256"]:
             return load(raw)
     except OSError:
         raise ZooError(
-            f"{folder / name}: a part of the replay buffer is missing; copy the run's whole folder"
+            f"{folder / name}: a part of the replay buffer is missing; copy the complete run folder"
         ) from None
     except SafetensorError:
         pass

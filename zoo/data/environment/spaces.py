@@ -1,4 +1,4 @@
-"""Environments of gymnasium: which one an id names, and its observation and action spaces. Needs no torch."""
+"""Gymnasium environments by id, with their observation and action spaces. This module does not import torch."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ import numpy as np
 from zoo.data.environment.spec import EnvironmentReading
 from zoo.exceptions import ZooError, install
 
-PARTS = ("train", "val", "test", "video")  # each has a stream of seeds of its own
-SEED_BITS = 29  # of a seed within its part's range; with the part's number it fits into 31 bits
-PROBED = 8  # steps of random play by which stacked frames are recognized
-LARGEST_MESSAGE = 160  # characters of another library's message
+PARTS = ("train", "val", "test", "video")  # each has its own stream of seeds
+SEED_BITS = 29  # bits of a seed within the range of its part; together they fit into 31 bits
+PROBED = 8  # random steps used to detect frame stacking
+LARGEST_MESSAGE = 160  # maximum length of another library's message
 
 
 def episode_seeds(part: str, count: int, *, seed: int = 0) -> list[int]:
-    """Return ``count`` different seeds of a part's episodes, drawn by a ``SeedSequence`` spawned for the part.
+    """Return ``count`` distinct seeds for the episodes of a part, from its own ``SeedSequence``.
 
-    Parts never share a seed: each draws from a range of its own. All seeds fit into 31 bits, which every generator of
-    an environment takes.
+    Each part draws from its own range, so parts never share a seed. Seeds fit into 31 bits, which all environments
+    accept.
     """
     number = PARTS.index(part)
     stream = np.random.SeedSequence(seed, spawn_key=(number,))
@@ -42,14 +42,14 @@ def episode_seeds(part: str, count: int, *, seed: int = 0) -> list[int]:
 
 
 def message_of(error: BaseException) -> str:
-    """Return what another library raised, on one short line."""
+    """Return the error of another library as one short line."""
     text = _short(error)
     return f"{type(error).__name__}{f' ({text})' if text else ''}"
 
 
 @contextlib.contextmanager
 def closing(env: Any) -> Iterator[Any]:
-    """Close an environment, or several, after the block; one that crashed cannot be closed."""
+    """Close one or more environments after the block. Errors from crashed environments are ignored."""
     try:
         yield env
     finally:
@@ -57,17 +57,17 @@ def closing(env: Any) -> Iterator[Any]:
             env.close()
 
 
-# Silences the warnings of gymnasium's checks; those that matter are errors here
+# Silences the warnings of Gymnasium's checks; relevant ones are errors here
 silent = functools.partial(warnings.catch_warnings, action="ignore")
 
 
 def registered(env_id: str) -> Any:
-    """Return gymnasium's ``EnvSpec`` of an id, ``module:Id-v0`` where a module registers it.
+    """Return Gymnasium's ``EnvSpec`` of an id, or of ``module:Id-v0`` for an environment registered by a module.
 
-    The module may lie in the current folder.
+    The module may be in the current folder.
 
     Raises:
-        ZooError: the module cannot be imported, or no such id.
+        ZooError: if the module cannot be imported, or the id does not exist.
     """
     import gymnasium
 
@@ -75,7 +75,7 @@ def registered(env_id: str) -> Any:
     if module:
         here = os.getcwd()
         if here not in sys.path:
-            sys.path.append(here)  # at the end: nothing that is installed is hidden by it
+            sys.path.append(here)  # at the end, so that installed packages have priority
         try:
             importlib.import_module(module)
         except Exception as error:
@@ -89,14 +89,14 @@ def registered(env_id: str) -> Any:
         with silent():
             return gymnasium.spec(name)
     except (gymnasium.error.Error, ValueError) as error:
-        raise ZooError(f"data.env={env_id}: {env_id} cannot be made ({message_of(error)})") from None
+        raise ZooError(f"data.env={env_id}: {env_id} cannot be created ({message_of(error)})") from None
 
 
 def make(env_id: str, options: Mapping[str, Any], **more: Any) -> Any:
-    """Return one environment.
+    """Create one environment.
 
     Raises:
-        ZooError: it cannot be made, with what its constructor raised.
+        ZooError: if it cannot be created. The message has the constructor's error.
     """
     import gymnasium
 
@@ -107,18 +107,18 @@ def make(env_id: str, options: Mapping[str, Any], **more: Any) -> Any:
     except Exception as error:
         extra = next((x for x in ("box2d", "mujoco") if x in str(error).lower()), None)
         if extra and isinstance(error, (gymnasium.error.DependencyNotInstalled, ImportError)):
-            raise ZooError(f"{env_id} cannot be made (it needs more); {install(extra)}") from None
+            raise ZooError(f"{env_id} cannot be created because a package is missing; {install(extra)}") from None
         if isinstance(error, TypeError) and "render_mode" in more and "'render_mode'" in str(error):
-            raise ZooError(f"{env_id} takes no render_mode") from None
-        raise ZooError(f"{env_id} cannot be made: its constructor raised {message_of(error)}") from None
+            raise ZooError(f"{env_id} does not accept render_mode") from None
+        raise ZooError(f"{env_id} cannot be created: its constructor raised {message_of(error)}") from None
 
 
 @functools.lru_cache(maxsize=8)
 def has_vector_entry_point(env_id: str) -> bool:
-    """Tell whether an environment has a vector of its own, in which an episode begins in the step after an end.
+    """Return whether an environment has its own vector version with next-step autoreset.
 
     Raises:
-        ZooError: it has a vector alone, one that begins episodes in another way.
+        ZooError: if it only has a vector version, with another autoreset mode.
     """
     import gymnasium
     from gymnasium.vector import AutoresetMode
@@ -134,22 +134,24 @@ def has_vector_entry_point(env_id: str) -> bool:
     except Exception as error:
         if env_spec.entry_point is not None:
             return False
-        raise ZooError(f"{env_id} cannot be made: its vector's constructor raised {message_of(error)}") from None
+        raise ZooError(
+            f"{env_id} cannot be created: the constructor of its vector version raised {message_of(error)}"
+        ) from None
     if mode in (AutoresetMode.NEXT_STEP, AutoresetMode.NEXT_STEP.value):
         return True
     if env_spec.entry_point is None:
         raise ZooError(
             f"{env_id} resets by {getattr(mode, 'value', mode)}; must be AutoresetMode.NEXT_STEP, or register an "
-            f"entry_point beside its vector_entry_point"
+            f"entry_point in addition to its vector_entry_point"
         )
     return False
 
 
 def make_vector(env_id: str, count: int, mode: str, options: Mapping[str, Any]) -> Any:
-    """Return ``count`` environments side by side; ``mode`` is auto, sync or async.
+    """Create ``count`` parallel environments. ``mode`` is auto, sync or async.
 
     Raises:
-        ZooError: one cannot be made, or an episode does not begin in the step after an end.
+        ZooError: if one cannot be created, or does not use next-step autoreset.
     """
     import gymnasium
     from gymnasium.vector import AutoresetMode
@@ -165,14 +167,14 @@ def make_vector(env_id: str, count: int, mode: str, options: Mapping[str, Any]) 
             else:
                 vector = gymnasium.make_vec(env_spec, num_envs=count, vectorization_mode=mode, **options)
     except Exception as error:
-        raise ZooError(f"{env_id} cannot be made: its constructor raised {message_of(error)}") from None
+        raise ZooError(f"{env_id} cannot be created: its constructor raised {message_of(error)}") from None
     if vector.metadata.get("autoreset_mode") not in (AutoresetMode.NEXT_STEP, AutoresetMode.NEXT_STEP.value):
-        raise ZooError(f"{env_id} resets in another way than AutoresetMode.NEXT_STEP")
+        raise ZooError(f"{env_id} does not use AutoresetMode.NEXT_STEP")
     return vector
 
 
 def _in_worker(parent: int, env_spec: Any, options: Mapping[str, Any]) -> Any:
-    """Return an environment in a process of its own, which ends when it is told to and leaves Ctrl-C to the run."""
+    """Create an environment in a worker process. It handles SIGTERM by default and ignores Ctrl-C."""
     import gymnasium
 
     if os.getpid() != parent:
@@ -182,17 +184,18 @@ def _in_worker(parent: int, env_spec: Any, options: Mapping[str, Any]) -> Any:
 
 
 def describe(env_id: str, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return the fields of an ``EnvironmentSpec``, and ``frame_channels``: how many channels of an observation are new in
-    each step, fewer than all where frames are stacked.
+    """Return the fields of an ``EnvironmentSpec``, and ``frame_channels``.
+
+    ``frame_channels`` is the number of new channels in each observation, less than all with stacked frames.
 
     Raises:
-        ZooError: it cannot be made, or has spaces that no model can act in, or fails at its first steps.
+        ZooError: if the environment cannot be created, has unsupported spaces, or fails in its first steps.
     """
     return dict(_describe_cached(env_id)) if not options else _describe(env_id, options)
 
 
 def complete_options(data: MutableMapping[str, Any]) -> None:
-    """Set ``action_space`` of options of data, where it is null, to discrete or continuous; raises as ``describe`` does."""
+    """Replace a null ``action_space`` in data options by discrete or continuous. Raises like ``describe``."""
     if data.get("action_space", "") is None and data.get("env"):
         data["action_space"] = "discrete" if "classes" in describe(data["env"]) else "continuous"
 
@@ -216,12 +219,12 @@ def _describe(env_id: str, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _describe_observations(env_id: str, space: Any) -> dict[str, Any]:
-    """Return shape of a space of observations, and how it is read."""
+    """Return the shape of an observation space and how it is read."""
     from gymnasium.spaces import Box
 
     accepted = "must be a Box of one dimension, an image, or stacked images"
     if not isinstance(space, Box):
-        raise ZooError(f"{env_id} shows {_short(space)}; {accepted}")
+        raise ZooError(f"{env_id} has the observation space {_short(space)}; {accepted}")
     shape = tuple(space.shape)
     dark = bool((space.low == 0).all())
     bright = dark and bool((space.high == 255).all())
@@ -231,15 +234,16 @@ def _describe_observations(env_id: str, space: Any) -> dict[str, Any]:
     gray = bright or (dark and bool((space.high == 1).all()))
     layout = layout_of(shape) if len(shape) > 2 or gray else ""
     if not layout or min(shape) < 1:
-        raise ZooError(f"{env_id} shows {_short(space)}; {accepted}")
+        raise ZooError(f"{env_id} has the observation space {_short(space)}; {accepted}")
     reading = EnvironmentReading(layout, 255.0 if bright else 1.0)
     return {"input_shape": channels_first_array(np.zeros((1, *shape)), layout).shape[1:], "reading": reading}
 
 
 def layout_of(shape: tuple[int, ...]) -> str:
-    """Return the order of an image's axes: HW, HWC or CHW, or NHWC for N stacked frames; nothing: no image's.
+    """Return the axis order of an image: HW, HWC, CHW, or NHWC for N stacked frames. "" if it is not an image.
 
-    Of three axes the channels are beside two equal ones, else the shorter of first and last.
+    With three axes of which two neighbors are equal, the third is the channel axis. Otherwise, it is the shorter of
+    the first and the last.
     """
     if len(shape) == 3:
         a, b, c = shape
@@ -249,7 +253,7 @@ def layout_of(shape: tuple[int, ...]) -> str:
 
 
 def channels_first_array(observation: np.ndarray, layout: str) -> np.ndarray:
-    """Return observations (N, …) with channels first; vectors as they are."""
+    """Return observations (N, …) with channels first. Vectors do not change."""
     if layout == "HW":
         return observation[:, None]
     if layout == "HWC":
@@ -261,18 +265,20 @@ def channels_first_array(observation: np.ndarray, layout: str) -> np.ndarray:
 
 
 def _describe_actions(env_id: str, space: Any) -> dict[str, Any]:
-    """Return the classes of discrete actions, or the limits of continuous ones."""
+    """Return the classes of discrete actions, or the bounds of continuous ones."""
     from gymnasium.spaces import Box, Discrete
 
     if isinstance(space, Discrete):
         first = int(space.start)
         return {"classes": tuple(str(first + number) for number in range(int(space.n)))}
     if not isinstance(space, Box) or len(space.shape) != 1:
-        raise ZooError(f"{env_id} takes {_short(space)}; must be Discrete, or a Box of one dimension")
+        raise ZooError(f"{env_id} has the action space {_short(space)}; must be Discrete, or a Box of one dimension")
     if space.dtype.kind != "f":
-        raise ZooError(f"{env_id} takes {_short(space)}, whole numbers; must be Discrete, or a Box of float32")
+        raise ZooError(
+            f"{env_id} has the action space {_short(space)} of integers; must be Discrete, or a Box of float32"
+        )
     if not (np.isfinite(space.low).all() and np.isfinite(space.high).all()):
-        raise ZooError(f"{env_id} takes actions without bounds; must have low and high")
+        raise ZooError(f"{env_id} has an unbounded action space; must have finite low and high")
     low, high = (tuple(map(float, bound)) for bound in (space.low, space.high))
     return {"low": low, "high": high}
 
@@ -283,10 +289,10 @@ def _short(space: Any) -> str:
 
 
 def _probe(env_id: str, one: Any, layout: str) -> int:
-    """Play a few steps at random, and return how many channels of an observation each step renews.
+    """Play a few random steps, and return the number of channels that each step renews.
 
     Raises:
-        ZooError: an environment's first steps raise, or answer with something else than its spaces say.
+        ZooError: if the first steps raise an error, or return values that do not match the spaces.
     """
     seed = episode_seeds("video", 1)[0]
     one.action_space.seed(seed)
@@ -302,12 +308,12 @@ def _probe(env_id: str, one: Any, layout: str) -> int:
         if terminated or truncated:
             break
     if outside and os.environ.get("LOCAL_RANK", "0") == "0":
-        print(f"note: {env_id} shows values outside of its observation_space", file=sys.stderr, flush=True)
+        print(f"note: {env_id} returns observations outside its observation_space", file=sys.stderr, flush=True)
     return new_channels(frames)
 
 
 def _call(env_id: str, place: str, count: int, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    """Return the ``count`` values that an environment's method returns."""
+    """Call a method of an environment, and return its ``count`` values."""
     try:
         answer = call(*arguments, **options)
     except Exception as error:
@@ -323,14 +329,14 @@ def _check_reward(env_id: str, reward: Any) -> None:
         if np.ndim(reward) == 0:
             float(reward)
             return
-    raise ZooError(f"environment {env_id}: step gave the reward {reward!r}; must be a number")
+    raise ZooError(f"environment {env_id}: step returned the reward {reward!r}; must be a number")
 
 
 def _check_observation(env_id: str, one: Any, observation: Any, place: str) -> np.ndarray:
     array, shape = np.asarray(observation), tuple(one.observation_space.shape)
     if array.shape != shape or array.dtype.kind not in "buif":
         raise ZooError(
-            f"environment {env_id} shows {array.dtype}{list(array.shape)} in {place}; its observation_space is of the "
+            f"environment {env_id}: {place} returned {array.dtype}{list(array.shape)}; its observation_space has the "
             f"shape {list(shape)}"
         )
     return array
@@ -342,7 +348,10 @@ def _within(space: Any, frame: np.ndarray, layout: str) -> bool:
 
 
 def new_channels(frames: list[np.ndarray]) -> int:
-    """Return how many of an observation's channels (C, H, W) are not those of the one before, moved up; 0: all."""
+    """Return the number of new channels in each observation (C, H, W), 0 for all.
+
+    The other channels are those of the previous observation, shifted.
+    """
     channels = len(frames[0]) if frames[0].ndim == 3 else 1
     for new in range(1, channels):
         moved = (np.array_equal(after[:-new], before[new:]) for before, after in itertools.pairwise(frames))

@@ -1,4 +1,4 @@
-"""Environments: what an observation is, and which actions there are."""
+"""Specs of environments: observations and actions."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from zoo.data.spec import DataSpec
 
 @dataclass(frozen=True)
 class EnvironmentReading:
-    """How an environment's observations are read.
+    """How the observations of an environment are read.
 
-    Images have their axes in the order ``layout`` (HW, HWC, CHW, or NHWC of N stacked frames) and values up to
-    ``scale``; ``""`` stands for HWC where there are three axes, and for vectors.
+    ``layout`` is the axis order of images: HW, HWC, CHW, or NHWC of N stacked frames. ``""`` means HWC for three axes,
+    otherwise a vector. ``scale`` is the maximum value of images.
     """
 
     layout: str = ""
@@ -22,9 +22,9 @@ class EnvironmentReading:
 
 @dataclass(frozen=True)
 class EnvironmentSpec(DataSpec):
-    """An environment: x is an observation, images in [0, 1].
+    """An environment, in which x is an observation. Images are in [0, 1].
 
-    Discrete actions are ``classes``, by their numbers; continuous ones lie between ``low`` and ``high``.
+    Discrete actions are ``classes``. Continuous actions are between ``low`` and ``high``.
     """
 
     modality: ClassVar[str] = "environment"
@@ -35,7 +35,7 @@ class EnvironmentSpec(DataSpec):
 
     @property
     def action_space(self) -> str:
-        """Return discrete or continuous."""
+        """Action space: discrete or continuous."""
         return "continuous" if self.low else "discrete"
 
 

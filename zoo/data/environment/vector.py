@@ -1,4 +1,4 @@
-"""Several environments side by side, stepped together, and their observations as a policy's network reads them."""
+"""Parallel environments that step together, and their observations as network input."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from zoo.data.input_readers import as_floats, to_float
 from zoo.exceptions import TrainingError, ZooError
 
 PLAIN = (bool, int, float, str, type(None))
-# What stays as it was made, or is drawn anew: spaces, descriptions, what is rendered on
+# Attributes that are constant or recreated: spaces, specs, render targets
 CONSTANT = ("metadata", "spec", "env", "envs", "env_fns", "logger")
 
 
 def snapshot(vector: Any) -> list[dict[str, Any]] | None:
-    """Return the state of each environment of a vector and of its wrappers; None where one cannot be stored."""
+    """Return the state of each environment of a vector and of its wrappers. None if a state cannot be stored."""
     from gymnasium import Space
     from gymnasium.envs.registration import EnvSpec
 
@@ -38,7 +38,7 @@ def snapshot(vector: Any) -> list[dict[str, Any]] | None:
 
 
 def restore(vector: Any, states: list[dict[str, Any]]) -> None:
-    """Set the state of each to what ``snapshot`` returned."""
+    """Restore the states that ``snapshot`` returned."""
     for part, state in zip(_parts(vector), states, strict=True):
         for name, value in state.items():
             old = vars(part).get(name)
@@ -49,7 +49,7 @@ def restore(vector: Any, states: list[dict[str, Any]]) -> None:
 
 
 def _parts(vector: Any) -> Iterator[Any]:
-    """Yield a vector of environments, and each of them with its wrappers from the outside in."""
+    """Yield a vector environment, then each environment with its wrappers, outermost first."""
     yield vector
     for one in getattr(vector, "envs", ()):
         part = one
@@ -59,10 +59,10 @@ def _parts(vector: Any) -> Iterator[Any]:
 
 
 def _encode(value: Any) -> Any:
-    """Return a value in primitives and tensors.
+    """Convert a value to plain values and tensors.
 
     Raises:
-        TypeError: it is none that could be.
+        TypeError: if the type is not supported.
     """
     if isinstance(value, np.random.Generator):
         return {"generator": _encode(value.bit_generator.state)}
@@ -97,18 +97,18 @@ def _decode(value: Any) -> Any:
 
 
 MAX_REWARD = float(np.finfo(np.float32).max)
-CHECKED_STEPS = 3  # in which gymnasium's own checks warn
+CHECKED_STEPS = 3  # steps in which Gymnasium's own checks warn
 
 
 class VectorEnvironment:
-    """N environments of one id, one for each seed. The step after an episode's end only resets its environment.
+    """N environments of one id, one for each seed. The step after the end of an episode only resets the environment.
 
-    ``reset_mask`` (N,) says where the next step does so (gymnasium's autoreset in the next step); an action there is
-    ignored. ``observation`` (N, *input_shape) is the last one, ``returns`` and ``lengths`` (N,) are those of the
-    episodes so far.
+    ``reset_mask`` (N,) marks environments that reset in the next step (next-step autoreset) and ignore the action.
+    ``observation`` (N, *input_shape) is the last one. ``returns`` and ``lengths`` (N,) are those of the current
+    episodes.
 
     Raises:
-        TrainingError: an environment cannot be reset.
+        TrainingError: if an environment cannot be reset.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class VectorEnvironment:
     ) -> None:
         self.spec, self.env_id, self.num_envs, self.steps = spec, env_id, len(seeds), 0
         self.envs = make_vector(env_id, self.num_envs, vectorization, options)
-        # side by side by an environment's own code, all draw from one generator, which takes one seed
+        # an environment's own vector version draws all from one generator with one seed
         seed = seeds[0] if vectorization == "auto" and has_vector_entry_point(env_id) else list(seeds)
         self._warns = vectorization == "async"  # in each step
         try:
@@ -135,10 +135,10 @@ class VectorEnvironment:
         self.returns, self.lengths = np.zeros(self.num_envs), np.zeros(self.num_envs, int)
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return reward, terminated and truncated (N,) for actions (N, …); discrete ones count from 0.
+        """Return reward, terminated and truncated (N,) for actions (N, …). Discrete actions count from 0.
 
         Raises:
-            TrainingError: an environment raised, or returned a value that it must not.
+            TrainingError: if an environment raises an error or returns an invalid value.
         """
         self.steps += 1
         try:
@@ -151,21 +151,23 @@ class VectorEnvironment:
             raise self._error(f"raised {message_of(error)}", action) from None
         self.observation = self._checked(observation, action)
         if reward.shape != (self.num_envs,) or not (np.abs(reward) <= MAX_REWARD).all():
-            raise self._error(f"gave the reward {reward.tolist()}; must be a finite number each", action)
+            raise self._error(f"returned the reward {reward.tolist()}; must be finite numbers", action)
         self.returns = np.where(self.reset_mask, 0.0, self.returns + reward)
         self.lengths = np.where(self.reset_mask, 0, self.lengths + 1)
         self.reset_mask = np.asarray(terminated | truncated)
         return reward, np.asarray(terminated), np.asarray(truncated)
 
     def _checked(self, raw: Any, action: np.ndarray | None) -> Tensor:
-        """Return observations (N, *input_shape) as they are stored: bytes as bytes."""
+        """Return observations (N, *input_shape) as stored, with uint8 kept."""
         array, shape = np.asarray(raw), self.spec.input_shape
         with_batch = array.ndim == observation_axes(self.spec) + 1
         observation = observations(self.spec, array) if with_batch else torch.from_numpy(array)
         if observation.shape != (self.num_envs, *shape):
-            raise self._error(f"shows {tuple(observation.shape[1:])}; must be {shape}, as it said", action)
-        if observation.is_floating_point() and not bool(torch.isfinite(observation).all()):  # of float32, too
-            raise self._error("shows NaN or infinity", action)
+            raise self._error(f"returned observations of shape {tuple(observation.shape[1:])}; must be {shape}", action)
+        if observation.is_floating_point() and not bool(
+            torch.isfinite(observation).all()
+        ):  # float32 overflow counts as infinity
+            raise self._error("returned NaN or infinity", action)
         return observation
 
     def _error(self, problem: str, action: np.ndarray | None) -> TrainingError:
@@ -173,18 +175,18 @@ class VectorEnvironment:
         return TrainingError(f"environment {self.env_id} {problem} {where[:300]}")
 
     def close(self) -> None:
-        """Close the environments, and the processes that they are in."""
-        with contextlib.suppress(Exception):  # one that crashed cannot be closed
+        """Close the environments and their processes."""
+        with contextlib.suppress(Exception):  # a crashed environment cannot be closed
             self.envs.close()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state as primitives and tensors; ``snapshot`` is None where an environment's cannot be stored."""
+        """Return the state as plain values and tensors. ``snapshot`` is None if a state cannot be stored."""
         arrays = {name: torch.from_numpy(getattr(self, name).copy()) for name in ("reset_mask", "returns", "lengths")}
         arrays["observation"] = self.observation.clone()
         return {**arrays, "steps": self.steps, "snapshot": snapshot(self.envs)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from where ``state_dict`` was called."""
+        """Resume from a state of ``state_dict``."""
         restore(self.envs, state["snapshot"])
         self.observation, self.steps = state["observation"].clone(), state["steps"]
         for name in ("reset_mask", "returns", "lengths"):
@@ -192,7 +194,7 @@ class VectorEnvironment:
 
 
 def env_action(spec: EnvironmentSpec, space: Any, action: np.ndarray) -> np.ndarray:
-    """Return actions (N, …) as an environment takes them: discrete from its first one, continuous within its limits."""
+    """Convert actions (N, …) for the environment: add the offset of discrete ones, clip continuous ones."""
     if spec.classes:
         return action.astype(np.int64) + int(spec.classes[0])
     clipped: np.ndarray = np.clip(action.astype(space.dtype), space.low, space.high)
@@ -200,35 +202,36 @@ def env_action(spec: EnvironmentSpec, space: Any, action: np.ndarray) -> np.ndar
 
 
 def layout(spec: EnvironmentSpec) -> str:
-    """Return the order of an observation's axes; nothing for vectors."""
+    """Return the axis order of an observation, "" for vectors."""
     return spec.reading.layout or ("HWC" if len(spec.input_shape) == 3 else "")
 
 
 def observation_axes(spec: EnvironmentSpec) -> int:
-    """Return how many axes an environment's observation has."""
+    """Return the number of axes of an observation."""
     return len(layout(spec)) or len(spec.input_shape)
 
 
 def observations(spec: EnvironmentSpec, observed: np.ndarray) -> Tensor:
-    """Return an environment's observations (N, …) as they are kept: (N, *input_shape), bytes as they are, all others
-    as float32, images among them in [0, 1]. ``to_float`` of it is what a network reads.
+    """Return observations (N, …) of an environment as stored: (N, *input_shape).
+
+    uint8 is kept. All others become float32, with images in [0, 1]. ``to_float`` converts them to network input.
     """
     ordered = channels_first_array(observed, layout(spec))
     if ordered.dtype == np.uint8:
         return torch.from_numpy(np.array(ordered, order="C"))
     scale = spec.reading.scale
-    with np.errstate(over="ignore"):  # infinity is rejected by whoever asks
+    with np.errstate(over="ignore"):  # callers reject infinity
         x = torch.from_numpy(np.array(ordered, np.float32, order="C"))
     return x if scale == 1 else x / scale
 
 
 def encode(spec: EnvironmentSpec, raw: Any) -> Batch:
-    """Return observations as ``x`` float (B, *input_shape); images are in [0, 1].
+    """Return observations as ``x`` float (B, *input_shape), with images in [0, 1].
 
-    They are as the environment shows them, or, where their axes tell, as a network reads them.
+    ``raw`` has the layout of the environment, or that of the network if the shape is unambiguous.
 
     Raises:
-        ZooError: another shape.
+        ZooError: if the shape is wrong.
     """
     observed = raw.cpu().numpy() if isinstance(raw, Tensor) else np.asarray(raw)
     axes, shape = observation_axes(spec), spec.input_shape

@@ -1,4 +1,4 @@
-"""An episode as frames, or in a window."""
+"""Render an episode as video frames, or in a window."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from zoo.data.environment.vector import env_action, observations
 from zoo.data.input_readers import to_float
 from zoo.exceptions import ZooError, install
 
-Actor = Callable[..., dict[str, Tensor]]  # observations (N, *input_shape) to the ``action`` (N, …), and more by name
+Actor = Callable[
+    ..., dict[str, Tensor]
+]  # maps observations (N, *input_shape) to ``action`` (N, …) and other named values
 
 
 def render_episode(
@@ -25,13 +27,13 @@ def render_episode(
 ) -> Tensor | None:
     """Return the frames (T, H, W, 3) of episode ``seed`` with the actions of ``actor``, at most ``max_steps``.
 
-    In a ``window`` the episode is shown and None returned.
+    With ``window``, show the episode in a window and return None.
 
     Raises:
-        ZooError: the environment renders no frames, or raises.
+        ZooError: if the environment does not render frames, or raises an error.
     """
     if not window:
-        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame draws where no screen is
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # lets pygame draw without a screen
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     env = make(environments.env_id, environments.options, render_mode="human" if window else "rgb_array")
     with silent(), closing(env):
@@ -42,7 +44,7 @@ def render_episode(
         return None
     images = [frame for frame in frames if frame is not None]
     if not images or any(image.shape != images[0].shape for image in images):
-        raise ZooError(f"environment {environments.env_id} renders no pictures in the mode rgb_array")
+        raise ZooError(f"environment {environments.env_id} does not render images in the mode rgb_array")
     return torch.from_numpy(np.stack(images))
 
 
@@ -65,7 +67,7 @@ def _frames(actor: Actor, environments: Environments, env: Any, seed: int) -> It
 
 
 def _image(frame: Any) -> np.ndarray | None:
-    """Return a rendered frame as bytes (H, W, 3); None where it is no image."""
+    """Convert a rendered frame to uint8 (H, W, 3). Return None if it is not an image."""
     image = np.asarray(frame) if isinstance(frame, (np.ndarray, Tensor)) else None
     if image is None or image.ndim not in (2, 3) or image.dtype.kind not in "buif":
         return None

@@ -1,4 +1,4 @@
-"""Augmentation of batches of images, with independent random parameters per image."""
+"""Augmentation of image batches, with independent random parameters for each image."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from zoo.config.schema import Natural, NonNegative, Probability, Share, number
 from zoo.data.dataset import Batch
 from zoo.data.transfer import upload
 
-# Luminance of red, green and blue (ITU-R BT.601), as photographs are turned gray
+# Luminance weights of red, green and blue (ITU-R BT.601)
 GRAY = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True)
 class ImageAugment:
-    """Augmentation of training images, drawn per sample, with the options of torchvision and timm.
+    """Augmentation of training images, drawn per sample. Options follow torchvision and timm.
 
     Args:
         ``hflip``: probability of a horizontal flip.
-        ``crop_padding``: pixels of black border, of which a random crop cuts the image's size.
-        ``degrees``: largest rotation to either side.
-        ``translate``: largest shift to either side, in pixels.
-        ``scale``: largest change of size, as a share: 0.1 is from 0.9 to 1.1 times.
-        ``shear``: largest shear, as a share of the height.
-        ``brightness``, ``contrast``, ``saturation``: largest change, as a share.
-        ``hue``: largest change, as a share of the color circle.
-        ``cutout``: side of a square that is blanked, in pixels (DeVries & Taylor 2017).
-        ``mixup_alpha``: pairs of images and targets are mixed by a share from Beta(α, α) (Zhang et al. 2018).
+        ``crop_padding``: pixels of zero padding before a random crop to the original size.
+        ``degrees``: maximum rotation in either direction.
+        ``translate``: maximum shift in either direction, in pixels.
+        ``scale``: maximum change of size, as a fraction: 0.1 scales by 0.9 to 1.1.
+        ``shear``: maximum shear, as a fraction of the height.
+        ``brightness``, ``contrast``, ``saturation``: maximum change, as a fraction.
+        ``hue``: maximum hue shift, as a fraction of the color circle.
+        ``cutout``: side of a blanked square, in pixels (DeVries & Taylor 2017).
+        ``mixup_alpha``: α of the Beta(α, α) distribution that mixes pairs of images and targets (Zhang et al. 2018).
     """
 
     hflip: Probability = 0.0
@@ -64,10 +64,10 @@ class ImageAugment:
         return any((self.brightness, self.contrast, self.saturation, self.hue))
 
     def __call__(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """Return a batch whose ``x`` (B, C, H, W) in [0, 1] is augmented. ``generator`` lives on the CPU.
+        """Augment ``x`` (B, C, H, W) of a batch, with values in [0, 1]. ``generator`` is a CPU generator.
 
-        With mixup, ``y2`` and ``share`` (B,) say what else is in each image: ``share`` of ``y``, at least half, the
-        rest of ``y2``.
+        Mixup adds ``y2`` and ``share`` (B,). Each image has the weight ``share``, at least 0.5, for ``y``, and the
+        rest for ``y2``.
         """
         x = batch["x"]
         if self._crops:
@@ -82,15 +82,15 @@ class ImageAugment:
         return mix(batch, generator, alpha=self.mixup_alpha) if self.mixup_alpha else batch
 
     def _transform(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Return images under a random affine map; what comes in from outside is 0."""
+        """Apply a random affine map to each image. Pixels from outside the image become 0."""
         batch, _, height, width = x.shape
         draw = upload(torch.rand(6, batch, generator=generator) * 2 - 1, x.device)
         angle = draw[0] * math.radians(self.degrees)
         cos, sin, shear = torch.cos(angle), torch.sin(angle), draw[1] * self.shear
         across, down = 1 + draw[2] * self.scale, 1 + draw[3] * self.scale
         right, below = draw[4] * (2 * self.translate / width), draw[5] * (2 * self.translate / height)
-        # The inverse map, output position to input position: [cos -sin; sin cos] · [1 shear; 0 1] · scale. It is one of
-        # pixels; a grid's positions are shares of half a side, which is not the same across as down.
+        # The inverse map from output to input position: [cos -sin; sin cos] · [1 shear; 0 1] · scale. It applies to
+        # pixels. Grid positions are fractions of half a side, which differs between width and height.
         aspect = height / width
         theta = torch.stack(
             [
@@ -107,7 +107,7 @@ class ImageAugment:
         return F.grid_sample(x, grid, align_corners=False)
 
     def _jitter(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Return images with other brightness, contrast, saturation and hue; the last two where there are colors."""
+        """Change brightness, contrast, saturation and hue. The last two apply to color images only."""
         draw = upload(torch.rand(4, len(x), generator=generator) * 2 - 1, x.device).view(4, -1, 1, 1, 1)
         if self.brightness:
             x = x * (1 + draw[0] * self.brightness)
@@ -124,14 +124,14 @@ class ImageAugment:
 
 
 def flip_and_crop(x: Tensor, generator: torch.Generator, *, probability: float, padding: int) -> Tensor:
-    """Return images (B, C, H, W), flipped left to right by ``probability``, each a random crop of itself with a border."""
+    """Flip images (B, C, H, W) horizontally with ``probability``, then pad them and crop them randomly."""
     batch, _, height, width = x.shape
     flipped = torch.rand(batch, generator=generator) < probability
     down, right = (torch.randint(0, 2 * padding + 1, (batch,), generator=generator) for _ in range(2))
     columns = torch.arange(width) + right[:, None]  # (B, W) in the padded image
     columns = torch.where(flipped[:, None], columns.flip(1), columns)
     rows = torch.arange(height) + down[:, None]  # (B, H)
-    # The channels go last, so that a pixel's numbers are copied together
+    # Channels last, so that all values of a pixel are copied together
     padded = F.pad(x, [padding] * 4).permute(0, 2, 3, 1) if padding else x.permute(0, 2, 3, 1)
     sample = torch.arange(batch).view(-1, 1, 1)
     at = [upload(i, x.device) for i in (sample, rows[:, :, None], columns[:, None, :])]
@@ -139,7 +139,7 @@ def flip_and_crop(x: Tensor, generator: torch.Generator, *, probability: float, 
 
 
 def cut_out(x: Tensor, generator: torch.Generator, *, side: int) -> Tensor:
-    """Return images with a square of ``side`` pixels, around any pixel, set to the image's own mean."""
+    """Set a square of ``side`` pixels, centered on a random pixel, to the mean of the image."""
     batch, _, height, width = x.shape
     draw = upload(torch.rand(2, batch, generator=generator), x.device)
     top = (draw[0] * height).floor() - side // 2
@@ -151,9 +151,9 @@ def cut_out(x: Tensor, generator: torch.Generator, *, side: int) -> Tensor:
 
 
 def mix(batch: Batch, generator: torch.Generator, *, alpha: float) -> Batch:
-    """Return images that are ``share`` themselves and the rest another of the batch, with ``y2`` and ``share``."""
+    """Mix each image with another one of the batch. Add ``y2`` and the weight ``share`` of the image itself."""
     x = batch["x"]
-    # Beta(a, a) is G/(G + G') of two gamma draws; torch draws them by a generator
+    # Beta(a, a) is G/(G + G') of two gamma samples, which torch can draw with a generator
     gamma = torch._standard_gamma(torch.full((2, len(x)), float(alpha)), generator=generator)
     share = gamma[0] / gamma.sum(0).clamp(min=1e-12)
     share = upload(torch.maximum(share, 1 - share), x.device)
@@ -164,14 +164,14 @@ def mix(batch: Batch, generator: torch.Generator, *, alpha: float) -> Batch:
 
 
 def _gray(x: Tensor) -> Tensor:
-    """Return luminance (B, 1, H, W)."""
+    """Return the luminance (B, 1, H, W)."""
     if x.shape[1] != 3:
         return x.mean(1, keepdim=True)
     return (x * upload(torch.tensor(GRAY), x.device).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
 def _turn_hue(x: Tensor, angle: Tensor) -> Tensor:
-    """Turn the colors of images by ``angle`` (B, 1, 1, 1) around the gray axis: a rotation in the YIQ space."""
+    """Rotate the colors of images by ``angle`` (B, 1, 1, 1) around the gray axis in YIQ space."""
     to_yiq = torch.tensor([GRAY, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312)])
     y, i, q = torch.einsum("kc,bchw->kbhw", upload(to_yiq, x.device), x)
     cos, sin = torch.cos(angle).squeeze(1), torch.sin(angle).squeeze(1)

@@ -1,4 +1,4 @@
-"""Cache of decoded images: decoded once, by all cores, and again when the files have changed."""
+"""Cache of decoded images. Files are decoded once, in parallel, and again when they change."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from zoo.data.image.decode import contents, upright_size
 from zoo.exceptions import ZooError
 from zoo.utils.atomic_io import fsync
 
-FORMAT = 2  # of the cache; another number makes all anew
-LOOKED_AT = 64  # files that say which size and how many channels all get
-LARGEST = 256  # side up to which files of one size keep it
-SIDE = 64  # of photos, where nothing is said
+FORMAT = 2  # version of the cache; a new number invalidates all entries
+LOOKED_AT = 64  # files inspected to infer size and channels
+LARGEST = 256  # largest side at which files of equal size keep it
+SIDE = 64  # default side of photos
 
 
 @dataclass(frozen=True)
 class DecodeOptions:
-    """The form that each image is decoded to; ``size`` and ``channels`` None: as the files suggest."""
+    """Output format of decoded images. ``size`` and ``channels`` of None are inferred from the files."""
 
     size: tuple[int, int] | None
     resize_mode: str
@@ -44,11 +44,11 @@ class DecodeOptions:
 
 @dataclass(frozen=True)
 class DecodedImages:
-    """Decoded images ``x`` (N, C, H, W), a memory map; ``corrupt`` has the errors of files that cannot be decoded.
+    """Decoded images ``x`` (N, C, H, W), a memory map. ``corrupt`` has the errors of unreadable files by row.
 
-    They are uint8; where files have more than 8 bits a channel, all are float32 in [0, 1] by ``ranges``. ``traits`` has
-    the rows of such files as ``deep``, of those with several frames as ``frames``, and of those that were resized to
-    the size of all others as ``sizes``.
+    Images are uint8. If some files have more than 8 bits per channel, all images are float32 in [0, 1], scaled by
+    ``ranges``. ``traits`` lists the rows of such files as ``deep``, of files with several frames as ``frames``, and of
+    files resized to the common size as ``sizes``.
     """
 
     x: Tensor
@@ -58,7 +58,7 @@ class DecodedImages:
 
 
 def cache_folder(cache_dir: str | None) -> Path:
-    """Return the folder of decoded data: ``cache_dir``, else ``$ZOO_CACHE``, else the user's cache folder."""
+    """Return the cache folder: ``cache_dir``, otherwise ``$ZOO_CACHE``, otherwise the cache folder of the user."""
     if folder := cache_dir or os.environ.get("ZOO_CACHE"):
         return Path(folder)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zoo"
@@ -67,30 +67,31 @@ def cache_folder(cache_dir: str | None) -> Path:
 def decoded_images(
     path: Path, files: Sequence[tuple[str, int, int]], options: DecodeOptions, *, cache_dir: str | None
 ) -> DecodedImages:
-    """Return the images ``files`` (name, size, time of change) under ``path``, from the cache where it is fresh.
+    """Return the images ``files`` (name, size, modification time) under ``path``, from the cache if it is up to date.
 
-    An entry of the cache is immutable: its name is a digest of its files. Processes that decode the same files at once
-    each write to a temporary folder; the first to finish renames it to the entry, which the others then use.
+    A cache entry is immutable, and its name is a digest of its files. Processes that decode the same files at the same
+    time write to separate temporary folders. The first to finish renames its folder to the entry, and the others use
+    that entry.
 
     Raises:
-        ZooError: the cache cannot be written.
+        ZooError: if the cache folder is not writable.
     """
     names = [name for name, _, _ in files]
     key = _digest([FORMAT, str(path.resolve()), options.size, options.resize_mode, options.channels, names])
     entry = cache_folder(cache_dir) / "images" / f"{key}-{_digest(files)}"
-    with contextlib.suppress(OSError, ValueError, KeyError):  # there is none, or one that is damaged
+    with contextlib.suppress(OSError, ValueError, KeyError):  # missing or damaged entry
         return _load(entry)
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix="making-", dir=entry.parent))
     except OSError as error:
-        message = f"{entry.parent}: cannot be written ({error.strerror}); choose another with data.cache_dir="
+        message = f"{entry.parent}: cannot be written ({error.strerror}); choose another folder with data.cache_dir="
         raise ZooError(message) from None
     try:
         _write(temporary / "entry", path, names, options)
-        decoded = _load(temporary / "entry")  # the map stays valid whatever becomes of the entry's name
+        decoded = _load(temporary / "entry")  # the memory map stays valid if the entry is renamed
         _publish(temporary, entry)
-        for old in entry.parent.glob(f"{key}-*"):  # of files that have changed since
+        for old in entry.parent.glob(f"{key}-*"):  # entries of older versions of the files
             if old != entry:
                 shutil.rmtree(old, ignore_errors=True)
         return decoded
@@ -102,14 +103,14 @@ def decoded_images(
 
 def _load(entry: Path) -> DecodedImages:
     about = json.loads((entry / "about.json").read_text())
-    # Copy on write: torch asks for an array that could be written to
+    # Copy on write: torch requires a writable array
     x = torch.from_numpy(np.load(entry / "x.npy", mmap_mode="c"))
     ranges = Ranges(*(value and (float(value[0]), float(value[1])) for value in about["ranges"]))
     return DecodedImages(x, {int(row): reason for row, reason in about["corrupt"].items()}, ranges, about["traits"])
 
 
 def _write(entry: Path, path: Path, names: Sequence[str], options: DecodeOptions) -> None:
-    """Decode files into a new entry, on the disk once this returns."""
+    """Decode files into a new entry and flush it to disk."""
     entry.mkdir()
     (entry / "about.json").write_text(json.dumps(_make(path, names, options, entry / "x.npy")))
     for file in (entry / "x.npy", entry / "about.json"):
@@ -117,7 +118,7 @@ def _write(entry: Path, path: Path, names: Sequence[str], options: DecodeOptions
 
 
 def _publish(temporary: Path, entry: Path) -> None:
-    """Give a new entry its name, unless another process has done so with its own; a damaged one is moved away."""
+    """Rename a new entry into place, unless another process was faster. Move a damaged entry away."""
     for _ in range(2):
         try:
             (temporary / "entry").rename(entry)
@@ -129,7 +130,7 @@ def _publish(temporary: Path, entry: Path) -> None:
             _load(entry)
             return
         except (OSError, ValueError, KeyError):
-            with contextlib.suppress(OSError):  # another process has
+            with contextlib.suppress(OSError):  # another process moved it
                 entry.rename(temporary / "damaged")
 
 
@@ -138,10 +139,10 @@ def _digest(value: Any) -> str:
 
 
 def _make(path: Path, names: Sequence[str], options: DecodeOptions, into: Path) -> dict[str, Any]:
-    """Decode all files into the new array ``into``, and return the cache's entry about them.
+    """Decode all files into the new array ``into``, and return the metadata of the cache entry.
 
-    They are surveyed meanwhile. Where some have more than 8 bits, or colors that nobody asked to take away, all are
-    decoded again: one range of values, and one number of channels, hold for all of them.
+    The decoders also inspect the files. If some have more than 8 bits or unexpected colors, all files are decoded
+    again with a common value range and number of channels.
     """
     size, channels, same_size = suggest(path, names, options)
     job = {"path": str(path), "into": str(into), "size": size, "same_size": same_size}
@@ -160,13 +161,12 @@ def _make(path: Path, names: Sequence[str], options: DecodeOptions, into: Path) 
 
 
 def _decode(job: dict[str, Any], names: Sequence[str]) -> list[dict[str, Any]]:
-    """Share a job among processes, and return their reports on files, with a progress bar on a terminal.
+    """Decode in parallel subprocesses, and return their reports on files. Terminals show a progress bar.
 
-    Processes, since threads are half as fast for small files, and of their own kind: those of ``multiprocessing`` run
-    the user's script again.
+    Threads are half as fast for small files. ``multiprocessing`` would run the user's script again.
 
     Raises:
-        ZooError: a process ended before its work did.
+        ZooError: if a process ends early.
     """
     from rich.progress import Progress
 
@@ -183,7 +183,7 @@ def _decode(job: dict[str, Any], names: Sequence[str]) -> list[dict[str, Any]]:
     children: list[subprocess.Popen[str]] = []
 
     def follow(child: subprocess.Popen[str], first: int) -> bool:
-        """Give a process the files from ``first`` on, take in its reports, and return whether it did all its work."""
+        """Send a process the files from ``first`` on, collect its reports, and return whether it succeeded."""
         assert child.stdin is not None
         assert child.stdout is not None
         with contextlib.suppress(BrokenPipeError), child.stdin as stdin:
@@ -205,7 +205,7 @@ def _decode(job: dict[str, Any], names: Sequence[str]) -> list[dict[str, Any]]:
                 pipe = subprocess.PIPE
                 children.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment))
             if not all(pool.map(follow, children, begins)):
-                message = "a process ended before its time; there may be too little memory or disk"
+                message = "a process ended early; memory or disk space may be too low"
                 raise ZooError(f"decoding images: {message}")
         finally:
             for child in children:
@@ -215,10 +215,10 @@ def _decode(job: dict[str, Any], names: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def suggest(path: Path, names: Sequence[str], options: DecodeOptions) -> tuple[tuple[int, int], int, bool]:
-    """Return size, channels, and whether the files' common size is kept.
+    """Return the image size, the number of channels, and whether the files' common size is kept.
 
-    What ``options`` leave open is found in up to 64 files, spread over the list: a common size of at most 256 pixels a
-    side is kept, other images become 64×64; all-gray files have one channel.
+    Values missing in ``options`` are inferred from up to 64 files, spread over the list. A common size of at most 256
+    pixels per side is kept, otherwise images become 64×64. If all are gray, images have one channel.
     """
     if options.size and options.channels:
         return options.size, options.channels, False
@@ -229,7 +229,7 @@ def suggest(path: Path, names: Sequence[str], options: DecodeOptions) -> tuple[t
             with Image.open(opened()) as image:
                 sizes.add(upright_size(image))
                 gray = gray and is_gray(image)
-        except Exception:  # named when it is its turn to be decoded
+        except Exception:  # reported later, when the file is decoded
             continue
     same_size = not options.size and len(sizes) == 1 and max(next(iter(sizes))) <= LARGEST
     size = options.size or (next(iter(sizes)) if same_size else (SIDE, SIDE))

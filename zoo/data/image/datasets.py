@@ -1,4 +1,4 @@
-"""Ready-made images: scikit-learn's digits, MNIST, Fashion-MNIST, CIFAR-10, the Oxford-IIIT pets."""
+"""Built-in image datasets: digits, MNIST, Fashion-MNIST, CIFAR-10, Oxford-IIIT Pets and binarized MNIST."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def split_by_parts(
     *,
     place: Callable[[int], str] = row_place,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the row numbers of train, validation and test.
+    """Return the row indices of train, validation and test.
 
-    ``parts`` (N,) names the split of each row, None where there are none. A missing split is split off train.
+    ``parts`` (N,) names the split of each row; None if the data has no splits. A missing split is taken from train.
 
     Raises:
-        ZooError: a class in validation or test that train lacks.
+        ZooError: if validation or test has a class that train lacks.
     """
     if parts is None:
         return splits.cut(y, stratify=True, classes=names, place=place)
@@ -44,7 +44,7 @@ def split_by_parts(
     for part, index in (("validation", val), ("test", test)):
         absent = set(y[index]) - set(y[train])
         if absent:
-            raise ZooError(f"{part}: holds the class {names[min(absent)]!r}, which train lacks")
+            raise ZooError(f"{part}: has the class {names[min(absent)]!r}, which train lacks")
     if not len(test):
         fit, validate, hold_out = splits.cut(y[train], stratify=True, classes=names, place=in_train)
         if len(val):
@@ -56,7 +56,7 @@ def split_by_parts(
     return train, val, test
 
 
-VALIDATION = 5000  # rows that MNIST and Fashion-MNIST keep back from their 60,000 for validation
+VALIDATION = 5000  # of the 60,000 training images of MNIST and Fashion-MNIST, for validation
 
 FASHION_CLASSES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot")
 
@@ -64,7 +64,7 @@ FASHION_CLASSES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", 
 def image_spec(
     name: str, train: Split, classes: tuple[str, ...], reading: ImageReading = ImageSpec.reading
 ) -> ImageSpec:
-    """Return the spec of training images ``x`` (N, C, H, W): a classification where there are classes."""
+    """Return the spec of training images ``x`` (N, C, H, W). With ``classes``, the task is classification."""
     x, y = train["x"], train["y"]
     assert isinstance(y, Tensor)
     mean, std = channel_statistics(x)
@@ -91,24 +91,24 @@ def image_dataset(
     split: tuple[np.ndarray, np.ndarray, np.ndarray],
     classes: tuple[str, ...],
 ) -> Dataset:
-    """Return images ``x`` (N, C, H, W) and their targets ``y`` (N,), split by row numbers."""
+    """Return images ``x`` (N, C, H, W) with targets ``y`` (N,) as a Dataset, split by row indices."""
     train, val, test = (rows(x, y, index) for index in split)
     return Dataset(image_spec(name, train, classes), train, val, test)
 
 
 @register_data("digits", tasks=("classification",), modality="image")
 def digits(*, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
-    """Return 1,797 scans of handwritten digits, 8×8, which scikit-learn bundles.
+    """Return the digits dataset of scikit-learn: 1,797 handwritten digits, 8×8, grayscale.
 
     Args:
-        ``folds``: stratified folds
-        ``fold``: the fold that is the test set
-        ``split_seed``: of the folds and the validation rows
+        ``folds``: number of stratified folds
+        ``fold``: index of the fold used as the test set
+        ``split_seed``: seed of the folds and the validation split
     """
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
-    # Counts from 0 to 16, stretched to the 0 to 255 of every other image.
+    # Counts from 0 to 16, rescaled to 0 to 255.
     x = torch.from_numpy(np.rint(bunch.images * (255 / 16)).astype(np.uint8)).unsqueeze(1)
     y = torch.from_numpy(bunch.target.astype(np.int64))
     train, val, test = Splits(folds, fold, split_seed).cut(bunch.target, stratify=True)
@@ -117,22 +117,24 @@ def digits(*, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
 
 @register_data("mnist", tasks=("classification",), modality="image")
 def mnist(*, root: str | None = None, split_seed: int = 0) -> Dataset:
-    """Return 70,000 handwritten digits, 28×28: 55,000 to train, 5,000 to validate, the official 10,000 to test.
+    """Return MNIST: 70,000 handwritten digits, 28×28, grayscale.
+
+    55,000 images are for training, 5,000 for validation, and the official 10,000 for the test.
 
     Args:
-        ``root``: folder of ready-made data sets; null: $ZOO_DATA, else data/
-        ``split_seed``: of the validation rows
+        ``root``: folder of built-in datasets; null: $ZOO_DATA, otherwise data/
+        ``split_seed``: seed of the validation split
     """
     return _idx("mnist", "MNIST", tuple("0123456789"), root, split_seed)
 
 
 @register_data("fashion_mnist", tasks=("classification",), modality="image")
 def fashion_mnist(*, root: str | None = None, split_seed: int = 0) -> Dataset:
-    """Return 70,000 articles of clothing, 28×28, split as MNIST is.
+    """Return Fashion-MNIST: 70,000 images of clothing, 28×28, grayscale, split like MNIST.
 
     Args:
-        ``root``: folder of ready-made data sets; null: $ZOO_DATA, else data/
-        ``split_seed``: of the validation rows
+        ``root``: folder of built-in datasets; null: $ZOO_DATA, otherwise data/
+        ``split_seed``: seed of the validation split
     """
     return _idx("fashion_mnist", "FashionMNIST", FASHION_CLASSES, root, split_seed)
 
@@ -147,7 +149,7 @@ def _idx(name: str, torchvision_name: str, classes: tuple[str, ...], root: str |
 def _official(
     name: str, x: Tensor, y: Tensor, test: dict[str, Tensor], classes: tuple[str, ...], split_seed: int
 ) -> Dataset:
-    """Return images with their official test; VALIDATION of the others, drawn by ``split_seed``, validate."""
+    """Return images with their official test set. ``split_seed`` draws VALIDATION of the others for validation."""
     order = np.random.default_rng(split_seed).permutation(len(x))
     train, val = rows(x, y, np.sort(order[VALIDATION:])), rows(x, y, np.sort(order[:VALIDATION]))
     return Dataset(image_spec(name, train, classes), train, val, test)
@@ -165,11 +167,13 @@ def read_idx(content: bytes) -> Tensor:
 
 @register_data("cifar10", tasks=("classification",), modality="image")
 def cifar10(*, root: str | None = None, split_seed: int = 0) -> Dataset:
-    """Return 60,000 photos of ten kinds, 32×32 in color: 45,000 to train, 5,000 to validate, 10,000 to test.
+    """Return CIFAR-10: 60,000 photos of ten classes, 32×32, color.
+
+    45,000 images are for training, 5,000 for validation, and the official 10,000 for the test.
 
     Args:
-        ``root``: folder of ready-made data sets; null: $ZOO_DATA, else data/
-        ``split_seed``: of the validation rows
+        ``root``: folder of built-in datasets; null: $ZOO_DATA, otherwise data/
+        ``split_seed``: seed of the validation split
     """
     from torchvision import datasets
 
@@ -189,15 +193,15 @@ def pets(
     cache_dir: str | None = None,
     split_seed: int = 0,
 ) -> Dataset:
-    """Return 7,349 photos of cats and dogs, the official half to test.
+    """Return Oxford-IIIT Pets: 7,349 photos of cats and dogs. The official half is the test set.
 
     Args:
-        ``target``: species (two classes) | breed (37)
+        ``target``: species (2 classes) | breed (37 classes)
         ``size``: height and width
-        ``resize_mode``: crop | resize
-        ``root``: folder of ready-made data sets; null: $ZOO_DATA, else data/
-        ``cache_dir``: folder of decoded images; null: $ZOO_CACHE, else the user's cache folder
-        ``split_seed``: of the validation rows
+        ``resize_mode``: crop (keep the aspect ratio, crop the center) | resize (stretch)
+        ``root``: folder of built-in datasets; null: $ZOO_DATA, otherwise data/
+        ``cache_dir``: folder of decoded images; null: $ZOO_CACHE, otherwise the cache folder of the user
+        ``split_seed``: seed of the validation split
     """
     from torchvision.datasets import OxfordIIITPet
 
@@ -227,7 +231,7 @@ def pets(
 
 
 def _torchvision(name: str, dataset: Any, root: str | None, **options: Any) -> Any:
-    """Return torchvision's data set, downloaded where it is not there."""
+    """Return a torchvision dataset. Download it if it is missing."""
     folder = root_folder(root)
     try:
         return dataset(str(folder), download=False, **options)
@@ -238,8 +242,8 @@ def _torchvision(name: str, dataset: Any, root: str | None, **options: Any) -> A
         return dataset(str(folder), download=True, **options)
     except (OSError, RuntimeError):
         raise ZooError(
-            f"data={name}: not found in {folder}, and no network to download it from; set data.root or ZOO_DATA to the "
-            f"folder that holds it as torchvision lays it out (data=digits needs no files)"
+            f"data={name}: not found in {folder}, and the download failed; set data.root or ZOO_DATA to the "
+            f"folder that has it in torchvision's layout (data=digits needs no files)"
         ) from None
 
 
@@ -249,15 +253,15 @@ PARTS = {"train": 50_000, "valid": 10_000, "test": 10_000}
 
 @register_data("binarized_mnist", tasks=("reconstruction",), modality="image")
 def binarized_mnist(*, path: str | None = None, root: str | None = None) -> Dataset:
-    """Return 70,000 digits of black and white pixels, 28×28, in their customary parts: 50,000, 10,000 and 10,000.
+    """Return binarized MNIST: 70,000 black and white digits, 28×28. The standard split is 50,000, 10,000 and 10,000.
 
     Args:
-        ``path``: folder with a file for each of train, valid and test: text of 784 zeros and ones a line (.amat, as
-            published) or MATLAB's (.mat, with the rows as X); null: binarized_mnist in the folder of ``root``
-        ``root``: folder of data sets that are downloaded; null: $ZOO_DATA, else data/
+        ``path``: folder with one file for each of train, valid and test: .amat (text, 784 zeros and ones per line) or
+            .mat (MATLAB, rows in X); null: binarized_mnist in ``root``
+        ``root``: folder of built-in datasets; null: $ZOO_DATA, otherwise data/
 
     Raises:
-        ZooError: a file that is missing, or holds something else.
+        ZooError: if a file is missing or has other content.
     """
     folder = Path(path) if path is not None else root_folder(root) / "binarized_mnist"
     x = {part: _read(folder, part, rows) for part, rows in PARTS.items()}
@@ -274,12 +278,12 @@ def binarized_mnist(*, path: str | None = None, root: str | None = None) -> Data
 
 
 def _read(folder: Path, part: str, rows: int) -> Tensor:
-    """Return a part's images (N, 1, 28, 28), uint8: 0 or 255."""
+    """Return the images of one split (N, 1, 28, 28), uint8: 0 or 255."""
     files = sorted(folder.glob(f"*{part}*.mat")) + sorted(folder.glob(f"*{part}*.amat"))
     if not files:
         raise ZooError(
-            f"data=binarized_mnist: {folder} holds no *{part}*.amat or .mat; get the three files from "
-            f"{card('binarized_mnist')['source']} and name their folder by data.path="
+            f"data=binarized_mnist: {folder} has no *{part}*.amat or .mat; download the three files from "
+            f"{card('binarized_mnist')['source']} and set data.path= to their folder"
         )
     try:
         if files[0].suffix == ".mat":
@@ -294,5 +298,5 @@ def _read(folder: Path, part: str, rows: int) -> Tensor:
             f"{card('binarized_mnist')['source']}"
         ) from None
     if values.shape != (rows, SIDE * SIDE) or not np.isin(values, (0, 1)).all():
-        raise ZooError(f"{files[0]}: holds {values.shape}; must be {rows} rows of {SIDE * SIDE} zeros and ones")
+        raise ZooError(f"{files[0]}: has shape {values.shape}; must be {rows} rows of {SIDE * SIDE} zeros and ones")
     return torch.from_numpy(values.astype(np.uint8) * 255).view(-1, 1, SIDE, SIDE)

@@ -1,6 +1,6 @@
-"""Image files to arrays of one size: ``python -m zoo.data.image.decode`` decodes a share of them in a process.
+"""Decode image files to arrays of equal size. ``python -m zoo.data.image.decode`` is a worker process.
 
-Imports no torch, so that several processes begin at once.
+This module does not import torch, so that workers start fast.
 """
 
 from __future__ import annotations
@@ -24,42 +24,42 @@ from PIL import ExifTags, Image, ImageOps
 from zoo.data.image.bit_depth import EIGHT_BITS, Ranges, depth_of, is_gray, read_deep, refuse_planes, source_of
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
-STUBS = ("BUFR", "GRIB", "HDF5", "MPEG")  # formats that Pillow recognizes and cannot decode
-LITTER = ("__macosx", "thumbs.db", "desktop.ini")  # that systems leave in folders and archives
-GRAY = (0.299, 0.587, 0.114)  # shares of red, green and blue, as Pillow's
-REPORT = 200  # images between two reports
+STUBS = ("BUFR", "GRIB", "HDF5", "MPEG")  # formats that Pillow recognizes but cannot decode
+LITTER = ("__macosx", "thumbs.db", "desktop.ini")  # files that operating systems add to folders and archives
+GRAY = (0.299, 0.587, 0.114)  # weights of red, green and blue, as in Pillow
+REPORT = 200  # images between two progress reports
 
 
 def is_archive(path: Path) -> bool:
-    """Return whether ``path`` is an archive that is read as a folder would be."""
+    """Return whether ``path`` is an archive, which is read like a folder."""
     return path.is_file() and path.name.lower().endswith(ARCHIVES)
 
 
 def is_image(name: str) -> bool:
-    """Return whether a file's name ends as those do that can be decoded."""
+    """Return whether a file name has the extension of a supported image format."""
     Image.init()
     form = Image.EXTENSION.get(PurePosixPath(name).suffix.lower())
     return form in Image.OPEN and form not in STUBS
 
 
 def left_out(names: list[str]) -> str:
-    """Return how many files are left out because their names do not end as those of images, and the first of them."""
+    """Return a message with the number of skipped files that are not images, and the first names."""
     files = "1 file" if len(names) == 1 else f"{len(names):,} files"
     return f"left out {files} that cannot be read as images: {', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
 
 
 def error_text(error: Exception) -> str:
-    """Return the message of a decoder in one line, without the address of the file in memory."""
+    """Return a decoder's error message on one line, without memory addresses."""
     return " ".join(str(error).split()).partition(" <_io")[0] or type(error).__name__
 
 
 def listing(path: Path) -> list[tuple[str, int, int]]:
-    """Return (name, size, time of change) of each file under a folder or in an archive, sorted by name.
+    """Return (name, size, modification time) of each file in a folder or archive, sorted by name.
 
-    Hidden files and those that systems leave behind are left out. An archive's members carry the archive's own time.
+    Hidden files and system files are skipped. Members of an archive have the modification time of the archive.
 
     Raises:
-        OSError, ValueError, zipfile.BadZipFile, tarfile.TarError: it cannot be read, or holds a name twice.
+        OSError, ValueError, zipfile.BadZipFile, tarfile.TarError: if it cannot be read, or has a name twice.
     """
     members: list[tuple[str, int, int]] = []
     if is_archive(path):
@@ -67,7 +67,7 @@ def listing(path: Path) -> list[tuple[str, int, int]]:
         if path.name.lower().endswith(".zip"):
             with zipfile.ZipFile(path) as archive:
                 for entry in archive.infolist():
-                    archive.open(entry).close()  # which finds names that are not those in the archive's directory
+                    archive.open(entry).close()  # raises if a name differs from the archive's directory
                 members = [(i.filename, i.file_size, changed) for i in archive.infolist() if not i.is_dir()]
         else:
             with tarfile.open(path) as archive:
@@ -77,12 +77,12 @@ def listing(path: Path) -> list[tuple[str, int, int]]:
     entries = sorted(entry for entry in members if not any(map(is_litter, entry[0].split("/"))))
     for one, other in pairwise(entries):
         if one[0] == other[0]:
-            raise ValueError(f"it holds {one[0]} twice")
+            raise ValueError(f"it has {one[0]} twice")
     return entries
 
 
 def is_litter(part: str) -> bool:
-    """Return whether a file or a folder so named is hidden, or one that systems leave behind."""
+    """Return whether a file or folder with this name is hidden or a system file."""
     return part.startswith(".") or part.lower() in LITTER
 
 
@@ -100,9 +100,9 @@ def _walk(folder: Path, above: str) -> Iterator[tuple[str, int, int]]:
 
 
 def contents(path: Path, names: list[str]) -> Iterator[tuple[int, Callable[[], io.BytesIO | Path]]]:
-    """Yield (index in ``names``, function that opens the file) for a folder or an archive, in the fastest order.
+    """Yield (index in ``names``, function that opens the file) for a folder or archive, in the fastest order.
 
-    A damaged file raises when it is opened, before the next one is read.
+    A damaged file raises an error when it is opened, before the next one is read.
     """
     if not is_archive(path):
         for place, name in enumerate(names):
@@ -114,7 +114,7 @@ def contents(path: Path, names: list[str]) -> Iterator[tuple[int, Callable[[], i
     else:
         places = {name: place for place, name in enumerate(names)}
         with tarfile.open(path) as archive:
-            for member in archive:  # compressed: from the first to the last
+            for member in archive:  # compressed: must be read in order
                 if member.isfile() and member.name in places:
                     file = archive.extractfile(member)
                     assert file is not None
@@ -127,38 +127,38 @@ def _member(archive: zipfile.ZipFile, name: str) -> io.BytesIO:
 
 @contextlib.contextmanager
 def opened_image(file: Any, size: tuple[int, int] | None) -> Iterator[Image.Image]:
-    """Open an image file (a path, or bytes in memory) to be brought to ``size`` (height, width).
+    """Open an image file (a path, or bytes in memory) for decoding at ``size`` (height, width).
 
     Raises:
-        OSError, ValueError, SyntaxError: not an image, or a damaged one.
+        OSError, ValueError, SyntaxError: if it is not an image, or damaged.
     """
     with contextlib.ExitStack() as stack:
-        if isinstance(file, (str, os.PathLike)):  # by its path Pillow maps some TIFF files with their sides swapped
+        if isinstance(file, (str, os.PathLike)):  # opened by path, Pillow maps some TIFF files with swapped sides
             file = stack.enter_context(open(file, "rb"))
         with Image.open(file) as opened:
             if opened.format == "PNG":
-                opened.verify()  # checksums, which decoding itself does not look at
+                opened.verify()  # checks checksums, which decoding ignores
         with Image.open(file) as opened:
             refuse_planes(opened)
             if size is not None and opened.format == "JPEG":
                 height, width = size
-                if height != width and upright_size(opened) != opened.size[::-1]:  # lies on its side
+                if height != width and upright_size(opened) != opened.size[::-1]:  # rotated by 90°
                     height, width = width, height
-                opened.draft(None, (2 * width, 2 * height))  # decodes no more than twice what is needed
+                opened.draft(None, (2 * width, 2 * height))  # decode at no more than twice the required size
             yield opened
 
 
 def decode(
     file: Any, *, size: tuple[int, int] | None, resize_mode: str, channels: int, ranges: Ranges = EIGHT_BITS
 ) -> np.ndarray:
-    """Return an image file as uint8 (channels, height, width), or float32 in [0, 1] for a set that has deep files.
+    """Decode an image file to uint8 (channels, height, width), or to float32 in [0, 1] if ``ranges`` are set.
 
-    EXIF orientation and palettes are applied, transparent pixels become white, and of several frames the first is read.
-    ``resize_mode: crop`` scales the shorter side and crops the center, ``resize`` stretches both sides. ``ranges`` are
-    those of the training set: values of more than 8 bits inside them become black to white.
+    EXIF orientation and palettes are applied. Transparent pixels become white. Only the first frame is read.
+    ``resize_mode: crop`` scales the shorter side and crops the center. ``resize`` stretches both sides. ``ranges`` are
+    those of the training set, and map values of more than 8 bits to black and white.
 
     Raises:
-        OSError, ValueError, SyntaxError: not an image, a damaged one, or one with values outside of ``ranges``.
+        OSError, ValueError, SyntaxError: if it is not an image, is damaged, or has values outside ``ranges``.
     """
     with opened_image(file, size) as opened:
         return fitted(opened, size=size, resize_mode=resize_mode, channels=channels, ranges=ranges)
@@ -167,9 +167,9 @@ def decode(
 def decode_opened(
     image: Image.Image, *, size: tuple[int, int] | None, resize_mode: str, channels: int, ranges: Ranges = EIGHT_BITS
 ) -> np.ndarray:
-    """Return an image that a program has opened as ``decode`` returns its file.
+    """Convert an image opened by the caller, like ``decode``.
 
-    One that is decoded already cannot be decoded at a smaller scale, as files of photos are: it may differ slightly.
+    An image that is already decoded cannot be decoded at a reduced scale, so it may differ slightly from its file.
     """
     source = source_of(image)
     if source is not None:
@@ -183,7 +183,7 @@ def decode_opened(
 def fitted(
     opened: Image.Image, *, size: tuple[int, int] | None, resize_mode: str, channels: int, ranges: Ranges = EIGHT_BITS
 ) -> np.ndarray:
-    """Return an image as ``decode`` does a file's."""
+    """Convert an opened image like ``decode``."""
     if 0 in opened.size:
         raise ValueError("it has no pixels")
     if depth_of(opened):
@@ -197,7 +197,7 @@ def fitted(
 
 
 def _fitted_floats(unit: np.ndarray, size: tuple[int, int] | None, resize_mode: str, channels: int) -> np.ndarray:
-    """Return floats (H, W, C) in [0, 1] as (channels, height, width)."""
+    """Resize floats (H, W, C) in [0, 1] to (channels, height, width)."""
     if channels == 1 and unit.shape[2] == 3:
         unit = sum(np.float32(share) * unit[..., k : k + 1] for k, share in enumerate(GRAY))  # type: ignore[assignment]
     planes = [np.asarray(_to_size(Image.fromarray(plane), size, resize_mode)) for plane in unit.transpose(2, 0, 1)]
@@ -213,7 +213,7 @@ def _to_size(image: Image.Image, size: tuple[int, int] | None, resize_mode: str)
 
 
 def on_white(image: Image.Image) -> Image.Image:
-    """Return an image of 8 bits a channel without transparency."""
+    """Composite an 8-bit image on white."""
     if image.mode == "La":
         image = image.convert("LA")
     if "A" in image.mode or "a" in image.mode or "transparency" in image.info:
@@ -223,29 +223,33 @@ def on_white(image: Image.Image) -> Image.Image:
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
-    """Return height and width of a photo that was opened and not decoded, once it is turned as its EXIF says."""
+    """Return the height and width of an opened photo after its EXIF rotation."""
     width, height = image.size
-    if width != height and image.format in ("JPEG", "MPO", "WEBP"):  # others are decoded by a look at their EXIF
+    if width != height and image.format in (
+        "JPEG",
+        "MPO",
+        "WEBP",
+    ):  # other formats: EXIF is checked by the decoder
         sideways = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5
         return (width, height) if sideways else (height, width)
     return height, width
 
 
 def traits_of(image: Image.Image, job: dict[str, Any]) -> list[str]:
-    """Return which parts of an image are lost: ``frames`` after the first, ``colors`` where there is one channel.
+    """Return the parts of an image that are lost: ``frames`` after the first, or ``colors`` in one channel.
 
-    ``sizes`` says that it has another size than the files that all others were brought to the common size of.
+    ``sizes`` means that its size differs from the common size of the inspected files.
     """
-    several = getattr(image, "is_animated", False) and image.format != "MPO"  # a photo with its previews
+    several = getattr(image, "is_animated", False) and image.format != "MPO"  # MPO is a photo with previews
     resized = job["same_size"] and upright_size(image) != tuple(job["size"])
     colors = job["channels"] == 1 and not is_gray(image)
     return ["frames"] * bool(several) + ["sizes"] * bool(resized) + ["colors"] * colors
 
 
 def main() -> None:
-    """Decode the share of a job that comes on standard input; report on standard output how it goes, in JSON lines.
+    """Decode the files of the job on standard input, and report progress as JSON lines on standard output.
 
-    Without ``ranges`` deep images are not decoded: a report says the least and the greatest of their values.
+    Without ``ranges``, high-bit-depth images are not decoded, and the report has their minimum and maximum.
     """
     job = json.loads(sys.stdin.read())
     array = np.lib.format.open_memmap(job["into"], mode="r+")
@@ -264,7 +268,7 @@ def main() -> None:
                     report["traits"].append("deep")
                 else:
                     array[row] = fitted(image, **options, ranges=ranges or EIGHT_BITS)
-        except Exception as error:  # whatever a damaged file makes a decoder say
+        except Exception as error:  # damaged files can raise any error
             report["reason"] = error_text(error)
         if report["traits"] or "reason" in report:
             print(json.dumps(report), flush=True)

@@ -1,4 +1,4 @@
-"""Image files of the user: class folders, a folder with a list of labels, archives of either."""
+"""Datasets of image files: class folders, a folder with a CSV of labels, or archives of either."""
 
 from __future__ import annotations
 
@@ -31,14 +31,15 @@ WORDS = {word: part for part, words in PARTS.items() for word in words}
 FILLERS = ("set", "data", "dataset", "images", "image", "imgs", "img", "split")  # as in training_set or test-images
 RESIZE_MODES = ("crop", "resize")
 
-Entry = tuple[str, int, int]  # name, size, time of change
+Entry = tuple[str, int, int]  # name, size, modification time
 
 
 @dataclass(frozen=True)
 class LabeledFiles:
-    """Image files with the class of each, and the split (train, val, test) of each where folders name it.
+    """Image files with their classes, and their splits (train, val, test) if folders name them.
 
-    ``left_out`` are the names of files that are no images, ``unnamed`` those of images that a list of labels lacks.
+    ``left_out`` has the names of files that are not images. ``unnamed`` has images that are missing in the CSV of
+    labels.
     """
 
     entries: list[Entry]
@@ -64,39 +65,40 @@ def image_folder(
     fold: int = 0,
     split_seed: int = 0,
 ) -> Dataset:
-    """Return the images of a folder, or of a zip or tar, with a folder per class.
+    """Return the images of a folder, zip or tar archive with one folder per class.
 
-    Folders named ``train``, ``val`` and ``test``, above or below the class folders, are the splits; ``Training``,
-    ``dev`` or ``test_set`` count too. A missing validation or test set is split off train. Files of more than 8 bits a
-    channel share one range of values (see ``zoo.data.image.bit_depth``). A note names files that are no images.
+    Folders named ``train``, ``val`` and ``test``, above or below the class folders, are the splits. Similar names such
+    as ``Training``, ``dev`` or ``test_set`` work too. A missing validation or test set is taken from train. Files with
+    more than 8 bits per channel share one value range (see ``zoo.data.image.bit_depth``). A note lists files that are
+    not images.
 
     Args:
-        ``path``: the folder or the archive
-        ``labels``: a CSV that names each file's class, in place of class folders
-        ``target``: its column with the classes
-        ``classes``: some of the classes; null: all
-        ``size``: height and width, or one number; null: the files' own where all are alike, else 64
-        ``resize_mode``: crop (the center, proportions kept) | resize (both sides)
-        ``channels``: 1 | 3; null: 1 where all images are gray
-        ``skip_corrupt``: leave out files that cannot be decoded
-        ``cache_dir``: folder of decoded images; null: $ZOO_CACHE, else the user's cache folder
-        ``folds``: stratified folds, where there is no test folder
-        ``fold``: the fold that is the test set
-        ``split_seed``: of the folds and the validation rows
+        ``path``: folder or archive
+        ``labels``: CSV with the class of each file, instead of class folders
+        ``target``: column of ``labels`` with the classes
+        ``classes``: subset of the classes; null: all
+        ``size``: height and width, or one number for both; null: the size of the files if they are equal, otherwise 64
+        ``resize_mode``: crop (keep the aspect ratio, crop the center) | resize (stretch)
+        ``channels``: 1 | 3; null: 1 if all images are gray, otherwise 3
+        ``skip_corrupt``: skip files that cannot be decoded
+        ``cache_dir``: folder of decoded images; null: $ZOO_CACHE, otherwise the cache folder of the user
+        ``folds``: number of stratified folds, if there is no test folder
+        ``fold``: index of the fold used as the test set
+        ``split_seed``: seed of the folds and the validation split
 
     Raises:
-        ZooError: no images, one class only, an empty class folder, splits without train, a file that cannot be decoded
-            (unless ``skip_corrupt``), a class in test that train lacks.
+        ZooError: if there are no images, fewer than two classes, an empty class folder, splits without train, a
+            corrupt file (unless ``skip_corrupt``), or a test class that train lacks.
     """
     options = _options(size, resize_mode, channels)
     check_flag("data.skip_corrupt", skip_corrupt)
     if path is None:
-        raise ZooError("data.path: must name the folder of images, as data.path=photos")
+        raise ZooError("data.path: must name the image folder, for example data.path=photos")
     files = _listed(Path(path), labels, target) if labels else _in_class_folders(Path(path))
     files = _some_classes(files, classes, path)
     names = sorted(set(files.classes))
     if len(names) < 2:
-        raise ZooError(f"{path}: one class only, {names[0]!r}; must be at least two, a folder each")
+        raise ZooError(f"{path}: only one class, {names[0]!r}; must be at least two, each in its own folder")
     decoded = decoded_images(Path(path), files.entries, options, cache_dir=cache_dir)
     _note_files(path, files, decoded)
     keep = _without_corrupt(decoded.corrupt, files.entries, path, skip_corrupt)
@@ -114,7 +116,7 @@ def image_folder(
 
 
 def _note_files(path: str, labeled: LabeledFiles, decoded: DecodedImages) -> None:
-    """Print which files are left out, and which are read in part."""
+    """Print notes on files that are left out or only partly read."""
     files = {
         trait: _some([labeled.entries[row][0] for row in rows], "file")
         for trait, rows in decoded.traits.items()
@@ -123,18 +125,20 @@ def _note_files(path: str, labeled: LabeledFiles, decoded: DecodedImages) -> Non
     if labeled.left_out:
         print_note(f"{path}: {left_out(labeled.left_out)}")
     if labeled.unnamed:
-        print_note(f"{path}: left out {_some(labeled.unnamed, 'image')} that the list of labels does not name")
+        print_note(f"{path}: left out {_some(labeled.unnamed, 'image')} missing in the CSV of labels")
     for low, high in filter(None, (decoded.ranges.integer, decoded.ranges.float)):
-        print_note(f"{path}: {files['deep']} of more than 8 bits; {low:g} to {high:g} are read as black to white")
+        print_note(
+            f"{path}: {files['deep']} with more than 8 bits; values from {low:g} to {high:g} map to black to white"
+        )
     if "frames" in files:
-        print_note(f"{path}: {files['frames']} of several frames or pages; the first of each is read")
+        print_note(f"{path}: {files['frames']} with several frames or pages; only the first is read")
     if "sizes" in files:
         side = "×".join(map(str, decoded.x.shape[2:]))
-        print_note(f"{path}: {files['sizes']} of other sizes than {side} are brought to it; data.size= sets another")
+        print_note(f"{path}: {files['sizes']} resized to {side}, the size of most files; set data.size= to change it")
 
 
 def _some(names: Sequence[str], what: str) -> str:
-    """Return how many files there are, and the first of their names."""
+    """Return the number of files and the first names."""
     examples = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
     return f"{len(names):,} {what}{'' if len(names) == 1 else 's'} ({examples})"
 
@@ -154,11 +158,11 @@ def _options(size: int | Sequence[int] | None, resize_mode: str, channels: int |
 
 
 def _images(path: Path) -> tuple[list[Entry], list[str]]:
-    """Return the image files under ``path``, and the names of files that are none."""
+    """Return the image files under ``path``, and the names of other files."""
     images, others = list_images(path)
     if not images:
-        content = f"holds no image among {len(others):,} files, such as {others[0]}" if others else "is empty"
-        raise ZooError(f"{path}: {content}; must hold a folder of images per class")
+        content = f"has no image among {len(others):,} files, such as {others[0]}" if others else "is empty"
+        raise ZooError(f"{path}: {content}; must have one folder of images per class")
     return images, others
 
 
@@ -171,8 +175,8 @@ def _in_class_folders(path: Path) -> LabeledFiles:
     loose = [entry[0] for entry, parts in zip(images, inside, strict=True) if len(parts) <= depth]
     if loose:
         raise ZooError(
-            f"{path}: {loose[0]} lies in no class folder, as do {len(loose) - 1} other images; must be "
-            f"a folder per class, or name each file's class in a CSV by data.labels="
+            f"{path}: {loose[0]} and {len(loose) - 1} other images are not in a class folder; use "
+            f"one folder per class, or pass a CSV of labels with data.labels="
         )
     filled = {parts[: 2 if level == 0 else 1] for parts in inside}
     _check_empty(path, top, sorted(part) if level == 0 else [""], filled, others)
@@ -181,9 +185,9 @@ def _in_class_folders(path: Path) -> LabeledFiles:
 
 
 def parts_of(folders: Iterable[str]) -> dict[str, str]:
-    """Return the part of the data (train, val or test) of each folder whose name says one: ``Training``, ``test_set``.
+    """Return the split (train, val or test) of each folder with a name such as ``Training`` or ``test_set``.
 
-    Case, how words are joined, and words that all of several folders share do not matter.
+    Case, separators and words common to all folders are ignored.
     """
     words = {folder: [word for word in re.split(r"[^a-z]+", folder.lower()) if word] for folder in folders}
     shared = set.intersection(*map(set, words.values())) - WORDS.keys() if len(words) > 1 else set()
@@ -198,10 +202,10 @@ def parts_of(folders: Iterable[str]) -> dict[str, str]:
 
 
 def _parts(path: Path, inside: Sequence[tuple[str, ...]]) -> tuple[int | None, dict[str, str]]:
-    """Return which level of folders says the part of the data, if one does, and the part that each of them says.
+    """Return the folder level that names the splits, if any, and the split of each folder at that level.
 
     Raises:
-        ZooError: parts without train, or parts beside folders that are none.
+        ZooError: if there are splits without train, or splits next to other folders.
     """
     for level in (0, 1):
         folders = {parts[level] for parts in inside if len(parts) > level + 1}
@@ -213,28 +217,28 @@ def _parts(path: Path, inside: Sequence[tuple[str, ...]]) -> tuple[int | None, d
         if several or (complete and level == 0):
             others = f"{min(folders - part.keys())} is not" if folders > part.keys() else "none of them is train"
             raise ZooError(
-                f"{path}: the folders {', '.join(sorted(part))} are named as parts of the data, and {others}; "
-                f"name the parts train, val and test with a folder per class in each, or rename the classes"
+                f"{path}: the folders {', '.join(sorted(part))} are named like splits, but {others}; "
+                f"name the splits train, val and test, each with one folder per class, or rename the classes"
             )
     return None, {}
 
 
 def _common(images: Sequence[Entry]) -> tuple[str, ...]:
-    """Return the folders that all images have above them, as an archive of one folder has."""
+    """Return the folders that all images have in common, for example the top folder of an archive."""
     split = [PurePosixPath(name).parts[:-1] for name, _, _ in images]
     shared: list[str] = []
     for level in zip(*split, strict=False):
         if len(set(level)) > 1 or "train" in parts_of(level[:1]).values():
             break
         shared.append(level[0])
-    # The folder right above the images is their class
+    # The folder directly above an image is its class
     return tuple(shared[: max(min(map(len, split)) - 1, 0)])
 
 
 def _check_empty(
     path: Path, top: tuple[str, ...], parts: Sequence[str], filled: set[tuple[str, ...]], others: Sequence[str]
 ) -> None:
-    """Refuse a class folder without images, in each of the folders ``parts``."""
+    """Reject class folders without images, in each of the folders ``parts``."""
     above = path.joinpath(*top)
     if not above.is_dir():  # an archive
         return
@@ -244,12 +248,12 @@ def _check_empty(
                 place = (part, folder.name) if part else (folder.name,)
                 if place not in filled:
                     held = [name for name in others if (path / name).is_relative_to(folder)]
-                    content = f"holds no image that can be read: {left_out(held)}" if held else "holds no image"
-                    raise ZooError(f"{folder}: {content}; put some there, or delete the folder")
+                    content = f"has no readable image: {left_out(held)}" if held else "has no image"
+                    raise ZooError(f"{folder}: {content}; add images or delete the folder")
 
 
 def _listed(path: Path, labels: str, target: str | None) -> LabeledFiles:
-    """Return the files that a CSV names."""
+    """Return the files that a CSV lists."""
     images, others = _images(path)
     others = [name for name in others if (path / name).resolve() != Path(labels).resolve()]
     files, classes = [], []
@@ -260,18 +264,18 @@ def _listed(path: Path, labels: str, target: str | None) -> LabeledFiles:
         classes.append(label)
     doubled = len(files) - len(set(files))
     if doubled:
-        raise ZooError(f"{labels}: names {doubled} images more than once")
+        raise ZooError(f"{labels}: lists {doubled} images more than once")
     unnamed = sorted({name for name, _, _ in images} - {name for name, _, _ in files})
     return LabeledFiles(files, classes, None, others, unnamed)
 
 
 def match_labels(names: Sequence[str], labels: str, target: str | None) -> Iterator[tuple[int, str, list[int], str]]:
-    """Yield line, name, row numbers in ``names`` (one or none) and class of each line of a CSV.
+    """Yield line, name, row indices in ``names`` (one or none) and class of each line of a CSV.
 
-    A file is named by its path, its name, or its name without its ending.
+    A file may be listed by its path, its name, or its name without extension.
 
     Raises:
-        ZooError: several files are so named.
+        ZooError: if several files match.
     """
     by_name: dict[str, list[int]] = {}
     for row, path in enumerate(names):
@@ -280,7 +284,7 @@ def match_labels(names: Sequence[str], labels: str, target: str | None) -> Itera
     for line, name, label in read_labels(Path(labels), target, set(by_name)):
         matching = by_name.get(name, [])
         if len(matching) > 1:
-            raise ZooError(f"{labels}, line {line}: {name!r}: {len(matching)} files are so named")
+            raise ZooError(f"{labels}, line {line}: {name!r}: {len(matching)} files have this name")
         yield line, name, matching, label
 
 
@@ -297,12 +301,12 @@ def _some_classes(files: LabeledFiles, classes: Sequence[str] | None, path: str)
 
 
 def _without_corrupt(corrupt: dict[int, str], files: Sequence[Entry], path: str, skip: bool) -> np.ndarray:
-    """Return the rows that were decoded; prints how many were not."""
+    """Return the rows that were decoded. Print how many were not."""
     if corrupt:
         row = min(corrupt)
         named = f"{Path(path) / files[row][0]}: cannot be decoded ({corrupt[row]})"
         if not skip:
             more = f", nor can {len(corrupt) - 1} others" if len(corrupt) > 1 else ""
-            raise ZooError(f"{named}{more}; mend or delete it, or leave such files out by data.skip_corrupt=true")
+            raise ZooError(f"{named}{more}; replace or delete it, or skip such files with data.skip_corrupt=true")
         print(f"left out {len(corrupt):,} of {len(files):,} images; the first: {named}", flush=True)
     return np.setdiff1d(np.arange(len(files)), list(corrupt))

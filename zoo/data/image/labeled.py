@@ -1,4 +1,4 @@
-"""Labeled images of the user's own as a trained model reads them: folders, archives, arrays."""
+"""Labeled images for the evaluation of a trained model: folders, archives, arrays."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from zoo.exceptions import ZooError
 
 
 def labeled_folder(spec: ImageSpec, data: Mapping[str, Any], part: str | None) -> Labeled:
-    """Return the images of a folder or an archive, with the classes that folders or a CSV say."""
+    """Return the images of a folder or archive, with classes from folders or a CSV."""
     path, names, rows, bad = Path(data["path"]), [], [], []
     for piece in read(spec, str(path)):
         if piece.wrong is not None:
@@ -30,7 +30,7 @@ def labeled_folder(spec: ImageSpec, data: Mapping[str, Any], part: str | None) -
         names += [Path(name).relative_to(path).as_posix() for name in piece.names]
         rows.append(_bytes(spec, piece.raw))
     if not rows:
-        raise ZooError(f"{path}: none of its images can be read; {bad[0]}")
+        raise ZooError(f"{path}: no image can be read; {bad[0]}")
     notes = left_out_notes(len(bad), f"that cannot be read; the first: {bad[0] if bad else ''}", what="images")
     index, classes, more = _folder_classes(spec, names, data, part)
     x = torch.cat(rows)[torch.tensor(index, dtype=torch.int64)]
@@ -40,11 +40,11 @@ def labeled_folder(spec: ImageSpec, data: Mapping[str, Any], part: str | None) -
 def _folder_classes(
     spec: ImageSpec, names: Sequence[str], data: Mapping[str, Any], part: str | None
 ) -> tuple[list[int], list[str], list[str]]:
-    """Return which images are measured, the class of each, and what to say of those that are not."""
+    """Return the indices of the evaluated images, their classes, and notes on the others."""
     path = Path(data["path"])
     if data.get("labels") is not None:
         if part is not None:
-            raise ZooError(f"rows={part}: a list of labels has no parts; leave rows out")
+            raise ZooError(f"rows={part}: a CSV of labels has no parts; omit rows=")
         return _listed_classes(names, data)
     folders = [Path(name).parts[:-1] for name in names]
     depth = _class_level(spec, folders)
@@ -53,19 +53,19 @@ def _folder_classes(
         parts = _parts(folders, depth)
         index = [row for row in index if parts[row] == part]
         if not index:
-            raise ZooError(f"rows={part}: {path} has no such part; leave rows out, and all of it is measured")
+            raise ZooError(f"rows={part}: {path} has no such part; omit rows= to evaluate all of it")
     if not index:
-        raise ZooError(f"{path}: its images lie in no class folders; name each file's class in a CSV by data.labels=")
+        raise ZooError(f"{path}: the images are not in class folders; pass a CSV of labels with data.labels=")
     loose = [row for row, above in enumerate(folders) if len(above) <= depth]
     notes = left_out_notes(
-        len(loose), f"that lie in no class folder, such as {names[loose[0]] if loose else ''}", "images"
+        len(loose), f"that are not in a class folder, such as {names[loose[0]] if loose else ''}", "images"
     )
     classes = [folders[row][depth] for row in index]
     return index, classes, notes
 
 
 def _parts(folders: Sequence[tuple[str, ...]], depth: int) -> list[str | None]:
-    """Return the part that the folder above each row's class folder says, or the one below."""
+    """Return the split of each row, from the folder above or below its class folder."""
     for level in (depth - 1, depth + 1):
         part = parts_of({above[level] for above in folders if len(above) > level >= 0})
         if part:
@@ -74,7 +74,7 @@ def _parts(folders: Sequence[tuple[str, ...]], depth: int) -> list[str | None]:
 
 
 def _class_level(spec: ImageSpec, folders: Sequence[tuple[str, ...]]) -> int:
-    """Return which level of folders, from 0, names most of the model's classes."""
+    """Return the folder level, from 0, with the most names of the model's classes."""
     known = spec.normal_classes if spec.target_type == "input" and spec.normal_classes else spec.classes
     most = max(map(len, folders), default=0)
     hits = [
@@ -90,15 +90,15 @@ def _listed_classes(names: Sequence[str], data: Mapping[str, Any]) -> tuple[list
         lost += not matching
         index += matching
         classes += [label] * len(matching)
-    return index, classes, left_out_notes(lost, f"of {data['labels']}, whose images are not there", what="lines")
+    return index, classes, left_out_notes(lost, f"of {data['labels']}, whose images do not exist", what="lines")
 
 
 def labeled_archive(spec: ImageSpec, data: Mapping[str, Any], part: str | None) -> Labeled:
-    """Return the images of a NumPy archive, all of its parts or one."""
+    """Return the images of a NumPy archive, all parts or one."""
     path = Path(data["path"])
     arrays = labeled_arrays(path)
     if part is not None and (part not in arrays or set(arrays) == {"train"}):
-        raise ZooError(f"rows={part}: {path} has no such part; leave rows out, and all of it is measured")
+        raise ZooError(f"rows={part}: {path} has no such part; omit rows= to evaluate all of it")
     chosen = [arrays[name] for name in arrays if part in (None, name)]
     x = _bytes(spec, joined_images([images for images, _ in chosen], str(path)))
     labels = np.concatenate([y.reshape(len(y)) for _, y in chosen])
@@ -106,7 +106,7 @@ def labeled_archive(spec: ImageSpec, data: Mapping[str, Any], part: str | None) 
 
 
 def _array_classes(spec: ImageSpec, labels: np.ndarray, data: Mapping[str, Any]) -> list[str]:
-    """Return labels as names: as they are, or the names that ``classes`` gave to their numbers in training."""
+    """Return labels as class names. If training renamed the labels with ``classes``, use the new names."""
     texts = [str(label) for label in labels]
     numbers = spec.reading.labels
     if not numbers:
@@ -116,7 +116,7 @@ def _array_classes(spec: ImageSpec, labels: np.ndarray, data: Mapping[str, Any])
 
 
 def _bytes(spec: ImageSpec, raw: Any) -> Tensor:
-    """Return images as the model reads them; bytes stay bytes, which are a quarter."""
+    """Preprocess images for the model. uint8 images stay uint8 to save memory."""
     x = encode(spec, raw)["x"]
     array = np.asarray(raw)
     return torch.from_numpy(array) if array.dtype == np.uint8 and array.shape == tuple(x.shape) else x

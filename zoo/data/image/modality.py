@@ -1,4 +1,4 @@
-"""Images as a modality."""
+"""The image modality."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from zoo.registry import register_modality
 
 
 class BoundedScaler(Scaler):
-    """Leaves x as it is: values in [0, 1], (C, H, W)."""
+    """Leaves x unchanged: values in [0, 1], (C, H, W)."""
 
     def transform(self, x: Tensor) -> Tensor:
-        """Return x."""
+        """Return x unchanged."""
         return x
 
     def inverse_transform(self, output: Tensor) -> Tensor:
-        """Return the outputs."""
+        """Return the outputs unchanged."""
         return output
 
     def center(self, target: Tensor) -> Tensor:
-        """Return the mean of each channel."""
+        """Return the mean of each channel in the shape of the target."""
         return self.mean.view(-1, 1, 1).expand_as(target)
 
 
 @register_modality
 class ImageModality(Modality[ImageSpec]):
-    """Images."""
+    """The image modality."""
 
     spec = ImageSpec
     scaler = BoundedScaler
@@ -56,32 +56,32 @@ class ImageModality(Modality[ImageSpec]):
     from_json = staticmethod(from_json)
 
     def labeled(self, spec: ImageSpec, data: Mapping[str, Any], part: str | None) -> Labeled:
-        """Return the images of a folder or an archive with their classes."""
+        """Return the labeled images of a folder or archive."""
         read_labels = labeled_archive if data["name"] == "npz" else labeled_folder
         return read_labels(spec, data, part)
 
     def labeled_data(self, spec: ImageSpec, path: str) -> str:
-        """Return npz for an archive of arrays, else image_folder."""
+        """Return npz for an archive of arrays, otherwise image_folder."""
         return "npz" if path.endswith(".npz") else "image_folder"
 
     def with_statistics(self, spec: ImageSpec, x: Values) -> ImageSpec:
-        """Return the spec with the mean and deviation of each channel."""
+        """Return the spec with the mean and standard deviation of each channel."""
         mean, std = channel_statistics(x)
         return replace(spec, mean=mean, std=std)
 
     def request_row(self, spec: ImageSpec) -> tuple[str, Any]:
-        """Return the type of an image file in base64."""
+        """Return the type of a base64-encoded image file."""
         from pydantic import WithJsonSchema
 
         channels, height, width = spec.input_shape
         color = "gray" if channels == 1 else "color"
-        about = f"Image files, such as PNG or JPEG, in base64. They are brought to {height} by {width} pixels, {color}."
+        about = f"Image files, such as PNG or JPEG, in base64. They are resized to {height} by {width} pixels, {color}."
         schema = {"type": "string", "minLength": 1, "contentEncoding": "base64", "contentMediaType": "image/png"}
         schema |= {"pattern": "^[A-Za-z0-9+/]+={0,2}$"}
         return about, Annotated[str, WithJsonSchema(schema)]
 
     def request_example(self, spec: ImageSpec) -> str:
-        """Return a gray image of the model's size as a PNG in base64."""
+        """Return a gray image of the model's size as a base64-encoded PNG."""
         from PIL import Image
 
         channels, height, width = spec.input_shape
@@ -91,12 +91,15 @@ class ImageModality(Modality[ImageSpec]):
         return base64.b64encode(file.getvalue()).decode()
 
     def example(self, task: str, action_space: str = "") -> Dataset:
-        """Return images of bars."""
+        """Return generated images of bars."""
         return generated_example(task)
 
 
 def generated_example(task: str) -> Dataset:
-    """Return images of two channels, 12×9: a bar across, upright or aslant; or how far up a bar lies."""
+    """Return generated images with two channels, 12×9, of a bar.
+
+    The class is its orientation: horizontal, vertical or diagonal. The regression target is its height.
+    """
     rng = np.random.default_rng(0)
     x = rng.random((ROWS, 2, 12, 9)) * 0.3
     way = rng.integers(0, 3, ROWS) if has_classes(task) else np.zeros(ROWS, int)

@@ -1,4 +1,4 @@
-"""NumPy archives of labeled images, under the names that are common."""
+"""NumPy archives of labeled images with common array names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from zoo.registry import register_data
 
 NAMES = (("{}_images", "{}_labels"), ("x_{}", "y_{}"), ("X_{}", "y_{}"))
 UNSPLIT_NAMES = (("images", "labels"), ("x", "y"), ("X", "y"))
-LARGEST = 0.8  # share of free memory that an archive may take
+LARGEST = 0.8  # maximum fraction of the free memory for an archive
 
 
 @register_data("npz", tasks=("classification",), modality="image")
@@ -30,23 +30,24 @@ def npz(
     fold: int = 0,
     split_seed: int = 0,
 ) -> Dataset:
-    """Return the images of a NumPy archive, as MedMNIST's: ``train_images``, ``train_labels``, ``val_…``, ``test_…``.
+    """Return the images of a NumPy archive in the format of MedMNIST.
 
-    ``x_train``, ``y_train``, … are read too, and so are ``images`` and ``labels`` (or ``x`` and ``y``) without splits.
-    A missing validation or test set is split off train. RGBA images (N, H, W, 4) are put on white.
+    Its arrays are ``train_images``, ``train_labels``, ``val_…`` and ``test_…``. Other names are ``x_train``,
+    ``y_train``, …, and without splits ``images`` and ``labels`` (or ``x`` and ``y``). A missing validation or test set
+    is taken from train. RGBA images (N, H, W, 4) are composited on white.
 
     Args:
-        ``path``: the archive
-        ``classes``: the classes' names in order; null: their numbers
-        ``folds``: stratified folds, where the archive has no test set
-        ``fold``: the fold that is the test set
-        ``split_seed``: of the folds and the validation rows
+        ``path``: .npz archive
+        ``classes``: class names in label order; null: the labels
+        ``folds``: number of stratified folds, if the archive has no test set
+        ``fold``: index of the fold used as the test set
+        ``split_seed``: seed of the folds and the validation split
 
     Raises:
-        ZooError: not such an archive, or arrays that do not fit together.
+        ZooError: if it is not such an archive, or its arrays do not match.
     """
     if path is None:
-        raise ZooError("data.path: must name the archive, as data.path=pneumoniamnist.npz")
+        raise ZooError("data.path: must name the archive, for example data.path=pneumoniamnist.npz")
     arrays = labeled_arrays(Path(path))
     splits = [part for part in ("train", "val", "test") if part in arrays]
     images = joined_images([arrays[part][0] for part in splits], path)
@@ -55,7 +56,7 @@ def npz(
     reading = ImageReading()
     if classes is not None:
         if len(classes) != len(names):
-            raise ZooError(f"data.classes={list(classes)}: names {len(classes)} classes; {path} holds {len(names)}")
+            raise ZooError(f"data.classes={list(classes)}: has {len(classes)} names; {path} has {len(names)} classes")
         reading, names = ImageReading(labels=names), tuple(map(str, classes))
     parts = None if splits == ["train"] else np.repeat(splits, list(map(len, labels)))
     index = split_by_parts(y, parts, names, Splits(folds, fold, split_seed))
@@ -65,7 +66,7 @@ def npz(
 
 
 def free_memory() -> float:
-    """Return the available memory in bytes, infinite where the system does not report it."""
+    """Return the available memory in bytes, or infinity if the system does not report it."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:
@@ -74,16 +75,16 @@ def free_memory() -> float:
 
 
 def labeled_arrays(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return images and labels by part; an archive without parts is all train.
+    """Return images and labels by split. An archive without splits is train.
 
     Raises:
-        ZooError: no archive of arrays, or one without images and as many labels.
+        ZooError: if it is not an archive of arrays, or images and labels are missing or differ in number.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
         if size > LARGEST * free_memory():
-            raise ZooError(f"{path}: holds {size / 1e9:,.1f} GB once unpacked, more than there is memory for")
+            raise ZooError(f"{path}: needs {size / 1e9:,.1f} GB of memory, more than is available")
         with np.load(path, allow_pickle=False) as archive:
             known = set(archive.files)
             names = [(part, x.format(part), y.format(part)) for part in ("train", "val", "test") for x, y in NAMES]
@@ -95,12 +96,12 @@ def labeled_arrays(path: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         raise
     except OSError as error:
         raise ZooError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except Exception as error:  # whatever a damaged archive makes the decoders say
+    except Exception as error:  # damaged archives can raise any error
         message = " ".join(str(error).split()) or type(error).__name__
-        raise ZooError(f"{path}: is not a whole .npz archive of plain arrays ({message})") from None
+        raise ZooError(f"{path}: is not a valid .npz archive of plain arrays ({message})") from None
     if not arrays:
-        expected = "must hold train_images and train_labels, or images and labels"
-        raise ZooError(f"{path}: {expected}; holds {', '.join(sorted(known))}")
+        expected = "must have train_images and train_labels, or images and labels"
+        raise ZooError(f"{path}: {expected}; has {', '.join(sorted(known))}")
     for part, (x, y) in arrays.items():
         if len(x) != len(y) or (y.ndim > 1 and y.size != len(y)):
             raise ZooError(f"{path}: {part} has images {x.shape} and labels {y.shape}; must be one label per image")

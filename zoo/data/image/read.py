@@ -1,4 +1,4 @@
-"""Images: files, Pillow's, arrays. Training reads arrays of images by the same functions as prediction."""
+"""Read images from files, Pillow images or arrays, with the same code in training and prediction."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from zoo.data.input_readers import INPUT, Piece, to_float
 from zoo.exceptions import ZooError
 from zoo.utils.console import print_note
 
-ROWS = 64  # that are read at once
+ROWS = 64  # images read at once
 
 
 # --- arrays, in training and in prediction ---
@@ -31,16 +31,17 @@ ROWS = 64  # that are read at once
 def pixel_values(x: np.ndarray, where: str) -> np.ndarray:
     """Return images as uint8, or as float32 in [0, 1].
 
-    Whole numbers of any type from 0 to 255 are uint8's; a greatest value of 1 is not clear. Booleans are 0 and 1.
+    Integers from 0 to 255 of any type become uint8, unless their maximum of 1 makes the range ambiguous. Booleans
+    become 0 and 1.
 
     Raises:
-        ZooError: other values, no numbers, NaN; the message begins with ``where``.
+        ZooError: if values are out of range, NaN or not numeric. The message starts with ``where``.
     """
     kind = x.dtype.kind
     if kind not in "buif":
         raise ZooError(f"{where}: images of type {x.dtype}; must be uint8, or float in [0, 1]")
     if not x.size:
-        raise ZooError(f"{where}: images of shape {x.shape} hold no pixels; must be at least one")
+        raise ZooError(f"{where}: images of shape {x.shape} have no pixels; must have at least one")
     if x.dtype == np.uint8:
         return x
     low, high = x.min(), x.max()
@@ -56,17 +57,17 @@ def pixel_values(x: np.ndarray, where: str) -> np.ndarray:
 
 def _advice(x: np.ndarray) -> str:
     if x.dtype.kind in "iu" and x.min() >= 0 and x.max() == 1:
-        return "convert them to uint8 if they reach to 255, or to float if they reach to 1"
+        return "convert them to uint8 if their range is 0 to 255, or to float if it is 0 to 1"
     if x.min() < 0:
-        return "shift and divide all of them alike"
-    return f"divide all of them by {255 if x.max() <= 255 else 'the greatest value that there can be'}"
+        return "shift and scale all images by the same amounts"
+    return f"divide all images by {255 if x.max() <= 255 else 'the largest possible value'}"
 
 
 def channels_first(x: np.ndarray) -> np.ndarray:
     """Return images (N, H, W), (N, C, H, W) or (N, H, W, C) as (N, C, H, W).
 
-    The second axis has the channels if it is 1 or 3, else the smaller of the second and the last. Two or four channels
-    on the last axis are gray or colors with opacity, as Pillow's LA and RGBA: what is transparent becomes white.
+    The second axis has the channels if its size is 1 or 3, otherwise the smaller of the second and the last axis. Two
+    or four channels on the last axis include alpha, like Pillow's LA and RGBA. Transparent pixels become white.
     """
     if x.ndim == 3:
         return x[:, None]
@@ -80,7 +81,7 @@ def _to_channels_first(x: np.ndarray) -> np.ndarray:
 
 
 def on_white(x: np.ndarray) -> np.ndarray:
-    """Return images (N, H, W, C + 1), whose last channel is opacity, as (N, H, W, C) on white."""
+    """Composite images (N, H, W, C + 1) with a final alpha channel on white, and return (N, H, W, C)."""
     if x.dtype != np.uint8:
         return np.asarray(x[..., :-1] * x[..., -1:] + (1 - x[..., -1:]))
     count, height, width, channels = x.shape
@@ -95,12 +96,12 @@ def on_white(x: np.ndarray) -> np.ndarray:
 def encode(spec: ImageSpec, raw: Any) -> Batch:
     """Return images as ``x`` float (B, C, H, W) in [0, 1].
 
-    ``raw`` is a path or Pillow's image, or a list of such, which are brought to size as training's files were; or an
-    array (B, C, H, W) or (B, H, W, C) of the model's size, without B for one image and without C for one channel:
-    uint8, whole numbers from 0 to 255, or float in [0, 1]. Opacity on the last axis is put on white.
+    ``raw`` is a path, a Pillow image or a list of them, resized like the training files. It may also be an array (B,
+    C, H, W) or (B, H, W, C) of the model's size. B may be missing for one image, and C for grayscale. Arrays are
+    uint8, integers from 0 to 255, or float in [0, 1]. A final alpha channel is composited on white.
 
     Raises:
-        ZooError: another size, other values, a file that cannot be read.
+        ZooError: if the size or the values are invalid, or a file cannot be read.
     """
     images = _decoded(spec, raw)
     if images is None:
@@ -109,7 +110,7 @@ def encode(spec: ImageSpec, raw: Any) -> Batch:
 
 
 def _decoded(spec: ImageSpec, raw: Any) -> np.ndarray | None:
-    """Return paths and Pillow's images as (B, C, H, W), None for anything else."""
+    """Decode paths and Pillow images to (B, C, H, W). Return None for other input."""
     many = list(raw) if isinstance(raw, (list, tuple)) else [raw]
     if not any(isinstance(one, (str, os.PathLike)) or hasattr(one, "getexif") for one in many):
         return None
@@ -119,44 +120,48 @@ def _decoded(spec: ImageSpec, raw: Any) -> np.ndarray | None:
 def _one_decoded(spec: ImageSpec, one: Any) -> np.ndarray:
     opened = hasattr(one, "getexif")
     if not opened and not isinstance(one, (str, os.PathLike)):
-        raise ZooError(f"{spec.name}: a {type(one).__name__} among files; must be paths and images alone, or one array")
+        raise ZooError(
+            f"{spec.name}: a {type(one).__name__} in a list of files; must be only paths and images, or one array"
+        )
     name, options = "an image" if opened else os.fspath(one), _options(spec)
     try:
         return decoding.decode_opened(one, **options) if opened else decoding.decode(one, **options)
-    except Exception as error:  # whatever a damaged file makes a decoder say
-        raise ZooError(f"{name}: is no image that can be read ({decoding.error_text(error)})") from None
+    except Exception as error:  # damaged files can raise any error
+        raise ZooError(f"{name}: is not a readable image ({decoding.error_text(error)})") from None
 
 
 def _options(spec: ImageSpec) -> dict[str, Any]:
-    """Return how ``zoo.data.image.decode`` reads a file for this model.
+    """Return the options of ``zoo.data.image.decode`` for this model.
 
     Raises:
-        ZooError: a model of arrays with as many channels as no file has.
+        ZooError: if the model reads arrays with a number of channels that files do not have.
     """
     channels, height, width = spec.input_shape
     if channels not in (1, 3):
-        raise ZooError(f"{spec.name}: the model reads images of {channels} channels, files have 1 or 3; must be arrays")
+        raise ZooError(
+            f"{spec.name}: the model reads images with {channels} channels and files have 1 or 3; must be arrays"
+        )
     reading = spec.reading
     ranges = Ranges(reading.integer_range, reading.float_range)
     return {"size": (height, width), "resize_mode": reading.resize_mode, "channels": channels, "ranges": ranges}
 
 
 def _array(spec: ImageSpec, raw: Any) -> np.ndarray:
-    """Return a tensor, an array, or lists of such or of numbers, as one array."""
+    """Convert a tensor, an array, or nested lists to one array."""
     if isinstance(raw, torch.Tensor):
         values = raw.detach().cpu()
         return (values.float() if values.is_floating_point() else values).numpy()
     try:
         return np.asarray([_array(spec, one) for one in raw]) if isinstance(raw, (list, tuple)) else np.asarray(raw)
     except ValueError:
-        raise ZooError(f"{spec.name}: images of different shapes; must be all of one size") from None
+        raise ZooError(f"{spec.name}: images of different shapes; must have one size") from None
 
 
 def _as_batch(spec: ImageSpec, x: np.ndarray) -> np.ndarray:
-    """Return an array of images, or of one, as (B, C, H, W).
+    """Return an array of images, or a single image, as (B, C, H, W).
 
     Raises:
-        ZooError: another shape.
+        ZooError: if the shape is wrong.
     """
     channels, height, width = spec.input_shape
     layouts: list[tuple[tuple[int, ...], Callable[[np.ndarray], np.ndarray]]] = [
@@ -172,12 +177,12 @@ def _as_batch(spec: ImageSpec, x: np.ndarray) -> np.ndarray:
             return bring(x if x.ndim > len(shape) else x[None])
     raise ZooError(
         f"{spec.name}: images of shape {x.shape}; must be (batch, {channels}, {height}, {width}); "
-        f"paths and Pillow's images are brought to that size"
+        f"paths and Pillow images are resized automatically"
     )
 
 
 def read(spec: ImageSpec, path: str) -> Iterator[Piece]:
-    """Read an image, or those of a folder or an archive; a note says which of its files are left out."""
+    """Yield the images of a file, a folder or an archive. Print a note on skipped files."""
     options = _options(spec)
     openers: Iterable[tuple[str, Callable[[], io.BytesIO | Path]]]
     files = None if path == INPUT else _files(Path(path))
@@ -194,10 +199,10 @@ def read(spec: ImageSpec, path: str) -> Iterator[Piece]:
         try:
             rows.append(decoding.decode(opener(), **options))
             names.append(name)
-        except Exception as error:  # whatever a damaged file makes a decoder say
+        except Exception as error:  # damaged files can raise any error
             yield Piece(
                 [name],
-                wrong=f"{name}: is no image that can be read ({decoding.error_text(error)})",
+                wrong=f"{name}: is not a readable image ({decoding.error_text(error)})",
                 done=number / total,
             )
         if len(rows) == ROWS:
@@ -208,40 +213,40 @@ def read(spec: ImageSpec, path: str) -> Iterator[Piece]:
 
 
 def _files(path: Path) -> list[str] | None:
-    """Return the images of a folder or an archive, None for another file.
+    """Return the images of a folder or archive, None for another file.
 
     Raises:
-        ZooError: an archive that cannot be read, or no image.
+        ZooError: if the archive cannot be read, or there are no images.
     """
     if not path.is_dir() and not decoding.is_archive(path):
         return None
     images, others = list_images(path)
     if not images:
         content = f": {decoding.left_out(others)}" if others else ""
-        raise ZooError(f"{path}: holds no image that can be read{content}")
+        raise ZooError(f"{path}: has no readable image{content}")
     if others:
         print_note(f"{path}: {decoding.left_out(others)}")
     return [name for name, _, _ in images]
 
 
 def list_images(path: Path) -> tuple[list[tuple[str, int, int]], list[str]]:
-    """Return (name, size, time of change) of the images of a folder or an archive, and the names of other files.
+    """Return (name, size, modification time) of the images in a folder or archive, and the names of other files.
 
     Raises:
-        ZooError: it cannot be read.
+        ZooError: if it cannot be read.
     """
     try:
         files = decoding.listing(path)
     except OSError as error:
         raise ZooError(f"{path}: cannot be read ({error.strerror or error})") from None
-    except Exception as error:  # an archive that is none, or a damaged one
-        raise ZooError(f"{path}: is not a whole archive ({' '.join(str(error).split())})") from None
+    except Exception as error:  # invalid or damaged archive
+        raise ZooError(f"{path}: is not a valid archive ({' '.join(str(error).split())})") from None
     images = [entry for entry in files if decoding.is_image(entry[0])]
     return images, [name for name, _, _ in files if not decoding.is_image(name)]
 
 
 def from_json(spec: ImageSpec, rows: Sequence[str]) -> Any:
-    """Return image files in base64 as ``encode`` takes them."""
+    """Convert base64-encoded image files to input for ``encode``."""
     options = _options(spec)
     return np.stack([_image(options, number, text) for number, text in enumerate(rows)])
 
@@ -249,5 +254,5 @@ def from_json(spec: ImageSpec, rows: Sequence[str]) -> Any:
 def _image(options: dict[str, Any], number: int, text: str) -> np.ndarray:
     try:
         return decoding.decode(io.BytesIO(base64.b64decode(text, validate=True)), **options)
-    except Exception as error:  # whatever a damaged file makes a decoder say
-        raise ZooError(f"x[{number}]: is no image that can be read ({decoding.error_text(error)})") from None
+    except Exception as error:  # damaged files can raise any error
+        raise ZooError(f"x[{number}]: is not a readable image ({decoding.error_text(error)})") from None

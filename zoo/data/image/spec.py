@@ -1,4 +1,4 @@
-"""Images: what a data set of them says of itself."""
+"""Specs of image datasets."""
 
 from __future__ import annotations
 
@@ -10,12 +10,11 @@ from zoo.data.spec import DataSpec
 
 @dataclass(frozen=True)
 class ImageReading:
-    """How image files and arrays are read: ``resize_mode`` crop or resize brings them to the model's size.
+    """How image files and arrays are read. ``resize_mode`` (crop or resize) sets how files are resized.
 
-    ``labels`` are the values in an archive of arrays that stand for the classes, in their order, where these have other
-    names. ``integer_range`` and ``float_range`` are the values that became black and white in training's files of more
-    than 8 bits, of whole numbers and of floats (see ``zoo.data.image.bit_depth``); None where training had no such
-    files.
+    ``labels`` are the label values of an array archive, in class order, if the classes were renamed. ``integer_range``
+    and ``float_range`` are the values that map to black and white in training files of more than 8 bits. They are None
+    if there were no such files (see ``zoo.data.image.bit_depth``).
     """
 
     resize_mode: str = "crop"
@@ -26,7 +25,7 @@ class ImageReading:
 
 @dataclass(frozen=True)
 class ImageSpec(DataSpec):
-    """Images: ``input_shape`` is (C, H, W), with values in [0, 1]."""
+    """Images. ``input_shape`` is (C, H, W), with values in [0, 1]."""
 
     modality: ClassVar[str] = "image"
     spatial: ClassVar[bool] = True
@@ -35,7 +34,7 @@ class ImageSpec(DataSpec):
     reading: ImageReading = ImageReading()
 
 
-# The default of a model that is built without a spec: scikit-learn's digits, the zoo's default data.
+# Default spec of a model built without one: scikit-learn's digits, the default dataset.
 DIGITS = ImageSpec(
     name="digits",
     task="classification",

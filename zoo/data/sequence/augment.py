@@ -1,4 +1,4 @@
-"""Augmentation of batches of sequences, with independent random parameters per sequence."""
+"""Augmentation of sequence batches, with independent random parameters for each sequence."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ class SequenceAugment:
     """Augmentation of training sequences (B, T, C), drawn per sample.
 
     Args:
-        ``time_mask_param``: longest stretch of steps that is blanked (SpecAugment, Park et al. 2019).
-        ``freq_mask_param``: widest stretch of channels that is blanked.
-        ``n_masks``: how many stretches of each kind.
-        ``time_shift``: largest shift to either side, in steps.
-        ``noise_std``: standard deviation of Gaussian noise, as a multiple of each sequence's own.
-        ``speed_perturbation``: largest change of length, as a share, as far as sequences still fit (Ko et al. 2015).
+        ``time_mask_param``: maximum length of a time mask, in steps (SpecAugment, Park et al. 2019).
+        ``freq_mask_param``: maximum width of a frequency mask, in channels.
+        ``n_masks``: number of masks of each kind.
+        ``time_shift``: maximum shift in either direction, in steps.
+        ``noise_std``: standard deviation of Gaussian noise, as a multiple of that of the sequence.
+        ``speed_perturbation``: maximum change of length, as a fraction, limited by the maximum length (Ko et al.
+            2015).
     """
 
     time_mask_param: Natural = 0
@@ -38,7 +39,7 @@ class SequenceAugment:
         )
 
     def __call__(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """Return a batch whose ``x`` (B, T, C) is augmented; blanks are each sequence's mean, per channel."""
+        """Augment ``x`` (B, T, C) of a batch. Masked values become the mean of the sequence, per channel."""
         x, lengths = batch["x"], batch["lengths"]
         rows, steps, channels = x.shape
         if self.noise_std:
@@ -49,7 +50,7 @@ class SequenceAugment:
             x, lengths = change_speed(x, lengths, times)
         if self.time_shift:
             by = upload(torch.randint(-self.time_shift, self.time_shift + 1, (rows, 1), generator=generator), x.device)
-            # The ends are repeated, so that a sequence is as long as it was
+            # Repeat the first or last step, so that the length does not change
             at = (torch.arange(steps, device=x.device) + by).clamp(min=0).minimum(lengths[:, None] - 1)
             x = x.gather(1, at[..., None].expand_as(x))
         blank = x.mean(1, keepdim=True)
@@ -62,7 +63,7 @@ class SequenceAugment:
 
 
 def random_mask(generator: torch.Generator, rows: int, size: int, most: int, like: Tensor) -> Tensor:
-    """Return a mask (rows, size), true in a random stretch of 0 to ``most`` in each row."""
+    """Return a mask (rows, size) that is true in a random span of 0 to ``most`` in each row."""
     width = torch.randint(0, most + 1, (rows, 1), generator=generator)
     begin = (torch.rand(rows, 1, generator=generator) * (size - width + 1).clamp(min=1)).long()
     place = torch.arange(size)
@@ -70,10 +71,13 @@ def random_mask(generator: torch.Generator, rows: int, size: int, most: int, lik
 
 
 def change_speed(x: Tensor, lengths: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
-    """Resample sequences (B, T, C) to ``times`` (B,) their length, from one step to T; return them and their lengths."""
+    """Resample sequences (B, T, C) to ``times`` (B,) their length, between 1 and T steps.
+
+    Return the sequences and their lengths.
+    """
     steps = x.shape[1]
     longer = (lengths * times).round().long().clamp(1, steps)
-    at = torch.arange(steps, device=x.device) * (lengths / longer)[:, None]  # in the old sequence
+    at = torch.arange(steps, device=x.device) * (lengths / longer)[:, None]  # position in the original sequence
     at = at.minimum(lengths[:, None] - 1.0)
     low = at.long()
     high = (low + 1).minimum(lengths[:, None] - 1)

@@ -1,4 +1,4 @@
-"""Ready-made recordings: log-mel spectrograms, computed once and cached."""
+"""Built-in audio datasets as log-mel spectrograms, computed once and cached."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from zoo.exceptions import ZooError
 from zoo.registry import register_data
 from zoo.utils.atomic_io import write_npz
 
-MAX_FRAMES = 128  # that are read of each recording
-FORMAT = 2  # of the cache
+MAX_FRAMES = 128  # frames read from each recording
+FORMAT = 2  # version of the cache
 OFFICIAL_TEST = 5  # recordings 0 to 4 of each speaker and digit
 
 
@@ -38,19 +38,21 @@ def spoken_digits(
     normalize: str = "recording",
     split_seed: int = 0,
 ) -> Dataset:
-    """Return 3,000 spoken digits of six speakers as log-mel frames (T, 40), one every 10 ms.
+    """Return the Free Spoken Digit Dataset: 3,000 recordings of six speakers as log-mel frames (T, 40).
+
+    There is a frame every 10 ms.
 
     Args:
-        ``root``: folder of ready-made data sets; null: $ZOO_DATA, or data/
-        ``cache_dir``: folder of computed frames; null: $ZOO_CACHE, or the user's cache folder
-        ``split``: official (recordings 0 to 4 of each speaker and digit are test) | speaker (all of one speaker)
-        ``fold``: number of the test speaker, from 0 to 5
-        ``validation``: rows (a tenth of those that are not test) | speaker (all of the next speaker)
-        ``normalize``: recording (without its own level and microphone, see ``normalize_level``) | none
-        ``split_seed``: of the validation rows
+        ``root``: folder of built-in datasets; null: $ZOO_DATA, otherwise data/
+        ``cache_dir``: folder of computed frames; null: $ZOO_CACHE, otherwise the cache folder of the user
+        ``split``: official (test: recordings 0 to 4 of each speaker and digit) | speaker (test: all of one speaker)
+        ``fold``: index of the test speaker, from 0 to 5
+        ``validation``: rows (10 % of the rows outside the test set) | speaker (all of the next speaker)
+        ``normalize``: recording (remove the level and microphone, see ``normalize_level``) | none
+        ``split_seed``: seed of the validation split
 
     Raises:
-        ZooError: the recordings are not there, or one of them cannot be read.
+        ZooError: if the recordings are missing or unreadable.
     """
     check_choice("data.split", split, ("official", "speaker"))
     check_choice("data.validation", validation, ("rows", "speaker"))
@@ -68,7 +70,7 @@ def spoken_digits(
         after = speaker == speakers[(fold + 1) % len(speakers)]
         train, val = rest[~after[rest]], rest[after[rest]]
         if not len(train):
-            raise ZooError(f"data.validation=speaker: leaves none of {len(speakers)} speakers to train on; set rows")
+            raise ZooError(f"data.validation=speaker: leaves no speaker for training; use data.validation=rows")
     else:
         train, val = (rest[part] for part in Splits(split_seed=split_seed).cut_val(y[rest], stratify=True))
     x, sizes, labels = torch.from_numpy(frames), torch.from_numpy(lengths), torch.from_numpy(y)
@@ -91,13 +93,13 @@ def spoken_digits(
 
 
 def _cached(archive: Path, cache_dir: str | None, normalize: str) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Return names, frames (N, T, 40) and lengths of an archive's recordings, from the cache where they are there."""
+    """Return the names, frames (N, T, 40) and lengths of an archive's recordings, from the cache if available."""
     try:
         state = archive.stat()
     except OSError:
         raise ZooError(
-            f"data=spoken_digits: {archive} is not there; download the recordings of {card('spoken_digits')['source']} "
-            f"as a tar.gz of wav files, or set data.root or ZOO_DATA to the folder that holds fsdd/"
+            f"data=spoken_digits: {archive} is missing; download the recordings from {card('spoken_digits')['source']} "
+            f"as a tar.gz of wav files, or set data.root or ZOO_DATA to the folder that contains fsdd/"
         ) from None
     file = f"{archive.resolve()} {state.st_size} {state.st_mtime_ns}"
     key = f"{FORMAT} {file} {N_FFT} {HOP_LENGTH} {N_MELS} {MAX_FRAMES} {normalize}"
@@ -105,14 +107,14 @@ def _cached(archive: Path, cache_dir: str | None, normalize: str) -> tuple[list[
     try:
         with np.load(entry) as cached:
             return cached["names"].tolist(), cached["frames"], cached["lengths"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # none, or one that a crash cut
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # missing, or incomplete after a crash
         pass
     names, parts = [], []
     for name, raw in _members(archive):
         names.append(PurePosixPath(name).stem)
         parts.append(load_frames(raw, normalize=normalize, max_frames=MAX_FRAMES, where=f"{archive}: {name}"))
     if not parts:
-        raise ZooError(f"{archive}: holds no wav file; fetch it again")
+        raise ZooError(f"{archive}: has no wav file; download it again")
     lengths = np.array([len(part) for part in parts])
     frames = np.zeros((len(parts), MAX_FRAMES, N_MELS), np.float32)
     for row, part in zip(frames, parts, strict=True):
@@ -126,12 +128,12 @@ def _write(path: Path, **arrays: np.ndarray) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_npz(path, arrays)
     except OSError as error:
-        message = f"{path.parent}: cannot be written ({error.strerror}); choose another with data.cache_dir="
+        message = f"{path.parent}: cannot be written ({error.strerror}); choose another folder with data.cache_dir="
         raise ZooError(message) from None
 
 
 def _members(archive: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of the wav files of an archive, by name."""
+    """Yield the name and content of each wav file in an archive, sorted by name."""
     try:
         with tarfile.open(archive) as opened:
             members = sorted((m for m in opened if m.isfile() and is_recording(m.name)), key=lambda m: m.name)
@@ -140,9 +142,9 @@ def _members(archive: Path) -> Iterator[tuple[str, bytes]]:
                 assert file is not None
                 yield member.name, file.read()
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise ZooError(f"{archive}: is damaged ({error}); fetch it again") from None
+        raise ZooError(f"{archive}: is damaged ({error}); download it again") from None
 
 
 def is_recording(name: str) -> bool:
-    """Return whether a name is that of a wav file, and not of one that a system leaves behind."""
+    """Return whether a file name is that of a wav file, and not of a system file."""
     return name.lower().endswith(".wav") and not any(map(is_litter, PurePosixPath(name).parts))

@@ -1,4 +1,4 @@
-"""Sequences of numbers as a modality."""
+"""The sequence modality."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from zoo.registry import register_modality
 
 @register_modality
 class SequenceModality(Modality[SequenceSpec]):
-    """Sequences of numbers."""
+    """The sequence modality: sequences of numbers, or audio recordings."""
 
     spec = SequenceSpec
     tasks = ("classification", "regression")
@@ -43,16 +43,19 @@ class SequenceModality(Modality[SequenceSpec]):
         return step_examples(spec, min(spec.input_shape[0], 2))
 
     def example(self, task: str, action_space: str = "") -> Dataset:
-        """Return sequences with two pulses."""
+        """Return generated sequences with two pulses."""
         return generated_example(task)
 
     def file_label(self, spec: SequenceSpec) -> str:
-        """Return a recording or an array of steps, as in training."""
+        """Return a wav file or an array of steps, as in training."""
         return "a wav file" if spec.reading.frames else "an array of steps, .npy"
 
 
 def generated_example(task: str) -> Dataset:
-    """Return sequences of 4 to 12 steps with two pulses each: which came first, or how high both were together."""
+    """Return sequences of 4 to 12 steps with two pulses.
+
+    The class is which pulse is first. The regression target is the sum of their heights.
+    """
     rng = np.random.default_rng(0)
     lengths = rng.integers(4, 13, ROWS)
     x = rng.normal(size=(ROWS, 12, 3)) * NOISE

@@ -1,4 +1,4 @@
-"""Sequences of numbers and recordings, in files and arrays."""
+"""Read sequences of numbers and audio recordings from files and arrays."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from zoo.data.input_readers import INPUT, Piece, array
 from zoo.data.sequence.spec import SequenceSpec
 from zoo.exceptions import ZooError
 
-SAMPLE_RATE = 8000  # that everything is resampled to, in Hz
-MIN_RATE, MAX_RATE = 1000, 768_000  # of a file
-N_FFT, HOP_LENGTH = 256, 80  # samples: 32 ms, every 10 ms
-N_MELS, F_MIN, F_MAX = 40, 50.0, 3900.0  # mel bands and their range in Hz
+SAMPLE_RATE = 8000  # in Hz; all recordings are resampled to it
+MIN_RATE, MAX_RATE = 1000, 768_000  # of a file, in Hz
+N_FFT, HOP_LENGTH = 256, 80  # samples: windows of 32 ms, every 10 ms
+N_MELS, F_MIN, F_MAX = 40, 50.0, 3900.0  # mel bands and their frequency range in Hz
 POWER_FLOOR = 1e-6  # added before the logarithm
-LOG_RANGE = 8.0  # natural logarithms of power (35 dB) below a recording's maximum
-N_COSINES = 3  # over the bands, of a recording's mean, that are subtracted
+LOG_RANGE = 8.0  # clipping level below the maximum, in natural logarithms of power (35 dB)
+N_COSINES = 3  # cosine components over the bands, subtracted from a recording
 
 
 def load_frames(raw: bytes | Path, *, normalize: str, max_frames: int, where: str | None = None) -> np.ndarray:
     """Return the first ``max_frames`` log-mel frames (T, 40) of a wav file.
 
-    Training and prediction both call this, so that their frames are equal to the last bit.
+    Training and prediction both use this function, so their frames are bitwise equal.
 
     Raises:
-        ZooError: no wav that can be read.
+        ZooError: if it is not a readable wav file.
     """
     frames = log_mel(read_wav(raw, where))[:max_frames]
     if normalize == "recording":
@@ -43,10 +43,10 @@ def load_frames(raw: bytes | Path, *, normalize: str, max_frames: int, where: st
 
 
 def read_wav(raw: bytes | Path, where: str | None = None) -> np.ndarray:
-    """Return a wav's samples (N,) in [-1, 1], the mean of its channels, resampled to SAMPLE_RATE.
+    """Return the samples (N,) of a wav file in [-1, 1], averaged over channels and resampled to SAMPLE_RATE.
 
     Raises:
-        ZooError: no wav of whole numbers, empty, or cut short.
+        ZooError: if the wav file is not integer PCM, empty or truncated.
     """
     name = where or str(raw)
     try:
@@ -56,14 +56,14 @@ def read_wav(raw: bytes | Path, where: str | None = None) -> np.ndarray:
             samples = file.readframes(frames)
     except OSError as error:
         raise ZooError(f"{name}: cannot be read ({error.strerror})") from None
-    except Exception as error:  # whatever a damaged file makes the reader say
-        raise ZooError(f"{name}: is no wav that can be read ({error or 'cut short'}); save it as PCM") from None
+    except Exception as error:  # damaged files can raise any error
+        raise ZooError(f"{name}: is not a readable wav file ({error or 'truncated'}); save it as PCM") from None
     if width > 4 or not MIN_RATE <= rate <= MAX_RATE:
-        raise ZooError(f"{name}: has {rate:,} samples a second of {8 * width} bits; record it anew, or save it as PCM")
+        raise ZooError(f"{name}: has {rate:,} samples per second of {8 * width} bits; save it as PCM")
     if not frames or len(samples) < frames * channels * width:
         held = len(samples) // (channels * width)
-        raise ZooError(f"{name}: is cut short, it holds {held} of {frames} samples; record or fetch it again")
-    if width == 1:  # of these alone, zero is in the middle
+        raise ZooError(f"{name}: is truncated: it has {held} of {frames} samples; download or record it again")
+    if width == 1:  # 8-bit samples are unsigned
         values = (np.frombuffer(samples, np.uint8).astype(np.float32) - 128) / 128
     elif width == 3:
         parts = np.frombuffer(samples, np.uint8).reshape(-1, 3).astype(np.int32)
@@ -79,7 +79,7 @@ def read_wav(raw: bytes | Path, where: str | None = None) -> np.ndarray:
 
 
 def log_mel(samples: np.ndarray) -> np.ndarray:
-    """Return log power (T, 40) of samples (N,) in mel bands, one frame every 10 ms."""
+    """Return the log-mel power (T, 40) of samples (N,), with a frame every 10 ms."""
     x = torch.from_numpy(samples)
     if len(x) < N_FFT:
         x = torch.nn.functional.pad(x, (0, N_FFT - len(x)))
@@ -89,11 +89,11 @@ def log_mel(samples: np.ndarray) -> np.ndarray:
 
 
 def normalize_level(x: Tensor, lengths: Tensor) -> Tensor:
-    """Remove the effect of loudness, microphone and room from log power (N, T, bands); padding becomes 0.
+    """Remove the effect of loudness, microphone and room from log power (N, T, bands). Padding becomes 0.
 
-    Power is clipped at LOG_RANGE below a recording's maximum. Then the first N_COSINES cosines over bands of its mean
-    are subtracted: level, slope and bend. The whole mean (cepstral mean normalization, Atal 1974) would also remove the
-    vowel of a short word.
+    Power is clipped at LOG_RANGE below the maximum of the recording. Then the first N_COSINES cosine components over
+    the bands of its mean are subtracted: level, slope and curvature. Subtracting the full mean (cepstral mean
+    normalization, Atal 1974) would also remove the vowel of a short word.
     """
     inside = (torch.arange(x.shape[1]) < lengths[:, None]).unsqueeze(2)
     x = x.maximum(x.masked_fill(~inside, -torch.inf).amax((1, 2), keepdim=True) - LOG_RANGE) * inside
@@ -106,7 +106,10 @@ def normalize_level(x: Tensor, lengths: Tensor) -> Tensor:
 
 
 def mel_filterbank() -> Tensor:
-    """Return triangular filters (40, 129), evenly spaced on the mel scale 2595 · log₁₀(1 + f/700) (O'Shaughnessy 1987)."""
+    """Return triangular mel filters (40, 129), spaced evenly on the mel scale (O'Shaughnessy 1987).
+
+    The mel scale is 2595 · log₁₀(1 + f/700), with f in Hz.
+    """
     low, high = (2595 * np.log10(1 + f / 700) for f in (F_MIN, F_MAX))
     edge = 700 * (10 ** (np.linspace(low, high, N_MELS + 2) / 2595) - 1)
     frequency = np.linspace(0, SAMPLE_RATE / 2, N_FFT // 2 + 1)
@@ -118,10 +121,10 @@ def mel_filterbank() -> Tensor:
 def encode(spec: SequenceSpec, raw: Any) -> Batch:
     """Return sequences as ``x`` (B, T, C), padded, with ``lengths``.
 
-    ``raw`` is an array (T, C) or (B, T, C), a list of arrays (T, C), or a file or a list of files.
+    ``raw`` is an array (T, C) or (B, T, C), a list of arrays (T, C), a file or a list of files.
 
     Raises:
-        ZooError: another shape, more steps than training's longest, a value that is no finite number.
+        ZooError: if the shape is wrong, a sequence is longer than in training, or a value is not finite.
     """
     many = list(raw) if _is_list(raw) else raw if getattr(raw, "ndim", 0) == 3 else [raw]
     parts = [_steps(spec, part) for part in many]
@@ -132,7 +135,7 @@ def encode(spec: SequenceSpec, raw: Any) -> Batch:
 
 
 def _is_list(raw: Any) -> bool:
-    """Tell a list of sequences from one sequence that is a list of steps of numbers."""
+    """Return whether ``raw`` is a list of sequences, rather than one sequence given as a list of steps."""
     if not isinstance(raw, (list, tuple)):
         return False
     first = raw[0] if raw else None
@@ -152,7 +155,7 @@ def _steps(spec: SequenceSpec, part: Any) -> Tensor:
     values = values.float()
     if not values.isfinite().all():
         step = int((~values.isfinite()).any(1).nonzero()[0])
-        raise ZooError(f"{spec.name}: a sequence holds NaN, infinity or a number too large in step {step + 1}")
+        raise ZooError(f"{spec.name}: a sequence has NaN, infinity or a number beyond float32 in step {step + 1}")
     return values
 
 
@@ -167,7 +170,7 @@ def _as_tensor(spec: SequenceSpec, part: Any) -> Tensor:
 
 
 def read(spec: SequenceSpec, path: str) -> Iterator[Piece]:
-    """Read wav files; for a model of other sequences, arrays (T, C) of .npy files."""
+    """Yield wav files, or .npy arrays (T, C) for models of other sequences."""
     folder = Path(path)
     files = _files(folder, ".wav" if spec.reading.frames else ".npy") if folder.is_dir() else [folder]
     for number, file in enumerate(files, start=1):
@@ -178,7 +181,7 @@ def read(spec: SequenceSpec, path: str) -> Iterator[Piece]:
 
 
 def _files(folder: Path, ending: str) -> list[Path]:
-    """Return the files of a folder with this ending; a note says which others are left out."""
+    """Return the files of a folder with this extension. Print a note on the others."""
     from zoo.data.image.decode import listing
     from zoo.utils.console import print_note
 
@@ -186,12 +189,12 @@ def _files(folder: Path, ending: str) -> list[Path]:
     files = [folder / name for name in names if name.lower().endswith(ending)]
     others = [name for name in names if not name.lower().endswith(ending)]
     if not files:
-        raise ZooError(f"{folder}: holds no {ending} file")
+        raise ZooError(f"{folder}: has no {ending} files")
     if others:
         count = (
-            f"1 file that is no {ending} file"
+            f"1 file that is not a {ending} file"
             if len(others) == 1
-            else f"{len(others):,} files that are no {ending} files"
+            else f"{len(others):,} files that are not {ending} files"
         )
         print_note(f"{folder}: left out {count}: {', '.join(others[:3])}{', …' if len(others) > 3 else ''}")
     return files
@@ -203,7 +206,7 @@ def _frames(spec: SequenceSpec, path: Path) -> np.ndarray:
         try:
             steps: np.ndarray = np.load(path, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
-            raise ZooError(f"{path}: is no array that can be read ({error})") from None
+            raise ZooError(f"{path}: is not a readable array ({error})") from None
         return steps
     from zoo.data.sequence.read import load_frames
 
@@ -212,5 +215,5 @@ def _frames(spec: SequenceSpec, path: Path) -> np.ndarray:
 
 
 def from_json(spec: SequenceSpec, rows: Sequence[Any]) -> Any:
-    """Return sequences of steps as ``encode`` takes them."""
+    """Convert sequences of steps to input for ``encode``."""
     return [array(one) for one in rows]

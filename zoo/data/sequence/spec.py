@@ -1,4 +1,4 @@
-"""Sequences of numbers: what a data set of them says of itself."""
+"""Specs of sequence datasets."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from zoo.data.spec import DataSpec
 
 @dataclass(frozen=True)
 class SequenceReading:
-    """How sequences are read: ``frames`` is log_mel for recordings, ``""`` for arrays of numbers.
+    """How sequences are read. ``frames`` is log_mel for recordings, ``""`` for numeric arrays.
 
-    ``normalize`` is recording where each recording's own level is taken off (see ``zoo.data.sequence.read.normalize_level``).
+    ``normalize`` is recording if the level of each recording is removed (see
+    ``zoo.data.sequence.read.normalize_level``), otherwise none.
     """
 
     frames: str = ""
@@ -21,7 +22,7 @@ class SequenceReading:
 
 @dataclass(frozen=True)
 class SequenceSpec(DataSpec):
-    """Sequences: ``input_shape`` is (T, C), at most T steps; shorter ones are padded and have ``lengths``."""
+    """Sequences. ``input_shape`` is (T, C) for at most T steps. Shorter ones are padded and have ``lengths``."""
 
     modality: ClassVar[str] = "sequence"
     variable_length: ClassVar[bool] = True
@@ -30,5 +31,5 @@ class SequenceSpec(DataSpec):
 
     @property
     def has_lengths(self) -> bool:
-        """Whether a batch has lengths."""
+        """Whether batches have ``lengths``, always true."""
         return True

@@ -1,8 +1,13 @@
-"""Calendar steps: the even grid that the times of a series lie on, and the times that come next.
+"""Calendars of time series: regular grids of time stamps, and the times that follow.
 
-A step is a fixed time, a number of months (on a day of the month, a business end or start, or a weekday such as the
-third Friday), some days of each month (the 15th and the last), or a pattern that each week repeats (business days,
-trading hours). It is kept with a model as a tuple of primitives, so that new data is read by the same calendar.
+A step is one of four kinds:
+
+- a fixed duration
+- a number of months, with a rule for the day, such as a day of the month, the business end or the third Friday
+- several days of each month, such as the 15th and the last
+- a weekly pattern, such as business days or trading hours
+
+The model stores the step as a tuple of plain values, so that new data uses the same calendar.
 """
 
 from __future__ import annotations
@@ -14,34 +19,34 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 Step = tuple[Any, ...]
-SECOND = 1_000_000  # of the microseconds in which times are counted
+SECOND = 1_000_000  # in microseconds, the unit of all times here
 DAY = 86_400 * SECOND
 WEEK = 7 * DAY
-MONDAY = 4 * DAY  # the first Monday after 1970 began
-FINEST_SEASON = 900 * SECOND  # a day of finer steps is longer than a model reads
-PATTERN_WEEKS = 3  # that a pattern of the week must cover
-PATTERN_SLOTS = 1000  # in a week, at most
-PATTERN_SHARE = 0.9  # of all steps of a week: a pattern that leaves out fewer is a series with gaps
-PATTERN_GAPS = 0.1  # share of a pattern's times that may be missing, as holidays are
+MONDAY = 4 * DAY  # the first Monday after the start of 1970
+FINEST_SEASON = 900 * SECOND  # with finer steps, a day is longer than the context of a model
+PATTERN_WEEKS = 3  # minimum length of data to recognize a weekly pattern
+PATTERN_SLOTS = 1000  # maximum number of slots per week
+PATTERN_SHARE = 0.9  # of all steps of a week; a pattern with more slots is a series with gaps
+PATTERN_GAPS = 0.1  # maximum fraction of missing times in a pattern, for example holidays
 
 
 class Calendar(Protocol):
-    """Even times, numbered from the first time of a series."""
+    """Regular times, numbered from the first time of a series."""
 
     @property
     def step(self) -> Step:
-        """The step as primitives."""
+        """The step as plain values."""
 
     def positions(self, times: np.ndarray) -> np.ndarray | None:
-        """Return the number of each time, None if one of them is not of this calendar."""
+        """Return the position of each time, None if one is not on this calendar."""
 
     def at(self, positions: np.ndarray) -> np.ndarray:
-        """Return the times that have these numbers."""
+        """Return the times at these positions."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The even times on which a series lies: all of them, and the place of each row among them."""
+    """The regular times of a series, and the position of each row among them."""
 
     times: np.ndarray
     positions: np.ndarray
@@ -49,7 +54,7 @@ class Grid:
 
     @property
     def missing(self) -> int:
-        """How many of the times have no row."""
+        """Number of times without a row."""
         return len(self.times) - len(self.positions)
 
     def following(self, count: int) -> np.ndarray:
@@ -59,55 +64,55 @@ class Grid:
 
 @dataclass(frozen=True)
 class Numbers:
-    """Times that are numbers, a fixed difference apart."""
+    """Numeric times with a constant difference."""
 
     first: float
     difference: float
 
     @property
     def step(self) -> Step:
-        """The step as primitives."""
+        """The step as plain values."""
         return ("number", self.difference)
 
     def positions(self, times: np.ndarray) -> np.ndarray | None:
-        """Return the number of each time; a millionth of a step is rounding."""
+        """Return the position of each time. Deviations below a millionth of a step are rounding."""
         exact = (times - self.first) / self.difference
         numbers = exact.round()
         return numbers.astype(np.int64) if (abs(exact - numbers) < 1e-6).all() else None
 
     def at(self, positions: np.ndarray) -> np.ndarray:
-        """Return the times that have these numbers."""
+        """Return the times at these positions."""
         return self.first + self.difference * positions
 
 
 @dataclass(frozen=True)
 class Fixed:
-    """Times a fixed number of microseconds apart."""
+    """Times with a constant difference in microseconds."""
 
     first: np.datetime64
     microseconds: int
 
     @property
     def step(self) -> Step:
-        """The step as primitives, in seconds."""
+        """The step as plain values, in seconds."""
         return ("seconds", self.microseconds / SECOND)
 
     def positions(self, times: np.ndarray) -> np.ndarray | None:
-        """Return the number of each time."""
+        """Return the position of each time."""
         numbers, rest = np.divmod((times - self.first).astype(np.int64), self.microseconds)
         return None if rest.any() else numbers
 
     def at(self, positions: np.ndarray) -> np.ndarray:
-        """Return the times that have these numbers."""
+        """Return the times at these positions."""
         return self.first + (positions * self.microseconds).astype("timedelta64[us]")
 
 
 @dataclass(frozen=True)
 class Months:
-    """Times a number of months apart, on the day of the month that a rule gives, at one time of day.
+    """Times with a step of some months, on the day that a rule gives, at a fixed time of day.
 
-    Rules: ("day", 31) is that day, or a shorter month's last; ("business_end",), ("business_start",);
-    ("weekday", 3, 4) is the third Friday, ("weekday", -1, 4) the last.
+    The rule ("day", 31) is that day, or the last day of a shorter month. Other rules are ("business_end",) and
+    ("business_start",). The rule ("weekday", 3, 4) is the third Friday, and ("weekday", -1, 4) the last.
     """
 
     first: np.datetime64
@@ -116,11 +121,11 @@ class Months:
 
     @property
     def step(self) -> Step:
-        """The step as primitives."""
+        """The step as plain values."""
         return ("months", self.count, *self.rule)
 
     def positions(self, times: np.ndarray) -> np.ndarray | None:
-        """Return the number of each time."""
+        """Return the position of each time."""
         months = times.astype("datetime64[M]")
         numbers, rest = np.divmod((months - self.first.astype("datetime64[M]")).astype(np.int64), self.count)
         days = times.astype("datetime64[D]")
@@ -130,13 +135,13 @@ class Months:
         return np.asarray(numbers)
 
     def at(self, positions: np.ndarray) -> np.ndarray:
-        """Return the times that have these numbers."""
+        """Return the times at these positions."""
         months = self.first.astype("datetime64[M]") + positions * self.count
         return np.asarray(_days(months, self.rule) + (self.first - self.first.astype("datetime64[D]")))
 
 
 def _days(months: np.ndarray, rule: Step) -> np.ndarray:
-    """Return the day of each month that a rule gives."""
+    """Return the day of each month according to a rule."""
     first = months.astype("datetime64[D]")
     last = (months + 1).astype("datetime64[D]") - 1
     name, *rest = rule
@@ -155,29 +160,29 @@ def _days(months: np.ndarray, rule: Step) -> np.ndarray:
 
 @dataclass(frozen=True)
 class MonthDays:
-    """Times on the same days of each month, 31 being its last, at one time of day."""
+    """Times on fixed days of each month (31: the last day), at a fixed time of day."""
 
     first: np.datetime64
     days: tuple[int, ...]
 
     @property
     def step(self) -> Step:
-        """The step as primitives."""
+        """The step as plain values."""
         return ("month_days", *self.days)
 
     def _place(self, times: np.ndarray) -> np.ndarray:
-        """Return for each time how many times of these days come before it since 1970."""
+        """Return for each time the number of such times between 1970 and it."""
         months, days = times.astype("datetime64[M]"), times.astype("datetime64[D]")
         before = sum((days > _days(months, ("day", day))).astype(np.int64) for day in self.days)
         return np.asarray(months.astype(np.int64) * len(self.days) + before)
 
     def positions(self, times: np.ndarray) -> np.ndarray | None:
-        """Return the number of each time."""
+        """Return the position of each time."""
         numbers = self._place(times) - self._place(np.array([self.first]))[0]
         return numbers if (self.at(numbers) == times).all() else None
 
     def at(self, positions: np.ndarray) -> np.ndarray:
-        """Return the times that have these numbers."""
+        """Return the times at these positions."""
         month, place = np.divmod(positions + self._place(np.array([self.first]))[0], len(self.days))
         months = month.astype("datetime64[M]")
         choices = [_days(months, ("day", day)) for day in self.days]
@@ -186,7 +191,7 @@ class MonthDays:
 
 @dataclass(frozen=True)
 class Weekly:
-    """Times that each week repeats: ``slots`` are microseconds after Monday's beginning."""
+    """Times that repeat every week. ``slots`` are in microseconds after the start of Monday."""
 
     first: np.datetime64
     slots: tuple[int, ...]
@@ -194,7 +199,7 @@ class Weekly:
 
     @property
     def step(self) -> Step:
-        """The step as primitives, in seconds after Monday's beginning."""
+        """The step as plain values, in seconds after the start of Monday."""
         return ("week", *(slot / SECOND for slot in self.slots))
 
     def _numbers(self, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -203,23 +208,23 @@ class Weekly:
         return week * len(self.slots) + place, np.array(self.slots)[place] == rest
 
     def positions(self, times: np.ndarray) -> np.ndarray | None:
-        """Return the number of each time."""
+        """Return the position of each time."""
         (start,), _ = self._numbers(np.array([self.first]))
         numbers, right = self._numbers(times)
         return numbers - start if right.all() else None
 
     def at(self, positions: np.ndarray) -> np.ndarray:
-        """Return the times that have these numbers."""
+        """Return the times at these positions."""
         (start,), _ = self._numbers(np.array([self.first]))
         week, place = np.divmod(positions + start, len(self.slots))
         return np.asarray(self.epoch + (week * WEEK + np.array(self.slots)[place]).astype("timedelta64[us]"))
 
 
 def grid_of(times: np.ndarray, step: Step = ()) -> Grid | None:
-    """Return the grid of times that rise, the one with the fewest missing; None if no calendar fits.
+    """Return the grid of increasing times with the fewest missing times. None if no calendar fits.
 
-    A calendar fits if every time is one of its own and at least half of its times are there. ``step`` is the
-    calendar's, if it is known.
+    A calendar fits if all times are on it, and at least half of its times are present. If ``step`` is given, only its
+    calendar is tried.
     """
     best: tuple[int, Calendar, np.ndarray] | None = None
     for calendar in _known(times, step) if step else _candidates(times):
@@ -235,7 +240,7 @@ def grid_of(times: np.ndarray, step: Step = ()) -> Grid | None:
 
 
 def _known(times: np.ndarray, step: Step) -> Iterator[Calendar]:
-    """Yield the calendars of a known step: of months also those on other days."""
+    """Yield the calendars of a known step. For months, also try other days."""
     name, *rest = step
     if (name == "number") != (times.dtype.kind != "M"):
         return
@@ -253,14 +258,16 @@ def _known(times: np.ndarray, step: Step) -> Iterator[Calendar]:
 
 
 def _candidates(times: np.ndarray) -> Iterator[Calendar]:
-    """Yield calendars that times may be of, the plainest first."""
+    """Yield candidate calendars for times, the simplest first."""
     if len(times) < 2:
         return
     if times.dtype.kind != "M":
         differences = np.diff(times)
         for difference in dict.fromkeys((_mode(differences), differences.min())):
             length = float(times[-1] - times[0])
-            yield Numbers(times[0], length / max(round(length / float(difference)), 1))  # without a step's rounding
+            yield Numbers(
+                times[0], length / max(round(length / float(difference)), 1)
+            )  # avoids the rounding of a single step
         return
     differences = np.diff(times).astype(np.int64)
     mode, least = _mode(differences), differences.min()
@@ -287,7 +294,7 @@ def _mode(differences: np.ndarray) -> Any:
 
 
 def _month_days(times: np.ndarray) -> tuple[int, ...]:
-    """Return the days of the month on which times fall, its last day as 31."""
+    """Return the days of the month on which times fall, with 31 for the last day."""
     days = times.astype("datetime64[D]")
     last = days == _days(times.astype("datetime64[M]"), ("day", 31))
     numbers = (days - times.astype("datetime64[M]").astype("datetime64[D]")).astype(np.int64) + 1
@@ -295,7 +302,7 @@ def _month_days(times: np.ndarray) -> tuple[int, ...]:
 
 
 def _rules(times: np.ndarray) -> Iterator[Step]:
-    """Yield the rules of days that all times may follow."""
+    """Yield the day rules that all times may follow."""
     months, days = times.astype("datetime64[M]"), times.astype("datetime64[D]")
     numbers = (days - months.astype("datetime64[D]")).astype(np.int64) + 1
     weekdays = (days.astype(np.int64) + 3) % 7
@@ -309,7 +316,7 @@ def _rules(times: np.ndarray) -> Iterator[Step]:
 
 
 def seasonal_period_of(step: Step) -> int:
-    """Return the seasonal period in steps: a day, a week or a year; 1 where none is known."""
+    """Return the seasonal period in steps: a day, a week or a year. 1 if it is unknown."""
     name, *rest = step
     if name == "months":
         return int(12 // rest[0]) if 12 % rest[0] == 0 else 1
@@ -330,7 +337,7 @@ def seasonal_period_of(step: Step) -> int:
 
 
 def step_text(step: Step) -> str:
-    """Return a step as text, such as 15 minutes, 1 month or 5 times a week."""
+    """Return a step as text, for example 15 minutes, 1 month or 5 times a week."""
     name, *rest = step
     if name == "number":
         return f"{rest[0]:g}"
@@ -342,7 +349,7 @@ def step_text(step: Step) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time in the largest unit that counts it in whole numbers."""
+    """Return a duration in the largest unit that gives an integer."""
     for unit, size in (("week", 604_800), ("day", 86_400), ("hour", 3600), ("minute", 60)):
         if seconds >= size and seconds % size == 0:
             return _counted(int(seconds // size), unit)
@@ -354,7 +361,7 @@ def _counted(count: float, unit: str) -> str:
 
 
 def direction(times: Sequence[Any] | np.ndarray) -> int:
-    """Return the direction of times: 1 if each comes after the one before, −1 if before it, else 0."""
+    """Return the direction of times: 1 if they increase, −1 if they decrease, otherwise 0."""
     differences = np.diff(np.asarray(times))
     zero = differences.dtype.type(0) if len(differences) else 0
     return 1 if (differences > zero).all() else -1 if (differences < zero).all() else 0

@@ -1,4 +1,4 @@
-"""Time series: a CSV with a time column, its past to read and its future to predict."""
+"""Time series datasets: CSV files with a time column, split into windows of context and forecast."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from zoo.data.table.read import as_text
 from zoo.exceptions import ZooError
 from zoo.registry import register_data
 
-MOST_ROUNDING = 100  # steps of float32 that a column must vary by
+MOST_ROUNDING = 100  # minimum variation of a column, in float32 rounding steps
 HOURS, WEEKS = ("seconds", 3600.0), ("seconds", 604_800.0)
 
 
@@ -50,32 +50,32 @@ def series(
     thousands: str | None = None,
     missing: Sequence[str | float] = (),
 ) -> Dataset:
-    """Return a time series of a CSV: windows of its past to read and of its future to predict.
+    """Return a time series as windows of context and forecast.
 
-    Rows are split by time: the last ones are test, those before them validation. Times must rise by even steps of a
-    calendar. A window belongs to the part in which its future lies.
+    Rows are split by time: the last ones are the test set, and those before them validation. Times must increase in
+    regular calendar steps. A window belongs to the split of its forecast.
 
     Args:
-        ``path``: a CSV with a column of times; null: weekly carbon dioxide over Mauna Loa, bundled with statsmodels
-        ``time_column``: column of times, or [date, time of day]; null: found out
-        ``dayfirst``: true: 01/02/2020 is the first of February; null: the order that makes the steps even
-        ``columns``: columns to read; null: all
-        ``targets``: columns to predict; null: those that are read
-        ``context_length``: steps that are read
-        ``prediction_length``: steps that are predicted
-        ``val_size``: share of the rows for validation, before those of the test
-        ``test_size``: share of the rows for the test, the last ones
-        ``fill_method``: gaps are filled: linear | last; null: gaps are rejected
-        ``seasonal_period``: steps in a season, for the seasonal naive forecast; null: found out
-        ``anomaly_windows``: JSON of stretches [from, to] that are anomalies, for models that detect them
-        ``delimiter``: between cells; null: found out
-        ``header``: whether the first row has names; null: found out
-        ``decimal``: decimal mark of all numbers, . or ,; null: found out for each column
-        ``thousands``: mark between thousands, one of . , ' _ blank or ''; null: found out for each column
-        ``missing``: texts or numbers that stand for a missing value, beside NA, n/a, - and the like
+        ``path``: CSV with a time column; null: weekly CO₂ at Mauna Loa, included in statsmodels
+        ``time_column``: column of times, or [date, time of day]; null: inferred
+        ``dayfirst``: true: 01/02/2020 is February 1; null: the order that gives regular steps
+        ``columns``: input columns; null: all
+        ``targets``: columns to forecast; null: all input columns
+        ``context_length``: number of input steps
+        ``prediction_length``: number of forecast steps
+        ``val_size``: fraction of the rows for validation, before the test rows
+        ``test_size``: fraction of the rows for the test, the last ones
+        ``fill_method``: how to fill gaps: linear | last; null: gaps are an error
+        ``seasonal_period``: number of steps in a season, for the seasonal naive baseline; null: inferred
+        ``anomaly_windows``: JSON file with intervals [from, to] of anomalies, for anomaly detection
+        ``delimiter``: character between cells; null: inferred
+        ``header``: whether the first line has the column names; null: inferred
+        ``decimal``: decimal mark of all numbers, . or ,; null: inferred for each column
+        ``thousands``: thousands separator, one of . , ' _ space or ''; null: inferred for each column
+        ``missing``: additional markers of missing values; -, NA, n/a and similar ones are recognized
 
     Raises:
-        ZooError: gaps, duplicates or text; a window longer than a part allows; an unknown column.
+        ZooError: if there are gaps, duplicate times or text, a split is shorter than a window, or a column is unknown.
     """
     split = partial(
         split_series,
@@ -86,7 +86,7 @@ def series(
     )
     if path is None:
         if anomaly_windows is not None:
-            raise ZooError("data.anomaly_windows: is for a series of your own; name it by data.path=")
+            raise ZooError("data.anomaly_windows: needs your own series; set data.path=")
         reading = SeriesReading(step=WEEKS, fill_method="linear")
         return split("series", "carbon dioxide", _co2(), ["co2"], [0], seasonal_period=52, reading=reading)
     marks = [missing] if isinstance(missing, (str, float, int)) else missing
@@ -124,13 +124,15 @@ def etth1(
     context_length: int = 96,
     prediction_length: int = 96,
 ) -> Dataset:
-    """Return seven hourly columns of an electricity transformer, in the customary split: 8,640, 2,880 and 2,880 rows.
+    """Return ETTh1, hourly data of an electricity transformer with seven columns.
+
+    The standard split has 8,640, 2,880 and 2,880 rows.
 
     Args:
-        ``root``: folder of ready-made data sets; null: $ZOO_DATA, or data/
-        ``targets``: columns to predict; null: all seven
-        ``context_length``: hours that are read
-        ``prediction_length``: hours that are predicted
+        ``root``: folder of built-in datasets; null: $ZOO_DATA, otherwise data/
+        ``targets``: columns to forecast; null: all seven
+        ``context_length``: number of input hours
+        ``prediction_length``: number of forecast hours
     """
     folder = root_folder(root) / "ett"
     frame = pd.read_csv(io.BytesIO(fetch("etth1", folder)["ETTh1.csv"])).drop(columns="date").iloc[:14_400]
@@ -177,22 +179,22 @@ def split_series(
     val_size: float,
     test_size: float,
 ) -> Dataset:
-    """Return the windows of a series, split by time; mean and deviation are those of the training rows.
+    """Split a series by time and return its windows. Statistics come from the training rows.
 
     Args:
-        ``name``: name of the data set.
-        ``source``: its name in errors.
-        ``values``: numbers (N, columns) at even steps, without gaps.
-        ``columns``: names of the columns.
-        ``targets``: numbers of the columns that are forecast.
-        ``seasonal_period``: steps in a season, 1 where none is known.
-        ``reading``: how the file was read.
-        ``anomalous``: which rows (N,) are anomalies, where that is known.
-        ``context_length``, ``prediction_length``: steps of a window and of its forecast.
-        ``val_size``, ``test_size``: shares of the rows.
+        ``name``: name of the dataset.
+        ``source``: name of the source in errors.
+        ``values``: numbers (N, columns) at regular steps, without gaps.
+        ``columns``: column names.
+        ``targets``: indices of the columns to forecast.
+        ``seasonal_period``: steps in a season, 1 if unknown.
+        ``reading``: how the file was parsed.
+        ``anomalous``: mask (N,) of anomalous rows, if known.
+        ``context_length``, ``prediction_length``: steps of context and forecast.
+        ``val_size``, ``test_size``: fractions of the rows.
 
     Raises:
-        ZooError: a part is too short for a window.
+        ZooError: if a split is too short for a window.
     """
     check_number("data.context_length", context_length, low=1, integer=True)
     check_number("data.prediction_length", prediction_length, low=1, integer=True)
@@ -229,23 +231,23 @@ def split_series(
 
 
 def _check_lengths(source: str, ends: tuple[int, int, int], context_length: int, prediction_length: int) -> None:
-    """Raise ZooError unless each part, up to its row of ``ends``, holds a window."""
+    """Raise ZooError unless each split, which ends at its row of ``ends``, contains a window."""
     first_val, first_test, count = ends
     for part, rows in (("validation", first_test - first_val), ("test", count - first_test)):
         if rows < prediction_length:
-            message = f"data.prediction_length={prediction_length} is longer than its {rows} rows of {part}; shorten it"
+            message = f"data.prediction_length={prediction_length} exceeds the {rows} {part} rows; reduce it"
             raise ZooError(f"{source}: {message}")
     if first_val < context_length + prediction_length:
         lengths = f"data.context_length={context_length} and data.prediction_length={prediction_length}"
-        raise ZooError(f"{source}: {first_val} rows to train on hold no window of {lengths}")
+        raise ZooError(f"{source}: {first_val} training rows are too few for a window of {lengths}")
 
 
 def _check_precision(source: str, columns: Sequence[str], train: np.ndarray) -> None:
-    """Raise ZooError where float32 would round away what a column differs by."""
+    """Raise ZooError if float32 would round away the differences within a column."""
     largest = np.abs(train).max(0)
     for name, high, deviation in zip(columns, largest, train.std(0), strict=True):
         if 0 < deviation < MOST_ROUNDING * high * np.finfo(np.float32).eps:
-            size = f"varies by {deviation:.3g} around {high:.3g}, too little for float32; subtract a constant from it"
+            size = f"varies by {deviation:.3g} around {high:.3g}, too little for float32; subtract a constant"
             raise ZooError(f"{source}, column {name!r}: {size}")
 
 

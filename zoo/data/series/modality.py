@@ -1,4 +1,4 @@
-"""Time series as a modality."""
+"""The time series modality."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from zoo.registry import register_modality
 
 @register_modality
 class SeriesModality(Modality[SeriesSpec]):
-    """Time series."""
+    """The time series modality."""
 
     spec = SeriesSpec
     tasks = ("forecasting", "reconstruction")
@@ -49,12 +49,12 @@ class SeriesModality(Modality[SeriesSpec]):
         return step_examples(spec, spec.input_shape[0])
 
     def example(self, task: str, action_space: str = "") -> Dataset:
-        """Return two waves."""
+        """Return a generated series of two waves."""
         return generated_example()
 
 
 def generated_example() -> Dataset:
-    """Return two columns that swing, one slowly, one fast and high up."""
+    """Return a series of two waves: one slow, one fast with a large offset."""
     rng = np.random.default_rng(0)
     past = 2 * WINDOW
     step = np.arange(TRAIN + VAL + TEST + past + HORIZON)

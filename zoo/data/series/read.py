@@ -1,4 +1,4 @@
-"""Time series: the last steps of a file, a frame or an array."""
+"""Read the last steps of a time series from a file, a data frame or an array."""
 
 from __future__ import annotations
 
@@ -25,19 +25,20 @@ ADVICE = "fill the gaps: the model was trained without data.fill_method"
 
 
 def encode(spec: SeriesSpec, raw: Any) -> Batch:
-    """Return the past of a series as ``x`` (B, L, C): an array (L, C) or (B, L, C), the last rows of a frame or a file.
+    """Return the context of a series as ``x`` (B, L, C).
 
-    A frame may hold its times in a column or in its index, and is then read as a file is.
+    ``raw`` is an array (L, C) or (B, L, C), or a data frame or file, of which the last rows are used. A data frame may
+    have its times in a column or in the index. It is then parsed like a file.
 
     Raises:
-        ZooError: another shape, a column that is missing, a value that is no number, gaps that nothing fills.
+        ZooError: if the shape is wrong, a column is missing, a value is not a number, or gaps cannot be filled.
     """
     if isinstance(raw, (list, tuple)) and raw and all(isinstance(one, (str, os.PathLike)) for one in raw):
         return {"x": torch.cat([encode(spec, one)["x"] for one in raw])}
     if isinstance(raw, (str, os.PathLike)):
         (piece,) = read(spec, str(raw))
         raw = piece.raw
-    elif hasattr(raw, "to_frame") and len(spec.columns) == 1:  # a column of a frame
+    elif hasattr(raw, "to_frame") and len(spec.columns) == 1:  # a single column of a data frame
         raw = _window(spec, raw.to_frame(spec.columns[0]))
     elif hasattr(raw, "columns"):
         raw = _window(spec, raw)
@@ -55,21 +56,21 @@ def encode(spec: SeriesSpec, raw: Any) -> Batch:
 
 
 def _array(spec: SeriesSpec, raw: Any) -> Any:
-    """Return lists and objects as an array of float64, NaN for None; anything else as it is."""
+    """Convert lists and objects to a float64 array, with NaN for None. Return other arrays unchanged."""
     if hasattr(raw, "dtype") and raw.dtype != object:
         return raw
     try:
         return np.array(raw, dtype=np.float64)
     except (TypeError, ValueError):
         columns = ", ".join(spec.columns)
-        raise ZooError(f"{spec.name}: is no array of numbers; must be {spec.input_shape}, steps of {columns}") from None
+        raise ZooError(f"{spec.name}: is not a numeric array; must be {spec.input_shape}, steps of {columns}") from None
 
 
 def _finite(spec: SeriesSpec, x: np.ndarray) -> Any:
-    """Return pasts (B, L, C) as float32, what is missing filled as in training.
+    """Return contexts (B, L, C) as float32, with gaps filled as in training.
 
     Raises:
-        ZooError: a value is missing and training filled none, or is too large.
+        ZooError: if a value is missing and training did not fill gaps, or a value is too large.
     """
     wrong = np.argwhere(np.isnan(x))
     fill = spec.reading.fill_method
@@ -85,15 +86,15 @@ def _finite(spec: SeriesSpec, x: np.ndarray) -> Any:
     endless = torch.nonzero(~torch.isfinite(finite)).tolist()
     if endless:
         row, step, column = endless[0]
-        raise ZooError(f"x[{row}], step {step + 1}, column {spec.columns[column]!r}: is infinite; mend it")
+        raise ZooError(f"x[{row}], step {step + 1}, column {spec.columns[column]!r}: is infinite; correct it")
     return finite
 
 
 def _window(spec: SeriesSpec, frame: pd.DataFrame) -> np.ndarray:
-    """Return the last steps of a frame (L, C), by its times where it holds them.
+    """Return the last steps (L, C) of a data frame, in the order of its times if it has them.
 
     Raises:
-        ZooError: a column is missing, the times are uneven, a cell is no number.
+        ZooError: if a column is missing, the times are irregular, or a cell is not a number.
     """
     import pandas as pd
 
@@ -126,7 +127,7 @@ def _window(spec: SeriesSpec, frame: pd.DataFrame) -> np.ndarray:
 
 
 def _last(spec: SeriesSpec, table: Table, clocks: Sequence[str] = ()) -> Series:
-    """Return a table's even rows, of which there are enough for the model."""
+    """Return the regular rows of a table. Raise ZooError if there are too few for the model."""
 
     reading = spec.reading
     reading = replace(reading, time=tuple(clocks)) if clocks else reading
@@ -140,10 +141,10 @@ def _last(spec: SeriesSpec, table: Table, clocks: Sequence[str] = ()) -> Series:
 
 
 def read(spec: SeriesSpec, path: str) -> Iterator[Piece]:
-    """Read a series' last rows, and the times that come after."""
+    """Yield the last rows of a series, and the times that follow."""
 
     if path == INPUT:
-        raise ZooError("predict: a series is read from a file")
+        raise ZooError("predict: a series must be a file, not standard input")
     table = open_series(Path(path), spec.reading, spec.columns)
     series = _last(spec, table)
     times = series.following((spec.target_shape or (0,))[0])
@@ -151,5 +152,5 @@ def read(spec: SeriesSpec, path: str) -> Iterator[Piece]:
 
 
 def from_json(spec: SeriesSpec, rows: Sequence[Any]) -> Any:
-    """Return pasts of a series as ``encode`` takes them."""
+    """Convert contexts of a series to input for ``encode``."""
     return np.stack([array(one) for one in rows]) if len({len(one) for one in rows}) == 1 else array(rows)

@@ -1,4 +1,4 @@
-"""A series on a regular grid of times, from a file or a frame: one way for training and for new data."""
+"""Series on a regular grid of times, parsed the same way in training and prediction."""
 
 from __future__ import annotations
 
@@ -25,14 +25,16 @@ from zoo.utils.console import print_note
 
 FILL_METHODS = ("linear", "last")
 FILL_ADVICE = "fill the gaps, or set data.fill_method=linear or last"
-MOST = 0.5  # share of a column's texts that a format of numbers must read
+MOST = 0.5  # minimum fraction of a column's texts that a number format must parse
 
 
 def open_series(path: Path, reading: SeriesReading, columns: Sequence[str] = ()) -> Table:
-    """Read the cells of a file. The first row is a header if it looks like one, or by ``columns``, or by the times below.
+    """Read the cells of a CSV.
+
+    The first row is a header if it looks like one, has the names in ``columns``, or is the only row without a time.
 
     Raises:
-        ZooError: the file is no table.
+        ZooError: if the file is not a table.
     """
     table = read_csv(path, Dialect(reading.delimiter, header=reading.header), known=columns)
     if reading.header is None and not table.header and len(table.cells) > 1 and _first_row_names(table.cells):
@@ -41,22 +43,22 @@ def open_series(path: Path, reading: SeriesReading, columns: Sequence[str] = ())
 
 
 def without_index(table: Table, *, keep: Sequence[str]) -> Table:
-    """Return a table without the nameless columns that only number its rows; a note names them."""
+    """Return a table without unnamed columns that only number the rows. Print a note with their names."""
     index = [name for name in table.nameless if name not in keep and _numbers_rows(table.cells[name])]
     if not index:
         return table
-    print_note(f"{table.path}: left out {', '.join(index)}, an index without a name")
+    print_note(f"{table.path}: left out {', '.join(index)}, an unnamed index column")
     return replace(table, cells=table.cells.drop(columns=index))
 
 
 def _numbers_rows(cells: pd.Series) -> bool:
-    """Return whether a column is empty, or rises by one from row to row."""
+    """Return whether a column is empty, or increases by one in each row."""
     numbers = pd.to_numeric(cells, errors="coerce")
     return bool(cells.isna().all()) or bool((numbers.diff().iloc[1:] == 1).all())
 
 
 def _first_row_names(cells: pd.DataFrame) -> bool:
-    """Return whether a column's first cell is the only one that is no time."""
+    """Return whether the first cell of a column is the only one that is not a time."""
     for name in cells.columns:
         if not is_numeric(cells[name].iloc[1:]):
             ways = readings(cells[name])
@@ -67,7 +69,7 @@ def _first_row_names(cells: pd.DataFrame) -> bool:
 
 @dataclass(frozen=True)
 class Series:
-    """Values (N, columns) without gaps on a regular ``grid``; ``reading`` is how the file was read, in full."""
+    """Values (N, columns) without gaps on a regular ``grid``. ``reading`` has all inferred options of the file."""
 
     columns: list[str]
     values: np.ndarray
@@ -88,10 +90,10 @@ def with_options(
     dayfirst: bool | None = None,
     fill_method: str | None = None,
 ) -> SeriesReading:
-    """Return a reading with a user's options: the columns of times, the order of day and month, the fill method.
+    """Apply options of the user: the time columns, the order of day and month, the fill method.
 
     Raises:
-        ZooError: no such column, or an option outside its choices.
+        ZooError: if a column or choice does not exist.
     """
     if fill_method is not None:
         check_choice("data.fill_method", fill_method, FILL_METHODS)
@@ -115,26 +117,29 @@ def read_series(
     decimal: str | None = None,
     thousands: str | None = None,
 ) -> Series:
-    """Return the numbers of a table's columns on a regular grid of times.
+    """Return the numeric columns of a table on a regular grid of times.
 
     Args:
-        ``table``: rows of a file or a frame.
-        ``columns``: their names; None: all but the times.
-        ``reading``: how the file is read; what it leaves open is found out.
-        ``last``: rows at the end that must have all their values, unless gaps are filled; None: all rows.
-        ``advice``: the end of an error about gaps.
-        ``decimal``, ``thousands``: marks of numbers that a user named.
+        ``table``: rows of a file or data frame.
+        ``columns``: column names; None: all except the times.
+        ``reading``: how the file is parsed; missing options are inferred.
+        ``last``: number of final rows that must be complete, unless gaps are filled; None: all rows.
+        ``advice``: final part of errors about gaps.
+        ``decimal``, ``thousands``: separators set by the user.
 
     Raises:
-        ZooError: no times, or uneven ones; several series; a cell that is no number; gaps that nothing fills.
+        ZooError: if times are missing or irregular, or there are several series. Also if a cell is not a number, or
+            gaps are not filled.
     """
     missing = [name for name in columns or () if name not in table.cells.columns]
     if missing:
-        raise ZooError(f"{table.path}: lacks the column {missing[0]!r}; the model reads {', '.join(columns or ())}")
+        raise ZooError(
+            f"{table.path}: the column {missing[0]!r} is missing; the model reads {', '.join(columns or ())}"
+        )
     times, clocks = read_times(table, reading)
     if direction(times.values) < 0 and len(times.values) > 1:
         if not reading.step:
-            print_note(f"{table.path}: the times fall from row to row; the last row is read first")
+            print_note(f"{table.path}: the times decrease from row to row; reading the rows in reverse order")
         table = replace(table, cells=table.cells.iloc[::-1], lines=table.lines[::-1])
         times = replace(times, values=times.values[::-1])
     check_order(table, times, clocks)
@@ -159,10 +164,10 @@ def read_series(
 
 
 def _grid(table: Table, times: Times, clocks: Sequence[str], reading: SeriesReading, advice: str) -> Grid:
-    """Return the even times of the rows.
+    """Return the grid of the rows.
 
     Raises:
-        ZooError: no calendar fits, or gaps where nothing fills them.
+        ZooError: if no calendar fits, or there are gaps without a fill method.
     """
     values = times.values
     cells = table.cells[clocks[0]] if len(clocks) == 1 else joined(table.cells, clocks)
@@ -171,7 +176,7 @@ def _grid(table: Table, times: Times, clocks: Sequence[str], reading: SeriesRead
         return grid
     if grid is not None:
         after = int(np.flatnonzero(np.diff(grid.positions) != 1)[0])
-        error = f"{table.at(after, clocks[0])}: after {cells.iloc[after]} the steps are not even"
+        error = f"{table.at(after, clocks[0])}: the steps after {cells.iloc[after]} are irregular"
         raise ZooError(f"{error} ({grid.missing:,} are missing); {advice}")
     steps = np.diff(values)
     other = grid_of(values) if reading.step else None
@@ -183,8 +188,8 @@ def _grid(table: Table, times: Times, clocks: Sequence[str], reading: SeriesRead
     lengths, counts = np.unique(steps, return_counts=True)
     most = lengths[counts.argmax()]
     after = int(np.flatnonzero(steps != most)[0]) if len(lengths) > 1 else 0
-    error = f"{table.at(after, clocks[0])}: after {cells.iloc[after]} the steps are not even"
-    raise ZooError(f"{error}, {_length(steps[after])} where most are {_length(most)}; bring the rows to even steps")
+    error = f"{table.at(after, clocks[0])}: the steps after {cells.iloc[after]} are irregular"
+    raise ZooError(f"{error}: {_length(steps[after])} instead of {_length(most)}; resample the rows to regular steps")
 
 
 def _length(step: Any) -> str:
@@ -202,7 +207,7 @@ def number_formats(
     decimal: str | None = None,
     thousands: str | None = None,
 ) -> tuple[Format, ...]:
-    """Return the number format of each column; columns that are clear decide for those that are ambiguous."""
+    """Return the number format of each column. Unambiguous columns decide for ambiguous ones."""
     texts = [_number_texts(cells[name], reading.missing) for name in names]
     plain = [bool(pd.to_numeric(pd.Series(list(one), dtype=object), errors="coerce").notna().all()) for one in texts]
     hint = decimal
@@ -221,7 +226,7 @@ def number_formats(
 
 
 def _number_texts(cells: pd.Series, missing: Sequence[str]) -> dict[str, int]:
-    """Count a column's texts, without the marks for a missing value."""
+    """Count the texts of a column, except markers of missing values."""
     if pd.api.types.is_numeric_dtype(cells):
         return {}
     counts = cells.dropna().astype(str).str.strip().value_counts()
@@ -229,7 +234,7 @@ def _number_texts(cells: pd.Series, missing: Sequence[str]) -> dict[str, int]:
 
 
 def _numbers(table: Table, name: str, form: Format, reading: SeriesReading) -> np.ndarray:
-    advice = ", or leave the column out by data.columns=[…]" if table.unit == "line" else ""
+    advice = ", or leave out the column with data.columns=[…]" if table.unit == "line" else ""
     place = partial(table.at, column=name)
     return as_numbers(table.cells[name], place, advice, form=form, missing=reading.missing)
 
@@ -243,29 +248,29 @@ def _without_gaps(
     last: int | None,
     advice: str,
 ) -> np.ndarray:
-    """Return values whose gaps are filled.
+    """Fill the gaps of values.
 
     Raises:
-        ZooError: a gap where nothing fills it, or a column without any value.
+        ZooError: if there is a gap without a fill method, or a column has no values.
     """
     rows = dict(zip(grid.positions.tolist(), range(len(grid.positions)), strict=True))
     for number, name in enumerate(names):
         empty = np.isnan(even[:, number])
         if empty.all():
-            raise ZooError(f"{table.path}: column {name!r} is empty; leave it out by data.columns=")
+            raise ZooError(f"{table.path}: column {name!r} is empty; leave it out with data.columns=")
         tail = int(empty[::-1].argmin())
         first = table.at(min(rows[n] for n in range(len(even) - tail, len(even)) if n in rows), name) if tail else ""
         if tail and fill is not None:
             print(
-                f"warning: {first}: is empty to the end ({tail:,} rows), filled with the last value; "
-                f"if these rows are the future, cut them off",
+                f"warning: {first}: is empty from here to the end ({tail:,} rows), filled with the last value; "
+                f"if these rows are the future, remove them",
                 file=sys.stderr,
             )
         if fill is None and empty[0 if last is None else len(even) - min(last, len(even)) :].any():
             if tail:
                 raise ZooError(
-                    f"{first}: is empty to the end ({tail:,} rows); if they are the future, cut these rows off: "
-                    f"a forecast reads the past alone"
+                    f"{first}: is empty from here to the end ({tail:,} rows); if they are the future, remove them: "
+                    f"a forecast only needs the past"
                 )
             place = int(np.flatnonzero(empty)[0 if last is None else -1])
             raise ZooError(f"{table.at(rows[place], name)}: is empty ({empty.sum():,} values are missing); {advice}")
@@ -273,7 +278,7 @@ def _without_gaps(
 
 
 def filled(values: np.ndarray, fill: str) -> np.ndarray:
-    """Return values (N, columns) whose gaps are filled, linear or with the last value."""
+    """Fill the gaps of values (N, columns), by linear interpolation or with the last value."""
     frame = pd.DataFrame(values)
     frame = frame.interpolate(limit_direction="both") if fill == "linear" else frame.ffill().bfill()
     return np.asarray(frame)

@@ -1,4 +1,4 @@
-"""Time series: what a data set of one says of itself."""
+"""Specs of time series datasets."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from zoo.data.spec import DataSpec
 
 @dataclass(frozen=True)
 class SeriesReading:
-    """How a time series' file is read; what is empty is found out from the file.
+    """How the file of a time series is parsed. Empty fields are inferred from the file.
 
-    ``time`` names the column of times, or those that are parts of one (a date and a time of day). ``time_format``
-    says how times are written and ``time_zone`` how offsets count (see ``zoo.data.series.times``); ``step`` is the
-    calendar's (see ``zoo.data.series.calendar``). ``formats`` has for each column how its numbers are written (see
-    ``zoo.data.table.cells``), ``missing`` what stands for a missing value beside the usual marks. ``fill_method`` linear or
-    last fills gaps, None rejects them.
+    ``time`` names the time column, or columns such as a date and a time of day. ``time_format`` is the format of
+    times, and ``time_zone`` the handling of offsets (see ``zoo.data.series.times``). ``step`` is that of the calendar
+    (see ``zoo.data.series.calendar``).
+
+    ``formats`` has the number format of each column (see ``zoo.data.table.cells``). ``missing`` are additional markers
+    of missing values. ``fill_method`` is linear or last; None makes gaps an error.
     """
 
     time: tuple[str, ...] = ()
@@ -32,10 +33,10 @@ class SeriesReading:
 
 @dataclass(frozen=True)
 class SeriesSpec(DataSpec):
-    """Windows of a time series: ``input_shape`` is (L, C), the last L steps of ``columns``.
+    """Windows of a time series. ``input_shape`` is (L, C), the last L steps of ``columns``.
 
-    A forecast is ``target_shape`` (H, columns), of the columns with the numbers ``targets`` over the next H steps;
-    ``seasonal_period`` is in steps, 1 where none is known.
+    A forecast has the shape ``target_shape`` (H, columns): the next H steps of the columns with the indices
+    ``targets``. ``seasonal_period`` is in steps, 1 if unknown.
     """
 
     modality: ClassVar[str] = "series"

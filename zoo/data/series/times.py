@@ -1,4 +1,4 @@
-"""Times as they are written: one format for a whole column, day or month first, offsets, epochs, quarters, weeks."""
+"""Parse time stamps with one format per column: day or month first, offsets, epochs, quarters, weeks."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _NAMES = (  # in English, German, French, Spanish, Italian
 )
 MONTH_NAMES = {name: n for n, names in enumerate(_NAMES.split("|"), start=1) for name in names.split()}
 EPOCHS = {"unix_s": (1e8, 1e10, SECOND), "unix_ms": (1e11, 1e13, 1e3), "unix_us": (1e14, 1e16, 1.0)}
-EPOCHS |= {"unix_ns": (1e17, 1e19, 1e-3)}  # from, to, microseconds in one
-LIKELY = 0.9  # share of a column's cells from which it is one of times, with others by mistake
-PEEK = 50  # cells by which a column that holds no times is passed over
+EPOCHS |= {"unix_ns": (1e17, 1e19, 1e-3)}  # minimum, maximum, microseconds per unit
+LIKELY = 0.9  # minimum fraction of times in a column, where other cells are errors
+PEEK = 50  # cells inspected to skip columns without times
 
 _NAME, _GAP, _NTH = r"(?P<name>[^\W\d_]{3,10})\.?", r"[-/.,\s]*", r"(?:st|nd|rd|th)?\.?"
 _YEAR, _SHORT = r"(?P<year>\d{4})", r"(?P<year>\d{4}|\d{2})"
@@ -57,7 +57,7 @@ PATTERNS = [
         *(rf"{_WEEKDAY}{date}(?:(?:\s*T\s*|,?\s+){_CLOCK}{_OFFSET})?" for date in _DATES),
         *(rf"{_WEEKDAY}{date}(?:\s*T\s*|\s+){_COMPACT}{_OFFSET}" for date in _DATES),
         *(rf"{_CLOCK}{_OFFSET},?\s+{_WEEKDAY}{date}" for date in _DATES),
-        rf"{_WEEKDAY}{_NAME}\s+(?P<day>\d{{1,2}})\s+{_CLOCK}{_OFFSET}\s+{_YEAR}",  # as C's ctime writes it
+        rf"{_WEEKDAY}{_NAME}\s+(?P<day>\d{{1,2}})\s+{_CLOCK}{_OFFSET}\s+{_YEAR}",  # format of C's ctime
     )
 ]
 TIME_OF_DAY = re.compile(r"\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?(\s?[ap]\.?m\.?)?|\d{1,2}\s?[ap]\.?m\.?", re.IGNORECASE)
@@ -66,11 +66,11 @@ DIGITS = {4: "%Y", 6: "%Y%m", 8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14:
 
 @dataclass(frozen=True)
 class Times:
-    """A column of times: ``values`` (N,), datetime64[us] or numbers, with NaT or NaN where a cell is none.
+    """A column of times: ``values`` (N,), datetime64[us] or numbers, with NaT or NaN for invalid cells.
 
-    ``format`` says how they are written: dmy or mdy where the day or the month comes first in numbers, else ymd;
-    digits, years, number, or one of EPOCHS. ``zone`` is utc where cells have offsets and values are in UTC, wall where
-    they are as written; ``offset`` is the last cell's, in seconds.
+    ``format`` is dmy or mdy if the day or the month comes first in numeric dates, otherwise ymd. It may also be
+    digits, years, number, or one of EPOCHS. ``zone`` is utc if cells have offsets and values are in UTC, and wall if
+    values are as written. ``offset`` is that of the last cell, in seconds.
     """
 
     values: np.ndarray
@@ -80,12 +80,12 @@ class Times:
 
     @property
     def valid(self) -> np.ndarray:
-        """Where there is a time, (N,) bool."""
+        """Mask (N,) of the valid times."""
         return np.asarray(~(np.isnat if self.values.dtype.kind == "M" else np.isnan)(self.values))
 
     @property
     def evenness(self) -> tuple[int, int, int]:
-        """How unlike even times these are: cells that are none, then gaps; less is more even."""
+        """Irregularity of the times: invalid cells, then gaps. Smaller is more regular."""
         times = np.unique(self.values[self.valid])
         grid = grid_of(times) if len(times) > 1 else None
         stray = int((~self.valid).sum())
@@ -93,9 +93,10 @@ class Times:
 
 
 def readings(cells: pd.Series, *, format: str = "", zone: str = "") -> list[Times]:
-    """Return the ways in which a column can be read as times, the likelier first; none for another column.
+    """Return the possible readings of a column as times, the most likely first.
 
-    ``format`` and ``zone`` are the way, where they are known; a column that cannot be read so is looked at anew.
+    The list is empty if the column has no times. ``format`` and ``zone`` are those of training, if known. If they do
+    not fit, all readings are tried.
     """
     if is_numeric(cells):
         ways = list(_of_numbers(cells))
@@ -110,7 +111,7 @@ def readings(cells: pd.Series, *, format: str = "", zone: str = "") -> list[Time
 
 
 def is_numeric(cells: pd.Series) -> bool:
-    """Return whether a column holds numbers, also with gaps and other marks among them."""
+    """Return whether a column is numeric, except for gaps and other markers."""
     filled = cells.dropna()
     if pd.api.types.is_numeric_dtype(cells) or not len(filled):
         return True
@@ -119,7 +120,7 @@ def is_numeric(cells: pd.Series) -> bool:
 
 
 def _of_numbers(cells: pd.Series) -> Iterator[Times]:
-    """Yield epochs, dates that are written as digits alone, and numbers."""
+    """Yield readings of numbers as epochs, dates written as digits, and plain numbers."""
     numbers = pd.to_numeric(cells, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     if np.isfinite(numbers).all() and len(numbers):
         for name, (low, high, unit) in EPOCHS.items():
@@ -136,7 +137,7 @@ def _of_numbers(cells: pd.Series) -> Iterator[Times]:
 
 
 def _of_datetimes(cells: pd.Series) -> Iterator[Times]:
-    """Yield times of a frame's column of times, with a zone or without."""
+    """Yield readings of a datetime column, with or without a time zone."""
     if cells.dt.tz is None:
         yield Times(_microseconds(cells), "ymd")
         return
@@ -154,7 +155,7 @@ def _microseconds(cells: pd.Series) -> np.ndarray:
 
 
 def _of_texts(texts: pd.Series) -> Iterator[Times]:
-    """Yield what texts say as times, by the pattern that most of them follow."""
+    """Yield readings of texts as times, by the pattern that most of them match."""
     filled = texts.dropna()
     if not len(filled):
         return
@@ -172,7 +173,7 @@ def _of_texts(texts: pd.Series) -> Iterator[Times]:
         ([_match(pattern, text) for text in texts] for pattern in patterns), key=lambda one: len(one) - one.count(None)
     )
     parts = pd.DataFrame([match or {} for match in matches], dtype=object)
-    dotted = parts.get("s", pd.Series(dtype=object)).eq(".").any()  # with dots the day is first nearly everywhere
+    dotted = parts.get("s", pd.Series(dtype=object)).eq(".").any()  # with dots, the day is first almost everywhere
     orders = ("dmy", "mdy", "ymd") if dotted else ("mdy", "dmy", "ymd")
     short = "a" in parts and bool((parts["year"].str.len() == 2).all())
     for order in (orders if short else orders[:2]) if "a" in parts else ("ymd",):
@@ -185,17 +186,17 @@ def _match(pattern: re.Pattern[str], text: Any) -> dict[str, str | None] | None:
 
 
 def _iso(texts: pd.Series) -> np.ndarray | None:
-    """Return ISO 8601 times without offsets, None where one of them is another text: the quick way for most files."""
+    """Return ISO 8601 times without offsets, None if a text differs. This is the fast path for most files."""
     try:
         times = pd.to_datetime(texts, format="ISO8601", errors="coerce")
-    except ValueError:  # offsets that differ
+    except ValueError:  # different offsets
         return None
     naive = isinstance(times.dtype, np.dtype) and times.notna().all()
     return _microseconds(times) if naive else None
 
 
 def _zoned(parts: pd.DataFrame, order: str) -> Iterator[Times]:
-    """Yield the times of matched parts: in UTC and as written where offsets differ."""
+    """Yield the times of matched parts in UTC, and also as written if offsets differ."""
     local = _local(parts, order)
     if np.isnat(local).all():
         return
@@ -205,7 +206,7 @@ def _zoned(parts: pd.DataFrame, order: str) -> Iterator[Times]:
         yield Times(local, order)
         return
     instants = local - np.where(there, offset * SECOND, 0).astype("timedelta64[us]")
-    instants[~there] = np.datetime64("NaT")  # a time without its offset, where others have theirs
+    instants[~there] = np.datetime64("NaT")  # a time without an offset in a column with offsets
     last = float(offset[there][-1])
     yield Times(instants, order, "utc", last)
     if len(np.unique(offset[there])) > 1:
@@ -213,7 +214,7 @@ def _zoned(parts: pd.DataFrame, order: str) -> Iterator[Times]:
 
 
 def _column(parts: pd.DataFrame, name: str) -> np.ndarray:
-    """Return a part of each time as a number, NaN where it is not written."""
+    """Return one part of each time as a number, NaN if it is missing."""
     if name not in parts:
         return np.full(len(parts), np.nan)
     texts = parts[name].map(lambda text: text.replace(",", "."), na_action="ignore")
@@ -221,7 +222,7 @@ def _column(parts: pd.DataFrame, name: str) -> np.ndarray:
 
 
 def _local(parts: pd.DataFrame, order: str) -> np.ndarray:
-    """Return the times on the clock, NaT where numbers are none of a date."""
+    """Return the local times, NaT for invalid dates."""
     year, month, day = (_column(parts, name) for name in ("year", "month", "day"))
     short = parts["year"].map(lambda text: isinstance(text, str) and len(text) == 2).to_numpy(dtype=bool)
     if "a" in parts:
@@ -230,7 +231,7 @@ def _local(parts: pd.DataFrame, order: str) -> np.ndarray:
             year, month, day = a, b, year
         else:
             day, month = (a, b) if order == "dmy" else (b, a)
-    year = year + np.where(short, np.where(year < 69, 2000, 1900), 0)  # as POSIX has it
+    year = year + np.where(short, np.where(year < 69, 2000, 1900), 0)  # as in POSIX
     quarter = np.fmax(_column(parts, "quarter"), _column(parts, "q"))
     month = np.fmax(month, np.fmax(3 * quarter - 2, 6 * _column(parts, "half") - 5))
     month, day = (np.where(np.isnan(part), 1, part) for part in (month, day))
@@ -247,7 +248,7 @@ _NAT = np.datetime64("NaT", "us")
 
 
 def _dates(year: np.ndarray, month: np.ndarray, day: np.ndarray) -> np.ndarray:
-    """Return days, NaT where a month or a day is outside the calendar."""
+    """Return days, NaT for an invalid month or day."""
     right = (month >= 1) & (month <= 12) & (day >= 1) & ~np.isnan(year)
     months = np.where(right, (year - 1970) * 12 + month - 1, 0).astype("datetime64[M]")
     days = months.astype("datetime64[D]") + np.where(right, day - 1, 0).astype("timedelta64[D]")
@@ -255,8 +256,8 @@ def _dates(year: np.ndarray, month: np.ndarray, day: np.ndarray) -> np.ndarray:
 
 
 def _mondays(year: np.ndarray, week: np.ndarray, weekday: np.ndarray) -> np.ndarray:
-    """Return the days of ISO weeks, their Mondays where no weekday is written."""
-    fourth = _dates(year, np.ones(len(year)), np.full(len(year), 4.0))  # which is in the first week
+    """Return the days of ISO weeks. Without a weekday, return Monday."""
+    fourth = _dates(year, np.ones(len(year)), np.full(len(year), 4.0))  # January 4 is in the first week
     monday = fourth - ((fourth.astype(np.int64) + 3) % 7).astype("timedelta64[D]")
     right = (week >= 1) & (week <= 53)
     ahead = np.where(right, (week - 1) * 7 + np.where(np.isnan(weekday), 1, weekday) - 1, 0).astype("timedelta64[D]")
@@ -264,7 +265,7 @@ def _mondays(year: np.ndarray, week: np.ndarray, weekday: np.ndarray) -> np.ndar
 
 
 def _clock(parts: pd.DataFrame) -> np.ndarray:
-    """Return the microseconds after midnight, NaN where there are no such times; 24:00 is the next day's midnight."""
+    """Return microseconds after midnight, NaN for invalid times. 24:00 is midnight of the next day."""
     hour, minute, second = (np.nan_to_num(_column(parts, name)) for name in ("hour", "minute", "second"))
     right = (hour <= 24) & (minute < 60) & (second < 61) & ((hour < 24) | (minute + second == 0))
     if "noon" in parts:
@@ -276,7 +277,7 @@ def _clock(parts: pd.DataFrame) -> np.ndarray:
 
 
 def _offsets(parts: pd.DataFrame) -> np.ndarray:
-    """Return offsets from UTC in seconds, NaN where none is written."""
+    """Return offsets from UTC in seconds, NaN if missing."""
     if "offset" not in parts:
         return np.full(len(parts), np.nan)
 
@@ -290,7 +291,7 @@ def _offsets(parts: pd.DataFrame) -> np.ndarray:
 
 
 def chosen(ways: Sequence[Times]) -> tuple[Times, bool]:
-    """Return the way that makes the times most even, and whether another makes them as even."""
+    """Return the reading with the most regular times, and whether another reading is equally regular."""
     if len(ways) == 1:
         return ways[0], False
     measured = [way.evenness for way in ways]
@@ -300,7 +301,7 @@ def chosen(ways: Sequence[Times]) -> tuple[Times, bool]:
 
 
 def written(times: np.ndarray, like: Times) -> list[str]:
-    """Return times as text: dates alone where all are at midnight, with the offset where the column has offsets."""
+    """Format times as text: only dates if all are at midnight, and with an offset if the column has offsets."""
     if times.dtype.kind != "M":
         return [f"{time:.12g}" for time in times]
     if like.zone == "utc":
@@ -314,7 +315,7 @@ def written(times: np.ndarray, like: Times) -> list[str]:
 
 
 def joined(cells: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
-    """Return the texts of several columns as one: a date and a time of day, or year, month, day and hour."""
+    """Join several columns into one text: a date and a time of day, or year, month, day and hour."""
     parts = [cells[name].map(_cell_text, na_action="ignore") for name in columns]
     units = [unit_of(name) for name in columns]
     if units[0] == "year":
@@ -330,17 +331,17 @@ def _cell_text(cell: Any) -> str:
     return f"{cell:g}" if isinstance(cell, float) else str(cell).strip()
 
 
-SIGNS = {"year": "", "month": "-", "day": "-", "hour": " ", "minute": ":", "second": ":"}  # before each unit
+SIGNS = {"year": "", "month": "-", "day": "-", "hour": " ", "minute": ":", "second": ":"}  # separator before each unit
 
 
 def unit_of(column: str) -> str:
-    """Return the unit of time that a column's name is, or nothing."""
+    """Return the time unit that a column name denotes, otherwise ""."""
     name = str(column).strip().lower()
     return name if name in SIGNS else ""
 
 
 def partner_sets(cells: pd.DataFrame, clock: str | None) -> Iterator[list[str]]:
-    """Yield columns that may be parts of one time: of ``clock``, a column of dates, or year, month, day … by name."""
+    """Yield columns that may form one time: the date column ``clock`` and a time of day, or year, month, day, …."""
     names = [str(name) for name in cells.columns]
     if clock is None:
         by_unit = {unit_of(name): name for name in names}

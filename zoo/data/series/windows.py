@@ -1,4 +1,4 @@
-"""Windows of a series without forecasts, of a series of the user's own, and those in which something was wrong."""
+"""Windows of series for reconstruction, evaluation and anomaly detection."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from zoo.exceptions import ZooError
 
 
 def in_anomaly_windows(path: Path, series: Path, times: np.ndarray, like: Times) -> np.ndarray:
-    """Return which of ``times`` (N,) lie in one of a file's stretches, (N,) bool.
+    """Return the mask (N,) of ``times`` that are in an anomaly interval of a JSON file.
 
-    The file is JSON: a list of pairs [from, to], or a mapping from files' names to such lists. Its times are written as
-    the series' are, ``like``, or year first.
+    The file has a list of pairs [from, to], or a mapping from file names to such lists. Times have the format of the
+    series, ``like``, or start with the year.
 
     Raises:
-        ZooError: the file cannot be read, or says nothing of this series.
+        ZooError: if the file cannot be read, or does not have exactly one entry for this series.
     """
     try:
         content = json.loads(path.read_text())
@@ -38,7 +38,7 @@ def in_anomaly_windows(path: Path, series: Path, times: np.ndarray, like: Times)
     if isinstance(content, dict):
         names = [name for name in content if Path(name).name == series.name]
         if len(names) != 1:
-            raise ZooError(f"data.anomaly_windows={path}: names {series.name} {len(names)} times; must be once")
+            raise ZooError(f"data.anomaly_windows={path}: has {len(names)} entries for {series.name}; must have one")
         content = content[names[0]]
     inside = np.zeros(len(times), dtype=bool)
     for pair in content if isinstance(content, list) else [None]:
@@ -46,16 +46,17 @@ def in_anomaly_windows(path: Path, series: Path, times: np.ndarray, like: Times)
         ways = [way for way in readings(cells, format=like.format, zone=like.zone) if way.valid.all()]
         ways = [way for way in ways if way.values.dtype.kind == times.dtype.kind]
         if not ways or len(cells) != 2:
-            raise ZooError(f"data.anomaly_windows={path}: {str(pair)[:60]} is no pair of times [from, to]")
+            raise ZooError(f"data.anomaly_windows={path}: {str(pair)[:60]} is not a pair of times [from, to]")
         first, last = ways[0].values
         inside |= (times >= first) & (times <= last)
     return inside
 
 
 def without_forecasts(dataset: Dataset) -> Dataset:
-    """Return windows of a series that lie in one part each; of validation and test forecasts read the past before too.
+    """Return windows without forecasts, each within one split.
 
-    Where it is known which rows are anomalies, y says whether a window holds one, and training has none of these.
+    Forecasts of validation and test also use context from the split before. If anomalous rows are known, y marks
+    windows that contain one, and training has no such windows.
     """
     spec = dataset.spec
     assert isinstance(spec, SeriesSpec)
@@ -67,7 +68,7 @@ def without_forecasts(dataset: Dataset) -> Dataset:
     labels = [held(part["anomalous"]) for part in (train, val, test)]
     normal = torch.nonzero(labels[0] == 0).squeeze(1)
     if not len(normal):
-        raise ZooError(f"{spec.name}: every window to train on holds an anomaly; shorten data.context_length")
+        raise ZooError(f"{spec.name}: every training window contains an anomaly; reduce data.context_length")
     values = train["x"].base.numpy()[normal_rows].astype(np.float64)
     mean, std = values.mean(0), values.std(0)
     spec = replace(spec, mean=tuple(map(float, mean)), std=tuple(float(size) or 1.0 for size in std))
@@ -81,24 +82,24 @@ def without_forecasts(dataset: Dataset) -> Dataset:
 
 
 def _windows(spec: SeriesSpec, split: Any, name: str) -> dict[str, Windows]:
-    """Return the windows of a split that lie in it; those of validation and test begin after the context before it."""
+    """Return the windows within a split. Validation and test start after the context from the split before."""
     context = 0 if name == "train" else split["x"].length
     windows = {key: Windows(value.base, value.length, first=context) for key, value in split.items() if key != "y"}
     if not len(windows["x"]):
         steps = context or spec.input_shape[0]
-        raise ZooError(f"{spec.name}: data.context_length={steps} is longer than its rows of {name}")
+        raise ZooError(f"{spec.name}: data.context_length={steps} exceeds the rows of the {name} split")
     return windows
 
 
 def held(marked: Windows) -> Tensor:
-    """Return for each window whether one of its rows is marked, (N,) 0 or 1."""
+    """Return whether each window contains a marked row, (N,) 0 or 1."""
     sums = torch.cat([torch.zeros(1, dtype=torch.int64), marked.base.long().cumsum(0)])
     ends = sums[marked.first + marked.length :]
     return (ends - sums[marked.first : marked.first + len(ends)] > 0).long()
 
 
 def labeled_series(spec: SeriesSpec, data: Mapping[str, Any], part: str | None) -> Labeled:
-    """Return all windows of a series; those with a gap in them are left out."""
+    """Return all windows of a series, except those with gaps."""
     path = Path(data["path"])
     reading = replace(spec.reading, **chosen_options(data, "delimiter", "header"))
     table = open_series(path, reading, spec.columns)
@@ -116,7 +117,7 @@ def labeled_series(spec: SeriesSpec, data: Mapping[str, Any], part: str | None) 
     gap = np.isnan(values).any(1)
     clean = (held(Windows(torch.from_numpy(gap), past + horizon)) == 0).numpy()
     if not clean.any():
-        raise ZooError(f"{path}: has {len(values)} rows; a window takes {past + horizon} without a gap")
+        raise ZooError(f"{path}: has {len(values)} rows; a window needs {past + horizon} rows without a gap")
     if clean.all():
         return Labeled(split)
     index = torch.from_numpy(np.flatnonzero(clean))
@@ -125,10 +126,8 @@ def labeled_series(spec: SeriesSpec, data: Mapping[str, Any], part: str | None) 
 
 
 def _marked(path: Path, data: Mapping[str, Any], recorded: Any, past: int) -> Tensor:
-    """Return for each window whether one of its rows is an anomaly."""
+    """Return whether each window contains an anomalous row."""
     if data.get("anomaly_windows") is None:
-        raise ZooError(
-            f"{path}: does not say which rows are anomalies; name the file that does by data.anomaly_windows="
-        )
+        raise ZooError(f"{path}: has no anomaly labels; set data.anomaly_windows= to a JSON file of intervals")
     anomalous = in_anomaly_windows(Path(data["anomaly_windows"]), path, recorded.grid.times, recorded.times)
     return held(Windows(torch.from_numpy(anomalous), past))

@@ -1,7 +1,7 @@
-"""Cells of a table with the words by which errors call them, and numbers as people write them in such.
+"""Cells of a table: their location in error messages, and number formats.
 
-Numbers may have decimal commas, thousands separators, currencies, percent signs and marks for missing. A format
-belongs to a whole column: ``()`` reads plain numbers, else it is ``(decimal, thousands, unit)``.
+Numbers may have decimal commas, thousands separators, currency symbols and percent signs, and markers of missing
+values. One format applies to a whole column. It is ``(decimal, thousands, unit)``, or ``()`` for plain numbers.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from zoo.exceptions import ZooError, unknown
 
 Format = tuple[str, ...]
 PLAIN: Format = ()
-LARGEST = 1e37  # that float32 holds with room for a difference of two
-LONGEST = 64  # characters of a number
-EMPTY = ("", "?", "nan", "NaN", "#N/A")  # a missing value in any column
-MARKS = frozenset(  # a missing value among numbers, in lower case
+LARGEST = 1e37  # float32 limit that still allows the difference of two numbers
+LONGEST = 64  # maximum length of a number in characters
+EMPTY = ("", "?", "nan", "NaN", "#N/A")  # missing value in any column
+MARKS = frozenset(  # missing value in a numeric column, lowercase
     (
         *("", "?", "-", "--", "---", "–", "—", ".", "..", "...", "…", "*", "na", "n/a", "n.a.", "n.a", "nan", "-nan"),
         *("<na>", "null", "none", "nil", "#n/a", "#na", "#null!", "#div/0!", "#value!", "#ref!", "#num!", "(null)"),
@@ -46,7 +46,7 @@ SPACES = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2009": " ", "’": "'",
 
 
 def is_number(text: str) -> bool:
-    """Tell whether a cell is a plain number."""
+    """Return whether a cell is a plain number."""
     try:
         float(text)
     except ValueError:
@@ -55,7 +55,7 @@ def is_number(text: str) -> bool:
 
 
 def looks_numeric(text: str) -> bool:
-    """Tell whether a cell is a number in any format."""
+    """Return whether a cell is a number in any format."""
     return is_number(text) or any(read_number(text, candidate) is not None for candidate in CANDIDATES)
 
 
@@ -72,7 +72,7 @@ def _pattern(decimal: str, thousands: str) -> re.Pattern[str]:
 
 
 def _parts(text: str) -> tuple[float, str, str] | None:
-    """Return sign, unit and digits of a number in any format, None for another text."""
+    """Return the sign, unit and digits of a number in any format, None for other text."""
     if len(text) > LONGEST:
         return None
     match = SHAPE.fullmatch(text.translate(SPACES).strip())
@@ -86,9 +86,9 @@ def _parts(text: str) -> tuple[float, str, str] | None:
 
 
 def read_number(text: str, form: Format) -> float | None:
-    """Return the number that a text is by the format ``form`` (decimal, thousands, unit), None where it is none.
+    """Parse a number in the format ``form`` (decimal, thousands, unit). Return None if the text is not a number.
 
-    Without a unit in ``form`` it may be any.
+    A format without a unit accepts any unit.
     """
     parts = _parts(text)
     decimal, thousands, *units = form
@@ -102,7 +102,11 @@ def read_number(text: str, form: Format) -> float | None:
 
 @dataclass(frozen=True)
 class Guess:
-    """The format of a column: ``share`` of its texts are numbers by it; ``unsure`` where others fit as well."""
+    """The number format of a column.
+
+    ``share`` is the fraction of its texts that are numbers in this format. ``unsure`` means that other formats fit
+    equally well.
+    """
 
     form: Format
     share: float
@@ -117,11 +121,11 @@ def guess_format(
     hint: str | None = None,
     semicolons: bool = False,
 ) -> Guess:
-    """Return the format that most of a column's texts have, ``counts`` saying how often each occurs.
+    """Return the most frequent number format of a column, given how often each text occurs.
 
-    ``decimal`` and ``thousands`` force a mark ("" no separator); ``hint`` is the decimal mark of other columns of the
-    file, by which a column is read whose texts fit both, such as 1,033. Where nothing else tells, a file with
-    ``semicolons`` has decimal commas.
+    ``decimal`` and ``thousands`` override a separator ("" for no thousands separator). ``hint`` is the decimal mark of
+    other columns in the file. It resolves texts that are ambiguous, such as 1,033. Without other evidence, files with
+    ``semicolons`` use decimal commas.
     """
     total = sum(counts.values())
     parts = [(one, count) for one, count in ((_parts(text), count) for text, count in counts.items()) if one]
@@ -154,7 +158,7 @@ def guess_format(
 def _preferred(
     tied: list[tuple[str, str]], bodies: list[tuple[str, int]], hint: str | None, semicolons: bool
 ) -> tuple[str, str]:
-    """Return which of the formats that fit alike is meant."""
+    """Return the most plausible of the formats that fit equally well."""
     if hint == ",":
         chosen = [one for one in tied if one[0] == ","]
         if (",", ".") in chosen and any("." in body for body, _ in bodies):  # 1.203 in a file of decimal commas
@@ -169,9 +173,9 @@ def _preferred(
 
 
 def infer_decimal(columns: Iterable[Mapping[str, int]]) -> str | None:
-    """Return the decimal mark of a file: a comma or a point where the texts of a column with commas can be nothing else.
+    """Infer the decimal mark of a file from columns where only one reading is possible.
 
-    A comma in one column counts more than points in others; None where no column tells.
+    A comma in one column outweighs points in others. Return None if no column is conclusive.
     """
     guesses = [guess_format(counts) for counts in columns if any("," in text for text in counts)]
     marks = {guess.form[0] for guess in guesses if guess.share > 0.9 and not guess.unsure}
@@ -186,19 +190,19 @@ def as_numbers(
     form: Format = PLAIN,
     missing: tuple[str, ...] = (),
 ) -> np.ndarray:
-    """Return a column as float64, NaN where a value is missing; ``place`` says where a row is.
+    """Convert a column to float64, with NaN for missing values. ``place`` returns the name of a row.
 
-    ``missing`` are texts, or numbers as text, that stand for a missing value beside the usual marks.
+    ``missing`` are additional texts or numbers that mark a missing value.
 
     Raises:
-        ZooError: text, infinity or a number beyond float32, with its place.
+        ZooError: if a cell is text, infinite or beyond float32. The message names the cell.
     """
     if isinstance(cells.dtype, pd.CategoricalDtype):
         cells = cells.astype(object)
     if pd.api.types.is_numeric_dtype(cells) and not pd.api.types.is_complex_dtype(cells):
         values = np.asarray(cells.to_numpy(dtype=np.float64, na_value=np.nan))
     elif not (pd.api.types.is_object_dtype(cells) or pd.api.types.is_string_dtype(cells)):
-        raise ZooError(f"{place(0)}: the column holds {cells.dtype}; must be numbers")
+        raise ZooError(f"{place(0)}: the column has type {cells.dtype}; must be numbers")
     else:
         values = _texts_to_numbers(cells, place, advice, form, missing)
     for mark in missing:
@@ -206,10 +210,10 @@ def as_numbers(
             values = np.where(values == float(mark), np.nan, values)
     endless = np.flatnonzero(np.isinf(values))
     if len(endless):
-        raise ZooError(f"{place(int(endless[0]))}: is infinite; mend or empty it")
+        raise ZooError(f"{place(int(endless[0]))}: is infinite; correct or empty it")
     vast = np.flatnonzero(np.abs(values) > LARGEST)
     if len(vast):
-        raise ZooError(f"{place(int(vast[0]))}: {values[vast[0]]:g} is too large for float32; mend or empty it")
+        raise ZooError(f"{place(int(vast[0]))}: {values[vast[0]]:g} is too large for float32; correct or empty it")
     return values
 
 
@@ -228,26 +232,26 @@ def _texts_to_numbers(
     words = texts.astype(str).str.strip()
     lower = words.str.lower()
     wrong = ~(lower.isin(MARKS) | words.isin(missing))
-    if wrong.any() and lower[wrong].isin(flags).all():  # a column of flags, which a file has as text
+    if wrong.any() and lower[wrong].isin(flags).all():  # a column of flags that a file stores as text
         values[stray] = lower.map(flags).to_numpy(dtype=np.float64)
         return values
     if wrong.any():
         row = int(stray[np.flatnonzero(wrong.to_numpy())[0]])
         text = str(cells.iloc[row])[:40]
         raise ZooError(
-            f"{place(row)}: {text!r} is text in a column of numbers{_format_words(form)}; mend or empty it{advice}"
+            f"{place(row)}: {text!r} is text in a numeric column{_format_words(form)}; correct or empty it{advice}"
         )
     return values
 
 
 def map_unique(cells: pd.Series, function: Callable[[Any], Any], dtype: Any) -> np.ndarray:
-    """Return ``function`` of each cell (N,), which looks at each different one once."""
+    """Apply ``function`` to each cell and return the results (N,). Each distinct value is evaluated once."""
     codes, uniques = cells.factorize(use_na_sentinel=False)
     return np.asarray(np.array([function(value) for value in uniques], dtype)[codes])
 
 
 def _format_words(form: Format) -> str:
-    """Return how a column's numbers are written, where that is not plain."""
+    """Return a description of the number format, "" for plain numbers."""
     if form == PLAIN:
         return ""
     decimal, thousands, unit = form
@@ -267,14 +271,14 @@ def _by_format(value: object, form: Format) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """The cells of a file or a frame, and the words for its rows.
+    """The cells of a file or a data frame, and the names of its rows in error messages.
 
-    ``cells`` of a CSV has a column of text per column, NaN where a value is missing. ``lines`` are the file's line
-    numbers, from 1, that the rows begin in, or the numbers of a frame's rows.
+    ``cells`` of a CSV are text, with NaN for missing values. ``lines`` (N,) are the line numbers of the file at which
+    the rows start, from 1, or the row numbers of a data frame.
 
-    ``quoting`` is minimal where quotation marks enclose cells, none where they are ordinary characters, None where
-    there are none. ``nameless`` are the columns that a header leaves without a name, such as an index.
-    With ``options``, the columns can be chosen by options of ``data``. Errors call a row by its ``unit``, line or row.
+    ``quoting`` is minimal if quotation marks enclose cells, none if they are ordinary characters, and None if there
+    are none. ``nameless`` are columns without a name in the header, such as an index. ``options`` means that options
+    of ``data`` can select columns. Errors call a row by its ``unit``, line or row.
     """
 
     path: Path | str
@@ -294,46 +298,48 @@ class Table:
     def of_frame(
         cls, name: str, frame: pd.DataFrame, *, first: int = 1, unit: str = "line", options: bool = False
     ) -> Table:
-        """Return a frame's rows, numbered from ``first``."""
+        """Return a Table of a data frame, with rows numbered from ``first``."""
         return cls(name, frame, np.arange(first, first + len(frame)), options=options, unit=unit)
 
     def line(self, row: int) -> str:
-        """Return the words for a row."""
+        """Return the name of a row for messages."""
         return f"{self.path}, {self.unit} {self.lines[row]}"
 
     def at(self, row: int, column: str) -> str:
-        """Return the words for a cell."""
+        """Return the name of a cell for messages."""
         return f"{self.line(row)}, column {column!r}"
 
     def numbers(self, column: str, form: Format = PLAIN, missing: tuple[str, ...] = ()) -> np.ndarray:
-        """Return a column of numbers, NaN where one is missing.
+        """Return a numeric column, with NaN for missing values.
 
         Raises:
-            ZooError: text or infinity, with its place.
+            ZooError: if a cell is text or infinite. The message names the cell.
         """
-        advice = f", or take the column as text by data.categorical_columns=[{column}]" if self.options else ""
+        advice = f", or read the column as text with data.categorical_columns=[{column}]" if self.options else ""
         return as_numbers(self.cells[column], lambda row: self.at(row, column), advice, form=form, missing=missing)
 
     def leave_out(self, column: str) -> str:
-        """Return the advice to do without a column."""
-        return f"leave it out by data.drop_columns=[{column}]" if self.options else f"drop the column {column!r}"
+        """Return advice on how to leave out a column."""
+        return f"leave it out with data.drop_columns=[{column}]" if self.options else f"drop the column {column!r}"
 
 
 def shortened(names: Sequence[object], count: int = 8) -> str:
-    """Return the first ``count`` names as a list in words, with … where there are more."""
+    """Join the first ``count`` names, with … if there are more."""
     return ", ".join(map(str, names[:count])) + (", …" if len(names) > count else "")
 
 
 def column_named(table: Table, column: str | int | None, option: str) -> str:
-    """Return a column's name, by its name, or by its place, from 1 or, as -1, from the end.
+    """Look up a column by its name or its position, from 1, or from the end with -1.
 
     Raises:
-        ZooError: ``column`` is None, or there is no such column.
+        ZooError: if ``column`` is None or does not exist.
     """
     names = [str(name) for name in table.cells.columns]
     if column is None:
         columns = shortened(names, 20)
-        raise ZooError(f"{option}: must name the column to learn, as {option}={names[-1]}; {table.path} has {columns}")
+        raise ZooError(
+            f"{option}: must name the target column, for example {option}={names[-1]}; {table.path} has {columns}"
+        )
     if str(column) in names:
         return str(column)
     if isinstance(column, int) and column and -len(names) <= column <= len(names):

@@ -1,4 +1,4 @@
-"""Columns of a frame: which are numbers and which are text, how numbers are written, and dubious cases."""
+"""Column type inference for data frames: numbers or text, number formats, and notes on ambiguous columns."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from zoo.data.table.spec import FrameOptions, TableSpec
 from zoo.exceptions import ZooError
 from zoo.utils.console import print_note
 
-FEW = 20  # different values up to which whole numbers are taken for classes, and texts for categories
-STRAY = 0.1  # share of texts up to which a column is one of numbers with text by mistake
-LONGEST = 64  # characters of a date
-ORDERED = 20  # rows from which numbers that rise by row are taken for an id
+FEW = 20  # maximum number of distinct values for integers to be classes, and for texts to be categories
+STRAY = 0.1  # maximum fraction of texts in a numeric column, which are then errors
+LONGEST = 64  # maximum length of a date in characters
+ORDERED = 20  # minimum number of rows to recognize an id column by its increasing values
 MONTH = r"(?:jan|feb|mar|mär|apr|may|mai|jun|jul|aug|sep|sept|oct|okt|nov|dec|dez)[a-zä]*\.?"  # also in German
 DAY = r"(?:(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*\.?,?\s+)?"
 CLOCK = r"(?:,?[ T]+\d{1,2}:\d{2}.*)?"
@@ -39,10 +39,11 @@ QUANTITY = re.compile(rf"[<>≤≥~≈±=]*\s*(?:{UNIT})?\s*[-+−]?[.,]?\d")
 
 @dataclass(frozen=True)
 class TextCounts:
-    """A column of texts: how often each of ``counts`` occurs, how often each of ``marks`` for a missing value.
+    """Texts in a column: ``counts`` of each text, and ``marks``, the counts of each missing-value marker.
 
-    Of ``rows`` cells that are filled, ``numbers`` are no texts. ``guess`` is how numbers among the texts are written.
-    Where all are plain numbers ``counts`` is left empty, unless they are ``codes`` with leading zeros, such as 01001.
+    ``rows`` cells are not empty, and ``numbers`` of them are not text. ``guess`` is the inferred number format of the
+    texts. If all texts are plain numbers, ``counts`` is empty. The exception is ``codes``, numbers with leading zeros
+    such as 01001.
     """
 
     counts: Mapping[str, int]
@@ -54,19 +55,20 @@ class TextCounts:
 
     @property
     def strays(self) -> float:
-        """Return the share of cells that are no number; marks for a missing value count where there are others."""
+        """Return the fraction of cells that are not numbers. Missing-value markers count if there are others."""
         count = round((1 - self.guess.share) * sum(self.counts.values()))
         return (count + sum(self.marks.values())) / max(self.rows, 1) if count else 0.0
 
 
 def guess_columns(table: Table, columns: Sequence[str], options: FrameOptions) -> dict[str, TextCounts | None]:
-    """Return for each column of texts what they are, for one of numbers None; the file as a whole decides where a
-    column could be read in two ways.
+    """Return the text counts of each text column, None for numeric columns.
+
+    If a column is ambiguous, the whole file determines the format.
 
     Raises:
-        ZooError: values that are neither numbers nor texts.
+        ZooError: if values are neither numbers nor text.
     """
-    semicolons = options.reading.delimiter == ";"  # as where commas are decimal marks
+    semicolons = options.reading.delimiter == ";"  # common where commas are decimal marks
     simple = options.decimal in (None, ".") and options.thousands is None and not semicolons
     texts = {column: _counted(table, column, options.reading.missing, simple=simple) for column in columns}
     counts = [
@@ -75,7 +77,7 @@ def guess_columns(table: Table, columns: Sequence[str], options: FrameOptions) -
     hint = options.decimal
     if hint is None and options.thousands is None:
         hint = infer_decimal(counts)
-        if hint == "," and simple:  # by which 1.203 is no fraction
+        if hint == "," and simple:  # then 1.203 is not a fraction
             texts = {column: _counted(table, column, options.reading.missing, simple=False) for column in columns}
     for column, one in texts.items():
         if one is not None and one.counts:
@@ -88,9 +90,9 @@ def guess_columns(table: Table, columns: Sequence[str], options: FrameOptions) -
 
 
 def _counted(table: Table, column: str, missing: Sequence[str], *, simple: bool) -> TextCounts | None:
-    """Return a column's texts, without their guess, None for a column of numbers.
+    """Return the text counts of a column without a guess, None for a numeric column.
 
-    ``simple``: plain numbers need no look at each.
+    With ``simple``, plain numbers are not counted one by one.
     """
     cells = table.cells[column]
     if isinstance(cells.dtype, pd.CategoricalDtype):
@@ -127,7 +129,7 @@ def _counted(table: Table, column: str, missing: Sequence[str], *, simple: bool)
 
 
 def _padded(cells: pd.Series) -> bool:
-    """Tell whether whole numbers have leading zeros, in texts of one length or in a tenth of them."""
+    """Return whether integers have leading zeros, in texts of equal length or in at least 10 % of the texts."""
     texts = cells.astype(str).str.strip()
     padded = texts.str.startswith("0") & (texts.str.len() > 1) & texts.str.isdigit()
     if not padded.any() or not texts.str.isdigit().all():
@@ -142,16 +144,15 @@ def _check_kind(table: Table, column: str, value: object) -> None:
         raise _date(table, column, str(value))
     kind = type(value).__name__
     raise ZooError(
-        f"{table.path}: column {column!r} holds values of type {kind}; must be numbers or texts; "
-        f"{table.leave_out(column)}"
+        f"{table.path}: column {column!r} has values of type {kind}; must be numbers or text; {table.leave_out(column)}"
     )
 
 
 def number_format(table: Table, column: str, options: FrameOptions, texts: TextCounts | None) -> Format | None:
-    """Return how a column's numbers are written, None for a column of text.
+    """Return the number format of a column, None for a text column.
 
     Raises:
-        ZooError: dates, texts that hardly ever come twice.
+        ZooError: if the column holds dates, or texts that rarely repeat.
     """
     if column in options.categorical_columns:
         return None
@@ -169,24 +170,24 @@ def number_format(table: Table, column: str, options: FrameOptions, texts: TextC
         words = [text for text in counts if not any(map(str.isdigit, text))]
         if 0 < len(words) <= 3 and texts.guess.share >= 0.5:
             raise ZooError(
-                f"{table.path}: column {column!r} holds numbers and {words[0][:40]!r} ({counts[words[0]]:,} rows); "
+                f"{table.path}: column {column!r} has numbers and {words[0][:40]!r} ({counts[words[0]]:,} rows); "
                 f"empty these cells{f' or pass data.missing=[{words[0]}]' if table.options else ''}"
             )
         raise ZooError(
-            f"{table.path}: column {column!r} holds {len(counts):,} different texts in {total:,} rows, such as "
-            f"{str(example)[:40]!r}, from which nothing can be learnt; {table.leave_out(column)}"
+            f"{table.path}: column {column!r} has {len(counts):,} different texts in {total:,} rows, such as "
+            f"{str(example)[:40]!r}, too many for categories; {table.leave_out(column)}"
             f"{quantity_advice(counts, total)}"
         )
     return None
 
 
 def quantity_advice(counts: Mapping[str, int], total: int) -> str:
-    """Return an advice where most of ``total`` rows hold a number with a unit."""
-    return ", or take the units off where they are numbers" if _quantities(counts) > 0.5 * total else ""
+    """Return advice if most of ``total`` rows are numbers with a unit."""
+    return ", or remove the units if it is numeric" if _quantities(counts) > 0.5 * total else ""
 
 
 def _quantities(counts: Mapping[str, int]) -> int:
-    """Return how many rows hold a number with something beside it, such as 7.5 °C or <4."""
+    """Return the number of rows that have a number with extra characters, such as 7.5 °C or <4."""
     if not any(not is_number(text) and QUANTITY.match(text) for text in counts):
         return 0
     return sum(count for text, count in counts.items() if QUANTITY.match(text))
@@ -195,12 +196,12 @@ def _quantities(counts: Mapping[str, int]) -> int:
 def print_remarks(
     table: Table, spec: TableSpec, guesses: Mapping[str, TextCounts | None], categorical_columns: Sequence[str]
 ) -> None:
-    """Print notes on columns that may be meant otherwise than they were read."""
+    """Print notes on columns whose type is ambiguous."""
     for column, categories in zip(spec.columns, spec.categories, strict=True):
         texts, where = guesses[column], f"{table.path}: column {column!r}"
         if not categories and _is_id(table.cells[column].to_numpy(), texts):
             advice = f"if it is an id, {table.leave_out(column)}"
-            print_note(f"{where} rises by row and is another number in each; {advice}")
+            print_note(f"{where} increases or decreases with each row; {advice}")
         if texts is None or column in categorical_columns:
             continue
         if not categories:
@@ -211,8 +212,8 @@ def print_remarks(
         elif _quantities(texts.counts) > 0.5 * sum(texts.counts.values()):
             example = next(text for text in texts.counts if not is_number(text) and QUANTITY.match(text))
             print(
-                f"warning: {where} is read as text, but most of its texts begin with a number, such as "
-                f"{example[:40]!r}; leave units and signs away to have numbers",
+                f"warning: {where} is read as text, but most cells start with a number, such as "
+                f"{example[:40]!r}; remove units and signs to read it as numbers",
                 file=sys.stderr,
             )
     for column in spec.reading.target if spec.target_type == "number" else ():
@@ -220,19 +221,19 @@ def print_remarks(
 
 
 def _note_decimal_mark(table: Table, column: str, texts: TextCounts | None) -> None:
-    """Print a note where the decimal mark of a column of numbers could be another."""
+    """Print a note if the decimal mark of a numeric column is ambiguous."""
     if texts is None or not texts.guess.unsure or not table.options:
         return
     decimal = texts.guess.form[0] if texts.guess.form else "."
     example = next(text for text in texts.counts if "," in text or "." in text)
     print_note(
         f"{table.path}: column {column!r} is read with the decimal mark {decimal!r}, though {example!r} "
-        f"could be either; pass data.decimal='{',' if decimal == '.' else '.'}' if that is wrong"
+        f"is ambiguous; if that is wrong, pass data.decimal='{',' if decimal == '.' else '.'}'"
     )
 
 
 def _is_id(values: np.ndarray, texts: TextCounts | None) -> bool:
-    """Tell whether numbers rise, or fall, from row to row as those of an index or an id do."""
+    """Return whether numbers strictly increase or decrease from row to row, like an index or an id."""
     if len(values) < ORDERED or (texts is not None and texts.guess.form != PLAIN):
         return False
     step = np.diff(values)
@@ -241,6 +242,6 @@ def _is_id(values: np.ndarray, texts: TextCounts | None) -> bool:
 
 def _date(table: Table, column: str, example: str) -> ZooError:
     return ZooError(
-        f"{table.path}: column {column!r} holds dates, such as {example!r}; {table.leave_out(column)}, or "
-        f"put what matters of them (year, month, weekday, days since) into columns of numbers"
+        f"{table.path}: column {column!r} has dates, such as {example!r}; {table.leave_out(column)}, or "
+        f"convert them to numeric columns (year, month, weekday, days since)"
     )

@@ -1,4 +1,4 @@
-"""CSV files as they come: delimiter, quoting and header are inferred, damage is named with its line."""
+"""Robust CSV reader: infers delimiter, quoting and header, and reports errors with line numbers."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from zoo.data.table.cells import EMPTY, MARKS, Table, column_named, is_number, l
 from zoo.data.table.spec import Dialect
 from zoo.exceptions import ZooError, unknown
 
-DELIMITERS = ("\t", ",", ";", "|")  # a tab first: where it cuts as well as another, the others are those of texts
+DELIMITERS = ("\t", ",", ";", "|")  # tab first: if it splits as well as another, the others are part of the text
 INFERRED = Dialect()
-WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # what a file of UTF-16 begins with
-UNCLOSED = ": unexpected end"  # in the error of a text that ends within a cell
+WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # first bytes of a UTF-16 file
+UNCLOSED = ": unexpected end"  # part of the error for text that ends inside a cell
 QUOTINGS = ("auto", "minimal", "none")
-INFERENCE_ROWS = 200  # rows that delimiter and header are inferred from
-NO_NAMES = (*EMPTY, "NA", "N/A", "n/a", "NULL", "null", "None")  # in a first row that is no header
-NAMELESS = re.compile(r"Unnamed: \d+")  # as pandas calls a column without a name
+INFERENCE_ROWS = 200  # rows used to infer delimiter and header
+NO_NAMES = (*EMPTY, "NA", "N/A", "n/a", "NULL", "null", "None")  # cells that do not occur in a header
+NAMELESS = re.compile(r"Unnamed: \d+")  # pandas' name of a column without a name
 
 
 def column_names(
     path: Path, rows: Sequence[Sequence[str]], header: bool | None, known: Sequence[str]
 ) -> tuple[list[str], int, tuple[str, ...]]:
-    """Return the columns' names, how many rows they take (0 or 1), and which the file leaves without one.
+    """Return the column names, the number of header rows (0 or 1), and the columns that the file does not name.
 
     Raises:
-        ZooError: two columns of one name.
+        ZooError: if two columns have the same name.
     """
     first = list(rows[0])
     if header is not False and lacks_index_name(rows):
-        blank = all(not row[-1] for row in rows[1:])  # a delimiter at each line's end
+        blank = all(not row[-1] for row in rows[1:])  # every line ends with a delimiter
         first = [*first, ""] if blank else ["", *first]
     numbered = [f"column_{n + 1}" for n in range(len(first))]
     names = fill_names(first)
@@ -56,17 +56,17 @@ def column_names(
 
 
 def has_names(first: Sequence[str], known: Sequence[str]) -> bool:
-    """Tell whether a row has all ``known`` names, one of them in so many words."""
+    """Return whether a row has all ``known`` names, at least one of them literally."""
     return set(known) <= set(fill_names(first)) and not set(known).isdisjoint(first)
 
 
 def fill_names(names: Sequence[str]) -> list[str]:
-    """Return names with column_1, column_2, … for those that are none."""
+    """Replace missing names with column_1, column_2, …."""
     return [f"column_{n + 1}" if not name or NAMELESS.fullmatch(name) else name for n, name in enumerate(names)]
 
 
 def lacks_index_name(rows: Sequence[Sequence[str]]) -> bool:
-    """Tell whether the first row lacks just the name of an index, as R writes it."""
+    """Return whether the first row lacks the name of the index column, as in files written by R."""
     first = rows[0] if rows else []
     return (
         len(rows) > 1
@@ -76,8 +76,10 @@ def lacks_index_name(rows: Sequence[Sequence[str]]) -> bool:
 
 
 def _has_header(rows: Sequence[Sequence[str]]) -> bool:
-    """Tell whether the first row names the columns: it has texts above numbers, or none of it is found below. Blank
-    names are those of an index; 0, 1, 2, … are names too.
+    """Return whether the first row is a header.
+
+    It is a header if it has text above numbers, or if none of its cells occurs below. Blank names are those of an
+    index. 0, 1, 2, … are names too.
     """
     first, below = rows[0], [row for row in rows[1 : INFERENCE_ROWS + 1] if len(row) == len(rows[0])]
     if not below:
@@ -102,7 +104,7 @@ def _column_of_numbers(rows: Sequence[Sequence[str]], column: int) -> bool:
 
 
 def _in_turn(numbers: Sequence[str], names: int) -> bool:
-    """Tell whether the numbers in a first row may be names: none, or years and the like in turn beside other names."""
+    """Return whether numbers in a first row may be names: none, or consecutive ones such as years."""
     if not numbers:
         return True
     if len(numbers) < 2 or len(numbers) == names or not all(text.isdigit() for text in numbers):
@@ -112,7 +114,7 @@ def _in_turn(numbers: Sequence[str], names: int) -> bool:
 
 @dataclass
 class ParsedRows:
-    """Rows of cells and the line that each begins in, up to an ``error``."""
+    """Rows of cells with the line number at which each starts. Parsing stops at an ``error``."""
 
     rows: list[list[str]] = field(default_factory=list)
     lines: list[int] = field(default_factory=list)
@@ -120,7 +122,7 @@ class ParsedRows:
 
     @property
     def even(self) -> bool:
-        """Tell whether all rows have the same length, but for a first one that lacks the name of an index."""
+        """Return whether all rows have the same length, except a first row without the name of an index."""
         return len({len(row) for row in self.rows}) <= 1 or lacks_index_name(self.rows)
 
 
@@ -132,18 +134,18 @@ def _reader(lines: Iterable[str], delimiter: str, quoting: str | None, *, strict
 def parse_rows(
     path: Path, text: str, delimiter: str, quoting: str | None, *, partly: bool = False
 ) -> tuple[ParsedRows, str | None]:
-    """Return the rows of a text and how it is quoted; where that is open, quotation marks enclose cells, unless rows
-    are of one length only where they do not.
+    """Parse the rows of a text, and return them with the quoting style.
 
-    ``partly``: the text may end within a cell.
+    If ``quoting`` is open, quotation marks enclose cells, unless only the other reading gives rows of equal length.
+    ``partly`` allows the text to end inside a cell.
 
     Raises:
-        ZooError: a quotation mark that is never closed.
+        ZooError: if a quotation mark is not closed.
     """
     body = _collected(path, text, delimiter, quoting)
     if quoting != "none" and '"' in text:
         torn = body.error is not None or not body.even
-        # A tab hardly ever stands in a text: a cell of several lines with tabs is several rows. Commas stand in most.
+        # Tabs are rare in text, so a multi-line cell with tabs is really several rows. Commas are common in text.
         runs_on = delimiter == "\t" and bool(np.any(np.diff(body.lines) > 1))
         if quoting != "minimal" and (torn or runs_on):
             plain = _collected(path, text, delimiter, "none")
@@ -170,10 +172,10 @@ def _collected(path: Path, text: str, delimiter: str, quoting: str | None) -> Pa
 def numbered_rows(
     path: Path, lines: Iterable[str], delimiter: str, quoting: str | None
 ) -> Iterator[tuple[int, list[str]]]:
-    """Yield rows that are not empty, without the blanks around their cells, and the line that each begins in.
+    """Yield nonempty rows and their start lines. Whitespace around cells is stripped.
 
     Raises:
-        ZooError: a quotation mark that is never closed.
+        ZooError: if a quotation mark is not closed.
     """
     line, reader = 1, _reader(lines, delimiter, quoting)
     try:
@@ -188,8 +190,9 @@ def numbered_rows(
 
 
 def _ordinary(rows: Sequence[Sequence[str]]) -> bool:
-    """Tell whether quotation marks, which ``rows`` still have, are characters of texts: some stand within a cell, or
-    cells begin or end with one and none is enclosed.
+    """Return whether the quotation marks in ``rows`` are ordinary characters.
+
+    They are if some occur inside a cell, or if cells start or end with one and no cell is enclosed.
     """
     cells = [cell for row in rows for cell in row if '"' in cell]
     if any('"' in cell[1:-1].replace('""', "") for cell in cells):
@@ -198,8 +201,10 @@ def _ordinary(rows: Sequence[Sequence[str]]) -> bool:
 
 
 def infer_delimiter(path: Path, text: str, delimiter: str | None, quoting: str | None, known: Sequence[str]) -> str:
-    """Return the delimiter: one that makes all ``known`` names of the first row, else ``delimiter``, else the one that
-    cuts the first rows into the same number of fields, the most of them.
+    """Infer the delimiter of a CSV.
+
+    A delimiter that produces all ``known`` names in the first row has priority, then ``delimiter``. Otherwise, return
+    the one that splits the first rows into equally many fields, and into the most fields.
     """
     head = "".join(itertools.islice(io.StringIO(text, newline=""), INFERENCE_ROWS))
     if known:
@@ -220,10 +225,10 @@ def infer_delimiter(path: Path, text: str, delimiter: str | None, quoting: str |
     best = max(scores, key=lambda choice: scores[choice], default=None)
     if best is None or scores[best][0] < 0.5:
         raise ZooError(
-            f"{path}: is not a CSV, no delimiter of , ; tab | cuts its lines into columns; "
-            f"name another by data.delimiter="
+            f"{path}: is not a CSV: none of the delimiters , ; tab | splits its lines into columns; "
+            f"set another with data.delimiter="
         )
-    if best == ",":  # unless the commas are those of numbers
+    if best == ",":  # unless the commas belong to numbers
         for choice in (one for one in DELIMITERS if one != ","):
             if scores.get(choice, (0.0, 1))[0] >= scores[best][0] and _commas_in_numbers(head, choice):
                 return choice
@@ -243,21 +248,24 @@ def _commas_in_numbers(head: str, delimiter: str) -> bool:
 
 
 def read_csv(path: Path, dialect: Dialect = INFERRED, *, known: Sequence[str] = ()) -> Table:
-    """Return the cells of a CSV as text.
+    """Read the cells of a CSV as text.
 
-    A byte-order mark is taken off, UTF-16 understood, quoted delimiters and line breaks kept, blanks around values
-    dropped. A delimiter of None: the one of , ; tab | that splits all rows alike. A header of None: the first row is
-    one if it names what stands below rather than being of its kind. Quoting None or auto: quotation marks enclose
-    cells, unless the file is a table only where they are ordinary characters. Columns without a name are column_1,
-    column_2, …; a first row with all ``known`` names is a header.
+    The encoding is UTF-8 or UTF-16, and a byte-order mark is removed. Quoted delimiters and line breaks are kept,
+    whitespace around values is stripped.
+
+    If ``delimiter`` is None, it is the one of , ; tab | that splits all rows equally. If ``header`` is None, the first
+    row is a header if it differs in kind from the rows below. A first row with all ``known`` names is always a header.
+    If ``quoting`` is None or auto, quotation marks enclose cells, unless the file only parses without quoting. Columns
+    without a name become column_1, column_2, ….
 
     Raises:
-        ZooError: not a file, not text, not a table, rows of different lengths, duplicate column names, no rows.
+        ZooError: if it is not a text file or not a table, rows differ in length, names are duplicates, or there are no
+            rows.
     """
     content = read_bytes(path)
     wide = content.startswith(WIDE)
     if not wide and b"\0" in content[:100_000]:
-        raise ZooError(f"{path}: is not a CSV, it holds bytes that are no text")
+        raise ZooError(f"{path}: is not a CSV: it has bytes that are not text")
     text = decode(path, content, "utf-16" if wide else "utf-8-sig")
     delimiter, quoting = dialect.delimiter, dialect.quoting
     if delimiter is not None and len(delimiter) != 1:
@@ -272,12 +280,12 @@ def read_csv(path: Path, dialect: Dialect = INFERRED, *, known: Sequence[str] = 
         quoted = any('"' in cell for cell in row)
         advice = "; pass data.quoting=none if quotes are ordinary characters" if quoted else ""
         raise ZooError(
-            f"{path}, line {line}: has {len(row)} fields where others have {width} (delimiter {cut!r}); "
-            f"mend or delete the line{advice}"
+            f"{path}, line {line}: has {len(row)} fields; other lines have {width} (delimiter {cut!r}); "
+            f"correct or delete the line{advice}"
         )
     names, skip, nameless = column_names(path, body.rows, dialect.header, known)
     if len(body.rows) == skip:
-        raise ZooError(f"{path}: has a header and no rows")
+        raise ZooError(f"{path}: has a header but no rows")
     table = _table(path, body.rows[skip:], names, body.lines[skip:])
     return replace(table, delimiter=cut, quoting=quoting, header=bool(skip), nameless=nameless)
 
@@ -285,13 +293,13 @@ def read_csv(path: Path, dialect: Dialect = INFERRED, *, known: Sequence[str] = 
 def stream_csv(
     file: io.BufferedReader, where: str, dialect: Dialect, *, rows: int, known: Sequence[str] = ()
 ) -> Iterator[Table]:
-    """Yield a CSV's cells as ``read_csv`` reads them, so many ``rows`` at a time, in memory for these alone.
+    """Read a CSV like ``read_csv``, and yield tables of at most ``rows`` rows to limit memory use.
 
-    A first row that has all ``known`` names is a header; where it has not, it is looked at as in ``read_csv``. A
-    delimiter in ``dialect`` that does not make such a row is only tried first.
+    A first row with all ``known`` names is a header. Otherwise, the header is inferred as in ``read_csv``. The
+    delimiter in ``dialect`` is tried first if ``known`` names are given.
 
     Raises:
-        ZooError: not text, not a table, a row of another length than the first, or no rows.
+        ZooError: if it is not text or not a table, a row differs in length from the first row, or there are no rows.
     """
     path = Path(where)
     encoding = "utf-16" if file.peek(2).startswith(WIDE) else "utf-8-sig"
@@ -300,7 +308,7 @@ def stream_csv(
         head = list(itertools.islice(lines, INFERENCE_ROWS))
         text = "".join(head)
         if "\0" in text:
-            raise ZooError(f"{path}: is not a CSV, it holds bytes that are no text")
+            raise ZooError(f"{path}: is not a CSV: it has bytes that are not text")
         if not text.strip():
             raise ZooError(f"{path}: is empty")
         cut = infer_delimiter(path, text, dialect.delimiter, dialect.quoting, known)
@@ -313,7 +321,7 @@ def stream_csv(
         while batch:
             for line, row in batch:
                 if len(row) != len(names):
-                    raise ZooError(f"{path}, line {line}: has {len(row)} fields where the first row has {len(names)}")
+                    raise ZooError(f"{path}, line {line}: has {len(row)} fields; the first row has {len(names)}")
             yield _table(path, [row for _, row in batch], names, [line for line, _ in batch])
             batch = list(itertools.islice(numbered, rows))
     except UnicodeError:
@@ -326,17 +334,17 @@ def _table(path: Path, body: Sequence[Sequence[str]], names: Sequence[str], line
 
 
 def read_labels(path: Path, target: str | None, files: set[str]) -> Iterator[tuple[int, str, str]]:
-    """Yield (line, file, class) of a CSV: the files' column is the one that names most of ``files``.
+    """Yield (line, file, class) of a CSV. The file column is the one with the most names of ``files``.
 
     Raises:
-        ZooError: no column names files, or it is not clear which other column is the class.
+        ZooError: if no column has file names, or the class column is ambiguous.
     """
     table = read_csv(path)
     cells = table.cells
     hits = {name: cells[name].isin(files).mean() for name in cells.columns}
     by_file = max(hits, key=lambda name: hits[name])
     if not hits[by_file]:
-        raise ZooError(f"{path}: none of its columns names the images; columns are {', '.join(cells.columns)}")
+        raise ZooError(f"{path}: no column has the file names of the images; columns are {', '.join(cells.columns)}")
     others = [name for name in cells.columns if name != by_file]
     if target is None and len(others) == 1:
         target = others[0]

@@ -1,4 +1,4 @@
-"""Tables: any CSV, and ready-made ones that are bundled with scikit-learn."""
+"""Tabular datasets: any CSV, and built-in tables."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def table(
     columns: tuple[str, ...] = (),
     classes: tuple[str, ...] = (),
 ) -> Dataset:
-    """Return numbers ``x`` (N, columns) as a Dataset: classification where there are ``classes``, else regression."""
+    """Return numbers ``x`` (N, columns) as a Dataset: classification if ``classes`` are given, otherwise regression."""
     target = Target(("y",), "classification" if classes else "regression", classes)
     y = y.astype(np.int64 if classes else np.float64)
     index = splits.cut(y, stratify=bool(classes), classes=classes)
@@ -53,24 +53,24 @@ def table(
 
 @register_data("breast_cancer", tasks=("classification",), modality="table")
 def breast_cancer(*, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
-    """Return 569 biopsies, 30 measures each: malignant or benign."""
+    """Return the breast cancer dataset: 569 biopsies with 30 features, malignant or benign."""
     return _from_sklearn("breast_cancer", Splits(folds, fold, split_seed))
 
 
 @register_data("wine", tasks=("classification",), modality="table")
 def wine(*, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
-    """Return 178 wines, 13 chemical measures each, from three growers."""
+    """Return the wine dataset: 178 wines from three growers with 13 chemical features."""
     return _from_sklearn("wine", Splits(folds, fold, split_seed))
 
 
 @register_data("diabetes", tasks=("regression",), modality="table")
 def diabetes(*, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
-    """Return 442 patients, 10 measures each in their own units; target: progression of the disease after a year."""
+    """Return the diabetes dataset: 442 patients with 10 unscaled features. Target: disease progression after a year."""
     return _from_sklearn("diabetes", Splits(folds, fold, split_seed), scaled=False)
 
 
 def _from_sklearn(name: str, splits: Splits, **options: Any) -> Dataset:
-    """Return a table that is bundled with scikit-learn."""
+    """Return a table from scikit-learn."""
     from sklearn import datasets
 
     bunch = getattr(datasets, f"load_{name}")(**options)
@@ -99,30 +99,30 @@ def csv(
     fold: int = 0,
     split_seed: int = 0,
 ) -> Dataset:
-    """Return the rows of a CSV, ``target`` (a name, or a place, -1 the last) being what is learnt; several are labels.
+    """Return the rows of a CSV as a Dataset. Several target columns give multilabel classification.
 
-    Models that give their input back need none; where there is one, it tells normal classes and colors codes.
+    Unsupervised models need no target. If there is one, it selects normal classes and colors plots of codes.
 
     Args:
-        ``path``: the file
-        ``target``: column to learn: its name, or its position (-1: the last); several are labels at once
-        ``test``: a file of its own for the test; null: one of the folds
+        ``path``: CSV file
+        ``target``: target column: its name or position (-1: the last); a list of columns for multilabel classification
+        ``test``: separate test file; null: one of the folds
         ``drop_columns``: columns to leave out
-        ``categorical_columns``: columns of numbers that are categories
-        ``numeric_columns``: columns that are numbers in any case, such as codes with leading zeros
-        ``positive_class``: of two classes the one to find; null: the rarer
+        ``categorical_columns``: numeric columns to read as categories
+        ``numeric_columns``: columns to read as numbers in any case, such as codes with leading zeros
+        ``positive_class``: positive class in binary classification; null: the rarer class
         ``delimiter``: character between cells; null: inferred
         ``quoting``: auto, minimal (quotation marks enclose cells) or none (they are ordinary characters)
-        ``header``: whether the first line has the names of the columns; null: inferred
+        ``header``: whether the first line has the column names; null: inferred
         ``decimal``: decimal mark of all numbers, . or ,; null: inferred for each column
-        ``thousands``: mark between thousands, '' for none; null: inferred for each column
-        ``missing``: texts or numbers that stand for a missing value, besides -, NA, n/a and the like
+        ``thousands``: thousands separator, '' for none; null: inferred for each column
+        ``missing``: additional markers of missing values; -, NA, n/a and similar ones are recognized
 
     Raises:
-        ZooError: not a table, or one that cannot be learnt from, with place and remedy.
+        ZooError: if the file is not a table or cannot be used for training. The message says where and how to fix it.
     """
     if path is None:
-        raise ZooError("data.path: must name the table, as data.path=prices.csv")
+        raise ZooError("data.path: must name the CSV file, for example data.path=prices.csv")
     cells = read_csv(Path(path), Dialect(delimiter, quoting, header))
     chosen: Any = target if isinstance(target, Sequence) and not isinstance(target, str) else [target]
     if target is None and task in registry.unsupervised_tasks():
@@ -131,7 +131,7 @@ def csv(
     used = (*targets, *categorical_columns, *numeric_columns)
     index = [name for name in cells.nameless if name not in used and _is_index(cells, name)]
     if index:
-        print_note(f"{path}: left out {', '.join(index)}, an index without a name")
+        print_note(f"{path}: left out {', '.join(index)}, an unnamed index column")
     cells = replace(cells, cells=cells.cells.drop(columns=index))
     options = FrameOptions(
         targets,
@@ -154,13 +154,13 @@ def csv(
 
 
 def _marks(missing: Sequence[str | float | None] | str | float) -> tuple[str, ...]:
-    """Return data.missing as texts; an unquoted null is one."""
+    """Return data.missing as texts. An unquoted null becomes "null"."""
     marks = [missing] if isinstance(missing, (str, float, int)) else missing
     return tuple("null" if mark is None else as_text(mark) for mark in marks)
 
 
 def _is_index(table: Table, name: str) -> bool:
-    """Tell whether a column without a name is an index: the first, counted or all different; or an empty one."""
+    """Return whether an unnamed column is an index: a unique or counting first column, or an empty column."""
     cells = table.cells[name]
     numbers = pd.to_numeric(cells, errors="coerce")
     counted = cells.is_unique or bool((numbers == numbers.round()).all())
@@ -169,10 +169,13 @@ def _is_index(table: Table, name: str) -> bool:
 
 @register_data("adult", tasks=("classification",), modality="table")
 def adult(*, root: str | None = None, split_seed: int = 0) -> Dataset:
-    """Return 48,842 people of a census, 14 columns: income over 50,000 a year or not; the official third to test."""
+    """Return the Adult census dataset: 48,842 people with 14 features. Target: income over $50,000 a year.
+
+    The test set is the official third of the rows.
+    """
     parts = []
     for file, text in fetch("adult", root_folder(root) / "tabular").items():
-        skipped = int(file == "adult.test")  # a remark
+        skipped = int(file == "adult.test")  # the first line is a comment
         options: dict[str, Any] = {"header": None, "names": ADULT_COLUMNS, "skipinitialspace": True}
         frame = pd.read_csv(io.BytesIO(text), na_values="?", skiprows=skipped, **options)
         frame["income"] = frame["income"].str.rstrip(".")
@@ -183,7 +186,10 @@ def adult(*, root: str | None = None, split_seed: int = 0) -> Dataset:
 
 @register_data("california_housing", tasks=("regression",), modality="table")
 def california_housing(*, root: str | None = None, folds: int = 5, fold: int = 0, split_seed: int = 0) -> Dataset:
-    """Return 20,640 districts of California, 9 columns, one of text, 207 gaps: the median value of a house."""
+    """Return the California housing dataset: 20,640 districts with 9 features. Target: median house value.
+
+    One feature is text, and 207 cells are missing.
+    """
     ((file, content),) = fetch("california_housing", root_folder(root) / "tabular").items()
     rows_of_file = Table.of_frame(file, pd.read_csv(io.BytesIO(content)), first=2)
     options = FrameOptions(["median_house_value"], task="regression")

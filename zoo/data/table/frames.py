@@ -1,4 +1,4 @@
-"""Data frames as data sets: rows of numbers, the spec that describes them, and the words for both."""
+"""Convert data frames to datasets, with their specs and descriptions."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from zoo.data.table.spec import FrameOptions, TableReading, TableSpec
 from zoo.exceptions import ZooError, unknown
 from zoo.utils.console import print_note
 
-BINS = 64  # that a column of numbers is cut into, for networks that embed it piece by piece
-LARGE = 1e4  # deviations from 0 beyond which float32 would round a column's differences by a thousandth and more
-SMALLEST = 1e-35  # deviation whose inverse float32 holds
+BINS = 64  # bins of a numeric column, for piecewise linear encoding
+LARGE = 1e4  # standard deviations from 0 beyond which float32 loses a thousandth of the differences or more
+SMALLEST = 1e-35  # smallest standard deviation with an inverse in float32
 TRUE, FALSE = ("1", "true", "yes", "y", "t"), ("0", "false", "no", "n", "f", "-1")
 
 
 @dataclass(frozen=True)
 class Target:
-    """The columns that are learned, and how: as one of ``classes``, as a number, or as several labels at once.
+    """Target columns and their task: one of ``classes``, a number, or several labels.
 
-    ``form`` is how a target's numbers are written, ``missing`` are the texts that stand for none.
+    ``form`` is the number format of the target. ``missing`` are the markers of missing values.
     """
 
     columns: Sequence[str]
@@ -41,14 +41,14 @@ class Target:
 
     @property
     def target_type(self) -> str:
-        """What the task learns from: class or number."""
+        """Type of the target: class or number."""
         return registry.task_entry(self.task).target
 
     def values(self, table: Table) -> np.ndarray:
-        """Return the target of a table's rows as numbers (N,), or (N, K) of several labels; 0 where there is none.
+        """Return the targets of a table's rows (N,), or (N, K) for several labels. Without a target, they are 0.
 
         Raises:
-            ZooError: a value that training lacks, or text in a target of numbers.
+            ZooError: if a class is unknown from training, or a numeric target has text.
         """
         if not self.columns:
             return np.zeros(len(table.cells), dtype=np.int64)
@@ -64,18 +64,18 @@ class Target:
         if (codes < 0).any():
             row = int((codes < 0).argmax())
             value = table.cells[column].iloc[row]
-            raise ZooError(f"{table.at(row, column)}: the class {value!r} does not occur in training")
+            raise ZooError(f"{table.at(row, column)}: the class {value!r} is not in the training data")
         return codes.astype(np.int64)
 
 
 def _flags(table: Table, column: str) -> np.ndarray:
-    """Return a column of labels as 0 and 1, float32."""
+    """Return a label column as 0 and 1, float32."""
     texts = as_texts(table.cells[column], numeric=True).str.lower()
     wrong = np.flatnonzero(~texts.isin([*TRUE, *FALSE]).to_numpy())
     if len(wrong):
         value = table.cells[column].iloc[wrong[0]]
         where = table.at(wrong[0], column)
-        raise ZooError(f"{where}: {value!r} is no label; must be 0 or 1 in each of several targets")
+        raise ZooError(f"{where}: {value!r} is not a label; must be 0 or 1 if there are several targets")
     return np.asarray(texts.isin(TRUE), dtype=np.float32)
 
 
@@ -84,13 +84,13 @@ def _missing(table: Table, row: int, column: str) -> ZooError:
 
 
 def infer_target(table: Table, options: FrameOptions, counts: Mapping[str, TextCounts | None]) -> Target:
-    """Return the target: its task as in ``options``, or as its values suggest.
+    """Return the target with its task, from ``options`` or inferred from the values.
 
-    Text, flags and at most 20 different whole numbers are classes; other numbers are regressed; several columns are
-    labels that may be true together.
+    Text, booleans and at most 20 different integers give classification. Other numbers give regression, and several
+    columns give multilabel classification.
 
     Raises:
-        ZooError: missing values, one value only, text where numbers are to be regressed.
+        ZooError: if values are missing, all values are equal, or a regression target has text.
     """
     if not options.target:
         return Target((), "reconstruction")
@@ -106,13 +106,13 @@ def infer_target(table: Table, options: FrameOptions, counts: Mapping[str, TextC
 def _check_filled(table: Table, column: str, counts: TextCounts | None, missing: tuple[str, ...]) -> None:
     texts = as_texts(table.cells[column], missing=missing)
     blank = texts == ""
-    if counts is not None and counts.marks and counts.strays <= STRAY:  # numbers, and marks for a missing one
+    if counts is not None and counts.marks and counts.strays <= STRAY:  # numeric, with markers of missing values
         blank |= texts.str.lower().isin(MARKS)
     if blank.any():
         raise _missing(table, int(blank.to_numpy().argmax()), column)
     if texts.nunique() < 2:
         only = texts.iloc[0]
-        raise ZooError(f"{table.path}: the target {column!r} is {only!r} in every row; nothing can be learnt")
+        raise ZooError(f"{table.path}: the target {column!r} is {only!r} in every row; there is nothing to learn")
 
 
 def _one_target(table: Table, column: str, options: FrameOptions, counts: TextCounts | None) -> Target:
@@ -135,7 +135,7 @@ def _one_target(table: Table, column: str, options: FrameOptions, counts: TextCo
         advice = "" if counts is None else quantity_advice(counts.counts, len(texts))
         raise ZooError(
             f"{table.path}: the target {column!r} has {len(names):,} different values in {len(texts):,} rows, such as "
-            f"{names[0][:40]!r}, too many for classes{advice}"
+            f"{names[0][:40]!r}, which is too many for classes{advice}"
         )
     marks = [name for name in names if name.lower() in MARKS]
     if marks and table.options:
@@ -148,12 +148,12 @@ def _one_target(table: Table, column: str, options: FrameOptions, counts: TextCo
 
 
 def few_integers(values: np.ndarray) -> bool:
-    """Tell whether numbers are taken for classes: at most 20 different ones, all whole."""
+    """Return whether numbers are classes: at most 20 different integers."""
     return bool((values == np.round(values)).all()) and len(np.unique(values)) <= FEW
 
 
 def as_target(spec: TableSpec, values: np.ndarray) -> torch.Tensor:
-    """Return a target as a model learns it: float32, less the offset of ``spec``; class numbers as they are."""
+    """Convert target values for training: float32 less the offset of ``spec``, or class indices unchanged."""
     if spec.target_type != "number" or spec.multilabel:
         return torch.tensor(values)
     return torch.from_numpy((values - spec.target_offset).astype(np.float32))
@@ -167,10 +167,10 @@ def frame_dataset(
     *,
     test: Table | None = None,
 ) -> Dataset:
-    """Return a frame as a Dataset; ``test`` is a frame of its own for the test, else one is cut off.
+    """Convert a data frame to a Dataset. Without a separate ``test`` frame, the test rows are split off.
 
     Raises:
-        ZooError: a column or a target that cannot be learnt from, with its place and what to do.
+        ZooError: if a column or the target cannot be used. The message says where and how to fix it.
     """
     table = replace(table, cells=with_names(table.cells, str(table.path)))
     if not len(table.cells):
@@ -181,7 +181,7 @@ def frame_dataset(
                 raise unknown(f"column in data.{option}", column, table.cells.columns)
     columns = [str(c) for c in table.cells.columns if c not in {*options.target, *options.drop_columns}]
     if not columns:
-        raise ZooError(f"{table.path}: no column is left to learn from")
+        raise ZooError(f"{table.path}: no input column is left")
     guesses = guess_columns(table, [*columns, *options.target], options)
     target = infer_target(table, options, guesses)
     y = target.values(table)
@@ -193,7 +193,7 @@ def frame_dataset(
     numbers = {
         column: table.numbers(column, form, reading.missing) for column, form in forms.items() if form is not None
     }
-    table = replace(table, cells=table.cells.assign(**numbers))  # numbers are parsed once
+    table = replace(table, cells=table.cells.assign(**numbers))  # parse the numbers only once
     spec = table_spec(name, table.cells[columns], forms, target, y, index[0], reading, options.positive_class)
     split = _encoded(spec, table, y)
     if not table.options and (formats := _formats_described(spec, options.target)):
@@ -211,7 +211,7 @@ def _test_split(test: Table, spec: TableSpec, target: Target) -> dict[str, Any]:
     test = replace(test, cells=with_names(test.cells, str(test.path)))
     lacking = [c for c in (*spec.columns, *target.columns) if c not in test.cells.columns]
     if lacking:
-        raise ZooError(f"{test.path}: lacks the columns {', '.join(lacking)}")
+        raise ZooError(f"{test.path}: the columns {', '.join(lacking)} are missing")
     return _encoded(spec, test, target.values(test))
 
 
@@ -221,7 +221,7 @@ def _encoded(spec: TableSpec, table: Table, y: np.ndarray) -> dict[str, Any]:
 
 
 class Column(NamedTuple):
-    """The statistics of a column: those of its numbers, less ``offset``, or its categories."""
+    """Statistics of a column: its categories, or those of its numbers less ``offset``."""
 
     categories: tuple[str, ...] = ()
     impute_value: float = 0.0
@@ -254,7 +254,7 @@ def table_spec(
     reading: TableReading | None = None,
     positive: str | None = None,
 ) -> TableSpec:
-    """Return the spec of a table, all of its statistics those of the rows ``train``; ``forms`` is None for text."""
+    """Return the spec of a table with statistics of the rows ``train``. ``forms`` is None for text columns."""
     reading = reading or TableReading()
     columns = {
         str(column): _column(frame[column].iloc[train], name, forms[column], reading.missing)
@@ -295,21 +295,21 @@ def table_spec(
 
 
 def offset_of(values: np.ndarray, name: str) -> float:
-    """Return what is subtracted from numbers in float64, so that float32 keeps their differences; mostly 0.
+    """Return an offset to subtract in float64, so that float32 keeps small differences. Usually 0.
 
     Raises:
-        ZooError: differences that are too small for float32.
+        ZooError: if the differences are too small for float32.
     """
     mean, std = float(values.mean()), float(values.std())
     if 0 < std < SMALLEST:
-        raise ZooError(f"{name} varies by {std:.2g}, too little for float32; multiply it")
+        raise ZooError(f"{name} has a standard deviation of {std:.2g}, too small for float32; multiply the values")
     return float(np.round(mean)) if abs(mean) > LARGE * (std or 1.0) else 0.0
 
 
 def quantile_edges(values: np.ndarray) -> tuple[float, ...]:
-    """Return at most 65 different values that cut a column into bins: quantiles of its rows.
+    """Return at most 65 distinct bin edges of a column: quantiles of its rows.
 
-    Where these coincide, as in a column that is mostly 0, the rest are spread evenly over its other values.
+    If quantiles coincide, as in a column of mostly zeros, the remaining edges are spaced evenly over the other values.
     """
     bin_edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)))
     others = np.setdiff1d(values, bin_edges)
@@ -318,7 +318,7 @@ def quantile_edges(values: np.ndarray) -> tuple[float, ...]:
 
 
 def _positive(y: np.ndarray, classes: tuple[str, ...], positive: str | None) -> int:
-    """Return which of two classes is the one to find: ``positive``, else the rarer."""
+    """Return the index of the positive class: ``positive``, otherwise the rarer class."""
     if positive is None:
         return rarer(y)
     name = as_text(positive, numeric=is_numeric(classes))
@@ -328,7 +328,7 @@ def _positive(y: np.ndarray, classes: tuple[str, ...], positive: str | None) -> 
 
 
 def describe(table: Table, spec: TableSpec, target: Sequence[str]) -> str:
-    """Return the line that says how a frame was understood."""
+    """Return a line that describes the inferred target and columns."""
     text = [f"{c} ({len(v)})" for c, v in zip(spec.columns, spec.categories, strict=True) if v]
     numbers = len(spec.columns) - len(text)
     inputs = [f"{numbers} {'column' if numbers == 1 else 'columns'} of numbers"]
@@ -351,7 +351,7 @@ def describe(table: Table, spec: TableSpec, target: Sequence[str]) -> str:
 
 
 def _formats_described(spec: TableSpec, target: Sequence[str]) -> list[str]:
-    """Return how numbers are written, where that is not plain, with the columns that are."""
+    """Describe the number formats other than plain, with their columns."""
     reading = spec.reading
     forms = dict(zip(spec.columns, reading.formats, strict=False))
     forms |= dict.fromkeys(target, reading.target_format) if spec.target_type == "number" else {}
@@ -366,7 +366,7 @@ def _formats_described(spec: TableSpec, target: Sequence[str]) -> list[str]:
 
 
 def _marks_of(table: Table, column: str) -> str:
-    """Return the texts other than an empty cell that stand for a missing value in a column of numbers."""
+    """Return the missing-value markers in a numeric column, except empty cells."""
     cells = table.cells[column]
     if pd.api.types.is_numeric_dtype(cells):
         return ""

@@ -1,4 +1,4 @@
-"""Tables as a modality."""
+"""The table modality."""
 
 from __future__ import annotations
 
@@ -23,14 +23,19 @@ from zoo.data.table.spec import TableSpec
 from zoo.exceptions import ZooError
 from zoo.registry import register_modality
 
-CODES = ("columns", "categories", "impute_values", "missing_indicators")  # which decide what a number in a row means
-TEXTS = ("low", "middle", "high")  # of the example's last column, which says nothing
+CODES = (
+    "columns",
+    "categories",
+    "impute_values",
+    "missing_indicators",
+)  # fields that determine the meaning of each value in a row
+TEXTS = ("low", "middle", "high")  # categories of the last column of the example, which carries no information
 
 
 class TableScaler(Scaler):
-    """Rows (B, encoded_size): numeric columns, standardized, then each category as 0 or 1.
+    """Scales rows (B, encoded_size): standardized numeric columns, then one-hot categories.
 
-    A category that training lacks is 0 throughout. Offsets that training subtracted in float64 are added again.
+    An unknown category is all zeros. Offsets that training subtracted in float64 are added back.
     """
 
     numbers: Tensor
@@ -44,7 +49,7 @@ class TableScaler(Scaler):
         self.offsets = [offsets[n] for n in numbers]
 
     def transform(self, x: Tensor) -> Tensor:
-        """Return rows (B, columns) as targets (B, encoded_size)."""
+        """Return rows (B, columns) as reconstruction targets (B, encoded_size)."""
         numbers = super().transform(x).index_select(1, self.numbers)
         one_hot = [
             (x[:, n : n + 1] == torch.arange(1, count + 1, device=x.device)).to(numbers.dtype)
@@ -53,7 +58,7 @@ class TableScaler(Scaler):
         return torch.cat([numbers, *one_hot], 1)
 
     def inverse_transform(self, output: Tensor) -> Tensor:
-        """Return numbers in original units, then categories as 0 to 1; in float64 where there are offsets."""
+        """Return numbers in original units, then categories from 0 to 1. With offsets, the result is float64."""
         count = len(self.numbers)
         value = output[..., :count] * self.std[self.numbers] + self.mean[self.numbers]
         if any(self.offsets):
@@ -72,7 +77,7 @@ def _table(split: Split, source: TableSpec, spec: TableSpec) -> Split:
 
 
 def _frame(spec: TableSpec, x: Tensor) -> Any:
-    """Return encoded rows as the frame that they were read from."""
+    """Decode encoded rows to the data frame that they came from."""
     columns = {}
     offsets = spec.reading.offsets or (0.0,) * len(spec.columns)
     for number, name in enumerate(spec.columns):
@@ -88,10 +93,10 @@ def _frame(spec: TableSpec, x: Tensor) -> Any:
 
 
 def _targets(spec: TableSpec, table: Table, chosen: Any) -> list[str]:
-    """Return the columns of the truth: as chosen, else the model's own, else the only one that it does not read.
+    """Return the target columns: ``chosen``, those of the model, or the only column that the model does not read.
 
     Raises:
-        ZooError: there are none, and the task needs them.
+        ZooError: if there are none and the task needs them.
     """
     names = [str(name) for name in table.cells.columns]
     if chosen is not None:
@@ -105,12 +110,14 @@ def _targets(spec: TableSpec, table: Table, chosen: Any) -> list[str]:
     others = [name for name in names if name not in spec.columns]
     if not target and len(others) == 1:
         return others
-    lacking = f"lacks the column {', '.join(map(repr, target))}" if target else "does not say which column is the truth"
-    raise ZooError(f"{table.path}: {lacking}; name it by data.target=, its columns are {shortened(names, 20)}")
+    lacking = (
+        f"lacks the column {', '.join(map(repr, target))}" if target else "does not say which column is the target"
+    )
+    raise ZooError(f"{table.path}: {lacking}; set data.target=; columns: {shortened(names, 20)}")
 
 
 def _gaps(spec: TableSpec, frame: pd.DataFrame, target: Sequence[str]) -> np.ndarray:
-    """Return which rows (N,) have no truth."""
+    """Return a mask (N,) of the rows without a target value."""
     gaps = np.zeros(len(frame), dtype=bool)
     for column in target:
         texts = as_texts(frame[column], missing=spec.reading.missing)
@@ -122,7 +129,7 @@ def _gaps(spec: TableSpec, frame: pd.DataFrame, target: Sequence[str]) -> np.nda
 
 @register_modality
 class TableModality(Modality[TableSpec]):
-    """Tables."""
+    """The table modality."""
 
     spec = TableSpec
     scaler = TableScaler
@@ -137,14 +144,14 @@ class TableModality(Modality[TableSpec]):
     unknown_categories = staticmethod(unknown_categories)
 
     def unknown_values(self, spec: TableSpec, batch: Mapping[str, Any]) -> tuple[dict[str, int], int]:
-        """Return how many categories training did not have, by column, and of how many cells."""
+        """Count unknown categories by column, and all categorical cells."""
         x = batch["x"]
         columns = [n for n, categories in enumerate(spec.categories) if categories]
         counts = {spec.columns[n]: int((x[:, n] == 0).sum()) for n in columns}
         return {name: count for name, count in counts.items() if count}, len(x) * len(columns)
 
     def with_statistics(self, spec: TableSpec, x: Values) -> TableSpec:
-        """Return the spec with the mean and deviation of each numeric column; categories keep theirs."""
+        """Return the spec with the mean and standard deviation of each numeric column. Categories do not change."""
         assert isinstance(x, Tensor)
         mean, std = list(spec.mean), list(spec.std)
         for n in range(spec.inputs):
@@ -153,7 +160,7 @@ class TableModality(Modality[TableSpec]):
         return replace(spec, mean=tuple(mean), std=tuple(std))
 
     def request_row(self, spec: TableSpec) -> tuple[str, Any]:
-        """Return the type of a row by the names of its columns."""
+        """Return the type of a row, an object with the column names as keys."""
         from pydantic import WithJsonSchema
 
         from zoo.data.request_types import Cell, bounded_number
@@ -164,14 +171,14 @@ class TableModality(Modality[TableSpec]):
             categories = spec.categories[n] if spec.categories else ()
             if categories:
                 text = {"type": "string", "examples": [category for category in categories if category][:5]}
-                about = "text; another than in training is none"
+                about = "text; unknown categories count as missing"
                 properties[name] = {"anyOf": [text, {"type": "null"}], "description": about}
                 continue
             value = bounded_number(mean[n : n + 1], std[n : n + 1])
             properties[name] = {"anyOf": [value, {"type": "null"}]} if spec.columns else value
         schema = {"type": "object", "properties": properties, "required": list(properties)}
         other = {"anyOf": [{"type": kind} for kind in ("string", "number", "boolean", "null")]}
-        about = "Rows by the names of their columns; null where a value is missing. Further columns are not read."
+        about = "Rows as objects with the column names as keys. null marks a missing value. Other columns are ignored."
         return about, Annotated[dict[str, Cell], WithJsonSchema({**schema, "additionalProperties": other})]
 
     def request_example(self, spec: TableSpec) -> dict[str, Any]:
@@ -185,7 +192,7 @@ class TableModality(Modality[TableSpec]):
         }
 
     def labeled(self, spec: TableSpec, data: Mapping[str, Any], part: str | None) -> Labeled:
-        """Return the rows of a CSV."""
+        """Return the labeled rows of a CSV."""
         reading = spec.reading
         spec = replace(spec, reading=replace(reading, **chosen_options(data, "delimiter", "quoting", "header")))
         frame = read_file(spec, str(data["path"]))
@@ -208,10 +215,10 @@ class TableModality(Modality[TableSpec]):
         return Labeled({**split, "y": y} if len(y) else None, unknown=unknown, values=values, notes=notes)
 
     def translate(self, dataset: Dataset, spec: TableSpec) -> Dataset:
-        """Return a data set whose rows a model of ``spec`` reads, as it is where both number values alike.
+        """Re-encode a dataset for a model with ``spec``. Return it unchanged if both encodings are equal.
 
         Raises:
-            ZooError: columns that the model reads are missing.
+            ZooError: if columns that the model reads are missing.
         """
         source = dataset.spec
         assert isinstance(source, TableSpec)
@@ -224,9 +231,10 @@ class TableModality(Modality[TableSpec]):
         return replace(dataset, spec=replace(source, **renumbered), train=parts[0], val=parts[1], test=parts[2])
 
     def example(self, task: str, action_space: str = "") -> Dataset:
-        """Return a table of five columns of very different size and one of text: the side of a plane, or how far from it.
+        """Return a generated table: five numeric columns of very different scales, and one text column.
 
-        A plane, so that linear models pass; two columns count alike, so that one that sees but one of them does not.
+        The target is the side of a hyperplane, or the distance from it. Linear models can learn it. Two columns matter
+        equally, so a model that uses only one of them fails.
         """
         rng = np.random.default_rng(0)
         z = rng.uniform(-1, 1, (ROWS, 5))

@@ -1,4 +1,4 @@
-"""Tables: rows of columns, numbers or texts, as a network reads them."""
+"""Encode raw table rows for a model."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ from zoo.data.table.csv_file import stream_csv
 from zoo.data.table.spec import TableSpec
 from zoo.exceptions import ZooError
 
-ROWS = 4096  # that are read of a file at once
+ROWS = 4096  # read from a file at once
 INTEGER = re.compile(r"([-+]?\d+)\.0*")
-EXAMPLES = 5  # categories that a note names
+EXAMPLES = 5  # categories listed in a note
 
 
 def encode(spec: TableSpec, raw: Any) -> Batch:
     """Return rows as ``x`` float (B, inputs).
 
-    ``raw`` is a data frame, a row of one, a dictionary or a list of such by the columns' names, the path of a CSV, or
-    an array (B, inputs) of numbers in the columns' own units.
+    ``raw`` is a data frame, one row of it, a dictionary by column names or a list of dictionaries, or the path of a
+    CSV. It may also be an array (B, inputs) of numbers in the original units.
 
     Raises:
-        ZooError: a column that is missing, text or infinity in a column of numbers, another shape, no rows.
+        ZooError: if a column is missing, a numeric column has text or infinity, the shape is wrong, or there are no
+            rows.
     """
     frame = as_frame(spec, raw)
     if frame is not None:
@@ -42,7 +43,7 @@ def encode(spec: TableSpec, raw: Any) -> Batch:
 
 
 def read(spec: TableSpec, path: str) -> Iterator[Piece]:
-    """Read rows of a CSV, as the training file was read."""
+    """Yield the rows of a CSV, parsed like the training file."""
     name = "standard input" if path == INPUT else path
     with opened(path) as file:
         for table in stream_csv(file, name, spec.reading, rows=ROWS, known=spec.columns):
@@ -52,25 +53,25 @@ def read(spec: TableSpec, path: str) -> Iterator[Piece]:
 
 
 def from_json(spec: TableSpec, rows: Sequence[dict[str, Any]]) -> Any:
-    """Return rows by the names of their columns as ``encode`` takes them."""
+    """Convert rows with column names to input for ``encode``."""
     frame = pd.DataFrame(list(rows), dtype=object)
     if spec.columns:
         return frame
     names = [f"column_{n + 1}" for n in range(spec.inputs)]
     missing = [name for name in names if name not in frame]
     if missing:
-        raise ZooError(f"x: lacks {missing[0]}; its columns are {names[0]} to {names[-1]}")
+        raise ZooError(f"x: {missing[0]} is missing; columns are {names[0]} to {names[-1]}")
     x = frame[names].apply(pd.to_numeric, errors="coerce").to_numpy(float)
     if not np.isfinite(x).all():
-        raise ZooError("x: has text, or nothing, in a column of numbers")
+        raise ZooError("x: a numeric column has text or a missing value")
     return x
 
 
 def as_frame(spec: TableSpec, raw: Any) -> pd.DataFrame | None:
-    """Return rows by the names of their columns as a frame, None for an array of numbers.
+    """Convert rows with column names to a data frame. Return None for a numeric array.
 
     Raises:
-        ZooError: a file that cannot be read, a single text that names none, rows of another length.
+        ZooError: if a file cannot be read, a text is not a file name, or a row has the wrong length.
     """
     if isinstance(raw, (str, Path)):
         return read_file(spec, str(raw))
@@ -90,8 +91,8 @@ def as_frame(spec: TableSpec, raw: Any) -> pd.DataFrame | None:
             cells = np.asarray(raw if isinstance(raw, np.ndarray) else list(raw))
         except (TypeError, ValueError):
             kind = type(raw).__name__
-            raise ZooError(f"{spec.name}: a {kind}; must be rows, by their columns' names or as numbers") from None
-    if cells.dtype.kind in "US":  # numbers beside texts stay numbers
+            raise ZooError(f"{spec.name}: a {kind}; must be rows, as dictionaries or as numbers") from None
+    if cells.dtype.kind in "US":  # numbers in rows with text stay numbers
         cells = np.asarray(list(raw), dtype=object)
     numbers = cells.dtype.kind in "buif"
     if numbers and (not spec.missing_indicators or cells.shape[-1:] != (len(spec.columns),)):
@@ -106,10 +107,10 @@ def as_frame(spec: TableSpec, raw: Any) -> pd.DataFrame | None:
 
 
 def read_file(spec: TableSpec, path: str) -> pd.DataFrame:
-    """Return all rows of a CSV; ``attrs["origin"]`` is the table that they come from, without its cells.
+    """Return all rows of a CSV. ``attrs["origin"]`` is the source Table without its cells.
 
     Raises:
-        ZooError: there is no such file, or it cannot be read.
+        ZooError: if the file does not exist or cannot be read.
     """
     if not Path(path).is_file():
         raise ZooError(f"{path[:200]}: no such file")
@@ -130,24 +131,24 @@ def _check_columns(spec: TableSpec, columns: Iterable[str], name: str) -> None:
 
 
 def column_names(spec: TableSpec) -> tuple[str, ...]:
-    """Return the names of a table's columns."""
+    """Return the column names of a table."""
     return spec.columns or tuple(f"column_{n + 1}" for n in range(spec.inputs))
 
 
 def _encode_array(spec: TableSpec, raw: Any) -> np.ndarray:
-    """Return an array of numbers as float64 (B, inputs), checked as training checks its rows."""
+    """Return a numeric array as float64 (B, inputs), with the same checks as in training."""
     x: np.ndarray = raw.detach().cpu().numpy() if isinstance(raw, Tensor) else np.asarray(raw)
     x = x.astype(np.float64)
     x = x[None] if x.shape == spec.input_shape else x
     if x.ndim != 2 or x.shape[1] != spec.inputs:
-        return x  # refused by its shape
+        return x  # rejected later because of its shape
     place = Table.of_frame(spec.name, pd.DataFrame(x), unit="row").at
     names = [*column_names(spec), *spec.missing_indicators]
     for n, known in enumerate(spec.categories):
         wrong = np.flatnonzero((x[:, n] != np.round(x[:, n])) | (x[:, n] < 0) | (x[:, n] > len(known)))
         if known and len(wrong):
             where, value = place(int(wrong[0]), names[n]), x[wrong[0], n]
-            raise ZooError(f"{where}: {value:g} is no number of a category, 0 to {len(known)}")
+            raise ZooError(f"{where}: {value:g} is not a category code from 0 to {len(known)}")
     offsets = spec.reading.offsets
     if offsets:
         x = x - np.array([*offsets, *[0.0] * len(spec.missing_indicators)])
@@ -157,17 +158,18 @@ def _encode_array(spec: TableSpec, raw: Any) -> np.ndarray:
         row, column = not_finite[0]
         value = x[row, column]
         problem = "is missing" if np.isnan(value) else "is infinite" if np.isinf(value) else f"{value:g} is too large"
-        raise ZooError(f"{place(int(row), names[column])}: {problem}; mend it")
+        raise ZooError(f"{place(int(row), names[column])}: {problem}; correct it")
     return x
 
 
 def encode_frame(spec: TableSpec, frame: pd.DataFrame, origin: Table | None = None) -> np.ndarray:
-    """Return the columns of a table as x (N, inputs), float64: texts numbered, missing numbers filled and flagged.
+    """Return the columns of a table as x (N, inputs), float64.
 
-    ``origin`` says where a cell is, for errors.
+    Categories become integer codes. Missing numbers are imputed and flagged. ``origin`` locates cells in error
+    messages.
 
     Raises:
-        ZooError: a column that is missing, text or infinity in a column of numbers.
+        ZooError: if a column is missing, or a numeric column has text or infinity.
     """
     origin = origin or frame.attrs.get("origin") or Table.of_frame(spec.name, frame, unit="row")
     place = origin.at
@@ -191,13 +193,13 @@ def encode_frame(spec: TableSpec, frame: pd.DataFrame, origin: Table | None = No
 
 
 def with_names(frame: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Return a frame whose columns' names are texts.
+    """Return a data frame with text as column names.
 
     Raises:
-        ZooError: two columns of one name, or names of several levels.
+        ZooError: if two columns have the same name, or the columns are a MultiIndex.
     """
     if frame.columns.nlevels > 1:
-        raise ZooError(f"{name}: its columns have names of {frame.columns.nlevels} levels; must be one text each")
+        raise ZooError(f"{name}: the columns have {frame.columns.nlevels} levels of names; must have one")
     if not all(isinstance(column, str) for column in frame.columns):
         frame = frame.rename(columns=str)
     if frame.columns.has_duplicates:
@@ -210,9 +212,9 @@ def with_names(frame: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def as_text(value: Any, *, numeric: bool = False, missing: Sequence[str] = ()) -> str:
-    """Return a cell as the text of a category, ``""`` where it is missing; a float that is whole as a whole number.
+    """Convert a cell to category text, ``""`` if missing. Whole floats become integers.
 
-    In a column that is ``numeric``, whose texts are all numbers, texts are so too: 3.0 and 3 are one.
+    In a ``numeric`` column, whose texts are all numbers, texts are normalized as well: 3.0 becomes 3.
     """
     if isinstance(value, (float, np.floating)) and float(value).is_integer():
         text = str(int(value))
@@ -225,24 +227,24 @@ def as_text(value: Any, *, numeric: bool = False, missing: Sequence[str] = ()) -
 
 
 def is_numeric(texts: Iterable[str]) -> bool:
-    """Tell whether all texts but missing ones are numbers."""
+    """Return whether all texts, except missing ones, are numbers."""
     return all(is_number(text) for text in texts if text)
 
 
 def as_texts(column: pd.Series, *, numeric: bool = False, missing: Sequence[str] = ()) -> pd.Series:
-    """Return a column's cells as texts; each different one is looked at once."""
+    """Convert the cells of a column to text. Each distinct value is converted once."""
     texts = map_unique(column, lambda value: as_text(value, numeric=numeric, missing=missing), object)
     return pd.Series(texts, index=column.index)
 
 
 def category_texts(column: pd.Series, *, missing: Sequence[str] = ()) -> pd.Series:
-    """Return a column's cells as texts, whole numbers alike where all of them are numbers."""
+    """Convert the cells of a column to category text. Integers are normalized if all cells are numbers."""
     texts = as_texts(column, missing=missing)
     return as_texts(texts, numeric=True) if is_numeric(texts.unique()) else texts
 
 
 def category_codes(column: pd.Series, known: Sequence[str], *, missing: Sequence[str] = ()) -> np.ndarray:
-    """Return the numbers from 1 of a column's cells in ``known``, 0 for another text, as float64 (N,)."""
+    """Return category codes (N,), float64: positions in ``known`` from 1, and 0 for unknown text."""
     numbers = {text: float(number) for number, text in enumerate(known, start=1)}
     numeric = is_numeric(known)
 
@@ -256,7 +258,7 @@ def category_codes(column: pd.Series, known: Sequence[str], *, missing: Sequence
 
 
 def _as_in_file(value: Any, text: str, known: Sequence[str]) -> str:
-    """Return a flag or a number as the file has it that ``known`` categories come from: true or 1, 01001."""
+    """Format a boolean or a number like the ``known`` categories: true or 1, 01001."""
     if isinstance(value, (bool, np.bool_)):
         return next((one for one in (text.lower(), text.upper(), str(int(value))) if one in known), text)
     lengths = {len(one) for one in known if one}
@@ -264,9 +266,9 @@ def _as_in_file(value: Any, text: str, known: Sequence[str]) -> str:
 
 
 def unknown_categories(spec: TableSpec, raw: Any, batch: Mapping[str, Any]) -> dict[str, Counter[str]]:
-    """Return the categories of ``raw`` that training lacks, by column, and how often each occurs.
+    """Count the categories of ``raw`` that are unknown from training, by column.
 
-    ``batch`` is what ``encode`` made of it.
+    ``batch`` is the result of ``encode``.
     """
     counts: dict[str, Counter[str]] = {}
     text = [n for n, known in enumerate(spec.categories) if known]
@@ -284,7 +286,7 @@ def unknown_categories(spec: TableSpec, raw: Any, batch: Mapping[str, Any]) -> d
 
 
 def unknown_notes(counts: Mapping[str, Counter[str]]) -> list[str]:
-    """Return a line for each column with categories that training lacks, as ``unknown_categories`` counts them."""
+    """Return a line for each column in the counts of ``unknown_categories``."""
     lines = []
     for column, values in counts.items():
         examples = shortened([f"{text[:40]} ({count:,})" for text, count in values.most_common()], EXAMPLES)

@@ -1,4 +1,4 @@
-"""Tables: what a data set of rows and columns says of itself."""
+"""Specs and options of tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zoo.exceptions import ZooError
 
 @dataclass(frozen=True)
 class Dialect:
-    """The ``delimiter``, ``quoting`` and ``header`` of a CSV as training's file had them (None: look at the file)."""
+    """``delimiter``, ``quoting`` and ``header`` of a CSV, as in the training file (None: infer)."""
 
     delimiter: str | None = field(default=None, compare=False)
     quoting: str | None = field(default=None, compare=False)
@@ -21,13 +21,13 @@ class Dialect:
 
 @dataclass(frozen=True)
 class TableReading(Dialect):
-    """How a table is read.
+    """How a table is parsed.
 
-    ``target`` names the columns that training learned. ``missing`` are texts and numbers that stand for a missing
-    value, beside the usual marks. ``formats`` has for each column how its numbers are written
-    (see ``zoo.data.table.cells``), ``target_format`` that of a target. ``offsets`` are subtracted from the columns
-    in float64, so that large numbers keep their small differences in float32; without any, columns are in their own
-    units. Tables that differ in their files alone are equal.
+    ``target`` names the target columns of training. ``missing`` are additional markers of missing values. ``formats``
+    has the number format of each column (see ``zoo.data.table.cells``), and ``target_format`` that of the target.
+
+    ``offsets`` are subtracted from the columns in float64, so that float32 keeps small differences between large
+    numbers. Without offsets, columns are in their original units. Equality ignores the dialect of the file.
     """
 
     target: tuple[str, ...] = ()
@@ -39,11 +39,11 @@ class TableReading(Dialect):
 
 @dataclass(frozen=True)
 class FrameOptions:
-    """How a frame is read: ``task`` None is inferred, ``categorical_columns`` are columns of numbers that stand for
-    categories, ``numeric_columns`` such that are numbers in any case.
+    """Options for the conversion of a data frame to a dataset.
 
-    Where a task needs no labels, there may be no ``target``. ``decimal`` and ``thousands`` force how all columns'
-    numbers are written; ``reading`` is how the frame's file was read.
+    A ``task`` of None is inferred. ``categorical_columns`` are numeric columns to read as categories, and
+    ``numeric_columns`` are always numbers. Unsupervised tasks need no ``target``. ``decimal`` and ``thousands``
+    override the number format of all columns. ``reading`` is how the file was parsed.
     """
 
     target: Sequence[str]
@@ -60,20 +60,21 @@ class FrameOptions:
         if self.decimal not in (None, ".", ","):
             raise ZooError(f"data.decimal={self.decimal!r}: must be . or ,")
         if self.thousands not in (None, "", ".", ",", " ", "'", "_"):
-            raise ZooError(f"data.thousands={self.thousands!r}: must be . , ' _ a blank, or '' for none")
+            raise ZooError(f"data.thousands={self.thousands!r}: must be . , ' _ a space, or '' for none")
         if self.decimal is not None and self.decimal == self.thousands:
-            raise ZooError(f"data.thousands={self.thousands!r}: is data.decimal too")
+            raise ZooError(f"data.thousands={self.thousands!r}: must differ from data.decimal")
 
 
 @dataclass(frozen=True)
 class TableSpec(DataSpec):
-    """Rows of a table: ``input_shape`` is (columns,), numbers in their own units.
+    """Rows of a table. ``input_shape`` is (columns,), with numbers in original units.
 
-    ``categories`` has for each of ``columns`` the texts that it may hold, numbered from 1 in x (0: another text, or
-    none), and nothing for a column of numbers. ``impute_values`` stand in x where a number is missing; for each of
-    the columns ``missing_indicators`` a further column of x, at the end, is 1 there. ``bin_edges`` are at most 65 of
-    the training rows' values, from the smallest to the largest, between which a column of numbers falls into bins;
-    nothing for others.
+    ``categories`` has the known texts of each column, encoded in x as codes from 1 (0: unknown or missing), and an
+    empty tuple for numeric columns. ``impute_values`` replace missing numbers in x. Each of the ``missing_indicators``
+    columns adds a column at the end of x, which is 1 for missing values.
+
+    ``bin_edges`` has at most 65 increasing quantiles of the training rows for each numeric column, and an empty tuple
+    for other columns.
     """
 
     modality: ClassVar[str] = "table"
@@ -88,5 +89,5 @@ class TableSpec(DataSpec):
 
     @property
     def encoded_size(self) -> int:
-        """Numbers in one row once its categories are one-hot."""
+        """Number of values in one row after one-hot encoding."""
         return self.inputs + sum(len(categories) - 1 for categories in self.categories if categories)

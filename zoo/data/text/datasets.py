@@ -1,4 +1,4 @@
-"""Texts: one long one to model the language of, or many short ones with a label each."""
+"""Text datasets: one long text for language modeling, or many labeled short texts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from zoo.exceptions import ZooError
 from zoo.registry import register_data
 from zoo.utils.console import print_note
 
-VALIDATION = TEST = 0.1  # shares of a long text; the last is test, what is before it validation
+VALIDATION = TEST = 0.1  # fractions of a long text: the end is the test set, the part before it validation
 
 
 # --- one long text ---
@@ -31,18 +31,18 @@ VALIDATION = TEST = 0.1  # shares of a long text; the last is test, what is befo
 def text_file(
     *, path: str | None = None, tokenizer: str = "characters", block_size: int = 128, vocab_size: int = 10_000
 ) -> Dataset:
-    """Return a UTF-8 file to model the language of; null: the documentation topics that every Python carries.
+    """Return a UTF-8 file as a language modeling dataset.
 
-    Its last tenth is test, the tenth before it validation.
+    The last 10 % of the text is the test set, and the 10 % before it are for validation.
 
     Args:
-        ``path``: the file
-        ``tokenizer``: characters or words
-        ``block_size``: tokens that a training step reads
-        ``vocab_size``: tokens that are known, at most: the most frequent in training
+        ``path``: UTF-8 file; null: the documentation topics included in Python
+        ``tokenizer``: characters | words
+        ``block_size``: context length of a training step, in tokens
+        ``vocab_size``: maximum number of tokens in the vocabulary; the most frequent in training are kept
 
     Raises:
-        ZooError: no such file, not UTF-8, empty, or shorter than a window in one of its parts.
+        ZooError: if the file does not exist, is not UTF-8, is empty, or a split is shorter than a window.
     """
     if path is None:
         from pydoc_data.topics import topics
@@ -55,14 +55,15 @@ def text_file(
 
 @register_data("shakespeare", tasks=("language_modeling",), modality="text")
 def shakespeare(*, root: str | None = None, tokenizer: str = "characters", block_size: int = 128) -> Dataset:
-    """Return Tiny Shakespeare, 1,115,394 characters: the last tenth is test, as is customary, the first validation.
+    """Return Tiny Shakespeare: 1,115,394 characters.
 
-    Others train on all but the last tenth; the tenth before it begins the play that test goes on with.
+    The last 10 % is the test set, as is customary, and the first 10 % is for validation. Other projects train on all
+    but the last 10 %. Validation at the start avoids the 10 % before the test set, which begin the same play.
 
     Args:
-        ``root``: folder of data sets that are downloaded; null: $ZOO_DATA, else data/
-        ``tokenizer``: characters or words
-        ``block_size``: tokens that a training step reads
+        ``root``: folder of built-in datasets; null: $ZOO_DATA, otherwise data/
+        ``tokenizer``: characters | words
+        ``block_size``: context length of a training step, in tokens
     """
     folder = root_folder(root) / "tinyshakespeare"
     text = fetch("shakespeare", folder)["input.txt"].decode()
@@ -79,9 +80,10 @@ def long_text(
     *,
     val_first: bool = False,
 ) -> Dataset:
-    """Return windows of a text, its last tenth test, the tenth before it validation, or the first where ``val_first``.
+    """Split a text into train, validation and test, and return their windows as a Dataset.
 
-    ``where`` is what an error calls it.
+    The last 10 % is the test set. Validation is the 10 % before it, or the first 10 % with ``val_first``. Errors call
+    the text ``where``.
     """
     check_choice("data.tokenizer", tokenizer, TOKENIZERS)
     check_number("data.block_size", block_size, low=2, integer=True)
@@ -92,8 +94,8 @@ def long_text(
     if test_size <= block_size:
         required = int((block_size + 1) / min(TEST, VALIDATION)) + 1
         raise ZooError(
-            f"{where}: its {len(tokens):,} {tokenizer} leave {test_size} for test, not more than data.block_size={block_size}; "
-            f"give at least {required:,}, or a smaller block"
+            f"{where}: the test split has {test_size} {tokenizer}; must be more than data.block_size={block_size}; "
+            f"use a text of at least {required:,} {tokenizer} or a smaller block"
         )
     rest = tokens[:-test_size]
     train_tokens, val_tokens = rest[:-val_size], rest[-val_size:]
@@ -117,7 +119,7 @@ def long_text(
 
 
 def windows(tokens: torch.Tensor, block_size: int, *, pad: bool) -> dict[str, Windows]:
-    """Return x and y, shifted by one; with ``pad``, streams of windows cover every symbol."""
+    """Return windows x, and y shifted by one token. ``pad`` lets the parallel streams cover every token."""
     if pad:
         unit = STREAMS * block_size
         missing = -(len(tokens) - 1) % unit
@@ -146,38 +148,41 @@ def text(
     fold: int = 0,
     split_seed: int = 0,
 ) -> Dataset:
-    """Return labeled texts: a CSV or TSV, or a folder with a folder of text files per class.
+    """Return labeled texts from a CSV or TSV, or from a folder with one folder of text files per class.
 
     Args:
-        ``path``: the file or the folder
-        ``text_column``: column of the texts; null: the one with the longest texts
-        ``target``: column of the labels; null: the other one
-        ``test``: a file or folder of test texts; null: one of the folds
+        ``path``: file or folder
+        ``text_column``: column with the texts; null: the column with the longest texts
+        ``target``: column with the labels; null: the other column
+        ``test``: file or folder with the test set; null: one of the folds
         ``delimiter``: character between cells; null: inferred
         ``quoting``: auto, minimal (quotation marks enclose cells) or none (they are ordinary characters)
-        ``header``: whether the first line has the names of the columns; null: inferred
-        ``tokenizer``: characters or words; null: words, or characters for scripts without blanks between words
-        ``max_length``: tokens that are read of each text, at most
-        ``vocab_size``: tokens that are known, at most: the most frequent in training
-        ``min_freq``: times that a token must occur in training to be known
+        ``header``: whether the first line has the column names; null: inferred
+        ``tokenizer``: characters | words; null: words, or characters for scripts without spaces
+        ``max_length``: maximum length of a text in tokens; longer texts are truncated
+        ``vocab_size``: maximum number of tokens in the vocabulary; the most frequent in training are kept
+        ``min_freq``: minimum number of occurrences of a token in training
+        ``folds``: number of stratified folds
+        ``fold``: index of the fold used as the test set
+        ``split_seed``: seed of the folds and the validation split
 
     Raises:
-        ZooError: a file that cannot be read, an empty text, a missing label, one class only.
+        ZooError: if a file cannot be read, a text is empty, a label is missing, or there is only one class.
     """
     splits = Splits(folds, fold, split_seed)
     if path is None:
-        raise ZooError("data=text: needs data.path=, the file or folder to read")
+        raise ZooError("data=text: set data.path= to a file or folder")
     name, layout = Path(path).stem, TextReading(delimiter=delimiter, quoting=quoting, header=header)
     texts = read_labeled(Path(path), text_column, target, layout)
     if tokenizer is None:
         tokenizer = infer_tokenizer(texts.texts)
         if tokenizer == "characters":
-            reason = "most letters are of a script without blanks between words"
+            reason = "most letters belong to a script without spaces between words"
             print_note(f"{path}: {reason}; data.tokenizer=characters (or words)")
     classes = sorted(set(texts.labels))
     if len(classes) < 2:
         raise ZooError(
-            f"{name}: all {len(texts.texts)} texts have the label {classes[0]!r}; there must be at least two"
+            f"{name}: all {len(texts.texts)} texts have the label {classes[0]!r}; must have at least two labels"
         )
     y = np.array([classes.index(label) for label in texts.labels])
     if test is None:
@@ -187,7 +192,7 @@ def text(
     test_texts = read_labeled(Path(test), column, label, texts.reading if texts.reading.text_column else layout)
     unknown = sorted(set(test_texts.labels) - set(classes))
     if unknown:
-        raise ZooError(f"{test}: its class {unknown[0]!r} is not in {path}")
+        raise ZooError(f"{test}: the class {unknown[0]!r} is not in {path}")
     train, val = (texts.select(index) for index in splits.cut_val(y, stratify=True, classes=classes))
     return short_texts(name, [train, val, test_texts], tokenizer, max_length, vocab_size, min_freq)
 
@@ -201,14 +206,16 @@ def sentiment(
     vocab_size: int = 20_000,
     min_freq: int = 2,
 ) -> Dataset:
-    """Return the Stanford Sentiment Treebank's sentences, positive or negative: 6,920, 872 and 1,821.
+    """Return the Stanford Sentiment Treebank (SST-2): sentences that are positive or negative.
+
+    6,920 sentences are for training, 872 for validation and 1,821 for the test.
 
     Args:
-        ``root``: folder of data sets that are downloaded; null: $ZOO_DATA, else data/
-        ``tokenizer``: characters or words
-        ``max_length``: tokens that are read of each sentence, at most
-        ``vocab_size``: tokens that are known, at most: the most frequent in training
-        ``min_freq``: times that a token must occur in training to be known
+        ``root``: folder of built-in datasets; null: $ZOO_DATA, otherwise data/
+        ``tokenizer``: characters | words
+        ``max_length``: maximum length of a sentence in tokens; longer ones are truncated
+        ``vocab_size``: maximum number of tokens in the vocabulary; the most frequent in training are kept
+        ``min_freq``: minimum number of occurrences of a token in training
     """
     parts = []
     for content in fetch("sentiment", root_folder(root) / "sst2").values():
@@ -221,7 +228,7 @@ def sentiment(
 def short_texts(
     name: str, parts: Sequence[LabeledTexts], tokenizer: str, max_length: int, vocab_size: int, min_freq: int
 ) -> Dataset:
-    """Return labeled texts of train, validation and test as numbers."""
+    """Encode the labeled texts of train, validation and test as a Dataset."""
     check_choice("data.tokenizer", tokenizer, TOKENIZERS)
     for option, value in (("max_length", max_length), ("vocab_size", vocab_size), ("min_freq", min_freq)):
         check_number(f"data.{option}", value, low=1, integer=True)
@@ -250,23 +257,23 @@ def short_texts(
 
 
 def _note_unknown(spec: TextSpec, test: dict[str, torch.Tensor]) -> None:
-    """Print a note where most tokens of the test texts are unknown: little can be learned from words that occur once."""
+    """Print a note if most tokens of the test texts are unknown, since rare words teach a model little."""
     x = test["x"]
     count, unknown = int((x != PADDING).sum()), int((x == UNKNOWN).sum())
     if unknown > count / 2:
         other = "characters" if spec.tokenizer == "words" else "words"
         print_note(
-            f"{spec.name}: {unknown / count:.0%} of the {spec.tokenizer} in test texts do not occur in training; "
-            f"data.tokenizer={other} may suit them"
+            f"{spec.name}: {unknown / count:.0%} of the {spec.tokenizer} in test texts are not in the training data; "
+            f"data.tokenizer={other} may work better"
         )
 
 
 def coded_rows(
     tokens: Sequence[Any], y: np.ndarray, known: Mapping[str, int], max_length: int
 ) -> dict[str, torch.Tensor]:
-    """Return x (N, T) int64 of at most ``max_length`` tokens, padded, ``lengths`` and ``y``.
+    """Return x (N, T) int64, padded, with at most ``max_length`` tokens per row, ``lengths`` and ``y``.
 
-    An empty text is one unknown symbol.
+    An empty text becomes one unknown token.
     """
     parts = [torch.from_numpy(to_ids(one[:max_length] or ["\ufffd"], known)).long() for one in tokens]
     x = torch.nn.utils.rnn.pad_sequence(parts, batch_first=True, padding_value=PADDING)

@@ -1,4 +1,4 @@
-"""Texts as a modality."""
+"""The text modality."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class TextAugment:
     """Augmentation of training texts (B, T).
 
     Args:
-        ``word_dropout``: share of tokens that become the unknown one (Bowman et al. 2016).
+        ``word_dropout``: fraction of tokens replaced by the unknown token (Bowman et al. 2016).
     """
 
     word_dropout: Share = 0.0
@@ -44,14 +44,14 @@ class TextAugment:
         return self.word_dropout > 0
 
     def __call__(self, batch: Batch, generator: torch.Generator) -> Batch:
-        """Return a batch whose ``x`` (B, T) has symbols replaced; padding stays."""
+        """Replace random tokens in ``x`` (B, T) by the unknown token. Padding does not change."""
         x = batch["x"]
         drawn = upload(torch.rand(x.shape, generator=generator) < self.word_dropout, x.device)
         return {**batch, "x": torch.where(drawn & (x > UNKNOWN), UNKNOWN, x)}
 
 
 def _orders(task: str) -> Dataset:
-    """Return texts of 4 to 12 tokens with one of two among them, whose turn decides."""
+    """Return texts of 4 to 12 tokens. The class is the order of two marker tokens."""
     rng = np.random.default_rng(0)
     lengths = rng.integers(4, 13, ROWS)
     first = rng.integers(0, 2, ROWS)
@@ -64,7 +64,7 @@ def _orders(task: str) -> Dataset:
 
 
 def _language() -> Dataset:
-    """Return a text in which most tokens say which one follows."""
+    """Return a text in which most tokens determine the next one."""
     rng = np.random.default_rng(0)
     parts = []
     for count in (TRAIN * WINDOW + WINDOW, VAL * WINDOW + 1, VAL * WINDOW + 1):
@@ -84,7 +84,7 @@ def _language() -> Dataset:
 
 
 def _text(split: Split, table: Tensor, spec: TextSpec) -> Split:
-    """Return a split's tokens in other numbers; labeled texts are cut to the model's length."""
+    """Map the token ids of a split with ``table``. Labeled texts are truncated to the model's length."""
     values: dict[str, Any] = dict(split)
     if all(isinstance(value, Windows) for value in values.values()):
         return {
@@ -97,7 +97,7 @@ def _text(split: Split, table: Tensor, spec: TextSpec) -> Split:
 
 @register_modality
 class TextModality(Modality[TextSpec]):
-    """Texts."""
+    """The text modality."""
 
     spec = TextSpec
     tasks = ("classification", "language_modeling")
@@ -113,13 +113,13 @@ class TextModality(Modality[TextSpec]):
     read = staticmethod(read)
 
     def unknown_values(self, spec: TextSpec, batch: Mapping[str, Any]) -> tuple[dict[str, int], int]:
-        """Return how many tokens training did not have, and of how many."""
+        """Count unknown tokens and all tokens."""
         x = batch["x"]
         count = int((x == UNKNOWN).sum())
         return {spec.tokenizer: count} if count else {}, int((x != PADDING).sum())
 
     def labeled(self, spec: TextSpec, data: Mapping[str, Any], part: str | None) -> Labeled:
-        """Return labeled texts, or the windows of a long one, all of it."""
+        """Return labeled texts, or all windows of a long text."""
         if data["name"] != "text_file":
             reading = spec.reading
             reading = replace(reading, **chosen_options(data, "delimiter", "quoting", "header"))
@@ -129,13 +129,13 @@ class TextModality(Modality[TextSpec]):
             return with_classes(spec, dict(inputs.encode(spec, list(content.texts))), content.labels, [])
         tokens = to_ids(tokenize(read_text(Path(data["path"])), spec.tokenizer), token_ids(spec.vocabulary))
         if len(tokens) < 2:
-            raise ZooError(f"{data['path']}: holds one token; there must be a next one to predict")
+            raise ZooError(f"{data['path']}: has only one token; must have at least two")
         unknown, values = self.unknown_values(spec, {"x": tokens})
         split = windows(torch.from_numpy(tokens), spec.input_shape[0], pad=True)
         return Labeled(split, unknown=unknown, values=values, stride=spec.input_shape[0])
 
     def labeled_data(self, spec: TextSpec, path: str) -> str:
-        """Return text for labeled texts, else text_file."""
+        """Return text for labeled texts, otherwise text_file."""
         return "text" if spec.classes else "text_file"
 
     def request_row(self, spec: TextSpec) -> tuple[str, Any]:
@@ -144,25 +144,25 @@ class TextModality(Modality[TextSpec]):
 
         from zoo.data.request_types import MAX_TEXT
 
-        about = f"Texts, of which the model reads the first {spec.input_shape[0]} {spec.tokenizer}."
+        about = f"Texts. The model reads the first {spec.input_shape[0]} {spec.tokenizer}."
         return about, Annotated[str, Field(min_length=1, max_length=MAX_TEXT, pattern=r"\S")]
 
     def request_example(self, spec: TextSpec) -> str:
-        """Return a text."""
+        """Return an example text."""
         return "a text to classify"
 
     def translate(self, dataset: Dataset, spec: TextSpec) -> Dataset:
-        """Return a data set whose rows a model of ``spec`` reads, as it is where both have one vocabulary.
+        """Re-encode a dataset with the vocabulary of ``spec``. Return it unchanged if the vocabularies are equal.
 
         Raises:
-            ZooError: the model's texts are cut into other tokens.
+            ZooError: if the tokenizer differs.
         """
         source = dataset.spec
         assert isinstance(source, TextSpec)
         if source.vocabulary == spec.vocabulary:
             return dataset
         if source.tokenizer != spec.tokenizer:
-            raise ZooError(f"{source.name}: is cut into {source.tokenizer}; the model reads {spec.tokenizer}")
+            raise ZooError(f"{source.name}: is tokenized into {source.tokenizer}; the model reads {spec.tokenizer}")
         known = token_ids(spec.vocabulary)
         table = torch.tensor([known.get(token, UNKNOWN) for token in source.vocabulary], dtype=torch.int32)
         parts = [_text(getattr(dataset, part), table, spec) for part in ("train", "val", "test")]
@@ -170,5 +170,5 @@ class TextModality(Modality[TextSpec]):
         return replace(dataset, spec=texts, train=parts[0], val=parts[1], test=parts[2])
 
     def example(self, task: str, action_space: str = "") -> Dataset:
-        """Return one long text for a language model, else short texts with a class."""
+        """Return a long generated text for language models, otherwise short labeled texts."""
         return _language() if registry.task_entry(task).target == "next_symbol" else _orders(task)

@@ -1,4 +1,4 @@
-"""Texts and their labels in files, tables and folders, and raw texts as the numbers of tokens."""
+"""Read texts and labels from files, tables and folders, and encode raw texts as token ids."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ from zoo.data.text.tokenizer import clean, to_ids, token_ids, tokenize
 from zoo.exceptions import ZooError
 from zoo.utils.console import print_note
 
-ROWS = 64  # that are read of a file at once
-TABLES = (".csv", ".tsv", ".tab")  # endings of files that are tables
-WINDOWS = 64  # of a language model's windows that a text may be long
-HEAD = 1 << 16  # bytes of a file by which it is a table or lines
+ROWS = 64  # texts read from a file at once
+TABLES = (".csv", ".tsv", ".tab")  # file extensions of tables
+WINDOWS = 64  # maximum length of a text for a language model, in windows
+HEAD = 1 << 16  # bytes inspected to distinguish a table from plain lines
 
 
 @dataclass(frozen=True)
 class LabeledTexts:
-    """Texts, the label of each, and how they were read."""
+    """Texts with their labels, and how they were read."""
 
     texts: Sequence[str]
     labels: Sequence[str]
     reading: TextReading = field(default_factory=TextReading)
 
     def select(self, index: np.ndarray) -> LabeledTexts:
-        """Return the texts of these numbers."""
+        """Return the texts with these indices."""
         return LabeledTexts([self.texts[row] for row in index], [self.labels[row] for row in index], self.reading)
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a UTF-8 file, line ends as \\n.
+    """Read a UTF-8 file with line endings normalized to \\n.
 
     Raises:
-        ZooError: cannot be read, not UTF-8 (with the place), or empty.
+        ZooError: if the file cannot be read, is empty or is not UTF-8. The message names the line.
     """
     return decode(path, read_bytes(path)).replace("\r\n", "\n")
 
@@ -54,10 +54,10 @@ def read_text(path: Path) -> str:
 def read_labeled(
     path: Path, text_column: str | int | None, target: str | int | None, reading: TextReading
 ) -> LabeledTexts:
-    """Return texts and labels of a folder, or of a table that is cut as ``reading`` says.
+    """Return the texts and labels of a folder, or of a table parsed according to ``reading``.
 
     Raises:
-        ZooError: cannot be read, a label or a text is missing.
+        ZooError: if the data cannot be read, or a label or text is missing.
     """
     if path.is_dir():
         return _read_folder(path)
@@ -67,23 +67,23 @@ def read_labeled(
     others = [str(name) for name in cells.columns if name != column and name not in table.nameless]
     label = others[0] if target is None and len(others) == 1 else column_named(table, target, "data.target")
     if all(is_number(str(cell)) for cell in cells[column].dropna()):
-        raise ZooError(f"{path}: its column {column!r} holds numbers, no texts; data=csv reads tables")
+        raise ZooError(f"{path}: column {column!r} has numbers, not texts; use data=csv for tables")
     for name, kind in ((column, "text"), (label, "label")):
         gaps = cells[name].isna().to_numpy()
         if gaps.any():
             place = table.line(int(gaps.argmax()))
-            raise ZooError(f"{place}: the {kind} ({name}) is missing; fill it or delete the line")
+            raise ZooError(f"{place}: the {kind} ({name}) is missing; fill it in or delete the line")
     reading = TextReading(table.delimiter, table.quoting, table.header, column, label)
     return LabeledTexts(list(cells[column]), list(cells[label]), reading)
 
 
 def longest_column(table: Table) -> str:
-    """Return the column that holds the longest texts."""
+    """Return the column with the longest texts."""
     return max(map(str, table.cells.columns), key=lambda name: table.cells[name].dropna().map(len).sum())
 
 
 def text_files(folder: Path) -> list[Path]:
-    """Return the files below a folder that are not hidden, sorted."""
+    """Return the files below a folder, sorted, without hidden files."""
     return sorted(p for p in folder.rglob("*") if p.is_file() and not p.name.startswith("."))
 
 
@@ -91,22 +91,22 @@ def _read_folder(path: Path) -> LabeledTexts:
     classes = sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith("."))
     files = [(file, folder.name) for folder in classes for file in text_files(folder)]
     if not files:
-        raise ZooError(f"{path}: holds no folders of text files; must be a folder per class, or a CSV")
+        raise ZooError(f"{path}: has no folders of text files; must have one folder per class, or be a CSV")
     return LabeledTexts([read_text(file) for file, _ in files], [label for _, label in files])
 
 
 def encode(spec: TextSpec, raw: Any) -> Batch:
-    """Return texts as numbers (B, T), of a classification with ``lengths``; numbers are taken as they are.
+    """Return texts as token ids (B, T), with ``lengths`` for classification.
 
-    ``raw`` is a text or several, a frame or rows with the model's column of texts, a file, or numbers of tokens. Texts
-    are cut as training cut them.
+    ``raw`` is one or several texts, a data frame or rows with the model's text column, or a file. Texts are tokenized
+    as in training. Token ids are accepted as well, and not changed.
 
     Raises:
-        ZooError: a text that is missing or empty, a number of no token, a text too long for a language model.
+        ZooError: if a text is missing, empty or too long for a language model, or a token id is invalid.
     """
     language = spec.target_type == "next_symbol"
     if not isinstance(raw, (str, os.PathLike)) and not len(raw):
-        raise ZooError(f"{spec.name}: there is no text to read")
+        raise ZooError(f"{spec.name}: the input has no texts")
     texts = [raw] if language and isinstance(raw, str) else _texts(spec, raw)
     if texts is not None:
         known = token_ids(spec.vocabulary)
@@ -118,23 +118,21 @@ def encode(spec: TextSpec, raw: Any) -> Batch:
         if not len(part):
             raise ZooError(f"{spec.name}: text {number} is empty")
         if part.ndim != 1 or int(part.min()) < 0 or int(part.max()) >= len(spec.vocabulary):
-            raise ZooError(
-                f"{spec.name}: text {number} has numbers of no token; must be 0 to {len(spec.vocabulary) - 1}"
-            )
+            raise ZooError(f"{spec.name}: text {number} has invalid token ids; must be 0 to {len(spec.vocabulary) - 1}")
     if language:
         longest, most = max(map(len, parts)), WINDOWS * spec.input_shape[0]
         if longest > most:
-            raise ZooError(f"{spec.name}: a text of {longest:,} {spec.tokenizer}; the model reads at most {most:,}")
+            raise ZooError(f"{spec.name}: a text has {longest:,} {spec.tokenizer}; must have at most {most:,}")
         return {"x": _padded(parts)}
     parts = [part[: spec.input_shape[0]] for part in parts]
     return {"x": _padded(parts), "lengths": torch.tensor([len(part) for part in parts])}
 
 
 def _numbers(spec: TextSpec, part: Any) -> Tensor:
-    """Return the numbers of tokens."""
+    """Return token ids as int64."""
     x = as_tensor(part)
     if x.is_floating_point() and not torch.equal(x, x.round()):
-        raise ZooError(f"{spec.name}: numbers of tokens must be whole")
+        raise ZooError(f"{spec.name}: token ids must be integers")
     return x.long()
 
 
@@ -143,10 +141,10 @@ def _padded(parts: Sequence[Tensor]) -> Tensor:
 
 
 def _texts(spec: TextSpec, raw: Any) -> list[str] | None:
-    """Return the texts of whatever holds some, None where it holds numbers.
+    """Extract the texts of any supported input. Return None for token ids.
 
     Raises:
-        ZooError: a text is missing, or the model's column is.
+        ZooError: if a text or the model's text column is missing.
     """
     is_file = isinstance(raw, str) and raw.endswith((".txt", *TABLES)) and "\n" not in raw and Path(raw).is_file()
     if is_file or isinstance(raw, os.PathLike):
@@ -161,7 +159,7 @@ def _texts(spec: TextSpec, raw: Any) -> list[str] | None:
         raw = [raw]
     named = hasattr(raw, "columns") or isinstance(raw, Mapping)
     if named:
-        names = [str(name) for name in raw.keys()]  # noqa: SIM118 (of a frame too)
+        names = [str(name) for name in raw.keys()]  # noqa: SIM118 (also a data frame)
         raw = raw[list(raw.keys())[names.index(_column(spec, names))]]
     labels = list(raw.index) if hasattr(raw, "index") and not isinstance(raw, (list, tuple)) else None
     rows = raw.tolist() if hasattr(raw, "tolist") and getattr(raw, "dtype", None) is not None else list(raw)
@@ -172,13 +170,13 @@ def _texts(spec: TextSpec, raw: Any) -> list[str] | None:
         text = row[_column(spec, list(row))] if isinstance(row, Mapping) else row
         if not isinstance(text, str):
             where = f" (index {labels[number - 1]})" if labels is not None else ""
-            raise ZooError(f"{spec.name}: text {number}{where} is {text!r}, which is no text; fill it or leave it out")
+            raise ZooError(f"{spec.name}: text {number}{where} is {text!r}, not a text; fill it in or remove it")
         texts.append(text)
     return texts
 
 
 def _is_row(row: Any) -> bool:
-    """Tell texts, and rows that should have one, from numbers."""
+    """Return whether a row is text or should have text, rather than token ids."""
     missing = row is None or type(row).__name__ in ("NAType", "NaTType") or (isinstance(row, float) and row != row)
     return missing or isinstance(row, (str, Mapping))
 
@@ -190,25 +188,25 @@ def _read_texts(piece: Piece) -> list[str]:
 
 
 def _column(spec: TextSpec, names: Sequence[str]) -> str:
-    """Return the column of texts: the model's, or the only one where the model's has no name.
+    """Return the text column: that of the model, or the only column if the model's has no name.
 
     Raises:
-        ZooError: there is none.
+        ZooError: if there is none.
     """
     column = spec.reading.text_column
     if column in names:
         return column
     if not column and len(names) == 1:
         return names[0]
-    reads = f"the column {column!r}" if column else "texts alone"
+    reads = f"the column {column!r}" if column else "a single column of texts"
     raise ZooError(f"{spec.name}: the model reads {reads}; the columns are {shortened(names, 20)}")
 
 
 def read(spec: TextSpec, path: str) -> Iterator[Piece]:
-    """Read texts: the model's column of a table, each file of a folder, each line of another file.
+    """Read texts: the text column of a table, each file of a folder, or each line of another file.
 
     Raises:
-        ZooError: a file that cannot be read, or a table without the model's column.
+        ZooError: if a file cannot be read, or a table lacks the text column.
     """
     if path != INPUT and Path(path).is_dir():
         return _files(Path(path))
@@ -221,7 +219,7 @@ def read(spec: TextSpec, path: str) -> Iterator[Piece]:
 def _files(folder: Path) -> Iterator[Piece]:
     files = text_files(folder)
     if not files:
-        raise ZooError(f"{folder}: holds no text file")
+        raise ZooError(f"{folder}: has no text files")
     for number, file in enumerate(files, start=1):
         try:
             yield Piece([str(file)], [clean(read_text(file))], done=number / len(files))
@@ -230,9 +228,9 @@ def _files(folder: Path) -> Iterator[Piece]:
 
 
 def _begins_as_table(path: Path, reading: TextReading) -> bool:
-    """Tell whether a file whose name does not say so is a table, as the model's was.
+    """Return whether a file without a table extension is a table like the training file.
 
-    Its first line names the model's column, or where columns have no names each line has the model's tab.
+    Its first line has the name of the text column. Without column names, each line has the tab delimiter instead.
     """
     if not reading.text_column:
         return False
@@ -249,16 +247,14 @@ def _begins_as_table(path: Path, reading: TextReading) -> bool:
 
 
 def _rows(spec: TextSpec, table: Table) -> Iterator[Piece]:
-    """Yield the texts of a table's column, each called by its line."""
+    """Yield the texts of a table column, named by line number."""
     column = spec.reading.text_column
     if not column:
         column = longest_column(table)
-        print_note(f"{table.path}: the texts are those of the column {column!r}, the longest")
+        print_note(f"{table.path}: reading texts from column {column!r}, which has the longest texts")
     if column not in table.cells.columns:
         names = shortened(table.cells.columns, 20)
-        raise ZooError(
-            f"{table.path}: lacks the column {column!r}, whose texts the model reads; its columns are {names}"
-        )
+        raise ZooError(f"{table.path}: the text column {column!r} is missing; columns are {names}")
     cells = list(zip(table.lines, table.cells[column], strict=True))
     for first in range(0, len(cells), ROWS):
         rows, done = cells[first : first + ROWS], min((first + ROWS) / len(cells), 1.0)
@@ -271,7 +267,7 @@ def _rows(spec: TextSpec, table: Table) -> Iterator[Piece]:
 
 
 def _lines(path: str) -> Iterator[Piece]:
-    """Yield the lines of a file that are not blank, each called by its number."""
+    """Yield the nonblank lines of a file, named by line number."""
     with opened(path) as file:
         lines = ((str(number), _line(path, number, raw)) for number, raw in enumerate(file, start=1))
         texts = ((number, text) for number, text in lines if text)

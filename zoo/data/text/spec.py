@@ -1,4 +1,4 @@
-"""Texts: what a data set of them says of itself."""
+"""Specs of text datasets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zoo.data.table.spec import Dialect
 
 @dataclass(frozen=True)
 class TextReading(Dialect):
-    """How texts are read from files: ``text_column`` and ``target`` of a table, ``""`` where there is no table."""
+    """How texts are read from files: the ``text_column`` and ``target`` of a table, ``""`` for other files."""
 
     text_column: str = ""
     target: str = ""
@@ -19,10 +19,10 @@ class TextReading(Dialect):
 
 @dataclass(frozen=True)
 class TextSpec(DataSpec):
-    """Texts of at most T tokens: ``input_shape`` is (T,).
+    """Texts of at most T tokens. ``input_shape`` is (T,).
 
-    A token's number is its place in ``vocabulary``, whose first two are padding and whatever is not in it;
-    ``tokenizer`` cuts texts into characters or words. A language model's y is x shifted by one token.
+    A token id is an index into ``vocabulary``, where 0 is padding and 1 is the unknown token. ``tokenizer`` splits
+    texts into characters or words. In language modeling, y is x shifted by one token.
     """
 
     modality: ClassVar[str] = "text"
@@ -34,10 +34,10 @@ class TextSpec(DataSpec):
 
     @property
     def has_lengths(self) -> bool:
-        """Whether a batch has lengths: labeled texts do, a stretch of one long text has none."""
+        """Whether batches have ``lengths``: true for labeled texts, false for windows of a long text."""
         return bool(self.classes)
 
     @property
     def vocab_size(self) -> int:
-        """Number of different tokens."""
+        """Number of tokens in the vocabulary."""
         return len(self.vocabulary)
