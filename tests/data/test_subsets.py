@@ -76,7 +76,7 @@ def test_synthetic_path_appends_generated_images(tmp_path):
 @pytest.mark.parametrize(
     ("data", "options", "message"),
     [
-        ("digits", {"rows": 0}, "leaves nothing to train on"),
+        ("digits", {"rows": 0}, "leaves no training rows"),
         ("digits", {"rows": 5}, "at least 10, one for each class"),
         ("digits", {"rows": 10_000}, "has only 1293 training rows"),
         ("digits", {"rows": -1}, "at least 0"),

@@ -56,5 +56,5 @@ def test_translated_texts_have_the_models_vocabulary():
     want = [char if char in ours.spec.vocabulary else "\ufffd" for char in ("a sea so deep and wide " * 2)[:30]]
     assert names == want
     words = long_text("c", "c", "the sea is wide " * 200, "words", 16, 100)
-    with pytest.raises(zoo.ZooError, match="is cut into words; the model reads characters"):
+    with pytest.raises(zoo.ZooError, match="is tokenized into words; the model reads characters"):
         get_modality(ours.spec.modality).translate(words, ours.spec)

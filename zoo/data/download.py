@@ -40,9 +40,7 @@ def read_checked(path: Path, md5: str) -> bytes:
     content = read_bytes(path)
     digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if digest != md5:
-        raise ZooError(
-            f"{path}: truncated or altered, its MD5 is {digest} and should be {md5}; delete it and try again"
-        )
+        raise ZooError(f"{path}: truncated or altered (MD5 {digest}, expected {md5}); delete it and try again")
     return content
 
 
@@ -78,8 +76,8 @@ def _download(data: str, folder: Path, missing: Sequence[str]) -> None:
                     continue
             else:
                 raise ZooError(
-                    f"data={data}: {', '.join(missing)} not found in {folder}, and no network to download them from; "
-                    f"put them there, or set data.root or ZOO_DATA to the folder that holds "
+                    f"data={data}: {', '.join(missing)} not found in {folder}, and the download failed; "
+                    f"copy them there, or set data.root or ZOO_DATA to the folder that contains "
                     f"{folder.parent.name}/{folder.name} (data=digits needs no files)"
                 )
         try:

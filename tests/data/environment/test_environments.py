@@ -235,7 +235,7 @@ def test_resume_without_environment_state_ends_replayed_episodes(tmp_path, capsy
     last = before.environments.observation
     before.write_replay()
     after.load_state_dict({**before.state_dict(), "batch": 1})
-    assert "new episodes begin" in capsys.readouterr().out
+    assert "new episodes start" in capsys.readouterr().out
     after.next_rollout()
     assert after.replay.rings["done"][7].tolist() == [1] * 4
     assert after.replay.rings["valid"][7:10, 0].tolist() == [1, 0, 1]
@@ -275,8 +275,8 @@ def test_environment_errors_name_the_environment_in_one_line(wrong, message):
         ({"observation_space": spaces.Discrete(4)}, "must be a Box of one dimension, an image"),
         ({"observation_space": spaces.Box(-1, 1, (4, 4), np.float32)}, "must be a Box of one dimension, an image"),
         ({"action_space": spaces.MultiBinary(3)}, "must be Discrete, or a Box of one dimension"),
-        ({"action_space": spaces.Box(-np.inf, 1, (1,), np.float32)}, "actions without bounds"),
-        ({"action_space": spaces.Box(0, 5, (1,), np.int64)}, "whole numbers; must be Discrete"),
+        ({"action_space": spaces.Box(-np.inf, 1, (1,), np.float32)}, "an unbounded action space"),
+        ({"action_space": spaces.Box(0, 5, (1,), np.int64)}, "of integers; must be Discrete"),
     ],
 )
 def test_environments_reject_unsupported_spaces(options, message):
@@ -339,7 +339,7 @@ def test_vector_environments_must_reset_in_the_next_step():
     assert isinstance(games.vector([0, 1, 2]).envs, gymnasium.vector.SyncVectorEnv)
     with pytest.raises(ZooError, match=r"resets by SameStep; must be AutoresetMode\.NEXT_STEP"):
         environments("x", "zoo-same-step-alone-v0", None, **SIZES)
-    with pytest.raises(ZooError, match="resets in another way"):
+    with pytest.raises(ZooError, match="does not use AutoresetMode.NEXT_STEP"):
         make_vector("zoo-plain-v0", 2, "sync", {"vector_kwargs": {"autoreset_mode": AutoresetMode.SAME_STEP}})
 
 

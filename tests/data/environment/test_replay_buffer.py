@@ -265,7 +265,7 @@ def test_resume_rejects_missing_replay_segments(unstopped, tmp_path):
     last = (folder / "checkpoints" / "last.ckpt").read_bytes()
     gone = sorted((folder / "checkpoints" / "replay").iterdir())[-1]
     gone.unlink()
-    with pytest.raises(ZooError, match=f"{gone.name}: a part of the replay buffer is missing; copy the run's whole"):
+    with pytest.raises(ZooError, match=f"{gone.name}: a part of the replay buffer is missing; copy the complete run"):
         zoo.resume(folder, games(), report=False, **{"trainer.max_epochs": 4})
     assert (folder / "checkpoints" / "last.ckpt").read_bytes() == last
     shutil.copy(unstopped / "checkpoints" / "replay" / gone.name, gone)

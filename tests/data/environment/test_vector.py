@@ -121,7 +121,7 @@ def test_discrete_actions_with_an_offset_count_from_zero():
     [
         ("crash", "raised RuntimeError (no more steps) at step 3"),
         ("nan", "returned NaN or infinity at step 3"),
-        ("reward", "gave the reward [inf"),
+        ("reward", "returned the reward [inf"),
     ],
 )
 def test_environment_error_names_step_and_actions(how, message):
@@ -142,7 +142,7 @@ def test_environment_error_names_step_and_actions(how, message):
             "discrete",
             "CartPole-v1",
             {"steps_per_epoch": 100},
-            "must be a multiple of data.num_envs · data.num_steps = 32; 96 is near",
+            "must be a multiple of data.num_envs · data.num_steps = 32, for example 96",
         ),
         ("discrete", "CartPole-v1", {"num_envs": 0}, "data.num_envs=0: must be"),
         ("discrete", "FrozenLake-v1", {}, "must be a Box"),

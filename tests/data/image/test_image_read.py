@@ -384,7 +384,7 @@ def test_archive_rejects_duplicate_names(tmp_path, kind):
         with tarfile.open(path, "w") as archive:
             for file in files:
                 archive.add(file, file.relative_to(root))
-    with pytest.raises(zoo.ZooError, match=r"it holds left/0.png twice"):
+    with pytest.raises(zoo.ZooError, match=r"it has left/0.png twice"):
         load("image_folder", path=str(path))
 
 
@@ -526,5 +526,5 @@ def test_predict_multichannel_images_from_arrays_only(tmp_path):
     assert len(model.predict(np.zeros((2, 5, 4, 4)))["label"]) == 2
     assert len(model.predict(np.zeros((2, 4, 4, 5)))["label"]) == 2
     small(tmp_path / "a", 3)
-    with pytest.raises(zoo.ZooError, match="reads images of 5 channels, files have 1 or 3"):
+    with pytest.raises(zoo.ZooError, match="reads images with 5 channels and files have 1 or 3"):
         model.predict(tmp_path / "a.png")

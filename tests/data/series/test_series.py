@@ -86,7 +86,7 @@ def damaged(how: str) -> pd.DataFrame:
         ("text", "line 9, column 'c1': 'broken' is text in a numeric column"),
         ("empty", "line 9, column 'c1': is empty .1 values are missing."),
         ("no time", "no column has times .columns: c0, c1.; set data.time_column="),
-        ("bad time", "line 9, column 'date': 'yesterday' is no time"),
+        ("bad time", "line 9, column 'date': 'yesterday' is not a time"),
     ],
 )
 def test_series_rejects_unreadable_files_in_one_line(tmp_path, how, message):

@@ -59,12 +59,12 @@ def test_frame_dtypes_alike_in_training_and_prediction(column, levels, flagged):
         ([[1, 2]] * ROWS, "values of type list"),
         ([{"a": 1}] * ROWS, "values of type dict"),
         (A + 1j, "values of type complex"),
-        (pd.date_range("2000", periods=ROWS), "holds dates"),
-        ([datetime.date(2000, 1, 1 + n % 28) for n in range(ROWS)], "holds dates"),
+        (pd.date_range("2000", periods=ROWS), "has dates"),
+        ([datetime.date(2000, 1, 1 + n % 28) for n in range(ROWS)], "has dates"),
     ],
 )
 def test_frame_rejects_columns_of_other_types(column, words):
-    with pytest.raises(zoo.ZooError, match=f"data: column 'b' {words}|data: column 'b' holds {words}") as error:
+    with pytest.raises(zoo.ZooError, match=f"data: column 'b' {words}|data: column 'b' has {words}") as error:
         from_arrays(frame(b=column), target="y")
     assert "drop the column 'b'" in str(error.value)
 
@@ -102,13 +102,13 @@ def test_frame_column_names_may_be_numbers():
 @pytest.mark.parametrize(
     ("data", "target", "words"),
     [
-        ((frame()[["a"]], frame()["y"].sample(frac=1, random_state=0)), None, "the index of y is not that of X"),
+        ((frame()[["a"]], frame()["y"].sample(frac=1, random_state=0)), None, "the indices of X and y differ"),
         ((frame()[["a"]], frame()[["y", "a"]]), None, "y has 2 columns"),
         ((frame(), frame()["y"]), None, "X already has a column 'y'"),
         ((frame()[["a"]], Y[:-1]), None, "X has 60 rows and y has 59"),
-        ((A[:, None], np.where(Y == "yes", Y, None)), None, "y holds NaN or infinity or None"),
+        ((A[:, None], np.where(Y == "yes", Y, None)), None, "y contains NaN, infinity or None"),
         (pd.concat([frame(), frame()[["a"]]], axis=1), "y", "two columns are named 'a'"),
-        (pd.concat({"p": frame()}, axis=1), "y", "names of 2 levels"),
+        (pd.concat({"p": frame()}, axis=1), "y", "2 levels of names"),
         (frame().iloc[:0], "y", "data: has no rows"),
         (frame().assign(y=None), "y", "line 1, column 'y': the target is missing"),
         ((1e39 * (A[:, None] + 1), Y), None, "is too large for float32"),

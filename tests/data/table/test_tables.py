@@ -103,7 +103,7 @@ FIRST = LINES[1].split(",")[0]
     ("text", "message"),
     [
         ("", "is empty"),
-        ("This is no table.\nIt is prose, you see.\nIt goes on\n", "is not a CSV, no delimiter"),
+        ("This is no table.\nIt is prose, you see.\nIt goes on\n", "is not a CSV: none of the delimiters"),
         (b"\x89PNG\r\n\x1a\n\0\0\0", "is not a CSV: it has bytes that are not text"),
         (csv().replace("oak", "é", 1).encode("latin-1"), r"line \d+: byte \d+ is not UTF-8 text"),
         (LINES[0] + "\n", "has a header but no rows"),
@@ -134,7 +134,7 @@ def test_csv_suggests_column_names(tmp_path):
     for options, message in (
         ({"target": "tal"}, "did you mean 'tall'"),
         ({"target": 9}, "unknown column"),
-        ({}, "data.target: must name the column to learn"),
+        ({}, "data.target: must name the target column"),
         ({"target": "tall", "drop_columns": ["sise"]}, "did you mean 'size'"),
         ({"target": "tall", "positive_class": "2"}, "unknown class in data.positive_class"),
         ({"target": "kind", "task": "regression"}, "is text in a numeric column"),
@@ -236,7 +236,7 @@ def test_multilabel_metrics_equal_scikit_learn(tmp_path, quick):
 
 def test_multilabel_rejects_other_labels(tmp_path):
     path = write(tmp_path / "a.csv", "a,l,m\n" + "1,0,1\n2,1,0\n" * 20 + "3,maybe,1\n")
-    with pytest.raises(zoo.ZooError, match="line 42, column 'l': 'maybe' is no label"):
+    with pytest.raises(zoo.ZooError, match="line 42, column 'l': 'maybe' is not a label"):
         load("csv", path=path, target=["l", "m"])
 
 

@@ -158,7 +158,7 @@ def test_encode_names_the_row_of_a_missing_text(spec, tmp_path):
     texts = ["fine", None, "awful"]
     frame = pd.DataFrame({"review": texts}, index=[7, 8, 9])
     for raw in (texts, [{"review": text} for text in texts], np.array(texts, dtype=object), ["fine", float("nan")]):
-        with pytest.raises(ZooError, match="text 2 is .*, which is no text"):
+        with pytest.raises(ZooError, match="text 2 is .*, not a text"):
             encode(spec, raw)
     for raw in (frame, frame["review"], frame["review"].astype("string")):
         with pytest.raises(ZooError, match=r"text 2 \(index 8\) is"):
@@ -168,7 +168,7 @@ def test_encode_names_the_row_of_a_missing_text(spec, tmp_path):
     for raw in ([{"review": "fine"}, {"liked": "yes"}], pd.DataFrame({"liked": ["yes"]}), {"liked": "yes"}):
         with pytest.raises(ZooError, match="the model reads the column 'review'; the columns are liked"):
             encode(spec, raw)
-    with pytest.raises(ZooError, match="text 1 .index 0. is 1, which is no text"):
+    with pytest.raises(ZooError, match="text 1 .index 0. is 1, not a text"):
         encode(spec, pd.DataFrame({"review": [1]}))
     with pytest.raises(ZooError, match="token ids must be integers"):
         encode(spec, np.array([1.5, 2.0]))
@@ -211,7 +211,7 @@ def test_chinese_texts_use_characters_and_note_unknown_words(tmp_path, capsys):
     data = load("text", path=path)
     assert data.spec.tokenizer == "characters"
     assert not (data.test["x"] == 1).any()
-    assert "note: " + path + ": most letters are of a script without blanks" in capsys.readouterr().err
+    assert "note: " + path + ": most letters belong to a script without spaces" in capsys.readouterr().err
     words = load("text", path=path, tokenizer="words")
     assert (
         "100% of the words in test texts are not in the training data; data.tokenizer=characters"

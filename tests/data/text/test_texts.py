@@ -251,7 +251,7 @@ def test_vocabulary_is_of_training_texts_only(tmp_path):
         ("text\tlabel\ngood\t1\nbad\t\n", "line 3: the label .label. is missing"),
         ("text\tlabel\n\t1\nbad\t0\n", "line 2: the text .text. is missing"),
         ("text\tlabel\ngood\t1\nbad\t1\n", "all 2 texts have the label '1'"),
-        ("1\t2\n3\t4\n", "holds numbers, no texts"),
+        ("1\t2\n3\t4\n", "has numbers, not texts"),
     ],
 )
 def test_text_rejects_unusable_labels_in_one_line(tmp_path, content, message):

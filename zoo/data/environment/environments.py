@@ -75,7 +75,7 @@ class Environments(EnvironmentOptions):
         """One-line description for the output of a run."""
         shape = "×".join(map(str, self.spec.input_shape))
         actions = f"{len(self.spec.classes)} actions" if self.spec.classes else f"actions of {len(self.spec.low)}"
-        return f"observations of {shape}, {actions}, {self.num_envs} side by side"
+        return f"observations of {shape}, {actions}, {self.num_envs} parallel environments"
 
     @property
     def train(self) -> dict[str, Tensor]:
@@ -125,14 +125,14 @@ def environments(
     spec = EnvironmentSpec(name=name, task="control", **description)
     if action_space not in (None, spec.action_space):
         raise ZooError(
-            f"data={name}: {env_id} takes {spec.action_space} actions; data.action_space={spec.action_space}"
+            f"data={name}: {env_id} has {spec.action_space} actions; set data.action_space={spec.action_space}"
         )
     dataset = Environments(spec=spec, env_id=env_id, options=dict(options or {}), frame_channels=channels, **settings)
     rollout = dataset.num_envs * dataset.num_steps
     if dataset.steps_per_epoch % rollout:
         raise ZooError(
             f"data.steps_per_epoch={dataset.steps_per_epoch}: must be a multiple of data.num_envs · data.num_steps = "
-            f"{rollout}; {max(round(dataset.steps_per_epoch / rollout), 1) * rollout} is close"
+            f"{rollout}, for example {max(round(dataset.steps_per_epoch / rollout), 1) * rollout}"
         )
     return dataset
 
@@ -144,7 +144,7 @@ def check_replay(dataset: Environments, *, n_step: int) -> None:
         raise ZooError(
             f"data.buffer_size={dataset.buffer_size}: must be more than data.learning_starts={dataset.learning_starts} "
             f"and at least {n_step + 2} steps of each of data.num_envs={num_envs}; "
-            f"data.buffer_size={-(-least // num_envs) * num_envs}"
+            f"set data.buffer_size={-(-least // num_envs) * num_envs}"
         )
 
 
@@ -164,7 +164,9 @@ def _register(name: str, env_id: str, action_space: str | None) -> Callable[...,
         [inspect.Parameter(option, keyword, default=value) for option, value in options]
     )
     load.__name__ = load.__qualname__ = name
-    load.__doc__ = f"Return gymnasium's {env_id or 'environment of any id'}."
+    load.__doc__ = (
+        f"Return {f'the Gymnasium environment {env_id}' if env_id else 'any Gymnasium environment by its id'}."
+    )
     register_data(name, tasks=("control",), modality="environment", action_space=action_space)(load)
     return load
 

@@ -22,7 +22,7 @@ from zoo.utils.console import print_note
 
 @register_modality
 class EnvironmentModality(Modality[EnvironmentSpec]):
-    """The environment modality."""
+    """Gymnasium environments, where x is an observation."""
 
     spec = EnvironmentSpec
     tasks = ("control",)

@@ -320,7 +320,7 @@ def _call(env_id: str, place: str, count: int, call: Callable[..., Any], *argume
         raise ZooError(f"environment {env_id}: {place} raised {message_of(error)}") from None
     if not isinstance(answer, tuple) or len(answer) != count:
         accepted = {"reset": "observation, info", "step": "observation, reward, terminated, truncated, info"}[place]
-        raise ZooError(f"environment {env_id}: {place} must return ({accepted}), as gymnasium's environments do")
+        raise ZooError(f"environment {env_id}: {place} must return ({accepted}), as in Gymnasium")
     return answer
 
 

@@ -257,7 +257,7 @@ def binarized_mnist(*, path: str | None = None, root: str | None = None) -> Data
 
     Args:
         ``path``: folder with one file for each of train, valid and test: .amat (text, 784 zeros and ones per line) or
-            .mat (MATLAB, rows in X); null: binarized_mnist in ``root``
+            .mat (MATLAB, rows in X); null: binarized_mnist in data.root
         ``root``: folder of built-in datasets; null: $ZOO_DATA, otherwise data/
 
     Raises:

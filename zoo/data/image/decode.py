@@ -137,7 +137,7 @@ def opened_image(file: Any, size: tuple[int, int] | None) -> Iterator[Image.Imag
             file = stack.enter_context(open(file, "rb"))
         with Image.open(file) as opened:
             if opened.format == "PNG":
-                opened.verify()  # checks checksums, which decoding ignores
+                opened.verify()  # verifies checksums, which decoding ignores
         with Image.open(file) as opened:
             refuse_planes(opened)
             if size is not None and opened.format == "JPEG":

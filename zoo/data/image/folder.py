@@ -75,7 +75,7 @@ def image_folder(
     Args:
         ``path``: folder or archive
         ``labels``: CSV with the class of each file, instead of class folders
-        ``target``: column of ``labels`` with the classes
+        ``target``: column of data.labels with the classes
         ``classes``: subset of the classes; null: all
         ``size``: height and width, or one number for both; null: the size of the files if they are equal, otherwise 64
         ``resize_mode``: crop (keep the aspect ratio, crop the center) | resize (stretch)

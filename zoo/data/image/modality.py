@@ -40,12 +40,12 @@ class BoundedScaler(Scaler):
 
 @register_modality
 class ImageModality(Modality[ImageSpec]):
-    """The image modality."""
+    """Images from files or arrays."""
 
     spec = ImageSpec
     scaler = BoundedScaler
     tasks = ("classification", "regression", "reconstruction", "generation")
-    raw_input = "images as arrays, Pillow's images or paths"
+    raw_input = "images as arrays, Pillow images or paths"
     labeled_options = {"image_folder": ("labels", "target"), "npz": ()}  # noqa: RUF012
     has_parts = True
     widget = "image_file"

@@ -48,7 +48,7 @@ def spoken_digits(
         ``split``: official (test: recordings 0 to 4 of each speaker and digit) | speaker (test: all of one speaker)
         ``fold``: index of the test speaker, from 0 to 5
         ``validation``: rows (10 % of the rows outside the test set) | speaker (all of the next speaker)
-        ``normalize``: recording (remove the level and microphone, see ``normalize_level``) | none
+        ``normalize``: recording (remove loudness and microphone effects) | none
         ``split_seed``: seed of the validation split
 
     Raises:
@@ -70,7 +70,7 @@ def spoken_digits(
         after = speaker == speakers[(fold + 1) % len(speakers)]
         train, val = rest[~after[rest]], rest[after[rest]]
         if not len(train):
-            raise ZooError(f"data.validation=speaker: leaves no speaker for training; use data.validation=rows")
+            raise ZooError("data.validation=speaker: leaves no speaker for training; use data.validation=rows")
     else:
         train, val = (rest[part] for part in Splits(split_seed=split_seed).cut_val(y[rest], stratify=True))
     x, sizes, labels = torch.from_numpy(frames), torch.from_numpy(lengths), torch.from_numpy(y)

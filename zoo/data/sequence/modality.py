@@ -17,7 +17,7 @@ from zoo.registry import register_modality
 
 @register_modality
 class SequenceModality(Modality[SequenceSpec]):
-    """The sequence modality: sequences of numbers, or audio recordings."""
+    """Sequences of numbers, or audio recordings."""
 
     spec = SequenceSpec
     tasks = ("classification", "regression")

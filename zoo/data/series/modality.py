@@ -18,7 +18,7 @@ from zoo.registry import register_modality
 
 @register_modality
 class SeriesModality(Modality[SeriesSpec]):
-    """The time series modality."""
+    """Time series at regular steps."""
 
     spec = SeriesSpec
     tasks = ("forecasting", "reconstruction")

@@ -167,7 +167,7 @@ def _preferred(
     if (".", "") in tied:
         return (".", "")
     if (".", ",") in tied and (",", "") in tied:
-        long = any(len(re.split(r"[.,eE]", body)[0]) > 3 for body, _ in bodies)  # 1033 beside 1,033 is no grouping
+        long = any(len(re.split(r"[.,eE]", body)[0]) > 3 for body, _ in bodies)  # no grouping if 1033 also occurs
         return (",", "") if long or (semicolons and hint is None) else (".", ",")
     return tied[0]
 

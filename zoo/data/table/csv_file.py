@@ -51,7 +51,7 @@ def column_names(
         return (list(known) if header is False and len(known) == len(first) else numbered), 0, ()
     double = [name for name, count in Counter(names).items() if count > 1]
     if double:
-        raise ZooError(f"{path}: {len(double)} column names occur twice, such as {double[0]!r}; must be different")
+        raise ZooError(f"{path}: {len(double)} column names occur twice, such as {double[0]!r}; must be unique")
     return names, 1, nameless
 
 

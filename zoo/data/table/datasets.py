@@ -99,7 +99,7 @@ def csv(
     fold: int = 0,
     split_seed: int = 0,
 ) -> Dataset:
-    """Return the rows of a CSV as a Dataset. Several target columns give multilabel classification.
+    """Return the rows of a CSV. Several target columns give multilabel classification.
 
     Unsupervised models need no target. If there is one, it selects normal classes and colors plots of codes.
 

@@ -345,8 +345,8 @@ def describe(table: Table, spec: TableSpec, target: Sequence[str]) -> str:
     elif spec.classes:
         kind = f"classification: {shortened(spec.classes, 6)}"
         if len(spec.classes) == 2:
-            kind += f"; to find: {spec.classes[spec.positive_class]}"
-    learned = f"{', '.join(target)} ({kind})" if target else "to give it back"
+            kind += f"; positive class: {spec.classes[spec.positive_class]}"
+    learned = f"{', '.join(target)} ({kind})" if target else "a reconstruction"
     return f"{table.path}: learns {learned} from {'; '.join(inputs)}"
 
 

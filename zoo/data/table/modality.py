@@ -129,7 +129,7 @@ def _gaps(spec: TableSpec, frame: pd.DataFrame, target: Sequence[str]) -> np.nda
 
 @register_modality
 class TableModality(Modality[TableSpec]):
-    """The table modality."""
+    """Tables with numeric and text columns."""
 
     spec = TableSpec
     scaler = TableScaler

@@ -97,7 +97,7 @@ def _text(split: Split, table: Tensor, spec: TextSpec) -> Split:
 
 @register_modality
 class TextModality(Modality[TextSpec]):
-    """The text modality."""
+    """Labeled short texts, or one long text for language modeling."""
 
     spec = TextSpec
     tasks = ("classification", "language_modeling")
