@@ -148,7 +148,7 @@ def test_evaluate_names_a_missing_training_file(tmp_path, capsys):
         (["data=text", "data.path=new.csv"], "is text data; the model needs table data for classification"),
         (["data=csv", "data.path=other.csv", "data.target=b"], "other.csv: the columns age, town, pay are missing"),
         (["data=csv", "data.path=new.csv", "data.target=z"], "unknown column in data.target"),
-        (["data=csv", "data.path=new.csv", "rows=test"], "is not cut into parts"),
+        (["data=csv", "data.path=new.csv", "rows=test"], "has no parts"),
         (["data=csv", "data.path=header.csv", "data.target=group"], "no rows"),
     ],
 )

@@ -384,7 +384,7 @@ def test_binarized_mnist_reads_its_files(tmp_path):
         np.savetxt(tmp_path / f"b_{part}.amat", np.zeros((3, 784), int), fmt="%d")
     with pytest.raises(ZooError, match=r"holds \(3, 784\); must be 50000 rows of 784 zeros and ones"):
         load("binarized_mnist", path=str(tmp_path))
-    with pytest.raises(ZooError, match="get the three files from"):
+    with pytest.raises(ZooError, match="download the three files from"):
         load("binarized_mnist", path=str(tmp_path / "nowhere"))
     if (DATA / "binarized_mnist").is_dir():
         data = load("binarized_mnist", root=str(DATA))

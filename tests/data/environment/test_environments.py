@@ -45,7 +45,7 @@ RUN = {"data.batch_size": 16, "trainer.max_epochs": 1, "trainer.accelerator": "c
 
 
 class Plain(gymnasium.Env):
-    """Shows what ``observation`` says and ends after ``length`` steps; its constructor takes no render_mode."""
+    """Shows what ``observation`` says and ends after ``length`` steps; its constructor does not accept render_mode."""
 
     action_space: Any = spaces.Discrete(2)
 

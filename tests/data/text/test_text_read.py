@@ -174,7 +174,7 @@ def test_encode_names_the_row_of_a_missing_text(spec, tmp_path):
         encode(spec, np.array([1.5, 2.0]))
     with pytest.raises(ZooError, match="the input has no texts"):
         encode(spec, [])
-    with pytest.raises(ZooError, match="text 1 has numbers of no token"):
+    with pytest.raises(ZooError, match="text 1 has invalid token ids"):
         encode(spec, [[2, 10**6]])
     new = tmp_path / "new.csv"
     new.write_text("review,liked\nfine,yes\n,no\nbad,no\n")
