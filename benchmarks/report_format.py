@@ -40,7 +40,8 @@ def figures(metric: str, values: Sequence[float]) -> str:
     """Return mean and standard deviation, in percent if the metric is a share; one value has no deviation."""
     if metric in SHARES:
         return f"{with_deviation([100 * value for value in values], 2)} %"
-    return with_deviation(values, 2 if abs(statistics.mean(values)) >= 10 else 4)
+    rough = metric in ("frechet_zoo_cnn", "density") or abs(statistics.mean(values)) >= 10
+    return with_deviation(values, 2 if rough else 4)
 
 
 def with_deviation(values: Sequence[float], digits: int) -> str:
