@@ -6,11 +6,12 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY conf conf
 COPY zoo zoo
+# hadolint ignore=DL3013
 RUN pip install uv \
     && uv pip install --system --no-cache --torch-backend=cpu ".[export,serve]" \
-    && useradd --create-home zoo \
+    && useradd --create-home --uid 1000 zoo \
     && install -d -o zoo /work
-USER zoo
+USER 1000
 WORKDIR /work
 ENTRYPOINT ["zoo"]
 CMD ["--help"]
