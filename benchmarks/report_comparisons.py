@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.report_format import count, direction, figures, interval, label, threads
-from benchmarks.report_results import SAMPLES, SHOWN, Rows, sample_cell, task_of
+from benchmarks.report_results import PRINTED, SAMPLES, Rows, sample_cell, task_of
 from benchmarks.rows import RESULTS, read
 
 
@@ -29,7 +29,7 @@ def _of_a_kind(models: Sequence[str], cases: Sequence[str], groups: Mapping[tupl
     for data in cases:
         every = [row for model in models for row in groups[data, model]]
         task = task_of(every)
-        metric = SHOWN.get((task, every[0]["figure"]), every[0]["figure"])
+        metric = PRINTED.get((task, every[0]["figure"]), every[0]["figure"])
         cells = [figures(metric, [row["metrics"][f"test/{metric}"] for row in groups[data, m]]) for m in models]
         low, high = (f(row["params"] for row in every) for f in (min, max))
         seconds = [row["train_seconds"] for row in every]

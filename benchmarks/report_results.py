@@ -16,7 +16,7 @@ Key = tuple[str, str, tuple[str, ...]]  # model, data, overrides
 Rows = list[dict[str, Any]]
 REAL = "other real images"  # the baseline of generated images
 SAMPLES = ("frechet_zoo_cnn", "precision", "recall", "density", "coverage", "class_accuracy")
-SHOWN = {("language_modeling", "nll"): "bits_per_character"}  # the literature's metric in place of the monitored one
+PRINTED = {("language_modeling", "nll"): "bits_per_character"}  # the literature's metric in place of the monitored one
 FAMILIES = {  # the recipe that the README shows of each family
     "feed-forward": ("fnn", "mnist"),
     "convolutional": ("cnn", "mnist"),
@@ -149,7 +149,7 @@ def _miss(rows: Rows, one: Mapping[str, Any]) -> str:
 def metric_cells(rows: Rows, one: Mapping[str, Any]) -> tuple[str, str, str]:
     """Return the name of a metric with its direction, the result of runs, and the baselines."""
     task = task_of(rows)
-    metric = SHOWN.get((task, name_of(one)), name_of(one))
+    metric = PRINTED.get((task, name_of(one)), name_of(one))
     result = figures(metric, [row["metrics"][f"test/{metric}"] for row in rows])
     if metric != name_of(one):
         result += f" ({statistics.mean(measured(row, one) for row in rows):.3f} nats)"
@@ -167,8 +167,8 @@ def readme_table() -> str:
     expected_by_case = expected_metrics()
     for family, (model, data) in FAMILIES.items():
         rows, expected = same_runs(model, data, []), expected_by_case[model, data, ()]
-        shown = {**expected, "metric": "test/frechet_zoo_cnn"} if task_of(rows) == "generation" else expected
-        metric, result, baselines = metric_cells(rows, shown)
+        displayed = {**expected, "metric": "test/frechet_zoo_cnn"} if task_of(rows) == "generation" else expected
+        metric, result, baselines = metric_cells(rows, displayed)
         reference = expected["reference"] or baselines
         seconds = statistics.median(row["train_seconds"] for row in rows)
         lines.append(

@@ -94,13 +94,13 @@ def test_docs_notebook_runs(notebook, tmp_path):
     nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
     stored = nbformat.read(notebook, as_version=4)
     code = [cell for cell in stored.cells if cell.cell_type == "code" and cell.outputs]
-    shown = [printed(cell) for cell in code]
+    stored_text = [printed(cell) for cell in code]
     environment = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **os.environ}
     with pytest.MonkeyPatch.context() as patch:
         for key, value in environment.items():
             patch.setenv(key, value)
         nbclient.NotebookClient(stored, timeout=300, resources={"metadata": {"path": tmp_path}}).execute()
-    assert [printed(cell) for cell in code] == shown
+    assert [printed(cell) for cell in code] == stored_text
 
 
 def printed(cell):

@@ -34,8 +34,8 @@ NOT_HERE = {"model.pretrained=imagenet": None, "data=lunar_lander": "box2d"}
 def commands(text):
     """Return the commands that a page shows, of the zoo and other ones."""
     text = re.sub(r"<!-- transcript:.*?<!-- end -->", "", text, flags=re.DOTALL)
-    shown = [line for block in BLOCK.findall(text) for line in block.replace("\\\n", " ").split("\n")]
-    lines = [line.removeprefix("$ ") for line in shown if line.startswith("$ ")]
+    blocks = [line for block in BLOCK.findall(text) for line in block.replace("\\\n", " ").split("\n")]
+    lines = [line.removeprefix("$ ") for line in blocks if line.startswith("$ ")]
     return lines + re.findall(r"^\|.*\| `(zoo [^`]*)` \|$", text, re.MULTILINE)
 
 

@@ -32,23 +32,23 @@ def prose(text: str) -> str:
 
 def sentences(text: str) -> list[str]:
     """Return the sentences of a text; a heading and an item of a list end one."""
-    found = []
+    broken = []
     for block in re.split(r"\n\s*\n|\n\s*(?=[-*#]|\d+\. )|^#+ .*$", prose(text), flags=re.MULTILINE):
         line = re.sub(r"^[-*#>\d. ]+|\*\*", "", " ".join(block.split()))
-        found += [part for part in re.split(r"(?<=[.!?:])\s+(?=[A-Z`X])", line) if part]
-    return found
+        broken += [part for part in re.split(r"(?<=[.!?:])\s+(?=[A-Z`X])", line) if part]
+    return broken
 
 
 def findings(text: str) -> list[str]:
     """Return a line for each sentence that breaks a rule."""
-    found = []
+    broken = []
     for sentence in sentences(text):
         if len(sentence.split()) > WORDS:
-            found.append(f"{len(sentence.split())} words: {sentence}")
+            broken.append(f"{len(sentence.split())} words: {sentence}")
         for pattern, reason in LISTED.items():
             if re.search(pattern, sentence) and not sentence.endswith("?"):
-                found.append(f"{reason}: {sentence}")
-    return found
+                broken.append(f"{reason}: {sentence}")
+    return broken
 
 
 @pytest.mark.parametrize("page", [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES + NOTEBOOKS])

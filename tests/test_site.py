@@ -38,9 +38,9 @@ def install_names(text):
 
 def test_zoo_is_no_install_name():
     """A stranger's package has the name zoo on the index."""
-    found = {str(path.relative_to(ROOT)): install_names(path.read_text()) for path in sources()}
-    found.pop("tests/test_site.py", None)
-    assert not {name: words for name, words in found.items() if words}
+    names = {str(path.relative_to(ROOT)): install_names(path.read_text()) for path in sources()}
+    names.pop("tests/test_site.py", None)
+    assert not {name: words for name, words in names.items() if words}
     assert re.search(r'^name = "nnzoo"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
 
 
@@ -58,8 +58,10 @@ def test_public_names_are_described():
     for name in zoo.__all__:
         value = getattr(zoo, name)
         members = inspect.getmembers(value) if inspect.isclass(value) else []
-        own = [(n, m) for n, m in members if not n.startswith("_") and getattr(m, "__module__", "").startswith("zoo")]
-        missing += [f"{name}.{n}" for n, m in own if callable(m) and not inspect.getdoc(m)]
+        methods = [
+            (n, m) for n, m in members if not n.startswith("_") and getattr(m, "__module__", "").startswith("zoo")
+        ]
+        missing += [f"{name}.{n}" for n, m in methods if callable(m) and not inspect.getdoc(m)]
         missing += [] if inspect.getdoc(value) else [name]
         missing += (
             []

@@ -217,8 +217,8 @@ def test_interquartile_mean_of_five_seeds():
 
 def test_transcripts_equal_the_recipes():
     """A run that a page shows has the recipe's epochs and parameters, and a metric in the range of its measured seeds."""
-    shown = [one for page in report.pages() for one in transcripts.MARK.findall(page.read_text())]
-    runs = [(command, text) for _, command, text, _ in shown if command.startswith("zoo train")]
+    blocks = [one for page in report.pages() for one in transcripts.MARK.findall(page.read_text())]
+    runs = [(command, text) for _, command, text, _ in blocks if command.startswith("zoo train")]
     assert runs
     for command, text in runs:
         overrides = command.split()[2:]

@@ -312,8 +312,8 @@ def test_neighbor_metrics_detect_missing_modes():
     assert metrics["density"] == pytest.approx(1, abs=0.1)
     assert metrics["precision"] > 0.9
     assert all(0.4 < metrics[name] <= 0.5 for name in ("recall", "coverage"))
-    spread = neighbor_metrics(half, real)  # half of the generated points lie where no real one does
-    assert 0.4 < spread["precision"] <= 0.5 < 0.9 < spread["recall"]
+    wide = neighbor_metrics(half, real)  # half of the generated points lie where no real one does
+    assert 0.4 < wide["precision"] <= 0.5 < 0.9 < wide["recall"]
     assert set(neighbor_metrics(real, half + 1000).values()) == {0}
 
 
