@@ -30,8 +30,7 @@ class DataSpec:
     class labels.
 
     In reconstruction, the target is x itself, and y is a label that the loss does not use. If ``normal_classes`` is
-    set, training has rows of these classes only. y of validation and test rows is then 0 for normal rows and 1 for
-    anomalies.
+    set, training has rows of these classes only. In validation and test, y is 0 for normal rows and 1 for anomalies.
     """
 
     modality: ClassVar[str] = ""

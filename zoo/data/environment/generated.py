@@ -14,7 +14,7 @@ STEPS = 8  # steps per episode
 class Signs(gymnasium.Env[np.ndarray, Any]):
     """Discrete actions. The observation is three numbers in [-1, 1].
 
-    The reward is 1 for the index of the larger of the first two numbers.
+    The reward is 1 for action 1 if the first number is larger than the second, and for action 0 otherwise.
     """
 
     action_space: Any = spaces.Discrete(2)

@@ -160,7 +160,7 @@ class ReplayBuffer:
     # --- sampling ---
 
     def ready(self, n_step: int) -> bool:
-        """Return whether enough steps are stored to sample ``n_step`` transitions."""
+        """Return whether enough steps are stored to sample ``n_step``-step transitions."""
         return self.written - self.oldest > n_step + 1  # at least one of two consecutive steps is valid
 
     def sample(self, rows: int, *, n_step: int, gamma: float) -> Batch:

@@ -47,8 +47,10 @@ class DecodedImages:
     """Decoded images ``x`` (N, C, H, W), a memory map. ``corrupt`` has the errors of unreadable files by row.
 
     Images are uint8. If some files have more than 8 bits per channel, all images are float32 in [0, 1], scaled by
-    ``ranges``. ``traits`` lists the rows of such files as ``deep``, of files with several frames as ``frames``, and of
-    files resized to the common size as ``sizes``.
+    ``ranges``.
+
+    ``traits`` has the rows of three kinds of files: ``deep`` (more than 8 bits per channel), ``frames`` (several
+    frames) and ``sizes`` (resized to the common size).
     """
 
     x: Tensor

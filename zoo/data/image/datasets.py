@@ -253,11 +253,13 @@ PARTS = {"train": 50_000, "valid": 10_000, "test": 10_000}
 
 @register_data("binarized_mnist", tasks=("reconstruction",), modality="image")
 def binarized_mnist(*, path: str | None = None, root: str | None = None) -> Dataset:
-    """Return binarized MNIST: 70,000 black and white digits, 28×28. The standard split is 50,000, 10,000 and 10,000.
+    """Return binarized MNIST: 70,000 black and white digits, 28×28.
+
+    The standard split has 50,000, 10,000 and 10,000 images.
 
     Args:
-        ``path``: folder with one file for each of train, valid and test: .amat (text, 784 zeros and ones per line) or
-            .mat (MATLAB, rows in X); null: binarized_mnist in data.root
+        ``path``: folder with files for train, valid and test: .amat (784 zeros and ones per line) or .mat (rows in X);
+            null: binarized_mnist in data.root
         ``root``: folder of built-in datasets; null: $ZOO_DATA, otherwise data/
 
     Raises:

@@ -87,8 +87,8 @@ def image_folder(
         ``split_seed``: seed of the folds and the validation split
 
     Raises:
-        ZooError: if there are no images, fewer than two classes, an empty class folder, splits without train, a
-            corrupt file (unless ``skip_corrupt``), or a test class that train lacks.
+        ZooError: if there are fewer than two classes, an empty class folder or splits without train. Also for a
+            corrupt file (unless ``skip_corrupt``), and for a test class that train lacks.
     """
     options = _options(size, resize_mode, channels)
     check_flag("data.skip_corrupt", skip_corrupt)

@@ -69,9 +69,9 @@ class FrameOptions:
 class TableSpec(DataSpec):
     """Rows of a table. ``input_shape`` is (columns,), with numbers in original units.
 
-    ``categories`` has the known texts of each column, encoded in x as codes from 1 (0: unknown or missing), and an
-    empty tuple for numeric columns. ``impute_values`` replace missing numbers in x. Each of the ``missing_indicators``
-    columns adds a column at the end of x, which is 1 for missing values.
+    ``categories`` has the known texts of each text column, and an empty tuple for each numeric column. In x, they are
+    codes from 1 (0: unknown or missing). ``impute_values`` replace missing numbers in x. Each of the
+    ``missing_indicators`` columns adds a column at the end of x, which is 1 for missing values.
 
     ``bin_edges`` has at most 65 increasing quantiles of the training rows for each numeric column, and an empty tuple
     for other columns.
