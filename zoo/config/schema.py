@@ -319,22 +319,22 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class DataOptions:
-    """Options that any data has, whatever its own are; texts of some that a file of conf/data declares are here too.
+    """Options of all datasets, and descriptions of options that several datasets share.
 
     Args:
-        ``name``: set by the group's own name, as in data=digits
-        ``modality``: what the rows are; models declare which they learn from
-        ``tasks``: tasks that the data offers
-        ``batch_size``: rows of a training step
-        ``root``: folder of data sets that are downloaded; null: $ZOO_DATA, else data/
+        ``name``: name of the dataset, set by data=NAME
+        ``modality``: kind of data, such as image or table; a model supports some of them
+        ``tasks``: tasks that the dataset supports
+        ``batch_size``: rows per training step
+        ``root``: folder of built-in datasets; null: $ZOO_DATA, otherwise data/
         ``split_seed``: seed of the split into training, validation and test rows
-        ``folds``: parts that the rows are cut into, of which one is the test set
-        ``fold``: the part that is the test set
-        ``env``: id of a gymnasium environment, or module:id
-        ``max_train_samples``: train on so many rows, with the shares of the classes; null: on all
-        ``subset_seed``: which rows; null: 0
-        ``synthetic_path``: an .npz of images and labels, as `zoo sample` writes it, to train on in addition
-        ``normal_classes``: find anomalies: train on these classes alone, count all others as anomalies
+        ``folds``: number of folds; one of them is the test set
+        ``fold``: index of the fold used as the test set
+        ``env``: id of a Gymnasium environment, or module:id
+        ``max_train_samples``: number of training rows to use, drawn with the class proportions; null: all
+        ``subset_seed``: seed that draws the rows of max_train_samples; null: 0
+        ``synthetic_path``: .npz archive from `zoo sample` with images and labels to add to the training rows
+        ``normal_classes``: for anomaly detection: train on these classes only; all others are anomalies
     """
 
     max_train_samples: int | None = None
