@@ -217,7 +217,7 @@ def test_conditional_vae_samples_the_given_class(quick):
         drawn = run.model.sample(20, label=str(k))
         nearest = (drawn[:, None] - means).square().flatten(2).sum(2).argmin(1)
         assert float((nearest == k).float().mean()) > 0.6
-    with pytest.raises(ZooError, match="needs the rows' labels"):
+    with pytest.raises(ZooError, match="needs class labels, as y"):
         run.model.predict(data.test["x"][:1].numpy())
     with pytest.raises(ZooError, match="label"):
         run.model.sample(1, label="x")

@@ -1,10 +1,10 @@
-"""The autoencoder: a latent code of few numbers, from which the input is reconstructed.
+"""The autoencoder: an encoder compresses the input to a latent code, and a decoder reconstructs the input from it.
 
     z = f(x̃),   x̂ = g(z),   loss = ‖x̂ − x‖² + λ ‖z‖₁
 
 Hinton, Salakhutdinov: Reducing the dimensionality of data with neural networks, Science 2006. Where x̃ is x with noise,
 the network learns to remove it (Vincent et al.: Stacked denoising autoencoders, JMLR 2010). The second term keeps most
-numbers of the code near 0 (a sparse code).
+values of the code near 0 (a sparse code).
 """
 
 from __future__ import annotations
@@ -27,14 +27,19 @@ LIKELIHOODS = ("mse", "bernoulli")
 class Autoencoder(AutoencoderBase):
     """An autoencoder over images, tables or windows of time series.
 
+    The encoder compresses a row to a latent code ``z = f(x)``, and the decoder reconstructs the row, ``x̂ = g(z)``. The
+    loss is the reconstruction error, optionally with noise on the input and an L1 penalty on the code. ``forward`` maps
+    ``(B, *input_shape)`` to the reconstruction ``(B, *output_shape)``. Papers: Hinton & Salakhutdinov 2006, Vincent
+    2010.
+
     Args:
-        noise: none, gaussian, salt_and_pepper or masking: what training adds to the input, and the network removes.
-        noise_level: standard deviation of gaussian noise, else the share of numbers that it hits.
-        sparsity_weight: λ of the penalty on the mean absolute number of the code.
-        likelihood: mse, or bernoulli: the cross-entropy of images whose pixels are nearly black or white.
+        noise: noise that training adds to the input of a denoiser: none, gaussian, salt_and_pepper or masking.
+        noise_level: standard deviation of gaussian noise, or the share of values that other noise replaces.
+        sparsity_weight: weight λ of the L1 penalty on the latent code (its mean absolute value).
+        likelihood: reconstruction loss: mse, or bernoulli (cross-entropy) for images of nearly black or white pixels.
 
     Raises:
-        ZooError: an option outside its limits, or one that does not go with the data.
+        ZooError: an option is outside its limits, or does not apply to the data.
     """
 
     def __init__(
@@ -52,7 +57,7 @@ class Autoencoder(AutoencoderBase):
         self.build_networks(outputs=self.latent_dim, inputs=self.latent_dim)
 
     def encode(self, target: Tensor) -> Tensor:
-        """Return the latent code (B, latent_dim) of (B, *output_shape)."""
+        """Return the latent code (B, latent_dim) of a target (B, *output_shape)."""
         z: Tensor = self.encoder(self.encoder_input(target))
         return z
 

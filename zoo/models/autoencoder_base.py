@@ -1,4 +1,4 @@
-"""Models that encode and decode share this: networks, latent codes and their metrics, interpolations, pictures."""
+"""The base of autoencoders: networks, latent codes and their metrics, interpolation, plots."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from zoo.tasks.reconstruction import Reconstruction
 from zoo.utils.eval_mode import eval_mode
 from zoo.utils.random import PerSampleGenerator
 
-EXAMPLES, STEPS = 12, 10  # rows in a picture; of an interpolation
+EXAMPLES, STEPS = 12, 10  # rows in a plot; images in an interpolation
 
 
 class AutoencoderBase(ZooModule):
-    """A model that encodes each row in few numbers, and decodes it from them.
+    """The base of models that encode each row to a latent code and decode the row from it.
 
-    A subclass calls ``build_networks`` for ``encoder`` and ``decoder``, and defines ``encode``. With ``noise`` it
-    is a denoiser: validation and test measure what it restores of noisy rows, the same noise each time. Where it
-    detects anomalies, and in ``predict``, rows are read as they are.
+    A subclass calls ``build_networks`` to create ``encoder`` and ``decoder``, and defines ``encode``. With ``noise``
+    the model is a denoiser: validation and test reconstruct rows from noisy copies, with the same noise each time.
+    Anomaly detection and ``predict`` add no noise.
 
     Args:
-        network: dense (hidden layers of ``hidden_sizes``) or conv (for images); the decoder mirrors the encoder.
-        hidden_sizes: of dense, sizes of the encoder's hidden layers.
-        channels: of conv, channels after each halving of the image.
-        latent_dim: size of the latent code; null: the model's default, or half of the input's size if that is less.
+        network: dense (hidden layers of ``hidden_sizes``) or conv (images only); the decoder mirrors the encoder.
+        hidden_sizes: for dense, sizes of the encoder's hidden layers.
+        channels: for conv, output channels after each halving of the image.
+        latent_dim: size of the latent code; null: the model's default, at most half the size of the input.
         activation: relu, gelu, silu, elu, tanh or sigmoid.
-        norm: none, batch or layer.
-        dropout: share of the hidden numbers that training drops.
+        norm: normalization in the hidden layers: none, batch or layer.
+        dropout: dropout rate in the hidden layers.
     """
 
     tasks = ("reconstruction",)
@@ -72,26 +72,26 @@ class AutoencoderBase(ZooModule):
         self.hparams["latent_dim"] = self.latent_dim
 
     def build_networks(self, *, outputs: int, inputs: int) -> None:
-        """Create the encoder to ``outputs`` numbers, and the decoder from ``inputs``."""
+        """Create the encoder with ``outputs`` output values, and the decoder with ``inputs`` input values."""
         self.encoder = encoder(self.spec.output_shape, outputs=outputs, **self.layers)
         self.decoder = decoder(self.spec.output_shape, inputs=inputs, **self.layers)
 
     def output_activation(self, logits: Tensor) -> Tensor:
-        """Return the decoder's values of its logits: bounded ones between 0 and 1, else as they are."""
+        """Return the values for the decoder's logits: in (0, 1) for bounded data, else unchanged."""
         return logits.float().sigmoid() if self.spec.bounded else logits.float()
 
     # --- encoding and decoding ---
 
     def encoder_input(self, target: Tensor) -> Tensor:
-        """Return what the encoder reads of (B, *output_shape), values in [0, 1] or standardized numbers."""
+        """Return the encoder's input for a target (B, *output_shape): images normalized, other data unchanged."""
         return self.normalize(target) if self.spec.bounded else target
 
     def encode(self, target: Tensor) -> Tensor:
-        """Return the latent code (B, latent_dim) of (B, *output_shape)."""
+        """Return the latent code (B, latent_dim) of a target (B, *output_shape)."""
         raise NotImplementedError
 
     def decode(self, z: Tensor) -> Tensor:
-        """Return the reconstruction from codes (B, latent_dim): images in [0, 1], else standardized numbers."""
+        """Return the reconstruction from codes (B, latent_dim): images in [0, 1], else standardized values."""
         return self.output_activation(self.decoder(z))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -100,14 +100,14 @@ class AutoencoderBase(ZooModule):
 
     @property
     def denoises(self) -> bool:
-        """Whether evaluation measures what is restored of noisy rows."""
+        """Whether evaluation reconstructs rows from noisy copies."""
         return self.noise[0] != "none" and not self.task.detects_anomalies
 
     def add_noise(self, target: Tensor, generator: PerSampleGenerator | None = None) -> Tensor:
-        """Return (B, *output_shape) with the model's noise on it.
+        """Return the target (B, *output_shape) with the model's noise added.
 
-        Anomaly detectors read clean rows in the end, so images are not clipped to [0, 1]: black ones would be gray on
-        average.
+        An anomaly detector is evaluated on clean rows, so its noisy images are not clipped to [0, 1]. Clipping would
+        make black regions gray on average.
         """
         name, level = self.noise
         clip = not self.task.detects_anomalies
@@ -116,16 +116,17 @@ class AutoencoderBase(ZooModule):
     # --- evaluation and use ---
 
     def eval_step(self, batch: Batch) -> Any:
-        """Return the reconstruction of the batch, with noise on it where the model is a denoiser."""
+        """Return the reconstruction of a batch, from noisy rows if the model is a denoiser."""
         target = self.task.target(batch["x"])
         if self.denoises:
             target = self.add_noise(target, PerSampleGenerator(batch["row"]))
-        with torch.autocast(self.device.type, enabled=False):  # a threshold on the error holds in predict too
+        with torch.autocast(self.device.type, enabled=False):  # a threshold on the error must also hold in predict
             return self.decode(self.encode(target.float()))
 
     def predictions(self, batch: Batch) -> dict[str, Tensor]:
-        """Return ``reconstruction``, ``code`` and ``error``, the mean squared one of each row (B,); ``score`` too,
-        where anomalies are detected.
+        """Return ``reconstruction``, ``code`` and ``error`` (B,), the mean squared error of each row.
+
+        An anomaly detector also returns the anomaly ``score`` (B,).
         """
         code = self.encode(self.task.target(batch["x"]))
         out = self.decode(code)
@@ -137,13 +138,13 @@ class AutoencoderBase(ZooModule):
 
     @torch.inference_mode()
     def encode_split(self, split: Split) -> Tensor:
-        """Return the code of each row of a split (N, latent_dim), on the CPU."""
+        """Return the latent codes (N, latent_dim) of a split, on the CPU."""
         with eval_mode(self):
             targets = (self.task.target(batch["x"].to(self.device)) for batch in EvalLoader(split))
             return torch.cat([self.encode(target).float().cpu() for target in targets])
 
     def extra_metrics(self, dataset: Dataset) -> dict[str, float]:
-        """Return ``knn_accuracy`` and ``probe_accuracy`` of the codes where rows have classes."""
+        """Return ``knn_accuracy`` and ``probe_accuracy`` of the codes if rows have class labels."""
         if not has_class_labels(dataset.spec):
             return {}
         parts = [(self.encode_split(split).numpy(), split["y"].numpy()) for split in (dataset.train, dataset.test)]  # type: ignore[union-attr]
@@ -151,10 +152,11 @@ class AutoencoderBase(ZooModule):
 
     @torch.inference_mode()
     def interpolate(self, first: Any, last: Any, *, steps: int = STEPS) -> Tensor:
-        """Return the decoded codes, evenly on a line between those of two raw samples, in original units.
+        """Return ``steps`` reconstructions from codes evenly spaced between those of two raw samples, in original
+        units.
 
         Raises:
-            ZooError: a sample of another shape, fewer than two steps.
+            ZooError: a sample has another shape, or ``steps`` is less than two.
         """
         from zoo.data.inputs import encode
 
@@ -167,7 +169,7 @@ class AutoencoderBase(ZooModule):
 
     @torch.inference_mode()
     def reconstructions(self, dataset: Dataset) -> dict[str, Tensor]:
-        """Return the first test rows ``clean``, ``noisy`` where the model is a denoiser, and ``restored``."""
+        """Return the first test rows as ``clean``, ``restored`` and, if the model is a denoiser, ``noisy``."""
         rows = torch.arange(min(EXAMPLES, len(dataset.test["x"])))
         clean = self.task.target(to_float(dataset.test["x"].index_select(0, rows)).to(self.device))
         noisy = {"noisy": self.add_noise(clean, PerSampleGenerator(rows))} if self.denoises else {}
@@ -176,7 +178,7 @@ class AutoencoderBase(ZooModule):
         return {key: value.cpu() for key, value in {"clean": clean, **noisy, "restored": restored}.items()}
 
     def visualizations(self, batch: Batch, dataset: Dataset) -> dict[str, Tensor]:
-        """Return ``reconstructions``, an ``interpolation`` between two test images, and the test's ``codes``."""
+        """Return ``reconstructions``, an ``interpolation`` between two test images, and the ``codes`` of the test rows."""
         tensors = {**self.reconstructions(dataset), "codes": self.encode_split(dataset.test)}
         if self.spec.spatial and len(tensors["clean"]) > 1:
             tensors["interpolation"] = self.interpolate(tensors["clean"][0], tensors["clean"][1]).cpu()

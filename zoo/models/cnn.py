@@ -1,10 +1,11 @@
-"""The convolutional network: small filters that slide over the image, pooling between them, a dense layer at the end.
+"""The convolutional network: small filters slide over the image, pooling shrinks it, and dense layers map it to the
+output.
 
     hᵢ = φ(norm(pool(Wᵢ ∗ hᵢ₋₁))),   output = W φ(W' flatten(hₙ) + b') + b
 
-LeCun et al., Gradient-based learning applied to document recognition, 1998, with the rectifiers, batch normalization
-and dropout of 2010 to 2015. Pooling comes before the normalization: the same work on a quarter of the numbers, and a
-rising nonlinearity commutes with the maximum. The other networks are in zoo/layers/.
+LeCun et al., Gradient-based learning applied to document recognition, 1998, with rectifiers, batch normalization and
+dropout (2010 to 2015). Pooling precedes normalization, which then processes a quarter of the values. The order does not
+matter to an increasing nonlinearity, which commutes with the maximum. zoo/layers/ has the other networks.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ TTA = ("hflip",)
 
 
 class PlainCNN(nn.Sequential):
-    """The stack that every introduction shows: (B, C, H, W) to (B, outputs).
+    """The plain stack of an introductory course: ``(B, C, H, W)`` to ``(B, outputs)``.
 
-    A 3×3 convolution per entry of ``channels``, each with pooling by 2 for as long as the image is larger than 1,
-    then a dense layer of ``head_hidden_size`` (0: none).
+    It has a 3×3 convolution per entry of ``channels``. Pooling by 2 follows each one while the image is larger than 1
+    pixel. A dense layer of ``head_hidden_size`` units (0: none) precedes the output layer.
     """
 
     def __init__(
@@ -66,24 +67,30 @@ class PlainCNN(nn.Sequential):
 
 @register("cnn")
 class CNN(ZooModule):
-    """A convolutional network over images of any size and number of channels.
+    """A convolutional network over images of any size and number of channels, for classification and regression.
+
+    Convolutions detect local patterns with the same weights at each position, ``h = φ(norm(pool(W ∗ x)))``, and pooling
+    makes the maps smaller. ``forward`` maps ``(B, C, H, W)`` in [0, 1] to logits ``(B, classes)`` or to standardized
+    values ``(B, 1)``. Papers: LeCun et al. 1998 (plain, lenet), Krizhevsky et al. 2012 (alexnet), He et al. 2016
+    (resnet) and Zagoruyko & Komodakis 2016 (wide_resnet).
 
     Args:
-        network: plain, lenet, alexnet, resnet, wide_resnet, or a classifier of torchvision's, as
+        network: plain, lenet, alexnet, resnet, wide_resnet, or a torchvision classifier such as
             torchvision/mobilenet_v3_small.
-        channels: of plain, output channels of each convolution.
-        head_hidden_size: of plain (0: none) and alexnet, size of the dense layers before the last one.
-        depth: number of layers, of resnet 6n+2, of wide_resnet 6n+4.
-        base_width: of resnet and wide_resnet, channels of the first stage (16 times the paper's widening factor).
-        stem_pooling: of both, how many times smaller the first layer leaves the image; null: about 16 pixels a side.
+        channels: for plain, output channels of each convolution.
+        head_hidden_size: for plain (0: none) and alexnet, size of the dense layers before the output layer.
+        depth: number of layers: 6n+2 for resnet, 6n+4 for wide_resnet.
+        base_width: for resnet and wide_resnet, channels of the first stage (16 times the paper's widening factor).
+        stem_pooling: for resnet and wide_resnet, factor by which the first layer reduces the image; null: to about 16
+            pixels a side.
         activation: relu, gelu, silu, elu, tanh or sigmoid.
-        dropout: share of the numbers before the last layers that training drops.
-        pretrained: of torchvision/NAME, imagenet or a file of weights; null: from scratch.
-        freeze_epochs: of torchvision/NAME, first epochs in which only the new last layer learns.
-        tta: hflip averages over an image and its mirror image once trained (test-time augmentation); null: none.
+        dropout: dropout rate before the dense layers; in wide_resnet, between the convolutions of a block.
+        pretrained: for torchvision/NAME, imagenet or a file of weights; null: random initialization.
+        freeze_epochs: for torchvision/NAME, number of first epochs that train the new last layer only.
+        tta: test-time augmentation: hflip averages the outputs for an image and its mirror image; null: none.
 
     Raises:
-        ZooError: an option outside its limits, or data that is not images.
+        ZooError: an option is outside its limits, or the data is not images.
     """
 
     tasks = ("classification", "regression")
@@ -123,7 +130,7 @@ class CNN(ZooModule):
         }
         if network.startswith(TORCHVISION):
             net = torchvision_network(network.removeprefix(TORCHVISION), shape, outputs, pretrained=pretrained)
-            self.hparams["pretrained"] = None  # its weights are in the state from now on: no other file is needed
+            self.hparams["pretrained"] = None  # the checkpoint holds these weights, so loading it needs no other file
         elif pretrained is not None or freeze_epochs:
             message = "model.pretrained, model.freeze_epochs: are for torchvision's networks"
             raise ZooError(f"{message}, not for {network!r}")
@@ -132,11 +139,11 @@ class CNN(ZooModule):
             net = networks[network]()
         self.pretrained, self.freeze_epochs, self.tta = pretrained is not None, freeze_epochs, tta
         self.learns_in_parts = freeze_epochs > 0
-        # Channels innermost: the layout that convolution kernels compute in.
+        # Channels last: the memory layout of the fastest convolution kernels.
         self.network: nn.Module = net.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits (B, classes) for raw images ``x`` (B, C, H, W) in [0, 1]."""
+        """Return logits (B, classes), or standardized values (B, 1), for raw images ``x`` (B, C, H, W) in [0, 1]."""
         x = self.normalize(x).contiguous(memory_format=torch.channels_last)
         out: Tensor = self.network(x)
         if self.tta == "hflip" and not self.training:
@@ -144,19 +151,19 @@ class CNN(ZooModule):
         return out
 
     def configure(self, learning: Learning) -> None:
-        """Set how this model learns.
+        """Set the training options.
 
         Raises:
-            ZooError: weights would be drawn anew that were read from a file.
+            ZooError: ``init`` would replace pretrained weights.
         """
         if self.pretrained and learning.init != "default":
-            advice = "would replace the weights of model.pretrained; leave out one of both"
+            advice = "would replace the weights of model.pretrained; leave out one of the two"
             raise ZooError(f"init={learning.init}: {advice}")
         super().configure(learning)
 
     def on_train_epoch_start(self) -> None:
-        """Freeze all but the last layer in the first epochs, release it afterwards."""
+        """Freeze all layers but the last during the first ``freeze_epochs`` epochs, then unfreeze them."""
         if self.freeze_epochs:
             freeze = self.loop.epochs < self.freeze_epochs
-            self.network.requires_grad_(not freeze).train(not freeze)  # its statistics stay as they are, too
+            self.network.requires_grad_(not freeze).train(not freeze)  # evaluation mode also freezes batch statistics
             last_layer(self.network).requires_grad_(True)

@@ -1,19 +1,21 @@
-"""Deep Q-networks (Mnih et al. 2015, https://doi.org/10.1038/nature14236), Algorithm 1, with three of its successors.
+"""Deep Q-networks (Mnih et al. 2015, https://doi.org/10.1038/nature14236), Algorithm 1, with three extensions.
 
     for each step of the environments:
-        a = argmax_a Q(s, a), or any action with probability ε              act
-        store (s, a, r, s') in the replay buffer                            collect_rollout in rl_base.py
-    for each update, on transitions that the buffer samples:
-        y = r + γ max_a' Q⁻(s', a')                                         γ = 0 where the episode terminated
-        step on huber(Q(s, a) − y)                                          td_loss
-        every C updates: Q⁻ = Q                                             optimizer_step
+        1. a = argmax_a Q(s, a), or with probability ε a random action      act
+        2. store (s, a, r, s') in the replay buffer                         collect_rollout in rl_base.py
+    for each update, on transitions sampled from the buffer:
+        3. y = r + γ max_a' Q⁻(s', a')                                      γ = 0 where the episode terminated
+        4. step on huber(Q(s, a) − y)                                       td_loss
+        5. every C updates: Q⁻ = Q                                          optimizer_step
 
-    double    y = r + γ Q⁻(s', argmax_a' Q(s', a'))                         van Hasselt, Guez, Silver 2016
-    dueling   Q(s, a) = V(s) + A(s, a) − mean_a' A(s, a')                   Wang et al. 2016
-    n_step    r = Σ γᵏ r_{t+k} and γⁿ in place of γ                         Sutton 1988, Hessel et al. 2018
+The extensions are:
 
-Differences from the paper: Adam in place of RMSprop, several environments at once, and ``replay_ratio`` updates for each
-of their steps.
+    - double    y = r + γ Q⁻(s', argmax_a' Q(s', a'))                       van Hasselt, Guez, Silver 2016
+    - dueling   Q(s, a) = V(s) + A(s, a) − mean_a' A(s, a')                 Wang et al. 2016
+    - n_step    r = Σ γᵏ r_{t+k} and γⁿ in place of γ                       Sutton 1988, Hessel et al. 2018
+
+Differences from the paper: Adam in place of RMSprop, several environments at once, and ``replay_ratio`` updates for
+each of their steps.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ from zoo.utils.random import PerSampleGenerator
 
 
 class QNetwork(nn.Module):
-    """Observations (B, *input_shape) to the value of each action (B, actions)."""
+    """The Q-network: observations ``(B, *input_shape)`` to the value ``(B, actions)`` of each action."""
 
     def __init__(self, spec: DataSpec, *, dueling: bool, **sizes: Any) -> None:
         super().__init__()
@@ -47,29 +49,33 @@ class QNetwork(nn.Module):
         """Return Q(s, ·)."""
         advantage: Tensor = self.advantage(x).float()
         if self.state_value is None:
-            return advantage  # the values themselves
+            return advantage  # Q(s, ·)
         value: Tensor = self.state_value(x).float()
         return value + advantage - advantage.mean(1, keepdim=True)
 
 
 @register("dqn")
 class DQN(OffPolicyModule):
-    """A deep Q-network, which acts by the largest of its action values.
+    """A deep Q-network (Mnih et al. 2015) for discrete actions: it takes the action with the highest value.
+
+    Q(s, a) estimates the discounted return of action a, and learns from a replay buffer towards
+    ``y = r + γ max_a' Q⁻(s', a')``. Q⁻ is the target network, a copy of Q that changes every ``target_update_interval``
+    steps. ``forward`` maps observations ``(B, *input_shape)`` to action values ``(B, actions)``.
 
     Args:
-        network: auto (convolutions where observations are images), dense or conv
-        hidden_sizes: units of the dense layers
-        channels: maps of the convolutions, each of which halves the image
-        activation: activation of hidden layers
-        double: choose the next action by Q, and value it by Q⁻
-        dueling: sum the values of states and the advantages of actions
-        target_update_interval: optimizer steps between two copies of Q into Q⁻
-        exploration_initial_eps: probability of a random action at first
-        exploration_final_eps: probability of a random action at the end
-        exploration_fraction: share of the run over which that probability falls linearly
+        network: auto (conv for image observations), dense or conv.
+        hidden_sizes: sizes of the dense layers.
+        channels: output channels of the convolutions, each of which halves the image.
+        activation: activation of the hidden layers.
+        double: double DQN: select the next action by Q, and evaluate it by the target network Q⁻.
+        dueling: dueling network: sum a state value and the advantages of the actions.
+        target_update_interval: optimizer steps between updates of the target network.
+        exploration_initial_eps: initial probability ε of a random action.
+        exploration_final_eps: final probability ε of a random action.
+        exploration_fraction: share of the run over which ε decreases linearly.
 
     Raises:
-        ZooError: an option outside its limits.
+        ZooError: an option is outside its limits.
     """
 
     action_spaces = ("discrete",)
@@ -99,25 +105,25 @@ class DQN(OffPolicyModule):
         self.target_network = copy.deepcopy(self.q_network).requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the value of each action (B, actions)."""
+        """Return the value (B, actions) of each action."""
         q_values: Tensor = self.q_network(self.normalize(x))
         return q_values
 
     def value(self, x: Tensor) -> Tensor:
-        """Return the value of the best action (N,)."""
+        """Return the value (N,) of the best action."""
         return torch.amax(self(x), 1)
 
     # --- collect ---
 
     @property
     def epsilon(self) -> float:
-        """The probability of a random action at this step of the run."""
+        """Probability ε of a random action at this step of the run."""
         initial, final = self.initial_eps, self.final_eps
         progress = self.loop.samples / max(self.exploration_fraction * self.total_samples, 1)
         return max(initial + (final - initial) * progress, final) if initial > final else final
 
     def act(self, x: Tensor, *, greedy: bool = False, generator: PerSampleGenerator | None = None) -> dict[str, Tensor]:
-        """Return the ``action`` (N,): the best, or with the probability ``epsilon`` any (ε-greedy)."""
+        """Return the ``action`` (N,): the best one, or a random one with probability ``epsilon`` (ε-greedy)."""
         action = self(x).argmax(1)
         if not greedy:
             uniform = torch.rand(len(x), 2, device=x.device) if generator is None else generator.uniform(2).to(x.device)
@@ -129,13 +135,13 @@ class DQN(OffPolicyModule):
     # --- learn ---
 
     def update(self, transitions: Batch) -> Tensor:
-        """Take a step on the loss of transitions."""
+        """Take an optimizer step on the loss of sampled transitions."""
         loss, q_value = self.td_loss(transitions)
         self.add_figures(q_value=q_value)
         return self.step_on(loss)
 
     def td_loss(self, transitions: Batch) -> tuple[Tensor, Tensor]:
-        """Return the Huber loss of the temporal differences of transitions (B,), and their mean Q(s, a)."""
+        """Return the Huber loss of the temporal-difference errors of transitions (B,), and the mean Q(s, a)."""
         with torch.no_grad():
             next_values = self.target_network(self.normalize(transitions["next_x"]))
             chosen_by = self(transitions["next_x"]) if self.double_q else next_values
@@ -145,7 +151,7 @@ class DQN(OffPolicyModule):
         return F.smooth_l1_loss(q_value, target), q_value.detach().mean()
 
     def optimizer_step(self) -> None:  # type: ignore[override]
-        """Step, and update the target network when it is due."""
+        """Take an optimizer step, and update the target network every ``target_update_interval`` steps."""
         super().optimizer_step()
         if self.loop.steps % self.target_update_interval == 0:
             self.target_network.load_state_dict(self.q_network.state_dict())

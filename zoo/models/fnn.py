@@ -1,13 +1,13 @@
-"""The feed-forward network: linear layers, each followed by a nonlinearity.
+"""The feed-forward network, or multilayer perceptron: linear layers, each followed by a nonlinearity.
 
     h₀ = x,   hᵢ = dropout(φ(norm(Wᵢ hᵢ₋₁ + bᵢ))) [+ hᵢ₋₁],   output = W hₙ + b
 
-Rumelhart, Hinton, Williams: Learning representations by back-propagating errors, Nature 1986; the sum in brackets,
-where both have one size, is the residual connection of He et al. 2016.
+Rumelhart, Hinton, Williams: Learning representations by back-propagating errors, Nature 1986. The term in brackets is
+the residual connection of He et al. 2016; it applies where input and output have the same size.
 
-An ensemble in one network (Gorishniy, Kotelnikov, Babenko: TabM, ICLR 2025, its form "mini"): member k reads rₖ ∘ x,
-all share the hidden layers, each has an output layer Wₖ, bₖ and a loss of its own. The prediction is the mean over the
-members, of probabilities where there are classes.
+TabM is an ensemble in one network (Gorishniy, Kotelnikov, Babenko: TabM, ICLR 2025, variant "mini"). Member k scales
+the input to rₖ ∘ x, and all members share the hidden layers. Each member has its own output layer Wₖ, bₖ and its own
+loss. The prediction is the mean over the members, for classification the mean of their probabilities.
 """
 
 from __future__ import annotations
@@ -29,42 +29,46 @@ from zoo.registry import register
 
 
 class TabM(nn.Module):
-    """An ensemble that shares its hidden layers: (B, inputs) to (B, ensemble_size, outputs)."""
+    """An ensemble whose members share the hidden layers: ``(B, inputs)`` to ``(B, ensemble_size, outputs)``."""
 
     matrices = ("weight",)
 
     def __init__(self, hidden: nn.Module, *, ensemble_size: int, inputs: int, features: int, outputs: int) -> None:
         super().__init__()
         self.hidden = hidden
-        self.scale = nn.Parameter(torch.randint(0, 2, (ensemble_size, inputs)) * 2.0 - 1)  # r, drawn from {−1, 1}
-        bound = features**-0.5  # as nn.Linear draws
+        self.scale = nn.Parameter(torch.randint(0, 2, (ensemble_size, inputs)) * 2.0 - 1)  # r, initialized to −1 or 1
+        bound = features**-0.5  # the default initialization of nn.Linear
         self.weight = nn.Parameter(torch.empty(ensemble_size, features, outputs).uniform_(-bound, bound))
         self.bias = nn.Parameter(torch.empty(ensemble_size, outputs).uniform_(-bound, bound))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return each member's output (B, ensemble_size, outputs)."""
+        """Return the output (B, ensemble_size, outputs) of each member."""
         h = self.hidden(x.unsqueeze(1) * self.scale)  # (B, ensemble_size, features)
         return torch.einsum("bkf,kfo->bko", h, self.weight) + self.bias
 
 
 @register("fnn")
 class FNN(ZooModule):
-    """A feed-forward network over images or tables, for classification and regression.
+    """A feed-forward network (multilayer perceptron) over images or tables, for classification and regression.
+
+    Each hidden layer computes ``h = dropout(φ(norm(W x + b)))``. A linear layer maps the last one to the output.
+    ``forward`` maps ``(B, *input_shape)`` to logits ``(B, classes)`` or to standardized values ``(B, 1)``. Images are
+    flattened. Paper: Rumelhart, Hinton, Williams 1986.
 
     Args:
         hidden_sizes: sizes of the hidden layers.
         activation: relu, gelu, silu, elu, tanh or sigmoid.
-        norm: none, batch (Ioffe & Szegedy 2015) or layer (Ba 2016).
-        dropout: share of the hidden numbers that training drops (Srivastava 2014).
-        input_dropout: the same of the input numbers.
-        residual: add a layer's input to its output where both have one size.
-        numerical_embedding: of a table's numbers, none or piecewise_linear (Gorishniy 2022).
-        n_bins: of piecewise_linear, the most bins of a column.
-        embedding_dim: size of an embedding of piecewise_linear, and the largest of a category's.
-        ensemble_size: networks in one, each with a loss of its own (TabM); above 1 norm is none or layer.
+        norm: normalization in the hidden layers: none, batch (Ioffe & Szegedy 2015) or layer (Ba 2016).
+        dropout: dropout rate in the hidden layers (Srivastava 2014).
+        input_dropout: dropout rate on the input.
+        residual: add the input of a layer to its output where both have the same size.
+        numerical_embedding: embedding of a table's numerical columns: none or piecewise_linear (Gorishniy 2022).
+        n_bins: for piecewise_linear, maximum number of bins per column.
+        embedding_dim: size of a piecewise_linear embedding, and maximum size of a category's embedding.
+        ensemble_size: number of ensemble members (TabM), each with its own loss; above 1, norm is none or layer.
 
     Raises:
-        ZooError: an option outside its limits, or data that is neither image nor table.
+        ZooError: an option is outside its limits, or the data is neither an image nor a table.
     """
 
     tasks = ("classification", "regression")
@@ -105,7 +109,7 @@ class FNN(ZooModule):
         )
 
     def network_output(self, x: Tensor) -> Tensor:
-        """Return the network's output (B, outputs), or each member's (B, ensemble_size, outputs), for raw ``x``."""
+        """Return the output (B, outputs) for raw ``x``, or each member's output (B, ensemble_size, outputs)."""
         h = self.normalize(x)
         out: Tensor = self.network(self.embedding(x, h) if self.embedding else h.flatten(1))
         return out
@@ -116,7 +120,7 @@ class FNN(ZooModule):
         return self.task.ensemble_mean(out) if self.ensemble_size > 1 else out
 
     def compute_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the mean loss, each member's being counted for itself, and sums of the mean prediction."""
+        """Return the mean loss, for an ensemble the mean over its members, and statistics of the mean prediction."""
         if self.ensemble_size == 1:
             return super().compute_loss(batch)
         out = self.network_output(batch["x"])

@@ -1,4 +1,4 @@
-"""Models that generate images from noise share this: samples, interpolations, metrics and pictures of them."""
+"""The base of models that generate images from noise: samples, interpolation, metrics and plots."""
 
 from __future__ import annotations
 
@@ -21,15 +21,17 @@ from zoo.tasks.generation import Generation
 from zoo.utils.device import to_widest_dtype
 from zoo.utils.random import EVAL_BATCH, PerSampleGenerator
 
-COLLAPSED, SATURATED = 0.2, 0.99  # coverage, and D's accuracy on generated images, that show a failed run
-CHECKED = 1000  # samples by which a run is checked for both
+COLLAPSED, SATURATED = 0.2, 0.99  # limits of coverage and of D's accuracy beyond which a run has failed
+CHECKED = 1000  # samples for these checks
 
 
 class GenerativeModule(ZooModule):
-    """A model of images from noise (B, ``latent_dim``), and from classes (B,) where it is ``conditional``.
+    """The base of models that generate images from noise (B, ``latent_dim``), and from class labels (B,) if
+    ``conditional``.
 
-    A subclass defines ``generate_images(z, y)``. Distances are measured in the space of the training images' principal
-    components, which are buffers, and in the features of the zoo's own classifier of such data, where there is one.
+    A subclass defines ``generate_images(z, y)``. Distances are measured in the space of the principal components of the
+    training images, which are buffers. They are also measured in the features of the zoo's classifier of the dataset,
+    if it has one.
     """
 
     pca_mean: Tensor
@@ -43,25 +45,27 @@ class GenerativeModule(ZooModule):
         count = min(generative.COMPONENTS, self.spec.inputs, max(self.spec.rows - 1, 1))
         self.register_buffer("pca_mean", torch.zeros(self.spec.inputs))
         self.register_buffer("pca_components", torch.zeros(self.spec.inputs, count))
-        self.register_buffer("train_features", torch.zeros(0, count), persistent=False)  # the training images projected
+        self.register_buffer("train_features", torch.zeros(0, count), persistent=False)  # the projected training images
 
     @functools.cached_property
     def evaluator(self) -> generative.Evaluator | None:
-        """The zoo's own classifier of such data, loaded once samples are measured; None where there is none."""
+        """The zoo's classifier of the dataset, loaded on first use; None if there is none."""
         return generative.load_evaluator(self.spec)
 
     def generate_images(self, z: Tensor, y: Tensor | None) -> Tensor:
-        """Return images (B, C, H, W) in [0, 1] of noise (B, latent_dim) and, of a conditional model, classes (B,)."""
+        """Return images (B, C, H, W) in [0, 1] for noise (B, latent_dim) and, if the model is conditional, class labels
+        (B,).
+        """
         raise NotImplementedError
 
     # --- metrics ---
 
     def discriminator_logit(self, images: Tensor, y: Tensor | None = None) -> Tensor:
-        """Return the logit (B,) that images are real, of classes (B,) where the model is conditional."""
+        """Return the logit (B,) that images are real, given class labels (B,) if the model is conditional."""
         raise NotImplementedError
 
     def on_train_start(self) -> None:
-        """Find the training images' principal components, and project the images on them."""
+        """Compute the principal components of the training images, and project the images on them."""
         super().on_train_start()
         x = self.loader.split["x"]
         if not bool(self.pca_components.any()):
@@ -72,16 +76,16 @@ class GenerativeModule(ZooModule):
 
     @torch.no_grad()
     def project_training_images(self, x: Values) -> None:
-        """Keep the principal components of all training images (N, K)."""
+        """Store the principal components (N, K) of all training images."""
         parts = torch.split(torch.arange(len(x)), EVAL_BATCH)
         self.train_features = torch.cat([self.project(self._images(x, rows)) for rows in parts])
 
     def project(self, images: Tensor) -> Tensor:
-        """Return images (B, C, H, W) as their principal components (B, K)."""
+        """Return the principal components (B, K) of images (B, C, H, W)."""
         return (images.flatten(1) - self.pca_mean) @ self.pca_components
 
     def eval_step(self, batch: Batch) -> dict[str, Tensor]:
-        """Return features of real and of as many generated images, which the task compares; a row fixes its noise."""
+        """Return features of real images and of as many generated ones; the row index seeds the noise."""
         z = PerSampleGenerator(batch["row"]).normal(self.latent_dim).to(batch["x"].device)
         y = batch["y"] if self.num_classes else None
         output = {}
@@ -97,7 +101,7 @@ class GenerativeModule(ZooModule):
 
     @torch.inference_mode()
     def extra_metrics(self, dataset: Dataset) -> dict[str, float]:
-        """Return no further metrics; warn where a run has failed."""
+        """Return no further metrics; print a warning if the run has failed."""
         rows = torch.arange(min(CHECKED, len(dataset.test["x"])))
         real, generated = self._images(dataset.test["x"], rows), self.sample(len(rows))
         y = dataset.test["y"].index_select(0, rows).to(self.device) if self.num_classes else None
@@ -107,9 +111,9 @@ class GenerativeModule(ZooModule):
             len(real) > generative.FEW
             and generative.neighbor_metrics(self.project(real), self.project(generated))["coverage"] < COLLAPSED
         ):
-            problem = "the generator has collapsed, its images are far from most real ones"
+            problem = "the generator has collapsed: its images are far from most real ones"
         elif detected[0] > SATURATED and detected[1] < 1 - SATURATED:
-            problem = "the discriminator tells all images apart, so that the generator learns nothing more"
+            problem = "the discriminator tells all images apart, so the generator no longer learns"
         else:
             return {}
         advice = "try a smaller optimizer.lr, a larger model.r1_gamma, model.gan_loss=relativistic, or more images"
@@ -128,12 +132,13 @@ class GenerativeModule(ZooModule):
     def sample(
         self, count: int = 64, *, seed: int = 0, label: str | None = None, truncation: float | None = None
     ) -> Tensor:
-        """Return generated images (count, C, H, W) in [0, 1]; of a conditional model of a class, or of all in turn.
+        """Return generated images (count, C, H, W) in [0, 1]. A conditional model generates ``label``, or all classes
+        in turn.
 
-        With a ``truncation`` of their noise they are better, and more alike (Brock 2019).
+        A lower ``truncation`` of the noise gives better but more similar images (Brock 2019).
 
         Raises:
-            ZooError: no such class, or a model that is not conditional.
+            ZooError: the class does not exist, or the model is not conditional.
         """
         z = sample_latents(count, self.latent_dim, seed=seed, truncation=truncation).to(self.device)
         y = self._classes(count, label)
@@ -142,7 +147,7 @@ class GenerativeModule(ZooModule):
 
     @torch.inference_mode()
     def interpolate(self, *, steps: int = 10, seed: int = 0, label: str | None = None) -> Tensor:
-        """Return images (steps, C, H, W) between two draws of noise, along a circle around 0."""
+        """Return images (steps, C, H, W) for noise on the great circle between two random draws."""
         check_number("steps", steps, low=2, integer=True)
         first, last = sample_latents(2, self.latent_dim, seed=seed)
         angle = torch.linspace(0, torch.pi / 2, steps)[:, None]
@@ -152,8 +157,9 @@ class GenerativeModule(ZooModule):
 
     @torch.inference_mode()
     def visualizations(self, batch: Batch, dataset: Dataset) -> dict[str, Tensor]:
-        """Return ``samples`` (of a conditional model a column for each class), an ``interpolation``, and samples above
-        the training images that are ``nearest`` to them.
+        """Return ``samples``, an ``interpolation``, and samples with their ``nearest`` training images.
+
+        A conditional model has a column of samples for each class.
         """
         samples = self.sample(8 * (self.num_classes or 8))
         self.project_training_images(dataset.train["x"])

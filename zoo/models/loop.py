@@ -1,4 +1,4 @@
-"""What surrounds the training step of every model: counts and state of training, validation, test."""
+"""The loop around the training step of every model: counters, validation, test, and the state for resuming."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ from zoo.optim.schedulers import PlateauScheduler, lr_factor
 from zoo.tasks.base import Metrics, Task
 from zoo.utils.device import to_widest_dtype, widest_dtype
 
-STATE = ("epochs", "waiting", "waiting_rows", "rows", "sums", "monitor")  # of a Loop, what a checkpoint holds
+STATE = ("epochs", "waiting", "waiting_rows", "rows", "sums", "monitor")  # attributes of a Loop that a checkpoint holds
 
 
 @dataclass(slots=True)
 class Loop:
-    """Where training stands. Kept out of the module itself, whose attributes are slow to set in a hot loop.
+    """The progress of training. It is separate from the module, whose attributes are slow to set in a hot loop.
 
-    ``steps`` of the optimizer, ``samples`` and finished ``epochs`` of ``max_epochs`` are the only measures of
-    progress. Of the current batch, this process has ``local_rows`` of ``batch_rows``; ``waiting`` batches with
-    ``waiting_rows`` rows have left gradients that no step was taken on yet; ``sums`` and ``rows`` are the epoch's.
-    ``weights`` are those that decay, of each of the optimizer's groups; ``scaler`` keeps gradients within float16.
-    Training stops, with all that it goes on from, once ``batches`` in this process are ``stop_after``. ``monitor`` is
-    the validation metric that is watched in place of the task's own.
+    ``steps`` of the optimizer, ``samples`` and finished ``epochs`` of ``max_epochs`` are the only measures of progress.
+    This process has ``local_rows`` of the ``batch_rows`` rows of the current batch. ``waiting`` batches with
+    ``waiting_rows`` rows have gradients that await an optimizer step. ``sums`` and ``rows`` belong to the epoch.
+
+    ``weights`` has the decaying weights of each parameter group. ``scaler`` is the gradient scaler for float16.
+    Training stops, in a state that can be resumed, once ``batches`` in this process reach ``stop_after``. ``monitor``
+    is the validation metric that replaces the task's monitor.
     """
 
     steps: int = 0
@@ -56,7 +57,7 @@ class Loop:
 
     @property
     def stopping(self) -> bool:
-        """Tell whether training was asked to stop here."""
+        """Whether training must stop here."""
         return self.stop_after is not None and self.batches >= self.stop_after
 
     def stop(self) -> None:
@@ -65,7 +66,7 @@ class Loop:
 
 
 class LoopModule(L.LightningModule):
-    """The loop around a model's training step; ``ZooModule`` adds the step itself."""
+    """The loop around a model's training step. ``ZooModule`` adds the step itself."""
 
     task: Task
     training_attributes: tuple[str, ...] = ()
@@ -77,19 +78,19 @@ class LoopModule(L.LightningModule):
         self.metrics: dict[str, Metrics] = {}
         self.test_outputs: list[Tensor] = []
         self.testing = False
-        self.stage = "test"  # val while a threshold is chosen by a test on validation rows
+        self.stage = "test"  # "val" while a test on validation rows chooses a threshold
 
     def eval_step(self, batch: Batch) -> Any:
-        """Return the output of a validation or test batch that the metrics take; batches come in their order."""
+        """Return the output of a validation or test batch for the metrics. Batches come in order."""
         raise NotImplementedError
 
     def begin_evaluation(self, stage: str) -> None:
-        """Get ready for the first of such batches, of ``val`` or ``test``."""
+        """Prepare for the first batch of ``val`` or ``test``."""
         self.testing = stage == "test"
 
     @property
     def steps(self) -> int:
-        """Optimizer steps so far."""
+        """Number of optimizer steps so far."""
         return self.loop.steps
 
     @property
@@ -101,12 +102,12 @@ class LoopModule(L.LightningModule):
     # --- training ---
 
     def count_global_step(self) -> None:
-        """Have ``trainer.global_step``, which callbacks read, be the optimizer's steps."""
+        """Set ``trainer.global_step``, which callbacks read, to the number of optimizer steps."""
         progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         progress.total.completed = self.loop.steps
 
     def _check_finite(self, losses: Tensor, steps: list[int]) -> None:
-        """Raise TrainingError where a loss is not finite: of several processes in all of them, with one message."""
+        """Raise TrainingError if a loss is not finite, in all processes with the same message."""
         finite = torch.isfinite(losses)
         if self.trainer.world_size == 1 and finite.all():
             return
@@ -128,12 +129,12 @@ class LoopModule(L.LightningModule):
         )
 
     def lr_at(self, step: int) -> float:
-        """Return the learning rate of a step, counted from 0."""
+        """Return the learning rate at a step, counted from 0."""
         scale = self.plateau.scale if self.plateau is not None else 1.0
         return self.learning.optimizer.lr * scale * lr_factor(self.learning.scheduler, step, self.loop.total_steps)
 
     def train_metrics(self) -> dict[str, float]:
-        """Return the epoch's training means; reads what was counted on the device, so once an epoch."""
+        """Return the epoch's training means. This synchronizes with the device, so it is called once per epoch."""
         rows = torch.tensor(self.loop.rows, device=self.device)
         totals = torch.stack([to_widest_dtype(value) for value in (*self.loop.sums.values(), rows)])
         *sums, count = self.trainer.strategy.reduce(totals, reduce_op="sum").tolist()
@@ -142,7 +143,7 @@ class LoopModule(L.LightningModule):
     # --- validation and test ---
 
     def on_validation_start(self) -> None:
-        """Give all processes the buffers of rank zero, which a checkpoint holds."""
+        """Broadcast the buffers of rank zero, which a checkpoint holds, to all processes."""
         if self.trainer.world_size > 1:
             for buffer in self.buffers():
                 torch.distributed.broadcast(buffer, 0)
@@ -153,7 +154,7 @@ class LoopModule(L.LightningModule):
         self.task.update(self.metrics["val"], self.eval_step(batch), batch)
 
     def on_validation_epoch_end(self) -> None:
-        """Log the epoch's validation metrics, for callbacks to watch, and step the plateau scheduler."""
+        """Log the epoch's validation metrics, which callbacks monitor, and step the plateau scheduler."""
         metrics = self._compute("val")
         self._watch_defined(metrics)
         self.log_dict(metrics)
@@ -161,10 +162,10 @@ class LoopModule(L.LightningModule):
             self.plateau.step(float(metrics[f"val/{self.task.monitor}"]))
 
     def _watch_defined(self, metrics: dict[str, Tensor]) -> None:
-        """Watch the error where the monitored metric is not defined on the validation rows.
+        """Monitor the fallback metric if the monitored one is undefined on the validation rows.
 
         Raises:
-            TrainingError: the error is not defined either, as when weights are no longer finite.
+            TrainingError: the fallback metric is undefined too, for example because weights are not finite.
         """
         task, common = self.task, self.trainer.world_size > 1
         if f"val/{task.fallback_monitor}" not in metrics:
@@ -184,20 +185,20 @@ class LoopModule(L.LightningModule):
             self.plateau.reset()
 
     def watch(self, monitor: str) -> None:
-        """Let another validation metric pick the best epoch and decide when a plateau is reached."""
+        """Monitor another validation metric, which selects the best epoch and drives the plateau scheduler."""
         self.task.watch(monitor)
         self.loop.monitor = monitor
         if self.plateau is not None:
             self.plateau.mode = self.task.mode
 
     def on_test_start(self) -> None:
-        """Create the test's metrics."""
+        """Create the metrics of the test."""
         self.metrics["test"] = self.task.metrics(self.stage).to(self.device)
         self.test_outputs = []
         self.begin_evaluation(self.stage)
 
     def test_step(self, batch: Batch, index: int) -> None:
-        """Add a test batch to the metrics, and its output to ``test_outputs`` where the task collects it."""
+        """Add a test batch to the metrics, and its output to ``test_outputs`` if the task collects it."""
         output = self.eval_step(batch)
         self.task.update(self.metrics["test"], output, batch)
         outputs = self.task.collect(output, batch)
@@ -205,22 +206,22 @@ class LoopModule(L.LightningModule):
             self.test_outputs.append(outputs.float().cpu())
 
     def on_test_epoch_end(self) -> None:
-        """Log the test's metrics."""
+        """Log the metrics of the test."""
         self.log_dict(self._compute("test"))
 
     def _compute(self, stage: str) -> dict[str, Tensor]:
         values = self.metrics[stage].compute()
         self.metrics[stage].reset()
-        # what is not defined on these rows is left out
+        # omit metrics that are undefined on these rows
         wide = widest_dtype(self.device)
         return {f"{stage}/{key}": value.to(wide) for key, value in values.items() if not torch.isnan(value)}
 
     # --- resuming ---
 
     def training_state(self) -> dict[str, Any]:
-        """Return the state of training besides weights and optimizers, as primitives and tensors.
+        """Return the state of training without weights and optimizers, as primitives and tensors.
 
-        That of a family, its ``training_attributes`` (a hidden state), is among them.
+        It includes the model's ``training_attributes``, such as a hidden state.
         """
         loop, waiting = self.loop, self.loop.waiting > 0
         return {
@@ -233,7 +234,7 @@ class LoopModule(L.LightningModule):
         }
 
     def load_training_state(self, state: dict[str, Any]) -> None:
-        """Continue from what ``training_state`` returned."""
+        """Restore the state returned by ``training_state``."""
         self.loader.load_state_dict(self._loader_state(state))
         for key, value in state["loop"].items():
             setattr(self.loop, key, value)
@@ -252,9 +253,9 @@ class LoopModule(L.LightningModule):
             scaler.load_state_dict(state["scaler"])
 
     def _loader_state(self, state: dict[str, Any]) -> dict[str, Any]:
-        """Return the loader's state; where an epoch's last batch was done and its validation was not, at its end.
+        """Return the loader's state, at the epoch's end if its last batch was done but its validation was not.
 
-        What comes next is then that validation, and not the first batch of an epoch that has not begun.
+        Training then continues with that validation, not with the first batch of the next epoch.
         """
         loader_state: dict[str, Any] = state["loader"]
         if loader_state["epoch"] <= state["loop"]["epochs"]:

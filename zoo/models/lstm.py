@@ -1,15 +1,16 @@
 """Long short-term memory (Hochreiter & Schmidhuber 1997), with a forget gate (Gers 2000) and projection (Sak 2014).
 
-At each step t of a sequence, with σ the logistic function and ∘ the product of elements:
+At each step t of a sequence, with σ the logistic function and ∘ the elementwise product:
 
-    i_t = σ(W_ii x_t + b_ii + W_hi h_{t-1} + b_hi)       input gate
-    f_t = σ(W_if x_t + b_if + W_hf h_{t-1} + b_hf)       forget gate
-    g_t = tanh(W_ig x_t + b_ig + W_hg h_{t-1} + b_hg)    candidate
-    o_t = σ(W_io x_t + b_io + W_ho h_{t-1} + b_ho)       output gate
-    c_t = f_t ∘ c_{t-1} + i_t ∘ g_t                      cell state
-    h_t = W_hr (o_t ∘ tanh c_t)                          hidden state; without a projection W_hr is left out
+    1. i_t = σ(W_ii x_t + b_ii + W_hi h_{t-1} + b_hi)       input gate
+    2. f_t = σ(W_if x_t + b_if + W_hf h_{t-1} + b_hf)       forget gate
+    3. g_t = tanh(W_ig x_t + b_ig + W_hg h_{t-1} + b_hg)    candidate
+    4. o_t = σ(W_io x_t + b_io + W_ho h_{t-1} + b_ho)       output gate
+    5. c_t = f_t ∘ c_{t-1} + i_t ∘ g_t                      cell state
+    6. h_t = W_hr (o_t ∘ tanh c_t)                          hidden state
 
-The cell state is a sum, so its gradient passes many steps where f_t is near 1.
+Without a projection, W_hr is the identity. The cell state is a sum, so its gradient survives many steps where f_t is
+near 1.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from zoo.registry import register
 def lstm_cell(x: Tensor, state: tuple[Tensor, Tensor], layer: nn.LSTM) -> tuple[Tensor, Tensor]:
     """Return h_t and c_t from x_t (B, inputs), h_{t-1} and c_{t-1}: one step of the equations above.
 
-    Training runs torch's kernel, which computes the same for all steps at once.
+    Training uses torch's kernel, which computes the same for all steps at once.
     """
     h, c = state
     w_ih, w_hh, b_ih, b_hh, *w_hr = layer.all_weights[0]  # the four gates are stacked: w_ih is (4 · hidden, inputs)
@@ -42,11 +43,15 @@ def lstm_cell(x: Tensor, state: tuple[Tensor, Tensor], layer: nn.LSTM) -> tuple[
 
 @register("lstm")
 class LSTM(RecurrentModule):
-    """Long short-term memory.
+    """Long short-term memory (Hochreiter & Schmidhuber 1997): a recurrent network with gates and a cell state.
+
+    The gates i, f and o decide which values of the cell state to write, keep and output:
+    ``c_t = f_t ∘ c_{t-1} + i_t ∘ g_t`` and ``h_t = o_t ∘ tanh(c_t)``. The cell state is a sum, so its gradient survives
+    many steps. The core maps ``(B, T, inputs)`` to ``(B, T, hidden_size)``, with a projection to ``(B, T, proj_size)``.
 
     Args:
-        ``forget_bias``: first bias of the forget gate; 1 keeps the cell state at the start (Jozefowicz 2015)
-        ``proj_size``: size of the hidden state after its projection; 0: no projection
+        forget_bias: initial bias of the forget gate; 1 keeps the cell state early in training (Jozefowicz 2015).
+        proj_size: size of the projected hidden state (Sak 2014); 0: no projection.
     """
 
     def __init__(
@@ -55,13 +60,13 @@ class LSTM(RecurrentModule):
         super().__init__(**shared)
 
     def build_layer(self, inputs: int, *, hidden_size: int) -> nn.RNNBase:
-        """Return torch's kernel of a layer."""
+        """Return torch's recurrent layer."""
         forget_bias, proj_size = self.hparams["forget_bias"], self.hparams["proj_size"]
         check_number("model.proj_size", proj_size, low=0, high=hidden_size - 1, integer=True)
         layer = nn.LSTM(inputs, hidden_size, proj_size=proj_size, batch_first=True)
         _, _, b_ih, b_hh, *_ = layer.all_weights[0]
-        forget_gate = slice(hidden_size, 2 * hidden_size)  # torch's order is i, f, g, o
-        with torch.no_grad():  # the sum of b_if and b_hf counts
+        forget_gate = slice(hidden_size, 2 * hidden_size)  # torch orders the gates i, f, g, o
+        with torch.no_grad():  # only the sum of b_if and b_hf matters
             b_ih[forget_gate] = forget_bias
             b_hh[forget_gate] = 0
         return layer

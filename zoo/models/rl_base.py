@@ -1,6 +1,7 @@
-"""Reinforcement learning: what its models share, from collecting a rollout to the episodes of an evaluation.
+"""The base of reinforcement learning models: rollout collection, replay buffer, evaluation episodes.
 
-A training batch is a rollout: ``collect_rollout`` acts, then the model's own file computes losses and takes steps.
+A training batch is a rollout: ``collect_rollout`` acts in the environments, then the model computes losses and takes
+optimizer steps.
 """
 
 from __future__ import annotations
@@ -31,15 +32,15 @@ from zoo.tasks.control import Control, scaled
 from zoo.utils.device import widest_dtype
 from zoo.utils.random import PerSampleGenerator
 
-MAP_POINTS = 60  # a side of a map of actions
+MAP_POINTS = 60  # resolution of a map of actions
 
 
 class ControlModule(ZooModule):
-    """A model that acts. A subclass defines ``act`` and ``training_step_on_batch``, which gets a rollout.
+    """The base of models that act in environments. A subclass defines ``act`` and ``training_step_on_batch``.
 
     Args:
-        gamma: discount factor
-        normalize_observations: bring observations to mean 0 and standard deviation 1, by running statistics
+        gamma: discount factor.
+        normalize_observations: normalize observations to mean 0 and standard deviation 1, by running statistics.
     """
 
     tasks = ("control",)
@@ -58,36 +59,45 @@ class ControlModule(ZooModule):
         self.observation_normalization = ObservationNormalization(shape) if normalize_observations else None
 
     def act(self, x: Tensor, *, greedy: bool = False, generator: PerSampleGenerator | None = None) -> dict[str, Tensor]:
-        """Return the ``action`` (N, …) for observations (N, *input_shape), in the environment's units, and by further
-        names what learning needs of it. Without ``generator`` torch's own draws.
+        """Return the ``action`` (N, …) in the environment's units for observations (N, *input_shape).
+
+        Further entries hold values that training needs, such as ``raw_action``. Without ``generator``, torch's global
+        generator draws.
         """
         raise NotImplementedError
 
     @torch.no_grad()
     def act_float32(self, x: Tensor, **options: Any) -> dict[str, Tensor]:
-        """Return what ``act`` does, in float32: a model of another precision would learn from other episodes."""
-        if not torch.is_autocast_enabled(x.device.type):  # to enter a context takes a tenth of a small network's time
+        """Return the result of ``act``, computed in float32, so that a model collects the same episodes in any
+        precision.
+        """
+        if not torch.is_autocast_enabled(x.device.type):  # entering a context costs a tenth of a small network's time
             return self.act(x, **options)
         with torch.autocast(x.device.type, enabled=False):
             return self.act(x, **options)
 
     def greedy(self, x: Tensor) -> dict[str, Tensor]:
-        """Return the greedy action for observations on any device."""
+        """Return the result of ``act`` with greedy actions, for observations on any device."""
         return self.act_float32(x.to(self.device), greedy=True)
 
     def normalize(self, x: Tensor) -> Tensor:
-        """Return observations as the networks read them."""
+        """Return normalized observations, the input of the networks."""
         return x if self.observation_normalization is None else self.observation_normalization(x)
 
     # --- collection ---
 
     def collect_rollout(self, environments: VectorEnvironment, num_steps: int, replay: ReplayBuffer | None) -> Batch:
-        """Return T = ``num_steps`` steps of each of N environments, with this model's actions.
+        """Return T = ``num_steps`` steps in each of N environments, with this model's actions.
 
-        The rollout has ``x`` (T·N, *input_shape), time first, ``last`` (N, *input_shape), the observations after the
-        last step, ``reward``, ``terminated``, ``done`` (terminated or truncated) and ``valid`` (T, N), all that ``act``
-        returned, by its names, (T, N, …), and ``episode_returns`` of the episodes that ended in it. A step is not valid
-        where it only resets an environment (gymnasium's autoreset in the next step).
+        The rollout has these entries:
+
+        - ``x`` (T·N, *input_shape): the observations, time first
+        - ``last`` (N, *input_shape): the observations after the last step
+        - ``reward``, ``terminated``, ``done`` (terminated or truncated) and ``valid``, each (T, N)
+        - each entry that ``act`` returns, (T, N, …)
+        - ``episode_returns``: the returns of the episodes that ended in the rollout
+
+        A step is invalid if it only resets an environment (gymnasium's next-step autoreset).
         """
         shape = num_steps, environments.num_envs
         x = torch.empty(*shape, *self.spec.input_shape, dtype=environments.observation.dtype)
@@ -110,52 +120,57 @@ class ControlModule(ZooModule):
         rollout |= {name: torch.stack(values) for name, values in actions.items()}
         if replay is not None:
             replay.add({**steps, "x": x, "action": rollout["raw_action"]})
-            return {**rollout, "x": x.flatten(0, 1).to(self.device)}  # as it is kept: images as bytes
+            return {**rollout, "x": x.flatten(0, 1).to(self.device)}  # as in the replay buffer: images as bytes
         observations = {"x": x.flatten(0, 1), "last": environments.observation}
         return rollout | {name: to_float(value.to(self.device)) for name, value in observations.items()}
 
     @property
     def rollouts(self) -> RolloutLoader:
-        """The training loader, each of whose batches is a rollout."""
+        """The training loader, whose batches are rollouts."""
         return cast(Any, self.loader)  # type: ignore[no-any-return]
 
     @property
     def updates_per_rollout(self) -> int:
-        """Optimizer steps on each rollout, where gradients are not accumulated."""
+        """Number of optimizer steps per rollout without gradient accumulation."""
         return 1
 
     def on_train_start(self) -> None:
-        """Have the loader collect rollouts by this model."""
+        """Let the loader collect rollouts with this model."""
         super().on_train_start()
         updates = -(-self.rollouts.batches * self.updates_per_rollout // self.learning.accumulate_grad_batches)
         self.loop.total_steps = updates * self.loop.max_epochs
         self.rollouts.collect = self.collect_rollout
 
     def update_running_statistics(self, x: Tensor) -> None:
-        """Add observations (B, *input_shape) of all processes, once they were learned from."""
+        """Add observations (B, *input_shape) of all processes to the running statistics, after the update that used
+        them.
+        """
         if self.observation_normalization is not None:
             self.observation_normalization.update(to_float(x), world=self.trainer.world_size)
 
     def train_metrics(self) -> dict[str, float]:
-        """Return the epoch's means; the return's is over the episodes that ended in it."""
+        """Return the epoch's mean metrics; the return is averaged over the episodes that ended in the epoch."""
         figures = super().train_metrics()
         episodes, total = figures.pop("train/episodes", 0.0), figures.pop("train/return", 0.0)
         return figures | ({"train/return": total / episodes} if episodes else {})
 
     def step_on(self, loss: Tensor) -> Tensor:
-        """Add the gradient of a loss, step once enough are in, and return the loss without its graph."""
+        """Add the gradient of a loss, step once the group of batches is complete, and return the detached loss."""
         self.accumulate_gradients(loss)
         if self.loop.waiting == self.learning.accumulate_grad_batches:
             self.optimizer_step()
         return loss.detach()
 
     def value(self, x: Tensor) -> Tensor | None:
-        """Return the value (N,) of observations (N, *input_shape), or None where it is unknown."""
+        """Return the value (N,) of observations (N, *input_shape), or None if the model estimates none."""
         return None
 
     def eval_step(self, batch: Any) -> dict[str, Tensor]:
-        """Return ``return`` and ``length`` of episodes with greedy actions, in test ``return_sampled`` with sampled ones."""
-        evaluate = partial(batch["evaluate_policy"], stop=lambda: self.loop.stopping)  # they end where the run is to
+        """Return ``return`` and ``length`` of episodes with greedy actions.
+
+        In the test, also return ``return_sampled``, the returns with sampled actions.
+        """
+        evaluate = partial(batch["evaluate_policy"], stop=lambda: self.loop.stopping)  # stop with the run
         episodes: dict[str, Tensor] = evaluate(self.greedy)
         if self.testing:
             generator = PerSampleGenerator(batch["row"], count=batch["count"])
@@ -163,19 +178,19 @@ class ControlModule(ZooModule):
         return episodes
 
     def record_video(self, dataset: Any) -> Tensor | None:
-        """Return the frames of an episode with greedy actions, or None after a note that says why there are none."""
+        """Return the frames of an episode with greedy actions, or None after a note with the reason."""
         try:
             return render_episode(self.greedy, dataset)
         except ZooError as error:
-            print(f"note: no film of an episode; {error}", file=sys.stderr, flush=True)
+            print(f"note: no video of an episode; {error}", file=sys.stderr, flush=True)
             return None
 
     @torch.no_grad()
     def visualizations(self, batch: Batch, dataset: Any) -> dict[str, Tensor]:
-        """Return the greedy action, ``map``, and its ``value`` over the ``range`` of observations of two numbers."""
+        """Return the greedy actions ``map`` and the ``value`` over the ``range`` of two-dimensional observations."""
         if self.spec.input_shape != (2,):
             return {}
-        ranges = torch.stack([batch["x"].amin(0), batch["x"].amax(0)], 1)  # (2, 2): least and largest of each number
+        ranges = torch.stack([batch["x"].amin(0), batch["x"].amax(0)], 1)  # (2, 2): minimum, maximum
         columns, rows = (torch.linspace(low, high, MAP_POINTS).tolist() for low, high in ranges.tolist())
         grid = torch.tensor([[a, b] for b in rows for a in columns], device=self.device)
         action = self.greedy(grid)["action"].reshape(MAP_POINTS**2, -1)[:, 0].float()
@@ -187,22 +202,22 @@ class ControlModule(ZooModule):
 
 
 class OnPolicyModule(ControlModule):
-    """An actor and a critic with networks of their own, which learn from each rollout and then forget it.
+    """The base of on-policy models: an actor and a critic with separate networks, which learn from each rollout once.
 
     Args:
-        network: auto (convolutions where observations are images), dense or conv
-        hidden_sizes: units of the dense layers
-        channels: maps of the convolutions, each of which halves the image
-        activation: activation of hidden layers
-        vf_coef: weight of the value loss
-        ent_coef: weight of the entropy bonus
-        normalize_advantages: bring the advantages of a rollout to mean 0 and standard deviation 1
-        normalize_rewards: divide rewards by the running standard deviation of discounted returns
-        log_std_init: initial log standard deviation of continuous actions, in units of half their range
+        network: auto (conv for image observations), dense or conv.
+        hidden_sizes: sizes of the dense layers.
+        channels: output channels of the convolutions, each of which halves the image.
+        activation: activation of the hidden layers.
+        vf_coef: coefficient of the value loss.
+        ent_coef: coefficient of the entropy bonus.
+        normalize_advantages: normalize the advantages of a rollout to mean 0 and standard deviation 1.
+        normalize_rewards: divide rewards by the running standard deviation of discounted returns.
+        log_std_init: initial log standard deviation of continuous actions, in units of half their range.
     """
 
     action_spaces = ("discrete", "continuous")
-    figures: ClassVar[tuple[str, ...]] = ("value_loss",)  # names of all that ``loss`` returns after the loss
+    figures: ClassVar[tuple[str, ...]] = ("value_loss",)  # names of the further values that ``loss`` returns
     gae_lambda = 1.0
     n_epochs = 1
 
@@ -232,7 +247,7 @@ class OnPolicyModule(ControlModule):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return logits of actions (B, actions), or mean actions (B, numbers) in units of half their range."""
+        """Return action logits (B, actions), or mean actions (B, numbers) in units of half their range."""
         output: Tensor = self.actor(self.normalize(x))
         return output.float()
 
@@ -241,7 +256,9 @@ class OnPolicyModule(ControlModule):
         return torch.squeeze(self.critic(self.normalize(x)).float(), 1)
 
     def act(self, x: Tensor, *, greedy: bool = False, generator: PerSampleGenerator | None = None) -> dict[str, Tensor]:
-        """Return ``action`` in the environment's units, ``raw_action`` in the policy's, and its ``log_prob`` (N,)."""
+        """Return ``action`` in the environment's units, ``raw_action`` in the policy's units, and its ``log_prob``
+        (N,).
+        """
         output = self(x)
         if self.log_std is None:
             action = output.argmax(1) if greedy else policy.sample_categorical(output, generator)
@@ -250,13 +267,13 @@ class OnPolicyModule(ControlModule):
         if not greedy:
             noise = torch.randn_like(output) if generator is None else generator.normal(output.shape[1]).to(output)
             action = output + self.log_std.exp() * noise
-        # Continuous detail 5 of Huang 2022: the environment gets the clipped action, learning the one that was sampled
+        # Continuous detail 5 of Huang 2022: the environment gets the clipped action, the loss the sampled one
         clipped = scaled(action, self.task.low, self.task.high)
         return {"action": clipped, "raw_action": action, "log_prob": policy.log_prob(output, self.log_std, action)}
 
     @torch.no_grad()
     def samples_of(self, batch: Batch) -> policy.Samples:
-        """Return the steps of a rollout to learn from, with their advantages."""
+        """Return the training samples of a rollout, with their advantages."""
         steps, num_envs = batch["reward"].shape
         value = self.value(torch.cat([batch["x"], batch["last"]])).view(steps + 1, num_envs)
         reward, done, world = batch["reward"], batch["done"], self.trainer.world_size
@@ -278,25 +295,25 @@ class OnPolicyModule(ControlModule):
         return policy.Samples(batch["x"][rows], action, log_prob, advantage, returns, empty)
 
     def learned_mask(self, batch: Batch) -> Tensor:
-        """Return which steps of a rollout (T, N) are learned from; where these are none, it is all valid ones."""
+        """Return a mask (T, N) of the steps to learn from; if it is empty, all valid steps count."""
         return batch["valid"] > 0
 
     @property
     def num_minibatches(self) -> int:
-        """Minibatches of a rollout."""
+        """Number of minibatches in a rollout."""
         return 1
 
     @property
     def updates_per_rollout(self) -> int:
-        """Optimizer steps on each rollout."""
+        """Number of optimizer steps per rollout."""
         return self.n_epochs * self.num_minibatches
 
     def loss(self, samples: policy.Samples) -> tuple[Tensor, ...]:
-        """Return the loss of a minibatch, and its ``figures`` without their graphs."""
+        """Return the loss of a minibatch, and its detached ``figures``."""
         raise NotImplementedError
 
     def actor_critic_loss(self, objective: Tensor, output: Tensor, samples: policy.Samples) -> tuple[Tensor, Tensor]:
-        """Return −objective + c₁ mean[(V(s) − R)²] − c₂ mean[H(π(·|s))], and the value loss."""
+        """Return −objective + c₁ mean[(V(s) − R)²] − c₂ mean[H(π(·|s))], and the detached value loss."""
         value_loss = F.mse_loss(self.value(samples.x), samples.returns)
         loss = self.vf_coef * value_loss - objective
         if self.ent_coef:
@@ -304,7 +321,7 @@ class OnPolicyModule(ControlModule):
         return loss, value_loss.detach()
 
     def training_step_on_batch(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Learn from one rollout: advantages, then loss and step for each minibatch of each epoch."""
+        """Learn from one rollout: compute advantages, then take a step on each minibatch of each epoch."""
         samples, figures = self.samples_of(batch), []
         nothing = samples.empty and self.trainer.world_size == 1
         for _ in range(0 if nothing else self.n_epochs):
@@ -316,7 +333,7 @@ class OnPolicyModule(ControlModule):
         loss, *means = torch.stack(figures).mean(0)
         rows = self.loop.local_rows
         counts = {name: mean * rows for name, mean in zip(self.figures, means, strict=True)}
-        counts["entropy"] = -samples.log_prob.mean() * rows  # estimated from the actions, so that it costs nothing
+        counts["entropy"] = -samples.log_prob.mean() * rows  # estimated from the log probabilities at no cost
         return loss, counts | policy.episode_counts(batch)
 
 
@@ -324,11 +341,11 @@ class OnPolicyModule(ControlModule):
 
 
 class OffPolicyModule(ControlModule):
-    """A model that learns from a replay buffer of all that it did. A subclass defines ``update``.
+    """The base of off-policy models, which learn from a replay buffer. A subclass defines ``update``.
 
     Args:
-        replay_ratio: updates for each step of the environments; each takes data.batch_size transitions
-        n_step: steps whose rewards count before the value of the observation after them
+        replay_ratio: number of updates per environment step; each uses data.batch_size transitions.
+        n_step: number of rewards in a return before the value of the next observation (n-step return).
     """
 
     off_policy = True
@@ -339,28 +356,28 @@ class OffPolicyModule(ControlModule):
         self.learning_started, self.total_samples = True, 0
 
     def update(self, transitions: Batch) -> Tensor:
-        """Learn from transitions that the replay buffer sampled, and return their loss, without its graph."""
+        """Learn from transitions sampled from the replay buffer, and return their detached loss."""
         raise NotImplementedError
 
     @property
     def updates_per_rollout(self) -> int:
-        """Updates after each rollout."""
+        """Number of updates per rollout."""
         return max(round(self.replay_ratio * self.rollouts.rows), 1)
 
     @property
     def buffer_filled(self) -> bool:
-        """Whether the replay buffer has more than the ``data.learning_starts`` steps before which nothing is learned."""
+        """Whether the replay buffer has more than ``data.learning_starts`` steps."""
         replay, loader = self.rollouts.replay, self.rollouts
         return replay is not None and len(replay) > loader.dataset.learning_starts // loader.shard.world
 
     def on_train_start(self) -> None:
-        """Begin with random actions, until the buffer has ``data.learning_starts`` steps."""
+        """Start with random actions, until the buffer has ``data.learning_starts`` steps."""
         super().on_train_start()
         self.total_samples = self.rollouts.rows * self.rollouts.batches * self.loop.max_epochs
         self.learning_started = self.buffer_filled
 
     def training_step_on_batch(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Learn from the replay buffer, to which ``collect_rollout`` added the batch, once it has enough steps."""
+        """Learn from the replay buffer if it has enough steps; ``collect_rollout`` has added the batch to it."""
         loader, replay = self.rollouts, self.rollouts.replay
         loss = torch.zeros((), device=batch["x"].device)
         if replay is not None and self.buffer_filled and replay.ready(self.n_step):
@@ -373,7 +390,7 @@ class OffPolicyModule(ControlModule):
         return mean_loss, policy.episode_counts(batch)
 
     def add_figures(self, **means: Tensor) -> None:
-        """Add figures of an update to the epoch's means."""
+        """Add the metrics of an update to the epoch's means."""
         sums, weight = self.loop.sums, self.loop.local_rows / self.updates_per_rollout
         for name, mean in means.items():
             sums[name] = sums.get(name, 0) + mean * weight

@@ -1,13 +1,13 @@
 """Soft actor-critic (Haarnoja et al. 2018, https://arxiv.org/abs/1812.05905), Algorithm 1.
 
     for each step of the environments:
-        a ~ π(·|s), and store (s, a, r, s') in the replay buffer             act; collect_rollout in rl_base.py
-    for each update, on transitions that the buffer samples:
+        - a ~ π(·|s), and store (s, a, r, s') in the replay buffer           act; collect_rollout in rl_base.py
+    for each update, on transitions sampled from the buffer:
         1. critics      step on ½ Σᵢ (Qᵢ(s, a) − y)²                         equation 5
                         y = r + γ (min_i Qᵢ⁻(s', a') − α log π(a'|s')),   a' ~ π(·|s')
         2. actor        step on α log π(ã|s) − min_i Qᵢ(s, ã)                equation 9
                         ã = tanh(μ(s) + σ(s) ε),   ε ~ N(0, 1)
-        3. temperature  step on −log α (log π(ã|s) + H̄)                      equation 18, of log α
+        3. temperature  step on −log α (log π(ã|s) + H̄)                      equation 18, for log α
         4. targets      Qᵢ⁻ ← τ Qᵢ + (1 − τ) Qᵢ⁻
 
 γ is 0 where the episode terminated. The actor learns from the critics of the same update, after their step.
@@ -39,7 +39,7 @@ LOG_STD_MIN, LOG_STD_MAX = -5.0, 2.0
 
 
 class Critics(nn.Module):
-    """Two networks from observations (B, *input_shape) and actions (B, numbers) in [−1, 1] to Q₁ and Q₂ (2, B)."""
+    """Two Q-networks: observations ``(B, *input_shape)`` and actions (B, numbers) in [−1, 1] to Q₁ and Q₂ (2, B)."""
 
     def __init__(self, spec: DataSpec, **sizes: Any) -> None:
         super().__init__()
@@ -48,30 +48,35 @@ class Critics(nn.Module):
         self.networks = nn.ModuleList(networks)
 
     def forward(self, x: Tensor, action: Tensor) -> Tensor:
-        """Return both values (2, B)."""
+        """Return Q₁ and Q₂ (2, B)."""
         inputs = torch.cat([x.flatten(1), action], 1)
         return torch.stack([network(inputs).float().squeeze(1) for network in self.networks])
 
 
 @register("sac")
 class SAC(OffPolicyModule):
-    """Soft actor-critic for continuous actions: the largest return by a policy that keeps its entropy.
+    """Soft actor-critic (Haarnoja et al. 2018) for continuous actions: it maximizes the return and the entropy of the
+    policy.
+
+    The actor maximizes ``min(Q₁, Q₂) − α log π(a|s)``. The two critics learn from a replay buffer, against target
+    networks that follow them slowly. The temperature α adapts so that the entropy stays near ``target_entropy``.
+    ``forward`` maps observations ``(B, *input_shape)`` to the most likely actions ``(B, numbers)`` in [−1, 1].
 
     Args:
-        hidden_sizes: units of the dense layers
-        activation: activation of hidden layers
-        alpha: initial temperature α
-        target_entropy: entropy H̄ that the temperature keeps; null: minus the numbers of an action
-        tau: τ, the share by which the target networks follow in each update
-        actor_lr: the actor's learning rate, as a share of optimizer.lr, which is that of the critics
-        alpha_lr: the temperature's, likewise
+        hidden_sizes: sizes of the dense layers.
+        activation: activation of the hidden layers.
+        alpha: initial temperature α.
+        target_entropy: entropy H̄ to which the temperature adapts; null: minus the number of action dimensions.
+        tau: τ of the target networks' moving average: their step towards the critics in each update.
+        actor_lr: learning rate of the actor, as a multiple of optimizer.lr, which the critics use.
+        alpha_lr: learning rate of the temperature, as a multiple of optimizer.lr.
 
     Raises:
-        ZooError: an option outside its limits.
+        ZooError: an option is outside its limits.
     """
 
     action_spaces = ("continuous",)
-    learns_in_parts = True  # a gradient is of the critics, the actor or the temperature alone
+    learns_in_parts = True  # critics, actor and temperature have gradients in turn
     derived_modules: ClassVar[Mapping[str, str]] = {"target_critics": "critics"}
     training_attributes = ("waiting_x",)
 
@@ -98,10 +103,10 @@ class SAC(OffPolicyModule):
         self.critics = Critics(self.spec, **sizes)
         self.target_critics = copy.deepcopy(self.critics).requires_grad_(False)
         self.log_alpha = nn.Parameter(torch.tensor(math.log(alpha)))
-        self.waiting_x: list[Tensor] = []  # observations from which the actor learns once the critics have stepped
+        self.waiting_x: list[Tensor] = []  # observations for the actor's step, which follows the critics'
 
     def parameter_groups(self) -> list[tuple[list[nn.Parameter], float]]:
-        """Return the parameters of critics, actor and temperature, with their shares of the learning rate."""
+        """Return the parameters of critics, actor and temperature, with their factors of the learning rate."""
         groups = [(list(self.critics.parameters()), 1.0), (list(self.actor.parameters()), self.actor_lr)]
         return [*groups, ([self.log_alpha], self.alpha_lr)]
 
@@ -139,14 +144,14 @@ class SAC(OffPolicyModule):
     # --- learn ---
 
     def update(self, transitions: Batch) -> Tensor:
-        """Add the gradient of the critics, and take the steps of Algorithm 1 once ``trainer.accumulate_grad_batches`` batches are in."""
-        if not self.loop.waiting:  # a time limit may have ended an epoch amid a group
+        """Add the gradient of the critics; step once ``trainer.accumulate_grad_batches`` batches are complete."""
+        if not self.loop.waiting:  # a time limit may have ended an epoch within a group
             self.waiting_x = []
         self.waiting_x.append(transitions["x"])
         return self.step_on(self.critic_loss(transitions))
 
     def optimizer_step(self) -> None:  # type: ignore[override]
-        """Step the critics, then the actor, then the temperature, and move the targets."""
+        """Step the critics, then the actor, then the temperature, and update the target networks."""
         self.apply_gradients()  # 1. critics
         log_probs = []
         with frozen(self.critics):
@@ -165,7 +170,7 @@ class SAC(OffPolicyModule):
         self.count_step()
 
     def critic_loss(self, transitions: Batch) -> Tensor:
-        """Return ½ Σᵢ (Qᵢ(s, a) − y)², the mean over transitions (B,)."""
+        """Return ½ Σᵢ (Qᵢ(s, a) − y)², averaged over transitions (B,)."""
         with torch.no_grad():
             next_action, log_prob = self.sample_action(transitions["next_x"])
             next_values = self.target_critics(self.normalize(transitions["next_x"]), next_action)
@@ -176,13 +181,13 @@ class SAC(OffPolicyModule):
         return loss
 
     def actor_loss(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return α log π(ã|s) − min_i Qᵢ(s, ã), the mean over observations (B, …), and log π(ã|s) without its graph."""
+        """Return α log π(ã|s) − min_i Qᵢ(s, ã), averaged over observations (B, …), and the detached log π(ã|s)."""
         action, log_prob = self.sample_action(x)
         value = self.critics(self.normalize(x), action).amin(0)
         return (self.log_alpha.detach().exp() * log_prob - value).mean(), log_prob.detach()
 
     def alpha_loss(self, log_prob: Tensor) -> Tensor:
-        """Return −log α (log π(ã|s) + H̄), the mean over log probabilities (B,)."""
+        """Return −log α (log π(ã|s) + H̄), averaged over log probabilities (B,)."""
         return -self.log_alpha * (log_prob.mean() + self.target_entropy)
 
 

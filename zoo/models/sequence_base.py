@@ -1,4 +1,4 @@
-"""The base of models of sequences: hidden-state carry, text generation, gradients by step; and of rnn, lstm and gru."""
+"""The base of sequence models and of rnn, lstm and gru: stateful training, text generation, input gradients by step."""
 
 from __future__ import annotations
 
@@ -34,30 +34,31 @@ FORECAST_STRATEGIES = ("direct", "recursive")
 
 
 class SequenceModule(ZooModule):
-    """A model of sequences, texts, time series, and images read as sequences.
+    """The base of models of sequences, texts, time series, and images read as sequences.
 
-    Its ``network`` maps (x, lengths) to the task's output. It has a ``core`` from vectors (B, T, C), and lengths, to
-    outputs (B, T, features) and a state. The network of a language model has ``forward_with_state(x, state)``, which
-    returns logits (B, T, V) and the state for the next window of the same texts; None begins one. Validation and test carry that state from window to window. Training does so where the
-    class is ``stateful``: truncated backpropagation through time, gradients end at the window.
+    The ``network`` maps (x, lengths) to the task's output. Its ``core`` maps vectors (B, T, C), and lengths, to outputs
+    (B, T, features) and a state. The network of a language model has ``forward_with_state(x, state)``. It returns
+    logits (B, T, V) and the state for the next window of the same texts; a state of None starts new texts. Validation
+    and test pass the state from window to window. Training does so if the class is ``stateful``: this is truncated
+    backpropagation through time, in which gradients end at the window.
     """
 
     tasks = ("classification", "regression", "language_modeling", "forecasting")
     modalities = ("image", "sequence", "text", "series")
     network: Any
     training_attributes = ("train_state",)
-    train_state: Any = None  # the hidden state that the next training window begins with
+    train_state: Any = None  # initial hidden state of the next training window
     eval_state: Any = None
 
     def build_patches(self) -> SeriesPatches:
-        """Return the patches of a time series, by the options of this name."""
+        """Return the patch layer for a time series, by the model's options."""
         options = {name: self.hparams[name] for name in ("patch_len", "instance_norm", "channel_independence")}
         return SeriesPatches(cast(SeriesSpec, self.spec), **options)
 
     def build_classifier(
         self, core: Callable[[int, int], Any], embedding_dim: int, input_dropout: nn.Module
     ) -> SequenceClassifier:
-        """Return the network of classification and regression around a core."""
+        """Return the network for classification and regression around a core."""
         options = {name: self.hparams[name] for name in ("sequence_order", "dropout", "pooling", "patch_len")}
         return SequenceClassifier(self.spec, core, embedding_dim=embedding_dim, input_dropout=input_dropout, **options)
 
@@ -68,11 +69,13 @@ class SequenceModule(ZooModule):
 
     @property
     def is_language_model(self) -> bool:
-        """Tell whether this predicts the next token."""
+        """Whether the model predicts the next token."""
         return self.spec.target_type == "next_symbol"
 
     def compute_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return a batch's mean loss, and sums over it; a stateful language model goes on from the last window."""
+        """Return a batch's mean loss and statistics; a stateful language model continues from the state of the last
+        window.
+        """
         if not (self.is_language_model and self.stateful):
             return super().compute_loss(batch)
         state = self.train_state
@@ -83,12 +86,12 @@ class SequenceModule(ZooModule):
         return self.task.loss(output, batch), self.task.batch_statistics(output.detach(), batch)
 
     def begin_evaluation(self, stage: str) -> None:
-        """Begin with no state."""
+        """Reset the hidden state."""
         super().begin_evaluation(stage)
         self.eval_state = None
 
     def eval_step(self, batch: Batch) -> Tensor:
-        """Return the output; a language model goes on from the state after the previous batch."""
+        """Return the output; a language model continues from the state of the previous batch."""
         if not self.is_language_model:
             return self.output(batch)
         output: Tensor
@@ -99,12 +102,13 @@ class SequenceModule(ZooModule):
     def generate(
         self, prompt: str = "", *, length: int = 200, temperature: float = 1.0, top_k: int | None = None, seed: int = 0
     ) -> str:
-        """Return ``prompt`` and ``length`` more tokens, each sampled given those before it.
+        """Return ``prompt`` followed by ``length`` tokens, each sampled given the tokens before it.
 
-        ``temperature`` below 1 favors likelier tokens, 0 takes the likeliest; ``top_k`` samples from that many.
+        A ``temperature`` below 1 favors likely tokens, and 0 always takes the likeliest. With ``top_k``, only that many
+        of the likeliest tokens can be sampled.
 
         Raises:
-            ZooError: not a language model, a token outside its vocabulary, an option outside its limits.
+            ZooError: not a language model, a token outside its vocabulary, or an option outside its limits.
         """
         if not self.is_language_model:
             raise ZooError(f"{self.name}: was trained for {self.spec.task} and generates no text")
@@ -134,8 +138,8 @@ class SequenceModule(ZooModule):
     def visualizations(self, batch: Batch, dataset: Dataset) -> dict[str, Tensor]:
         """Return the ``gradient`` (T,): how much the core's last output depends on its input at each step.
 
-        That is the norm of ∂(v·h_T)/∂x_t for a random direction v, a mean over rows; t counts from the end where
-        lengths differ.
+        This is the norm of ∂(v·h_T)/∂x_t for a random direction v, averaged over rows. If lengths differ, t is counted
+        from the end.
         """
         x, lengths = (batch[key][:64].to(self.device) if key in batch else None for key in ("x", "lengths"))
         assert x is not None
@@ -143,11 +147,11 @@ class SequenceModule(ZooModule):
         hook = self.network.core.register_forward_pre_hook(lambda core, inputs: calls.append(inputs))
         with hook, eval_mode(self), torch.no_grad():
             self.network(self.normalize(x), lengths)
-        core_input, lengths = (*calls[0], None)[:2]  # those of the first call
+        core_input, lengths = (*calls[0], None)[:2]  # the inputs of the first call
         with (
             eval_mode(self),
             torch.enable_grad(),
-            torch.backends.cudnn.flags(enabled=False),  # whose kernels have no gradient in evaluation mode
+            torch.backends.cudnn.flags(enabled=False),  # cuDNN has no gradient in evaluation mode
         ):
             core_input = core_input.detach().requires_grad_()
             h, _ = self.network.core(core_input, lengths)
@@ -172,16 +176,16 @@ def _sample_token(logits: Tensor, temperature: float, top_k: int | None, generat
 
 
 def _batch_size(state: Any) -> int:
-    """Return the rows of a recurrent state, whose tensors are (1, B, hidden)."""
+    """Return the batch size of a recurrent state, whose tensors are (1, B, hidden)."""
     while not isinstance(state, Tensor):
         state = state[0]
     return state.shape[1]
 
 
 class LanguageModel(nn.Module):
-    """Language modeling: token embedding, the core, logits of the next token at each step.
+    """A language model: token embedding, the core, logits of the next token at each step.
 
-    ``embedding_std`` is the standard deviation of the vectors' first values; None: by their size.
+    ``embedding_std`` is the standard deviation of the initial embedding; None: by its size.
     """
 
     def __init__(
@@ -204,7 +208,7 @@ class LanguageModel(nn.Module):
         self.head = LanguageModelHead(self.core.features, self.embed, **options)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Return logits (B, T, V), from a state of zeros."""
+        """Return logits (B, T, V), starting from a state of zeros."""
         return self.forward_with_state(x, None)[0]
 
     def forward_with_state(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
@@ -217,11 +221,12 @@ class LanguageModel(nn.Module):
 
 
 class RecurrentForecaster(nn.Module):
-    """Forecasting: patches of the context through the core, whose last state predicts the patches that follow.
+    """A recurrent forecaster: the core reads patches of the context, and its last state predicts the patches that
+    follow.
 
-    ``direct`` predicts all at once: each patch is one step of the core from that state, on a vector for the patch's
-    position and column (Lin 2023: SegRNN, parallel multi-step forecasting). Else each predicted patch is the next
-    step's input.
+    ``direct`` predicts all patches at once. Each is one step of the core from that state, with a learned embedding of
+    the patch's position and column as input (Lin 2023: SegRNN, parallel multi-step forecasting). Otherwise each
+    predicted patch is the input of the next step.
     """
 
     def __init__(
@@ -274,24 +279,24 @@ class RecurrentModule(SequenceModule):
     """The base of rnn, lstm and gru: layers of one cell, dropout, and a network for each task.
 
     Args:
-        ``hidden_size``: size of the hidden state
-        ``num_layers``: layers, one above the other
-        ``bidirectional``: a second direction reads from the end; classification and regression only
-        ``dropout``: between layers and before the output
-        ``input_dropout``: on the vectors of tokens
-        ``weight_dropout``: on recurrent weights (Merity 2018)
-        ``variational_dropout``: one dropout mask for all steps of a sequence (Gal & Ghahramani 2016)
-        ``sequence_order``: images are read by rows, by pixels, or by pixels permuted
-        ``pooling``: over time, in classification and regression: last, mean, max or attention
-        ``embedding_dim``: size of the vectors of tokens
-        ``tie_embeddings``: the output layer of a language model has the weights of its embedding
-        ``patch_len``: steps that are read as one; not in language modeling
-        ``instance_norm``: of time series: subtract each column's last value, and add it to the forecast
-        ``channel_independence``: of time series: read each column by itself
-        ``forecast_strategy``: of time series: direct (all steps at once) or recursive (one patch after the other)
+        hidden_size: size of the hidden state.
+        num_layers: number of stacked recurrent layers.
+        bidirectional: add layers that read the sequence backwards; for classification and regression only.
+        dropout: dropout rate between layers and before the output.
+        input_dropout: dropout rate on token embeddings.
+        weight_dropout: dropout rate on recurrent weights (Merity 2018).
+        variational_dropout: use one dropout mask for all steps of a sequence (Gal & Ghahramani 2016).
+        sequence_order: order in which an image is read: rows, pixels, or permuted (pixels in a fixed random order).
+        pooling: pooling over time for classification and regression: last, mean, max or attention.
+        embedding_dim: size of token embeddings.
+        tie_embeddings: share the weights of a language model's embedding with its output layer.
+        patch_len: number of steps per patch, which the network reads as one step; not for language modeling.
+        instance_norm: for time series, subtract each column's last value and add it to the forecast.
+        channel_independence: for time series, read each column as a separate series.
+        forecast_strategy: for time series, direct (all steps at once) or recursive (one patch after the other).
 
     Raises:
-        ZooError: an option outside its limits, or one that does not go with the task.
+        ZooError: an option is outside its limits, or does not apply to the task.
     """
 
     stateful = True
@@ -329,7 +334,7 @@ class RecurrentModule(SequenceModule):
         target = self.spec.target_type
         if bidirectional and target in ("next_symbol", "future"):
             raise ZooError(
-                f"model.bidirectional=true: does not go with {self.spec.task}, whose inputs end where it predicts"
+                f"model.bidirectional=true: does not apply to {self.spec.task}, which must not read the steps that it predicts"
             )
         self.network: nn.Module
         if target == "next_symbol":
@@ -349,5 +354,5 @@ class RecurrentModule(SequenceModule):
             self.network = self.build_classifier(core, embedding_dim, dropout_class(input_dropout))
 
     def build_layer(self, inputs: int, *, hidden_size: int) -> nn.RNNBase:
-        """Return one layer in one direction, (B, T, inputs) to (B, T, hidden); its own options are in ``hparams``."""
+        """Return one layer in one direction, (B, T, inputs) to (B, T, hidden); ``hparams`` has its further options."""
         raise NotImplementedError

@@ -1,14 +1,14 @@
-"""The transformer (Vaswani et al. 2017: Attention is all you need), with normalization first (Xiong 2020).
+"""The transformer (Vaswani et al. 2017: Attention is all you need), in its pre-norm form (Xiong 2020).
 
-    Attention(Q, K, V) = softmax(Q Kᵀ / √d) V        in ``num_heads`` heads of size d side by side
+    Attention(Q, K, V) = softmax(Q Kᵀ / √d) V        in ``num_heads`` heads of size d
 
 Each block adds to its input x (B, T, size):
 
     x ← x + Attention(x̂ W_q, x̂ W_k, x̂ W_v) W_o       with x̂ = LayerNorm(x)
     x ← x + W_2 gelu(W_1 LayerNorm(x))
 
-A language model is causal: a step attends to no later one (Radford 2018: GPT). Other tasks take an encoder, whose steps
-attend to all (Devlin 2019: BERT).
+A language model is causal: a step attends to itself and to earlier steps (Radford 2018: GPT). Other tasks use an
+encoder, in which each step attends to all steps (Devlin 2019: BERT).
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ POSITIONAL_ENCODINGS = ("rotary", "learned")
 def scaled_dot_product_attention(
     q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, *, causal: bool = False
 ) -> Tensor:
-    """Return softmax(Q Kᵀ / √d) V, all (B, heads, T, d), by torch's fused kernel.
+    """Return softmax(Q Kᵀ / √d) V, all of shape (B, heads, T, d), by torch's fused kernel.
 
-    ``mask`` (B, 1, 1, T) is true at the steps that may be attended to; ``causal`` hides later ones.
+    ``mask`` (B, 1, 1, T) is true at steps that may be attended to. ``causal`` masks later steps.
     """
     if q.device.type == "cpu" and torch.is_autocast_enabled("cpu"):  # in bf16 this kernel takes 2.5 times as long
         with torch.autocast("cpu", enabled=False):
@@ -47,9 +47,10 @@ def scaled_dot_product_attention(
 
 
 def apply_rotary(x: Tensor, start: int = 0) -> Tensor:
-    """Return queries or keys (B, heads, T, d) of steps ``start``, ``start`` + 1, … rotated (Su 2021: RoFormer).
+    """Return queries or keys (B, heads, T, d) of steps ``start``, ``start`` + 1, … rotated by their positions.
 
-    The angle grows with the step, so a product of query and key depends on the distance of their steps alone.
+    Rotary position embedding (Su 2021: RoFormer): the angle is proportional to the position. A product of query and key
+    thus depends only on the distance between their steps.
     """
     half = x.shape[3] // 2
     frequency = 10000.0 ** (-torch.arange(half, device=x.device) / half)
@@ -60,7 +61,9 @@ def apply_rotary(x: Tensor, start: int = 0) -> Tensor:
 
 
 class KeyValueCache:
-    """Keys and values (B, heads, T, d) of the steps so far, of each block: decoding computes those of new steps alone."""
+    """The keys and values (B, heads, T, d) of earlier steps in each block, so that decoding computes only those of new
+    steps.
+    """
 
     def __init__(self, num_layers: int) -> None:
         self.keys: list[Tensor | None] = [None] * num_layers
@@ -68,11 +71,11 @@ class KeyValueCache:
 
     @property
     def length(self) -> int:
-        """Return the number of steps."""
+        """Return the number of cached steps."""
         return 0 if self.keys[-1] is None else self.keys[-1].shape[2]
 
     def append(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Return a block's keys and values with those of new steps."""
+        """Append the keys and values of new steps to those of a block, and return all."""
         keys, values = self.keys[layer], self.values[layer]
         k = k if keys is None else torch.cat([keys, k], 2)
         v = v if values is None else torch.cat([values, v], 2)
@@ -81,7 +84,10 @@ class KeyValueCache:
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention (B, T, size) to (B, T, size); without dropout, which would rule fused kernels out."""
+    """Multi-head self-attention: (B, T, size) to (B, T, size).
+
+    It has no dropout, which would rule out fused kernels.
+    """
 
     def __init__(self, size: int, *, layer: int, num_heads: int, causal: bool, rotary: bool) -> None:
         super().__init__()
@@ -90,7 +96,7 @@ class Attention(nn.Module):
         self.proj = nn.Linear(size, size, bias=False)
 
     def forward(self, x: Tensor, mask: Tensor | None, cache: KeyValueCache | None = None) -> Tensor:
-        """Return the attended values; with a ``cache`` that holds steps, ``x`` (B, 1, size) is the step after them."""
+        """Return the attended values. With a ``cache`` that is not empty, ``x`` (B, 1, size) is the next step."""
         qkv = self.qkv(x).unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)  # (3, B, heads, T, d)
         q, k, v = qkv.unbind(0)
         if self.rotary:
@@ -98,7 +104,7 @@ class Attention(nn.Module):
             q, k = apply_rotary(q, start), apply_rotary(k, start)
         causal = self.causal
         if cache is not None:
-            causal = cache.keys[self.layer] is None  # a step after those in the cache attends to all of them
+            causal = cache.keys[self.layer] is None  # a step after the cached ones attends to all of them
             k, v = cache.append(self.layer, k, v)
         out = scaled_dot_product_attention(q, k, v, mask, causal=causal)
         projected: Tensor = self.proj(out.transpose(1, 2).flatten(2))
@@ -106,7 +112,9 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then a feed-forward network on each step by itself; each is added to its input."""
+    """A pre-norm transformer block: attention, then a feed-forward network for each step, both with residual
+    connections.
+    """
 
     def __init__(self, size: int, *, layer: int, num_heads: int, causal: bool, rotary: bool, dropout: float) -> None:
         super().__init__()
@@ -117,14 +125,14 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor | None, cache: KeyValueCache | None = None) -> Tensor:
-        """Return (B, T, size)."""
+        """Return the output (B, T, size)."""
         x = x + self.dropout(self.attention(self.norms[0](x), mask, cache))
         out: Tensor = x + self.dropout(self.feed_forward(self.norms[1](x)))
         return out
 
 
 class TransformerBlocks(nn.Module):
-    """Input projection, positions and ``num_layers`` blocks: (B, T, inputs) to (B, T, features)."""
+    """Input projection, position embedding and ``num_layers`` blocks: (B, T, inputs) to (B, T, features)."""
 
     def __init__(
         self,
@@ -150,7 +158,7 @@ class TransformerBlocks(nn.Module):
         self.norm = nn.LayerNorm(size)
         self.apply(_initialize_linear)
         gain = (2 * num_layers) ** -0.5
-        for block in blocks:  # each branch's last layer begins smaller, the deeper the network (Radford 2019: GPT-2)
+        for block in blocks:  # smaller initial weights at the end of each branch, by depth (Radford 2019: GPT-2)
             for last in (block.attention.proj, block.feed_forward[2]):
                 nn.init.normal_(last.weight, std=0.02 * gain)  # type: ignore[arg-type]
                 begin_small(last, gain)
@@ -158,7 +166,7 @@ class TransformerBlocks(nn.Module):
     def forward(
         self, x: Tensor, lengths: Tensor | None = None, cache: KeyValueCache | None = None
     ) -> tuple[Tensor, KeyValueCache | None]:
-        """Return the outputs (B, T, features), and the cache, to which the steps of ``x`` were added."""
+        """Return the outputs (B, T, features), and the cache extended by the steps of ``x``."""
         h = self.input_proj(x)
         if self.pos_embed is not None:
             start = 0 if cache is None else cache.length
@@ -178,12 +186,12 @@ def _initialize_linear(module: nn.Module) -> None:
 
 
 class TransformerLanguageModel(LanguageModel):
-    """Language modeling: token embedding, causal blocks, logits of the next token at each step."""
+    """The transformer language model: token embedding, causal blocks, logits of the next token at each step."""
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Return logits (B, T, V); a step attends to those before it in ``x``.
+        """Return logits (B, T, V); each step attends to itself and to earlier steps.
 
-        Learned positions end with the block: a longer text is then read in parts.
+        Learned positions end with the block, so a longer text is processed in parts.
         """
         if self.core.pos_embed is not None and not torch.compiler.is_exporting() and x.shape[1] > self.embed.steps:
             return self.forward_with_state(x, None)[0]
@@ -194,10 +202,10 @@ class TransformerLanguageModel(LanguageModel):
     def forward_with_state(
         self, x: Tensor, state: tuple[Tensor, KeyValueCache | None] | None
     ) -> tuple[Tensor, tuple[Tensor, KeyValueCache | None]]:
-        """Return logits (B, T, V) and the state: the last tokens, and while decoding their keys and values.
+        """Return logits (B, T, V) and the state: the last tokens and, while decoding, their keys and values.
 
-        No step has a position that training did not have. One token is decoded with the cache. Several are read in
-        parts of half a block, each behind as many tokens as make it a whole block.
+        No step has a position that did not occur in training. A single token is decoded with the cache. Several tokens
+        are processed in parts of half a block, each preceded by enough context to fill a block.
         """
         context, cache = (x[:, :0], None) if state is None else state
         if x.shape[1] == 1:
@@ -211,7 +219,7 @@ class TransformerLanguageModel(LanguageModel):
     def _decode(
         self, x: Tensor, context: Tensor, cache: KeyValueCache | None
     ) -> tuple[Tensor, tuple[Tensor, KeyValueCache]]:
-        """Return logits (B, 1, V) for one token behind ``context``; once that is a block, behind its later half."""
+        """Return logits (B, 1, V) for one token after ``context``. A context of a full block is cut to its second half."""
         full = context.shape[1] >= self.embed.steps
         if full:
             context = context[:, context.shape[1] - self.embed.steps // 2 :]
@@ -223,7 +231,9 @@ class TransformerLanguageModel(LanguageModel):
 
 
 class TransformerForecaster(nn.Module):
-    """Forecasting: patches of the context as steps, one layer from all of them to the forecast (Nie 2023: PatchTST)."""
+    """The transformer forecaster: encoder over patches of the context, one linear layer to the forecast (Nie 2023:
+    PatchTST).
+    """
 
     def __init__(
         self, core: Callable[[int, int], TransformerBlocks], *, patches: SeriesPatches, size: int, dropout: float
@@ -243,23 +253,28 @@ class TransformerForecaster(nn.Module):
 
 @register("transformer")
 class Transformer(SequenceModule):
-    """The transformer: a causal language model, an encoder for labels and forecasts.
+    """The transformer (Vaswani et al. 2017): a causal language model, or an encoder for other tasks.
+
+    Each step of a sequence attends to other steps: ``Attention(Q, K, V) = softmax(Q Kᵀ / √d) V`` in several heads.
+    Blocks of attention and feed-forward layers with residual connections map ``(B, T, hidden_size)`` to the same shape.
+    The output has logits ``(B, T, V)`` or ``(B, classes)``, standardized values ``(B, 1)`` or a forecast ``(B, H,
+    columns)``.
 
     Args:
-        ``hidden_size``: size of each step's vector; a multiple of twice ``num_heads``
-        ``num_layers``: blocks
-        ``num_heads``: attention heads in a block
-        ``positional_encoding``: rotary (in queries and keys) or learned (added to the input)
-        ``dropout``: on the input, on each block's branches, and before the output
-        ``sequence_order``: images are read by rows, by pixels, or by pixels permuted
-        ``pooling``: over time, in classification and regression: last, mean, max or attention
-        ``tie_embeddings``: the output layer of a language model has the weights of its embedding
-        ``patch_len``: steps that are read as one; not in language modeling
-        ``instance_norm``: of time series: subtract each column's last value, and add it to the forecast
-        ``channel_independence``: of time series: read each column by itself
+        hidden_size: size of the vector of each step; a multiple of twice ``num_heads``.
+        num_layers: number of blocks.
+        num_heads: number of attention heads in a block.
+        positional_encoding: rotary (rotates queries and keys) or learned (added to the input).
+        dropout: dropout rate on the input, on each branch of a block, and before the output.
+        sequence_order: order in which an image is read: rows, pixels, or permuted (pixels in a fixed random order).
+        pooling: pooling over time for classification and regression: last, mean, max or attention.
+        tie_embeddings: share the weights of a language model's embedding with its output layer.
+        patch_len: number of steps per patch, which the network reads as one step; not for language modeling.
+        instance_norm: for time series, subtract each column's last value and add it to the forecast.
+        channel_independence: for time series, read each column as a separate series.
 
     Raises:
-        ZooError: an option outside its limits.
+        ZooError: an option is outside its limits.
     """
 
     def __init__(

@@ -330,7 +330,7 @@ def test_video_failure_keeps_the_results(identity, message, capsys):
     assert json.loads((run.folder / "results.json").read_text())["metrics"]["test/return"] == 5
     notes = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
     assert len(notes) == 1
-    assert notes[0].startswith("note: no film of an episode; ")
+    assert notes[0].startswith("note: no video of an episode; ")
     assert message in notes[0]
 
 
