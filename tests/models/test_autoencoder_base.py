@@ -162,8 +162,8 @@ def test_autoencoders_conv_accept_images_of_any_size(shape):
     ("options", "message"),
     [
         ({"latent_dim": 0}, "model.latent_dim=0: must be a whole number at least 1"),
-        ({"network": "conv", "spec": TABLE}, "is for images; example is table data"),
-        ({"likelihood": "bernoulli", "spec": TABLE}, "is for images; example is table data"),
+        ({"network": "conv", "spec": TABLE}, "requires images, but example is table data"),
+        ({"likelihood": "bernoulli", "spec": TABLE}, "requires images, but example is table data"),
         (
             {"noise": "salt_and_pepper", "noise_level": 1.5},
             "model.noise_level=1.5: must be a number at least 0 and at most 1",
@@ -179,7 +179,7 @@ def test_autoencoder_rejects_invalid_options(options, message):
 
 def test_autoencoder_notes_a_latent_larger_than_input(capsys):
     zoo.create("autoencoder", spec=TABLE, latent_dim=9)
-    assert "model.latent_dim=9 is more than the 5 numbers of a row of example" in capsys.readouterr().err
+    assert "model.latent_dim=9 is more than the 5 values of a row of example" in capsys.readouterr().err
     assert zoo.create("autoencoder", spec=TABLE).latent_dim == 2
 
 

@@ -498,7 +498,7 @@ def test_fid_command_compares_with_real_images(trained, inception, capsys):
     [
         (["weights=none.pth"], "none.pth: cannot be read"),
         ([], "weights=: must name pt_inception-2015-12-05-6726825d.pth"),
-        (["weights=bad.pth"], "bad.pth: is no file of tensors alone"),
+        (["weights=bad.pth"], "bad.pth: is not a file of tensors only"),
         (["weights=other.pth"], "are not those of torch-fidelity's Inception v3"),
         (["weights=other.pth", "count=1"], "count=1: must be from 2 to"),
         (["weights=other.pth", "count=x"], "count=x: must be an integer"),

@@ -15,5 +15,5 @@ def test_ppo_uses_convolutions_for_images():
     model = PPO(spec=spec, channels=(4, 8))
     assert model(torch.rand(5, 3, 17, 12)).shape == (5, 2)
     assert any(isinstance(part, torch.nn.Conv2d) for part in model.actor)
-    with pytest.raises(ZooError, match=r"network=conv: is for images; cartpole shows \(4,\)"):
+    with pytest.raises(ZooError, match=r"network=conv: requires images; observations of cartpole have shape \(4,\)"):
         PPO(spec=CARTPOLE, network="conv")

@@ -309,7 +309,7 @@ def test_forecasters_predict_any_length(name, strategy):
 def test_forecasters_reject_options_that_do_not_fit():
     with pytest.raises(ZooError, match="model.forecast_strategy=recursive: its predictions are its next inputs"):
         zoo.create("gru", spec=series_spec(targets=(1,)), forecast_strategy="recursive", channel_independence=False)
-    with pytest.raises(ZooError, match="bidirectional=true: does not go with forecasting"):
+    with pytest.raises(ZooError, match="bidirectional=true: does not apply to forecasting"):
         zoo.create("gru", spec=series_spec(), bidirectional=True)
 
 

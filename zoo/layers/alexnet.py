@@ -1,8 +1,9 @@
 """AlexNet: Krizhevsky, Sutskever, Hinton, ImageNet classification with deep convolutional neural networks, 2012.
 
-Five convolutions of 64, 192, 384, 256 and 256 maps (the sizes of its one-tower form, Krizhevsky 2014), overlapping
-pooling 3×3 by 2 after the first, second and last, two dense layers with dropout. The first layer, 11×11 by 4 for photos
-of 224, is as much smaller as the image is. Batch normalization takes the place of the local response normalization.
+Five convolutions have 64, 192, 384, 256 and 256 output channels (the one-tower form, Krizhevsky 2014). Overlapping
+pooling (3×3, stride 2) follows the first, the second and the last. Two dense layers with dropout precede the output.
+The first convolution is 11×11 with stride 4 for images of 224 pixels; kernel and stride are smaller for smaller images.
+Batch normalization replaces the paper's local response normalization.
 """
 
 from __future__ import annotations
@@ -16,14 +17,17 @@ POOLED = (0, 1, 4)
 
 
 def first_layer(side: int) -> tuple[int, int, int]:
-    """Return kernel, stride and padding of the first convolution for images of that smaller side."""
+    """Return kernel size, stride and padding of the first convolution for images whose smaller side is ``side``."""
     if side >= 128:
         return 11, 4, 2
     return (7, 2, 3) if side >= 64 else (3, 1, 1)
 
 
 class AlexNet(nn.Sequential):
-    """(B, C, H, W) to (B, outputs); ``head_hidden_size`` is the size of the two dense layers, 4096 in the paper."""
+    """AlexNet: ``(B, C, H, W)`` to ``(B, outputs)``.
+
+    ``head_hidden_size`` is the size of the two dense layers, 4096 in the paper.
+    """
 
     def __init__(
         self, shape: tuple[int, ...], outputs: int, *, head_hidden_size: int, dropout: float, activation: str
@@ -43,7 +47,7 @@ class AlexNet(nn.Sequential):
             inputs = maps
         super().__init__(
             *layers,
-            nn.Flatten(),  # (B, maps · height · width)
+            nn.Flatten(),  # (B, channels · height · width)
             nn.Dropout(dropout),
             nn.Linear(inputs * height * width, head_hidden_size),
             activation_of(activation),

@@ -1,4 +1,4 @@
-"""Small parts that several networks share: activations, normalization, dense layers."""
+"""Building blocks of several networks: activations, normalization, dense layers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "elu": nn.ELU,
     "tanh": nn.Tanh,
     "sigmoid": nn.Sigmoid,
-    "leaky_relu": partial(nn.LeakyReLU, 0.2),  # of GANs (Radford 2016)
+    "leaky_relu": partial(nn.LeakyReLU, 0.2),  # for GANs (Radford 2016)
 }
 NORMS = ("none", "batch", "layer")
 
@@ -28,7 +28,7 @@ def activation_of(name: str) -> nn.Module:
     """Return the activation ``name``.
 
     Raises:
-        ZooError: unknown name, with the nearest one.
+        ZooError: the name is unknown; the message suggests the nearest one.
     """
     if name not in ACTIVATIONS:
         raise unknown("model.activation", name, ACTIVATIONS)
@@ -36,7 +36,10 @@ def activation_of(name: str) -> nn.Module:
 
 
 def norm_of(name: str, size: int, *, flat: bool = False) -> list[nn.Module]:
-    """Return what normalizes numbers (B, size), where ``flat``, or maps (B, size, H, W), by layer over all of them."""
+    """Return the normalization of vectors (B, size) if ``flat``, else of maps (B, size, H, W).
+
+    Layer normalization of maps is over all channels and positions.
+    """
     if name == "batch":
         return [nn.BatchNorm1d(size) if flat else nn.BatchNorm2d(size)]
     if name == "layer":
@@ -45,18 +48,18 @@ def norm_of(name: str, size: int, *, flat: bool = False) -> list[nn.Module]:
 
 
 def halved(size: tuple[int, ...], times: int) -> list[tuple[int, int]]:
-    """Return the sides of an image, and after each halving, rounded up."""
+    """Return the sides of an image before and after each of ``times`` halvings, rounded up."""
     height, width = size
     return [(-(-height // 2**n), -(-width // 2**n)) for n in range(times + 1)]
 
 
 def stem_pool(factor: int) -> list[nn.Module]:
-    """Return the pooling that makes an image ``factor`` times smaller: nothing where that is 1."""
+    """Return the pooling layer that reduces an image by ``factor``, or no layer if the factor is 1."""
     return [nn.MaxPool2d(factor)] if factor > 1 else []
 
 
 def stem_pooling_for(shape: tuple[int, ...]) -> int:
-    """Return how many times smaller a first layer should leave an image, so that about 16 pixels a side remain."""
+    """Return the factor by which a first layer should reduce an image, so that about 16 pixels a side remain."""
     side, factor = min(shape[1:]), 1
     while side // (2 * factor) >= 14:
         factor *= 2
@@ -64,13 +67,13 @@ def stem_pooling_for(shape: tuple[int, ...]) -> int:
 
 
 def begin_small(layer: nn.Module, gain: float) -> None:
-    """Have a layer's weights be ``gain`` times what another initialization draws."""
+    """Scale the initial weights of a layer by ``gain``, for any initialization."""
     layer.initial_gain = gain  # type: ignore[assignment]
 
 
 @contextlib.contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
-    """Have what is computed in the block not be the network's parameters' affair."""
+    """Disable the gradients of the network's parameters within the block."""
     network.requires_grad_(False)
     try:
         yield
@@ -79,17 +82,19 @@ def frozen(network: nn.Module) -> Iterator[None]:
 
 
 class Residual(nn.Sequential):
-    """A layer whose input is added to its output."""
+    """A layer with a residual connection."""
 
     def forward(self, h: Tensor) -> Tensor:
-        """Return h + layer(h), of one shape."""
+        """Return h + layer(h), of the shape of h."""
         out: Tensor = super().forward(h)  # type: ignore[no-untyped-call]
         return h + out
 
 
 def layer(inputs: int, outputs: int, *, activation: str, norm: str, dropout: float, residual: bool) -> nn.Sequential:
-    """Return one hidden layer, (B, inputs) to (B, outputs); residual where asked for and both sizes agree."""
-    parts: list[nn.Module] = [nn.Linear(inputs, outputs, bias=norm != "batch")]  # batch norm's shift is the bias
+    """Return a hidden layer, (B, inputs) to (B, outputs), with a residual connection if ``residual`` and both sizes are
+    equal.
+    """
+    parts: list[nn.Module] = [nn.Linear(inputs, outputs, bias=norm != "batch")]  # batch norm has its own bias
     parts += norm_of(norm, outputs, flat=True)
     parts += [activation_of(activation)]
     parts += [nn.Dropout(dropout)] if dropout else []
@@ -97,7 +102,7 @@ def layer(inputs: int, outputs: int, *, activation: str, norm: str, dropout: flo
 
 
 def mlp(inputs: int, hidden_sizes: Sequence[int], *, input_dropout: float = 0.0, **options: Any) -> nn.Sequential:
-    """Return the hidden layers of a multilayer perceptron: (…, inputs) to (…, the last of ``hidden_sizes``)."""
+    """Return the hidden layers of a multilayer perceptron: (…, inputs) to (…, ``hidden_sizes[-1]``)."""
     hidden = [layer(a, b, **options) for a, b in itertools.pairwise([inputs, *hidden_sizes])]
     first = [nn.Dropout(input_dropout)] if input_dropout else []
     return nn.Sequential(*first, *hidden)

@@ -1,4 +1,6 @@
-"""Differentiable augmentation: D sees real and generated images under the same changes (Zhao et al., NeurIPS 2020)."""
+"""Differentiable augmentation: D sees real and generated images under the same augmentations (Zhao et al., NeurIPS
+2020).
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,11 @@ from zoo.config.schema import check_choice
 from zoo.exceptions import ZooError
 
 POLICIES = ("color", "translation", "cutout")
-MAX_SHIFT, CUTOUT = 8, 2  # an eighth of a side to either direction; a square of half a side
+MAX_SHIFT, CUTOUT = 8, 2  # shift by up to 1/8 of a side; cut out a square of 1/2 of a side
 
 
 def check_diffaugment(policy: Sequence[str]) -> None:
-    """Raise ZooError unless ``policy`` is a list of known changes."""
+    """Raise ZooError unless ``policy`` is a list of known augmentations."""
     if isinstance(policy, str) or not isinstance(policy, Sequence):
         raise ZooError(f"model.diffaugment={policy}: must be a list, such as [translation,cutout]")
     for name in policy:
@@ -24,7 +26,10 @@ def check_diffaugment(policy: Sequence[str]) -> None:
 
 
 def diffaugment(x: Tensor, policy: Sequence[str]) -> Tensor:
-    """Return images (B, C, H, W) in [−1, 1] in other colors, moved, with a square blank; torch's generator draws."""
+    """Return augmented images (B, C, H, W) in [−1, 1]: recolored, shifted, with a blank square, as ``policy`` says.
+
+    Random numbers come from torch's global generator.
+    """
     if "color" in policy:
         x = _recolor(x)
     if "translation" in policy:
@@ -51,7 +56,7 @@ def _translate(x: Tensor) -> Tensor:
     reach = max(height // MAX_SHIFT, 1), max(width // MAX_SHIFT, 1)
     down, right = (torch.randint(-most, most + 1, (batch_size, 1), device=x.device) for most in reach)
     padding = (reach[1], reach[1], reach[0], reach[0])
-    padded = F.pad(x, padding, value=-1.0).permute(0, 2, 3, 1)  # channels together
+    padded = F.pad(x, padding, value=-1.0).permute(0, 2, 3, 1)  # channels last
     row = torch.arange(height, device=x.device) + reach[0] + down  # (B, H)
     column = torch.arange(width, device=x.device) + reach[1] + right  # (B, W)
     index = torch.arange(batch_size, device=x.device).view(-1, 1, 1)

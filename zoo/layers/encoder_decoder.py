@@ -1,4 +1,4 @@
-"""Encoders to a vector and decoders from one: dense, or convolutional for images of any size."""
+"""Encoders to a vector and decoders from a vector: dense, or convolutional for images of any size."""
 
 from __future__ import annotations
 
@@ -19,18 +19,20 @@ NETWORKS = ("dense", "conv")
 
 
 def check_encoder(spec: DataSpec, *, network: str, channels: Sequence[int]) -> None:
-    """Raise ZooError where options of ``encoder`` and ``decoder`` do not go with the data."""
+    """Raise ZooError if the options of ``encoder`` and ``decoder`` do not apply to the data."""
     if network == "conv" and not channels:
         raise ZooError("model.channels=[]: must be at least one number where model.network=conv")
     if network == "conv" and not spec.spatial:
-        raise ZooError(f"model.network=conv: is for images; {spec.name} is {spec.modality} data, model.network=dense")
+        raise ZooError(
+            f"model.network=conv: requires images, but {spec.name} is {spec.modality} data; set model.network=dense"
+        )
 
 
 def default_latent_size(spec: DataSpec, size: int | None, default: int) -> int:
-    """Return ``size``; where that is None the ``default``, or half of the input's size if that is less."""
+    """Return ``size``, or if it is None the ``default``, at most half the size of the input."""
     if size is not None and size > spec.outputs:
-        note = f"note: model.latent_dim={size} is more than the {spec.outputs} numbers of a row of {spec.name}"
-        print(f"{note}, so that nothing need be compressed", file=sys.stderr)
+        note = f"note: model.latent_dim={size} is more than the {spec.outputs} values of a row of {spec.name}"
+        print(f"{note}, so the code compresses nothing", file=sys.stderr)
     return size or max(min(default, spec.outputs // 2), 1)
 
 
@@ -47,7 +49,9 @@ def encoder(
     kernel_size: int = 3,
     input_norm: bool = True,
 ) -> nn.Sequential:
-    """Return a network from (B, *shape) to (B, outputs); without ``input_norm`` the first convolution has no norm."""
+    """Return a network from (B, *shape) to (B, outputs). Without ``input_norm`` the first convolution has no
+    normalization.
+    """
     if network == "dense":
         hidden = mlp(prod(shape), hidden_sizes, activation=activation, norm=norm, dropout=dropout, residual=False)
         return nn.Sequential(nn.Flatten(), *hidden, nn.Linear([prod(shape), *hidden_sizes][-1], outputs))
@@ -63,7 +67,7 @@ def encoder(
 
 
 def _paddings(sides: tuple[int, ...], kernel_size: int) -> tuple[int, int]:
-    """Return the paddings by which convolutions of stride 2 halve sides of 2n and of 2n − 1 to n."""
+    """Return the paddings with which convolutions of stride 2 reduce sides of 2n and of 2n − 1 to n."""
     height, width = ((kernel_size - 1 + side % 2) // 2 for side in sides)
     return height, width
 
@@ -80,7 +84,7 @@ def decoder(
     dropout: float,
     kernel_size: int = 3,
 ) -> nn.Sequential:
-    """Return a network from (B, inputs) to (B, *shape), the encoder's layers in reverse."""
+    """Return a network from (B, inputs) to (B, *shape), with the encoder's layers in reverse order."""
     if network == "dense":
         sizes = list(reversed(hidden_sizes))
         hidden = mlp(inputs, sizes, activation=activation, norm=norm, dropout=dropout, residual=False)
@@ -100,9 +104,9 @@ def decoder(
 
 
 def sample_latents(count: int, size: int, *, seed: int, truncation: float | None = None) -> Tensor:
-    """Draw latent vectors (count, size) from N(0, 1).
+    """Return latent vectors (count, size) sampled from N(0, 1).
 
-    With ``truncation``, numbers farther from 0 than that are drawn again: the truncation trick (Brock et al. 2019).
+    With ``truncation``, values whose magnitude exceeds it are drawn again (truncation trick, Brock et al. 2019).
 
     Raises:
         ZooError: fewer than one row, or a truncation below 0.01.

@@ -1,9 +1,9 @@
 """LeNet-5: LeCun, Bottou, Bengio, Haffner, Gradient-based learning applied to document recognition, 1998, figure 2.
 
-    6 maps 5×5 → halve → 16 maps 5×5 → halve → 120 → 84 → answer
+    6 maps 5×5 → pooling by 2 → 16 maps 5×5 → pooling by 2 → 120 → 84 → output
 
-Smaller images are centered in a field of 32×32, as the paper does with digits. Its Gaussian units at the end and its
-table of which map sees which are left out, as everywhere since.
+Smaller images are padded to 32×32, as in the paper. Like most implementations, this one omits the paper's Gaussian
+output units and its table of connections between maps.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ FIELD = 32
 
 
 class LeNet(nn.Sequential):
-    """(B, C, H, W) to (B, outputs)."""
+    """LeNet-5: ``(B, C, H, W)`` to ``(B, outputs)``."""
 
     def __init__(self, shape: tuple[int, ...], outputs: int, *, activation: str) -> None:
         channels, height, width = shape

@@ -1,4 +1,4 @@
-"""Networks of observations, distributions of actions, advantages, and samples to learn from."""
+"""Parts of reinforcement learning: observation networks, action distributions, advantages, running statistics."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def observation_network(
 ) -> nn.Sequential:
     """Return a network from observations (B, *input_shape), or (B, ``inputs``), to (B, ``outputs``).
 
-    Weights are orthogonal, those of the last layer times ``gain``, and biases 0: detail 2 of Huang et al. 2022, The 37
-    implementation details of PPO.
+    Weights are orthogonal, with a ``gain`` in the last layer, and biases are 0. This is detail 2 of Huang et al. 2022,
+    The 37 implementation details of PPO.
 
     Raises:
-        ZooError: convolutions over what is no image.
+        ZooError: a convolutional network for observations that are not images.
     """
     shape, layers = spec.input_shape, []
     if network == "conv" and len(shape) != 3:
-        raise ZooError(f"model.network=conv: is for images; {spec.name} shows {shape}")
+        raise ZooError(f"model.network=conv: requires images; observations of {spec.name} have shape {shape}")
     size = inputs or math.prod(shape)
     if network == "conv" or (network == "auto" and len(shape) == 3):
         *_, last = halved(shape[1:], len(channels))
@@ -62,13 +62,13 @@ def observation_network(
 
 
 def sample_categorical(logits: Tensor, generator: PerSampleGenerator | None) -> Tensor:
-    """Return actions (B,) with the probabilities of logits (B, actions)."""
+    """Return actions (B,) sampled from the softmax of logits (B, actions)."""
     uniform = torch.rand(len(logits), 1, device=logits.device) if generator is None else generator.uniform(1).to(logits)
     return (logits.softmax(1).cumsum(1)[:, :-1] < uniform).sum(1)
 
 
 def log_prob(output: Tensor, log_std: Tensor | None, action: Tensor) -> Tensor:
-    """Return log π(a|s) (B,) of actions, by logits (B, actions), or by means and log deviations (B, numbers)."""
+    """Return log π(a|s) (B,) of actions from logits (B, actions), or from means and log standard deviations (B, numbers)."""
     if log_std is None:
         return output.log_softmax(1).gather(1, action[:, None]).squeeze(1)
     log_std = log_std.expand_as(output)
@@ -77,7 +77,7 @@ def log_prob(output: Tensor, log_std: Tensor | None, action: Tensor) -> Tensor:
 
 
 def entropy(output: Tensor, log_std: Tensor | None) -> Tensor:
-    """Return the entropy of π(·|s) (B,), by logits (B, actions), or by means and log deviations (B, numbers)."""
+    """Return the entropy (B,) of π(·|s) from logits (B, actions), or from means and log standard deviations (B, numbers)."""
     if log_std is None:
         log_probs = output.log_softmax(1)
         return -(log_probs.exp() * log_probs).sum(1)
@@ -85,12 +85,12 @@ def entropy(output: Tensor, log_std: Tensor | None) -> Tensor:
 
 
 def gae(reward: Tensor, value: Tensor, terminated: Tensor, done: Tensor, *, gamma: float, gae_lambda: float) -> Tensor:
-    """Return advantages (T, N) of rewards (T, N) and values (T + 1, N) (Schulman et al. 2016).
+    """Return the generalized advantage estimates (T, N) of rewards (T, N) and values (T + 1, N) (Schulman et al. 2016).
 
         δₜ = rₜ + γ V(sₜ₊₁) − V(sₜ),   Aₜ = δₜ + γλ Aₜ₊₁
 
     V(sₜ₊₁) is 0 where an episode terminated. Where it was truncated, V is that of the last observation. Aₜ₊₁ is 0
-    beyond an episode's end.
+    after the end of an episode.
     """
     delta = reward + gamma * value[1:] * (1 - terminated) - value[:-1]
     weight = gamma * gae_lambda * (1 - done)
@@ -102,9 +102,11 @@ def gae(reward: Tensor, value: Tensor, terminated: Tensor, done: Tensor, *, gamm
 
 
 class Samples(NamedTuple):
-    """Steps of a rollout to learn from (K, …): the policy's ``action``, its log π(a|s) then, Aₜ and Aₜ + V(sₜ).
+    """Training samples (K, …) of a rollout: observation, ``action``, its log π_old(a|s), advantage Aₜ and return Aₜ +
+    V(sₜ).
 
-    Where a process has no valid step, one of zeros stands in (``empty``): processes step together, so its loss counts 0.
+    If a process has no valid step, one sample of zeros takes its place (``empty``). All processes step together, and
+    the loss of that sample counts 0.
     """
 
     x: Tensor
@@ -115,31 +117,33 @@ class Samples(NamedTuple):
     empty: bool = False
 
     def minibatches(self, count: int) -> Iterator[Samples]:
-        """Yield the samples in ``count`` minibatches, shuffled."""
+        """Yield the samples in ``count`` shuffled minibatches."""
         rows = len(self.x)
         order = torch.randperm(rows, device=self.x.device)
-        order = order.repeat(-(-count // rows))[: max(count, rows)]  # processes take as many steps, each on some rows
+        order = order.repeat(-(-count // rows))[
+            : max(count, rows)
+        ]  # all processes take the same number of steps, each with at least one row
         for row in order.tensor_split(count):
             x, action, log_prob, advantage, returns = (field[row] for field in self[:5])
             yield Samples(x, action, log_prob, advantage, returns, self.empty)
 
 
 def episode_counts(batch: Batch) -> dict[str, Tensor]:
-    """Return the sum of the returns of a rollout's episodes, and their number."""
+    """Return the sum of the returns of a rollout's episodes, and the number of episodes."""
     returns = batch["episode_returns"]
     return {"return": returns.sum(), "episodes": torch.tensor(float(len(returns)), device=returns.device)}
 
 
-EPSILON = 1e-8  # of variances
-CLIP = 10.0  # standard deviations at which observations and rewards are clipped
-Moments = tuple[Tensor, Tensor, Tensor]  # number of rows, their mean, and the sum of squared deviations from it
+EPSILON = 1e-8  # added to variances
+CLIP = 10.0  # limit of normalized observations and rewards, in standard deviations
+Moments = tuple[Tensor, Tensor, Tensor]  # number of rows, mean, sum of squared deviations
 
 
 def batch_moments(x: Tensor, weight: Tensor | None = None, *, world: int = 1) -> Moments:
-    """Return the moments of the rows of x (B, …) in all ``world`` processes.
+    """Return the moments of the rows of x (B, …) over all ``world`` processes.
 
-    Rows with a ``weight`` (B,) of 0 do not count. The moments of the processes are merged in the order of their ranks,
-    so that all get the same; nothing waits for the device.
+    Rows with a ``weight`` (B,) of 0 do not count. The moments of the processes are merged in rank order, so all
+    processes get the same result. The computation does not synchronize with the device.
     """
     shape = x.shape[1:]
     weight = x.new_ones(len(x)) if weight is None else weight.to(x)
@@ -156,18 +160,18 @@ def batch_moments(x: Tensor, weight: Tensor | None = None, *, world: int = 1) ->
 
 
 def merge_moments(first: Moments, second: Moments) -> Moments:
-    """Return the moments of two samples together (Chan, Golub, LeVeque 1983)."""
+    """Return the moments of the union of two samples (Chan, Golub, LeVeque 1983)."""
     (count, mean, squares), (other_count, other_mean, other_squares) = first, second
     total = torch.as_tensor(count + other_count, dtype=squares.dtype)
-    shift, divisor = other_mean - mean, total.clamp(min=1)  # of two empty samples
+    shift, divisor = other_mean - mean, total.clamp(min=1)  # clamped in case both samples are empty
     squares = squares + other_squares + shift.square() * count * other_count / divisor
     return total, mean + shift * other_count / divisor, squares
 
 
 def standardize(x: Tensor, weight: float | None = None, *, world: int = 1) -> Tensor:
-    """Return numbers (K,) with mean 0 and deviation 1 over all processes; a single one as it is.
+    """Return values (K,) normalized to mean 0 and standard deviation 1 over all processes; a single value is unchanged.
 
-    Those of a process with the ``weight`` 0 do not count.
+    Values of a process with ``weight`` 0 do not count.
     """
     weights = None if weight is None else torch.full_like(x, weight)
     count, mean, squares = batch_moments(to_widest_dtype(x), weights, world=world)
@@ -176,9 +180,9 @@ def standardize(x: Tensor, weight: float | None = None, *, world: int = 1) -> Te
 
 
 class ObservationNormalization(nn.Module):
-    """Brings observations (B, *shape) to mean 0 and standard deviation 1, by statistics of all that were learned from.
+    """Normalizes observations (B, *shape) to mean 0 and standard deviation 1, by running statistics of training.
 
-    They are buffers, so that a checkpoint acts as its run did.
+    The statistics are buffers, so a model from a checkpoint acts as it did in its run.
     """
 
     count: Tensor
@@ -194,7 +198,7 @@ class ObservationNormalization(nn.Module):
         self.register_buffer("scale", torch.ones(shape))  # 1 / standard deviation
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return observations, normalized and clipped."""
+        """Return normalized and clipped observations."""
         return ((x - self.mean) * self.scale).clamp(-CLIP, CLIP)
 
     @torch.no_grad()
@@ -217,10 +221,10 @@ class RewardScaling(nn.Module):
         super().__init__()
         self.gamma = gamma
         self.register_buffer("moments", torch.zeros(3, dtype=torch.float64))  # count, mean, squared deviations
-        self.returns: Tensor | None = None  # (N,) discounted, of the episodes that go on
+        self.returns: Tensor | None = None  # (N,) discounted returns of unfinished episodes
 
     def forward(self, reward: Tensor, done: Tensor, valid: Tensor, *, world: int) -> Tensor:
-        """Return a rollout's rewards (T, N), scaled and clipped, after they were added to the statistics."""
+        """Add a rollout's rewards (T, N) to the statistics, and return them scaled and clipped."""
         running = torch.zeros_like(reward[0]) if self.returns is None else self.returns
         returns = []
         for now, end in zip(reward, done, strict=True):
@@ -231,5 +235,7 @@ class RewardScaling(nn.Module):
         batch = batch_moments(to_widest_dtype(torch.stack(returns).flatten()), valid.flatten(), world=world)
         count, mean, squares = merge_moments((self.moments[0], self.moments[1], self.moments[2]), batch)
         self.moments.copy_(torch.stack([count, mean, squares]))
-        std = torch.where(count > 1, (squares / count.clamp(min=1) + EPSILON).sqrt(), 1.0)  # one has no deviation
+        std = torch.where(
+            count > 1, (squares / count.clamp(min=1) + EPSILON).sqrt(), 1.0
+        )  # a single value has no deviation
         return (reward / std.float()).clamp(-CLIP, CLIP)

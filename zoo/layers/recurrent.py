@@ -1,4 +1,4 @@
-"""Recurrent layers, stacked in one direction or two, each a kernel of torch's."""
+"""Stacked recurrent layers in one or two directions, by torch's kernels."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from zoo.layers.sequence import valid_mask
 
 KERNELS = {"LSTM": torch.lstm, "GRU": torch.gru, "RNN_TANH": torch.rnn_tanh, "RNN_RELU": torch.rnn_relu}
-State = list[Any]  # of each layer: h (1, B, hidden), or [h, c]
+State = list[Any]  # one entry per layer: h (1, B, hidden), or [h, c]
 
 
 def reverse_sequences(x: Tensor, lengths: Tensor | None) -> Tensor:
-    """Return each sequence of ``x`` (B, T, C) from its last step to its first; padding stays where it is."""
+    """Return ``x`` (B, T, C) with each sequence reversed; padding stays at the end."""
     if lengths is None:
         return x.flip(1)
     step = torch.arange(x.shape[1], device=x.device)
@@ -27,9 +27,9 @@ def reverse_sequences(x: Tensor, lengths: Tensor | None) -> Tensor:
 class RecurrentLayers(nn.Module):
     """``num_layers`` recurrent layers: (B, T, inputs) to (B, T, features).
 
-    Each is one kernel for one layer and one direction, since the kernels' own dropout is not deterministic on CUDA.
-    Padding is at the end, where no valid step sees it: the second direction reads each sequence from its own last
-    step. ``weight_dropout`` drops entries of W_hh, the same for all steps (Merity 2018: AWD-LSTM).
+    Each layer and direction is a separate kernel, since the kernels' own dropout is not deterministic on CUDA. Padding
+    is at the end, so it does not affect valid steps. The second direction reads each sequence backwards from its own
+    last step. ``weight_dropout`` drops entries of W_hh, with one mask for all steps (Merity 2018: AWD-LSTM).
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class RecurrentLayers(nn.Module):
         self.weight_dropout = weight_dropout
 
     def forward(self, x: Tensor, lengths: Tensor | None = None, state: State | None = None) -> tuple[Tensor, State]:
-        """Return the last layer's outputs, and each layer's state after the last step (of the forward direction)."""
+        """Return the last layer's outputs, and each layer's final state in the forward direction."""
         new_state = []
         for index, directions in enumerate(self.layers):
             forward_layer, *backward_layer = cast(nn.ModuleList, directions)
@@ -69,7 +69,7 @@ class RecurrentLayers(nn.Module):
         return x, new_state
 
     def _run(self, layer: nn.Module, x: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Run one layer; in float32 where the processor has no kernel for bf16."""
+        """Run one layer, in float32 if the processor has no bf16 kernel for it."""
         on_cpu = x.device.type == "cpu" and torch.is_autocast_enabled("cpu")
         if isinstance(layer, nn.LSTM) and on_cpu and not _has_avx512():
             with torch.autocast("cpu", enabled=False):
@@ -96,5 +96,5 @@ class RecurrentLayers(nn.Module):
 
 
 def _has_avx512() -> bool:
-    """Tell whether the processor has AVX-512, without which oneDNN has no LSTM in bf16 and torch fails."""
+    """Return whether the processor has AVX-512. Without it oneDNN has no LSTM in bf16, and torch fails."""
     return torch.backends.cpu.get_cpu_capability().startswith("AVX512")

@@ -1,10 +1,10 @@
-"""Residual networks: three stages of n blocks, halving the size and doubling the width.
+"""Residual networks of three stages with n blocks each; a new stage halves the image and doubles the channels.
 
-    y = φ(F(x) + x),   F two 3×3 convolutions; for small images: He, Zhang, Ren, Sun, CVPR 2016, section 4.2
-    y = x + F(x),      F = conv(dropout(conv(φ(norm(x))))) with φ(norm(·)) before each; Zagoruyko, Komodakis, BMVC 2016
+    - y = φ(F(x) + x),   F = two 3×3 convolutions    ResNet for small images: He, Zhang, Ren, Sun, CVPR 2016, section 4.2
+    - y = x + F(x),      F = conv(dropout(conv(x)))  WRN: Zagoruyko, Komodakis, BMVC 2016; φ(norm(·)) before each conv
 
-Where the size changes, x is brought along by a 1×1 convolution (option B of the first). In the second, the wide residual
-network, normalization comes before the convolution (He 2016, identity mappings), and the layers are few and wide.
+Where the shape changes, the shortcut is a 1×1 convolution (option B of He et al.). The wide residual network (WRN)
+normalizes before each convolution (pre-activation, He 2016), and its layers are few and wide.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from zoo.layers.blocks import activation_of, stem_pool
 
 
 def residual_stages(build_block: Callable[..., nn.Module], inputs: int, width: int, count: int) -> list[nn.Module]:
-    """Return three stages of ``count`` blocks, of ``width``, twice and four times as many channels."""
+    """Return three stages of ``count`` blocks with ``width``, 2 · ``width`` and 4 · ``width`` channels."""
     blocks = []
     for stage in range(3):
         for block in range(count):
@@ -52,12 +52,13 @@ class Block(nn.Module):
 
 
 class ResNet(nn.Sequential):
-    """ResNet of ``depth`` 6n+2 with ``base_width`` channels, twice and four times as many: (B, C, H, W) to (B, outputs).
+    """ResNet of ``depth`` 6n+2: ``(B, C, H, W)`` to ``(B, outputs)``.
 
-    ``stem_pooling`` is how many times smaller the first layer leaves the image; the paper's 1 is for 32×32.
+    The stages have ``base_width``, twice and four times as many channels. The first layer reduces the image by the
+    factor ``stem_pooling``, which is 1 in the paper, for images of 32×32.
 
     Raises:
-        ZooError: a depth that is not 6n+2.
+        ZooError: the depth is not 6n+2.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class ResNet(nn.Sequential):
 
 
 class WideBlock(nn.Module):
-    """(B, inputs, H, W) to (B, outputs, H/stride, W/stride)."""
+    """A pre-activation block: (B, inputs, H, W) to (B, outputs, H/stride, W/stride)."""
 
     def __init__(self, inputs: int, outputs: int, *, stride: int, activation: str, dropout: float) -> None:
         super().__init__()
@@ -105,19 +106,20 @@ class WideBlock(nn.Module):
         self.shortcut = None if same else nn.Conv2d(inputs, outputs, 1, stride, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return shortcut(x) + F(x); where the shape changes, the shortcut sees the normalized x."""
+        """Return shortcut(x) + F(x). Where the shape changes, the shortcut reads the normalized x."""
         h = self.before(x)
         out: Tensor = self.body(h) + (x if self.shortcut is None else self.shortcut(h))
         return out
 
 
 class WideResNet(nn.Sequential):
-    """WRN of ``depth`` 6n+4; ``base_width`` is the first stage's, 16·k in the paper: (B, C, H, W) to (B, outputs).
+    """Wide residual network of ``depth`` 6n+4: ``(B, C, H, W)`` to ``(B, outputs)``.
 
-    ``stem_pooling`` is how many times smaller the first layer leaves the image; the paper's 1 is for 32×32.
+    The first stage has ``base_width`` channels, which is 16·k for the paper's widening factor k. The first layer
+    reduces the image by the factor ``stem_pooling``, which is 1 in the paper, for images of 32×32.
 
     Raises:
-        ZooError: a depth that is not 6n+4.
+        ZooError: the depth is not 6n+4.
     """
 
     def __init__(

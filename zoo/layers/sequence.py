@@ -21,7 +21,7 @@ POOLINGS = ("last", "mean", "max", "attention")
 
 
 class ImageSequence(nn.Module):
-    """An image (B, C, H, W) as the sequence of its rows (B, H, C·W) or of its pixels (B, H·W, C).
+    """Reads an image (B, C, H, W) as the sequence of its rows (B, H, C·W) or of its pixels (B, H·W, C).
 
     ``permuted`` reads the pixels in one fixed random order (Le, Jaitly, Hinton 2015: permuted sequential MNIST).
     """
@@ -48,7 +48,7 @@ class ImageSequence(nn.Module):
 
 
 class VectorSequence(nn.Module):
-    """A sequence of vectors (B, T, C), as it is."""
+    """Passes a sequence of vectors (B, T, C) unchanged."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class VectorSequence(nn.Module):
 
 
 class TokenEmbedding(nn.Embedding):
-    """Tokens (B, T) as vectors (B, T, features), with dropout; the vector of padding is 0."""
+    """Embeds tokens (B, T) as vectors (B, T, features), with dropout; the vector of padding is 0."""
 
     def __init__(self, vocab_size: int, features: int, *, steps: int, dropout: nn.Module) -> None:
         super().__init__(vocab_size, features, padding_idx=PADDING)
@@ -69,19 +69,21 @@ class TokenEmbedding(nn.Embedding):
         self.dropout = dropout
 
     def initialize(self, std: float) -> None:
-        """Draw all vectors but that of padding from N(0, std²)."""
+        """Initialize all vectors except that of padding from N(0, std²)."""
         nn.init.normal_(self.weight, std=std)
         with torch.no_grad():
             self.weight[PADDING] = 0
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the vectors."""
+        """Return the embedded tokens (B, T, features)."""
         out: Tensor = self.dropout(super().forward(x))
         return out
 
 
 def build_input_layer(spec: DataSpec, *, sequence_order: str, embedding_dim: int, dropout: nn.Module) -> Any:
-    """Return the module from the inputs of ``spec`` to (B, T, features); it knows ``steps`` and ``features``."""
+    """Return the module from the inputs of ``spec`` to (B, T, features); it has the attributes ``steps`` and
+    ``features``.
+    """
     if spec.vocab_size:
         check_number("model.embedding_dim", embedding_dim, low=1, integer=True)
         return TokenEmbedding(spec.vocab_size, embedding_dim, steps=spec.input_shape[0], dropout=dropout)
@@ -94,15 +96,15 @@ def build_input_layer(spec: DataSpec, *, sequence_order: str, embedding_dim: int
 
 
 def valid_mask(h: Tensor, lengths: Tensor) -> Tensor:
-    """Return (B, T): true within each sequence of ``h`` (B, T, …), false in its padding."""
+    """Return a mask (B, T): true within each sequence of ``h`` (B, T, …), false in its padding."""
     return torch.arange(h.shape[1], device=h.device) < lengths[:, None]
 
 
 class Pooling(nn.Module):
-    """A sequence (B, T, features) as one vector (B, features).
+    """Pools a sequence (B, T, features) to a vector (B, features).
 
-    ``last`` takes each direction where it has read all: with two ``directions`` the second half of the features was
-    read backwards. ``mean`` and ``max`` are over time. ``attention`` weighs steps by a softmax of a learned score.
+    ``last`` takes the final output of each direction; with two ``directions`` the second half of the features was read
+    backwards. ``mean`` and ``max`` are over time. ``attention`` weights steps by a softmax of a learned score.
     """
 
     def __init__(self, features: int, *, pooling: str, directions: int = 1) -> None:
@@ -112,7 +114,7 @@ class Pooling(nn.Module):
         self.score = nn.Linear(features, 1, bias=False) if pooling == "attention" else None
 
     def forward(self, h: Tensor, lengths: Tensor | None) -> Tensor:
-        """Return the vector."""
+        """Return the pooled vector (B, features)."""
         if lengths is None:
             lengths = torch.full((h.shape[0],), h.shape[1], device=h.device)
         if self.pooling == "last":
@@ -130,14 +132,14 @@ class Pooling(nn.Module):
         return (h * weights.to(h.dtype)).sum(1)
 
 
-# --- patches: several steps as one ---
+# --- patches ---
 
 
 def patchify(h: Tensor, lengths: Tensor | None, patch_len: int) -> tuple[Tensor, Tensor | None]:
-    """Return ``patch_len`` steps of (B, T, C) as one, (B, ⌈T / patch_len⌉, patch_len · C), and lengths; padding is 0.
+    """Return patches (B, ⌈T / patch_len⌉, patch_len · C) of a sequence (B, T, C), padded with 0, and their lengths.
 
-    Fewer, wider steps make a recurrent network faster and its gradients' way shorter (Chan 2016 halves the time
-    between layers; here it is cut before the first).
+    Fewer, wider steps make a recurrent network faster and shorten the path of its gradients. Chan 2016 halves the time
+    between layers; here it is reduced before the first layer.
     """
     if lengths is not None:
         h = h * valid_mask(h, lengths).unsqueeze(2)
@@ -147,11 +149,12 @@ def patchify(h: Tensor, lengths: Tensor | None, patch_len: int) -> tuple[Tensor,
 
 
 class SeriesPatches(nn.Module):
-    """The context of a time series (B, L, C), standardized, as patches (B', N, features) of ``patch_len`` steps each.
+    """Splits the context of a time series (B, L, C), standardized, into patches (B', N, features) of ``patch_len``
+    steps.
 
-    ``channel_independence`` makes each column a series of its own, B' = B·C (Nie 2023: PatchTST); else a patch holds
-    all columns. ``instance_norm`` subtracts each column's last value and adds it to the forecast (Kim 2022: RevIN with
-    ``subtract_last``; Zeng 2023: NLinear). The first steps are left out where L is no multiple of ``patch_len``.
+    With ``channel_independence`` each column is a separate series, B' = B·C (Nie 2023: PatchTST). Otherwise a patch
+    holds all columns. ``instance_norm`` subtracts each column's last value and adds it to the forecast (Kim 2022: RevIN
+    with ``subtract_last``; Zeng 2023: NLinear). If L is not a multiple of ``patch_len``, the first steps are omitted.
     """
 
     target_columns: Tensor
@@ -169,7 +172,7 @@ class SeriesPatches(nn.Module):
         self.predicted_features = patch_len * (1 if channel_independence else self.outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the patches; with ``channel_independence`` those of the target columns alone."""
+        """Return the patches (B', N, features); with ``channel_independence`` only those of the target columns."""
         x = x[:, -self.steps * self.patch_len :]
         x = x.index_select(2, self.target_columns) if self.channel_independence else x
         if self.instance_norm:
@@ -179,7 +182,7 @@ class SeriesPatches(nn.Module):
         return x.reshape(-1, self.steps, self.features)
 
     def unpatchify(self, patches: Tensor, x: Tensor) -> Tensor:
-        """Return predicted patches (B', M, predicted_features) as the forecast (B, H, outputs) after ``x``."""
+        """Return the forecast (B, H, outputs) after ``x`` from predicted patches (B', M, predicted_features)."""
         flat = patches.flatten(1)
         if self.channel_independence:
             out = flat.view(-1, self.outputs, flat.shape[1]).transpose(1, 2)
@@ -193,7 +196,7 @@ class SeriesPatches(nn.Module):
 
 
 class SequenceClassifierHead(nn.Module):
-    """Pooling over time, dropout, one layer: (B, T, features) to logits (B, classes) or values (B, 1)."""
+    """Pooling over time, dropout and a linear layer: (B, T, features) to logits (B, classes) or values (B, 1)."""
 
     def __init__(self, features: int, outputs: int, *, pooling: str, directions: int, dropout: float) -> None:
         super().__init__()
@@ -202,15 +205,15 @@ class SequenceClassifierHead(nn.Module):
         self.linear = nn.Linear(features, outputs)
 
     def forward(self, h: Tensor, lengths: Tensor | None) -> Tensor:
-        """Return the logits, or the standardized values."""
+        """Return logits (B, classes), or standardized values (B, 1)."""
         out: Tensor = self.linear(self.dropout(self.pool(h, lengths)))
         return out
 
 
 class LanguageModelHead(nn.Module):
-    """Dropout and one layer: (B, T, features) to logits (B, T, V) of the next token.
+    """Dropout and a linear layer: (B, T, features) to logits (B, T, V) of the next token.
 
-    ``tie_embeddings`` uses the weights of ``embedding`` (Press & Wolf 2017), after a projection where sizes differ.
+    ``tie_embeddings`` shares the weights of ``embedding`` (Press & Wolf 2017), after a projection if the sizes differ.
     """
 
     def __init__(self, features: int, embedding: nn.Embedding, *, tie_embeddings: bool, dropout: nn.Module) -> None:
@@ -224,14 +227,14 @@ class LanguageModelHead(nn.Module):
             self.linear.weight = embedding.weight
 
     def forward(self, h: Tensor) -> Tensor:
-        """Return the logits."""
+        """Return logits (B, T, V) of the next token."""
         h = self.dropout(h)
         out: Tensor = self.linear(self.proj(h) if self.proj is not None else h)
         return out
 
 
 class ForecasterHead(nn.Module):
-    """Dropout and one layer: features to the values of predicted patches."""
+    """Dropout and a linear layer: features to the values of predicted patches."""
 
     def __init__(self, features: int, outputs: int, *, dropout: float) -> None:
         super().__init__()
@@ -245,7 +248,9 @@ class ForecasterHead(nn.Module):
 
 
 class SequenceClassifier(nn.Module):
-    """Classification and regression: input layer, core, head. The core reads ``patch_len`` steps as one."""
+    """The network for classification and regression: input layer, core, head. The core reads patches of ``patch_len``
+    steps.
+    """
 
     def __init__(
         self,
@@ -272,7 +277,7 @@ class SequenceClassifier(nn.Module):
         )
 
     def core_input(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Return the sequence that the core reads (B, T, C), and its lengths."""
+        """Return the input of the core (B, T, C), and its lengths."""
         h = self.embed(x)
         return patchify(h, lengths, self.patch_len) if self.patch_len > 1 else (h, lengths)
 
@@ -285,14 +290,14 @@ class SequenceClassifier(nn.Module):
 
 
 class VariationalDropout(nn.Module):
-    """Dropout whose mask is the same at each step of a sequence (B, T, features) (Gal & Ghahramani 2016)."""
+    """Dropout with one mask for all steps of a sequence (B, T, features) (Gal & Ghahramani 2016)."""
 
     def __init__(self, p: float) -> None:
         super().__init__()
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return ``x`` with the same features of all steps dropped."""
+        """Return ``x`` with the same features dropped at all steps."""
         if not self.training or not self.p:
             return x
         return x * F.dropout(torch.ones_like(x[:, :1]), self.p)

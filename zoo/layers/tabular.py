@@ -1,11 +1,11 @@
-"""The columns of a table as a network reads them: numbers standardized or embedded by bins, categories embedded.
+"""The columns of a table as network input: numbers standardized or embedded by bins, categories embedded.
 
 Piecewise-linear encoding (Gorishniy, Rubachev, Babenko: On embeddings for numerical features, NeurIPS 2022): with bins
-between a column's edges b₀ < b₁ < … < b_T, a number x becomes
+between a column's edges b₀ < b₁ < … < b_T, the encoding of a number x is
 
-    eₜ = clamp((x − bₜ₋₁) / (bₜ − bₜ₋₁), 0, 1),   t = 1 … T   (the first may fall below 0, the last rise above 1)
+    eₜ = clamp((x − bₜ₋₁) / (bₜ − bₜ₋₁), 0, 1),   t = 1 … T   (the first may be below 0, the last above 1)
 
-and then W·e + its standardized value, with a W of the column's own.
+The embedding is W·e, where each column has its own W. The network reads it together with the standardized x.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ NUMERICAL_EMBEDDINGS = ("none", "piecewise_linear")
 
 
 class PiecewiseLinearEmbedding(nn.Module):
-    """Numbers (B, C) to (B, C, dim), each column by bins and weights of its own.
+    """Embeds numbers (B, C) as (B, C, dim), with separate bins and weights for each column.
 
     Args:
-        bin_edges: the sorted edges known of each column.
-        n_bins: the most bins of a column.
+        bin_edges: sorted candidate edges of each column.
+        n_bins: maximum number of bins per column.
         dim: size of an embedding.
     """
 
@@ -64,20 +64,20 @@ class PiecewiseLinearEmbedding(nn.Module):
 
 
 def _pick_edges(edges: Sequence[float], n_bins: int) -> np.ndarray:
-    """Return the edges of at most ``n_bins`` bins, evenly out of those known; of a constant column, one bin around it."""
+    """Return edges of at most ``n_bins`` bins, evenly chosen from ``edges``; a constant column has one bin."""
     index = np.linspace(0, len(edges) - 1, min(n_bins, len(edges) - 1) + 1).round().astype(int)
     picked = np.unique(np.asarray(edges)[index].astype(np.float32))
     return picked if len(picked) > 1 else np.array([picked[0], picked[0] + 1], dtype=np.float32)
 
 
 class TabularEmbedding(nn.Module):
-    """Raw columns (B, C) and their standardized values (B, C) to features (B, ``num_features``).
+    """Maps raw columns (B, C) and their standardized values (B, C) to features (B, ``num_features``).
 
     Args:
         spec: the table's spec.
-        numerical: none, or piecewise_linear: each number has an embedding besides its standardized value.
-        n_bins: the most bins of a number.
-        dim: size of a number's embedding, and the largest of a category's. A category that training lacks is 0.
+        numerical: none, or piecewise_linear: embed each number in addition to its standardized value.
+        n_bins: maximum number of bins per column.
+        dim: size of a number's embedding, and maximum size of a category's. The embedding of an unknown category is 0.
     """
 
     numbers: Tensor

@@ -1,4 +1,4 @@
-"""torchvision's classifiers by name, with the first and the last layer made to fit the data."""
+"""torchvision's classifiers by name, with first and last layers that fit the data."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ IMAGENET = "imagenet"
 def torchvision_network(name: str, shape: tuple[int, ...], outputs: int, *, pretrained: str | None) -> nn.Module:
     """Return torchvision's classifier ``name``: (B, C, H, W) to (B, outputs).
 
-    ``pretrained`` is None (from scratch), ``imagenet`` (torchvision's best, downloaded once), or a file of its state:
-    ``.pth`` as torchvision writes it, or ``.safetensors``. All but the last layer is taken from there; colors are
-    summed up for images of one channel.
+    ``pretrained`` is None (random initialization), ``imagenet`` (torchvision's best weights, downloaded once), or a
+    file of weights: ``.pth`` as written by torchvision, or ``.safetensors``. All layers but the last are loaded. For
+    images of one channel, the first layer sums its weights over the colors.
 
     Raises:
-        ZooError: no such network, images that are too small for it, weights that are not there or do not fit.
+        ZooError: no such network, images too small for it, or weights that are missing or do not fit.
     """
     from torchvision import models
 
@@ -31,7 +31,7 @@ def torchvision_network(name: str, shape: tuple[int, ...], outputs: int, *, pret
         raise unknown("network torchvision/…", name, known)
     state = _pretrained_state(name, pretrained) if pretrained else None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of initializations that will change some day
+        warnings.simplefilter("ignore")  # warnings about future changes of initializations
         network: nn.Module = models.get_model(name, weights=None)
     if state is not None:
         try:
@@ -55,7 +55,7 @@ def torchvision_network(name: str, shape: tuple[int, ...], outputs: int, *, pret
 
 
 class LogitsOnly(nn.Module):
-    """A network whose output in training has more parts than the logits."""
+    """Wraps a network whose output in training has more parts than the logits."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -77,8 +77,8 @@ def _pretrained_state(name: str, pretrained: str) -> dict[str, Tensor]:
             state: dict[str, Tensor] = best.get_state_dict(progress=True, check_hash=True)
         except OSError:
             raise ZooError(
-                f"model.pretrained=imagenet: no network to download {best.url.rpartition('/')[2]} from; fetch it "
-                f"elsewhere and give the file, as model.pretrained=weights.pth"
+                f"model.pretrained=imagenet: no connection to download {best.url.rpartition('/')[2]}; download it "
+                f"elsewhere and pass the file, as in model.pretrained=weights.pth"
             ) from None
         return state
     path = Path(pretrained)
@@ -98,7 +98,7 @@ def _pretrained_state(name: str, pretrained: str) -> dict[str, Tensor]:
 
 
 def _parts(network: nn.Module, kind: type[nn.Module]) -> list[tuple[nn.Module, str]]:
-    """Return (parent, attribute) of each module of a kind, in the order in which they were made."""
+    """Return (parent, attribute) of each module of a kind, in the order of their creation."""
     parts = []
     for path, module in network.named_modules():
         if isinstance(module, kind):
@@ -121,7 +121,7 @@ def _fit_first(network: nn.Module, channels: int) -> None:
 
 
 def _fit_last(network: nn.Module, outputs: int) -> None:
-    for auxiliary in ("AuxLogits", "aux1", "aux2"):  # heads for training alone, with classes of their own
+    for auxiliary in ("AuxLogits", "aux1", "aux2"):  # auxiliary heads for training, with their own classes
         if hasattr(network, auxiliary):
             setattr(network, auxiliary, None)
     if hasattr(network, "aux_logits"):
@@ -134,12 +134,12 @@ def _fit_last(network: nn.Module, outputs: int) -> None:
 
 
 def _last_part(network: nn.Module) -> tuple[nn.Module, str]:
-    """Return (parent, attribute) of the last linear layer; squeezenet ends in a convolution."""
+    """Return (parent, attribute) of the last linear layer; squeezenet ends with a convolution."""
     return (_parts(network, nn.Linear) or _parts(network, nn.Conv2d))[-1]
 
 
 def last_layer(network: nn.Module) -> nn.Module:
-    """Return the layer that ``torchvision_network`` made anew."""
+    """Return the last layer, which ``torchvision_network`` replaced."""
     parent, name = _last_part(network)
     layer: nn.Module = getattr(parent, name)
     return layer

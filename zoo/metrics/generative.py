@@ -1,4 +1,4 @@
-"""Metrics of generated images: how far they are from real ones, and how the zoo's own classifiers see them."""
+"""Metrics of generated images: distances to real images, and the output of the zoo's own classifiers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from zoo.data.spec import DataSpec
 from zoo.hub import list_weights, load
 from zoo.utils.device import to_widest_dtype
 
-COMPONENTS = 64  # of the training images, in whose space distances are measured
-MAX_FIT_ROWS = 20_000  # rows that the components are found from, at most
-DENSE = 2000  # numbers in a row up to which all components are found at once
+COMPONENTS = 64  # principal components of the training images, the space of distances
+MAX_FIT_ROWS = 20_000  # maximum number of rows from which components are computed
+DENSE = 2000  # values per row up to which a full decomposition is computed
 NEIGHBORS, CHUNK = 5, 1000
-FEW = 50  # rows above which neighbors say something
-CONFIDENT = 0.9  # probability above which the evaluator counts as confident
+FEW = 50  # minimum number of rows for neighbor metrics
+CONFIDENT = 0.9  # class probability above which a sample counts as confident
 STATES = (
     *("real", "real_distance", "real_features", "generated", "generated_distance", "generated_features"),
     *("generated_label", "generated_confidence", "y"),
@@ -42,14 +42,15 @@ def principal_components(images: Values, count: int) -> tuple[Tensor, Tensor]:
 
 
 def frechet(one: Tensor, other: Tensor) -> float:
-    """Return the Fréchet distance of two samples (N, K), (M, K), both taken for normal (Dowson & Landau 1982):
+    """Return the Fréchet distance between two samples (N, K), (M, K), assuming normal distributions (Dowson & Landau
+    1982).
 
-    ‖μ − μ'‖² + tr(Σ + Σ' − 2 (Σ Σ')^½).
+    It is ‖μ − μ'‖² + tr(Σ + Σ' − 2 (Σ Σ')^½).
     """
     one, other = (part.cpu().double() if part.device.type == "mps" else part.double() for part in (one, other))
     between = (one.mean(0) - other.mean(0)).square().sum()
     first, second = (part.T.cov().reshape(part.shape[1], -1) for part in (one, other))
-    # The eigenvalues of Σ Σ' are those of the symmetric Σ^½ Σ' Σ^½
+    # Σ Σ' has the eigenvalues of the symmetric Σ^½ Σ' Σ^½
     values, vectors = torch.linalg.eigh(first)
     root = vectors * values.clamp(min=0).sqrt() @ vectors.T
     inner = torch.linalg.eigvalsh(root @ second @ root).clamp(min=0).sqrt().sum()
@@ -57,17 +58,18 @@ def frechet(one: Tensor, other: Tensor) -> float:
 
 
 def radii(points: Tensor) -> Tensor:
-    """Return the distance of each point (N, K) to its fifth nearest neighbor, (N,)."""
+    """Return the distance (N,) of each point (N, K) to its fifth nearest neighbor."""
     parts = torch.split(points, CHUNK)
     return torch.cat([torch.cdist(part, points).kthvalue(NEIGHBORS + 1, dim=1).values for part in parts])
 
 
 def neighbor_metrics(real: Tensor, generated: Tensor) -> dict[str, float]:
-    """Compare real points (N, K) and generated ones (M, K) by balls that reach to a point's k-th nearest neighbor, k = 5.
+    """Return precision, recall, density and coverage of generated points (M, K) against real points (N, K).
 
-    ``precision`` is the share of generated points in the ball of a real one, ``recall`` the share of real points in the
-    ball of a generated one (Kynkäänniemi et al., NeurIPS 2019). ``density`` is the mean number of real balls around a
-    generated point, divided by k. ``coverage`` is the share of real balls that hold a generated point (Naeem et al., ICML 2020).
+    The ball of a point reaches to its k-th nearest neighbor, with k = 5. ``precision`` is the share of generated points
+    in the ball of a real point. ``recall`` is the share of real points in the ball of a generated point (Kynkäänniemi
+    et al., NeurIPS 2019). ``density`` is the mean number of real balls around a generated point, divided by k.
+    ``coverage`` is the share of real balls that contain a generated point (Naeem et al., ICML 2020).
     """
     real_radii, generated_radii = radii(real), radii(generated)
     counts, covered, recalled = [], *(torch.zeros(len(real), dtype=torch.bool, device=real.device) for _ in range(2))
@@ -87,21 +89,25 @@ def neighbor_metrics(real: Tensor, generated: Tensor) -> dict[str, float]:
 
 
 def nearest(points: Tensor, among: Tensor) -> tuple[Tensor, Tensor]:
-    """Return how far each point (N, K) is from the nearest of ``among`` (M, K), (N,), and which one that is."""
+    """Return the distance (N,) of each point (N, K) to the nearest point in ``among`` (M, K), and the index (N,) of
+    that point.
+    """
     minima = [torch.cdist(part, among).min(1) for part in torch.split(points, CHUNK)]
     return torch.cat([one.values for one in minima]), torch.cat([one.indices for one in minima])
 
 
-# --- the evaluator: weights that come with the zoo, as ``evaluator/mnist`` ---
+# --- evaluator: a classifier that ships with the zoo, such as ``evaluator/mnist`` ---
 
 
 def has_evaluator(spec: DataSpec) -> bool:
-    """Tell whether there is an evaluator of such data."""
+    """Return whether the zoo has an evaluator for the data."""
     return f"evaluator/{spec.name}" in list_weights()
 
 
 class Evaluator:
-    """A classifier of the zoo and its last hidden layer, which images are compared by. It is no part of a model."""
+    """A classifier of the zoo whose last hidden layer gives features to compare images. It is not a submodule of a
+    model.
+    """
 
     def __init__(self, spec: DataSpec) -> None:
         self.model = load(f"evaluator/{spec.name}").requires_grad_(False)
@@ -113,22 +119,24 @@ class Evaluator:
         self._features = inputs[0]
 
     def __call__(self, images: Tensor) -> dict[str, Tensor]:
-        """Return ``features`` (B, K) of images (B, C, H, W), ``label``, and ``confidence``, its probability (B,)."""
+        """Return ``features`` (B, K) of images (B, C, H, W), their ``label`` (B,), and its probability ``confidence``
+        (B,).
+        """
         probability = self.model.to(images.device).eval()(images).float().softmax(1)
         confidence, label = probability.max(1)
         return {"features": self._features.float(), "label": label, "confidence": confidence}
 
 
 def load_evaluator(spec: DataSpec) -> Evaluator | None:
-    """Return the evaluator of such data; None where there is none."""
+    """Return the evaluator for the data; None if there is none."""
     return Evaluator(spec) if has_evaluator(spec) else None
 
 
-# --- all of them ---
+# --- collection ---
 
 
 class SampleMetrics(Metric):
-    """Distances between real and generated rows; both are collected until it is computed."""
+    """Metrics that compare real and generated rows. Both are collected until ``compute``."""
 
     def __init__(self, has_evaluator: bool, classes: int, conditional: bool) -> None:
         super().__init__()
@@ -137,7 +145,7 @@ class SampleMetrics(Metric):
             self.add_state(name, default=[], dist_reduce_fx="cat")
 
     def update(self, **values: Tensor) -> None:
-        """Add the parts of a batch that it knows."""
+        """Add the values of a batch; unknown names are ignored."""
         for name in STATES:
             if name in values:
                 getattr(self, name).append(values[name])

@@ -1,4 +1,4 @@
-"""Inception FID: the Fréchet distance in the features of Inception v3, as papers quote it, by torch-fidelity."""
+"""Inception FID: the Fréchet distance in the features of Inception v3, as in papers, by torch-fidelity."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from zoo.data.dataset import Dataset
 from zoo.data.input_readers import to_float
 from zoo.exceptions import ZooError, install
 
-MOST = 10_000  # images of each kind, unless asked for otherwise
+MOST = 10_000  # default maximum number of images of each kind
 WEIGHTS = "https://github.com/toshas/torch-fidelity/releases"
 
 
 def as_bytes(images: Tensor) -> Subset[Tensor]:
-    """Return images (N, C, H, W) in [0, 1] as torch-fidelity takes them: a data set of uint8 of three channels."""
+    """Return images (N, C, H, W) in [0, 1] in torch-fidelity's format: a dataset of uint8 images with three channels."""
     pixels: Any = (255 * images.clamp(0, 1)).round().byte().cpu().expand(-1, 3, -1, -1)
     return Subset(pixels, range(len(pixels)))
 
@@ -28,13 +28,13 @@ def as_bytes(images: Tensor) -> Subset[Tensor]:
 def inception_fid(
     model: Any, dataset: Dataset, *, weights: str | None = None, count: int | None = None, seed: int = 0
 ) -> dict[str, float]:
-    """Return the distance to training images of ``samples`` of a model, and of ``other real images``, those of test.
+    """Return the FID to training images of a model's ``samples``, and of ``other real images`` from the test split.
 
-    ``count`` images of each are taken (None: as many as test has, up to MOST); papers take 50,000. ``weights`` is the
-    file of torch-fidelity's Inception v3.
+    ``count`` images of each are used (None: as many as the test split has, up to MOST); papers use 50,000. ``weights``
+    is torch-fidelity's file of Inception v3.
 
     Raises:
-        ZooError: the extra ``fid`` is not installed, no such file, or not such weights.
+        ZooError: the extra ``fid`` is not installed, the file does not exist, or it has other weights.
     """
     try:
         from torch_fidelity import calculate_metrics
@@ -44,7 +44,7 @@ def inception_fid(
     most = min(len(dataset.test["x"]), len(dataset.train["x"]))
     count = count or min(most, MOST)
     if not 2 <= count <= most:
-        raise ZooError(f"count={count}: must be from 2 to {most}, the images there are of train and of test")
+        raise ZooError(f"count={count}: must be from 2 to {most}, the number of images in train and in test")
     sources = {"samples": model.sample(count, seed=seed), "other real images": _first(dataset.test, count)}
     real = as_bytes(_first(dataset.train, count))
     with tempfile.TemporaryDirectory() as cache:
@@ -55,8 +55,8 @@ def inception_fid(
             "feature_extractor_weights_path": str(path),
             "cuda": model.device.type == "cuda",
             "cache_root": cache,
-            "input2_cache_name": "real",  # its features are found once
-            "save_cpu_ram": True,  # no processes that read what is in memory
+            "input2_cache_name": "real",  # its features are computed once
+            "save_cpu_ram": True,  # no worker processes for images in memory
             "verbose": False,
         }
         try:
@@ -70,20 +70,21 @@ def inception_fid(
 
 
 def checked(weights: str | None) -> Path:
-    """Return the path of weights that hold tensors alone: torch-fidelity would run what else a file holds.
+    """Return the path of weights after checking that the file holds tensors only; torch-fidelity would run any pickled
+    code.
 
     Raises:
-        ZooError: none is named, it is not there, or holds something else.
+        ZooError: no file is named, it cannot be read, or it holds other objects.
     """
     if weights is None:
-        raise ZooError(f"weights=: must name pt_inception-2015-12-05-6726825d.pth, of {WEIGHTS}")
+        raise ZooError(f"weights=: must name pt_inception-2015-12-05-6726825d.pth, from {WEIGHTS}")
     weights = str(Path(weights).expanduser())
     try:
         torch.load(weights, weights_only=True, map_location="cpu")
     except OSError as error:
         raise ZooError(f"weights={weights}: cannot be read ({error.strerror or error})") from None
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError):
-        raise ZooError(f"weights={weights}: is no file of tensors alone; get it from {WEIGHTS}") from None
+        raise ZooError(f"weights={weights}: is not a file of tensors only; download it from {WEIGHTS}") from None
     return Path(weights)
 
 

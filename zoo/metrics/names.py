@@ -24,5 +24,5 @@ LABELS = {name: name.upper() for name in ACRONYMS} | {
 
 
 def metric_label(name: str, labels: Mapping[str, str] | None = None) -> str:
-    """Return the words for a metric's key; ``labels`` are a task's own."""
+    """Return the printed name of a metric; ``labels`` has names that differ for a task."""
     return (labels or {}).get(name) or LABELS.get(name) or name.replace("_", " ")

@@ -1,4 +1,4 @@
-"""Scores of predictions in NumPy, by scikit-learn, and of codes by the labels that they tell; thresholds by scores."""
+"""Scores of predictions by scikit-learn, accuracies of latent codes, and thresholds on scores."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from zoo.data.spec import DataSpec
 
 Scores = dict[str, float]
 NEIGHBORS = 5
-ROWS = 5000  # that the linear probe learns from, at most
+ROWS = 5000  # maximum number of training rows of the linear probe
 
 
 def classification_scores(spec: DataSpec, probability: np.ndarray, y: np.ndarray) -> Scores:
-    """Return the scores of probabilities (N, K), by the names that the task has."""
+    """Return the scores of probabilities (N, K), under the task's metric names."""
     from sklearn.metrics import accuracy_score, average_precision_score, balanced_accuracy_score, roc_auc_score
 
     if spec.multilabel:
@@ -28,7 +28,7 @@ def classification_scores(spec: DataSpec, probability: np.ndarray, y: np.ndarray
         truth = (y == spec.positive_class).astype(int) if two else np.eye(len(spec.classes), dtype=int)[y]
         score = probability[:, spec.positive_class] if two else probability
     rankings = {"auroc": roc_auc_score, "average_precision": average_precision_score}
-    both = truth.min(0) != truth.max(0)  # a class that is not in test has neither score
+    both = truth.min(0) != truth.max(0)  # both scores are undefined for a class without test rows
     if np.ndim(both):
         truth, score = truth[:, both], score[:, both]
     scores = {name: float(metric(truth, score)) for name, metric in rankings.items() if np.any(both)}
@@ -44,8 +44,10 @@ def regression_scores(value: np.ndarray, y: np.ndarray) -> Scores:
 
 
 def code_figures(codes: np.ndarray, y: np.ndarray, test_codes: np.ndarray, test_y: np.ndarray) -> Scores:
-    """Return test accuracies from codes (N, K) with classes (N,): ``knn_accuracy`` by the nearest neighbors' majority,
-    ``probe_accuracy`` by logistic regression on the standardized codes.
+    """Return test accuracies of classifiers on latent codes (N, K) with class labels (N,).
+
+    ``knn_accuracy`` is that of the nearest neighbors' majority. ``probe_accuracy`` is that of logistic regression on
+    standardized codes (linear probe).
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.neighbors import KNeighborsClassifier
@@ -62,11 +64,11 @@ def code_figures(codes: np.ndarray, y: np.ndarray, test_codes: np.ndarray, test_
 
 
 def best_threshold(score: Tensor, truth: Tensor, metric: str) -> float:
-    """Return the threshold on scores (N,) at which ``metric`` of detecting the true rows (N,) is best."""
+    """Return the threshold on scores (N,) with the best ``metric`` of predicting the true rows (N,)."""
     score = score.double()
     order = score.argsort(descending=True, stable=True)
     score, truth = score[order], truth[order].double()
-    hit = truth.cumsum(0)  # true positives, with the threshold at each score
+    hit = truth.cumsum(0)  # true positives for a threshold at each score
     false = (1 - truth).cumsum(0)
     positives, negatives = truth.sum().clamp(min=1), (1 - truth).sum().clamp(min=1)
     value = {
@@ -74,7 +76,9 @@ def best_threshold(score: Tensor, truth: Tensor, metric: str) -> float:
         "balanced_accuracy": hit / positives + (negatives - false) / negatives,
         "f1": 2 * hit / (hit + false + positives),
     }[metric]
-    last = torch.cat([score[1:] < score[:-1], torch.ones(1, dtype=torch.bool)])  # between different scores only
+    last = torch.cat(
+        [score[1:] < score[:-1], torch.ones(1, dtype=torch.bool)]
+    )  # thresholds lie between different scores
     best = int(torch.where(last, value, -torch.inf).argmax())
     below = score[best + 1] if best + 1 < len(score) else torch.minimum(torch.zeros(()), 2 * score[best])
     return float((score[best] + below) / 2)

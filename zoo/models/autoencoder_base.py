@@ -65,7 +65,9 @@ class AutoencoderBase(ZooModule):
         super().__init__(spec=spec)
         check_encoder(self.spec, network=network, channels=channels)
         if self.hparams.get("likelihood") == "bernoulli" and not self.spec.bounded:
-            raise ZooError(f"model.likelihood=bernoulli: is for images; {self.spec.name} is {self.spec.modality} data")
+            raise ZooError(
+                f"model.likelihood=bernoulli: requires images, but {self.spec.name} is {self.spec.modality} data"
+            )
         self.layers: dict[str, Any] = {"network": network, "hidden_sizes": hidden_sizes, "channels": channels}
         self.layers |= {"norm": norm, "dropout": dropout, "activation": activation}
         self.latent_dim = default_latent_size(self.spec, latent_dim, self.default_latent_dim)

@@ -132,8 +132,8 @@ class CNN(ZooModule):
             net = torchvision_network(network.removeprefix(TORCHVISION), shape, outputs, pretrained=pretrained)
             self.hparams["pretrained"] = None  # the checkpoint holds these weights, so loading it needs no other file
         elif pretrained is not None or freeze_epochs:
-            message = "model.pretrained, model.freeze_epochs: are for torchvision's networks"
-            raise ZooError(f"{message}, not for {network!r}")
+            message = "model.pretrained, model.freeze_epochs: require a torchvision network"
+            raise ZooError(f"{message}, not {network!r}")
         else:
             check_choice("model.network", network, [*networks, f"{TORCHVISION}…"])
             net = networks[network]()

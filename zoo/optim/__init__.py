@@ -1,1 +1,1 @@
-"""Optimizers, schedulers, initialization, weight decay, averages of weights."""
+"""Optimizers, learning rate schedulers, weight initialization, weight decay and moving averages."""

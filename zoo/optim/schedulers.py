@@ -1,7 +1,7 @@
-"""The learning rate over a run: a factor for each step in closed form, and a plateau scheduler.
+"""Learning rate schedules: a factor in closed form for each step, and a plateau scheduler.
 
-Torch's own schedulers take 1.6 to 2.8 µs a step, not 0.4, and do not combine a warm-up with a plateau: see
-docs/decisions/001-schedulers.md. Tests hold both against torch's.
+torch's own schedulers take 1.6 to 2.8 µs per step instead of 0.4 µs, and do not combine a warm-up with a plateau: see
+docs/decisions/001-schedulers.md. Tests compare both with torch's.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from zoo.config.schema import Scheduler
 def lr_factor(options: Scheduler, step: int, total_steps: int) -> float:
     """Return the factor of ``optimizer.lr`` at ``step`` of ``total_steps``, counted from 0.
 
-    one_cycle rises by half a cosine from ``start_factor`` to 1 over the warm-up and falls by half a cosine to
-    ``end_factor`` (Smith 2018; torch's OneCycleLR). The others rise linearly, then follow their own curve. A plateau's
-    own factor depends on validation: see PlateauScheduler.
+    one_cycle rises along half a cosine from ``start_factor`` to 1 during the warm-up. It then falls along half a cosine
+    to ``end_factor`` (Smith 2018; torch's OneCycleLR). The others have a linear warm-up, then their own curve. The
+    factor of a plateau depends on validation: see PlateauScheduler.
     """
-    # Ranges over the steps 0 to total_steps - 1, so that a run's last step is taken at the schedule's end.
+    # Steps range from 0 to total_steps - 1, so the last step of a run is at the end of the schedule.
     progress = min(step / max(total_steps - 1, 1), 1.0)
     warmup_ratio, start_factor, end_factor = options.warmup_ratio, options.start_factor, options.end_factor
     if warmup_ratio and progress < warmup_ratio:
@@ -39,24 +39,24 @@ def lr_factor(options: Scheduler, step: int, total_steps: int) -> float:
 
 
 class PlateauScheduler:
-    """Multiplies the rate by ``factor`` once a metric has not improved for more than ``patience`` epochs.
+    """Multiplies the learning rate by ``factor`` once a metric has not improved for more than ``patience`` epochs.
 
-    It is torch's ReduceLROnPlateau with threshold 0, as a factor beside that of a warm-up. Its state are plain numbers,
-    which a checkpoint holds.
+    It is equivalent to torch's ReduceLROnPlateau with threshold 0. Its factor multiplies that of the warm-up. Its state
+    consists of plain numbers, which a checkpoint holds.
     """
 
     def __init__(self, options: Scheduler, *, mode: str) -> None:
         self.factor, self.patience, self.mode = options.factor, options.patience, mode
-        self.scale = 1.0  # the factor of the learning rate now
+        self.scale = 1.0  # current factor of the learning rate
         self.best = -math.inf if mode == "max" else math.inf
         self.num_bad_epochs = 0
 
     def reset(self) -> None:
-        """Wait anew, for improvements of another metric; the scale stays."""
+        """Reset the best metric and the count of bad epochs, to monitor another metric; keep the scale."""
         self.best, self.num_bad_epochs = -math.inf if self.mode == "max" else math.inf, 0
 
     def step(self, metric: float) -> None:
-        """Update the scale by one epoch's validation metric."""
+        """Update the scale with an epoch's validation metric."""
         better = metric > self.best if self.mode == "max" else metric < self.best
         self.best, self.num_bad_epochs = (metric, 0) if better else (self.best, self.num_bad_epochs + 1)
         if self.num_bad_epochs > self.patience:
@@ -67,5 +67,5 @@ class PlateauScheduler:
         return {"scale": self.scale, "best": self.best, "num_bad_epochs": self.num_bad_epochs}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what ``state_dict`` returned."""
+        """Restore the state returned by ``state_dict``."""
         self.scale, self.best, self.num_bad_epochs = state["scale"], state["best"], state["num_bad_epochs"]

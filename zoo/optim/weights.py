@@ -1,4 +1,4 @@
-"""Weights besides the optimizer's steps: their initialization, decay and penalties, and moving averages."""
+"""Updates of weights outside the optimizer: initialization, weight decay, penalties, moving averages."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _SCHEMES: dict[str, Callable[[Tensor], Tensor]] = {
     "xavier": nn.init.xavier_uniform_,
     "orthogonal": nn.init.orthogonal_,
 }
-POWER_ITERATIONS = 15  # of spectral normalization on a new matrix, as torch does when it is registered
+POWER_ITERATIONS = 15  # of spectral normalization for a new matrix, as when torch registers it
 
 
 def initialize(network: nn.Module, scheme: str, *, exclude: Iterable[nn.Module] = ()) -> None:
-    """Initialize the matrices and kernels of ``network`` and set their layers' biases to 0.
+    """Initialize the matrices and kernels of ``network``, and set the biases of their layers to 0.
 
-    ``kaiming`` is He 2015 (normal, fan in), ``xavier`` Glorot 2010 (uniform), ``orthogonal`` Saxe 2014. A layer with an
-    ``initial_gain`` is scaled by it. ``default`` leaves each module as it is. Embeddings, layers tied to one,
-    normalization layers and the modules ``exclude`` are left alone.
+    ``kaiming`` is He 2015 (normal, fan in), ``xavier`` Glorot 2010 (uniform), and ``orthogonal`` Saxe 2014. The
+    ``initial_gain`` of a layer scales its weights. ``default`` changes no module. Embeddings, layers tied to them,
+    normalization layers and the modules in ``exclude`` are unchanged.
     """
     if scheme == "default":
         return
@@ -44,13 +44,13 @@ def initialize(network: nn.Module, scheme: str, *, exclude: Iterable[nn.Module] 
 
 
 def _stored_weight(module: Any) -> Tensor:
-    """Return the parameter that a layer's weight is, or is computed from."""
+    """Return the parameter that is a layer's weight, or from which a parametrization computes it."""
     weight: Tensor = module.parametrizations.weight.original if is_parametrized(module, "weight") else module.weight
     return weight
 
 
 def _update_spectral_norm(module: nn.Module) -> None:
-    """Have spectral normalization find the norm of a new matrix: each access in training is one power iteration."""
+    """Update spectral normalization for a new matrix: each access in training is one power iteration."""
     if is_parametrized(module, "weight"):
         for _ in range(POWER_ITERATIONS if module.training else 0):
             module.weight  # noqa: B018
@@ -60,11 +60,11 @@ LAYERS_WITH_WEIGHTS = (nn.Linear, nn.Bilinear, nn.modules.conv._ConvNd, nn.RNNBa
 
 
 def decay_parameters(network: nn.Module) -> list[nn.Parameter]:
-    """Return the parameters that weight decay and penalties shrink: matrices and kernels, in their order.
+    """Return the parameters to which weight decay and penalties apply: matrices and kernels, in module order.
 
-    These are the weights of linear, convolutional and recurrent layers, and those that another module lists by name
-    in ``matrices``. Biases, normalization layers, embeddings (also where an output layer is tied to one), positions
-    and other vectors are left alone.
+    These are the weights of linear, convolutional and recurrent layers, and those that another module names in its
+    ``matrices``. Biases, normalization layers, embeddings (also tied ones), position embeddings and other vectors are
+    excluded.
     """
     decaying: set[int] = set()
     embeddings = {id(module.weight) for module in network.modules() if isinstance(module, nn.Embedding)}
@@ -79,7 +79,7 @@ def decay_parameters(network: nn.Module) -> list[nn.Parameter]:
 def decay_weights(weights: Iterable[nn.Parameter], factor: float | Tensor) -> None:
     """Multiply weights by ``1 - factor``, with factor = lr · weight_decay (Loshchilov & Hutter 2019: AdamW).
 
-    Weights without a gradient, which take no step, stay.
+    Weights without a gradient, which take no step, do not decay.
     """
     if isinstance(factor, float) and not factor:
         return
@@ -90,7 +90,7 @@ def decay_weights(weights: Iterable[nn.Parameter], factor: float | Tensor) -> No
 
 @torch.no_grad()
 def add_penalties(weights: Iterable[nn.Parameter], options: Regularization) -> None:
-    """Add the gradient of ``l1 · Σ|w| + l2/2 · Σw²`` to that of each weight."""
+    """Add the gradient of ``l1 · Σ|w| + l2/2 · Σw²`` to the gradient of each weight."""
     for weight in weights:
         if weight.grad is None:
             continue
@@ -102,9 +102,9 @@ def add_penalties(weights: Iterable[nn.Parameter], options: Regularization) -> N
 
 @torch.no_grad()
 def update_ema(ema: nn.Module, module: nn.Module, *, decay: float) -> None:
-    """Move ``ema`` towards ``module``: θ' ← decay · θ' + (1 − decay) · θ, of parameters and of floating buffers.
+    """Update ``ema`` towards ``module``: θ' ← decay · θ' + (1 − decay) · θ, for parameters and floating-point buffers.
 
-    Whole numbers, such as a normalization's count of batches, are copied.
+    Integer buffers, such as a count of batches, are copied.
     """
     averages = [*ema.parameters(), *ema.buffers()]
     values = [*module.parameters(), *module.buffers()]
