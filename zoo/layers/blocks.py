@@ -91,9 +91,7 @@ class Residual(nn.Sequential):
 
 
 def layer(inputs: int, outputs: int, *, activation: str, norm: str, dropout: float, residual: bool) -> nn.Sequential:
-    """Return a hidden layer, (B, inputs) to (B, outputs), with a residual connection if ``residual`` and both sizes are
-    equal.
-    """
+    """Return a hidden layer, (B, inputs) to (B, outputs); residual if ``residual`` and both sizes are equal."""
     parts: list[nn.Module] = [nn.Linear(inputs, outputs, bias=norm != "batch")]  # batch norm has its own bias
     parts += norm_of(norm, outputs, flat=True)
     parts += [activation_of(activation)]

@@ -1,6 +1,4 @@
-"""Differentiable augmentation: D sees real and generated images under the same augmentations (Zhao et al., NeurIPS
-2020).
-"""
+"""Differentiable augmentation of real and generated images for the discriminator (Zhao et al., NeurIPS 2020)."""
 
 from __future__ import annotations
 

@@ -49,8 +49,9 @@ def encoder(
     kernel_size: int = 3,
     input_norm: bool = True,
 ) -> nn.Sequential:
-    """Return a network from (B, *shape) to (B, outputs). Without ``input_norm`` the first convolution has no
-    normalization.
+    """Return a network from (B, *shape) to (B, outputs).
+
+    Without ``input_norm`` the first convolution has no normalization.
     """
     if network == "dense":
         hidden = mlp(prod(shape), hidden_sizes, activation=activation, norm=norm, dropout=dropout, residual=False)

@@ -102,11 +102,11 @@ def gae(reward: Tensor, value: Tensor, terminated: Tensor, done: Tensor, *, gamm
 
 
 class Samples(NamedTuple):
-    """Training samples (K, …) of a rollout: observation, ``action``, its log π_old(a|s), advantage Aₜ and return Aₜ +
-    V(sₜ).
+    """Training samples (K, …) of a rollout.
 
-    If a process has no valid step, one sample of zeros takes its place (``empty``). All processes step together, and
-    the loss of that sample counts 0.
+    They are the observation, the ``action``, its log π_old(a|s), the advantage Aₜ and the return Aₜ + V(sₜ). If a
+    process has no valid step, one sample of zeros takes its place (``empty``). All processes step together, and the
+    loss of that sample counts 0.
     """
 
     x: Tensor
@@ -120,9 +120,8 @@ class Samples(NamedTuple):
         """Yield the samples in ``count`` shuffled minibatches."""
         rows = len(self.x)
         order = torch.randperm(rows, device=self.x.device)
-        order = order.repeat(-(-count // rows))[
-            : max(count, rows)
-        ]  # all processes take the same number of steps, each with at least one row
+        # all processes take the same number of steps, each with at least one row
+        order = order.repeat(-(-count // rows))[: max(count, rows)]
         for row in order.tensor_split(count):
             x, action, log_prob, advantage, returns = (field[row] for field in self[:5])
             yield Samples(x, action, log_prob, advantage, returns, self.empty)
@@ -235,7 +234,6 @@ class RewardScaling(nn.Module):
         batch = batch_moments(to_widest_dtype(torch.stack(returns).flatten()), valid.flatten(), world=world)
         count, mean, squares = merge_moments((self.moments[0], self.moments[1], self.moments[2]), batch)
         self.moments.copy_(torch.stack([count, mean, squares]))
-        std = torch.where(
-            count > 1, (squares / count.clamp(min=1) + EPSILON).sqrt(), 1.0
-        )  # a single value has no deviation
+        # a single value has no deviation
+        std = torch.where(count > 1, (squares / count.clamp(min=1) + EPSILON).sqrt(), 1.0)
         return (reward / std.float()).clamp(-CLIP, CLIP)

@@ -81,9 +81,7 @@ class TokenEmbedding(nn.Embedding):
 
 
 def build_input_layer(spec: DataSpec, *, sequence_order: str, embedding_dim: int, dropout: nn.Module) -> Any:
-    """Return the module from the inputs of ``spec`` to (B, T, features); it has the attributes ``steps`` and
-    ``features``.
-    """
+    """Return the module from the inputs of ``spec`` to (B, T, features), with attributes ``steps`` and ``features``."""
     if spec.vocab_size:
         check_number("model.embedding_dim", embedding_dim, low=1, integer=True)
         return TokenEmbedding(spec.vocab_size, embedding_dim, steps=spec.input_shape[0], dropout=dropout)
@@ -149,8 +147,7 @@ def patchify(h: Tensor, lengths: Tensor | None, patch_len: int) -> tuple[Tensor,
 
 
 class SeriesPatches(nn.Module):
-    """Splits the context of a time series (B, L, C), standardized, into patches (B', N, features) of ``patch_len``
-    steps.
+    """Splits a standardized time series (B, L, C) into patches (B', N, features) of ``patch_len`` steps.
 
     With ``channel_independence`` each column is a separate series, B' = B·C (Nie 2023: PatchTST). Otherwise a patch
     holds all columns. ``instance_norm`` subtracts each column's last value and adds it to the forecast (Kim 2022: RevIN
@@ -248,8 +245,9 @@ class ForecasterHead(nn.Module):
 
 
 class SequenceClassifier(nn.Module):
-    """The network for classification and regression: input layer, core, head. The core reads patches of ``patch_len``
-    steps.
+    """The network for classification and regression: input layer, core, head.
+
+    The core reads patches of ``patch_len`` steps.
     """
 
     def __init__(

@@ -42,8 +42,7 @@ def principal_components(images: Values, count: int) -> tuple[Tensor, Tensor]:
 
 
 def frechet(one: Tensor, other: Tensor) -> float:
-    """Return the Fréchet distance between two samples (N, K), (M, K), assuming normal distributions (Dowson & Landau
-    1982).
+    """Return the Fréchet distance between samples (N, K), (M, K), assumed to be normal (Dowson & Landau 1982).
 
     It is ‖μ − μ'‖² + tr(Σ + Σ' − 2 (Σ Σ')^½).
     """
@@ -89,9 +88,7 @@ def neighbor_metrics(real: Tensor, generated: Tensor) -> dict[str, float]:
 
 
 def nearest(points: Tensor, among: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the distance (N,) of each point (N, K) to the nearest point in ``among`` (M, K), and the index (N,) of
-    that point.
-    """
+    """Return the distance (N,) of each point (N, K) to the nearest point of ``among`` (M, K), and its index (N,)."""
     minima = [torch.cdist(part, among).min(1) for part in torch.split(points, CHUNK)]
     return torch.cat([one.values for one in minima]), torch.cat([one.indices for one in minima])
 
@@ -105,8 +102,9 @@ def has_evaluator(spec: DataSpec) -> bool:
 
 
 class Evaluator:
-    """A classifier of the zoo whose last hidden layer gives features to compare images. It is not a submodule of a
-    model.
+    """A classifier of the zoo whose last hidden layer gives features to compare images.
+
+    It is not a submodule of a model.
     """
 
     def __init__(self, spec: DataSpec) -> None:
@@ -119,9 +117,7 @@ class Evaluator:
         self._features = inputs[0]
 
     def __call__(self, images: Tensor) -> dict[str, Tensor]:
-        """Return ``features`` (B, K) of images (B, C, H, W), their ``label`` (B,), and its probability ``confidence``
-        (B,).
-        """
+        """Return ``features`` (B, K) of images (B, C, H, W), ``label`` (B,), and its probability ``confidence`` (B,)."""
         probability = self.model.to(images.device).eval()(images).float().softmax(1)
         confidence, label = probability.max(1)
         return {"features": self._features.float(), "label": label, "confidence": confidence}

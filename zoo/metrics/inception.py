@@ -70,8 +70,9 @@ def inception_fid(
 
 
 def checked(weights: str | None) -> Path:
-    """Return the path of weights after checking that the file holds tensors only; torch-fidelity would run any pickled
-    code.
+    """Return the path of weights after checking that the file holds tensors only.
+
+    torch-fidelity would run any pickled code.
 
     Raises:
         ZooError: no file is named, it cannot be read, or it holds other objects.

@@ -76,9 +76,8 @@ def best_threshold(score: Tensor, truth: Tensor, metric: str) -> float:
         "balanced_accuracy": hit / positives + (negatives - false) / negatives,
         "f1": 2 * hit / (hit + false + positives),
     }[metric]
-    last = torch.cat(
-        [score[1:] < score[:-1], torch.ones(1, dtype=torch.bool)]
-    )  # thresholds lie between different scores
+    # thresholds lie between different scores
+    last = torch.cat([score[1:] < score[:-1], torch.ones(1, dtype=torch.bool)])
     best = int(torch.where(last, value, -torch.inf).argmax())
     below = score[best + 1] if best + 1 < len(score) else torch.minimum(torch.zeros(()), 2 * score[best])
     return float((score[best] + below) / 2)

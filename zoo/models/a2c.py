@@ -1,5 +1,6 @@
-"""Advantage actor-critic, the synchronous form of A3C (Mnih et al. 2016, https://arxiv.org/abs/1602.01783), Algorithm
-S3.
+"""Advantage actor-critic, the synchronous form of A3C, Algorithm S3 of its paper.
+
+Mnih et al. 2016, https://arxiv.org/abs/1602.01783
 
     1. run π in N environments for T steps                                 collect_rollout in rl_base.py
     2. compute advantages Â₁ … Â_T and returns R = Â + V(s)                gae in rl_base.py; λ = 1 in the paper

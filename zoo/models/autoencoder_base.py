@@ -154,8 +154,7 @@ class AutoencoderBase(ZooModule):
 
     @torch.inference_mode()
     def interpolate(self, first: Any, last: Any, *, steps: int = STEPS) -> Tensor:
-        """Return ``steps`` reconstructions from codes evenly spaced between those of two raw samples, in original
-        units.
+        """Return ``steps`` reconstructions from codes on the line between those of two raw samples, in original units.
 
         Raises:
             ZooError: a sample has another shape, or ``steps`` is less than two.

@@ -1,5 +1,4 @@
-"""The convolutional network: small filters slide over the image, pooling shrinks it, and dense layers map it to the
-output.
+"""The convolutional network: small filters slide over the image, and pooling shrinks the resulting maps.
 
     hᵢ = φ(norm(pool(Wᵢ ∗ hᵢ₋₁))),   output = W φ(W' flatten(hₙ) + b') + b
 

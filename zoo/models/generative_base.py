@@ -26,8 +26,7 @@ CHECKED = 1000  # samples for these checks
 
 
 class GenerativeModule(ZooModule):
-    """The base of models that generate images from noise (B, ``latent_dim``), and from class labels (B,) if
-    ``conditional``.
+    """The base of models that generate images from noise, and from class labels if ``conditional``.
 
     A subclass defines ``generate_images(z, y)``. Distances are measured in the space of the principal components of the
     training images, which are buffers. They are also measured in the features of the zoo's classifier of the dataset,
@@ -53,9 +52,7 @@ class GenerativeModule(ZooModule):
         return generative.load_evaluator(self.spec)
 
     def generate_images(self, z: Tensor, y: Tensor | None) -> Tensor:
-        """Return images (B, C, H, W) in [0, 1] for noise (B, latent_dim) and, if the model is conditional, class labels
-        (B,).
-        """
+        """Return images (B, C, H, W) in [0, 1] for noise (B, latent_dim), and for class labels (B,) if conditional."""
         raise NotImplementedError
 
     # --- metrics ---
@@ -132,10 +129,10 @@ class GenerativeModule(ZooModule):
     def sample(
         self, count: int = 64, *, seed: int = 0, label: str | None = None, truncation: float | None = None
     ) -> Tensor:
-        """Return generated images (count, C, H, W) in [0, 1]. A conditional model generates ``label``, or all classes
-        in turn.
+        """Return generated images (count, C, H, W) in [0, 1].
 
-        A lower ``truncation`` of the noise gives better but more similar images (Brock 2019).
+        A conditional model generates ``label``, or all classes in turn. A lower ``truncation`` of the noise gives
+        better but more similar images (Brock 2019).
 
         Raises:
             ZooError: the class does not exist, or the model is not conditional.

@@ -38,8 +38,7 @@ from zoo.registry import register
 
 @register("ppo")
 class PPO(OnPolicyModule):
-    """Proximal policy optimization (Schulman et al. 2017): several epochs on each rollout, with a clipped surrogate
-    objective.
+    """Proximal policy optimization (Schulman et al. 2017): several epochs on each rollout, with a clipped objective.
 
     The ratio ``ρ = π(a|s) / π_old(a|s)`` is clipped, so that the policy stays near the one that collected the rollout.
     The objective is ``min(ρ Â, clip(ρ, 1 − ε, 1 + ε) Â)``, with a value loss and an entropy bonus. ``forward`` maps

@@ -68,9 +68,7 @@ class ControlModule(ZooModule):
 
     @torch.no_grad()
     def act_float32(self, x: Tensor, **options: Any) -> dict[str, Tensor]:
-        """Return the result of ``act``, computed in float32, so that a model collects the same episodes in any
-        precision.
-        """
+        """Return the result of ``act`` in float32, so that a model collects the same episodes in any precision."""
         if not torch.is_autocast_enabled(x.device.type):  # entering a context costs a tenth of a small network's time
             return self.act(x, **options)
         with torch.autocast(x.device.type, enabled=False):
@@ -142,9 +140,7 @@ class ControlModule(ZooModule):
         self.rollouts.collect = self.collect_rollout
 
     def update_running_statistics(self, x: Tensor) -> None:
-        """Add observations (B, *input_shape) of all processes to the running statistics, after the update that used
-        them.
-        """
+        """Add observations (B, *input_shape) of all processes to the running statistics, after their update."""
         if self.observation_normalization is not None:
             self.observation_normalization.update(to_float(x), world=self.trainer.world_size)
 
@@ -256,9 +252,7 @@ class OnPolicyModule(ControlModule):
         return torch.squeeze(self.critic(self.normalize(x)).float(), 1)
 
     def act(self, x: Tensor, *, greedy: bool = False, generator: PerSampleGenerator | None = None) -> dict[str, Tensor]:
-        """Return ``action`` in the environment's units, ``raw_action`` in the policy's units, and its ``log_prob``
-        (N,).
-        """
+        """Return ``action`` in the environment's units, ``raw_action`` in the policy's, and its ``log_prob`` (N,)."""
         output = self(x)
         if self.log_std is None:
             action = output.argmax(1) if greedy else policy.sample_categorical(output, generator)

@@ -55,8 +55,7 @@ class Critics(nn.Module):
 
 @register("sac")
 class SAC(OffPolicyModule):
-    """Soft actor-critic (Haarnoja et al. 2018) for continuous actions: it maximizes the return and the entropy of the
-    policy.
+    """Soft actor-critic (Haarnoja et al. 2018) for continuous actions: it maximizes return and entropy.
 
     The actor maximizes ``min(Q₁, Q₂) − α log π(a|s)``. The two critics learn from a replay buffer, against target
     networks that follow them slowly. The temperature α adapts so that the entropy stays near ``target_entropy``.

@@ -73,9 +73,7 @@ class SequenceModule(ZooModule):
         return self.spec.target_type == "next_symbol"
 
     def compute_loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return a batch's mean loss and statistics; a stateful language model continues from the state of the last
-        window.
-        """
+        """Return a batch's mean loss and statistics; a stateful language model continues from the last state."""
         if not (self.is_language_model and self.stateful):
             return super().compute_loss(batch)
         state = self.train_state
@@ -221,8 +219,7 @@ class LanguageModel(nn.Module):
 
 
 class RecurrentForecaster(nn.Module):
-    """A recurrent forecaster: the core reads patches of the context, and its last state predicts the patches that
-    follow.
+    """A recurrent forecaster: the core reads patches of the context and predicts the patches that follow.
 
     ``direct`` predicts all patches at once. Each is one step of the core from that state, with a learned embedding of
     the patch's position and column as input (Lin 2023: SegRNN, parallel multi-step forecasting). Otherwise each

@@ -61,8 +61,9 @@ def apply_rotary(x: Tensor, start: int = 0) -> Tensor:
 
 
 class KeyValueCache:
-    """The keys and values (B, heads, T, d) of earlier steps in each block, so that decoding computes only those of new
-    steps.
+    """The keys and values (B, heads, T, d) of earlier steps in each block.
+
+    With them, decoding computes only those of new steps.
     """
 
     def __init__(self, num_layers: int) -> None:
@@ -112,9 +113,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """A pre-norm transformer block: attention, then a feed-forward network for each step, both with residual
-    connections.
-    """
+    """A pre-norm transformer block: attention and a feed-forward network, both with residual connections."""
 
     def __init__(self, size: int, *, layer: int, num_heads: int, causal: bool, rotary: bool, dropout: float) -> None:
         super().__init__()
@@ -231,9 +230,7 @@ class TransformerLanguageModel(LanguageModel):
 
 
 class TransformerForecaster(nn.Module):
-    """The transformer forecaster: encoder over patches of the context, one linear layer to the forecast (Nie 2023:
-    PatchTST).
-    """
+    """The transformer forecaster: an encoder over patches, one linear layer to the forecast (Nie 2023: PatchTST)."""
 
     def __init__(
         self, core: Callable[[int, int], TransformerBlocks], *, patches: SeriesPatches, size: int, dropout: float

@@ -189,8 +189,8 @@ class VAE(AutoencoderBase):
         return predictions
 
     def eval_step(self, batch: Batch) -> dict[str, Tensor]:
-        """Return each row's reconstruction from its mean code, with ``score``, ``elbo`` and ``kl``, and ``nll`` in the
-        test.
+        """Return each row's reconstruction from its mean code, ``score``, ``elbo`` and ``kl``; in the test also
+        ``nll``.
         """
         generator = PerSampleGenerator(batch["row"])
         with torch.autocast(self.device.type, enabled=False):  # nats are sums over many values, so bf16 is too coarse

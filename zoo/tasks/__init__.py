@@ -1,4 +1,4 @@
-"""A module or folder per task: loss, metrics, predictions, baselines, plots."""
+"""Tasks, a module or folder each: loss, metrics, predictions, baselines, plots."""
 
 from __future__ import annotations
 

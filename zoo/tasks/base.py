@@ -1,4 +1,4 @@
-"""The base class of tasks, and what they share."""
+"""The base class of tasks, and parts that they share."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ from zoo.exceptions import ZooError, unknown
 from zoo.metrics.scores import Scores
 from zoo.utils.console import Guard
 
-Plots = dict[str, Callable[[Path], Path]]  # by file name: writes a plot and returns where
+Plots = dict[str, Callable[[Path], Path]]  # file name to a function that writes the plot and returns its path
 Baselines = dict[str, Callable[[], Scores]]
 
 
 @dataclass(frozen=True)
 class Example:
-    """What a fit of seconds on a modality's generated data must reach, for the conformance checks.
+    """The scores that a fit of a few seconds on a modality's synthetic data must reach in the conformance checks.
 
-    ``score(metrics, dataset)`` is compared: the test's with ``floor``, which no constant answer reaches; validation's
-    with ``enough``, which ends the fit. ``message`` formats the score. ``mode`` says whether more is better.
+    ``score(metrics, dataset)`` returns a score. The test score must reach ``floor``, which no constant prediction does.
+    The fit ends once the validation score reaches ``enough``. ``message`` formats a score for an error. ``mode`` is
+    "max" if a higher score is better.
     """
 
     score: Callable[[Mapping[str, float], Any], float]
@@ -40,28 +41,31 @@ class Example:
     mode: str = "min"
 
     def reaches(self, score: float, bound: float) -> bool:
-        """Tell whether a score is as good as ``bound``."""
+        """Return whether a score is at least as good as ``bound``."""
         return score >= bound if self.mode == "max" else score <= bound
 
 
 class Task(nn.Module):
-    """What a task asks of a network's output: loss, metrics, the metric to monitor, predictions, baselines, plots.
+    """A task: loss, metrics, the metric to monitor, predictions, baselines and plots for a network's output.
 
-    It is a part of its model, so that its tensors are where the model is: buffers that no checkpoint holds, since spec
-    and options say what they are. A subclass is registered with ``register_task``; one file is enough.
+    A task is a submodule of its model, so its tensors are on the model's device. They are buffers that no checkpoint
+    holds, since the spec and the options determine them. ``register_task`` registers a subclass; one file is enough.
 
-    ``monitor`` is the validation metric that picks the best checkpoint, ``mode`` min or max, ``monitors`` those that a
-    run may choose for it. ``rejected_options`` says of options in ``objective`` why they do not go with the task. A run's
-    ``options`` and ``label_smoothing`` are for the training loss. ``threshold`` is on the
-    probability of the positive of two classes (None: the likelier one), or on a score; where ``threshold_metric`` names a
-    metric, it is chosen for it on validation, after training. ``fallback_monitor`` is the validation metric that every
-    set of rows has as long as the weights are finite; it is monitored where the ``monitor`` is not defined.
-
-    Where it ``collects_outputs``, the rows of the test's outputs are kept for plots. ``lower_is_better`` names the
-    metrics of which less is better, ``metric_labels`` has the words for keys that mean something else in other tasks,
-    ``example`` is for the conformance checks, ``progress_axis`` the x axis of learning curves. ``demo`` names the page
-    of ``zoo demo``: predict, reconstruct, generate, sample, or play. ``command`` is the command that uses a trained
-    model's folder.
+    - ``monitor`` is the validation metric that selects the best checkpoint, and ``mode`` is "min" or "max". A run may
+      choose another of ``monitors``.
+    - ``fallback_monitor`` is a validation metric that is defined for all rows while the weights are finite. It is
+      monitored where the ``monitor`` is undefined.
+    - ``rejected_options`` maps options of ``objective`` that do not apply to the task to a reason.
+    - ``options`` and ``label_smoothing`` of a run apply to the training loss only.
+    - ``threshold`` applies to the probability of the positive class of two (None: the likelier class), or to a score. If
+      ``threshold_metric`` names a metric, the threshold is chosen for it on validation data after training.
+    - ``collects_outputs``: keep the test outputs of all rows for plots.
+    - ``lower_is_better`` names the metrics for which a lower value is better.
+    - ``metric_labels`` has the printed names of metrics that differ from those in other tasks.
+    - ``example`` is for the conformance checks.
+    - ``progress_axis`` is the x axis of learning curves.
+    - ``demo`` is the page of ``zoo demo``: predict, reconstruct, generate, sample or play.
+    - ``command`` is the command that uses the folder of a trained model.
     """
 
     name: ClassVar[str] = ""
@@ -88,7 +92,7 @@ class Task(nn.Module):
 
     @classmethod
     def from_spec(cls, spec: DataSpec) -> Task:
-        """Return the task of a spec."""
+        """Return the task for a spec."""
         return cls(spec)
 
     @classmethod
@@ -98,18 +102,18 @@ class Task(nn.Module):
 
     @classmethod
     def output_size(cls, spec: DataSpec) -> int:
-        """Return how many numbers a network gives: for one sample, of a text for one symbol."""
+        """Return the size of a network's output for one sample; in language modeling for one token."""
         return math.prod(cls.output_shape(spec))
 
     def constant(self, name: str, value: Tensor | None) -> None:
-        """Keep a tensor that follows from spec and options, under ``name``."""
+        """Register a tensor that the spec and the options determine, under ``name``."""
         self.register_buffer(name, value, persistent=False)
 
     def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
-        """Take up a run's options: monitor the metric that they name, else the task's default.
+        """Apply the options of a run: monitor their metric, or the task's default.
 
         Raises:
-            ZooError: the task has no such metric, or an option does not go with it.
+            ZooError: the task has no such metric, or an option does not apply to it.
         """
         self.options, self.label_smoothing = options, label_smoothing
         monitor, known = options.monitor or type(self).monitor, self.monitors or (type(self).monitor,)
@@ -118,10 +122,10 @@ class Task(nn.Module):
         self.watch(monitor)
         for name, reason in self.rejected_options.items():
             if getattr(options, name) is not None:
-                raise ZooError(f"objective.{name}: does not go with this task; {reason}")
+                raise ZooError(f"objective.{name}: does not apply to this task: {reason}")
 
     def watch(self, metric: str) -> None:
-        """Have another validation metric pick the best checkpoint."""
+        """Monitor another validation metric, which selects the best checkpoint."""
         self.monitor, self.mode = metric, "min" if metric in self.lower_is_better else "max"
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
@@ -129,84 +133,87 @@ class Task(nn.Module):
         raise NotImplementedError
 
     def batch_statistics(self, output: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Return sums over the batch that become training means, counted where the output lies."""
+        """Return sums over the batch that become training means, computed on the device of the output."""
         return {}
 
     def ensemble_mean(self, outputs: Tensor) -> Tensor:
-        """Return an output (B, …) for the mean prediction of an ensemble's outputs (B, members, …)."""
+        """Return the output (B, …) of an ensemble's mean prediction from its outputs (B, members, …)."""
         return outputs.mean(1)
 
     def metrics(self, stage: str) -> Metrics:
-        """Return fresh metrics for ``val`` (cheap, each epoch) or ``test`` (all)."""
+        """Return new metrics for ``val`` (cheap, each epoch) or ``test`` (all)."""
         raise NotImplementedError
 
     def update(self, metrics: Metrics, output: Any, batch: Batch) -> None:
-        """Add a batch to such metrics; ``output`` is what the model's ``eval_step`` returned."""
+        """Update the metrics with a batch; ``output`` is the result of the model's ``eval_step``."""
         raise NotImplementedError
 
     def test_scores(self, outputs: Iterable[tuple[Any, Batch]]) -> Scores:
-        """Return the test's metrics of outputs with their batches."""
+        """Return the test metrics of outputs and their batches."""
         metrics = self.metrics("test")
         for output, batch in outputs:
             self.update(metrics, output, batch)
         return metrics.scalars()
 
     def predictions(self, output: Tensor) -> dict[str, Tensor]:
-        """Return what the output means, by name: probabilities, or values in original units."""
+        """Return named predictions for an output: probabilities, or values in original units."""
         raise NotImplementedError
 
     def postprocess(self, predictions: dict[str, Tensor]) -> dict[str, Any]:
-        """Return what a user reads: the answer, and the labels of classes."""
+        """Return the predictions for users: predicted values, and the labels of classes."""
         return {**predictions}
 
     def collect(self, output: Any, batch: Batch) -> Tensor | None:
-        """Return a row for each of a test batch, for ``postprocess_outputs`` and ``choose_threshold``; None: nothing."""
+        """Return one entry per row of a test batch, for ``postprocess_outputs`` and ``choose_threshold``, or None."""
         return output if self.collects_outputs else None
 
     def postprocess_outputs(self, collected: Tensor) -> dict[str, Any]:
-        """Return the predictions that plots show, of the collected rows."""
+        """Return the predictions for plots from the collected outputs."""
         return self.postprocess(self.predictions(collected))
 
     def choose_threshold(self, collected: Tensor, y: Tensor) -> float:
-        """Return the threshold that is best for ``threshold_metric`` on these rows."""
+        """Return the best threshold for ``threshold_metric`` on these rows."""
         raise NotImplementedError
 
     def metric_names(self, stage: str) -> list[str] | None:
-        """Return the names of a stage's metrics; None where they depend on the data."""
+        """Return the names of a stage's metrics; None if they depend on the data."""
         return list(dict.fromkeys([*self.metrics(stage), self.monitor]))
 
     def baselines(self, dataset: Dataset, options: Mapping[str, Any]) -> Baselines:
-        """Return, by name, functions that measure what is simpler than a network on the test rows.
+        """Return named functions that compute the test scores of simpler predictors.
 
-        ``options`` are those of the model that they are compared with.
+        ``options`` are those of the model to compare with.
         """
         return {}
 
     def constant_baselines(self, split: Split) -> dict[str, Scores]:
-        """Return metrics, on the rows of a new file, of predictions that training data alone decides."""
+        """Return metrics, on the rows of a new file, of predictions that depend on training data only."""
         return {}
 
     def plots(self, dataset: Dataset, predictions: dict[str, Any], visualizations: Mapping[str, Tensor]) -> Plots:
-        """Return, by file names, what draws the test's ``predictions`` and a model's ``visualizations``."""
+        """Return functions, by file name, that plot the test's ``predictions`` and a model's ``visualizations``."""
         return {}
 
     def callbacks(self, model: Any, folder: Path) -> list[Callback]:
-        """Return callbacks that write into a run's ``folder`` while ``model`` trains."""
+        """Return callbacks that write to a run's ``folder`` while ``model`` trains."""
         return []
 
     @classmethod
     def output_schema(cls, spec: DataSpec) -> dict[str, Any] | None:
-        """Return the JSON schema of one row's prediction; None where ``zoo serve`` cannot answer by rows."""
+        """Return the JSON schema of one row's prediction; None if ``zoo serve`` cannot predict single rows."""
         return None
 
     @classmethod
     def data_options(cls, spec: DataSpec) -> dict[str, Any]:
-        """Return the options of data that give rows of the size in ``spec``, by dotted key."""
+        """Return the data options that give rows of the size in ``spec``, by dotted key."""
         return {}
 
 
 class EpochSamples(Callback):
-    """Writes samples of a model to ``path`` after each epoch, by ``write``; a warning says where that failed."""
+    """Writes a model's samples to ``path`` after each epoch, by ``write``.
+
+    If that fails, it prints a warning and stops.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path, self.guard = path, Guard()
@@ -222,7 +229,7 @@ class EpochSamples(Callback):
 
 
 def object_schema(**properties: Any) -> dict[str, Any]:
-    """Return the JSON schema of an object that has all of ``properties``."""
+    """Return the JSON schema of an object with all of ``properties``."""
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
@@ -232,13 +239,13 @@ def number_schema(dimensions: int = 0) -> dict[str, Any]:
 
 
 class Metrics(MetricCollection):
-    """A collection whose members are fed by name, since a mean loss and an accuracy take different arguments."""
+    """A metric collection whose members are updated by name, since they take different arguments."""
 
     def __init__(self, metrics: dict[str, Any]) -> None:
         super().__init__(metrics, compute_groups=False)
 
     def feed(self, **arguments: tuple[Any, ...]) -> None:
-        """Update those that are there."""
+        """Update the named metrics that the collection has."""
         for name, values in arguments.items():
             if name in self:
                 self[name].update(*values)
@@ -246,12 +253,12 @@ class Metrics(MetricCollection):
     def scalars(self) -> Scores:
         """Return the metrics that are defined, as numbers."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of metrics that nothing was added to
+            warnings.simplefilter("ignore")  # warnings about metrics without an update
             return {name: float(value) for name, value in self.compute().items() if not torch.isnan(value)}
 
 
 class TransformedMean(MeanMetric):
-    """A function of a mean: the mean is reduced over processes, not its function."""
+    """A function of a mean. Processes reduce the mean, not its function."""
 
     def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
         super().__init__()

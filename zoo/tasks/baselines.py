@@ -1,7 +1,7 @@
-"""Baselines without a network: the scores that stand beside every result.
+"""Baselines without a network, which are reported with every result.
 
-Linear models read numbers standardized, categories one-hot, and texts as the tokens that are in them. Boosted trees, of
-scikit-learn, are tuned by random search on the validation rows for as long as one says.
+Linear models read standardized numbers, one-hot categories, and texts as sets of tokens. Random search on the
+validation rows tunes scikit-learn's boosted trees within a time limit.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from zoo.metrics.scores import Scores, classification_scores, regression_scores
 from zoo.tasks import build_task
 from zoo.utils.console import Attempt, direct
 
-ROWS = 5000  # training rows that the linear baseline sees at most, so that it takes seconds
-ROUNDS = 2000  # trees at most, where validation does not end it before
+ROWS = 5000  # maximum number of training rows of the linear baseline, so that it takes seconds
+ROUNDS = 2000  # maximum number of trees without early stopping
 Rows = tuple[np.ndarray, np.ndarray]
 Draw = Callable[[np.random.Generator], dict[str, Any]]
 Fit = Callable[[DataSpec, dict[str, Any], int, Rows, Rows], Any]
@@ -31,13 +31,13 @@ Fit = Callable[[DataSpec, dict[str, Any], int, Rows, Rows], Any]
 def baselines(
     dataset: Dataset, *, options: Mapping[str, Any] | None = None, attempt: Attempt = direct
 ) -> dict[str, Scores]:
-    """Return the test scores of each of the task's baselines, which a model's ``options`` may decide.
+    """Return the test scores of the task's baselines, which may depend on a model's ``options``.
 
-    ``attempt`` runs each by itself; one that fails is not in the result.
+    ``attempt`` runs each baseline separately; the result omits baselines that fail.
     """
     measures = build_task(dataset.spec).baselines(dataset, options or {})
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of fits that do not converge, and of classes that are not there
+        warnings.simplefilter("ignore")  # warnings about convergence and missing classes
         scores = {name: attempt(f"baseline {name}", measure, {}) for name, measure in measures.items()}
     return {name: values for name, values in scores.items() if values}
 
@@ -46,26 +46,26 @@ def baselines(
 
 
 def majority(dataset: Dataset) -> Scores:
-    """Return the scores of the training rows' class frequencies."""
+    """Return the scores of predicting the class frequencies of the training rows."""
     spec, y, test_y = dataset.spec, *targets(dataset)
     share = y.mean(0) if spec.multilabel else np.bincount(y, minlength=len(spec.classes)) / len(y)
     return classification_scores(spec, np.broadcast_to(share, (len(test_y), len(share))), test_y)
 
 
 def logistic_regression(dataset: Dataset) -> Scores:
-    """Return the scores of logistic regression on at most ROWS training rows."""
+    """Return the scores of logistic regression, fitted to at most ROWS training rows."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier
 
     spec, y, test_y = dataset.spec, *targets(dataset)
     index = sample_of(y)
-    if not spec.multilabel and len(np.unique(y[index])) == 1:  # of which nothing can be fitted
+    if not spec.multilabel and len(np.unique(y[index])) == 1:  # a single class cannot be fitted
         return majority(dataset)
     x, test_x = linear_inputs(dataset, index)
     linear = LogisticRegression(max_iter=200, tol=1e-2)
     model = OneVsRestClassifier(linear) if spec.multilabel else linear
     probability = model.fit(x, y[index]).predict_proba(test_x)
-    if not spec.multilabel:  # a class without a training row has no column there
+    if not spec.multilabel:  # classes without a training row have no column
         every = np.zeros((len(test_y), len(spec.classes)))
         every[:, model.classes_] = probability
         probability = every
@@ -73,13 +73,13 @@ def logistic_regression(dataset: Dataset) -> Scores:
 
 
 def mean(dataset: Dataset) -> Scores:
-    """Return the scores of the training rows' mean."""
+    """Return the scores of predicting the mean of the training rows."""
     y, test_y = targets(dataset)
     return regression_scores(np.full(len(test_y), y.mean()), test_y)
 
 
 def linear_regression(dataset: Dataset) -> Scores:
-    """Return the scores of ridge regression on at most ROWS training rows."""
+    """Return the scores of ridge regression, fitted to at most ROWS training rows."""
     from sklearn.linear_model import Ridge
 
     y, test_y = targets(dataset)
@@ -89,7 +89,7 @@ def linear_regression(dataset: Dataset) -> Scores:
 
 
 def sample_of(y: np.ndarray) -> np.ndarray:
-    """Return the training rows that a linear model is fitted to: some at random, and one of each class among them."""
+    """Return the training rows for a linear model: a random sample with at least one row of each class."""
     index = np.random.default_rng(0).permutation(len(y))[:ROWS]
     if y.ndim > 1 or y.dtype.kind == "f":
         return index
@@ -98,13 +98,13 @@ def sample_of(y: np.ndarray) -> np.ndarray:
 
 
 def targets(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Return y of the training and of the test rows."""
+    """Return the targets y of the training rows and of the test rows."""
     y, test_y = (np.asarray(split["y"]) for split in (dataset.train, dataset.test))
     return y, test_y
 
 
 def linear_inputs(dataset: Dataset, index: np.ndarray) -> tuple[Any, Any]:
-    """Return what a linear model reads of the training rows ``index``, and of all test rows."""
+    """Return the inputs of a linear model for the training rows ``index``, and for all test rows."""
     x, test_x = flat(dataset.train["x"], index), flat(dataset.test["x"], np.arange(len(dataset.test["x"])))
     if dataset.spec.vocab_size:
         return _bags(x, dataset.spec.vocab_size), _bags(test_x, dataset.spec.vocab_size)
@@ -112,7 +112,7 @@ def linear_inputs(dataset: Dataset, index: np.ndarray) -> tuple[Any, Any]:
 
 
 def prepared(spec: DataSpec, x: np.ndarray, test_x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return inputs of a linear model: numbers standardized, texts as one column each."""
+    """Return the inputs of a linear model: numbers standardized, texts as one column each."""
     from sklearn.compose import make_column_transformer
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -124,7 +124,7 @@ def prepared(spec: DataSpec, x: np.ndarray, test_x: np.ndarray) -> tuple[np.ndar
 
 
 def _bags(x: np.ndarray, symbols: int) -> csr_array:
-    """Return which symbols are in each text (N, symbols), as 0 and 1."""
+    """Return which tokens occur in each text (N, tokens), as 0 and 1."""
     rows, _ = np.nonzero(x)
     coded = csr_array((np.ones(len(rows)), (rows, x[x > 0].astype(np.int64))), shape=(len(x), symbols))
     return coded.sign()
@@ -140,7 +140,7 @@ def flat(x: Values, index: np.ndarray) -> np.ndarray:
 
 
 class Tuned(NamedTuple):
-    """The best of a random search: its scores on validation and test, its settings, and how many were tried."""
+    """The best model of a random search: validation and test scores, settings, and the number of settings tried."""
 
     val: Scores
     test: Scores
@@ -149,9 +149,9 @@ class Tuned(NamedTuple):
 
 
 def tuned(dataset: Dataset, metric: str, seconds: float, seed: int, *, draw: Draw, fit: Fit) -> Tuned:
-    """Return what is best on validation by ``metric`` among its default settings and draws, in so many ``seconds``.
+    """Return the best model on validation by ``metric``, among default and random settings, within ``seconds``.
 
-    The test rows are touched once.
+    The test rows are used once.
     """
     spec, parts = dataset.spec, [dataset.train, dataset.val, dataset.test]
     x, val_x, test_x = (with_gaps(spec, np.asarray(part["x"].flatten(1))) for part in parts)  # type: ignore[union-attr]
@@ -177,7 +177,7 @@ def _scores(spec: DataSpec, model: Any, x: np.ndarray, y: np.ndarray) -> Scores:
 
 
 def draw_trees(random: np.random.Generator) -> dict[str, Any]:
-    """Return settings of HistGradientBoosting, drawn."""
+    """Return random settings of HistGradientBoosting."""
     return {
         "learning_rate": float(10 ** random.uniform(-1.7, -0.6)),
         "max_leaf_nodes": int(random.choice([7, 15, 31, 63, 127])),
@@ -188,7 +188,7 @@ def draw_trees(random: np.random.Generator) -> dict[str, Any]:
 
 
 def fit_trees(spec: DataSpec, settings: dict[str, Any], seed: int, train: Rows, val: Rows) -> Any:
-    """Return HistGradientBoosting, ended by the validation rows."""
+    """Return a fitted HistGradientBoosting, with early stopping on the validation rows."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     kind = HistGradientBoostingClassifier if spec.target_type == "class" else HistGradientBoostingRegressor
@@ -197,12 +197,15 @@ def fit_trees(spec: DataSpec, settings: dict[str, Any], seed: int, train: Rows, 
 
 
 def texts(spec: DataSpec) -> list[bool]:
-    """Return which of a table's columns are texts that trees take as such."""
+    """Return which of a table's columns are categorical for boosted trees."""
     return [bool(levels) and len(levels) < 255 for levels in spec.categories[: len(spec.columns)]]
 
 
 def with_gaps(spec: Any, x: np.ndarray) -> np.ndarray:
-    """Return a table's columns, without missing indicators, with NaN where a number is missing; of what is no table all."""
+    """Return the columns of a table without missing indicators, and with NaN for missing numbers.
+
+    Other data is unchanged.
+    """
     if not spec.columns:
         return x.astype(np.float64)
     columns = x[:, : len(spec.columns)].astype(np.float64)

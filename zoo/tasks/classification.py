@@ -28,9 +28,9 @@ METRICS = ("accuracy", "balanced_accuracy", "auroc", "average_precision")
 
 @register_task("classification", target="class")
 class Classification(Task):
-    """Cross-entropy over classes. ``output`` (B, K) logits, ``y`` (B,) int64.
+    """Classification by cross-entropy: ``output`` (B, K) has logits, and ``y`` (B,) class indices as int64.
 
-    Of two classes, AUROC and average precision are those of ``spec.positive_class``; of more, means over the classes.
+    For two classes, AUROC and average precision refer to ``spec.positive_class``. For more classes, they are means.
     """
 
     monitor, mode, monitors = "accuracy", "max", (*METRICS, "nll")
@@ -47,32 +47,32 @@ class Classification(Task):
 
     @classmethod
     def from_spec(cls, spec: DataSpec) -> Task:
-        """Return the task of a spec: that of several labels at once where it has such."""
+        """Return the task for a spec, which is multilabel classification if rows have several labels."""
         return MultilabelClassification(spec) if spec.multilabel else cls(spec)
 
     @classmethod
     def output_shape(cls, spec: DataSpec) -> tuple[int, ...]:
-        """Return (K,), a logit per class."""
+        """Return (K,), one logit per class."""
         return (len(spec.classes),)
 
     def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
-        """Take up a run's options; smoothing and weights are for the training loss alone."""
+        """Apply the options of a run; label smoothing and class weights apply to the training loss only."""
         super().configure(options, label_smoothing=label_smoothing)
         self.threshold_metric = options.threshold
         if options.threshold is not None and len(self.classes) != 2:
-            raise ZooError(f"objective.threshold: is for two classes; there are {len(self.classes)}")
+            raise ZooError(f"objective.threshold: requires two classes; there are {len(self.classes)}")
         if options.class_weights is not None:
             self.constant("weights", self.balanced_weights())
 
     def balanced_weights(self) -> Tensor:
-        """Return weights (K,) by which each class counts alike: N / (K · rows of the class)."""
+        """Return weights (K,) with which each class has the same total weight: N / (K · rows of the class)."""
         rows = torch.tensor(self.counts, dtype=torch.float32).clamp(min=1)
         return rows.sum() / (len(rows) * rows)
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
-        """Return the cross-entropy, a scalar: the mean over rows, weighted by their classes' weights.
+        """Return the cross-entropy, a scalar: the mean over rows, weighted by class weights.
 
-        Mixed images count for both classes, by their shares in each.
+        Mixed images count for both classes, in the proportions of the mixture.
         """
         weights = None if self.weights is None else self.weights.to(output.dtype)
         if "share" not in batch:
@@ -93,13 +93,13 @@ class Classification(Task):
         return outputs.float().log_softmax(2).logsumexp(1) - math.log(outputs.shape[1])
 
     def metrics(self, stage: str) -> Metrics:
-        """Return loss, accuracy and the monitored metric; for the test all of them."""
+        """Return the loss, accuracy and the monitored metric for validation, and all metrics for the test."""
         names = METRICS if stage == "test" else [name for name in METRICS if name in ("accuracy", self.monitor)]
         known = dict(zip(METRICS, self.all_metrics(), strict=True))
         return Metrics({"nll": MeanMetric(), **{name: known[name] for name in names}})
 
     def all_metrics(self) -> tuple[Metric, ...]:
-        """Return fresh metrics in the order of METRICS."""
+        """Return new metrics in the order of METRICS."""
         k = len(self.classes)
         rankings = (
             (defined.TwoClassAUROC(), defined.TwoClassAveragePrecision())
@@ -109,7 +109,7 @@ class Classification(Task):
         return (MulticlassAccuracy(k, average="micro"), defined.MeanRecall(k), *rankings)
 
     def update(self, metrics: Metrics, output: Tensor, batch: Batch) -> None:
-        """Add a batch; ``nll`` is the plain cross-entropy, without smoothing and weights."""
+        """Update the metrics with a batch; ``nll`` is the cross-entropy without smoothing and weights."""
         y, probability = batch["y"], output.float().softmax(1)
         nll = F.cross_entropy(output.float(), y, reduction="none")
         labels, ranking = (self.labels(probability), y), (probability, y)
@@ -118,7 +118,7 @@ class Classification(Task):
         metrics.feed(nll=(nll,), accuracy=labels, balanced_accuracy=labels, auroc=ranking, average_precision=ranking)
 
     def labels(self, probability: Tensor) -> Tensor:
-        """Return the number of each row's class (B,): the likeliest, or by the threshold on the positive's."""
+        """Return the predicted class index (B,) of each row: the likeliest class, or by the positive class's threshold."""
         if self.threshold is None:
             return probability.argmax(1)
         label = (probability[:, self.positive] >= self.threshold).long()
@@ -138,13 +138,13 @@ class Classification(Task):
         return {"label": [self.classes[i] for i in self.labels(predictions["probability"]).tolist()], **predictions}
 
     def baselines(self, dataset: Dataset, options: Mapping[str, Any]) -> Baselines:
-        """Return the ``majority`` and a ``logistic regression`` (of texts: on which tokens are in them)."""
+        """Return the ``majority`` and a ``logistic regression``, which reads texts as sets of tokens."""
         from zoo.tasks.baselines import logistic_regression, majority
 
         return {"majority": partial(majority, dataset), "logistic regression": partial(logistic_regression, dataset)}
 
     def constant_baselines(self, split: Split) -> dict[str, Scores]:
-        """Return the scores of ``majority``, the training rows' class frequencies, where these are known."""
+        """Return the scores of ``majority``, the class frequencies of the training rows, if they are known."""
         if not self.counts:
             return {}
         y, rows = np.asarray(split["y"]), self.spec.rows if self.spec.multilabel else sum(self.counts)
@@ -153,7 +153,7 @@ class Classification(Task):
         return {"majority": {name: value for name, value in scores.items() if not np.isnan(value)}}
 
     def plots(self, dataset: Dataset, predictions: dict[str, Any], visualizations: Mapping[str, Tensor]) -> Plots:
-        """Return what draws the confusion matrix, precision and recall, and mistakes on images."""
+        """Return plots of the confusion matrix, precision and recall, and of misclassified images."""
         from zoo.tasks.plots import confusion_plot, mistakes, precision_recall
 
         y: Any = dataset.test["y"]
@@ -177,16 +177,17 @@ class Classification(Task):
 
 
 class MultilabelClassification(Classification):
-    """Several labels that may be true together. ``output`` (B, K) logits, ``y`` (B, K) float, 0 or 1.
+    """Classification with several labels per row: ``output`` (B, K) has logits, and ``y`` (B, K) floats, 0 or 1.
 
-    The loss is the mean binary cross-entropy; metrics are means over the labels, accuracy the share of correct ones.
+    The loss is the mean binary cross-entropy. Metrics are means over the labels, and accuracy is the share of correct
+    labels.
     """
 
     monitor, mode = "average_precision", "max"
-    rejected_options = dict.fromkeys(("threshold", "loss"), "there are several labels at once")
+    rejected_options = dict.fromkeys(("threshold", "loss"), "rows have several labels")
 
     def balanced_weights(self) -> Tensor:
-        """Return the weight (K,) of each label's true rows by which they count as the others do."""
+        """Return weights (K,) of the positive rows that give them the total weight of the negative rows, by label."""
         return torch.tensor([(self.spec.rows - n) / max(n, 1) for n in self.counts])
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
@@ -218,23 +219,23 @@ class MultilabelClassification(Classification):
         )
 
     def update(self, metrics: Metrics, output: Tensor, batch: Batch) -> None:
-        """Add a batch; ``nll`` is summed over the labels."""
+        """Update the metrics with a batch; ``nll`` is summed over the labels."""
         output, y = output.float(), batch["y"]
         nll = F.binary_cross_entropy_with_logits(output, y, reduction="none").sum(1)
         pair = (output.sigmoid(), y.long())
         metrics.feed(nll=(nll,), accuracy=pair, balanced_accuracy=pair, auroc=pair, average_precision=pair)
 
     def predictions(self, output: Tensor) -> dict[str, Tensor]:
-        """Return ``probability`` (B, K), of each label for itself."""
+        """Return the ``probability`` (B, K) of each label."""
         return {"probability": output.float().sigmoid()}
 
     def postprocess(self, predictions: dict[str, Tensor]) -> dict[str, Any]:
-        """Return the list of ``label`` that are likely in each row, and ``probability`` (B, K)."""
+        """Return the list of predicted labels ``label`` of each row, and ``probability`` (B, K)."""
         likely = (predictions["probability"] > 0.5).tolist()
         return {"label": [[c for c, on in zip(self.classes, row, strict=True) if on] for row in likely], **predictions}
 
     def plots(self, dataset: Dataset, predictions: dict[str, Any], visualizations: Mapping[str, Tensor]) -> Plots:
-        """Return what draws precision and recall of each label."""
+        """Return a plot of precision and recall for each label."""
         from zoo.tasks.plots import precision_recall
 
         truth: Any = dataset.test["y"]

@@ -1,4 +1,4 @@
-"""Control: the return of a policy's episodes in an environment."""
+"""Control: the return of a policy over episodes in an environment."""
 
 from __future__ import annotations
 
@@ -32,33 +32,34 @@ class StandardDeviation(Metric):
         self.add_state("values", default=[], dist_reduce_fx="cat")
 
     def update(self, values: Tensor) -> None:
-        """Add (B,)."""
+        """Add values (B,)."""
         self.values.append(values)
 
     def compute(self) -> Tensor:
-        """Return it, that of a population."""
+        """Return the population standard deviation."""
         return to_widest_dtype(dim_zero_cat(self.values)).std(correction=0)
 
 
 def return_gap(metrics: Mapping[str, float], dataset: Any) -> float:
-    """Return what the return lacks of a reward of 1 at each step, as a share of what random actions lack."""
+    """Return the gap between the return and a reward of 1 per step, as a multiple of that gap for random actions."""
     best = metrics["length"]
     return (best - metrics["return"]) / (best - at_random(dataset)["return"])
 
 
 @register_task("control", target="reward")
 class Control(Task):
-    """Episodes of seeds of their own, in which the likeliest action is taken.
+    """Control: evaluation episodes with their own seeds and greedy actions.
 
-    ``return`` is the mean sum of rewards of an episode, ``return_std`` its deviation over episodes, ``length`` their
-    mean number of steps; in test ``return_sampled`` is the return of as many episodes in which actions are drawn.
+    ``return`` is the mean sum of rewards per episode, ``return_std`` its standard deviation over episodes, and
+    ``length`` the mean number of steps. In the test, ``return_sampled`` is the mean return of as many episodes with
+    sampled actions.
     """
 
     monitor, mode, fallback_monitor = "return", "max", "return"
-    example = Example(return_gap, 0.5, 0.3, "return lacks {:.3f} of what actions at random lack, which is above")
-    rejected_options = dict.fromkeys(("class_weights", "loss", "threshold"), "nothing is labeled")
+    example = Example(return_gap, 0.5, 0.3, "return gap of {:.3f} times that of random actions is above")
+    rejected_options = dict.fromkeys(("class_weights", "loss", "threshold"), "rewards take the place of labels")
     progress_axis = "samples"
-    collects_outputs = False  # of episodes that are over
+    collects_outputs = False  # an episode's outputs are not kept
     demo = "play"
     command = "zoo play {}"
     low: Tensor
@@ -72,7 +73,7 @@ class Control(Task):
 
     @classmethod
     def output_shape(cls, spec: DataSpec) -> tuple[int, ...]:
-        """Return (actions,): a logit of each, or a mean of each number."""
+        """Return (actions,): a logit per discrete action, or a mean per dimension of a continuous one."""
         return (len(spec.classes) or len(getattr(spec, "low", ())),)
 
     def metrics(self, stage: str) -> Metrics:
@@ -82,19 +83,19 @@ class Control(Task):
         return Metrics(metrics)
 
     def update(self, metrics: Metrics, output: Any, batch: Batch) -> None:
-        """Add episodes; ``output`` has their figures (E,) by name."""
+        """Update the metrics with episodes; ``output`` has named values (E,) of each."""
         for name, values in output.items():
             metrics.feed(**{name: (values,)})
         metrics.feed(return_std=(output["return"],))
 
     def predictions(self, output: Tensor) -> dict[str, Tensor]:
-        """Return ``probability`` (B, actions) of each action, or the likeliest ``action`` (B, numbers)."""
+        """Return the ``probability`` (B, actions) of each action, or the likeliest ``action`` (B, numbers)."""
         if self.spec.classes:
             return {"probability": output.float().softmax(1)}
         return {"action": scaled(output.float(), self.low, self.high)}
 
     def postprocess(self, predictions: dict[str, Tensor]) -> dict[str, Any]:
-        """Return the answer, and the names of the likeliest of actions."""
+        """Return the predictions, with the name of the likeliest discrete action."""
         if not self.spec.classes:
             return {**predictions}
         likeliest = predictions["probability"].argmax(1).tolist()
@@ -105,7 +106,10 @@ class Control(Task):
         return {"random": partial(at_random, dataset)}
 
     def plots(self, dataset: Dataset, predictions: dict[str, Any], visualizations: Mapping[str, Tensor]) -> Plots:
-        """Return what draws ``frames`` of an episode, and the ``map`` of actions and values over two observed numbers."""
+        """Return plots of the ``frames`` of an episode, and of the ``map`` of actions and values.
+
+        The map is over two-dimensional observations.
+        """
         from zoo.tasks.plots import maps, write_gif
 
         plots: Plots = {}
@@ -117,12 +121,12 @@ class Control(Task):
 
 
 def scaled(action: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """Return actions (…, numbers), whose range is [−1, 1], cut to it and in the environment's units."""
+    """Return actions (…, numbers) clipped to [−1, 1] and scaled to the environment's units."""
     return low + (action.clamp(-1, 1) + 1) / 2 * (high - low)
 
 
 def at_random(environments: Any) -> Scores:
-    """Return the test's scores of actions that are drawn evenly."""
+    """Return the test scores of uniformly random actions."""
     spec, generator = environments.spec, np.random.default_rng(0)
     low, high = (np.array(bound, np.float32) for bound in (spec.low, spec.high))
 

@@ -1,4 +1,4 @@
-"""Forecasting: the next steps of a series."""
+"""Forecasting: the next steps of a time series."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from zoo.tasks.base import Baselines, Example, Metrics, Plots, Task, number_sche
 
 @register_task("forecasting", target="future")
 class Forecasting(Task):
-    """Error of the standardized future. ``output`` (B, H, C), ``y`` (B, H, C) in original units.
+    """Forecasting of standardized values: ``output`` (B, H, C), and ``y`` (B, H, C) in original units.
 
-    ``mse`` and ``mae`` are in units of the training deviation of each column, as the field gives them;
-    ``mse_original`` and ``mae_original`` are in the columns' own.
+    ``mse`` and ``mae`` are in units of the training standard deviation of each column, as in the literature.
+    ``mse_original`` and ``mae_original`` are in the columns' own units.
     """
 
     monitor, mode, fallback_monitor = "mse", "min", "mse"
@@ -45,16 +45,16 @@ class Forecasting(Task):
 
     @classmethod
     def output_shape(cls, spec: DataSpec) -> tuple[int, ...]:
-        """Return (H, C): steps ahead, columns."""
+        """Return (H, C): prediction length, columns."""
         return spec.target_shape
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
-        """Return the mean error over steps and columns, squared or, by ``objective.loss=mae``, absolute; a scalar."""
+        """Return the mean error over steps and columns, squared or with ``objective.loss=mae`` absolute; a scalar."""
         error = F.l1_loss if self.options.loss == "mae" else F.mse_loss
         return error(output.float(), self.standard(batch["y"]))
 
     def standard(self, y: Tensor) -> Tensor:
-        """Return values in units of the training data's deviation."""
+        """Return standardized values."""
         return (y - self.mean) / self.std
 
     def metrics(self, stage: str) -> Metrics:
@@ -63,8 +63,8 @@ class Forecasting(Task):
         return Metrics({f"{name}{unit}": kind() for unit in ("", "_original") for name, kind in kinds.items()})
 
     def update(self, metrics: Metrics, output: Tensor, batch: Batch) -> None:
-        """Add a batch."""
-        # contiguous: torchmetrics flattens by view
+        """Update the metrics with a batch."""
+        # contiguous, since torchmetrics flattens by view
         pair = (output.float().contiguous(), self.standard(batch["y"]).contiguous())
         original = (self.predictions(output)["value"].contiguous(), batch["y"].contiguous())
         metrics.feed(mse=pair, mae=pair, mse_original=original, mae_original=original)
@@ -75,7 +75,7 @@ class Forecasting(Task):
         return {"value": output * self.std + self.mean}
 
     def baselines(self, dataset: Dataset, options: Mapping[str, Any]) -> Baselines:
-        """Return ``repeat last`` and, where a season is known and in the past, ``seasonal naive``."""
+        """Return ``repeat last`` and, if the seasonal period is known and within the context, ``seasonal naive``."""
         periods = {"repeat last": 1}
         if 1 < self.spec.seasonal_period <= self.spec.input_shape[0]:
             periods["seasonal naive"] = self.spec.seasonal_period
@@ -83,17 +83,17 @@ class Forecasting(Task):
 
     def _naive(self, test: Split, period: int) -> Scores:
         """Return the scores of forecasts that repeat the last ``period`` steps."""
-        index = torch.arange(self.spec.target_shape[0]) % period - period  # from the end
+        index = torch.arange(self.spec.target_shape[0]) % period - period  # counted from the end
         columns = list(self.spec.targets)
         return self.test_scores((self.standard(b["x"][:, index][:, :, columns]), b) for b in EvalLoader(test))
 
     def constant_baselines(self, split: Split) -> dict[str, Scores]:
-        """Return the scores of all baselines, which learn nothing."""
+        """Return the scores of all baselines, none of which is trained."""
         measures = self.baselines(Dataset(self.spec, split, split, split), {})
         return {name: measure() for name, measure in measures.items()}
 
     def plots(self, dataset: Dataset, predictions: dict[str, Any], visualizations: Mapping[str, Tensor]) -> Plots:
-        """Return what draws forecasts and their errors."""
+        """Return plots of forecasts and of their errors."""
         from zoo.tasks.plots import errors_by_step, forecasts
 
         value = predictions["value"]
@@ -109,5 +109,5 @@ class Forecasting(Task):
 
     @classmethod
     def data_options(cls, spec: DataSpec) -> dict[str, Any]:
-        """Return the lengths of past and future."""
+        """Return the context length and the prediction length."""
         return {"data.context_length": spec.input_shape[0], "data.prediction_length": spec.target_shape[0]}

@@ -1,4 +1,4 @@
-"""Generation: new rows like the real ones; how far they are from them, and how much of them they cover."""
+"""Generation: new rows like the real ones, compared by their distance to them and their coverage of them."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from zoo.utils.atomic_io import atomic_write
 from zoo.utils.device import to_widest_dtype
 from zoo.utils.random import EVAL_BATCH
 
-GRIDS = {  # title, and number of lines
+GRIDS = {  # title, number of rows
     "samples": ("new images", 8),
     "interpolation": ("interpolation between two latent vectors", 1),
-    "nearest": ("new images, each beside its nearest training image", 2),
+    "nearest": ("generated images, each above its nearest training image", 2),
 }
-COLUMNS, COUNT = 10, 100  # of the samples of an epoch
-SMALL = 56  # pixels a side, up to which images are drawn twice or more as large
-SECONDS = 8.0  # that the animation takes at most
+COLUMNS, COUNT = 10, 100  # columns and number of an epoch's samples
+SMALL = 56  # pixels a side, up to which images are enlarged
+SECONDS = 8.0  # maximum duration of the animation
 
 
 def relative_frechet(metrics: Mapping[str, float], dataset: Dataset) -> float:
@@ -59,8 +59,8 @@ class Generation(Task):
 
     monitor, mode, fallback_monitor = "frechet_pca", "min", "frechet_pca"
     example = Example(relative_frechet, 0.5, 0.3, "Fréchet distance {:.3f} times that of the mean row is above")
-    rejected_options = dict.fromkeys(("class_weights", "loss", "threshold"), "nothing is predicted")
-    collects_outputs = False  # samples are drawn when a picture is
+    rejected_options = dict.fromkeys(("class_weights", "loss", "threshold"), "there is no target to predict")
+    collects_outputs = False  # samples are generated for plots
     demo = "sample"
     command = "zoo sample {}"
 
@@ -75,30 +75,30 @@ class Generation(Task):
         return (1,)
 
     def metrics(self, stage: str) -> Metrics:
-        """Return what compares samples, and the discriminator's shares."""
+        """Return the metrics that compare samples, and the accuracies of the discriminator."""
         samples = SampleMetrics(self.has_evaluator, len(self.spec.classes), self.conditional)
         return Metrics({"samples": samples, "d_real": MeanMetric(), "d_generated": MeanMetric()})
 
     def update(self, metrics: Metrics, output: Any, batch: Batch) -> None:
-        """Add a batch; ``output`` has real and generated rows by name."""
+        """Update the metrics with a batch; ``output`` has named values of real and generated rows."""
         metrics["samples"].update(**output, **({"y": batch["y"]} if self.conditional else {}))
         metrics["d_real"].update(to_widest_dtype(output["real_logit"] > 0))
         metrics["d_generated"].update(to_widest_dtype(output["generated_logit"] < 0))
 
     def predictions(self, output: Tensor) -> dict[str, Tensor]:
-        """Return ``real_probability``, that of the discriminator for each image to be real."""
+        """Return ``real_probability``, the discriminator's probability that an image is real."""
         return {"real_probability": output.float().sigmoid().squeeze(-1)}
 
     def metric_names(self, stage: str) -> list[str] | None:
-        """Return None: which metrics compare samples depends on the data."""
+        """Return None, since the metrics that compare samples depend on the data."""
         return None
 
     def baselines(self, dataset: Dataset, options: Mapping[str, Any]) -> Baselines:
-        """Return ``other real images``, in place of generated ones."""
+        """Return the baseline ``other real images``, which replace generated ones."""
         return {"other real images": partial(real_to_real, dataset)}
 
     def plots(self, dataset: Dataset, predictions: dict[str, Any], visualizations: Mapping[str, Tensor]) -> Plots:
-        """Return what draws samples, interpolations and nearest neighbors."""
+        """Return plots of samples, interpolations and nearest neighbors."""
         from zoo.utils.plotting import grid
 
         return {
@@ -108,13 +108,13 @@ class Generation(Task):
         }
 
     def callbacks(self, model: Any, folder: Path) -> list[Callback]:
-        """Return what writes a grid of samples after each epoch, where the model samples."""
+        """Return a callback that writes a grid of samples after each epoch, if the model generates images."""
         return [SampleGrids(folder / "samples")] if hasattr(model, "sample") else []
 
 
 @torch.inference_mode()
 def real_to_real(dataset: Dataset) -> Scores:
-    """Return test scores of other real images, as many of the training part, in place of generated ones."""
+    """Return the test scores of as many real images from the training split in place of generated ones."""
     spec, evaluator = dataset.spec, load_evaluator(dataset.spec)
     center, components = principal_components(dataset.train["x"], COMPONENTS)
     samples = SampleMetrics(evaluator is not None, len(spec.classes), conditional=False)
@@ -132,7 +132,7 @@ def real_to_real(dataset: Dataset) -> Scores:
 
 
 class SampleGrids(EpochSamples):
-    """Writes samples of the same noise to ``samples/<epoch>.png`` after each epoch, at the end ``samples.gif``."""
+    """Writes samples of the same noise to ``samples/<epoch>.png`` after each epoch, and ``samples.gif`` at the end."""
 
     def write(self, model: Any) -> None:
         """Write the epoch's grid."""
@@ -141,7 +141,7 @@ class SampleGrids(EpochSamples):
         atomic_write(path, lambda to: picture.save(to, format="png"))
 
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """Write the animation of this run's epochs."""
+        """Write an animation of the run's epochs."""
         if not self.guard.missing:
             self.guard.attempt("samples.gif", lambda: self._animate(module), None)
 
@@ -153,19 +153,19 @@ class SampleGrids(EpochSamples):
         paths = sorted(path for path in self.path.glob("*.png") if int(path.stem) <= model.loop.epochs)
         if not paths:
             return
-        durations = [max(int(1000 * SECONDS / len(paths)), 40)] * (len(paths) - 1) + [3000]  # the last one stays
+        durations = [max(int(1000 * SECONDS / len(paths)), 40)] * (len(paths) - 1) + [3000]  # ms
         save_gif([Image.open(path).convert("P") for path in paths], self.path.with_suffix(".gif"), durations)
 
 
 def _picture(images: Tensor) -> Any:
-    """Return images (N, C, H, W) in [0, 1] side by side, as a PIL image."""
+    """Return images (N, C, H, W) in [0, 1] as a grid, a PIL image."""
     from PIL import Image
     from torchvision.utils import make_grid
 
     from zoo.utils.plotting import visible
 
     side = images.shape[2]
-    # gray images become colored
+    # gray images get three channels
     grid = make_grid(visible(images.float().cpu()), nrow=COLUMNS, padding=1, pad_value=0.5)
     times = max(SMALL // side, 1)
     pixels = (grid * 255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()

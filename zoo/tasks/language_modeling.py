@@ -1,4 +1,4 @@
-"""The next symbol of a text."""
+"""Language modeling: the next token of a text."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from zoo.tasks.base import Baselines, EpochSamples, Example, Metrics, Task, Tran
 from zoo.utils.atomic_io import atomic_write
 from zoo.utils.console import print_progress
 
-CHARACTERS, WORDS = 120, 40  # in a sample
+CHARACTERS, WORDS = 120, 40  # length of a sample
 
 
 def relative_nll(metrics: Mapping[str, float], dataset: Dataset) -> float:
-    """Return the nats of a test symbol, as a multiple of those by its frequency there."""
+    """Return the negative log-likelihood as a multiple of that of the test tokens' own frequencies."""
     y = dataset.test["y"].index_select(0, torch.arange(len(dataset.test["y"])))[:, 0]
     frequency = torch.bincount(y).double() / len(y)
     return metrics["nll"] / float(-(frequency * frequency.clamp(min=1e-12).log()).sum())
@@ -36,17 +36,17 @@ def relative_nll(metrics: Mapping[str, float], dataset: Dataset) -> float:
 
 @register_task("language_modeling", target="next_symbol")
 class LanguageModeling(Task):
-    """Cross-entropy of each next symbol. ``output`` (B, T, V) logits, ``y`` (B, T) int64; padding does not count.
+    """Language modeling by cross-entropy: ``output`` (B, T, V) has logits, and ``y`` (B, T) the next tokens as int64.
 
-    ``nll`` is in nats per symbol; perplexity is its exponential, and where symbols are characters it is given in bits
-    too.
+    Padding does not count. ``nll`` is in nats per token, and perplexity is its exponential. For characters it is also
+    reported in bits.
     """
 
     monitor, mode, monitors = "nll", "min", ("nll", "accuracy", "perplexity")
-    rejected_options = dict.fromkeys(("class_weights", "threshold", "loss"), "the target is the next symbol")
+    rejected_options = dict.fromkeys(("class_weights", "threshold", "loss"), "the target is the next token")
     metric_labels: ClassVar[Mapping[str, str]] = {"nll": "nats per token", "accuracy": "next-token accuracy"}
-    example = Example(relative_nll, 0.7, 0.6, "nll {:.3f} times that of single symbols' frequencies is above")
-    collects_outputs = False  # of the size of the text times that of the vocabulary
+    example = Example(relative_nll, 0.7, 0.6, "nll {:.3f} times that of the token frequencies is above")
+    collects_outputs = False  # their size would be that of the text times that of the vocabulary
     demo = "generate"
     command = "zoo generate {}"
 
@@ -57,7 +57,7 @@ class LanguageModeling(Task):
 
     @classmethod
     def output_shape(cls, spec: DataSpec) -> tuple[int, ...]:
-        """Return (T, V), logits of the next symbol after each."""
+        """Return (T, V), logits of the next token at each step."""
         return (*spec.input_shape, spec.vocab_size)
 
     @classmethod
@@ -71,14 +71,14 @@ class LanguageModeling(Task):
         return F.cross_entropy(logits.float(), y, ignore_index=PADDING, label_smoothing=self.label_smoothing)
 
     def metrics(self, stage: str) -> Metrics:
-        """Return nll, perplexity, accuracy and, of characters, bits per character."""
+        """Return nll, perplexity, accuracy and, for characters, bits per character."""
         metrics = {"nll": MeanMetric(), "perplexity": TransformedMean(torch.exp), "accuracy": MeanMetric()}
         if self.characters:
             metrics["bits_per_character"] = TransformedMean(lambda nll: nll / math.log(2))
         return Metrics(metrics)
 
     def update(self, metrics: Metrics, output: Tensor, batch: Batch) -> None:
-        """Add a batch: each symbol counts alike."""
+        """Update the metrics with a batch; all tokens have the same weight."""
         logits, correct = output.float().transpose(1, 2), (output.argmax(2) == batch["y"]).float()
         nll = F.cross_entropy(logits, batch["y"], ignore_index=PADDING, reduction="none")  # (B, T), 0 in padding
         inside = (batch["y"] != PADDING).float()
@@ -86,30 +86,30 @@ class LanguageModeling(Task):
         metrics.feed(nll=pair, perplexity=pair, bits_per_character=pair, accuracy=(correct, inside))
 
     def predictions(self, output: Tensor) -> dict[str, Tensor]:
-        """Return ``probability`` (B, T, V) of each symbol to come next."""
+        """Return the ``probability`` (B, T, V) of each next token."""
         return {"probability": output.float().softmax(2)}
 
     def postprocess(self, predictions: dict[str, Tensor]) -> dict[str, Any]:
-        """Return the likeliest next ``label`` of each text and ``probability`` (B, V) of what follows its end."""
+        """Return the likeliest next token ``label`` of each text, and the ``probability`` (B, V) of all next tokens."""
         probability = predictions["probability"][:, -1]
         return {"label": [self.vocabulary[i] for i in probability.argmax(1).tolist()], "probability": probability}
 
     def baselines(self, dataset: Dataset, options: Mapping[str, Any]) -> Baselines:
-        """Return the ``frequencies`` of single symbols, and a ``5-gram``."""
+        """Return the ``frequencies`` of single tokens, and a ``5-gram`` model."""
         return {name: partial(ngram_scores, dataset, order) for name, order in (("frequencies", 1), ("5-gram", 5))}
 
     def callbacks(self, model: Any, folder: Path) -> list[Callback]:
-        """Return what writes a sample after each epoch, where the model generates."""
+        """Return a callback that writes a sample after each epoch, if the model generates text."""
         return [TextSamples(folder / "samples.txt")] if hasattr(model, "generate") else []
 
     @classmethod
     def data_options(cls, spec: Any) -> dict[str, Any]:
-        """Return the block size and the kind of tokens."""
+        """Return the block size and the tokenizer."""
         return {"data.block_size": spec.input_shape[0], "data.tokenizer": spec.tokenizer}
 
 
 def ngram_scores(dataset: Dataset, order: int) -> Scores:
-    """Return the test scores of ``order`` symbols in a row, counted in the training text."""
+    """Return the test scores of an n-gram model with n = ``order``, counted in the training text."""
     spec: Any = dataset.spec
     train, test = (split["x"].base.numpy().astype(np.int64) for split in (dataset.train, dataset.test))  # type: ignore[union-attr]
     test = test[test != PADDING]
@@ -119,13 +119,14 @@ def ngram_scores(dataset: Dataset, order: int) -> Scores:
 
 
 def ngram(train: np.ndarray, test: np.ndarray, order: int, symbols: int) -> np.ndarray:
-    """Return the probability of each test symbol after the ``order`` - 1 before it, backing off to fewer.
+    """Return the probability of each test token given the ``order`` - 1 tokens before it, with backoff.
 
-    Witten & Bell 1991: p(w | h) = (c(h w) + t(h) · p(w | h')) / (c(h) + t(h)), c being counts in training, t(h) how
-    many different symbols were seen after h, and h' being h without its first symbol.
+    Witten & Bell 1991: p(w | h) = (c(h w) + t(h) · p(w | h')) / (c(h) + t(h)). Here c counts occurrences in training,
+    and t(h) is the number of different tokens seen after the context h. The shorter context h' is h without its first
+    token.
     """
     p = np.full(len(test), 1 / symbols)
-    for size in range(1, order + 1):  # of h w
+    for size in range(1, order + 1):  # length of h w
         if len(test) < size:
             break
         known, test_grams = (np.lib.stride_tricks.sliding_window_view(part, size) for part in (train, test))
@@ -143,7 +144,7 @@ def ngram(train: np.ndarray, test: np.ndarray, order: int, symbols: int) -> np.n
 
 
 class TextSamples(EpochSamples):
-    """Adds a sample to ``samples.txt`` after each epoch and prints it in one line, the same draw each time."""
+    """Appends a sample to ``samples.txt`` after each epoch and prints it in one line, with the same seed each time."""
 
     written = ""
 
@@ -152,7 +153,7 @@ class TextSamples(EpochSamples):
         return {"written": self.written}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore them."""
+        """Restore the samples so far."""
         self.written = state["written"]
 
     def write(self, model: Any) -> None:
@@ -161,4 +162,4 @@ class TextSamples(EpochSamples):
         text = model.generate(length=length, temperature=0.8)
         self.written += f"--- epoch {model.loop.epochs + 1} ---\n{text}\n"
         atomic_write(self.path, lambda to: to.write_text(self.written))
-        print_progress(f"  writes: {' '.join(text.split())}")
+        print_progress(f"  sample: {' '.join(text.split())}")

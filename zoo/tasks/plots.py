@@ -1,4 +1,4 @@
-"""Plots of test predictions and of trained models, from which each task takes its own."""
+"""Plots of test predictions and of trained models; each task uses some of them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from zoo.data.dataset import Values
 from zoo.utils.plotting import INK, TRAIN, VAL, axes_of, grid, panel, save, save_gif, show
 
 PER_SECOND = 25  # frames
-POINTS = 5000  # codes in a picture
+POINTS = 5000  # maximum number of codes in a plot
 LINES = {"clean": "input", "noisy": "noisy input", "restored": "reconstruction"}
 
 # --- classes ---
 
 
 def confusion_plot(predicted: Tensor, y: Tensor, classes: Sequence[str], path: Path) -> Path:
-    """Plots how often each class (row) was predicted as each other (column); counts where they can be read."""
+    """Plot how often each class (row) was predicted as each class (column), with counts if they fit."""
     counts = torch.bincount(y * len(classes) + predicted, minlength=len(classes) ** 2).view(len(classes), -1).numpy()
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     size = min(max(3.0, 0.45 * len(classes) + 1.2), 12)
@@ -40,12 +40,12 @@ def confusion_plot(predicted: Tensor, y: Tensor, classes: Sequence[str], path: P
             text = str(counts[row, column])
             ax.text(column, row, text, ha="center", va="center", fontsize=7, color=color)
     right = np.trace(counts) / max(counts.sum(), 1)
-    ax.set_title(f"{right:.2%} of {counts.sum():,} right", fontsize=10, color=INK)
+    ax.set_title(f"{right:.2%} of {counts.sum():,} correct", fontsize=10, color=INK)
     return save(figure, path)
 
 
 def mistakes(images: Values, probability: Tensor, y: Tensor, classes: Sequence[str], path: Path) -> Path:
-    """Plots the images whose true class got the least probability, of those that were classified wrongly."""
+    """Plot the misclassified images with the lowest probability of the true class."""
     wrong = torch.nonzero(probability.argmax(1) != y).squeeze(1)
     order = wrong[probability[wrong, y[wrong]].argsort()][:24].tolist()
     guess = [(classes[int(probability[i].argmax())], float(probability[i].max())) for i in order]
@@ -55,7 +55,7 @@ def mistakes(images: Values, probability: Tensor, y: Tensor, classes: Sequence[s
 
 
 def precision_recall(score: Tensor, truth: Tensor, names: Sequence[str], path: Path) -> Path:
-    """Plots precision against recall at each threshold; ``score`` and ``truth`` are (N, names)."""
+    """Plot precision against recall at all thresholds; ``score`` and ``truth`` are (N, names)."""
     ax = panel(4.4, 4, "recall", "precision")
     for number, name in enumerate(names[:10]):
         order = score[:, number].argsort(descending=True)
@@ -74,7 +74,7 @@ def precision_recall(score: Tensor, truth: Tensor, names: Sequence[str], path: P
 
 
 def predicted_against_true(value: Tensor, y: Tensor, path: Path) -> Path:
-    """Plots predicted against true values, in original units."""
+    """Plot predicted against true values, in original units."""
     ax = panel(4, 4, "true", "predicted")
     low, high = float(min(y.min(), value.min())), float(max(y.max(), value.max()))
     ax.plot([low, high], [low, high], color=TRAIN, linewidth=1)
@@ -83,7 +83,7 @@ def predicted_against_true(value: Tensor, y: Tensor, path: Path) -> Path:
 
 
 def forecasts(dataset: Any, value: Tensor, path: Path) -> Path:
-    """Plots test windows, evenly through the test part: the past, the true future, the forecast; by column."""
+    """Plot evenly spaced test windows by column: the context, the true future and the forecast."""
     spec, rows = dataset.spec, 3
     columns = list(range(min(len(spec.targets), 3)))
     figure = Figure(figsize=(4.2 * len(columns), 2.1 * rows), layout="constrained")
@@ -105,7 +105,7 @@ def forecasts(dataset: Any, value: Tensor, path: Path) -> Path:
 
 
 def errors_by_step(dataset: Any, value: Tensor, path: Path) -> Path:
-    """Plots the root of the mean squared error over the steps ahead, by column, in units of training's deviation."""
+    """Plot the root mean squared error over the steps ahead by column, in units of the training standard deviation."""
     spec = dataset.spec
     y = dataset.test["y"].index_select(0, torch.arange(len(value)))
     scale = torch.tensor([spec.std[n] for n in spec.targets])
@@ -122,7 +122,7 @@ def errors_by_step(dataset: Any, value: Tensor, path: Path) -> Path:
 
 
 def reconstructions(images: Mapping[str, Tensor], path: Path) -> Path:
-    """Plots test images (N, C, H, W) in lines: as they are, with noise, and what the model makes of that."""
+    """Plot test images (N, C, H, W) in rows: clean, with noise, and reconstructed."""
     lines = [name for name in LINES if name in images]
     count = len(images["clean"])
     figure = Figure(figsize=(0.9 * count + 0.9, 0.95 * len(lines)), layout="constrained")
@@ -135,7 +135,7 @@ def reconstructions(images: Mapping[str, Tensor], path: Path) -> Path:
 
 
 def series_reconstructions(images: Mapping[str, Tensor], path: Path) -> Path:
-    """Plots windows (N, T, C) of a series and what the model gives back, standardized."""
+    """Plot windows (N, T, C) of a series and their reconstructions, standardized."""
     count = min(len(images["clean"]), 4)
     figure = Figure(figsize=(6, 1.5 * count), layout="constrained")
     for ax, row in zip(np.atleast_1d(axes_of(figure, count, 1)), range(count), strict=True):
@@ -146,7 +146,7 @@ def series_reconstructions(images: Mapping[str, Tensor], path: Path) -> Path:
 
 
 def plane(codes: Tensor, y: Tensor | None, classes: Sequence[str], path: Path) -> Path:
-    """Plots codes (N, K) on a plane, colored by class; of more than two numbers, their first principal components."""
+    """Plot codes (N, K) in two dimensions, colored by class; for K > 2, their first two principal components."""
     index = torch.from_numpy(np.random.default_rng(0).permutation(len(codes))[:POINTS])
     points, axes = codes[index].double(), "latent dimensions"
     if points.shape[1] > 2:
@@ -166,8 +166,8 @@ def plane(codes: Tensor, y: Tensor | None, classes: Sequence[str], path: Path) -
 
 
 def score_histogram(score: Tensor, y: Tensor, path: Path) -> Path:
-    """Plots the distribution of scores of normal test rows and of anomalies, each as a share of its own rows."""
-    ax = panel(5, 3, "score", "share of the rows")
+    """Plot the distributions of the scores of normal test rows and of anomalies, each as a share of its own rows."""
+    ax = panel(5, 3, "score", "share of rows")
     positive = bool((score > 0).all())
     edges = (np.geomspace if positive else np.linspace)(float(score.min()), float(score.max()), 50)
     for number, (name, color) in enumerate((("normal", TRAIN), ("anomaly", VAL))):
@@ -182,7 +182,7 @@ def score_histogram(score: Tensor, y: Tensor, path: Path) -> Path:
 
 
 def top_anomalies(inputs: Values, score: Tensor, y: Tensor, path: Path) -> Path:
-    """Plots the test images with the highest scores, and which of them are anomalies."""
+    """Plot the test images with the highest scores, and mark the anomalies."""
     order = score.argsort(descending=True)[:24].tolist()
     captions = [f"{'anomaly' if y[row] else 'normal'} {float(score[row]):.3g}" for row in order]
     title = "test images by descending anomaly score"
@@ -201,7 +201,7 @@ def write_gif(frames: Tensor, path: Path) -> Path:
 
 
 def maps(visualizations: Mapping[str, Tensor], path: Path) -> Path:
-    """Plots action and value (H, W) over two observed numbers, which range over ``range`` (2, 2)."""
+    """Plot action and value (H, W) over two-dimensional observations, which range over ``range`` (2, 2)."""
     panels = {"action": visualizations["map"]}
     panels |= {"value": visualizations["value"]} if "value" in visualizations else {}
     figure = Figure(figsize=(4.2 * len(panels), 3.6), layout="constrained")
@@ -210,7 +210,7 @@ def maps(visualizations: Mapping[str, Tensor], path: Path) -> Path:
         options = {"extent": (left, right, low, high), "cmap": "viridis" if title == "value" else "coolwarm"}
         drawn = ax.imshow(values.cpu().numpy(), origin="lower", aspect="auto", **options)
         figure.colorbar(drawn, ax=ax)
-        ax.set_xlabel("first observed number", color=INK)
-        ax.set_ylabel("second observed number", color=INK)
+        ax.set_xlabel("first dimension of the observation", color=INK)
+        ax.set_ylabel("second dimension of the observation", color=INK)
         ax.set_title(title, fontsize=10, color=INK)
     return save(figure, path)

@@ -33,8 +33,8 @@ from zoo.tasks.base import Baselines, Example, Metrics, Plots, Task, Transformed
 from zoo.utils.device import to_widest_dtype
 from zoo.utils.random import PerSampleGenerator
 
-SMALLEST = 16  # pixels a side: SSIM looks at windows of 11
-FALSE_ALARMS = 0.01  # of normal rows, by the threshold that is set where validation holds no anomaly
+SMALLEST = 16  # pixels a side: SSIM uses windows of 11
+FALSE_ALARMS = 0.01  # share of normal rows above the threshold if validation has no anomalies
 
 
 def relative_mse(metrics: Mapping[str, float], dataset: Dataset) -> float:
@@ -45,11 +45,11 @@ def relative_mse(metrics: Mapping[str, float], dataset: Dataset) -> float:
 
 @register_task("reconstruction", target="input")
 class Reconstruction(Task):
-    """Squared error of the reconstruction. ``output`` is like ``target(x)``: images in [0, 1], else standardized.
+    """Reconstruction by squared error. ``output`` is like ``target(x)``: images in [0, 1], other data standardized.
 
-    ``mse`` is the mean per number, ``sse`` the sum per row; of images, ``psnr`` is −10 log₁₀ mse in decibels. Where
-    there are anomalies, they are ranked by their error, which then is that of the normal rows alone, and ``f1`` is
-    found with a threshold from validation.
+    ``mse`` is the mean per value, ``sse`` the sum per row, and for images ``psnr`` is −10 log₁₀ mse in decibels. If
+    there are anomalies, they are ranked by their error, ``mse`` covers normal rows only, and ``f1`` uses a threshold
+    from validation.
     """
 
     monitor, mode, fallback_monitor = "mse", "min", "mse"
@@ -69,15 +69,15 @@ class Reconstruction(Task):
         return spec.input_shape if spec.encoded_size == spec.inputs else (spec.encoded_size,)
 
     def configure(self, options: ObjectiveOptions, *, label_smoothing: float) -> None:
-        """Take up a run's options."""
+        """Apply the options of a run."""
         super().configure(options, label_smoothing=label_smoothing)
         self.threshold_metric = options.threshold or ("f1" if self.detects_anomalies else None)
         if options.threshold and not self.detects_anomalies:
-            reason = "there are no anomalies to detect; data.normal_classes says what is normal"
-            raise ZooError(f"objective.threshold: does not go with this task; {reason}")
+            reason = "there are no anomalies to detect; set data.normal_classes"
+            raise ZooError(f"objective.threshold: does not apply to this task: {reason}")
 
     def target(self, x: Tensor) -> Tensor:
-        """Return what raw ``x`` is to be reconstructed as: images as they are, tables encoded, series standardized."""
+        """Return the target of the reconstruction for raw ``x``: images unchanged, tables encoded, series standardized."""
         return self.scaler.transform(x)
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
@@ -85,14 +85,14 @@ class Reconstruction(Task):
         return F.mse_loss(output.float(), self.target(batch["x"]))
 
     def error(self, output: Tensor, x: Tensor) -> Tensor:
-        """Return the squared error of each row (B,), summed over its numbers."""
+        """Return the squared error (B,) of each row, summed over its values."""
         return (output.float() - self.target(x)).square().flatten(1).sum(1)
 
     def anomaly_score(self, output: Tensor, x: Tensor) -> Tensor:
-        """Return the mean squared error of each row (B,).
+        """Return the mean squared error (B,) of each row.
 
-        Of images it is that of the difference's mean over each 3×3 pixels, so that an edge a pixel beside counts less
-        than a part that is not there.
+        For images, the difference is first averaged over each 3×3 pixels. An edge shifted by one pixel then counts less
+        than a missing part.
         """
         error = output.float() - self.target(x)
         if self.spec.spatial:
@@ -100,7 +100,7 @@ class Reconstruction(Task):
         return error.square().flatten(1).mean(1)
 
     def names(self, stage: str) -> list[str]:
-        """Return the metrics of a stage."""
+        """Return the names of a stage's metrics."""
         names = ["mse", "sse"] + (["psnr"] if self.spec.bounded else [])
         detection = ["auroc", "average_precision"] + (["f1"] if stage == "test" else [])
         if stage == "test" and self.spec.spatial and self.spec.bounded and min(self.spec.input_shape[1:]) >= SMALLEST:
@@ -109,7 +109,7 @@ class Reconstruction(Task):
         return names if stage == "test" else [name for name in names if name in ("mse", self.monitor)]
 
     def metrics(self, stage: str) -> Metrics:
-        """Return the error, and how well it ranks anomalies; for the test in each form."""
+        """Return metrics of the error and of the anomaly ranking; the test has all of them."""
         known: dict[str, Any] = {
             "psnr": lambda: TransformedMean(lambda mse: -10 * mse.log10()),
             "ssim": lambda: StructuralSimilarityIndexMeasure(data_range=1.0),
@@ -120,7 +120,7 @@ class Reconstruction(Task):
         return Metrics({name: known.get(name, MeanMetric)() for name in self.names(stage)})
 
     def update(self, metrics: Metrics, output: Any, batch: Batch) -> None:
-        """Add a batch; ``output`` as of the network, or with a ``score`` (B,) that ranks anomalies beside it."""
+        """Update the metrics with a batch. ``output`` is the network's output, or also has an anomaly ``score`` (B,)."""
         out, x = (output["output"] if isinstance(output, dict) else output).float(), batch["x"]
         normal = self.normal(batch)
         with torch.autocast(x.device.type, enabled=False):  # SSIM is a difference of large numbers
@@ -132,24 +132,24 @@ class Reconstruction(Task):
         if self.detects_anomalies:
             score = to_widest_dtype(self.score(output, x))
             alarm = score >= (math.inf if self.threshold is None else self.threshold)
-            share = 0.5 + 0.5 * score / (1 + score.abs())  # torchmetrics takes what is not in [0, 1] for logits
+            share = 0.5 + 0.5 * score / (1 + score.abs())  # torchmetrics treats values outside [0, 1] as logits
             both = (share, batch["y"])
             metrics.feed(auroc=both, average_precision=both, f1=(alarm.long(), batch["y"]))
 
     def normal(self, batch: Batch) -> Tensor:
-        """Return which rows (B,) the error is of: those that are no anomalies."""
+        """Return a mask (B,) of the rows that are not anomalies, over which errors are averaged."""
         if self.detects_anomalies:
             return batch["y"] == 0
         return torch.ones(len(batch["x"]), dtype=torch.bool, device=batch["x"].device)
 
     def score(self, output: Any, x: Tensor) -> Tensor:
-        """Return the anomaly score of each row (B,), the output's own where it has one."""
+        """Return the anomaly score (B,) of each row: the output's own if it has one."""
         named = output if isinstance(output, dict) else {"output": output}
         score: Tensor = named["score"] if "score" in named else self.anomaly_score(named["output"], x)
         return score
 
     def collect(self, output: Any, batch: Batch) -> Tensor | None:
-        """Return each row's score."""
+        """Return the score of each row."""
         return self.score(output, batch["x"])
 
     def postprocess_outputs(self, collected: Tensor) -> dict[str, Any]:
@@ -157,40 +157,40 @@ class Reconstruction(Task):
         return {"score": collected}
 
     def choose_threshold(self, collected: Tensor, y: Tensor) -> float:
-        """Return the threshold on the score; of normal rows alone, one that few of them pass."""
+        """Return the threshold on the score; without anomalies, one that few normal rows exceed."""
         assert self.threshold_metric is not None
         if not bool((y == 1).any()):
             return float(collected.double().quantile(1 - FALSE_ALARMS))
         return best_threshold(collected, y == 1, self.threshold_metric)
 
     def predictions(self, output: Tensor) -> dict[str, Tensor]:
-        """Return ``reconstruction``, in original units; of a table its numbers, then each text as 0 to 1."""
+        """Return ``reconstruction`` in original units; for a table its numbers, then each category in [0, 1]."""
         return {"reconstruction": self.scaler.inverse_transform(output.float())}
 
     def postprocess(self, predictions: dict[str, Tensor]) -> dict[str, Any]:
-        """Return the answer and, where anomalies are looked for, each row's ``label`` by its score."""
+        """Return the predictions and, for an anomaly detector, each row's ``label`` by its score."""
         if "score" not in predictions or self.threshold is None:
             return {**predictions}
         anomalies = (predictions["score"] >= self.threshold).long().tolist()
         return {"label": [self.spec.classes[on] for on in anomalies], **predictions}
 
     def baselines(self, dataset: Dataset, options: Mapping[str, Any]) -> Baselines:
-        """Return ``pca`` with as many components as ``latent_dim``, and what suits a denoiser, VAE or anomaly detector."""
+        """Return ``pca`` with ``latent_dim`` components, and further baselines for a denoiser, VAE or anomaly detector."""
         return reconstruction_baselines(self, dataset, options)
 
     def constant_baselines(self, split: Split) -> dict[str, Scores]:
-        """Return the scores of the training rows' ``mean``; none where columns hold categories."""
+        """Return the scores of the training rows' ``mean``; none if columns are categorical."""
         if any(self.spec.categories):
             return {}
         centers = ((self.scaler.center(self.target(batch["x"])), batch) for batch in EvalLoader(split))
         return {"mean": self.test_scores(centers)}
 
     def test_scores(self, outputs: Iterable[tuple[Any, Batch]]) -> Scores:
-        """Return the test's metrics but f1, which needs a threshold."""
+        """Return the test metrics except f1, which needs a threshold."""
         return {name: value for name, value in super().test_scores(outputs).items() if name != "f1"}
 
     def plots(self, dataset: Dataset, predictions: dict[str, Any], visualizations: Mapping[str, Tensor]) -> Plots:
-        """Return what draws reconstructions, codes, samples and anomaly scores."""
+        """Return plots of reconstructions, codes, samples and anomaly scores."""
         from zoo.tasks import plots as draw
         from zoo.utils.plotting import grid
 
@@ -216,24 +216,26 @@ class Reconstruction(Task):
 
     @classmethod
     def output_schema(cls, spec: DataSpec) -> dict[str, Any]:
-        """Return the schema of the ``error``; of an anomaly detector ``score`` and ``label`` too."""
+        """Return the schema of the ``error``; for an anomaly detector also ``score`` and ``label``."""
         schema = object_schema(error=number_schema())
         if spec.normal_classes:
             schema["properties"] |= {"label": {"type": "string", "enum": list(spec.classes)}, "score": number_schema()}
         return schema
 
 
-MAX_TEST, MAX_VAL = 1000, 50  # images that filters are tested on, and selected on: each takes milliseconds
-Denoise = Callable[[np.ndarray, float], np.ndarray]  # of an image (H, W) or (C, H, W), with a strength
-STRENGTHS = (0.4, 0.6, 0.8, 1.0, 1.3)  # as shares of the noise
-MAX_FIT_ROWS = 20_000  # rows that principal components and the forest are fitted to
+MAX_TEST, MAX_VAL = 1000, 50  # maximum numbers of images to test and to select filters; each image takes milliseconds
+Denoise = Callable[
+    [np.ndarray, float], np.ndarray
+]  # from an image (H, W) or (C, H, W) and a strength to the denoised image
+STRENGTHS = (0.4, 0.6, 0.8, 1.0, 1.3)  # as multiples of the noise level
+MAX_FIT_ROWS = 20_000  # maximum number of rows to fit principal components and the forest
 
 
 def reconstruction_baselines(task: Any, dataset: Dataset, options: Mapping[str, Any]) -> Baselines:
-    """Return, of a Reconstruction, what measures ``pca`` with as many numbers as the model's ``latent_dim``, and what suits its options.
+    """Return the baselines of a Reconstruction: ``pca`` with the model's ``latent_dim``, and others by its options.
 
-    Where it is a denoiser: the ``noisy input`` itself, ``non-local means`` and ``wavelets`` on its first 1,000
-    images; where it looks for anomalies: an ``isolation forest`` too.
+    For a denoiser: the ``noisy input`` itself, and the filters ``non-local means`` and ``wavelets`` on the first 1,000
+    images. For an anomaly detector: also an ``isolation forest``. For a VAE: a density.
     """
     noise = options.get("noise", "none"), options.get("noise_level", 0.0)
 
@@ -281,14 +283,14 @@ def _components(dataset: Dataset, task: Any, train: np.ndarray, count: int, nois
 
 
 def _independent_pixels(train: np.ndarray, x: np.ndarray) -> Scores:
-    """Return nats per test row where each pixel is black by its share in training alone."""
+    """Return the nats per test row of independent pixels, each black with its frequency in training."""
     share = train.mean(0, dtype=np.float64).clip(1e-4, 1 - 1e-4)
     nll = -float((x * np.log(share) + (1 - x) * np.log(1 - share)).sum(1).mean())
     return {"nll": nll, "elbo": -nll}
 
 
 def _density(train: np.ndarray, x: np.ndarray, size: int) -> Scores:
-    """Return nats per test row by probabilistic PCA."""
+    """Return the nats per test row by probabilistic PCA."""
     from sklearn.decomposition import PCA
 
     pca = PCA(min(size, train.shape[1] - 1), random_state=0).fit(train.astype(np.float64))
@@ -309,7 +311,7 @@ def _forest(train: np.ndarray, x: np.ndarray, test: Split) -> Scores:
 
 
 def _filters(dataset: Dataset, task: Task, noise: tuple[str, float]) -> Baselines:
-    """Return what measures filters on the same noisy test images; how strong they are is chosen on validation."""
+    """Return denoising filters on the same noisy test images; their strength is chosen on validation."""
     name, level = noise
     gray = dataset.spec.input_shape[0] == 1
     channel_axis = None if gray else 0
@@ -332,10 +334,10 @@ def _filters(dataset: Dataset, task: Task, noise: tuple[str, float]) -> Baseline
 
     measures = {"noisy input": lambda: measure(dataset.test, lambda image, _: image, 1.0, MAX_TEST)}
     try:
-        import pywt  # noqa: F401  (which the wavelets import later)
+        import pywt  # noqa: F401  (denoise_wavelet imports it later)
         from skimage.restoration import denoise_nl_means, denoise_wavelet
     except ImportError:
-        print(f"note: filters to compare with need scikit-image; {install('images')}", file=sys.stderr)
+        print(f"note: the filter baselines need scikit-image; {install('images')}", file=sys.stderr)
         return measures
     options = {"patch_size": 5, "patch_distance": 6, "fast_mode": False, "channel_axis": channel_axis}
     denoisers: dict[str, Denoise] = {
@@ -346,7 +348,7 @@ def _filters(dataset: Dataset, task: Task, noise: tuple[str, float]) -> Baseline
 
 
 def _rows(task: Any, split: Split, *, every: bool = False) -> np.ndarray:
-    """Return rows of a split as the numbers that are to be given back (N, numbers): all, or some for a fit."""
+    """Return the reconstruction targets (N, numbers) of a split: of all rows, or of a sample for a fit."""
     count = len(split["x"])
     index = torch.arange(count)
     if not every and count > MAX_FIT_ROWS:

@@ -22,7 +22,7 @@ from zoo.tasks.base import Baselines, Example, Metrics, Plots, Task, number_sche
 
 @register_task("regression", target="number")
 class Regression(Task):
-    """Error of the standardized target. ``output`` (B, 1), ``y`` (B,) in original units, less ``target_offset``."""
+    """Regression of a standardized target: ``output`` (B, 1), and ``y`` (B,) in original units less ``target_offset``."""
 
     monitor, mode, fallback_monitor = "rmse", "min", "rmse"
     monitors = ("rmse", "mae", "r2")
@@ -41,7 +41,7 @@ class Regression(Task):
         return (1,)
 
     def loss(self, output: Tensor, batch: Batch) -> Tensor:
-        """Return the mean error in units of the target's deviation, squared unless ``objective.loss=mae``; a scalar."""
+        """Return the mean error in units of the target's standard deviation, a scalar; squared unless ``loss=mae``."""
         y = batch["y"]
         if "share" in batch:
             y = batch["share"] * y + (1 - batch["share"]) * batch["y2"]
@@ -53,21 +53,22 @@ class Regression(Task):
         return Metrics({"rmse": MeanSquaredError(squared=False), "mae": MeanAbsoluteError(), "r2": DefinedR2()})
 
     def update(self, metrics: Metrics, output: Tensor, batch: Batch) -> None:
-        """Add a batch, in original units."""
+        """Update the metrics with a batch, in original units."""
         pair = (self.value(output), batch["y"])
-        standard = (output.float().squeeze(1), (batch["y"] - self.mean) / self.std)  # R² of large numbers loses digits
+        # standardized, since R² of large numbers loses precision
+        standard = (output.float().squeeze(1), (batch["y"] - self.mean) / self.std)
         metrics.feed(rmse=pair, mae=pair, r2=standard)
 
     def value(self, output: Tensor) -> Tensor:
-        """Return values (B,) in the units of ``y``."""
+        """Return predicted values (B,) in the units of ``y``."""
         return output.float().squeeze(1) * self.std + self.mean
 
     def predictions(self, output: Tensor) -> dict[str, Tensor]:
-        """Return ``value`` (B,) in original units; in float64 where float32 would lose the differences."""
+        """Return ``value`` (B,) in original units, as float64 if float32 would lose precision."""
         value = self.value(output)
         if not self.offset:
             return {"value": value}
-        device = "cpu" if value.device.type == "mps" else value.device  # which has no float64
+        device = "cpu" if value.device.type == "mps" else value.device  # MPS has no float64
         return {"value": value.to(device, torch.float64) + self.offset}
 
     def baselines(self, dataset: Dataset, options: Mapping[str, Any]) -> Baselines:
@@ -77,12 +78,12 @@ class Regression(Task):
         return {"mean": partial(mean, dataset), "linear regression": partial(linear_regression, dataset)}
 
     def constant_baselines(self, split: Split) -> dict[str, Scores]:
-        """Return the scores of the training rows' ``mean``."""
+        """Return the scores of predicting the ``mean`` of the training rows."""
         y = np.asarray(split["y"])
         return {"mean": regression_scores(np.full(len(y), self.mean), y)}
 
     def plots(self, dataset: Dataset, predictions: dict[str, Any], visualizations: Mapping[str, Tensor]) -> Plots:
-        """Return what draws predicted against true values."""
+        """Return a plot of predicted against true values."""
         from zoo.tasks.plots import predicted_against_true
 
         y: Any = dataset.test["y"]

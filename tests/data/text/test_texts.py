@@ -155,7 +155,7 @@ def test_text_file_rejects_unreadable_files_in_one_line(tmp_path, content, messa
 def test_generate_from_the_command_line(prose, capsys):
     options = {"data.path": str(prose), "data.block_size": 16, "trainer.max_epochs": 1}
     run = zoo.train("lstm", "text_file", **options, report=False)
-    assert "writes: " in capsys.readouterr().out
+    assert "sample: " in capsys.readouterr().out
     assert (run.folder / "samples.txt").read_text().startswith("--- epoch 1 ---\n")
     assert main(["generate", str(run.folder), "prompt=the cat", "length=20", "seed=3"]) == 0
     out = capsys.readouterr().out
