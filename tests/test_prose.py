@@ -1,5 +1,6 @@
 """README and docs keep to the style: short sentences, and none of the constructions that read like a translation."""
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -57,6 +58,29 @@ def test_prose_keeps_to_the_style(page):
     if page.suffix == ".ipynb":
         text = "\n\n".join("".join(c["source"]) for c in json.loads(text)["cells"] if c["cell_type"] == "markdown")
     assert not findings(text), "\n".join(findings(text))
+
+
+SOURCES = [*sorted((ROOT / "zoo").rglob("*.py")), *sorted((ROOT / "benchmarks").glob("*.py")), ROOT / "train.py"]
+SETTINGS = [*sorted((ROOT / "conf").rglob("*.yaml")), *sorted((ROOT / "zoo").rglob("*.toml"))]
+
+
+def docstrings(source: str) -> str:
+    """Return the docstrings of a module as paragraphs; a described argument is one."""
+    texts = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            text = (ast.get_docstring(node) or "").replace("``", "`")
+            text = re.sub(r"^(Args|Raises|Returns|Yields|Examples?|Attributes|Notes?):$", "", text, flags=re.MULTILINE)
+            text = re.sub(r"^ +(?=(`\w+`|\w+)( \(.*?\))?: )", "\n- ", text, flags=re.MULTILINE)
+            texts.append(re.sub(r"^ {4,}(?=\S)", "", text, flags=re.MULTILINE))
+    return "\n\n".join(texts)
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, id=str(path.relative_to(ROOT))) for path in SOURCES + SETTINGS])
+def test_docstrings_and_comments_keep_to_the_style(path):
+    text = path.read_text()
+    prose = docstrings(text) if path.suffix == ".py" else "\n\n".join(re.findall(r"#+ ?(.*)$", text, re.MULTILINE))
+    assert not findings(prose), "\n".join(findings(prose))
 
 
 @pytest.mark.parametrize(
