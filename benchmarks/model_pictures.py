@@ -1,7 +1,7 @@
 """Make the pictures of the models' pages, ``docs/_static/models``: ``python -m benchmarks.model_pictures [NAME …]``.
 
-``NAME.png`` shows what a model does, ``NAME-curves.png`` how it learned in the runs of ``benchmarks/results``. Pretrained
-weights serve where they exist; the rest trains for seconds. MNIST must be at hand, and the extra ``render``.
+``NAME.png`` shows a model at work. ``NAME-curves.png`` shows the curves of the runs in ``benchmarks/results``.
+Pretrained weights are used if they exist; the other models train for seconds. MNIST must be at hand, and the extra ``render``.
 """
 
 from __future__ import annotations

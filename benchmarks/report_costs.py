@@ -1,4 +1,4 @@
-"""The README's tables of what things cost: the suites speed and scaling."""
+"""The tables of speed and cost: suite=speed and suite=scaling."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ def speed_table() -> str:
     measured_last = {
         row["what"]: row for row in read(RESULTS / "speed.jsonl") if "spread" in row or "ratio_spread" in row
     }
-    lines = ["| what | figure | smallest to largest |", "|---|---|---|"]
+    lines = ["| measurement | median | smallest to largest |", "|---|---|---|"]
     for what, row in measured_last.items():
         if "step_ratio" in row:
             low, high = row["ratio_spread"]
-            figure = f"{row['step_ratio']:.3f} times the bare layers: {1000 * row['step_seconds']:.1f} ms"
+            figure = f"{row['step_ratio']:.3f} × the bare layers: {1000 * row['step_seconds']:.1f} ms"
             lines.append(f"| {what} | {figure} | {low:.3f} to {high:.3f} |")
         elif "ratio" in row:
             low, high = row["ratio_spread"]
             figure = (
-                f"{row['ratio']:.3f} times the plain loop: {row['epoch_seconds']:.2f} s an epoch, "
+                f"{row['ratio']:.3f} × the plain loop: {row['epoch_seconds']:.2f} s an epoch, "
                 f"plain {row['plain_epoch_seconds']:.2f} s"
             )
             lines.append(f"| {what} | {figure} | {low:.3f} to {high:.3f} |")
@@ -35,7 +35,7 @@ def speed_table() -> str:
 
 def scaling_table() -> str:
     """Return the table of suite=scaling: costs by size, and the exponent that fits."""
-    lines = ["| what grows | model, data | cost | by size | exponent |", "|---|---|---|---|---|"]
+    lines = ["| size | model, data | unit | cost by size | exponent |", "|---|---|---|---|---|"]
     for what, row in {row["what"]: row for row in read(RESULTS / "scaling.jsonl")}.items():
         costs = ", ".join(
             f"{s:,}: {1000 * c:,.{1 if c < 0.1 else 0}f}" for s, c in zip(row["sizes"], row["seconds"], strict=True)
@@ -47,10 +47,10 @@ def scaling_table() -> str:
 
 
 def training_table() -> str:
-    """Return the table of training: samples a second in each precision, and memory."""
+    """Return the table of training: samples per second in each precision, and peak memory."""
     rows = {row["what"]: row for row in read(RESULTS / "speed.jsonl") if "training" in row}
     ways = list(dict.fromkeys(way for row in rows.values() for way in row["training"]))
-    lines = [f"| model, data | {' | '.join(f'samples a second, {way}' for way in ways)} | peak of memory |"]
+    lines = [f"| model, data | {' | '.join(f'samples per second, {way}' for way in ways)} | peak memory |"]
     lines += ["|---" * (len(ways) + 2) + "|"]
     for what, row in rows.items():
         cells = [_samples(row["training"][way]) if way in row["training"] else "" for way in ways]
@@ -65,10 +65,10 @@ def _samples(one: Mapping[str, Any]) -> str:
 
 
 def inference_table() -> str:
-    """Return the table of answers: milliseconds for a row by itself and rows per second among many, by way."""
+    """Return the table of inference: milliseconds for one row, and rows per second in batches, per mode."""
     rows = {row["what"]: row for row in read(RESULTS / "speed.jsonl") if "answers" in row}
     ways = list(dict.fromkeys(way for row in rows.values() for way in row["answers"]["one row"]))
-    heads = [*(f"one row, {way}" for way in ways), *(f"rows a second, {way}" for way in ways)]
+    heads = [*(f"one row, {way}" for way in ways), *(f"rows per second, {way}" for way in ways)]
     lines = [f"| model, data | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
     for what, row in rows.items():
         one, many = row["answers"]["one row"], row["answers"]["many rows"]

@@ -1,4 +1,4 @@
-"""The README's tables of trained models in use: from training to an exported file's answer, and behind a server."""
+"""The tables of deployment: from training to ONNX Runtime, user files, and the server."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ from typing import Any
 
 from benchmarks.rows import RESULTS, read
 from benchmarks.user_files import CONTESTS
+from zoo.metrics.names import metric_label
 
 
 def use_cases_table() -> str:
-    """Return the table of suite=use_cases: per model its figure, what it said of raw input, and how ONNX Runtime agrees."""
-    lines = ["| model | data | trained | `zoo evaluate` | raw input | first answer | ONNX file | differs at most by |"]
+    """Return the table of suite=use_cases: metric, predictions for raw input, and agreement of ONNX Runtime per model."""
+    lines = [
+        "| model | data | training | `zoo evaluate` | raw input | first prediction | ONNX file | largest difference |"
+    ]
     lines += ["|---" * 8 + "|"]
     for row in _uses():
         if "model" not in row:
             continue
-        drawn = f", drew {row['drawn']}" if "drawn" in row else ""
-        cells = [f"{row['train_seconds']:.0f} s", f"{row['metric'].replace('_', ' ')} {row['figure']:.4g}"]
+        drawn = f", sample {row['drawn']}" if "drawn" in row else ""
+        cells = [f"{row['train_seconds']:.0f} s", f"{metric_label(row['metric'])} {row['figure']:.4g}"]
         cells += [f"{row['verb']} {row['rows']:,}{drawn}", f"`{_plain(row['said'])}`", f"{row['bytes'] / 1000:,.0f} KB"]
         cells.append(f"{row['difference']:.0e}" if row["difference"] else "0")
         lines.append(f"| {row['model']} | {row['data']} | {' | '.join(cells)} |")
@@ -24,7 +27,7 @@ def use_cases_table() -> str:
 
 
 def _plain(text: str) -> str:
-    """Return a text that breaks no table."""
+    """Return a text without the marks of a table."""
     return text.replace("|", "/").replace("`", "'")
 
 
@@ -33,8 +36,8 @@ def _uses() -> list[dict[str, Any]]:
 
 
 def user_files_table() -> str:
-    """Return the tables of the comparisons on files that no recipe names, and of the file too large for memory."""
-    lines = ["| files | `zoo compare` | figure on test, the best on validation first |", "|---|---|---|"]
+    """Return the table of ``zoo compare`` on files without a recipe, and the cost of a file larger than memory."""
+    lines = ["| files | `zoo compare` | test metric, sorted by validation metric |", "|---|---|---|"]
     notes = []
     for row in _uses():
         if "entries" in row:
@@ -42,21 +45,21 @@ def user_files_table() -> str:
             ranked = [
                 f"{one['name']} {one['test'][figure]:.4g}" for one in row["entries"] if figure in (one["test"] or {})
             ]
-            named = f"{figure.replace('_', ' ')}: {', '.join(ranked)}"
+            named = f"{metric_label(figure)}: {', '.join(ranked)}"
             lines.append(f"| {row['what']} | `{' '.join(CONTESTS[row['what']])}` | {named} |")
         elif "megabytes" in row:
             notes += ["", f"`zoo predict fnn/wine` on a CSV of {row['bytes'] / 1e9:.2f} GB, {row['rows']:,} rows: "]
-            notes[-1] += f"{row['megabytes']:,.0f} MB at most, {row['took']:,.0f} s."
+            notes[-1] += f"{row['megabytes']:,.0f} MB peak memory, {row['took']:,.0f} s."
     return "\n".join(lines + notes)
 
 
 def serving_table() -> str:
-    """Return the tables of suite=serving: what many clients were answered, beside its own call; and bad requests."""
-    lines = ["| clients | requests, not answered with 200 | a second | median | 99 of 100 within "]
-    lines[0] += "| the model's call of one row, of 64 | cores, clients' share included |"
-    lines += ["|---" * 7 + "|"]
-    drawn = ["", "| model of | requests drawn from its schema | answered with 2xx | refused with 4xx | 5xx or none "]
-    drawn[1] += "| 2xx, of those that it allows |"
+    """Return the tables of suite=serving: throughput and latency under load, and responses to generated requests."""
+    lines = ["| load | requests | failed | requests per second | median latency | 99th percentile "]
+    lines[0] += "| model alone, one row | model alone, 64 rows | cores, shared with the clients |"
+    lines += ["|---" * 9 + "|"]
+    drawn = ["", "| model of | generated requests | 2xx | 4xx | 5xx or none "]
+    drawn[1] += "| 2xx among valid requests |"
     drawn += ["|---" * 6 + "|"]
     for what, row in {row["what"]: row for row in read(RESULTS / "serving.jsonl")}.items():
         if "bare" not in row:
@@ -69,7 +72,7 @@ def serving_table() -> str:
             continue
         failed = sum(count for status, count in row["statuses"].items() if status != "200")
         one, many = (row["bare"][key] for key in ("a row, ms", "rows a second in 64s"))
-        cells = [f"{row['requests']:,}, {failed}", f"{row['a_second']:,.0f}", f"{row['p50_ms']:,.0f} ms"]
-        cells += [f"{row['p99_ms']:,.0f} ms", f"{one} ms, {64000 / many:.1f} ms", f"{row['threads']}"]
+        cells = [f"{row['requests']:,} | {failed}", f"{row['a_second']:,.0f}", f"{row['p50_ms']:,.0f} ms"]
+        cells += [f"{row['p99_ms']:,.0f} ms", f"{one} ms | {64000 / many:.1f} ms", f"{row['threads']}"]
         lines.append(f"| {what} | {' | '.join(cells)} |")
     return "\n".join(lines + drawn)

@@ -1,4 +1,4 @@
-"""The README's tables of what was tried to break: runs that were stopped and killed, and files that were damaged."""
+"""The tables of reliability: conformance checks, stopped and killed runs, damaged files."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ from benchmarks.rows import RESULTS, read
 
 
 def conformance_table() -> str:
-    """Return what suite=conformance measured, per model its checks, stops and kills, and the memory of a long run; and
-    what suite=replay did.
-    """
-    lines = ["| model | conformance checks | of two processes | stopped at random | killed at random |"]
+    """Return the table of suite=conformance, with the memory of a long run and the result of suite=replay below it."""
+    lines = ["| model | checks passed | checks with two processes | stopped and resumed | killed and resumed |"]
     lines += ["|---" * 5 + "|"]
     last: dict[tuple[str, str], dict[str, Any]] = {}
     for row in read(RESULTS / "conformance.jsonl"):
         last[row["model"], row["how"]] = row
     for model in dict.fromkeys(model for model, how in last if how != "memory"):
         checks, stopped, killed = (last.get((model, how)) for how in ("checks", "stopped", "killed"))
-        cells = [f"{checks['passed']} passed in {checks['seconds']:.0f} s", str(checks["processes"])] if checks else []
+        cells = [f"{checks['passed']} in {checks['seconds']:.0f} s", str(checks["processes"])] if checks else []
         cells = cells or ["", ""]
-        cells += [_equal(stopped, "stops"), _equal(killed, "kills")]
+        cells += [_equal(stopped), _equal(killed)]
         lines.append(f"| {model} | {' | '.join(cells)} |")
     for (_, how), row in last.items():
         if how == "memory":
             warm, end = row["megabytes"]
-            lines += ["", f"{row['what']}: {warm:.0f} MB after a tenth of them, {end:.0f} MB at the end."]
+            lines += [
+                "",
+                f"{row['what'].capitalize()}: {warm:.0f} MB after a tenth of the steps, {end:.0f} MB at the end.",
+            ]
     lines += [f"\n{_replay(row)}" for row in read(RESULTS / "replay.jsonl")[-1:]]
     return "\n".join(lines)
 
@@ -40,20 +41,23 @@ def _replay(row: dict[str, Any]) -> str:
     )
 
 
-def _equal(row: dict[str, Any] | None, what: str) -> str:
-    return f"bit-equal after {row['equal']} of {len(row['points'])} {what}" if row else ""
+def _equal(row: dict[str, Any] | None) -> str:
+    return f"{row['equal']} of {len(row['points'])} bit-equal" if row else ""
 
 
 ENDS = {
-    "refused": "refused in a line",
-    "read as it was": "read, nothing was harmed",
-    "read as it is": "read as the file now says",
+    "refused": "rejected with a message",
+    "read as it was": "read, data undamaged",
+    "read as it is": "read, values changed",
 }
 
 
 def files_table() -> str:
-    """Return the table of suite=files: per reader how damaged files ended."""
-    lines = [f"| reader | checksums over all | tried | {' | '.join(ENDS.values())} | otherwise |", "|---" * 7 + "|"]
+    """Return the table of suite=files: outcomes of damaged files per reader."""
+    lines = [
+        f"| reader | checksum of all bytes | files | {' | '.join(ENDS.values())} | crash or traceback |",
+        "|---" * 7 + "|",
+    ]
     for name, row in {row["reader"]: row for row in read(RESULTS / "files.jsonl")}.items():
         outcomes = dict(row["outcomes"])
         cells = [str(outcomes.pop(end, 0)) for end in ENDS]

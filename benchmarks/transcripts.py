@@ -1,7 +1,7 @@
 """Run the commands whose output README and docs show, and write it: ``python -m benchmarks.transcripts``.
 
-A transcript stands between ``<!-- transcript: COMMAND -->`` and ``<!-- end -->``. Of the lines that rewrite each other
-on a terminal only the last one is kept, and the time of a folder's name is left out.
+The marks ``<!-- transcript: COMMAND -->`` and ``<!-- end -->`` enclose a transcript. It keeps the last of the lines that
+rewrite each other on a terminal, and leaves out the time in the name of a folder.
 """
 
 from __future__ import annotations
