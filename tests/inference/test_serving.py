@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 import zoo
+from zoo.__main__ import main
 from zoo.data import load
 from zoo.data.inputs import from_json
 from zoo.data.sequence.spec import SequenceSpec
@@ -288,3 +289,9 @@ def test_loop_drops_late_requests():
     row = dict.fromkeys(model.spec.columns, 1.0)
     sent = run_loop(model, {"late": [row] * 10}, seconds=5.0, age=6.0)
     assert sent.statuses == {"late": 504}
+
+
+def test_serve_prints_errors_to_an_open_stderr(capsys):
+    assert main(["serve", "ppo/cartpole"]) == 2
+    assert "serve: does not support control of environment data" in capsys.readouterr().err
+    assert not sys.stderr.closed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,8 +28,11 @@ def run_serve(args: Args) -> int:
     place, host, port = args.path(), args["host"], args["port"]
     limits = Limits(bytes=int(1e6 * args["max_mb"]), seconds=args["seconds"])
     log = args["log"]
-    print(f"serving         {place} at http://{host}:{port}/predict   (/docs shows how; Ctrl-C ends it)", flush=True)
-    with log.open("a") if log is not None else sys.stderr as file:
+    print(
+        f"serving         {place} at http://{host}:{port}/predict   (API docs at /docs; press Ctrl-C to stop)",
+        flush=True,
+    )
+    with log.open("a") if log is not None else contextlib.nullcontext(sys.stderr) as file:
         serve(place, host=host, port=port, batch=args["batch"], limits=limits, log=file)
     return 0
 
@@ -38,6 +42,6 @@ def run_demo(args: Args) -> int:
     from zoo.inference.demo import demo
 
     place, host, port = args.path(), args["host"], args["port"]
-    print(f"demo            {place} at http://{host}:{port}   (Ctrl-C ends it)", flush=True)
+    print(f"demo            {place} at http://{host}:{port}   (press Ctrl-C to stop)", flush=True)
     demo(place, host=host, port=port)
     return 0

@@ -42,7 +42,7 @@ def sample(model: Any, out: Path, *, count: int = 64, **options: Any) -> list[st
     stored = out.suffix == ".npz"
     largest = MAX_STORED if stored else MAX_DRAWN
     if not 1 <= count <= largest:
-        raise ZooError(f"count={count}: must be from 1 to {largest} in a {out.suffix}")
+        raise ZooError(f"count={count}: must be from 1 to {largest:,} for a {out.suffix} file")
     if not hasattr(model, "sample") or not model.spec.spatial:
         raise ZooError(f"sample: model={model.name} of {model.spec.modality} data does not generate images")
     images = model.sample(count, **options)

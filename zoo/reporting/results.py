@@ -222,10 +222,11 @@ def closing(context: RunContext, content: Mapping[str, Any], plots: Sequence[Pat
     task, spec = context.model.task, context.dataset.spec
     monitor, data, model = task.monitor, content["data"], content["model"]
     metrics = {key.removeprefix("test/"): value for key, value in content["metrics"].items() if key.startswith("test/")}
-    constant: Mapping[str, float] = next(iter(content["baselines"].values()), {})
+    constant: Mapping[str, float]
+    predictor, constant = next(iter(content["baselines"].items()), ("", {}))
     others = [
         f"{metric_label(name, task.metric_labels)} {value:.4g}"
-        + (f" ({constant[name]:.3g})" if name in constant else "")
+        + (f" ({predictor} {constant[name]:.3g})" if name in constant else "")
         for name, value in metrics.items()
         if name != monitor
     ]
