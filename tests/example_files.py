@@ -49,7 +49,7 @@ def _tables(folder: Path, rng: np.random.Generator) -> None:
     frame = pd.DataFrame(x, columns=["age", "income", "visits"])
     left = (x[:, 0] + x[:, 1] > 0).astype(int)
     frame.assign(left=np.where(left, "yes", "no")).to_csv(folder / "churn.csv", index=False)
-    dates = pd.date_range("2024-01-01", periods=count).astype(str)
+    dates = pd.date_range("2024-01-01", periods=count).strftime("%Y%m%d")
     price = (100 + 10 * x[:, 0] + x[:, 2]).round(2)
     frame.assign(id=range(count), date=dates, price=price).to_csv(folder / "prices.csv", index=False)
     labels = {name: (x[:, n] > 0).astype(int) for n, name in enumerate(("drama", "comedy", "crime"))}

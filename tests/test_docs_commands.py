@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 from pathlib import Path
 
 import pytest
@@ -18,11 +17,19 @@ from zoo.exceptions import ZooError
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```console\n((?:.*\n)*?)```$", re.MULTILINE)
-SHORT = {  # a command, shortened: what it does is tried, not how well
+SHORT = {  # what a command takes to be short: it is run to see that it works, not how well
     "train": ("trainer.max_epochs=1", "trainer.steps_per_epoch=2"),
-    "compare": ("minutes=0.02",),
+    "compare": ("minutes=0.1",),
     "sample": ("count=4",),
     "generate": ("length=20",),
+}
+EPISODES = ("data.n_val_episodes=2", "data.n_test_episodes=2", "trainer.max_epochs=1")
+POLICIES = dict.fromkeys(("ppo", "a2c", "reinforce"), EPISODES)
+POLICIES |= dict.fromkeys(("dqn", "sac"), (*EPISODES, "data.steps_per_epoch=1024"))
+SMALL = {  # data of runs that a page refers to
+    "csv": ("data.path=churn.csv", "data.target=left"),
+    "image_folder": ("data.path=photos",),
+    "text_file": ("data.path=novel.txt",),
 }
 STARTED = ("serve", "demo")  # run until they are stopped; tests of their own start them
 OTHER = ("git", "python", "pip", "uv", "docker", "source", "curl", "tensorboard", "jupyter", "pytest", "cd")
@@ -49,7 +56,7 @@ def words_of(command):
     return [part for part in shlex.split(command) if part != "…"]
 
 
-def available(words, folder):
+def available(words):
     """Tell whether a command can run here: its data are at hand or small, and nothing is downloaded."""
     data = dict(word.split("=", 1) for word in words if "=" in word).get("data", "")
     if any(word in NOT_HERE for word in words):
@@ -76,6 +83,23 @@ def test_docs_train_commands_compose(page, tmp_path, monkeypatch):
                 raise AssertionError(f"{command}: {error}") from error
 
 
+def shortened(words):
+    """Return the arguments of a command with those of SHORT in place of its own."""
+    short = SHORT.get(words[1], ())
+    if words[1] == "train":
+        short = next((options for name, options in POLICIES.items() if f"model={name}" in words), short)
+    keys = {word.partition("=")[0] for word in short}
+    return [word for word in words[1:] if word.partition("=")[0] not in keys] + list(short)
+
+
+def train_missing_run(words):
+    """Train the run that a command refers to by runs/MODEL-DATA, if no command before did."""
+    for model, data in re.findall(r"\bruns/([a-z0-9]+)-(\w+)", " ".join(words)):
+        if not Path(f"runs/{model}-{data}").exists():
+            arguments = ["zoo", "train", f"model={model}", f"data={data}", *SMALL.get(data, ())]
+            assert main(shortened(arguments)) == 0, arguments
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", pages_with("zoo"))
 def test_docs_console_commands_run(page, tmp_path, monkeypatch):
@@ -87,8 +111,8 @@ def test_docs_console_commands_run(page, tmp_path, monkeypatch):
         if words[0] != "zoo" or words[1] in STARTED:
             continue
         if words[1] == "train":
-            skipped_run = not available(words, tmp_path)
+            skipped_run = not available(words)
         if skipped_run:
             continue
-        assert main([*words[1:], *SHORT.get(words[1], ())]) == 0, command
-    shutil.rmtree(tmp_path / "runs", ignore_errors=True)
+        train_missing_run(words)
+        assert main(shortened(words)) == 0, command
