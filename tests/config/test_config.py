@@ -378,3 +378,11 @@ def test_recipe_sets_only_options_that_exist(path):
     data_options = {*registry.signature(registry.data_entry(data).load), "batch_size", "augment", "normal_classes"}
     assert set(recipe.get("model", {})) <= model_options
     assert set(recipe.get("data", {})) <= data_options
+
+
+def test_augmentation_is_switched_off_by_null_and_not_by_an_empty_mapping():
+    pair = ["model=cnn", "data=digits"]
+    assert compose([*pair, "data.augment=null"]).data.augment is None
+    assert compose([*pair, "data.augment={degrees:0}"]).data.augment.translate == compose(pair).data.augment.translate
+    with pytest.raises(ZooError, match=r"pass data\.augment=null to switch it off"):
+        compose([*pair, "data.augment={}"])

@@ -209,6 +209,8 @@ def _quoted(override: str, parser: OverridesParser, sweep: bool) -> str:
     if matched is None or matched[1].startswith("hydra."):
         return override
     key, value = matched.groups()
+    if key == "data.augment" and value.replace(" ", "") == "{}":
+        raise ZooError("data.augment={}: keeps the recipe's augmentation; pass data.augment=null to switch it off")
     if key.lstrip("+") in GROUPS:
         return f"{key}={_text(value)}" if re.fullmatch(r"[\d.]+", value) else canonical(override)
     is_path = key.lstrip("+") in PATH_OPTIONS
