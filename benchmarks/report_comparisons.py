@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.report_format import count, direction, figures, interval, label, threads
-from benchmarks.report_results import PRINTED, SAMPLES, Rows, sample_cell, task_of
+from benchmarks.report_results import SAMPLES, Rows, is_generated, printed, sample_cell, task_of
 from benchmarks.rows import RESULTS, read
 
 
@@ -29,7 +29,7 @@ def _of_a_kind(models: Sequence[str], cases: Sequence[str], groups: Mapping[tupl
     for data in cases:
         every = [row for model in models for row in groups[data, model]]
         task = task_of(every)
-        metric = PRINTED.get((task, every[0]["figure"]), every[0]["figure"])
+        metric = printed(every, every[0]["figure"])
         cells = [figures(metric, [row["metrics"][f"test/{metric}"] for row in groups[data, m]]) for m in models]
         low, high = (f(row["params"] for row in every) for f in (min, max))
         seconds = [row["train_seconds"] for row in every]
@@ -69,8 +69,9 @@ def samples_table() -> str:
 
 def _of_cgans(rows: Rows) -> str:
     """Return the table of the cgan's images themselves."""
+    rows = [row for row in rows if is_generated([row])]
     measured = [metric for metric in SAMPLES if any(f"test/{metric}" in row["metrics"] for row in rows)]
-    names = [f"{label('generation', metric)} {direction('generation', metric)}" for metric in measured]
+    names = [f"{label(task_of(rows), metric)} {direction(task_of(rows), metric)}" for metric in measured]
     lines = [f"| data | images of | {' | '.join(names)} | training |", "|---" * (len(names) + 3) + "|"]
     who = {"cgan": "a cgan that saw all labels", "cgan of few": "a cgan that saw 100 images"}
     for data, what in dict.fromkeys((row["data"], row["what"]) for row in rows if row["what"] in who):

@@ -14,21 +14,11 @@ SHARES = (  # metrics that are shares, printed in percent
     *("class_accuracy", "precision", "recall", "coverage"),
 )
 FEWEST = 5  # seeds of an interquartile mean
-UNITS = {  # by task and metric, in the literature's words
-    ("forecasting", "mse"): "MSE (standardized)",
-    ("forecasting", "mae"): "MAE (standardized)",
-    ("reconstruction", "mse"): "MSE per value",
-    ("reconstruction", "sse"): "squared error per image",
-    ("reconstruction", "psnr"): "PSNR (dB)",
-    ("reconstruction", "nll"): "−log p(x) (nats, 1,000 importance samples)",
-    ("language_modeling", "bits_per_character"): "bits per character",
-    ("generation", "frechet_zoo_cnn"): "FD (features of zoo CNN)",
-}
 
 
 def label(task: str, metric: str) -> str:
     """Return the name of a metric with its unit."""
-    return UNITS.get((task, metric)) or metric_label(metric, registry.get_task(task).metric_labels)
+    return metric_label(metric, registry.get_task(task).metric_labels)
 
 
 def direction(task: str, metric: str) -> str:

@@ -11,12 +11,14 @@ from benchmarks.quality import cases, command_of, each_of, measured, met
 from benchmarks.report_format import SHARES, count, direction, figures, interquartile_mean, label, runs, threads
 from benchmarks.rows import RESULTS, read
 from zoo import registry
+from zoo.config.signatures import model_options
 
 Key = tuple[str, str, tuple[str, ...]]  # model, data, overrides
 Rows = list[dict[str, Any]]
+IMPORTANCE_SAMPLES = model_options("vae")["test_importance_samples"].default
 REAL = "other real images"  # the baseline of generated images
 SAMPLES = ("frechet_zoo_cnn", "precision", "recall", "density", "coverage", "class_accuracy")
-PRINTED = {("language_modeling", "nll"): "bits_per_character"}  # the literature's metric in place of the monitored one
+PRINTED = {"nll": "bits_per_character"}  # the literature's metric in place of the monitored one, where a run has it
 FAMILIES = {  # the recipe that the README shows of each family
     "feed-forward": ("fnn", "mnist"),
     "convolutional": ("cnn", "mnist"),
@@ -91,7 +93,7 @@ def _results(chosen: Callable[[Rows], bool]) -> str:
     """Return the tables of the chosen recipes, those of generated images and of returns in columns of their own."""
     expected_by_case = expected_metrics()
     names = {(case.model, case.data, case.words): case.name for case in cases()}
-    lines: dict[str, list[str]] = defaultdict(list)
+    lines: dict[tuple[str, str], list[str]] = defaultdict(list)
     for key, rows in results().items():
         if (key[2] and key not in expected_by_case) or not chosen(rows):
             continue
@@ -100,26 +102,44 @@ def _results(chosen: Callable[[Rows], bool]) -> str:
         reference = f"{expected['reference']} ({expected['source']})" if expected.get("reference") else ""
         train, wall = (statistics.median(r[k] for r in rows) for k in ("train_seconds", "wall_seconds"))
         cost = f"{rows[0]['params']:,} | {train:,.0f} s, {wall:,.0f} s ({threads(rows)})"
-        task = task_of(rows)
-        if task == "generation":
+        if is_generated(rows):
             cells = " | ".join(sample_cell(rows, metric, expected) for metric in SAMPLES)
-            lines[task].append(f"| {recipe} ({runs(rows)}) | {cells} | {cost} |")
+            lines[header(rows)].append(f"| {recipe} ({runs(rows)}) | {cells} | {cost} |")
             continue
         for number, one in enumerate(each_of(expected) or [{"metric": f"test/{metric_of(rows[0])}"}]):
             name, result, baselines = metric_cells(rows, one)
-            robust = f" | {interquartile_mean([measured(row, one) for row in rows])}" if task == "control" else ""
+            robust = f" | {interquartile_mean([measured(row, one) for row in rows])}" if has_returns(rows) else ""
             about = f"{reference} | {cost}" if number == 0 else " | |"
-            lines[task].append(f"| {recipe} | {name} | {result} ({runs(rows)}){robust} | {baselines} | {about} |")
-    return "\n\n".join("\n".join([*header(task), *content]) for task, content in lines.items())
+            lines[header(rows)].append(
+                f"| {recipe} | {name} | {result} ({runs(rows)}){robust} | {baselines} | {about} |"
+            )
+    return "\n\n".join("\n".join([*head, *content]) for head, content in lines.items())
 
 
-def header(task: str) -> tuple[str, str]:
-    """Return the first two lines of a task's table."""
-    if task == "generation":
+def is_generated(rows: Rows) -> bool:
+    """Tell whether runs have the metrics of generated images."""
+    return "test/frechet_zoo_cnn" in rows[0]["metrics"]
+
+
+def has_returns(rows: Rows) -> bool:
+    """Tell whether runs have the returns of a policy."""
+    return "test/return" in rows[0]["metrics"]
+
+
+def printed(rows: Rows, metric: str) -> str:
+    """Return the metric of the literature that tables print in place of ``metric``, if the runs have it."""
+    other = PRINTED.get(metric)
+    return other if other is not None and f"test/{other}" in rows[0]["metrics"] else metric
+
+
+def header(rows: Rows) -> tuple[str, str]:
+    """Return the first two lines of the table that runs belong to."""
+    task = task_of(rows)
+    if is_generated(rows):
         names = [f"{label(task, metric)} {direction(task, metric)}" for metric in SAMPLES]
         columns = ["recipe", *names, "parameters", "training, whole run"]
     else:
-        robust = ["IQM, 95 % interval"] if task == "control" else []
+        robust = ["IQM, 95 % interval"] if has_returns(rows) else []
         columns = ["recipe", "metric", "result", *robust, "baselines", "reference", "parameters", "training, whole run"]
     return f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"
 
@@ -149,7 +169,7 @@ def _miss(rows: Rows, one: Mapping[str, Any]) -> str:
 def metric_cells(rows: Rows, one: Mapping[str, Any]) -> tuple[str, str, str]:
     """Return the name of a metric with its direction, the result of runs, and the baselines."""
     task = task_of(rows)
-    metric = PRINTED.get((task, name_of(one)), name_of(one))
+    metric = printed(rows, name_of(one))
     result = figures(metric, [row["metrics"][f"test/{metric}"] for row in rows])
     if metric != name_of(one):
         result += f" ({statistics.mean(measured(row, one) for row in rows):.3f} nats)"
@@ -158,7 +178,10 @@ def metric_cells(rows: Rows, one: Mapping[str, Any]) -> tuple[str, str, str]:
         for name in rows[0]["baselines"]
         if metric in rows[0]["baselines"][name]
     )
-    return f"{label(task, metric)} {direction(task, metric)}", result + _miss(rows, one), baselines
+    samples = (
+        f", {IMPORTANCE_SAMPLES:,} importance samples" if metric == "nll" and "test/elbo" in rows[0]["metrics"] else ""
+    )
+    return f"{label(task, metric)}{samples} {direction(task, metric)}", result + _miss(rows, one), baselines
 
 
 def readme_table() -> str:
@@ -167,7 +190,7 @@ def readme_table() -> str:
     expected_by_case = expected_metrics()
     for family, (model, data) in FAMILIES.items():
         rows, expected = same_runs(model, data, []), expected_by_case[model, data, ()]
-        displayed = {**expected, "metric": "test/frechet_zoo_cnn"} if task_of(rows) == "generation" else expected
+        displayed = {**expected, "metric": "test/frechet_zoo_cnn"} if is_generated(rows) else expected
         metric, result, baselines = metric_cells(rows, displayed)
         reference = expected["reference"] or baselines
         seconds = statistics.median(row["train_seconds"] for row in rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +29,7 @@ class Forecasting(Task):
     """
 
     monitor, mode, fallback_monitor = "mse", "min", "mse"
+    metric_labels: ClassVar[Mapping[str, str]] = {"mse": "MSE (standardized)", "mae": "MAE (standardized)"}
     monitors = ("mse", "mae")
     rejected_options = dict.fromkeys(("class_weights", "threshold"), "the target is the future of a series")
     example = Example(lambda metrics, dataset: metrics["mse"], 0.5, 0.3, "MSE {:.3f} σ² is above")

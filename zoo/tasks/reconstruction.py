@@ -7,7 +7,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -53,6 +53,12 @@ class Reconstruction(Task):
     """
 
     monitor, mode, fallback_monitor = "mse", "min", "mse"
+    metric_labels: ClassVar[Mapping[str, str]] = {
+        "mse": "MSE per value",
+        "sse": "squared error per image",
+        "psnr": "PSNR (dB)",
+        "nll": "−log p(x) (nats)",
+    }
     example = Example(relative_mse, 0.9, 0.8, "MSE {:.3f} times that of the mean row is above")
     rejected_options = dict.fromkeys(("class_weights", "loss"), "the target is the input itself")
     demo = "reconstruct"
