@@ -1,4 +1,4 @@
-"""Train a model of the zoo: ``python train.py model=cnn data=mnist``; ``python train.py --help`` shows all choices."""
+"""Train a model: ``python train.py model=cnn data=mnist``. ``python train.py --help`` lists all options."""
 
 import sys
 

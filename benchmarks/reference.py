@@ -136,7 +136,13 @@ def _commands() -> Iterator[str]:
             for o in command.options
         ]
         rows += (
-            [("`data=NAME`, `data.KEY=VALUE`", "the run's", "data to use, as zoo train takes it")]
+            [
+                (
+                    "`data=NAME`, `data.KEY=VALUE`",
+                    "the run's" if name != "compare" else "",
+                    "data set and its options, as in zoo train",
+                )
+            ]
             if command.overrides == "data"
             else []
         )

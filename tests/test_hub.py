@@ -86,5 +86,5 @@ def test_hub_push_and_load_round_trip(tmp_path):
     assert done.returncode == 0, done.stderr
     put, refused = done.stdout.splitlines()[-2:]
     assert "someone/wine" in put
-    assert refused.startswith("hub:others/wine: cannot be written")
+    assert refused.startswith("hub:others/wine: cannot be uploaded")
     assert 'zoo.load("hub:someone/wine")' in Hub.files["README.md"].decode()

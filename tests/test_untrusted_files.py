@@ -52,7 +52,7 @@ def test_read_run_config_rejects_interpolations(cut, tmp_path, monkeypatch, plac
     node[last] = "MARK"
     braces = f"{{{reference}}}" if "\\" in spelling else f"${{{reference}}}"
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(values).replace("MARK", spelling.format(braces), 1))
-    with pytest.raises(zoo.ZooError, match="is not the configuration of a run") as caught:
+    with pytest.raises(zoo.ZooError, match="not the configuration of a run") as caught:
         read_run_config(tmp_path)
     assert "very secret" not in str(caught.value)
 
@@ -65,7 +65,7 @@ def test_resume_rejects_exponential_interpolations_at_once(cut, tmp_path, capsys
     assert main(["train", f"resume={tmp_path}"]) == 2
     assert time.monotonic() - began < 5
     (line,) = capsys.readouterr().err.splitlines()
-    assert "it holds ${…}" in line
+    assert "contains an interpolation ${…}" in line
     assert (tmp_path / "config.yaml").read_text() == yaml.safe_dump(values)
 
 

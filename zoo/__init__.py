@@ -1,4 +1,4 @@
-"""The zoo: classic neural networks that train well today, behind one name and one trainer.
+"""Classic neural networks in PyTorch: one registry, one trainer and one configuration for all of them.
 
 >>> import zoo
 >>> run = zoo.train("cnn", data="digits")  # doctest: +SKIP
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from zoo.models.vae import VAE as VAE
     from zoo.tasks.base import Task as Task
 
-# Names that need torch are imported when they are first read, so that `import zoo` is instant.
+# Names that need torch are imported on first access, so `import zoo` is instant.
 _LAZY = {entry.attribute: entry.module for entry in MODELS.values()}
 _LAZY |= {"Dataset": "zoo.data.dataset", "Modality": "zoo.data.modality"}
 _LAZY |= {"Task": "zoo.tasks.base", "ZooModule": "zoo.models.base"}

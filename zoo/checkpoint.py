@@ -1,4 +1,4 @@
-"""Checkpoints as models. Safe for files from strangers: tensors and plain values only, never code."""
+"""Read and write checkpoints. Safe to load from untrusted sources: tensors and plain values only, no pickle."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from typing import Any
 from zoo import registry
 from zoo.exceptions import ZooError
 
-FORMAT = 1  # of checkpoints; files of another format are rejected
-FOLDER = 0x10  # the bit of a zip's entry that makes torch take it for a folder, and its tensor for any memory
+FORMAT = 1  # version of the checkpoint format; other versions are rejected
+FOLDER = 0x10  # zip attribute of a folder; torch returns uninitialized memory for a tensor in such an entry
 
 
 def load_checkpoint(path: Path) -> Any:
-    """Return the model of a checkpoint file, ready to ``predict``.
+    """Return the model of a checkpoint file in evaluation mode.
 
     Raises:
-        ZooError: no such file, or not a checkpoint of the zoo.
+        ZooError: the file does not exist or is not a checkpoint of the zoo.
     """
     return load_weights(path) if path.suffix == ".safetensors" else _build(path, read(path))
 
@@ -31,7 +31,7 @@ def read(path: str | Path) -> dict[str, Any]:
     """Return the tensors and plain values of a checkpoint.
 
     Raises:
-        ZooError: no such file, one that is damaged, or not a checkpoint.
+        ZooError: the file does not exist, is damaged or is not a checkpoint.
     """
     import torch
 
@@ -41,29 +41,29 @@ def read(path: str | Path) -> dict[str, Any]:
             folders = [entry.filename for entry in archive.infolist() if entry.external_attr & FOLDER]
             damaged = damaged or next(iter(folders), None)
         if damaged is not None:
-            raise ZooError(f"{path}: is damaged, in {damaged}; fetch or make it again")
+            raise ZooError(f"{path}: damaged file (in {damaged}). Download or create it again.")
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         check_format(path, content["zoo"]["format"])
     return content
 
 
 def check_format(path: str | Path, version: object) -> None:
-    """Reject a checkpoint of another format.
+    """Reject a checkpoint with another version of the format.
 
     Raises:
-        ZooError: its format is older, or newer.
+        ZooError: the format is older or newer than FORMAT.
     """
     if version != FORMAT:
         age = "a newer" if isinstance(version, int) and version > FORMAT else "an older"
-        raise ZooError(f"{path}: was written by {age} zoo, in format {version}; this one reads {FORMAT}")
+        raise ZooError(f"{path}: written by {age} version of zoo in format {version}; this version reads {FORMAT}")
 
 
 @contextlib.contextmanager
 def _one_line_errors(path: str | Path) -> Iterator[None]:
-    """Turn any error that a damaged file, or one of another kind, raises in its readers into one line.
+    """Convert any error that a reader raises for a damaged or foreign file into a ZooError of one line.
 
     Raises:
-        ZooError: in place of it.
+        ZooError: in place of the original error.
     """
     try:
         yield
@@ -76,9 +76,9 @@ def _one_line_errors(path: str | Path) -> Iterator[None]:
 
 
 def save_weights(model: Any, path: Path, *, half: bool = False) -> None:
-    """Write a model as safetensors: its weights, all else that ``load_weights`` needs as JSON, and a digest of both.
+    """Write a model as safetensors: the weights, the metadata for ``load_weights`` as JSON, and a digest of both.
 
-    ``half`` stores numbers in 16 bits.
+    ``half`` stores float32 weights as float16.
     """
     import torch
     from safetensors.torch import save
@@ -96,7 +96,7 @@ def load_weights(path: Path) -> Any:
     """Return the model of a file that ``save_weights`` wrote.
 
     Raises:
-        ZooError: no such file, one that is damaged, or not one of the zoo.
+        ZooError: the file does not exist, is damaged or was not written by the zoo.
     """
     from safetensors import safe_open
 
@@ -104,7 +104,7 @@ def load_weights(path: Path) -> Any:
         with safe_open(path, framework="pt") as file:
             metadata, weights = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if metadata["digest"] != _digest(metadata["zoo"], weights):
-            raise ZooError(f"{path}: is damaged; fetch or make it again")
+            raise ZooError(f"{path}: damaged file. Download or create it again.")
         content = {**json.loads(metadata["zoo"]), "state_dict": weights}
         check_format(path, content["zoo"]["format"])
     return _build(path, content)
@@ -123,19 +123,19 @@ def _digest(metadata: str, weights: dict[str, Any]) -> str:
 def _build(path: str | Path, content: dict[str, Any]) -> Any:
     with _one_line_errors(path):
         name, weights = content["zoo"]["model"], content["state_dict"]
-        # Sources named by a file are never fetched or opened: the file holds all weights itself
+        # Sources that a checkpoint names are never downloaded or opened: the checkpoint contains all weights
         arguments = {**content["hyper_parameters"], **dict.fromkeys(registry.get(name).sources)}
         if _shapes(name, arguments) not in (None, {key: value.shape for key, value in weights.items()}):
-            raise ZooError(f"{path}: is damaged, its weights are not those of its options; fetch or make it again")
+            raise ZooError(f"{path}: damaged file (weights do not match the options). Download or create it again.")
         model = registry.create(name, **arguments)
         model.restore_checkpoint(content)
     return model.eval()
 
 
 def _shapes(name: str, arguments: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the shapes of a model's weights without their memory, or None where its code needs values.
+    """Return the shapes of a model's weights from the meta device, or None if its code needs values.
 
-    A stranger's few bytes could ask for all memory.
+    Otherwise a small malicious file could allocate all memory.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Errors that a user can cause: one line each, saying what was wrong and what would be right."""
+"""Errors that a user can cause. Each message is one line: the mistake and a way to correct it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 
 
 class ZooError(ValueError):
-    """Wrong input: a name, an option, a file. The command line prints it in one line and exits with 2."""
+    """Invalid input, such as a name, an option or a file. The command line prints the message and exits with code 2."""
 
 
 class ConformanceError(AssertionError):
-    """A promise that a model breaks: the observed behavior, and a way to fix it."""
+    """A conformance check that a model fails: the observed behavior and a way to fix it."""
 
 
 class TrainingError(RuntimeError):
-    """A run that went wrong after it had begun, such as a loss that became NaN. Exits with 1.
+    """A failure during training, such as a NaN loss. The command line exits with code 1.
 
-    ``common`` says that all processes of the run raise it alike, so that one of them is enough to say it.
+    ``common`` is true if all processes of the run raise the same error. Only rank zero prints such an error.
     """
 
     def __init__(self, message: str, *, common: bool = False) -> None:
@@ -26,10 +26,10 @@ class TrainingError(RuntimeError):
         self.common = common
 
 
-class Stopped(RuntimeError):  # noqa: N818  (nothing went wrong)
-    """A run that was asked to stop, by ``signal`` where by one, and wrote all that it goes on from to ``folder``.
+class Stopped(RuntimeError):  # noqa: N818  (not an error)
+    """A run that stopped on request and can resume from the training state in ``folder``.
 
-    ``common`` is as of TrainingError.
+    ``signal`` is the number of the signal that stopped it, or None. ``common`` is that of TrainingError.
     """
 
     def __init__(self, message: str, folder: Path, signal: int | None = None, *, common: bool = False) -> None:
@@ -38,18 +38,18 @@ class Stopped(RuntimeError):  # noqa: N818  (nothing went wrong)
 
 
 def install(extra: str) -> str:
-    """Return the command that installs an extra from the checkout: on the index the name is another project's."""
+    """Return the command that installs an extra from the checkout: the package index has another project of this name."""
     return f'pip install -e ".[{extra}]"'
 
 
 def nearest(name: str, choices: Iterable[str]) -> str | None:
-    """Return the choice that is spelled most like ``name``, or None where none comes close."""
+    """Return the choice whose spelling is closest to ``name``, or None if no choice is similar."""
     matches = get_close_matches(str(name), [str(c) for c in choices], n=1, cutoff=0.5)
     return matches[0] if matches else None
 
 
 def unknown(what: str, name: object, choices: Iterable[str]) -> ZooError:
-    """Return the error for a name that is none of ``choices``, with the nearest of them."""
+    """Return the error for a name that is not in ``choices``; the message suggests the nearest choice."""
     choices = [str(c) for c in choices]
     near = nearest(str(name), choices)
     hint = f"did you mean {near!r}? " if near else ""

@@ -1,6 +1,7 @@
-"""Pretrained weights: those that come with the zoo, ``zoo.load("cnn/mnist")``, and those on a hub.
+"""Pretrained weights: those in the package, such as ``zoo.load("cnn/mnist")``, and those on the Hugging Face Hub.
 
-Each is a file of safetensors in ``zoo/weights/`` with a JSON card: the command that made it, the data, its metrics. ``python -m benchmarks.pretrain`` makes them anew.
+The package has a safetensors file in ``zoo/weights/`` for each, with a JSON card: training command, data and metrics.
+``python -m benchmarks.pretrain`` recreates them.
 """
 
 from __future__ import annotations
@@ -17,33 +18,33 @@ from zoo.utils.run_paths import find_checkpoint
 
 FOLDER = Path(__file__).parent / "weights"
 HUB = "hub:"
-FILE = "model.safetensors"  # in a repository of a hub
+FILE = "model.safetensors"  # name of the file in a hub repository
 
 
 def load(place: str | Path) -> Any:
-    """Return a model, ready to ``predict``.
+    """Return a trained model in evaluation mode.
 
-    ``place`` is a checkpoint, a run's folder, a folder of runs or ``latest`` (the newest run is meant), the name of
-    pretrained weights, or ``hub:owner/name``.
+    ``place`` is a checkpoint, a run folder, a folder of runs, ``latest``, the name of pretrained weights, or
+    ``hub:owner/name``. A folder of runs and ``latest`` select the newest run.
 
-    Loads tensors and plain values only, never code.
+    Safe to load from untrusted sources: tensors and plain values only, no pickle.
 
     Raises:
-        ZooError: no such file, or not a checkpoint of the zoo.
+        ZooError: the file does not exist or is not a checkpoint of the zoo.
     """
     return load_checkpoint(find_checkpoint(find(place)))
 
 
 def list_weights() -> list[str]:
-    """Return the names of weights that come with the zoo, as ``cnn/mnist``."""
+    """Return the names of the pretrained weights in the package, such as ``cnn/mnist``."""
     return sorted(path.stem.replace("-", "/", 1) for path in FOLDER.glob("*.safetensors"))
 
 
 def path_of(name: str) -> Path:
-    """Return the file of weights that come with the zoo.
+    """Return the file of pretrained weights in the package.
 
     Raises:
-        ZooError: there are none of that name, with the nearest one.
+        ZooError: the name is unknown.
     """
     if name not in list_weights():
         raise unknown("weights", name, list_weights())
@@ -51,16 +52,16 @@ def path_of(name: str) -> Path:
 
 
 def card(name: str) -> dict[str, Any]:
-    """Return the card of weights: recipe, data, seed, command, parameters, metrics."""
+    """Return the card of pretrained weights: recipe, data, seed, command, parameters and metrics."""
     content: dict[str, Any] = json.loads(path_of(name).with_suffix(".json").read_text())
     return content
 
 
 def find(place: str | Path) -> Path:
-    """Return the file of ``place``: a file, weights that come with the zoo, or ``hub:owner/name``.
+    """Return the path of ``place``: a path, the name of pretrained weights, or ``hub:owner/name``.
 
     Raises:
-        ZooError: there is none.
+        ZooError: the name is unknown, or the download fails.
     """
     text = str(place)
     if text.startswith(HUB):
@@ -68,7 +69,7 @@ def find(place: str | Path) -> Path:
     if not Path(place).exists() and re.fullmatch(r"\w+/\w+", text):
         if text in list_weights():
             return path_of(text)
-        raise ZooError(f"{text}: no such file, and no weights of that name; there are {', '.join(list_weights())}")
+        raise ZooError(f"{text}: neither a file nor pretrained weights. Choices are {', '.join(list_weights())}")
     return Path(place).expanduser()
 
 
@@ -84,15 +85,17 @@ def _download(name: str) -> Path:
     hub = _hub()
     try:
         return Path(hub.hf_hub_download(name, FILE))
-    except Exception as error:  # no network, no such repository, no such file: each an error of its own there
-        raise ZooError(f"{HUB}{name}: cannot be fetched ({' '.join(str(error).split())[:200]})") from None
+    except Exception as error:  # the hub raises a different error for each cause: network, repository, file
+        raise ZooError(f"{HUB}{name}: cannot be downloaded ({' '.join(str(error).split())[:200]})") from None
 
 
 def push_to_hub(model: Any, name: str, *, private: bool = True) -> str:
-    """Put a model on a hub, as ``owner/name``, to be loaded by ``zoo.load("hub:owner/name")``; return its address.
+    """Upload a model to the Hugging Face Hub as ``owner/name`` and return its URL.
+
+    ``zoo.load("hub:owner/name")`` loads it.
 
     Raises:
-        ZooError: the extra ``hub`` is not installed, or the hub does not allow it.
+        ZooError: the extra ``hub`` is not installed, or the hub rejects the upload.
     """
     api = _hub().HfApi()
     with tempfile.TemporaryDirectory() as folder:
@@ -104,5 +107,5 @@ def push_to_hub(model: Any, name: str, *, private: bool = True) -> str:
         try:
             api.create_repo(name, private=private, exist_ok=True)
             return str(api.upload_folder(repo_id=name, folder_path=folder))
-        except Exception as error:  # no network, no right to: each an error of its own there
-            raise ZooError(f"{HUB}{name}: cannot be written ({' '.join(str(error).split())[:200]})") from None
+        except Exception as error:  # the hub raises a different error for each cause: network, permission
+            raise ZooError(f"{HUB}{name}: cannot be uploaded ({' '.join(str(error).split())[:200]})") from None

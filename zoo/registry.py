@@ -1,6 +1,6 @@
-"""Names of models, data sets, tasks and modalities, known without torch, so that listing and typos cost nothing.
+"""The registry of models, data sets, tasks and modalities. It needs no torch, so lists and typo checks are instant.
 
-A function that takes a name raises a ZooError with the nearest one where it is unknown.
+Each function that takes a name raises a ZooError for an unknown name. The message suggests the nearest name.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ TaskT = TypeVar("TaskT")
 ENTRY_POINTS = "zoo.models"
 SYNONYMS = entries.SYNONYMS  # other names of models
 _MODELS, _TASKS, _MODALITIES = dict(entries.MODELS), dict(entries.TASKS), dict(entries.MODALITIES)
-_DATA: dict[str, DataEntry] = {}  # imported ones
+_DATA: dict[str, DataEntry] = {}  # data sets whose module is imported
 
 
 def register(name: str) -> Callable[[type[Any]], type[Any]]:
-    """Return a class decorator that puts a ZooModule into the registry under ``name``.
+    """Return a class decorator that registers a ZooModule under ``name``.
 
     Raises:
-        ZooError: the name is taken, or a built-in class disagrees with the table.
+        ZooError: the name is taken, or a built-in class differs from its entry in ``entries.toml``.
     """
 
     def decorate(cls: type[Any]) -> type[Any]:
@@ -54,7 +54,7 @@ def register_data(
     def decorate(load: Callable[..., Any]) -> Callable[..., Any]:
         owner = _DATA[name].load.__module__ if name in _DATA else entries.DATA_MODULES.get(name, "").partition(":")[0]
         if owner and (owner, name) != (load.__module__, load.__name__):
-            raise ZooError(f"data {name!r} is registered already, by {owner}")
+            raise ZooError(f"data {name!r} is already registered by {owner}")
         _DATA[name] = DataEntry(load, tuple(tasks), modality, action_space)
         return load
 
@@ -62,12 +62,14 @@ def register_data(
 
 
 def register_task(name: str, *, target: str, modalities: tuple[str, ...] = ()) -> Callable[[type[TaskT]], type[TaskT]]:
-    """Return a class decorator that puts a Task into the registry under ``name``.
+    """Return a class decorator that registers a Task under ``name``.
 
-    ``target`` is what it learns from: one of TARGETS; ``modalities`` are those whose data it is for.
+    ``target`` is the kind of target that the task learns from, one of TARGETS. ``modalities`` are the modalities
+    that the task supports.
 
     Raises:
-        ZooError: the name is taken, the target is none of these, or a built-in class disagrees with the table.
+        ZooError: the name is taken, the target is unknown, or a built-in class differs from its entry in
+            ``entries.toml``.
     """
 
     if target not in entries.TARGETS:
@@ -83,12 +85,12 @@ def register_task(name: str, *, target: str, modalities: tuple[str, ...] = ()) -
 
 
 def list_tasks() -> list[str]:
-    """Return the names of the tasks: the built-in ones, then the user's own."""
+    """Return the names of the built-in tasks, then those of the user's tasks."""
     return list(_TASKS)
 
 
 def task_entry(name: str) -> Entry:
-    """Return what the registry knows of a task."""
+    """Return the registry entry of a task."""
     return _find(_TASKS, "task", name)
 
 
@@ -99,15 +101,15 @@ def get_task(name: str) -> type[Any]:
 
 
 def unsupervised_tasks() -> tuple[str, ...]:
-    """Return the tasks whose data need no labels."""
+    """Return the tasks that need no labels."""
     return tuple(name for name, entry in _TASKS.items() if entry.unsupervised)
 
 
 def register_modality(cls: type[Any]) -> type[Any]:
-    """Put a Modality into the registry under the name that its ``spec`` class has as ``modality``.
+    """Register a Modality under the ``modality`` attribute of its ``spec`` class, and return the class.
 
     Raises:
-        ZooError: the name is taken, or a built-in class disagrees with the table.
+        ZooError: the name is taken, or a built-in class differs from its entry in ``entries.toml``.
     """
     entry = Entry(cls.__module__, cls.__qualname__, tuple(cls.tasks), cls=cls())
     _add(_MODALITIES, "modality", cls.spec.modality, entry)
@@ -115,35 +117,35 @@ def register_modality(cls: type[Any]) -> type[Any]:
 
 
 def list_modalities() -> list[str]:
-    """Return the names of the modalities: the built-in ones, then the user's own."""
+    """Return the names of the built-in modalities, then those of the user's modalities."""
     return list(_MODALITIES)
 
 
 def modality_origin(name: str) -> tuple[str, str]:
-    """Return module and name of a modality's class."""
+    """Return the module and the name of a modality's class."""
     entry = _find(_MODALITIES, "modality", name)
     return entry.module, entry.attribute
 
 
 def supported_tasks(modality: str) -> tuple[str, ...]:
-    """Return the tasks that data of a modality can be for: those it names, and those that name it."""
+    """Return the tasks that a modality supports: those that it lists, and those that list the modality."""
     tasks = _find(_MODALITIES, "modality", modality).tasks
     return (*tasks, *(task for task, entry in _TASKS.items() if modality in entry.modalities and task not in tasks))
 
 
 def get_modality(name: str) -> Any:
-    """Return the one object of a modality, imported."""
+    """Return the singleton instance of a modality; its module is imported if necessary."""
     return _imported(_MODALITIES, "modality", name).cls
 
 
 def _add(table: dict[str, Entry], kind: str, name: str, entry: Entry) -> None:
-    """Put an entry into a table, where an equal one may stand whose class was not imported yet."""
+    """Add an entry to a table. It may replace an equal entry whose class is not imported yet."""
     old = table.get(name)
     if old is not None and replace(old, cls=None) != replace(entry, cls=None):
         where = f"{old.module}.{old.attribute}"
         if (entry.module, entry.attribute) == (old.module, old.attribute):
-            raise ZooError(f"{kind} {name!r}: {where} and the registry's table name different tasks or modalities")
-        raise ZooError(f"{kind} {name!r} is registered already, by {where}")
+            raise ZooError(f"{kind} {name!r}: {where} and entries.toml list different tasks or modalities")
+        raise ZooError(f"{kind} {name!r} is already registered by {where}")
     table[name] = entry
 
 
@@ -154,7 +156,7 @@ def _find(table: Mapping[str, Entry], kind: str, name: str) -> Entry:
 
 
 def _imported(table: Mapping[str, Entry], kind: str, name: str) -> Entry:
-    """Return an entry whose module was imported, and has registered its class by that."""
+    """Return an entry after the import of its module, which registers the class."""
     module = _find(table, kind, name).module
     if table[name].cls is None:
         importlib.import_module(module)
@@ -162,17 +164,17 @@ def _imported(table: Mapping[str, Entry], kind: str, name: str) -> Entry:
 
 
 def list_models() -> list[str]:
-    """Return the names of models: the built-in ones, then those of installed packages and of the user."""
+    """Return the names of the built-in models, then those of the user and of installed packages."""
     return list(_MODELS) + [name for name in entry_points(group=ENTRY_POINTS).names if name not in _MODELS]
 
 
 def list_data() -> list[str]:
-    """Return the names of the data sets that a run can be given by name."""
+    """Return the names of the built-in data sets, then those of the user's data sets."""
     return list(entries.DATA_MODULES) + [name for name in _DATA if name not in entries.DATA_MODULES]
 
 
 def entry(name: str) -> Entry:
-    """Return what the registry knows of a model; a package's entry point is imported for it."""
+    """Return the registry entry of a model; the entry point of a package is imported if necessary."""
     name = SYNONYMS.get(name, name)
     if name not in _MODELS:
         point = next(iter(entry_points(group=ENTRY_POINTS, name=name)), None)
@@ -183,12 +185,12 @@ def entry(name: str) -> Entry:
         except ImportError as error:
             raise ZooError(f"model {name!r}: {point.value} cannot be imported ({error})") from None
         if name not in _MODELS:
-            raise ZooError(f"{point.value} is named {name!r} in the group {ENTRY_POINTS}, but does not register it")
+            raise ZooError(f"the entry point {name!r} in {ENTRY_POINTS}: {point.value} does not register this name")
     return _MODELS[name]
 
 
 def data_entry(name: str) -> DataEntry:
-    """Return a data set's loading function, imported, with what it offers."""
+    """Return the registry entry of a data set; its module is imported if necessary."""
     if name not in _DATA:
         if name not in entries.DATA_MODULES:
             raise unknown("data", name, list_data())
@@ -197,16 +199,19 @@ def data_entry(name: str) -> DataEntry:
 
 
 def data_origin(name: str) -> tuple[str, str]:
-    """Return module and name of what declares the options of built-in data; the user's own has no module here."""
+    """Return the module and the name of the object that declares the options of a data set.
+
+    The module of a user's data set is an empty string.
+    """
     module, _, attribute = entries.DATA_MODULES.get(name, "").partition(":")
     return module, attribute or name
 
 
 def complete_options(data: MutableMapping[str, Any]) -> None:
-    """Set the options of ``data`` that follow from others, by its modality's module for them; needs no torch.
+    """Set the options of ``data`` that follow from other options, in place. This needs no torch.
 
     Raises:
-        ZooError: an option names nothing that exists.
+        ZooError: an option refers to an object that does not exist.
     """
     if data["modality"] in entries.OPTION_MODULES:
         importlib.import_module(entries.OPTION_MODULES[data["modality"]]).complete_options(data)
@@ -223,14 +228,14 @@ def get(name: str) -> type[Any]:
 
 
 def create(name: str, **options: Any) -> Any:
-    """Return a new model by name, for the digits where no ``spec`` is given.
+    """Return a new model by name. Without a ``spec`` the model fits the digits data set.
 
     Raises:
-        ZooError: unknown name or option, with the nearest one, or a value outside its limits.
+        ZooError: an unknown name or option, or a value outside its limits.
     """
     return call(name, get(name), options)
 
 
 def registered_models() -> dict[str, Entry]:
-    """Return name and entry of the models registered in this process, without unused entry points."""
+    """Return the name and the entry of each model that is registered in this process, without unused entry points."""
     return dict(_MODELS)

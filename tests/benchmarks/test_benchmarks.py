@@ -155,8 +155,8 @@ def test_quality_fails_when_an_expected_metric_is_missed(monkeypatch):
     [
         (["suite=qualitty"], "unknown suite 'qualitty': did you mean 'quality'"),
         (["suite=quality", "budget=fulll"], "unknown budget 'fulll': did you mean 'full'"),
-        (["suite=quality", "seeds=0"], "seeds=0: must be a whole number at least 1"),
-        (["suite=quality", "seeds=many"], "seeds=many: must be a whole number"),
+        (["suite=quality", "seeds=0"], "seeds=0: must be an integer at least 1"),
+        (["suite=quality", "seeds=many"], "seeds=many: must be an integer"),
         (["suite=quality", "model=cnnn"], "no recipe with an expected metric for model=cnnn"),
         (["suite=quality", "model=cnnn", "data=digits"], "did you mean 'cnn'"),
         (["suite=quality", "case=pneumona"], "did you mean 'pneumonia'"),

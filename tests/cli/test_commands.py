@@ -40,7 +40,7 @@ def test_list_and_info_cover_every_model(capsys):
     [
         (["predikt"], "did you mean 'predict'"),
         (["info", "cn"], "did you mean 'cnn'"),
-        (["predict", "best.ckpt"], "takes a checkpoint or run folder, then files"),
+        (["predict", "best.ckpt"], "needs a checkpoint or run folder, then files"),
         (["predict", "none.ckpt", "a.png"], "none.ckpt: no such file"),
         (["predict", "none.ckpt", "a.png", "format=xml"], "unknown format 'xml': choices are table, csv, json"),
         (["evaluate", "none.ckpt", "rowz=all"], "did you mean 'rows'"),

@@ -60,7 +60,7 @@ def test_user_modality_is_listed_and_keeps_its_fields(point_sets):
 def test_an_unsupported_task_is_refused(point_sets):
     with pytest.raises(ZooError, match="points data does not support forecasting; must be classification or distance"):
         point_sets.PointSpec("p", "forecasting", (5, 2))
-    with pytest.raises(ZooError, match="modality 'points' is registered already, by point_sets.Points"):
+    with pytest.raises(ZooError, match="modality 'points' is already registered by point_sets.Points"):
         registry.register_modality(type("Other", (zoo.Modality,), {"spec": point_sets.PointSpec}))
 
 

@@ -74,7 +74,7 @@ def test_precision_auto_by_device_capability(capability, bf16, expected, monkeyp
 
 @pytest.mark.parametrize("device", ["cpu", "mps"])
 def test_precision_float16_needs_cuda(device):
-    with pytest.raises(ZooError, match=r"trainer\.precision=16-mixed: needs a CUDA device; bf16-mixed and 32-true do"):
+    with pytest.raises(ZooError, match=r"trainer\.precision=16-mixed: needs a CUDA device. Use bf16-mixed or 32-true"):
         select_precision("16-mixed", device)
 
 

@@ -105,7 +105,7 @@ def test_report_failure_keeps_exit_code_0(monkeypatch, capfd):
         inside.setattr("zoo.tasks.plots.save", fails)
         assert main(["train", *WORDS]) == 0
     output = capfd.readouterr()
-    assert output.err == "warning: plot confusion.png: is left out (ZeroDivisionError: of the test)\n"
+    assert output.err == "warning: plot confusion.png: skipped (ZeroDivisionError: of the test)\n"
     assert "test accuracy" in output.out
     assert results()["missing"] == ["plot confusion.png"]
     assert set(results()["baselines"]) == {"majority", "logistic regression"}

@@ -258,11 +258,11 @@ def test_train_names_the_last_good_checkpoint(tmp_path):
     [
         (["model=cnnn"], "did you mean 'cnn'"),
         (["model=cnn", "model.dropuot=0.1"], "did you mean 'model.dropout'"),
-        (["model=cnn", "data=wine"], "models that fit this data are fnn"),
-        (["model=cnn", "data.batch_size=0"], "data.batch_size=0: must be a whole number at least 1"),
+        (["model=cnn", "data=wine"], "Compatible models: fnn"),
+        (["model=cnn", "data.batch_size=0"], "data.batch_size=0: must be an integer at least 1"),
         (["model=cnn", "optimizer.lr=-1"], "optimizer.lr=-1: must be a number above 0"),
         (["model=cnn", "run_dir=/proc/none/here"], "cannot be written"),
-        (["model=cnn", "model=[cnn"], "cannot be read: must be option=value"),
+        (["model=cnn", "model=[cnn"], "invalid syntax. Use option=value"),
     ],
 )
 def test_train_rejects_invalid_options_before_writing(words, message, tmp_path):
@@ -294,7 +294,7 @@ def test_train_rejects_an_existing_run_dir(tmp_path):
     (tmp_path / "mine" / "thesis.txt").write_text("dear")
     done = command("model=fnn", "run_dir=mine", cwd=tmp_path)
     assert done.returncode == 2
-    assert "exists already" in one_line(done)
+    assert "already exists" in one_line(done)
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
 
 
@@ -302,10 +302,10 @@ def test_multirun_continues_after_a_failure(tmp_path, capsys):
     words = ["-m", "model=glob(*nn)", "data=wine", "trainer.max_epochs=1", "logger=csv", "trainer=cpu"]
     assert main(["train", *words]) == 2
     output = capsys.readouterr()
-    assert "model=cnn cannot do" in output.err
+    assert "model=cnn does not support" in output.err
     table = {line.split()[0]: line for line in output.out.splitlines() if line.startswith("model=")}
     assert re.fullmatch(r"model=fnn +val/accuracy \d\.\d{4} +runs/fnn-wine/\S+", table["model=fnn"])
-    assert re.match(r"model=cnn +failed +model=cnn cannot do", table["model=cnn"])
+    assert re.match(r"model=cnn +failed +model=cnn does not support", table["model=cnn"])
     assert len(list(tmp_path.glob("runs/fnn-wine/*/results.json"))) == 1
 
 

@@ -161,7 +161,7 @@ def test_autoencoders_conv_accept_images_of_any_size(shape):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"latent_dim": 0}, "model.latent_dim=0: must be a whole number at least 1"),
+        ({"latent_dim": 0}, "model.latent_dim=0: must be an integer at least 1"),
         ({"network": "conv", "spec": TABLE}, "requires images, but example is table data"),
         ({"likelihood": "bernoulli", "spec": TABLE}, "requires images, but example is table data"),
         (
@@ -169,7 +169,7 @@ def test_autoencoders_conv_accept_images_of_any_size(shape):
             "model.noise_level=1.5: must be a number at least 0 and at most 1",
         ),
         ({"noise": "gausian"}, "did you mean 'gaussian'"),
-        ({"hidden_sizes": 3}, "model.hidden_sizes=3: must be a list of whole numbers"),
+        ({"hidden_sizes": 3}, "model.hidden_sizes=3: must be a list of integers"),
     ],
 )
 def test_autoencoder_rejects_invalid_options(options, message):
@@ -337,7 +337,7 @@ def test_anomaly_windows_are_excluded_from_training(tmp_path, quick):
     assert int(windows.test["y"].sum()) == 10 + 11
     run = zoo.train("autoencoder", "series", **files, **{"data.context_length": 12}, **quick)
     assert run.metrics["test/auroc"] > 0.9
-    with pytest.raises(ZooError, match="data.anomaly_windows: is for models that find anomalies"):
+    with pytest.raises(ZooError, match="data.anomaly_windows: needs a model for anomaly detection"):
         zoo.train("gru", "series", **files)
     (tmp_path / "a.json").write_text("[[1]]")
     with pytest.raises(ZooError, match="is no pair of times"):
@@ -353,7 +353,7 @@ def test_unlabeled_notes_a_test_without_anomalies(capsys):
 
 
 def test_normal_classes_need_an_anomaly_model():
-    with pytest.raises(ZooError, match="data.normal_classes: is for models that find anomalies: autoencoder, vae"):
+    with pytest.raises(ZooError, match="data.normal_classes: needs a model for anomaly detection: autoencoder, vae"):
         zoo.train("fnn", **{"data.normal_classes": [1]})
 
 
@@ -447,10 +447,10 @@ def test_anomalies_sample_interpolate_and_denoise_from_a_checkpoint(run, capsys,
         (("anomalies", "ae"), "needs a model trained with data.normal_classes"),
         (("denoise", "vae"), "needs a denoising autoencoder of images"),
         (("encode", "ae", "out=c.txt"), "must end in .npz or .csv"),
-        (("encode", "ae", "out=nowhere/c.npz"), "there is no such folder"),
+        (("encode", "ae", "out=nowhere/c.npz"), "the folder nowhere does not exist"),
         (("encode", "ae", "data=wine"), "rows have shape (13,), but the model was trained on (1, 8, 8)"),
         (("interpolate", "ae", "to=999"), "to=999: must be the number of a test row, from 0 to 359"),
-        (("interpolate", "ae", "steps=1"), "steps=1: must be a whole number at least 2"),
+        (("interpolate", "ae", "steps=1"), "steps=1: must be an integer at least 2"),
         (("interpolate", "ae", "steps=700"), "steps=700: must be at most 50"),
         (("sample", "ae"), "does not generate images"),
         (("sample", "vae", "cuont=3"), "did you mean 'count'"),
@@ -458,7 +458,7 @@ def test_anomalies_sample_interpolate_and_denoise_from_a_checkpoint(run, capsys,
         (("sample", "vae", "count=6000"), "count=6000: must be from 1 to 1024"),
         (("sample", "vae", "out=x.txt"), "must end in .png, .pdf, .svg or .npz"),
         (("anomalies", "vae", "data=digits"), "has no normal classes. Set data.normal_classes="),
-        (("encode",), "takes one checkpoint or run folder"),
+        (("encode",), "needs one checkpoint or run folder"),
     ],
 )
 def test_generative_commands_reject_invalid_arguments_in_one_line(run, capsys, args, line):

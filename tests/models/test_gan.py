@@ -443,7 +443,7 @@ def test_sample_depends_on_seed_and_class_alone(trained, tmp_path, capsys):
         (["sample", "label=11"], "label"),
         (["sample", "truncation=0"], "truncation=0.0: must be a number at least 0.01"),
         (["sample", "count=0"], "count=0: must be from 1 to 1024"),
-        (["interpolate", "from=1"], "from=1: is for models that encode images; gan has seed="),
+        (["interpolate", "from=1"], "from=1: is for models with an encoder; gan has seed="),
         (["encode"], "encode: model=gan has no latent codes"),
     ):
         assert main([args[0], place, *args[1:]]) == 2

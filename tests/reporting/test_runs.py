@@ -75,7 +75,7 @@ def test_plot_rejects_wrong_arguments_in_one_line(runs, tmp_path, capsys):
         ([str(tmp_path)], "contains no run"),
         ([], "takes run folders"),
         ([str(runs), "color=red"], "unknown option of plot"),
-        ([str(runs), "out=nowhere/x.png"], "there is no such folder"),
+        ([str(runs), "out=nowhere/x.png"], "the folder nowhere does not exist"),
     ):
         assert main(["plot", *words]) == 2
         error = capsys.readouterr().err

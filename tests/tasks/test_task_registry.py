@@ -62,7 +62,7 @@ def test_register_task_rejects_invalid_names_and_classes():
         registry.task_entry("regresion")
     with pytest.raises(zoo.ZooError, match="did you mean 'number'"):
         zoo.register_task("test_task", target="numbr")
-    with pytest.raises(zoo.ZooError, match="'regression' is registered already, by zoo.tasks.regression.Regression"):
+    with pytest.raises(zoo.ZooError, match="'regression' is already registered by zoo.tasks.regression.Regression"):
         zoo.register_task("regression", target="number")(type("Mine", (zoo.Task,), {}))
 
 

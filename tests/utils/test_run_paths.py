@@ -43,7 +43,7 @@ def test_find_checkpoint_skips_runs_without_one(runs):
 
 
 def test_newest_run_needs_a_run(tmp_path):
-    with pytest.raises(zoo.ZooError, match="holds no run"):
+    with pytest.raises(zoo.ZooError, match="no run with config.yaml"):
         newest_run(tmp_path)
-    with pytest.raises(zoo.ZooError, match="runs: holds no run"):
+    with pytest.raises(zoo.ZooError, match="runs: no run with config.yaml"):
         find_run("latest")

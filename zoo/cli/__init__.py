@@ -1,4 +1,4 @@
-"""The commands of the command line. One is declared in a TOML file beside the module with its function ``run_NAME``."""
+"""The commands of the command line. A TOML file declares each command; the module of the same name has ``run_NAME``."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from zoo.cli.command import Command, Option
 from zoo.exceptions import unknown
 
 COMMANDS = {
-    "train": "Train a model, test it, and write its folder.",
-    "resume": "Continue a run that was stopped, or train a finished one for longer.",
+    "train": "Train a model, test it, and write a run folder.",
+    "resume": "Resume a stopped run, or train a finished run for longer.",
     "lr-find": "Suggest a learning rate by a range test.",
-    "compare": "Train each model that fits a data set for the same time, and rank them.",
+    "compare": "Train every compatible model on a data set for the same time and rank them.",
     "list": "List models, data sets or pretrained weights.",
-    "info": "Show a model: its paper, size, expected metrics and options.",
-    "evaluate": "Measure a model on the test data of its run, or on other data.",
-    "predict": "Predict images, rows of a CSV, lines of a text, recordings, or the next steps of a series.",
-    "export": "Write a model as one file that runs elsewhere.",
-    "serve": "Answer requests over HTTP.",
-    "demo": "Open a page in the browser to try a model.",
+    "info": "Show the paper, size, expected metrics and options of a model.",
+    "evaluate": "Evaluate a model on the test set of its run, or on other data.",
+    "predict": "Predict images, CSV rows, lines of text, recordings, or the next steps of a time series.",
+    "export": "Export a model to ONNX, torch.export or safetensors.",
+    "serve": "Serve predictions over HTTP.",
+    "demo": "Serve a web page to try a model in the browser.",
     "generate": "Generate text with a language model.",
     "sample": "Sample images from a generative model.",
-    "interpolate": "Draw the images between two latent codes.",
-    "encode": "Write the latent code of each test row.",
-    "denoise": "Restore noisy test images.",
-    "anomalies": "Write the anomaly score of each test row.",
+    "interpolate": "Interpolate between two latent codes and plot the images.",
+    "encode": "Write the latent codes of the test rows.",
+    "denoise": "Denoise test images.",
+    "anomalies": "Write the anomaly scores of the test rows.",
     "fid": "Compute the Inception FID of sampled images.",
-    "play": "Record an episode that a policy plays.",
-    "plot": "Draw the curves of several runs in one picture.",
-    "completion": "Print the completion script of a shell.",
+    "play": "Record an episode of a trained policy.",
+    "plot": "Plot the learning curves of several runs.",
+    "completion": "Print the completion script for a shell.",
 }
 
 _MODULES = {
@@ -45,10 +45,10 @@ _MODULES = {
 
 
 def find_command(name: str) -> Command:
-    """Return a command by its name.
+    """Return the command with this name.
 
     Raises:
-        ZooError: there is no such command, with the nearest one.
+        ZooError: the name is unknown.
     """
     if name not in COMMANDS:
         raise unknown("command", name, COMMANDS)

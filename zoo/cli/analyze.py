@@ -1,4 +1,4 @@
-"""``zoo evaluate``, ``zoo compare`` and ``zoo plot``: metrics of models and of runs."""
+"""The commands ``zoo evaluate``, ``zoo compare`` and ``zoo plot``: metrics of models and runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from zoo.metrics.names import metric_label
 
 
 def run_evaluate(args: Args) -> Sequence[str]:
-    """Measure a model on the test data of its run, or on other data."""
+    """Evaluate a model on the test set of its run, or on other data."""
     from zoo.inference.evaluate import evaluate
 
     (model, folder), out = args.opened, args["out"]
@@ -41,12 +41,12 @@ def run_evaluate(args: Args) -> Sequence[str]:
 
 
 def run_compare(args: Args) -> int:
-    """Train each model that fits a data set for the same time, and rank them."""
+    """Train every compatible model on a data set for the same time and rank them."""
     from zoo.engine.compare import compare, plot_comparison, table, write_comparison
     from zoo.hub import load
 
     if args.paths or not args.overrides:
-        raise ZooError("compare: needs data=, as zoo compare data=csv data.path=my.csv data.target=price")
+        raise ZooError("compare: data= is missing. Example: zoo compare data=csv data.path=my.csv data.target=price")
     models = args["models"].strip("[]").split(",") if args["models"] else None
     try:
         entries, metric, folder = compare(args.overrides, minutes=args["minutes"], models=models)
@@ -66,12 +66,12 @@ def run_compare(args: Args) -> int:
 
 
 def run_plot(args: Args) -> Sequence[str]:
-    """Draw the curves of several runs in one picture."""
+    """Plot the learning curves of several runs."""
     from zoo.reporting.plots.runs import plot_runs, read_runs
     from zoo.utils.run_paths import is_run, newest_run
 
     if not args.paths:
-        raise ZooError("plot: takes run folders, or a folder that has some below it")
+        raise ZooError("plot: run folders are missing. Example: zoo plot runs/cnn-digits runs/fnn-digits")
     folders = [str(newest_run()) if path == "latest" and not is_run(Path(path)) else path for path in args.paths]
     runs = read_runs(folders)
     return [f"{plot_runs(runs, args['out'], figure=args['metric'], over=args['over'])}   {len(runs)} runs"]

@@ -1,4 +1,4 @@
-"""``zoo list`` and ``zoo info``: models, data sets and pretrained weights."""
+"""The commands ``zoo list`` and ``zoo info``: models, data sets and pretrained weights."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LISTS = ("models", "data", "pretrained")
 
 
 def expected_metrics(model: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the data and the expected metric of each recipe of a model that has one."""
+    """Yield the data set and the expected metric of each recipe of a model."""
     for path in sorted((conf_dir() / "recipe").glob(f"{model}-*.yaml")):
         expected: Any = OmegaConf.to_container(OmegaConf.load(path)).get("expected")  # type: ignore[union-attr]
         if expected:
@@ -76,11 +76,11 @@ def _pretrained() -> list[str]:
 
 
 def run_info(args: Args) -> Sequence[str]:
-    """Show a model: its paper, size, expected metrics and options."""
+    """Show the paper, size, expected metrics and options of a model."""
     from zoo.config.run_config import RunConfig
     from zoo.engine.build import build_data, build_model
 
-    name = args.path("model's name")
+    name = args.path("model name")
     name = registry.SYNONYMS.get(name, name)
     if name not in choices("model"):
         raise unknown("model", name, choices("model"))
@@ -102,7 +102,7 @@ def run_info(args: Args) -> Sequence[str]:
         f"parameters  {parameters:,} with data={config.data.name}",
         *(f"expected    data={data}: {describe_expected(expected)}" for data, expected in expected_metrics(name)),
         "",
-        f"options, with their values for {name}:",
+        f"options with their values for {name}:",
         *describe_model(config.model.name, values),
         "",
         f"zoo train model={name}",

@@ -1,4 +1,4 @@
-"""A command of the command line: one declaration, from which its parser, its help and its completion are made."""
+"""A command of the command line. Its declaration defines the parser, the help and the completion."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from zoo.utils.console import option_lines, os_error_text
 from zoo.utils.options import unknown_option
 
 RUN = "RUN"
-RUN_HELP = "RUN is a run's folder, a folder of runs (the newest is used), latest, a checkpoint, or pretrained weights."
-DATA = ("data", "task")  # options of train that commands with data take, besides data.…
-TYPES: dict[str, tuple[Callable[[str], Any], str]] = {  # what reads a value, and what the help shows in its place
+RUN_HELP = (
+    "RUN is a run folder, a folder of runs (newest run), latest (newest run), a checkpoint, or pretrained weights."
+)
+DATA = ("data", "task")  # options of train that commands with data also accept, in addition to data.…
+TYPES: dict[str, tuple[Callable[[str], Any], str]] = {  # the function that parses a value, and its placeholder in help
     "text": (str, "TEXT"),
     "integer": (int, "INTEGER"),
     "number": (float, "NUMBER"),
@@ -31,9 +33,16 @@ KEY = re.compile(r"[+~]*[a-z_.@/0-9]+")
 
 @dataclass(frozen=True)
 class Option:
-    """An option of a command: ``type`` is one of TYPES, file one that is written.
+    """An option of a command.
 
-    ``default`` is what the command uses; ``suffixes`` are those that a file may have, ``low`` the smallest number.
+    Args:
+        ``name``: name, as in ``name=value``
+        ``description``: text in the help
+        ``type``: one of TYPES; ``file`` is an output file
+        ``default``: default value
+        ``choices``: valid values; empty: any
+        ``low``: minimum of a number
+        ``suffixes``: valid suffixes of an output file; empty: any
     """
 
     name: str
@@ -46,14 +55,14 @@ class Option:
 
     @property
     def values(self) -> str:
-        """What the help shows as the option's values."""
+        """The placeholder or the choices that the help shows for the value."""
         return "|".join(self.choices) or TYPES[self.type][1]
 
     def parse(self, text: str) -> Any:
-        """Return the value of a text.
+        """Return the parsed value of ``text``.
 
         Raises:
-            ZooError: it is not of the option's type, or outside its limits.
+            ZooError: the value has the wrong type or is outside its limits.
         """
         if self.type == "flag":
             check_choice(self.name, text, ("true", "false"))
@@ -72,19 +81,31 @@ class Option:
         return value
 
     def file(self, text: str) -> Path:
-        """Return the file to write, in a folder that exists, with one of the option's suffixes."""
+        """Return the path of an output file.
+
+        Raises:
+            ZooError: the suffix is invalid or the parent folder does not exist.
+        """
         path = Path(text).expanduser()
         if self.suffixes and path.suffix not in self.suffixes:
             *others, last = self.suffixes
             raise ZooError(f"{self.name}={path}: must end in {', '.join(others)}{' or ' if others else ''}{last}")
         if not path.absolute().parent.is_dir():
-            raise ZooError(f"{self.name}={path}: there is no such folder")
+            raise ZooError(f"{self.name}={path}: the folder {path.parent} does not exist")
         return path
 
 
 @dataclass
 class Args:
-    """The arguments of a command: ``paths`` are those without an option, ``overrides`` the options of its data."""
+    """The parsed arguments of a command.
+
+    Args:
+        ``command``: name of the command
+        ``paths``: positional arguments
+        ``options``: value of each option, with defaults
+        ``explicit``: names of the options that the user set
+        ``overrides``: configuration overrides, such as ``data.path=my.csv``
+    """
 
     command: str
     paths: list[str]
@@ -97,44 +118,51 @@ class Args:
         return self.options[option]
 
     def path(self, name: str = "checkpoint or run folder") -> str:
-        """Return the only path.
+        """Return the only positional argument. ``name`` describes it in the error message.
 
         Raises:
-            ZooError: there is none, or more than one.
+            ZooError: the number of positional arguments is not one.
         """
         if len(self.paths) != 1:
-            raise ZooError(f"{self.command}: takes one {name}, not {len(self.paths)}; see zoo {self.command} --help")
+            raise ZooError(f"{self.command}: needs one {name}, got {len(self.paths)}. See zoo {self.command} --help")
         return self.paths[0]
 
     @functools.cached_property
     def opened(self) -> tuple[Any, Path | None]:
-        """The model that the only path names, and the folder of its run where there is one."""
+        """The model of the positional argument, and its run folder or None."""
         from zoo.inference.loading import open_model
 
         return open_model(self.path())
 
     @property
     def model(self) -> Any:
-        """The model that the only path names."""
+        """The model of the positional argument."""
         return self.opened[0]
 
     def dataset(self) -> Any:
-        """Return the data that the arguments name, else that of the model's run."""
+        """Return the data set of the arguments; by default that of the model's run."""
         from zoo.inference.loading import dataset_for
 
         return dataset_for(*self.opened, self.overrides, place=self.path())
 
     def chosen(self, *names: str) -> dict[str, Any]:
-        """Return those of the named options that have a value."""
+        """Return the named options whose value is not None."""
         return {name: self.options[name] for name in names if self.options[name] is not None}
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command: ``run`` returns lines to print, or an exit code.
+    """A command of the command line.
 
-    ``overrides`` are other options that it takes: those of its data (data=, data.… and task=), or all. A ``raw`` command
-    receives its arguments as they were typed, --help too.
+    Args:
+        ``name``: name of the command
+        ``paths``: usage of the positional arguments
+        ``description``: text in the help
+        ``run``: function that returns an exit code, or lines to print
+        ``options``: options of the command
+        ``examples``: command lines in the help
+        ``overrides``: configuration overrides that it accepts: data (data=, data.… and task=), all, or empty for none
+        ``raw``: pass the arguments to ``run`` unparsed, including --help
     """
 
     name: str
@@ -147,7 +175,7 @@ class Command:
     raw: bool = False
 
     def main(self, arguments: Sequence[str]) -> int:
-        """Run with the arguments of a command line, and print what comes of it; returns the exit code."""
+        """Run the command with command-line arguments, print its output, and return the exit code."""
         if not self.raw and {"-h", "--help"} & set(arguments):
             print(self.help())
             return 0
@@ -159,7 +187,7 @@ class Command:
         except TrainingError as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
-        except BrokenPipeError:  # the reader has seen enough
+        except BrokenPipeError:  # the reader closed the pipe
             return 128 + signal.SIGPIPE
         except OSError as error:
             print(f"error: {os_error_text(error)}", file=sys.stderr)
@@ -172,10 +200,10 @@ class Command:
         return 0
 
     def parse(self, arguments: Sequence[str]) -> Args:
-        """Return the arguments by their kind.
+        """Return the parsed arguments.
 
         Raises:
-            ZooError: an option that the command does not have, or a value that does not fit.
+            ZooError: an unknown option, or an invalid value.
         """
         known = {option.name: option for option in self.options}
         paths, texts, overrides = [], {}, []
@@ -198,7 +226,7 @@ class Command:
         return Args(self.name, paths, defaults | values, frozenset(values), overrides)
 
     def help(self) -> str:
-        """Return the help: usage, description, each option with its values and default, examples."""
+        """Return the help: usage, description, options with values and defaults, and examples."""
         usage = " ".join(part for part in ("zoo", self.name, self.paths, "[option=value …]") if part)
         lines = [f"usage: {usage if self.options or self.overrides else usage.removesuffix(' [option=value …]')}", ""]
         lines += self.description.splitlines()
@@ -206,7 +234,8 @@ class Command:
             lines += ["", RUN_HELP]
         rows = [(f"{o.name}={o.values}", o.description + _default_text(o.default)) for o in self.options]
         if self.overrides == "data":
-            rows += [("data=NAME data.KEY=VALUE", "data to use, as zoo train takes it (default: the run's)")]
+            default = "" if self.name == "compare" else " (default: the data of the run)"
+            rows += [("data=NAME data.KEY=VALUE", f"data set and its options, as in zoo train{default}")]
         if rows:
             lines += ["", "options (also --option value, --option=value):", *option_lines(rows, widest=34, width=110)]
         lines += ["", "examples:", *(f"  {example}" for example in self.examples)] if self.examples else []
@@ -219,9 +248,10 @@ def _default_text(default: Any) -> str:
 
 
 def joined(arguments: Sequence[str], flags: Sequence[str] = ()) -> list[str]:
-    """Return arguments with ``--key value`` and ``--key=value`` as ``key=value``; a ``--flag`` alone is ``flag=true``.
+    """Return the arguments with ``--key value`` and ``--key=value`` rewritten as ``key=value``.
 
-    ``flags`` never take the next argument, unless it is true or false. Hyphens in a key are underscores.
+    A single ``--flag`` becomes ``flag=true``. An option in ``flags`` consumes the next argument only if it is ``true``
+    or ``false``. Hyphens in a key become underscores.
     """
     result: list[str] = []
     waiting = list(arguments)
@@ -243,7 +273,7 @@ def joined(arguments: Sequence[str], flags: Sequence[str] = ()) -> list[str]:
 
 
 def _is_value(argument: str | None) -> bool:
-    """Tell whether an argument can be the value of the option before it, and is no option itself."""
+    """Return whether an argument can be the value of the preceding option."""
     if argument is None or argument.startswith("--"):
         return False
     key, equals, _ = argument.partition("=")

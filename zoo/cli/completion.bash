@@ -1,4 +1,4 @@
-# In bash an equals sign ends a word: candidates are then what follows it
+# In bash an equals sign ends a word, so candidates omit the text before it
 _zoo() {
     local line="${COMP_LINE:0:COMP_POINT}" current prefix
     current="${line##* }"

@@ -1,4 +1,4 @@
-"""``zoo completion``: completion of commands, options and names in bash, zsh and fish."""
+"""The command ``zoo completion``: completion of commands, options and names in bash, zsh and fish."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ SCRIPTS = {shell: Path(__file__).with_suffix(f".{shell}") for shell in ("bash", 
 
 
 def candidates(line: str) -> list[str]:
-    """Return what the last word of a command line can become."""
+    """Return the possible completions of the last word of a command line."""
     try:
         typed = shlex.split(line)
-    except ValueError:  # a quote that is not closed yet
+    except ValueError:  # an open quote
         return []
     current = "" if line.endswith(" ") or not typed else typed.pop()
     words = _candidates(typed[1:], current)
@@ -49,7 +49,7 @@ def _candidates(arguments: Sequence[str], current: str) -> Iterator[str]:
 
 
 def _options(chosen: Command, arguments: Sequence[str], current: str) -> Iterator[str]:
-    """Yield the options of a command; of train the groups first, and all keys once a group's name is typed."""
+    """Yield the options of a command. For ``train``, yield all keys only after the user typed a group and a dot."""
     from zoo.config.groups import GROUPS
 
     yield from (option.name for option in chosen.options)
@@ -90,7 +90,7 @@ def _paths(chosen: Command, arguments: Sequence[str]) -> Sequence[str]:
 
 
 def run_completion(args: Args) -> Sequence[str]:
-    """Print the completion script of a shell."""
+    """Print the completion script for a shell."""
     if args["line"] is not None:
         return candidates(args["line"])
     shell = args.path("shell: bash, zsh or fish")

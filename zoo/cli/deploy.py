@@ -1,4 +1,4 @@
-"""``zoo export``, ``zoo serve`` and ``zoo demo``: a trained model in use elsewhere."""
+"""The commands ``zoo export``, ``zoo serve`` and ``zoo demo``: deployment of a trained model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zoo.cli.command import Args
 
 
 def run_export(args: Args) -> Sequence[str]:
-    """Write a model as one file that runs elsewhere."""
+    """Export a model to ONNX, torch.export or safetensors."""
     from zoo.inference.export import FORMATS, export
 
     model = args.model
@@ -21,7 +21,7 @@ def run_export(args: Args) -> Sequence[str]:
 
 
 def run_serve(args: Args) -> int:
-    """Answer requests over HTTP."""
+    """Serve predictions over HTTP."""
     from zoo.inference.middleware import Limits
     from zoo.inference.server import serve
 
@@ -38,7 +38,7 @@ def run_serve(args: Args) -> int:
 
 
 def run_demo(args: Args) -> int:
-    """Open a page in the browser to try a model."""
+    """Serve a web page to try a model in the browser."""
     from zoo.inference.demo import demo
 
     place, host, port = args.path(), args["host"], args["port"]

@@ -1,6 +1,6 @@
-"""``zoo generate``, ``sample``, ``interpolate``, ``fid``, ``play``, ``encode``, ``denoise`` and ``anomalies``.
+"""Commands for generative models, policies and autoencoders.
 
-Text, images and episodes of trained models, and an autoencoder on the test rows of its data.
+They are ``zoo generate``, ``sample``, ``interpolate``, ``fid``, ``play``, ``encode``, ``denoise`` and ``anomalies``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def run_generate(args: Args) -> Sequence[str]:
     model = args.model
     if not hasattr(model, "generate"):
         if hasattr(model, "sample"):
-            raise ZooError(f"generate: model={model.name} makes images; zoo sample draws them")
+            raise ZooError(f"generate: model={model.name} generates images. Use zoo sample.")
         raise ZooError(f"generate: model={model.name} is not a language model")
     prompt = args["prompt"].replace("\\n", "\n")
     options = {name: args[name] for name in ("length", "temperature", "top_k", "seed")}
@@ -31,11 +31,11 @@ def run_sample(args: Args) -> Sequence[str]:
     return sample(args.model, args["out"], count=args["count"], **args.chosen("seed", "label", "truncation"))
 
 
-MAX_STEPS = 50  # images in a picture
+MAX_STEPS = 50  # maximum number of images in one plot
 
 
 def run_interpolate(args: Args) -> Sequence[str]:
-    """Draw the images between two latent codes."""
+    """Interpolate between two latent codes and plot the images."""
     from zoo.inference.generated import between_images, between_noise
 
     model = args.model
@@ -44,8 +44,8 @@ def run_interpolate(args: Args) -> Sequence[str]:
     encodes = hasattr(model, "encode_split")
     for name in ("seed", "label") if encodes else ("from", "to"):
         if name in args.explicit:
-            use, options = ("sample from noise", "from=, to=") if encodes else ("encode images", "seed=")
-            raise ZooError(f"{name}={args[name]}: is for models that {use}; {model.name} has {options}")
+            needed, options = ("without", "from=, to=") if encodes else ("with", "seed=")
+            raise ZooError(f"{name}={args[name]}: is for models {needed} an encoder; {model.name} has {options}")
     if encodes:
         ends = {"first": args["from"], "last": args["to"]}
         return between_images(model, args.dataset(), args["out"], **ends, steps=args["steps"])
@@ -62,23 +62,23 @@ def run_fid(args: Args) -> Sequence[str]:
 
 
 def run_play(args: Args) -> Sequence[str]:
-    """Record an episode that a policy plays."""
+    """Record an episode of a trained policy."""
     from zoo.data.environment.video import render_episode
     from zoo.tasks.plots import write_gif
 
     model = args.model
     out = None if args["window"] else args["out"]
     if model.spec.target_type != "reward":
-        raise ZooError(f"play: model={model.name} was trained for {model.spec.task}; zoo predict is for it")
+        raise ZooError(f"play: model={model.name} is not a policy (its task is {model.spec.task}). Use zoo predict.")
     options = {"max_steps": args["steps"], "seed": args["seed"], "window": out is None}
     frames = render_episode(model.greedy, args.dataset(), **options)
-    if out is None or frames is None:  # shown in a window
+    if out is None or frames is None:  # displayed in a window
         return []
     return [f"video           {write_gif(frames, out)}   {len(frames)} frames of episode {args['seed']}"]
 
 
 def open_autoencoder(args: Args) -> tuple[Any, Any]:
-    """Return the model of a run and its data.
+    """Return an autoencoder and its data set.
 
     Raises:
         ZooError: the model has no latent codes.
@@ -89,21 +89,21 @@ def open_autoencoder(args: Args) -> tuple[Any, Any]:
 
 
 def run_encode(args: Args) -> Sequence[str]:
-    """Write the latent code of each test row."""
+    """Write the latent codes of the test rows."""
     from zoo.inference.generated import encode
 
     return encode(*open_autoencoder(args), args["out"])
 
 
 def run_denoise(args: Args) -> Sequence[str]:
-    """Restore noisy test images."""
+    """Denoise test images."""
     from zoo.inference.generated import denoise
 
     return denoise(*open_autoencoder(args), args["out"])
 
 
 def run_anomalies(args: Args) -> Sequence[str]:
-    """Write the anomaly score of each test row."""
+    """Write the anomaly scores of the test rows."""
     from zoo.inference.generated import write_scores
 
     return write_scores(*open_autoencoder(args), args["out"])

@@ -1,4 +1,4 @@
-"""``zoo predict``: a trained model's predictions for new files."""
+"""The command ``zoo predict``: predictions of a trained model for new files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Row = dict[str, Any]
 
 
 def rows_of(spec: Any, names: Sequence[str], output: dict[str, Any], times: Sequence[str], top: int) -> Iterator[Row]:
-    """Yield the columns to print of each row of a batch: a label with probabilities, or values."""
+    """Yield the output columns of each row of a batch: a label with probabilities, or values."""
     from zoo.inference.loading import predictions_of
 
     for name, one in zip(names, predictions_of(spec, output), strict=True):
@@ -38,9 +38,9 @@ def rows_of(spec: Any, names: Sequence[str], output: dict[str, Any], times: Sequ
 
 
 class Printer:
-    """Writes rows as they come: aligned for the eye, as CSV, or each as a line of JSON.
+    """A streaming writer of rows: an aligned table, CSV, or JSON Lines.
 
-    In a CSV each row has the columns of the first; probabilities are then of all classes.
+    All rows of a CSV have the columns of the first row, with the probabilities of all classes.
     """
 
     def __init__(self, form: str, to: TextIO) -> None:
@@ -49,7 +49,7 @@ class Printer:
         self.widths: list[int] = []
 
     def write(self, rows: Sequence[Row]) -> None:
-        """Write some rows."""
+        """Write rows and flush the stream."""
         if self.form == "json":
             self.to.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         elif self.form == "csv":
@@ -81,9 +81,9 @@ class Printer:
 
 
 def run_predict(args: Args) -> int:
-    """Predict images, rows of a CSV, lines of a text, recordings, or the next steps of a series."""
+    """Predict images, CSV rows, lines of text, recordings, or the next steps of a time series."""
     if len(args.paths) < 2:
-        raise ZooError("predict: takes a checkpoint or run folder, then files, folders, or - for standard input")
+        raise ZooError("predict: needs a checkpoint or run folder, then files, folders, or - for standard input")
     from zoo.inference.loading import open_model
     from zoo.utils.device import select_device
 
@@ -92,7 +92,7 @@ def run_predict(args: Args) -> int:
     model.to(select_device("auto"))
     form, out = args["format"], args["out"]
     top = len(model.spec.classes) if form == "csv" else args["top"]
-    if out is None or (out.exists() and not out.is_file()):  # a pipe or a device takes rows as they come
+    if out is None or (out.exists() and not out.is_file()):  # stream rows to a pipe or a device
         with out.open("w", newline="") if out else contextlib.nullcontext(sys.stdout) as to:
             bar = out is not None or not sys.stdout.isatty()
             return int(_predict(model, inputs, Printer(form, to), top, bar=bar)[1] > 0)
@@ -109,14 +109,14 @@ def run_predict(args: Args) -> int:
     return int(counts[1] > 0)
 
 
-class NoPredictions(Exception):  # noqa: N818  (the reason was printed before)
-    """No row could be read, so that there is nothing to write."""
+class NoPredictions(Exception):  # noqa: N818  (the cause is already printed)
+    """Raised if no input row is readable, so the output file is not written."""
 
 
 def _predict(model: Any, inputs: Sequence[str], printer: Printer, top: int, *, bar: bool) -> tuple[int, int]:
-    """Write the predictions of inputs, piece by piece; return how many rows and how many errors there were.
+    """Write the predictions of the inputs batch by batch, and return the number of rows and of errors.
 
-    Inputs that cannot be read and unknown values are named on stderr. ``bar`` lets a terminal show how much is done.
+    Unreadable inputs and unknown values are reported on stderr. ``bar`` shows a progress bar on a terminal.
     """
     from zoo.data.inputs import encode, pieces, unknown_categories, unknown_values
     from zoo.data.table.read import unknown_notes
@@ -152,7 +152,7 @@ def _predict(model: Any, inputs: Sequence[str], printer: Printer, top: int, *, b
 
 
 def _in_order(rows: Sequence[Row], spec: Any) -> list[Row]:
-    """Return rows whose probabilities stand in the order of the classes, as one table needs them."""
+    """Return the rows with their probabilities in the order of the classes, so that all rows have the same columns."""
     order = [f"p({name})" for name in spec.classes]
     return [
         {**{k: v for k, v in row.items() if k not in order}, **{k: row[k] for k in order if k in row}} for row in rows
@@ -160,7 +160,7 @@ def _in_order(rows: Sequence[Row], spec: Any) -> list[Row]:
 
 
 def _progress_bar(visible: bool) -> Any:
-    """Return a bar on a terminal that does not show the predictions themselves."""
+    """Return a progress bar on stderr."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
 

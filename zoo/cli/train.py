@@ -1,4 +1,4 @@
-"""``zoo train``, ``zoo resume`` and ``zoo lr-find``."""
+"""The commands ``zoo train``, ``zoo resume`` and ``zoo lr-find``."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from zoo.exceptions import Stopped, TrainingError, ZooError
 from zoo.utils.console import aligned
 from zoo.utils.rank import rank
 
-RANK_ZERO_FIRST = 2.0  # seconds in which rank zero has printed the error that all processes raise
-# Flags of Hydra's own, with the number of their values
+RANK_ZERO_FIRST = 2.0  # seconds that other ranks wait, so that rank zero prints the common error first
+# Flags of Hydra, with the number of their values
 HYDRA_FLAGS = dict.fromkeys(("-h", "--help", "-m", "--multirun", "--resolve"), 0)
 HYDRA_FLAGS |= dict.fromkeys(("--cfg", "-c", "--package", "-p"), 1)
 
 
 def run_train(arguments: Sequence[str]) -> int:
-    """Train as the arguments say; returns the exit code.
+    """Train a model with command-line arguments and return the exit code.
 
-    0; 1 for a run that failed, 2 for wrong input, 128 and the signal's number for a run that was stopped by one.
+    The code is 0 for success, 1 for a failed run, 2 for invalid input, and 128 plus the number of the signal for a
+    run that a signal stopped.
     """
     failures: list[Exception] = []
     try:
@@ -39,7 +40,7 @@ def run_train(arguments: Sequence[str]) -> int:
             _hydra(arguments, failures)
     except (ZooError, TrainingError, Stopped) as error:
         _report(error, failures)
-    except KeyboardInterrupt:  # before the first batch or after the last: the files on disk are complete
+    except KeyboardInterrupt:  # before the first or after the last batch, when all files on disk are complete
         print("stopped by SIGINT", file=sys.stderr)
         return 128 + signal.SIGINT
     if not failures:
@@ -50,7 +51,7 @@ def run_train(arguments: Sequence[str]) -> int:
 
 
 def _overrides(arguments: Sequence[str]) -> list[str]:
-    """Return arguments with ``--key value`` as ``key=value``; help and the flags of Hydra stay as they are."""
+    """Return the arguments with ``--key value`` rewritten as ``key=value``, except --help and the flags of Hydra."""
     flags: list[str] = []
     others: list[str] = []
     waiting = list(arguments)
@@ -70,7 +71,7 @@ def _resume(arguments: Sequence[str]) -> None:
 
     wrong = [a for a in arguments if "=" not in a]
     if wrong:
-        raise ZooError(f"{wrong[0]!r}: does not go with resume=")
+        raise ZooError(f"{wrong[0]!r}: cannot be combined with resume=")
     options = dict(a.split("=", 1) for a in arguments)
     folder = find_run(options.pop("resume"))
     from zoo.config.run_config import reopen_run
@@ -79,20 +80,20 @@ def _resume(arguments: Sequence[str]) -> None:
     values = {key: value_of(key, text) for key, text in options.items()}
     config, recipe = reopen_run(folder, values)
     if config.data.name == "arrays":
-        raise ZooError(f"{folder}: was trained on arrays; resume it in Python with zoo.resume({str(folder)!r}, data=…)")
+        raise ZooError(f"{folder}: trained on arrays. Resume it in Python with zoo.resume({str(folder)!r}, data=…)")
     run(config, recipe=recipe, command="python train.py " + " ".join(arguments), resume_from=folder)
 
 
 def _report(error: ZooError | TrainingError | Stopped, failures: list[Exception]) -> None:
     failures.append(error)
     if rank() and getattr(error, "common", False):
-        time.sleep(RANK_ZERO_FIRST)  # it prints the error, and torchrun ends all processes once one has ended
+        time.sleep(RANK_ZERO_FIRST)  # torchrun ends all processes when the first one exits
         return
     print(error if isinstance(error, Stopped) else f"error: {error}", file=sys.stderr)
 
 
 def _hydra(arguments: Sequence[str], failures: list[Exception]) -> None:
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us, instead of a print and an exit inside Hydra
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises errors instead of printing them and exiting
     import hydra
     from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
@@ -107,21 +108,21 @@ def _hydra(arguments: Sequence[str], failures: list[Exception]) -> None:
         from zoo.engine.train import run
 
         if failures and isinstance(failures[-1], Stopped):
-            return  # a sweep stops with its run
+            return  # a stopped run stops the sweep
         overrides = [typed.get(override, override) for override in HydraConfig.get().overrides.task]
         command = "python train.py " + " ".join(_quote_for_shell(override) for override in overrides)
         try:
             named = [override.partition("=")[0].lstrip("+") for override in overrides]
             recipe = HydraConfig.get().runtime.choices["model"]
             finished = run(config, recipe=recipe, command=command.strip(), overridden=named)
-            monitor = f"val/{finished.model.task.monitor}"  # to choose by; the test is for the chosen one
+            monitor = f"val/{finished.model.task.monitor}"  # select by validation; test only the selected run
             value = finished.results.get("metrics", {}).get(monitor)
             swept.append((overrides, f"{monitor} {value:.4f}" if value is not None else "", str(finished.folder)))
         except (ZooError, TrainingError, Stopped) as error:
-            _report(error, failures)  # and on with the next run, where this one is part of a sweep
+            _report(error, failures)  # a sweep continues with its next run
             swept.append((overrides, "failed" if not isinstance(error, Stopped) else "stopped", str(error)))
 
-    swept: list[tuple[list[str], str, str]] = []  # of each run its overrides, its metric, its folder or its error
+    swept: list[tuple[list[str], str, str]] = []  # per run: overrides, metric, and folder or error
     sweep = bool({"-m", "--multirun"} & set(arguments))
     readable = quoted(arguments, sweep=sweep)
     typed = dict(zip(readable, arguments, strict=True))
@@ -137,19 +138,19 @@ def _hydra(arguments: Sequence[str], failures: list[Exception]) -> None:
 
 
 def _quote_for_shell(override: str) -> str:
-    """Return an override as one types it: quoted where a shell would split or change it."""
+    """Return an override for a shell, quoted if it contains special characters."""
     return shlex.quote(override) if re.search(r"[\s'\"\\()$`&|;<>#!*?~]", override) else override
 
 
 def _table(swept: Sequence[tuple[list[str], str, str]]) -> str:
-    """Return the runs of a sweep side by side, by the overrides in which they differ."""
+    """Return the table of a sweep, with the overrides that differ between its runs."""
     common = set.intersection(*(set(overrides) for overrides, _, _ in swept))
     rows = [(" ".join(w for w in overrides if w not in common), metric, where) for overrides, metric, where in swept]
     return "\n".join(["", *aligned(rows)])
 
 
 def run_resume(args: Args) -> int:
-    """Continue a run that was stopped, or train a finished one for longer."""
+    """Resume a stopped run, or train a finished run for longer."""
     return run_train([f"resume={args.path('run')}", *args.overrides])
 
 

@@ -1,6 +1,6 @@
-"""Configurations: composing them with Hydra, quoting what it cannot read, naming the nearest choice on a typo, refusing what does not fit.
+"""Compose configurations with Hydra, quote special values, suggest names for typos, and reject unsuitable pairs.
 
-Nothing here imports torch, so that help and refusals take well under a second.
+Nothing here imports torch, so help and error messages appear in well under a second.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ from zoo.utils.options import meaning
 
 install()
 
-FILES = ("path", "labels", "test", "anomaly_windows", "synthetic_path")  # options of data that name a file or a folder
+FILES = ("path", "labels", "test", "anomaly_windows", "synthetic_path")  # data options that are a file or a folder
 FOLDERS = ("root", "cache_dir")
-# Options whose value is a text as it stands, whatever it looks like: a number, a list, several with commas
+# Options whose value is always a string, even if it looks like a number, a list or a sweep
 PATH_OPTIONS = ("run_dir", *(f"data.{option}" for option in (*FILES, *FOLDERS)))
 OVERRIDE = re.compile(r"(\+{0,2}[\w@/:.-]+)=(.*)", re.DOTALL)
 
 
 def pair(model: str, data: str) -> DictConfig:
-    """Return as much of a configuration as says whether a registered model can do what data is for.
+    """Return the part of a configuration that ``task_of`` needs for a model and a data set.
 
-    A composed one takes twenty times as long.
+    The full composition takes twenty times as long.
     """
     return OmegaConf.create({"model": {"name": model}, "data": {"name": data, **declared_by_data(data)}, "task": None})
 
 
 def store_arrays(modality: str, task: str) -> None:
-    """Let ``data=arrays`` stand for arrays that the caller hands over."""
+    """Register the configuration ``data=arrays`` for arrays that the caller passes."""
     node: dict[str, Any] = {"name": "arrays", "modality": modality, "tasks": [task], "batch_size": 128}
     node |= {"folds": 5, "fold": 0, "split_seed": 0}
     if augment := augment_options(modality):
@@ -51,10 +51,10 @@ def store_arrays(modality: str, task: str) -> None:
 
 
 def compose(overrides: Sequence[str]) -> DictConfig:
-    """Return the configuration that ``python train.py`` composes from the same overrides.
+    """Return the configuration that ``zoo train`` composes from the same overrides.
 
     Raises:
-        ZooError: a group, a choice or an option that does not exist, with the nearest one.
+        ZooError: an unknown group, choice or option.
     """
     try:
         return _compose(overrides)
@@ -68,24 +68,24 @@ def _compose(overrides: Sequence[str]) -> DictConfig:
 
 
 def explain(error: Exception, overrides: Sequence[str]) -> ZooError:
-    """Return one line for what Hydra said of ``overrides``, with the nearest choice or option."""
+    """Return a one-line error for an exception of Hydra, with the nearest choice or option."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         if group in GROUPS:
             return unknown(group, name, choices(group))
     if isinstance(error, OverrideParseException):
-        return ZooError(f"{error.override!r} cannot be read: must be option=value, with quotes around odd characters")
+        return ZooError(f"{error.override!r}: invalid syntax. Use option=value and quote special characters.")
     text = " ".join(str(error).split())
     wrong = re.search(r"Could not override '([^']+)'|Could not (?:append|delete)[^']*'([^']+)'", text)
     if isinstance(error, ConfigCompositionException) and wrong:
-        inner = getattr(error.__cause__, "full_key", None)  # of a wrong key inside a dictionary
+        inner = getattr(error.__cause__, "full_key", None)  # set for a wrong key inside a dictionary
         key = inner or (wrong.group(1) or wrong.group(2)).split("@")[0]
         return unknown_option(key, [*option_keys(overrides), *GROUPS])
     return ZooError(text)
 
 
 def unknown_option(key: str, known: Sequence[str]) -> ZooError:
-    """Return the error for a key that is none of ``known``: with the option that it means, or is spelled like."""
+    """Return the error for a key that is not in ``known``, with the equivalent option or the nearest spelling."""
     if (option := meaning(key, known)) is not None:
         return ZooError(f"unknown option {key!r}: use {option}")
     leaves = {k.rpartition(".")[2]: k for k in known}
@@ -94,7 +94,7 @@ def unknown_option(key: str, known: Sequence[str]) -> ZooError:
 
 
 def option_keys(overrides: Sequence[str]) -> list[str]:
-    """Return the dotted options that exist for the groups that ``overrides`` choose rightly."""
+    """Return the dotted keys of the options for the valid group choices in ``overrides``."""
     right = [o for o in overrides if (p := o.partition("="))[0] in GROUPS and p[2] in choices(p[0])]
     return _keys(_compose(right))
 
@@ -105,7 +105,7 @@ def _keys(config: DictConfig) -> list[str]:
 
 
 def dotted_keys(values: Mapping[str, Any], prefix: str = "", *, groups: bool = False) -> list[str]:
-    """Return the dotted keys of the options in a nested dictionary, those of its ``groups`` too."""
+    """Return the dotted keys of the options in a nested dictionary; ``groups`` includes the keys of dictionaries."""
     keys: list[str] = []
     for key, value in values.items():
         nested = isinstance(value, dict)
@@ -115,10 +115,10 @@ def dotted_keys(values: Mapping[str, Any], prefix: str = "", *, groups: bool = F
 
 
 def update(config: DictConfig, overrides: dict[str, Any]) -> None:
-    """Set options in place: nested dictionaries, or dotted keys.
+    """Set options in place from nested dictionaries or dotted keys.
 
     Raises:
-        ZooError: an option that does not exist, with the nearest one.
+        ZooError: an unknown option.
     """
     for key, value in overrides.items():
         node = OmegaConf.select(config, key, default="missing", throw_on_missing=False)
@@ -135,7 +135,7 @@ def update(config: DictConfig, overrides: dict[str, Any]) -> None:
 
 
 def fitting_models(task: str | None, modality: str | None, action_space: str | None = None) -> list[str]:
-    """Return the registered models that do ``task`` on data of this modality and action space (None: of any)."""
+    """Return the registered models that support a task, a modality and an action space (None: any)."""
     return [
         name
         for name, entry in registry.registered_models().items()
@@ -144,12 +144,12 @@ def fitting_models(task: str | None, modality: str | None, action_space: str | N
 
 
 def _reads(entry: registry.Entry, modality: str | None, action_space: str | None) -> bool:
-    """Tell whether a model is for data of a modality and an action space (None: of any)."""
+    """Return whether a model supports a modality and an action space (None: any)."""
     return modality in (None, *entry.modalities) and action_space in (None, *entry.action_spaces)
 
 
 def fitting_data(entry: registry.Entry) -> list[str]:
-    """Return the data sets that a model can learn from."""
+    """Return the data sets that are compatible with a model."""
     names = []
     for name in choices("data"):
         node = declared_by_data(name)
@@ -160,7 +160,7 @@ def fitting_data(entry: registry.Entry) -> list[str]:
 
 
 def offered(modality: str | None, tasks: Sequence[str]) -> list[str]:
-    """Return the tasks that data of a modality can be used for: its ``tasks``, and others that need no other labels."""
+    """Return the tasks that a data set supports: its ``tasks``, and those of its modality that need no other labels."""
     targets = {registry.task_entry(task).target for task in tasks}
     entries = {task: registry.task_entry(task) for task in (registry.supported_tasks(modality) if modality else ())}
     return list(
@@ -169,10 +169,10 @@ def offered(modality: str | None, tasks: Sequence[str]) -> list[str]:
 
 
 def task_of(config: DictConfig) -> str:
-    """Return the run's task: ``task=``, else the first of the model's tasks that the data offers.
+    """Return the task of a run: ``task=``, or by default the first task of the model that the data supports.
 
     Raises:
-        ZooError: the model cannot do any of the data's tasks, or not on such data; names what would fit.
+        ZooError: model and data are incompatible. The message lists compatible models and data sets.
     """
     entry, data = registry.entry(config.model.name), config.data
     requested = config.task
@@ -182,23 +182,23 @@ def task_of(config: DictConfig) -> str:
     if common and _reads(entry, data.modality, action_space):
         return common[0]
     if requested is not None and requested not in offers:
-        raise ZooError(f"task={requested}: data={data.name} offers {', '.join(offers)}")
+        raise ZooError(f"task={requested}: data={data.name} supports {', '.join(offers)}")
     models, sets = fitting_models(requested or data.tasks[0], data.modality, action_space), fitting_data(entry)
     described = f"{data.modality}, {action_space} actions" if action_space else data.modality
     raise ZooError(
-        f"model={config.model.name} cannot do {requested or ' or '.join(data.tasks)} on data={data.name} ({described}): "
-        f"models that fit this data are {', '.join(models) or 'none'}; "
-        f"data that fits this model is {', '.join(sets) or 'none'}"
+        f"model={config.model.name} does not support {requested or ' or '.join(data.tasks)} on data={data.name} "
+        f"({described}). Compatible models: {', '.join(models) or 'none'}. "
+        f"Compatible data: {', '.join(sets) or 'none'}."
     )
 
 
-# --- values with blanks, letters of any language or signs, as Hydra's grammar reads them ---
+# --- quoting of values with spaces, non-ASCII letters or special characters for Hydra's grammar ---
 
 
 def quoted(overrides: Sequence[str], *, sweep: bool = False) -> list[str]:
-    """Return ``overrides`` with quotes around the values that mean themselves and that Hydra cannot read so.
+    """Return ``overrides`` with quotes around string values that Hydra would reject or parse as another type.
 
-    Choices of groups stay as they are, but for synonyms of models and numbers; in a ``sweep`` commas stay too.
+    Group choices stay unquoted, except numbers; synonyms of models are replaced. A ``sweep`` keeps its commas.
     """
     parser = OverridesParser.create()
     return [_quoted(override, parser, sweep) for override in overrides]
@@ -217,7 +217,9 @@ def _quoted(override: str, parser: OverridesParser, sweep: bool) -> str:
     try:
         parsed = parser.parse_override(override)
     except HydraException:
-        is_text = is_path or value[:1] not in "[{'\"" or _list(key, value, parser) is not None  # nothing left open
+        is_text = (
+            is_path or value[:1] not in "[{'\"" or _list(key, value, parser) is not None
+        )  # no open bracket or quote
         return f"{key}={_list(key, value, parser) or _text(value)}" if is_text else override
     if not is_path or "${" in value or parsed.is_delete():
         return override
@@ -227,7 +229,7 @@ def _quoted(override: str, parser: OverridesParser, sweep: bool) -> str:
 
 
 def _list(key: str, value: str, parser: OverridesParser) -> str | None:
-    """Return a list with those of its elements quoted that need it; None where the value is no such list."""
+    """Return a list with quotes around the elements that need them, or None if the value is not a valid list."""
     if key.lstrip("+") in PATH_OPTIONS or not (value.startswith("[") and value.endswith("]")):
         return None
     elements = []
@@ -245,14 +247,14 @@ def _list(key: str, value: str, parser: OverridesParser) -> str | None:
 
 
 def _text(value: str) -> str:
-    """Return a value in single quotes, as the grammar escapes it."""
+    """Return a value in single quotes, escaped for Hydra's grammar."""
     inside = re.sub(r"(\\*)'", lambda match: match[1] * 2 + r"\'", value)
     tail = len(inside) - len(inside.rstrip("\\"))
     return f"'{inside}{inside[len(inside) - tail :]}'" if tail else f"'{inside}'"
 
 
 def value_of(key: str, text: str) -> Any:
-    """Return the value that an override gives an option outside of Hydra: paths as they stand, others as YAML."""
+    """Return the parsed value of an override without Hydra: paths stay strings, other values are YAML."""
     if key in PATH_OPTIONS:
         return None if text in ("null", "") else text
     return OmegaConf.from_dotlist([f"value={text}"]).value

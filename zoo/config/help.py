@@ -1,4 +1,4 @@
-"""The help of ``zoo train``: every option with its value and its description, from signatures and docstrings."""
+"""The help of ``zoo train``: each option with its value and description, from signatures and docstrings."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ examples:
 
 
 def train_help(overrides: Sequence[str] = ()) -> str:
-    """Return the help for the model and the data that ``overrides`` choose.
+    """Return the help for the model and the data set in ``overrides``.
 
     Raises:
-        ZooError: a choice or an option that does not exist.
+        ZooError: an unknown choice or option.
     """
     config: Any = OmegaConf.to_container(compose(overrides))
-    lines = ["usage: zoo train model=NAME [data=NAME] [option=value …]   (python train.py is short for zoo train)", ""]
-    lines += ["Options are also taken as --option value and --option=value.", ""]
+    lines = ["usage: zoo train model=NAME [data=NAME] [option=value …]   (alias: python train.py)", ""]
+    lines += ["Alternative syntax for options: --option value, --option=value.", ""]
     for group in GROUPS:
         lines += textwrap.wrap(f"{group + '=':<11} {' | '.join(choices(group))}", WIDTH, subsequent_indent=" " * 12)
     chosen = f"model={config['model']['name']} data={config['data']['name']}"
-    lines += ["", f"options with their values for {chosen} (others: zoo train model=NAME data=NAME --help)"]
+    lines += ["", f"options with their values for {chosen} (for another pair: zoo train model=NAME data=NAME --help)"]
     for title, options in _sections(config):
         lines += ["", title, *_lines(options)]
     return "\n".join([*lines, EXAMPLES])
@@ -58,7 +58,7 @@ def _sections(config: dict[str, Any]) -> Iterator[tuple[str, list[tuple[str, Any
 
 
 def data_descriptions(name: str, modality: str | None) -> dict[str, str]:
-    """Return the descriptions of the options of a data set and of its augmentation."""
+    """Return the description of each option of a data set and of its augmentation."""
     options = data_options(name) if name in registry.list_data() else {}
     texts = _texts((augment_options(modality) if modality else {}) | options)
     return descriptions(schema.DataOptions.__doc__ or "") | texts
@@ -78,12 +78,12 @@ def _options(path: str, values: Mapping[str, Any], texts: Mapping[str, str]) -> 
 
 
 def _lines(options: Sequence[tuple[str, Any, str]]) -> Iterator[str]:
-    """Return the lines of options with their values."""
+    """Yield the help lines of options with their values."""
     return option_lines([(f"{key}={value_text(value)}", text) for key, value, text in options], width=WIDTH)
 
 
 def value_text(value: Any) -> str:
-    """Return a value as one types it."""
+    """Return a value as the user types it."""
     if isinstance(value, list):
         return f"[{','.join(map(value_text, value))}]"
     if value is None or isinstance(value, bool):
@@ -92,9 +92,9 @@ def value_text(value: Any) -> str:
 
 
 def describe_model(name: str, values: Mapping[str, Any]) -> list[str]:
-    """Return the lines of a model's options.
+    """Return the help lines of a model's options.
 
     Raises:
-        ZooError: unknown name.
+        ZooError: the name is unknown.
     """
     return list(_lines(list(_options("model", values, _texts(model_options(name))))))

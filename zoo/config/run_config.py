@@ -1,4 +1,4 @@
-"""The checked configuration of a run and of a run's folder. Needs no torch, so rejections are instant."""
+"""The validated configuration of a run and of a run folder. It needs no torch, so error messages are instant."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ from zoo.utils.rank import find_launch
 
 @dataclass(frozen=True)
 class RunConfig:
-    """The configuration of one run.
+    """The validated configuration of one run.
 
-    ``values`` is all of it as Python primitives; ``overridden`` are the dotted options that the user set, the others
-    are defaults.
+    ``values`` holds the whole configuration as Python primitives. ``overridden`` holds the dotted keys that the user
+    set; all other options have their defaults.
     """
 
     values: dict[str, Any]
@@ -50,9 +50,9 @@ class RunConfig:
     checkpoint: CheckpointOptions
     folder: Path
     overridden: frozenset[str] = frozenset()
-    working_dir: str | None = None  # where the run began: relative paths in its options start there
-    resumed: bool = False  # continues what is in the folder
-    changed: bool = False  # with other options than it began with
+    working_dir: str | None = None  # folder in which the run was started; relative paths are relative to it
+    resumed: bool = False  # continues from the training state in the folder
+    changed: bool = False  # resumed with another duration
 
     @classmethod
     def from_config(
@@ -64,10 +64,10 @@ class RunConfig:
         resume_from: Path | None = None,
         overridden: Collection[str] = (),
     ) -> RunConfig:
-        """Return the checked form of a composed configuration; ``resume_from`` is the folder of a run that continues.
+        """Return the validated form of a composed configuration. ``resume_from`` is the folder of a resumed run.
 
         Raises:
-            ZooError: the model cannot do the data's task, an option is outside its limits, the folder cannot be made.
+            ZooError: model and data are incompatible, an option is invalid, or the folder is not writable.
         """
         registry.complete_options(config.data)
         values: Any = OmegaConf.to_container(config, resolve=True)
@@ -79,7 +79,7 @@ class RunConfig:
         for option in ("normal_classes", "anomaly_windows"):
             if values["data"].get(option) is not None and task not in detecting:
                 fitting = [m for name in detecting for m in configs.fitting_models(name, values["data"]["modality"])]
-                raise ZooError(f"data.{option}: is for models that find anomalies: {', '.join(fitting)}")
+                raise ZooError(f"data.{option}: needs a model for anomaly detection: {', '.join(fitting)}")
         before = values["trainer"] if resume_from is None else read_run_config(resume_from)["trainer"]
         source = values["data"]["env" if "data.env" in overridden else "name"]
         return cls(
@@ -100,22 +100,22 @@ class RunConfig:
 
     @property
     def data(self) -> dict[str, Any]:
-        """The options of the data, with paths as they are from here."""
+        """The options of the data, with paths that are valid from the current folder."""
         return resolve_paths(self.values["data"], self.working_dir)
 
     @property
     def checkpoints(self) -> Path:
-        """The folder of best.ckpt and last.ckpt."""
+        """The folder that contains best.ckpt and last.ckpt."""
         return self.folder / "checkpoints"
 
     @contextlib.contextmanager
     def create_run_dir(self) -> Iterator[RunConfig]:
-        """Yield the configuration with an empty folder of its own: two runs of one second get two.
+        """Yield the configuration with a new run folder. Runs that start in the same second get different folders.
 
-        A folder that is still empty at the end is removed, as are the parents that were created for it.
+        On exit an empty folder is removed, together with the parents that were created for it.
 
         Raises:
-            ZooError: the file system does not allow it.
+            ZooError: the folder cannot be created.
         """
         if self.resumed:
             yield self
@@ -134,18 +134,18 @@ class RunConfig:
         try:
             yield replace(self, folder=folder)
         finally:
-            with contextlib.suppress(OSError):  # one is not empty
+            with contextlib.suppress(OSError):  # a folder is not empty
                 for path in [folder, *(parent for parent in created if parent != self.folder)]:
                     path.rmdir()
 
     def _unwritable(self, error: OSError) -> ZooError:
-        return ZooError(f"{self.folder}: cannot be written ({error.strerror}); choose another with run_dir=")
+        return ZooError(f"{self.folder}: cannot be written ({error.strerror}). Choose another folder with run_dir=.")
 
     def write(self) -> None:
-        """Write config.yaml and create the folder of checkpoints; a run that continues writes its changed options.
+        """Write config.yaml and create the folder of checkpoints. A resumed run writes its changed options.
 
         Raises:
-            ZooError: the file system does not allow it.
+            ZooError: the folder is not writable.
         """
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=self.resumed)
@@ -156,20 +156,20 @@ class RunConfig:
 
 
 def _fit_to_launch(trainer: TrainerOptions) -> TrainerOptions:
-    """Return the trainer's options with as many machines as torchrun or srun uses.
+    """Return the options of the trainer with the number of machines that torchrun or srun uses.
 
     Raises:
-        ZooError: other processes were requested than were started.
+        ZooError: the options differ from the processes that the launcher started.
     """
     launch = find_launch()
     if launch is None:
         if (nodes := trainer.num_nodes or 1) > 1:
             raise ZooError(
-                f"trainer.num_nodes={nodes}: start it by torchrun --nnodes {nodes} on each, or by SLURM's srun"
+                f"trainer.num_nodes={nodes}: start the run with torchrun --nnodes {nodes} on each machine, or with srun"
             )
         return trainer
     if (trainer.num_nodes or launch.num_nodes) != launch.num_nodes:
-        started = f"{launch.launcher} started processes on {launch.num_nodes}"
+        started = f"{launch.launcher} started processes on {launch.num_nodes} machines"
         raise ZooError(f"trainer.num_nodes={trainer.num_nodes}: {started}")
     if trainer.devices * launch.num_nodes != launch.world_size:
         each = launch.world_size // launch.num_nodes
@@ -178,21 +178,21 @@ def _fit_to_launch(trainer: TrainerOptions) -> TrainerOptions:
 
 
 def folder_name(source: str) -> str:
-    """Return a data set, or the id of an environment, as a folder's name: ``module:Name/Id-v0`` becomes ``Name-Id-v0``."""
+    """Return the folder name for a data set or an environment id: ``module:Name/Id-v0`` becomes ``Name-Id-v0``."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", source.rpartition(":")[2]).strip("-.") or "environment"
 
 
-BUNDLED = ("text_file", "series", "binarized_mnist")  # data with files of its own, where no path is given
-SOURCES = {  # options of data that must be given
+BUNDLED = ("text_file", "series", "binarized_mnist")  # data sets with a default path
+SOURCES = {  # required options of data
     "path": "the file or folder to read",
-    "env": "an id of gymnasium, or module:id where a module has it",
+    "env": "a gymnasium id, or module:id for an environment of a module",
 }
 
 
 def resolve_paths(data: dict[str, Any], working_dir: object = None) -> dict[str, Any]:
-    """Return options of data with ``~`` expanded and relative paths taken from ``working_dir`` where they exist there.
+    """Return the options of data with ``~`` expanded, and relative paths resolved in ``working_dir`` if they exist there.
 
-    ``working_dir`` is where a run was started, as its config.yaml records it.
+    ``working_dir`` is the folder in which the run was started. The config.yaml of a run contains it.
     """
     values, folder = dict(data), Path(working_dir) if isinstance(working_dir, str) else None
     for key in (*FILES, *FOLDERS):
@@ -208,10 +208,10 @@ def resolve_paths(data: dict[str, Any], working_dir: object = None) -> dict[str,
 
 
 def check_files(data: dict[str, Any]) -> None:
-    """Reject files that do not exist, before anything heavy is imported.
+    """Reject missing files before the import of heavy modules.
 
     Raises:
-        ZooError: ``data.path`` or ``data.env`` is not given, or one of the data's files does not exist.
+        ZooError: ``data.path`` or ``data.env`` is missing, or a file of the data does not exist.
     """
     for key, source in SOURCES.items():
         if data.get(key, "given") in (None, "") and data["name"] not in BUNDLED:
@@ -221,24 +221,24 @@ def check_files(data: dict[str, Any]) -> None:
             raise ZooError(f"data.{key}={data[key]}: no such file or folder")
 
 
-EXTENDING = ("max_epochs", "max_minutes")  # options of the trainer: a run that ended may continue with another
+EXTENDING = ("max_epochs", "max_minutes")  # trainer options that let a finished run train for longer
 MAY_CHANGE = (*(f"trainer.{key}" for key in EXTENDING), "checkpoint.every_n_seconds", "checkpoint.every_n_steps")
 MAY_CHANGE += ("trainer.devices", "trainer.num_nodes", "logger")
 
 
 def reopen_run(folder: Path, overrides: dict[str, Any]) -> tuple[DictConfig, str]:
-    """Return configuration and recipe of the run in ``folder``, with ``overrides`` (nested, or by dotted keys).
+    """Return the configuration and the recipe of a run, with ``overrides`` (nested or with dotted keys).
 
     Raises:
-        ZooError: there is no run, or an option that may not change.
+        ZooError: the folder contains no run, or an option cannot change on resume.
     """
     if not (folder / "config.yaml").exists():
-        raise ZooError(f"resume={folder}: holds no run (no config.yaml)")
+        raise ZooError(f"resume={folder}: not a run folder (no config.yaml)")
     values = read_run_config(folder)
     recipe, config = values.pop("recipe"), OmegaConf.create(values)
     for key in configs.dotted_keys(overrides):
         if key not in MAY_CHANGE:
-            raise ZooError(f"{key}: cannot change where a run goes on; what can is {', '.join(MAY_CHANGE)}")
+            raise ZooError(f"{key}: cannot change on resume. Options that can change: {', '.join(MAY_CHANGE)}")
     overrides = dict(overrides)
     if "logger" in overrides:
         name = str(overrides.pop("logger"))
@@ -249,54 +249,56 @@ def reopen_run(folder: Path, overrides: dict[str, Any]) -> tuple[DictConfig, str
     return config, recipe
 
 
-# What each configuration has, and what its groups have
+# Required keys of each group, and required keys at the top of a configuration
 GROUPS = {"model": ("name",), "data": ("name", "modality", "tasks", "batch_size"), "logger": ("name",)}
 GROUPS |= {"trainer": ("accumulate_grad_batches", "gradient_clip_val")}
 GROUPS |= dict.fromkeys(("optimizer", "scheduler", "regularization", "early_stopping"), ())
 SINGLE = ("recipe", "seed", "task", "run_dir", "init")
-LARGEST = 1 << 20  # bytes of a configuration, which has some thousand
+LARGEST = 1 << 20  # maximum size of a configuration in bytes; a real one has a few thousand
 
 
 def read_run_config(folder: Path) -> dict[str, Any]:
-    """Return the configuration in a run's folder, with its ``recipe``. Safe for files from strangers.
+    """Return the configuration in a run folder, including its ``recipe``. Safe to load from untrusted sources.
 
     Raises:
-        ZooError: there is none, or it is not the configuration of a run.
+        ZooError: the file does not exist or is not the configuration of a run.
     """
     path = folder / "config.yaml"
     try:
         raw = path.read_bytes()
         text = raw[:LARGEST].decode()
         if len(raw) > LARGEST or any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-            raise ZooError("larger than any, or with aliases")  # a few of which make gigabytes of a line
+            raise ZooError("too large, or contains YAML aliases")  # a few aliases expand one line to gigabytes
         values: Any = OmegaConf.to_container(OmegaConf.create(text), resolve=False)
         if "${" in repr(values):  # in any key or text
-            raise ZooError("it holds ${…}, which a run never writes; nothing of it is looked up")
+            raise ZooError("contains an interpolation ${…}, which a run never writes")
         missing = [key for key in SINGLE if key not in values]
         missing += [f"{group}.{key}" for group, keys in GROUPS.items() for key in keys if key not in values[group]]
         if missing or not all(isinstance(values[group], dict) for group in GROUPS):
-            raise ZooError(f"without {', '.join(missing) or 'groups of options'}")
+            raise ZooError(f"missing: {', '.join(missing) or 'groups of options'}")
     except FileNotFoundError:
-        raise ZooError(f"{folder}: holds no run (no config.yaml)") from None
-    except Exception as error:  # whatever a damaged file makes the two parsers say
+        raise ZooError(f"{folder}: not a run folder (no config.yaml)") from None
+    except Exception as error:  # any error of the two parsers for a damaged file
         reason = error if isinstance(error, ZooError) else type(error).__name__
-        raise ZooError(f"{path}: is not the configuration of a run ({reason})") from None
+        raise ZooError(f"{path}: not the configuration of a run ({reason})") from None
     return dict(values)
 
 
 def _new_folder(run_dir: str | None, name: str) -> Path:
-    """Return the folder that a run will create: ``run_dir``, or one under runs/ named by its time.
+    """Return the folder that a run will create: ``run_dir``, or by default runs/NAME/TIME.
 
     Raises:
-        ZooError: it exists already, or cannot be written.
+        ZooError: the folder already exists or is not writable.
     """
     if run_dir is not None:
         folder = Path(run_dir).expanduser()
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise ZooError(f"run_dir={folder}: exists already; choose a folder that does not")
+            raise ZooError(f"run_dir={folder}: already exists. Choose another folder.")
     else:
         folder = Path("runs") / name / time.strftime("%Y-%m-%d_%H-%M-%S")
     parent = next(path for path in [folder, *folder.absolute().parents] if path.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise ZooError(f"{folder}: cannot be written, {parent} does not allow it; choose another with run_dir=")
+        raise ZooError(
+            f"{folder}: cannot be written, because {parent} is not writable. Choose another folder with run_dir=."
+        )
     return folder

@@ -1,4 +1,4 @@
-"""How a run learns: every shared option, its default and its limits. Needs no torch, so a typo fails at once."""
+"""The shared options of all runs with defaults and limits. It needs no torch, so error messages are instant."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def check_number(
     """Raise ZooError unless ``value`` is a finite number in [low, high], above ``above`` and below ``below``."""
     if value is None and optional:
         return
-    noun = "a whole number" if integer else "a number"
+    noun = "an integer" if integer else "a number"
     limits = [f"at least {low:g}"] if low > -math.inf else []
     limits += [f"above {above:g}"] if above is not None else []
     limits += [f"at most {high:g}"] if high < math.inf else []
@@ -61,18 +61,18 @@ def check_flag(where: str, value: object, *, optional: bool = False) -> None:
 
 
 def check_sizes(where: str, sizes: object) -> None:
-    """Raise ZooError unless ``sizes`` is a list of whole numbers from 1."""
+    """Raise ZooError unless ``sizes`` is a list of positive integers."""
     if not isinstance(sizes, Sequence) or isinstance(sizes, str):
-        raise ZooError(f"{where}={sizes}: must be a list of whole numbers, such as [256,256]")
+        raise ZooError(f"{where}={sizes}: must be a list of integers, such as [256,256]")
     for size in sizes:
         check_number(where, size, low=1, integer=True)
 
 
-# Limits as types: a constructor, or a class of options, that declares ``dropout: Share`` takes numbers in [0, 1) alone.
+# Limits as types: a constructor or a class of options that declares ``dropout: Share`` accepts only numbers in [0, 1).
 
 
 def number(**limits: Any) -> Check:
-    """Return the check of a number by ``check_number``'s ``limits``."""
+    """Return ``check_number`` with these limits."""
     return partial(check_number, **limits)
 
 
@@ -94,9 +94,9 @@ OptionalPositive = Annotated[float | None, number(above=0, optional=True)]
 
 
 def check_options(cls: type[Any], where: str, values: Mapping[str, Any]) -> None:
-    """Raise ZooError where one of ``values`` is outside the limits that its argument of a class's constructor declares.
+    """Raise ZooError if one of ``values`` is outside the limits that the constructor of ``cls`` declares by its types.
 
-    A constructor whose types only a type checker can resolve declares none.
+    A constructor whose annotations cannot be resolved at run time declares no limits.
     """
     for constructor in [vars(base)["__init__"] for base in cls.__mro__ if "__init__" in vars(base)]:
         with contextlib.suppress(NameError):
@@ -105,15 +105,15 @@ def check_options(cls: type[Any], where: str, values: Mapping[str, Any]) -> None
                     check(where if name == "name" else f"{where}.{name}", values[name])
 
 
-# The groups of options that each run has, beside those of its model and its data
+# The groups of options that each run has, in addition to those of its model and data
 GROUPS: dict[str, type[Any]] = {}
 
 
 class Options:
-    """Options of one group, with the limits that their types declare.
+    """Base class of a group of options, with limits from the annotations.
 
     Raises:
-        ZooError: a value is of the wrong type or outside its limits.
+        ZooError: a value has the wrong type or is outside its limits.
     """
 
     group: ClassVar[str]
@@ -131,14 +131,14 @@ class TrainerOptions(Options, group="trainer"):
 
     Args:
         ``accelerator``: auto, cpu, cuda, gpu or mps; auto: CUDA if available, otherwise the CPU
-        ``devices``: processes per machine that share each batch; on CUDA one per GPU
-        ``num_nodes``: machines; torchrun or SLURM starts the processes on each; null: set by the launcher
+        ``devices``: number of processes per machine that share each batch; on CUDA one per GPU
+        ``num_nodes``: number of machines, where torchrun or SLURM starts the processes; null: set by the launcher
         ``max_epochs``: maximum number of epochs
         ``max_minutes``: maximum duration of training in minutes; null: no limit
-        ``steps_per_epoch``: batches per epoch; null: one pass over the training data
+        ``steps_per_epoch``: number of batches per epoch; null: one pass over the training data
         ``precision``: auto, 32-true, bf16-mixed or 16-mixed; auto: bf16-mixed if supported, 16-mixed on older GPUs
         ``tf32``: use TF32 for float32 products on CUDA (inputs rounded to 10 bits); null: only in convolutions
-        ``accumulate_grad_batches``: batches per optimizer step
+        ``accumulate_grad_batches``: number of batches per optimizer step
         ``gradient_clip_val``: maximum norm of the gradient of all weights; null: no clipping
     """
 
@@ -155,7 +155,7 @@ class TrainerOptions(Options, group="trainer"):
 
     def __post_init__(self) -> None:
         if (name := SHORT_PRECISIONS.get(str(self.precision))) is not None:
-            raise ZooError(f"trainer.precision={self.precision}: is named {name}")
+            raise ZooError(f"trainer.precision={self.precision}: use {name}")
         super().__post_init__()
 
     @property
@@ -166,18 +166,18 @@ class TrainerOptions(Options, group="trainer"):
 
 @dataclass(frozen=True)
 class Optimizer(Options, group="optimizer"):
-    """The rule that turns gradients into steps.
+    """Optimizer and its hyperparameters.
 
     Args:
         ``name``: sgd, adam, adamw or rmsprop
         ``lr``: learning rate; the scheduler multiplies it
-        ``weight_decay``: decoupled decay (AdamW, Loshchilov & Hutter 2019) for every optimizer, not of biases and
-            normalization; the L2 penalty is regularization.l2
-        ``momentum``: of sgd and rmsprop
-        ``nesterov``: Nesterov's momentum, of sgd
-        ``betas``: decay rates of the two moment estimates, of adam and adamw
-        ``alpha``: smoothing constant, of rmsprop
-        ``eps``: added to the denominator, of adam, adamw and rmsprop
+        ``weight_decay``: decoupled weight decay for every optimizer (AdamW, Loshchilov & Hutter 2019), without biases
+            and normalization layers; the L2 penalty is regularization.l2
+        ``momentum``: momentum (sgd and rmsprop)
+        ``nesterov``: use Nesterov momentum (sgd)
+        ``betas``: decay rates of the two moment estimates (adam and adamw)
+        ``alpha``: smoothing constant (rmsprop)
+        ``eps``: added to the denominator (adam, adamw and rmsprop)
     """
 
     name: Annotated[str, one_of(("sgd", "adam", "adamw", "rmsprop"))] = "adamw"
@@ -201,17 +201,17 @@ class Optimizer(Options, group="optimizer"):
 
 @dataclass(frozen=True)
 class Scheduler(Options, group="scheduler"):
-    """The learning rate over a run, as a factor of ``optimizer.lr``. Points in time are shares of the run.
+    """Schedule of the learning rate, as a factor of ``optimizer.lr``. Points in time are fractions of the run.
 
     Args:
         ``name``: constant, step, linear, cosine, one_cycle or plateau
-        ``warmup_ratio``: share of the run over which the rate rises linearly
+        ``warmup_ratio``: fraction of the run with a linear warm-up of the learning rate
         ``start_factor``: factor at the first step of the warm-up
-        ``end_factor``: factor at the end, of linear, cosine and one_cycle
-        ``milestones``: rising shares of the run at which the rate falls, of step
-        ``gamma``: factor at each milestone, of step
-        ``factor``: factor at each plateau, of plateau
-        ``patience``: epochs without improvement of the monitored metric, of plateau
+        ``end_factor``: factor at the end of the run (linear, cosine and one_cycle)
+        ``milestones``: increasing fractions of the run at which the learning rate drops (step)
+        ``gamma``: factor at each milestone (step)
+        ``factor``: factor at each plateau (plateau)
+        ``patience``: epochs without improvement of the monitored metric that make a plateau (plateau)
     """
 
     name: Annotated[str, one_of(("constant", "step", "linear", "cosine", "one_cycle", "plateau"))] = "constant"
@@ -226,19 +226,19 @@ class Scheduler(Options, group="scheduler"):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.milestones, Sequence) or list(self.milestones) != sorted(self.milestones):
-            raise ZooError(f"scheduler.milestones={self.milestones}: must be rising shares of the run, as [0.5,0.75]")
+            raise ZooError(f"scheduler.milestones={self.milestones}: must be increasing numbers, such as [0.5,0.75]")
         for milestone in self.milestones:
             check_number("scheduler.milestones", milestone, above=0, below=1)
 
 
 @dataclass(frozen=True)
 class Regularization(Options, group="regularization"):
-    """Penalties on the weights, and softened labels.
+    """Penalties on the weights, and label smoothing.
 
     Args:
-        ``l1``: λ of λ·sign(w), which is added to the gradient of each weight (not of biases and normalization)
-        ``l2``: λ of λ·w, which is added likewise; the decoupled form is optimizer.weight_decay
-        ``label_smoothing``: share of each label that is spread over the other classes (Szegedy 2016)
+        ``l1``: λ of the L1 penalty; adds λ·sign(w) to the gradient of each weight (not of biases and normalization)
+        ``l2``: λ of the L2 penalty; adds λ·w to the same gradients; the decoupled form is optimizer.weight_decay
+        ``label_smoothing``: fraction of each label that is spread over the other classes (Szegedy et al. 2016)
     """
 
     l1: NonNegative = 0.0
@@ -248,14 +248,14 @@ class Regularization(Options, group="regularization"):
 
 @dataclass(frozen=True)
 class ObjectiveOptions(Options, group="objective"):
-    """How the task measures and chooses, where its own choice does not suit.
+    """Loss, monitored metric and decision threshold, instead of the defaults of the task.
 
     Args:
-        ``monitor``: validation metric that picks the best epoch; null: the task's own, such as accuracy
-        ``class_weights``: balanced, each class has the same weight in the loss, however rare it is
-        ``threshold``: metric of two classes (accuracy, balanced_accuracy or f1) for which the threshold on the
-            probability is chosen on validation; null: 0.5, of anomalies f1
-        ``loss``: mse or mae, where numbers are predicted; null: mse
+        ``monitor``: validation metric that selects the best epoch; null: the default of the task, such as accuracy
+        ``class_weights``: balanced: each class has the same total weight in the loss; null: each row has
+        ``threshold``: metric (accuracy, balanced_accuracy or f1) that the decision threshold of two classes maximizes
+            on the validation rows; null: f1 for anomaly detection, otherwise a threshold of 0.5
+        ``loss``: loss for numeric targets, mse or mae; null: mse
     """
 
     monitor: Annotated[str | None, one_of(MONITORS, optional=True)] = None
@@ -287,7 +287,7 @@ class CheckpointOptions(Options, group="checkpoint"):
     Args:
         ``every_n_seconds``: seconds between writes of last.ckpt; null: 30
         ``every_n_steps``: optimizer steps between writes of last.ckpt, instead of seconds
-        ``test_with``: weights to keep and test: best (the best validation epoch) or last; null: best
+        ``test_with``: weights in best.ckpt, which are tested: best (the best validation epoch) or last; null: best
     """
 
     every_n_seconds: OptionalPositive = None
@@ -305,10 +305,10 @@ class RunOptions:
     """Options of a run as a whole.
 
     Args:
-        ``seed``: seed of weights, batches and augmentation; the split of the data has a seed of its own
-        ``task``: null: the first of the model's tasks that the data offers
-        ``run_dir``: folder of the run; null: runs/MODEL-DATA/TIME
-        ``init``: initialization of weights: default, kaiming, xavier or orthogonal
+        ``seed``: seed of weights, batches and augmentation; the seed of the data split is data.split_seed
+        ``task``: task to train for; null: the first task of the model that the data supports
+        ``run_dir``: run folder; null: runs/MODEL-DATA/TIME
+        ``init``: weight initialization: default, kaiming, xavier or orthogonal
     """
 
     seed: int = 0
@@ -345,7 +345,7 @@ class DataOptions:
 
 @dataclass(frozen=True)
 class Learning:
-    """All that decides how a network's weights are found, beside the network and the data."""
+    """The options of the learning algorithm: initialization, optimizer, scheduler, regularization and objective."""
 
     init: str = "default"
     optimizer: Optimizer = field(default_factory=Optimizer)
@@ -360,7 +360,7 @@ class Learning:
         TrainerOptions(accumulate_grad_batches=self.accumulate_grad_batches, gradient_clip_val=self.gradient_clip_val)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return Python primitives alone, which a checkpoint can hold and load safely."""
+        """Return the options as Python primitives, which a checkpoint can contain and load safely."""
         values = asdict(self)
         for group in ("optimizer", "scheduler"):
             values[group] = {k: list(v) if isinstance(v, tuple) else v for k, v in values[group].items()}
@@ -368,27 +368,27 @@ class Learning:
 
 
 def options(cls: type, where: str, values: Any) -> Any:
-    """Return ``cls(**values)``.
+    """Return ``cls(**values)``. ``where`` is the name of the group in error messages.
 
     Raises:
-        ZooError: an unknown key, a value in place of the group, or one outside the limits that its type declares.
+        ZooError: an unknown key, an invalid value, or ``values`` is not a dictionary.
     """
     known = [f.name for f in fields(cls)]
     if not isinstance(values, dict):
-        raise ZooError(f"{where}={values}: is a group of options; set one of them, such as {where}.{known[0]}={values}")
+        raise ZooError(f"{where}={values}: {where} is a group of options. Set one, such as {where}.{known[0]}={values}")
     for key in values:
         if key not in known:
             raise unknown(f"option of {where}", key, known)
-    if not issubclass(cls, Options):  # which check themselves
+    if not issubclass(cls, Options):  # Options validate themselves
         check_options(cls, where, values)
     return cls(**values)
 
 
 def learning_of(values: dict[str, Any]) -> Learning:
-    """Return the Learning of a composed configuration, or of what ``Learning.to_dict`` returned.
+    """Return the Learning of a composed configuration, or of the result of ``Learning.to_dict``.
 
     Raises:
-        ZooError: a value is of the wrong type or outside its limits.
+        ZooError: a value has the wrong type or is outside its limits.
     """
     trainer = values.get("trainer", values)
     groups = ("optimizer", "scheduler", "regularization", "objective")

@@ -1,6 +1,6 @@
-"""Options of models, data and the run, read from the code that declares them: name, default, description.
+"""The options of models, data and runs: name, default and description, read from the source code.
 
-The zoo's own files are read, not imported: importing a model imports torch, which takes two seconds.
+Modules of the zoo are parsed, not imported: the import of a model imports torch, which takes two seconds.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from zoo.config.groups import declared_by_data, files, recipe_class
 from zoo.exceptions import ZooError
 
 PACKAGE = Path(__file__).resolve().parents[1]
-STATEMENT = re.compile(r"^(?=[\w@])", re.MULTILINE)  # where one at the top of a module begins, or a decorator
+STATEMENT = re.compile(r"^(?=[\w@])", re.MULTILINE)  # start of a top-level statement or of a decorator
 DEFINED = re.compile(r"^(?:(?:class|def) )?(\w+)(?:[:(]| = )")
-REQUIRED = "???"  # OmegaConf's sign for a value that is missing
-NO_OPTIONS = ("self", "spec")  # spec is the data's
+REQUIRED = "???"  # OmegaConf's marker for a missing value
+NO_OPTIONS = ("self", "spec")  # the spec comes from the data
 
 
 class Option(NamedTuple):
-    """An option as its constructor declares it; ``default`` is REQUIRED where there is none."""
+    """An option that a constructor declares; ``default`` is REQUIRED if there is none."""
 
     name: str
     default: Any
@@ -48,7 +48,7 @@ def model_options(name: str) -> Options:
     """Return the options of a registered model.
 
     Raises:
-        ZooError: unknown name, with the nearest one.
+        ZooError: the name is unknown.
     """
     entry = registry.entry(name)
     return _read(entry.module, entry.attribute, lambda: registry.get(name))
@@ -58,17 +58,17 @@ def data_options(name: str) -> Options:
     """Return the options of a data set's loading function.
 
     Raises:
-        ZooError: unknown name, with the nearest one.
+        ZooError: the name is unknown.
     """
     options = _read(*registry.data_origin(name), lambda: registry.data_entry(name).load)
-    return {option: options[option] for option in options if option != "task"}  # which is an option of the run
+    return {option: options[option] for option in options if option != "task"}  # task is an option of the run
 
 
 def augment_options(modality: str) -> Options:
-    """Return the options of a modality's augmentation; none where it has no augmentation.
+    """Return the options of a modality's augmentation, or an empty dictionary if it has none.
 
     Raises:
-        ZooError: unknown name, with the nearest one.
+        ZooError: the name is unknown.
     """
     module, attribute = registry.modality_origin(modality)
     node = _node(module, attribute) if attribute in _statements(module) else None
@@ -81,7 +81,7 @@ def augment_options(modality: str) -> Options:
 
 
 def declared(source: Callable[..., Any]) -> Options:
-    """Return the options of a class, a dataclass or a function."""
+    """Return the options of a class or a function."""
     bases = inspect.getmro(source)[::-1] if isinstance(source, type) else (source,)
     text = {k: v for base in bases for k, v in descriptions(base.__doc__ or "").items()}
     return {
@@ -92,7 +92,7 @@ def declared(source: Callable[..., Any]) -> Options:
 
 
 def defaults(options: Mapping[str, Option]) -> dict[str, Any]:
-    """Return the defaults as a configuration holds them."""
+    """Return the defaults in the form of a configuration."""
     return {name: list(o.default) if isinstance(o.default, tuple) else o.default for name, o in options.items()}
 
 
@@ -100,7 +100,7 @@ ENTRY = re.compile(r"( +)((?:`{0,2}\w+`{0,2}(?:, )?)+)(?: \([^)]*\))?: (.*)")
 
 
 def descriptions(docstring: str) -> dict[str, str]:
-    """Return the text of each name in the ``Args:`` section of a docstring in Google style."""
+    """Return the description of each name in the ``Args:`` section of a Google-style docstring."""
     text: dict[str, str] = {}
     names: list[str] = []
     _, _, section = inspect.cleandoc(docstring).partition("Args:\n")
@@ -117,9 +117,9 @@ def descriptions(docstring: str) -> dict[str, str]:
     return text
 
 
-# --- as Hydra composes them, beside the files of conf/ ---
+# --- the source of configurations that Hydra composes with the files of conf/ ---
 
-CHOSEN = ("optimizer", "scheduler")  # groups of which a file of conf/ holds all options
+CHOSEN = ("optimizer", "scheduler")  # groups whose files in conf/ contain all options
 
 
 def _run(name: str) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def _data_signature(name: str) -> dict[str, Any]:
 
 
 class OptionSource(ConfigSource):
-    """Serves ``signature/run``, ``signature/model/NAME``, ``signature/data/NAME``, and names that have no YAML."""
+    """The source of ``signature/run``, ``signature/model/NAME``, ``signature/data/NAME`` and names without a YAML."""
 
     groups: ClassVar[dict[str, tuple[Callable[[str], dict[str, Any]], Callable[[], list[str]]]]] = {
         "signature": (_run, lambda: ["run"]),
@@ -160,27 +160,27 @@ class OptionSource(ConfigSource):
 
     @staticmethod
     def scheme() -> str:
-        """Return the scheme by which conf/train.yaml names this source."""
+        """Return the URL scheme of this source in conf/train.yaml."""
         return "zoo"
 
     def available(self) -> bool:
-        """Return true: it needs no file."""
+        """Return true, because the source needs no file."""
         return True
 
     def is_group(self, config_path: str) -> bool:
-        """Tell whether a path is a group."""
+        """Return whether a path is a group."""
         return config_path.strip("/") in self.groups
 
     def is_config(self, config_path: str) -> bool:
-        """Tell whether a path is a configuration."""
+        """Return whether a path is a configuration."""
         group, _, name = config_path.removesuffix(".yaml").rpartition("/")
         return group in self.groups and name in self.groups[group][1]()
 
     def load_config(self, config_path: str) -> ConfigResult:
-        """Return a configuration.
+        """Return the configuration at a path.
 
         Raises:
-            ZooError: a default that a configuration cannot hold.
+            ZooError: a default has a type that a configuration does not support.
         """
         group, _, name = config_path.removesuffix(".yaml").rpartition("/")
         values = self.groups[group][0](name)
@@ -188,43 +188,43 @@ class OptionSource(ConfigSource):
             config = OmegaConf.create(values)
         except UnsupportedValueType as error:
             key = str(error.key).rpartition(".")[2]
-            message = f"{name}: the default of {key!r} is not a number, text, flag, list or dictionary of such"
+            message = f"{name}: the default of {key!r} must be a number, string, boolean, list or dictionary of these"
             raise ZooError(message) from None
         return ConfigResult(self.provider, f"{self.scheme()}://{config_path}", config, {"package": "_global_"})
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
-        """Return the names in a group, as ``model=glob(*)`` needs them."""
+        """Return the names in a group, for ``model=glob(*)``."""
         group = config_path.strip("/")
         return [] if results_filter == ObjectType.GROUP or group not in self.groups else sorted(self.groups[group][1]())
 
 
 def install() -> None:
-    """Let Hydra find the source; more than once does no harm."""
+    """Register the source with Hydra. Repeated calls have no effect."""
     if OptionSource not in Plugins.instance().discover(ConfigSource):
         Plugins.instance().register(OptionSource)
 
 
-# --- files of the zoo, which are read and not imported ---
+# --- parsing of the zoo's modules without an import ---
 
 
 def _read(module: str, name: str, imported: Callable[[], Any]) -> Options:
-    """Return the options that a file of the zoo declares for a class or a function, elsewhere those of ``imported()``."""
+    """Return the options of a class or a function from the source of a zoo module, otherwise from ``imported()``."""
     try:
         values, texts = _declared_in(module, name)
     except (
         KeyError,
         ValueError,
         SyntaxError,
-    ):  # not of the zoo, a computed default, a text that looks like a statement
+    ):  # not a module of the zoo, a computed default, or a string that looks like a statement
         return declared(imported())
     return {option: Option(option, default, texts.get(option, "")) for option, default in values.items()}
 
 
 def _declared_in(module: str, name: str) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the defaults and the descriptions of a class (with those of its bases), a dataclass or a function.
+    """Return the defaults and the descriptions of a class (including its bases), a dataclass or a function.
 
     Raises:
-        KeyError: the module, which may be none of the zoo, does not define it.
+        KeyError: the module does not define the name, or is not a module of the zoo.
         ValueError: a default is computed.
     """
     node = _node(module, name)
@@ -247,7 +247,7 @@ def _declared_in(module: str, name: str) -> tuple[dict[str, Any], dict[str, str]
         if not isinstance(function, ast.FunctionDef):
             raise ValueError(name)
         args, positional = function.args, function.args.args
-        values = values if args.kwarg else {}  # **options are the base class's
+        values = values if args.kwarg else {}  # **options passes options to the base class
         required = [None] * (len(positional) - len(args.defaults))
         pairs = zip([*positional, *args.kwonlyargs], [*required, *args.defaults, *args.kw_defaults], strict=True)
         values |= {a.arg: _value(module, default) for a, default in pairs if a.arg not in NO_OPTIONS}
@@ -256,7 +256,7 @@ def _declared_in(module: str, name: str) -> tuple[dict[str, Any], dict[str, str]
 
 
 def _value(module: str, node: ast.expr | None) -> Any:
-    """Return a default of a module: a literal, or what a name stands for; REQUIRED where there is none."""
+    """Return the value of a default: a literal, or the constant that a name refers to. Return REQUIRED for None."""
     if not isinstance(node, ast.Name):
         return REQUIRED if node is None else ast.literal_eval(node)
     origin = _node(module, node.id)
@@ -267,19 +267,19 @@ def _value(module: str, node: ast.expr | None) -> Any:
 
 @functools.cache
 def _node(module: str, name: str) -> ast.stmt:
-    """Return the statement at the top of a module of the zoo that defines or imports a name.
+    """Return the top-level statement of a zoo module that defines or imports a name.
 
     Raises:
-        KeyError: the module, which may be none of the zoo, has none.
+        KeyError: the module does not define the name, or is not a module of the zoo.
     """
     return ast.parse(_statements(module)[name]).body[0]
 
 
 @functools.cache
 def _statements(module: str) -> dict[str, str]:
-    """Return the source of each statement at the top of a module of the zoo, by the names that it defines or imports.
+    """Return the source of each top-level statement of a zoo module, by the names that it defines or imports.
 
-    To parse the whole module would take as long as to compose a configuration.
+    A parse of the whole module would take as long as the composition of a configuration.
     """
     path = PACKAGE.joinpath(*module.split(".")[1:])
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")

@@ -1,4 +1,4 @@
-"""Atomic writes: a file is there as a whole or not at all, even after a power loss or on a full disk."""
+"""Atomic writes: a file is complete or absent, even after a power loss or on a full disk."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 def atomic_write(path: Path, write: Callable[[Path], object]) -> None:
     """Call ``write`` with a temporary path, sync the file to disk, and rename it to ``path``.
 
-    A symbolic link keeps its place, and its target is replaced. A device or a pipe is written to directly.
+    For a symbolic link, the target is replaced. For a device or a pipe, ``write`` receives ``path`` itself.
 
     Raises:
-        OSError: it could not be written; the file at ``path`` is unchanged and no temporary file is left.
+        OSError: the write failed. The file at ``path`` is unchanged and the temporary file is removed.
     """
     path = path.resolve() if path.is_symlink() else path
     if path.exists() and not path.is_file():
@@ -37,7 +37,7 @@ def write_npz(path: Path, arrays: Mapping[str, Any]) -> None:
     """Write NumPy arrays as a compressed ``.npz``, atomically.
 
     Raises:
-        OSError: it could not be written.
+        OSError: the write failed.
     """
     import numpy as np
 
@@ -49,7 +49,7 @@ def write_npz(path: Path, arrays: Mapping[str, Any]) -> None:
 
 
 def fsync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
+    """Wait until a file, or the entries of a folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""The built-in models, data, modalities and tasks of entries.toml: names, where their classes are, what they fit."""
+"""The built-in models, data sets, modalities and tasks of entries.toml: names, classes and compatibility."""
 
 from __future__ import annotations
 
@@ -13,11 +13,17 @@ TARGETS = ("class", "number", "next_symbol", "future", "input", "none", "reward"
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered model, task or modality: where its class is and what it is for.
+    """A registered model, task or modality.
 
-    ``action_spaces`` are those of environments, discrete and continuous, in which a model acts. ``target`` is one of
-    TARGETS, from which a task learns. ``modalities`` of a task are those that it adds itself to; the built-in
-    modalities name the built-in ``tasks`` themselves. ``cls`` is None until it was imported.
+    Args:
+        ``module``: module of the class
+        ``attribute``: name of the class
+        ``tasks``: tasks that a model or a modality supports
+        ``modalities``: modalities that a model supports, or that a task adds itself to; built-in modalities already
+            list the built-in tasks
+        ``action_spaces``: action spaces that a policy supports: discrete, continuous
+        ``target``: kind of target that a task learns from, one of TARGETS
+        ``cls``: the class (of a modality, the instance), or None before its import
     """
 
     module: str
@@ -30,13 +36,13 @@ class Entry:
 
     @property
     def unsupervised(self) -> bool:
-        """Whether a task takes any data of a modality, whatever its labels are."""
+        """Whether a task needs no labels."""
         return self.target in ("input", "none")
 
 
 @dataclass(frozen=True)
 class DataEntry:
-    """A registered data set: the function that loads it and what it offers."""
+    """A registered data set: its loading function, tasks, modality and action space."""
 
     load: Callable[..., Any]
     tasks: tuple[str, ...]

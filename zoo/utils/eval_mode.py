@@ -1,4 +1,4 @@
-"""Evaluation mode of a module (no dropout, stored statistics), safe where several threads share the module."""
+"""Thread-safe evaluation mode of a module (no dropout, stored batch statistics)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import nn
 @dataclass
 class _Entry:
     users: int = 0
-    training: list[nn.Module] = field(default_factory=list)  # submodules that the last user sets back
+    training: list[nn.Module] = field(default_factory=list)  # submodules that return to training mode
 
 
 _lock = threading.Lock()
@@ -23,9 +23,9 @@ _entries: weakref.WeakKeyDictionary[nn.Module, _Entry] = weakref.WeakKeyDictiona
 
 @contextlib.contextmanager
 def eval_mode(module: nn.Module) -> Iterator[None]:
-    """Keep ``module`` in evaluation mode until the block ends, also where it raises.
+    """Keep ``module`` in evaluation mode until the block ends or raises.
 
-    Threads may use one module at once: the first sets the mode, and the last restores each submodule's own.
+    Several threads can share the module: the first one sets the mode, and the last one restores each submodule.
     """
     with _lock:
         entry = _entries.setdefault(module, _Entry())

@@ -1,4 +1,4 @@
-"""Options that classes and functions declare, and the names that users of other libraries type for them."""
+"""The options that classes and functions declare, and their names in other libraries."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from zoo.exceptions import ZooError, unknown
 
 @functools.cache
 def meanings() -> dict[str, list[str]]:
-    """Return the options that each name of ``options.yaml`` can mean."""
-    import yaml  # read only after a mistake
+    """Return the equivalent options of each name in ``options.yaml``."""
+    import yaml  # needed only for error messages
 
     table = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
     return {name: options.split(" | ") for name, options in table.items()}
 
 
 def meaning(key: str, known: Collection[str]) -> str | None:
-    """Return the option of ``known`` that a name means, or None.
+    """Return the option in ``known`` that is equivalent to a name, or None.
 
-    ``known`` are dotted keys, or the bare names of a model's or a command's options. A command stands for itself.
+    ``known`` contains dotted keys, or plain names of a model's or a command's options. The result can also be a
+    command, such as ``zoo lr-find``.
     """
     name = key.lower().lstrip("+~").replace("-", "_")
     group, _, leaf = name.rpartition(".")
     for word in dict.fromkeys((name, leaf)):
         candidates = meanings().get(word, [])
-        for option in sorted(candidates, key=lambda option: not option.startswith(f"{group}.")):  # of its group first
+        for option in sorted(candidates, key=lambda option: not option.startswith(f"{group}.")):  # same group first
             bare = option.partition(".")[2]
             if option != key and (option in known or option.startswith("zoo ")):
                 return option
@@ -39,14 +40,14 @@ def meaning(key: str, known: Collection[str]) -> str | None:
 
 
 def unknown_option(owner: str, key: str, known: Collection[str]) -> ZooError:
-    """Return the error for a key that is no option of ``owner``: with the option that it means, or is spelled like."""
+    """Return the error for an unknown option of ``owner``, with the equivalent option or the nearest spelling."""
     if (option := meaning(key, known)) is not None:
         return ZooError(f"unknown option {key!r} of {owner}: use {option}")
     return unknown(f"option of {owner}", key, known)
 
 
 def parameters(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]:
-    """Return what a model class or a loading function takes; a constructor's ``**options`` are its base class's."""
+    """Return the parameters of a model class or a loading function; ``**options`` adds those of the base class."""
     if not isinstance(factory, type):
         return dict(inspect.signature(factory).parameters)
     collected: dict[str, inspect.Parameter] = {}
@@ -64,7 +65,7 @@ def parameters(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 
 
 def signature(factory: Callable[..., Any]) -> dict[str, Any]:
-    """Return the options that a model class or a loading function takes, with their defaults ("???": has none)."""
+    """Return the options of a model class or a loading function with their defaults ("???" for a required option)."""
     defaults = {name: parameter.default for name, parameter in parameters(factory).items()}
     return {name: "???" if value is inspect.Parameter.empty else value for name, value in defaults.items()}
 
@@ -73,7 +74,7 @@ def call(owner: str, factory: Callable[..., Any], options: Mapping[str, Any]) ->
     """Return ``factory(**options)``.
 
     Raises:
-        ZooError: one that it does not declare.
+        ZooError: an option that ``factory`` does not declare.
     """
     known = signature(factory)
     for key in options:

@@ -1,4 +1,4 @@
-"""Helpers that all plots share: axes, colors, images, atomic writes."""
+"""Helpers for plots: axes, colors, images and atomic writes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ INK, TRAIN, VAL = "#333333", "#9a9a9a", "#1f5fbf"
 
 
 def axes_of(figure: Figure, *args: Any, **kwargs: Any) -> Any:
-    """Return the panels of a figure, plain."""
+    """Return the axes of a figure in the style of the project."""
     axes = figure.subplots(*args, **kwargs)
     for ax in np.atleast_1d(axes).ravel():
         ax.spines[["top", "right"]].set_visible(False)
@@ -25,7 +25,7 @@ def axes_of(figure: Figure, *args: Any, **kwargs: Any) -> Any:
 
 
 def panel(width: float, height: float, x: str = "", y: str = "") -> Any:
-    """Return the one panel of a new figure, with the words at its axes."""
+    """Return the axes of a new figure, ``width`` × ``height`` inches, with the axis labels ``x`` and ``y``."""
     ax = axes_of(Figure(figsize=(width, height), layout="constrained"))
     ax.set_xlabel(x, fontsize=8, color=INK)
     ax.set_ylabel(y, fontsize=8, color=INK)
@@ -33,27 +33,27 @@ def panel(width: float, height: float, x: str = "", y: str = "") -> Any:
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Write a picture, whole or not at all, and return where."""
+    """Write a figure atomically and return its path."""
     atomic_write(path, lambda to: figure.savefig(to, dpi=120, format=path.suffix.removeprefix(".")))
     return path
 
 
 def save_gif(images: Sequence[Any], path: Path, durations: int | list[int]) -> Path:
-    """Write PIL images, each for so many milliseconds, as an animated GIF that repeats."""
+    """Write PIL images as an animated GIF that repeats, and return its path. ``durations`` are in milliseconds."""
     options = {"format": "gif", "save_all": True, "append_images": images[1:], "duration": durations, "loop": 0}
     atomic_write(path, lambda to: images[0].save(to, **options))
     return path
 
 
 def visible(images: Tensor) -> Tensor:
-    """Return images (N, C, H, W) with channels that a picture can have: 1 or 3 as they are, others as their mean."""
+    """Return images (N, C, H, W) with 1 or 3 channels; other numbers of channels are averaged to 1."""
     if images.shape[1] in (1, 3):
         return images
     return images.float().mean(1, keepdim=True).to(images.dtype)
 
 
 def show(ax: Any, image: Tensor) -> None:
-    """Draw an image (C, H, W) in [0, 1] or of bytes, dark on white where it is one of ``visible``'s grays."""
+    """Draw an image (C, H, W) in [0, 1] or uint8. Gray images are drawn dark on white."""
     pixels = visible(image[None])[0].permute(1, 2, 0).cpu().numpy()
     brightest = 1 if pixels.dtype.kind == "f" else 255
     ax.imshow(pixels.squeeze(-1) if pixels.shape[2] == 1 else pixels, cmap="gray_r", vmin=0, vmax=brightest)
@@ -63,7 +63,7 @@ def show(ax: Any, image: Tensor) -> None:
 def grid(
     images: Tensor | Sequence[Tensor], title: str, path: Path, *, columns: int = 8, captions: Sequence[str] = ()
 ) -> Path:
-    """Draw images (C, H, W) in lines, where there are ``captions`` each under its own."""
+    """Draw images (C, H, W) in a grid, each below its caption if there are ``captions``, and return the path."""
     lines = max(-(-len(images) // columns), 1)
     width, height = (1.15, 1.5) if captions else (0.8, 0.8)
     figure = Figure(figsize=(width * columns, height * lines + 0.3), layout="constrained")

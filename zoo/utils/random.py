@@ -1,4 +1,4 @@
-"""Random generators that are a function of a key or of a row's number, not of the order of calls."""
+"""Random generators that depend on a key or on a row index, not on the order of calls."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-EVAL_BATCH = 1000  # rows per batch without gradients
-ROOM = 64  # rows by which such a batch may be longer, so that none is so short that a process has no part in it
+EVAL_BATCH = 1000  # number of rows per evaluation batch
+ROOM = 64  # additional rows that the last evaluation batch may have, so that each process has rows in every batch
 
 
 def generator_of(*key: int) -> torch.Generator:
-    """Return a CPU generator whose stream is a function of ``key`` alone, such as (seed, epoch, batch)."""
+    """Return a CPU generator whose stream depends only on ``key``, such as (seed, epoch, batch)."""
     state = np.random.SeedSequence(key).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state) >> 1)
 
 
 class PerSampleGenerator:
-    """Random numbers for the rows (B,) of an evaluation, independent of how many processes share the rows.
+    """Random numbers for the rows (B,) of an evaluation, independent of the number of processes.
 
     Args:
-        ``rows``: row numbers (B,) of one evaluation batch.
-        ``count``: how many rows there are in all; None: the rows come in evaluation batches, each with its own seed.
+        ``rows``: row indices (B,) of one evaluation batch.
+        ``count``: total number of rows; None: the rows come in evaluation batches, each with its own seed.
     """
 
     def __init__(self, rows: Tensor, *, count: int | None = None) -> None:
-        rows = rows.cpu()  # where they are already, so that nothing waits for a device
+        rows = rows.cpu()  # the rows are already on the CPU, so no device is waited for
         block = int(rows[0]) // EVAL_BATCH if count is None else 0
         self.index = rows - block * EVAL_BATCH
         self.count = EVAL_BATCH + ROOM if count is None else count

@@ -1,4 +1,4 @@
-"""The processes of one run and their ranks. Needs no torch."""
+"""The processes of one run and their ranks. This module needs no torch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Launch:
-    """The processes that a launcher started for one run: this one's rank, how many there are, on how many machines."""
+    """The processes that a launcher started for one run: the launcher, the rank, the world size and the machines."""
 
     launcher: str
     rank: int
@@ -17,7 +17,7 @@ class Launch:
 
 
 def find_launch() -> Launch | None:
-    """Return the processes that torchrun or SLURM's srun started this one with; None: it was started alone."""
+    """Return the launch of this process by torchrun or SLURM's srun, or None if it was started without a launcher."""
     env = os.environ
     if "TORCHELASTIC_RUN_ID" in env:
         world_size = int(env["WORLD_SIZE"])

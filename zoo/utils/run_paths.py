@@ -1,4 +1,4 @@
-"""Runs on disk: the folder or the checkpoint that a user means."""
+"""Resolve the name of a run to its folder or to its checkpoint."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ BEST, LAST = "checkpoints/best.ckpt", "checkpoints/last.ckpt"
 
 
 def is_run(folder: Path) -> bool:
-    """Tell whether a folder is a run's."""
+    """Return whether a folder is a run folder."""
     return (folder / "config.yaml").is_file()
 
 
 def newest_run(folder: str | Path = "runs", *, holding: str = "config.yaml") -> Path:
-    """Return the newest run in a folder or below it that has the file ``holding``.
+    """Return the newest run in a folder or below it that contains the file ``holding``.
 
     Raises:
-        ZooError: there is none.
+        ZooError: there is no such run.
     """
     times = {}
     for config in Path(folder).rglob("config.yaml"):
         if (config.parent / holding).is_file():
             times[config.parent] = config.stat().st_mtime_ns
     if not times:
-        raise ZooError(f"{folder}: holds no run with {holding}")
+        raise ZooError(f"{folder}: no run with {holding} in this folder")
     return max(times, key=lambda run: (times[run], str(run)))
 
 
 def find_run(place: str | Path, *, holding: str = "config.yaml") -> Path:
-    """Return the folder of the run that ``place`` names.
+    """Return the folder of the run that ``place`` refers to.
 
-    It is a run's folder, a folder with runs below it (the newest is meant), ``latest`` (the newest below runs/), or a
-    checkpoint in a run's folder. What is none of these is returned as it is.
+    ``place`` is a run folder, a folder of runs (the newest run), ``latest`` (the newest run below runs/), or a
+    checkpoint in a run folder. Any other path is returned unchanged.
 
     Raises:
-        ZooError: a folder without a run that has the file ``holding``.
+        ZooError: a folder without a run that contains the file ``holding``.
     """
     path = Path(place).expanduser()
     if str(place) == LATEST and not path.exists():
@@ -48,12 +48,12 @@ def find_run(place: str | Path, *, holding: str = "config.yaml") -> Path:
 
 
 def find_checkpoint(place: str | Path) -> Path:
-    """Return the checkpoint that ``place`` names: a file as it is, of a run (see ``find_run``) that of its best epoch.
+    """Return the checkpoint that ``place`` refers to: a file, or best.ckpt of a run (see ``find_run``).
 
-    A name that is no path is returned as it is: it may be pretrained weights.
+    A name that is not a path is returned unchanged, because it may be the name of pretrained weights.
 
     Raises:
-        ZooError: a folder without a run that has a checkpoint.
+        ZooError: a folder without a run that contains a checkpoint.
     """
     path = Path(place).expanduser()
     if path.is_dir() and not is_run(path) and (path / BEST).is_file():

@@ -418,7 +418,7 @@ def test_action_space_is_inferred_without_torch():
     lines = done.stdout.splitlines()
     assert lines[0] == "continuous sac-Pendulum-v1", done.stderr
     assert lines[1].startswith(
-        "model=dqn cannot do control on data=gym (environment, continuous actions): models that fit this data are "
+        "model=dqn does not support control on data=gym (environment, continuous actions). Compatible models: "
     )
 
 
