@@ -1,1 +1,1 @@
-"""Every published figure, made by one command: ``python -m benchmarks suite=quality model=cnn data=mnist seeds=3``."""
+"""Commands that produce each published figure: ``python -m benchmarks suite=quality model=cnn data=mnist seeds=3``."""

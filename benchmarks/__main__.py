@@ -1,4 +1,4 @@
-"""Run a suite and append its rows to ``benchmarks/results/``.
+"""Run a benchmark suite and append its rows to ``benchmarks/results/``.
 
     python -m benchmarks suite=all [budget=quick|full] [fresh=true]
     python -m benchmarks suite=quality [model=cnn] [data=mnist] [seeds=3] [budget=quick|full] [option=value …]
@@ -15,21 +15,26 @@
     python -m benchmarks suite=cuda [model=gan] [repeats=2]
     python -m benchmarks suite=replay [kills=3]
 
-quality trains each recipe with an expected metric, every run by the command that a user would type, in a process of its
-own; words that are not the suite's go to ``train.py`` as they are. ``budget=full`` takes three seeds and all folds,
-``quick`` one seed and the first fold, and where nothing is named a recipe or two per model; ``case=`` is one of the
-runs on files that ``benchmarks/files.yaml`` lists. third_party gives scikit-learn as much time on the same rows as a run of
-the zoo took, has stable-baselines3 learn in the same environments, and others (benchmarks/third_party_other.py). speed has a step
-of the zoo beside one of plain PyTorch, scaling what training costs by rows, batch, width, length, environments and
-processes. families gives models of a kind the same data and time. samples has a classifier learn from images that a
-cgan made. conformance puts each model through its checks, and stops and kills it at random moments, 20 with ``full``.
-files damages files of each format that is read. use_cases takes each model from a minute of training to predicting from
-files and to ONNX Runtime, serving has many clients ask a server. cuda does in eight minutes at most what needs a GPU.
-replay fills a replay buffer of the default size with images and kills runs that have one. all is quality, third_party,
-speed and scaling, in turn.
+Suites:
 
-What is there already is not made again unless ``fresh=true``: a suite that was stopped goes on where it was. ``out=``
-is another folder for the rows. A run that fails and a missed expected metric are rows too, and the exit code is 1.
+- quality: train each recipe that has an expected metric. Each run is a train.py command in a new process. Unknown
+  options are passed to train.py. ``case=`` selects a run on files from ``benchmarks/files.yaml``.
+- third_party: train other libraries on the same data, such as scikit-learn and stable-baselines3.
+- speed: compare a training step with plain PyTorch, and measure throughput, inference and start-up.
+- scaling: measure the training time by rows, batch size, width, length, environments and processes.
+- families: train related models on the same data for the same time.
+- samples: train a classifier on images that a cgan generated.
+- conformance: run the conformance checks of each model, then stop and kill its runs at random moments.
+- files: read damaged files of each format.
+- use_cases: train each model for up to a minute, predict from files, and export to ONNX Runtime.
+- serving: send requests of many clients to a server.
+- cuda: run all checks that need a GPU, in at most eight minutes.
+- replay: fill a replay buffer of the default size with images, and kill runs that have a full buffer.
+- all: quality, third_party, speed and scaling.
+
+``budget=full`` runs three seeds, all folds and 20 stops. ``budget=quick`` runs one seed, the first fold and one or two
+recipes per model. Existing rows are kept, so a stopped suite continues with the rest. ``fresh=true`` repeats all rows.
+``out=`` is another folder for the rows. Failed runs and missed expected metrics are also rows, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -76,11 +81,15 @@ SUITES: dict[str, Callable[[dict[str, str], Rows], list[Job]]] = {
     "cuda": cuda.jobs,
     "replay": replay.jobs,
 }
-ALL = ("quality", "third_party", "speed", "scaling")  # what suite=all does, with budget= alone
+ALL = ("quality", "third_party", "speed", "scaling")  # the suites of suite=all
 
 
 def main(words: list[str]) -> int:
-    """Return 0, or 1 where a row failed or an expected metric was missed, 2 for wrong words, 128 and its number for a signal."""
+    """Run the suite of the arguments and return the exit code.
+
+    The code is 0 for success, 1 for a failed row or a missed expected metric, and 2 for invalid arguments. For a suite
+    that a signal stopped, it is 128 plus the number of the signal.
+    """
     args: dict[str, str] = {}
     for word in words:
         key, equals, value = word.partition("=")
@@ -97,12 +106,12 @@ def main(words: list[str]) -> int:
     except (Interrupt, Stopped) as stop:
         number = stop.number if isinstance(stop, Interrupt) else stop.signal
         name = signal.Signals(number).name if number else "itself"
-        print(f"stopped by {name}; the same command goes on with what is left", file=sys.stderr)
+        print(f"stopped by {name}. Repeat the command to continue.", file=sys.stderr)
         return 128 + (number or 0)
 
 
 def _appended(args: dict[str, str]) -> int:
-    """Do what is asked for and append its rows; return how many of them failed."""
+    """Run a suite, append its rows to a file, and return the number of failed rows."""
     suite, out = args.pop("suite", "quality"), Path(args.pop("out", RESULTS))
     if suite not in (*SUITES, "all"):
         raise unknown("suite", suite, [*SUITES, "all"])

@@ -1,4 +1,4 @@
-"""What suites take: words of the command line, checked."""
+"""Validated arguments of the suites."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ BUDGETS = ("quick", "full")
 
 
 def take_budget(args: dict[str, str]) -> str:
-    """Take ``budget=``: quick or full, full where it is not said."""
+    """Remove ``budget=`` from the arguments and return it: quick or full, by default full."""
     budget = args.pop("budget", "full")
     check_choice("budget", budget, BUDGETS)
     return budget
 
 
 def take_number(args: dict[str, str], name: str, default: int) -> int:
-    """Take ``name=``, a whole number of at least 1."""
+    """Remove ``name=`` from the arguments and return it as an integer of at least 1."""
     text = args.pop(name, str(default))
     number = int(text) if text.isdecimal() else text
     check_number(name, number, low=1, integer=True)
@@ -24,17 +24,17 @@ def take_number(args: dict[str, str], name: str, default: int) -> int:
 
 
 def take_flag(args: dict[str, str], name: str) -> bool:
-    """Take ``name=``: true or false, false where it is not said."""
+    """Remove ``name=`` from the arguments and return it: true or false, by default false."""
     text = args.pop(name, "false")
     check_choice(name, text, ("true", "false"))
     return text == "true"
 
 
 def take_nothing_else(args: dict[str, str], suite: str) -> None:
-    """Refuse what a suite does not know.
+    """Reject unknown arguments of a suite.
 
     Raises:
-        ZooError: a word is left.
+        ZooError: ``args`` is not empty.
     """
     if args:
-        raise ZooError(f"{next(iter(args))!r}: is no word of suite={suite}; see python -m benchmarks --help")
+        raise ZooError(f"{next(iter(args))!r}: not an option of suite={suite}. See python -m benchmarks --help.")

@@ -1,8 +1,9 @@
-"""Compare two folders of results: ``python -m benchmarks.compare OLD NEW`` names what became worse, and what is gone.
+"""Compare two folders of results: ``python -m benchmarks.compare OLD NEW`` lists worse and missing figures.
 
-A figure is its mean over seeds and folds, a ratio or a time its median. It became worse where it moved the wrong way by
-more than both noises together: √(a² + b²), of means half the 95 % interval of Student's t, of medians half the range.
-Where a row was made once the other's noise stands for its own. The exit code is 1 where something is worse or gone.
+A metric is compared by its mean over seeds and folds; a ratio or a time by its median. A figure is worse if the change
+exceeds the combined noise √(a² + b²). The noise of a mean is half of the 95 % interval of Student's t, and that of a
+median is half of the range. A figure with one measurement takes the noise of the other folder. The exit code is 1 if a
+figure is worse or missing.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ FALLS = ("rmse", "mae", "mse", "nll", "perplexity", "bits_per_character", "frech
 
 @dataclass(frozen=True)
 class Figure:
-    """A measured figure, how far it may be off (None: not known), and whether more is better."""
+    """A measured figure, its noise (None: unknown), and whether higher values are better."""
 
     value: float
     noise: float | None
@@ -33,7 +34,7 @@ class Figure:
 
 
 def figures(folder: Path) -> dict[str, Figure]:
-    """Return what a folder of results says, by what a person calls it."""
+    """Return the figures in a folder of results, by readable names."""
     metrics = {}
     for key, rows in latest(read(folder / "quality.jsonl")).items():
         expected_by_case = each_of(expected_metrics().get(key)) or [{"metric": f"test/{metric_of(rows[0])}"}]
@@ -42,7 +43,7 @@ def figures(folder: Path) -> dict[str, Figure]:
             values = [row["metrics"][name] for row in rows if name in row["metrics"]]
             if values:
                 metrics[f"{' '.join([f'{key[0]} on {key[1]}', *key[2]])}: {name}"] = _mean(values, name)
-    paces: dict[str, dict[int, float]] = defaultdict(dict)  # the later run of a seed counts
+    paces: dict[str, dict[int, float]] = defaultdict(dict)  # the last run of each seed counts
     for row in read(folder / "third_party.jsonl"):
         if row.get("by") == "zoo":
             paces[f"{row['model']} on {row['data']}: steps per second"][row["seed"]] = row["steps_per_second"]
@@ -70,7 +71,7 @@ def _timed(row: dict[str, Any]) -> dict[str, Figure]:
         if name in row:
             noise = (
                 (row[error_key][1] - row[error_key][0]) / 2 if error_key else 0.1
-            )  # of exponents: as two sessions differ
+            )  # for exponents: the typical difference between two sessions
             return {f"{row['what']}: {name.replace('_', ' ')}": Figure(row[name], noise, False)}
     if "answers" in row:
         return {
@@ -90,14 +91,14 @@ def _timed(row: dict[str, Any]) -> dict[str, Figure]:
 
 
 def worse(old: Figure, new: Figure) -> bool:
-    """Tell whether ``new`` is worse beyond the noise of both."""
+    """Return whether ``new`` is worse than ``old`` by more than the combined noise."""
     noises = [n for n in (old.noise, new.noise) if n is not None]
-    limit = math.hypot(noises[0], noises[-1]) if noises else 0.05 * abs(old.value)  # a run each: 5 %
+    limit = math.hypot(noises[0], noises[-1]) if noises else 0.05 * abs(old.value)  # one run each: 5 %
     return (old.value - new.value if old.rises else new.value - old.value) > limit
 
 
 def differences(old: dict[str, Figure], new: dict[str, Figure]) -> Iterable[str]:
-    """Yield a line for each figure that became worse, and for each that is gone."""
+    """Yield a line for each figure that is worse or missing."""
     for name, before in old.items():
         if name not in new:
             yield f"gone    {name} (was {before.value:.4g})"
@@ -106,11 +107,11 @@ def differences(old: dict[str, Figure], new: dict[str, Figure]) -> Iterable[str]
 
 
 def main(words: Sequence[str]) -> int:
-    """Return 0 where nothing is worse, 1 where something is, 2 for wrong words."""
+    """Print the differences and return the exit code: 0 for none, 1 for some, 2 for invalid arguments."""
     folders = [Path(word) for word in words]
     missing = [folder for folder in folders if not list(folder.glob("*.jsonl"))]
     if len(folders) != 2 or missing:
-        print(f"error: {missing[0]}: no folder of results" if missing else __doc__, file=sys.stderr)
+        print(f"error: {missing[0]}: not a folder of results" if missing else __doc__, file=sys.stderr)
         return 2
     old, new = map(figures, folders)
     lines = list(differences(old, new))

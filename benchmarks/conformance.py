@@ -1,4 +1,4 @@
-"""Conformance: how long the checks take over all models, and runs that are stopped or killed at random and go on."""
+"""The suite ``conformance``: conformance checks of all models, and runs that are stopped or killed and resumed."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from benchmarks.rows import of_this_commit
 from zoo.registry import entry, list_models
 
 STEPS, EPOCHS = 100_000, 100  # of the long run
-MOST = 0.02  # by which its memory may grow
+MOST = 0.02  # maximum growth of its memory, as a fraction
 MEMORY = f"memory over {STEPS:,} steps of fnn"
 POINTS = {"quick": 3, "full": 20}
 
 
 def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
-    """Return per model a job for the checks, one for its stops, one for its kills, and one for a long run's memory.
+    """Return a job for the checks, the stops and the kills of each model, and one for the memory of a long run.
 
-    What this commit has measured already is not measured again, unless ``fresh=true``.
+    Rows of this commit are not measured again, unless ``fresh=true``.
     """
     budget, model, fresh = take_budget(args), args.pop("model", None), take_flag(args, "fresh")
     take_nothing_else(args, "conformance")
     names, points = [model] if model else list_models(), POINTS[budget]
     for name in names:
-        entry(name)  # an unknown one is refused before anything is measured
+        entry(name)  # reject unknown names before the first measurement
     works: dict[str, Callable[[str, str], Iterator[dict[str, Any]]]] = {
         "checks": _checks,
         "stopped": partial(_stops, points=points),
@@ -55,7 +55,7 @@ def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
 
 
 def _checks(name: str, how: str) -> Iterator[dict[str, Any]]:
-    """Yield the row of a model's checks: how many checks passed, and how many of them were of two processes."""
+    """Yield the row of a model's checks: the number of passed checks, and of those with two processes."""
     words = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", f"--zoo-model={name}"]
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
@@ -89,7 +89,7 @@ def _stops(name: str, how: str, *, points: int) -> Iterator[dict[str, Any]]:
 
 
 def _memory(name: str, how: str) -> Iterator[dict[str, Any]]:
-    """Yield the row of the memory that a long run has once it is warm, and at its end."""
+    """Yield the row of the memory of a long run after its warm-up and at its end."""
     import contextlib
     import io
 
@@ -125,8 +125,8 @@ def _memory(name: str, how: str) -> Iterator[dict[str, Any]]:
     }
     row |= {"seconds": round(time.perf_counter() - started, 1)} | _provenance()
     if row["growth"] > MOST:
-        row["failed"] = [f"{MEMORY}: {warm:.0f} MB after a tenth of them, {last:.0f} MB at the end"]
-    print(f"    {warm:.1f} MB after a tenth of them, {last:.1f} MB at the end", flush=True)
+        row["failed"] = [f"{MEMORY}: {warm:.0f} MB after a tenth of the steps, {last:.0f} MB at the end"]
+    print(f"    {warm:.1f} MB after a tenth of the steps, {last:.1f} MB at the end", flush=True)
     yield row
 
 

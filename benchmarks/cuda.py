@@ -1,8 +1,8 @@
-"""All that needs a real CUDA device, in one command of at most eight minutes: whoever has one can run it once.
+"""The suite ``cuda``: all checks that need a CUDA device, in at most eight minutes.
 
-Each model is trained for a few steps on generated data: in float32, bf16 and fp16, stopped and resumed, and in a
-process group of one process (DDP over NCCL). Losses of the precisions must agree, and a resumed run must end with the
-weights of one that was never stopped. A row of its speed stands beside a plain loop over the same loss.
+Each model trains for a few steps on synthetic data: in float32, bf16 and fp16, stopped and resumed, and with DDP over
+NCCL in a process group of one process. The losses of the precisions must agree. A resumed run must end with the
+weights of an uninterrupted run. The speed is compared with a plain loop over the same loss.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ from benchmarks.jobs import Job
 from zoo.exceptions import Stopped, ZooError
 from zoo.registry import entry, list_models
 
-SECONDS = 440.0  # after which no job begins, so that all end within eight minutes; the others are rows that failed
-STEPS, STOP = 8, 11  # of an epoch; batches after which a run is stopped, amid its second epoch
-TIMED, ROWS = 200, 64  # steps that are timed together, and rows of a batch of them
-PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}  # by their names in a row
-CLOSE = {"bf16": 0.02, "fp16": 0.02}  # by which a loss may differ from that in float32, as a share
+SECONDS = 440.0  # no job starts later, so the suite ends within eight minutes; the remaining jobs are failed rows
+STEPS, STOP = 8, 11  # steps per epoch; number of batches before a stop, in the second epoch
+TIMED, ROWS = 200, 64  # number of timed steps, and rows per batch
+PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}  # by name in a row
+CLOSE = {"bf16": 0.02, "fp16": 0.02}  # maximum relative difference of a loss from float32
 
 
 def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
-    """Return two jobs for each model, or for ``model=``: what must work, and how fast it is.
+    """Return two jobs for each model, or for ``model=``: correctness and speed.
 
     Raises:
-        ZooError: there is no CUDA device.
+        ZooError: no CUDA device was found.
     """
     import torch
 
     model, repeats = args.pop("model", None), take_number(args, "repeats", 2)
     take_nothing_else(args, "cuda")
     if not torch.cuda.is_available():
-        raise ZooError("suite=cuda: no CUDA device was found; pytest -m accelerator needs none")
+        raise ZooError("suite=cuda: no CUDA device was found. Use pytest -m accelerator without one.")
     names = list_models() if model is None else [model]
     for name in names:
-        entry(name)  # an unknown one is refused
+        entry(name)  # reject unknown names
     end = time.monotonic() + SECONDS
     work: dict[str, Callable[[str], dict[str, Any]]] = {"runs": runs, "speed": partial(speed, repeats=repeats)}
     return [
@@ -54,17 +54,17 @@ def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
 
 
 def _within(end: float, name: str, what: str, run: Callable[[str], dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield a job's row with its time, or one that failed."""
+    """Yield the row of a job with its duration, or a failed row."""
     from zoo.reporting.results import origin
 
     started = time.monotonic()
     row: dict[str, Any] = {"model": name, "what": what}
     if started > end:
-        row["failed"] = [f"not begun within {SECONDS:.0f} s"]
+        row["failed"] = [f"not started within {SECONDS:.0f} s"]
     else:
         try:
             row |= run(name)
-        except Exception as error:  # any of a library's is a row
+        except Exception as error:  # any error of a library is a failed row
             row["failed"] = [f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"]
     row |= {"seconds": round(time.monotonic() - started, 1), **origin("cuda")}
     print(f"    {row.get('failed') or row}", flush=True)
@@ -72,9 +72,9 @@ def _within(end: float, name: str, what: str, run: Callable[[str], dict[str, Any
 
 
 def runs(name: str, *, grouped: bool = True) -> dict[str, Any]:
-    """Return the losses of a model's runs in each precision, and what failed of stopping, resuming and DDP.
+    """Return the losses of a model in each precision, and the failures of stop, resume and DDP.
 
-    ``grouped`` is whether DDP is tried, which a simulated device cannot do.
+    ``grouped=False`` skips DDP, which a simulated device does not support.
     """
     import torch
 
@@ -85,7 +85,7 @@ def runs(name: str, *, grouped: bool = True) -> dict[str, Any]:
         loss = {way: _trained(name, f"{above}/{way}", way) for way in PRECISIONS}
         for way, close in CLOSE.items():
             if not abs(loss[way] - loss["32"]) <= close * abs(loss["32"]):
-                failed.append(f"{way}: a loss of {loss[way]:.4f}, in float32 {loss['32']:.4f}")
+                failed.append(f"{way}: loss {loss[way]:.4f}, in float32 {loss['32']:.4f}")
         for way in ("32", "fp16"):
             _trained(name, f"{above}/stopped-{way}", way, stop=STOP)
             once, twice = (
@@ -94,18 +94,18 @@ def runs(name: str, *, grouped: bool = True) -> dict[str, Any]:
             )
             different = [key for key, value in once.items() if not torch.equal(value, twice[key])]
             if different:
-                failed.append(f"resumed in {way}: other weights, first {different[0]}")
+                failed.append(f"resumed in {way}: different weights, first {different[0]}")
         if grouped:
             strategy = parts._strategy
             with mock.patch.object(parts, "_strategy", lambda context, _: strategy(context, 2)):  # as for two
                 loss["ddp"] = _trained(name, f"{above}/ddp", "32")
             if not abs(loss["ddp"] - loss["32"]) <= 1e-3 * abs(loss["32"]):
-                failed.append(f"ddp: a loss of {loss['ddp']:.4f}, of one process by itself {loss['32']:.4f}")
+                failed.append(f"ddp: loss {loss['ddp']:.4f}, without DDP {loss['32']:.4f}")
     return {"losses": loss, **({"failed": failed} if failed else {})}
 
 
 def _trained(name: str, folder: str, precision: str, *, stop: int | None = None) -> float:
-    """Return the last training loss of a short run, with its test; one that is not stopped draws pictures, too."""
+    """Return the last training loss of a short run, including its test. An uninterrupted float32 run draws plots, too."""
     from lightning.pytorch.callbacks import LambdaCallback
 
     import zoo
@@ -132,7 +132,7 @@ def _dataset(name: str) -> Any:
 
 
 def speed(name: str, *, repeats: int) -> dict[str, Any]:
-    """Return what a step takes, beside one of a plain loop over the model's own loss; of models that act by itself."""
+    """Return the time of a step relative to a plain loop over the model's loss; for policies without the plain loop."""
     import zoo
 
     plain: list[float] = []
@@ -160,7 +160,7 @@ def speed(name: str, *, repeats: int) -> dict[str, Any]:
 
 
 def _bare(name: str, dataset: Any) -> float:
-    """Return the seconds of TIMED steps as someone would write them who wants them fast."""
+    """Return the seconds of TIMED steps in a fast hand-written loop."""
     import torch
 
     from zoo import registry

@@ -1,4 +1,4 @@
-"""Broken files: each reader's formats, region by region, with bits flipped, cut short, and with sizes that lie."""
+"""The suite ``files``: damaged files of each format, with flipped bits, truncation and wrong size fields."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from benchmarks.rows import of_this_commit
 from zoo.exceptions import TrainingError, ZooError
 
 KINDS = ("bit flip", "cut short", "size that lies")
-TRIES = {"quick": 4, "full": 40}  # of each kind in each region
-PATIENCE = 60  # seconds after which a reader counts as hanging
-MEMORY = 1 << 30  # bytes that reading a file of some thousand may take
+TRIES = {"quick": 4, "full": 40}  # number of files of each kind in each region
+PATIENCE = 60  # timeout of a reader in seconds
+MEMORY = 1 << 30  # maximum memory in bytes for a file of a few thousand bytes
 
 
 @dataclass(frozen=True)
 class Damage:
-    """What was done to a file: its ``kind``, the ``region``, the byte ``at`` which, and by which ``value``."""
+    """The damage of a file: its ``kind``, the ``region``, the byte offset ``at``, and the ``value``."""
 
     kind: str
     region: str
@@ -39,9 +39,9 @@ class Damage:
 
 
 def damaged(reader: Reader, raw: bytes, kind: str, region: str, place: float, value: int) -> tuple[bytes, Damage]:
-    """Return a file damaged at ``place`` (0 to 1) of a region, or of its sizes for one that lies; and what was done.
+    """Return a file with damage at ``place`` (0 to 1) of a region or of its size fields, and the Damage.
 
-    A flip turns bit ``value`` over; a size that lies becomes 0, one more, twice, all ones, or ``value``.
+    A flip inverts bit ``value``. A wrong size is 0, one more, twice as much, all ones, or ``value``.
     """
     if kind == "size that lies":
         sizes = reader.lies(raw)
@@ -62,7 +62,7 @@ def damaged(reader: Reader, raw: bytes, kind: str, region: str, place: float, va
 
 
 class Trial:
-    """A process that reads files of one format, and is begun anew where a file ends it."""
+    """A process that reads files of one format. It restarts after a crash or a timeout."""
 
     def __init__(self, name: str, folder: Path) -> None:
         self.name, self.reader, self.folder = name, READERS[name], folder
@@ -83,7 +83,7 @@ class Trial:
         there.close()
 
     def read(self, raw: bytes) -> tuple[str, str]:
-        """Return how a file of this content ends: read, refused, error, crash or hang; and what was said."""
+        """Return the outcome of reading a file (read, refused, error, crash or hang), and its message."""
         self.path.write_bytes(raw)
         self.here.send(True)
         try:
@@ -97,7 +97,7 @@ class Trial:
         return how, f"exit code {self.process.exitcode}"
 
     def outcome(self, raw: bytes) -> tuple[str, str | None]:
-        """Return how a damaged file ends, and what is wrong with that, if anything."""
+        """Return the outcome of reading a damaged file, and a description of a wrong outcome or None."""
         how, message = self.read(raw)
         if how == "refused":
             return how, "more than a line" if "\n" in message else None
@@ -106,7 +106,7 @@ class Trial:
         if message == self.intact_value:
             return "read as it was", None
         if self.reader.sealed:
-            return "read wrongly", "other values than were written, without a word"
+            return "read wrongly", "different values, without an error"
         return "read as it is", None
 
     def close(self) -> None:
@@ -116,7 +116,7 @@ class Trial:
 
 
 def _reads(name: str, path: Path, there: Any) -> None:
-    """Read the file whenever told to, within memory; say how that ends."""
+    """Read the file on each request with limited memory, and send the outcome."""
     reader = READERS[name]
     used = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_DATA, (used + MEMORY, used + MEMORY))
@@ -130,7 +130,7 @@ def _reads(name: str, path: Path, there: Any) -> None:
 
 
 def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
-    """Return a job per reader, or for the one that ``reader=`` names; none for what this commit has done already."""
+    """Return a job for each reader, or for ``reader=``. Readers with rows of this commit are skipped."""
     budget, one, fresh = take_budget(args), args.pop("reader", None), take_flag(args, "fresh")
     take_nothing_else(args, "files")
     if one not in (None, *READERS):
@@ -143,7 +143,7 @@ def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
 
 
 def _tried(name: str, tries: int) -> Iterator[dict[str, Any]]:
-    """Yield the row of a reader: how many files were tried, and how they ended."""
+    """Yield the row of a reader: the number of files and their outcomes."""
     from zoo.reporting.results import origin
 
     drawn, started = random.Random(name), time.perf_counter()

@@ -1,4 +1,4 @@
-"""How the pictures of the models' pages are drawn: colors, figures, files."""
+"""Colors, figures and image files for the pages of the models."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from torch import Tensor
 import zoo
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "_static" / "models"
-DPI, COLORS = 140, 128  # a picture of 7 inches is 980 pixels wide; colors in its palette
-BLUE, ORANGE, GREEN, PURPLE, BLACK = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#222222"  # Okabe and Ito's
+DPI, COLORS = 140, 128  # a figure of 7 inches is 980 pixels wide; number of colors in the palette
+BLUE, ORANGE, GREEN, PURPLE, BLACK = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#222222"  # Okabe-Ito palette
 STYLE: dict[str, Any] = {"font.size": 12, "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 12}
 
 
 def figure_of(height: float, *shape: int, **options: Any) -> tuple[Any, Any]:
-    """Return a figure 7 inches wide, and its panels."""
+    """Return a figure of 7 inches width and its axes."""
     return plt.subplots(*shape, figsize=(7, height), layout="constrained", **options)
 
 
 def save(figure: Any, name: str) -> None:
-    """Write a figure as ``NAME.png``, with a palette."""
+    """Write a figure as ``NAME.png`` with a color palette."""
     path = FOLDER / f"{name}.png"
     figure.savefig(path, dpi=DPI, facecolor="white")
     plt.close(figure)
@@ -35,7 +35,7 @@ def save(figure: Any, name: str) -> None:
 
 
 def train(model: str, data: Any, **options: Any) -> Any:
-    """Return a model that this trains in a temporary folder."""
+    """Train a model in a temporary folder and return it."""
     return zoo.train(model, data=data, run_dir=f"{tempfile.mkdtemp()}/run", report=False, **options).model
 
 
@@ -47,7 +47,7 @@ def show(ax: Any, image: Any, title: str = "", **options: Any) -> None:
 
 
 def tiles(images: Tensor, columns: int) -> Tensor:
-    """Return gray images (N, 1, H, W) as one image, in rows, with white between them."""
+    """Return gray images (N, 1, H, W) as one image: a grid with ``columns`` columns and white borders."""
     images = torch.nn.functional.pad(images, (1, 1, 1, 1))
     rows, (height, width) = len(images) // columns, images.shape[2:]
     tiles = images.reshape(rows, columns, height, width).transpose(1, 2)

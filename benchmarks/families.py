@@ -1,8 +1,8 @@
-"""Families: models of a kind on the same data for the same time: rnn, lstm, gru, transformer; gan, dcgan, wgan_gp.
+"""The suite ``families``: related models on the same data for the same time.
 
-``families.yaml`` has, per case, the words that all share and the figure that counts; of sequences also how many
-parameters each gets, by its hidden size. How many steps fit the time, validation not counted, is found out by two short
-runs of each; the schedule then ends with the time. One row per run.
+The families are rnn, lstm, gru and transformer, and gan, dcgan and wgan_gp. ``families.yaml`` lists the shared options
+and the metric of each case. For sequences it also sets the number of parameters, from which the hidden size follows.
+Two short runs measure the number of training steps that fit into the time, without validation. One row per run.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from zoo.exceptions import unknown
 
 FILE = Path(__file__).parent / "families.yaml"
 FAMILIES = ("rnn", "lstm", "gru", "transformer")
-EPOCHS = 3  # validations in a run
-PROBES = (10, 40)  # steps in an epoch of the two short runs
+EPOCHS = 3  # number of validations in a run
+PROBES = (10, 40)  # steps per epoch of the two short runs
 
 
 def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
-    """Return a job per data set and family, a row per seed; what is there already is not run again."""
+    """Return a job for each data set and family, with a row for each seed. Existing rows are skipped."""
     known: Any = OmegaConf.to_container(OmegaConf.load(FILE))
     seconds, seeds = take_number(args, "seconds", 60), take_number(args, "seeds", 3)
     fresh, data, model = take_flag(args, "fresh"), args.pop("data", None), args.pop("model", None)
@@ -65,7 +65,7 @@ def _runs(name: str, family: str, about: Mapping[str, Any], seeds: Sequence[int]
 
 
 def hidden_size(words: Sequence[str], family: str, parameters: int) -> int:
-    """Return the hidden size, a multiple of 8, whose network has about so many parameters."""
+    """Return the multiple of 8 for the hidden size whose network is closest to a number of parameters."""
     import torch
 
     from zoo import registry
@@ -77,7 +77,7 @@ def hidden_size(words: Sequence[str], family: str, parameters: int) -> int:
     options = {k: v for k, v in config["model"].items() if k not in ("name", "hidden_size")}
 
     def count(size: int) -> int:
-        with torch.device("meta"):  # shapes alone
+        with torch.device("meta"):  # shapes without memory
             model = registry.create(family, spec=spec, hidden_size=size, **options)
         return sum(p.numel() for p in model.parameters())
 
@@ -85,7 +85,7 @@ def hidden_size(words: Sequence[str], family: str, parameters: int) -> int:
 
 
 def _epoch_seconds(words: Sequence[str]) -> float:
-    """Return how long the second epoch and its validation took; the first warms up."""
+    """Return the seconds of the second epoch and its validation; the first epoch is a warm-up."""
     _, seconds = _run([*words, "trainer.max_epochs=2"])
     return seconds[1] - seconds[0]
 

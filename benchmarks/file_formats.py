@@ -1,4 +1,4 @@
-"""What the zoo reads of files: for each format a whole file, where its regions and sizes stand, and how it is read."""
+"""The file formats that the zoo reads: for each one an intact file, its regions and size fields, and its reader."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from typing import Any
 import numpy as np
 import torch
 
-Region = tuple[int, int]  # first byte, and the one after the last
+Region = tuple[int, int]  # offsets: first byte, and the byte after the last one
 
 
 @dataclass(frozen=True)
 class Reader:
-    """A format: ``make`` writes a whole file, ``read`` returns what the zoo makes of one at a path.
+    """A file format: ``make`` writes an intact file, and ``read`` returns the content of a file.
 
-    ``sealed`` says that a checksum lies over all that counts, so that no damage may go unseen. ``lies`` are the places
-    of its sizes, as (first byte, bytes, byte order).
+    ``sealed`` formats have a checksum over the content, so each damage must raise an error. ``lies`` returns the size
+    fields as (offset, number of bytes, byte order).
     """
 
     file: str
@@ -38,7 +38,7 @@ class Reader:
 
 
 def digest(value: Any) -> str:
-    """Return one text for tensors, arrays and primitives, the same for equal ones."""
+    """Return a digest of tensors, arrays and primitives."""
     digest = hashlib.sha256()
     for part in _parts(value):
         digest.update(part)
@@ -57,7 +57,7 @@ def _parts(value: Any) -> Iterator[bytes]:
         yield from _parts(value.numpy())
     elif isinstance(value, np.ndarray):
         yield f"{value.dtype}{value.shape}".encode() + np.ascontiguousarray(value).tobytes()
-    elif hasattr(value, "index_select"):  # rows of a tensor that stays where it is
+    elif hasattr(value, "index_select"):  # a view of rows of a tensor
         yield from _parts(value.index_select(0, torch.arange(len(value))))
     else:
         yield repr(value).encode()
@@ -163,7 +163,7 @@ def _image(path: Path) -> None:
 
 
 def _decoded(path: Path) -> Any:
-    """Read a folder of class folders of which one file is ``path``."""
+    """Read a folder of class folders that contains the file ``path``."""
     from PIL import Image
 
     folder = path.parent / "photos"

@@ -1,4 +1,4 @@
-"""A generated environment of stacked frames, by which the replay buffer is measured and tested."""
+"""A synthetic environment with stacked frames, for measurements and tests of the replay buffer."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-SIZE, STACK = 84, 4  # of frames, and how many an observation has
+SIZE, STACK = 84, 4  # side of a frame in pixels, and number of frames per observation
 
 
 class Squares(gymnasium.Env[np.ndarray, Any]):
-    """Shows a bright square that moves, in gray frames of ``size``; a reward of 1 for saying whether it moves right."""
+    """Gray frames (size, size) with a moving bright square. The reward is 1 if the action is its horizontal direction."""
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"]}  # noqa: RUF012  (gymnasium's own attribute)
     action_space: Any = spaces.Discrete(2)
@@ -30,7 +30,7 @@ class Squares(gymnasium.Env[np.ndarray, Any]):
         return frame
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
-        """Begin an episode on another ground."""
+        """Start an episode with a new background."""
         super().reset(seed=seed)
         self.noise = self.np_random.integers(0, 64, (self.size, self.size), dtype=np.uint8)
         self.place = self.np_random.integers(0, self.size, 2)
@@ -38,19 +38,19 @@ class Squares(gymnasium.Env[np.ndarray, Any]):
         return self._show(), {}
 
     def step(self, action: Any) -> Any:
-        """Move the square; an episode has 4 to 64 steps."""
+        """Move the square. An episode has 4 to 64 steps."""
         reward = float((self.speed[1] > 0) == bool(action))
         self.place = (self.place + self.speed) % self.size
         self.steps += 1
         return self._show(), reward, bool(self.steps >= 4 and self.np_random.random() < 1 / 16), self.steps == 64, {}
 
     def render(self) -> Any:
-        """Return the frame in colors."""
+        """Return the frame as RGB."""
         return self._show()[..., None].repeat(3, 2)
 
 
 def stacked_squares(size: int = SIZE, render_mode: str | None = None) -> Any:
-    """Return squares of which an observation is the last four frames (4, size, size)."""
+    """Return the environment with the last four frames (4, size, size) as observation."""
     return gymnasium.wrappers.FrameStackObservation(Squares(size, render_mode), STACK)
 
 

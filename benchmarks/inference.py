@@ -1,7 +1,7 @@
-"""Inference: how long a model of each family takes to answer, one row and many, in float32, in bf16 and compiled.
+"""Inference latency of each model for one row and many rows, in float32, in bf16 and compiled.
 
-Each model has its own options and the first rows of the data that it brings, with its first weights. The ways are
-measured in turn, in rounds that take a tenth of a second each; medians count.
+Each model has its default options and data set, and its initial weights. The variants are measured in turn, in rounds of
+a tenth of a second. The result is the median.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 
 ROWS = {"one row": 1, "many rows": 256}
 ROUND = 0.1  # seconds
-WAYS = ("float32", "bf16", "compiled")  # the last in float32
+WAYS = ("float32", "bf16", "compiled")  # compiled in float32
 
 
 def row(name: str, repeats: int, ways: tuple[str, ...]) -> dict[str, Any]:
-    """Return the row of a model: milliseconds an answer and their range, by rows and way."""
+    """Return the row of a model: median and range of the latency in milliseconds, by number of rows and variant."""
     import torch
 
     from zoo.reporting.results import origin
@@ -32,7 +32,7 @@ def row(name: str, repeats: int, ways: tuple[str, ...]) -> dict[str, Any]:
             args = {key: value.index_select(0, torch.arange(count) % len(value)) for key, value in batch.items()}
             args = {key: value.to(device) for key, value in args.items()}
             for answer in answers.values():
-                answer(args)  # compiles, warms up
+                answer(args)  # compilation and warm-up
             rounds: dict[str, list[float]] = {way: [] for way in ways}
             for _ in range(repeats):
                 for way, answer in answers.items():
@@ -41,7 +41,7 @@ def row(name: str, repeats: int, ways: tuple[str, ...]) -> dict[str, Any]:
                 way: {"ms": statistics.median(each), "spread": [min(each), max(each)]} for way, each in rounds.items()
             }
     lines = [f"{what}, {way} {one['ms']:.2f}" for what, by in timings.items() for way, one in by.items()]
-    print(f"    ms an answer: {'; '.join(lines)}", flush=True)
+    print(f"    ms per prediction: {'; '.join(lines)}", flush=True)
     return {"what": f"inference of {name} on {data}", "answers": timings, "rows": ROWS, "repeats": repeats} | origin(
         device
     )
@@ -81,7 +81,7 @@ def _answering(model: Any, way: str, device: str) -> Callable[[Any], Any]:
 
 
 def _seconds(answer: Callable[[Any], Any], batch: Any, device: str) -> float:
-    """Return the seconds of one answer, over a round of them."""
+    """Return the mean seconds per prediction over one round."""
     import torch
 
     count, started = 0, time.perf_counter()
@@ -94,5 +94,5 @@ def _seconds(answer: Callable[[Any], Any], batch: Any, device: str) -> float:
 
 
 def rows(name: str, repeats: int, quick: bool) -> Iterator[dict[str, Any]]:
-    """Yield the row of a model; compiling takes too long where it has to be ``quick``."""
+    """Yield the row of a model; ``quick`` skips the compiled variant."""
     yield row(name, repeats, WAYS[:2] if quick else WAYS)

@@ -1,4 +1,4 @@
-"""Jobs: what a suite is made of. They are done in turn, and each row is kept as soon as it is there."""
+"""The jobs of a suite. They run in turn, and each row is written immediately."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Job:
-    """A part of a suite: ``run`` yields its rows; ``seconds`` is how long it took earlier, where that is known.
+    """A part of a suite: ``run`` yields its rows, and ``seconds`` is the duration of an earlier run or None.
 
-    One without a name is not counted: it looks at what the others made.
+    A job without a name is not counted: it evaluates the rows of other jobs.
     """
 
     what: str
@@ -24,12 +24,12 @@ class Job:
 
 
 def done(jobs: Sequence[Job], *, say: Callable[[str], None] = print) -> Iterator[Row]:
-    """Yield the rows of each job in turn; say before each how many are left and for how long.
+    """Yield the rows of each job in turn, and print its number and the remaining time before each job.
 
-    A job that was not timed earlier counts as long as those of this session did, per second that they were expected to
-    take; where none is known nothing is said of time.
+    The estimate scales earlier durations by the pace of this session. A job without an earlier duration counts as the
+    mean of the completed jobs. Without any duration no time is printed.
     """
-    took: list[tuple[float, float | None]] = []  # seconds, and those expected
+    took: list[tuple[float, float | None]] = []  # measured and expected seconds
     counted = [job for job in jobs if job.what]
     for job in jobs:
         if not job.what:
@@ -44,7 +44,7 @@ def done(jobs: Sequence[Job], *, say: Callable[[str], None] = print) -> Iterator
 
 
 def remaining(jobs: Sequence[Job], took: Sequence[tuple[float, float | None]]) -> float | None:
-    """Return the seconds that ``jobs`` will take, by what those before ``took`` beside what they were expected to."""
+    """Return the estimated seconds of ``jobs``, from the measured and expected seconds ``took`` of completed jobs."""
     both = [(seconds, expected) for seconds, expected in took if expected]
     pace = sum(s for s, _ in both) / sum(e for _, e in both) if both else 1.0
     known = [job.seconds for job in jobs if job.seconds is not None]
@@ -55,14 +55,14 @@ def remaining(jobs: Sequence[Job], took: Sequence[tuple[float, float | None]]) -
 
 
 def spoken(seconds: float) -> str:
-    """Return a time as it is said: 40 s, 12 min, 3.5 h."""
+    """Return a duration as text, such as 40 s, 12 min or 3.5 h."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def timed(rows: Iterable[Row], key: Callable[[Row], Any], field: str) -> dict[Any, float]:
-    """Return by ``key`` the median of ``field`` over earlier rows."""
+    """Return the median of ``field`` over earlier rows, grouped by ``key``."""
     seconds_by_key: dict[Any, list[float]] = {}
     for row in rows:
         if field in row:

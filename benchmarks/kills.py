@@ -1,4 +1,4 @@
-"""Runs that are killed at random moments of training, and go on."""
+"""Runs that are killed at random moments of training and then resumed."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from zoo.engine.distributed import context
 from zoo.testing.runs import STOPPING, compare_runs, resume_case
 from zoo.testing.subject import Children, Subject, alone
 
-# Written so often that kills fall within writing too
+# Frequent writes, so that some kills happen during a write
 KILLED: dict[str, Any] = {**STOPPING, "checkpoint.every_n_steps": 2}
 
 
 def check_kills(subject: Subject, count: int) -> list[float]:
-    """Check ``count`` kills by SIGKILL at random moments of training; return them, in shares of its time.
+    """Check ``count`` kills by SIGKILL at random moments, and return the moments as fractions of the training time.
 
     Raises:
-        ConformanceError: a run that was killed and went on ended otherwise than the one that never was.
+        ConformanceError: a killed and resumed run ends with another result than an uninterrupted run.
     """
     random = subject.random
     reference = subject.folder()
@@ -32,7 +32,7 @@ def check_kills(subject: Subject, count: int) -> list[float]:
             share, folder = float(random.uniform()), subject.folder()
             moment = _killed(subject, folder, share * seconds)
             if moment < share * seconds or (folder / "results.json").exists():
-                continue  # it had ended before
+                continue  # the run ended before the kill
             children.call(resume_case, subject.case, folder).result()
             compare_runs(subject, f"killed after {share:.0%} of its time", reference, folder)
             moments.append(share)
@@ -40,7 +40,7 @@ def check_kills(subject: Subject, count: int) -> list[float]:
 
 
 def _killed(subject: Subject, folder: Path, after: float | None) -> float:
-    """Run in a process, kill it ``after`` seconds of training; return after how many it ended."""
+    """Train in a process, kill it ``after`` seconds of training, and return the seconds until it ended."""
     processes: Any = context()
     here, there = processes.Pipe(duplex=False)
     home = registry.entry(subject.name).module
@@ -51,7 +51,7 @@ def _killed(subject: Subject, folder: Path, after: float | None) -> float:
     try:
         here.recv()
     except EOFError:
-        raise subject.fail("a process could not begin to train; its own message stands above") from None
+        raise subject.fail("the process failed before training; its error is printed above") from None
     began = time.perf_counter()
     process.join(after)
     seconds = time.perf_counter() - began

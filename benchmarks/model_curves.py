@@ -1,4 +1,4 @@
-"""Training curves for the models' pages, of the runs in ``benchmarks/results``."""
+"""Training curves for the pages of the models, from the runs in ``benchmarks/results``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.report_results import latest
 from benchmarks.rows import RESULTS, read
 from zoo.metrics.names import metric_label
 
-CURVES = {  # model: recipes whose curves are drawn
+CURVES = {  # recipes of the curves, by model
     "cnn": [("cnn", "digits")],
     "fnn": [("fnn", "digits"), ("fnn", "diabetes")],
     "gan": [("gan", "digits"), ("dcgan", "digits")],
@@ -27,7 +27,7 @@ LINES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, ":"), (PURPLE, "-."), (BLACK, "-")
 
 
 def curves(model: str) -> None:
-    """Draw the validation metric of the published runs: a line for each seed, of its first fold."""
+    """Draw the validation metric of the published runs, with a line for the first fold of each seed."""
     groups = latest(row for row in read(RESULTS / "quality.jsonl") if "curve" in row)
     recipes = CURVES[model]
     figure, axes = figure_of(3.2, 1, len(recipes), squeeze=False)

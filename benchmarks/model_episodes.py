@@ -1,4 +1,4 @@
-"""Pictures of reinforcement learning for the models' pages: episodes, actions and values."""
+"""Pictures of reinforcement learning for the pages of the models: episodes, actions and values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Episode:
     """An episode of an environment with a model's greedy actions: its frames, observations and actions."""
 
     def __init__(self, model: Any, env_id: str, *, seed: int = 0, **options: Any) -> None:
-        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame draws where no screen is
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # pygame renders without a screen
         env: Any = gymnasium.make(env_id, render_mode="rgb_array")
         x, _ = env.reset(seed=seed, options=options or None)
         self.frames, self.x, self.actions, ended = [env.render()], [x], [], False
@@ -33,7 +33,7 @@ class Episode:
         env.close()
 
     def strip(self, axes: Any, steps: Sequence[int], crop: tuple[slice, slice]) -> None:
-        """Draw frames of these steps."""
+        """Draw the frames of the given steps."""
         for ax, step in zip(axes, steps, strict=True):
             show(ax, self.frames[step][crop], f"step {step}")
 
@@ -42,12 +42,12 @@ TRACK, CENTER = (slice(130, 330), slice(None)), (slice(60, 460), slice(50, 450))
 
 
 def _evenly(episode: Episode, count: int) -> list[int]:
-    """Return steps from the first to the last."""
+    """Return ``count`` evenly spaced steps, from the first to the last one."""
     return [round(part * (len(episode.frames) - 1) / (count - 1)) for part in range(count)]
 
 
 def ppo() -> None:
-    """Draw an episode in which a pendulum of two links swings its tip above a line."""
+    """Draw an episode of Acrobot, in which a two-link pendulum swings its tip above a line."""
     episode = Episode(train("ppo", "acrobot", epochs=3), "Acrobot-v1")
     figure, axes = figure_of(1.6, 1, 6)
     episode.strip(axes, _evenly(episode, 6), CENTER)
@@ -88,7 +88,7 @@ def reinforce() -> None:
 
 
 def dqn() -> None:
-    """Draw an episode that begins with a tilted pole, and the values of both actions."""
+    """Draw an episode that starts with a tilted pole, and the values of both actions."""
     model = zoo.load("dqn/cartpole")
     episode, steps = Episode(model, "CartPole-v1", low=0.12, high=0.121), 81
     with torch.no_grad():

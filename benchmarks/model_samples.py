@@ -1,4 +1,4 @@
-"""Pictures of reconstructions and samples for the models' pages."""
+"""Pictures of reconstructions and samples for the pages of the models."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zoo.data.input_readers import to_float
 
 
 def autoencoder() -> None:
-    """Draw digits, their reconstructions from 16 numbers, and those from 16 principal components."""
+    """Draw digits, their reconstructions from 16 latent values, and those from 16 principal components."""
     model, data = zoo.load("autoencoder/digits"), load("digits")
     train, x = (to_float(data.train["x"][:]).flatten(1), to_float(data.test["x"][:10]))
     pca = PCA(model.latent_dim).fit(train)
@@ -28,7 +28,7 @@ def autoencoder() -> None:
 
 
 def vae() -> None:
-    """Draw samples, and decoded codes on a grid over the latent space of two numbers."""
+    """Draw samples, and decoded codes on a grid over the 2-D latent space."""
     model = zoo.load("vae/digits")
     at = torch.distributions.Normal(0, 1).icdf(torch.linspace(0.05, 0.95, 8))
     with torch.no_grad():

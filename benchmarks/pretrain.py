@@ -1,7 +1,7 @@
-"""Make the weights that come with the zoo: ``python -m benchmarks.pretrain [NAME …]``, all of them where none is named.
+"""Train the pretrained weights of the package: ``python -m benchmarks.pretrain [NAME …]``, by default all of them.
 
-Each is trained by the command that its card says, written to ``zoo/weights/`` in 16 bits, read again, and measured on
-the test data as it was read.
+Each model is trained by the command on its card, written to ``zoo/weights/`` as float16, loaded from the file, and
+evaluated on the test set. Evaluators are float32.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from benchmarks.runs import trained
 from zoo.exceptions import ZooError, unknown
 from zoo.utils.atomic_io import atomic_write
 
-LARGEST = 1_000_000  # bytes of a file
-# A classifier that generated images are measured by has a last hidden layer to compare them in, and labels as they are,
-# so that it may be confident
+LARGEST = 1_000_000  # maximum size of a file in bytes
+# An evaluator of generated images needs a last hidden layer as feature space, and confident predictions: no smoothing
 EVALUATOR = ["model=cnn", "model.head_hidden_size=64", "model.dropout=0.2"]
 UNSMOOTHED = ["trainer.max_epochs=10", "regularization.label_smoothing=0.0"]
 RECIPES: dict[str, list[str]] = {
@@ -44,7 +43,7 @@ RECIPES: dict[str, list[str]] = {
 
 
 def make(name: str) -> None:
-    """Train and keep the weights of ``name``."""
+    """Train the weights ``name`` and write them."""
     words = [*RECIPES[name], "seed=0"]
     with tempfile.TemporaryDirectory() as above:
         folder = Path(above) / "run"
@@ -53,10 +52,10 @@ def make(name: str) -> None:
 
 
 def keep(name: str, checkpoint: Path, words: list[str], results: dict[str, Any]) -> None:
-    """Write a checkpoint as weights of ``name``, with a card of what the written file reaches.
+    """Write a checkpoint as the weights ``name``, with a card that contains the metrics of the written file.
 
     Raises:
-        ZooError: the file would be too large to come with the zoo.
+        ZooError: the file is larger than LARGEST.
     """
     from zoo import load
     from zoo.checkpoint import load_weights
@@ -86,7 +85,7 @@ def _small(model: Any, to: Path, *, half: bool) -> None:
 
 
 def main(names: list[str]) -> int:
-    """Make those that are named; returns the exit code."""
+    """Train the given weights, or all, and return the exit code."""
     try:
         for name in names:
             if name not in RECIPES:

@@ -1,4 +1,4 @@
-"""Quality: each recipe, several seeds (and every fold where the data has folds), as the command a user would type."""
+"""The suite ``quality``: each recipe with several seeds, and with each fold if the data has folds."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from zoo.config import groups
 from zoo.exceptions import ZooError, unknown
 
 ROOT = Path(__file__).resolve().parent.parent
-POINTS = 60  # of a curve that is kept
+POINTS = 60  # maximum number of points of a stored curve
 FILES = Path(__file__).parent / "files.yaml"
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured: a pair, the ``words`` beside it that a user would type, and the expected metric.
+    """A case of the suite: model, data, further options in ``words``, and the expected metric.
 
-    Of data that is cut into folds, ``folds`` of the expected metric are the first ones that count (None: all); ``each`` is the
-    word that a fold's number goes into, for one.
+    For data with folds, ``folds`` of the expected metric is the number of folds to run (None: all), and ``each`` is the
+    option that selects a fold.
     """
 
     model: str
@@ -45,15 +45,15 @@ class Case:
 
     @property
     def typed(self) -> list[str]:
-        """What a user types for it."""
+        """The options of the train.py command."""
         return [f"model={self.model}", f"data={self.data}", *self.words]
 
     def composed(self, *extra: str) -> Any:
-        """Return the configuration of a run of it."""
+        """Return the composed configuration of a run."""
         return configs.compose([*self.typed, *extra])
 
     def plan(self, *extra: str) -> Any:
-        """Return the plan of a run of it, with the words as a shell gives them to a program."""
+        """Return the validated configuration of a run, with environment variables expanded."""
         from zoo.config.run_config import RunConfig
 
         config = configs.compose([*(os.path.expandvars(word) for word in self.typed), *extra])
@@ -61,11 +61,11 @@ class Case:
 
     @property
     def each(self) -> str:
-        """The word that says which fold."""
+        """The option that selects a fold, with ``{}`` in place of its index."""
         return str((self.expected or {}).get("each", "data.fold={}"))
 
     def folds(self, budget: str) -> Sequence[int | None]:
-        """Return the folds to run; one None where the data has none, or a test set of its own."""
+        """Return the folds to run, or [None] for data without folds or with a separate test set."""
         counted = (self.expected or {}).get("folds", self.composed().data.get("folds"))
         if not counted:
             return [None]
@@ -88,10 +88,10 @@ def cases() -> tuple[Case, ...]:
 
 
 def chosen(args: dict[str, str]) -> list[Case]:
-    """Take ``case=``, ``model=`` and ``data=``; return the matches that they mean.
+    """Remove ``case=``, ``model=`` and ``data=`` from the arguments, and return the matching cases.
 
     Raises:
-        ZooError: there is no such case.
+        ZooError: no case matches.
     """
     case, model, data = args.pop("case", None), args.pop("model", None), args.pop("data", None)
     known = cases()
@@ -100,22 +100,22 @@ def chosen(args: dict[str, str]) -> list[Case]:
         if not named:
             raise unknown("case", case, [c.name for c in known if c.name])
         return named
-    has_overrides = bool(args)  # words beside a recipe, or a file that no case knows
+    has_overrides = bool(args)  # further options, which exclude the cases on files
     matches = [
         c for c in known if model in (None, c.model) and data in (None, c.data) and not (has_overrides and c.name)
     ]
     if not matches and model and data:
         matches = [Case(model, data)]
     if not matches:
-        raise ZooError(f"no recipe with an expected metric for model={model} data={data}; name both for any pair")
+        raise ZooError(f"no recipe with an expected metric for model={model} data={data}. Set both for any pair.")
     return matches
 
 
 def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
-    """Return a job per run, and one per expected metric of theirs.
+    """Return a job for each run, and one for each case with an expected metric.
 
-    A run's row is results.json with the wall time, imports included; failures are rows too. What is among the
-    ``earlier`` rows, by the hash of its configuration, is not run again, unless ``fresh=true``.
+    The row of a run is its results.json and the wall time in seconds, including imports. Failed runs are also rows.
+    Runs whose configuration hash is in the ``earlier`` rows are skipped, unless ``fresh=true``.
     """
     from zoo.reporting.results import config_hash
 
@@ -129,7 +129,7 @@ def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
     selected = []
     for case in cases:
         if "$ZOO_DATA" in " ".join(case.words) and not os.environ.get("ZOO_DATA"):
-            raise ZooError(f"case={case.name}: needs ZOO_DATA, the folder that holds its files")
+            raise ZooError(f"case={case.name}: needs the environment variable ZOO_DATA, the folder of its files")
         earlier_rows: list[dict[str, Any]] = []
         seconds = took.get((case.model, case.data, (*case.words, *extra)))
         for seed in range(seeds):
@@ -149,19 +149,19 @@ def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
 def _trained(
     earlier_rows: list[dict[str, Any]], case: Case, at: Sequence[str], fold: int | None, extra: Sequence[str]
 ) -> Any:
-    """Yield the row of a run, and add it to ``earlier_rows``."""
+    """Yield the row of a run and append it to ``earlier_rows``."""
     row = _one(case, at, fold, extra)
     earlier_rows.append(row)
     yield row
 
 
 def command_of(words: Sequence[str]) -> str:
-    """Return what a user types for these words; those that a shell would read otherwise stand in quotes."""
+    """Return the train.py command with these options, quoted for a shell where necessary."""
     return " ".join(["python train.py", *(f"'{word}'" if set(word) & set("{}[]*") else word for word in words)])
 
 
 def each_of(expected: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
-    """Return a case's expected metrics: its own ``metric``, then those of ``also``."""
+    """Return the expected metrics of a case: ``metric``, then those in ``also``."""
     return [expected, *expected.get("also", [])] if expected else []
 
 
@@ -172,26 +172,26 @@ def measured(row: Mapping[str, Any], one: Mapping[str, Any]) -> float:
 
 
 def missed(done: Sequence[Mapping[str, Any]], case: Case) -> Iterator[Any]:
-    """Yield a row for each mean over ``done`` that misses its expected metric: at ``least``, or at ``most``."""
+    """Yield a failed row for each expected metric whose mean over the runs ``done`` is outside its limits."""
     pair = {"model": case.model, "data": case.name or case.data}
     complete = [row for row in done if not row.get("failed")]
     for one in each_of(case.expected) if complete else []:
         mean = statistics.mean(measured(row, one) for row in complete)
         right = met(one, mean)
         message = f"{one['metric']} {mean:.4f} over {len(complete)} runs; expected {limit(one)}"
-        print(f"{pair['model']} on {pair['data']}: {message}{'' if right else ', which is missed'}", flush=True)
+        print(f"{pair['model']} on {pair['data']}: {message}{'' if right else ' (missed)'}", flush=True)
         if not right:
             yield {**pair, "failed": [f"expected metric missed: {message}"], "commit": done[-1].get("commit")}
 
 
 def met(expected: Mapping[str, Any], mean: float) -> bool:
-    """Tell whether a mean over runs meets the expected metric, where there is one."""
+    """Return whether a mean over runs is within the limits of the expected metric."""
     least, most = expected.get("min"), expected.get("max")
     return (least is None or mean >= least) and (most is None or mean <= most)
 
 
 def limit(expected: Mapping[str, Any]) -> str:
-    """Return the limits in words."""
+    """Return the limit of an expected metric as text."""
     least = expected.get("min")
     return f"at least {least}" if least is not None else f"at most {expected['max']}"
 
@@ -200,7 +200,7 @@ def _one(case: Case, at: Sequence[str], fold: int | None, extra: Sequence[str]) 
     words = [*case.typed, *at]
     with tempfile.TemporaryDirectory() as above:
         folder = Path(above) / "run"
-        typed = [os.path.expandvars(word) for word in words]  # as a shell does
+        typed = [os.path.expandvars(word) for word in words]  # like a shell
         command = [sys.executable, str(ROOT / "train.py"), *typed, f"run_dir={folder}"]
         started = time.perf_counter()
         done = subprocess.run(command, capture_output=True, text=True)
@@ -210,7 +210,9 @@ def _one(case: Case, at: Sequence[str], fold: int | None, extra: Sequence[str]) 
             message = done.stderr.strip().replace(os.environ.get("ZOO_DATA", "$ZOO_DATA"), "$ZOO_DATA").splitlines()
             row |= {"failed": message[-1:] or [f"exit code {done.returncode}"]}
         else:
-            row = json.loads((folder / "results.json").read_text()) | row | {"data": case.data}  # not a file's name
+            row = (
+                json.loads((folder / "results.json").read_text()) | row | {"data": case.data}
+            )  # instead of a file name
             row["curve"] = _curve(folder / "metrics.csv", case.expected)
         row["command"] = command_of(words)
     metric = case.expected["metric"] if case.expected else None
@@ -220,7 +222,7 @@ def _one(case: Case, at: Sequence[str], fold: int | None, extra: Sequence[str]) 
 
 
 def _curve(path: Path, expected: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the expected metric on validation by samples and seconds, POINTS epochs at most."""
+    """Return the validation curve of the expected metric over samples and seconds, with at most POINTS epochs."""
     with path.open(newline="") as file:
         epochs = list(csv.DictReader(file))
     figures = [name for name in epochs[-1] if name.startswith("val/")]

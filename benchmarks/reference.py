@@ -1,6 +1,6 @@
-"""Write docs/reference/configuration.md: every model, data set, task, modality, option and command, from signatures and docstrings.
+"""Write docs/reference/configuration.md from signatures and docstrings: ``python -m benchmarks.reference``.
 
-python -m benchmarks.reference
+The page lists all models, data sets, tasks, modalities, options and commands.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ INTRODUCTION = """# Configuration and commands
 
 `python -m benchmarks.reference` writes this page from signatures and docstrings.
 
-Each value is a default of the code. A recipe in conf/ may set another: `zoo train model=NAME data=NAME --help` shows the
-values of a run. On the command line an option is `key=value` or `--key value`."""
+The tables list the defaults of the code. A recipe in conf/ can set other values: `zoo train model=NAME data=NAME --help`
+prints the values of a run. On the command line an option is `key=value` or `--key value`."""
 
 
 def page() -> str:
@@ -39,7 +39,7 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def _options(path: str, options: Mapping[str, Option], texts: Mapping[str, str] | None = None) -> list[str]:
-    """Return the table of options, with ``texts`` for those that have no description of their own."""
+    """Return the table of options, with descriptions from ``texts`` for options without one."""
     rows = []
     for name, option in options.items():
         default = "required" if option.default in (REQUIRED, "") else f"`{value_text(_plain(option.default))}`"
@@ -101,10 +101,10 @@ def _data() -> Iterator[str]:
 
 
 def _augmentation() -> Iterator[str]:
-    yield "\n## Augmentation\n\nTraining rows are changed at random; each modality has its own options."
+    yield "\n## Augmentation\n\nAugmentation applies random transforms to training rows. Each modality has its own options."
     for name in entries.MODALITIES:
         if options := augment_options(name):
-            yield f"\n### of {name} data"
+            yield f"\n### Augmentation of {name} data"
             yield from _options("data.augment.", options)
 
 

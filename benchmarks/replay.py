@@ -1,6 +1,6 @@
-"""The replay buffer at its default size: memory, what a checkpoint writes, and runs that are killed once it is full.
+"""The suite ``replay``: memory and checkpoint size of a full replay buffer of the default size, and killed runs.
 
-The environment is a generated one: frames of 84×84 bytes, of which an observation has the last four.
+The environment is synthetic. Its frames have 84×84 bytes, and an observation has the last four frames.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from benchmarks.runs import ROOT, called, trained
 from zoo.exceptions import unknown
 
 CAPACITY, ENVS = 100_000, 8
-SMALL = 2_000  # steps of the run whose memory is taken off
-EPOCH, EPOCHS = 20_000, 6  # so that the ring is full in the last one
-LARGEST_BUFFER = 0.8e9  # bytes
+SMALL = 2_000  # buffer size of the reference run for the memory
+EPOCH, EPOCHS = 20_000, 6  # the ring buffer is full in the last epoch
+LARGEST_BUFFER = 0.8e9  # maximum size in bytes
 WORDS = [
     "model=dqn",
     "data=gym",
@@ -37,7 +37,7 @@ WORDS += ["model.hidden_sizes=[16]", "logger=csv", "checkpoint.every_n_steps=25"
 
 
 def jobs(options: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
-    """Return the job that measures the buffer and kills ``kills=3`` runs that have filled it."""
+    """Return the job that measures the buffer and kills ``kills=3`` runs with a full buffer."""
     kills = int(options.pop("kills", 3))
     if options:
         raise unknown("option of suite=replay", next(iter(options)), ["kills"])
@@ -45,7 +45,7 @@ def jobs(options: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job
 
 
 def _measured(kills: int) -> Iterator[dict[str, Any]]:
-    """Yield the row."""
+    """Yield the row of the suite."""
     from zoo.reporting.results import origin
 
     started = time.perf_counter()
@@ -63,7 +63,7 @@ def _measured(kills: int) -> Iterator[dict[str, Any]]:
         row |= {f"{name}_mb": round(size, 2) for name, size in sizes.items()}
         row |= {"killed": kills, "equal": sum(_goes_on(full, Path(above) / str(n), n) for n in range(kills))}
     missed = [f"{row['buffer_mb']} MB in memory"] if row["buffer_mb"] > LARGEST_BUFFER / 1e6 else []
-    missed += [f"{kills - row['equal']} of {kills} killed runs ended otherwise"] if row["equal"] < kills else []
+    missed += [f"{kills - row['equal']} of {kills} killed runs differ"] if row["equal"] < kills else []
     row |= {"failed": missed} if missed else {}
     row |= {"seconds": round(time.perf_counter() - started, 1)} | origin("cpu")
     print(
@@ -75,7 +75,7 @@ def _measured(kills: int) -> Iterator[dict[str, Any]]:
 
 
 def held(folder: Path) -> int:
-    """Return the bytes of memory that the buffer of a run takes, as it goes on from its last checkpoint."""
+    """Return the memory in bytes of a run's replay buffer after a resume from its last checkpoint."""
     import torch
 
     from zoo.data.environment.replay_buffer import ReplayBuffer
@@ -89,7 +89,7 @@ def held(folder: Path) -> int:
 
 
 class Watch:
-    """Adds up bytes and steps of the segments that come with each last.ckpt."""
+    """A context manager that sums the bytes and steps of the new segments of each last.ckpt."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.written = folder / "checkpoints", [(0, 0)]
@@ -109,7 +109,7 @@ class Watch:
 
 
 def watch(folder: str, out: str) -> None:
-    """Write bytes and steps of the new segments of each last.ckpt, until this process or the one above is ended."""
+    """Write the bytes and steps of the new segments of each last.ckpt, until this process or its parent ends."""
     known: dict[str, int] = {}
     stamp, parent = 0, os.getppid()
     while os.getppid() == parent:
@@ -128,7 +128,7 @@ def watch(folder: str, out: str) -> None:
 
 
 def _goes_on(reference: Path, folder: Path, number: int) -> bool:
-    """Kill a run once its buffer is full, go on, and tell whether it ends with the same weights and buffer."""
+    """Kill a run with a full buffer, resume it, and return whether it ends with the same weights and buffer."""
     import numpy as np
 
     typed = [sys.executable, str(ROOT / "train.py"), *WORDS, f"data.buffer_size={CAPACITY}", f"run_dir={folder}"]
@@ -140,13 +140,13 @@ def _goes_on(reference: Path, folder: Path, number: int) -> bool:
     process.send_signal(signal.SIGKILL)
     process.wait()
     if (folder / "results.json").exists():
-        return False  # it had ended before
+        return False  # the run ended before the kill
     called([str(ROOT / "train.py"), f"resume={folder}"])
     return alike(reference, folder)
 
 
 def alike(one: Path, other: Path) -> bool:
-    """Tell whether two runs ended with the same weights, optimizer and replay buffer."""
+    """Return whether two runs end with the same weights, optimizer state and replay buffer."""
     import torch
 
     from zoo.data.environment.replay_buffer import joined
@@ -162,7 +162,7 @@ def alike(one: Path, other: Path) -> bool:
     for name, value in flat[0].items():
         other_value = flat[1][name]
         last = min(len(value), len(other_value)) if value.ndim else None
-        if last is not None:  # as far as both go back
+        if last is not None:  # compare the steps that both have
             value, other_value = value[len(value) - last :], other_value[len(other_value) - last :]
         if not torch.equal(value, other_value):
             return False

@@ -1,4 +1,4 @@
-"""Rows of results: JSON lines in ``benchmarks/results/``."""
+"""Rows of results: JSON Lines files in ``benchmarks/results/``."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Return the rows of a file of results that did not fail, in the order in which they were measured."""
+    """Return the rows of a results file without failed rows, in the order of measurement."""
     lines = path.read_text().splitlines() if path.exists() else []
     return [row for row in map(json.loads, lines) if not row.get("failed")]
 
 
 def of_this_commit(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the rows that the code as it is has made, which need not be made again."""
+    """Return the rows that the current commit measured."""
     from zoo.reporting.results import origin
 
     now = origin("cpu")["commit"]

@@ -1,4 +1,4 @@
-"""Runs that suites make: ``train.py`` and the verbs, by the words that a user would type, each a process of its own."""
+"""Commands that suites run in new processes: ``train.py`` and ``zoo``."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def trained(words: Sequence[str], folder: Path) -> dict[str, Any]:
-    """Return results.json of ``train.py`` with these words, in ``folder``.
+    """Run ``train.py`` with these options in ``folder`` and return its results.json.
 
     Raises:
-        ZooError: it failed.
+        ZooError: the run failed.
     """
     called([str(ROOT / "train.py"), *words, f"run_dir={folder}"])
     content: dict[str, Any] = json.loads((folder / "results.json").read_text())
@@ -28,12 +28,12 @@ def trained(words: Sequence[str], folder: Path) -> dict[str, Any]:
 
 
 def called(words: Sequence[str], folder: Path = ROOT) -> tuple[str, float]:
-    """Have this Python do what ``words`` say in ``folder``; ``$ZOO_DATA`` in them is what a shell makes of it.
+    """Run this Python with arguments in ``folder``, and return its output and its peak memory in MB.
 
-    Returns what it printed, and the most memory that it held, in MB.
+    Environment variables in the arguments are expanded.
 
     Raises:
-        ZooError: it failed.
+        ZooError: the command failed.
     """
     typed = [sys.executable, *map(os.path.expandvars, words)]
     known = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -41,7 +41,7 @@ def called(words: Sequence[str], folder: Path = ROOT) -> tuple[str, float]:
         process = subprocess.Popen(typed, cwd=folder, env=known, stdout=out, stderr=wrong)
         try:
             _, status, used = os.wait4(process.pid, 0)
-        except BaseException:  # a signal: what was begun ends too
+        except BaseException:  # a signal also ends the child process
             process.kill()
             process.wait()
             raise

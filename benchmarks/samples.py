@@ -1,7 +1,8 @@
-"""Samples: what images that a cgan made are worth to a classifier that learns from them and is tested on real ones.
+"""The suite ``samples``: a classifier that trains on images of a cgan and is tested on real images.
 
-Per seed, LeNet learns from IMAGES of them alone, from FEW real images alone, and from both; and from these few beside
-images of a cgan that saw no others either. The last epoch counts, so that no real image but the few chooses anything.
+For each seed, LeNet trains on IMAGES generated images, on FEW real images, and on both. It also trains on the few real
+images and images of a cgan that trained on the same few. The last epoch is tested, so no other real images are used for
+model selection.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from benchmarks.runs import called, trained
 
 IMAGES, FEW = 20_000, 100
 DATA = ("mnist", "fashion_mnist")
-# Words beside the recipes': of LeNet on few images, and of a cgan that sees few
+# Options in addition to the recipes: for LeNet on few images, and for a cgan on few images
 LITTLE = ["data.batch_size=25", "trainer.steps_per_epoch=100", "trainer.max_epochs=15"]
 LITTLE_GAN = ["model.diffaugment=[translation,cutout]", "data.batch_size=50", "trainer.steps_per_epoch=500"]
 LITTLE_GAN += ["trainer.max_epochs=6"]
 
 
 def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
-    """Return a job per seed: the cgan's rows, then LeNet's; seeds whose cgan was the same are not run again."""
+    """Return a job for each seed: the rows of the cgan, then those of LeNet. Seeds with complete rows are skipped."""
     from benchmarks.quality import Case
     from zoo.config.schema import check_choice
     from zoo.reporting.results import config_hash
@@ -43,7 +44,7 @@ def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
 
 
 def _done(earlier: Sequence[dict[str, Any]]) -> set[str]:
-    """Return which cgans, by their configuration, have all their rows: that of "both" is the last of a seed."""
+    """Return the configuration hashes of the cgans with complete rows; "both" is the last row of a seed."""
     begun, complete = {}, set()
     for row in earlier:
         if row["what"] == "cgan":

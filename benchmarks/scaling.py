@@ -1,9 +1,9 @@
-"""Scaling: how the cost of training grows with one size while all else stays, and the exponent that fits it.
+"""The suite ``scaling``: the cost of training as a function of one size, and the exponent of a power law.
 
-    cost = a · size^b,   b the slope of a straight line through (log size, log cost), by least squares
+    cost = a · size^b,   b: slope of the least-squares line through (log size, log cost)
 
-Cost is seconds of training, validation not counted: of a pass over the rows, of a step, of a step of all environments
-with what is learnt from it. All sizes of an axis are measured in turn, several times; the median of each counts.
+The cost is the training time in seconds, without validation, per epoch, per step, or per rollout with its updates. All
+sizes of an axis are measured in turn, several times. The cost of a size is the median.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from zoo.exceptions import unknown
 
 @dataclass(frozen=True)
 class Axis:
-    """What grows: runs of ``model`` on ``data``, of each size with the options that ``args`` returns for it.
+    """A size that varies: runs of ``model`` on ``data`` with the options ``args(size)``.
 
-    The cost is that of one unit, ``per``; ``most`` is the largest exponent that is right.
+    ``per`` is the unit of the cost, and ``most`` the maximum exponent.
     """
 
     model: str
@@ -42,8 +42,8 @@ STEPS = {"trainer.max_epochs": 1, "trainer.steps_per_epoch": 60}
 PLAIN = {f"data.augment.{kind}": 0.0 for kind in ("degrees", "translate", "scale", "shear")}
 EPOCHS = {**PLAIN, "trainer.max_epochs": 3}
 LENGTHS = (32, 64, 128, 256)
-ROLLOUT = 32  # steps of each environment between two updates
-# How many of them a run had, by what it says of itself and the axis's size
+ROLLOUT = 32  # steps of each environment per rollout
+# The number of units in a run, from its results and the size
 UNITS: dict[str, Callable[[dict[str, Any], int], float]] = {
     "epoch": lambda results, _: results["epochs"],
     "step": lambda results, _: results["steps"],
@@ -77,7 +77,7 @@ AXES: dict[str, Axis] = {
 
 
 def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
-    """Return a job per axis, or that of ``axis=``; an exponent that is too large is a failure."""
+    """Return a job for each axis, or for ``axis=``. An exponent above the maximum is a failed row."""
     repeats = take_number(args, "repeats", 1 if take_budget(args) == "quick" else 3)
     axis, fresh = args.pop("axis", None), take_flag(args, "fresh")
     take_nothing_else(args, "scaling")
@@ -92,7 +92,7 @@ def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
 
 
 def exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:
-    """Return b of cost = a · size^b by least squares on logarithms."""
+    """Return b of cost = a · size^b by least squares on the logarithms."""
     return statistics.linear_regression([math.log(s) for s in sizes], [math.log(c) for c in costs]).slope
 
 
@@ -119,14 +119,14 @@ def _measured(name: str, axis: Axis, repeats: int) -> Iterator[dict[str, Any]]:
         **{key: results[key] for key in ("device", "precision", "threads", "versions", "commit")},
     }
     if axis.most is not None and slope > axis.most:
-        row["failed"] = [f"{name}: cost grows with exponent {slope:.2f}, more than {axis.most}"]
+        row["failed"] = [f"{name}: the exponent of the cost is {slope:.2f}; the maximum is {axis.most}"]
     timings = ", ".join(f"{s:,}: {1000 * c:.1f} ms" for s, c in zip(axis.sizes, medians, strict=True))
     print(f"    {axis.per} of {timings}; exponent {slope:.2f}", flush=True)
     yield row
 
 
 def _cost(axis: Axis, size: int, seed: int) -> tuple[float, dict[str, Any]]:
-    """Return the seconds of training that one unit of the axis takes, and the run's results."""
+    """Return the training seconds per unit of the axis, and the results of the run."""
     import zoo
 
     with tempfile.TemporaryDirectory() as above, contextlib.redirect_stdout(io.StringIO()):

@@ -1,6 +1,6 @@
-"""Serving: how many requests a server answers, and how soon, with many clients at once, beside a bare model's call.
+"""The suite ``serving``: throughput and latency of a server with many clients, compared with direct model calls.
 
-And what it answers to requests that schemathesis draws from its own schema, as it allows and as it forbids.
+It also counts the statuses of valid and invalid requests that schemathesis generates from the schema of the server.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from zoo.exceptions import ZooError, install
 ROOT = Path(__file__).resolve().parent.parent
 WEIGHTS = "cnn/digits"
 BATCH = 64
-PATIENCE = 60  # seconds that a client waits
-DRAWN = 200  # requests of each sort
-MOSTLY = 0.5  # of the requests that the schema allows, at least
-# By kind of data: weights that come with the zoo, or what is trained for a few steps
+PATIENCE = 60  # timeout of a client in seconds
+DRAWN = 200  # number of generated requests of each kind
+MOSTLY = 0.5  # minimum fraction of valid requests with status 200
+# By kind of data: pretrained weights, or the options of a run with a few steps
 KINDS: dict[str, Sequence[str]] = {
     "images": ["cnn/digits"],
     "tables": ["fnn/wine"],
@@ -47,7 +47,7 @@ KINDS: dict[str, Sequence[str]] = {
 
 
 def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
-    """Return the job: ``clients=`` at once (200) for ``seconds=`` (60, or 10 where it is quick)."""
+    """Return the jobs. ``clients=`` (200) send requests for ``seconds=`` (60, or 10 with budget=quick)."""
     budget, fresh = take_budget(args), take_flag(args, "fresh")
     clients, seconds = take_number(args, "clients", 200), take_number(args, "seconds", 60 if budget == "full" else 10)
     take_nothing_else(args, "serving")
@@ -79,10 +79,10 @@ def _served(what: str, clients: int, seconds: int) -> Iterator[dict[str, Any]]:
 
 
 def _malformed(kind: str, words: Sequence[str], drawn: int) -> Iterator[dict[str, Any]]:
-    """Yield the row of what a server of such data answered to ``drawn`` requests of each sort, by status.
+    """Yield the row of a server's statuses for ``drawn`` requests of each kind.
 
-    ``allowed`` are the statuses of JSON requests that the server's schema allows. Most of them must be answered, but
-    for images, of which a schema can say no more than that they are files.
+    ``allowed`` counts the statuses of JSON requests that the schema allows. Most of them must have status 200, except
+    for images, whose content a schema cannot describe.
     """
     from zoo.reporting.results import origin
 
@@ -98,7 +98,7 @@ def _malformed(kind: str, words: Sequence[str], drawn: int) -> Iterator[dict[str
     row: dict[str, Any] = {"what": f"malformed: {kind}", "statuses": dict(sorted(statuses.items()))}
     row["allowed"] = dict(sorted(allowed.items()))
     if not healthy or any(not "200" <= status < "500" for status in statuses):
-        row["failed"] = [f"{row['what']}: {row['statuses']}{'' if healthy else ', and the server is gone'}"]
+        row["failed"] = [f"{row['what']}: {row['statuses']}{'' if healthy else ', and the server crashed'}"]
     elif kind != "images" and allowed["200"] < MOSTLY * allowed.total():
         row["failed"] = [f"{row['what']}: {row['allowed']} to requests that the schema allows"]
     print(f"    {row['statuses']}, allowed {row['allowed']}", flush=True)
@@ -106,7 +106,7 @@ def _malformed(kind: str, words: Sequence[str], drawn: int) -> Iterator[dict[str
 
 
 def _drawn(address: str, count: int, statuses: Counter[str]) -> Counter[str]:
-    """Count the statuses of requests that the schema allows or forbids; return those of JSON that it allows."""
+    """Count the statuses of valid and invalid requests, and return the counts of valid JSON requests."""
     import httpx
 
     try:
@@ -140,7 +140,7 @@ def _statuses(address: str, drawn: Any, count: int) -> Counter[str]:
 
 @contextlib.contextmanager
 def _server(place: str) -> Iterator[str]:
-    """Serve a model in a process of its own; yield where."""
+    """Serve a model in a new process and yield its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{free.getsockname()[1]}"
@@ -184,14 +184,14 @@ def _await(address: str, server: subprocess.Popen[bytes]) -> None:
         if server.poll() is not None:
             break
         time.sleep(0.2)
-    raise ZooError("serving: the server did not begin")
+    raise ZooError("serving: the server did not start")
 
 
 async def _request_all(address: str, images: list[str], clients: int, seconds: int) -> tuple[list[float], Counter[str]]:
-    """Return the seconds of each request, and how each ended.
+    """Return the seconds of each request and the counts of the outcomes.
 
-    Each client has a connection, and asks again once it is answered. They are written by hand, since those of a library
-    take more of the processor, which the server has to share, than the server itself.
+    Each client has one connection, and sends the next request after each response. The clients use raw sockets: an HTTP
+    library would take more processor time than the server, on the same processor.
     """
     host, port = address.removeprefix("http://").split(":")
     took: list[float] = []
@@ -207,7 +207,7 @@ async def _request_all(address: str, images: list[str], clients: int, seconds: i
             try:
                 writer.write(request)
                 statuses[await asyncio.wait_for(_status(reader), PATIENCE)] += 1
-            except (OSError, EOFError, TimeoutError) as error:  # and begin anew, as a client would
+            except (OSError, EOFError, TimeoutError) as error:  # reconnect, like a real client
                 statuses[type(error).__name__] += 1
                 writer.close()
                 reader, writer = await asyncio.open_connection(host, int(port))
@@ -219,7 +219,7 @@ async def _request_all(address: str, images: list[str], clients: int, seconds: i
 
 
 async def _status(reader: asyncio.StreamReader) -> str:
-    """Read an answer to its end; return its status, or that it holds no label."""
+    """Read a response, and return its status or a note that it has no label."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
     body = await reader.readexactly(int(head.split("content-length:")[1].split("\r\n")[0]))
     status = head.split()[1]
@@ -227,7 +227,7 @@ async def _status(reader: asyncio.StreamReader) -> str:
 
 
 def _bare() -> dict[str, float]:
-    """Return what the model itself takes: milliseconds for a row, rows a second in batches."""
+    """Return the speed of direct model calls: milliseconds for one row, and rows per second in batches."""
     import torch
 
     from zoo import load

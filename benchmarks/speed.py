@@ -1,13 +1,16 @@
-"""Speed: the shared trainer with everything on beside a hand-written PyTorch loop, in one session, interleaved.
+"""The suite ``speed``: the trainer compared with a hand-written PyTorch loop, in one session, interleaved.
 
-Both train the same network on the same MNIST rows in memory, with the same fused optimizer, schedule, batch size,
-precision, indexing and validation; the clock runs from the first training batch to the end of the last validation.
-The zoo's side also logs to CSV and TensorBoard, counts training accuracy, guards against NaN, reports progress and
-writes checkpoints. The plain side does none of it, and never reads a value from the device inside an epoch.
+Both train the same network on the same MNIST rows in memory. They have the same fused optimizer, schedule, batch size,
+precision, indexing and validation. The clock runs from the first training batch to the end of the last validation.
+The trainer also logs to CSV and TensorBoard, computes the training accuracy, checks for NaN, reports progress and
+writes checkpoints. The plain loop does none of this, and never reads a value from the device inside an epoch.
 
-A step of other families stands beside bare layers (``benchmarks/step_time.py``). Also: how many samples a second each
-model trains on (``benchmarks/throughput.py``), how long an answer takes (``benchmarks/inference.py``), until a folder of
-JPEGs is ready to train on, and until a command answers.
+The suite also measures:
+
+- a training step of other families, compared with plain layers (``benchmarks/step_time.py``)
+- training throughput (``benchmarks/throughput.py``) and inference latency (``benchmarks/inference.py``)
+- the preparation of a folder of JPEGs
+- the start-up of commands
 """
 
 from __future__ import annotations
@@ -43,9 +46,9 @@ NETWORKS = {
 
 
 def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
-    """Return a job per network and model, and one per command whose start-up counts; of ``model=`` its own alone.
+    """Return a job for each network, model and start-up command, or only those of ``model=``.
 
-    What this commit was measured for is not measured again, unless ``fresh=true``.
+    Rows of this commit are not measured again, unless ``fresh=true``.
     """
     from zoo.registry import entry, list_models
 
@@ -54,7 +57,7 @@ def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
     model, fresh = args.pop("model", None), take_flag(args, "fresh")
     take_nothing_else(args, "speed")
     if model is not None:
-        entry(model)  # an unknown one is refused
+        entry(model)  # reject unknown names
     jobs = [
         Job(f"a step of {name}", partial(_step, name, repeats)) for name in step_time.MODELS if model in (None, name)
     ]
@@ -89,7 +92,7 @@ def _start(name: str, words: list[str], repeats: int) -> Iterator[dict[str, Any]
 
 
 def _setting_up(repeats: int) -> Iterator[dict[str, Any]]:
-    """Yield how long 60,000 JPEGs in class folders take to be ready, decoded for the first time and later."""
+    """Yield the rows of the preparation of 60,000 JPEGs in class folders, with and without a cache."""
     from zoo.data import load
     from zoo.data.download import root_folder
     from zoo.reporting.results import origin
@@ -133,7 +136,7 @@ def _overhead(name: str, repeats: int, epochs: int) -> Iterator[dict[str, Any]]:
         **{k: results[k] for k in ("device", "precision", "threads", "versions", "commit")},
     }
     print(
-        f"    ratio {row['ratio']:.3f} {row['ratio_spread']}, {row['epoch_seconds']:.3f} s an epoch "
+        f"    ratio {row['ratio']:.3f} {row['ratio_spread']}, {row['epoch_seconds']:.3f} s per epoch "
         f"(plain {row['plain_epoch_seconds']:.3f} s)",
         flush=True,
     )
@@ -161,7 +164,7 @@ def _zoo(options: dict[str, Any], epochs: int, seed: int) -> dict[str, Any]:
 
 
 def _plain(dataset: Any, options: dict[str, Any], epochs: int, seed: int) -> float:
-    """Train as someone would by hand who wants it fast; returns seconds."""
+    """Train with a fast hand-written loop and return the seconds."""
     import torch
     import torch.nn.functional as F
     from torch import nn

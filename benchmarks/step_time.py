@@ -1,7 +1,7 @@
-"""Steps: what a training step of a family takes beside the bare layers of the same size, in one session, interleaved.
+"""The time of a training step compared with plain layers of the same size, in one session, interleaved.
 
-Language models stand beside forward and backward passes of torch's own layers, without a step of the optimizer; a cnn,
-models that give their input back, and a GAN beside a loop by hand over the same networks, with the same optimizer.
+Language models are compared with forward and backward passes of torch's layers, without an optimizer step. CNNs,
+autoencoders and GANs are compared with a hand-written loop over the same networks, with the same optimizer.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ LANGUAGE: dict[str, dict[str, Any]] = {
     "gru": RECURRENT,
     "transformer": {"hidden_size": 128, "num_layers": 3, "num_heads": 4, "dropout": 0.1},
 }
-ROWS, WINDOW, STEPS = 64, 128, 64  # of a batch of text, and batches that are measured together
+ROWS, WINDOW, STEPS = 64, 128, 64  # rows and tokens per row of a batch of text; number of timed batches
 CODERS: dict[str, dict[str, Any]] = {
     "autoencoder": {"hidden_sizes": [512, 256], "latent_dim": 30},
     "vae": {"hidden_sizes": [512, 256], "latent_dim": 30},
 }
-IMAGES, BATCHES = 256, 200  # of a batch, and batches that are measured together
+IMAGES, BATCHES = 256, 200  # images per batch, and number of timed batches
 GAN: dict[str, Any] = {"network": "conv", "channels": [32, 64], "latent_dim": 64, "r1": 0.5, "average": 0.999}
-GENERATED = 64  # images of a batch of the GAN's
+GENERATED = 64  # images per batch of the GAN
 
 
 CNN: dict[str, Any] = {"network": "lenet", "activation": "relu", "dropout": 0.0}
@@ -37,7 +37,7 @@ MODELS = ("cnn", *LANGUAGE, *CODERS, "gan")
 
 
 def row(model: str, repeats: int) -> dict[str, Any]:
-    """Return the row of a step of ``model``, one of MODELS."""
+    """Return the row of a training step of ``model``, one of MODELS."""
     if model in LANGUAGE:
         return _language(model, LANGUAGE[model], repeats)
     if model in CODERS:
@@ -48,7 +48,7 @@ def row(model: str, repeats: int) -> dict[str, Any]:
 def in_turn(
     bare: Callable[[int], float], ours: Callable[[int], dict[str, Any]], repeats: int
 ) -> tuple[list[float], list[float], list[float], dict[str, Any]]:
-    """Return seconds of ``bare`` and of our runs' training, measured in turn, their ratios, and our last results."""
+    """Measure ``bare`` and ``ours`` in turn; return the seconds of both, their ratios, and the last results of ``ours``."""
     plain, zoo_seconds, results = [], [], {}
     for repeat in range(repeats + 1):
         seconds = bare(repeat)
@@ -62,7 +62,7 @@ def in_turn(
 def _paired(
     what: str, name: str, dataset: Any, options: dict[str, Any], bare: Callable[[int], float], repeats: int
 ) -> dict[str, Any]:
-    """Return the row of runs of the zoo beside ``bare``, which returns the seconds of as many steps, in turn."""
+    """Return the row of runs of the zoo compared with ``bare``, which returns the seconds of the same number of steps."""
     import zoo
     from zoo.reporting.results import origin
 
@@ -88,14 +88,14 @@ def _paired(
 
 
 def _language(name: str, options: dict[str, Any], repeats: int) -> dict[str, Any]:
-    """Return the row of a language model's step beside that of torch's own layers."""
+    """Return the row of a language model's step compared with torch's layers."""
     from zoo.data import load
     from zoo.data.dataset import Dataset, Windows
 
     dataset_all = load("text_file", block_size=WINDOW)
     text = dataset_all.train["x"]
     assert isinstance(text, Windows)
-    short = {"x": Windows(text.base[: 16 * WINDOW + 1], WINDOW, drop=1)}  # validation that takes no time
+    short = {"x": Windows(text.base[: 16 * WINDOW + 1], WINDOW, drop=1)}  # a validation set that takes almost no time
     short["y"] = Windows(text.base[: 16 * WINDOW + 1], WINDOW, first=1)
     dataset = Dataset(dataset_all.spec, dataset_all.train, short, short, stride=WINDOW)
     ours = {"model_kwargs": options, "trainer": {"max_epochs": 1, "steps_per_epoch": STEPS}, "data.batch_size": ROWS}
@@ -106,7 +106,7 @@ def _language(name: str, options: dict[str, Any], repeats: int) -> dict[str, Any
 
 
 def _bare(name: str, options: dict[str, Any], symbols: int, text: Any, seed: int) -> float:
-    """Return the seconds of forward and backward passes of torch's own layers over STEPS batches."""
+    """Return the seconds of forward and backward passes of torch's layers over STEPS batches."""
     import torch
     import torch.nn.functional as F
     from torch import nn
@@ -146,14 +146,14 @@ def _bare(name: str, options: dict[str, Any], symbols: int, text: Any, seed: int
 
 
 def _cnn(repeats: int) -> dict[str, Any]:
-    """Return the row of LeNet's step on MNIST beside a loop by hand over the same network."""
+    """Return the row of LeNet's step on MNIST compared with a hand-written loop over the same network."""
     dataset_all, dataset = _mnist()
     ours = {"model_kwargs": CNN, "trainer": {"max_epochs": 1, "steps_per_epoch": BATCHES}, "data.batch_size": IMAGES}
     return _paired("a step of cnn on MNIST", "cnn", dataset, ours, lambda r: _cnn_by_hand(dataset_all, r), repeats)
 
 
 def _cnn_by_hand(dataset: Any, seed: int) -> float:
-    """Return the seconds of BATCHES steps as someone would write them who wants them fast."""
+    """Return the seconds of BATCHES steps in a fast hand-written loop."""
     import torch
     import torch.nn.functional as F
 
@@ -196,7 +196,7 @@ def _looped(parameters: list[Any], weight_decay: float, x: Any, loss_of: Callabl
 
 
 def _coder(name: str, options: dict[str, Any], repeats: int) -> dict[str, Any]:
-    """Return the row of a step on MNIST beside a loop by hand over the same networks."""
+    """Return the row of a step on MNIST compared with a hand-written loop over the same networks."""
     dataset_all, dataset = _mnist()
     args = {**options, **({"test_importance_samples": 1} if name == "vae" else {})}
     ours = {"model_kwargs": args, "trainer": {"max_epochs": 1, "steps_per_epoch": BATCHES}, "data.batch_size": IMAGES}
@@ -206,7 +206,7 @@ def _coder(name: str, options: dict[str, Any], repeats: int) -> dict[str, Any]:
 
 
 def _mnist() -> tuple[Any, Any]:
-    """Return MNIST, and the same with so few rows in validation and test that they take no time."""
+    """Return MNIST, and a copy with so few validation and test rows that they take almost no time."""
     from dataclasses import replace
 
     from zoo.data import load
@@ -217,7 +217,7 @@ def _mnist() -> tuple[Any, Any]:
 
 
 def _by_hand(name: str, options: dict[str, Any], dataset: Any, seed: int) -> float:
-    """Return the seconds of BATCHES steps as someone would write them who wants them fast."""
+    """Return the seconds of BATCHES steps in a fast hand-written loop."""
     import itertools
 
     import torch
@@ -251,14 +251,14 @@ def _by_hand(name: str, options: dict[str, Any], dataset: Any, seed: int) -> flo
 
 
 def _gan(repeats: int) -> dict[str, Any]:
-    """Return the row of a GAN's step, of both networks, on MNIST beside a loop by hand."""
+    """Return the row of a GAN's step, of both networks, on MNIST compared with a hand-written loop."""
     dataset_all, dataset = _mnist()
     ours = {"model_kwargs": GAN, "trainer": {"max_epochs": 1, "steps_per_epoch": BATCHES}, "data.batch_size": GENERATED}
     return _paired("a step of gan on MNIST", "gan", dataset, ours, lambda r: _gan_by_hand(dataset_all, r), repeats)
 
 
 def _gan_by_hand(dataset: Any, seed: int) -> float:
-    """Return the seconds of BATCHES steps of both networks as someone would write them who wants them fast."""
+    """Return the seconds of BATCHES steps of both networks in a fast hand-written loop."""
     import copy
 
     import torch

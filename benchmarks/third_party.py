@@ -1,4 +1,4 @@
-"""Peers: what a user would take instead, run in turn: of tables, of environments, and others."""
+"""The suite ``third_party``: other libraries on the same data, for tables, environments and other cases."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from zoo.exceptions import ZooError
 
 
 def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
-    """Return the jobs of each case that has a third-party library.
+    """Return the jobs of each case with a third-party library.
 
     Raises:
-        ZooError: none has.
+        ZooError: no case has one.
     """
     budget, fresh = take_budget(args), take_flag(args, "fresh")
     seeds = take_number(args, "seeds", 3 if budget == "full" else 1)
@@ -28,7 +28,8 @@ def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
     take_nothing_else(args, "third_party")
     if not cases:
         raise ZooError(
-            "no case with a third-party library: recipes of tables set expected.third_party; for more see third_party_rl.py and third_party_other.py"
+            "no case with a third-party library. Recipes of tables set expected.third_party. "
+            "Other cases are in third_party_rl.py and third_party_other.py."
         )
     earlier = [] if fresh else earlier
     selected: list[Job] = []

@@ -1,9 +1,9 @@
-"""Others: what else a user would take for some cases, each with the rows and the figure of the zoo's own run.
+"""Other libraries for some cases, each with the rows and the metric of the zoo's run.
 
-cnn, mnist     PyTorch's own MNIST example (github.com/pytorch/examples, mnist): its network, DataLoader over
-               torchvision's data set, Adadelta, for as many seconds as a run of the zoo trained
-fnn, digits    skorch, with the same network, batches, rate and number of passes
-gru, series    statsmodels: exponential smoothing fitted to each window, and an autoregression
+- cnn on mnist: PyTorch's own MNIST example (github.com/pytorch/examples, mnist) with its network, a DataLoader over
+  torchvision's data set, and Adadelta. It trains for as many seconds as a run of the zoo.
+- fnn on digits: skorch with the same network, batch size, learning rate and number of epochs.
+- gru on series: statsmodels, with exponential smoothing fitted to each window, and with an autoregression.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ Figures = dict[str, float]
 
 
 def fits(case: Case) -> bool:
-    """Tell whether a case has such libraries."""
+    """Return whether a case has other libraries."""
     return (case.model, case.data) in LIBRARIES and not case.words
 
 
 def jobs(case: Case, seeds: int, earlier: Sequence[dict[str, Any]]) -> list[Job]:
-    """Return a job per library and seed of a case that was measured; not of ``earlier`` rows.
+    """Return a job for each library and seed of a case. Combinations in the ``earlier`` rows are skipped.
 
     Raises:
-        ZooError: it was not, or a package is not installed.
+        ZooError: suite=quality has no rows of the case, or a package is not installed.
     """
     measured = same_runs(case.model, case.data, case.words)
     if not measured:
-        raise ZooError(f"model={case.model} data={case.data}: measure it first, by suite=quality")
+        raise ZooError(f"model={case.model} data={case.data}: no rows of suite=quality. Run it first.")
     seconds = statistics.median(row["train_seconds"] for row in measured)
     done = {(row["model"], row["data"], row["library"], row["seed"]) for row in earlier}
     jobs = []
@@ -161,13 +161,13 @@ def _autoregression(plan: Any, dataset: Any, seconds: float, seed: int) -> Figur
     from statsmodels.tsa.ar_model import AutoReg
 
     past, ahead = dataset.spec.input_shape[0], dataset.spec.target_shape[0]
-    lags = past // 2 - 1  # as many as a window allows, about a season
+    lags = past // 2 - 1  # the maximum for a window, about one season
     fitted = AutoReg(dataset.train["x"].base[:, 0].double().numpy(), lags=lags).fit()
     return _forecasts(dataset, lambda past: fitted.apply(past).forecast(ahead))
 
 
 def _forecasts(dataset: Any, forecast: Callable[[Any], Any]) -> Figures:
-    """Return the test figures of forecasts, each from a window's past alone, as the zoo's are counted."""
+    """Return the test metrics of forecasts from the context of each window, with the zoo's definitions."""
     import warnings
 
     import torch
@@ -178,14 +178,14 @@ def _forecasts(dataset: Any, forecast: Callable[[Any], Any]) -> Figures:
     objective: Any = build_task(dataset.spec)
     metrics = objective.metrics("test")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of fits that did not converge
+        warnings.simplefilter("ignore")  # fits that did not converge
         for batch in EvalLoader(dataset.test):
             forecasts = [torch.from_numpy(forecast(row[:, 0].double().numpy())).float() for row in batch["x"]]
             objective.update(metrics, objective.standard(torch.stack(forecasts)[..., None]), batch)
     return {f"test/{name}": value for name, value in metrics.scalars().items()}
 
 
-# By model and data: the library, its package, whether seeds differ, how it is run
+# By model and data: the library, its package, whether it depends on the seed, and its function
 LIBRARIES: dict[tuple[str, str], dict[str, tuple[str, bool, Callable[..., Figures]]]] = {
     ("cnn", "mnist"): {"PyTorch's MNIST example": ("torchvision", True, _example)},
     ("fnn", "digits"): {"skorch": ("skorch", True, _skorch)},

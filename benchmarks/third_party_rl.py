@@ -1,9 +1,13 @@
-"""Actors: the zoo's policies beside stable-baselines3 in the same environments, in turn.
+"""The zoo's policies compared with stable-baselines3 in the same environments, in turn.
 
-Per seed three rows: the zoo's recipe; stable-baselines3 with what rl-baselines3-zoo lists for the environment, number
-of steps included; and PPO of stable-baselines3 with the recipe's own settings. Each is tested greedily on the zoo's
-schedule, in environments apart and with the clock stopped, so that ``steps_to`` is the first test whose mean return is
-``goal``.
+Each seed has three rows:
+
+- the zoo's recipe
+- stable-baselines3 with the hyperparameters and the number of steps of rl-baselines3-zoo
+- PPO of stable-baselines3 with the hyperparameters of the zoo's recipe
+
+Each policy is tested greedily on the zoo's schedule, in separate environments and with the clock stopped. ``steps_to``
+is the number of steps at the first test whose mean return reaches ``goal``.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ from benchmarks.runs import trained
 from zoo.exceptions import ZooError, install
 
 LIBRARY = "stable-baselines3"
-# By model and data: the mean return that counts as solved, and what rl-baselines3-zoo's hyperparams/*.yml say
+# By model and data: the mean return that counts as solved, and the settings of rl-baselines3-zoo's hyperparams/*.yml
 PAIRS: dict[tuple[str, str], tuple[float, dict[str, Any]]] = {
     ("ppo", "cartpole"): (
         475,
@@ -97,12 +101,12 @@ PAIRS: dict[tuple[str, str], tuple[float, dict[str, Any]]] = {
 
 
 def fits(case: Case) -> bool:
-    """Tell whether there are settings for a case."""
+    """Return whether there are settings for a case."""
     return (case.model, case.data) in PAIRS and not case.words
 
 
 def jobs(case: Case, seeds: int, earlier: Sequence[dict[str, Any]]) -> list[Job]:
-    """Return the jobs of each seed; those among the ``earlier`` rows are not made again.
+    """Return the jobs of each seed. Combinations in the ``earlier`` rows are skipped.
 
     Raises:
         ZooError: stable-baselines3 is not installed.
@@ -144,12 +148,12 @@ def _one(about: dict[str, Any], run: Callable[[int], dict[str, Any]]) -> Iterato
 
 
 def _first(tested: list[tuple[int, float]], goal: float) -> int | None:
-    """Return after how many steps a test first reached ``goal``."""
+    """Return the number of steps at the first test that reached ``goal``."""
     return next((steps for steps, value in tested if value >= goal), None)
 
 
 def _zoo(case: Case, seed: int, goal: float) -> dict[str, Any]:
-    """Return the row of the recipe, run by the command that a user would type."""
+    """Return the row of the recipe, trained by the train.py command."""
     with tempfile.TemporaryDirectory() as above:
         folder = Path(above) / "run"
         content = trained([f"model={case.model}", f"data={case.data}", f"seed={seed}", "logger=csv"], folder)
@@ -191,7 +195,7 @@ def _as_ours(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _stable(model: str, settings: Mapping[str, Any], values: Mapping[str, Any], seed: int, goal: float) -> Any:
-    """Return the row of a run of stable-baselines3, over as many steps as the zoo's where none are said."""
+    """Return the row of a run of stable-baselines3; the default number of steps is that of the zoo's run."""
     import stable_baselines3
     from stable_baselines3 import DQN, PPO, SAC
     from stable_baselines3.common.env_util import make_vec_env
@@ -236,12 +240,12 @@ def _stable(model: str, settings: Mapping[str, Any], values: Mapping[str, Any], 
 
 
 def _falling(begin: float) -> Callable[[float], float]:
-    """Return a schedule that falls to 0 in a line; stable-baselines3 gives the share of the run that is left."""
+    """Return a linear schedule to 0. stable-baselines3 passes the remaining fraction of the run."""
     return lambda left: begin * left
 
 
 def _watch(tested: Callable[[], float], every: int) -> Any:
-    """Return a callback that tests every so many steps and notes how long that took."""
+    """Return a callback that tests the policy at regular intervals and records the duration of the tests."""
     from stable_baselines3.common.callbacks import BaseCallback
 
     class Watch(BaseCallback):
@@ -261,7 +265,7 @@ def _watch(tested: Callable[[], float], every: int) -> Any:
 
 
 def _played(actor: Any, identity: str, scaling: Any, seeds: Sequence[int]) -> list[float]:
-    """Return the returns of episodes that ``actor`` plays greedily, each of its own seed, in environments apart."""
+    """Return the returns of greedy episodes of ``actor``, each with its own seed, in separate environments."""
     import gymnasium
     import numpy as np
 

@@ -1,7 +1,7 @@
-"""Tables: what a user would take instead, on the same rows, with the time that the zoo's model took.
+"""scikit-learn on the same rows of tables, with the same time as the zoo's fnn.
 
-scikit-learn's HistGradientBoosting and its MLP are each tuned by random search for as many seconds as a run of the
-zoo's fnn trained: their own settings first, then draws, on the validation rows. The test rows are touched once.
+HistGradientBoosting and the MLP are each tuned by random search on the validation rows. The search takes the training
+time of a run of the zoo's fnn, and starts with the default settings. The test rows are used once.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ LIBRARIES = ("HistGradientBoosting", "MLP")
 
 
 def fits(case: Case) -> bool:
-    """Tell whether scikit-learn is measured beside a case."""
+    """Return whether scikit-learn is measured for a case."""
     return bool((case.expected or {}).get("third_party"))
 
 
 def jobs(case: Case, seeds: int, budget: str, earlier: Sequence[dict[str, Any]]) -> list[Job]:
-    """Return a job per seed and fold of a case on a table that the zoo's fnn was measured on; not of ``earlier`` ones.
+    """Return a job for each seed and fold of the zoo's fnn on a table. Combinations in ``earlier`` rows are skipped.
 
     Raises:
-        ZooError: it was not.
+        ZooError: suite=quality has no rows of the case.
     """
     measured = same_runs(case.model, case.data, case.words)
     if not measured:
-        raise ZooError(f"model={case.model} data={case.data}: measure it first, by suite=quality")
+        raise ZooError(f"model={case.model} data={case.data}: no rows of suite=quality. Run it first.")
     seconds = statistics.median(row["train_seconds"] for row in measured)
     done = {
         (row["model"], row["data"], tuple(row["overrides"]), row["seed"], row["fold"], row["library"])
@@ -100,6 +100,6 @@ def _mlp(spec: Any, settings: dict[str, Any], seed: int, train: Any, val: Any) -
     network = kind(random_state=seed, **settings)
     if spec.target_type == "number":
         network = TransformedTargetRegressor(network, transformer=StandardScaler())
-    with warnings.catch_warnings():  # its own settings end after 200 passes, converged or not
+    with warnings.catch_warnings():  # the default settings stop after 200 epochs, converged or not
         warnings.simplefilter("ignore")
         return make_pipeline(ColumnTransformer(kinds), network).fit(*train)

@@ -1,7 +1,7 @@
-"""Training: samples per second of each model on the data that it brings, in float32 and bf16, and the peak of memory.
+"""Training throughput of each model on its default data in float32 and bf16, and the peak memory.
 
-``python -m benchmarks.throughput MODEL REPEATS`` measures one, in a process of its own, and prints its row as JSON. The
-precisions are trained in turn, each for SECONDS; the clock runs while batches are trained on, as in ``results.json``.
+``python -m benchmarks.throughput MODEL REPEATS`` measures one model in its own process and prints the row as JSON. The
+precisions train in turn, each for SECONDS. Only the time of training batches counts, as in ``results.json``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-SECONDS = 4  # of each training
+SECONDS = 4  # duration of each training
 WAYS = {"float32": "32-true", "bf16": "bf16-mixed"}
 
 
@@ -25,7 +25,7 @@ def rows(name: str, repeats: int) -> Iterator[dict[str, Any]]:
     """Yield the row of a model.
 
     Raises:
-        ZooError: it failed.
+        ZooError: the measurement failed.
     """
     from zoo.exceptions import ZooError
 
@@ -39,7 +39,7 @@ def rows(name: str, repeats: int) -> Iterator[dict[str, Any]]:
         raise ZooError(f"training of {name}: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
     row = json.loads(done.stdout)
     lines = [f"{way} {one['samples']:,.0f}" for way, one in row["training"].items()]
-    print(f"    samples a second: {'; '.join(lines)}; {row['peak_memory_mb']:,.0f} MB", flush=True)
+    print(f"    samples per second: {'; '.join(lines)}; {row['peak_memory_mb']:,.0f} MB", flush=True)
     yield row
 
 
@@ -65,7 +65,7 @@ def measured(name: str, repeats: int) -> dict[str, Any]:
 
 
 def zoo_data(name: str) -> str:
-    """Return the data that a model brings."""
+    """Return the default data of a model."""
     from zoo.config import compose as configs
 
     return str(configs.compose([f"model={name}"]).data.name)

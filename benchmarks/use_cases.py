@@ -1,8 +1,8 @@
-"""Uses: each registered model from a command that trains it to an answer by ONNX Runtime, on raw input from files.
+"""The suite ``use_cases``: each registered model from training to predictions of ONNX Runtime on raw input.
 
-By the words that a user would type: train, at most a minute; evaluate; predict, generate, sample or play; export; and
-the exported file's answers to the same raw input beside the model's own. Beside that models are compared on files of a
-user, and a file too large for memory is read.
+Each case trains for at most a minute, evaluates, predicts (or generates, samples or plays), and exports with the
+command line. The outputs of the exported file must equal those of the model. The suite also compares models on user
+files, and predicts a CSV of 1 GB.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from zoo.exceptions import ZooError, unknown
 from zoo.registry import list_models
 
 MINUTES = 1
-CLOSE = 1e-4  # to which an exported file must answer as the model does
+CLOSE = 1e-4  # maximum absolute difference between the outputs of the exported file and of the model
 PROMPT = "The "
 SENTENCES = ["a film to remember", "two hours that i will never get back", "funny , warm and beautifully shot"]
 
 
 def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
-    """Return a job per pair of PAIRS, or those of ``model=``; else one per comparison and for a large file too."""
+    """Return a job for each pair in PAIRS, each comparison and a large file, or only the pairs of ``model=``."""
     model, fresh = args.pop("model", None), take_flag(args, "fresh")
     take_nothing_else(args, "use_cases")
     if model is not None and model not in list_models():
@@ -68,7 +68,7 @@ def _used(name: str, data: str, folder: Path) -> dict[str, Any]:
     """Return the row of a pair.
 
     Raises:
-        ZooError: a step failed, or two that must agree do not.
+        ZooError: a command failed, or two results that must agree differ.
     """
     from zoo import load
 
@@ -82,7 +82,7 @@ def _used(name: str, data: str, folder: Path) -> dict[str, Any]:
         json.loads(figures.read_text())["metrics"][metric],
     )
     if not math.isclose(metric_value, evaluated_value, rel_tol=1e-3):
-        raise ZooError(f"{name} on {data}: zoo evaluate finds {evaluated_value}, the run said {metric_value}")
+        raise ZooError(f"{name} on {data}: zoo evaluate computes {evaluated_value}, the run {metric_value}")
     row = {
         "model": name,
         "data": data,
@@ -94,12 +94,12 @@ def _used(name: str, data: str, folder: Path) -> dict[str, Any]:
     called(["-m", "zoo", "export", str(run), "format=onnx", f"out={file}"])
     row |= {"bytes": file.stat().st_size, "difference": _difference(model, file, folder)}
     if row["difference"] > CLOSE:
-        raise ZooError(f"{name} on {data}: ONNX Runtime answers otherwise by {row['difference']:.1e}")
+        raise ZooError(f"{name} on {data}: outputs of ONNX Runtime differ by {row['difference']:.1e}")
     return row
 
 
 def _difference(model: Any, file: Path, folder: Path) -> float:
-    """Return by how much at most the answers of an exported file to raw input differ from the model's."""
+    """Return the maximum absolute difference between the outputs of an exported file and of the model on raw input."""
     import onnxruntime
     import torch
 
@@ -115,7 +115,7 @@ def _difference(model: Any, file: Path, folder: Path) -> float:
 
 
 def _raw(spec: Any, folder: Path) -> Any:
-    """Return raw input: what the command read from files, a prompt, or what an environment shows first."""
+    """Return raw input: the files of the command, a prompt, or the first observations of an environment."""
     from zoo.data.inputs import pieces
 
     if spec.target_type == "next_symbol":
@@ -131,7 +131,7 @@ def _raw(spec: Any, folder: Path) -> Any:
 
 
 def _predicted(write: Callable[[Path], object], run: Path, folder: Path) -> dict[str, Any]:
-    """Return how many rows of raw input were answered, and what was said of the first."""
+    """Return the number of predicted rows and the prediction of the first row."""
     write(folder / "raw")
     called(["-m", "zoo", "predict", str(run), str(folder / "raw"), "format=json", f"out={folder / 'answers'}"])
     answers = [json.loads(line) for line in (folder / "answers").read_text().splitlines()]

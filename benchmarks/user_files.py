@@ -1,4 +1,4 @@
-"""Files of a user: ``zoo compare`` on some that no recipe names, and ``zoo predict`` on one too large for memory."""
+"""User files: ``zoo compare`` on files without a recipe, and ``zoo predict`` on a file of 1 GB."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ CONTESTS: dict[str, Sequence[str]] = {
 
 
 def compared(words: Sequence[str], folder: Path) -> dict[str, Any]:
-    """Return the table of ``zoo compare``, run in ``folder``, the best on validation first.
+    """Run ``zoo compare`` in ``folder`` and return its table, with the best validation metric first.
 
     Raises:
-        ZooError: it failed.
+        ZooError: the command failed.
     """
     if "data.path=captions.txt" in words:
         source = Path(os.path.expandvars("$ZOO_DATA/multi30k/train.en.gz"))
@@ -47,15 +47,15 @@ def compared(words: Sequence[str], folder: Path) -> dict[str, Any]:
 
 
 def predicted(folder: Path, size: int = GIGABYTE) -> dict[str, Any]:
-    """Return the rows of a CSV of ``size`` bytes, the most memory that ``zoo predict`` needed for it, and its time.
+    """Return the number of rows of a CSV of ``size`` bytes, and the peak memory and the time of ``zoo predict``.
 
     Raises:
-        ZooError: it failed, or a row was not answered.
+        ZooError: the command failed, or a row has no prediction.
     """
     from sklearn.datasets import load_wine
 
     path, out = folder / "wines.csv", folder / "answers.csv"
-    wines = load_wine(as_frame=True).data * (1 + 1e-9)  # with all digits, as programs write numbers
+    wines = load_wine(as_frame=True).data * (1 + 1e-9)  # numbers with all digits
     head, body = wines.to_csv(index=False).split("\n", 1)
     times = -(-size // len(body))
     with path.open("w") as file:
@@ -69,5 +69,5 @@ def predicted(folder: Path, size: int = GIGABYTE) -> dict[str, Any]:
     with out.open() as file:
         answered = sum(1 for _ in file) - 1
     if answered != rows:
-        raise ZooError(f"predict: {answered:,} answers to {rows:,} rows")
+        raise ZooError(f"predict: {answered:,} predictions for {rows:,} rows")
     return {"rows": rows, "bytes": path.stat().st_size, "megabytes": round(used, 1), "took": round(seconds, 1)}

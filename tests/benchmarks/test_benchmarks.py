@@ -164,7 +164,7 @@ def test_quality_fails_when_an_expected_metric_is_missed(monkeypatch):
         (["suite=third_party", "model=gan"], "no case with a third-party library"),
         (["suite=conformance", "model=cnnn"], "did you mean 'cnn'"),
         (["suite=speed", "model=fnnn"], "did you mean 'fnn'"),
-        (["suite=speed", "data=mnist"], "'data': is no word of suite=speed"),
+        (["suite=speed", "data=mnist"], "'data': not an option of suite=speed"),
     ],
 )
 def test_main_rejects_wrong_benchmark_arguments_in_one_line(words, message, capsys):
@@ -256,7 +256,7 @@ def test_compare_names_worse_and_missing_metrics(capsys):
         "gone    start: seconds (was 1)",
     ]
     assert compare.main(["before", "nowhere"]) == 2
-    assert "nowhere: no folder of results" in capsys.readouterr().err
+    assert "nowhere: not a folder of results" in capsys.readouterr().err
 
 
 def test_remaining_scales_estimates_by_measured_times():
@@ -285,7 +285,7 @@ def test_exponent_above_the_limit_is_a_failure():
 
     (row,) = scaling._measured("rows", scaling.Axis("fnn", "wine", (50, 100), args, "epoch", -9.0), 1)
     assert row["sizes"] == (50, 100)
-    assert row["failed"][0].startswith("rows: cost grows with exponent")
+    assert row["failed"][0].startswith("rows: the exponent of the cost is ")
 
 
 def test_quick_budget_covers_every_model():

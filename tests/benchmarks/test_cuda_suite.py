@@ -13,7 +13,10 @@ from zoo.testing.accelerator import simulated_accelerator
 def test_cuda_suite_needs_a_device(capsys, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert main(["suite=cuda", "out=out"]) == 2
-    assert capsys.readouterr().err == "error: suite=cuda: no CUDA device was found; pytest -m accelerator needs none\n"
+    assert (
+        capsys.readouterr().err
+        == "error: suite=cuda: no CUDA device was found. Use pytest -m accelerator without one.\n"
+    )
 
 
 @pytest.mark.accelerator

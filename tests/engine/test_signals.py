@@ -122,7 +122,7 @@ def test_signal_stops_benchmarks_and_keeps_their_rows(monkeypatch, tmp_path, cap
 
     monkeypatch.setitem(benchmarks.SUITES, "speed", lambda *arguments: list(jobs(*arguments)))
     assert benchmarks.main(["suite=speed", f"out={tmp_path}"]) == 128 + signal.SIGTERM
-    assert capsys.readouterr().err == "stopped by SIGTERM; the same command goes on with what is left\n"
+    assert capsys.readouterr().err == "stopped by SIGTERM. Repeat the command to continue.\n"
     assert (tmp_path / "speed.jsonl").read_text() == '{"what": "first"}\n'
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 

@@ -24,8 +24,8 @@ HYDRA_FLAGS |= dict.fromkeys(("--cfg", "-c", "--package", "-p"), 1)
 def run_train(arguments: Sequence[str]) -> int:
     """Train a model with command-line arguments and return the exit code.
 
-    The code is 0 for success, 1 for a failed run, 2 for invalid input, and 128 plus the number of the signal for a
-    run that a signal stopped.
+    The code is 0 for success, 1 for a failed run, and 2 for invalid input. For a run that a signal stopped, it is 128
+    plus the number of the signal.
     """
     failures: list[Exception] = []
     try:

@@ -237,7 +237,7 @@ class Regularization(Options, group="regularization"):
 
     Args:
         ``l1``: λ of the L1 penalty; adds λ·sign(w) to the gradient of each weight (not of biases and normalization)
-        ``l2``: λ of the L2 penalty; adds λ·w to the same gradients; the decoupled form is optimizer.weight_decay
+        ``l2``: λ of the L2 penalty; adds λ·w to the same gradients (decoupled form: optimizer.weight_decay)
         ``label_smoothing``: fraction of each label that is spread over the other classes (Szegedy et al. 2016)
     """
 
