@@ -1,19 +1,19 @@
 """Run a benchmark suite and append its rows to ``benchmarks/results/``.
 
-    python -m benchmarks suite=all [budget=quick|full] [fresh=true]
-    python -m benchmarks suite=quality [model=cnn] [data=mnist] [seeds=3] [budget=quick|full] [option=value …]
-    python -m benchmarks suite=quality case=pneumonia [seeds=3]
-    python -m benchmarks suite=third_party [model=fnn] [data=adult] [seeds=3]
-    python -m benchmarks suite=speed [model=gan] [repeats=5]
-    python -m benchmarks suite=scaling [axis=rows] [repeats=3]
-    python -m benchmarks suite=families [model=lstm] [data=shakespeare] [seconds=60] [seeds=3]
-    python -m benchmarks suite=samples [data=mnist] [seeds=3]
-    python -m benchmarks suite=conformance [model=cnn] [budget=quick|full]
-    python -m benchmarks suite=files [reader=npz] [budget=quick|full]
-    python -m benchmarks suite=use_cases [model=gan]
-    python -m benchmarks suite=serving [clients=200] [seconds=60]
-    python -m benchmarks suite=cuda [model=gan] [repeats=2]
-    python -m benchmarks suite=replay [kills=3]
+- ``python -m benchmarks suite=all [budget=quick|full] [fresh=true]``
+- ``python -m benchmarks suite=quality [model=cnn] [data=mnist] [seeds=3] [budget=quick|full] [option=value …]``
+- ``python -m benchmarks suite=quality case=pneumonia [seeds=3]``
+- ``python -m benchmarks suite=third_party [model=fnn] [data=adult] [seeds=3]``
+- ``python -m benchmarks suite=speed [model=gan] [repeats=5]``
+- ``python -m benchmarks suite=scaling [axis=rows] [repeats=3]``
+- ``python -m benchmarks suite=families [model=lstm] [data=shakespeare] [seconds=60] [seeds=3]``
+- ``python -m benchmarks suite=samples [data=mnist] [seeds=3]``
+- ``python -m benchmarks suite=conformance [model=cnn] [budget=quick|full]``
+- ``python -m benchmarks suite=files [reader=npz] [budget=quick|full]``
+- ``python -m benchmarks suite=use_cases [model=gan]``
+- ``python -m benchmarks suite=serving [clients=200] [seconds=60]``
+- ``python -m benchmarks suite=cuda [model=gan] [repeats=2]``
+- ``python -m benchmarks suite=replay [kills=3]``
 
 Suites:
 

@@ -52,8 +52,8 @@ def _models() -> list[str]:
         entry = registry.entry(recipe_class(name))
         expected = [f"{data}: {describe_expected(e)}".partition("   (")[0] for data, e in expected_metrics(name)]
         rows.append((name, ", ".join(entry.tasks), ", ".join(entry.modalities), "; ".join(expected[:2])))
-    synonyms = ", ".join(f"{synonym} is {name}" for synonym, name in registry.SYNONYMS.items())
-    return [*aligned(rows), "", f"{synonyms}; zoo info NAME, zoo list data, zoo list pretrained"]
+    synonyms = ", ".join(f"{synonym} = {name}" for synonym, name in registry.SYNONYMS.items())
+    return [*aligned(rows), "", f"synonyms: {synonyms}", "see also: zoo info NAME, zoo list data, zoo list pretrained"]
 
 
 def _data() -> list[str]:
@@ -66,7 +66,7 @@ def _data() -> list[str]:
 
 
 def _pretrained() -> list[str]:
-    rows = [("pretrained", "parameters", "size", "on test", "trained by")]
+    rows = [("pretrained", "parameters", "size", "test metrics", "training command")]
     for name in list_weights():
         content = card(name)
         metrics = [f"{metric_label(key)} {value:.4g}" for key, value in list(content["metrics"].items())[:2]]
@@ -98,7 +98,8 @@ def run_info(args: Args) -> Sequence[str]:
         *paper.splitlines(),
         "",
         f"class       zoo.{cls.__name__}, {inspect.getsourcefile(cls)}",
-        f"tasks       {', '.join(entry.tasks)}, of {', '.join(entry.modalities)} data",
+        f"tasks       {', '.join(entry.tasks)}",
+        f"data        {', '.join(entry.modalities)}",
         f"parameters  {parameters:,} with data={config.data.name}",
         *(f"expected    data={data}: {describe_expected(expected)}" for data, expected in expected_metrics(name)),
         "",
