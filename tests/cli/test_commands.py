@@ -25,7 +25,7 @@ def lines(capsys):
 
 def test_list_and_info_cover_every_model(capsys):
     assert main(["list"]) == 0
-    names = [line.split()[0] for line in lines(capsys)[1:-2]]
+    names = [line.split()[0] for line in lines(capsys)[1:-3]]
     assert names == groups.choices("model")
     assert main(["list", "data"]) == 0
     assert {line.split()[0] for line in lines(capsys)[1:]} == set(groups.choices("data")) & set(zoo.list_data())
