@@ -77,7 +77,7 @@ def test_compare_ranks_others_when_a_model_fails(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["compare"], "compare: needs data="),
+        (["compare"], "compare: data= is missing"),
         (["compare", "data=digits", "models=[cnnn]"], "did you mean 'cnn'"),
         (["compare", "data=digits", "minutes=0"], "minutes=0.0: must be a number at least 0.1"),
         (["compare", "data=csv", "data.path=none.csv"], "no such file"),

@@ -51,7 +51,7 @@ def test_precision_has_names_of_lightning(name):
     ("short", "name"), [(32, "32-true"), ("32", "32-true"), ("bf16", "bf16-mixed"), (16, "16-mixed")]
 )
 def test_short_precision_is_rejected_with_its_name(short, name):
-    with pytest.raises(ZooError, match=f"trainer.precision={short}: is named {name}"):
+    with pytest.raises(ZooError, match=f"trainer.precision={short}: use {name}"):
         TrainerOptions(precision=short)
 
 
@@ -89,7 +89,7 @@ def test_select_device_rejects_missing_devices(accelerator, monkeypatch):
     assert select_device("auto") == "cpu"
     if accelerator != "cuda":
         assert select_device(accelerator) == "mps"
-        with pytest.raises(ZooError, match=r"trainer\.devices=2: there is one MPS device"):
+        with pytest.raises(ZooError, match=r"trainer\.devices=2: found only one MPS device"):
             select_device(accelerator, 2)
 
 

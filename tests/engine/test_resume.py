@@ -177,7 +177,7 @@ def test_resume_rejects_changed_options(overrides, message, quick):
 
 def test_resume_rejects_missing_and_damaged_runs(quick, tmp_path):
     for folder in (tmp_path, tmp_path / "none"):
-        with pytest.raises(zoo.ZooError, match="not a run folder"):
+        with pytest.raises(zoo.ZooError, match="not a run folder|no run with config.yaml in this folder"):
             zoo.resume(folder)
     folder = stopped("cut", 3, data="wine", **quick)
     last = folder / "checkpoints" / "last.ckpt"

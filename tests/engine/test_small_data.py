@@ -59,7 +59,7 @@ def test_default_batch_size_shrinks_for_small_data(kind, capfd):
     size = yaml.safe_load(Path("run/config.yaml").read_text())["data"]["batch_size"]
     (note,) = notes
     assert note.startswith(f"note: data.batch_size={size}, because there are only ")
-    rows = int(note.split()[-5])
+    rows = int(note.split()[-3])
     assert 2 <= size <= rows
     assert main(["train", *words, "data.batch_size=1000", *QUICK[:-1]]) == 2
     assert "data.batch_size=1000: larger than the" in capfd.readouterr().err
@@ -84,7 +84,7 @@ def test_csv_names_the_line_of_the_rarest_class(tmp_path, capfd):
     frame.to_csv("t.csv", index=False)
     assert main(["train", "model=fnn", "data=csv", "data.path=t.csv", "data.target=y", *QUICK]) == 2
     (line,) = capfd.readouterr().err.splitlines()
-    assert line.startswith("error: data.folds=5: the class 'maybe' has only 1 row (t.csv, line 43); give it more rows")
+    assert line.startswith("error: data.folds=5: the class 'maybe' has only 1 row (t.csv, line 43); add rows")
     images(tmp_path / "photos", 8)
     (tmp_path / "photos" / "rare").mkdir()
     Image.new("L", (12, 12), 99).save(tmp_path / "photos" / "rare" / "one.png")

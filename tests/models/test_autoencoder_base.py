@@ -340,7 +340,7 @@ def test_anomaly_windows_are_excluded_from_training(tmp_path, quick):
     with pytest.raises(ZooError, match="data.anomaly_windows: needs a model for anomaly detection"):
         zoo.train("gru", "series", **files)
     (tmp_path / "a.json").write_text("[[1]]")
-    with pytest.raises(ZooError, match="is no pair of times"):
+    with pytest.raises(ZooError, match="is not a pair of times"):
         load("series", path=files["data.path"], anomaly_windows=files["data.anomaly_windows"])
 
 
@@ -382,7 +382,7 @@ def test_reconstruction_of_series_windows(quick):
 def test_binarized_mnist_reads_its_files(tmp_path):
     for part in ("train", "valid", "test"):
         np.savetxt(tmp_path / f"b_{part}.amat", np.zeros((3, 784), int), fmt="%d")
-    with pytest.raises(ZooError, match=r"holds \(3, 784\); must be 50000 rows of 784 zeros and ones"):
+    with pytest.raises(ZooError, match=r"has shape \(3, 784\); must be 50000 rows of 784 zeros and ones"):
         load("binarized_mnist", path=str(tmp_path))
     with pytest.raises(ZooError, match="download the three files from"):
         load("binarized_mnist", path=str(tmp_path / "nowhere"))
@@ -455,7 +455,7 @@ def test_anomalies_sample_interpolate_and_denoise_from_a_checkpoint(run, capsys,
         (("sample", "ae"), "does not generate images"),
         (("sample", "vae", "cuont=3"), "did you mean 'count'"),
         (("sample", "vae", "label=3"), "needs a model trained with model.conditional=true"),
-        (("sample", "vae", "count=6000"), "count=6000: must be from 1 to 1024"),
+        (("sample", "vae", "count=6000"), "count=6000: must be from 1 to 1,024"),
         (("sample", "vae", "out=x.txt"), "must end in .png, .pdf, .svg or .npz"),
         (("anomalies", "vae", "data=digits"), "has no normal classes. Set data.normal_classes="),
         (("encode",), "needs one checkpoint or run folder"),

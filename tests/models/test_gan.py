@@ -240,7 +240,7 @@ def test_gan_rejects_invalid_options():
         zoo.create("gan", spec=tiny)
     with pytest.raises(ZooError, match="needs class labels, which plain does not have"):
         zoo.create("gan", spec=ImageSpec("plain", "generation", (1, 8, 8)), conditional=True)
-    with pytest.raises(ZooError, match="label=3: is for a model"):
+    with pytest.raises(ZooError, match="label=3: needs a model"):
         GAN().sample(3, label="3")
 
 
@@ -442,7 +442,7 @@ def test_sample_depends_on_seed_and_class_alone(trained, tmp_path, capsys):
     for args, line in (
         (["sample", "label=11"], "label"),
         (["sample", "truncation=0"], "truncation=0.0: must be a number at least 0.01"),
-        (["sample", "count=0"], "count=0: must be from 1 to 1024"),
+        (["sample", "count=0"], "count=0: must be from 1 to 1,024"),
         (["interpolate", "from=1"], "from=1: is for models with an encoder; gan has seed="),
         (["encode"], "encode: model=gan has no latent codes"),
     ):

@@ -218,7 +218,7 @@ def test_patches_are_independent_of_padding(name):
     assert h.shape == (1, 4, 6)
     assert int(sizes[0]) == 4
     assert not h.view(-1)[22:].any()
-    with pytest.raises(ZooError, match="model.patch_len=12: must be a whole .* at most 11"):
+    with pytest.raises(ZooError, match="model.patch_len=12: must be an integer .* at most 11"):
         zoo.create(name, spec=spec, patch_len=12)
 
 

@@ -73,7 +73,7 @@ def test_plot_rejects_wrong_arguments_in_one_line(runs, tmp_path, capsys):
         ([str(runs), "metric=acuracy"], "did you mean 'accuracy'"),
         ([str(runs), "over=epocs"], "did you mean 'epoch'"),
         ([str(tmp_path)], "contains no run"),
-        ([], "takes run folders"),
+        ([], "run folders are missing"),
         ([str(runs), "color=red"], "unknown option of plot"),
         ([str(runs), "out=nowhere/x.png"], "the folder nowhere does not exist"),
     ):
