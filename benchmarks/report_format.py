@@ -13,6 +13,7 @@ SHARES = (  # metrics that are shares, printed in percent
     *("accuracy", "balanced_accuracy", "auroc", "average_precision", "f1", "knn_accuracy", "probe_accuracy"),
     *("class_accuracy", "precision", "recall", "coverage"),
 )
+USUAL = "AMD EPYC"  # the processor of most rows, named on the page
 FEWEST = 5  # seeds of an interquartile mean
 
 
@@ -46,11 +47,13 @@ def count(number: int, noun: str) -> str:
 
 
 def threads(rows: Sequence[dict[str, Any]]) -> str:
-    """Return the numbers of threads that runs had, or their GPU."""
-    if rows[0].get("device", "").startswith("cuda"):
-        return rows[0]["device"].removeprefix("cuda").strip(" ()")
+    """Return the numbers of threads that runs had, and their processor if it is not the usual one; or their GPU."""
+    kind, _, processor = rows[0].get("device", "").rstrip(")").partition(" (")
+    if kind == "cuda":
+        return str(processor)
     counts = sorted({row["threads"] for row in rows})
-    return f"{' or '.join(map(str, counts))} thread{'s' * (counts != [1])}"
+    other = "" if processor in ("", "some", USUAL) else ", Intel Xeon" if "Xeon" in processor else f", {processor}"
+    return f"{' or '.join(map(str, counts))} thread{'s' * (counts != [1])}{other}"
 
 
 def runs(rows: Sequence[dict[str, Any]]) -> str:
