@@ -1,5 +1,6 @@
 """Configuration of the documentation site: ``sphinx-build -W -b html docs build/site``."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -59,7 +60,16 @@ def block_math(translator, node):
     raise nodes.SkipNode
 
 
+def plain_stars(app, what, name, obj, options, lines):
+    """Escape the stars of shapes such as (B, *input_shape), which are no emphasis."""
+    for number, line in enumerate(lines):
+        parts = line.split("``")
+        parts[::2] = [re.sub(r"(?<![*\\])\*(?=\w)", r"\\*", part) for part in parts[::2]]
+        lines[number] = "``".join(parts)
+
+
 def setup(app):
-    """Register the renderer of equations."""
+    """Register the renderer of equations and the reading of docstrings."""
+    app.connect("autodoc-process-docstring", plain_stars)
     app.add_html_math_renderer("mathml", inline_renderers=(inline_math, None), block_renderers=(block_math, None))
     app.add_css_file("zoo.css")

@@ -269,7 +269,7 @@ def test_distributed_script_without_main_guard_fails_fast(tmp_path):
         "    print('told:', error)\n"
     )
     done = subprocess.run([sys.executable, "mine.py"], capture_output=True, text=True, timeout=60)
-    assert "told: a process could not begin" in done.stdout
+    assert "told: a worker process could not start" in done.stdout
     assert '__name__ == "__main__"' in done.stdout
 
 

@@ -367,7 +367,7 @@ def test_wheel_trains_from_any_folder(tmp_path):
         "w",
     ]
     subprocess.run(words, cwd=tmp_path, check=True, capture_output=True)
-    (wheel,) = (tmp_path / "w").glob("zoo-*.whl")
+    (wheel,) = (tmp_path / "w").glob("nnzoo-*.whl")
     home = tmp_path / "env"
     venv.create(home, symlinks=True, with_pip=False)
     site = subprocess.run(
