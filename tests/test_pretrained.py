@@ -34,7 +34,10 @@ def test_pretrained_weights_reach_their_cards_metrics(name, request):
 
 
 def test_load_rejects_unknown_weights_and_prefers_files(tmp_path, monkeypatch):
-    with pytest.raises(zoo.ZooError, match="cnn/nothing: neither a file nor pretrained weights. Choices are "):
+    with pytest.raises(
+        zoo.ZooError,
+        match="cnn/nothing: no such file or run folder, and no pretrained weights of this name. Pass a path, latest, or one of ",
+    ):
         zoo.load("cnn/nothing")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "evaluator").mkdir()

@@ -69,7 +69,10 @@ def find(place: str | Path) -> Path:
     if not Path(place).exists() and re.fullmatch(r"\w+/\w+", text):
         if text in list_weights():
             return path_of(text)
-        raise ZooError(f"{text}: neither a file nor pretrained weights. Choices are {', '.join(list_weights())}")
+        raise ZooError(
+            f"{text}: no such file or run folder, and no pretrained weights of this name. Pass a path, latest, or one of "
+            f"{', '.join(list_weights())}"
+        )
     return Path(place).expanduser()
 
 

@@ -113,7 +113,7 @@ class GenerativeModule(ZooModule):
             problem = "the discriminator tells all images apart, so the generator no longer learns"
         else:
             return {}
-        advice = "try a smaller optimizer.lr, a larger model.r1_gamma, model.gan_loss=relativistic, or more images"
+        advice = "train longer, or try a smaller optimizer.lr, a larger model.r1_gamma, model.gan_loss=relativistic, or more images"
         print(f"warning: {problem}; {advice}", file=sys.stderr)
         return {}
 

@@ -242,12 +242,12 @@ def closing(context: RunContext, content: Mapping[str, Any], plots: Sequence[Pat
         drawn = all(path.suffix == ".png" for path in plots)
         names = ",".join(path.stem if drawn else path.name for path in plots)
         lines.append(f"plots           {context.run_config.folder}/plots/{{{names}}}{'.png' if drawn else ''}")
-    fitting = set(configs.fitting_data(registry.entry(context.model.name)))
     models = [m for m in configs.fitting_models(spec.task, spec.modality) if m != context.model.name and _by_name(data)]
-    sets = [d for d in registry.list_data() if d in fitting and d != data and _by_name(d)]
-    following = [f"model={m} data={data}" for m in models[:1]] + [f"model={model} data={d}" for d in sets[:1]]
-    if following:
-        lines.append("next            " + " · ".join(f"zoo train {words}" for words in following))
+    following = [
+        task.command.format(context.run_config.folder),
+        *(f"zoo train model={m} data={data}" for m in models[:1]),
+    ]
+    lines.append(f"next            {' · '.join(following)}")
     return "\n".join(lines)
 
 
