@@ -16,6 +16,7 @@ from benchmarks.model_curves import CURVES
 from benchmarks.model_pictures import PICTURES
 from zoo import registry
 from zoo.config.signatures import model_options
+from zoo.testing.checklist import CHECKS
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -139,3 +140,9 @@ def test_site_builds_without_warnings_or_network(tmp_path):
         url for page in pages for url in re.findall(r'<link[^>]*rel="stylesheet"[^>]*href="(https?:[^"]*)', page)
     ]
     assert not remote
+
+
+def test_readme_counts_the_conformance_checks():
+    words = {10: "ten", 11: "eleven", 12: "twelve", 13: "thirteen"}
+    assert f"passes {words[len(CHECKS)]} [conformance checks]" in (ROOT / "README.md").read_text()
+    assert f"passes {words[len(CHECKS)]} checks" in (DOCS / "extend" / "conformance.md").read_text()
