@@ -13,7 +13,7 @@ SHARES = (  # metrics that are shares, printed in percent
     *("accuracy", "balanced_accuracy", "auroc", "average_precision", "f1", "knn_accuracy", "probe_accuracy"),
     *("class_accuracy", "precision", "recall", "coverage"),
 )
-USUAL = "AMD EPYC"  # the processor of most rows, named on the page
+PROCESSOR = "AMD EPYC"  # the processor of most rows, named on the page
 FEWEST = 5  # seeds of an interquartile mean
 
 
@@ -52,7 +52,7 @@ def threads(rows: Sequence[dict[str, Any]]) -> str:
     if kind == "cuda":
         return str(processor)
     counts = sorted({row["threads"] for row in rows})
-    other = "" if processor in ("", "some", USUAL) else ", Intel Xeon" if "Xeon" in processor else f", {processor}"
+    other = "" if processor in ("", "some", PROCESSOR) else ", Intel Xeon" if "Xeon" in processor else f", {processor}"
     return f"{' or '.join(map(str, counts))} thread{'s' * (counts != [1])}{other}"
 
 
