@@ -29,7 +29,7 @@ PROBES = (10, 40)  # steps per epoch of the two short runs
 
 
 def jobs(args: dict[str, str], earlier: Sequence[dict[str, Any]]) -> list[Job]:
-    """Return a job for each data set and family, with a row for each seed. Existing rows are skipped."""
+    """Return a job for each dataset and family, with a row for each seed. Existing rows are skipped."""
     known: Any = OmegaConf.to_container(OmegaConf.load(FILE))
     seconds, seeds = take_number(args, "seconds", 60), take_number(args, "seeds", 3)
     fresh, data, model = take_flag(args, "fresh"), args.pop("data", None), args.pop("model", None)

@@ -1,6 +1,6 @@
 """Inference latency of each model for one row and many rows, in float32, in bf16 and compiled.
 
-Each model has its default options and data set, and its initial weights. The variants are measured in turn, in rounds of
+Each model has its default options and dataset, and its initial weights. The variants are measured in turn, in rounds of
 a tenth of a second. The result is the median.
 """
 

@@ -1,6 +1,6 @@
 """Write docs/reference/configuration.md from signatures and docstrings: ``python -m benchmarks.reference``.
 
-The page lists all models, data sets, tasks, modalities, options and commands.
+The page lists all models, datasets, tasks, modalities, options and commands.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def _models() -> Iterator[str]:
 
 
 def _data() -> Iterator[str]:
-    yield "\n## Data sets\n\nAll data sets have these options:"
+    yield "\n## Datasets\n\nAll datasets have these options:"
     common = {"batch_size": Option("batch_size", 128, descriptions(schema.DataOptions.__doc__ or "")["batch_size"])}
     yield from _options("data.", common | declared(schema.DataOptions))
     names: dict[str, list[str]] = {}
@@ -140,7 +140,7 @@ def _commands() -> Iterator[str]:
                 (
                     "`data=NAME`, `data.KEY=VALUE`",
                     "the run's" if name != "compare" else "",
-                    "data set and its options, as in zoo train",
+                    "dataset and its options, as in zoo train",
                 )
             ]
             if command.overrides == "data"

@@ -1,7 +1,7 @@
 """Other libraries for some cases, each with the rows and the metric of the zoo's run.
 
 - cnn on mnist: PyTorch's own MNIST example (github.com/pytorch/examples, mnist) with its network, a DataLoader over
-  torchvision's data set, and Adadelta. It trains for as many seconds as a run of the zoo.
+  torchvision's dataset, and Adadelta. It trains for as many seconds as a run of the zoo.
 - fnn on digits: skorch with the same network, batch size, learning rate and number of epochs.
 - gru on series: statsmodels, with exponential smoothing fitted to each window, and with an autoregression.
 """

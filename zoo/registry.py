@@ -1,4 +1,4 @@
-"""The registry of models, data sets, tasks and modalities. It needs no torch, so lists and typo checks are instant.
+"""The registry of models, datasets, tasks and modalities. It needs no torch, so lists and typo checks are instant.
 
 Each function that takes a name raises a ZooError for an unknown name. The message suggests the nearest name.
 """
@@ -23,7 +23,7 @@ TaskT = TypeVar("TaskT")
 ENTRY_POINTS = "zoo.models"
 SYNONYMS = entries.SYNONYMS  # other names of models
 _MODELS, _TASKS, _MODALITIES = dict(entries.MODELS), dict(entries.TASKS), dict(entries.MODALITIES)
-_DATA: dict[str, DataEntry] = {}  # data sets whose module is imported
+_DATA: dict[str, DataEntry] = {}  # datasets whose module is imported
 
 
 def register(name: str) -> Callable[[type[Any]], type[Any]]:
@@ -169,7 +169,7 @@ def list_models() -> list[str]:
 
 
 def list_data() -> list[str]:
-    """Return the names of the built-in data sets, then those of the user's data sets."""
+    """Return the names of the built-in datasets, then those of the user's datasets."""
     return list(entries.DATA_MODULES) + [name for name in _DATA if name not in entries.DATA_MODULES]
 
 
@@ -190,7 +190,7 @@ def entry(name: str) -> Entry:
 
 
 def data_entry(name: str) -> DataEntry:
-    """Return the registry entry of a data set; its module is imported if necessary."""
+    """Return the registry entry of a dataset; its module is imported if necessary."""
     if name not in _DATA:
         if name not in entries.DATA_MODULES:
             raise unknown("data", name, list_data())
@@ -199,9 +199,9 @@ def data_entry(name: str) -> DataEntry:
 
 
 def data_origin(name: str) -> tuple[str, str]:
-    """Return the module and the name of the object that declares the options of a data set.
+    """Return the module and the name of the object that declares the options of a dataset.
 
-    The module of a user's data set is an empty string.
+    The module of a user's dataset is an empty string.
     """
     module, _, attribute = entries.DATA_MODULES.get(name, "").partition(":")
     return module, attribute or name
@@ -228,7 +228,7 @@ def get(name: str) -> type[Any]:
 
 
 def create(name: str, **options: Any) -> Any:
-    """Return a new model by name. Without a ``spec`` the model fits the digits data set.
+    """Return a new model by name. Without a ``spec`` the model fits the digits dataset.
 
     Raises:
         ZooError: an unknown name or option, or a value outside its limits.

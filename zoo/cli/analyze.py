@@ -41,7 +41,7 @@ def run_evaluate(args: Args) -> Sequence[str]:
 
 
 def run_compare(args: Args) -> int:
-    """Train every compatible model on a data set for the same time and rank them."""
+    """Train every compatible model on a dataset for the same time and rank them."""
     from zoo.engine.compare import compare, plot_comparison, table, write_comparison
     from zoo.hub import load
 

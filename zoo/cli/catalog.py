@@ -1,4 +1,4 @@
-"""The commands ``zoo list`` and ``zoo info``: models, data sets and pretrained weights."""
+"""The commands ``zoo list`` and ``zoo info``: models, datasets and pretrained weights."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LISTS = ("models", "data", "pretrained")
 
 
 def expected_metrics(model: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the data set and the expected metric of each recipe of a model."""
+    """Yield the dataset and the expected metric of each recipe of a model."""
     for path in sorted((conf_dir() / "recipe").glob(f"{model}-*.yaml")):
         expected: Any = OmegaConf.to_container(OmegaConf.load(path)).get("expected")  # type: ignore[union-attr]
         if expected:
@@ -39,7 +39,7 @@ def describe_expected(expected: Mapping[str, Any]) -> str:
 
 
 def run_list(args: Args) -> Sequence[str]:
-    """List models, data sets or pretrained weights."""
+    """List models, datasets or pretrained weights."""
     name = args.path("list") if args.paths else "models"
     if name not in LISTS:
         raise unknown("list", name, LISTS)

@@ -140,7 +140,7 @@ class Args:
         return self.opened[0]
 
     def dataset(self) -> Any:
-        """Return the data set of the arguments; by default that of the model's run."""
+        """Return the dataset of the arguments; by default that of the model's run."""
         from zoo.inference.loading import dataset_for
 
         return dataset_for(*self.opened, self.overrides, place=self.path())
@@ -235,7 +235,7 @@ class Command:
         rows = [(f"{o.name}={o.values}", o.description + _default_text(o.default)) for o in self.options]
         if self.overrides == "data":
             default = "" if self.name == "compare" else " (default: the data of the run)"
-            rows += [("data=NAME data.KEY=VALUE", f"data set and its options, as in zoo train{default}")]
+            rows += [("data=NAME data.KEY=VALUE", f"dataset and its options, as in zoo train{default}")]
         if rows:
             lines += ["", "options (also --option value, --option=value):", *option_lines(rows, widest=34, width=110)]
         lines += ["", "examples:", *(f"  {example}" for example in self.examples)] if self.examples else []

@@ -78,7 +78,7 @@ def run_play(args: Args) -> Sequence[str]:
 
 
 def open_autoencoder(args: Args) -> tuple[Any, Any]:
-    """Return an autoencoder and its data set.
+    """Return an autoencoder and its dataset.
 
     Raises:
         ZooError: the model has no latent codes.

@@ -34,7 +34,7 @@ OVERRIDE = re.compile(r"(\+{0,2}[\w@/:.-]+)=(.*)", re.DOTALL)
 
 
 def pair(model: str, data: str) -> DictConfig:
-    """Return the part of a configuration that ``task_of`` needs for a model and a data set.
+    """Return the part of a configuration that ``task_of`` needs for a model and a dataset.
 
     The full composition takes twenty times as long.
     """
@@ -149,7 +149,7 @@ def _reads(entry: registry.Entry, modality: str | None, action_space: str | None
 
 
 def fitting_data(entry: registry.Entry) -> list[str]:
-    """Return the data sets that are compatible with a model."""
+    """Return the datasets that are compatible with a model."""
     names = []
     for name in choices("data"):
         node = declared_by_data(name)
@@ -160,7 +160,7 @@ def fitting_data(entry: registry.Entry) -> list[str]:
 
 
 def offered(modality: str | None, tasks: Sequence[str]) -> list[str]:
-    """Return the tasks that a data set supports: its ``tasks``, and those of its modality that need no other labels."""
+    """Return the tasks that a dataset supports: its ``tasks``, and those of its modality that need no other labels."""
     targets = {registry.task_entry(task).target for task in tasks}
     entries = {task: registry.task_entry(task) for task in (registry.supported_tasks(modality) if modality else ())}
     return list(
@@ -172,7 +172,7 @@ def task_of(config: DictConfig) -> str:
     """Return the task of a run: ``task=``, or by default the first task of the model that the data supports.
 
     Raises:
-        ZooError: model and data are incompatible. The message lists compatible models and data sets.
+        ZooError: model and data are incompatible. The message lists compatible models and datasets.
     """
     entry, data = registry.entry(config.model.name), config.data
     requested = config.task

@@ -60,7 +60,7 @@ def canonical(override: str) -> str:
 
 
 def declared_by_data(data: str) -> dict[str, Any]:
-    """Return the modality, the tasks and the action space that a data set declares.
+    """Return the modality, the tasks and the action space that a dataset declares.
 
     The action space is None for other data, and for environments that define it themselves.
     """

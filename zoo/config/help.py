@@ -26,7 +26,7 @@ examples:
 
 
 def train_help(overrides: Sequence[str] = ()) -> str:
-    """Return the help for the model and the data set in ``overrides``.
+    """Return the help for the model and the dataset in ``overrides``.
 
     Raises:
         ZooError: an unknown choice or option.
@@ -58,7 +58,7 @@ def _sections(config: dict[str, Any]) -> Iterator[tuple[str, list[tuple[str, Any
 
 
 def data_descriptions(name: str, modality: str | None) -> dict[str, str]:
-    """Return the description of each option of a data set and of its augmentation."""
+    """Return the description of each option of a dataset and of its augmentation."""
     options = data_options(name) if name in registry.list_data() else {}
     texts = _texts((augment_options(modality) if modality else {}) | options)
     return descriptions(schema.DataOptions.__doc__ or "") | texts

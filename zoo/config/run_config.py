@@ -178,11 +178,11 @@ def _fit_to_launch(trainer: TrainerOptions) -> TrainerOptions:
 
 
 def folder_name(source: str) -> str:
-    """Return the folder name for a data set or an environment id: ``module:Name/Id-v0`` becomes ``Name-Id-v0``."""
+    """Return the folder name for a dataset or an environment id: ``module:Name/Id-v0`` becomes ``Name-Id-v0``."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", source.rpartition(":")[2]).strip("-.") or "environment"
 
 
-BUNDLED = ("text_file", "series", "binarized_mnist")  # data sets with a default path
+BUNDLED = ("text_file", "series", "binarized_mnist")  # datasets with a default path
 SOURCES = {  # required options of data
     "path": "the file or folder to read",
     "env": "a gymnasium id, or module:id for an environment of a module",

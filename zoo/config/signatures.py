@@ -55,7 +55,7 @@ def model_options(name: str) -> Options:
 
 
 def data_options(name: str) -> Options:
-    """Return the options of a data set's loading function.
+    """Return the options of a dataset's loading function.
 
     Raises:
         ZooError: the name is unknown.

@@ -1,4 +1,4 @@
-"""The built-in models, data sets, modalities and tasks of entries.toml: names, classes and compatibility."""
+"""The built-in models, datasets, modalities and tasks of entries.toml: names, classes and compatibility."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class DataEntry:
-    """A registered data set: its loading function, tasks, modality and action space."""
+    """A registered dataset: its loading function, tasks, modality and action space."""
 
     load: Callable[..., Any]
     tasks: tuple[str, ...]
