@@ -1,4 +1,4 @@
-# The zoo on CPU: docker build -t nnzoo . && docker run --rm -v "$PWD/runs:/work/runs" nnzoo train model=cnn
+# The zoo on CPU: docker build -t nnzoo . && docker run --rm -v "$PWD/runs:/data/runs" nnzoo train model=cnn
 FROM python:3.12-slim
 
 ENV PIP_NO_CACHE_DIR=1 PYTHONUNBUFFERED=1
@@ -10,8 +10,8 @@ COPY zoo zoo
 RUN pip install uv \
     && uv pip install --system --no-cache --torch-backend=cpu ".[export,serve]" \
     && useradd --create-home --uid 1000 zoo \
-    && install -d -o zoo /work
+    && install -d -o zoo /data
 USER 1000
-WORKDIR /work
+WORKDIR /data
 ENTRYPOINT ["zoo"]
 CMD ["--help"]
