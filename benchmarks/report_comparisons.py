@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.report_format import count, direction, figures, interval, label, threads
-from benchmarks.report_results import SAMPLES, Rows, is_generated, printed, sample_cell, task_of
+from benchmarks.report_results import SAMPLES, Rows, is_generated, printed, sample_cell, task_of, values_of
 from benchmarks.rows import RESULTS, read
 
 
@@ -30,7 +30,7 @@ def _of_a_kind(models: Sequence[str], cases: Sequence[str], groups: Mapping[tupl
         every = [row for model in models for row in groups[data, model]]
         task = task_of(every)
         metric = printed(every, every[0]["figure"])
-        cells = [figures(metric, [row["metrics"][f"test/{metric}"] for row in groups[data, m]]) for m in models]
+        cells = [figures(metric, values_of(groups[data, m], metric)) for m in models]
         low, high = (f(row["params"] for row in every) for f in (min, max))
         seconds = [row["train_seconds"] for row in every]
         lines.append(

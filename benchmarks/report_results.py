@@ -65,6 +65,11 @@ def metric_of(row: dict[str, Any]) -> str:
     return monitor
 
 
+def values_of(rows: Rows, metric: str, stage: str = "test") -> list[float]:
+    """Return a metric of each run."""
+    return [row["metrics"][f"{stage}/{metric}"] for row in rows]
+
+
 def name_of(expected: Mapping[str, Any]) -> str:
     """Return the metric of an expected value."""
     return str(expected["metric"]).removeprefix("test/")
@@ -148,7 +153,7 @@ def sample_cell(rows: Rows, metric: str, expected: Mapping[str, Any]) -> str:
     """Return a metric of generated images, and in parentheses that of other real images."""
     if not all(f"test/{metric}" in row["metrics"] for row in rows):
         return ""
-    cell = figures(metric, [row["metrics"][f"test/{metric}"] for row in rows])
+    cell = figures(metric, values_of(rows, metric))
     real = rows[0]["baselines"][REAL].get(metric)
     limits = [one for one in each_of(expected) if name_of(one) == metric]
     return (
@@ -170,7 +175,7 @@ def metric_cells(rows: Rows, one: Mapping[str, Any]) -> tuple[str, str, str]:
     """Return the name of a metric with its direction, the result of runs, and the baselines."""
     task = task_of(rows)
     metric = printed(rows, name_of(one))
-    result = figures(metric, [row["metrics"][f"test/{metric}"] for row in rows])
+    result = figures(metric, values_of(rows, metric))
     if metric != name_of(one):
         result += f" ({statistics.mean(measured(row, one) for row in rows):.3f} nats)"
     baselines = ", ".join(
@@ -214,9 +219,7 @@ def variants_table() -> str:
             continue
         metric, task = metric_of(rows[0]), task_of(rows)
         cells = [
-            figures(metric, [row["metrics"][f"{stage}/{metric}"] for row in group])
-            for stage in ("val", "test")
-            for group in (rows, recipe)
+            figures(metric, values_of(group, metric, stage)) for stage in ("val", "test") for group in (rows, recipe)
         ]
         seconds = statistics.median(row["train_seconds"] for row in rows)
         command = command_of([f"model={model}", f"data={data}", *overrides])

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.quality import each_of
 from benchmarks.report_format import count, direction, figures, interquartile_mean, label
-from benchmarks.report_results import Key, expected_metrics, latest, metric_of, name_of, results, task_of
+from benchmarks.report_results import Key, expected_metrics, latest, metric_of, name_of, results, task_of, values_of
 from benchmarks.rows import RESULTS, read
 
 
@@ -37,7 +37,7 @@ def third_party_table() -> str:
         metric = name_of(selected[0]) if selected else metric_of(ours[0])
         tried, seconds = (statistics.median(row[k] for row in rows) for k in ("tried", "seconds"))
         data = next((word.rpartition("/")[2] for word in key[2] if word.startswith("data.path=")), key[1])
-        zoo, other = (figures(metric, [row["metrics"][f"test/{metric}"] for row in group]) for group in (ours, rows))
+        zoo, other = (figures(metric, values_of(group, metric)) for group in (ours, rows))
         zoo_seconds = statistics.median(row["train_seconds"] for row in ours)
         lines.append(
             f"| {data} | {label(task, metric)} {direction(task, metric)} | {key[0]} {zoo} | {library} {other} | "
